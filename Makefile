@@ -1,0 +1,49 @@
+# One line a target over cargo and xtask. `make` alone prints what there is.
+.DEFAULT_GOAL := help
+export RUST_LIB_BACKTRACE := 0
+
+help: ## Prints this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: ## Makes a cluster with OpenBao, installs Steamer, applies the samples and shows what it does
+	@cargo xtask run
+
+stop: ## Ends what `make run` has started
+	@cargo xtask stop
+
+test: ## Runs every test on real servers; sets up what they need
+	@cargo xtask prepare
+	@cargo build --quiet --package steamer
+	@cargo test --workspace --no-fail-fast
+
+lint: ## Checks format and lints
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+fmt: ## Formats the code
+	@cargo fmt --all
+
+manifests: ## Writes what is generated from the code: definitions, chart files
+	@cargo xtask manifests
+
+image: ## Builds the operator's image: PROFILE=release for one to ship
+	@cargo xtask image --profile $(or $(PROFILE),dev)
+
+chart: ## Lints and renders the charts
+	@cargo xtask chart
+
+e2e: ## Runs the end-to-end tests alone
+	@cargo build --quiet --package steamer
+	@cargo test --package steamer-e2e
+
+bench: ## Prints what syncing costs: requests, writes, time, memory
+	@cargo build --quiet --package steamer
+	@cargo xtask bench
+
+docs: ## Writes the reference of every kind
+	@cargo xtask docs
+
+verify: ## Regenerates all that is generated and fails on a difference
+	@cargo xtask verify
+
+.PHONY: help run stop test lint fmt manifests image chart e2e bench docs verify

@@ -1,0 +1,100 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration as StdDuration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A length of time as people write it: `30s`, `5m`, `1h30m`, `250ms`.
+///
+/// Keeps the text it was read from, so that what is written back is what a GitOps tool has in its repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duration {
+    text: String,
+    value: StdDuration,
+}
+
+impl Duration {
+    /// A whole number of seconds.
+    #[must_use]
+    pub fn from_secs(seconds: u64) -> Self {
+        Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds) }
+    }
+
+    /// The length itself.
+    #[must_use]
+    pub fn get(&self) -> StdDuration {
+        self.value
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::str::FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed: kube::core::Duration =
+            text.parse().map_err(|_| format!("`{text}` is not a duration such as 30s, 5m or 1h30m"))?;
+        if parsed.is_negative() {
+            return Err(format!("`{text}` is negative"));
+        }
+        Ok(Self { text: text.to_owned(), value: parsed.into() })
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Duration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 32,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",
+                "message": "write a duration with its unit, such as 30s, 5m or 1h30m",
+            }],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_keeps_the_text_it_was_written_in() {
+        let duration: Duration = serde_json::from_str(r#""1h30m""#).unwrap();
+        assert_eq!(duration.get(), StdDuration::from_secs(5400));
+        assert_eq!(serde_json::to_string(&duration).unwrap(), r#""1h30m""#);
+    }
+
+    #[test]
+    fn what_is_not_a_duration_is_refused() {
+        for text in ["", "5", "five minutes", "-5s", "1d"] {
+            assert!(text.parse::<Duration>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The operator as a process: logs, admin server, lease, controllers, and an end in good order.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use kube::{Client, Config};
+use steamer_controllers::{Settings, start};
+use steamer_runtime::admin::{self, Readiness};
+use steamer_runtime::logs::{self, Format};
+use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, terminated};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::args::{LogFormat, Run};
+
+/// The name of the leader lease.
+const LEASE: &str = "steamer";
+
+pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
+    let format = match arguments.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Human => Format::Human,
+    };
+    let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
+    let shutdown = CancellationToken::new();
+    let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
+    let admin =
+        admin::serve(arguments.admin_address, (metrics.clone(), readiness.clone(), level), shutdown.clone());
+    let admin = tokio::spawn(admin);
+    tokio::spawn(cancelled_on_signal(shutdown.clone()));
+
+    let config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
+    let client = Client::try_from(config)?;
+    let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
+    let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));
+    if until(&shutdown, lease.acquire()).await.is_none() {
+        return Ok(());
+    }
+    let settings = Settings {
+        namespace: arguments.namespace,
+        service_account: arguments.service_account,
+        instance,
+        installation: arguments.installation,
+        drift_interval: arguments.drift_interval,
+        limits: Limits { workers: arguments.workers, ..Limits::default() },
+    };
+    let controllers = start(client, settings, (metrics, readiness), shutdown.clone());
+    let result = tokio::select! {
+        result = controllers => result.map_err(|error| anyhow!(error)).context("the controllers cannot start"),
+        () = lease.keep() => Err(anyhow!("the leader lease is lost")),
+        ended = admin => Err(anyhow!("the admin server ended: {ended:?}")),
+    };
+    if let Err(problem) = &result {
+        error!(error = format!("{problem:#}"), "ending");
+    }
+    lease.release().await;
+    info!("ended");
+    result
+}
+
+fn lease(arguments: &Run, instance: &str) -> LeaseSettings {
+    LeaseSettings {
+        namespace: arguments.namespace.clone(),
+        name: LEASE.to_owned(),
+        holder: format!("{instance}-{}", std::process::id()),
+        duration: arguments.lease_duration,
+    }
+}
+
+async fn cancelled_on_signal(shutdown: CancellationToken) {
+    match terminated().await {
+        Ok(()) => info!("asked to end"),
+        Err(problem) => error!(error = &problem as &dyn std::error::Error, "signals cannot be heard"),
+    }
+    shutdown.cancel();
+}
+
+async fn until<T>(shutdown: &CancellationToken, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        () = shutdown.cancelled() => None,
+        value = future => Some(value),
+    }
+}

@@ -1,0 +1,65 @@
+use steamer_api::{ManagementLogin, OpenBaoCluster, Orphan};
+use steamer_openbao::{Error as OpenBao, Health, Leader};
+use steamer_runtime::Dependencies;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::operator_policy;
+use crate::secrets_project;
+
+/// What was seen of a server.
+pub(super) struct Seen {
+    /// What it says of itself, or why it says nothing.
+    pub(super) health: Result<Health, OpenBao>,
+    /// Who leads.
+    pub(super) leader: Option<Leader>,
+    /// What the operator's policy lacks; none when it could not be asked.
+    pub(super) missing: Result<Vec<String>, Error>,
+}
+
+impl Seen {
+    pub(super) fn serves(&self) -> bool {
+        self.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) && self.has_leader()
+    }
+
+    pub(super) fn has_leader(&self) -> bool {
+        let led = |leader: &Leader| !leader.ha_enabled || leader.is_self || !leader.leader_address.is_empty();
+        self.leader.as_ref().is_some_and(led)
+    }
+}
+
+pub(super) async fn fetch(
+    context: &Context,
+    dependencies: &Dependencies,
+    cluster: &OpenBaoCluster,
+) -> Result<Seen, Error> {
+    let auth = &cluster.spec.external.management_auth;
+    if let Some(ManagementLogin { audience, .. }) = auth.kubernetes.as_ref().or(auth.jwt.as_ref()) {
+        context.safe_audiences(std::slice::from_ref(audience))?;
+    }
+    let session = context.sessions.operator(dependencies, cluster).await?;
+    let health = session.health().await;
+    let mut seen = Seen { health, leader: None, missing: Ok(Vec::new()) };
+    if seen.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) {
+        seen.leader = session.leader().await.ok();
+        seen.missing = operator_policy::missing(&session).await.map_err(Error::from);
+    }
+    Ok(seen)
+}
+
+/// Removes what deleted tenants left behind; what is still left afterwards.
+pub(super) async fn adopt_orphans(
+    context: &Context,
+    dependencies: &Dependencies,
+    cluster: &OpenBaoCluster,
+    seen: &Seen,
+) -> Vec<Orphan> {
+    let orphans = cluster.status.as_ref().map(|status| status.orphans.clone()).unwrap_or_default();
+    if orphans.is_empty() || !seen.serves() {
+        return orphans;
+    }
+    match context.sessions.operator(dependencies, cluster).await {
+        Ok(session) => secrets_project::remove_orphans(context, &session, orphans).await,
+        Err(_) => orphans,
+    }
+}

@@ -1,0 +1,134 @@
+//! PipelinePolicy: what it comes to. The project writes the policies, because several of these share one; this
+//! controller tells whether the project has taken this one.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use steamer_api::{ContextPolicy, PipelinePolicy, PipelinePolicyStatus, SecretsProject};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Action, Dependencies, Key, Name, Reason, Reconcile};
+
+use crate::context::{Context, InForce};
+use crate::error::Error;
+use crate::pipelines::{Context as JobContext, Pattern};
+use crate::references::target;
+
+pub(crate) struct Controller(pub(crate) Arc<Context>);
+
+/// The key under which a project waits for its policies.
+pub(crate) fn policies_of(project: Name) -> Key {
+    Key::new("PipelinePoliciesOf", project)
+}
+
+/// The project that a policy is for.
+pub(crate) fn project_of(policy: &PipelinePolicy) -> Name {
+    target(&policy.spec.project_ref, &policy.namespace().unwrap_or_default())
+}
+
+/// The contexts of a policy: every environment with every branch.
+pub(crate) fn contexts_of(policy: &PipelinePolicy) -> Vec<JobContext> {
+    let spec = &policy.spec;
+    let ref_protected = spec.when.as_ref().and_then(|when| when.ref_protected);
+    let mut contexts: Vec<JobContext> = patterns(&spec.environments)
+        .into_iter()
+        .flat_map(|environment| {
+            let with_branch =
+                move |branch| JobContext { environment: environment.clone(), branch, ref_protected };
+            patterns(&spec.branches).into_iter().map(with_branch)
+        })
+        .collect();
+    contexts.sort();
+    contexts.dedup();
+    contexts
+}
+
+/// None stands for "any". One `*` among others makes the others of no account.
+fn patterns(texts: &[String]) -> Vec<Option<Pattern>> {
+    let patterns: Option<Vec<Pattern>> = texts.iter().map(|text| Pattern::new(text)).collect();
+    match patterns {
+        Some(patterns) if !patterns.is_empty() => patterns.into_iter().map(Some).collect(),
+        _ => vec![None],
+    }
+}
+
+/// Whether a policy gives anything at `now`, and until when it does.
+pub(crate) fn gives(policy: &PipelinePolicy, now: Timestamp) -> bool {
+    let expired = policy.spec.expires_at.as_ref().is_some_and(|at| at.0 <= now);
+    !policy.spec.cancelled && !expired && policy.metadata.deletion_timestamp.is_none()
+}
+
+impl Reconcile for Controller {
+    type Object = PipelinePolicy;
+    type Error = Error;
+    const NAME: &'static str = "pipelinepolicy";
+
+    async fn reconcile(
+        &self,
+        policy: Arc<PipelinePolicy>,
+        dependencies: &Dependencies,
+    ) -> Result<Action, Error> {
+        let namespace = policy.namespace().unwrap_or_default();
+        let project: Arc<SecretsProject> =
+            self.0.stores.resolve(dependencies, &policy.spec.project_ref, &namespace)?;
+        dependencies.on(InForce::key(&Name::of(&*project)));
+        let Some(verdict) = verdict(&self.0, &policy, &project, Timestamp::now()) else {
+            return Ok(Action::AwaitChange);
+        };
+        status(&self.0, &policy, &verdict).await?;
+        Ok(Action::AwaitChange)
+    }
+}
+
+/// None while nothing is known since the start of the process: what the status says still stands.
+fn verdict(
+    context: &Context,
+    policy: &PipelinePolicy,
+    project: &SecretsProject,
+    now: Timestamp,
+) -> Option<Verdict> {
+    let name = Name::of(project);
+    let current = policy.metadata.generation.unwrap_or(0);
+    let taken = context.in_force.get(&name)?;
+    let taken = taken.0.get(&Name::of(policy)).filter(|taken| Some(&taken.uid) == policy.uid().as_ref());
+    Some(match taken {
+        Some(taken) if taken.generation == current => match &taken.refused {
+            Some(why) => Verdict::Stalled(Reason::Invalid, why.clone()),
+            None => in_force(policy, now),
+        },
+        _ => Verdict::Progressing(
+            Reason::Waiting,
+            format!("SecretsProject {name} has not taken it up: {}", ready(project)),
+        ),
+    })
+}
+
+fn ready(project: &SecretsProject) -> String {
+    let conditions = project.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    ready.map_or_else(|| "it is new".to_owned(), |ready| format!("{}: {}", ready.reason, ready.message))
+}
+
+fn in_force(policy: &PipelinePolicy, now: Timestamp) -> Verdict {
+    if policy.spec.cancelled {
+        return Verdict::Ready(Reason::Disabled, "cancelled: it gives nothing".to_owned());
+    }
+    if !gives(policy, now) {
+        return Verdict::Ready(Reason::Expired, "expired: it gives nothing any more".to_owned());
+    }
+    let (secrets, contexts) = (policy.spec.secrets.len(), contexts_of(policy).len());
+    Verdict::Ready(Reason::Applied, format!("{secrets} secrets can be read in {contexts} contexts"))
+}
+
+async fn status(context: &Context, policy: &PipelinePolicy, verdict: &Verdict) -> Result<(), Error> {
+    let secrets = i64::try_from(policy.spec.secrets.len()).unwrap_or(i64::MAX);
+    let described = |context: JobContext| ContextPolicy {
+        name: context.policy_name(),
+        context: context.to_string().chars().take(1024).collect(),
+        secrets,
+    };
+    let given = if gives(policy, Timestamp::now()) { contexts_of(policy) } else { Vec::new() };
+    let status =
+        PipelinePolicyStatus { policies: given.into_iter().map(described).collect(), ..context.last(policy) };
+    context.report(policy, status, verdict).await
+}

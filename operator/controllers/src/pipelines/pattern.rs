@@ -1,0 +1,106 @@
+use std::fmt;
+
+/// A pattern for names of environments and branches: `*` stands for anything, also for `/` and line ends; every other
+/// character stands for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// A pattern; none for `*` alone, which narrows nothing.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let narrows = text.chars().any(|character| character != '*');
+        narrows.then(|| Self(text.to_owned()))
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The pattern as RE2. Whatever is not a letter or digit of ASCII is written by its number, so that nothing in a
+    /// pattern can end the string that holds it or mean something to RE2.
+    #[must_use]
+    pub fn regex(&self) -> String {
+        let mut regex = String::from("^(?s:");
+        let mut last = ' ';
+        for character in self.0.chars() {
+            match character {
+                '*' if last == '*' => {}
+                '*' => regex.push_str(".*"),
+                plain if plain.is_ascii_alphanumeric() => regex.push(plain),
+                other => regex.push_str(&format!("\\x{{{:x}}}", u32::from(other))),
+            }
+            last = character;
+        }
+        regex.push_str(")$");
+        regex
+    }
+
+    /// The reference for what the program in OpenBao decides: whether a name matches.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else {
+            return false;
+        };
+        let mut parts: Vec<&str> = parts.collect();
+        let Some(last) = parts.pop() else {
+            return rest.is_empty();
+        };
+        for part in parts {
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("main", "main", true)]
+    #[case("main", "maOn", false)]
+    #[case("release/*", "release/", true)]
+    #[case("release/*", "release/1/2", true)]
+    #[case("release/*", "release", false)]
+    #[case("*-prod", "eu-prod", true)]
+    #[case("a*b*c", "a\nbxbc", true)]
+    #[case("a*b*c", "acb", false)]
+    #[case("a*a", "a", false)]
+    #[case("a.c", "abc", false)]
+    #[case("ß*", "ßx", true)]
+    fn a_star_is_anything_and_the_rest_is_literal(
+        #[case] pattern: &str,
+        #[case] name: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(Pattern::new(pattern).unwrap().matches(name), expected);
+    }
+
+    #[test]
+    fn a_star_alone_narrows_nothing() {
+        assert_eq!(Pattern::new("*"), None);
+        assert_eq!(Pattern::new("**"), None);
+    }
+
+    #[test]
+    fn nothing_in_a_pattern_means_anything_to_the_program() {
+        let regex = Pattern::new("a\"'\\.(*)\n{}").unwrap().regex();
+        assert_eq!(regex, r"^(?s:a\x{22}\x{27}\x{5c}\x{2e}\x{28}.*\x{29}\x{a}\x{7b}\x{7d})$");
+    }
+}

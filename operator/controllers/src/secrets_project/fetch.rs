@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use steamer_api::{JWTIssuer, OpenBaoCluster, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_openbao::{AuthMount, CelRole, JwtConfig, JwtRole, KvConfig, Mount, Namespace, Policy, Session};
+use steamer_runtime::{Dependencies, Key, Name};
+
+use super::validate::Project;
+use super::{PIPELINE_MOUNT, WORKLOAD_MOUNT, project_claim};
+use crate::context::Context;
+use crate::error::Error;
+use crate::jwt_issuer;
+use crate::pipeline_policy::{policies_of, project_of};
+use crate::secrets_tenant::claims;
+use crate::service_accounts::ApiIssuer;
+
+/// What a project refers to, with every right checked.
+pub(super) struct References {
+    pub(super) tenant: Arc<SecretsTenant>,
+    pub(super) cluster: Arc<OpenBaoCluster>,
+    pub(super) cluster_name: Name,
+    pub(super) issuer: Arc<JWTIssuer>,
+    pub(super) issuer_ca: String,
+    /// Who signs ServiceAccount tokens; asked for only where there are workloads.
+    pub(super) api_issuer: Option<Arc<ApiIssuer>>,
+    pub(super) session: Session,
+}
+
+pub(super) async fn references(
+    context: &Context,
+    dependencies: &Dependencies,
+    project: &SecretsProject,
+) -> Result<References, Error> {
+    let (spec, namespace) = (&project.spec, project.namespace().unwrap_or_default());
+    let stores = &context.stores;
+    let tenant: Arc<SecretsTenant> = stores.resolve(dependencies, &spec.tenant_ref, &namespace)?;
+    claims(&tenant, &namespace, spec.scope, spec.id)?;
+    older_claim(context, dependencies, project)?;
+    let tenants = tenant.namespace().unwrap_or_default();
+    let cluster: Arc<OpenBaoCluster> = stores.resolve(dependencies, &tenant.spec.cluster_ref, &tenants)?;
+    let issuer: Arc<JWTIssuer> = match &spec.issuer_ref {
+        Some(reference) => stores.resolve(dependencies, reference, &namespace)?,
+        None => stores.resolve(dependencies, &tenant.spec.issuer_ref, &tenants)?,
+    };
+    let ca = jwt_issuer::fetch::ca(context, dependencies, &issuer).await?;
+    let api_issuer = match spec.workloads.is_empty() {
+        true => None,
+        false => Some(context.api_issuer.get(&context.client).await?),
+    };
+    Ok(References {
+        session: context.sessions.operator(dependencies, &cluster).await?,
+        cluster_name: Name::of(&*cluster),
+        issuer_ca: String::from_utf8_lossy(&ca).into_owned(),
+        tenant,
+        cluster,
+        issuer,
+        api_issuer,
+    })
+}
+
+/// Of two objects that claim the same id of a tenant, the older has it.
+fn older_claim(
+    context: &Context,
+    dependencies: &Dependencies,
+    project: &SecretsProject,
+) -> Result<(), Error> {
+    let claim = project_claim(project);
+    dependencies.on(claim.clone());
+    let age = |project: &SecretsProject| {
+        (project.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second()), Name::of(project))
+    };
+    let rivals = context.stores.projects.filter(|other| project_claim(other) == claim);
+    match rivals.iter().min_by_key(|other| age(other)) {
+        Some(first) if age(first) < age(project) => Err(Error::Conflict(format!(
+            "SecretsProject {} claims {:?} {} already and is older",
+            Name::of(&**first),
+            project.spec.scope,
+            project.spec.id
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The policies that the project allows, oldest first.
+pub(super) fn policies(
+    context: &Context,
+    dependencies: &Dependencies,
+    project: &SecretsProject,
+) -> Vec<Arc<PipelinePolicy>> {
+    let name = Name::of(project);
+    dependencies.on(policies_of(name.clone()));
+    let mut policies = context.stores.policies.filter(|policy| project_of(policy) == name);
+    policies.retain(|policy| {
+        let from = policy.namespace().unwrap_or_default();
+        if from != name.namespace {
+            dependencies.on(Key::new("Namespace", Name::new("", &from)));
+        }
+        context.stores.named::<SecretsProject>(dependencies, &name, &from).is_ok()
+    });
+    policies.sort_by_key(|policy| {
+        (policy.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second()), Name::of(&**policy))
+    });
+    policies
+}
+
+/// What is in OpenBao.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) namespace: Option<Namespace>,
+    pub(super) engine: Option<Mount>,
+    pub(super) kv: Option<KvConfig>,
+    pub(super) auth: BTreeMap<&'static str, SeenAuth>,
+    pub(super) policies: BTreeMap<String, Policy>,
+}
+
+/// An auth mount and what is in it.
+pub(super) struct SeenAuth {
+    pub(super) mount: AuthMount,
+    pub(super) config: Option<JwtConfig>,
+    pub(super) cel_roles: BTreeMap<String, CelRole>,
+    pub(super) jwt_roles: BTreeMap<String, JwtRole>,
+}
+
+pub(super) async fn openbao(session: &Session, project: &Project) -> Result<Seen, Error> {
+    let tenant = session.within(project.tenant_namespace.as_str());
+    let Some(namespace) = tenant.child_namespace(&project.own).await? else {
+        return Ok(Seen::default());
+    };
+    if namespace.tainted {
+        return Err(Error::Deleting(format!(
+            "namespace {} is still being deleted in OpenBao",
+            project.namespace
+        )));
+    }
+    let session = session.within(project.namespace.as_str());
+    let engine = session.mount(&project.engine).await?;
+    let kv = match &engine {
+        Some(_) => session.kv_config(&project.engine).await?,
+        None => None,
+    };
+    let mut auth = BTreeMap::new();
+    for mount in [PIPELINE_MOUNT, WORKLOAD_MOUNT] {
+        if let Some(seen) = auth_mount(&session, mount).await? {
+            auth.insert(mount, seen);
+        }
+    }
+    let mut policies = session.policies_below("pipelines").await?;
+    policies.extend(session.policies_below("workloads").await?);
+    Ok(Seen { namespace: Some(namespace), engine, kv, auth, policies })
+}
+
+async fn auth_mount(session: &Session, path: &str) -> Result<Option<SeenAuth>, Error> {
+    let Some(mount) = session.auth_mount(path).await? else {
+        return Ok(None);
+    };
+    if mount.kind != "jwt" {
+        let (cel_roles, jwt_roles) = (BTreeMap::new(), BTreeMap::new());
+        return Ok(Some(SeenAuth { mount, config: None, cel_roles, jwt_roles }));
+    }
+    let config = session.jwt_config(path).await?;
+    let mut cel_roles = BTreeMap::new();
+    for name in session.cel_roles(path).await? {
+        if let Some(role) = session.cel_role(path, &name).await? {
+            cel_roles.insert(name, role);
+        }
+    }
+    let mut jwt_roles = BTreeMap::new();
+    for name in session.jwt_roles(path).await? {
+        if let Some(role) = session.jwt_role(path, &name).await? {
+            jwt_roles.insert(name, role);
+        }
+    }
+    Ok(Some(SeenAuth { mount, config, cel_roles, jwt_roles }))
+}

@@ -1,0 +1,274 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use steamer_api::{Adopt, PipelineAuth, PipelinePolicy, Reference, Scope, SecretsProject, Workload};
+use steamer_openbao::{CelRole, JwtConfig, JwtKeys, JwtRole, KvConfig, NamespacePath};
+use steamer_runtime::Name;
+
+use super::fetch::References;
+use super::{PIPELINE_MOUNT, WORKLOAD_MOUNT};
+use crate::context::{Context, Contribution, Contributions};
+use crate::error::Error;
+use crate::jwt_issuer::bound_issuer;
+use crate::ownership::Mark;
+use crate::pipeline_policy::{contexts_of, gives};
+use crate::pipelines::{
+    Entity, Grants, Program, ROLE_ID_TOKENS, ROLE_PIPELINES, policy_text, workload_policy_text,
+};
+use crate::secrets_tenant::namespace_of;
+
+/// More contexts would make logins slow: each is compared with every job.
+const MOST_CONTEXTS: usize = 256;
+
+/// What a project comes to: all that should be in OpenBao, and what people are told.
+pub(super) struct Project {
+    pub(super) mark: Mark,
+    pub(super) adopt: Adopt,
+    pub(super) cluster: Reference,
+    pub(super) server_url: String,
+    pub(super) tenant_namespace: NamespacePath,
+    pub(super) namespace: NamespacePath,
+    /// Name of the innermost namespace.
+    pub(super) own: String,
+    pub(super) engine: String,
+    pub(super) kv: KvConfig,
+    /// Auth mounts by path; none when nobody is to get in.
+    pub(super) auth: BTreeMap<&'static str, Auth>,
+    pub(super) policies: BTreeMap<String, String>,
+    pub(super) enabled: bool,
+    /// Keys that the issuer took away, counted; and how many were when the mount was last written.
+    pub(super) key_removals: i64,
+    pub(super) key_removals_written: i64,
+    pub(super) next_expiry: Option<Timestamp>,
+}
+
+/// An auth mount as it should be.
+pub(super) struct Auth {
+    pub(super) config: JwtConfig,
+    pub(super) cel_roles: BTreeMap<String, CelRole>,
+    pub(super) jwt_roles: BTreeMap<String, JwtRole>,
+}
+
+pub(super) fn validate(
+    context: &Context,
+    project: &SecretsProject,
+    references: &References,
+    policies: &[Arc<PipelinePolicy>],
+    now: Timestamp,
+) -> Result<(Project, Contributions), Error> {
+    let spec = &project.spec;
+    let mark = context.mark("SecretsProject", Name::of(project));
+    let engine = spec.engines.first().map(|engine| format!("secrets/{}", engine.name)).unwrap_or_default();
+    let tenant_namespace = namespace_of(&references.tenant);
+    let own = match spec.scope {
+        Scope::Project => format!("project_{}", spec.id),
+        Scope::Group => format!("group_{}", spec.id),
+    };
+    let written = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
+    let cluster = &references.cluster.spec;
+    let mut valid = Project {
+        adopt: spec.lifecycle.adopt,
+        cluster: Reference {
+            name: references.cluster_name.name.clone(),
+            namespace: Some(references.cluster_name.namespace.clone()),
+        },
+        server_url: cluster.external_url.clone().unwrap_or_else(|| cluster.external.address.clone()),
+        namespace: tenant_namespace.join(&own),
+        kv: kv(project),
+        auth: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        enabled: spec.enabled && references.tenant.spec.enabled,
+        key_removals: references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
+        key_removals_written: written.map_or(-1, |written| written.issuer_key_removals),
+        next_expiry: None,
+        tenant_namespace,
+        own,
+        engine,
+        mark,
+    };
+    let (grants, contributions) = granted(policies, now);
+    if valid.enabled {
+        pipelines(&mut valid, project, references, &grants)?;
+        workloads(&mut valid, context, project, references)?;
+    }
+    Ok((valid, contributions))
+}
+
+fn kv(project: &SecretsProject) -> KvConfig {
+    let engine = project.spec.engines.first().cloned().unwrap_or_default();
+    KvConfig {
+        max_versions: engine.max_versions,
+        cas_required: engine.cas_required,
+        delete_version_after: format!("{}s", engine.delete_version_after.get().as_secs()),
+    }
+}
+
+/// What all policies together give, and what became of each.
+fn granted(policies: &[Arc<PipelinePolicy>], now: Timestamp) -> (Grants, Contributions) {
+    let (mut grants, mut all) = (Grants::default(), HashMap::new());
+    for policy in policies {
+        let contexts = if gives(policy, now) { contexts_of(policy) } else { Vec::new() };
+        let new = contexts.iter().filter(|context| !grants.0.contains_key(context)).count();
+        let refused = (grants.0.len() + new > MOST_CONTEXTS).then(|| {
+            format!(
+                "a project has at most {MOST_CONTEXTS} contexts and older policies have them: use patterns"
+            )
+        });
+        if refused.is_none() {
+            let by = Name::of(&**policy).to_string();
+            let expires_at = policy.spec.expires_at.as_ref().map(|at| at.0);
+            for context in &contexts {
+                for secret in &policy.spec.secrets {
+                    grants.add(context.clone(), &secret.name, expires_at, &by);
+                }
+            }
+        }
+        let contribution = Contribution {
+            uid: policy.uid().unwrap_or_default(),
+            generation: policy.metadata.generation.unwrap_or(0),
+            refused,
+        };
+        all.insert(Name::of(&**policy), contribution);
+    }
+    (grants, Contributions(all))
+}
+
+/// The mount, roles and policies of CI jobs.
+fn pipelines(
+    valid: &mut Project,
+    project: &SecretsProject,
+    references: &References,
+    grants: &Grants,
+) -> Result<(), Error> {
+    let issuer = &references.issuer.spec;
+    let PipelineAuth { mode: _, token_ttl, require_scope_claim, id_tokens } = &project.spec.pipeline_auth;
+    let contexts: Vec<_> = grants.0.keys().cloned().collect();
+    let audiences = audiences(references)?;
+    let entity = match project.spec.scope {
+        Scope::Project => Entity::Project(project.spec.id),
+        Scope::Group => Entity::Group(project.spec.id),
+    };
+    let program = |scope_claim, audiences| {
+        let program = Program {
+            entity,
+            scope_claim,
+            audiences,
+            ttl: token_ttl.get(),
+            leeway: issuer.leeway.get(),
+            contexts: &contexts,
+        };
+        program.role()
+    };
+    let mut cel_roles = BTreeMap::from([(
+        ROLE_PIPELINES.to_owned(),
+        program(require_scope_claim.then_some(true), &audiences),
+    )]);
+    let id_audiences = id_audiences(references, &id_tokens.audiences);
+    if id_tokens.enabled && !id_audiences.is_empty() {
+        apart(&audiences, &id_audiences)?;
+        cel_roles.insert(ROLE_ID_TOKENS.to_owned(), program(Some(false), &id_audiences));
+    }
+    let owner = valid.mark.description();
+    for (context, rules) in &grants.0 {
+        valid.policies.insert(context.policy_name(), policy_text(&owner, &valid.engine, rules));
+    }
+    valid.next_expiry = grants.next_expiry();
+    valid
+        .auth
+        .insert(PIPELINE_MOUNT, Auth { config: config(references), cel_roles, jwt_roles: BTreeMap::new() });
+    Ok(())
+}
+
+fn audiences(references: &References) -> Result<Vec<String>, Error> {
+    let named = &references.issuer.spec.audiences;
+    let audiences: Vec<String> = match &references.cluster.spec.jwt_audience {
+        Some(audience) if named.is_empty() => vec![audience.clone()],
+        _ => named.clone(),
+    };
+    if audiences.is_empty() {
+        return Err(Error::Invalid(format!(
+            "JWTIssuer {} names no audiences and OpenBaoCluster {} no jwtAudience: one of them is needed, or any token \
+             of the issuer would be let in",
+            Name::of(&*references.issuer),
+            references.cluster_name
+        )));
+    }
+    Ok(audiences)
+}
+
+fn id_audiences(references: &References, named: &[String]) -> Vec<String> {
+    match &references.cluster.spec.jwt_audience {
+        Some(audience) if named.is_empty() => vec![format!("{}/id-tokens", audience.trim_end_matches('/'))],
+        _ => named.to_vec(),
+    }
+}
+
+fn apart(pipelines: &[String], id_tokens: &[String]) -> Result<(), Error> {
+    match id_tokens.iter().find(|audience| pipelines.contains(audience)) {
+        Some(audience) => Err(Error::Invalid(format!(
+            "audience `{audience}` is one of pipeline tokens: pipelineAuth.idTokens.audiences needs one of its own, for \
+             any user can put it into an ID token"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn config(references: &References) -> JwtConfig {
+    let issuer = &references.issuer.spec;
+    let (keys, ca) = match (&issuer.oidc_discovery_url, &issuer.jwks_url, &issuer.public_keys) {
+        (Some(url), _, _) => (JwtKeys::Discovery(url.clone()), references.issuer_ca.clone()),
+        (_, Some(url), _) => (JwtKeys::Jwks(url.clone()), references.issuer_ca.clone()),
+        (_, _, keys) => (JwtKeys::Static(keys.clone().unwrap_or_default()), String::new()),
+    };
+    JwtConfig {
+        keys,
+        ca,
+        bound_issuer: bound_issuer(&references.issuer),
+        algorithms: issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
+        skip_validation: issuer.skip_issuer_check,
+    }
+}
+
+/// The mount, roles and policies of Kubernetes workloads.
+fn workloads(
+    valid: &mut Project,
+    context: &Context,
+    project: &SecretsProject,
+    references: &References,
+) -> Result<(), Error> {
+    let Some(api) = &references.api_issuer else {
+        return Ok(());
+    };
+    let owner = valid.mark.description();
+    let mut jwt_roles = BTreeMap::new();
+    for workload in &project.spec.workloads {
+        context.safe_audiences(std::slice::from_ref(&workload.audience))?;
+        let policy = format!("workloads/{}", workload.name);
+        valid.policies.insert(policy.clone(), workload_policy_text(&owner, &valid.engine, &workload.secrets));
+        jwt_roles.insert(workload.name.clone(), workload_role(workload, policy));
+    }
+    let config = JwtConfig {
+        keys: JwtKeys::Static(api.keys.clone()),
+        ca: String::new(),
+        bound_issuer: api.issuer.clone(),
+        algorithms: ["RS256", "ES256"].map(str::to_owned).to_vec(),
+        skip_validation: true,
+    };
+    valid.auth.insert(WORKLOAD_MOUNT, Auth { config, cel_roles: BTreeMap::new(), jwt_roles });
+    Ok(())
+}
+
+fn workload_role(workload: &Workload, policy: String) -> JwtRole {
+    JwtRole {
+        bound_subject: format!("system:serviceaccount:{}:{}", workload.namespace, workload.service_account),
+        bound_audiences: vec![workload.audience.clone()],
+        user_claim: "sub".to_owned(),
+        token_policies: vec![policy],
+        token_ttl: 300,
+        token_max_ttl: 300,
+        token_no_default_policy: true,
+        token_type: "batch".to_owned(),
+    }
+}

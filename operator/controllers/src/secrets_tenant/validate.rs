@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use steamer_api::{ProjectClaim, Scope, SecretsTenant};
+use steamer_openbao::NamespacePath;
+use steamer_runtime::{Dependencies, Name};
+
+use super::tenant_claim;
+use crate::context::Context;
+use crate::error::Error;
+
+/// The tenant's namespace, from the root that Steamer works in.
+pub(crate) fn namespace_of(tenant: &SecretsTenant) -> NamespacePath {
+    let organization = NamespacePath::new(&format!("org_{}", tenant.spec.organization_id));
+    match (tenant.spec.group_id, tenant.spec.user_id) {
+        (Some(group), _) => organization.join(&format!("group_{group}")),
+        (None, Some(user)) => organization.join(&format!("user_{user}")),
+        (None, None) => organization,
+    }
+}
+
+/// Of two tenants that claim the same namespace, the older has it.
+pub(super) fn validate(
+    context: &Context,
+    dependencies: &Dependencies,
+    tenant: &SecretsTenant,
+) -> Result<(), Error> {
+    let claim = tenant_claim(tenant);
+    dependencies.on(claim.clone());
+    let rivals = context.stores.tenants.filter(|other| tenant_claim(other) == claim);
+    match oldest(&rivals) {
+        Some(first) if first.uid() != tenant.uid() && age(first) < age(tenant) => {
+            Err(Error::Conflict(format!(
+                "SecretsTenant {} claims {} already and is older",
+                Name::of(&**first),
+                namespace_of(tenant)
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn oldest(tenants: &[Arc<SecretsTenant>]) -> Option<&Arc<SecretsTenant>> {
+    tenants.iter().min_by_key(|tenant| age(tenant))
+}
+
+fn age(tenant: &SecretsTenant) -> (i64, Name) {
+    let created = tenant.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second());
+    (created, Name::of(tenant))
+}
+
+/// Whether the tenant lets an object in `namespace` be the project or group of that number.
+pub(crate) fn claims(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: i64) -> Result<(), Error> {
+    let own = tenant.namespace().unwrap_or_default();
+    if tenant.spec.projects.is_empty() && namespace == own {
+        return Ok(());
+    }
+    let listed = |claim: &ProjectClaim| {
+        let ids = match scope {
+            Scope::Project => &claim.ids,
+            Scope::Group => &claim.group_ids,
+        };
+        claim.namespaces.iter().any(|listed| listed == namespace) && ids.contains(&id)
+    };
+    if tenant.spec.projects.iter().any(listed) {
+        return Ok(());
+    }
+    Err(Error::NotAllowed(format!(
+        "SecretsTenant {} does not list {} {id} for namespace {namespace}: its projects[] decides",
+        Name::of(tenant),
+        if scope == Scope::Project { "project" } else { "group" },
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::SecretsTenantSpec;
+
+    use super::*;
+
+    fn tenant(projects: &str) -> SecretsTenant {
+        let text = format!(
+            r#"{{"clusterRef":{{"name":"main"}},"organizationId":1,"groupId":7,"issuerRef":{{"name":"i"}},"projects":{projects}}}"#
+        );
+        let spec: SecretsTenantSpec = serde_json::from_str(&text).unwrap();
+        let mut tenant = SecretsTenant::new("acme", spec);
+        tenant.metadata.namespace = Some("openbao".into());
+        tenant
+    }
+
+    #[rstest]
+    #[case("[]", "openbao", Scope::Project, 42, true)]
+    #[case("[]", "web", Scope::Project, 42, false)]
+    #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "web", Scope::Project, 42, true)]
+    #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "web", Scope::Project, 43, false)]
+    #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "web", Scope::Group, 42, false)]
+    #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "openbao", Scope::Project, 42, false)]
+    #[case(r#"[{"name":"w","namespaces":["web"],"groupIds":[7]}]"#, "web", Scope::Group, 7, true)]
+    fn only_what_is_listed_is_honoured(
+        #[case] projects: &str,
+        #[case] namespace: &str,
+        #[case] scope: Scope,
+        #[case] id: i64,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(claims(&tenant(projects), namespace, scope, id).is_ok(), expected);
+    }
+
+    #[test]
+    fn a_tenant_lies_below_its_organization() {
+        assert_eq!(namespace_of(&tenant("[]")).as_str(), "org_1/group_7");
+    }
+}

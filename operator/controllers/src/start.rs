@@ -1,0 +1,274 @@
+//! Wiring: stores, watches, controllers.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use steamer_api::{PipelinePolicy, RECONCILE_ANNOTATION, SecretsProject, SecretsTenant};
+use steamer_runtime::admin::Readiness;
+use steamer_runtime::{
+    Events, Index, Key, Limits, Metrics, Name, Reconcile, Runtime, Statuses, Store, Trigger, Watch,
+    edges_of_self, run, trigger,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{Context, InForce, Stores};
+use crate::error::Error;
+use crate::named_secrets::NamedSecrets;
+use crate::service_accounts::api_audiences;
+use crate::sessions::Sessions;
+use crate::sync::destination::Destinations;
+use crate::sync::mac::Mac;
+use crate::sync::observed::ObservedSecrets;
+use crate::sync::readings::Readings;
+use crate::{
+    bao_auth, bao_connection, bao_static_secret, jwt_issuer, openbao_cluster, pipeline_policy,
+    secrets_project, secrets_tenant,
+};
+
+/// The ConfigMap that holds the installation id.
+const INSTALLATION: &str = "steamer-installation";
+
+/// What the process was started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The operator's own ServiceAccount.
+    pub service_account: String,
+    /// Names this process in Events.
+    pub instance: String,
+    /// Tells this installation from others at the same OpenBao. Default: the uid of `kube-system`.
+    pub installation: Option<String>,
+    /// How often OpenBao is compared with what should be there.
+    pub drift_interval: Duration,
+    /// Bounds of each controller.
+    pub limits: Limits,
+}
+
+/// Runs all controllers until `shutdown`; the end of any of them ends all.
+///
+/// # Errors
+/// When what is needed at the start cannot be had from the API server.
+pub async fn start(
+    client: Client,
+    settings: Settings,
+    (metrics, readiness): (Arc<Metrics>, Readiness),
+    shutdown: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let index = Arc::new(Index::default());
+    let operator = Name::new(&settings.namespace, &settings.service_account);
+    let named = Arc::new(NamedSecrets::new(client.clone(), index.clone()));
+    let runtime = Arc::new(Runtime {
+        statuses: Statuses::new(client.clone()),
+        events: Events::new(client.clone(), settings.instance.clone()),
+        metrics: metrics.clone(),
+        index: index.clone(),
+        shutdown: shutdown.clone(),
+        limits: settings.limits,
+    });
+    let context = Arc::new(Context {
+        sessions: Sessions::new(client.clone(), metrics.clone(), named.clone(), operator.clone()),
+        installation: installation(&client, &settings).await?,
+        api_audiences: api_audiences(&client, &operator).await?,
+        operator,
+        client: client.clone(),
+        runtime,
+        stores: Stores::default(),
+        api_issuer: crate::service_accounts::ApiIssuerSource::default(),
+        in_force: InForce::default(),
+        drift_interval: settings.drift_interval,
+    });
+    let observed = Arc::new(ObservedSecrets::new(Mac::load(&client, &settings.namespace).await?, index));
+    let mut tasks = Tasks { set: JoinSet::new(), context: context.clone(), readiness };
+    tasks.all(&observed, named);
+    let ended = tasks.set.join_next().await;
+    shutdown.cancel();
+    if let Some(Err(error)) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    while tasks.set.join_next().await.is_some() {}
+    context.sessions.revoke_all().await;
+    Ok(())
+}
+
+/// The id of this installation: given, or that of the cluster; kept, so that a restored cluster finds its things.
+async fn installation(client: &Client, settings: &Settings) -> Result<String, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &settings.namespace);
+    let kept = |map: ConfigMap| map.data.and_then(|mut data| data.remove("id"));
+    if let Some(id) = api.get_opt(INSTALLATION).await?.and_then(kept) {
+        return Ok(id);
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let id = match &settings.installation {
+        Some(id) => id.clone(),
+        None => namespaces.get("kube-system").await?.uid().unwrap_or_default(),
+    };
+    let map = ConfigMap {
+        metadata: ObjectMeta { name: Some(INSTALLATION.to_owned()), ..ObjectMeta::default() },
+        data: Some([("id".to_owned(), id.clone())].into()),
+        ..ConfigMap::default()
+    };
+    match api.create(&PostParams::default(), &map).await {
+        Ok(_) => Ok(id),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            Ok(api.get(INSTALLATION).await.map(kept)?.unwrap_or(id))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Everything that runs for ever.
+struct Tasks {
+    set: JoinSet<()>,
+    context: Arc<Context>,
+    readiness: Readiness,
+}
+
+impl Tasks {
+    fn all(&mut self, observed: &Arc<ObservedSecrets>, named: Arc<NamedSecrets>) {
+        let (context, stores) = (self.context.clone(), self.context.stores.clone());
+        let shared = || context.clone();
+        self.watch_only(&stores.namespaces, |namespace: &Namespace| edges_of_self("Namespace", namespace));
+        self.controller(openbao_cluster::Controller(shared()), &stores.clusters, observed, |cluster| {
+            edges_of_self("OpenBaoCluster", cluster)
+        });
+        self.controller(jwt_issuer::Controller(shared()), &stores.issuers, observed, |issuer| {
+            edges_of_self("JWTIssuer", issuer)
+        });
+        self.controller(secrets_tenant::Controller(shared()), &stores.tenants, observed, tenant_edges);
+        self.controller(secrets_project::Controller(shared()), &stores.projects, observed, project_edges);
+        self.controller(pipeline_policy::Controller(shared()), &stores.policies, observed, policy_edges);
+        self.controller(bao_connection::Controller(shared()), &stores.connections, observed, |connection| {
+            edges_of_self("BaoConnection", connection)
+        });
+        self.controller(bao_auth::Controller(shared()), &stores.auths, observed, |auth| {
+            edges_of_self("BaoAuth", auth)
+        });
+        let secrets = bao_static_secret::Controller {
+            readings: Readings::new(context.runtime.metrics.clone()),
+            destinations: Destinations { client: context.client.clone(), observed: observed.clone(), named },
+            context: context.clone(),
+            records: Mutex::new(HashMap::new()),
+        };
+        self.controller(secrets, &stores.static_secrets, observed, |secret| {
+            edges_of_self("BaoStaticSecret", secret)
+        });
+        let (seen, client) = (observed.clone(), context.client.clone());
+        self.readiness.require("the watch of Secrets", move || seen.is_synced());
+        self.until_shutdown(observed.clone().run(client));
+    }
+
+    /// A kind that is only referred to.
+    fn watch_only<K>(&mut self, store: &Store<K>, edges: fn(&K) -> Vec<Key>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.watch(store, None, edges);
+    }
+
+    /// A kind with its controller, which begins when everything it may look at has been seen.
+    fn controller<R: Reconcile>(
+        &mut self,
+        reconciler: R,
+        store: &Store<R::Object>,
+        observed: &Arc<ObservedSecrets>,
+        edges: fn(&R::Object) -> Vec<Key>,
+    ) {
+        let (trigger, asked) = trigger();
+        self.context.runtime.index.register(R::NAME, trigger.clone());
+        self.watch(store, Some(trigger), edges);
+        let (context, store, observed) = (self.context.clone(), store.clone(), observed.clone());
+        self.set.spawn(async move {
+            tokio::select! {
+                () = context.runtime.shutdown.cancelled() => return,
+                () = synced(&context.stores) => {}
+            }
+            tokio::select! {
+                () = context.runtime.shutdown.cancelled() => return,
+                () = observed.synced() => {}
+            }
+            run(context.runtime.clone(), Arc::new(reconciler), store, asked).await;
+        });
+    }
+
+    fn watch<K>(&mut self, store: &Store<K>, trigger: Option<Trigger>, edges: fn(&K) -> Vec<Key>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let watch = Watch {
+            api: Api::<DeserializeGuard<K>>::all(self.context.client.clone()),
+            config: watcher::Config::default().any_semantic(),
+            store: store.clone(),
+            trigger,
+            index: self.context.runtime.index.clone(),
+            edges,
+            nudge: RECONCILE_ANNOTATION,
+        };
+        let seen = store.clone();
+        self.readiness.require(format!("the watch of {}", K::plural(&())), move || seen.is_synced());
+        self.until_shutdown(watch.run());
+    }
+
+    fn until_shutdown(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.context.runtime.shutdown.clone();
+        self.set.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+async fn synced(stores: &Stores) {
+    let Stores {
+        clusters,
+        issuers,
+        tenants,
+        projects,
+        policies,
+        connections,
+        auths,
+        static_secrets,
+        namespaces,
+    } = stores;
+    clusters.synced().await;
+    issuers.synced().await;
+    tenants.synced().await;
+    projects.synced().await;
+    policies.synced().await;
+    connections.synced().await;
+    auths.synced().await;
+    static_secrets.synced().await;
+    namespaces.synced().await;
+}
+
+fn tenant_edges(tenant: &SecretsTenant) -> Vec<Key> {
+    vec![Key::new("SecretsTenant", Name::of(tenant)), secrets_tenant::tenant_claim(tenant)]
+}
+
+fn project_edges(project: &SecretsProject) -> Vec<Key> {
+    vec![
+        Key::new("SecretsProject", Name::of(project)),
+        secrets_project::project_claim(project),
+        secrets_tenant::projects_of(secrets_project::tenant_of(project)),
+    ]
+}
+
+fn policy_edges(policy: &PipelinePolicy) -> Vec<Key> {
+    vec![
+        Key::new("PipelinePolicy", Name::of(policy)),
+        pipeline_policy::policies_of(pipeline_policy::project_of(policy)),
+    ]
+}

@@ -1,0 +1,309 @@
+//! Reaching a server: addresses, retries over a failover, one connection pool.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::{Error, Identity, NamespacePath, Session};
+
+/// How a server is reached.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// URLs of its nodes, or of what stands in front of them. At least one.
+    pub addresses: Vec<String>,
+    /// CA certificates in PEM; empty: those of the system.
+    pub ca: Vec<u8>,
+    /// A client certificate and its key in PEM.
+    pub client_certificate: Option<SecretString>,
+    /// The name the server's certificate must carry, where it is not the address's host.
+    pub server_name: Option<String>,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, String>,
+    /// How long one request may take; default 30 s.
+    pub timeout: Option<Duration>,
+    /// How long a request is tried again while no node can serve it; default 20 s, what a failover takes.
+    pub patience: Option<Duration>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// A server. Cheap to clone; all clones share connections and what is known of the server.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    addresses: Vec<Url>,
+    /// Index of the node that served last.
+    preferred: AtomicUsize,
+    /// No node served for the whole patience of the last request: the next ones do not wait again.
+    down: AtomicBool,
+    patience: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("addresses", &self.0.addresses.iter().map(Url::as_str).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request before it knows the node it goes to.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) namespace: NamespacePath,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Value>,
+    pub(crate) headers: HeaderMap,
+}
+
+/// An answer, successful or not.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Client {
+    /// A client for a server. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when a certificate or address cannot be read.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let addresses =
+            settings.addresses.iter().map(|address| http_url(address, settings)).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Inner {
+            http: http(settings).map_err(Error::Settings)?,
+            addresses,
+            preferred: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
+            patience: settings.patience.unwrap_or(Duration::from_secs(20)),
+        })))
+    }
+
+    /// A session in the root namespace.
+    #[must_use]
+    pub fn session(&self, identity: Identity) -> Session {
+        Session::new(self.clone(), identity, NamespacePath::root())
+    }
+
+    /// The addresses as they were given.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.0.addresses.first().map_or("", |url| url.as_str().trim_end_matches('/'))
+    }
+
+    /// Sends a request to whichever node serves it, over a failover if need be.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let started = Instant::now();
+        for round in 0.. {
+            let error = match self.round(request).await {
+                Ok(answer) => {
+                    self.0.down.store(false, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let pause = pause(round);
+            let patience = if self.0.down.load(Ordering::Relaxed) { Duration::ZERO } else { self.0.patience };
+            let hopeless = matches!(error, Error::Sealed | Error::Uninitialized | Error::Throttled { .. });
+            if hopeless || started.elapsed() + pause > patience {
+                self.0.down.store(!matches!(error, Error::Throttled { .. }), Ordering::Relaxed);
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Sends one request to each node until one serves it. The error is the most telling of all.
+    async fn round(&self, request: &Request) -> Result<Answer, Error> {
+        let count = self.0.addresses.len();
+        let first = self.0.preferred.load(Ordering::Relaxed);
+        let mut worst = None;
+        for offset in 0..count {
+            let index = (first + offset) % count;
+            match self.once(&self.0.addresses[index], request).await {
+                Ok(answer) => {
+                    self.0.preferred.store(index, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => worst = Some(more_telling(worst, error)),
+            }
+        }
+        Err(worst.unwrap_or(Error::NoLeader))
+    }
+
+    async fn once(&self, address: &Url, request: &Request) -> Result<Answer, Error> {
+        let unreachable = |source: reqwest::Error| Error::Unreachable {
+            address: address.as_str().trim_end_matches('/').to_owned(),
+            source: source.without_url(),
+        };
+        let mut builder = self
+            .0
+            .http
+            .request(request.method.clone(), url(address, request))
+            .headers(request.headers.clone());
+        if !request.namespace.is_root() {
+            builder = builder.header("x-vault-namespace", request.namespace.as_str());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        if request.method == Method::PATCH {
+            builder = builder.header(reqwest::header::CONTENT_TYPE, "application/merge-patch+json");
+        }
+        let response = builder.send().await.map_err(unreachable)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        served(Answer { status, headers, body }, request)
+    }
+}
+
+/// Separates what a node has decided from what only says that this node cannot serve.
+fn served(answer: Answer, request: &Request) -> Result<Answer, Error> {
+    let health = request.path == "sys/health";
+    match answer.status.as_u16() {
+        // A standby names the leader it last knew, which may be dead: another node or moment will tell.
+        301 | 302 | 307 | 308 => Err(Error::NoLeader),
+        429 if !health => Err(Error::Throttled { retry_after: retry_after(&answer.headers) }),
+        500 | 503 if !health => {
+            match Error::from_answer(answer.status, request.method.as_str(), String::new(), &answer.body) {
+                error @ (Error::Sealed | Error::NoLeader) => Err(error),
+                _ => Ok(answer),
+            }
+        }
+        _ => Ok(answer),
+    }
+}
+
+fn more_telling(known: Option<Error>, new: Error) -> Error {
+    let rank = |error: &Error| match error {
+        Error::Throttled { .. } => 4,
+        Error::NoLeader => 3,
+        Error::Sealed => 2,
+        _ => 1,
+    };
+    match known {
+        Some(known) if rank(&known) >= rank(&new) => known,
+        _ => new,
+    }
+}
+
+/// 100 ms, doubled each round up to 2 s.
+fn pause(round: u32) -> Duration {
+    Duration::from_millis(100 << round.min(5)).min(Duration::from_secs(2))
+}
+
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1).clamp(1, 60))
+}
+
+fn url(address: &Url, request: &Request) -> Url {
+    let mut url = address.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        // Each segment is escaped on its own: a `?`, `#` or space in a key stays part of the key.
+        segments.pop_if_empty().push("v1").extend(request.path.split('/'));
+    }
+    if !request.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(request.query.iter().map(|(key, value)| (key, value.as_str())));
+    }
+    url
+}
+
+fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-vault-request", HeaderValue::from_static("true"));
+    for (name, value) in &settings.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    let mut builder = reqwest::Client::builder()
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(settings.timeout.unwrap_or(Duration::from_secs(30)))
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tcp_keepalive(Duration::from_secs(15))
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(settings.insecure);
+    if !settings.ca.is_empty() {
+        builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&settings.ca)?);
+    }
+    if let Some(identity) = &settings.client_certificate {
+        builder = builder.identity(reqwest::Identity::from_pem(identity.expose_secret().as_bytes())?);
+    }
+    if let Some((name, addresses)) = renamed(settings) {
+        builder = builder.resolve_to_addrs(&name, &addresses);
+    }
+    builder.build()
+}
+
+/// rustls takes the name to verify from the URL, so the URL carries the certificate's name and is resolved to
+/// the address's host. Only for addresses by IP: names are left to DNS.
+fn renamed(settings: &Settings) -> Option<(String, Vec<std::net::SocketAddr>)> {
+    let name = settings.server_name.clone()?;
+    let addresses = settings.addresses.iter().filter_map(|address| {
+        let url = Url::parse(address).ok()?;
+        url.socket_addrs(|| None).ok()
+    });
+    Some((name, addresses.flatten().collect()))
+}
+
+fn http_url(address: &str, settings: &Settings) -> Result<Url, Error> {
+    // reqwest's own error is the only one it lets be made, by asking it for what it cannot do.
+    let mut url = reqwest::Client::new().get(address).build().map_err(Error::Settings)?.url().clone();
+    if let Some(name) = &settings.server_name {
+        let _ = url.set_host(Some(name));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(path: &str) -> Request {
+        Request {
+            method: Method::GET,
+            namespace: NamespacePath::root(),
+            path: path.to_owned(),
+            query: vec![("version", "3".into())],
+            body: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_key_with_signs_of_a_url_stays_one_key() {
+        let address = Url::parse("http://bao:8200").unwrap();
+        let url = url(&address, &request("kv/data/a b/c?d#e%2F"));
+        assert_eq!(url.as_str(), "http://bao:8200/v1/kv/data/a%20b/c%3Fd%23e%252F?version=3");
+    }
+
+    #[test]
+    fn a_sealed_node_tells_more_than_a_silent_one_and_a_missing_leader_more_than_both() {
+        let settings = Settings { addresses: vec!["http://a".into()], ..Settings::default() };
+        assert!(!format!("{:?}", Client::new(&settings).unwrap()).contains("token"));
+        assert!(matches!(more_telling(Some(Error::Sealed), Error::NoLeader), Error::NoLeader));
+        assert!(matches!(more_telling(Some(Error::NoLeader), Error::Sealed), Error::NoLeader));
+    }
+}

@@ -1,0 +1,9 @@
+//! The endpoints, each family a file of methods on [`crate::Session`].
+
+pub(crate) mod auth;
+pub(crate) mod health;
+pub(crate) mod kv;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
+pub(crate) mod policies;
+pub(crate) mod tokens;

@@ -1,0 +1,24 @@
+//! A client for OpenBao that knows how OpenBao fails.
+//!
+//! A [`Client`] reaches a server, whichever node of it answers. A [`Session`] is a client bound to one identity and one
+//! OpenBao namespace; every endpoint is a method of it. Nothing here knows Kubernetes, and nothing here prints a secret.
+
+mod client;
+mod endpoints;
+mod error;
+mod identity;
+mod namespace;
+mod session;
+
+pub use client::{Client, Settings};
+pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
+pub use endpoints::health::{Health, Leader, SealStatus};
+pub use endpoints::kv::{Kv, KvConfig, Values};
+pub use endpoints::mounts::{Mount, MountRequest};
+pub use endpoints::namespaces::{Namespace, NamespaceDeletion};
+pub use endpoints::policies::{Cas, Policy};
+pub use endpoints::tokens::TokenInfo;
+pub use error::{CredentialError, Error};
+pub use identity::{Credential, Identity, Login, LoginKind, Presentation};
+pub use namespace::NamespacePath;
+pub use session::Session;

@@ -1,0 +1,170 @@
+use std::fmt;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::{Answer, Client, Request};
+use crate::{Error, Identity, NamespacePath};
+
+/// A client bound to one identity and one namespace. Paths are relative to the namespace; no path leads out of it.
+#[derive(Clone)]
+pub struct Session {
+    client: Client,
+    identity: Identity,
+    namespace: NamespacePath,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({:?} in {})", self.identity, self.namespace)
+    }
+}
+
+/// One call of an endpoint.
+pub(crate) struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    query: Vec<(&'static str, String)>,
+    body: Option<Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, query: Vec::new(), body: None }
+    }
+
+    pub(crate) fn list(path: &'a str) -> Self {
+        Self { query: vec![("list", "true".to_owned())], ..Self::get(path) }
+    }
+
+    pub(crate) fn post(path: &'a str, body: Value) -> Self {
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+    }
+
+    pub(crate) fn patch(path: &'a str, body: Value) -> Self {
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(path) }
+    }
+
+    pub(crate) fn delete(path: &'a str) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: String) -> Self {
+        self.query.push((name, value));
+        self
+    }
+}
+
+impl Session {
+    pub(crate) fn new(client: Client, identity: Identity, namespace: NamespacePath) -> Self {
+        Self { client, identity, namespace }
+    }
+
+    /// The same identity in a namespace below this one.
+    #[must_use]
+    pub fn within(&self, below: &str) -> Self {
+        Self { namespace: self.namespace.join(below), ..self.clone() }
+    }
+
+    /// The namespace of the session.
+    #[must_use]
+    pub fn namespace(&self) -> &NamespacePath {
+        &self.namespace
+    }
+
+    /// The client under the session.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Any endpoint that has no method here; gives the answer's body. `body: None` is a GET or DELETE.
+    ///
+    /// # Errors
+    /// What any request can come to.
+    pub async fn request_any(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
+        self.call(Call { method, body, ..Call::get(path) }).await
+    }
+
+    /// Gives the token back, if the identity has made one.
+    pub async fn revoke(&self) {
+        self.identity.revoke(&self.client).await;
+    }
+
+    /// Whatever the node answers, without any identity.
+    pub(crate) async fn anonymous(&self, call: Call<'_>) -> Result<Answer, Error> {
+        self.client.send(&self.request(call, HeaderMap::new())).await
+    }
+
+    /// The answer's body; an error for anything but success.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<Value, Error> {
+        let method = if call.query.iter().any(|(name, _)| *name == "list") {
+            "LIST".to_owned()
+        } else {
+            call.method.to_string()
+        };
+        let (headers, token) = self.identity.headers(&self.client).await?;
+        let mut request = self.request(call, headers);
+        let mut answer = self.client.send(&request).await?;
+        if answer.status.as_u16() == 403
+            && let Some(token) = token
+            && self.identity.refused(&token).await
+        {
+            request.headers = self.identity.headers(&self.client).await?.0;
+            answer = self.client.send(&request).await?;
+        }
+        self.read(answer, &method, &request.path)
+    }
+
+    fn read(&self, answer: Answer, method: &str, path: &str) -> Result<Value, Error> {
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        if answer.headers.contains_key("x-vault-inline-auth-failed") {
+            let message = match Error::from_answer(answer.status, method, String::new(), &answer.body) {
+                Error::Invalid { message, .. } | Error::Server { message, .. } => message,
+                other => other.to_string(),
+            };
+            return Err(Error::Login { path: self.inline_path(), message });
+        }
+        Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body))
+    }
+
+    fn inline_path(&self) -> String {
+        format!("{:?}", self.identity)
+    }
+
+    /// `data` of the answer, read as `T`.
+    pub(crate) async fn data<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
+        let path = self.namespace.path(call.path);
+        let mut body = self.call(call).await?;
+        let data = body.get_mut("data").map(Value::take).unwrap_or_default();
+        serde_json::from_value(data).map_err(|source| Error::Answer { path, source })
+    }
+
+    /// The names below a path; none where there is no such path.
+    pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Keys {
+            keys: Vec<String>,
+        }
+        absent(self.data::<Keys>(Call::list(path)).await)
+            .map(|keys| keys.map(|keys| keys.keys).unwrap_or_default())
+    }
+
+    fn request(&self, call: Call<'_>, headers: HeaderMap) -> Request {
+        let Call { method, path, query, body } = call;
+        Request { method, namespace: self.namespace.clone(), path: path.to_owned(), query, body, headers }
+    }
+}
+
+/// None for what is not there.
+pub(crate) fn absent<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

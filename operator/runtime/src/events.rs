@@ -1,0 +1,49 @@
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use tracing::debug;
+
+use crate::status::Changes;
+
+/// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for what no status can hold.
+pub struct Events(Recorder);
+
+impl Events {
+    /// `instance` tells one process from another.
+    #[must_use]
+    pub fn new(client: Client, instance: String) -> Self {
+        Self(Recorder::new(client, Reporter { controller: "steamer".to_owned(), instance: Some(instance) }))
+    }
+
+    /// Tells of a `Ready` that has changed.
+    pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, changes: &Changes) {
+        if let Some(ready) = &changes.ready {
+            let kind = if ready.status == "True" { EventType::Normal } else { EventType::Warning };
+            self.send(object, kind, &ready.reason, &ready.message).await;
+        }
+    }
+
+    /// Tells of something that people should see.
+    pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: crate::Reason, note: &str) {
+        self.send(object, EventType::Warning, reason.as_str(), note).await;
+    }
+
+    async fn send<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        reason: &str,
+        note: &str,
+    ) {
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        // An Event that is not taken changes nothing that the status does not say.
+        if let Err(error) = self.0.publish(&event, &object.object_ref(&())).await {
+            debug!(error = &error as &dyn std::error::Error, "event not published");
+        }
+    }
+}

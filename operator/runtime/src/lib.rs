@@ -1,0 +1,33 @@
+//! What every controller needs and what knows no kind of ours: watching, queueing, retrying, waking on references,
+//! conditions and status, Events, the leader lease, the admin server, logs and metrics.
+
+pub mod admin;
+pub mod conditions;
+mod events;
+mod index;
+mod lease;
+pub mod logs;
+mod metrics;
+mod name;
+mod queue;
+mod reason;
+mod reconcile;
+mod runner;
+mod shutdown;
+mod status;
+mod store;
+mod watch;
+
+pub use events::Events;
+pub use index::{Dependencies, Index, Key, Waiter};
+pub use lease::{Lease, LeaseSettings};
+pub use metrics::Metrics;
+pub use name::Name;
+pub use queue::{Lane, Trigger, trigger};
+pub use reason::Reason;
+pub use reconcile::{Action, Failure, Reconcile, Retry};
+pub use runner::{Limits, Runtime, run};
+pub use shutdown::terminated;
+pub use status::{Statuses, merge_patch};
+pub use store::Store;
+pub use watch::{Watch, edges_of_self};

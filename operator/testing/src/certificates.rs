@@ -1,0 +1,76 @@
+//! Certificates of the test ground, all from one CA.
+
+use std::path::Path;
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+/// A CA.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its certificate in PEM.
+    pub pem: String,
+    /// Its key in PEM.
+    pub key_pem: String,
+}
+
+/// A certificate and its key, in PEM.
+pub struct Leaf {
+    /// The certificate.
+    pub pem: String,
+    /// The key.
+    pub key_pem: String,
+}
+
+impl Authority {
+    /// A new CA.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new(name: &str) -> Result<Self> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        let key = KeyPair::generate()?;
+        let pem = parameters.self_signed(&key)?.pem();
+        let key_pem = key.serialize_pem();
+        Ok(Self { issuer: Issuer::new(parameters, key), pem, key_pem })
+    }
+
+    /// A certificate for servers and clients. `organization` is a group in Kubernetes.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn leaf(&self, name: &str, organization: Option<&str>, names: &[&str]) -> Result<Leaf> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names)?;
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        if let Some(organization) = organization {
+            parameters.distinguished_name.push(DnType::OrganizationName, organization);
+        }
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        parameters.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let pem = parameters.signed_by(&key, &self.issuer)?.pem();
+        Ok(Leaf { pem, key_pem: key.serialize_pem() })
+    }
+}
+
+impl Leaf {
+    /// Writes both to files `<name>.crt` and `<name>.key`.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        std::fs::write(folder.join(format!("{name}.crt")), &self.pem)?;
+        std::fs::write(folder.join(format!("{name}.key")), &self.key_pem)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! A Kubernetes without nodes: etcd, API server, controller manager.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+
+use crate::certificates::{Authority, Leaf};
+use crate::ports;
+use crate::process::{Process, Program};
+use crate::tools;
+use crate::wait::eventually;
+
+/// The issuer of ServiceAccount tokens, and so the audience that the API server accepts.
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Running servers.
+pub struct ControlPlane {
+    /// Kubeconfig of an administrator.
+    pub kubeconfig: PathBuf,
+    /// URL of the API server.
+    pub url: String,
+    /// Its CA, in PEM.
+    pub ca: String,
+    /// One JSON line for each request the API server has answered.
+    pub audit: PathBuf,
+    folder: PathBuf,
+    processes: Vec<Process>,
+}
+
+impl ControlPlane {
+    /// Starts one; its data lies in `folder`, its output in `logs`.
+    ///
+    /// # Errors
+    /// When a server does not come up.
+    pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
+        let authority = Authority::new("test ground")?;
+        let names = [
+            "127.0.0.1",
+            "10.96.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ];
+        authority.leaf("kube-apiserver", None, &names)?.write(folder, "apiserver")?;
+        authority.leaf("service-accounts", None, &[])?.write(folder, "accounts")?;
+        std::fs::write(folder.join("ca.crt"), &authority.pem)?;
+        let (etcd_port, port) = (ports::free()?, ports::free()?);
+        let url = format!("https://127.0.0.1:{port}");
+        let admin = authority.leaf("admin", Some("system:masters"), &[])?;
+        let kubeconfig = folder.join("admin.kubeconfig");
+        std::fs::write(&kubeconfig, kubeconfig_text(&url, &authority.pem, &Access::Certificate(&admin)))?;
+        let etcd = etcd(folder, logs, etcd_port)?;
+        let apiserver = apiserver(folder, logs, (etcd_port, port))?;
+        let mut plane = Self {
+            kubeconfig,
+            url,
+            ca: authority.pem.clone(),
+            audit: folder.join("audit.log"),
+            folder: folder.to_owned(),
+            processes: vec![etcd, apiserver],
+        };
+        plane.ready().await?;
+        plane.processes.push(controller_manager(&plane, logs)?);
+        plane.has_default_account().await?;
+        Ok(plane)
+    }
+
+    /// A client of the administrator.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn client(&self) -> Result<Client> {
+        client(&self.kubeconfig).await
+    }
+
+    /// Writes a kubeconfig for the holder of a token.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig_for(&self, name: &str, token: &str) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{name}.kubeconfig"));
+        std::fs::write(&path, kubeconfig_text(&self.url, &self.ca, &Access::Token(token)))?;
+        Ok(path)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let client = self.client().await?;
+        eventually("the API server is ready", || async {
+            let request =
+                http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
+            client.request_text(request).await.map_err(|error| error.to_string())
+        })
+        .await
+        .inspect_err(|_| drop(self.processes.iter_mut().map(Process::alive).find(Result::is_err)))
+        .context("see target/test-ground/kube-apiserver.log")
+        .map(drop)
+    }
+
+    async fn has_default_account(&self) -> Result<()> {
+        use k8s_openapi::api::core::v1::ServiceAccount;
+        let accounts = kube::Api::<ServiceAccount>::namespaced(self.client().await?, "default");
+        eventually("the controller manager works", || async {
+            accounts.get("default").await.map_err(|error| error.to_string())
+        })
+        .await
+        .map(drop)
+    }
+}
+
+/// A client by kubeconfig.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn client(kubeconfig: &Path) -> Result<Client> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?)
+}
+
+/// What a kubeconfig holds to log in with.
+pub enum Access<'a> {
+    /// A client certificate.
+    Certificate(&'a Leaf),
+    /// A bearer token.
+    Token(&'a str),
+}
+
+/// The text of a kubeconfig.
+#[must_use]
+pub fn kubeconfig_text(url: &str, ca: &str, access: &Access<'_>) -> String {
+    use base64::Engine;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let user = match access {
+        Access::Certificate(leaf) => {
+            json!({"client-certificate-data": encode(&leaf.pem), "client-key-data": encode(&leaf.key_pem)})
+        }
+        Access::Token(token) => json!({"token": token}),
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "ground",
+        "clusters": [{"name": "ground", "cluster": {"server": url, "certificate-authority-data": encode(ca)}}],
+        "users": [{"name": "user", "user": user}],
+        "contexts": [{"name": "ground", "context": {"cluster": "ground", "user": "user"}}],
+    })
+    .to_string()
+}
+
+fn etcd(folder: &Path, logs: &Path, port: u16) -> Result<Process> {
+    let peer = ports::free()?;
+    Program::new("etcd", &tools::etcd()?)
+        .args([
+            format!("--data-dir={}", folder.join("etcd").display()),
+            format!("--listen-client-urls=http://127.0.0.1:{port}"),
+            format!("--advertise-client-urls=http://127.0.0.1:{port}"),
+            format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+            "--unsafe-no-fsync".to_owned(),
+            "--log-level=warn".to_owned(),
+        ])
+        .start(logs)
+}
+
+fn apiserver(folder: &Path, logs: &Path, (etcd_port, port): (u16, u16)) -> Result<Process> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata"}],
+    });
+    std::fs::write(folder.join("audit.json"), policy.to_string())?;
+    Program::new("kube-apiserver", &tools::kubernetes("kube-apiserver")?)
+        .args([
+            format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
+            format!("--secure-port={port}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--enable-admission-plugins=NodeRestriction".to_owned(),
+            format!("--service-account-issuer={ISSUER}"),
+            format!("--service-account-signing-key-file={}", file("accounts.key")),
+            format!("--service-account-key-file={}", file("accounts.crt")),
+            format!("--client-ca-file={}", file("ca.crt")),
+            format!("--tls-cert-file={}", file("apiserver.crt")),
+            format!("--tls-private-key-file={}", file("apiserver.key")),
+            format!("--cert-dir={}", file("certificates")),
+            format!("--audit-policy-file={}", file("audit.json")),
+            format!("--audit-log-path={}", file("audit.log")),
+        ])
+        .start(logs)
+}
+
+fn controller_manager(plane: &ControlPlane, logs: &Path) -> Result<Process> {
+    let file = |name: &str| plane.folder.join(name).display().to_string();
+    Program::new("kube-controller-manager", &tools::kubernetes("kube-controller-manager")?)
+        .args([
+            format!("--kubeconfig={}", plane.kubeconfig.display()),
+            format!("--service-account-private-key-file={}", file("accounts.key")),
+            format!("--root-ca-file={}", file("ca.crt")),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            // What collects garbage, ends namespaces and makes accounts; nothing of nodes and pods.
+            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,root-ca-certificate-publisher-controller".to_owned(),
+        ])
+        .start(logs)
+}

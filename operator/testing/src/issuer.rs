@@ -1,0 +1,216 @@
+//! An issuer of JWTs with several keys that come and go, serving discovery and its key set over HTTP.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context, Result};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// An issuer. Clones are the same issuer.
+#[derive(Clone)]
+pub struct JwtIssuer {
+    /// Its URL, which is its `iss` too.
+    pub url: String,
+    keys: Arc<RwLock<Vec<Key>>>,
+}
+
+struct Key {
+    id: String,
+    pair: Arc<KeyPair>,
+    published: bool,
+}
+
+impl JwtIssuer {
+    /// Starts one on the loopback with one key, `key-1`.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let issuer = Self::at(url)?;
+        tokio::spawn(issuer.clone().serve(listener));
+        Ok(issuer)
+    }
+
+    /// An issuer with that URL that is served elsewhere, or not yet.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn at(url: String) -> Result<Self> {
+        let issuer = Self { url, keys: Arc::default() };
+        issuer.add_key("key-1")?;
+        Ok(issuer)
+    }
+
+    /// An issuer with a key that was made before.
+    ///
+    /// # Errors
+    /// When it is no key.
+    pub fn with_key(url: String, id: &str, pkcs8: &[u8]) -> Result<Self> {
+        let pair = KeyPair::from_pkcs8(pkcs8).ok().context("no RSA key in PKCS#8")?;
+        let issuer = Self { url, keys: Arc::default() };
+        issuer.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
+        Ok(issuer)
+    }
+
+    /// Serves discovery and keys until the listener ends.
+    pub async fn serve(self, listener: TcpListener) {
+        let (discovery, keys) = (self.clone(), self.clone());
+        let router = Router::new()
+            .route(
+                "/.well-known/openid-configuration",
+                get(move || std::future::ready(Json(discovery.discovery()))),
+            )
+            .route("/keys", get(move || std::future::ready(Json(keys.key_set()))));
+        let _ = axum::serve(listener, router).await;
+    }
+
+    /// The discovery document.
+    #[must_use]
+    pub fn discovery(&self) -> Value {
+        json!({
+            "issuer": self.url, "jwks_uri": format!("{}/keys", self.url),
+            "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        })
+    }
+
+    /// The key set.
+    #[must_use]
+    pub fn key_set(&self) -> Value {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let published = keys.iter().filter(|key| key.published);
+        json!({"keys": published.map(|key| jwk(&key.id, &key.pair)).collect::<Vec<_>>()})
+    }
+
+    /// Makes and publishes a key.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn add_key(&self, id: &str) -> Result<()> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).ok().context("no key")?;
+        self.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
+        Ok(())
+    }
+
+    /// Stops publishing a key; it can still sign, as a thief of it could.
+    pub fn withdraw_key(&self, id: &str) {
+        for key in self.write().iter_mut().filter(|key| key.id == id) {
+            key.published = false;
+        }
+    }
+
+    /// The public part of a key in PEM.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn public_pem(&self, id: &str) -> Result<String> {
+        let pair = self.pair(id)?;
+        let der = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key())
+            .ok()
+            .context("a key")?;
+        let encoded = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> =
+            encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
+    }
+
+    /// The private part of a key in PKCS#8, for an issuer that is to be served elsewhere.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn private_key(&self, id: &str) -> Result<Vec<u8>> {
+        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&*self.pair(id)?).ok().context("a key")?;
+        Ok(der.as_ref().to_vec())
+    }
+
+    /// A token with these claims, signed with RS256 by that key.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn sign(&self, key: &str, claims: &Value) -> Result<String> {
+        self.sign_as(key, key, claims)
+    }
+
+    /// A token that says it was signed by `id` and was signed by `key`.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn sign_as(&self, key: &str, id: &str, claims: &Value) -> Result<String> {
+        let input = signing_input(&json!({"alg": "RS256", "typ": "JWT", "kid": id}), claims);
+        let pair = self.pair(key)?;
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
+            .ok()
+            .context("signing")?;
+        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    fn pair(&self, id: &str) -> Result<Arc<KeyPair>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let found = keys.iter().find(|key| key.id == id).map(|key| key.pair.clone());
+        found.with_context(|| format!("the issuer has no key {id}"))
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Vec<Key>> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Header and claims as they are signed.
+#[must_use]
+pub fn signing_input(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+/// A token with `alg: none`.
+#[must_use]
+pub fn unsigned(claims: &Value) -> String {
+    format!("{}.", signing_input(&json!({"alg": "none", "typ": "JWT"}), claims))
+}
+
+/// A token signed with HS256 by `secret`, such as the issuer's public key.
+#[must_use]
+pub fn symmetric(id: &str, secret: &[u8], claims: &Value) -> String {
+    let input = signing_input(&json!({"alg": "HS256", "typ": "JWT", "kid": id}), claims);
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
+    let tag = aws_lc_rs::hmac::sign(&key, input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+fn jwk(id: &str, pair: &KeyPair) -> Value {
+    let public = pair.public_key();
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    json!({
+        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": id,
+        "n": encode(public.modulus().big_endian_without_leading_zero()),
+        "e": encode(public.exponent().big_endian_without_leading_zero()),
+    })
+}
+
+/// The claims of a GitLab pipeline JWT: job of branch `main` in project 42 below group 7.
+#[must_use]
+pub fn pipeline_claims(issuer: &str, audience: &str) -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    json!({
+        "iss": issuer, "aud": audience, "sub": "project_path:acme/web:ref_type:branch:ref:main",
+        "exp": now + 300, "nbf": now - 5, "iat": now, "jti": format!("jti-{now}"),
+        "namespace_id": "7", "namespace_path": "acme", "project_id": "42", "project_path": "acme/web",
+        "user_id": "1", "user_login": "dev", "user_email": "dev@example.com", "user_access_level": "developer",
+        "pipeline_id": "100", "pipeline_source": "push", "job_id": "1000",
+        "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
+        "runner_id": 1, "runner_environment": "self-hosted", "sha": "0123456789abcdef",
+        "project_visibility": "private", "ci_config_ref_uri": "gitlab.example.com/acme/web//.gitlab-ci.yml@refs/heads/main",
+        "ci_config_sha": "0123456789abcdef", "groups_direct": ["acme"],
+        "secrets_manager_scope": "pipeline", "project_group_ids": ["7"],
+    })
+}

