@@ -35,6 +35,7 @@ use crate::{DeletionPolicy, Duration, Reference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("duration(self.refreshAfter) >= duration('1s')", "refreshAfter is at least 1s"))]
 #[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is for kv-v2 only: kv-v1 keeps no versions"))]
 pub struct BaoStaticSecretSpec {
     /// The BaoAuth to log in with. Default: `default` in this namespace, then `default` in the operator's, if that

@@ -38,8 +38,9 @@ impl std::str::FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed: kube::core::Duration =
-            text.parse().map_err(|_| format!("`{text}` is not a duration such as 30s, 5m or 1h30m"))?;
+        let wrong = || format!("`{text}` is not a duration such as 30s, 5m or 1h30m");
+        let units = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        let parsed: kube::core::Duration = text.parse().ok().filter(|_| units).ok_or_else(wrong)?;
         if parsed.is_negative() {
             return Err(format!("`{text}` is negative"));
         }

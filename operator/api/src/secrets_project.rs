@@ -306,6 +306,11 @@ pub struct Provisioned {
     /// `keyRemovals` of the issuer when the pipeline mount was last written.
     #[serde(default)]
     pub issuer_key_removals: i64,
+    /// Digests of the names of the policies that were written: one of these is ours also when someone has edited the
+    /// mark out of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(max = 16)))]
+    pub policies: Vec<String>,
 }
 
 /// What a runner needs for `gitlab_secrets_manager`.

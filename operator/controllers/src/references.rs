@@ -93,3 +93,10 @@ impl Stores {
         found.map(|namespace| namespace.labels().clone()).unwrap_or_default()
     }
 }
+
+/// Orders claims: the oldest first; of two of the same second, which is as finely as Kubernetes tells, the one that has
+/// it already.
+pub(crate) fn seniority<K: Resource>(object: &K, established: bool) -> (i64, bool, Name) {
+    let created = object.meta().creation_timestamp.as_ref().map_or(i64::MAX, |at| at.0.as_second());
+    (created, !established, Name::of(object))
+}

@@ -76,9 +76,7 @@ impl Queue {
             } else {
                 return None;
             };
-            let Some(name) = self.lane(lane).pop_front() else {
-                return None;
-            };
+            let name = self.lane(lane).pop_front()?;
             // An entry that was overtaken by the other lane, or forgotten, is stale.
             let Some(slot) =
                 self.slots.get_mut(&name).filter(|slot| slot.queued == Some(lane) && slot.running.is_none())

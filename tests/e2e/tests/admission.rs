@@ -1,1 +1,191 @@
+//! A mistake is refused when it is applied, with a sentence that says what to write instead.
 
+use anyhow::Result;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::SecretsProject;
+
+use crate::cases::Case;
+
+/// Kind, spec, and a part of the sentence.
+fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
+    let tenant = |changes: Value| {
+        merged(
+            json!({"clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "i"}}),
+            changes,
+        )
+    };
+    let project = |changes: Value| merged(json!({"tenantRef": {"name": "t"}, "id": 42}), changes);
+    let policy =
+        |changes: Value| merged(json!({"projectRef": {"name": "p"}, "secrets": [{"name": "A"}]}), changes);
+    let secret = |changes: Value| {
+        merged(
+            json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}}),
+            changes,
+        )
+    };
+    let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
+    let workload =
+        |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
+    vec![
+        ("SecretsTenant", tenant(json!({"organizationId": 0})), "greater than or equal to 1"),
+        ("SecretsTenant", tenant(json!({"groupId": 0})), "greater than or equal to 1"),
+        ("SecretsTenant", tenant(json!({"userId": 3})), "at most one of groupId and userId"),
+        ("SecretsTenant", tenant(json!({"layout": "PathPrefix"})), "Unsupported value"),
+        ("SecretsTenant", tenant(json!({"deletionDeadline": "soon"})), "write a duration with its unit"),
+        ("SecretsProject", project(json!({"id": 0})), "greater than or equal to 1"),
+        ("SecretsProject", project(json!({"scope": "Galaxy"})), "Unsupported value"),
+        ("SecretsProject", project(json!({"workloads": [workload("A/B")]})), "letters, digits and _ only"),
+        ("SecretsProject", project(json!({"workloads": [workload("*")]})), "letters, digits and _ only"),
+        (
+            "SecretsProject",
+            project(json!({"pipelineAuth": {"tokenTTL": "5"}})),
+            "write a duration with its unit",
+        ),
+        ("SecretsProject", project(json!({"policy": {}})), "field not declared in schema"),
+        ("PipelinePolicy", policy(json!({"secrets": [{"name": "DB*"}]})), "letters, digits and _ only"),
+        ("PipelinePolicy", policy(json!({"secrets": [{"name": "a/b"}]})), "letters, digits and _ only"),
+        ("PipelinePolicy", policy(json!({"secrets": []})), "should have at least 1 items"),
+        (
+            "PipelinePolicy",
+            policy(json!({"secrets": [{"name": "A", "capabilities": ["write"]}]})),
+            "Unsupported value",
+        ),
+        ("PipelinePolicy", policy(json!({"branch": "main"})), "field not declared in schema"),
+        ("JWTIssuer", json!({}), "exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://a", "jwksUrl": "https://b", "boundIssuer": "a"}),
+            "exactly one of",
+        ),
+        ("JWTIssuer", json!({"jwksUrl": "https://a/keys"}), "boundIssuer is needed"),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://a/.well-known/openid-configuration"}),
+            "without /.well-known",
+        ),
+        ("JWTIssuer", json!({"oidcDiscoveryUrl": "https://a", "algorithms": ["HS256"]}), "Unsupported value"),
+        (
+            "JWTIssuer",
+            json!({"publicKeys": ["-----BEGIN RSA PRIVATE KEY-----\nabcdefghijklmnop"], "boundIssuer": "a"}),
+            "a private key does not belong here",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {"address": "bao:8200", "managementAuth": {"jwt": {}}}}),
+            "address is a URL",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {"address": "https://bao", "managementAuth": {}}}),
+            "exactly one of kubernetes and jwt",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {"address": "https://bao", "managementAuth": {"jwt": {}, "kubernetes": {}}}}),
+            "exactly one of kubernetes and jwt",
+        ),
+        ("BaoConnection", json!({}), "exactly one of address and clusterRef"),
+        (
+            "BaoConnection",
+            json!({"address": "https://bao", "clusterRef": {"name": "main"}}),
+            "exactly one of address and clusterRef",
+        ),
+        (
+            "BaoConnection",
+            json!({"address": "https://bao", "headers": {"X-Vault-Namespace": "a"}}),
+            "set namespace on the BaoAuth",
+        ),
+        (
+            "BaoConnection",
+            json!({"clusterRef": {"name": "main"}, "skipTLSVerify": true}),
+            "with clusterRef the TLS settings",
+        ),
+        (
+            "BaoAuth",
+            json!({"method": "Kubernetes", "kubernetes": kubernetes}),
+            "exactly one of connectionRef, clusterRef and projectRef",
+        ),
+        ("BaoAuth", json!({"clusterRef": {"name": "main"}}), "method is needed"),
+        (
+            "BaoAuth",
+            json!({"clusterRef": {"name": "main"}, "method": "JWT", "kubernetes": kubernetes}),
+            "needs the block",
+        ),
+        ("BaoAuth", json!({"projectRef": {"name": "web"}}), "projectRef and workload go together"),
+        (
+            "BaoAuth",
+            json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r", "serviceAccount": "s"}}),
+            "audiences is needed",
+        ),
+        (
+            "BaoAuth",
+            json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r"}}),
+            "exactly one of serviceAccount and secretRef",
+        ),
+        ("BaoStaticSecret", secret(json!({"refreshAfter": "fast"})), "write a duration with its unit"),
+        ("BaoStaticSecret", secret(json!({"refreshAfter": "100ms"})), "refreshAfter is at least 1s"),
+        ("BaoStaticSecret", secret(json!({"type": "kv-v3"})), "Unsupported value"),
+        ("BaoStaticSecret", secret(json!({"type": "kv-v1", "version": 3})), "version is for kv-v2 only"),
+        ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "no . or .. in it"),
+        (
+            "BaoStaticSecret",
+            secret(json!({"destination": {"name": "a", "overwrite": true}})),
+            "overwrite needs create: true",
+        ),
+        ("BaoStaticSecret", secret(json!({"destination": {"name": "A_B"}})), "lower-case letters"),
+        ("BaoStaticSecret", secret(json!({"vaultAuthRef": "x"})), "field not declared in schema"),
+    ]
+}
+
+fn merged(mut base: Value, changes: Value) -> Value {
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        base[name] = value.clone();
+    }
+    base
+}
+
+#[tokio::test]
+async fn a_wrong_spec_is_refused_with_a_sentence_that_helps() -> Result<()> {
+    let case = Case::new("admission").await?;
+    let mut unhelpful = Vec::new();
+    for (kind, spec, sentence) in mistakes() {
+        match case.object(kind, "wrong", spec.clone()).await {
+            Ok(_) => unhelpful.push(format!("{kind} {spec} is taken")),
+            Err(error) if error.to_string().contains(sentence) => {}
+            Err(error) => unhelpful.push(format!("{kind} {spec}: {error}")),
+        }
+    }
+    assert!(unhelpful.is_empty(), "{}", unhelpful.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_immutable_cannot_be_changed() -> Result<()> {
+    let case = Case::new("admission-immutable").await?;
+    let tenant = json!({"clusterRef": {"name": "main"}, "organizationId": 9001, "groupId": 7, "issuerRef": {"name": "i"}});
+    case.object("SecretsTenant", "t", tenant).await?;
+    case.object("SecretsProject", "p", json!({"tenantRef": {"name": "t"}, "id": 42})).await?;
+    let changes = [
+        ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId cannot be changed"),
+        ("SecretsTenant", "t", json!({"groupId": null}), "groupId cannot be changed"),
+        ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef cannot be changed"),
+        ("SecretsProject", "p", json!({"id": 43}), "id cannot be changed"),
+        ("SecretsProject", "p", json!({"scope": "Group"}), "scope cannot be changed"),
+        ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef cannot be changed"),
+        ("OpenBaoCluster", "main", json!({"jwtAudience": null}), "jwtAudience cannot be changed"),
+        ("OpenBaoCluster", "main", json!({"jwtAudience": "https://x"}), "jwtAudience cannot be changed"),
+    ];
+    for (kind, name, change, sentence) in changes {
+        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(case.client.clone(), &case.namespace, &resource);
+        let patch = json!({"spec": change});
+        let refused = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(text.contains(sentence), "{kind} {change}: {text}");
+    }
+    let fresh: Api<SecretsProject> = case.api();
+    assert_eq!(fresh.get("p").await?.spec.id, 42);
+    Ok(())
+}

@@ -2,4 +2,7 @@
 
 mod admission;
 mod cases;
+mod drift;
+mod pipelines;
 mod static_secrets;
+mod tenancy;

@@ -110,7 +110,9 @@ impl Program<'_> {
         checks.push(match self.entity {
             Entity::Project(id) => (format!(r#"project_id != "{id}""#), "the token is of another project"),
             Entity::Group(id) => (
-                format!(r#"!claims[?"project_group_ids"].orValue([]).exists(g, string(g) == "{id}")"#),
+                format!(
+                    r#"type(claims[?"project_group_ids"].orValue([])) != list || !claims[?"project_group_ids"].orValue([]).exists(g, string(g) == "{id}")"#
+                ),
                 "the token is of a project outside the group",
             ),
         });

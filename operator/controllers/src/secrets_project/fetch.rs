@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::jwt_issuer;
 use crate::pipeline_policy::{policies_of, project_of};
+use crate::references::seniority;
 use crate::secrets_tenant::claims;
 use crate::service_accounts::ApiIssuer;
 
@@ -68,7 +69,8 @@ fn older_claim(
     let claim = project_claim(project);
     dependencies.on(claim.clone());
     let age = |project: &SecretsProject| {
-        (project.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second()), Name::of(project))
+        let provisioned = project.status.as_ref().is_some_and(|status| status.provisioned.is_some());
+        seniority(project, provisioned)
     };
     let rivals = context.stores.projects.filter(|other| project_claim(other) == claim);
     match rivals.iter().min_by_key(|other| age(other)) {
@@ -98,9 +100,7 @@ pub(super) fn policies(
         }
         context.stores.named::<SecretsProject>(dependencies, &name, &from).is_ok()
     });
-    policies.sort_by_key(|policy| {
-        (policy.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second()), Name::of(&**policy))
-    });
+    policies.sort_by_key(|policy| seniority(&**policy, true));
     policies
 }
 

@@ -5,7 +5,7 @@ use steamer_openbao::{Cas, CelRole, JwtConfig, JwtKeys, JwtRole, KvConfig, Mount
 
 use super::PIPELINE_MOUNT;
 use super::fetch::{Seen, SeenAuth};
-use super::validate::{Auth, Project};
+use super::validate::{Auth, Project, name_digest};
 use crate::error::Error;
 use crate::ownership::{Claim, Mark, claim};
 
@@ -70,6 +70,14 @@ struct Whose<'a, F> {
 impl<F: Fn(&Mark) -> bool> Whose<'_, F> {
     fn of(&self, description: &str) -> Claim {
         self.claim(Mark::read(description).as_ref())
+    }
+
+    /// A policy that was ours and has no mark any more was edited by hand: it is still ours.
+    fn of_policy(&self, name: &str, text: &str) -> Claim {
+        match policy_owner(text) {
+            None if self.project.policies_written.contains(&name_digest(name)) => Claim::Ours,
+            owner => self.claim(owner.as_ref()),
+        }
     }
 
     fn claim(&self, found: Option<&Mark>) -> Claim {
@@ -178,8 +186,7 @@ fn policies<F: Fn(&Mark) -> bool>(
     plan: &mut Vec<Planned>,
 ) -> Result<(), Error> {
     for (name, policy) in &seen.policies {
-        if !whose.project.policies.contains_key(name)
-            && whose.claim(policy_owner(&policy.policy).as_ref()) == Claim::Ours
+        if !whose.project.policies.contains_key(name) && whose.of_policy(name, &policy.policy) == Claim::Ours
         {
             plan.push(deletion(Change::DeletePolicy(name.clone()), "nothing grants it"));
         }
@@ -189,14 +196,11 @@ fn policies<F: Fn(&Mark) -> bool>(
         match seen.policies.get(name) {
             None => plan.push(creation(put(Cas::Absent), "it is not there")),
             Some(policy) if policy.policy == *text => {}
-            Some(policy) => {
+            Some(policy) if whose.of_policy(name, &policy.policy) == Claim::Foreign => {
                 let owner = policy_owner(&policy.policy);
-                // In a namespace that is ours, a policy of ours that someone edited may have lost its mark.
-                if whose.claim(owner.as_ref()) == Claim::Foreign {
-                    return Err(whose.foreign(&format!("policy {}", whose.path(name)), owner));
-                }
-                plan.push(update(put(Cas::Version(policy.version)), "its text differs"));
+                return Err(whose.foreign(&format!("policy {}", whose.path(name)), owner));
             }
+            Some(policy) => plan.push(update(put(Cas::Version(policy.version)), "its text differs")),
         }
     }
     Ok(())

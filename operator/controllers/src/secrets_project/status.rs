@@ -7,7 +7,7 @@ use steamer_runtime::conditions::{Conditions, State, Verdict};
 
 use super::PIPELINE_MOUNT;
 use super::plan::Planned;
-use super::validate::Project;
+use super::validate::{Project, name_digest};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipelines::{DATA_ROOT, ROLE_ID_TOKENS, ROLE_PIPELINES};
@@ -26,7 +26,7 @@ pub(super) async fn provisioning(
     if last.provisioned.as_ref().is_some_and(|last| last.openbao_namespace == valid.namespace.as_str()) {
         return Ok(());
     }
-    let provisioned = Provisioned { issuer_key_removals: -1, ..provisioned(valid) };
+    let provisioned = Provisioned { issuer_key_removals: -1, policies: Vec::new(), ..provisioned(valid) };
     let status = SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
         openbao_namespace: Some(valid.namespace.as_str().to_owned()),
@@ -44,6 +44,7 @@ fn provisioned(valid: &Project) -> Provisioned {
         openbao_namespace: valid.namespace.as_str().to_owned(),
         engine: valid.engine.clone(),
         issuer_key_removals: valid.key_removals,
+        policies: valid.policies.keys().map(|name| name_digest(name)).collect(),
     }
 }
 

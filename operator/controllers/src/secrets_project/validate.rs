@@ -37,6 +37,8 @@ pub(super) struct Project {
     /// Auth mounts by path; none when nobody is to get in.
     pub(super) auth: BTreeMap<&'static str, Auth>,
     pub(super) policies: BTreeMap<String, String>,
+    /// Digests of the names of policies written before.
+    pub(super) policies_written: Vec<String>,
     pub(super) enabled: bool,
     /// Keys that the issuer took away, counted; and how many were when the mount was last written.
     pub(super) key_removals: i64,
@@ -79,6 +81,7 @@ pub(super) fn validate(
         kv: kv(project),
         auth: BTreeMap::new(),
         policies: BTreeMap::new(),
+        policies_written: written.map(|written| written.policies.clone()).unwrap_or_default(),
         enabled: spec.enabled && references.tenant.spec.enabled,
         key_removals: references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
         key_removals_written: written.map_or(-1, |written| written.issuer_key_removals),
@@ -94,6 +97,11 @@ pub(super) fn validate(
         workloads(&mut valid, context, project, references)?;
     }
     Ok((valid, contributions))
+}
+
+/// Tells policies apart in a status without holding their names, which are long.
+pub(super) fn name_digest(name: &str) -> String {
+    crate::sessions::digest(name.as_bytes())[..16].to_owned()
 }
 
 fn kv(project: &SecretsProject) -> KvConfig {

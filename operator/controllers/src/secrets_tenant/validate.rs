@@ -8,6 +8,7 @@ use steamer_runtime::{Dependencies, Name};
 use super::tenant_claim;
 use crate::context::Context;
 use crate::error::Error;
+use crate::references::seniority;
 
 /// The tenant's namespace, from the root that Steamer works in.
 pub(crate) fn namespace_of(tenant: &SecretsTenant) -> NamespacePath {
@@ -44,9 +45,9 @@ fn oldest(tenants: &[Arc<SecretsTenant>]) -> Option<&Arc<SecretsTenant>> {
     tenants.iter().min_by_key(|tenant| age(tenant))
 }
 
-fn age(tenant: &SecretsTenant) -> (i64, Name) {
-    let created = tenant.creation_timestamp().map_or(i64::MAX, |at| at.0.as_second());
-    (created, Name::of(tenant))
+fn age(tenant: &SecretsTenant) -> (i64, bool, Name) {
+    let made = tenant.status.as_ref().is_some_and(|status| status.openbao_namespace.is_some());
+    seniority(tenant, made)
 }
 
 /// Whether the tenant lets an object in `namespace` be the project or group of that number.

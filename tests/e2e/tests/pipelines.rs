@@ -1,0 +1,344 @@
+//! What a CI job reads: the claim matrix, globs, and policies that come and go.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject};
+use steamer_controllers::pipelines::{Context, Pattern};
+use steamer_testing::issuer::{JwtIssuer, pipeline_claims, symmetric, unsigned};
+use steamer_testing::wait::eventually;
+
+use crate::cases::Case;
+use crate::tenancy::{AUDIENCE, ID_AUDIENCE, readable_with};
+
+/// The claims with some of them changed; null takes one away.
+fn with(claims: &Value, changes: Value) -> Value {
+    let mut claims = claims.clone();
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => drop(claims.as_object_mut().map(|claims| claims.remove(name))),
+            value => claims[name] = value.clone(),
+        }
+    }
+    claims
+}
+
+#[tokio::test]
+async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
+    let case = Case::new("pipelines-matrix").await?;
+    let namespace = case.project(201).await?;
+    case.values(&namespace, &["GLOBAL", "MAIN"]).await?;
+    case.policy("global", json!({"secrets": [{"name": "GLOBAL"}]})).await?;
+    let when = json!({"refProtected": true});
+    case.policy("main", json!({"branches": ["main"], "when": when, "secrets": [{"name": "MAIN"}]})).await?;
+    let (issuer, now) = (&case.ground.issuer, Timestamp::now().as_second());
+    let good = case.claims();
+    let sign = |claims: &Value| issuer.sign("key-1", claims);
+    let of = |changes: Value| sign(&with(&good, changes));
+    let other = JwtIssuer::start().await?;
+    let id_token = json!({"aud": ID_AUDIENCE, "secrets_manager_scope": null});
+    let all = ["GLOBAL", "MAIN"].as_slice();
+    let nothing: Option<&[&str]> = None;
+    let cases: Vec<(&str, &str, String, Option<&[&str]>)> = vec![
+        ("the project's own", "all_pipelines", of(json!({}))?, Some(all)),
+        ("numeric project_id", "all_pipelines", of(json!({"project_id": 42}))?, Some(all)),
+        ("aud is a list with ours", "all_pipelines", of(json!({"aud": ["x", AUDIENCE]}))?, Some(all)),
+        ("expired within leeway", "all_pipelines", of(json!({"exp": now - 20}))?, Some(all)),
+        ("an ID token at its role", "id_tokens", of(id_token.clone())?, Some(all)),
+        (
+            "another branch",
+            "all_pipelines",
+            of(json!({"ref": "dev", "ref_path": "refs/heads/dev"}))?,
+            Some(&["GLOBAL"]),
+        ),
+        (
+            "the branch, not protected",
+            "all_pipelines",
+            of(json!({"ref_protected": "false"}))?,
+            Some(&["GLOBAL"]),
+        ),
+        (
+            "a tag named like the branch",
+            "all_pipelines",
+            of(json!({"ref_type": "tag", "ref_path": "refs/tags/main"}))?,
+            Some(&["GLOBAL"]),
+        ),
+        (
+            "a tag that says it is a branch",
+            "all_pipelines",
+            of(json!({"ref_path": "refs/tags/main"}))?,
+            Some(&["GLOBAL"]),
+        ),
+        (
+            "a merge request",
+            "all_pipelines",
+            of(json!({"ref_path": "refs/merge-requests/1/head", "pipeline_source": "merge_request_event"}))?,
+            Some(&["GLOBAL"]),
+        ),
+        (
+            "a merge request without ref_type",
+            "all_pipelines",
+            of(json!({"ref_type": null}))?,
+            Some(&["GLOBAL"]),
+        ),
+        ("a sibling", "all_pipelines", of(json!({"project_id": "43"}))?, nothing),
+        ("a longer id", "all_pipelines", of(json!({"project_id": "421"}))?, nothing),
+        (
+            "a fork",
+            "all_pipelines",
+            of(
+                json!({"project_id": "99", "namespace_id": "8", "project_path": "mallory/web", "sub": "project_path:mallory/web:ref_type:branch:ref:main"}),
+            )?,
+            nothing,
+        ),
+        ("no project_id", "all_pipelines", of(json!({"project_id": null}))?, nothing),
+        (
+            "another issuer",
+            "all_pipelines",
+            other.sign("key-1", &pipeline_claims(&other.url, AUDIENCE))?,
+            nothing,
+        ),
+        ("another issuer that says it is ours", "all_pipelines", other.sign("key-1", &good)?, nothing),
+        ("wrong iss", "all_pipelines", of(json!({"iss": "https://gitlab.example.org"}))?, nothing),
+        ("no iss", "all_pipelines", of(json!({"iss": null}))?, nothing),
+        ("wrong aud", "all_pipelines", of(json!({"aud": "https://vault.example.com"}))?, nothing),
+        ("no aud", "all_pipelines", of(json!({"aud": null}))?, nothing),
+        ("aud is a list without ours", "all_pipelines", of(json!({"aud": ["x", "y"]}))?, nothing),
+        (
+            "expired",
+            "all_pipelines",
+            of(json!({"exp": now - 120, "nbf": now - 500, "iat": now - 500}))?,
+            nothing,
+        ),
+        ("not yet valid", "all_pipelines", of(json!({"nbf": now + 600, "exp": now + 900}))?, nothing),
+        ("unknown kid", "all_pipelines", other.sign_as("key-1", "key-9", &good)?, nothing),
+        ("alg none", "all_pipelines", unsigned(&good), nothing),
+        (
+            "HS256 with the public key",
+            "all_pipelines",
+            symmetric("key-1", issuer.public_pem("key-1")?.as_bytes(), &good),
+            nothing,
+        ),
+        ("no sub", "all_pipelines", of(json!({"sub": null}))?, nothing),
+        ("a user's sub", "all_pipelines", of(json!({"sub": "user:dev"}))?, nothing),
+        ("no scope", "all_pipelines", of(json!({"secrets_manager_scope": null}))?, nothing),
+        ("wrong scope", "all_pipelines", of(json!({"secrets_manager_scope": "user"}))?, nothing),
+        ("an ID token at the pipeline role", "all_pipelines", of(id_token)?, nothing),
+        (
+            "an ID token with the pipeline audience",
+            "all_pipelines",
+            of(json!({"secrets_manager_scope": null}))?,
+            nothing,
+        ),
+        ("a pipeline token at the ID token role", "id_tokens", of(json!({}))?, nothing),
+        ("a pipeline token with the ID audience", "id_tokens", of(json!({"aud": ID_AUDIENCE}))?, nothing),
+        ("a * in the environment", "all_pipelines", of(json!({"environment": "*"}))?, nothing),
+        ("a * in the ref", "all_pipelines", of(json!({"ref": "*", "ref_path": "refs/heads/*"}))?, nothing),
+        ("no role", "", of(json!({}))?, nothing),
+        ("no such role", "admin", of(json!({}))?, nothing),
+    ];
+    for (what, role, jwt, expected) in cases {
+        match (case.login(&namespace, role, &jwt).await, expected) {
+            (Ok(session), Some(expected)) => {
+                assert_eq!(readable_with(&session, all).await?, expected, "{what}")
+            }
+            (Err(_), None) => {}
+            (Ok(session), None) => {
+                let readable = readable_with(&session, all).await?;
+                anyhow::bail!("{what} was let in and reads {readable:?}");
+            }
+            (Err(error), Some(_)) => anyhow::bail!("{what} was not let in: {error}"),
+        }
+    }
+    // A neighbour's namespace does not let it in either.
+    case.object("SecretsProject", "neighbour", json!({"tenantRef": {"name": "acme"}, "id": 43})).await?;
+    case.ready::<SecretsProject>("neighbour", "True/Applied").await?;
+    assert!(case.login("org_201/group_7/project_43", "all_pipelines", &sign(&good)?).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_serves_every_project_below_it_and_no_other() -> Result<()> {
+    let case = Case::new("pipelines-group").await?;
+    case.tenant(202).await?;
+    let spec = json!({"tenantRef": {"name": "acme"}, "scope": "Group", "id": 7});
+    case.object("SecretsProject", "web", spec).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    let namespace = "org_202/group_7/group_7";
+    case.values(namespace, &["A"]).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    let good = case.claims();
+    assert_eq!(case.readable(namespace, &good, &["A"]).await?, ["A"]);
+    let below = with(&good, json!({"project_id": "77", "project_group_ids": ["1", "7", "9"]}));
+    assert_eq!(case.readable(namespace, &below, &["A"]).await?, ["A"]);
+    for ids in [json!(null), json!([]), json!(["8", "70", "77"]), json!("7"), json!({"7": "7"})] {
+        let outside = with(&good, json!({"project_group_ids": ids.clone()}));
+        assert!(case.readable(namespace, &outside, &["A"]).await.is_err(), "{ids}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn access_by_globs_equals_the_reference_matcher() -> Result<()> {
+    let case = Case::new("pipelines-globs").await?;
+    let namespace = case.project(203).await?;
+    let mut runner = TestRunner::deterministic();
+    let piece = prop_oneof![
+        Just("*".to_owned()),
+        Just("main".to_owned()),
+        Just("/".to_owned()),
+        Just("\n".to_owned()),
+        Just("\"".to_owned()),
+        Just("'".to_owned()),
+        Just("ß".to_owned()),
+        Just(".".to_owned()),
+        Just("\\d".to_owned()),
+        "[a-c(+{ ]{1,2}",
+    ];
+    let text = prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat());
+    let mut draw = |count: usize| -> Result<Vec<String>> {
+        (0..count)
+            .map(|_| Ok(text.new_tree(&mut runner).map_err(|reason| anyhow::anyhow!("{reason}"))?.current()))
+            .collect()
+    };
+    let (environments, branches) = (draw(10)?, draw(10)?);
+    let mut contexts = Vec::new();
+    for (number, (environment, branch)) in environments.iter().zip(&branches).enumerate() {
+        let (environment, branch) = match number % 3 {
+            0 => (vec![environment], vec![]),
+            1 => (vec![], vec![branch]),
+            _ => (vec![environment], vec![branch]),
+        };
+        let name = format!("S{number}");
+        let policy = json!({"environments": environment, "branches": branch, "secrets": [{"name": name}]});
+        case.policy(&format!("p{number}"), policy).await?;
+        case.values(&namespace, &[&name]).await?;
+        contexts.push((name, pattern(&environment), pattern(&branch)));
+    }
+    let names: Vec<&str> = contexts.iter().map(|(name, ..)| name.as_str()).collect();
+    let values = draw(60)?;
+    for pair in values.chunks(2) {
+        // Names like the patterns, with a star filled in, so that many match.
+        let (environment, branch) = (pair[0].replace('*', "x/\n"), pair[1].replace('*', ""));
+        let claims = with(
+            &case.claims(),
+            json!({"environment": environment, "ref": branch, "ref_path": format!("refs/heads/{branch}")}),
+        );
+        let matches = |pattern: &Option<Pattern>, name: &str| {
+            pattern.as_ref().is_none_or(|pattern| !name.is_empty() && pattern.matches(name))
+        };
+        let expected: Vec<&str> = contexts
+            .iter()
+            .filter(|(_, environments, branches)| {
+                matches(environments, &environment) && matches(branches, &branch)
+            })
+            .map(|(name, ..)| name.as_str())
+            .collect();
+        assert_eq!(case.readable(&namespace, &claims, &names).await?, expected, "{environment:?} {branch:?}");
+    }
+    // A claim that looks like a pattern gains nothing by it.
+    for star in environments.iter().filter(|text| text.contains('*')) {
+        assert!(
+            case.readable(&namespace, &with(&case.claims(), json!({"environment": star})), &names)
+                .await
+                .is_err()
+        );
+    }
+    Ok(())
+}
+
+fn pattern(texts: &[&String]) -> Option<Pattern> {
+    texts.first().and_then(|text| Pattern::new(text))
+}
+
+#[tokio::test]
+async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
+    let case = Case::new("pipelines-merge").await?;
+    let namespace = case.project(204).await?;
+    let names = ["A", "B", "C"];
+    case.values(&namespace, &names).await?;
+    case.policy("first", json!({"branches": ["main"], "secrets": [{"name": "A"}, {"name": "B"}]})).await?;
+    case.policy("second", json!({"branches": ["main"], "secrets": [{"name": "B"}, {"name": "C"}]})).await?;
+    let session = case.admin()?.within(&namespace);
+    let name = Context { branch: Pattern::new("main"), ..Context::default() }.policy_name();
+    assert_eq!(session.policies_below("pipelines").await?.into_keys().collect::<Vec<_>>(), [name.clone()]);
+    let jwt = case.ground.issuer.sign("key-1", &case.claims())?;
+    let job = case.login(&namespace, "all_pipelines", &jwt).await?;
+    assert_eq!(readable_with(&job, &names).await?, ["A", "B", "C"]);
+
+    let policies: Api<PipelinePolicy> = case.api();
+    policies.delete("first", &DeleteParams::default()).await?;
+    reads(&job, &names, &["B", "C"]).await?;
+    policies
+        .patch("second", &PatchParams::default(), &Patch::Merge(&json!({"spec": {"cancelled": true}})))
+        .await?;
+    // The token is still alive; the policy is not.
+    reads(&job, &names, &[]).await?;
+    case.ready::<PipelinePolicy>("second", "True/Disabled").await?;
+    eventually("the policy without paths is gone", || async {
+        match session.policy(&name).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+
+    let soon = Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    case.policy(
+        "brief",
+        json!({"branches": ["main"], "secrets": [{"name": "C"}], "expiresAt": soon.to_string()}),
+    )
+    .await?;
+    reads(&job, &names, &["C"]).await?;
+    reads(&job, &names, &[]).await
+}
+
+async fn reads(session: &steamer_openbao::Session, names: &[&str], expected: &[&str]) -> Result<()> {
+    eventually("the job reads just that", || async {
+        match readable_with(session, names).await {
+            Ok(readable) if readable == expected => Ok(()),
+            other => Err(format!("{other:?}, not {expected:?}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
+    let case = Case::new("pipelines-keys").await?;
+    let issuer = {
+        let ground = case.ground.clone();
+        ground.at_home(async { JwtIssuer::start().await }).await?
+    };
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"})).await?;
+    let spec = json!({
+        "clusterRef": {"name": "main"}, "organizationId": 205, "groupId": 7, "issuerRef": {"name": "gitlab"},
+    });
+    case.object("SecretsTenant", "acme", spec).await?;
+    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    let namespace = "org_205/group_7/project_42";
+    let claims = pipeline_claims(&issuer.url, AUDIENCE);
+    let old = issuer.sign("key-1", &claims)?;
+    case.login(namespace, "all_pipelines", &old).await?;
+    // Both keys work while they overlap.
+    issuer.add_key("key-2")?;
+    case.login(namespace, "all_pipelines", &issuer.sign("key-2", &claims)?).await?;
+    case.login(namespace, "all_pipelines", &old).await?;
+    issuer.withdraw_key("key-1");
+    eventually("the removed key is refused", || async {
+        match case.login(namespace, "all_pipelines", &old).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("let in"),
+        }
+    })
+    .await?;
+    case.login(namespace, "all_pipelines", &issuer.sign("key-2", &claims)?).await?;
+    let found = case.ready::<JWTIssuer>("gitlab", "True/Applied").await?;
+    assert_eq!(found.status.unwrap_or_default().key_ids, ["key-2"]);
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! A tenant with a project, as most tests of pipelines need them; and who may have them.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_openbao::{Error, Identity, Session};
+use steamer_testing::issuer::pipeline_claims;
+use steamer_testing::wait::eventually;
+
+use crate::cases::{Case, ready_in};
+
+/// The audience of pipeline tokens.
+pub const AUDIENCE: &str = "https://bao.example.com";
+/// The audience of ID tokens.
+pub const ID_AUDIENCE: &str = "https://bao.example.com/id-tokens";
+
+impl Case {
+    /// JWTIssuer `gitlab`, SecretsTenant `acme` (organization `organization`, group 7) and SecretsProject `web` (42).
+    pub async fn project(&self, organization: i64) -> Result<String> {
+        self.tenant(organization).await?;
+        self.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+        self.ready::<SecretsProject>("web", "True/Applied").await?;
+        Ok(format!("org_{organization}/group_7/project_42"))
+    }
+
+    pub async fn tenant(&self, organization: i64) -> Result<()> {
+        let url = self.ground.issuer.url.clone();
+        self.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "refreshAfter": "1s"})).await?;
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7,
+            "issuerRef": {"name": "gitlab"}, "deletionPolicy": "Delete",
+        });
+        self.object("SecretsTenant", "acme", spec).await?;
+        self.ready::<JWTIssuer>("gitlab", "True/Applied").await?;
+        self.ready::<SecretsTenant>("acme", "True/Applied").await.map(drop)
+    }
+
+    /// A PipelinePolicy of project `web`, in force.
+    pub async fn policy(&self, name: &str, spec: Value) -> Result<()> {
+        let mut spec = spec;
+        spec["projectRef"] = json!({"name": "web"});
+        self.object("PipelinePolicy", name, spec).await?;
+        self.ready::<PipelinePolicy>(name, "True/").await.map(drop)
+    }
+
+    /// Writes values into the project.
+    pub async fn values(&self, namespace: &str, names: &[&str]) -> Result<()> {
+        let session = self.admin()?.within(namespace);
+        for name in names {
+            session
+                .write_kv2("secrets/kv", &format!("explicit/{name}"), &json!({"value": format!("of {name}")}))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A login with a token, by role, as a GitLab runner makes it.
+    pub async fn login(&self, namespace: &str, role: &str, jwt: &str) -> Result<Session, Error> {
+        let body = json!({"role": role, "jwt": jwt});
+        let anonymous =
+            self.ground.openbao.client().map_err(|_| Error::NoLeader)?.session(Identity::Anonymous);
+        let path = "auth/pipeline_jwt/cel/login";
+        let answer = anonymous.within(namespace).request_any(reqwest::Method::POST, path, Some(body)).await?;
+        let token =
+            answer.pointer("/auth/client_token").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let client = self.ground.openbao.client().map_err(|_| Error::NoLeader)?;
+        Ok(client.session(Identity::Token(token.into())).within(namespace))
+    }
+
+    /// Which of the values a pipeline with these claims reads; an error when it is not even let in.
+    pub async fn readable(
+        &self,
+        namespace: &str,
+        claims: &Value,
+        names: &[&str],
+    ) -> Result<Vec<String>, Error> {
+        let jwt = self.ground.issuer.sign("key-1", claims).map_err(|_| Error::NoLeader)?;
+        let session = self.login(namespace, "all_pipelines", &jwt).await?;
+        readable_with(&session, names).await
+    }
+
+    pub fn claims(&self) -> Value {
+        pipeline_claims(&self.ground.issuer.url, AUDIENCE)
+    }
+}
+
+/// Which of the values a session reads.
+pub async fn readable_with(session: &Session, names: &[&str]) -> Result<Vec<String>, Error> {
+    let mut readable = Vec::new();
+    for name in names {
+        match session.read_kv2("secrets/kv", &format!("explicit/{name}"), None).await {
+            Ok(_) => readable.push((*name).to_owned()),
+            Err(Error::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(readable)
+}
+
+#[tokio::test]
+async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> {
+    let case = Case::new("tenancy-listed").await?;
+    case.tenant(101).await?;
+    case.make_namespace("tenancy-other", json!({})).await?;
+    let projects = json!([{"name": "other", "namespaces": ["tenancy-other"], "ids": [42]}]);
+    let patch = json!({"spec": {"projects": projects, "allowedNamespaces": {"from": "All"}}});
+    let tenants: Api<SecretsTenant> = case.api();
+    tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    let spec = |id: i64| json!({"tenantRef": {"name": "acme", "namespace": "tenancy-listed"}, "id": id});
+    case.object_in("tenancy-other", "SecretsProject", "listed", spec(42)).await?;
+    case.object_in("tenancy-other", "SecretsProject", "unlisted", spec(43)).await?;
+    case.object("SecretsProject", "own", spec(44)).await?;
+    let others: Api<SecretsProject> = Api::namespaced(case.client.clone(), "tenancy-other");
+    ready_in(&others, "listed", "True/Applied").await?;
+    ready_in(&others, "unlisted", "False/ReferenceDenied").await?;
+    case.ready::<SecretsProject>("own", "False/ReferenceDenied").await?;
+    let tenant = case.admin()?.within("org_101/group_7");
+    assert!(tenant.child_namespace("project_42").await?.is_some());
+    assert!(tenant.child_namespace("project_43").await?.is_none());
+    assert!(tenant.child_namespace("project_44").await?.is_none());
+
+    // Taken off the list, it loses every way in and keeps its values.
+    case.values("org_101/group_7/project_42", &["A"]).await?;
+    let patch =
+        json!({"spec": {"projects": [{"name": "other", "namespaces": ["tenancy-other"], "ids": [1]}]}});
+    tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    ready_in(&others, "listed", "False/ReferenceDenied").await?;
+    let project = case.admin()?.within("org_101/group_7/project_42");
+    eventually("the auth mount is gone", || async {
+        match project.auth_mount("pipeline_jwt").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    assert!(project.mount("secrets/kv").await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_claims_of_one_project_the_oldest_wins() -> Result<()> {
+    let case = Case::new("tenancy-claims").await?;
+    case.project(102).await?;
+    case.object("SecretsProject", "second", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+    let second = case.ready::<SecretsProject>("second", "False/Conflict").await?;
+    let conditions = second.status.context("status")?.conditions;
+    assert!(conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True"));
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    // It takes over when the first goes, because what is left carries no mark of a living object.
+    let projects: Api<SecretsProject> = case.api();
+    let patch = json!({"spec": {"deletionPolicy": "Delete"}});
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    projects.delete("web", &DeleteParams::default()).await?;
+    case.ready::<SecretsProject>("second", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn withdrawing_allowed_namespaces_takes_a_policy_out_and_granting_puts_it_back() -> Result<()> {
+    let case = Case::new("tenancy-withdraw").await?;
+    let namespace = case.project(103).await?;
+    case.values(&namespace, &["A", "B"]).await?;
+    case.policy("own", json!({"secrets": [{"name": "A"}]})).await?;
+    case.make_namespace("tenancy-guest", json!({"team": "web"})).await?;
+    let projects: Api<SecretsProject> = case.api();
+    let allow = |from: Value| json!({"spec": {"allowedNamespaces": from}});
+    let selector = json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}});
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(&allow(selector.clone()))).await?;
+    let spec =
+        json!({"projectRef": {"name": "web", "namespace": "tenancy-withdraw"}, "secrets": [{"name": "B"}]});
+    case.object_in("tenancy-guest", "PipelinePolicy", "guest", spec).await?;
+    let guests: Api<PipelinePolicy> = Api::namespaced(case.client.clone(), "tenancy-guest");
+    ready_in(&guests, "guest", "True/Applied").await?;
+    let jwt = case.ground.issuer.sign("key-1", &case.claims())?;
+    let session = case.login(&namespace, "all_pipelines", &jwt).await?;
+    assert_eq!(readable_with(&session, &["A", "B"]).await?, ["A", "B"]);
+
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(&allow(json!({"from": "Same"})))).await?;
+    ready_in(&guests, "guest", "False/ReferenceDenied").await?;
+    eventually("the live token has lost what the guest gave", || async {
+        match readable_with(&session, &["A", "B"]).await {
+            Ok(readable) if readable == ["A"] => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(&allow(selector))).await?;
+    ready_in(&guests, "guest", "True/Applied").await?;
+    assert_eq!(readable_with(&session, &["A", "B"]).await?, ["A", "B"]);
+
+    // The grant goes with the label of the namespace, too.
+    case.make_namespace("tenancy-guest", json!({"team": "other"})).await?;
+    ready_in(&guests, "guest", "False/ReferenceDenied").await.map(drop)
+}
