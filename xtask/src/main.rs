@@ -7,6 +7,7 @@ mod verify;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use steamer_testing::demo;
 
 #[derive(Parser)]
 struct Args {
@@ -16,6 +17,16 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a cluster with OpenBao, installs Steamer, applies the samples and shows what it does.
+    Run,
+    /// Ends what `run` has started.
+    Stop,
+    /// Builds the operator's image into `target/image`.
+    Image {
+        /// The cargo profile.
+        #[arg(long, default_value = "dev")]
+        profile: String,
+    },
     /// Installs and builds what tests need, where it is missing.
     Prepare,
     /// Writes what is generated from the code.
@@ -30,12 +41,28 @@ enum Command {
 
 fn main() -> Result<()> {
     match Args::parse().command {
+        Command::Run => asynchronous(demo::run()),
+        Command::Stop => demo::stop(),
+        Command::Image { profile } => image(&profile),
         Command::Prepare => prepare(),
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),
         Command::Chart => chart::check(),
         Command::Verify => verify::verify(),
     }
+}
+
+fn asynchronous(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn image(profile: &str) -> Result<()> {
+    use steamer_testing::{cache, image};
+    let folder = cache::checkout().join("target/image");
+    let image = image::steamer(&image::built("steamer", "steamer", profile)?, &folder)?;
+    let (archive, digest) = image.archive(&folder)?;
+    println!("{} {digest}\n{}", image.name, archive.display());
+    Ok(())
 }
 
 fn prepare() -> Result<()> {

@@ -126,6 +126,20 @@ impl Identity {
         Self::Login(Arc::new(LoginState { login, token: Mutex::new(None) }))
     }
 
+    /// Whether the login goes along with each request. Its path is from the namespace of the request, so such requests
+    /// name their namespace in the path and have none in a header.
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self, Self::Login(state) if state.login.presentation == Presentation::Inline)
+    }
+
+    /// Where the login is made, from the root namespace.
+    pub(crate) fn login_path(&self) -> String {
+        match self {
+            Self::Login(state) => state.login.path(),
+            Self::Anonymous | Self::Token(_) => String::new(),
+        }
+    }
+
     /// The headers that say who asks, and the token they hold, if any.
     pub(crate) async fn headers(&self, client: &Client) -> Result<(HeaderMap, Option<SecretString>), Error> {
         match self {

@@ -105,6 +105,7 @@ impl Session {
         } else {
             call.method.to_string()
         };
+        let path = call.path.to_owned();
         let (headers, token) = self.identity.headers(&self.client).await?;
         let mut request = self.request(call, headers);
         let mut answer = self.client.send(&request).await?;
@@ -115,7 +116,7 @@ impl Session {
             request.headers = self.identity.headers(&self.client).await?.0;
             answer = self.client.send(&request).await?;
         }
-        self.read(answer, &method, &request.path)
+        self.read(answer, &method, &path)
     }
 
     fn read(&self, answer: Answer, method: &str, path: &str) -> Result<Value, Error> {
@@ -123,17 +124,10 @@ impl Session {
             return Ok(answer.body);
         }
         if answer.headers.contains_key("x-vault-inline-auth-failed") {
-            let message = match Error::from_answer(answer.status, method, String::new(), &answer.body) {
-                Error::Invalid { message, .. } | Error::Server { message, .. } => message,
-                other => other.to_string(),
-            };
-            return Err(Error::Login { path: self.inline_path(), message });
+            let message = "the JWT or the role is not accepted".to_owned();
+            return Err(Error::Login { path: self.identity.login_path(), message });
         }
         Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body))
-    }
-
-    fn inline_path(&self) -> String {
-        format!("{:?}", self.identity)
     }
 
     /// `data` of the answer, read as `T`.
@@ -156,6 +150,10 @@ impl Session {
 
     fn request(&self, call: Call<'_>, headers: HeaderMap) -> Request {
         let Call { method, path, query, body } = call;
+        if self.identity.is_inline() {
+            let (namespace, path) = (NamespacePath::root(), self.namespace.path(path));
+            return Request { method, namespace, path, query, body, headers };
+        }
         Request { method, namespace: self.namespace.clone(), path: path.to_owned(), query, body, headers }
     }
 }

@@ -36,7 +36,7 @@ impl ControlPlane {
     /// # Errors
     /// When a server does not come up.
     pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
-        let authority = Authority::new("test ground")?;
+        let authority = Authority::new("Kubernetes test CA")?;
         let names = [
             "127.0.0.1",
             "10.96.0.1",

@@ -5,8 +5,12 @@
 pub mod cache;
 pub mod certificates;
 pub mod control_plane;
+pub mod demo;
 pub mod ground;
+pub mod image;
 pub mod issuer;
+pub mod kubectl;
+pub mod nodes;
 pub mod openbao;
 pub mod operator;
 pub mod ports;

@@ -51,7 +51,7 @@ impl OpenBao {
     /// # Errors
     /// When it does not come up.
     pub async fn start(name: &str, folder: &Path, logs: &Path, connection_url: &str) -> Result<Self> {
-        let authority = Authority::new("openbao")?;
+        let authority = Authority::new("OpenBao test CA")?;
         authority.leaf("openbao", None, &["127.0.0.1", "localhost"])?.write(folder, name)?;
         let (port, cluster) = (ports::free()?, ports::free()?);
         let url = format!("https://127.0.0.1:{port}");

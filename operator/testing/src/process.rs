@@ -12,6 +12,7 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    detached: bool,
 }
 
 /// A program to be started.
@@ -28,6 +29,12 @@ impl Program {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(path);
         Self { name: name.to_owned(), arguments: Vec::new(), command }
+    }
+
+    /// A program that goes on when the calling process has ended.
+    #[must_use]
+    pub fn lasting(name: &str, path: &Path) -> Self {
+        Self { name: name.to_owned(), arguments: Vec::new(), command: Command::new(path) }
     }
 
     /// The same as another user.
@@ -73,7 +80,7 @@ impl Program {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", self.name))?;
-        Ok(Process { name: self.name, child, log })
+        Ok(Process { name: self.name, child, log, detached: false })
     }
 }
 
@@ -88,6 +95,13 @@ impl Process {
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// Lets it go on after this value is dropped; its process id.
+    #[must_use]
+    pub fn detach(mut self) -> u32 {
+        self.detached = true;
+        self.id()
     }
 
     /// Sends a signal by its name, such as `TERM` or `STOP`.
@@ -127,7 +141,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        if !self.detached {
+            self.kill();
+        }
     }
 }
 

@@ -44,6 +44,16 @@ const HELM: GoTool = GoTool { module: "helm", packages: &["helm.sh/helm/v3/cmd/h
 const COREDNS: GoTool =
     GoTool { module: "coredns", packages: &["github.com/coredns/coredns"], programs: &["coredns"] };
 
+const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["pause"] };
+
+/// What keeps a pod's namespaces.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn pause() -> Result<PathBuf> {
+    go_tool(&PAUSE, "pause")
+}
+
 /// A program of Kubernetes, built from its Go modules.
 ///
 /// # Errors
@@ -187,6 +197,29 @@ pub fn packages(needed: &[(&str, &str)]) -> Result<()> {
             Command::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing),
         )
     })
+}
+
+/// What a node is made of.
+///
+/// # Errors
+/// As [`packages`].
+pub fn node() -> Result<()> {
+    let was_there = Path::new("/usr/bin/containerd").exists();
+    packages(&[
+        ("/usr/bin/containerd", "containerd"),
+        ("/usr/sbin/runc", "runc"),
+        ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+        ("/usr/sbin/iptables", "iptables"),
+        ("/usr/sbin/conntrack", "conntrack"),
+        ("/usr/sbin/ethtool", "ethtool"),
+        ("/usr/bin/socat", "socat"),
+        ("/usr/sbin/ip", "iproute2"),
+    ])?;
+    if !was_there {
+        // The package starts a containerd of its own, which nobody asked for.
+        let _ = Command::new("systemctl").args(["disable", "--now", "containerd"]).output();
+    }
+    Ok(())
 }
 
 /// PostgreSQL's programs.

@@ -1,0 +1,208 @@
+//! `make run`: a cluster, PostgreSQL and OpenBao in it, Steamer from its chart, the samples, and what they are for,
+//! shown by doing it.
+
+mod cluster;
+mod servers;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::cache;
+use crate::issuer::JwtIssuer;
+use crate::kubectl::{Kubectl, helm};
+use crate::tools;
+use crate::wait::eventually;
+
+pub use cluster::stop;
+
+/// The namespace of the servers.
+pub const SERVERS: &str = "openbao";
+/// The namespace of the application.
+pub const APPLICATION: &str = "web";
+/// The operator's namespace.
+pub const OPERATOR: &str = "steamer-system";
+/// URL of the demonstration's issuer, in the cluster.
+pub const ISSUER_URL: &str = "http://gitlab.openbao.svc:8080";
+
+/// Does all of it, and tells at each step what it does and how long it took.
+///
+/// # Errors
+/// A sentence that says what is missing, or what did not come up.
+pub async fn run() -> Result<()> {
+    let started = Instant::now();
+    let cluster = cluster::running_or_new().await?;
+    let kubectl = Kubectl::new(cluster.kubeconfig())?;
+    let digest = cluster.images().await?;
+    let secrets = servers::Secrets::load(cluster.folder())?;
+    telling("starting PostgreSQL, OpenBao and an issuer of JWTs in pods", async {
+        kubectl.apply_all(&servers::objects(&secrets)?)?;
+        rolled_out(&kubectl, SERVERS, &["deployment/postgres", "statefulset/openbao", "deployment/gitlab"])
+            .await
+    })
+    .await?;
+    telling("installing Steamer with its chart", async {
+        let chart = |name: &str| cache::checkout().join("charts").join(name).display().to_string();
+        helm(
+            cluster.kubeconfig(),
+            &[
+                "upgrade",
+                "--install",
+                "steamer-crds",
+                &chart("steamer-crds"),
+                "--namespace",
+                OPERATOR,
+                "--create-namespace",
+            ],
+        )?;
+        let values = format!("image.pullPolicy=Never,logFormat=human,podAnnotations.image={digest}");
+        helm(
+            cluster.kubeconfig(),
+            &[
+                "upgrade",
+                "--install",
+                "steamer",
+                &chart("steamer"),
+                "--namespace",
+                OPERATOR,
+                "--set",
+                &values,
+            ],
+        )?;
+        rolled_out(&kubectl, OPERATOR, &["deployment/steamer"]).await
+    })
+    .await?;
+    let bao = servers::login(&kubectl, &secrets, &cluster.bao_address()).await?;
+    telling("applying config/samples and waiting until everything is Ready", async {
+        apply_samples(&kubectl)?;
+        show::values(&kubectl, &bao).await?;
+        all_ready(&kubectl).await
+    })
+    .await?;
+    let issuer = JwtIssuer::with_key(ISSUER_URL.to_owned(), "key-1", &secrets.issuer_key)?;
+    show::show(&kubectl, &bao, &issuer).await?;
+    let env = write_env(cluster.kubeconfig(), &bao, &secrets)?;
+    println!(
+        "\nThe whole took {:.0}s. The cluster stays up; `make stop` ends it. What to try next:\n",
+        started.elapsed().as_secs_f64()
+    );
+    println!("  source {}", env.display());
+    println!("  kubectl get openbao --all-namespaces");
+    println!("  kubectl --namespace {APPLICATION} describe secretsproject web");
+    println!(
+        "  bao kv put -namespace=org_1/group_7/project_42 -mount=secrets/kv explicit/API_KEY value=changed"
+    );
+    println!(
+        "  kubectl --namespace {APPLICATION} get secret api -o jsonpath='{{.data.value}}' | base64 -d\n"
+    );
+    println!(
+        "kubectl and bao are at {} and {}.",
+        tools::kubernetes("kubectl")?.display(),
+        tools::bao(tools::OPENBAO)?.display()
+    );
+    Ok(())
+}
+
+/// Does a step and tells of it.
+async fn telling<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    eprintln!("==> {what}");
+    let started = Instant::now();
+    let result = work.await;
+    let word = if result.is_ok() { "done" } else { "failed" };
+    eprintln!("    {word} after {:.1}s", started.elapsed().as_secs_f64());
+    result
+}
+
+async fn rolled_out(kubectl: &Kubectl, namespace: &str, workloads: &[&str]) -> Result<()> {
+    for workload in workloads {
+        let waited =
+            kubectl.run(&["--namespace", namespace, "rollout", "status", workload, "--timeout=120s"]);
+        if let Err(error) = waited {
+            let pods =
+                kubectl.run(&["--namespace", namespace, "get", "pods", "-o", "wide"]).unwrap_or_default();
+            let logs =
+                kubectl.run(&["--namespace", namespace, "logs", workload, "--tail=10"]).unwrap_or_default();
+            return Err(error.context(format!("{workload} does not come up:\n{pods}\n{logs}")));
+        }
+    }
+    Ok(())
+}
+
+/// The samples, in an order in which a namespace is there before what lies in it.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn samples() -> Result<Vec<(PathBuf, String)>> {
+    let folder = cache::checkout().join("config/samples");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension().is_some_and(|ending| ending == "yaml") && !path.ends_with("kustomization.yaml")
+        })
+        .collect();
+    files.sort_by_key(|path| (!path.ends_with("namespaces.yaml"), path.clone()));
+    let read = |path: PathBuf| Ok((path.clone(), std::fs::read_to_string(path)?));
+    files.into_iter().map(read).collect()
+}
+
+fn apply_samples(kubectl: &Kubectl) -> Result<()> {
+    for (path, text) in samples()? {
+        kubectl.apply(&text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Waits for everything of ours, and says what is not Ready and why.
+async fn all_ready(kubectl: &Kubectl) -> Result<()> {
+    eventually("everything is Ready", || async {
+        let text = kubectl
+            .run(&["get", "steamer", "--all-namespaces", "-o", "json"])
+            .map_err(|error| error.to_string())?;
+        let list: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let waiting: Vec<String> = items.iter().filter(|item| !ready(item)).map(name_of).collect();
+        if items.is_empty() || !waiting.is_empty() { Err(waiting.join("; ")) } else { Ok(()) }
+    })
+    .await
+}
+
+fn ready(object: &serde_json::Value) -> bool {
+    let current = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
+    current && condition(object).is_some_and(|ready| ready["status"] == "True")
+}
+
+fn condition(object: &serde_json::Value) -> Option<&serde_json::Value> {
+    object.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == "Ready")
+}
+
+fn name_of(object: &serde_json::Value) -> String {
+    let why = condition(object).map(|ready| format!("{}: {}", ready["reason"], ready["message"]));
+    format!("{} {} ({})", object["kind"], object["metadata"]["name"], why.unwrap_or_default())
+}
+
+/// What a shell needs to go on: absolute and literal.
+fn write_env(kubeconfig: &Path, bao: &servers::Bao, secrets: &servers::Secrets) -> Result<PathBuf> {
+    use secrecy::ExposeSecret;
+    let path = cache::logs()?.join("env");
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let values = [
+        ("KUBECONFIG", kubeconfig.display().to_string()),
+        ("BAO_ADDR", bao.address.clone()),
+        ("BAO_CACERT", secrets.ca_file.display().to_string()),
+        ("BAO_TOKEN", bao.token.expose_secret().to_owned()),
+    ];
+    let text: String =
+        values.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+    std::fs::write(&path, text)?;
+    tools::succeed(std::process::Command::new("chmod").arg("600").arg(&path))?;
+    Ok(path)
+}
+
+/// The demonstration's namespace and label, for who looks at it.
+#[must_use]
+pub fn labels() -> serde_json::Value {
+    json!({"app.kubernetes.io/part-of": "steamer-demo"})
+}

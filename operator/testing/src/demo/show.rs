@@ -1,0 +1,114 @@
+//! What it is for, shown by doing it.
+
+use anyhow::{Context, Result, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_openbao::Error;
+
+use super::APPLICATION;
+use super::servers::Bao;
+use crate::issuer::{JwtIssuer, pipeline_claims};
+use crate::kubectl::Kubectl;
+use crate::wait::eventually;
+
+/// The values that the samples speak of.
+const VALUES: &[(&str, &[&str])] = &[
+    ("org_1/group_7/project_42", &["DB_PASSWORD", "API_KEY", "DEPLOY_TOKEN"]),
+    ("org_1/group_7/project_43", &["NEIGHBOUR"]),
+];
+
+/// Writes values into the projects of the samples, as soon as these are there.
+pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
+    let first = bao.admin();
+    for (namespace, names) in VALUES {
+        let session = first.within(namespace);
+        eventually("the projects have their engines", || async {
+            match session.mount("secrets/kv").await {
+                Ok(Some(_)) => Ok(()),
+                other => Err(format!("{other:?}; {}", projects(kubectl))),
+            }
+        })
+        .await?;
+        for name in *names {
+            let value = json!({"value": format!("first-{}", name.to_lowercase())});
+            session.write_kv2("secrets/kv", &format!("explicit/{name}"), &value).await?;
+        }
+    }
+    // What waits for a value need not wait for its next refresh.
+    let now = jiff::Timestamp::now().to_string();
+    let nudge = format!("steamer.dev/reconcile={now}");
+    kubectl
+        .run(&["--namespace", APPLICATION, "annotate", "--overwrite", "baostaticsecret", "--all", &nudge])
+        .map(drop)
+}
+
+fn projects(kubectl: &Kubectl) -> String {
+    kubectl
+        .run(&["get", "openbaoclusters,secretstenants,secretsprojects", "--all-namespaces"])
+        .unwrap_or_default()
+}
+
+/// A CI job reads what is its own and nothing else; a Secret follows a value.
+pub(super) async fn show(kubectl: &Kubectl, bao: &Bao, issuer: &JwtIssuer) -> Result<()> {
+    println!("\nA job of project 42 on branch main shows its JWT to OpenBao:");
+    let path = r"jsonpath={.status.runner}";
+    let runner = kubectl.run(&["--namespace", APPLICATION, "get", "secretsproject", "web", "-o", path])?;
+    let runner: Value = serde_json::from_str(&runner).context("status.runner of project web")?;
+    println!("  login at {} as {}", runner["inlineAuthPath"], runner["role"]);
+    let jwt = issuer.sign("key-1", &pipeline_claims(&issuer.url, "https://bao.example.com"))?;
+    let (own, neighbour) = ("org_1/group_7/project_42", "org_1/group_7/project_43");
+    let login = |namespace: &'static str| {
+        let body = json!({"role": "all_pipelines", "jwt": jwt});
+        let session = bao.anonymous().within(namespace);
+        async move { session.request_any(Method::POST, "auth/pipeline_jwt/cel/login", Some(body)).await }
+    };
+    let answer = login(own).await?;
+    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
+    bao.with_token(token).within(own).read_kv2("secrets/kv", "explicit/DEPLOY_TOKEN", None).await?;
+    println!("  {own}: explicit/DEPLOY_TOKEN is read");
+    match bao.with_token(token).within(neighbour).read_kv2("secrets/kv", "explicit/NEIGHBOUR", None).await {
+        Err(Error::Denied { .. }) => {
+            println!("  {neighbour}: explicit/NEIGHBOUR is denied to the same token")
+        }
+        other => bail!("the neighbour's value was not denied: {other:?}"),
+    }
+    match login(neighbour).await {
+        Err(Error::Invalid { message, .. }) => {
+            println!("  {neighbour}: the same JWT is not let in: {message}")
+        }
+        other => bail!("the neighbour let the JWT in: {other:?}"),
+    }
+    follows(kubectl, bao).await
+}
+
+async fn follows(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
+    println!("\nThe application's Secret `api` follows the value:");
+    let value = || {
+        kubectl.run(&[
+            "--namespace",
+            APPLICATION,
+            "get",
+            "secret",
+            "api",
+            "-o",
+            "go-template={{.data.value | base64decode}}",
+        ])
+    };
+    println!("  it is {:?}", value()?);
+    let changed = format!("changed-at-{}", jiff::Timestamp::now().as_second());
+    let project = bao.admin().within("org_1/group_7/project_42");
+    let version = project.write_kv2("secrets/kv", "explicit/API_KEY", &json!({"value": changed})).await?;
+    let started = std::time::Instant::now();
+    eventually("the Secret has the new value", || async {
+        match value() {
+            Ok(seen) if seen == changed => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    println!(
+        "  version {version} is written to OpenBao; {:.1}s later the Secret is {changed:?}",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(())
+}

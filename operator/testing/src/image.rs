@@ -1,0 +1,196 @@
+//! Container images without a builder: one layer, its configuration and a manifest in a docker-archive.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::cache;
+use crate::tools::{self, output, succeed};
+
+/// An image to be made.
+pub struct Image {
+    /// Its full name, with a tag.
+    pub name: String,
+    /// Files: where from, where to.
+    pub files: Vec<(PathBuf, String)>,
+    /// Empty folders.
+    pub folders: Vec<&'static str>,
+    /// What is run.
+    pub entrypoint: Vec<&'static str>,
+    /// Numeric user and group.
+    pub user: &'static str,
+}
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/false\nnonroot:x:65532:65532:nonroot:/tmp:/bin/false\n";
+
+impl Image {
+    /// Writes the archive to `folder`, unless one of the same content is there. Its digest tells them apart.
+    ///
+    /// # Errors
+    /// When a file is missing.
+    pub fn archive(&self, folder: &Path) -> Result<(PathBuf, String)> {
+        std::fs::create_dir_all(folder)?;
+        let root = tempfile::tempdir_in(folder)?;
+        self.lay_out(root.path())?;
+        let work = tempfile::tempdir_in(folder)?;
+        let layer = work.path().join("layer.tar");
+        // Times, owners and order are fixed: the same files give the same image.
+        succeed(
+            Command::new("tar")
+                .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-cf"])
+                .arg(&layer)
+                .arg("-C")
+                .arg(root.path())
+                .arg("."),
+        )?;
+        let layer_digest = sha256(&layer)?;
+        let config = json!({
+            "architecture": architecture(), "os": "linux", "created": "1970-01-01T00:00:00Z",
+            "config": {"Entrypoint": self.entrypoint, "User": self.user, "WorkingDir": "/", "Env": ["PATH=/bin:/usr/bin:/"]},
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
+        });
+        std::fs::write(work.path().join("config.json"), config.to_string())?;
+        let manifest = json!([{"Config": "config.json", "RepoTags": [self.name], "Layers": ["layer.tar"]}]);
+        std::fs::write(work.path().join("manifest.json"), manifest.to_string())?;
+        let digest = sha256(&work.path().join("config.json"))?;
+        let file = self.name.rsplit('/').next().unwrap_or("image").replace(':', "-");
+        let archive = folder.join(format!("{file}.tar"));
+        succeed(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(work.path()).args([
+            "manifest.json",
+            "config.json",
+            "layer.tar",
+        ]))?;
+        Ok((archive, digest))
+    }
+
+    fn lay_out(&self, root: &Path) -> Result<()> {
+        for folder in ["etc", "tmp"].iter().chain(&self.folders) {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        succeed(Command::new("chmod").arg("1777").arg(root.join("tmp")))?;
+        std::fs::write(root.join("etc/passwd"), PASSWD)?;
+        for (from, to) in &self.files {
+            let to = root.join(to.trim_start_matches('/'));
+            std::fs::create_dir_all(to.parent().context("a folder")?)?;
+            succeed(Command::new("cp").arg("-aL").arg(from).arg(&to))?;
+        }
+        Ok(())
+    }
+}
+
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+}
+
+fn sha256(file: &Path) -> Result<String> {
+    let text = output(Command::new("sha256sum").arg(file))?;
+    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// A copy of a binary without its debug information, for an image.
+fn stripped(binary: &Path, folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let to = folder.join(binary.file_name().context("a name")?);
+    succeed(Command::new("objcopy").arg("--strip-all").arg(binary).arg(&to))?;
+    Ok(to)
+}
+
+/// CAs that the operator's image knows, for issuers and servers with public certificates.
+const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The operator's image.
+///
+/// # Errors
+/// When the binary is missing.
+pub fn steamer(binary: &Path, folder: &Path) -> Result<Image> {
+    let mut files = vec![(stripped(binary, folder)?, "/steamer".to_owned())];
+    if Path::new(PUBLIC_CAS).exists() {
+        files.push((PUBLIC_CAS.into(), PUBLIC_CAS.to_owned()));
+    }
+    let name = "ghcr.io/steamer-dev/steamer:0.1.0".to_owned();
+    Ok(Image { name, files, folders: vec![], entrypoint: vec!["/steamer"], user: "65532:65532" })
+}
+
+/// The issuer of the demonstration.
+///
+/// # Errors
+/// When the binary is missing.
+pub fn issuer(binary: &Path, folder: &Path) -> Result<Image> {
+    let files = vec![(stripped(binary, folder)?, "/test-issuer".to_owned())];
+    let name = "steamer.test/issuer:1".to_owned();
+    Ok(Image { name, files, folders: vec![], entrypoint: vec!["/test-issuer"], user: "65532:65532" })
+}
+
+/// What keeps a pod's namespaces.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn pause() -> Result<Image> {
+    let files = vec![(tools::pause()?, "/pause".to_owned())];
+    let name = "steamer.test/pause:1".to_owned();
+    Ok(Image { name, files, folders: vec![], entrypoint: vec!["/pause"], user: "65532:65532" })
+}
+
+/// OpenBao: one static file on an empty root.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn openbao() -> Result<Image> {
+    let files = vec![(tools::bao(tools::OPENBAO)?, "/bin/bao".to_owned())];
+    let name = format!("steamer.test/openbao:{}", tools::OPENBAO);
+    Ok(Image { name, files, folders: vec![], entrypoint: vec!["/bin/bao"], user: "65532:65532" })
+}
+
+/// PostgreSQL as Debian has it, with a shell, for `initdb` runs one.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn postgres() -> Result<Image> {
+    let bin = tools::postgres()?;
+    let mut files: Vec<(PathBuf, String)> =
+        ["/usr/share/postgresql/15", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8"]
+            .iter()
+            .filter(|path| Path::new(path).exists())
+            .map(|path| (PathBuf::from(path), (*path).to_owned()))
+            .collect();
+    files.push(("/usr/lib/postgresql/15".into(), "/usr/lib/postgresql/15".to_owned()));
+    files.push(("/bin/dash".into(), "/bin/sh".to_owned()));
+    let mut libraries = std::collections::BTreeSet::new();
+    for program in ["postgres", "initdb", "psql", "pg_ctl"] {
+        libraries.extend(libraries_of(&bin.join(program))?);
+    }
+    libraries.extend(libraries_of(Path::new("/bin/dash"))?);
+    files.extend(libraries.into_iter().map(|path| (PathBuf::from(&path), path)));
+    let name = "steamer.test/postgres:15".to_owned();
+    Ok(Image {
+        name,
+        files,
+        folders: vec!["var/run/postgresql"],
+        entrypoint: vec!["/bin/sh", "-c"],
+        user: "65532:65532",
+    })
+}
+
+fn libraries_of(program: &Path) -> Result<Vec<String>> {
+    let text = output(Command::new("ldd").arg(program))?;
+    Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())
+}
+
+/// A binary of this workspace, built with the same settings as everything else.
+///
+/// # Errors
+/// When the build fails.
+pub fn built(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--package", package, "--bin", binary, "--profile", profile]);
+    // The variables of an outer `cargo run` would make it all be built again.
+    cargo.env_remove("CARGO_MANIFEST_DIR").current_dir(cache::checkout());
+    succeed(&mut cargo)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let target = cache::checkout().join("target");
+    let triple = output(Command::new("rustc").arg("-vV"))?;
+    let triple = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
+    Ok(target.join(triple).join(folder).join(binary))
+}

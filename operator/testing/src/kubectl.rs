@@ -1,0 +1,81 @@
+//! kubectl and helm, against one kubeconfig.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::tools;
+
+/// kubectl with a kubeconfig.
+#[derive(Clone)]
+pub struct Kubectl {
+    program: PathBuf,
+    /// The kubeconfig.
+    pub kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    /// kubectl for that cluster.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn new(kubeconfig: &Path) -> Result<Self> {
+        Ok(Self { program: tools::kubernetes("kubectl")?, kubeconfig: kubeconfig.to_owned() })
+    }
+
+    /// Runs it for its output.
+    ///
+    /// # Errors
+    /// Its last lines when it fails.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        tools::output(Command::new(&self.program).env("KUBECONFIG", &self.kubeconfig).args(arguments))
+    }
+
+    /// Applies YAML or JSON, server-side, as the demonstration.
+    ///
+    /// # Errors
+    /// What kubectl says.
+    pub fn apply(&self, text: &str) -> Result<String> {
+        let mut child = Command::new(&self.program)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args([
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "--field-manager=demo",
+                "--validate=strict",
+                "-f",
+                "-",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child.stdin.take().context("no input")?.write_all(text.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Applies objects.
+    ///
+    /// # Errors
+    /// What kubectl says.
+    pub fn apply_all(&self, objects: &[Value]) -> Result<()> {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        self.apply(&list.to_string()).map(drop)
+    }
+}
+
+/// Installs or upgrades a chart.
+///
+/// # Errors
+/// What helm says.
+pub fn helm(kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
+    tools::output(Command::new(tools::helm()?).env("KUBECONFIG", kubeconfig).args(arguments))
+}

@@ -1,0 +1,257 @@
+//! A Kubernetes with a node that runs containers, as plain processes that go on after the command that made it.
+
+mod processes;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::certificates::Authority;
+use crate::control_plane::{Access, kubeconfig_text};
+use crate::image::Image;
+use crate::kubectl::Kubectl;
+use crate::process::Program;
+use crate::tools::{self, output, succeed};
+use crate::wait::eventually;
+
+use processes::Processes;
+
+/// The node's address, on the loopback device: nothing outside this machine is ever asked.
+pub const NODE: &str = "10.255.0.1";
+/// The node's name.
+pub const NODE_NAME: &str = "node-1";
+/// The port of the API server.
+const API_PORT: u16 = 6443;
+/// Sockets have short paths.
+const RUN: &str = "/run/steamer-ground";
+
+/// A cluster on this machine.
+pub struct Cluster {
+    /// Kubeconfig of an administrator.
+    pub kubeconfig: PathBuf,
+    folder: PathBuf,
+}
+
+/// Where the cluster of this checkout keeps what it is made of.
+///
+/// # Errors
+/// When it cannot be made.
+fn folder() -> Result<PathBuf> {
+    Ok(cache::logs()?.join("cluster"))
+}
+
+impl Cluster {
+    /// The cluster of this checkout, if it runs.
+    ///
+    /// # Errors
+    /// When what is known of it cannot be read.
+    pub fn running() -> Result<Option<Self>> {
+        let folder = folder()?;
+        let processes = Processes::load(&folder)?;
+        let kubeconfig = folder.join("admin.kubeconfig");
+        Ok((processes.all_alive() && kubeconfig.exists()).then_some(Self { kubeconfig, folder }))
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// A sentence when this machine cannot, or another checkout has one.
+    pub async fn start() -> Result<Self> {
+        if !tools::is_root() {
+            bail!("a node needs root: run this as root, or have a container engine such as Docker running");
+        }
+        owned_by_us()?;
+        tools::node()?;
+        let folder = folder()?;
+        stop()?;
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("logs"))?;
+        std::fs::create_dir_all(RUN)?;
+        std::fs::write(owner_file(), cache::checkout().display().to_string())?;
+        let cluster = Self { kubeconfig: folder.join("admin.kubeconfig"), folder };
+        cluster.network()?;
+        cluster.certificates()?;
+        cluster.control_plane().await?;
+        cluster.node().await?;
+        Ok(cluster)
+    }
+
+    /// Puts an image onto the node, unless it has it.
+    ///
+    /// # Errors
+    /// When it cannot be made or imported.
+    pub fn import(&self, image: &Image) -> Result<bool> {
+        let (archive, digest) = image.archive(&self.folder.join("images"))?;
+        let known =
+            self.folder.join(format!("{}.digest", archive.file_stem().unwrap_or_default().to_string_lossy()));
+        if std::fs::read_to_string(&known).is_ok_and(|known| known == digest) {
+            return Ok(false);
+        }
+        succeed(ctr().args(["images", "import", "--no-unpack=false"]).arg(&archive))
+            .or_else(|_| succeed(ctr().args(["images", "import"]).arg(&archive)))?;
+        std::fs::remove_file(&archive)?;
+        std::fs::write(known, digest)?;
+        Ok(true)
+    }
+
+    fn network(&self) -> Result<()> {
+        let addresses = output(Command::new("ip").args(["-o", "addr", "show", "dev", "lo"]))?;
+        if !addresses.contains(NODE) {
+            succeed(Command::new("ip").args(["addr", "add", &format!("{NODE}/32"), "dev", "lo"]))?;
+        }
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+            .context("cannot let packets between pods through")?;
+        Ok(())
+    }
+
+    fn certificates(&self) -> Result<()> {
+        let (folder, authority) = (&self.folder, Authority::new("Kubernetes test CA")?);
+        std::fs::write(folder.join("ca.crt"), &authority.pem)?;
+        let names = [
+            NODE,
+            "127.0.0.1",
+            "10.96.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ];
+        authority.leaf("kube-apiserver", None, &names)?.write(folder, "apiserver")?;
+        authority.leaf("service-accounts", None, &[])?.write(folder, "accounts")?;
+        authority.leaf("kubelet", None, &[NODE, NODE_NAME])?.write(folder, "kubelet")?;
+        let url = format!("https://{NODE}:{API_PORT}");
+        let system_node = format!("system:node:{NODE_NAME}");
+        for (name, user, group) in
+            [("admin", "admin", "system:masters"), ("node", system_node.as_str(), "system:nodes")]
+        {
+            let leaf = authority.leaf(user, Some(group), &[])?;
+            leaf.write(folder, &format!("{name}-client"))?;
+            let text = kubeconfig_text(&url, &authority.pem, &Access::Certificate(&leaf));
+            std::fs::write(folder.join(format!("{name}.kubeconfig")), text)?;
+        }
+        Ok(())
+    }
+
+    fn start_program(&self, program: Program, name: &str) -> Result<()> {
+        let id = program.start(&self.folder.join("logs"))?.detach();
+        Processes::add(&self.folder, name, id)
+    }
+
+    async fn control_plane(&self) -> Result<()> {
+        let kubernetes =
+            |name: &str| -> Result<Program> { Ok(Program::lasting(name, &tools::kubernetes(name)?)) };
+        self.start_program(
+            Program::lasting("etcd", &tools::etcd()?).args(settings::etcd(&self.folder)),
+            "etcd",
+        )?;
+        let apiserver = kubernetes("kube-apiserver")?.args(settings::apiserver(&self.folder, API_PORT));
+        self.start_program(apiserver, "kube-apiserver")?;
+        let kubectl = Kubectl::new(&self.kubeconfig)?;
+        self.eventually("the API server is ready", "kube-apiserver", || {
+            kubectl.run(&["get", "--raw", "/readyz"]).map(drop).map_err(|error| error.to_string())
+        })
+        .await?;
+        let manager = kubernetes("kube-controller-manager")?.args(settings::controller_manager(&self.folder));
+        self.start_program(manager, "kube-controller-manager")?;
+        let scheduler = kubernetes("kube-scheduler")?.args(settings::scheduler(&self.folder));
+        self.start_program(scheduler, "kube-scheduler")
+    }
+
+    async fn node(&self) -> Result<()> {
+        settings::write_node(&self.folder, Path::new(RUN))?;
+        let containerd = Program::lasting("containerd", Path::new("/usr/bin/containerd"))
+            .args(["--config", &self.folder.join("containerd.toml").display().to_string()]);
+        self.start_program(containerd, "containerd")?;
+        self.eventually("containerd answers", "containerd", || {
+            succeed(ctr().arg("version")).map_err(|error| error.to_string())
+        })
+        .await?;
+        self.import(&crate::image::pause()?)?;
+        let dns = Program::lasting("coredns", &tools::coredns()?)
+            .args(["-conf", &self.folder.join("Corefile").display().to_string()]);
+        self.start_program(dns, "coredns")?;
+        let kubelet =
+            Program::lasting("kubelet", &tools::kubernetes("kubelet")?).args(settings::kubelet(&self.folder));
+        self.start_program(kubelet, "kubelet")?;
+        let proxy = Program::lasting("kube-proxy", &tools::kubernetes("kube-proxy")?)
+            .args([format!("--config={}", self.folder.join("kube-proxy.json").display())]);
+        self.start_program(proxy, "kube-proxy")?;
+        let kubectl = Kubectl::new(&self.kubeconfig)?;
+        self.eventually("the node is ready", "kubelet", || {
+            let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
+            match kubectl.run(&["get", "node", NODE_NAME, "-o", path]) {
+                Ok(status) if status == "True" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+        let ended = Processes::load(&self.folder)?.ended();
+        if let Some(name) = ended {
+            bail!("{name} ended:\n{}", crate::process::tail(&self.folder.join("logs").join(format!("{name}.log"))));
+        }
+        Ok(())
+    }
+
+    async fn eventually(&self, what: &str, log: &str, look: impl Fn() -> Result<(), String>) -> Result<()> {
+        let result = eventually(what, || std::future::ready(look())).await;
+        result.with_context(|| crate::process::tail(&self.folder.join("logs").join(format!("{log}.log"))))
+    }
+}
+
+fn ctr() -> Command {
+    let mut command = Command::new("ctr");
+    command.args(["--address", &format!("{RUN}/containerd.sock"), "--namespace", "k8s.io"]);
+    command
+}
+
+fn owner_file() -> PathBuf {
+    Path::new(RUN).join("owner")
+}
+
+/// The node's address, chains and folders are the machine's: one checkout has them at a time.
+fn owned_by_us() -> Result<()> {
+    let us = cache::checkout().display().to_string();
+    match std::fs::read_to_string(owner_file()) {
+        Ok(owner) if owner != us && Path::new(&owner).join("Makefile").exists() => {
+            bail!("the checkout at {owner} has a cluster on this machine: run `make stop` there first")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ends the cluster of this checkout and removes what it put into the system. Nothing happens where there is none.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn stop() -> Result<()> {
+    let folder = folder()?;
+    if !folder.exists() && !Path::new(RUN).exists() {
+        return Ok(());
+    }
+    owned_by_us()?;
+    let mut processes = Processes::load(&folder)?;
+    // The kubelet first: it would start what is ended.
+    processes.end("kubelet");
+    end_containers();
+    if let Ok(proxy) = tools::kubernetes("kube-proxy") {
+        processes.end("kube-proxy");
+        let _ = Command::new(proxy).arg("--cleanup").output();
+    }
+    processes.end_all();
+    settings::remove_from_system(&folder, Path::new(RUN))?;
+    let _ = std::fs::remove_dir_all(&folder);
+    let _ = std::fs::remove_dir_all(RUN);
+    Ok(())
+}
+
+fn end_containers() {
+    let tasks = output(ctr().args(["tasks", "list", "--quiet"])).unwrap_or_default();
+    for task in tasks.split_whitespace() {
+        let _ = succeed(ctr().args(["tasks", "kill", "--signal", "KILL", task]));
+        let _ = succeed(ctr().args(["tasks", "delete", "--force", task]));
+    }
+}

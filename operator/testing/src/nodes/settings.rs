@@ -1,0 +1,251 @@
+//! The settings of a cluster's parts, and how they are taken out of the system again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{NODE, NODE_NAME};
+use crate::control_plane::ISSUER;
+use crate::tools::succeed;
+
+const ETCD_PORT: u16 = 23790;
+const SERVICES: &str = "10.96.0.0/16";
+const PODS: &str = "10.244.0.0/24";
+const BRIDGE: &str = "steamer0";
+
+pub(super) fn etcd(folder: &Path) -> Vec<String> {
+    vec![
+        format!("--data-dir={}", folder.join("etcd").display()),
+        format!("--listen-client-urls=http://127.0.0.1:{ETCD_PORT}"),
+        format!("--advertise-client-urls=http://127.0.0.1:{ETCD_PORT}"),
+        format!("--listen-peer-urls=http://127.0.0.1:{}", ETCD_PORT + 1),
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ]
+}
+
+pub(super) fn apiserver(folder: &Path, port: u16) -> Vec<String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    vec![
+        format!("--etcd-servers=http://127.0.0.1:{ETCD_PORT}"),
+        format!("--secure-port={port}"),
+        format!("--bind-address={NODE}"),
+        format!("--advertise-address={NODE}"),
+        format!("--service-cluster-ip-range={SERVICES}"),
+        "--service-node-port-range=30000-32767".to_owned(),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        format!("--service-account-issuer={ISSUER}"),
+        format!("--service-account-signing-key-file={}", file("accounts.key")),
+        format!("--service-account-key-file={}", file("accounts.crt")),
+        format!("--client-ca-file={}", file("ca.crt")),
+        format!("--tls-cert-file={}", file("apiserver.crt")),
+        format!("--tls-private-key-file={}", file("apiserver.key")),
+        format!("--kubelet-client-certificate={}", file("admin-client.crt")),
+        format!("--kubelet-client-key={}", file("admin-client.key")),
+        format!("--kubelet-certificate-authority={}", file("ca.crt")),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        format!("--cert-dir={}", file("certificates")),
+    ]
+}
+
+pub(super) fn controller_manager(folder: &Path) -> Vec<String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    vec![
+        format!("--kubeconfig={}", file("admin.kubeconfig")),
+        format!("--service-account-private-key-file={}", file("accounts.key")),
+        format!("--root-ca-file={}", file("ca.crt")),
+        "--leader-elect=false".to_owned(),
+        "--secure-port=0".to_owned(),
+    ]
+}
+
+pub(super) fn scheduler(folder: &Path) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", folder.join("admin.kubeconfig").display()),
+        "--leader-elect=false".to_owned(),
+        "--secure-port=0".to_owned(),
+    ]
+}
+
+pub(super) fn kubelet(folder: &Path) -> Vec<String> {
+    vec![
+        format!("--config={}", folder.join("kubelet.json").display()),
+        format!("--kubeconfig={}", folder.join("node.kubeconfig").display()),
+        format!("--root-dir={}", folder.join("kubelet").display()),
+        format!("--hostname-override={NODE_NAME}"),
+        format!("--node-ip={NODE}"),
+    ]
+}
+
+/// Writes the settings of everything on the node.
+pub(super) fn write_node(folder: &Path, run: &Path) -> Result<()> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let cni = folder.join("cni");
+    std::fs::create_dir_all(&cni)?;
+    std::fs::write(folder.join("containerd.toml"), containerd(folder, run, &cni))?;
+    std::fs::write(cni.join("10-bridge.conflist"), network(folder).to_string())?;
+    // Names of the cluster only: this machine's resolver is nobody's business here.
+    let corefile = format!(
+        ".:53 {{\n  bind {NODE}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    pods insecure\n  }}\n}}\n",
+        file("admin.kubeconfig")
+    );
+    std::fs::write(folder.join("Corefile"), corefile)?;
+    std::fs::write(folder.join("resolv.conf"), format!("nameserver {NODE}\n"))?;
+    let kubelet = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+        "address": NODE, "healthzBindAddress": NODE,
+        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": file("ca.crt")}},
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": file("kubelet.crt"), "tlsPrivateKeyFile": file("kubelet.key"),
+        "containerRuntimeEndpoint": format!("unix://{}/containerd.sock", run.display()),
+        "cgroupDriver": "cgroupfs", "failCgroupV1": false, "failSwapOn": false, "oomScoreAdj": 0,
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
+        "resolvConf": file("resolv.conf"), "clusterDNS": [NODE], "clusterDomain": "cluster.local",
+        "volumePluginDir": file("volume-plugins"), "podLogsDir": file("pod-logs"),
+        "maxPods": 60, "serializeImagePulls": false,
+    });
+    std::fs::write(folder.join("kubelet.json"), kubelet.to_string())?;
+    let proxy = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": file("admin.kubeconfig")},
+        "mode": "iptables", "hostnameOverride": NODE_NAME, "clusterCIDR": PODS, "oomScoreAdj": 0,
+        "bindAddress": NODE, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
+        "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "iptables": {"masqueradeAll": true},
+    });
+    std::fs::write(folder.join("kube-proxy.json"), proxy.to_string())?;
+    Ok(())
+}
+
+/// A machine that may not lower oom_score_adj fails every sandbox without `restrict_oom_score_adj`.
+fn containerd(folder: &Path, run: &Path, cni: &Path) -> String {
+    format!(
+        r#"version = 2
+root = "{root}/containerd"
+state = "{run}/containerd"
+oom_score = 0
+[grpc]
+  address = "{run}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "steamer.test/pause:1"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{cni}"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+"#,
+        root = folder.display(),
+        run = run.display(),
+        cni = cni.display()
+    )
+}
+
+fn network(folder: &Path) -> serde_json::Value {
+    json!({
+        "cniVersion": "0.4.0", "name": "steamer",
+        "plugins": [
+            {
+                "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "hairpinMode": true,
+                "ipam": {
+                    "type": "host-local", "dataDir": folder.join("addresses").display().to_string(),
+                    "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": true}},
+        ],
+    })
+}
+
+/// Takes mounts, links, addresses, chains, namespaces and cgroups out of the system.
+pub(super) fn remove_from_system(folder: &Path, run: &Path) -> Result<()> {
+    end_shims(run);
+    for mount in mounts_below(&[folder, run]) {
+        let _ = succeed(Command::new("umount").arg("--lazy").arg(&mount));
+    }
+    let quiet = |program: &str, arguments: &[&str]| drop(Command::new(program).args(arguments).output());
+    quiet("ip", &["link", "delete", BRIDGE]);
+    quiet("ip", &["addr", "del", &format!("{NODE}/32"), "dev", "lo"]);
+    for namespace in std::fs::read_dir("/var/run/netns").into_iter().flatten().flatten() {
+        let name = namespace.file_name().to_string_lossy().into_owned();
+        if name.starts_with("cni-") {
+            quiet("ip", &["netns", "delete", &name]);
+        }
+    }
+    remove_chains();
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        remove_cgroups(&hierarchy.path().join("kubepods"));
+    }
+    remove_cgroups(Path::new("/sys/fs/cgroup/kubepods"));
+    Ok(())
+}
+
+/// A shim outlives its containerd; its arguments name the socket it belongs to.
+fn end_shims(run: &Path) {
+    let socket = format!("{}/containerd.sock", run.display());
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains("containerd-shim") && line.contains(&socket) {
+            let id = process.file_name().to_string_lossy().into_owned();
+            let _ = Command::new("kill").args(["-KILL", &id]).output();
+        }
+    }
+}
+
+fn mounts_below(folders: &[&Path]) -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let mut points: Vec<PathBuf> =
+        points.filter(|point| folders.iter().any(|folder| point.starts_with(folder))).collect();
+    // The innermost first.
+    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+    points
+}
+
+/// What kube-proxy's own cleaning leaves, and what the port mapping made.
+fn remove_chains() {
+    for table in ["nat", "filter", "mangle"] {
+        let Ok(rules) = crate::tools::output(Command::new("iptables-save").args(["-t", table])) else {
+            continue;
+        };
+        let ours = |name: &str| ["KUBE-", "CNI-"].iter().any(|prefix| name.starts_with(prefix));
+        let kept: Vec<&str> = rules
+            .lines()
+            .filter(|line| !line.split_whitespace().any(|word| ours(word.trim_start_matches(':'))))
+            .collect();
+        if kept.len() < rules.lines().count() {
+            restore(&kept.join("\n"));
+        }
+    }
+}
+
+fn restore(rules: &str) {
+    use std::io::Write;
+    let child = Command::new("iptables-restore").stdin(std::process::Stdio::piped()).spawn();
+    if let Ok(mut child) = child {
+        if let Some(mut input) = child.stdin.take() {
+            let _ = writeln!(input, "{rules}");
+        }
+        let _ = child.wait();
+    }
+}
+
+fn remove_cgroups(folder: &Path) {
+    for child in
+        std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|child| child.path().is_dir())
+    {
+        remove_cgroups(&child.path());
+    }
+    let _ = std::fs::remove_dir(folder);
+}

@@ -1,0 +1,3 @@
+module steamer.dev/test-ground/pause
+
+go 1.26
