@@ -14,7 +14,7 @@ stop: ## Ends what `make run` has started
 test: ## Runs every test on real servers; sets up what they need
 	@cargo xtask prepare
 	@cargo build --quiet --package steamer
-	@cargo test --workspace --no-fail-fast
+	@cargo test --workspace --no-fail-fast -- --test-threads=6
 
 lint: ## Checks format and lints
 	@cargo fmt --all --check
@@ -34,7 +34,7 @@ chart: ## Lints and renders the charts
 
 e2e: ## Runs the end-to-end tests alone
 	@cargo build --quiet --package steamer
-	@cargo test --package steamer-e2e
+	@cargo test --package steamer-e2e -- --test-threads=6
 
 bench: ## Prints what syncing costs: requests, writes, time, memory
 	@cargo build --quiet --package steamer

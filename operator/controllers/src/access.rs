@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use steamer_api::{
-    AuthMethod, BaoAuth, BaoConnection, Inline, JwtMethod, OpenBaoCluster, Reference, SecretsProject,
+    AuthMethod, BaoAuth, BaoConnection, Inline, JwtMethod, OpenBaoCluster, ProjectPhase, Reference,
+    SecretsProject,
 };
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{Dependencies, Name};
@@ -106,7 +107,7 @@ fn project_of(
 }
 
 fn not_provisioned(project: &SecretsProject) -> Error {
-    Error::Waiting(format!("SecretsProject {} is not provisioned yet", Name::of(project)))
+    Error::Waiting(format!("SecretsProject {} lets nobody in yet: it is not active", Name::of(project)))
 }
 
 /// Where and as what a BaoAuth logs in, before it is known for whom.
@@ -204,7 +205,8 @@ fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAut
     let workload = workload.ok_or_else(|| {
         Error::Waiting(format!("SecretsProject {} has no workload `{wanted}`", Name::of(&*project)))
     })?;
-    let namespace = project.status.as_ref().and_then(|status| status.openbao_namespace.as_deref());
+    let status = project.status.as_ref().filter(|status| status.phase == Some(ProjectPhase::Active));
+    let namespace = status.and_then(|status| status.openbao_namespace.as_deref());
     Ok(Method {
         namespace: NamespacePath::new(namespace.ok_or_else(|| not_provisioned(&project))?),
         mount: WORKLOAD_MOUNT.to_owned(),

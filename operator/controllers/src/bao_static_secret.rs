@@ -80,6 +80,9 @@ impl Controller {
         };
         let wanted = validate::wanted(&self.context, secret, found.values)?;
         let written = apply::put(self, secret, dependencies, &wanted).await?;
+        if written {
+            tracing::info!(secret = %wanted.name, version = found.version, reason, "Secret written");
+        }
         apply::prune(self, secret).await?;
         let shape = wanted.shape(&self.destinations.observed.mac);
         let record = Record { asked, shape, due, version: found.version };

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 
 /// How often a server is looked at.
-const LOOK: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_secs(10);
 
 pub(crate) struct Controller(pub(crate) Arc<Context>);
 
@@ -33,7 +33,8 @@ impl Reconcile for Controller {
         }
         let seen = fetch::fetch(&self.0, dependencies, &cluster).await?;
         let orphans = fetch::adopt_orphans(&self.0, dependencies, &cluster, &seen).await;
+        let busy = !orphans.is_empty() && seen.serves();
         status::status(&self.0, &cluster, &seen, orphans).await?;
-        Ok(Action::After(LOOK))
+        Ok(Action::After(if busy { Duration::from_secs(2) } else { LOOK }))
     }
 }

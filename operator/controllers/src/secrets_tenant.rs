@@ -7,6 +7,7 @@ mod status;
 mod validate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use steamer_api::{Mode, SecretsTenant};
@@ -58,7 +59,9 @@ impl Reconcile for Controller {
         self.0.hold(&*tenant).await?;
         apply::apply(&found.session, &plan).await?;
         let orphans = apply::adopt_orphans(&self.0, &tenant, &found.session).await;
+        // A namespace goes in the background; nothing tells when.
+        let next = if orphans.is_empty() { self.0.drift_interval } else { Duration::from_secs(2) };
         status::applied(&self.0, &tenant, orphans).await?;
-        Ok(Action::After(self.0.drift_interval))
+        Ok(Action::After(next))
     }
 }

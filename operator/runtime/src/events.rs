@@ -2,6 +2,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use tracing::debug;
 
+use crate::Reason;
 use crate::status::Changes;
 
 /// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for what no status can hold.
@@ -17,13 +18,16 @@ impl Events {
     /// Tells of a `Ready` that has changed.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, changes: &Changes) {
         if let Some(ready) = &changes.ready {
-            let kind = if ready.status == "True" { EventType::Normal } else { EventType::Warning };
+            let expected =
+                [Reason::Waiting.as_str(), Reason::Deleting.as_str()].contains(&ready.reason.as_str());
+            let well = ready.status == "True" || expected;
+            let kind = if well { EventType::Normal } else { EventType::Warning };
             self.send(object, kind, &ready.reason, &ready.message).await;
         }
     }
 
     /// Tells of something that people should see.
-    pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: crate::Reason, note: &str) {
+    pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: Reason, note: &str) {
         self.send(object, EventType::Warning, reason.as_str(), note).await;
     }
 

@@ -39,11 +39,12 @@ pub fn start(filter: &str, format: Format) -> Result<Level, String> {
         EnvFilter::try_new(filter).map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     match format {
         Format::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).init()
         }
-        Format::Human => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+        Format::Human => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).init(),
     }
     Ok(Level(handle))
 }

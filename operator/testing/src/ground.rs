@@ -113,7 +113,7 @@ impl Ground {
             logs: logs.clone(),
             name: "operator".to_owned(),
             arguments: [
-                "--lease-duration=1s",
+                "--lease-duration=15s",
                 "--drift-interval=30s",
                 "--log-level=info,steamer_controllers=debug,steamer_runtime=debug",
             ]

@@ -84,16 +84,14 @@ impl Cluster {
     /// # Errors
     /// When it cannot be made or imported.
     pub fn import(&self, image: &Image) -> Result<bool> {
-        let (archive, digest) = image.archive(&self.folder.join("images"))?;
-        let known =
-            self.folder.join(format!("{}.digest", archive.file_stem().unwrap_or_default().to_string_lossy()));
-        if std::fs::read_to_string(&known).is_ok_and(|known| known == digest) {
+        let known = self.folder.join(format!("{}.stamp", image.name.replace(['/', ':'], "-")));
+        if std::fs::read_to_string(&known).is_ok_and(|known| known == image.stamp()) {
             return Ok(false);
         }
-        succeed(ctr().args(["images", "import", "--no-unpack=false"]).arg(&archive))
-            .or_else(|_| succeed(ctr().args(["images", "import"]).arg(&archive)))?;
+        let (archive, _) = image.archive(&self.folder.join("images"))?;
+        succeed(ctr().args(["images", "import"]).arg(&archive))?;
         std::fs::remove_file(&archive)?;
-        std::fs::write(known, digest)?;
+        std::fs::write(known, image.stamp())?;
         Ok(true)
     }
 
@@ -191,7 +189,10 @@ impl Cluster {
         .await?;
         let ended = Processes::load(&self.folder)?.ended();
         if let Some(name) = ended {
-            bail!("{name} ended:\n{}", crate::process::tail(&self.folder.join("logs").join(format!("{name}.log"))));
+            bail!(
+                "{name} ended:\n{}",
+                crate::process::tail(&self.folder.join("logs").join(format!("{name}.log")))
+            );
         }
         Ok(())
     }

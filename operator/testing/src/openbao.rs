@@ -23,6 +23,8 @@ pub struct OpenBao {
     pub ca: String,
     /// A token that may do everything.
     pub root: SecretString,
+    /// Its audit log: one JSON line for each request and each answer.
+    pub audit: PathBuf,
     config: PathBuf,
     logs: PathBuf,
     name: String,
@@ -63,11 +65,15 @@ impl OpenBao {
         let config = folder.join(format!("{name}.json"));
         let mut text = configuration(&url, &listener, connection_url);
         text["cluster_addr"] = json!(format!("https://127.0.0.1:{cluster}"));
+        let audit = folder.join(format!("{name}.audit"));
+        let options = json!({"file_path": audit.display().to_string()});
+        text["audit"] = json!([{"file": {"requests": {"description": "every request", "options": options}}}]);
         std::fs::write(&config, text.to_string())?;
         let mut server = Self {
             url,
             ca: authority.pem.clone(),
             root: SecretString::default(),
+            audit,
             config,
             logs: logs.to_owned(),
             name: name.to_owned(),
@@ -84,8 +90,25 @@ impl OpenBao {
     /// # Errors
     /// When it cannot be started.
     pub fn run(&mut self) -> Result<()> {
+        self.run_with(&self.config.clone())
+    }
+
+    /// Starts the process with another seal key: it is alive and stays sealed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run_sealed(&mut self) -> Result<()> {
+        let text = std::fs::read_to_string(&self.config)?;
+        let mut other: Value = serde_json::from_str(&text)?;
+        other["seal"] = json!({"static": {"current_key_id": "k2", "current_key": "f".repeat(64)}});
+        let config = self.config.with_extension("sealed.json");
+        std::fs::write(&config, other.to_string())?;
+        self.run_with(&config)
+    }
+
+    fn run_with(&mut self, config: &Path) -> Result<()> {
         let program = Program::new(&self.name, &tools::bao(tools::OPENBAO)?);
-        let config = format!("-config={}", self.config.display());
+        let config = format!("-config={}", config.display());
         self.process = Some(program.args(["server", &config]).start(&self.logs)?);
         Ok(())
     }

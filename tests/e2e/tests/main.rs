@@ -2,7 +2,13 @@
 
 mod admission;
 mod cases;
+mod deletion;
 mod drift;
+mod operator_rights;
+mod outage;
 mod pipelines;
+mod references;
+mod samples;
+mod settled;
 mod static_secrets;
 mod tenancy;

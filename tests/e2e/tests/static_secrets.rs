@@ -60,3 +60,174 @@ pub fn auth(role: &str) -> serde_json::Value {
         "kubernetes": {"role": role, "serviceAccount": "default", "audiences": ["openbao"]},
     })
 }
+
+/// Spec of a BaoStaticSecret of engine `mount` with some of it changed.
+fn spec(mount: &str, name: &str, changes: serde_json::Value) -> serde_json::Value {
+    let mut spec = json!({
+        "mount": mount, "path": "app", "type": "kv-v2", "refreshAfter": "1s",
+        "destination": {"name": name, "create": true},
+    });
+    for (key, value) in changes.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    spec
+}
+
+async fn value_of(case: &Case, name: &str) -> Result<std::collections::BTreeMap<String, String>> {
+    let data = case.api::<Secret>().get(name).await?.data.unwrap_or_default();
+    Ok(data.into_iter().map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned())).collect())
+}
+
+#[tokio::test]
+async fn a_pinned_version_stays_and_kv_v1_is_read_as_it_is() -> Result<()> {
+    let case = Case::new("static-kinds").await?;
+    engine(&case, "static-kinds").await?;
+    let admin = case.admin()?;
+    for value in ["one", "two"] {
+        admin.write_kv2("static-kinds", "app", &json!({"v": value})).await?;
+    }
+    admin
+        .request_any(
+            Method::POST,
+            "sys/mounts/static-kinds-v1",
+            Some(json!({"type": "kv", "options": {"version": "1"}})),
+        )
+        .await?;
+    let policy = json!({"path": {"static-kinds*": {"capabilities": ["read"]}}}).to_string();
+    admin.request_any(Method::POST, "sys/policies/acl/static-kinds", Some(json!({"policy": policy}))).await?;
+    admin.write_kv1("static-kinds-v1", "a b/ü", &json!({"v": "old", "n": {"x": [1, null]}})).await?;
+    case.object("BaoAuth", "default", auth("static-kinds")).await?;
+    case.object("BaoStaticSecret", "pinned", spec("static-kinds", "pinned", json!({"version": 1}))).await?;
+    case.object("BaoStaticSecret", "newest", spec("static-kinds", "newest", json!({"version": 0}))).await?;
+    let v1 = json!({"mount": "static-kinds-v1", "path": "a b/ü", "type": "kv-v1"});
+    case.object("BaoStaticSecret", "v1", spec("", "v1", v1)).await?;
+    for name in ["pinned", "newest", "v1"] {
+        case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
+    }
+    assert_eq!(value_of(&case, "pinned").await?["v"], "one");
+    assert_eq!(value_of(&case, "newest").await?["v"], "two");
+    assert_eq!(value_of(&case, "v1").await?["n"], r#"{"x":[1,null]}"#);
+    // A version that is not there is said, and comes when it is written.
+    case.object("BaoStaticSecret", "future", spec("static-kinds", "future", json!({"version": 3}))).await?;
+    case.ready::<BaoStaticSecret>("future", "False/SourceMissing").await?;
+    admin.write_kv2("static-kinds", "app", &json!({"v": "three"})).await?;
+    case.ready::<BaoStaticSecret>("future", "True/Applied").await?;
+    assert_eq!(value_of(&case, "pinned").await?["v"], "one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renamed_destination_is_pruned_and_a_changed_type_makes_it_anew() -> Result<()> {
+    let case = Case::new("static-rename").await?;
+    engine(&case, "static-rename").await?;
+    case.admin()?.write_kv2("static-rename", "app", &json!({"v": "1"})).await?;
+    case.object("BaoAuth", "default", auth("static-rename")).await?;
+    case.object("BaoStaticSecret", "app", spec("static-rename", "first", json!({}))).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    case.object("BaoStaticSecret", "app", spec("static-rename", "second", json!({}))).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    assert_eq!(value_of(&case, "second").await?["v"], "1");
+    crate::outage::gone(&case.api::<Secret>(), "first").await?;
+    let destination = json!({"destination": {"name": "second", "create": true, "type": "example.com/t", "labels": {"a": "b"}}});
+    case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    let secret = case.api::<Secret>().get("second").await?;
+    assert_eq!(secret.type_.as_deref(), Some("example.com/t"));
+    assert_eq!(secret.metadata.labels.unwrap_or_default()["a"], "b");
+    // A label that is not wanted any more goes.
+    let destination = json!({"destination": {"name": "second", "create": true, "type": "example.com/t"}});
+    case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    assert!(!case.api::<Secret>().get("second").await?.metadata.labels.unwrap_or_default().contains_key("a"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_elses_secret_is_taken_over_only_when_told_and_merged_into_when_asked() -> Result<()> {
+    let case = Case::new("static-foreign").await?;
+    engine(&case, "static-foreign").await?;
+    case.admin()?.write_kv2("static-foreign", "app", &json!({"v": "1"})).await?;
+    case.object("BaoAuth", "default", auth("static-foreign")).await?;
+    let theirs = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "static-foreign", "labels": {"whose": "theirs"}},
+            "data": {"own": "eA=="},
+        })
+    };
+    let secrets = case.api::<Secret>();
+    for name in ["kept", "taken", "shared"] {
+        steamer_testing::ground::apply(&case.client, theirs(name)).await?;
+    }
+    let before = secrets.get("kept").await?;
+    case.object("BaoStaticSecret", "kept", spec("static-foreign", "kept", json!({}))).await?;
+    case.ready::<BaoStaticSecret>("kept", "False/Conflict").await?;
+    assert_eq!(secrets.get("kept").await?, before, "not touched in any field");
+
+    let overwrite = json!({"destination": {"name": "taken", "create": true, "overwrite": true}});
+    case.object("BaoStaticSecret", "taken", spec("static-foreign", "taken", overwrite)).await?;
+    case.ready::<BaoStaticSecret>("taken", "True/Applied").await?;
+    assert_eq!(value_of(&case, "taken").await?, [("v".to_owned(), "1".to_owned())].into());
+    assert_eq!(secrets.get("taken").await?.metadata.labels.unwrap_or_default()["whose"], "theirs");
+
+    let shared = json!({"destination": {"name": "shared"}});
+    case.object("BaoStaticSecret", "shared", spec("static-foreign", "shared", shared)).await?;
+    case.ready::<BaoStaticSecret>("shared", "True/Applied").await?;
+    let both = [("own".to_owned(), "x".to_owned()), ("v".to_owned(), "1".to_owned())];
+    assert_eq!(value_of(&case, "shared").await?, both.into());
+    case.admin()?.write_kv2("static-foreign", "app", &json!({"w": "2"})).await?;
+    eventually("the new key is there and the old one gone", || async {
+        let seen = value_of(&case, "shared").await.map_err(|error| error.to_string())?;
+        let wanted = [("own".to_owned(), "x".to_owned()), ("w".to_owned(), "2".to_owned())];
+        if seen == wanted.into() { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await?;
+
+    let absent = json!({"destination": {"name": "absent"}});
+    case.object("BaoStaticSecret", "absent", spec("static-foreign", "absent", absent)).await?;
+    case.ready::<BaoStaticSecret>("absent", "False/Waiting").await?;
+    steamer_testing::ground::apply(&case.client, theirs("absent")).await?;
+    case.ready::<BaoStaticSecret>("absent", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn a_deleted_value_keeps_clears_or_deletes_the_secret_as_told() -> Result<()> {
+    let case = Case::new("static-deleted").await?;
+    engine(&case, "static-deleted").await?;
+    case.admin()?.write_kv2("static-deleted", "app", &json!({"v": "1"})).await?;
+    case.object("BaoAuth", "default", auth("static-deleted")).await?;
+    for (name, policy) in [("retain", "Retain"), ("clear", "Clear"), ("delete", "Delete")] {
+        let changes = json!({"onSourceDeleted": policy});
+        case.object("BaoStaticSecret", name, spec("static-deleted", name, changes)).await?;
+        case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
+    }
+    case.admin()?.request_any(Method::DELETE, "static-deleted/data/app", None).await?;
+    for name in ["retain", "clear", "delete"] {
+        case.ready::<BaoStaticSecret>(name, "False/SourceMissing").await?;
+    }
+    assert_eq!(value_of(&case, "retain").await?["v"], "1");
+    assert!(value_of(&case, "clear").await?.is_empty());
+    crate::outage::gone(&case.api::<Secret>(), "delete").await?;
+    case.admin()?.write_kv2("static-deleted", "app", &json!({"v": "2"})).await?;
+    for name in ["retain", "clear", "delete"] {
+        case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
+        assert_eq!(value_of(&case, name).await?["v"], "2");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_secret_cannot_hold_is_said_in_a_sentence_without_the_value() -> Result<()> {
+    let case = Case::new("static-invalid").await?;
+    engine(&case, "static-invalid").await?;
+    case.object("BaoAuth", "default", auth("static-invalid")).await?;
+    let admin = case.admin()?;
+    admin.write_kv2("static-invalid", "key", &json!({"a b": "canary-4711"})).await?;
+    admin.write_kv2("static-invalid", "big", &json!({"v": "canary-4711".repeat(110_000)})).await?;
+    for (name, sentence) in [("key", "rename it in OpenBao"), ("big", "a Secret takes 1048576 at most")] {
+        case.object("BaoStaticSecret", name, spec("static-invalid", name, json!({"path": name}))).await?;
+        let object = case.ready::<BaoStaticSecret>(name, "False/Invalid").await?;
+        let text = serde_json::to_string(&object)?;
+        assert!(text.contains(sentence) && !text.contains("canary"), "{text}");
+    }
+    Ok(())
+}

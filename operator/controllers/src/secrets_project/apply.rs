@@ -8,6 +8,9 @@ use crate::error::Error;
 pub(super) async fn apply(session: &Session, project: &Project, plan: Vec<Planned>) -> Result<(), Error> {
     let tenant = session.within(project.tenant_namespace.as_str());
     let session = session.within(project.namespace.as_str());
+    if !plan.is_empty() {
+        tracing::info!(namespace = %project.namespace, changes = plan.len(), "changing OpenBao");
+    }
     for Planned { change, .. } in plan {
         tracing::debug!(?change, namespace = %project.namespace, "writing to OpenBao");
         match change {

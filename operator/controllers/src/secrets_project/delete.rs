@@ -44,7 +44,7 @@ pub(super) async fn delete(
         context.runtime.events.warn(project, Reason::Suspended, note).await;
     } else if let Err(error) = remove_provisioned(context, dependencies, project, &provisioned).await {
         let cluster = cluster_name(&provisioned, project);
-        let parents = (orphan(project, &provisioned), cluster, Some(tenant_of(project)));
+        let parents = (vec![orphan(project, &provisioned)], cluster, Some(tenant_of(project)));
         give_up(context, project, lifecycle, error, parents).await?;
     }
     context.release(project).await?;
@@ -182,8 +182,11 @@ pub(crate) async fn remove_orphans(
     for orphan in orphans {
         let mark = context.mark(&orphan.kind, Name::new(&orphan.namespace, &orphan.name));
         let namespace = NamespacePath::new(&orphan.openbao_namespace);
+        let below = format!("{namespace}/");
+        let holds_another = left.iter().any(|other: &Orphan| other.openbao_namespace.starts_with(&below));
         let removed = match orphan.kind.as_str() {
             _ if context.lives(&mark) => Ok(()),
+            _ if holds_another => Err(Error::Deleting(format!("namespace {namespace} holds another orphan"))),
             "SecretsTenant" => {
                 remove_namespaces(context, session, &namespace, &mark, orphan.deletion_policy).await
             }
@@ -205,7 +208,7 @@ pub(crate) async fn give_up<K>(
     object: &K,
     lifecycle: &Lifecycle,
     error: Error,
-    (orphan, cluster, tenant): (Orphan, Name, Option<Name>),
+    (orphans, cluster, tenant): (Vec<Orphan>, Name, Option<Name>),
 ) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -226,34 +229,36 @@ where
     }
     let note = format!(
         "deleted without OpenBao, which was out of reach for the whole deletionDeadline: {} is left there and will be removed when it is back",
-        orphan.openbao_namespace
+        orphans.iter().map(|orphan| orphan.openbao_namespace.as_str()).collect::<Vec<_>>().join(", ")
     );
     context.runtime.events.warn(object, Reason::Deleting, &note).await;
-    hand_over(context, orphan, &cluster, tenant).await
+    hand_over(context, orphans, &cluster, tenant).await
 }
 
 /// To the tenant, or to the cluster when that is gone; when both are, the Event was all there is to say.
 async fn hand_over(
     context: &Context,
-    orphan: Orphan,
+    orphans: Vec<Orphan>,
     cluster: &Name,
     tenant: Option<Name>,
 ) -> Result<(), Error> {
     let tenant = tenant.and_then(|name| context.stores.tenants.get(&name));
     if let Some(tenant) = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none()) {
         let mut status: SecretsTenantStatus = context.last(&*tenant);
-        remember(&mut status.orphans, orphan);
+        remember(&mut status.orphans, orphans);
         context.runtime.statuses.write(&*tenant, &status).await?;
     } else if let Some(cluster) = context.stores.clusters.get(cluster) {
         let mut status: OpenBaoClusterStatus = context.last(&*cluster);
-        remember(&mut status.orphans, orphan);
+        remember(&mut status.orphans, orphans);
         context.runtime.statuses.write(&*cluster, &status).await?;
     }
     Ok(())
 }
 
-fn remember(orphans: &mut Vec<Orphan>, orphan: Orphan) {
-    if !orphans.contains(&orphan) {
-        orphans.push(orphan);
+fn remember(known: &mut Vec<Orphan>, orphans: Vec<Orphan>) {
+    for orphan in orphans {
+        if !known.contains(&orphan) {
+            known.push(orphan);
+        }
     }
 }

@@ -38,6 +38,12 @@ pub(super) async fn references(
     let tenant: Arc<SecretsTenant> = stores.resolve(dependencies, &spec.tenant_ref, &namespace)?;
     claims(&tenant, &namespace, spec.scope, spec.id)?;
     older_claim(context, dependencies, project)?;
+    if tenant.status.as_ref().is_none_or(|status| status.openbao_namespace.is_none()) {
+        return Err(Error::Waiting(format!(
+            "SecretsTenant {} has not made its namespace yet",
+            Name::of(&*tenant)
+        )));
+    }
     let tenants = tenant.namespace().unwrap_or_default();
     let cluster: Arc<OpenBaoCluster> = stores.resolve(dependencies, &tenant.spec.cluster_ref, &tenants)?;
     let issuer: Arc<JWTIssuer> = match &spec.issuer_ref {

@@ -76,8 +76,11 @@ pub(super) async fn delete(
             openbao_namespace: namespace_of(tenant).as_str().to_owned(),
             deletion_policy: lifecycle.deletion_policy,
         };
-        secrets_project::give_up(context, tenant, lifecycle, error, (orphan, cluster_name(tenant), None))
-            .await?;
+        // What its projects left goes before what they lay in.
+        let mut orphans = context.last::<_, SecretsTenantStatus>(tenant).orphans;
+        orphans.push(orphan);
+        let parents = (orphans, cluster_name(tenant), None);
+        secrets_project::give_up(context, tenant, lifecycle, error, parents).await?;
     }
     context.release(tenant).await?;
     Ok(Action::AwaitChange)
@@ -90,12 +93,9 @@ fn cluster_name(tenant: &SecretsTenant) -> Name {
 async fn remove(context: &Context, dependencies: &Dependencies, tenant: &SecretsTenant) -> Result<(), Error> {
     let cluster: Arc<OpenBaoCluster> = context.stores.existing(dependencies, &cluster_name(tenant))?;
     let session = context.sessions.operator(dependencies, &cluster).await?;
-    let left = secrets_project::remove_orphans(
-        context,
-        &session,
-        context.last::<_, SecretsTenantStatus>(tenant).orphans,
-    )
-    .await;
+    // Asks something of OpenBao first: what it answers when it is out of reach is what a deadline is for.
+    fetch::levels(&session, &namespace_of(tenant)).await?;
+    let left = adopt_orphans(context, tenant, &session).await;
     if !left.is_empty() {
         return Err(Error::Deleting(format!(
             "{} of its projects are still being removed from OpenBao",

@@ -1,0 +1,158 @@
+//! OpenBao sealed or gone: nothing delivered is taken away, every status says which, everything resumes by itself.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams};
+use serde_json::json;
+use steamer_api::{BaoStaticSecret, OpenBaoCluster, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_testing::openbao::OpenBao;
+use steamer_testing::wait::eventually;
+
+use crate::cases::Case;
+
+/// A project with a synced value on an OpenBao of its own, cluster `own`.
+async fn project(case: &Case, openbao: &OpenBao, organization: i64, deletion: &str) -> Result<()> {
+    case.cluster("own", openbao).await?;
+    let url = case.ground.issuer.url.clone();
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    let spec = json!({
+        "clusterRef": {"name": "own"}, "organizationId": organization, "groupId": 7, "issuerRef": {"name": "gitlab"},
+        "deletionPolicy": deletion, "deletionDeadline": "3s",
+    });
+    case.object("SecretsTenant", "acme", spec).await?;
+    let workloads =
+        json!([{"name": "app", "serviceAccount": "default", "namespace": case.namespace, "secrets": ["A"]}]);
+    let spec = json!({
+        "tenantRef": {"name": "acme"}, "id": 42, "workloads": workloads, "deletionPolicy": deletion, "deletionDeadline": "3s",
+    });
+    case.object("SecretsProject", "web", spec).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    let inside = openbao.admin()?.within(&format!("org_{organization}/group_7/project_42"));
+    inside.write_kv2("secrets/kv", "explicit/A", &json!({"value": "kept"})).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    case.object("BaoAuth", "default", json!({"projectRef": {"name": "web"}, "workload": "app"})).await?;
+    case.object(
+        "BaoStaticSecret",
+        "app",
+        json!({
+            "mount": "secrets/kv", "path": "explicit/A", "type": "kv-v2", "refreshAfter": "1s",
+            "destination": {"name": "app", "create": true},
+        }),
+    )
+    .await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await.map(drop)
+}
+
+async fn kept(case: &Case, uid: &Option<String>) -> Result<()> {
+    let secret = case.api::<Secret>().get("app").await.context("the Secret is gone")?;
+    assert_eq!(&secret.uid(), uid);
+    assert_eq!(secret.data.unwrap_or_default()["value"].0, b"kept");
+    Ok(())
+}
+
+#[tokio::test]
+async fn sealed_then_gone_then_back() -> Result<()> {
+    let case = Case::new("outage-sealed").await?;
+    let mut openbao = case.ground.own_openbao("outage-sealed").await?;
+    project(&case, &openbao, 501, "Delete").await?;
+    let uid = case.api::<Secret>().get("app").await?.uid();
+
+    openbao.stop();
+    let mut openbao = case
+        .ground
+        .at_home(async move {
+            openbao.run_sealed()?;
+            Ok(openbao)
+        })
+        .await?;
+    case.ready::<BaoStaticSecret>("app", "False/Sealed").await?;
+    case.ready::<OpenBaoCluster>("own", "False/Sealed").await?;
+    kept(&case, &uid).await?;
+
+    openbao.stop();
+    case.ready::<OpenBaoCluster>("own", "False/Unreachable").await?;
+    case.ready::<BaoStaticSecret>("app", "False/Unreachable").await?;
+    kept(&case, &uid).await?;
+    // What is asked for meanwhile waits, and is done when OpenBao is back.
+    case.object(
+        "PipelinePolicy",
+        "new",
+        json!({"projectRef": {"name": "web"}, "environments": ["prod"], "secrets": [{"name": "A"}]}),
+    )
+    .await?;
+
+    let openbao = case
+        .ground
+        .at_home(async move {
+            openbao.run()?;
+            openbao.serves().await?;
+            Ok(openbao)
+        })
+        .await?;
+    case.ready::<OpenBaoCluster>("own", "True/Applied").await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    case.ready::<PipelinePolicy>("new", "True/Applied").await?;
+    kept(&case, &uid).await?;
+    drop(openbao);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deletion_without_openbao_ends_by_its_deadline_and_is_made_good_when_it_is_back() -> Result<()> {
+    let case = Case::new("outage-deletion").await?;
+    let mut openbao = case.ground.own_openbao("outage-deletion").await?;
+    project(&case, &openbao, 502, "Delete").await?;
+    openbao.stop();
+    let projects: Api<SecretsProject> = case.api();
+    projects.delete("web", &DeleteParams::default()).await?;
+    gone(&projects, "web").await?;
+    let tenants: Api<SecretsTenant> = case.api();
+    let status = tenants.get("acme").await?.status.unwrap_or_default();
+    assert_eq!(status.orphans.len(), 1);
+    assert_eq!(status.orphans[0].openbao_namespace, "org_502/group_7/project_42");
+    // The tenant goes too, and its orphans with it to the cluster.
+    tenants.delete("acme", &DeleteParams::default()).await?;
+    gone(&tenants, "acme").await?;
+
+    let openbao = case
+        .ground
+        .at_home(async move {
+            openbao.run()?;
+            openbao.serves().await?;
+            Ok(openbao)
+        })
+        .await?;
+    let admin = openbao.admin()?;
+    eventually("nothing is left in OpenBao", || async {
+        match admin.child_namespace("org_502").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    eventually("the cluster lists no orphans", || async {
+        let cluster: OpenBaoCluster = case.api().get("own").await.map_err(|error| error.to_string())?;
+        let orphans = cluster.status.unwrap_or_default().orphans;
+        if orphans.is_empty() { Ok(()) } else { Err(format!("{orphans:?}")) }
+    })
+    .await
+}
+
+/// Returns when an object is gone.
+pub async fn gone<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + kube::Resource + serde::Serialize,
+{
+    eventually("the object is gone", || async {
+        match api.get_opt(name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(object)) => {
+                let value = serde_json::to_value(&object).unwrap_or_default();
+                Err(crate::cases::ready_of(&value))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+}
