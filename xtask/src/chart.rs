@@ -1,4 +1,4 @@
-//! The charts, linted and rendered with several values.
+//! The charts, linted and rendered with several values, and their kustomize counterparts.
 
 use std::process::Command;
 
@@ -40,6 +40,16 @@ pub(crate) fn check() -> Result<()> {
         let rendered =
             output(Command::new(&helm).args(TEMPLATE).arg(chart("steamer")).args(["--set", values]));
         anyhow::ensure!(rendered.is_err(), "the chart takes {values}");
+    }
+    kustomize()
+}
+
+/// `config/` says the same for those who do not use Helm.
+fn kustomize() -> Result<()> {
+    for folder in ["config/default", "config/samples"] {
+        let kubectl = tools::kubernetes("kubectl")?;
+        let built = output(Command::new(kubectl).arg("kustomize").arg(checkout().join(folder)))?;
+        println!("{folder}: {} objects", steamer_testing::ground::yaml(&built)?.len());
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Chores of the project: what is generated, what is built, what is run. `make help` lists them.
 
+mod bench;
 mod chart;
 mod docs;
 mod manifests;
@@ -27,6 +28,15 @@ enum Command {
         #[arg(long, default_value = "dev")]
         profile: String,
     },
+    /// Prints what syncing costs.
+    Bench {
+        /// How many objects.
+        #[arg(long, default_value_t = 300)]
+        objects: usize,
+        /// On how many paths.
+        #[arg(long, default_value_t = 10)]
+        paths: usize,
+    },
     /// Installs and builds what tests need, where it is missing.
     Prepare,
     /// Writes what is generated from the code.
@@ -44,6 +54,7 @@ fn main() -> Result<()> {
         Command::Run => asynchronous(demo::run()),
         Command::Stop => demo::stop(),
         Command::Image { profile } => image(&profile),
+        Command::Bench { objects, paths } => asynchronous(bench::bench(objects, paths)),
         Command::Prepare => prepare(),
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),

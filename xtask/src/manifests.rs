@@ -27,13 +27,14 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
         }
         names.push(name);
     }
-    files.push((PathBuf::from("config/crd/kustomization.yaml"), crd_kustomization(&names)));
+    files.push((PathBuf::from("crds/kustomization.yaml"), kustomization(&names)));
     files.push((PathBuf::from("charts/steamer/files/rules.yaml"), rules()?));
     Ok(files)
 }
 
-fn crd_kustomization(names: &[String]) -> String {
-    let resources: String = names.iter().map(|name| format!("  - ../../crds/{name}\n")).collect();
+/// Kustomize takes folders from elsewhere, but no files: the definitions' folder is one for it.
+fn kustomization(names: &[String]) -> String {
+    let resources: String = names.iter().map(|name| format!("  - {name}\n")).collect();
     format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{resources}")
 }
 

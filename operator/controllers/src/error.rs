@@ -32,7 +32,7 @@ pub(crate) enum Error {
     Deleting(String),
     /// A deletion that OpenBao is needed for and cannot be reached for.
     #[error("deletion waits for OpenBao")]
-    DeletionWaits(#[source] Box<Error>, Duration),
+    DeletionWaits(#[source] Box<Self>, Duration),
     /// There is no value at the path.
     #[error("{0}")]
     SourceMissing(String, Duration),

@@ -265,7 +265,10 @@ async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
     case.policy("second", json!({"branches": ["main"], "secrets": [{"name": "B"}, {"name": "C"}]})).await?;
     let session = case.admin()?.within(&namespace);
     let name = Context { branch: Pattern::new("main"), ..Context::default() }.policy_name();
-    assert_eq!(session.policies_below("pipelines").await?.into_keys().collect::<Vec<_>>(), [name.clone()]);
+    assert_eq!(
+        session.policies_below("pipelines").await?.into_keys().collect::<Vec<_>>(),
+        std::slice::from_ref(&name)
+    );
     let jwt = case.ground.issuer.sign("key-1", &case.claims())?;
     let job = case.login(&namespace, "all_pipelines", &jwt).await?;
     assert_eq!(readable_with(&job, &names).await?, ["A", "B", "C"]);
