@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{ContextPolicy, PipelinePolicy, PipelinePolicyStatus, SecretsProject};
+use steamer_api::{ContextPolicy, PipelinePolicy, PipelinePolicyStatus, ProjectPhase, SecretsProject};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Key, Name, Reason, Reconcile};
 
@@ -88,6 +88,10 @@ fn verdict(
     now: Timestamp,
 ) -> Option<Verdict> {
     let name = Name::of(project);
+    if project.status.as_ref().is_some_and(|status| status.phase == Some(ProjectPhase::Disabled)) {
+        let message = format!("SecretsProject {name} lets nobody in: it, or its tenant, has enabled: false");
+        return Some(Verdict::Progressing(Reason::Waiting, message));
+    }
     let current = policy.metadata.generation.unwrap_or(0);
     let taken = context.in_force.get(&name)?;
     let taken = taken.0.get(&Name::of(policy)).filter(|taken| Some(&taken.uid) == policy.uid().as_ref());

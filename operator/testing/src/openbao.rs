@@ -53,6 +53,35 @@ impl OpenBao {
     /// # Errors
     /// When it does not come up.
     pub async fn start(name: &str, folder: &Path, logs: &Path, connection_url: &str) -> Result<Self> {
+        let audit = folder.join(format!("{name}.audit"));
+        let mut server = Self::new(name, folder, (logs, &audit), connection_url)?;
+        server.run()?;
+        server.root = server.initialise().await?;
+        server.serves().await?;
+        Ok(server)
+    }
+
+    /// Starts one more node on the same database; it follows.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn join(&self, name: &str, folder: &Path, connection_url: &str) -> Result<Self> {
+        // One audit log for all: a node whose audit device differs from what is stored can never lead.
+        let mut server = Self::new(name, folder, (&self.logs, &self.audit), connection_url)?;
+        server.root = self.root.clone();
+        server.run()?;
+        let session = server.client()?.session(Identity::Anonymous);
+        eventually("the node follows", || async {
+            match session.health().await {
+                Ok(health) if !health.sealed && health.standby => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+        Ok(server)
+    }
+
+    fn new(name: &str, folder: &Path, (logs, audit): (&Path, &Path), connection_url: &str) -> Result<Self> {
         let authority = Authority::new("OpenBao test CA")?;
         authority.leaf("openbao", None, &["127.0.0.1", "localhost"])?.write(folder, name)?;
         let (port, cluster) = (ports::free()?, ports::free()?);
@@ -65,24 +94,19 @@ impl OpenBao {
         let config = folder.join(format!("{name}.json"));
         let mut text = configuration(&url, &listener, connection_url);
         text["cluster_addr"] = json!(format!("https://127.0.0.1:{cluster}"));
-        let audit = folder.join(format!("{name}.audit"));
         let options = json!({"file_path": audit.display().to_string()});
         text["audit"] = json!([{"file": {"requests": {"description": "every request", "options": options}}}]);
         std::fs::write(&config, text.to_string())?;
-        let mut server = Self {
+        Ok(Self {
             url,
             ca: authority.pem.clone(),
             root: SecretString::default(),
-            audit,
+            audit: audit.to_owned(),
             config,
             logs: logs.to_owned(),
             name: name.to_owned(),
             process: None,
-        };
-        server.run()?;
-        server.root = server.initialise().await?;
-        server.serves().await?;
-        Ok(server)
+        })
     }
 
     /// Starts the process. Call it where it is to live: it ends with the calling thread.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod cases;
+mod connections;
 mod deletion;
 mod drift;
 mod operator_rights;

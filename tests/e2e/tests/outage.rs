@@ -156,3 +156,65 @@ where
     })
     .await
 }
+
+#[tokio::test]
+async fn a_failover_is_waited_out_and_the_other_node_taken() -> Result<()> {
+    let case = Case::new("outage-failover").await?;
+    let mut leader = case.ground.own_openbao("outage-failover").await?;
+    let ground = case.ground.clone();
+    let (leader_back, follower) = case
+        .ground
+        .at_home(async move {
+            let url = format!(
+                "postgres://postgres@127.0.0.1:{}/outage-failover?sslmode=disable",
+                ground.postgres.port
+            );
+            let follower = leader.join("outage-failover-2", &ground.folder, &url).await?;
+            Ok((leader, follower))
+        })
+        .await?;
+    leader = leader_back;
+    project(&case, &leader, 503, "Delete").await?;
+    let ca = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own-ca", "namespace": case.namespace},
+        "stringData": {"ca.crt": format!("{}{}", leader.ca, follower.ca)},
+    });
+    steamer_testing::ground::apply(&case.client, ca).await?;
+    let spec = json!({
+        "external": {
+            "address": leader.url, "additionalAddresses": [follower.url], "caSecretRef": {"name": "own-ca"},
+            "managementAuth": {"kubernetes": {"role": "steamer"}},
+        },
+        "jwtAudience": "https://bao.example.com", "allowedNamespaces": {"from": "All"},
+    });
+    case.object("OpenBaoCluster", "own", spec).await?;
+    case.ready::<OpenBaoCluster>("own", "True/Applied").await?;
+    let uid = case.api::<Secret>().get("app").await?.uid();
+    leader.stop();
+    // A write that needs the new leader, asked for while there is none.
+    case.object(
+        "PipelinePolicy",
+        "new",
+        json!({"projectRef": {"name": "web"}, "environments": ["prod"], "secrets": [{"name": "A"}]}),
+    )
+    .await?;
+    case.ready::<PipelinePolicy>("new", "True/Applied").await?;
+    kept(&case, &uid).await?;
+    let value = json!({"value": "after"});
+    follower
+        .admin()?
+        .within("org_503/group_7/project_42")
+        .write_kv2("secrets/kv", "explicit/A", &value)
+        .await?;
+    eventually("the Secret follows the new leader", || async {
+        let data = case
+            .api::<Secret>()
+            .get("app")
+            .await
+            .map_err(|error| error.to_string())?
+            .data
+            .unwrap_or_default();
+        if data["value"].0 == b"after" { Ok(()) } else { Err("the old value".to_owned()) }
+    })
+    .await
+}
