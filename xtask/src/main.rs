@@ -78,6 +78,10 @@ fn image(profile: &str) -> Result<()> {
 
 fn prepare() -> Result<()> {
     use steamer_testing::tools;
+    anyhow::ensure!(
+        tools::is_root(),
+        "the tests run PostgreSQL as a user of its own, which takes root: run this as root"
+    );
     tools::postgres()?;
     tools::bao(tools::OPENBAO)?;
     tools::etcd()?;

@@ -2,6 +2,7 @@
 //! controller tells whether the project has taken this one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -76,7 +77,16 @@ impl Reconcile for Controller {
             return Ok(Action::AwaitChange);
         };
         status(&self.0, &policy, &verdict).await?;
-        Ok(Action::AwaitChange)
+        Ok(until_expiry(&policy, Timestamp::now()))
+    }
+}
+
+/// A policy that will expire is looked at then, for its status to say so.
+fn until_expiry(policy: &PipelinePolicy, now: Timestamp) -> Action {
+    let left = policy.spec.expires_at.as_ref().map(|at| at.0.duration_since(now));
+    match left.and_then(|left| Duration::try_from(left).ok()) {
+        Some(left) if !left.is_zero() => Action::After(left + Duration::from_millis(100)),
+        _ => Action::AwaitChange,
     }
 }
 

@@ -97,7 +97,9 @@ impl Ground {
     }
 
     async fn start(name: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("steamer-").tempdir()?.keep();
+        remove_leftovers();
+        let folder = std::env::temp_dir().join(format!("steamer-ground-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
         tools_readable(&folder)?;
         let logs = cache::logs()?.join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&logs)?;
@@ -131,6 +133,23 @@ impl Ground {
 #[allow(clippy::panic)]
 fn stop(error: &anyhow::Error) -> Arc<Ground> {
     panic!("the test ground does not come up: {error:#}")
+}
+
+/// Removes what grounds have left whose process has ended: their servers ended with it, their files did not.
+fn remove_leftovers() {
+    let folders = [
+        (std::env::temp_dir(), "steamer-ground-"),
+        (cache::checkout().join("target/test-ground"), "ground-"),
+    ];
+    for (parent, prefix) in folders {
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let id = name.strip_prefix(prefix).filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
+            if id.is_some_and(|id| !std::path::Path::new("/proc").join(id).exists()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
 }
 
 /// PostgreSQL's user has to get to its data.

@@ -170,15 +170,15 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Installs the Debian packages whose file is missing.
+/// Installs the Debian packages whose file is missing; whether there were any.
 ///
 /// # Errors
 /// A sentence when something is missing and cannot be installed.
-pub fn packages(needed: &[(&str, &str)]) -> Result<()> {
+pub fn packages(needed: &[(&str, &str)]) -> Result<bool> {
     let missing: Vec<&str> =
         needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let names = missing.join(" ");
     if !is_root() {
@@ -193,9 +193,9 @@ pub fn packages(needed: &[(&str, &str)]) -> Result<()> {
     step(&format!("installing {names}"), || {
         let quiet = |command: &mut Command| succeed(command.env("DEBIAN_FRONTEND", "noninteractive"));
         quiet(Command::new("apt-get").args(["update", "-qq"]))?;
-        quiet(
-            Command::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing),
-        )
+        let install = ["install", "-y", "-qq", "--no-install-recommends"];
+        quiet(Command::new("apt-get").args(install).args(&missing))?;
+        Ok(true)
     })
 }
 
@@ -204,9 +204,8 @@ pub fn packages(needed: &[(&str, &str)]) -> Result<()> {
 /// # Errors
 /// As [`packages`].
 pub fn node() -> Result<()> {
-    let was_there = Path::new("/usr/bin/containerd").exists();
+    packages(&[("/usr/bin/containerd", "containerd")]).and_then(|new| without_service(new, "containerd"))?;
     packages(&[
-        ("/usr/bin/containerd", "containerd"),
         ("/usr/sbin/runc", "runc"),
         ("/usr/lib/cni/bridge", "containernetworking-plugins"),
         ("/usr/sbin/iptables", "iptables"),
@@ -215,9 +214,13 @@ pub fn node() -> Result<()> {
         ("/usr/bin/socat", "socat"),
         ("/usr/sbin/ip", "iproute2"),
     ])?;
-    if !was_there {
-        // The package starts a containerd of its own, which nobody asked for.
-        let _ = Command::new("systemctl").args(["disable", "--now", "containerd"]).output();
+    Ok(())
+}
+
+/// A package that was just installed may have started a service, which nobody asked for.
+fn without_service(installed: bool, service: &str) -> Result<()> {
+    if installed {
+        let _ = Command::new("systemctl").args(["disable", "--now", service]).output();
     }
     Ok(())
 }
@@ -227,7 +230,8 @@ pub fn node() -> Result<()> {
 /// # Errors
 /// As [`packages`].
 pub fn postgres() -> Result<PathBuf> {
-    packages(&[("/usr/lib/postgresql/15/bin/postgres", "postgresql-15")])?;
+    packages(&[("/usr/lib/postgresql/15/bin/postgres", "postgresql-15")])
+        .and_then(|new| without_service(new, "postgresql"))?;
     Ok(PathBuf::from("/usr/lib/postgresql/15/bin"))
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use steamer_api::{BaoStaticSecret, OpenBaoCluster, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::openbao::OpenBao;
@@ -82,6 +82,11 @@ async fn sealed_then_gone_then_back() -> Result<()> {
     )
     .await?;
 
+    let label = json!({"spec": {"destination": {"labels": {"asked": "meanwhile"}}}});
+    let objects: Api<BaoStaticSecret> = case.api();
+    objects.patch("app", &PatchParams::default(), &Patch::Merge(&label)).await?;
+    case.ready::<BaoStaticSecret>("app", "False/Unreachable").await?;
+
     let openbao = case
         .ground
         .at_home(async move {
@@ -92,6 +97,8 @@ async fn sealed_then_gone_then_back() -> Result<()> {
         .await?;
     case.ready::<OpenBaoCluster>("own", "True/Applied").await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    let labels = case.api::<Secret>().get("app").await?.metadata.labels.unwrap_or_default();
+    assert_eq!(labels["asked"], "meanwhile", "a pass that failed must not count as done");
     case.ready::<PipelinePolicy>("new", "True/Applied").await?;
     kept(&case, &uid).await?;
     drop(openbao);
