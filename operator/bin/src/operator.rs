@@ -25,8 +25,10 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
     let shutdown = CancellationToken::new();
     let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
+    // Probes are answered until everything else has ended.
+    let ended = CancellationToken::new();
     let admin =
-        admin::serve(arguments.admin_address, (metrics.clone(), readiness.clone(), level), shutdown.clone());
+        admin::serve(arguments.admin_address, (metrics.clone(), readiness.clone(), level), ended.clone());
     let admin = tokio::spawn(admin);
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
 
@@ -55,6 +57,7 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         error!(error = format!("{problem:#}"), "ending");
     }
     lease.release().await;
+    ended.cancel();
     info!("ended");
     result
 }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_api::{BaoConnection, BaoConnectionStatus};
-use steamer_openbao::{Health, Identity};
+use steamer_openbao::{Error as OpenBao, Health, Identity};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
 use crate::access::connection_server;
 use crate::context::Context;
 use crate::error::Error;
+
+/// How often a server is looked at.
+const LOOK: Duration = Duration::from_secs(15);
 
 pub(crate) struct Controller(pub(crate) Arc<Context>);
 
@@ -25,9 +28,26 @@ impl Reconcile for Controller {
         dependencies: &Dependencies,
     ) -> Result<Action, Error> {
         let server = connection_server(&self.0, dependencies, &connection).await?;
-        let health = server.client.session(Identity::Anonymous).health().await?;
-        status(&self.0, &connection, server.client.address(), &health).await?;
-        Ok(Action::After(Duration::from_secs(30)))
+        let health = match server.client.session(Identity::Anonymous).health().await {
+            Err(error) if !error.is_transient() => return Err(error.into()),
+            health => health,
+        };
+        let verdict = verdict(server.client.address(), &health);
+        status(&self.0, &connection, server.client.address(), health.ok(), &verdict).await?;
+        // Who reads over it is woken by its status, so a server that comes back is not to be missed for long.
+        Ok(Action::After(LOOK))
+    }
+}
+
+fn verdict(address: &str, health: &Result<Health, OpenBao>) -> Verdict {
+    match health {
+        Ok(health) if health.sealed => {
+            Verdict::Retrying(Reason::Sealed, format!("OpenBao at {address} is sealed"))
+        }
+        Ok(health) => {
+            Verdict::Ready(Reason::Applied, format!("OpenBao {} answers at {address}", health.version))
+        }
+        Err(_) => Verdict::Retrying(Reason::Unreachable, format!("OpenBao at {address} cannot be reached")),
     }
 }
 
@@ -35,17 +55,11 @@ async fn status(
     context: &Context,
     connection: &BaoConnection,
     address: &str,
-    health: &Health,
+    health: Option<Health>,
+    verdict: &Verdict,
 ) -> Result<(), Error> {
-    let verdict = if health.sealed {
-        Verdict::Retrying(Reason::Sealed, format!("OpenBao at {address} is sealed"))
-    } else {
-        Verdict::Ready(Reason::Applied, format!("OpenBao {} answers at {address}", health.version))
-    };
-    let status = BaoConnectionStatus {
-        address: Some(address.to_owned()),
-        version: Some(health.version.clone()),
-        ..context.last(connection)
-    };
-    context.report(connection, status, &verdict).await
+    let last: BaoConnectionStatus = context.last(connection);
+    let version = health.map(|health| health.version).or(last.version.clone());
+    let status = BaoConnectionStatus { address: Some(address.to_owned()), version, ..last };
+    context.report(connection, status, verdict).await
 }

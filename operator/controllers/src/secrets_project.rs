@@ -1,6 +1,7 @@
 //! SecretsProject: a namespace, an engine, the ways in and what each may read.
 
 mod apply;
+mod change;
 mod delete;
 mod fetch;
 mod plan;

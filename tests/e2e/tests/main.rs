@@ -1,5 +1,6 @@
 //! The whole operator against a real API server and a real OpenBao. One file a behaviour.
 
+mod admin;
 mod admission;
 mod cases;
 mod connections;

@@ -1,6 +1,8 @@
 //! Nothing changed, nothing written: a settled system makes no writes, also after a restart of the operator.
 
 use anyhow::Result;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::openbao::OpenBao;
@@ -67,12 +69,19 @@ async fn a_settled_system_writes_nothing_also_after_a_restart() -> Result<()> {
 
     // The new process looks at everything and finds nothing to do.
     let ground = case.ground.clone();
+    let leases: Api<Lease> =
+        Api::namespaced(case.client.clone(), steamer_testing::ground::OPERATOR_NAMESPACE);
     case.ground
         .at_home(async move {
             let mut running = ground.running.lock().await;
             if let Some(mut old) = running.take() {
-                old.process.terminate()?;
+                anyhow::ensure!(old.process.terminate()?, "the operator did not end well");
             }
+            let lease = leases.get("steamer").await?.spec.unwrap_or_default();
+            anyhow::ensure!(
+                lease.holder_identity.as_deref() == Some(""),
+                "the lease was not given back: {lease:?}"
+            );
             let mut new = ground.operator.start()?;
             new.ready().await?;
             *running = Some(new);

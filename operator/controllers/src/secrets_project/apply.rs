@@ -1,6 +1,6 @@
 use steamer_openbao::{Error as OpenBao, KvConfig, Session};
 
-use super::plan::{Change, Planned};
+use super::change::{Change, Planned};
 use super::validate::Project;
 use crate::error::Error;
 

@@ -1,41 +1,14 @@
 use std::collections::BTreeMap;
 
-use steamer_api::{Operation, PlannedChange};
-use steamer_openbao::{Cas, CelRole, JwtConfig, JwtKeys, JwtRole, KvConfig, Mount, MountRequest};
+use steamer_api::Operation;
+use steamer_openbao::{Cas, JwtConfig, JwtKeys, KvConfig, Mount, MountRequest};
 
 use super::PIPELINE_MOUNT;
+use super::change::{Change, Planned, creation, deletion, update};
 use super::fetch::{Seen, SeenAuth};
 use super::validate::{Auth, Project, name_digest};
 use crate::error::Error;
 use crate::ownership::{Claim, Mark, claim};
-
-/// One write to OpenBao.
-#[derive(Debug)]
-pub(super) enum Change {
-    CreateNamespace,
-    MarkNamespace,
-    EnableEngine(MountRequest),
-    DescribeEngine(String),
-    PutKvConfig(KvConfig),
-    DisableAuth(&'static str),
-    EnableAuth(&'static str, MountRequest),
-    DescribeAuth(&'static str, String),
-    PutConfig(&'static str, JwtConfig),
-    DeleteCelRole(&'static str, String),
-    PutCelRole(&'static str, String, CelRole),
-    DeleteJwtRole(&'static str, String),
-    PutJwtRole(&'static str, String, JwtRole),
-    DeletePolicy(String),
-    PutPolicy(String, String, Cas),
-}
-
-/// A change and why it is made.
-#[derive(Debug)]
-pub(super) struct Planned {
-    pub(super) change: Change,
-    operation: Operation,
-    reason: &'static str,
-}
 
 /// The difference between what should be and what is, in the order in which it is safe: what takes access away first,
 /// and a way in only after what it leads to.
@@ -95,18 +68,6 @@ impl<F: Fn(&Mark) -> bool> Whose<'_, F> {
     fn path(&self, path: &str) -> String {
         self.project.namespace.path(path)
     }
-}
-
-fn creation(change: Change, reason: &'static str) -> Planned {
-    Planned { change, operation: Operation::Create, reason }
-}
-
-fn update(change: Change, reason: &'static str) -> Planned {
-    Planned { change, operation: Operation::Update, reason }
-}
-
-fn deletion(change: Change, reason: &'static str) -> Planned {
-    Planned { change, operation: Operation::Delete, reason }
 }
 
 fn namespace<F: Fn(&Mark) -> bool>(
@@ -315,29 +276,5 @@ fn role_change<T: PartialEq>(seen: Option<&T>, wanted: &T, change: Change) -> Op
         None => Some(creation(change, "it is not there")),
         Some(seen) if seen != wanted => Some(update(change, "it differs")),
         Some(_) => None,
-    }
-}
-
-impl Planned {
-    /// As it is shown under `mode: Observe`.
-    pub(super) fn described(&self, project: &Project) -> PlannedChange {
-        let path = match &self.change {
-            Change::CreateNamespace | Change::MarkNamespace => String::new(),
-            Change::EnableEngine(_) | Change::DescribeEngine(_) => format!("sys/mounts/{}", project.engine),
-            Change::PutKvConfig(_) => format!("{}/config", project.engine),
-            Change::DisableAuth(mount) | Change::EnableAuth(mount, _) | Change::DescribeAuth(mount, _) => {
-                format!("sys/auth/{mount}")
-            }
-            Change::PutConfig(mount, _) => format!("auth/{mount}/config"),
-            Change::DeleteCelRole(mount, name) | Change::PutCelRole(mount, name, _) => {
-                format!("auth/{mount}/cel/role/{name}")
-            }
-            Change::DeleteJwtRole(mount, name) | Change::PutJwtRole(mount, name, _) => {
-                format!("auth/{mount}/role/{name}")
-            }
-            Change::DeletePolicy(name) | Change::PutPolicy(name, ..) => format!("sys/policies/acl/{name}"),
-        };
-        let path: String = project.namespace.path(&path).chars().take(1024).collect();
-        PlannedChange { operation: self.operation, path, reason: self.reason.to_owned() }
     }
 }

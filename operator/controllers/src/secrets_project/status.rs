@@ -6,7 +6,7 @@ use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 
 use super::PIPELINE_MOUNT;
-use super::plan::Planned;
+use super::change::Planned;
 use super::validate::{Project, name_digest};
 use crate::context::Context;
 use crate::error::Error;

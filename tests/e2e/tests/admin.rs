@@ -1,0 +1,41 @@
+//! The admin server: probes, metrics, the log level.
+
+use anyhow::Result;
+use steamer_testing::wait::eventually;
+
+use crate::cases::Case;
+
+#[tokio::test]
+async fn the_admin_server_tells_how_it_is_and_takes_a_log_level() -> Result<()> {
+    let case = Case::new("admin").await?;
+    let client = reqwest::Client::new();
+    // The operator may just be restarted by another test: each look asks where it is now.
+    let asked = |method: reqwest::Method, path: &'static str, body: &'static str| {
+        let (client, ground) = (client.clone(), case.ground.clone());
+        async move {
+            let admin =
+                ground.running.lock().await.as_ref().map(|running| running.admin.clone()).unwrap_or_default();
+            let request = client.request(method, format!("{admin}{path}")).body(body);
+            let answer = request.send().await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((answer.status().as_u16(), answer.text().await.unwrap_or_default()))
+        }
+    };
+    let expected = [
+        ("GET", "/livez", "", 200, "ok"),
+        ("GET", "/readyz", "", 200, "ok"),
+        ("GET", "/metrics", "", 200, "steamer_reconcile_total{controller=\"openbaocluster\""),
+        ("PUT", "/log-level", "info,steamer_controllers=debug", 200, "ok"),
+        ("PUT", "/log-level", "no=such=filter", 400, "is no log filter"),
+    ];
+    for (method, path, body, status, text) in expected {
+        let method: reqwest::Method = method.parse()?;
+        eventually(path, || async {
+            match asked(method.clone(), path, body).await {
+                Ok((seen, answer)) if seen == status && answer.contains(text) => Ok(()),
+                other => Err(format!("{other:?}").chars().take(300).collect::<String>()),
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
