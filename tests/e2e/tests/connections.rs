@@ -121,3 +121,31 @@ async fn a_disabled_project_lets_nobody_in_and_keeps_its_values() -> Result<()> 
     assert_eq!(case.readable(&namespace, &case.claims(), &["A"]).await?, ["A"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_throttled_request_is_told_as_such_and_when_to_ask_again() -> Result<()> {
+    let case = Case::new("connections-throttled").await?;
+    engine(&case, "connections-throttled").await?;
+    let admin = case.admin()?;
+    let quota = json!({"path": "connections-throttled/", "rate": 1, "interval": "1h"});
+    admin
+        .request_any(reqwest::Method::POST, "sys/quotas/rate-limit/connections-throttled", Some(quota))
+        .await?;
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(admin.read_kv2("connections-throttled", "app", None).await);
+    }
+    assert!(matches!(answers.remove(0), Ok(steamer_openbao::Kv::Absent)));
+    let throttled = |answer: &Result<_, _>| matches!(answer, Err(steamer_openbao::Error::Throttled { .. }));
+    assert!(answers.iter().all(throttled), "{answers:?}");
+    // An object that reads there says so, and tries again when it was told to.
+    case.object("BaoAuth", "default", auth("connections-throttled")).await?;
+    let spec = json!({
+        "mount": "connections-throttled", "path": "app", "type": "kv-v2", "destination": {"name": "app", "create": true},
+    });
+    case.object("BaoStaticSecret", "app", spec).await?;
+    case.ready::<BaoStaticSecret>("app", "False/Throttled").await?;
+    admin.request_any(reqwest::Method::DELETE, "sys/quotas/rate-limit/connections-throttled", None).await?;
+    admin.write_kv2("connections-throttled", "app", &json!({"a": "1"})).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await.map(drop)
+}
