@@ -15,7 +15,10 @@ use crate::error::Error;
 
 impl Context {
     /// The status in force, to be carried on.
-    pub(crate) fn last<K: Resource + Serialize, S: DeserializeOwned + Default>(&self, object: &K) -> S {
+    pub(crate) fn last<K: Resource<DynamicType = ()> + Serialize, S: DeserializeOwned + Default>(
+        &self,
+        object: &K,
+    ) -> S {
         serde_json::from_value(self.runtime.statuses.last(object)).unwrap_or_default()
     }
 

@@ -149,6 +149,7 @@ impl<R: Reconcile> Visit<R> {
         let Some(object) = self.store.get(&self.name) else {
             self.reconciler.forget(&self.name);
             self.runtime.index.forget(R::NAME, &self.name);
+            self.runtime.statuses.forget::<R::Object>(&self.name);
             return Ended::Gone;
         };
         let started = Instant::now();

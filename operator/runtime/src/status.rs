@@ -12,13 +12,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::Name;
+
 /// The statuses written last: a cache that lags behind a write does not make it be written again.
 pub struct Statuses {
     client: Client,
-    written: Mutex<HashMap<String, Written>>,
+    written: Mutex<HashMap<(String, Name), Written>>,
 }
 
 struct Written {
+    uid: Option<String>,
     resource_version: u64,
     status: Value,
 }
@@ -37,11 +40,11 @@ impl Statuses {
     }
 
     /// The status in force as far as is known; null when there is none.
-    pub fn last<K: Resource + Serialize>(&self, object: &K) -> Value {
+    pub fn last<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) -> Value {
         let seen = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0_u64);
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        match object.uid().and_then(|uid| written.get(&uid)) {
-            Some(last) if last.resource_version > seen => last.status.clone(),
+        match written.get(&key::<K>(Name::of(object))) {
+            Some(last) if last.uid == object.uid() && last.resource_version > seen => last.status.clone(),
             _ => serde_json::to_value(object)
                 .ok()
                 .and_then(|mut value| value.get_mut("status").map(Value::take))
@@ -84,17 +87,22 @@ impl Statuses {
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    pub fn forget<K: Resource<DynamicType = ()>>(&self, name: &Name) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(&key::<K>(name.clone()));
     }
 
-    fn remember<K: Resource>(&self, answer: &K, status: Value) {
+    fn remember<K: Resource<DynamicType = ()>>(&self, answer: &K, status: Value) {
         let version = answer.resource_version().and_then(|version| version.parse().ok());
-        if let (Some(uid), Some(resource_version)) = (answer.uid(), version) {
+        if let Some(resource_version) = version {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            written.insert(uid, Written { resource_version, status });
+            let last = Written { uid: answer.uid(), resource_version, status };
+            written.insert(key::<K>(Name::of(answer)), last);
         }
     }
+}
+
+fn key<K: Resource<DynamicType = ()>>(name: Name) -> (String, Name) {
+    (K::kind(&()).into_owned(), name)
 }
 
 fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
