@@ -171,6 +171,16 @@ impl InForce {
         !same
     }
 
+    /// Takes out what is not in `next`, before it is taken out of OpenBao: nothing is called in force that may be gone.
+    pub(crate) fn retain(&self, project: &Name, next: &Contributions) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(project) {
+            let mut kept = (**known).clone();
+            kept.0.retain(|policy, contribution| next.0.get(policy) == Some(contribution));
+            *known = Arc::new(kept);
+        }
+    }
+
     pub(crate) fn forget(&self, project: &Name) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(project);
     }

@@ -59,8 +59,8 @@ impl Reconcile for Controller {
         }
         match self.pass(&project, dependencies).await {
             Err(error @ (Error::Denied { .. } | Error::NotAllowed(_))) => {
-                delete::withdraw(&self.0, dependencies, &project).await?;
                 self.in_force(&project, Contributions::default());
+                delete::withdraw(&self.0, dependencies, &project).await?;
                 Err(error)
             }
             result => result,
@@ -85,6 +85,7 @@ impl Controller {
         } else {
             self.0.hold(project).await?;
             status::provisioning(&self.0, project, &valid).await?;
+            self.0.in_force.retain(&Name::of(project), &contributions);
             apply::apply(&references.session, &valid, plan).await?;
             status::applied(&self.0, project, &valid).await?;
             self.in_force(project, contributions);
