@@ -50,7 +50,6 @@ async fn a_connection_by_address_is_checked_with_its_ca_and_name() -> Result<()>
     case.ready::<BaoConnection>("missing-ca", "True/Applied").await?;
 
     let mut by_connection = auth("connections-address");
-    by_connection["clusterRef"] = Value::Null;
     by_connection["connectionRef"] = json!({"name": "named"});
     by_connection.as_object_mut().map(|spec| spec.remove("clusterRef"));
     case.object("BaoAuth", "default", by_connection).await?;

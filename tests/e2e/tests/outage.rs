@@ -51,6 +51,16 @@ async fn kept(case: &Case, uid: &Option<String>) -> Result<()> {
     Ok(())
 }
 
+/// Starts a stopped OpenBao again.
+async fn back(case: &Case, mut openbao: OpenBao) -> Result<OpenBao> {
+    let started = async move {
+        openbao.run()?;
+        openbao.serves().await?;
+        Ok(openbao)
+    };
+    case.ground.at_home(started).await
+}
+
 #[tokio::test]
 async fn sealed_then_gone_then_back() -> Result<()> {
     let case = Case::new("outage-sealed").await?;
@@ -87,14 +97,7 @@ async fn sealed_then_gone_then_back() -> Result<()> {
     objects.patch("app", &PatchParams::default(), &Patch::Merge(&label)).await?;
     case.ready::<BaoStaticSecret>("app", "False/Unreachable").await?;
 
-    let openbao = case
-        .ground
-        .at_home(async move {
-            openbao.run()?;
-            openbao.serves().await?;
-            Ok(openbao)
-        })
-        .await?;
+    let openbao = back(&case, openbao).await?;
     case.ready::<OpenBaoCluster>("own", "True/Applied").await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
     let labels = case.api::<Secret>().get("app").await?.metadata.labels.unwrap_or_default();
@@ -122,14 +125,7 @@ async fn a_deletion_without_openbao_ends_by_its_deadline_and_is_made_good_when_i
     tenants.delete("acme", &DeleteParams::default()).await?;
     gone(&tenants, "acme").await?;
 
-    let openbao = case
-        .ground
-        .at_home(async move {
-            openbao.run()?;
-            openbao.serves().await?;
-            Ok(openbao)
-        })
-        .await?;
+    let openbao = back(&case, openbao).await?;
     let admin = openbao.admin()?;
     eventually("nothing is left in OpenBao", || async {
         match admin.child_namespace("org_502").await {
