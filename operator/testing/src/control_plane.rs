@@ -82,8 +82,20 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be written.
     pub fn kubeconfig_for(&self, name: &str, token: &str) -> Result<PathBuf> {
+        self.kubeconfig_file(name, &kubeconfig_text(&self.url, &self.ca, &Access::Token(token)))
+    }
+
+    /// The same through a proxy of the API server.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig_through(&self, url: &str, name: &str, token: &str) -> Result<PathBuf> {
+        self.kubeconfig_file(name, &kubeconfig_text(url, "", &Access::Token(token)))
+    }
+
+    fn kubeconfig_file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.folder.join(format!("{name}.kubeconfig"));
-        std::fs::write(&path, kubeconfig_text(&self.url, &self.ca, &Access::Token(token)))?;
+        std::fs::write(&path, text)?;
         Ok(path)
     }
 
@@ -139,9 +151,13 @@ pub fn kubeconfig_text(url: &str, ca: &str, access: &Access<'_>) -> String {
         }
         Access::Token(token) => json!({"token": token}),
     };
+    let mut cluster = json!({"server": url});
+    if !ca.is_empty() {
+        cluster["certificate-authority-data"] = json!(encode(ca));
+    }
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "ground",
-        "clusters": [{"name": "ground", "cluster": {"server": url, "certificate-authority-data": encode(ca)}}],
+        "clusters": [{"name": "ground", "cluster": cluster}],
         "users": [{"name": "user", "user": user}],
         "contexts": [{"name": "ground", "context": {"cluster": "ground", "user": "user"}}],
     })

@@ -8,14 +8,17 @@ pub mod control_plane;
 pub mod demo;
 pub mod ground;
 pub mod image;
+pub mod installation;
 pub mod issuer;
 pub mod kubectl;
 pub mod nodes;
+pub mod objects;
 pub mod openbao;
 pub mod operator;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod tools;
 pub mod wait;
 

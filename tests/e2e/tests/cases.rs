@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use steamer_openbao::Session;
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
+use steamer_testing::openbao::OpenBao;
 use steamer_testing::wait::eventually;
 
 /// A Kubernetes namespace of a test's own, on the shared ground.
@@ -24,7 +25,11 @@ pub struct Case {
 impl Case {
     /// Makes the namespace, and in it the OpenBaoCluster `main`, which is the shared OpenBao.
     pub async fn new(name: &str) -> Result<Self> {
-        let ground = Ground::shared();
+        Self::on(Ground::shared(), name).await
+    }
+
+    /// The same on another ground.
+    pub async fn on(ground: Arc<Ground>, name: &str) -> Result<Self> {
         let client = ground.client().await?;
         let case = Self { client, namespace: name.to_owned(), ground };
         case.make_namespace(name, json!({})).await?;
@@ -46,7 +51,12 @@ impl Case {
     }
 
     /// An OpenBaoCluster that everybody may refer to.
-    pub async fn cluster(&self, name: &str, openbao: &steamer_testing::openbao::OpenBao) -> Result<()> {
+    pub async fn cluster(&self, name: &str, openbao: &OpenBao) -> Result<()> {
+        self.cluster_at(name, openbao, &openbao.url).await
+    }
+
+    /// The same, reached by another URL.
+    pub async fn cluster_at(&self, name: &str, openbao: &OpenBao, url: &str) -> Result<()> {
         let ca = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-ca"), "namespace": self.namespace},
             "stringData": {"ca.crt": openbao.ca},
@@ -54,7 +64,7 @@ impl Case {
         apply(&self.client, ca).await?;
         let spec = json!({
             "external": {
-                "address": openbao.url, "caSecretRef": {"name": format!("{name}-ca")},
+                "address": url, "caSecretRef": {"name": format!("{name}-ca")},
                 "managementAuth": {"kubernetes": {"role": "steamer"}},
             },
             "jwtAudience": "https://bao.example.com",
@@ -100,7 +110,8 @@ impl Case {
             + DeserializeOwned
             + serde::Serialize,
     {
-        ready_in(&self.api(), name, expected).await
+        let found = ready_in(&self.api(), name, expected).await;
+        found.with_context(|| format!("logs: {}", self.ground.logs.display()))
     }
 
     /// A session of OpenBao's administrator.
@@ -119,16 +130,14 @@ where
         + serde::Serialize,
 {
     let kind = K::kind(&());
-    let context = format!("{kind} {name} is {expected}");
-    let found = eventually(&context, || async {
+    eventually(&format!("{kind} {name} is {expected}"), || async {
         let object = api.get(name).await.map_err(|error| error.to_string())?;
         let value = serde_json::to_value(&object).map_err(|error| error.to_string())?;
         let seen = ready_of(&value);
         let current = value.pointer("/status/observedGeneration") == value.pointer("/metadata/generation");
         if current && seen.starts_with(expected) { Ok(object) } else { Err(seen) }
     })
-    .await;
-    found.with_context(|| format!("logs: {}", Ground::shared().logs.display()))
+    .await
 }
 
 /// `Ready` of an object as `status/reason: message`.

@@ -13,7 +13,7 @@ use crate::cases::{Case, ready_of};
 use crate::static_secrets::{auth, engine};
 
 /// Everything of a project that can be altered, as it is in OpenBao.
-async fn state(project: &Session) -> Result<Value, steamer_openbao::Error> {
+pub async fn state(project: &Session) -> Result<Value, steamer_openbao::Error> {
     let mount = |mount: Option<steamer_openbao::Mount>| {
         mount.map(|mount| (mount.kind, mount.description, mount.options))
     };

@@ -1,0 +1,87 @@
+//! What an administrator does before Steamer works: definitions and rights in Kubernetes, policy and login in OpenBao.
+
+use anyhow::{Context, Result};
+use kube::api::Api;
+use kube::{Client, ResourceExt};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_controllers::operator_policy;
+
+use crate::cache;
+use crate::control_plane::ControlPlane;
+use crate::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
+use crate::objects::{account_token, apply, yaml};
+use crate::openbao::OpenBao;
+
+/// Installs definitions, rights and account as `config/` has them.
+///
+/// # Errors
+/// When the API server refuses something.
+pub async fn install(client: &Client) -> Result<()> {
+    for definition in steamer_api::definitions() {
+        apply(client, serde_json::to_value(&definition)?).await?;
+    }
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}});
+    apply(client, namespace).await?;
+    let rbac = cache::checkout().join("config/rbac");
+    for file in ["service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election_role.yaml"] {
+        let text = std::fs::read_to_string(rbac.join(file)).with_context(|| format!("config/rbac/{file}"))?;
+        for object in yaml(&text)? {
+            apply(client, object).await?;
+        }
+    }
+    established(client).await
+}
+
+async fn established(client: &Client) -> Result<()> {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in steamer_api::definitions() {
+        let name = definition.name_any();
+        crate::wait::eventually("the definitions are established", || async {
+            let found = api.get(&name).await.map_err(|error| error.to_string())?;
+            let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
+            let met = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Established" && condition.status == "True");
+            if met { Ok(()) } else { Err(format!("{name}: {conditions:?}")) }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What an administrator does once: the operator's policy and login, and Kubernetes auth for workloads.
+///
+/// # Errors
+/// What OpenBao says.
+pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<()> {
+    let client = plane.client().await?;
+    let reviewer = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "openbao", "namespace": OPERATOR_NAMESPACE},
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "openbao-reviews-tokens"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "openbao", "namespace": OPERATOR_NAMESPACE}],
+    });
+    apply(&client, reviewer).await?;
+    apply(&client, binding).await?;
+    let token = account_token(&client, OPERATOR_NAMESPACE, "openbao", &[]).await?;
+    let admin = openbao.admin()?;
+    let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
+    post("sys/policies/acl/steamer", json!({"policy": operator_policy::text()})).await?;
+    post("sys/auth/kubernetes", json!({"type": "kubernetes"})).await?;
+    let config = json!({
+        "kubernetes_host": plane.url, "kubernetes_ca_cert": plane.ca, "token_reviewer_jwt": token,
+        "disable_local_ca_jwt": true,
+    });
+    admin.request_any(Method::POST, "auth/kubernetes/config", Some(config)).await?;
+    let role = json!({
+        "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
+        "audience": AUDIENCE, "token_policies": ["steamer"], "token_ttl": "10m", "token_max_ttl": "1h",
+    });
+    admin.request_any(Method::POST, "auth/kubernetes/role/steamer", Some(role)).await?;
+    Ok(())
+}
