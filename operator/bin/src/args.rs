@@ -44,6 +44,10 @@ pub(crate) struct Run {
     /// How many objects of one kind are worked on at once.
     #[arg(long, default_value_t = 16)]
     pub(crate) workers: usize,
+    /// How long a connection to the API server may be silent before it is made anew. A quiet watch hears from the API
+    /// server about once a minute.
+    #[arg(long, default_value = "90s", value_parser = duration)]
+    pub(crate) api_silence: Duration,
     /// Where probes, metrics and the log level are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,

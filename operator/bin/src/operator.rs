@@ -32,7 +32,8 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     let admin = tokio::spawn(admin);
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
 
-    let config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
+    let mut config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
+    config.read_timeout = Some(arguments.api_silence);
     let client = Client::try_from(config)?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
     let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));

@@ -1,11 +1,15 @@
 //! The leader lease (`coordination.k8s.io`): one process writes, the others wait.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
 use kube::{Client, ResourceExt};
 use tracing::{info, warn};
 
@@ -26,8 +30,14 @@ pub struct LeaseSettings {
 pub struct Lease {
     api: Api<LeaseObject>,
     settings: LeaseSettings,
-    /// What was seen last, and since when by our own clock: other processes' clocks are not trusted.
-    seen: Option<(Option<String>, Instant)>,
+    seen: Option<Seen>,
+}
+
+/// Somebody else's lease as seen last, and since when by our own clock: other processes' clocks are not trusted.
+struct Seen {
+    version: Option<String>,
+    since: Instant,
+    holds: Duration,
 }
 
 impl Lease {
@@ -37,8 +47,9 @@ impl Lease {
         Self { api: Api::namespaced(client, &settings.namespace), settings, seen: None }
     }
 
-    /// Returns when the lease is held.
+    /// Returns when the lease is held: at once when its holder gives it back, and as soon as it runs out.
     pub async fn acquire(&mut self) {
+        let mut changes = pin!(watch_object(self.api.clone(), &self.settings.name).default_backoff());
         loop {
             match self.attempt().await {
                 Ok(true) => return info!(holder = self.settings.holder, "leading"),
@@ -46,20 +57,37 @@ impl Lease {
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(error, "lease cannot be had");
+                    tokio::time::sleep(self.settings.duration / 4).await;
                 }
             }
-            tokio::time::sleep(self.settings.duration / 4).await;
+            while let Some(expires) = self.expires() {
+                tokio::select! {
+                    () = tokio::time::sleep_until(expires.into()) => break,
+                    Some(change) = changes.next() => {
+                        if change.is_ok_and(|lease| lease.is_none_or(|lease| self.free(&lease))) {
+                            break;
+                        }
+                    }
+                }
+            }
         }
     }
 
-    /// Keeps the lease; returns when it is lost.
+    /// When what was seen last runs out.
+    fn expires(&self) -> Option<Instant> {
+        self.seen.as_ref().map(|seen| seen.since + seen.holds)
+    }
+
+    /// Keeps the lease; returns when it is lost. That is while others still take it to be held: what is under way then
+    /// has ended before anybody else begins.
     pub async fn keep(&mut self) {
+        let gives_up = self.settings.duration.mul_f64(0.75);
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(self.settings.duration / 4).await;
-            let left = self.settings.duration.saturating_sub(renewed.elapsed());
+            let (asked, left) = (Instant::now(), gives_up.saturating_sub(renewed.elapsed()));
             match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => return warn!("another process leads"),
                 Ok(Err(error)) => {
                     let error = &error as &dyn std::error::Error;
@@ -67,7 +95,7 @@ impl Lease {
                 }
                 Err(_) => {}
             }
-            if renewed.elapsed() >= self.settings.duration {
+            if renewed.elapsed() >= gives_up {
                 return warn!("lease lost");
             }
         }
@@ -107,18 +135,18 @@ impl Lease {
 
     /// Ours, given back, or not renewed for as long as it holds.
     fn free(&mut self, current: &LeaseObject) -> bool {
-        let version = current.resource_version();
-        let holder =
-            current.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        let spec = current.spec.clone().unwrap_or_default();
+        let holder = spec.holder_identity.unwrap_or_default();
         if holder.is_empty() || holder == self.settings.holder {
             return true;
         }
-        let holds = current.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(15);
-        let holds = Duration::from_secs(u64::try_from(holds).unwrap_or(15));
+        let version = current.resource_version();
+        let holds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let holds = Duration::from_secs(holds.unwrap_or(15));
         match &self.seen {
-            Some((seen, since)) if *seen == version => since.elapsed() > holds,
+            Some(seen) if seen.version == version => seen.since.elapsed() >= seen.holds,
             _ => {
-                self.seen = Some((version, Instant::now()));
+                self.seen = Some(Seen { version, since: Instant::now(), holds });
                 false
             }
         }

@@ -1,6 +1,7 @@
 //! A Kubernetes without nodes: etcd, API server, controller manager.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -26,8 +27,12 @@ pub struct ControlPlane {
     pub ca: String,
     /// One JSON line for each request the API server has answered.
     pub audit: PathBuf,
+    /// URL of etcd.
+    pub etcd: String,
     folder: PathBuf,
-    processes: Vec<Process>,
+    logs: PathBuf,
+    apiserver: Mutex<Option<Process>>,
+    others: Vec<Process>,
 }
 
 impl ControlPlane {
@@ -53,20 +58,49 @@ impl ControlPlane {
         let admin = authority.leaf("admin", Some("system:masters"), &[])?;
         let kubeconfig = folder.join("admin.kubeconfig");
         std::fs::write(&kubeconfig, kubeconfig_text(&url, &authority.pem, &Access::Certificate(&admin)))?;
-        let etcd = etcd(folder, logs, etcd_port)?;
-        let apiserver = apiserver(folder, logs, (etcd_port, port))?;
         let mut plane = Self {
             kubeconfig,
             url,
             ca: authority.pem.clone(),
             audit: folder.join("audit.log"),
+            etcd: format!("http://127.0.0.1:{etcd_port}"),
             folder: folder.to_owned(),
-            processes: vec![etcd, apiserver],
+            logs: logs.to_owned(),
+            apiserver: Mutex::default(),
+            others: vec![etcd(folder, logs, etcd_port)?],
         };
-        plane.ready().await?;
-        plane.processes.push(controller_manager(&plane, logs)?);
+        plane.start_apiserver().await?;
+        plane.others.push(controller_manager(&plane)?);
         plane.has_default_account().await?;
         Ok(plane)
+    }
+
+    /// Kills the API server.
+    pub fn stop_apiserver(&self) {
+        *self.running() = None;
+    }
+
+    /// Starts the API server. Call it where it is to live: it ends with the calling thread.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_apiserver(&self) -> Result<()> {
+        *self.running() = Some(apiserver(self)?);
+        self.ready().await
+    }
+
+    /// Asks etcd, by its JSON gateway.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ask_etcd(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let answer = http.post(format!("{}/v3/{path}", self.etcd)).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Process>> {
+        self.apiserver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A client of the administrator.
@@ -99,7 +133,7 @@ impl ControlPlane {
         Ok(path)
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    async fn ready(&self) -> Result<()> {
         let client = self.client().await?;
         eventually("the API server is ready", || async {
             let request =
@@ -107,8 +141,7 @@ impl ControlPlane {
             client.request_text(request).await.map_err(|error| error.to_string())
         })
         .await
-        .inspect_err(|_| drop(self.processes.iter_mut().map(Process::alive).find(Result::is_err)))
-        .context("see target/test-ground/kube-apiserver.log")
+        .with_context(|| format!("see {}/kube-apiserver.log", self.logs.display()))
         .map(drop)
     }
 
@@ -178,16 +211,17 @@ fn etcd(folder: &Path, logs: &Path, port: u16) -> Result<Process> {
         .start(logs)
 }
 
-fn apiserver(folder: &Path, logs: &Path, (etcd_port, port): (u16, u16)) -> Result<Process> {
-    let file = |name: &str| folder.join(name).display().to_string();
+fn apiserver(plane: &ControlPlane) -> Result<Process> {
+    let file = |name: &str| plane.folder.join(name).display().to_string();
+    let port = plane.url.rsplit(':').next().unwrap_or_default();
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
         "rules": [{"level": "Metadata"}],
     });
-    std::fs::write(folder.join("audit.json"), policy.to_string())?;
+    std::fs::write(plane.folder.join("audit.json"), policy.to_string())?;
     Program::new("kube-apiserver", &tools::kubernetes("kube-apiserver")?)
         .args([
-            format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
+            format!("--etcd-servers={}", plane.etcd),
             format!("--secure-port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
@@ -205,10 +239,10 @@ fn apiserver(folder: &Path, logs: &Path, (etcd_port, port): (u16, u16)) -> Resul
             format!("--audit-policy-file={}", file("audit.json")),
             format!("--audit-log-path={}", file("audit.log")),
         ])
-        .start(logs)
+        .start(&plane.logs)
 }
 
-fn controller_manager(plane: &ControlPlane, logs: &Path) -> Result<Process> {
+fn controller_manager(plane: &ControlPlane) -> Result<Process> {
     let file = |name: &str| plane.folder.join(name).display().to_string();
     Program::new("kube-controller-manager", &tools::kubernetes("kube-controller-manager")?)
         .args([
@@ -220,5 +254,5 @@ fn controller_manager(plane: &ControlPlane, logs: &Path) -> Result<Process> {
             // What collects garbage, ends namespaces and makes accounts; nothing of nodes and pods.
             "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,root-ca-certificate-publisher-controller".to_owned(),
         ])
-        .start(logs)
+        .start(&plane.logs)
 }

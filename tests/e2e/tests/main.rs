@@ -7,6 +7,7 @@ mod connections;
 mod crash;
 mod deletion;
 mod drift;
+mod leadership;
 mod operator_rights;
 mod outage;
 mod pipelines;

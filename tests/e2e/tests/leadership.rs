@@ -1,0 +1,170 @@
+//! Two operators: one works, the other takes over when the first ends or is killed, and nothing is written twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::{Value, json};
+use steamer_api::BaoStaticSecret;
+use steamer_testing::Ground;
+use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
+use steamer_testing::operator::{Operator, RunningOperator};
+use steamer_testing::wait::eventually;
+
+use crate::cases::Case;
+use crate::static_secrets::{auth, engine};
+
+/// Seconds that the lease holds.
+const HOLDS: i64 = 10;
+
+/// An operator that the audit log knows by its own token.
+struct Known {
+    operator: Operator,
+    credential: String,
+}
+
+impl Known {
+    async fn new(ground: &Ground, name: &str) -> Result<Self> {
+        let token = account_token(&ground.client().await?, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("a token")?)?;
+        let claims: Value = serde_json::from_slice(&claims)?;
+        let mut operator = ground.operator.clone();
+        operator.kubeconfig = ground.plane.kubeconfig_for(name, &token)?;
+        operator.name = name.to_owned();
+        operator.arguments[0] = format!("--lease-duration={HOLDS}s");
+        let id = claims["jti"].as_str().context("a token has an id")?;
+        Ok(Self { operator, credential: format!("JTI={id}") })
+    }
+
+    async fn start(&self, ground: &Ground) -> Result<RunningOperator> {
+        let operator = self.operator.clone();
+        let started = async move {
+            let mut running = operator.start()?;
+            running.ready().await?;
+            Ok(running)
+        };
+        ground.at_home(started).await
+    }
+}
+
+/// A write as the audit log has it: when, by which token, what.
+struct Written {
+    at: String,
+    credential: String,
+    what: String,
+}
+
+fn writes(ground: &Ground, namespace: &str) -> Result<Vec<Written>> {
+    let log = std::fs::read_to_string(&ground.plane.audit)?;
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let text =
+        |line: &Value, path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let written = lines.filter_map(|line| {
+        let (verb, resource) = (text(&line, "/verb"), text(&line, "/objectRef/resource"));
+        let subresource = text(&line, "/objectRef/subresource");
+        let credential =
+            line.pointer("/user/extra/authentication.kubernetes.io~1credential-id/0")?.as_str()?;
+        let ours = ["secrets", "baostaticsecrets"].contains(&resource.as_str())
+            && text(&line, "/objectRef/namespace") == namespace
+            && ["create", "update", "patch", "delete"].contains(&verb.as_str())
+            && text(&line, "/user/username").ends_with(":steamer");
+        let uri = text(&line, "/requestURI");
+        let name = text(&line, "/objectRef/name");
+        let what =
+            format!("{verb} {resource}/{name} {subresource} {}", uri.split('?').next().unwrap_or_default());
+        ours.then(|| Written {
+            at: text(&line, "/requestReceivedTimestamp"),
+            credential: credential.to_owned(),
+            what,
+        })
+    });
+    Ok(written.collect())
+}
+
+async fn ask_for(case: &Case, numbers: std::ops::Range<usize>) -> Result<()> {
+    for number in numbers {
+        let spec = json!({
+            "mount": "leadership", "path": "app", "type": "kv-v2", "refreshAfter": "1h",
+            "destination": {"name": format!("s{number}"), "create": true},
+        });
+        case.object("BaoStaticSecret", &format!("s{number}"), spec).await?;
+    }
+    Ok(())
+}
+
+async fn all_ready(case: &Case, count: usize) -> Result<()> {
+    for number in 0..count {
+        case.ready::<BaoStaticSecret>(&format!("s{number}"), "True/Applied").await?;
+    }
+    Ok(())
+}
+
+async fn lease(case: &Case) -> Result<k8s_openapi::api::coordination::v1::LeaseSpec> {
+    let leases: Api<Lease> = Api::namespaced(case.client.clone(), OPERATOR_NAMESPACE);
+    leases.get("steamer").await?.spec.context("a lease has a spec")
+}
+
+/// Returns the lease once its holder is that operator.
+async fn led_by(case: &Case, name: &str) -> Result<k8s_openapi::api::coordination::v1::LeaseSpec> {
+    eventually(&format!("{name} leads"), || async {
+        let lease = lease(case).await.map_err(|error| error.to_string())?;
+        let holder = lease.holder_identity.clone().unwrap_or_default();
+        if holder.starts_with(name) { Ok(lease) } else { Err(holder) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_second_operator_takes_over_and_nothing_is_written_twice() -> Result<()> {
+    let ground: Arc<Ground> = Ground::shared().apart("leadership").await?;
+    let case = Case::on(ground.clone(), "leadership").await?;
+    engine(&case, "leadership").await?;
+    case.admin()?.write_kv2("leadership", "app", &json!({"a": "1"})).await?;
+    case.object("BaoAuth", "default", auth("leadership")).await?;
+    let (first, second) = (Known::new(&ground, "first").await?, Known::new(&ground, "second").await?);
+    let mut one = first.start(&ground).await?;
+    led_by(&case, "first").await?;
+    let two = second.start(&ground).await?;
+
+    // Asked to end in the middle of work: it ends what is under way, and gives the lease back.
+    ask_for(&case, 0..10).await?;
+    assert!(one.process.terminate()?, "the first operator did not end well");
+    ask_for(&case, 10..20).await?;
+    led_by(&case, "second").await?;
+    all_ready(&case, 20).await?;
+
+    // Killed in the middle of work: the lease runs out.
+    let one = first.start(&ground).await?;
+    ask_for(&case, 20..40).await?;
+    let renewed = lease(&case).await?.renew_time.context("a held lease was renewed")?.0;
+    drop(two);
+    let taken = led_by(&case, "first").await?.acquire_time.context("a held lease was taken")?.0;
+    let gap = taken.duration_since(renewed);
+    println!("killed: taken over {gap:#} after the last renewal, the lease holds {HOLDS}s");
+    assert!(gap.as_secs() <= HOLDS + HOLDS / 4, "nobody led for {gap:#}");
+    all_ready(&case, 40).await?;
+    drop(one);
+
+    let writes = writes(&ground, &case.namespace)?;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    writes.iter().for_each(|write| *counts.entry(&write.what).or_default() += 1);
+    let creates = counts.iter().filter(|(what, _)| what.starts_with("create secrets/")).count();
+    let statuses = counts
+        .iter()
+        .filter(|(what, _)| what.contains("baostaticsecrets/") && what.contains(" status "))
+        .count();
+    assert_eq!((creates, statuses), (40, 40), "{counts:?}");
+    assert!(counts.values().all(|count| *count == 1), "written twice: {counts:?}");
+    // Turns: first, second, first; never both at once.
+    let mut order: Vec<(&str, &str)> =
+        writes.iter().map(|write| (write.at.as_str(), write.credential.as_str())).collect();
+    order.sort_unstable();
+    let mut turns: Vec<&str> = order.into_iter().map(|(_, credential)| credential).collect();
+    turns.dedup();
+    assert_eq!(turns, [&first.credential, &second.credential, &first.credential]);
+    Ok(())
+}
