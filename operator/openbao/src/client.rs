@@ -243,6 +243,9 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
         .timeout(settings.timeout.unwrap_or(Duration::from_secs(30)))
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_keepalive(Duration::from_secs(15))
+        // All requests share one connection: when it is half open, that has to be noticed before they run out.
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
         .no_proxy()
         .tls_danger_accept_invalid_certs(settings.insecure);
     if !settings.ca.is_empty() {

@@ -91,6 +91,16 @@ impl Process {
         self.child.id()
     }
 
+    /// Its resident memory in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Where its output is.
     #[must_use]
     pub fn log(&self) -> &Path {

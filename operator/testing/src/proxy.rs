@@ -1,15 +1,16 @@
 //! Stands between the operator and a server, so that a test can count what is asked, hold it up, slow it down or
 //! leave it hanging.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
@@ -55,6 +56,9 @@ pub struct Gate(Arc<Inner>);
 
 struct Inner {
     traffic: watch::Sender<Traffic>,
+    /// Everybody who has connected, and those of them that are left hanging for good.
+    peers: Mutex<HashSet<SocketAddr>>,
+    hung: Mutex<HashSet<SocketAddr>>,
     cut: watch::Sender<Cut>,
     seen: Mutex<Vec<Asked>>,
 }
@@ -70,7 +74,8 @@ struct Cut {
 impl Default for Gate {
     fn default() -> Self {
         let (traffic, cut) = (watch::channel(Traffic::default()).0, watch::channel(Cut::default()).0);
-        Self(Arc::new(Inner { traffic, cut, seen: Mutex::default() }))
+        let (peers, hung, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { traffic, peers, hung, cut, seen }))
     }
 }
 
@@ -78,6 +83,11 @@ impl Gate {
     /// What happens to requests from now on.
     pub fn set(&self, traffic: Traffic) {
         self.0.traffic.send_replace(traffic);
+    }
+
+    /// Leaves the connections there are hanging for good. New ones are served.
+    pub fn hang_what_is_open(&self) {
+        locked(&self.0.hung).extend(locked(&self.0.peers).iter());
     }
 
     /// Lets so many writes pass and holds everything from the next on.
@@ -98,12 +108,12 @@ impl Gate {
     /// What has passed so far.
     #[must_use]
     pub fn seen(&self) -> Vec<Asked> {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0.seen).clone()
     }
 
     /// Forgets what has passed.
     pub fn forget(&self) {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.0.seen).clear();
     }
 
     /// How much of each has passed, by method and what `kind` makes of it.
@@ -117,7 +127,8 @@ impl Gate {
     }
 
     /// Whether the request may go on. One that was held never does: who asked has been killed meanwhile.
-    async fn pass(&self, asked: Asked) -> bool {
+    async fn pass(&self, asked: Asked, peer: SocketAddr) -> bool {
+        locked(&self.0.peers).insert(peer);
         if asked.writes() {
             self.0.cut.send_modify(Cut::take);
         }
@@ -125,19 +136,27 @@ impl Gate {
             let _ = self.0.cut.subscribe().wait_for(|cut| !cut.reached).await;
             return false;
         }
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+        locked(&self.0.seen).push(asked);
         let traffic = *self.0.traffic.borrow();
         match traffic {
             Traffic::Passes => {}
             Traffic::Slow(pause) => tokio::time::sleep(pause).await,
-            Traffic::Hangs => self.flows().await,
+            Traffic::Hangs => {}
         }
+        self.flows(peer).await;
         true
     }
 
-    async fn flows(&self) {
+    async fn flows(&self, peer: SocketAddr) {
+        if locked(&self.0.hung).contains(&peer) {
+            std::future::pending::<()>().await;
+        }
         let _ = self.0.traffic.subscribe().wait_for(|traffic| *traffic != Traffic::Hangs).await;
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cut {
@@ -181,6 +200,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().fallback(forward).with_state(server);
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { url, serving: serving.abort_handle() })
     }
@@ -192,7 +212,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(State(server): State<Server>, request: Request) -> Response {
+async fn forward(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let asked = Asked {
         method: parts.method.to_string(),
@@ -202,7 +226,7 @@ async fn forward(State(server): State<Server>, request: Request) -> Response {
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    if !server.gate.pass(asked).await {
+    if !server.gate.pass(asked, peer).await {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let mut headers = parts.headers;
@@ -215,7 +239,7 @@ async fn forward(State(server): State<Server>, request: Request) -> Response {
         Ok(answer) => {
             let (status, mut headers) = (answer.status(), answer.headers().clone());
             headers.remove(header::TRANSFER_ENCODING);
-            let stream = flowing(server.gate.clone(), answer.bytes_stream());
+            let stream = flowing((server.gate.clone(), peer), answer.bytes_stream());
             let mut response = Response::new(Body::from_stream(stream));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
@@ -227,13 +251,13 @@ async fn forward(State(server): State<Server>, request: Request) -> Response {
 
 /// The stream while traffic flows.
 fn flowing(
-    gate: Gate,
+    (gate, peer): (Gate, SocketAddr),
     stream: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
 ) -> Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>> {
     Box::pin(stream.then(move |chunk| {
         let gate = gate.clone();
         async move {
-            gate.flows().await;
+            gate.flows(peer).await;
             chunk
         }
     }))

@@ -17,3 +17,4 @@ mod samples;
 mod settled;
 mod static_secrets;
 mod tenancy;
+mod trouble;

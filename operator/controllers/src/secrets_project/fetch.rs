@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use steamer_api::{JWTIssuer, OpenBaoCluster, PipelinePolicy, SecretsProject, SecretsTenant};
-use steamer_openbao::{AuthMount, CelRole, JwtConfig, JwtRole, KvConfig, Mount, Namespace, Policy, Session};
+use steamer_openbao::{
+    AuthMount, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, Mount, Namespace, Policy, Session,
+};
 use steamer_runtime::{Dependencies, Key, Name};
 
 use super::validate::Project;
@@ -140,23 +142,28 @@ pub(super) async fn openbao(session: &Session, project: &Project) -> Result<Seen
         )));
     }
     let session = session.within(project.namespace.as_str());
-    let engine = session.mount(&project.engine).await?;
-    let kv = match &engine {
-        Some(_) => session.kv_config(&project.engine).await?,
-        None => None,
-    };
-    let mut auth = BTreeMap::new();
-    for mount in [PIPELINE_MOUNT, WORKLOAD_MOUNT] {
-        if let Some(seen) = auth_mount(&session, mount).await? {
-            auth.insert(mount, seen);
-        }
-    }
-    let mut policies = session.policies_below("pipelines").await?;
-    policies.extend(session.policies_below("workloads").await?);
+    let (engine, pipelines, workloads, mut policies, more_policies) = tokio::try_join!(
+        engine(&session, &project.engine),
+        auth_mount(&session, PIPELINE_MOUNT),
+        auth_mount(&session, WORKLOAD_MOUNT),
+        session.policies_below("pipelines"),
+        session.policies_below("workloads"),
+    )?;
+    let (engine, kv) = engine;
+    let auth = [(PIPELINE_MOUNT, pipelines), (WORKLOAD_MOUNT, workloads)];
+    let auth = auth.into_iter().filter_map(|(path, seen)| Some((path, seen?))).collect();
+    policies.extend(more_policies);
     Ok(Seen { namespace: Some(namespace), engine, kv, auth, policies })
 }
 
-async fn auth_mount(session: &Session, path: &str) -> Result<Option<SeenAuth>, Error> {
+async fn engine(session: &Session, path: &str) -> Result<(Option<Mount>, Option<KvConfig>), OpenBao> {
+    Ok(match session.mount(path).await? {
+        Some(engine) => (Some(engine), session.kv_config(path).await?),
+        None => (None, None),
+    })
+}
+
+async fn auth_mount(session: &Session, path: &str) -> Result<Option<SeenAuth>, OpenBao> {
     let Some(mount) = session.auth_mount(path).await? else {
         return Ok(None);
     };
@@ -164,18 +171,22 @@ async fn auth_mount(session: &Session, path: &str) -> Result<Option<SeenAuth>, E
         let (cel_roles, jwt_roles) = (BTreeMap::new(), BTreeMap::new());
         return Ok(Some(SeenAuth { mount, config: None, cel_roles, jwt_roles }));
     }
-    let config = session.jwt_config(path).await?;
-    let mut cel_roles = BTreeMap::new();
-    for name in session.cel_roles(path).await? {
-        if let Some(role) = session.cel_role(path, &name).await? {
-            cel_roles.insert(name, role);
-        }
-    }
-    let mut jwt_roles = BTreeMap::new();
-    for name in session.jwt_roles(path).await? {
-        if let Some(role) = session.jwt_role(path, &name).await? {
-            jwt_roles.insert(name, role);
-        }
-    }
+    let cel_roles = async {
+        let names = session.cel_roles(path).await?;
+        present(names.into_iter().map(async |name| Ok((session.cel_role(path, &name).await?, name)))).await
+    };
+    let jwt_roles = async {
+        let names = session.jwt_roles(path).await?;
+        present(names.into_iter().map(async |name| Ok((session.jwt_role(path, &name).await?, name)))).await
+    };
+    let (config, cel_roles, jwt_roles) = tokio::try_join!(session.jwt_config(path), cel_roles, jwt_roles)?;
     Ok(Some(SeenAuth { mount, config, cel_roles, jwt_roles }))
+}
+
+/// What is read, by name; what is gone meanwhile is left out.
+async fn present<T>(
+    reads: impl Iterator<Item = impl Future<Output = Result<(Option<T>, String), OpenBao>>>,
+) -> Result<BTreeMap<String, T>, OpenBao> {
+    let found = futures::future::try_join_all(reads).await?;
+    Ok(found.into_iter().filter_map(|(found, name)| Some((name, found?))).collect())
 }
