@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod budget;
 mod cases;
 mod connections;
 mod crash;

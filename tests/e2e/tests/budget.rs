@@ -1,0 +1,144 @@
+//! What a BaoStaticSecret costs, counted at the servers' doors, with 300 objects on 10 paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+use steamer_api::BaoStaticSecret;
+use steamer_testing::proxy::Asked;
+use steamer_testing::wait::eventually;
+
+use crate::cases::ready_of;
+use crate::rig::Rig;
+use crate::static_secrets::{auth, engine};
+
+const OBJECTS: usize = 300;
+const PATHS: usize = 10;
+
+/// What the operator asks of Kubernetes while objects are synced. Watches, leases and Events are no part of it.
+fn of_kubernetes(asked: &Asked) -> Option<String> {
+    let quiet =
+        asked.query.contains("watch=true") || asked.path.contains("lease") || asked.path.contains("/events");
+    let kind = match asked.path.split('/').collect::<Vec<_>>()[..] {
+        [.., "budget", "secrets"] => "secrets",
+        [.., "budget", "secrets", _] => "secret",
+        [.., "baostaticsecrets", _, "status"] => "status",
+        [.., "serviceaccounts", _, "token"] => "token",
+        _ => return (!quiet).then(|| format!("{} {}", asked.method, asked.path)),
+    };
+    (!quiet).then(|| format!("{} {kind}", asked.method))
+}
+
+fn of_openbao(asked: &Asked) -> Option<String> {
+    let kind = match asked.path.split('/').collect::<Vec<_>>()[..] {
+        [.., "data", _] => "value",
+        [.., "login"] => "login",
+        _ => return None,
+    };
+    Some(format!("{} {kind}", asked.method))
+}
+
+async fn all_ready(rig: &Rig) -> Result<()> {
+    let objects: Api<BaoStaticSecret> = rig.case.api();
+    eventually("all are Ready", || async {
+        let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let states = list.items.iter().filter_map(|object| serde_json::to_value(object).ok());
+        let waiting: BTreeSet<String> =
+            states.map(|state| ready_of(&state)).filter(|state| !state.starts_with("True/Applied")).collect();
+        if list.items.len() == OBJECTS && waiting.is_empty() { Ok(()) } else { Err(format!("{waiting:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
+    let mut rig = Rig::new("budget").await?;
+    let case = &rig.case;
+    engine(case, "budget").await?;
+    for path in 0..PATHS {
+        case.admin()?.write_kv2("budget", &format!("p{path}"), &json!({"a": "1"})).await?;
+    }
+    for name in ["first", "second"] {
+        case.object("BaoAuth", name, auth("budget")).await?;
+    }
+    for number in 0..OBJECTS {
+        let spec = json!({
+            // Two names for one identity.
+            "authRef": {"name": if number % 2 == 0 { "first" } else { "second" }},
+            "mount": "budget", "path": format!("p{}", number % PATHS), "type": "kv-v2", "refreshAfter": "15s",
+            "destination": {"name": format!("s{number}"), "create": true},
+        });
+        case.object("BaoStaticSecret", &format!("s{number}"), spec).await?;
+    }
+
+    rig.start().await?;
+    all_ready(&rig).await?;
+    let kubernetes = rig.kubernetes.count(of_kubernetes);
+    let openbao = rig.openbao.count(of_openbao);
+    println!("first sync of {OBJECTS} objects on {PATHS} paths: {kubernetes:?} {openbao:?}");
+    let reads = openbao["GET value"];
+    assert!((PATHS..=OBJECTS).contains(&reads), "{openbao:?}");
+    assert_eq!(kubernetes["POST secrets"], OBJECTS, "one write of each Secret");
+    assert_eq!(kubernetes["PATCH status"], OBJECTS, "one status of each object");
+    // Besides, the BaoAuths' CA is looked for among the namespace's Secrets by name; no Secret is read, no object.
+    let others = |asked: &&String| ["GET secret", "PATCH secret", "GET status"].contains(&asked.as_str());
+    assert_eq!(kubernetes.keys().find(others), None, "{kubernetes:?}");
+    // The operator's own identity and that of the two BaoAuths; one more token tells the API server's audiences.
+    assert_eq!(openbao["POST login"], 2, "a token an identity, not an object: {openbao:?}");
+    assert_eq!(kubernetes["POST token"], 3, "{kubernetes:?}");
+
+    // Each refresh reads each path once, and writes nothing.
+    rig.kubernetes.forget();
+    rig.openbao.forget();
+    let openbao = rig.openbao.clone();
+    let by_path = || openbao.count(|asked| asked.path.contains("budget/data").then(|| asked.path.clone()));
+    eventually("three refreshes have passed", || async {
+        let reads = by_path();
+        let passed = reads.len() == PATHS && reads.values().all(|count| *count >= 3);
+        if passed { Ok(()) } else { Err(format!("{reads:?}")) }
+    })
+    .await?;
+    let (reads, writes) =
+        (by_path(), rig.kubernetes.count(|asked| asked.writes().then(|| asked.path.clone())));
+    println!("three refreshes: {reads:?}");
+    assert!(reads.values().all(|count| *count <= 4), "{OBJECTS} objects on {PATHS} paths: {reads:?}");
+    assert_eq!(writes, BTreeMap::new(), "a refresh that finds nothing new writes nothing");
+
+    // A Secret edited by hand is repaired by one write, and at most one read that others share.
+    rig.kubernetes.forget();
+    rig.openbao.forget();
+    let secrets: Api<Secret> = rig.case.api();
+    let edit = json!({"stringData": {"a": "edited", "b": "added"}});
+    secrets.patch("s7", &PatchParams::default(), &Patch::Merge(&edit)).await?;
+    eventually("the Secret is repaired", || async {
+        let data = secrets.get("s7").await.map_err(|error| error.to_string())?.data.unwrap_or_default();
+        let repaired = data.len() == 1 && data["a"].0 == b"1";
+        if repaired { Ok(()) } else { Err(format!("{:?}", data.keys())) }
+    })
+    .await?;
+    let repair = rig.kubernetes.count(|asked| of_kubernetes(asked).filter(|asked| asked.contains("secret")));
+    assert_eq!(repair, BTreeMap::from([("PATCH secret".to_owned(), 1)]));
+    assert!(by_path().values().all(|count| *count <= 2), "{:?}", by_path());
+
+    // A restart reads each path again and writes nothing.
+    rig.kill().await?;
+    rig.kubernetes.forget();
+    rig.openbao.forget();
+    rig.start().await?;
+    eventually("everything was looked at", || async {
+        let reads = by_path();
+        let looked = reads.len() == PATHS;
+        if looked { Ok(()) } else { Err(format!("{reads:?}")) }
+    })
+    .await?;
+    all_ready(&rig).await?;
+    let writes = rig.kubernetes.count(|asked| {
+        let token = asked.path.ends_with("/token");
+        (asked.writes() && !token).then(|| asked.path.clone())
+    });
+    println!("restart: {:?} {:?}", rig.kubernetes.count(of_kubernetes), rig.openbao.count(of_openbao));
+    assert_eq!(writes, BTreeMap::new(), "a restart writes nothing");
+    Ok(())
+}
