@@ -18,7 +18,7 @@ pub struct Rig {
     pub openbao: Gate,
     pub operator: Operator,
     pub running: Option<RunningOperator>,
-    _proxies: [Proxy; 2],
+    proxies: [Proxy; 2],
 }
 
 impl Rig {
@@ -50,7 +50,12 @@ impl Rig {
         let token = account_token(&case.client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
         let kubeconfig = ground.plane.kubeconfig_through(&proxies[0].url, "proxied", &token)?;
         let operator = Operator { kubeconfig, ..ground.operator.clone() };
-        Ok(Self { case, kubernetes, openbao, operator, running: None, _proxies: proxies })
+        Ok(Self { case, kubernetes, openbao, operator, running: None, proxies })
+    }
+
+    /// OpenBao's proxy.
+    pub fn openbao_url(&self) -> &str {
+        &self.proxies[1].url
     }
 
     /// Starts the operator and returns when it works.

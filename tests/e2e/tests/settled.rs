@@ -1,14 +1,20 @@
 //! Nothing changed, nothing written: a settled system makes no writes, also after a restart of the operator.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_testing::ground::{apply, yaml};
+use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
+use steamer_testing::proxy::Asked;
 use steamer_testing::wait::eventually;
 
-use crate::cases::Case;
+use crate::cases::{Case, ready_of};
+use crate::rig::Rig;
 
 /// Writes of the operator to objects of a namespace, from the API server's audit log. Tokens asked for are no writes
 /// to anything stored, and Events are told apart.
@@ -119,3 +125,113 @@ async fn several_passes(reads: &impl Fn() -> Result<usize>) -> Result<()> {
     })
     .await
 }
+
+/// The samples as they are, but for where OpenBao and the issuer are, and refreshed often.
+async fn samples(rig: &Rig) -> Result<()> {
+    let case = &rig.case;
+    let addresses = [
+        ("https://openbao.openbao.svc:8200", rig.openbao_url()),
+        ("http://gitlab.openbao.svc:8080", case.ground.issuer.url.as_str()),
+    ];
+    let role = json!({
+        "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
+        "audience": "openbao", "token_policies": ["default"], "token_ttl": "10m",
+    });
+    case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
+    for (path, mut text) in steamer_testing::demo::samples()? {
+        for (sample, here) in addresses {
+            text = text.replace(sample, here);
+        }
+        for mut object in yaml(&text)? {
+            if object["kind"] == "BaoStaticSecret" {
+                object["spec"]["refreshAfter"] = json!("2s");
+            }
+            apply(&case.client, object).await.with_context(|| path.display().to_string())?;
+        }
+    }
+    let ca = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "openbao-ca", "namespace": "openbao"},
+        "stringData": {"ca.crt": case.ground.openbao.ca},
+    });
+    apply(&case.client, ca).await.map(drop)
+}
+
+/// What is not Ready yet, of all kinds.
+fn waiting(kubectl: &Kubectl) -> Result<(), String> {
+    let text = kubectl.run(&["get", "steamer", "-A", "-o", "json"]).map_err(|error| error.to_string())?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let states =
+        items.iter().map(|item| format!("{} {}: {}", item["kind"], item["metadata"]["name"], ready_of(item)));
+    let waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
+    if waiting.is_empty() && items.len() >= 15 { Ok(()) } else { Err(waiting.join("; ")) }
+}
+
+#[tokio::test]
+async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() -> Result<()> {
+    let mut rig = Rig::new("settled-samples").await?;
+    samples(&rig).await?;
+    rig.start().await?;
+    let project = rig.case.admin()?.within("org_1/group_7/project_42");
+    eventually("the project has its engine", || async {
+        match project.mount("secrets/kv").await {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    for name in ["DB_PASSWORD", "API_KEY"] {
+        project.write_kv2("secrets/kv", &format!("explicit/{name}"), &json!({"value": name})).await?;
+    }
+    let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
+    eventually("all samples are Ready", || std::future::ready(waiting(&kubectl))).await?;
+
+    let (kubernetes, openbao, ground) =
+        (rig.kubernetes.clone(), rig.openbao.clone(), rig.case.ground.clone());
+    let reads = || openbao.count(|asked| asked.path.contains("/data/").then(|| asked.path.clone()));
+    let refreshed = || async {
+        eventually("every value was read three times", || async {
+            let reads = reads();
+            if reads.len() == 2 && reads.values().all(|count| *count >= 3) {
+                Ok(())
+            } else {
+                Err(format!("{reads:?}"))
+            }
+        })
+        .await
+    };
+    let rows = || anyhow::Ok(ground.postgres.run("settled-samples", ROWS_WRITTEN)?.trim().to_owned());
+    // Logins store a token, and tokens are asked for; what a token may do is asked for by POST. Nothing else is written.
+    let written = |asked: &Asked| {
+        let asks = asked.path.ends_with("/capabilities-self");
+        let login = asked.path.ends_with("/login")
+            || asked.path.contains("auth/token/")
+            || asked.path.ends_with("/token");
+        (asked.writes() && !login && !asks).then(|| format!("{} {}", asked.method, asked.path))
+    };
+    let logins = || openbao.count(|asked| asked.writes().then(|| asked.path.clone()));
+    refreshed().await?;
+    kubernetes.forget();
+    openbao.forget();
+    let before = rows()?;
+    refreshed().await?;
+    println!("three refreshes of all samples: rows written {before} -> {}, logins {:?}", rows()?, logins());
+    assert_eq!(kubernetes.count(written), BTreeMap::new());
+    assert_eq!(openbao.count(written), BTreeMap::new());
+    assert!(!logins().is_empty() || before == rows()?, "rows were written without a login");
+    assert!(reads().values().all(|count| *count <= 4), "more than one read a refresh: {:?}", reads());
+
+    rig.kill().await?;
+    kubernetes.forget();
+    openbao.forget();
+    rig.start().await?;
+    refreshed().await?;
+    eventually("all samples are Ready", || std::future::ready(waiting(&kubectl))).await?;
+    assert_eq!(kubernetes.count(written), BTreeMap::new(), "a restart wrote to Kubernetes");
+    assert_eq!(openbao.count(written), BTreeMap::new(), "a restart wrote to OpenBao");
+    Ok(())
+}
+
+/// Rows of OpenBao's storage that were written since PostgreSQL started, whoever wrote them.
+const ROWS_WRITTEN: &str = "SELECT pg_stat_force_next_flush(); \
+    SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'openbao_kv_store'";
