@@ -85,5 +85,6 @@ fn prepare() -> Result<()> {
     tools::postgres()?;
     tools::bao(tools::OPENBAO)?;
     tools::etcd()?;
+    tools::kstatus()?;
     tools::kubernetes("kube-apiserver").map(drop)
 }

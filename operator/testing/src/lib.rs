@@ -10,6 +10,7 @@ pub mod ground;
 pub mod image;
 pub mod installation;
 pub mod issuer;
+pub mod kstatus;
 pub mod kubectl;
 pub mod nodes;
 pub mod objects;

@@ -46,6 +46,16 @@ const COREDNS: GoTool =
 
 const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["pause"] };
 
+const KSTATUS: GoTool = GoTool { module: "kstatus", packages: &["."], programs: &["kstatus"] };
+
+/// What Flux and Argo CD make of an object's status.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn kstatus() -> Result<PathBuf> {
+    go_tool(&KSTATUS, "kstatus")
+}
+
 /// What keeps a pod's namespaces.
 ///
 /// # Errors
@@ -88,11 +98,10 @@ pub fn coredns() -> Result<PathBuf> {
 
 fn go_tool(tool: &GoTool, program: &str) -> Result<PathBuf> {
     let source = cache::checkout().join("operator/testing/tools").join(tool.module);
-    let folder = cache::root().join("tools").join(format!(
-        "{}-{}",
-        tool.module,
-        cache::digest(&source.join("go.mod"))?
-    ));
+    let main = source.join("main.go");
+    let of = if main.exists() { cache::digest(&main)? } else { String::new() };
+    let folder = format!("{}-{}{of}", tool.module, cache::digest(&source.join("go.mod"))?);
+    let folder = cache::root().join("tools").join(folder);
     let path = folder.join(program);
     if path.exists() {
         return Ok(path);

@@ -17,5 +17,6 @@ mod rig;
 mod samples;
 mod settled;
 mod static_secrets;
+mod statuses;
 mod tenancy;
 mod trouble;

@@ -8,6 +8,7 @@ use kube::Api;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::ground::{apply, yaml};
+use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::proxy::Asked;
@@ -163,7 +164,10 @@ fn waiting(kubectl: &Kubectl) -> Result<(), String> {
     let items = list["items"].as_array().cloned().unwrap_or_default();
     let states =
         items.iter().map(|item| format!("{} {}: {}", item["kind"], item["metadata"]["name"], ready_of(item)));
-    let waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
+    let mut waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
+    // Flux and Argo CD have to come to the same end.
+    let words = kstatus(&items).map_err(|error| error.to_string())?;
+    waiting.extend(words.into_iter().filter(|word| !word.starts_with("Current")));
     if waiting.is_empty() && items.len() >= 15 { Ok(()) } else { Err(waiting.join("; ")) }
 }
 

@@ -1,0 +1,36 @@
+// Reads Kubernetes objects, one JSON document a line, and prints for each what kstatus computes: what Flux, Argo CD's
+// health checks of generic kinds and `kpt live` go by.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(lines.Bytes()); err != nil {
+			fail(err)
+		}
+		result, err := status.Compute(object)
+		if err != nil {
+			fail(err)
+		}
+		fmt.Printf("%s %s\n", result.Status, result.Message)
+	}
+	if err := lines.Err(); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
