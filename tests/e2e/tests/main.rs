@@ -14,6 +14,7 @@ mod outage;
 mod pipelines;
 mod references;
 mod rig;
+mod rotation;
 mod samples;
 mod settled;
 mod static_secrets;

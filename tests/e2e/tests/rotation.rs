@@ -1,0 +1,111 @@
+//! Keys of the issuer come and go, and the issuer itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use steamer_api::SecretsProject;
+use steamer_testing::issuer::{JwtIssuer, pipeline_claims};
+use steamer_testing::ports;
+use steamer_testing::wait::eventually;
+use tokio::net::TcpListener;
+
+use crate::cases::Case;
+use crate::tenancy::AUDIENCE;
+
+/// Tenant and project of an issuer; gives the project's namespace.
+async fn project(case: &Case, issuer: &JwtIssuer, organization: i64) -> Result<String> {
+    let spec = json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"});
+    case.object("JWTIssuer", "gitlab", spec).await?;
+    let spec = json!({
+        "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7, "issuerRef": {"name": "gitlab"},
+    });
+    case.object("SecretsTenant", "acme", spec).await?;
+    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    Ok(format!("org_{organization}/group_7/project_42"))
+}
+
+#[tokio::test]
+async fn jobs_log_in_all_the_while_a_key_is_replaced() -> Result<()> {
+    let case = Arc::new(Case::new("rotation").await?);
+    let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
+    let namespace = project(&case, &issuer, 1301).await?;
+    // Which key the issuer signs with at the moment, as a number.
+    let (current, logins) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
+    let jobs = {
+        let (case, issuer, current, logins) = (case.clone(), issuer.clone(), current.clone(), logins.clone());
+        let namespace = namespace.clone();
+        async move {
+            loop {
+                let key = format!("key-{}", current.load(Ordering::SeqCst));
+                let jwt = issuer.sign(&key, &pipeline_claims(&issuer.url, AUDIENCE))?;
+                case.login(&namespace, "all_pipelines", &jwt).await.with_context(|| format!("with {key}"))?;
+                logins.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    let some_more = async || {
+        let start = logins.load(Ordering::SeqCst);
+        eventually("jobs log in", || async {
+            let now = logins.load(Ordering::SeqCst);
+            if now >= start + 20 { Ok(()) } else { Err(now) }
+        })
+        .await
+    };
+    let rotation = async {
+        for next in 2..=4 {
+            some_more().await?;
+            issuer.add_key(&format!("key-{next}"))?;
+            some_more().await?;
+            current.store(next, Ordering::SeqCst);
+            some_more().await?;
+            let old = format!("key-{}", next - 1);
+            let jwt = issuer.sign(&old, &pipeline_claims(&issuer.url, AUDIENCE))?;
+            ensure!(case.login(&namespace, "all_pipelines", &jwt).await.is_ok(), "{old} overlaps");
+            issuer.withdraw_key(&old);
+            eventually(&format!("{old} is refused"), || async {
+                match case.login(&namespace, "all_pipelines", &jwt).await {
+                    Err(_) => Ok(()),
+                    Ok(_) => Err("let in"),
+                }
+            })
+            .await?;
+        }
+        some_more().await
+    };
+    tokio::select! {
+        ended = tokio::spawn(jobs) => { let ended: Result<()> = ended?; ended }
+        ended = rotation => ended,
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_delays_nothing() -> Result<()> {
+    let case = Case::new("rotation-down").await?;
+    let port = ports::free()?;
+    let issuer = JwtIssuer::at(format!("http://127.0.0.1:{port}"))?;
+    let namespace = project(&case, &issuer, 1302).await?;
+    case.values(&namespace, &["A"]).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    // Nobody gets in while there are no keys, and everybody does once there are, without a further pass.
+    let jwt = issuer.sign("key-1", &pipeline_claims(&issuer.url, AUDIENCE))?;
+    ensure!(case.login(&namespace, "all_pipelines", &jwt).await.is_err());
+    let served = issuer.clone();
+    case.ground
+        .at_home(async move {
+            let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+            tokio::spawn(served.serve(listener));
+            Ok(())
+        })
+        .await?;
+    eventually("a job logs in", || async {
+        let session =
+            case.login(&namespace, "all_pipelines", &jwt).await.map_err(|error| error.to_string())?;
+        let readable =
+            crate::tenancy::readable_with(&session, &["A"]).await.map_err(|error| error.to_string())?;
+        if readable == ["A"] { Ok(()) } else { Err(format!("{readable:?}")) }
+    })
+    .await
+}
