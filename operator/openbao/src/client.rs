@@ -76,7 +76,15 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
+    /// The body as it came: KV values are read from it, numbers of any length among them.
+    pub(crate) text: Vec<u8>,
+}
+
+impl Answer {
+    /// The body; null when it is no JSON.
+    pub(crate) fn body(&self) -> Value {
+        serde_json::from_slice(&self.text).unwrap_or_default()
+    }
 }
 
 impl Client {
@@ -170,9 +178,8 @@ impl Client {
         }
         let response = builder.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        served(Answer { status, headers, body }, request)
+        let text = response.bytes().await.map_err(unreachable)?.into();
+        served(Answer { status, headers, text }, request)
     }
 }
 
@@ -184,7 +191,7 @@ fn served(answer: Answer, request: &Request) -> Result<Answer, Error> {
         301 | 302 | 307 | 308 => Err(Error::NoLeader),
         429 if !health => Err(Error::Throttled { retry_after: retry_after(&answer.headers) }),
         500 | 503 if !health => {
-            match Error::from_answer(answer.status, request.method.as_str(), String::new(), &answer.body) {
+            match Error::from_answer(answer.status, request.method.as_str(), String::new(), &answer.body()) {
                 error @ (Error::Sealed | Error::NoLeader) => Err(error),
                 _ => Ok(answer),
             }

@@ -207,10 +207,10 @@ impl LoginState {
         if !answer.status.is_success() {
             return Err(login_error(
                 &self.login,
-                Error::from_answer(answer.status, "POST", self.login.path(), &answer.body),
+                Error::from_answer(answer.status, "POST", self.login.path(), &answer.body()),
             ));
         }
-        token(&answer.body)
+        token(&answer.body())
             .ok_or_else(|| Error::Login { path: self.login.path(), message: "no token in the answer".into() })
     }
 
@@ -219,7 +219,7 @@ impl LoginState {
         let request =
             post(NamespacePath::root(), "auth/token/renew-self", json!({}), token_header(&old.secret));
         let answer = client.send(&request).await.ok().filter(|answer| answer.status.is_success())?;
-        token(&answer.body).filter(|new| new.lifetime * 2 > old.lifetime)
+        token(&answer.body()).filter(|new| new.lifetime * 2 > old.lifetime)
     }
 }
 

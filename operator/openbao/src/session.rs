@@ -4,6 +4,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::client::{Answer, Client, Request};
 use crate::{Error, Identity, NamespacePath};
@@ -100,6 +101,10 @@ impl Session {
 
     /// The answer's body; an error for anything but success.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Value, Error> {
+        self.answer(call).await.map(|answer| answer.body())
+    }
+
+    async fn answer(&self, call: Call<'_>) -> Result<Answer, Error> {
         let method = if call.query.iter().any(|(name, _)| *name == "list") {
             "LIST".to_owned()
         } else {
@@ -119,23 +124,29 @@ impl Session {
         self.read(answer, &method, &path)
     }
 
-    fn read(&self, answer: Answer, method: &str, path: &str) -> Result<Value, Error> {
+    fn read(&self, answer: Answer, method: &str, path: &str) -> Result<Answer, Error> {
         if answer.status.is_success() {
-            return Ok(answer.body);
+            return Ok(answer);
         }
         if answer.headers.contains_key("x-vault-inline-auth-failed") {
             let message = "the JWT or the role is not accepted".to_owned();
             return Err(Error::Login { path: self.identity.login_path(), message });
         }
-        Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body))
+        Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body()))
     }
 
     /// `data` of the answer, read as `T`.
     pub(crate) async fn data<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         let path = self.namespace.path(call.path);
-        let mut body = self.call(call).await?;
-        let data = body.get_mut("data").map(Value::take).unwrap_or_default();
-        serde_json::from_value(data).map_err(|source| Error::Answer { path, source })
+        #[derive(Default, serde::Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            data: Option<&'a RawValue>,
+        }
+        let answer = self.answer(call).await?;
+        let envelope: Envelope<'_> = serde_json::from_slice(&answer.text).unwrap_or_default();
+        let data = envelope.data.map_or("null", RawValue::get);
+        serde_json::from_str(data).map_err(|source| Error::Answer { path, source })
     }
 
     /// The names below a path; none where there is no such path.

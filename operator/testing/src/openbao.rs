@@ -90,6 +90,8 @@ impl OpenBao {
         let listener = json!({
             "address": format!("127.0.0.1:{port}"), "cluster_address": format!("127.0.0.1:{cluster}"),
             "tls_cert_file": file("crt"), "tls_key_file": file("key"),
+            // So that a test can write a value with thousands of keys; the default is 1000 strings.
+            "max_request_json_strings": 100_000, "max_request_json_memory": 64 << 20,
         });
         let config = folder.join(format!("{name}.json"));
         let mut text = configuration(&url, &listener, connection_url);

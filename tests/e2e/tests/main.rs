@@ -5,6 +5,7 @@ mod admission;
 mod budget;
 mod cases;
 mod connections;
+mod contents;
 mod crash;
 mod deletion;
 mod drift;

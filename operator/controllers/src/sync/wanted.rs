@@ -45,19 +45,24 @@ pub(crate) struct Shape {
 
 /// The values of a KV secret as the data of a Secret.
 pub(crate) fn data(values: &Values) -> Result<BTreeMap<String, SecretString>, Error> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
-    if let Some(key) =
-        values.0.keys().find(|key| key.is_empty() || key.len() > 253 || !key.chars().all(allowed))
-    {
+    if let Some(key) = values.0.keys().find(|key| !is_key(key)) {
         return Err(Error::Invalid(format!(
-            "key `{key}` cannot be a key of a Secret, which takes letters, digits, -, _ and . only: rename it in OpenBao"
+            "key `{key}` cannot be a key of a Secret, which takes letters, digits, -, _ and . only, at most 253, and no \
+             .. at the start: rename it in OpenBao"
         )));
     }
-    let size: usize = values.0.iter().map(|(key, value)| key.len() + value.expose_secret().len()).sum();
+    // As the API server counts: values without their keys.
+    let size: usize = values.0.values().map(|value| value.expose_secret().len()).sum();
     if size > 1024 * 1024 {
         return Err(Error::Invalid(format!("the value has {size} bytes; a Secret takes 1048576 at most")));
     }
     Ok(values.0.clone())
+}
+
+/// Whether the API server takes it as a key of a Secret.
+fn is_key(key: &str) -> bool {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+    (1..=253).contains(&key.len()) && key.chars().all(allowed) && key != "." && !key.starts_with("..")
 }
 
 impl Wanted {

@@ -73,10 +73,11 @@ impl Session {
 
     async fn state<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let answer = self.within_root().anonymous(Call::get(path)).await?;
-        if answer.body.get("errors").is_some() {
-            return Err(Error::from_answer(answer.status, "GET", path.to_owned(), &answer.body));
+        let body = answer.body();
+        if body.get("errors").is_some() {
+            return Err(Error::from_answer(answer.status, "GET", path.to_owned(), &body));
         }
-        serde_json::from_value(answer.body).map_err(|source| Error::Answer { path: path.to_owned(), source })
+        serde_json::from_value(body).map_err(|source| Error::Answer { path: path.to_owned(), source })
     }
 
     /// These endpoints exist in the root namespace only.

@@ -3,7 +3,8 @@ use std::fmt;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::session::{Call, absent};
 use crate::{Error, Session};
@@ -65,8 +66,7 @@ impl Session {
     /// # Errors
     /// [`Error::Denied`] and what any request can come to; a path without a value is [`Kv::Absent`].
     pub async fn read_kv1(&self, mount: &str, path: &str) -> Result<Kv, Error> {
-        let found: Option<Map<String, Value>> =
-            absent(self.data(Call::get(&format!("{mount}/{path}"))).await)?;
+        let found: Option<Raw> = absent(self.data(Call::get(&format!("{mount}/{path}"))).await)?;
         Ok(found.map_or(Kv::Absent, |data| Kv::Value { values: values(data), version: None }))
     }
 
@@ -80,8 +80,8 @@ impl Session {
         if let Some(version) = version {
             call = call.query("version", version.to_string());
         }
-        match self.data::<Value>(call).await {
-            Ok(data) => Ok(kv2(data)),
+        match self.data::<Version>(call).await {
+            Ok(found) => Ok(found.into()),
             Err(Error::NotFound { data: Value::Null, .. }) => Ok(Kv::Absent),
             Err(Error::NotFound { data, .. }) => Ok(Kv::Deleted { version: version_of(&data) }),
             Err(error) => Err(error),
@@ -139,11 +139,24 @@ impl Session {
     }
 }
 
-fn kv2(mut data: Value) -> Kv {
-    let version = version_of(&data);
-    match data.get_mut("data").map(Value::take) {
-        Some(Value::Object(keys)) => Kv::Value { values: values(keys), version },
-        _ => Kv::Deleted { version },
+/// Keys with their values as OpenBao wrote them.
+type Raw = BTreeMap<String, Box<RawValue>>;
+
+/// `data` of a read of KV v2.
+#[derive(Deserialize)]
+struct Version {
+    data: Option<Raw>,
+    #[serde(default)]
+    metadata: Value,
+}
+
+impl From<Version> for Kv {
+    fn from(Version { data, metadata }: Version) -> Self {
+        let version = metadata.get("version").and_then(Value::as_i64);
+        match data {
+            Some(keys) => Self::Value { values: values(keys), version },
+            None => Self::Deleted { version },
+        }
     }
 }
 
@@ -151,12 +164,30 @@ fn version_of(data: &Value) -> Option<i64> {
     data.pointer("/metadata/version").and_then(Value::as_i64)
 }
 
-fn values(data: Map<String, Value>) -> Values {
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+fn values(keys: Raw) -> Values {
+    let text = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_else(|_| json_text(raw));
+    Values(keys.into_iter().map(|(key, raw)| (key, SecretString::from(text(&raw)))).collect())
+}
+
+/// As compact JSON, every number digit by digit as it was stored. OpenBao escapes `<`, `>` and `&` in strings; here
+/// they stand as they are.
+fn json_text(raw: &RawValue) -> String {
+    let text = raw.get();
+    let read = |text: &str| match text.as_bytes().first()? {
+        b'{' => {
+            let members: Raw = serde_json::from_str(text).ok()?;
+            let member =
+                |(key, value): (&String, &Box<RawValue>)| format!("{}:{}", json!(key), json_text(value));
+            Some(format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(",")))
+        }
+        b'[' => {
+            let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
+            Some(format!("[{}]", items.iter().map(|item| json_text(item)).collect::<Vec<_>>().join(",")))
+        }
+        b'"' => Some(json!(serde_json::from_str::<String>(text).ok()?).to_string()),
+        _ => None,
     };
-    Values(data.into_iter().map(|(key, value)| (key, text(value).into())).collect())
+    read(text).unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -167,15 +198,16 @@ mod tests {
 
     #[test]
     fn strings_stay_raw_and_the_rest_becomes_json() {
-        let Kv::Value { values, version } =
-            kv2(json!({"data": {"a": "x\n", "b": {"c": 1}, "d": null}, "metadata": {"version": 3}}))
-        else {
+        let text = r#"{"data": {"a": "x\n", "b": {"e": ["\u003c\\u003c"], "c": 1}, "d": null,
+            "n": [123456789012345678901234567890, 1.10, 1e400]}, "metadata": {"version": 3}}"#;
+        let Kv::Value { values, version } = serde_json::from_str::<Version>(text).unwrap().into() else {
             panic!("a value")
         };
         assert_eq!(version, Some(3));
         assert_eq!(values.0["a"].expose_secret(), "x\n");
-        assert_eq!(values.0["b"].expose_secret(), r#"{"c":1}"#);
+        assert_eq!(values.0["b"].expose_secret(), r#"{"c":1,"e":["<\\u003c"]}"#);
+        assert_eq!(values.0["n"].expose_secret(), "[123456789012345678901234567890,1.10,1e400]");
         assert_eq!(values.0["d"].expose_secret(), "null");
-        assert_eq!(format!("{values:?}"), r#"{"a", "b", "d"}"#);
+        assert_eq!(format!("{values:?}"), r#"{"a", "b", "d", "n"}"#);
     }
 }
