@@ -10,7 +10,7 @@ use steamer_runtime::admin::{self, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, terminated};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::args::{LogFormat, Run};
 
@@ -23,6 +23,7 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         LogFormat::Human => Format::Human,
     };
     let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
+    no_core_dumps();
     let shutdown = CancellationToken::new();
     let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
     // Probes are answered until everything else has ended.
@@ -61,6 +62,15 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     ended.cancel();
     info!("ended");
     result
+}
+
+/// Values pass through this process's memory: a crash must not put them on a disk, and no other process of the same
+/// user may look at them.
+fn no_core_dumps() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(problem) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        warn!(error = &problem as &dyn std::error::Error, "core dumps cannot be turned off");
+    }
 }
 
 fn lease(arguments: &Run, instance: &str) -> LeaseSettings {

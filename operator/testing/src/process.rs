@@ -1,7 +1,7 @@
 //! Server processes: each in its own group, ended with the one that started it, its output kept.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -135,6 +135,17 @@ impl Process {
     pub fn terminate(&mut self) -> Result<bool> {
         self.signal("TERM")?;
         Ok(self.child.wait()?.success())
+    }
+
+    /// Crashes it and waits for its end; whether it left a core dump, which nothing but itself has forbidden.
+    ///
+    /// # Errors
+    /// When it cannot be crashed.
+    pub fn crash(&mut self) -> Result<bool> {
+        let id = self.id().to_string();
+        crate::tools::succeed(Command::new("prlimit").args(["--pid", &id, "--core=unlimited:unlimited"]))?;
+        self.signal("ABRT")?;
+        Ok(self.child.wait()?.core_dumped())
     }
 
     /// An error with the last lines of its output when it has ended.

@@ -10,6 +10,7 @@ mod crash;
 mod deletion;
 mod drift;
 mod leadership;
+mod leaks;
 mod operator_rights;
 mod outage;
 mod pipelines;

@@ -1,0 +1,162 @@
+//! A value is in OpenBao and in its destination Secret, and nowhere else.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::BaoStaticSecret;
+use steamer_testing::wait::eventually;
+
+use crate::rig::Rig;
+use crate::static_secrets::{auth, engine};
+
+/// Two values of one secret, one after the other: told apart from everything else there is.
+const CANARIES: [&str; 2] = ["canary-Zq7xW3vNf0-first-kRt5Lm", "canary-Zq7xW3vNf0-second-Hy2Pb"];
+
+/// The canaries as they can stand in a text: as they are, in hex, and in Base64 at any offset.
+fn needles() -> Vec<Vec<u8>> {
+    let mut needles = Vec::new();
+    for canary in CANARIES {
+        needles.push(canary.as_bytes().to_vec());
+        needles.push(canary.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes());
+        for offset in 0..3 {
+            let shifted = [vec![b'?'; offset], canary.as_bytes().to_vec()].concat();
+            let encoded = STANDARD.encode(shifted);
+            // The first and the last characters depend on the neighbours.
+            needles.push(encoded.as_bytes()[4..encoded.len() - 4].to_vec());
+        }
+    }
+    needles
+}
+
+fn leaks(haystack: &[u8]) -> bool {
+    needles().iter().any(|needle| haystack.windows(needle.len()).any(|window| window == needle))
+}
+
+/// The files below a folder in which a canary is.
+fn leaking_files(folder: &Path) -> Result<Vec<String>> {
+    let mut leaking = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())?.flatten() {
+        match entry.path() {
+            path if path.is_dir() => leaking.extend(leaking_files(&path)?),
+            path if leaks(&std::fs::read(&path)?) => leaking.push(path.display().to_string()),
+            _ => {}
+        }
+    }
+    Ok(leaking)
+}
+
+/// The keys of etcd whose value holds a canary.
+async fn leaking_keys(rig: &Rig) -> Result<BTreeSet<String>> {
+    let everything = json!({"key": "AA==", "range_end": "AA=="});
+    let answer = rig.case.ground.plane.ask_etcd("kv/range", &everything).await?;
+    let entries = answer["kvs"].as_array().context("etcd has keys")?;
+    ensure!(entries.len() > 100, "etcd has {} keys only", entries.len());
+    let decode = |entry: &Value, part: &str| STANDARD.decode(entry[part].as_str().unwrap_or_default());
+    let mut leaking = BTreeSet::new();
+    for entry in entries {
+        if leaks(&decode(entry, "value")?) {
+            leaking.insert(String::from_utf8_lossy(&decode(entry, "key")?).into_owned());
+        }
+    }
+    Ok(leaking)
+}
+
+async fn holds(rig: &Rig, name: &str, canary: &str) -> Result<()> {
+    let secrets: Api<Secret> = rig.case.api();
+    eventually(&format!("{name} holds the value"), || async {
+        let data = secrets.get(name).await.map_err(|error| error.to_string())?.data.unwrap_or_default();
+        match data.get("password") {
+            Some(value) if value.0 == canary.as_bytes() => Ok(()),
+            _ => Err(format!("{:?}", data.keys())),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_value_is_nowhere_but_in_openbao_and_its_destination() -> Result<()> {
+    assert!(
+        leaks(format!("x{}", STANDARD.encode(format!("ab{}c", CANARIES[0]))).as_bytes()),
+        "the search is blind"
+    );
+    let mut rig = Rig::new("leaks").await?;
+    rig.operator.arguments.push("--log-level=trace".to_owned());
+    rig.operator.arguments.retain(|argument| !argument.starts_with("--log-level=info"));
+    rig.start().await?;
+    let case = &rig.case;
+    engine(case, "leaks").await?;
+    let admin = case.admin()?;
+    admin.write_kv2("leaks", "app", &json!({"password": CANARIES[0], "user": "app"})).await?;
+    case.object("BaoAuth", "default", auth("leaks")).await?;
+    let spec = |path: &str, name: &str| {
+        json!({
+            "mount": "leaks", "path": path, "type": "kv-v2", "refreshAfter": "1s",
+            "destination": {"name": name, "create": true},
+        })
+    };
+    case.object("BaoStaticSecret", "app", spec("app", "app")).await?;
+    holds(&rig, "app", CANARIES[0]).await?;
+
+    // The value changes, and the Secret is edited.
+    admin.write_kv2("leaks", "app", &json!({"password": CANARIES[1]})).await?;
+    holds(&rig, "app", CANARIES[1]).await?;
+    let edit = json!({"stringData": {"password": "edited"}});
+    case.api::<Secret>().patch("app", &PatchParams::default(), &Patch::Merge(&edit)).await?;
+    holds(&rig, "app", CANARIES[1]).await?;
+
+    // Everything that goes wrong with a value in hand: its key, its size, its type, a Secret of somebody else's.
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": case.namespace},
+        "stringData": {"mine": "x"},
+    });
+    steamer_testing::ground::apply(&case.client, theirs).await?;
+    let wrong = [
+        ("key", json!({"a b": CANARIES[0]}), json!({}), "False/Invalid"),
+        ("size", json!({"password": CANARIES[0].repeat(40_000)}), json!({}), "False/Invalid"),
+        ("type", json!({"password": CANARIES[0]}), json!({"type": "kubernetes.io/tls"}), "False/"),
+        ("label", json!({"password": CANARIES[0]}), json!({"labels": {"a": "not a label!"}}), "False/"),
+        ("conflict", json!({"password": CANARIES[0]}), json!({"name": "theirs"}), "False/Conflict"),
+    ];
+    for (name, value, destination, ready) in wrong {
+        admin.write_kv2("leaks", name, &value).await?;
+        let mut spec = spec(name, name);
+        for (field, value) in destination.as_object().into_iter().flatten() {
+            spec["destination"][field] = value.clone();
+        }
+        case.object("BaoStaticSecret", name, spec).await?;
+        case.ready::<BaoStaticSecret>(name, ready).await?;
+    }
+
+    let running = rig.running.as_mut().context("the operator runs")?;
+    let metrics = reqwest::get(format!("{}/metrics", running.admin)).await?.text().await?;
+    ensure!(metrics.contains("steamer_value_reads_total"), "{metrics}");
+    ensure!(!leaks(metrics.as_bytes()), "the metrics leak");
+    let logs = std::fs::read_to_string(running.process.log())?;
+    ensure!(logs.contains("TRACE"), "the log is not at trace level");
+    ensure!(!running.process.crash()?, "a core dump was left behind");
+
+    let expected = BTreeSet::from(["/registry/secrets/leaks/app".to_owned()]);
+    assert_eq!(leaking_keys(&rig).await?, expected, "etcd: objects, statuses, Events");
+    assert_eq!(
+        leaking_files(&rig.case.ground.logs)?,
+        Vec::<String>::new(),
+        "output of the operator and the servers"
+    );
+    for audit in [&rig.case.ground.plane.audit, &rig.case.ground.openbao.audit] {
+        ensure!(!leaks(&std::fs::read(audit)?), "{} leaks", audit.display());
+    }
+    let rows = rig
+        .case
+        .ground
+        .postgres
+        .run("leaks", "SELECT path, key, encode(value, 'hex') FROM openbao_kv_store")?;
+    ensure!(rows.lines().count() > 50, "PostgreSQL has {} rows only", rows.lines().count());
+    ensure!(!leaks(rows.as_bytes()), "PostgreSQL has it in clear");
+    Ok(())
+}
