@@ -14,6 +14,7 @@ mod leaks;
 mod operator_rights;
 mod outage;
 mod pipelines;
+mod random_policies;
 mod references;
 mod rig;
 mod rotation;
