@@ -36,9 +36,8 @@ e2e: ## Runs the end-to-end tests alone
 	@cargo build --quiet --package steamer
 	@cargo test --package steamer-e2e -- --test-threads=6
 
-bench: ## Prints what syncing costs: requests, writes, time, memory
-	@cargo build --quiet --package steamer
-	@cargo xtask bench
+bench: ## Prints what Steamer costs (requests, writes, time, memory); about half an hour
+	@cargo xtask bench $(BENCH)
 
 docs: ## Writes the reference of every kind
 	@cargo xtask docs

@@ -28,15 +28,8 @@ enum Command {
         #[arg(long, default_value = "dev")]
         profile: String,
     },
-    /// Prints what syncing costs.
-    Bench {
-        /// How many objects.
-        #[arg(long, default_value_t = 300)]
-        objects: usize,
-        /// On how many paths.
-        #[arg(long, default_value_t = 10)]
-        paths: usize,
-    },
+    /// Prints what Steamer costs.
+    Bench(bench::Options),
     /// Installs and builds what tests need, where it is missing.
     Prepare,
     /// Writes what is generated from the code.
@@ -54,7 +47,7 @@ fn main() -> Result<()> {
         Command::Run => asynchronous(demo::run()),
         Command::Stop => demo::stop(),
         Command::Image { profile } => image(&profile),
-        Command::Bench { objects, paths } => asynchronous(bench::bench(objects, paths)),
+        Command::Bench(options) => asynchronous(bench::bench(options)),
         Command::Prepare => prepare(),
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),

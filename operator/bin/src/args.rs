@@ -16,7 +16,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Runs the operator.
-    Run(Run),
+    Run(Box<Run>),
     /// Prints the policy that the operator needs in OpenBao (root namespace), to be written by an administrator.
     OpenbaoPolicy,
 }

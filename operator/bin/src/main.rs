@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Run(settings) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(operator::run(settings))
+            runtime.block_on(operator::run(*settings))
         }
         Command::OpenbaoPolicy => {
             print!("{}", operator_policy::text());

@@ -238,6 +238,8 @@ fn apiserver(plane: &ControlPlane) -> Result<Process> {
             format!("--cert-dir={}", file("certificates")),
             format!("--audit-policy-file={}", file("audit.json")),
             format!("--audit-log-path={}", file("audit.log")),
+            // One file, however much is asked: tests count in it.
+            "--audit-log-maxsize=4000".to_owned(),
         ])
         .start(&plane.logs)
 }

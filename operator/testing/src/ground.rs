@@ -55,7 +55,23 @@ impl Ground {
     /// When it does not come up: no test could run.
     #[must_use]
     pub fn shared() -> Arc<Self> {
-        SHARED.get_or_init(|| own_thread("ground").unwrap_or_else(|error| stop(&error))).clone()
+        Self::of_the_process(Self::start)
+    }
+
+    /// The same with no operator running: for benchmarks, which start their own.
+    ///
+    /// # Panics
+    /// As [`Self::shared`].
+    #[must_use]
+    pub fn bare() -> Arc<Self> {
+        Self::of_the_process(Self::servers)
+    }
+
+    fn of_the_process<F>(start: fn() -> F) -> Arc<Self>
+    where
+        F: Future<Output = Result<Self>> + 'static,
+    {
+        SHARED.get_or_init(|| own_thread(start).unwrap_or_else(|error| stop(&error))).clone()
     }
 
     /// Runs something where servers live, so that they outlive the test that starts them.
@@ -107,19 +123,23 @@ impl Ground {
         .await
     }
 
-    async fn start(name: &str) -> Result<Self> {
-        remove_leftovers();
-        let folder = std::env::temp_dir().join(format!("steamer-ground-{}", std::process::id()));
-        let logs = cache::logs()?.join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        std::fs::create_dir_all(&logs)?;
-        tools_readable(&folder)?;
-        let shared = (Arc::new(Postgres::start(&folder, &logs).await?), JwtIssuer::start().await?);
-        let ground = Self::with("openbao", shared, (folder, logs)).await?;
+    async fn start() -> Result<Self> {
+        let ground = Self::servers().await?;
         let mut running = ground.operator.start()?;
         running.ready().await?;
         *ground.running.lock().await = Some(running);
         Ok(ground)
+    }
+
+    async fn servers() -> Result<Self> {
+        remove_leftovers();
+        let folder = std::env::temp_dir().join(format!("steamer-ground-{}", std::process::id()));
+        let logs = cache::logs()?.join(format!("ground-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        std::fs::create_dir_all(&logs)?;
+        tools_readable(&folder)?;
+        let shared = (Arc::new(Postgres::start(&folder, &logs).await?), JwtIssuer::start().await?);
+        Self::with("openbao", shared, (folder, logs)).await
     }
 
     async fn with(
@@ -140,6 +160,7 @@ impl Ground {
             kubeconfig: plane.kubeconfig_for("operator", &token)?,
             logs: logs.clone(),
             name: "operator".to_owned(),
+            binary: None,
             arguments: [
                 "--lease-duration=15s",
                 "--drift-interval=30s",
@@ -180,13 +201,16 @@ fn tools_readable(folder: &Path) -> Result<()> {
     crate::tools::succeed(std::process::Command::new("chmod").arg("755").arg(folder))
 }
 
-fn own_thread(name: &'static str) -> Result<Arc<Ground>> {
+fn own_thread<F>(start: fn() -> F) -> Result<Arc<Ground>>
+where
+    F: Future<Output = Result<Ground>> + 'static,
+{
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("test-ground".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            let _ = sender.send(Ground::start(name).await.map(Arc::new));
+            let _ = sender.send(start().await.map(Arc::new));
             std::future::pending::<()>().await;
         });
     })?;

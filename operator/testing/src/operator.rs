@@ -18,6 +18,8 @@ pub struct Operator {
     pub logs: PathBuf,
     /// Names it.
     pub name: String,
+    /// Its binary; none: the one beside the running test.
+    pub binary: Option<PathBuf>,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -37,7 +39,8 @@ impl Operator {
     /// When it cannot be started.
     pub fn start(&self) -> Result<RunningOperator> {
         let port = ports::free()?;
-        let process = Program::new(&self.name, &binary()?)
+        let binary = self.binary.clone().map_or_else(binary, Ok)?;
+        let process = Program::new(&self.name, &binary)
             .args(["run", "--log-format=json", &format!("--admin-address=127.0.0.1:{port}")])
             .args([&format!("--instance={}", self.name)])
             .args(&self.arguments)

@@ -101,6 +101,19 @@ impl Process {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// The processor time it has used, in seconds.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn processor_time(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // After the name, which is in parentheses and may hold anything: user and system time are the 12th and 13th.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times");
+        // Linux counts in hundredths of a second.
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
     /// Where its output is.
     #[must_use]
     pub fn log(&self) -> &Path {

@@ -39,6 +39,10 @@ pub struct Asked {
     pub path: String,
     /// Its query.
     pub query: String,
+    /// The OpenBao namespace it names.
+    pub namespace: String,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Asked {
@@ -218,13 +222,16 @@ async fn forward(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let namespace = parts.headers.get("x-vault-namespace").and_then(|value| value.to_str().ok());
     let asked = Asked {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-    };
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return StatusCode::BAD_REQUEST.into_response();
+        namespace: namespace.unwrap_or_default().to_owned(),
+        body: body.clone(),
     };
     if !server.gate.pass(asked, peer).await {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();

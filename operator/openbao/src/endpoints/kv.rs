@@ -176,9 +176,9 @@ fn json_text(raw: &RawValue) -> String {
     let read = |text: &str| match text.as_bytes().first()? {
         b'{' => {
             let members: Raw = serde_json::from_str(text).ok()?;
-            let member =
-                |(key, value): (&String, &Box<RawValue>)| format!("{}:{}", json!(key), json_text(value));
-            Some(format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(",")))
+            let texts: Vec<String> =
+                members.iter().map(|(key, value)| format!("{}:{}", json!(key), json_text(value))).collect();
+            Some(format!("{{{}}}", texts.join(",")))
         }
         b'[' => {
             let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;

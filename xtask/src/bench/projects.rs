@@ -1,0 +1,202 @@
+//! SecretsProjects with five PipelinePolicies each, beside a bare loop of the same requests to OpenBao.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use http::{HeaderValue, Method};
+use kube::api::{Api, ListParams};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use steamer_api::{PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_testing::Ground;
+use steamer_testing::proxy::{Asked, Gate, Proxy};
+use steamer_testing::wait::eventually;
+
+use super::counts::Since;
+use super::rig::{NAMESPACE, Rig};
+use super::table::Column;
+
+/// As many as the operator works on at once.
+const AT_ONCE: usize = 16;
+
+pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: usize) -> Result<Column> {
+    let mut column = Column::new(format!("{projects} projects, {} policies", projects * 5));
+    let mut rig = Rig::new(servers, operator, format!("projects-{projects}")).await?;
+    let written = recorded(&mut rig).await?;
+    rig.stop()?;
+    rig.objects("SecretsProject", (0..projects).map(|number| (format!("p{number}"), project(number))))
+        .await?;
+    let policies = (0..projects).flat_map(|number| (0..5).map(move |of| policy(number, of)));
+    rig.objects("PipelinePolicy", policies).await?;
+
+    let since = Since::now(&rig.ground)?;
+    let started = rig.start().await?;
+    // The recorded one and its policies are there already.
+    all_ready(&rig, projects * 6 + 6).await?;
+    let took = started.elapsed().as_secs_f64();
+    column.add("all Ready after a cold start", took, " s");
+    let counts = since.counts(&rig.ground)?;
+    column.add_counts(&COUNTS, &counts, projects);
+    column.add("memory, loaded", rig.memory()?, " MiB");
+
+    let started = Instant::now();
+    replay(&rig, &written, projects).await?;
+    let bare = started.elapsed().as_secs_f64();
+    column.add("the same writes in a bare loop", bare, " s");
+    column.add("provisioning beside the bare loop", bare / took, "");
+    Ok(column)
+}
+
+const COUNTS: [(&str, &str); 5] = [
+    ("OpenBao writes a project", "OpenBao: writes"),
+    ("OpenBao reads a project", "OpenBao: other reads"),
+    ("status writes a project with its policies", "Kubernetes: status writes"),
+    ("other Kubernetes writes a project", "Kubernetes: other writes"),
+    ("Kubernetes reads a project", "Kubernetes: reads"),
+];
+
+fn project(number: usize) -> Value {
+    json!({"tenantRef": {"name": "acme"}, "id": 1000 + number})
+}
+
+fn policy(number: usize, of: usize) -> (String, Value) {
+    let spec = json!({
+        "projectRef": {"name": format!("p{number}")}, "environments": [format!("env-{of}")],
+        "branches": ["main", format!("release/{of}/*")], "secrets": [{"name": "A"}, {"name": format!("S{of}")}],
+    });
+    (format!("p{number}-{of}"), spec)
+}
+
+/// Makes the tenant and one project, and gives the writes to OpenBao that the project took.
+async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
+    let gate = Gate::default();
+    let (passing, ground) = (gate.clone(), rig.ground.clone());
+    let proxy = rig
+        .ground
+        .at_home(async move { Proxy::start(&passing, &ground.openbao.url, &ground.openbao.ca).await })
+        .await?;
+    cluster(rig, &proxy.url).await?;
+    let issuer =
+        json!({"jwksUrl": format!("{}/keys", rig.ground.issuer.url), "boundIssuer": rig.ground.issuer.url});
+    rig.object("JWTIssuer", "gitlab", issuer).await?;
+    let tenant = json!({
+        "clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "gitlab"},
+    });
+    rig.object("SecretsTenant", "acme", tenant).await?;
+    rig.start().await?;
+    let tenants: Api<SecretsTenant> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    eventually("the tenant is Ready", || async {
+        let tenant = tenants.get("acme").await.map_err(|error| error.to_string())?;
+        let conditions = tenant.status.unwrap_or_default().conditions;
+        if is_ready(&conditions) { Ok(()) } else { Err(format!("{conditions:?}")) }
+    })
+    .await?;
+    rig.stop()?;
+    let policies = (0..5).map(|of| policy(99_000, of));
+    rig.objects("PipelinePolicy", policies).await?;
+    rig.object("SecretsProject", "p99000", project(99_000)).await?;
+    gate.forget();
+    rig.start().await?;
+    all_ready(rig, 6).await?;
+    // From now on without the proxy.
+    cluster(rig, &rig.ground.openbao.url).await?;
+    let mut written = gate.seen();
+    written.retain(|asked| {
+        asked.writes() && !asked.path.contains("login") && !asked.path.contains("capabilities")
+    });
+    Ok(written)
+}
+
+async fn cluster(rig: &Rig, url: &str) -> Result<()> {
+    let spec = json!({
+        "external": {
+            "address": url, "caSecretRef": {"name": "ca"}, "managementAuth": {"kubernetes": {"role": "steamer"}},
+        },
+        "jwtAudience": "https://bao.example.com",
+    });
+    rig.object("OpenBaoCluster", "main", spec).await
+}
+
+fn is_ready(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {
+    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Returns once so many projects and policies are Ready.
+async fn all_ready(rig: &Rig, objects: usize) -> Result<()> {
+    let (all, policies): (Api<SecretsProject>, Api<PipelinePolicy>) =
+        (Api::namespaced(rig.client.clone(), NAMESPACE), Api::namespaced(rig.client.clone(), NAMESPACE));
+    let mut ready: HashSet<String> = HashSet::new();
+    let started = Instant::now();
+    while ready.len() < objects {
+        anyhow::ensure!(
+            started.elapsed().as_secs() < 600,
+            "{} of {} are Ready in 10 minutes",
+            ready.len(),
+            objects
+        );
+        let parameters = ListParams::default();
+        let (projects, policies) = tokio::try_join!(all.list(&parameters), policies.list(&parameters))?;
+        let projects = projects
+            .items
+            .into_iter()
+            .map(|found| (found.metadata.name, found.status.map(|status| status.conditions)));
+        let policies = policies
+            .items
+            .into_iter()
+            .map(|found| (found.metadata.name, found.status.map(|status| status.conditions)));
+        let found =
+            projects.chain(policies).filter(|(_, conditions)| conditions.as_deref().is_some_and(is_ready));
+        ready.extend(found.filter_map(|(name, _)| name));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// Makes the recorded writes for as many other projects, with nothing looked at and nothing told.
+async fn replay(rig: &Rig, written: &[Asked], projects: usize) -> Result<()> {
+    let http = reqwest::Client::builder()
+        .tls_certs_only(reqwest::Certificate::from_pem_bundle(rig.ground.openbao.ca.as_bytes())?)
+        .no_proxy()
+        .build()?;
+    let loops = (0..projects).map(|number| {
+        let http = http.clone();
+        async move {
+            for asked in written {
+                send(&http, &rig.ground, asked, &format!("{}", 200_000 + number)).await?;
+            }
+            anyhow::Ok(())
+        }
+    });
+    stream::iter(loops).buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+/// The same request for another project.
+async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) -> Result<()> {
+    let other = |text: &str| text.replace("100000", id);
+    let token = HeaderValue::from_str(ground.openbao.root.expose_secret())?;
+    let method = Method::from_bytes(asked.method.as_bytes())?;
+    let body = other(&String::from_utf8_lossy(&asked.body));
+    let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let mut request = http
+        .request(method, format!("{}{}", ground.openbao.url, other(&asked.path)))
+        .header("x-vault-token", token)
+        .header("content-type", kind)
+        .body(body);
+    if !asked.namespace.is_empty() {
+        request = request.header("x-vault-namespace", other(&asked.namespace));
+    }
+    let answer = request.send().await?;
+    let status = answer.status();
+    anyhow::ensure!(
+        status.is_success(),
+        "{} {}: {status} {}",
+        asked.method,
+        asked.path,
+        answer.text().await.context("a text")?
+    );
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Servers of a measurement's own and an operator that is started and stopped.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::discovery::ApiResource;
+use serde_json::{Value, json};
+use steamer_testing::Ground;
+use steamer_testing::ground::apply;
+use steamer_testing::operator::{Operator, RunningOperator};
+
+/// Where the objects are.
+pub(super) const NAMESPACE: &str = "bench";
+
+pub(super) struct Rig {
+    pub(super) ground: Arc<Ground>,
+    pub(super) client: Client,
+    operator: Operator,
+    running: Option<RunningOperator>,
+}
+
+impl Rig {
+    /// New servers with namespace `bench`, the OpenBaoCluster `main` in it, and no operator.
+    pub(super) async fn new(servers: &Arc<Ground>, operator: &Path, name: String) -> Result<Self> {
+        // Names of databases and folders live as long as the process.
+        let ground = servers.apart(name.leak()).await?;
+        let client = ground.client().await?;
+        let operator = Operator {
+            binary: Some(operator.to_owned()),
+            arguments: vec!["--log-level=info".to_owned()],
+            ..ground.operator.clone()
+        };
+        let rig = Self { ground, client, operator, running: None };
+        rig.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await?;
+        let ca = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca", "namespace": NAMESPACE},
+            "stringData": {"ca.crt": rig.ground.openbao.ca},
+        });
+        rig.apply(ca).await?;
+        let spec = json!({
+            "external": {
+                "address": rig.ground.openbao.url, "caSecretRef": {"name": "ca"},
+                "managementAuth": {"kubernetes": {"role": "steamer"}},
+            },
+            "jwtAudience": "https://bao.example.com",
+        });
+        rig.object("OpenBaoCluster", "main", spec).await?;
+        Ok(rig)
+    }
+
+    pub(super) async fn apply(&self, object: Value) -> Result<()> {
+        apply(&self.client, object).await.map(drop)
+    }
+
+    /// Applies an object of ours.
+    pub(super) async fn object(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
+        self.objects(kind, [(name.to_owned(), spec)]).await
+    }
+
+    /// Applies many, 32 at a time.
+    pub(super) async fn objects(
+        &self,
+        kind: &str,
+        specs: impl IntoIterator<Item = (String, Value)>,
+    ) -> Result<()> {
+        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _): (ApiResource, _) = kube::discovery::pinned_kind(&self.client, &gvk).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        let applied = stream::iter(specs).map(|(name, spec)| {
+            let api = api.clone();
+            async move {
+                let object = json!({
+                    "apiVersion": "steamer.dev/v1alpha1", "kind": kind,
+                    "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+                });
+                let parameters = PatchParams::apply("bench").force();
+                api.patch(&name, &parameters, &Patch::Apply(&object)).await.map(drop)
+            }
+        });
+        applied.buffer_unordered(32).try_collect::<()>().await.with_context(|| kind.to_owned())
+    }
+
+    /// Starts the operator; when it was started.
+    pub(super) async fn start(&mut self) -> Result<Instant> {
+        let operator = self.operator.clone();
+        let started = Instant::now();
+        self.running = Some(self.ground.at_home(async move { operator.start() }).await?);
+        Ok(started)
+    }
+
+    /// Asks the operator to end, so that the next one need not wait for its lease.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        match self.running.take() {
+            Some(mut running) => running.process.terminate().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns when the operator says that it works.
+    pub(super) async fn ready(&mut self) -> Result<()> {
+        self.running.as_mut().context("no operator")?.ready().await
+    }
+
+    /// Resident memory of the operator in MiB.
+    pub(super) fn memory(&self) -> Result<f64> {
+        Ok(self.running.as_ref().context("no operator")?.process.memory()? as f64 / 1024.0)
+    }
+
+    /// Processor time of the operator in seconds.
+    pub(super) fn processor_time(&self) -> Result<f64> {
+        self.running.as_ref().context("no operator")?.process.processor_time()
+    }
+}

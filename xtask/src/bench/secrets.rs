@@ -1,0 +1,283 @@
+//! BaoStaticSecrets: first sync, settled, new and changed ones, restarts, memory.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use http::Method;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use steamer_api::BaoStaticSecret;
+use steamer_testing::Ground;
+
+use super::counts::Since;
+use super::rig::{NAMESPACE, Rig};
+use super::table::Column;
+
+/// How often something is tried that is timed.
+const TRIES: usize = 20;
+/// How long a settled operator is looked at: two refreshes.
+const SETTLED: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy)]
+pub(super) struct What {
+    pub(super) objects: usize,
+    pub(super) paths: usize,
+    pub(super) foreign: usize,
+}
+
+pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, what: What) -> Result<Column> {
+    let What { objects, paths, foreign } = what;
+    let mut column = Column::new(format!("{objects} secrets, {paths} paths"));
+    let mut rig = Rig::new(servers, operator, format!("secrets-{objects}-{paths}")).await?;
+    prepare(&rig, paths).await?;
+    rig.start().await?;
+    rig.ready().await?;
+    column.add("memory, idle", rig.memory()?, " MiB");
+    rig.stop()?;
+    rig.objects("BaoStaticSecret", (0..objects).map(|number| (format!("s{number}"), spec(number, paths))))
+        .await?;
+
+    let since = Since::now(&rig.ground)?;
+    let started = rig.start().await?;
+    all_ready(&rig, objects).await?;
+    column.add("all Ready after a cold start", started.elapsed().as_secs_f64(), " s");
+    column.add_counts(&FIRST, &since.counts(&rig.ground)?, objects);
+    column.add("memory, loaded", rig.memory()?, " MiB");
+
+    let (since, used, from) = (Since::now(&rig.ground)?, rig.processor_time()?, Instant::now());
+    tokio::time::sleep(SETTLED).await;
+    let used = rig.processor_time()? - used;
+    column.add("processor, settled", used / from.elapsed().as_secs_f64() * 100.0, " %");
+    column.add_counts(&SETTLED_COUNTS, &since.counts(&rig.ground)?, objects * 2);
+
+    column.add_times(
+        ["new object: Secret there", "new object: worst"],
+        &new_objects(&rig, "new", paths).await?,
+    );
+    column.add_times(["edited Secret: right again", "edited Secret: worst"], &edited(&rig).await?);
+    column.add_times(["changed value, asked for: there", "changed value: worst"], &changed(&rig).await?);
+
+    rig.stop()?;
+    let since = Since::now(&rig.ground)?;
+    let started = rig.start().await?;
+    let new = new_objects(&rig, "restart", paths).await?;
+    column.add("restart: first new object after", new.first().copied().unwrap_or_default(), " ms");
+    refreshed(&rig, &since, paths.min(objects)).await?;
+    column.add("restart: all looked at", started.elapsed().as_secs_f64(), " s");
+    column.add_counts(&RESTART, &since.counts(&rig.ground)?, objects);
+    column.add("memory, after a restart", rig.memory()?, " MiB");
+
+    if foreign > 0 {
+        others(&rig, foreign).await?;
+        rig.stop()?;
+        let since = Since::now(&rig.ground)?;
+        rig.start().await?;
+        refreshed(&rig, &since, paths.min(objects)).await?;
+        column.add("memory, with foreign Secrets", rig.memory()?, " MiB");
+    }
+    Ok(column)
+}
+
+const FIRST: [(&str, &str); 7] = [
+    ("first sync: value reads an object", "OpenBao: value reads"),
+    ("first sync: logins an object", "OpenBao: logins"),
+    ("first sync: Secret writes an object", "Kubernetes: Secret writes"),
+    ("first sync: status writes an object", "Kubernetes: status writes"),
+    ("first sync: Events an object", "Kubernetes: Events"),
+    ("first sync: Kubernetes reads an object", "Kubernetes: reads"),
+    ("first sync: other writes an object", "Kubernetes: other writes"),
+];
+
+const SETTLED_COUNTS: [(&str, &str); 4] = [
+    ("settled: value reads an object and minute", "OpenBao: value reads"),
+    ("settled: Secret writes an object and minute", "Kubernetes: Secret writes"),
+    ("settled: status writes an object and minute", "Kubernetes: status writes"),
+    ("settled: Kubernetes reads an object and minute", "Kubernetes: reads"),
+];
+
+const RESTART: [(&str, &str); 3] = [
+    ("restart: value reads an object", "OpenBao: value reads"),
+    ("restart: Kubernetes reads an object", "Kubernetes: reads"),
+    ("restart: writes an object, new ones among them", "Kubernetes: Secret writes"),
+];
+
+fn spec(number: usize, paths: usize) -> Value {
+    json!({
+        "mount": "bench", "path": format!("p{}", number % paths), "type": "kv-v2", "refreshAfter": "60s",
+        "destination": {"name": format!("s{number}"), "create": true},
+    })
+}
+
+async fn prepare(rig: &Rig, paths: usize) -> Result<()> {
+    let admin = rig.ground.openbao.admin()?;
+    let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
+    post("sys/mounts/bench", json!({"type": "kv", "options": {"version": "2"}})).await?;
+    let policy = json!({"path": {"bench/*": {"capabilities": ["read"]}}}).to_string();
+    post("sys/policies/acl/bench", json!({"policy": policy})).await?;
+    let role = json!({
+        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [NAMESPACE],
+        "audience": "openbao", "token_policies": ["bench"], "token_ttl": "10m",
+    });
+    post("auth/kubernetes/role/bench", role).await?;
+    let value = json!({"username": "app", "password": "x".repeat(64), "certificate": "y".repeat(1024)});
+    // A new mount refuses its first writes for a moment.
+    steamer_testing::wait::eventually("the engine takes a value", || async {
+        admin.write_kv2("bench", "p0", &value).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    let write = |path: usize| {
+        let (admin, value) = (&admin, &value);
+        async move { admin.write_kv2("bench", &format!("p{path}"), value).await.map(drop) }
+    };
+    stream::iter(1..paths).map(write).buffer_unordered(16).try_collect::<()>().await?;
+    let auth = json!({
+        "clusterRef": {"name": "main"}, "method": "Kubernetes",
+        "kubernetes": {"role": "bench", "serviceAccount": "default", "audiences": ["openbao"]},
+    });
+    rig.object("BaoAuth", "default", auth).await
+}
+
+/// Returns once that many objects are Ready.
+async fn all_ready(rig: &Rig, objects: usize) -> Result<()> {
+    let is_ready = |object: &BaoStaticSecret| {
+        let conditions =
+            object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    let mut ready = HashSet::new();
+    let api: Api<BaoStaticSecret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    seen(api, |object| {
+        if is_ready(object) {
+            ready.insert(object.metadata.name.clone());
+        }
+        ready.len() >= objects
+    })
+    .await
+}
+
+/// Watches until something is seen.
+async fn seen<K>(api: Api<K>, mut enough: impl FnMut(&K) -> bool) -> Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+{
+    let mut events = pin!(watcher(api, watcher::Config::default()));
+    let wait = async {
+        while let Some(event) = events.try_next().await? {
+            if let Event::Apply(object) | Event::InitApply(object) = event
+                && enough(&object)
+            {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the watch ended")
+    };
+    tokio::time::timeout(Duration::from_secs(600), wait).await.context("it takes more than 10 minutes")?
+}
+
+/// Times from the creation of an object to its Secret, in milliseconds.
+async fn new_objects(rig: &Rig, prefix: &str, paths: usize) -> Result<Vec<f64>> {
+    let objects: Api<BaoStaticSecret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    let mut times = Vec::new();
+    for number in 0..TRIES {
+        let name = format!("{prefix}{number}");
+        let mut spec = spec(number, paths);
+        spec["destination"]["name"] = json!(name);
+        let object: BaoStaticSecret = serde_json::from_value(json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": "BaoStaticSecret",
+            "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+        }))?;
+        let started = Instant::now();
+        objects.create(&PostParams::default(), &object).await?;
+        appears(&secrets, &name, |_| true).await?;
+        times.push(started.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(times)
+}
+
+/// Asks for a Secret until it is as it should be. Asking costs about a millisecond; a watch of one would be a stream.
+async fn appears(secrets: &Api<Secret>, name: &str, right: impl Fn(&Secret) -> bool) -> Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(120) {
+        if secrets.get_opt(name).await?.as_ref().is_some_and(&right) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    anyhow::bail!("Secret {name} does not come right in two minutes")
+}
+
+/// Times from an edit of a Secret to its repair.
+async fn edited(rig: &Rig) -> Result<Vec<f64>> {
+    let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    let mut times = Vec::new();
+    for number in 0..TRIES {
+        let name = format!("new{number}");
+        let edit = json!({"stringData": {"password": "edited"}});
+        let started = Instant::now();
+        secrets.patch(&name, &PatchParams::default(), &Patch::Merge(&edit)).await?;
+        appears(&secrets, &name, |secret| password(secret) != Some(b"edited")).await?;
+        times.push(started.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(times)
+}
+
+fn password(secret: &Secret) -> Option<&[u8]> {
+    secret.data.as_ref()?.get("password").map(|value| value.0.as_slice())
+}
+
+/// Times from a changed value, with a pass asked for by annotation, to the Secret that holds it.
+async fn changed(rig: &Rig) -> Result<Vec<f64>> {
+    let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    let objects: Api<BaoStaticSecret> = Api::namespaced(rig.client.clone(), NAMESPACE);
+    let admin = rig.ground.openbao.admin()?;
+    let mut times = Vec::new();
+    for number in 0..TRIES {
+        let value = format!("changed {number}");
+        let started = Instant::now();
+        admin.write_kv2("bench", "p0", &json!({"password": value})).await?;
+        let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": value}}});
+        objects.patch("s0", &PatchParams::default(), &Patch::Merge(&nudge)).await?;
+        appears(&secrets, "s0", |secret| password(secret) == Some(value.as_bytes())).await?;
+        times.push(started.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(times)
+}
+
+/// Returns once so many values were read since then.
+async fn refreshed(rig: &Rig, since: &Since, reads: usize) -> Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(300) {
+        if since.counts(&rig.ground)?.get("OpenBao: value reads").is_some_and(|count| *count >= reads) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    anyhow::bail!("not everything was looked at in five minutes")
+}
+
+/// Secrets that are nobody's business.
+async fn others(rig: &Rig, count: usize) -> Result<()> {
+    rig.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "others"}})).await?;
+    let api: Api<Secret> = Api::namespaced(rig.client.clone(), "others");
+    let create = |number: usize| {
+        let api = api.clone();
+        async move {
+            let secret: Secret = serde_json::from_value(json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("foreign-{number}")},
+                "stringData": {"value": "x".repeat(256)},
+            }))?;
+            api.create(&PostParams::default(), &secret).await?;
+            anyhow::Ok(())
+        }
+    };
+    stream::iter(0..count).map(create).buffer_unordered(32).try_collect::<()>().await
+}
