@@ -19,10 +19,10 @@ use table::Table;
 /// What is measured.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Numbers of BaoStaticSecrets; each on paths of their own, and all on 10.
+    /// Numbers of BaoStaticSecrets; each on paths of their own, and all on 10. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 5_000])]
     secrets: Vec<usize>,
-    /// Numbers of SecretsProjects with 5 PipelinePolicies each.
+    /// Numbers of SecretsProjects with 5 PipelinePolicies each. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
     projects: Vec<usize>,
     /// Secrets of others, made at the largest number of BaoStaticSecrets.
@@ -38,14 +38,14 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     let servers = Ground::bare();
     let mut table = Table::new(machine::description(&options.profile)?);
     let largest = options.secrets.iter().copied().max().unwrap_or_default();
-    for objects in options.secrets.iter().copied() {
+    for objects in options.secrets.iter().copied().filter(|objects| *objects > 0) {
         for paths in [objects, 10] {
             let foreign = if objects == largest { options.foreign } else { 0 };
             let what = secrets::What { objects, paths, foreign };
             table.add(secrets::measure(&servers, &operator, what).await?);
         }
     }
-    for projects in options.projects.iter().copied() {
+    for projects in options.projects.iter().copied().filter(|projects| *projects > 0) {
         table.add(projects::measure(&servers, &operator, projects).await?);
     }
     table.print();

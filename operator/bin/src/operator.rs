@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use kube::{Client, Config};
+use kube::Config;
 use steamer_controllers::{Settings, start};
 use steamer_runtime::admin::{self, Readiness};
 use steamer_runtime::logs::{self, Format};
-use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, terminated};
+use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, terminated};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -33,9 +33,8 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     let admin = tokio::spawn(admin);
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
 
-    let mut config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
-    config.read_timeout = Some(arguments.api_silence);
-    let client = Client::try_from(config)?;
+    let config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
+    let client = kubernetes::client(config, arguments.api_silence)?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
     let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));
     if until(&shutdown, lease.acquire()).await.is_none() {

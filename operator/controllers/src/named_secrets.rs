@@ -4,16 +4,19 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
+use kube::{Client, ResourceExt};
 use steamer_runtime::{Dependencies, Index, Key, Name};
 use tokio::sync::watch;
+
+/// How long a pass waits for the first answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The key under which a Secret wakes who waits for it.
 pub(crate) fn secret_key(name: &Name) -> Key {
@@ -43,7 +46,7 @@ impl NamedSecrets {
     ) -> Option<Arc<Secret>> {
         dependencies.on(secret_key(name));
         let mut seen = self.watch(name);
-        let found = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(Option::is_some)).await;
+        let found = tokio::time::timeout(PATIENCE, seen.wait_for(Option::is_some)).await;
         found.ok()?.ok()?.clone().flatten()
     }
 
@@ -64,7 +67,7 @@ impl NamedSecrets {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
         let mut events = pin!(watcher::watcher(api, config).default_backoff());
-        let mut present = false;
+        let (mut present, started) = (false, Instant::now());
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -91,8 +94,17 @@ impl NamedSecrets {
                 Some(Ok(Event::InitDone) | Err(_)) => continue,
                 None => return,
             };
+            // Who waits for the first answer gets it; who has given up, and who had another, is woken.
+            let version =
+                |secret: &Option<Arc<Secret>>| secret.as_ref().and_then(|secret| secret.resource_version());
+            let news = match seen.borrow().as_ref() {
+                None => started.elapsed() >= PATIENCE,
+                Some(last) => version(last) != version(&now),
+            };
             seen.send_replace(Some(now));
-            self.index.wake(&[secret_key(&name)]);
+            if news {
+                self.index.wake(&[secret_key(&name)], None);
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ impl Controller {
     fn in_force(&self, project: &SecretsProject, contributions: Contributions) {
         let name = Name::of(project);
         if self.0.in_force.set(&name, contributions) {
-            self.0.runtime.index.wake(&[InForce::key(&name)]);
+            self.0.runtime.index.wake(&[InForce::key(&name)], None);
         }
     }
 }

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use steamer_api::{PipelinePolicy, RECONCILE_ANNOTATION, SecretsProject, SecretsTenant};
 use steamer_runtime::admin::Readiness;
 use steamer_runtime::{
-    Events, Index, Key, Limits, Metrics, Name, Reconcile, Runtime, Statuses, Store, Trigger, Watch,
-    edges_of_self, run, trigger,
+    Edges, Events, Index, Key, Limits, Metrics, Name, Reconcile, Runtime, Statuses, Store, Trigger, Watch,
+    run, trigger,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -139,21 +139,21 @@ impl Tasks {
     fn all(&mut self, observed: &Arc<ObservedSecrets>, named: Arc<NamedSecrets>) {
         let (context, stores) = (self.context.clone(), self.context.stores.clone());
         let shared = || context.clone();
-        self.watch_only(&stores.namespaces, |namespace: &Namespace| edges_of_self("Namespace", namespace));
+        self.watch_only(&stores.namespaces, |namespace: &Namespace| Edges::of_self("Namespace", namespace));
         self.controller(openbao_cluster::Controller(shared()), &stores.clusters, observed, |cluster| {
-            edges_of_self("OpenBaoCluster", cluster)
+            Edges::of_self("OpenBaoCluster", cluster)
         });
         self.controller(jwt_issuer::Controller(shared()), &stores.issuers, observed, |issuer| {
-            edges_of_self("JWTIssuer", issuer)
+            Edges::of_self("JWTIssuer", issuer)
         });
         self.controller(secrets_tenant::Controller(shared()), &stores.tenants, observed, tenant_edges);
         self.controller(secrets_project::Controller(shared()), &stores.projects, observed, project_edges);
         self.controller(pipeline_policy::Controller(shared()), &stores.policies, observed, policy_edges);
         self.controller(bao_connection::Controller(shared()), &stores.connections, observed, |connection| {
-            edges_of_self("BaoConnection", connection)
+            Edges::of_self("BaoConnection", connection)
         });
         self.controller(bao_auth::Controller(shared()), &stores.auths, observed, |auth| {
-            edges_of_self("BaoAuth", auth)
+            Edges::of_self("BaoAuth", auth)
         });
         let secrets = bao_static_secret::Controller {
             readings: Readings::new(context.runtime.metrics.clone()),
@@ -162,7 +162,7 @@ impl Tasks {
             records: Mutex::new(HashMap::new()),
         };
         self.controller(secrets, &stores.static_secrets, observed, |secret| {
-            edges_of_self("BaoStaticSecret", secret)
+            Edges::of_self("BaoStaticSecret", secret)
         });
         let (seen, client) = (observed.clone(), context.client.clone());
         self.readiness.require("the watch of Secrets", move || seen.is_synced());
@@ -170,7 +170,7 @@ impl Tasks {
     }
 
     /// A kind that is only referred to.
-    fn watch_only<K>(&mut self, store: &Store<K>, edges: fn(&K) -> Vec<Key>)
+    fn watch_only<K>(&mut self, store: &Store<K>, edges: fn(&K) -> Edges)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
@@ -183,11 +183,11 @@ impl Tasks {
         reconciler: R,
         store: &Store<R::Object>,
         observed: &Arc<ObservedSecrets>,
-        edges: fn(&R::Object) -> Vec<Key>,
+        edges: fn(&R::Object) -> Edges,
     ) {
         let (trigger, asked) = trigger();
         self.context.runtime.index.register(R::NAME, trigger.clone());
-        self.watch(store, Some(trigger), edges);
+        self.watch(store, Some((R::NAME, trigger)), edges);
         let (context, store, observed) = (self.context.clone(), store.clone(), observed.clone());
         self.set.spawn(async move {
             tokio::select! {
@@ -202,15 +202,19 @@ impl Tasks {
         });
     }
 
-    fn watch<K>(&mut self, store: &Store<K>, trigger: Option<Trigger>, edges: fn(&K) -> Vec<Key>)
-    where
+    fn watch<K>(
+        &mut self,
+        store: &Store<K>,
+        controller: Option<(&'static str, Trigger)>,
+        edges: fn(&K) -> Edges,
+    ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let watch = Watch {
             api: Api::<DeserializeGuard<K>>::all(self.context.client.clone()),
             config: watcher::Config::default().any_semantic(),
             store: store.clone(),
-            trigger,
+            controller,
             index: self.context.runtime.index.clone(),
             edges,
             nudge: RECONCILE_ANNOTATION,
@@ -254,21 +258,19 @@ async fn synced(stores: &Stores) {
     namespaces.synced().await;
 }
 
-fn tenant_edges(tenant: &SecretsTenant) -> Vec<Key> {
-    vec![Key::new("SecretsTenant", Name::of(tenant)), secrets_tenant::tenant_claim(tenant)]
+fn tenant_edges(tenant: &SecretsTenant) -> Edges {
+    let own = Key::new("SecretsTenant", Name::of(tenant));
+    Edges { by_any_change: vec![own, secrets_tenant::tenant_claim(tenant)], by_spec: Vec::new() }
 }
 
-fn project_edges(project: &SecretsProject) -> Vec<Key> {
-    vec![
-        Key::new("SecretsProject", Name::of(project)),
-        secrets_project::project_claim(project),
-        secrets_tenant::projects_of(secrets_project::tenant_of(project)),
-    ]
+fn project_edges(project: &SecretsProject) -> Edges {
+    let own = Key::new("SecretsProject", Name::of(project));
+    let of_tenant = secrets_tenant::projects_of(secrets_project::tenant_of(project));
+    Edges { by_any_change: vec![own, secrets_project::project_claim(project)], by_spec: vec![of_tenant] }
 }
 
-fn policy_edges(policy: &PipelinePolicy) -> Vec<Key> {
-    vec![
-        Key::new("PipelinePolicy", Name::of(policy)),
-        pipeline_policy::policies_of(pipeline_policy::project_of(policy)),
-    ]
+fn policy_edges(policy: &PipelinePolicy) -> Edges {
+    let own = Key::new("PipelinePolicy", Name::of(policy));
+    let of_project = pipeline_policy::policies_of(pipeline_policy::project_of(policy));
+    Edges { by_any_change: vec![own], by_spec: vec![of_project] }
 }

@@ -55,12 +55,12 @@ impl Index {
         self.state().triggers.insert(controller, trigger);
     }
 
-    /// Wakes all who wait for any of the keys.
-    pub fn wake(&self, keys: &[Key]) {
+    /// Wakes all who wait for any of the keys, but for one.
+    pub fn wake(&self, keys: &[Key], but: Option<&Waiter>) {
         let state = self.state();
         let woken: HashSet<&Waiter> =
             keys.iter().filter_map(|key| state.waiters.get(key)).flatten().collect();
-        for waiter in woken {
+        for waiter in woken.into_iter().filter(|waiter| Some(*waiter) != but) {
             if let Some(trigger) = state.triggers.get(waiter.controller) {
                 trigger.send(waiter.name.clone(), Lane::Changed);
             }
@@ -153,9 +153,9 @@ mod tests {
         };
         pass(&["a", "b"]);
         pass(&["b"]);
-        index.wake(&[key("a")]);
+        index.wake(&[key("a")], None);
         assert!(woken.try_recv().is_err());
-        index.wake(&[key("b"), key("b")]);
+        index.wake(&[key("b"), key("b")], None);
         assert_eq!(woken.try_recv().unwrap().0, Name::new("ns", "object"));
         assert!(woken.try_recv().is_err());
         index.forget("controller", &Name::new("ns", "object"));

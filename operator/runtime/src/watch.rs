@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::{Index, Key, Lane, Name, Store, Trigger};
+use crate::{Index, Key, Lane, Name, Store, Trigger, Waiter};
 
 /// A watch to be run.
 pub struct Watch<K> {
@@ -24,29 +24,46 @@ pub struct Watch<K> {
     pub config: watcher::Config,
     /// Where it is kept.
     pub store: Store<K>,
-    /// Who reconciles the kind, if anyone.
-    pub trigger: Option<Trigger>,
+    /// The controller of the kind, if it has one.
+    pub controller: Option<(&'static str, Trigger)>,
     /// Who waits.
     pub index: Arc<Index>,
-    /// The keys an object stands behind: its own, and relations such as "policies of a project".
-    pub edges: fn(&K) -> Vec<Key>,
+    /// The keys an object stands behind.
+    pub edges: fn(&K) -> Edges,
     /// The annotation whose change asks for a pass.
     pub nudge: &'static str,
 }
 
-/// The edges of a kind that nobody waits for but by its own name.
-pub fn edges_of_self<K: Resource<DynamicType = ()>>(kind: &'static str, object: &K) -> Vec<Key> {
-    vec![Key::new(kind, Name::of(object))]
+/// The keys that an object stands behind: whoever waits for one is woken.
+pub struct Edges {
+    /// On any change, also of its status: its own name.
+    pub by_any_change: Vec<Key>,
+    /// When it comes, goes, or its spec changes: relations such as "policies of a project".
+    pub by_spec: Vec<Key>,
+}
+
+impl Edges {
+    /// Of a kind that nobody waits for but by its own name.
+    pub fn of_self<K: Resource<DynamicType = ()>>(kind: &'static str, object: &K) -> Self {
+        Self { by_any_change: vec![Key::new(kind, Name::of(object))], by_spec: Vec::new() }
+    }
 }
 
 /// What has to differ for an object's own controller to look: its spec, its deletion, a nudge. Not its status.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Mark {
     uid: Option<String>,
     generation: Option<i64>,
     deleting: bool,
     nudge: Option<String>,
     finalizers: usize,
+}
+
+impl Mark {
+    /// A finalizer that came is no reason: it is the controller's own, put there by the pass that goes on.
+    fn asks_for_a_pass_after(&self, last: &Self) -> bool {
+        *self != Self { finalizers: last.finalizers.max(self.finalizers), ..last.clone() }
+    }
 }
 
 impl<K> Watch<K>
@@ -87,25 +104,28 @@ where
         let fresh =
             self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
         let mark = self.mark(&object);
-        let changed = seen.marks.get(&name) != Some(&mark);
+        let changed = seen.marks.get(&name).is_none_or(|last| mark.asks_for_a_pass_after(last));
         let edges = (self.edges)(&object);
         // At the start, what was settled before goes behind what is new.
         let lane = if seen.started || !settled(&object) { Lane::Changed } else { Lane::Background };
         self.store.insert(name.clone(), Arc::new(object));
-        if changed {
-            seen.marks.insert(name.clone(), mark);
-            self.tell(name, lane);
-        }
+        seen.marks.insert(name.clone(), mark);
         if fresh {
-            self.index.wake(&edges);
+            self.wake(&edges.by_any_change, &name);
+        }
+        if changed {
+            self.wake(&edges.by_spec, &name);
+            self.tell(name, lane);
         }
     }
 
     fn gone(&self, seen: &mut Seen, name: &Name) {
         seen.marks.remove(name);
         if let Some(object) = self.store.remove(name) {
+            let Edges { by_any_change, by_spec } = (self.edges)(&object);
+            self.wake(&by_any_change, name);
+            self.wake(&by_spec, name);
             self.tell(name.clone(), Lane::Changed);
-            self.index.wake(&(self.edges)(&object));
         }
     }
 
@@ -121,8 +141,14 @@ where
         self.store.mark_synced();
     }
 
+    /// Wakes whoever waits, but not the object itself: its own status is no news to it.
+    fn wake(&self, keys: &[Key], own: &Name) {
+        let own = self.controller.as_ref().map(|(controller, _)| Waiter { controller, name: own.clone() });
+        self.index.wake(keys, own.as_ref());
+    }
+
     fn tell(&self, name: Name, lane: Lane) {
-        if let Some(trigger) = &self.trigger {
+        if let Some((_, trigger)) = &self.controller {
             trigger.send(name, lane);
         }
     }

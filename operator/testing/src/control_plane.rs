@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
+use steamer_runtime::kubernetes;
 
 use crate::certificates::{Authority, Leaf};
 use crate::ports;
@@ -127,8 +128,14 @@ impl ControlPlane {
         self.kubeconfig_file(name, &kubeconfig_text(url, "", &Access::Token(token)))
     }
 
+    /// Where the kubeconfig of that name is, or will be.
+    #[must_use]
+    pub fn kubeconfig_path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.kubeconfig"))
+    }
+
     fn kubeconfig_file(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.folder.join(format!("{name}.kubeconfig"));
+        let path = self.kubeconfig_path(name);
         std::fs::write(&path, text)?;
         Ok(path)
     }
@@ -162,7 +169,8 @@ impl ControlPlane {
 /// When it cannot be read.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig)?;
-    Ok(Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?)
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    Ok(kubernetes::client(config, std::time::Duration::from_secs(300))?)
 }
 
 /// What a kubeconfig holds to log in with.

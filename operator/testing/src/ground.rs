@@ -114,6 +114,16 @@ impl Ground {
     /// # Errors
     /// When it does not come up.
     pub async fn apart(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
+        let ground = self.empty(name).await?;
+        ground.installed().await?;
+        Ok(ground)
+    }
+
+    /// The same with nothing of Steamer installed: for tests that install it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn empty(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
         let ground = self.clone();
         self.at_home(async move {
             let (folder, logs) = (ground.folder.join(name), ground.logs.join(name));
@@ -139,7 +149,18 @@ impl Ground {
         std::fs::create_dir_all(&logs)?;
         tools_readable(&folder)?;
         let shared = (Arc::new(Postgres::start(&folder, &logs).await?), JwtIssuer::start().await?);
-        Self::with("openbao", shared, (folder, logs)).await
+        let ground = Self::with("openbao", shared, (folder, logs)).await?;
+        ground.installed().await?;
+        Ok(ground)
+    }
+
+    /// Installs Steamer, but for the operator itself.
+    async fn installed(&self) -> Result<()> {
+        let client = self.client().await?;
+        install(&client).await?;
+        set_up_openbao(&self.plane, &self.openbao).await?;
+        let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
+        self.plane.kubeconfig_for("operator", &token).map(drop)
     }
 
     async fn with(
@@ -152,12 +173,8 @@ impl Ground {
         let plane = ControlPlane::start(&folder, &logs).await?;
         let url = postgres.database(name)?;
         let openbao = OpenBao::start(name, &folder, &logs, &url).await?;
-        let client = plane.client().await?;
-        install(&client).await?;
-        set_up_openbao(&plane, &openbao).await?;
-        let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
         let operator = Operator {
-            kubeconfig: plane.kubeconfig_for("operator", &token)?,
+            kubeconfig: plane.kubeconfig_path("operator"),
             logs: logs.clone(),
             name: "operator".to_owned(),
             binary: None,

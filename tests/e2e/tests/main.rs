@@ -8,6 +8,7 @@ mod connections;
 mod contents;
 mod crash;
 mod deletion;
+mod docs;
 mod drift;
 mod leadership;
 mod leaks;

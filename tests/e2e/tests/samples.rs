@@ -37,7 +37,8 @@ async fn every_sample_and_every_block_in_the_docs_is_valid() -> Result<()> {
     Ok(())
 }
 
-fn pages() -> Result<Vec<std::path::PathBuf>> {
+/// All Markdown that people read.
+pub fn pages() -> Result<Vec<std::path::PathBuf>> {
     let mut pages = vec![checkout().join("README.md")];
     let mut folders = vec![checkout().join("docs")];
     while let Some(folder) = folders.pop() {

@@ -1,6 +1,5 @@
 //! SecretsProjects with five PipelinePolicies each, beside a bare loop of the same requests to OpenBao.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,16 +7,14 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use http::{HeaderValue, Method};
-use kube::api::{Api, ListParams};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use steamer_api::{PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::Ground;
 use steamer_testing::proxy::{Asked, Gate, Proxy};
-use steamer_testing::wait::eventually;
 
 use super::counts::Since;
-use super::rig::{NAMESPACE, Rig};
+use super::rig::{Rig, all_ready};
 use super::table::Column;
 
 /// As many as the operator works on at once.
@@ -36,7 +33,7 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: us
     let since = Since::now(&rig.ground)?;
     let started = rig.start().await?;
     // The recorded one and its policies are there already.
-    all_ready(&rig, projects * 6 + 6).await?;
+    in_force(&rig, projects + 1).await?;
     let took = started.elapsed().as_secs_f64();
     column.add("all Ready after a cold start", took, " s");
     let counts = since.counts(&rig.ground)?;
@@ -88,26 +85,22 @@ async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
     });
     rig.object("SecretsTenant", "acme", tenant).await?;
     rig.start().await?;
-    let tenants: Api<SecretsTenant> = Api::namespaced(rig.client.clone(), NAMESPACE);
-    eventually("the tenant is Ready", || async {
-        let tenant = tenants.get("acme").await.map_err(|error| error.to_string())?;
-        let conditions = tenant.status.unwrap_or_default().conditions;
-        if is_ready(&conditions) { Ok(()) } else { Err(format!("{conditions:?}")) }
-    })
-    .await?;
+    all_ready::<SecretsTenant>(rig, 1).await?;
     rig.stop()?;
     let policies = (0..5).map(|of| policy(99_000, of));
     rig.objects("PipelinePolicy", policies).await?;
     rig.object("SecretsProject", "p99000", project(99_000)).await?;
     gate.forget();
     rig.start().await?;
-    all_ready(rig, 6).await?;
+    in_force(rig, 1).await?;
     // From now on without the proxy.
     cluster(rig, &rig.ground.openbao.url).await?;
     let mut written = gate.seen();
     written.retain(|asked| {
         asked.writes() && !asked.path.contains("login") && !asked.path.contains("capabilities")
     });
+    // What was refused and tried again is one write.
+    written.dedup();
     Ok(written)
 }
 
@@ -121,39 +114,10 @@ async fn cluster(rig: &Rig, url: &str) -> Result<()> {
     rig.object("OpenBaoCluster", "main", spec).await
 }
 
-fn is_ready(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Returns once so many projects and policies are Ready.
-async fn all_ready(rig: &Rig, objects: usize) -> Result<()> {
-    let (all, policies): (Api<SecretsProject>, Api<PipelinePolicy>) =
-        (Api::namespaced(rig.client.clone(), NAMESPACE), Api::namespaced(rig.client.clone(), NAMESPACE));
-    let mut ready: HashSet<String> = HashSet::new();
-    let started = Instant::now();
-    while ready.len() < objects {
-        anyhow::ensure!(
-            started.elapsed().as_secs() < 600,
-            "{} of {} are Ready in 10 minutes",
-            ready.len(),
-            objects
-        );
-        let parameters = ListParams::default();
-        let (projects, policies) = tokio::try_join!(all.list(&parameters), policies.list(&parameters))?;
-        let projects = projects
-            .items
-            .into_iter()
-            .map(|found| (found.metadata.name, found.status.map(|status| status.conditions)));
-        let policies = policies
-            .items
-            .into_iter()
-            .map(|found| (found.metadata.name, found.status.map(|status| status.conditions)));
-        let found =
-            projects.chain(policies).filter(|(_, conditions)| conditions.as_deref().is_some_and(is_ready));
-        ready.extend(found.filter_map(|(name, _)| name));
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    Ok(())
+/// Returns once so many projects and their policies are Ready.
+async fn in_force(rig: &Rig, projects: usize) -> Result<()> {
+    let policies = all_ready::<PipelinePolicy>(rig, projects * 5);
+    tokio::try_join!(all_ready::<SecretsProject>(rig, projects), policies).map(drop)
 }
 
 /// Makes the recorded writes for as many other projects, with nothing looked at and nothing told.
@@ -189,7 +153,12 @@ async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) 
     if !asked.namespace.is_empty() {
         request = request.header("x-vault-namespace", other(&asked.namespace));
     }
-    let answer = request.send().await?;
+    // In its first moments a KV v2 mount refuses its settings; the operator waits as long.
+    let mut answer = request.try_clone().context("a request")?.send().await?;
+    while answer.status() == 400 && asked.path.ends_with("/config") {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        answer = request.try_clone().context("a request")?.send().await?;
+    }
     let status = answer.status();
     anyhow::ensure!(
         status.is_success(),

@@ -1,18 +1,74 @@
 //! Servers of a measurement's own and an operator that is started and stopped.
 
+use std::collections::HashSet;
+use std::fmt::Debug;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kube::Client;
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::ApiResource;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
 use steamer_testing::operator::{Operator, RunningOperator};
+
+/// Watches until something is seen.
+pub(super) async fn seen<K>(api: Api<K>, mut enough: impl FnMut(&K) -> bool) -> Result<()>
+where
+    K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut events = pin!(watcher(api, watcher::Config::default()));
+    let wait = async {
+        while let Some(event) = events.try_next().await? {
+            if let Event::Apply(object) | Event::InitApply(object) = event
+                && enough(&object)
+            {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the watch ended")
+    };
+    tokio::time::timeout(Duration::from_secs(600), wait).await.context("it takes more than 10 minutes")?
+}
+
+/// Returns once that many objects of a kind are Ready.
+pub(super) async fn all_ready<K>(rig: &Rig, objects: usize) -> Result<()>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + 'static,
+{
+    let mut ready = HashSet::new();
+    seen(Api::<K>::namespaced(rig.client.clone(), NAMESPACE), |object| {
+        if is_ready(object) {
+            ready.insert(object.name_any());
+        }
+        ready.len() >= objects
+    })
+    .await
+}
+
+fn is_ready(object: &impl Serialize) -> bool {
+    let object = serde_json::to_value(object).unwrap_or_default();
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
 
 /// Where the objects are.
 pub(super) const NAMESPACE: &str = "bench";

@@ -153,7 +153,7 @@ impl ObservedSecrets {
         if newer {
             secrets.insert(name.clone(), Arc::new(observed));
             drop(secrets);
-            self.index.wake(&[secret_key(&name)]);
+            self.index.wake(&[secret_key(&name)], None);
         }
     }
 
@@ -163,7 +163,7 @@ impl ObservedSecrets {
         let (uid, version) =
             (secret.uid().unwrap_or_default(), Observed::of(secret, &self.mac).resource_version);
         if self.remove(&name, |known| known.uid == uid && known.resource_version <= version) {
-            self.index.wake(&[secret_key(&name)]);
+            self.index.wake(&[secret_key(&name)], None);
         }
     }
 
@@ -171,7 +171,7 @@ impl ObservedSecrets {
         let gone: Vec<Name> = self.secrets().keys().filter(|name| !listed.contains(name)).cloned().collect();
         for name in gone {
             self.remove(&name, |_| true);
-            self.index.wake(&[secret_key(&name)]);
+            self.index.wake(&[secret_key(&name)], None);
         }
         self.synced.send_replace(true);
     }

@@ -1,0 +1,219 @@
+//! The book is run from the first page to the last: every YAML block is applied, every command executed, on a cluster in
+//! which nothing of Steamer is installed before.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use secrecy::ExposeSecret;
+use steamer_testing::Ground;
+use steamer_testing::cache::checkout;
+use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token, apply};
+use steamer_testing::operator::{self, Operator, RunningOperator};
+use steamer_testing::wait::eventually;
+use steamer_testing::{openbao::OpenBao, tools};
+
+/// The pages in the order of the table of contents.
+fn pages() -> Result<Vec<PathBuf>> {
+    let docs = checkout().join("docs");
+    let contents = std::fs::read_to_string(docs.join("SUMMARY.md"))?;
+    let links = contents.lines().filter_map(|line| line.split_once("](")?.1.strip_suffix(')'));
+    Ok(links.map(|link| docs.join(link)).collect())
+}
+
+/// A block of a page: what language it is in, and its text.
+fn blocks(text: &str) -> Vec<(&str, &str)> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("```") {
+        let Some((block, after)) = after.split_once("\n```") else { break };
+        blocks.push(block.split_once('\n').unwrap_or((block, "")));
+        rest = after;
+    }
+    blocks
+}
+
+/// A reader's place: what stands for the reader's own servers in the book, and a shell that reaches them.
+struct Reader {
+    ground: Arc<Ground>,
+    openbao: OpenBao,
+    folder: PathBuf,
+    places: Vec<(&'static str, String)>,
+}
+
+impl Reader {
+    async fn new(ground: Arc<Ground>) -> Result<Self> {
+        let (home, url) = (ground.clone(), ground.postgres.database("docs-openbao")?);
+        let openbao = ground
+            .at_home(async move { OpenBao::start("docs-openbao", &home.folder, &home.logs, &url).await })
+            .await?;
+        let folder = ground.folder.join("reader");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("openbao.crt"), &openbao.ca)?;
+        std::fs::write(folder.join("kubernetes.crt"), &ground.plane.ca)?;
+        // In a cluster OpenBao finds the CA and its token in its pod.
+        let kubernetes = format!(
+            "kubernetes_host={} kubernetes_ca_cert=@{} token_reviewer_jwt={}",
+            ground.plane.url,
+            folder.join("kubernetes.crt").display(),
+            reviewer(&ground).await?,
+        );
+        let places = vec![
+            ("https://openbao.openbao.svc:8200", openbao.url.clone()),
+            ("https://gitlab.example.com", ground.issuer.url.clone()),
+            ("kubernetes_host=https://kubernetes.default.svc", kubernetes),
+            ("kubectl --namespace steamer-system exec deployment/steamer -- /steamer", "steamer".to_owned()),
+        ];
+        Ok(Self { ground, openbao, folder, places })
+    }
+
+    /// A block as it is for this reader.
+    fn here(&self, text: &str) -> String {
+        self.places.iter().fold(text.to_owned(), |text, (place, here)| text.replace(place, here))
+    }
+
+    /// Runs a script in the checkout, as a shell does that stops at the first failure.
+    fn run(&self, script: &str) -> Result<()> {
+        let programs: Vec<String> =
+            [tools::kubernetes("kubectl")?, tools::helm()?, tools::bao(tools::OPENBAO)?, operator::binary()?]
+                .iter()
+                .filter_map(|program| program.parent())
+                .map(|folder| folder.display().to_string())
+                .collect();
+        let path = format!("{}:{}", programs.join(":"), std::env::var("PATH").unwrap_or_default());
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &self.here(script)])
+            .current_dir(checkout())
+            .env("PATH", path)
+            .env("HOME", &self.folder)
+            .env("KUBECONFIG", &self.ground.plane.kubeconfig)
+            .env("BAO_ADDR", &self.openbao.url)
+            .env("BAO_CACERT", self.folder.join("openbao.crt"))
+            .env("BAO_TOKEN", self.openbao.root.expose_secret())
+            .output()?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "{script}\n{text}");
+        Ok(())
+    }
+
+    /// Applies a block with kubectl, and so as strictly as for a reader.
+    fn apply(&self, name: &str, yaml: &str) -> Result<()> {
+        let file = self.folder.join(format!("{name}.yaml"));
+        std::fs::write(&file, self.here(yaml))?;
+        self.run(&format!(
+            "kubectl apply --server-side --force-conflicts --validate=strict -f {}",
+            file.display()
+        ))
+    }
+}
+
+/// A token with which OpenBao may review others.
+async fn reviewer(ground: &Ground) -> Result<String> {
+    let client = ground.client().await?;
+    let account = serde_json::json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "openbao", "namespace": "default"},
+    });
+    let binding = serde_json::json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "reviewer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "openbao", "namespace": "default"}],
+    });
+    apply(&client, account).await?;
+    apply(&client, binding).await?;
+    account_token(&client, "default", "openbao", &[]).await
+}
+
+/// Does what a node would: runs the operator once its Deployment is there, as its ServiceAccount.
+async fn node(ground: &Arc<Ground>) -> Result<RunningOperator> {
+    let client = ground.client().await?;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let deployment = eventually("the operator's Deployment is there", || async {
+        deployments.get(OPERATOR_ACCOUNT).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    let pod = deployment.spec.and_then(|spec| spec.template.spec).context("a pod")?;
+    let container = pod.containers.first().context("a container")?;
+    let arguments = container.args.clone().unwrap_or_default();
+    let kept = ["--drift-interval", "--lease-duration", "--workers", "--log-level"];
+    let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
+    let operator = Operator {
+        kubeconfig: ground.plane.kubeconfig_for("installed", &token)?,
+        arguments: arguments
+            .into_iter()
+            .filter(|argument| kept.iter().any(|kept| argument.starts_with(kept)))
+            .collect(),
+        ..ground.operator.clone()
+    };
+    ground
+        .at_home(async move {
+            let mut running = operator.start()?;
+            running.ready().await?;
+            Ok(running)
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_book_works_from_the_first_page_to_the_last() -> Result<()> {
+    let ground = Ground::shared().empty("docs").await?;
+    let reader = Arc::new(Reader::new(ground.clone()).await?);
+    let starting = ground.clone();
+    let node = tokio::spawn(async move { node(&starting).await });
+    let (mut commands, mut objects) = (0, 0);
+    for page in pages()? {
+        let text = std::fs::read_to_string(&page)?;
+        for (number, (language, block)) in blocks(&text).into_iter().enumerate() {
+            let name = format!("{}-{number}", page.file_stem().unwrap_or_default().to_string_lossy());
+            let (reader, block) = (reader.clone(), block.to_owned());
+            let ran = match language {
+                "sh" => {
+                    commands += 1;
+                    tokio::task::spawn_blocking(move || reader.run(&block)).await?
+                }
+                "yaml" => {
+                    objects += 1;
+                    tokio::task::spawn_blocking(move || reader.apply(&name, &block)).await?
+                }
+                "text" => Ok(()),
+                other => anyhow::bail!("{}: a block in `{other}` is run by nobody", page.display()),
+            };
+            ran.with_context(|| {
+                format!("{}, block {number}; logs: {}", page.display(), ground.logs.display())
+            })?;
+        }
+    }
+    ensure!(commands > 20 && objects > 10, "{commands} commands and {objects} YAML blocks only");
+    drop(node.await??);
+    Ok(())
+}
+
+#[test]
+fn every_link_leads_somewhere_and_every_page_is_in_the_contents() -> Result<()> {
+    let contents = pages()?;
+    let mut found = Vec::new();
+    for page in crate::samples::pages()? {
+        let text = std::fs::read_to_string(&page)?;
+        let folder = page.parent().context("a folder")?;
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let local = !link.starts_with("http") && !link.starts_with('#');
+            let target = folder.join(link.split('#').next().unwrap_or_default());
+            ensure!(!local || target.exists(), "{}: {link} leads nowhere", page.display());
+        }
+        for included in text.split("{{#include ").skip(1).filter_map(|rest| rest.split([':', '}']).next()) {
+            ensure!(folder.join(included).exists(), "{}: {included} is not there", page.display());
+        }
+        found.push(page);
+    }
+    let in_book = |page: &Path| page.starts_with(checkout().join("docs")) && !page.ends_with("SUMMARY.md");
+    for page in found.iter().filter(|page| in_book(page) && !page.to_string_lossy().contains("/reference/")) {
+        ensure!(contents.contains(page), "{} is not in the table of contents", page.display());
+    }
+    for definition in steamer_api::definitions() {
+        let page = checkout().join(format!("docs/kinds/{}.md", definition.spec.names.kind.to_lowercase()));
+        ensure!(contents.contains(&page), "{} has no page", definition.spec.names.kind);
+    }
+    Ok(())
+}
