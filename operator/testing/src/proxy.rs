@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// What a proxy does with requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,11 +175,11 @@ impl Cut {
     }
 }
 
-/// A proxy of one server, by HTTP.
+/// A proxy of one server, by HTTP, on a thread of its own: what tests do elsewhere does not hold it up.
 pub struct Proxy {
     /// Its URL.
     pub url: String,
-    serving: tokio::task::AbortHandle,
+    end: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -193,7 +194,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When there is no port or the CA is none.
-    pub async fn start(gate: &Gate, url: &str, ca: &str) -> Result<Self> {
+    pub fn start(gate: &Gate, url: &str, ca: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(ca.as_bytes())?)
             .redirect(reqwest::redirect::Policy::none())
@@ -201,18 +202,31 @@ impl Proxy {
             .no_proxy()
             .build()?;
         let server = Server { gate: gate.clone(), http, url: url.to_owned() };
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
-        let router = Router::new().fallback(forward).with_state(server);
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
-        Ok(Self { url, serving: serving.abort_handle() })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let end = CancellationToken::new();
+        let until = end.clone();
+        std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let router = Router::new().fallback(forward).with_state(server);
+                let router = router.into_make_service_with_connect_info::<SocketAddr>();
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    tokio::select! {
+                        () = until.cancelled() => {}
+                        _ = async { axum::serve(listener, router).await } => {}
+                    }
+                }
+            });
+        })?;
+        Ok(Self { url, end })
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.end.cancel();
     }
 }
 

@@ -35,21 +35,16 @@ impl Rig {
     async fn with(name: &'static str, kubernetes: Gate, openbao: Gate) -> Result<Self> {
         let ground = Ground::shared().apart(name).await?;
         let case = Case::on(ground.clone(), name).await?;
-        let gates = (kubernetes.clone(), openbao.clone());
-        let servers = (ground.plane.url.clone(), ground.plane.ca.clone(), ground.openbao.url.clone());
-        let ca = ground.openbao.ca.clone();
-        let proxies = ground
-            .at_home(async move {
-                Ok([
-                    Proxy::start(&gates.0, &servers.0, &servers.1).await?,
-                    Proxy::start(&gates.1, &servers.2, &ca).await?,
-                ])
-            })
-            .await?;
+        let proxies = [
+            Proxy::start(&kubernetes, &ground.plane.url, &ground.plane.ca)?,
+            Proxy::start(&openbao, &ground.openbao.url, &ground.openbao.ca)?,
+        ];
         case.cluster_at("main", &ground.openbao, &proxies[1].url).await?;
         let token = account_token(&case.client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
         let kubeconfig = ground.plane.kubeconfig_through(&proxies[0].url, "proxied", &token)?;
-        let operator = Operator { kubeconfig, ..ground.operator.clone() };
+        let mut operator = Operator { kubeconfig, ..ground.operator.clone() };
+        // A test that holds the API server up does not mean the lease: who kills the operator takes it away.
+        operator.arguments[0] = "--lease-duration=120s".to_owned();
         Ok(Self { case, kubernetes, openbao, operator, running: None, proxies })
     }
 

@@ -71,11 +71,7 @@ fn policy(number: usize, of: usize) -> (String, Value) {
 /// Makes the tenant and one project, and gives the writes to OpenBao that the project took.
 async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
     let gate = Gate::default();
-    let (passing, ground) = (gate.clone(), rig.ground.clone());
-    let proxy = rig
-        .ground
-        .at_home(async move { Proxy::start(&passing, &ground.openbao.url, &ground.openbao.ca).await })
-        .await?;
+    let proxy = Proxy::start(&gate, &rig.ground.openbao.url, &rig.ground.openbao.ca)?;
     cluster(rig, &proxy.url).await?;
     let issuer =
         json!({"jwksUrl": format!("{}/keys", rig.ground.issuer.url), "boundIssuer": rig.ground.issuer.url});

@@ -2,6 +2,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::BaoStaticSecret;
 use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
@@ -41,17 +42,28 @@ pub(super) async fn access(
     Ok(ReadAccess { session: session.within(namespace.as_str()), source })
 }
 
-/// Reads the value. A refresh takes what someone else has just read; a changed spec or a nudge asks OpenBao.
+/// Reads the value. A refresh takes what someone else has read since the last one was due; a new object what was read
+/// since it exists, for its value may have been written just before; a changed spec or a nudge asks OpenBao.
 pub(super) async fn read(
     readings: &Readings,
     access: &ReadAccess,
     secret: &BaoStaticSecret,
     reason: &'static str,
 ) -> Result<Arc<Reading>, Error> {
+    let share = match reason {
+        "SpecChanged" => Duration::ZERO,
+        "NeverSynced" => period(secret).min(age(secret)),
+        _ => period(secret),
+    };
     let now = Instant::now();
-    let half = secret.spec.refresh_after.get() / 2;
-    let oldest = if reason == "SpecChanged" { now } else { now.checked_sub(half).unwrap_or(now) };
+    let oldest = now.checked_sub(share).unwrap_or(now);
     readings.read(&access.session, &access.source, oldest).await.map_err(|error| shared(&error))
+}
+
+/// For how long the object has existed.
+fn age(secret: &BaoStaticSecret) -> Duration {
+    let created = secret.creation_timestamp().map(|at| Timestamp::now().duration_since(at.0));
+    created.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
 }
 
 /// The error of a read that several waited for, for each of them.

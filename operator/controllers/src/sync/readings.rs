@@ -9,9 +9,9 @@ use steamer_runtime::Metrics;
 
 use crate::sessions::LoginOf;
 
-/// How long an answer is shared. Objects on one path are due at the same moment, so this only spans how long it takes
-/// to get through them.
-const SHARED: Duration = Duration::from_secs(5);
+/// How long an answer is kept to be shared, at most: objects on one path are due at the same moment, so this spans how
+/// long it takes to get through them on a busy machine. No value is kept longer.
+const SHARED: Duration = Duration::from_secs(15);
 
 /// What is read, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
