@@ -85,6 +85,20 @@ impl Ground {
         self.home.spawn(work).await?
     }
 
+    /// Starts an operator that outlives the test, and returns when it works.
+    ///
+    /// # Errors
+    /// When it ends, or the deadline passes.
+    pub async fn run(&self, operator: &Operator) -> Result<RunningOperator> {
+        let operator = operator.clone();
+        let started = async move {
+            let mut running = operator.start()?;
+            running.ready().await?;
+            Ok(running)
+        };
+        self.at_home(started).await
+    }
+
     /// A client of the administrator.
     ///
     /// # Errors

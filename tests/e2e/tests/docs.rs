@@ -147,13 +147,7 @@ async fn node(ground: &Arc<Ground>) -> Result<RunningOperator> {
             .collect(),
         ..ground.operator.clone()
     };
-    ground
-        .at_home(async move {
-            let mut running = operator.start()?;
-            running.ready().await?;
-            Ok(running)
-        })
-        .await
+    ground.run(&operator).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

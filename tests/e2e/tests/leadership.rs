@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use steamer_api::BaoStaticSecret;
 use steamer_testing::Ground;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
-use steamer_testing::operator::{Operator, RunningOperator};
+use steamer_testing::operator::Operator;
 use steamer_testing::wait::eventually;
 
 use crate::cases::Case;
@@ -38,16 +38,6 @@ impl Known {
         operator.arguments[0] = format!("--lease-duration={HOLDS}s");
         let id = claims["jti"].as_str().context("a token has an id")?;
         Ok(Self { operator, credential: format!("JTI={id}") })
-    }
-
-    async fn start(&self, ground: &Ground) -> Result<RunningOperator> {
-        let operator = self.operator.clone();
-        let started = async move {
-            let mut running = operator.start()?;
-            running.ready().await?;
-            Ok(running)
-        };
-        ground.at_home(started).await
     }
 }
 
@@ -126,9 +116,9 @@ async fn a_second_operator_takes_over_and_nothing_is_written_twice() -> Result<(
     case.admin()?.write_kv2("leadership", "app", &json!({"a": "1"})).await?;
     case.object("BaoAuth", "default", auth("leadership")).await?;
     let (first, second) = (Known::new(&ground, "first").await?, Known::new(&ground, "second").await?);
-    let mut one = first.start(&ground).await?;
+    let mut one = ground.run(&first.operator).await?;
     led_by(&case, "first").await?;
-    let two = second.start(&ground).await?;
+    let two = ground.run(&second.operator).await?;
 
     // Asked to end in the middle of work: it ends what is under way, and gives the lease back.
     ask_for(&case, 0..10).await?;
@@ -138,7 +128,7 @@ async fn a_second_operator_takes_over_and_nothing_is_written_twice() -> Result<(
     all_ready(&case, 20).await?;
 
     // Killed in the middle of work: the lease runs out.
-    let one = first.start(&ground).await?;
+    let one = ground.run(&first.operator).await?;
     ask_for(&case, 20..40).await?;
     let renewed = lease(&case).await?.renew_time.context("a held lease was renewed")?.0;
     drop(two);

@@ -290,7 +290,7 @@ async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
     })
     .await?;
 
-    let soon = Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let soon = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     case.policy(
         "brief",
         json!({"branches": ["main"], "secrets": [{"name": "C"}], "expiresAt": soon.to_string()}),

@@ -55,13 +55,7 @@ impl Rig {
 
     /// Starts the operator and returns when it works.
     pub async fn start(&mut self) -> Result<()> {
-        let operator = self.operator.clone();
-        let started = async move {
-            let mut running = operator.start()?;
-            running.ready().await?;
-            Ok(running)
-        };
-        self.running = Some(self.case.ground.at_home(started).await?);
+        self.running = Some(self.case.ground.run(&self.operator).await?);
         Ok(())
     }
 

@@ -78,23 +78,14 @@ async fn a_settled_system_writes_nothing_also_after_a_restart() -> Result<()> {
     let ground = case.ground.clone();
     let leases: Api<Lease> =
         Api::namespaced(case.client.clone(), steamer_testing::ground::OPERATOR_NAMESPACE);
-    case.ground
-        .at_home(async move {
-            let mut running = ground.running.lock().await;
-            if let Some(mut old) = running.take() {
-                anyhow::ensure!(old.process.terminate()?, "the operator did not end well");
-            }
-            let lease = leases.get("steamer").await?.spec.unwrap_or_default();
-            anyhow::ensure!(
-                lease.holder_identity.as_deref() == Some(""),
-                "the lease was not given back: {lease:?}"
-            );
-            let mut new = ground.operator.start()?;
-            new.ready().await?;
-            *running = Some(new);
-            Ok(())
-        })
-        .await?;
+    let mut running = ground.running.lock().await;
+    if let Some(mut old) = running.take() {
+        anyhow::ensure!(old.process.terminate()?, "the operator did not end well");
+    }
+    let lease = leases.get("steamer").await?.spec.unwrap_or_default();
+    anyhow::ensure!(lease.holder_identity.as_deref() == Some(""), "the lease was not given back: {lease:?}");
+    *running = Some(ground.run(&ground.operator).await?);
+    drop(running);
     several_passes(&reads).await?;
     case.ready::<SecretsTenant>("acme", "True/Applied").await?;
     case.ready::<PipelinePolicy>("all", "True/Applied").await?;

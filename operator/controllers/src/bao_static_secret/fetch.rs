@@ -60,10 +60,11 @@ pub(super) async fn read(
     readings.read(&access.session, &access.source, oldest).await.map_err(|error| shared(&error))
 }
 
-/// For how long the object has existed.
+/// For how long the object has existed at least: its creation is known by the second.
 fn age(secret: &BaoStaticSecret) -> Duration {
     let created = secret.creation_timestamp().map(|at| Timestamp::now().duration_since(at.0));
-    created.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+    let age = created.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+    age.saturating_sub(Duration::from_secs(1))
 }
 
 /// The error of a read that several waited for, for each of them.
