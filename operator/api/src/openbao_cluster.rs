@@ -1,12 +1,24 @@
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+mod audit;
+mod external;
+mod managed;
+mod seal;
+mod status;
+mod storage;
+
+pub use audit::*;
+pub use external::*;
+pub use managed::*;
+pub use seal::*;
+pub use status::*;
+pub use storage::*;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
-use crate::{AllowedNamespaces, Orphan, SecretKeyReference};
+use crate::{AllowedNamespaces, LocalReference};
 
-/// An OpenBao that Steamer works with.
+/// An OpenBao that Steamer runs on PostgreSQL, or one that is there already.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -18,6 +30,11 @@ use crate::{AllowedNamespaces, Orphan, SecretKeyReference};
     shortname = "obc",
     category = "steamer",
     category = "openbao",
+    scale(
+        spec_replicas_path = ".spec.managed.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -30,14 +47,29 @@ use crate::{AllowedNamespaces, Orphan, SecretKeyReference};
     ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader.pod"),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.managed) != has(self.external)", "an OpenBaoCluster needs exactly one of managed and external"))]
+#[x_kube(validation = ("has(self.managed) == has(oldSelf.managed)", "a cluster cannot be changed from managed to external or back: make another OpenBaoCluster"))]
 #[x_kube(validation = ("has(self.jwtAudience) == has(oldSelf.jwtAudience) ? (!has(self.jwtAudience) || self.jwtAudience == oldSelf.jwtAudience) : !has(oldSelf.jwtAudience)", "jwtAudience cannot be changed once it is set: every role binds it"))]
+#[x_kube(validation = ("!has(self.administrators) || has(self.managed)", "administrators are written by self-initialisation, which only a managed cluster has"))]
 pub struct OpenBaoClusterSpec {
+    /// A cluster that Steamer runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedServer>,
     /// A server that someone else runs.
-    pub external: ExternalServer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalServer>,
     /// The address that clients outside the cluster use, such as CI runners. Default: the address itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
@@ -50,75 +82,73 @@ pub struct OpenBaoClusterSpec {
     /// What the operator may do in OpenBao. `Tenants`: nothing to policies and roles of the root namespace.
     #[serde(default)]
     pub operator_scope: OperatorScope,
+    /// Humans and machines that administer a managed cluster. Written once, when it is initialised; later changes are
+    /// made in OpenBao by one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub administrators: Vec<Administrator>,
     /// Who may refer to this cluster from BaoConnection, BaoAuth and SecretsTenant.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// `true` stops looking at the server; the last state stays.
+    /// `true` stops looking at an external server, and changes nothing of a managed one; the last state stays. A lost
+    /// leader is still replaced.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// A server that Steamer does not run.
+/// Who administers a managed cluster: a role of the auth mount `kubernetes`, or `jwt`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ExternalServer {
-    /// Its URL, such as `https://openbao.openbao.svc:8200`.
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address is a URL without a path, such as https://openbao.openbao.svc:8200"))]
-    pub address: String,
-    /// URLs of other nodes of the same OpenBao, tried when the first does not answer or cannot serve.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub additional_addresses: Vec<String>,
-    /// The CA that signed the server's certificate. Default: the CAs of the operator's image.
+#[x_kube(validation = ("has(self.serviceAccount) != has(self.jwt)", "an administrator is exactly one of serviceAccount and jwt"))]
+#[x_kube(validation = ("self.name != 'steamer'", "the role steamer is the operator's own; name the administrator otherwise"))]
+pub struct Administrator {
+    /// Name of the role.
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of an administrator is lower-case letters, digits, dashes and underscores"))]
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// A ServiceAccount: `kubectl create token` with audience `openbao` is what it logs in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_ref: Option<SecretKeyReference>,
-    /// The OpenBao namespace that is the root for Steamer. Default: the root namespace.
+    pub service_account: Option<AccountReference>,
+    /// Someone whom an issuer of JWTs knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    pub jwt: Option<JwtSubject>,
+    /// Name of its policy. Default: `administrator`.
+    #[serde(default = "administrator")]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$') && !(self in ['root', 'default', 'steamer'])", "policy is a name of lower-case letters, digits, dashes and underscores, and none of root, default and steamer"))]
+    #[schemars(length(min = 1, max = 63))]
+    pub policy: String,
+    /// The rules of that policy, in HCL or JSON. Default: everything. The first of one name decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16384))]
+    pub rules: Option<String>,
+}
+
+fn administrator() -> String {
+    "administrator".to_owned()
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Default: the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// How the operator logs in, always with a short-lived token of its own ServiceAccount.
-    pub management_auth: ManagementAuth,
 }
 
-/// The operator's own login.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// Someone whom an issuer of JWTs knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.kubernetes) != has(self.jwt)", "managementAuth needs exactly one of kubernetes and jwt"))]
-pub struct ManagementAuth {
-    /// Kubernetes auth: OpenBao asks the API server who the token belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<ManagementLogin>,
-    /// JWT auth: OpenBao checks the token's signature itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwt: Option<ManagementLogin>,
-}
-
-/// Where and as what the operator logs in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ManagementLogin {
-    /// Path of the auth mount, without `auth/`. Default: `kubernetes`, or `jwt` under `jwt`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub mount: Option<String>,
-    /// The role to log in as. Default: `steamer`.
-    #[serde(default = "steamer")]
-    #[schemars(length(min = 1, max = 255))]
-    pub role: String,
-    /// The audience of the token, which the role has to bind. It may not be one that the API server accepts.
-    /// Default: `openbao`.
-    #[serde(default = "openbao")]
+pub struct JwtSubject {
+    /// A JWTIssuer of the cluster's namespace.
+    pub issuer_ref: LocalReference,
+    /// The `sub` of the JWT.
     #[schemars(length(min = 1, max = 512))]
-    pub audience: String,
-}
-
-fn steamer() -> String {
-    "steamer".to_owned()
-}
-
-fn openbao() -> String {
-    "openbao".to_owned()
+    pub subject: String,
 }
 
 /// How far the operator's own policy reaches.
@@ -129,46 +159,17 @@ pub enum OperatorScope {
     Tenants,
 }
 
-/// What is known of an OpenBao.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenBaoClusterStatus {
-    /// The generation this status speaks of.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`; `Available`, `Initialized`, `Unsealed`, `LeaderElected`, `OperatorPolicyCurrent`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// The state in a word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<ClusterPhase>,
-    /// The version the server reports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub version: Option<String>,
-    /// Where clients reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub endpoint: Option<String>,
-    /// Whether it was ever initialised.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initialized: Option<bool>,
-    /// What deleted tenants left behind while OpenBao could not be reached.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
-    pub orphans: Vec<Orphan>,
+impl OpenBaoCluster {
+    /// Where clients inside Kubernetes reach it, such as `https://main.openbao.svc:8200`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.spec.external {
+            Some(external) => external.address.clone(),
+            None => {
+                let name = self.metadata.name.as_deref().unwrap_or_default();
+                let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+                format!("https://{name}.{namespace}.svc:8200")
+            }
+        }
+    }
 }
-
-/// The state of an OpenBao in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ClusterPhase {
-    /// Not looked at yet.
-    Pending,
-    /// It serves.
-    Running,
-    /// It does not serve.
-    Unavailable,
-}
-
-conditions!(OpenBaoClusterStatus);

@@ -18,7 +18,11 @@ pub(crate) enum Command {
     /// Runs the operator.
     Run(Box<Run>),
     /// Prints the policy that the operator needs in OpenBao (root namespace), to be written by an administrator.
-    OpenbaoPolicy,
+    OpenbaoPolicy {
+        /// The policy for an OpenBaoCluster that Steamer runs.
+        #[arg(long)]
+        managed: bool,
+    },
 }
 
 #[derive(Arguments)]

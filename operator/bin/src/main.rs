@@ -14,8 +14,8 @@ fn main() -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(operator::run(*settings))
         }
-        Command::OpenbaoPolicy => {
-            print!("{}", operator_policy::text());
+        Command::OpenbaoPolicy { managed } => {
+            print!("{}", if managed { operator_policy::managed_text() } else { operator_policy::text() });
             Ok(())
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -15,9 +15,12 @@ use steamer_api::{
 use steamer_runtime::{Key, Name, Runtime, Store};
 
 use crate::error::Error;
+use crate::openbao_cluster::children::Children;
+use crate::openbao_cluster::guard::Guards;
 use crate::ownership::Mark;
 use crate::service_accounts::ApiIssuerSource;
 use crate::sessions::Sessions;
+use crate::sync::mac::Mac;
 
 /// The stores of all kinds.
 #[derive(Clone, Default)]
@@ -31,6 +34,8 @@ pub(crate) struct Stores {
     pub(crate) auths: Store<BaoAuth>,
     pub(crate) static_secrets: Store<BaoStaticSecret>,
     pub(crate) namespaces: Store<Namespace>,
+    pub(crate) nodes: Store<Node>,
+    pub(crate) children: Children,
 }
 
 /// Everything shared.
@@ -47,6 +52,10 @@ pub(crate) struct Context {
     pub(crate) api_audiences: BTreeSet<String>,
     /// Who signs ServiceAccount tokens.
     pub(crate) api_issuer: ApiIssuerSource,
+    /// Digests of secrets that may be kept.
+    pub(crate) mac: Mac,
+    /// Who watches over the leaders of managed clusters.
+    pub(crate) guards: Guards,
     /// What the last pass of each project put in force.
     pub(crate) in_force: InForce,
     /// How often what nobody tells of is looked at.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::{Failure, Name, Reason, Retry};
 
+use crate::openbao_cluster::database::DatabaseError;
+
 /// Why a pass did not get through.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -42,6 +44,9 @@ pub(crate) enum Error {
     /// OpenBao, to several who asked for the same.
     #[error(transparent)]
     Shared(Shared),
+    /// The database of a cluster.
+    #[error(transparent)]
+    Database(DatabaseError),
     /// The API server.
     #[error("the Kubernetes API server refuses or cannot be reached")]
     Kubernetes(#[from] kube::Error),
@@ -79,6 +84,7 @@ impl Failure for Error {
             Self::SourceMissing(..) => Reason::SourceMissing,
             Self::OpenBao(error) => openbao_reason(error),
             Self::Shared(error) => openbao_reason(&error.0),
+            Self::Database(error) => database_reason(error),
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 403 => Reason::PermissionDenied,
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Reason::Invalid,
             Self::Kubernetes(_) => Reason::Failed,
@@ -95,7 +101,7 @@ impl Failure for Error {
             Self::Shared(error) => openbao_retry(&error.0),
             // A namespace goes in the background; nothing tells when.
             Self::Deleting(_) => Retry::After(Duration::from_secs(1)),
-            Self::Invalid(_) | Self::Conflict(_) | Self::Kubernetes(_) => Retry::Backoff,
+            Self::Invalid(_) | Self::Conflict(_) | Self::Database(_) | Self::Kubernetes(_) => Retry::Backoff,
         }
     }
 
@@ -104,6 +110,7 @@ impl Failure for Error {
             Self::Denied { .. } | Self::NotAllowed(_) | Self::Invalid(_) | Self::Conflict(_) => true,
             Self::OpenBao(error) => openbao_stalled(error),
             Self::Shared(error) => openbao_stalled(&error.0),
+            Self::Database(error) => error.stalled(),
             Self::Kubernetes(_) => matches!(self.reason(), Reason::PermissionDenied | Reason::Invalid),
             _ => false,
         }
@@ -135,6 +142,15 @@ fn openbao_retry(error: &OpenBao) -> Retry {
 
 fn openbao_stalled(error: &OpenBao) -> bool {
     !error.is_transient() && !matches!(error, OpenBao::Credential(_))
+}
+
+fn database_reason(error: &DatabaseError) -> Reason {
+    match error {
+        DatabaseError::Unreachable { .. } | DatabaseError::Busy { .. } => Reason::Unreachable,
+        DatabaseError::Login { .. } => Reason::PermissionDenied,
+        DatabaseError::NoDatabase { .. } | DatabaseError::Certificate { .. } => Reason::Invalid,
+        DatabaseError::Statement { .. } => Reason::Failed,
+    }
 }
 
 fn openbao_reason(error: &OpenBao) -> Reason {

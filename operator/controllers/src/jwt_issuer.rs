@@ -35,6 +35,28 @@ impl Reconcile for Controller {
     }
 }
 
+/// The configuration of a mount where an issuer's tokens log administrators in.
+pub(crate) fn administrator_config(issuer: &JWTIssuer) -> Result<serde_json::Value, Error> {
+    let spec = &issuer.spec;
+    if spec.ca_secret_ref.is_some() {
+        return Err(Error::Invalid(
+            "an administrator's JWTIssuer may not need caSecretRef: give it publicKeys, or a public certificate"
+                .to_owned(),
+        ));
+    }
+    let mut config = serde_json::json!({
+        "bound_issuer": bound_issuer(issuer), "jwt_supported_algs": spec.algorithms, "skip_jwks_validation": true,
+    });
+    if let Some(keys) = &spec.public_keys {
+        config["jwt_validation_pubkeys"] = serde_json::json!(keys);
+    } else if let Some(url) = &spec.jwks_url {
+        config["jwks_url"] = serde_json::json!(url);
+    } else {
+        config["oidc_discovery_url"] = serde_json::json!(spec.oidc_discovery_url);
+    }
+    Ok(config)
+}
+
 /// The `iss` that tokens of an issuer carry.
 pub(crate) fn bound_issuer(issuer: &JWTIssuer) -> String {
     let spec = &issuer.spec;

@@ -1,13 +1,28 @@
 //! OpenBaoCluster: is it there, does it serve, may the operator do its work.
 
+mod build;
+mod certificates;
+pub(crate) mod children;
+pub(crate) mod cluster;
+pub(crate) mod database;
 mod fetch;
+pub(crate) mod guard;
+mod incarnations;
+mod managed;
+mod members;
+mod preflight;
+mod recovery;
+mod rollout;
+mod rotation;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_api::OpenBaoCluster;
-use steamer_runtime::{Action, Dependencies, Reconcile};
+use steamer_runtime::{Action, Dependencies, Name, Reconcile};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -27,6 +42,9 @@ impl Reconcile for Controller {
         cluster: Arc<OpenBaoCluster>,
         dependencies: &Dependencies,
     ) -> Result<Action, Error> {
+        if cluster.spec.managed.is_some() {
+            return managed::reconcile(&self.0, dependencies, &cluster).await;
+        }
         if cluster.spec.suspend {
             status::suspended(&self.0, &cluster).await?;
             return Ok(Action::AwaitChange);
@@ -36,5 +54,9 @@ impl Reconcile for Controller {
         let busy = !orphans.is_empty() && seen.serves();
         status::status(&self.0, &cluster, &seen, orphans).await?;
         Ok(Action::After(if busy { Duration::from_secs(2) } else { LOOK }))
+    }
+
+    fn forget(&self, name: &Name) {
+        managed::forget(&self.0, name);
     }
 }

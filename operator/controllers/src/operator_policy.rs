@@ -53,13 +53,31 @@ pub fn rules() -> BTreeMap<String, Vec<&'static str>> {
     rules
 }
 
+/// The rules in a cluster that Steamer runs: also to move the leader, and to make recovery keys once.
+#[must_use]
+pub fn managed_rules() -> BTreeMap<String, Vec<&'static str>> {
+    let mut rules = rules();
+    rules.insert("sys/step-down".to_owned(), vec!["update", "sudo"]);
+    rules.insert("sys/rotate/recovery/init".to_owned(), vec!["create", "update", "delete", "sudo"]);
+    rules.insert("sys/rotate/recovery/verify".to_owned(), vec!["create", "update", "sudo"]);
+    rules
+}
+
 /// The policy as JSON, which OpenBao takes like HCL.
 #[must_use]
 pub fn text() -> String {
-    let paths: Map<_, _> = rules()
-        .into_iter()
-        .map(|(path, capabilities)| (path, json!({"capabilities": capabilities})))
-        .collect();
+    of(rules())
+}
+
+/// The policy in a cluster that Steamer runs.
+#[must_use]
+pub fn managed_text() -> String {
+    of(managed_rules())
+}
+
+fn of(rules: BTreeMap<String, Vec<&'static str>>) -> String {
+    let paths: Map<_, _> =
+        rules.into_iter().map(|(path, capabilities)| (path, json!({"capabilities": capabilities}))).collect();
     let mut text = format!("{:#}", json!({"path": paths}));
     text.push('\n');
     text
@@ -67,9 +85,12 @@ pub fn text() -> String {
 
 /// What the policy in force does not allow of what the operator needs, by asking for paths of a tenant that need not
 /// exist. Needs no right of its own: `default` allows `sys/capabilities-self`.
-pub(crate) async fn missing(session: &Session) -> Result<Vec<String>, Error> {
-    let probes: BTreeMap<String, Vec<&str>> =
-        rules().into_iter().map(|(path, capabilities)| (example(&path), capabilities)).collect();
+pub(crate) async fn missing(
+    session: &Session,
+    needed: &BTreeMap<String, Vec<&'static str>>,
+) -> Result<Vec<String>, Error> {
+    let probes: BTreeMap<String, &Vec<&str>> =
+        needed.iter().map(|(path, capabilities)| (example(path), capabilities)).collect();
     let paths: Vec<String> = probes.keys().cloned().collect();
     let held = session.capabilities(&paths).await?;
     let lacks = |path: &String, needed: &[&str]| {

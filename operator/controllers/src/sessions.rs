@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client as Kubernetes, ResourceExt};
 use secrecy::SecretString;
-use steamer_api::{BaoConnection, BaoConnectionSpec, OpenBaoCluster};
+use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster};
 use steamer_openbao::{
-    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
-    Settings,
+    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Resolver,
+    Session, Settings,
 };
 use steamer_runtime::{Dependencies, Metrics, Name};
 
 use crate::error::Error;
 use crate::named_secrets::NamedSecrets;
+use crate::openbao_cluster::children::{Children, ca_of};
+use crate::openbao_cluster::cluster::{LOGIN_AUDIENCE, LOGIN_MOUNT, host, pod_of};
 use crate::service_accounts::{ServiceAccountToken, TokenOf};
 
 /// A login, as a key: equal logins share one identity and so one token.
@@ -56,6 +58,7 @@ pub(crate) struct Sessions {
     metrics: Arc<Metrics>,
     secrets: Arc<NamedSecrets>,
     operator: Name,
+    children: Children,
     servers: Mutex<HashMap<ServerKey, Client>>,
     identities: moka::future::Cache<LoginOf, (Client, Identity)>,
 }
@@ -74,7 +77,7 @@ impl Sessions {
         kubernetes: Kubernetes,
         metrics: Arc<Metrics>,
         secrets: Arc<NamedSecrets>,
-        operator: Name,
+        (operator, children): (Name, Children),
     ) -> Self {
         // An identity nobody has used for an hour gives its token back.
         let identities = moka::future::Cache::builder()
@@ -84,7 +87,7 @@ impl Sessions {
                 Box::pin(async move { identity.revoke(&client).await })
             })
             .build();
-        Self { kubernetes, metrics, secrets, operator, servers: Mutex::default(), identities }
+        Self { kubernetes, metrics, secrets, operator, children, servers: Mutex::default(), identities }
     }
 
     /// The operator's own session in a cluster.
@@ -94,25 +97,21 @@ impl Sessions {
         cluster: &OpenBaoCluster,
     ) -> Result<Session, Error> {
         let server = self.cluster(dependencies, cluster).await?;
-        let external = &cluster.spec.external;
-        let auth = &external.management_auth;
-        let (login, mount) = match (&auth.kubernetes, &auth.jwt) {
-            (Some(login), _) => (login, "kubernetes"),
-            (None, Some(login)) => (login, "jwt"),
-            (None, None) => {
-                return Err(Error::Invalid("managementAuth needs kubernetes or jwt".to_owned()));
-            }
+        let (mount, role, audience) = match &cluster.spec.external {
+            None => (LOGIN_MOUNT.to_owned(), "steamer".to_owned(), LOGIN_AUDIENCE.to_owned()),
+            Some(external) => external_login(external)?,
         };
-        let root = NamespacePath::new(external.namespace.as_deref().unwrap_or_default());
+        let root = cluster.spec.external.as_ref().and_then(|external| external.namespace.as_deref());
+        let root = NamespacePath::new(root.unwrap_or_default());
         let login = LoginOf {
             server: server.key.clone(),
             namespace: root.clone(),
-            mount: login.mount.clone().unwrap_or_else(|| mount.to_owned()),
-            role: login.role.clone(),
+            mount,
+            role,
             inline: false,
             who: Who::ServiceAccount(TokenOf {
                 account: self.operator.clone(),
-                audiences: vec![login.audience.clone()],
+                audiences: vec![audience],
                 expiration_seconds: 600,
             }),
         };
@@ -151,7 +150,9 @@ impl Sessions {
         dependencies: &Dependencies,
         cluster: &OpenBaoCluster,
     ) -> Result<Server, Error> {
-        let external = &cluster.spec.external;
+        let Some(external) = &cluster.spec.external else {
+            return self.managed(dependencies, cluster);
+        };
         let mut addresses = vec![external.address.clone()];
         addresses.extend(external.additional_addresses.iter().cloned());
         let mut settings = Settings { addresses, ..Settings::default() };
@@ -160,6 +161,33 @@ impl Sessions {
             settings.ca = self.secret_value(dependencies, &name, &reference.key).await?;
         }
         self.server(&settings)
+    }
+
+    /// A cluster that Steamer runs: its nodes by their stable names, at the addresses of their pods.
+    fn managed(&self, dependencies: &Dependencies, cluster: &OpenBaoCluster) -> Result<Server, Error> {
+        let name = Name::of(cluster);
+        dependencies.on(ca_of(name.clone()));
+        let map = self.children.config_maps.get(&Name::new(&name.namespace, format!("{}-ca", name.name)));
+        let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
+        let ca =
+            ca.ok_or_else(|| Error::Waiting(format!("OpenBaoCluster {name} has no certificates yet")))?;
+        let replicas = cluster.spec.managed.as_ref().map_or(0, |managed| managed.replicas);
+        let address = |ordinal| format!("https://{}:8200", host(&name, &format!("{}-{ordinal}", name.name)));
+        self.server(&Settings {
+            addresses: (0..replicas).map(address).collect(),
+            ca: ca.into_bytes(),
+            resolver: Some(self.resolver()),
+            ..Settings::default()
+        })
+    }
+
+    /// Knows where the nodes of managed clusters are.
+    pub(crate) fn resolver(&self) -> Resolver {
+        let pods = self.children.pods.clone();
+        Resolver::new(move |name| {
+            let pod = pods.get(&pod_of(name)?)?;
+            pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+        })
     }
 
     /// The server of a connection by address.
@@ -222,7 +250,7 @@ impl Sessions {
         found.ok_or_else(|| Error::NotFound { kind: "Secret", name: name.clone() })
     }
 
-    fn server(&self, settings: &Settings) -> Result<Server, Error> {
+    pub(crate) fn server(&self, settings: &Settings) -> Result<Server, Error> {
         let key = server_key(settings);
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = servers.get(&key) {
@@ -244,11 +272,32 @@ impl Sessions {
     }
 }
 
+/// Mount, role and audience of the operator's login at a server that someone else runs.
+fn external_login(external: &ExternalServer) -> Result<(String, String, String), Error> {
+    let auth = &external.management_auth;
+    let (login, mount) = match (&auth.kubernetes, &auth.jwt) {
+        (Some(login), _) => (login, "kubernetes"),
+        (None, Some(login)) => (login, "jwt"),
+        (None, None) => return Err(Error::Invalid("managementAuth needs kubernetes or jwt".to_owned())),
+    };
+    let mount = login.mount.clone().unwrap_or_else(|| mount.to_owned());
+    Ok((mount, login.role.clone(), login.audience.clone()))
+}
+
 /// Digests what a connection is made of, so that no certificate key is kept as a map key.
 fn server_key(settings: &Settings) -> ServerKey {
     use secrecy::ExposeSecret;
-    let Settings { addresses, ca, client_certificate, server_name, insecure, headers, timeout, patience } =
-        settings;
+    let Settings {
+        addresses,
+        ca,
+        client_certificate,
+        server_name,
+        insecure,
+        headers,
+        timeout,
+        patience,
+        resolver: _,
+    } = settings;
     let certificate = client_certificate.as_ref().map(|pem| digest(pem.expose_secret().as_bytes()));
     let text = format!(
         "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?}",

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::context::{Context, InForce, Stores};
 use crate::error::Error;
 use crate::named_secrets::NamedSecrets;
+use crate::openbao_cluster::children::{Children, config_map_edges, edges};
+use crate::openbao_cluster::cluster::CLUSTER_LABEL;
+use crate::openbao_cluster::guard::Guards;
 use crate::service_accounts::api_audiences;
 use crate::sessions::Sessions;
 use crate::sync::destination::Destinations;
@@ -75,19 +78,23 @@ pub async fn start(
         shutdown: shutdown.clone(),
         limits: settings.limits,
     });
+    let (mac, stores) = (Mac::load(&client, &settings.namespace).await?, Stores::default());
+    let whose = (operator.clone(), stores.children.clone());
     let context = Arc::new(Context {
-        sessions: Sessions::new(client.clone(), metrics.clone(), named.clone(), operator.clone()),
+        sessions: Sessions::new(client.clone(), metrics.clone(), named.clone(), whose),
         installation: installation(&client, &settings).await?,
         api_audiences: api_audiences(&client, &operator).await?,
         operator,
         client: client.clone(),
         runtime,
-        stores: Stores::default(),
+        stores,
+        mac: mac.clone(),
+        guards: Guards::default(),
         api_issuer: crate::service_accounts::ApiIssuerSource::default(),
         in_force: InForce::default(),
         drift_interval: settings.drift_interval,
     });
-    let observed = Arc::new(ObservedSecrets::new(Mac::load(&client, &settings.namespace).await?, index));
+    let observed = Arc::new(ObservedSecrets::new(mac, index));
     let mut tasks = Tasks { set: JoinSet::new(), context: context.clone(), readiness };
     tasks.all(&observed, named);
     let ended = tasks.set.join_next().await;
@@ -140,6 +147,8 @@ impl Tasks {
         let (context, stores) = (self.context.clone(), self.context.stores.clone());
         let shared = || context.clone();
         self.watch_only(&stores.namespaces, |namespace: &Namespace| Edges::of_self("Namespace", namespace));
+        self.watch_only(&stores.nodes, |node: &Node| Edges::of_self("Node", node));
+        self.children(&stores.children);
         self.controller(openbao_cluster::Controller(shared()), &stores.clusters, observed, |cluster| {
             Edges::of_self("OpenBaoCluster", cluster)
         });
@@ -167,6 +176,40 @@ impl Tasks {
         let (seen, client) = (observed.clone(), context.client.clone());
         self.readiness.require("the watch of Secrets", move || seen.is_synced());
         self.until_shutdown(observed.clone().run(client));
+    }
+
+    /// What is made for managed clusters.
+    fn children(&mut self, children: &Children) {
+        let Children {
+            pods,
+            sets,
+            services,
+            config_maps,
+            secrets,
+            accounts,
+            roles,
+            bindings,
+            budgets,
+            policies,
+        } = children;
+        self.labelled(pods, edges);
+        self.labelled(sets, edges);
+        self.labelled(services, edges);
+        self.labelled(config_maps, config_map_edges);
+        self.labelled(secrets, edges);
+        self.labelled(accounts, edges);
+        self.labelled(roles, edges);
+        self.labelled(bindings, edges);
+        self.labelled(budgets, edges);
+        self.labelled(policies, edges);
+    }
+
+    /// Of a kind only what carries the label of a cluster.
+    fn labelled<K>(&mut self, store: &Store<K>, edges: fn(&K) -> Edges)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.watch_chosen(store, None, (watcher::Config::default().labels(CLUSTER_LABEL), edges));
     }
 
     /// A kind that is only referred to.
@@ -210,9 +253,20 @@ impl Tasks {
     ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        self.watch_chosen(store, controller, (watcher::Config::default(), edges));
+    }
+
+    fn watch_chosen<K>(
+        &mut self,
+        store: &Store<K>,
+        controller: Option<(&'static str, Trigger)>,
+        (config, edges): (watcher::Config, fn(&K) -> Edges),
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let watch = Watch {
             api: Api::<DeserializeGuard<K>>::all(self.context.client.clone()),
-            config: watcher::Config::default().any_semantic(),
+            config: config.any_semantic(),
             store: store.clone(),
             controller,
             index: self.context.runtime.index.clone(),
@@ -246,6 +300,8 @@ async fn synced(stores: &Stores) {
         auths,
         static_secrets,
         namespaces,
+        nodes,
+        children,
     } = stores;
     clusters.synced().await;
     issuers.synced().await;
@@ -256,6 +312,19 @@ async fn synced(stores: &Stores) {
     auths.synced().await;
     static_secrets.synced().await;
     namespaces.synced().await;
+    nodes.synced().await;
+    let Children { pods, sets, services, config_maps, secrets, accounts, roles, bindings, budgets, policies } =
+        children;
+    pods.synced().await;
+    sets.synced().await;
+    services.synced().await;
+    config_maps.synced().await;
+    secrets.synced().await;
+    accounts.synced().await;
+    roles.synced().await;
+    bindings.synced().await;
+    budgets.synced().await;
+    policies.synced().await;
 }
 
 fn tenant_edges(tenant: &SecretsTenant) -> Edges {

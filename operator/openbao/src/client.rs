@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +33,35 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long a request is tried again while no node can serve it; default 20 s, what a failover takes.
     pub patience: Option<Duration>,
+    /// Asked for the address of a name before DNS is.
+    pub resolver: Option<Resolver>,
+}
+
+/// Knows the addresses of some names.
+#[derive(Clone)]
+pub struct Resolver(Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>);
+
+impl Resolver {
+    /// A resolver that asks a function; what it does not know is left to DNS.
+    #[must_use]
+    pub fn new(known: impl Fn(&str) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(known))
+    }
+}
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let known = (self.0)(name.as_str());
+        Box::pin(async move {
+            let addresses: reqwest::dns::Addrs = match known {
+                Some(address) => Box::new(std::iter::once(SocketAddr::new(address, 0))),
+                None => Box::new(
+                    tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter(),
+                ),
+            };
+            Ok(addresses)
+        })
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -261,6 +291,9 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
     if let Some(identity) = &settings.client_certificate {
         builder = builder.identity(reqwest::Identity::from_pem(identity.expose_secret().as_bytes())?);
     }
+    if let Some(resolver) = &settings.resolver {
+        builder = builder.dns_resolver(resolver.clone());
+    }
     if let Some((name, addresses)) = renamed(settings) {
         builder = builder.resolve_to_addrs(&name, &addresses);
     }
@@ -269,7 +302,7 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
 
 /// rustls takes the name to verify from the URL, so the URL carries the certificate's name and is resolved to
 /// the address's host. Only for addresses by IP: names are left to DNS.
-fn renamed(settings: &Settings) -> Option<(String, Vec<std::net::SocketAddr>)> {
+fn renamed(settings: &Settings) -> Option<(String, Vec<SocketAddr>)> {
     let name = settings.server_name.clone()?;
     let addresses = settings.addresses.iter().filter_map(|address| {
         let url = Url::parse(address).ok()?;

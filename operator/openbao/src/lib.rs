@@ -10,7 +10,7 @@ mod identity;
 mod namespace;
 mod session;
 
-pub use client::{Client, Settings};
+pub use client::{Client, Resolver, Settings};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
 pub use endpoints::kv::{Kv, KvConfig, Values};

@@ -26,7 +26,7 @@ pub use metrics::Metrics;
 pub use name::Name;
 pub use queue::{Lane, Trigger, trigger};
 pub use reason::Reason;
-pub use reconcile::{Action, Failure, Reconcile, Retry};
+pub use reconcile::{Action, Failure, Reconcile, Retry, describe};
 pub use runner::{Limits, Runtime, run};
 pub use shutdown::terminated;
 pub use status::{Statuses, merge_patch};

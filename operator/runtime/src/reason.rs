@@ -41,6 +41,10 @@ pub enum Reason {
     Throttled,
     /// A server failed.
     Failed,
+    /// A lost leader was kept from writing.
+    Fenced,
+    /// Pods are replaced for a change.
+    RollingOut,
 }
 
 impl Reason {
@@ -68,6 +72,8 @@ impl Reason {
             Self::Expired => "Expired",
             Self::Throttled => "Throttled",
             Self::Failed => "Failed",
+            Self::Fenced => "Fenced",
+            Self::RollingOut => "RollingOut",
         }
     }
 }

@@ -85,6 +85,12 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
 }
 
 /// What failed, and why, and why that; each said once.
+#[must_use]
+pub fn describe(error: &(impl std::error::Error + 'static)) -> String {
+    chain(error)
+}
+
+/// The same, of any error.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -151,9 +151,9 @@ pub fn pause() -> Result<Image> {
 ///
 /// # Errors
 /// When it cannot be fetched.
-pub fn openbao() -> Result<Image> {
-    let files = vec![(tools::bao(tools::OPENBAO)?, "/bin/bao".to_owned())];
-    let name = format!("steamer.test/openbao:{}", tools::OPENBAO);
+pub fn openbao(version: &str) -> Result<Image> {
+    let files = vec![(tools::bao(version)?, "/bin/bao".to_owned())];
+    let name = format!("steamer.test/openbao:{version}");
     Ok(Image { name, files, folders: vec![], entrypoint: vec!["/bin/bao"], user: "65532:65532" })
 }
 

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod certificates;
 pub mod control_plane;
 pub mod demo;
+pub mod fleet;
 pub mod ground;
 pub mod image;
 pub mod installation;
@@ -20,7 +21,9 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod secure_postgres;
 pub mod tools;
 pub mod wait;
 
+pub use fleet::Fleet;
 pub use ground::Ground;

@@ -1,5 +1,7 @@
-//! A Kubernetes with a node that runs containers, as plain processes that go on after the command that made it.
+//! A Kubernetes with nodes that run containers, as plain processes that go on after the command that made it.
 
+mod faults;
+mod node;
 mod processes;
 mod settings;
 
@@ -17,22 +19,27 @@ use crate::process::Program;
 use crate::tools::{self, output, succeed};
 use crate::wait::eventually;
 
+pub use faults::{Hole, signal_process};
+use node::Node;
 use processes::Processes;
 
-/// The node's address, on the loopback device: nothing outside this machine is ever asked.
+/// The first node's address, on the loopback device, and that of everything on the host: nothing outside this machine is
+/// ever asked.
 pub const NODE: &str = "10.255.0.1";
-/// The node's name.
-pub const NODE_NAME: &str = "node-1";
+/// How many nodes a cluster has.
+const NODES: usize = 3;
 /// The port of the API server.
 const API_PORT: u16 = 6443;
 /// Sockets have short paths.
 const RUN: &str = "/run/steamer-ground";
 
 /// A cluster on this machine.
+#[derive(Clone)]
 pub struct Cluster {
     /// Kubeconfig of an administrator.
     pub kubeconfig: PathBuf,
     folder: PathBuf,
+    nodes: Vec<Node>,
 }
 
 /// Where the cluster of this checkout keeps what it is made of.
@@ -52,7 +59,8 @@ impl Cluster {
         let folder = folder()?;
         let processes = Processes::load(&folder)?;
         let kubeconfig = folder.join("admin.kubeconfig");
-        Ok((processes.all_alive() && kubeconfig.exists()).then_some(Self { kubeconfig, folder }))
+        let nodes = Node::all(&folder, NODES);
+        Ok((processes.all_alive() && kubeconfig.exists()).then_some(Self { kubeconfig, folder, nodes }))
     }
 
     /// Starts one.
@@ -71,15 +79,28 @@ impl Cluster {
         std::fs::create_dir_all(folder.join("logs"))?;
         std::fs::create_dir_all(RUN)?;
         std::fs::write(owner_file(), cache::checkout().display().to_string())?;
-        let cluster = Self { kubeconfig: folder.join("admin.kubeconfig"), folder };
+        let nodes = Node::all(&folder, NODES);
+        let cluster = Self { kubeconfig: folder.join("admin.kubeconfig"), folder, nodes };
         cluster.network()?;
         cluster.certificates()?;
         cluster.control_plane().await?;
-        cluster.node().await?;
+        for node in &cluster.nodes {
+            cluster.start_node(node).await?;
+        }
+        cluster.services()?;
+        cluster.ready().await?;
         Ok(cluster)
     }
 
-    /// Puts an image onto the node, unless it has it.
+    /// URL and CA of the API server.
+    ///
+    /// # Errors
+    /// When the cluster has none yet.
+    pub fn server(&self) -> Result<(String, String)> {
+        Ok((format!("https://{NODE}:{API_PORT}"), std::fs::read_to_string(self.folder.join("ca.crt"))?))
+    }
+
+    /// Puts an image onto every node, unless it has it.
     ///
     /// # Errors
     /// When it cannot be made or imported.
@@ -89,7 +110,9 @@ impl Cluster {
             return Ok(false);
         }
         let (archive, _) = image.archive(&self.folder.join("images"))?;
-        succeed(ctr().args(["images", "import"]).arg(&archive))?;
+        for node in &self.nodes {
+            succeed(node.ctr().args(["images", "import"]).arg(&archive))?;
+        }
         std::fs::remove_file(&archive)?;
         std::fs::write(known, image.stamp())?;
         Ok(true)
@@ -97,8 +120,16 @@ impl Cluster {
 
     fn network(&self) -> Result<()> {
         let addresses = output(Command::new("ip").args(["-o", "addr", "show", "dev", "lo"]))?;
-        if !addresses.contains(NODE) {
-            succeed(Command::new("ip").args(["addr", "add", &format!("{NODE}/32"), "dev", "lo"]))?;
+        for node in &self.nodes {
+            if !addresses.contains(&format!(" {}/", node.address)) {
+                succeed(Command::new("ip").args([
+                    "addr",
+                    "add",
+                    &format!("{}/32", node.address),
+                    "dev",
+                    "lo",
+                ]))?;
+            }
         }
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
             .context("cannot let packets between pods through")?;
@@ -120,16 +151,18 @@ impl Cluster {
         ];
         authority.leaf("kube-apiserver", None, &names)?.write(folder, "apiserver")?;
         authority.leaf("service-accounts", None, &[])?.write(folder, "accounts")?;
-        authority.leaf("kubelet", None, &[NODE, NODE_NAME])?.write(folder, "kubelet")?;
-        let url = format!("https://{NODE}:{API_PORT}");
-        let system_node = format!("system:node:{NODE_NAME}");
-        for (name, user, group) in
-            [("admin", "admin", "system:masters"), ("node", system_node.as_str(), "system:nodes")]
-        {
+        let kubeconfig = |name: &str, user: &str, group: &str| -> Result<()> {
             let leaf = authority.leaf(user, Some(group), &[])?;
             leaf.write(folder, &format!("{name}-client"))?;
+            let url = format!("https://{NODE}:{API_PORT}");
             let text = kubeconfig_text(&url, &authority.pem, &Access::Certificate(&leaf));
-            std::fs::write(folder.join(format!("{name}.kubeconfig")), text)?;
+            Ok(std::fs::write(folder.join(format!("{name}.kubeconfig")), text)?)
+        };
+        kubeconfig("admin", "admin", "system:masters")?;
+        for node in &self.nodes {
+            std::fs::create_dir_all(&node.folder)?;
+            authority.leaf("kubelet", None, &[&node.address, &node.name])?.write(&node.folder, "kubelet")?;
+            kubeconfig(&node.name, &format!("system:node:{}", node.name), "system:nodes")?;
         }
         Ok(())
     }
@@ -159,34 +192,52 @@ impl Cluster {
         self.start_program(scheduler, "kube-scheduler")
     }
 
-    async fn node(&self) -> Result<()> {
-        settings::write_node(&self.folder, Path::new(RUN))?;
-        let containerd = Program::lasting("containerd", Path::new("/usr/bin/containerd"))
-            .args(["--config", &self.folder.join("containerd.toml").display().to_string()]);
-        self.start_program(containerd, "containerd")?;
-        self.eventually("containerd answers", "containerd", || {
-            succeed(ctr().arg("version")).map_err(|error| error.to_string())
+    /// Starts a node's containerd and kubelet.
+    async fn start_node(&self, node: &Node) -> Result<()> {
+        settings::write_node(&self.folder, node)?;
+        node.cgroups()?;
+        let containerd = Program::lasting(&node.process("containerd"), Path::new("/usr/bin/containerd"))
+            .args(["--config", &node.folder.join("containerd.toml").display().to_string()]);
+        self.start_program(containerd, &node.process("containerd"))?;
+        self.eventually("containerd answers", &node.process("containerd"), || {
+            succeed(node.ctr().arg("version")).map_err(|error| error.to_string())
         })
         .await?;
-        self.import(&crate::image::pause()?)?;
+        let pause = crate::image::pause()?;
+        let (archive, _) = pause.archive(&self.folder.join("images"))?;
+        succeed(node.ctr().args(["images", "import"]).arg(&archive))?;
+        self.start_kubelet(node)
+    }
+
+    fn start_kubelet(&self, node: &Node) -> Result<()> {
+        let kubelet = Program::lasting(&node.process("kubelet"), &tools::kubernetes("kubelet")?)
+            .args(settings::kubelet(&self.folder, node));
+        self.start_program(kubelet, &node.process("kubelet"))
+    }
+
+    /// Names and Services, for all nodes: they are on one host.
+    fn services(&self) -> Result<()> {
+        settings::write_services(&self.folder)?;
         let dns = Program::lasting("coredns", &tools::coredns()?)
             .args(["-conf", &self.folder.join("Corefile").display().to_string()]);
         self.start_program(dns, "coredns")?;
-        let kubelet =
-            Program::lasting("kubelet", &tools::kubernetes("kubelet")?).args(settings::kubelet(&self.folder));
-        self.start_program(kubelet, "kubelet")?;
         let proxy = Program::lasting("kube-proxy", &tools::kubernetes("kube-proxy")?)
             .args([format!("--config={}", self.folder.join("kube-proxy.json").display())]);
-        self.start_program(proxy, "kube-proxy")?;
+        self.start_program(proxy, "kube-proxy")
+    }
+
+    async fn ready(&self) -> Result<()> {
         let kubectl = Kubectl::new(&self.kubeconfig)?;
-        self.eventually("the node is ready", "kubelet", || {
-            let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
-            match kubectl.run(&["get", "node", NODE_NAME, "-o", path]) {
-                Ok(status) if status == "True" => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await?;
+        for node in &self.nodes {
+            self.eventually("the node is ready", &node.process("kubelet"), || {
+                let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
+                match kubectl.run(&["get", "node", &node.name, "-o", path]) {
+                    Ok(status) if status == "True" => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await?;
+        }
         let ended = Processes::load(&self.folder)?.ended();
         if let Some(name) = ended {
             bail!(
@@ -201,12 +252,6 @@ impl Cluster {
         let result = eventually(what, || std::future::ready(look())).await;
         result.with_context(|| crate::process::tail(&self.folder.join("logs").join(format!("{log}.log"))))
     }
-}
-
-fn ctr() -> Command {
-    let mut command = Command::new("ctr");
-    command.args(["--address", &format!("{RUN}/containerd.sock"), "--namespace", "k8s.io"]);
-    command
 }
 
 fn owner_file() -> PathBuf {
@@ -235,24 +280,19 @@ pub fn stop() -> Result<()> {
     }
     owned_by_us()?;
     let mut processes = Processes::load(&folder)?;
-    // The kubelet first: it would start what is ended.
-    processes.end("kubelet");
-    end_containers();
+    let nodes = Node::all(&folder, NODES);
+    for node in &nodes {
+        // The kubelet first: it would start what is ended.
+        processes.end(&node.process("kubelet"));
+        node.end_containers();
+    }
     if let Ok(proxy) = tools::kubernetes("kube-proxy") {
         processes.end("kube-proxy");
         let _ = Command::new(proxy).arg("--cleanup").output();
     }
     processes.end_all();
-    settings::remove_from_system(&folder, Path::new(RUN))?;
+    settings::remove_from_system(&folder, Path::new(RUN), &nodes)?;
     let _ = std::fs::remove_dir_all(&folder);
     let _ = std::fs::remove_dir_all(RUN);
     Ok(())
-}
-
-fn end_containers() {
-    let tasks = output(ctr().args(["tasks", "list", "--quiet"])).unwrap_or_default();
-    for task in tasks.split_whitespace() {
-        let _ = succeed(ctr().args(["tasks", "kill", "--signal", "KILL", task]));
-        let _ = succeed(ctr().args(["tasks", "delete", "--force", task]));
-    }
 }

@@ -12,6 +12,8 @@ use crate::cache;
 pub const KUBERNETES: &str = "v1.34.4";
 /// Version of OpenBao.
 pub const OPENBAO: &str = "2.7.2";
+/// The version that upgrades begin at.
+pub const OLDER_OPENBAO: &str = "2.6.2";
 
 /// A Go module of `operator/testing/tools` and the programs it gives.
 struct GoTool {

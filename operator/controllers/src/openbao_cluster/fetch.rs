@@ -1,9 +1,10 @@
-use steamer_api::{ManagementLogin, OpenBaoCluster, Orphan};
+use steamer_api::{OpenBaoCluster, Orphan};
 use steamer_openbao::{Error as OpenBao, Health, Leader};
 use steamer_runtime::Dependencies;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::openbao_cluster::cluster::LOGIN_AUDIENCE;
 use crate::operator_policy;
 use crate::secrets_project;
 
@@ -33,16 +34,20 @@ pub(super) async fn fetch(
     dependencies: &Dependencies,
     cluster: &OpenBaoCluster,
 ) -> Result<Seen, Error> {
-    let auth = &cluster.spec.external.management_auth;
-    if let Some(ManagementLogin { audience, .. }) = auth.kubernetes.as_ref().or(auth.jwt.as_ref()) {
-        context.safe_audiences(std::slice::from_ref(audience))?;
-    }
+    let auth = cluster.spec.external.as_ref().map(|external| &external.management_auth);
+    let login = auth.and_then(|auth| auth.kubernetes.as_ref().or(auth.jwt.as_ref()));
+    let audience = login.map_or(LOGIN_AUDIENCE, |login| login.audience.as_str());
+    context.safe_audiences(&[audience.to_owned()])?;
     let session = context.sessions.operator(dependencies, cluster).await?;
     let health = session.health().await;
     let mut seen = Seen { health, leader: None, missing: Ok(Vec::new()) };
     if seen.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) {
         seen.leader = session.leader().await.ok();
-        seen.missing = operator_policy::missing(&session).await.map_err(Error::from);
+        let needed = match &cluster.spec.managed {
+            Some(_) => operator_policy::managed_rules(),
+            None => operator_policy::rules(),
+        };
+        seen.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
     }
     Ok(seen)
 }

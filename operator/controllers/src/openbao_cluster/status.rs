@@ -27,13 +27,12 @@ pub(super) async fn status(
         status.initialized = Some(health.initialized);
     }
     status.phase = Some(if seen.serves() { ClusterPhase::Running } else { ClusterPhase::Unavailable });
-    status.endpoint =
-        Some(cluster.spec.external_url.clone().unwrap_or_else(|| cluster.spec.external.address.clone()));
+    status.endpoint = Some(cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address()));
     status.orphans = orphans;
-    context.report(cluster, status, &verdict(cluster, seen)).await
+    context.report(cluster, status, &server_verdict(&cluster.address(), seen)).await
 }
 
-fn facts(conditions: &mut Conditions<'_>, seen: &Seen) {
+pub(super) fn facts(conditions: &mut Conditions<'_>, seen: &Seen) {
     let available = if seen.serves() { "OpenBao serves requests" } else { "OpenBao serves no requests" };
     let reason = if seen.serves() { Reason::Applied } else { problem(seen) };
     conditions.set("Available", State::from(seen.serves()), reason, available);
@@ -84,8 +83,8 @@ fn problem(seen: &Seen) -> Reason {
     }
 }
 
-fn verdict(cluster: &OpenBaoCluster, seen: &Seen) -> Verdict {
-    let address = &cluster.spec.external.address;
+/// What a server comes to, as its API shows it.
+pub(super) fn server_verdict(address: &str, seen: &Seen) -> Verdict {
     match (&seen.health, &seen.missing) {
         (Err(OpenBao::Server { .. }), _) => {
             Verdict::Retrying(Reason::Failed, format!("OpenBao at {address} cannot reach its storage"))

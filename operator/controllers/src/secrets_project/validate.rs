@@ -69,14 +69,14 @@ pub(super) fn validate(
         Scope::Group => format!("group_{}", spec.id),
     };
     let written = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
-    let cluster = &references.cluster.spec;
+    let cluster = &references.cluster;
     let mut valid = Project {
         adopt: spec.lifecycle.adopt,
         cluster: Reference {
             name: references.cluster_name.name.clone(),
             namespace: Some(references.cluster_name.namespace.clone()),
         },
-        server_url: cluster.external_url.clone().unwrap_or_else(|| cluster.external.address.clone()),
+        server_url: cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address()),
         namespace: tenant_namespace.join(&own),
         kv: kv(project),
         auth: BTreeMap::new(),

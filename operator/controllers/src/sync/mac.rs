@@ -15,6 +15,7 @@ use crate::pipelines::hex;
 const NAME: &str = "steamer-mac-key";
 
 /// Digests data.
+#[derive(Clone)]
 pub(crate) struct Mac(hmac::Key);
 
 impl Mac {

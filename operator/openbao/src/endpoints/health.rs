@@ -17,6 +17,8 @@ pub struct Health {
     pub version: String,
     /// The cluster's name.
     pub cluster_name: String,
+    /// Tells one storage from another.
+    pub cluster_id: String,
 }
 
 /// `sys/seal-status`.
@@ -44,6 +46,16 @@ pub struct Leader {
     pub is_self: bool,
     /// `api_addr` of the leader; empty when none is known.
     pub leader_address: String,
+    /// Since when it leads; the zero time on who follows.
+    pub active_time: String,
+}
+
+impl Leader {
+    /// Since when the node that answered leads.
+    #[must_use]
+    pub fn since(&self) -> Option<jiff::Timestamp> {
+        self.active_time.parse().ok().filter(|since: &jiff::Timestamp| since.as_second() > 0)
+    }
 }
 
 impl Session {

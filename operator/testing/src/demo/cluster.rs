@@ -51,7 +51,7 @@ pub(super) async fn running_or_new() -> Result<Cluster> {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     let cluster =
-        telling("starting Kubernetes with one node, as plain processes", nodes::Cluster::start()).await?;
+        telling("starting Kubernetes with three nodes, as plain processes", nodes::Cluster::start()).await?;
     Ok(Cluster::Local { cluster, folder })
 }
 
@@ -107,7 +107,7 @@ impl Cluster {
             let steamer = image::steamer(&image::built("steamer", "steamer", "dev")?, &made)?;
             let issuer = image::issuer(&image::built("steamer-testing", "test-issuer", "dev")?, &made)?;
             let digest = cache::digest(&steamer.files[0].0)?;
-            for image in [steamer, issuer, image::openbao()?, image::postgres()?] {
+            for image in [steamer, issuer, image::openbao(crate::tools::OPENBAO)?, image::postgres()?] {
                 self.import(&image)?;
             }
             Ok(digest)

@@ -64,6 +64,18 @@ impl Processes {
         self.0.retain(|known| known.name != name);
     }
 
+    /// Ends one at once.
+    pub(super) fn kill(&mut self, name: &str) {
+        for known in self.0.iter().filter(|known| known.name == name && known.alive()) {
+            let _ = Command::new("kill").arg("-KILL").arg(known.id.to_string()).output();
+        }
+        self.0.retain(|known| known.name != name);
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<()> {
+        Ok(std::fs::write(file(folder), serde_json::to_vec(self)?)?)
+    }
+
     pub(super) fn end_all(&mut self) {
         // In the reverse order of their start: who uses a server goes before it.
         for known in self.0.drain(..).rev() {

@@ -6,14 +6,14 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{NODE, NODE_NAME};
+use super::NODE;
+use super::node::Node;
 use crate::control_plane::ISSUER;
 use crate::tools::succeed;
 
 const ETCD_PORT: u16 = 23790;
 const SERVICES: &str = "10.96.0.0/16";
-const PODS: &str = "10.244.0.0/24";
-const BRIDGE: &str = "steamer0";
+const PODS: &str = "10.244.0.0/16";
 
 pub(super) fn etcd(folder: &Path) -> Vec<String> {
     vec![
@@ -60,6 +60,9 @@ pub(super) fn controller_manager(folder: &Path) -> Vec<String> {
         format!("--root-ca-file={}", file("ca.crt")),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
+        // A lost node is seen within seconds.
+        "--node-monitor-grace-period=12s".to_owned(),
+        "--node-monitor-period=2s".to_owned(),
     ]
 }
 
@@ -71,49 +74,60 @@ pub(super) fn scheduler(folder: &Path) -> Vec<String> {
     ]
 }
 
-pub(super) fn kubelet(folder: &Path) -> Vec<String> {
+pub(super) fn kubelet(folder: &Path, node: &Node) -> Vec<String> {
     vec![
-        format!("--config={}", folder.join("kubelet.json").display()),
-        format!("--kubeconfig={}", folder.join("node.kubeconfig").display()),
-        format!("--root-dir={}", folder.join("kubelet").display()),
-        format!("--hostname-override={NODE_NAME}"),
-        format!("--node-ip={NODE}"),
+        format!("--config={}", node.folder.join("kubelet.json").display()),
+        format!("--kubeconfig={}", folder.join(format!("{}.kubeconfig", node.name)).display()),
+        format!("--root-dir={}", node.folder.join("kubelet").display()),
+        format!("--hostname-override={}", node.name),
+        format!("--node-ip={}", node.address),
     ]
 }
 
-/// Writes the settings of everything on the node.
-pub(super) fn write_node(folder: &Path, run: &Path) -> Result<()> {
-    let file = |name: &str| folder.join(name).display().to_string();
-    let cni = folder.join("cni");
+/// Writes the settings of a node's containerd and kubelet.
+pub(super) fn write_node(folder: &Path, node: &Node) -> Result<()> {
+    let shared = |name: &str| folder.join(name).display().to_string();
+    let file = |name: &str| node.folder.join(name).display().to_string();
+    let cni = node.folder.join("cni");
     std::fs::create_dir_all(&cni)?;
-    std::fs::write(folder.join("containerd.toml"), containerd(folder, run, &cni))?;
-    std::fs::write(cni.join("10-bridge.conflist"), network(folder).to_string())?;
+    std::fs::create_dir_all(&node.run)?;
+    std::fs::write(node.folder.join("containerd.toml"), containerd(node, &cni))?;
+    std::fs::write(cni.join("10-bridge.conflist"), network(node).to_string())?;
+    std::fs::write(node.folder.join("resolv.conf"), format!("nameserver {NODE}\n"))?;
+    let kubelet = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+        "address": node.address, "healthzBindAddress": node.address,
+        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": shared("ca.crt")}},
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": file("kubelet.crt"), "tlsPrivateKeyFile": file("kubelet.key"),
+        "containerRuntimeEndpoint": format!("unix://{}/containerd.sock", node.run.display()),
+        "cgroupDriver": "cgroupfs", "cgroupRoot": format!("/{}", node.cgroup),
+        "failCgroupV1": false, "failSwapOn": false, "oomScoreAdj": 0,
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
+        "resolvConf": file("resolv.conf"), "clusterDNS": [NODE], "clusterDomain": "cluster.local",
+        "volumePluginDir": file("volume-plugins"), "podLogsDir": file("pod-logs"),
+        "maxPods": 60, "serializeImagePulls": false,
+        // Tests change Secrets and lose nodes: neither is to take minutes.
+        "syncFrequency": "10s", "nodeStatusUpdateFrequency": "4s",
+    });
+    std::fs::write(node.folder.join("kubelet.json"), kubelet.to_string())?;
+    Ok(())
+}
+
+/// Writes the settings of what serves all nodes.
+pub(super) fn write_services(folder: &Path) -> Result<()> {
+    let file = |name: &str| folder.join(name).display().to_string();
     // Names of the cluster only: this machine's resolver is nobody's business here.
     let corefile = format!(
         ".:53 {{\n  bind {NODE}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    pods insecure\n  }}\n}}\n",
         file("admin.kubeconfig")
     );
     std::fs::write(folder.join("Corefile"), corefile)?;
-    std::fs::write(folder.join("resolv.conf"), format!("nameserver {NODE}\n"))?;
-    let kubelet = json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-        "address": NODE, "healthzBindAddress": NODE,
-        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": file("ca.crt")}},
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": file("kubelet.crt"), "tlsPrivateKeyFile": file("kubelet.key"),
-        "containerRuntimeEndpoint": format!("unix://{}/containerd.sock", run.display()),
-        "cgroupDriver": "cgroupfs", "failCgroupV1": false, "failSwapOn": false, "oomScoreAdj": 0,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-        "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-        "resolvConf": file("resolv.conf"), "clusterDNS": [NODE], "clusterDomain": "cluster.local",
-        "volumePluginDir": file("volume-plugins"), "podLogsDir": file("pod-logs"),
-        "maxPods": 60, "serializeImagePulls": false,
-    });
-    std::fs::write(folder.join("kubelet.json"), kubelet.to_string())?;
     let proxy = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": file("admin.kubeconfig")},
-        "mode": "iptables", "hostnameOverride": NODE_NAME, "clusterCIDR": PODS, "oomScoreAdj": 0,
+        "mode": "iptables", "hostnameOverride": "node-1", "clusterCIDR": PODS, "oomScoreAdj": 0,
         "bindAddress": NODE, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "iptables": {"masqueradeAll": true},
@@ -123,7 +137,7 @@ pub(super) fn write_node(folder: &Path, run: &Path) -> Result<()> {
 }
 
 /// A machine that may not lower oom_score_adj fails every sandbox without `restrict_oom_score_adj`.
-fn containerd(folder: &Path, run: &Path, cni: &Path) -> String {
+fn containerd(node: &Node, cni: &Path) -> String {
     format!(
         r#"version = 2
 root = "{root}/containerd"
@@ -145,21 +159,21 @@ oom_score = 0
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
 "#,
-        root = folder.display(),
-        run = run.display(),
+        root = node.folder.display(),
+        run = node.run.display(),
         cni = cni.display()
     )
 }
 
-fn network(folder: &Path) -> serde_json::Value {
+fn network(node: &Node) -> serde_json::Value {
     json!({
-        "cniVersion": "0.4.0", "name": "steamer",
+        "cniVersion": "0.4.0", "name": node.bridge,
         "plugins": [
             {
-                "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "hairpinMode": true,
+                "type": "bridge", "bridge": node.bridge, "isGateway": true, "ipMasq": true, "hairpinMode": true,
                 "ipam": {
-                    "type": "host-local", "dataDir": folder.join("addresses").display().to_string(),
-                    "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}],
+                    "type": "host-local", "dataDir": node.folder.join("addresses").display().to_string(),
+                    "ranges": [[{"subnet": node.pods}]], "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },
             {"type": "portmap", "capabilities": {"portMappings": true}},
@@ -168,14 +182,18 @@ fn network(folder: &Path) -> serde_json::Value {
 }
 
 /// Takes mounts, links, addresses, chains, namespaces and cgroups out of the system.
-pub(super) fn remove_from_system(folder: &Path, run: &Path) -> Result<()> {
-    end_shims(run);
+pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> Result<()> {
+    for node in nodes {
+        end_shims(&node.run);
+    }
     for mount in mounts_below(&[folder, run]) {
         let _ = succeed(Command::new("umount").arg("--lazy").arg(&mount));
     }
     let quiet = |program: &str, arguments: &[&str]| drop(Command::new(program).args(arguments).output());
-    quiet("ip", &["link", "delete", BRIDGE]);
-    quiet("ip", &["addr", "del", &format!("{NODE}/32"), "dev", "lo"]);
+    for node in nodes {
+        quiet("ip", &["link", "delete", &node.bridge]);
+        quiet("ip", &["addr", "del", &format!("{}/32", node.address), "dev", "lo"]);
+    }
     for namespace in std::fs::read_dir("/var/run/netns").into_iter().flatten().flatten() {
         let name = namespace.file_name().to_string_lossy().into_owned();
         if name.starts_with("cni-") {
@@ -183,10 +201,12 @@ pub(super) fn remove_from_system(folder: &Path, run: &Path) -> Result<()> {
         }
     }
     remove_chains();
-    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-        remove_cgroups(&hierarchy.path().join("kubepods"));
+    for node in nodes {
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            remove_cgroups(&hierarchy.path().join(&node.cgroup));
+        }
+        remove_cgroups(&Path::new("/sys/fs/cgroup").join(&node.cgroup));
     }
-    remove_cgroups(Path::new("/sys/fs/cgroup/kubepods"));
     Ok(())
 }
 

@@ -1,0 +1,209 @@
+//! The seal, as OpenBao's configuration has it, and what a pod needs for it.
+
+use serde_json::{Map, Value, json};
+use steamer_api::{RotationPhase, Seal, SealPlugin, SealRotation, StaticSeal};
+
+use crate::error::Error;
+use crate::openbao_cluster::cluster::{Cluster, Version};
+
+/// Where a Secret's keys are found in a pod.
+pub(in crate::openbao_cluster) const FOLDER: &str = "/openbao/seal";
+
+/// A seal, ready to be configured.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::openbao_cluster) struct SealSettings {
+    /// Its kind, as OpenBao names it.
+    pub(in crate::openbao_cluster) kind: &'static str,
+    /// Its stanza.
+    pub(in crate::openbao_cluster) stanza: Map<String, Value>,
+    /// The plugin it needs.
+    pub(in crate::openbao_cluster) plugin: Option<Value>,
+    /// Secrets that are mounted: name, keys.
+    pub(in crate::openbao_cluster) files: Vec<(String, Vec<String>)>,
+    /// Environment variables from Secrets: variable, name, key.
+    pub(in crate::openbao_cluster) variables: Vec<(&'static str, String, String)>,
+    /// Secrets whose keys are environment variables.
+    pub(in crate::openbao_cluster) credentials: Option<String>,
+    /// Ports that it talks to.
+    pub(in crate::openbao_cluster) ports: Vec<u16>,
+}
+
+impl SealSettings {
+    fn new(kind: &'static str, stanza: Value) -> Self {
+        let stanza = match stanza {
+            Value::Object(stanza) => stanza.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+            _ => Map::new(),
+        };
+        Self {
+            kind,
+            stanza,
+            plugin: None,
+            files: Vec::new(),
+            variables: Vec::new(),
+            credentials: None,
+            ports: vec![443],
+        }
+    }
+
+    /// Every Secret's key that a node is started with.
+    pub(in crate::openbao_cluster) fn secrets(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for (name, keys) in &self.files {
+            all.extend(keys.iter().map(|key| (name.clone(), key.clone())));
+        }
+        all.extend(self.variables.iter().map(|(_, name, key)| (name.clone(), key.clone())));
+        all
+    }
+
+    fn with_plugin(
+        mut self,
+        version: Version,
+        plugin: Option<&SealPlugin>,
+        credentials: Option<String>,
+    ) -> Result<Self, Error> {
+        if plugin.is_none() && version.needs_seal_plugins() {
+            return Err(Error::Invalid(format!(
+                "OpenBao {version} has no seal {} built in: give seal.*.plugin with image or command, version and sha256",
+                self.kind
+            )));
+        }
+        self.plugin = plugin.map(stanza_of);
+        self.credentials = credentials;
+        Ok(self)
+    }
+}
+
+fn stanza_of(plugin: &SealPlugin) -> Value {
+    let SealPlugin { image, command, version, sha256 } = plugin;
+    let mut stanza = json!({"version": version, "sha256sum": sha256});
+    if let Some(image) = image {
+        stanza["image"] = json!(image);
+    }
+    if let Some(command) = command {
+        stanza["command"] = json!(command);
+    }
+    stanza
+}
+
+/// The Secret of a static seal.
+pub(in crate::openbao_cluster) fn static_secret(cluster: &Cluster, seal: &StaticSeal) -> String {
+    let given = seal.secret_ref.as_ref().map(|reference| reference.name.clone());
+    given.unwrap_or_else(|| cluster.child("-seal"))
+}
+
+/// The seal of a cluster. `in_use` is the static key that storage is sealed with, where it is another than the wanted.
+pub(in crate::openbao_cluster) fn seal(
+    cluster: &Cluster,
+    rotation: Option<(&str, &SealRotation)>,
+) -> Result<SealSettings, Error> {
+    let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11 } =
+        &cluster.spec.seal;
+    let credentials = |reference: &Option<steamer_api::LocalReference>| {
+        reference.as_ref().map(|reference| reference.name.clone())
+    };
+    if let Some(seal) = r#static {
+        return Ok(static_seal(&static_secret(cluster, seal), &seal.key_id, rotation));
+    }
+    if let Some(seal) = transit {
+        let mut settings = SealSettings::new(
+            "transit",
+            json!({
+                "address": seal.address, "mount_path": format!("{}/", seal.mount.trim_matches('/')), "key_name": seal.key_name,
+                "namespace": seal.namespace,
+                "tls_ca_cert": seal.ca_secret_ref.as_ref().map(|ca| format!("{FOLDER}/{}/{}", ca.name, ca.key)),
+            }),
+        );
+        settings.variables =
+            vec![("VAULT_TOKEN", seal.token_secret_ref.name.clone(), seal.token_secret_ref.key.clone())];
+        settings.files =
+            seal.ca_secret_ref.iter().map(|ca| (ca.name.clone(), vec![ca.key.clone()])).collect();
+        settings.ports = vec![port_of(&seal.address)];
+        return Ok(settings);
+    }
+    if let Some(seal) = kmip {
+        let client = &seal.client_cert_secret_ref.name;
+        let mut settings = SealSettings::new(
+            "kmip",
+            json!({
+                "endpoint": seal.endpoint, "kms_key_id": seal.key_id, "server_name": seal.server_name,
+                "client_cert": format!("{FOLDER}/{client}/tls.crt"), "client_key": format!("{FOLDER}/{client}/tls.key"),
+                "ca_cert": format!("{FOLDER}/{}/{}", seal.ca_secret_ref.name, seal.ca_secret_ref.key),
+            }),
+        );
+        settings.files = vec![
+            (client.clone(), vec!["tls.crt".to_owned(), "tls.key".to_owned()]),
+            (seal.ca_secret_ref.name.clone(), vec![seal.ca_secret_ref.key.clone()]),
+        ];
+        settings.ports = vec![port_of(&seal.endpoint)];
+        return Ok(settings);
+    }
+    let version = cluster.version;
+    if let Some(seal) = aws_kms {
+        let stanza = json!({"region": seal.region, "kms_key_id": seal.kms_key_id, "endpoint": seal.endpoint});
+        return SealSettings::new("awskms", stanza).with_plugin(
+            version,
+            seal.plugin.as_ref(),
+            credentials(&seal.credentials_secret_ref),
+        );
+    }
+    if let Some(seal) = gcp_kms {
+        let stanza = json!({"project": seal.project, "region": seal.region, "key_ring": seal.key_ring, "crypto_key": seal.crypto_key});
+        return SealSettings::new("gcpckms", stanza).with_plugin(
+            version,
+            seal.plugin.as_ref(),
+            credentials(&seal.credentials_secret_ref),
+        );
+    }
+    if let Some(seal) = azure_key_vault {
+        let stanza =
+            json!({"tenant_id": seal.tenant_id, "vault_name": seal.vault_name, "key_name": seal.key_name});
+        return SealSettings::new("azurekeyvault", stanza).with_plugin(
+            version,
+            seal.plugin.as_ref(),
+            credentials(&seal.credentials_secret_ref),
+        );
+    }
+    if let Some(seal) = oci_kms {
+        let stanza = json!({
+            "key_id": seal.key_id, "crypto_endpoint": seal.crypto_endpoint, "management_endpoint": seal.management_endpoint,
+        });
+        return SealSettings::new("ocikms", stanza).with_plugin(
+            version,
+            seal.plugin.as_ref(),
+            credentials(&seal.credentials_secret_ref),
+        );
+    }
+    if let Some(seal) = pkcs11 {
+        let stanza = json!({"lib": seal.lib, "token_label": seal.token_label, "key_label": seal.key_label});
+        let pin = Some(seal.credentials_secret_ref.name.clone());
+        return SealSettings::new("pkcs11", stanza).with_plugin(version, seal.plugin.as_ref(), pin);
+    }
+    Err(Error::Invalid("seal needs exactly one kind".to_owned()))
+}
+
+/// The stanza of a static seal; while it is rotated, with the other key beside it.
+fn static_seal(secret: &str, wanted: &str, rotation: Option<(&str, &SealRotation)>) -> SealSettings {
+    let (current, other) = match rotation {
+        Some((in_use, SealRotation { to, phase: RotationPhase::Distribute })) => (in_use, Some(to.as_str())),
+        Some((in_use, SealRotation { to, phase: RotationPhase::Rewrap })) => (to.as_str(), Some(in_use)),
+        Some((_, SealRotation { to, phase: RotationPhase::Retire })) => (to.as_str(), None),
+        None => (wanted, None),
+    };
+    let file = |key: &str| format!("file://{FOLDER}/{secret}/{key}");
+    let mut settings = SealSettings::new(
+        "static",
+        json!({
+            "current_key_id": current, "current_key": file(current),
+            "previous_key_id": other, "previous_key": other.map(file),
+        }),
+    );
+    let keys = std::iter::once(current).chain(other).map(str::to_owned).collect();
+    settings.files = vec![(secret.to_owned(), keys)];
+    settings.ports = Vec::new();
+    settings
+}
+
+fn port_of(address: &str) -> u16 {
+    let given = address.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+    given.unwrap_or(if address.starts_with("http:") { 80 } else { 443 })
+}

@@ -1,0 +1,248 @@
+//! A role for each incarnation of a node: taking its login away is what keeps a lost leader from writing.
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::error::SqlState;
+
+use super::{Database, DatabaseError};
+use crate::error::Error;
+
+/// A role that was made for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeRole {
+    pub(crate) name: String,
+    pub(crate) can_login: bool,
+    /// What was noted when it was fenced.
+    pub(crate) note: Option<FenceNote>,
+}
+
+/// What a fence has to know when it is carried on by another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FenceNote {
+    /// Seconds since the epoch.
+    pub(crate) since: i64,
+    /// The lock that the fenced node held.
+    pub(crate) lock: String,
+    /// Uid of its pod.
+    pub(crate) uid: String,
+    /// Why it was fenced.
+    pub(crate) reason: String,
+}
+
+/// The name of the n-th incarnation of a node.
+pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
+    let cluster: String =
+        cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    format!("{cluster}_{ordinal}_{n}")
+}
+
+/// Ordinal and number of a role's name.
+pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
+    let mut parts = name.rsplitn(3, '_');
+    let n = parts.next()?.parse().ok()?;
+    Some((parts.next()?.parse().ok()?, n))
+}
+
+const ROLES: &str = "
+SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles
+WHERE shobj_description(oid, 'pg_authid') = $1 OR shobj_description(oid, 'pg_authid') LIKE $2 ORDER BY 1";
+
+const RIGHTS: &str = "
+SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role(oid, 'pg_signal_backend', 'USAGE')
+FROM pg_roles WHERE rolname = current_user";
+
+const ASYNCHRONOUS: &str = "
+SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchronous_standby_names') = ''";
+
+const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
+
+impl Database {
+    /// The roles that carry this cluster's mark.
+    pub(crate) async fn node_roles(&self, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
+        let (own, fenced) = (format!("steamer: {mark}"), format!("steamer: {} fenced %", escaped_like(mark)));
+        let rows = self.with(|client| async move { client.query(ROLES, &[&own, &fenced]).await }).await?;
+        let role = |row: &tokio_postgres::Row| NodeRole {
+            name: row.get(0),
+            can_login: row.get(1),
+            note: row.get::<_, Option<String>>(2).and_then(|comment| note(&comment)),
+        };
+        Ok(rows.iter().map(role).collect())
+    }
+
+    /// Why nodes cannot be fenced by this login; none when they can.
+    pub(crate) async fn obstacle(&self) -> Result<Option<String>, DatabaseError> {
+        let row = self.with(|client| async move { client.query_one(RIGHTS, &[]).await }).await?;
+        let (creates, signals): (bool, bool) = (row.get(0), row.get(1));
+        let user = &self.login.user;
+        if !creates {
+            return Ok(Some(format!(
+                "login `{user}` may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"
+            )));
+        }
+        if !signals {
+            return Ok(Some(format!(
+                "login `{user}` may not end sessions: run GRANT pg_signal_backend TO \"{user}\""
+            )));
+        }
+        let row = self.with(|client| async move { client.query_one(ASYNCHRONOUS, &[]).await }).await?;
+        let asynchronous: bool = row.get(0);
+        Ok(asynchronous.then(|| {
+            "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
+             synchronous_standby_names"
+                .to_owned()
+        }))
+    }
+
+    /// Makes a role that may log in with that password and marks it. One of the name that is this cluster's is left.
+    pub(crate) async fn create_role(
+        &self,
+        name: &str,
+        password: &SecretString,
+        mark: &str,
+    ) -> Result<(), Error> {
+        // The verifier, not the password, is what the server and its log see.
+        let verifier = postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes());
+        let sql = format!(
+            "BEGIN; CREATE ROLE {role} LOGIN PASSWORD '{verifier}'; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
+            role = quoted(name),
+            comment = literal(&format!("steamer: {mark}")),
+        );
+        let made = self.with(|client| async move {
+            let made = client.batch_execute(&sql).await;
+            if made.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            made
+        });
+        match made.await {
+            Err(DatabaseError::Statement { source, .. })
+                if source.code() == Some(&SqlState::DUPLICATE_OBJECT) =>
+            {
+                Err(Error::Conflict(format!(
+                    "PostgreSQL has a role `{name}` already, which is not this cluster's"
+                )))
+            }
+            made => Ok(made?),
+        }
+    }
+
+    /// Gives a node's role exactly what a node needs. For the owner of the tables.
+    pub(crate) async fn grant(&self, role: &str) -> Result<(), DatabaseError> {
+        let sql = format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON openbao_kv_store, openbao_ha_locks TO {role}; \
+             GRANT USAGE ON SCHEMA public TO {role}",
+            role = quoted(role)
+        );
+        // The schema is open to everyone unless someone closed it; then its owner has to open it.
+        let schema = sql.split("; ").nth(1).unwrap_or_default().to_owned();
+        let tables = sql.split("; ").next().unwrap_or_default().to_owned();
+        self.with(|client| async move {
+            client.batch_execute(&tables).await?;
+            let _ = client.batch_execute(&schema).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes the login away, and notes which lock the node held, in one step.
+    pub(crate) async fn disable(
+        &self,
+        role: &str,
+        mark: &str,
+        note: &FenceNote,
+    ) -> Result<(), DatabaseError> {
+        let FenceNote { since, lock, uid, reason } = note;
+        let sql = format!(
+            "BEGIN; ALTER ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
+            role = quoted(role),
+            comment = literal(&format!("steamer: {mark} fenced {since} {lock} {uid} {reason}")),
+        );
+        self.with(|client| async move {
+            let done = client.batch_execute(&sql).await;
+            if done.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            done
+        })
+        .await
+    }
+
+    /// Ends the sessions of a role; how many there were.
+    pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
+        let role = role.to_owned();
+        let row = self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await }).await?;
+        Ok(row.get(0))
+    }
+
+    /// Ends the sessions of this login from an address: those of a process that has ended.
+    pub(crate) async fn end_sessions_from(&self, address: &str) -> Result<i64, DatabaseError> {
+        let asked = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = current_user \
+                     AND client_addr = $1::text::inet AND pid <> pg_backend_pid()";
+        let address = address.to_owned();
+        Ok(self.with(|client| async move { client.query_one(asked, &[&address]).await }).await?.get(0))
+    }
+
+    /// Takes all rights from a role. For the owner of the tables.
+    pub(crate) async fn revoke(&self, role: &str) -> Result<(), DatabaseError> {
+        let role = quoted(role);
+        let tables = format!("REVOKE ALL ON openbao_kv_store, openbao_ha_locks FROM {role}");
+        let schema = format!("REVOKE ALL ON SCHEMA public FROM {role}");
+        self.with(|client| async move {
+            client.batch_execute(&tables).await?;
+            let _ = client.batch_execute(&schema).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a role that has no rights left.
+    pub(crate) async fn drop_role(&self, role: &str) -> Result<(), DatabaseError> {
+        let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
+        self.with(|client| async move { client.batch_execute(&sql).await }).await
+    }
+
+    /// How long the server waits for a login to be completed, in seconds.
+    pub(crate) async fn authentication_timeout(&self) -> Result<i64, DatabaseError> {
+        let asked = "SELECT setting::int8 FROM pg_settings WHERE name = 'authentication_timeout'";
+        Ok(self.with(|client| async move { client.query_one(asked, &[]).await }).await?.get(0))
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    text.replace('\'', "''")
+}
+
+fn escaped_like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+fn note(comment: &str) -> Option<FenceNote> {
+    let (_, noted) = comment.split_once(" fenced ")?;
+    let mut parts = noted.splitn(4, ' ');
+    let since = parts.next()?.parse().ok()?;
+    let mut text = || parts.next().unwrap_or_default().to_owned();
+    Some(FenceNote { since, lock: text(), uid: text(), reason: text() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_named_for_cluster_node_and_incarnation() {
+        assert_eq!(role_name("main-prod", 2, 13), "main_prod_2_13");
+        assert_eq!(parse_role("main_prod_2_13"), Some((2, 13)));
+        assert_eq!(parse_role("main"), None);
+    }
+
+    #[test]
+    fn a_fence_is_carried_on_from_what_it_has_noted() {
+        let noted = note("steamer: i/OpenBaoCluster/ns/main fenced 17 a-b-c u-1 it does not answer").unwrap();
+        assert_eq!((noted.since, noted.lock.as_str(), noted.uid.as_str()), (17, "a-b-c", "u-1"));
+        assert_eq!(noted.reason, "it does not answer");
+        assert_eq!(note("steamer: i/OpenBaoCluster/ns/main"), None);
+    }
+}

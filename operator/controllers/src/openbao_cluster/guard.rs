@@ -1,0 +1,326 @@
+//! Watches the leader of each cluster and replaces a lost one: faster than the lock runs out, and safer than OpenBao's own
+//! fence, which is a statement apart from the write that it is to guard.
+
+pub(super) mod judge;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use steamer_api::Fencing;
+use steamer_openbao::{Client, Identity, Settings};
+use steamer_runtime::{Key, Name, Reason};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::children::{Ending, Keeper};
+use super::cluster::Cluster;
+use super::database::Database;
+use super::database::facts::Lock;
+use super::database::login::user_of;
+use super::database::roles::FenceNote;
+use super::incarnations::{Hands, entry};
+use super::members::{self, Answer};
+use crate::context::Context;
+use crate::error::Error;
+use judge::{Case, Holder, Memory, Suspect};
+
+/// How often a leader that serves is looked at.
+const CALM: Duration = Duration::from_secs(1);
+/// How often while none serves.
+const ALERT: Duration = Duration::from_millis(200);
+
+/// What a guard works with.
+pub(super) struct Duty {
+    pub(super) cluster: Cluster,
+    pub(super) mark: String,
+    pub(super) owner: Arc<Database>,
+    pub(super) admin: Option<Arc<Database>>,
+    pub(super) server: Settings,
+    /// Tells one duty from another.
+    pub(super) digest: String,
+}
+
+/// What a guard has seen last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sight {
+    /// Who leads: its pod and uid, and since when.
+    pub(crate) leader: Option<(String, String, Timestamp)>,
+    /// Why the database does not answer.
+    pub(crate) storage: Option<String>,
+    /// How often a leader was fenced; more wakes the cluster.
+    pub(crate) fences: u32,
+}
+
+/// The guards of all clusters.
+#[derive(Default)]
+pub(crate) struct Guards(Mutex<HashMap<Name, Guard>>);
+
+struct Guard {
+    duty: watch::Sender<Arc<Duty>>,
+    sight: watch::Receiver<Sight>,
+    task: AbortHandle,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The key that a cluster waits for.
+pub(super) fn guard_of(cluster: &Name) -> Key {
+    Key::new("ClusterGuard", cluster.clone())
+}
+
+impl Guards {
+    /// The duty that a guard has, if it is this one: its connections are used again.
+    pub(super) fn duty(&self, cluster: &Name, digest: &str) -> Option<Arc<Duty>> {
+        let guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let duty = guards.get(cluster)?.duty.borrow().clone();
+        (duty.digest == digest).then_some(duty)
+    }
+
+    /// Gives a cluster's guard its duty, and says what it has seen.
+    pub(super) fn keep(&self, context: &Arc<Context>, duty: Arc<Duty>) -> Sight {
+        let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = duty.cluster.name.clone();
+        let guard = guards.entry(name).or_insert_with(|| {
+            let (sender, receiver) = watch::channel(duty.clone());
+            let (publisher, sight) = watch::channel(Sight::default());
+            let task = tokio::spawn(watch_over(context.clone(), receiver, publisher)).abort_handle();
+            Guard { duty: sender, sight, task }
+        });
+        guard.duty.send_if_modified(|held| {
+            let other = held.digest != duty.digest;
+            if other {
+                *held = duty;
+            }
+            other
+        });
+        guard.sight.borrow().clone()
+    }
+
+    pub(super) fn forget(&self, cluster: &Name) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+    }
+}
+
+async fn watch_over(context: Arc<Context>, duty: watch::Receiver<Arc<Duty>>, sight: watch::Sender<Sight>) {
+    let mut memory = Memory::default();
+    let mut clients: HashMap<String, Client> = HashMap::new();
+    loop {
+        let current = duty.borrow().clone();
+        let watcher = Watcher { context: &context, duty: &current };
+        let seen = watcher.look(&mut memory, &mut clients, &sight).await;
+        let pause = if seen { CALM } else { ALERT };
+        tokio::select! {
+            () = context.runtime.shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+struct Watcher<'a> {
+    context: &'a Arc<Context>,
+    duty: &'a Arc<Duty>,
+}
+
+impl Watcher<'_> {
+    fn keeper(&self) -> Keeper<'_> {
+        Keeper {
+            client: self.context.client.clone(),
+            stores: &self.context.stores,
+            cluster: self.duty.cluster.name.clone(),
+        }
+    }
+
+    /// One look; whether a leader serves.
+    async fn look(
+        &self,
+        memory: &mut Memory,
+        clients: &mut HashMap<String, Client>,
+        sight: &watch::Sender<Sight>,
+    ) -> bool {
+        let pods = self.keeper().all::<Pod>();
+        let (lock, answers) = tokio::join!(self.duty.owner.lock(), self.ask(&pods, memory, clients));
+        let mut next = sight.borrow().clone();
+        match lock {
+            Ok(lock) => {
+                next.storage = None;
+                let now = Instant::now();
+                memory.learn(now, lock.as_ref(), &answers);
+                if let Some(suspect) = self.judge(memory, lock.as_ref(), &answers) {
+                    self.act(memory, &suspect).await;
+                    next.fences = memory.fences;
+                }
+            }
+            Err(error) => next.storage = Some(steamer_runtime::describe(&error)),
+        }
+        let active = answers.iter().find(|(_, answer)| answer.is_active());
+        next.leader = match active {
+            Some((pod, _)) => Some(self.leader(pod, next.leader.take(), clients).await),
+            None => {
+                next.leader.filter(|_| memory.leaderless_since.is_none_or(|since| since.elapsed() < CALM))
+            }
+        };
+        let serves = active.is_some();
+        let changed = sight.send_if_modified(|held| {
+            let changed = *held != next;
+            *held = next;
+            changed
+        });
+        if changed {
+            self.context.runtime.index.wake(&[guard_of(&self.duty.cluster.name)], None);
+        }
+        serves
+    }
+
+    /// Asks the leader; and when it does not lead, everyone.
+    async fn ask(
+        &self,
+        pods: &[Arc<Pod>],
+        memory: &Memory,
+        clients: &mut HashMap<String, Client>,
+    ) -> Vec<(Arc<Pod>, Answer)> {
+        let known = memory.leader.as_ref().and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
+        if let Some(pod) = known {
+            let answer = self.ask_one(pod, clients).await;
+            if answer.is_active() {
+                return vec![(pod.clone(), answer)];
+            }
+            // The others are asked at once, the leader's answer is kept.
+            let others: Vec<Arc<Pod>> =
+                pods.iter().filter(|other| other.uid() != pod.uid()).cloned().collect();
+            let mut answers = self.ask_all(&others, clients).await;
+            answers.push((pod.clone(), answer));
+            return answers;
+        }
+        self.ask_all(pods, clients).await
+    }
+
+    async fn ask_all(
+        &self,
+        pods: &[Arc<Pod>],
+        clients: &mut HashMap<String, Client>,
+    ) -> Vec<(Arc<Pod>, Answer)> {
+        for pod in pods {
+            self.client(pod, clients);
+        }
+        let clients = &*clients;
+        let asked = pods.iter().map(|pod| async move {
+            let answer = match clients.get(&pod.name_any()) {
+                Some(client) if has_address(pod) => members::ask(client).await,
+                _ => Answer::Silent,
+            };
+            (pod.clone(), answer)
+        });
+        futures::future::join_all(asked).await
+    }
+
+    async fn ask_one(&self, pod: &Arc<Pod>, clients: &mut HashMap<String, Client>) -> Answer {
+        self.ask_all(std::slice::from_ref(pod), clients)
+            .await
+            .pop()
+            .map_or(Answer::Silent, |(_, answer)| answer)
+    }
+
+    fn client(&self, pod: &Pod, clients: &mut HashMap<String, Client>) {
+        let name = pod.name_any();
+        if !clients.contains_key(&name) {
+            let host = self.duty.cluster.host(&name);
+            if let Ok(client) = Client::new(&members::settings(&host, &self.duty.server)) {
+                clients.insert(name, client);
+            }
+        }
+    }
+
+    /// Since when a node leads, by its own word; asked once.
+    async fn leader(
+        &self,
+        pod: &Pod,
+        known: Option<(String, String, Timestamp)>,
+        clients: &HashMap<String, Client>,
+    ) -> (String, String, Timestamp) {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        if let Some(known) = known.filter(|known| known.0 == name && known.1 == uid) {
+            return known;
+        }
+        let said = match clients.get(&name) {
+            Some(client) => {
+                client.session(Identity::Anonymous).leader().await.ok().and_then(|said| said.since())
+            }
+            None => None,
+        };
+        (name, uid, said.unwrap_or_else(Timestamp::now))
+    }
+
+    fn judge(&self, memory: &Memory, lock: Option<&Lock>, answers: &[(Arc<Pod>, Answer)]) -> Option<Suspect> {
+        let detection = self.duty.cluster.spec.failover.detection.get();
+        let pods = self.keeper().all::<Pod>();
+        let case = Case { lock, answers, pods: &pods, now: Instant::now(), detection };
+        match self.duty.cluster.fencing {
+            Fencing::None => None,
+            Fencing::ProcessEnd => memory.ended(&case),
+            Fencing::Database => memory.suspect(&case),
+        }
+    }
+
+    async fn act(&self, memory: &mut Memory, suspect: &Suspect) {
+        let started = Instant::now();
+        let name = &self.duty.cluster.name;
+        tracing::warn!(cluster = %name, pod = suspect.holder.pod, why = suspect.why, "leader is lost");
+        match self.replace(suspect).await {
+            Ok(()) => {
+                memory.fenced(suspect);
+                let took = started.elapsed();
+                tracing::warn!(cluster = %name, pod = suspect.holder.pod, ?took, "lost leader is fenced");
+                if let Some(cluster) = self.context.stores.clusters.get(name) {
+                    let note = format!("{} was fenced: {}", suspect.holder.pod, suspect.why);
+                    self.context.runtime.events.warn(&*cluster, Reason::Fenced, &note).await;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(cluster = %name, pod = suspect.holder.pod, error, "lost leader is not fenced yet");
+            }
+        }
+    }
+
+    async fn replace(&self, suspect: &Suspect) -> Result<(), Error> {
+        let Holder { pod, uid, lock, .. } = &suspect.holder;
+        let keeper = self.keeper();
+        let secret = keeper.get(&self.duty.cluster.child("-postgresql"));
+        let role = entry(secret.as_deref(), pod).and_then(|entry| user_of(&entry).map(str::to_owned));
+        let role = role.filter(|role| *role != self.duty.owner.login.user);
+        match (&self.duty.admin, role) {
+            (Some(admin), Some(role)) if self.duty.cluster.fencing == Fencing::Database => {
+                let hands = Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark };
+                let note = FenceNote {
+                    since: Timestamp::now().as_second(),
+                    lock: lock.clone(),
+                    uid: uid.clone(),
+                    reason: suspect.why.clone(),
+                };
+                hands.shut_out(&role, &note).await?;
+                let ordinal = pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0);
+                hands.renew(&keeper, &self.duty.cluster, ordinal).await?;
+                keeper.end_pod(pod, uid, Ending::AtOnce).await
+            }
+            _ => {
+                if let Some(address) = &suspect.holder.address {
+                    self.duty.owner.end_sessions_from(address).await?;
+                }
+                self.duty.owner.delete_lock(lock).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn has_address(pod: &Pod) -> bool {
+    pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some())
+}

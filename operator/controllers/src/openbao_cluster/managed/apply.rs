@@ -1,0 +1,563 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::{OpenBaoCluster, ServerTlsMode};
+use steamer_openbao::Session;
+use steamer_runtime::{Dependencies, Key, Name};
+
+use super::database::Storage;
+use super::fetch::Found;
+use crate::context::Context;
+use crate::error::Error;
+use crate::openbao_cluster::build::configuration::{config_map, configuration};
+use crate::openbao_cluster::build::seal::{SealSettings, seal};
+use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
+use crate::openbao_cluster::build::{
+    account, disruption_budget, initialization, metadata, network_policy, services,
+};
+use crate::openbao_cluster::certificates::{self, Held};
+use crate::openbao_cluster::children::{Ending, Keeper};
+use crate::openbao_cluster::cluster::{Cluster, STEP_DOWN};
+use crate::openbao_cluster::database::roles::NodeRole;
+use crate::openbao_cluster::fetch::Seen;
+use crate::openbao_cluster::guard::{Duty, Sight};
+use crate::openbao_cluster::incarnations::{self, Hands};
+use crate::openbao_cluster::members::{self, Answer, Member};
+use crate::openbao_cluster::preflight::{self, SealCheck};
+use crate::openbao_cluster::rollout::{self, Goal, Node as Rolled, Step};
+use crate::openbao_cluster::rotation::Keys;
+use crate::openbao_cluster::{fetch, recovery};
+
+/// On the StatefulSet: the step-down that was carried out last.
+const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
+/// How long an incarnation that was fenced is remembered after its pod is gone, beyond the server's own bound.
+const REMEMBERED: i64 = 60;
+
+/// One pass over one cluster.
+pub(super) struct Work<'a> {
+    pub(super) context: &'a Arc<Context>,
+    pub(super) dependencies: &'a Dependencies,
+    pub(super) object: &'a OpenBaoCluster,
+    pub(super) cluster: &'a Cluster,
+    pub(super) keeper: &'a Keeper<'a>,
+    pub(super) duty: &'a Arc<Duty>,
+}
+
+/// What a pass came to.
+pub(super) struct Done {
+    pub(super) storage: Result<Storage, Error>,
+    pub(super) seal: SealCheck,
+    pub(super) certificate_ends: Result<i64, Error>,
+    pub(super) members: Vec<Member>,
+    pub(super) updated: usize,
+    pub(super) step: Step,
+    /// The static keys, and what is known of them.
+    pub(super) keys: Option<Keys>,
+    pub(super) fingerprints: BTreeMap<String, String>,
+    /// What keeps the objects from being as they should.
+    pub(super) trouble: Option<Error>,
+    pub(super) seen: Option<Seen>,
+}
+
+impl Done {
+    pub(super) fn settled(&self) -> bool {
+        self.step == Step::Settled && self.trouble.is_none() && self.seen.as_ref().is_some_and(Seen::serves)
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
+        self.object.annotations()
+    }
+
+    /// All of it. What fails keeps only what depends on it from being done.
+    pub(super) async fn all(&self, found: &Found, keys: Option<Keys>, sight: &Sight) -> Result<Done, Error> {
+        let suspended = self.object.spec.suspend;
+        let storage = self.storage().await;
+        if let (Ok(storage), false) = (&storage, suspended) {
+            self.make_key(storage).await?;
+        }
+        let seal = preflight::check(self.context, self.dependencies, self.cluster).await;
+        let certificate_ends = if suspended { self.certificate() } else { self.certificates().await };
+        let members = self.members().await;
+        let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
+        let mut done = Done {
+            updated: 0,
+            step: Step::Wait("the objects are made".to_owned()),
+            keys,
+            fingerprints: found.last.seal.as_ref().map(|seal| seal.fingerprints.clone()).unwrap_or_default(),
+            trouble: None,
+            seen: None,
+            storage,
+            seal,
+            certificate_ends,
+            members,
+        };
+        if suspended {
+            done.step = Step::Settled;
+        } else if let Err(error) = self.objects(found, &mut done, live.as_deref()).await {
+            done.trouble = Some(error);
+        }
+        done.seen = self.seen(&done).await?;
+        if let (Some(seen), false) = (&done.seen, suspended) {
+            self.after_start(&done, seen, live.as_deref(), sight).await?;
+        }
+        Ok(done)
+    }
+
+    /// Everything that pods need, the pods' set, and the next step of a rollout.
+    async fn objects(&self, found: &Found, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
+        self.static_keys(done, live).await?;
+        let rotation =
+            done.keys.as_ref().and_then(|keys| Some((keys.in_use.as_str(), keys.rotating.as_ref()?)));
+        let settings = seal(self.cluster, rotation)?;
+        self.surroundings(&settings).await?;
+        if let Some(error) = done.certificate_ends.as_ref().err() {
+            return Err(Error::Waiting(format!("certificates: {}", steamer_runtime::describe(error))));
+        }
+        // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
+        let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
+            return match live {
+                Some(live) => self.rolled(done, &revision(&json!(live)).to_owned()).await,
+                None => Ok(()),
+            };
+        };
+        if live.is_none() && !done.seal.opens() {
+            return Err(Error::Waiting(format!(
+                "no pod is made before the seal opens: {}",
+                done.seal.text()
+            )));
+        }
+        if storage.contents.self_init_failed {
+            return Err(Error::Conflict(
+                "self-initialisation failed half-way and OpenBao refuses to go on: look for the reason in the pods' logs, \
+                 put it right, drop both tables of the database (nothing is in them yet) and delete the pods"
+                    .to_owned(),
+            ));
+        }
+        self.logins(&storage).await?;
+        self.initialization(found, &storage).await?;
+        let set = self.set(&settings, done, live).await?;
+        self.keeper.keep::<StatefulSet>(&set).await?;
+        let wanted = revision(&set).to_owned();
+        self.rolled(done, &wanted).await?;
+        self.clean(&storage, &set).await
+    }
+
+    /// Knows the static keys and where a rotation of them stands.
+    async fn static_keys(&self, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
+        let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
+        let Ok(storage) = &done.storage else { return Ok(()) };
+        if !storage.contents.initialized {
+            return Ok(());
+        }
+        // Without the Secret nothing is decided: nodes that run go on.
+        let fingerprints = match self.fingerprints(seal, &done.fingerprints).await {
+            Err(Error::NotFound { .. }) => return Err(Error::Waiting(done.seal.text().to_owned())),
+            fingerprints => fingerprints?,
+        };
+        let Some(mut keys) = done.keys.clone() else { return Ok(()) };
+        if keys.rotating.is_none() && !self.duty.owner.uses(&keys.in_use).await? {
+            match self.key_in_use(&fingerprints).await? {
+                Some(in_use) => keys.in_use = in_use,
+                None => {
+                    return Err(Error::Invalid(format!(
+                        "storage is sealed with a key that the seal's Secret has not (`{}` is not it): put that key back \
+                         under its id",
+                        keys.in_use
+                    )));
+                }
+            }
+        }
+        let rolled_out = live.is_some_and(|live| {
+            let current = revision(&json!(live)).to_owned();
+            self.are_updated(&done.members, &current) == self.cluster.spec.replicas.unsigned_abs() as usize
+        });
+        done.keys = Some(self.rotate(&keys, &seal.key_id, (storage, rolled_out)).await?);
+        done.fingerprints = fingerprints;
+        Ok(())
+    }
+
+    fn are_updated(&self, members: &[Member], revision: &str) -> usize {
+        members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
+    }
+
+    /// What is there whether or not the database is.
+    async fn surroundings(&self, seal: &SealSettings) -> Result<(), Error> {
+        let [own_account, role, binding] = account::account(self.cluster);
+        self.keeper.keep::<ServiceAccount>(&own_account).await?;
+        self.keeper.keep::<Role>(&role).await?;
+        self.keeper.keep::<RoleBinding>(&binding).await?;
+        for service in services::services(self.cluster) {
+            self.keeper.keep::<Service>(&service).await?;
+        }
+        match disruption_budget(self.cluster) {
+            Some(budget) => drop(self.keeper.keep::<PodDisruptionBudget>(&budget).await?),
+            None => self.keeper.remove::<PodDisruptionBudget>(&self.cluster.name.name).await?,
+        }
+        match network_policy::network_policy(self.cluster, &seal.ports) {
+            Some(policy) => drop(self.keeper.keep::<NetworkPolicy>(&policy).await?),
+            None => self.keeper.remove::<NetworkPolicy>(&self.cluster.name.name).await?,
+        }
+        Ok(())
+    }
+
+    /// Keeps CA and certificate as they should be; when the certificate ends.
+    async fn certificates(&self) -> Result<i64, Error> {
+        if self.cluster.spec.tls.mode == ServerTlsMode::Secret {
+            let name = Name::new(&self.cluster.name.namespace, self.cluster.tls_secret());
+            let value = async |key: &str| {
+                let value = self.context.sessions.secret_value(self.dependencies, &name, key).await?;
+                Ok::<_, Error>(String::from_utf8_lossy(&value).into_owned())
+            };
+            let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
+            value("tls.key").await?;
+            self.keeper.keep::<ConfigMap>(&self.ca_config_map(&bundle)).await?;
+            let validity = certificates::validity(&certificate);
+            return validity.map(|validity| validity.to).ok_or_else(|| {
+                Error::Invalid(format!("`tls.crt` of Secret {name} is no certificate in PEM"))
+            });
+        }
+        let held = |suffix: &str| {
+            let secret = self.keeper.get::<Secret>(&self.cluster.child(suffix));
+            let entries = secret.iter().flat_map(|secret| secret.data.iter().flatten());
+            entries
+                .map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let held = Held { authority: held("-ca"), leaf: held("-tls") };
+        let wanted = certificates::wanted(self.cluster, &held, certificates::now())?;
+        self.keep_secret("-ca", &wanted.authority).await?;
+        self.keeper.keep::<ConfigMap>(&self.ca_config_map(&wanted.bundle)).await?;
+        self.keep_secret("-tls", &wanted.leaf).await?;
+        Ok(wanted.leaf_ends)
+    }
+
+    /// When the certificate in use ends.
+    fn certificate(&self) -> Result<i64, Error> {
+        let secret = self.keeper.get::<Secret>(&self.cluster.tls_secret());
+        let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
+        let validity = text.and_then(|text| certificates::validity(&String::from_utf8_lossy(&text)));
+        validity
+            .map(|validity| validity.to)
+            .ok_or_else(|| Error::Waiting("no certificate is known".to_owned()))
+    }
+
+    async fn keep_secret(&self, suffix: &str, entries: &BTreeMap<String, String>) -> Result<(), Error> {
+        let data: BTreeMap<&String, String> =
+            entries.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
+            "metadata": metadata(self.cluster, &self.cluster.child(suffix)),
+        });
+        self.keeper.keep::<Secret>(&secret).await.map(drop)
+    }
+
+    fn ca_config_map(&self, bundle: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(self.cluster, &self.cluster.child("-ca")),
+            "data": {"ca.crt": bundle},
+        })
+    }
+
+    /// How each node logs in to the database; a fence that another process began is brought to its end.
+    async fn logins(&self, storage: &Storage) -> Result<(), Error> {
+        let name = self.cluster.child("-postgresql");
+        let held = self.keeper.get::<Secret>(&name);
+        let Some((roles, hands)) = storage.roles.as_deref().zip(self.hands()) else {
+            let entries = incarnations::entries(self.cluster, held.as_deref(), None)?;
+            self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
+            return Ok(());
+        };
+        for role in roles {
+            self.finish_fence(&hands, role, held.as_deref()).await?;
+        }
+        let entries = incarnations::entries(self.cluster, held.as_deref(), Some(roles))?;
+        self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
+        hands.make_roles(&entries, roles).await?;
+        self.retire_roles(&hands, roles, &entries).await
+    }
+
+    fn hands(&self) -> Option<Hands<'_>> {
+        let admin = self.duty.admin.as_ref()?;
+        Some(Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark })
+    }
+
+    /// A role that was fenced and is still what its node is told to use: the process that fenced it has died.
+    async fn finish_fence(
+        &self,
+        hands: &Hands<'_>,
+        role: &NodeRole,
+        held: Option<&Secret>,
+    ) -> Result<(), Error> {
+        let Some(note) = &role.note else { return Ok(()) };
+        if role.can_login {
+            // A promoted server may have missed it.
+            hands.shut_out(&role.name, note).await?;
+        }
+        let pods = self.keeper.all::<Pod>();
+        let pod = pods.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid));
+        let user = |pod: &Pod| incarnations::entry(held, &pod.name_any());
+        if let Some(pod) = pod {
+            if user(pod).is_some_and(|entry| entry.contains(&format!("user={}\n", role.name))) {
+                hands.carry_on(&role.name, &note.lock).await?;
+            } else {
+                self.keeper.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops roles of incarnations that are gone for longer than a login can take, and of nodes that are no more.
+    async fn retire_roles(
+        &self,
+        hands: &Hands<'_>,
+        roles: &[NodeRole],
+        entries: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let used =
+            |role: &NodeRole| entries.values().any(|entry| entry.contains(&format!("user={}\n", role.name)));
+        let pods = self.keeper.all::<Pod>();
+        let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
+        let now = Timestamp::now().as_second();
+        for role in roles.iter().filter(|role| !used(role)) {
+            let node_is_there = |role: &NodeRole| {
+                let ordinal = crate::openbao_cluster::database::roles::parse_role(&role.name)
+                    .map(|(ordinal, _)| ordinal);
+                pods.iter().any(|pod| {
+                    Member { pod: pod.clone(), answer: Answer::Silent }.ordinal() == ordinal.unwrap_or(0)
+                })
+            };
+            let gone = match &role.note {
+                Some(note) => {
+                    now > note.since + bound && !pods.iter().any(|pod| pod.uid().as_ref() == Some(&note.uid))
+                }
+                None => !node_is_there(role),
+            };
+            if gone {
+                hands.admin.end_sessions(&role.name).await?;
+                hands.forget(&role.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first start does, for as long as nothing has started.
+    async fn initialization(&self, found: &Found, storage: &Storage) -> Result<(), Error> {
+        if storage.contents.initialized {
+            return self.keeper.remove::<ConfigMap>(&self.cluster.child("-init")).await;
+        }
+        if found.last.initialized == Some(true) {
+            return Err(Error::Conflict(format!(
+                "database `{}` is empty, and this cluster was initialised: restore its backup, or make another \
+                 OpenBaoCluster to begin anew",
+                self.duty.owner.login.database
+            )));
+        }
+        let stanza = initialization::initialization(self.cluster, &self.context.operator, &found.issuers);
+        self.keeper.keep::<ConfigMap>(&initialization::config_map(self.cluster, &stanza)).await.map(drop)
+    }
+
+    /// The StatefulSet, and the configuration it names.
+    async fn set(
+        &self,
+        settings: &SealSettings,
+        done: &Done,
+        live: Option<&StatefulSet>,
+    ) -> Result<Value, Error> {
+        let configuration = configuration(self.cluster, settings);
+        self.keeper.keep::<ConfigMap>(&config_map(self.cluster, &configuration)).await?;
+        let now = live.and_then(|live| live.spec.as_ref()?.replicas);
+        let wanted = self.cluster.spec.replicas;
+        // Fewer nodes is no time for a seal that does not open: none could come back.
+        let replicas = now.filter(|now| !done.seal.opens() && wanted < *now).unwrap_or(wanted);
+        let started_with = self.started_with(settings).await?;
+        let inputs =
+            Inputs { configuration: &configuration, seal: settings, started_with: &started_with, replicas };
+        Ok(stateful_set(self.cluster, &inputs))
+    }
+
+    /// A keyed digest of what a node reads only when it starts.
+    async fn started_with(&self, settings: &SealSettings) -> Result<String, Error> {
+        let login = &self.cluster.owner;
+        let own_role = self.hands().is_some() && self.cluster.fencing == steamer_api::Fencing::Database;
+        let as_whom = if own_role { login.as_role("", String::new().into()) } else { login.clone() };
+        let mut parts = vec![("database".to_owned(), as_whom.service_file("").into_bytes())];
+        parts.push(("ca".to_owned(), login.ca.clone().into_bytes()));
+        if !self.cluster.version.reloads_certificates() {
+            let secret = self.keeper.get::<Secret>(&self.cluster.tls_secret());
+            let certificate = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
+            parts.push(("certificate".to_owned(), certificate.unwrap_or_default()));
+        }
+        if settings.kind != "static" {
+            for (name, key) in settings.secrets() {
+                let secret = Name::new(&self.cluster.name.namespace, &name);
+                // While it is away nothing is decided, and so nothing restarted.
+                let value = self.context.sessions.secret_value(self.dependencies, &secret, &key).await?;
+                parts.push((format!("{name}/{key}"), value));
+            }
+        }
+        let mac = self.context.mac.of(parts.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+        Ok(mac[..16].to_owned())
+    }
+
+    /// The nodes, asked how they are.
+    async fn members(&self) -> Vec<Member> {
+        let asked = self.keeper.all::<Pod>().into_iter().map(|pod| async move {
+            let host = self.cluster.host(&pod.name_any());
+            let settings = members::settings(&host, &self.duty.server);
+            let started = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
+            let answer = match self.context.sessions.server(&settings) {
+                Ok(server) if started => members::ask(&server.client).await,
+                _ => Answer::Silent,
+            };
+            Member { pod, answer }
+        });
+        futures::future::join_all(asked).await
+    }
+
+    /// Decides and carries out the next step of a rollout.
+    async fn rolled(&self, done: &mut Done, revision: &str) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let nodes: Vec<Rolled> =
+            done.members.iter().map(|member| self.rolled_node(member, revision, now)).collect();
+        done.updated = nodes.iter().filter(|node| node.updated && node.serves).count();
+        let goal = self.goal(done);
+        done.step = rollout::next(&nodes, &goal);
+        if let Step::Replace { pod, uid, why } = &done.step {
+            tracing::info!(cluster = %self.cluster.name, pod, why, "replacing a node");
+            self.keeper.end_pod(pod, uid, Ending::Graceful).await?;
+        }
+        Ok(())
+    }
+
+    fn rolled_node(&self, member: &Member, revision: &str, now: Timestamp) -> Rolled {
+        let updated = member.revision() == Some(revision);
+        let right_version = !updated || member.version() == Some(self.cluster.version);
+        Rolled {
+            pod: member.name(),
+            uid: member.uid(),
+            updated,
+            serves: member.serves() && right_version,
+            leads: member.answer.is_active(),
+            sealed: member.answer.is_sealed(),
+            ending: member.is_ending(),
+            backs_off: member.backs_off(),
+            age: member.age(now),
+            running: member.running_for(now),
+            trouble: match (&member.answer, right_version) {
+                (Answer::Health(health), false) => {
+                    Some(format!("it runs version {}, not {}", health.version, self.cluster.version))
+                }
+                _ => member.trouble(),
+            },
+        }
+    }
+
+    fn goal(&self, done: &Done) -> Goal {
+        let spec = &self.cluster.spec;
+        let hold = if spec.upgrade.paused {
+            Some("a change waits: upgrade.paused".to_owned())
+        } else if !done.seal.opens() {
+            Some(format!("a change waits for the seal: {}", done.seal.text()))
+        } else {
+            done.storage.as_ref().err().map(|_| "a change waits for the database".to_owned())
+        };
+        Goal {
+            replicas: usize::try_from(spec.replicas).unwrap_or(3),
+            hold,
+            seal_reachable: done.seal.opens() && done.storage.is_ok(),
+            initialized: done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized),
+            node_timeout: spec.upgrade.node_timeout.get(),
+        }
+    }
+
+    /// Removes configurations that no pod was made from.
+    async fn clean(&self, storage: &Storage, set: &Value) -> Result<(), Error> {
+        let prefix = self.cluster.child("-config-");
+        let current = json!(set).to_string();
+        let pods: Vec<String> = self.keeper.all::<Pod>().iter().map(|pod| json!(**pod).to_string()).collect();
+        for map in self.keeper.all::<ConfigMap>() {
+            let name = map.name_any();
+            let used = current.contains(&name) || pods.iter().any(|pod| pod.contains(&name));
+            if name.starts_with(&prefix) && !used && storage.contents.initialized {
+                self.keeper.remove::<ConfigMap>(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The cluster as its API shows it; none before anything is open.
+    async fn seen(&self, done: &Done) -> Result<Option<Seen>, Error> {
+        if !done.members.iter().any(Member::serves) {
+            return Ok(None);
+        }
+        fetch::fetch(self.context, self.dependencies, self.object).await.map(Some)
+    }
+
+    /// What is done once there is a leader.
+    async fn after_start(
+        &self,
+        done: &Done,
+        seen: &Seen,
+        live: Option<&StatefulSet>,
+        sight: &Sight,
+    ) -> Result<(), Error> {
+        let Ok(storage) = &done.storage else { return Ok(()) };
+        if !seen.serves() {
+            return Ok(());
+        }
+        let session = self.context.sessions.operator(self.dependencies, self.object).await?;
+        if storage.contents.initialized && !storage.contents.recovery_keys {
+            recovery::make(self.cluster, &session, &self.keeper.api()).await?;
+        }
+        if let Some(live) = live {
+            self.step_down(&session, live, (done, sight)).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the leader where someone asks for it, or where its machine takes no more pods and will be drained.
+    async fn step_down(
+        &self,
+        session: &Session,
+        live: &StatefulSet,
+        (done, sight): (&Done, &Sight),
+    ) -> Result<(), Error> {
+        let others = done.members.iter().filter(|member| member.serves() && member.answer.is_standby());
+        let asked = self.annotations().get(STEP_DOWN);
+        let open = asked.filter(|asked| live.annotations().get(STEPPED_DOWN) != Some(*asked));
+        let leader = done.members.iter().find(|member| member.answer.is_active());
+        let leaves = leader.is_some_and(|leader| self.is_cordoned(leader) && sight.leader.is_some())
+            && others.clone().any(|member| !self.is_cordoned(member));
+        if (open.is_none() && !leaves) || others.count() == 0 {
+            return Ok(());
+        }
+        if let Some(asked) = open {
+            let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: asked}}});
+            let api = self.keeper.api::<StatefulSet>();
+            api.patch(&self.cluster.name.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        }
+        tracing::info!(cluster = %self.cluster.name, "the leader steps down");
+        session.request_any(reqwest::Method::PUT, "sys/step-down", None).await?;
+        Ok(())
+    }
+
+    fn is_cordoned(&self, member: &Member) -> bool {
+        let Some(node) = member.node() else { return false };
+        self.dependencies.on(Key::new("Node", Name::new("", &node)));
+        let node = self.context.stores.nodes.get(&Name::new("", &node));
+        node.and_then(|node: Arc<Node>| node.spec.as_ref()?.unschedulable).unwrap_or(false)
+    }
+}

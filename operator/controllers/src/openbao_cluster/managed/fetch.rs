@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use steamer_api::{DatabaseTlsMode, ManagedServer, OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_openbao::Settings;
+use steamer_runtime::{Dependencies, Name};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::openbao_cluster::build::initialization::AdministratorIssuer;
+use crate::openbao_cluster::children::Keeper;
+use crate::openbao_cluster::cluster::Cluster;
+use crate::openbao_cluster::database::Database;
+use crate::openbao_cluster::database::login::{Entries, Login};
+use crate::openbao_cluster::guard::Duty;
+use crate::sessions::digest;
+
+/// What a cluster refers to, and what is known of it.
+pub(in crate::openbao_cluster) struct Found {
+    pub(in crate::openbao_cluster) owner: Login,
+    pub(in crate::openbao_cluster) admin: Option<Login>,
+    pub(in crate::openbao_cluster) last: OpenBaoClusterStatus,
+    pub(in crate::openbao_cluster) issuers: Vec<AdministratorIssuer>,
+}
+
+pub(super) fn spec(object: &OpenBaoCluster) -> Result<&ManagedServer, Error> {
+    let spec = object.spec.managed.as_ref();
+    spec.ok_or_else(|| {
+        Error::Invalid("an OpenBaoCluster needs exactly one of managed and external".to_owned())
+    })
+}
+
+pub(super) async fn fetch(
+    context: &Context,
+    dependencies: &Dependencies,
+    object: &OpenBaoCluster,
+) -> Result<Found, Error> {
+    let storage = &spec(object)?.storage.postgresql;
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let named = |name: &str| Name::new(&namespace, name);
+    let checks = matches!(storage.tls.mode, DatabaseTlsMode::VerifyCA | DatabaseTlsMode::VerifyFull);
+    let ca = match &storage.tls.ca_secret_ref {
+        Some(ca) if checks => {
+            let ca = context.sessions.secret_value(dependencies, &named(&ca.name), &ca.key).await?;
+            String::from_utf8_lossy(&ca).into_owned()
+        }
+        _ => String::new(),
+    };
+    let tls = (storage.tls.mode, ca.as_str());
+    let entries = |secret: Arc<Secret>| -> Entries {
+        secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+    };
+    let secret = context.sessions.named_secret(dependencies, &named(&storage.secret_ref.name)).await?;
+    let owner = Login::read(&storage.secret_ref.name, (&entries(secret), None), &namespace, tls)?;
+    let admin = match &storage.admin_secret_ref {
+        Some(reference) => {
+            let secret = context.sessions.named_secret(dependencies, &named(&reference.name)).await?;
+            Some(Login::read(&reference.name, (&entries(secret), Some(&owner)), &namespace, tls)?)
+        }
+        None => None,
+    };
+    let issuers = issuers(context, dependencies, object)?;
+    Ok(Found { owner, admin, last: context.last(object), issuers })
+}
+
+/// The issuers that administrators log in with.
+fn issuers(
+    context: &Context,
+    dependencies: &Dependencies,
+    object: &OpenBaoCluster,
+) -> Result<Vec<AdministratorIssuer>, Error> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let mut all: BTreeMap<String, AdministratorIssuer> = BTreeMap::new();
+    for subject in object.spec.administrators.iter().filter_map(|administrator| administrator.jwt.as_ref()) {
+        let name = &subject.issuer_ref.name;
+        if all.contains_key(name) {
+            continue;
+        }
+        let issuer = context.stores.named::<steamer_api::JWTIssuer>(
+            dependencies,
+            &Name::new(namespace, name),
+            namespace,
+        )?;
+        let audiences = match issuer.spec.audiences.is_empty() {
+            false => issuer.spec.audiences.clone(),
+            true => object.spec.jwt_audience.iter().cloned().collect(),
+        };
+        if audiences.is_empty() {
+            return Err(Error::Invalid(format!(
+                "JWTIssuer {name} names no audiences and the cluster no jwtAudience: an administrator's JWT needs one"
+            )));
+        }
+        let config = crate::jwt_issuer::administrator_config(&issuer)?;
+        all.insert(name.clone(), AdministratorIssuer { name: name.clone(), config, audiences });
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The work of the cluster's guard; the same as before while nothing of it has changed.
+pub(super) fn duty(context: &Context, keeper: &Keeper<'_>, cluster: &Cluster) -> Arc<Duty> {
+    let server = server(context, keeper, cluster);
+    let admin = cluster.admin.as_ref().map(|admin| admin.service_file("")).unwrap_or_default();
+    let text = format!(
+        "{} {admin} {:?} {:?} {} {}",
+        cluster.owner.service_file(""),
+        cluster.fencing,
+        cluster.spec.failover,
+        cluster.owner.ca,
+        String::from_utf8_lossy(&server.ca),
+    );
+    let digest = digest(text.as_bytes());
+    if let Some(duty) = context.guards.duty(&cluster.name, &digest) {
+        return duty;
+    }
+    Arc::new(Duty {
+        cluster: cluster.clone(),
+        mark: mark(context, cluster),
+        owner: Arc::new(Database::new(cluster.owner.clone())),
+        admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin))),
+        server,
+        digest,
+    })
+}
+
+/// What tells this cluster's database and roles from another's.
+pub(super) fn mark(context: &Context, cluster: &Cluster) -> String {
+    context.mark("OpenBaoCluster", cluster.name.clone()).to_string()
+}
+
+/// How nodes are reached: by their stable names, at their pods' addresses.
+fn server(context: &Context, keeper: &Keeper<'_>, cluster: &Cluster) -> Settings {
+    let ca =
+        keeper.get::<ConfigMap>(&cluster.child("-ca")).and_then(|map| map.data.clone()?.remove("ca.crt"));
+    Settings {
+        ca: ca.unwrap_or_default().into_bytes(),
+        resolver: Some(context.sessions.resolver()),
+        ..Settings::default()
+    }
+}

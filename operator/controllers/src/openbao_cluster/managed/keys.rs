@@ -1,0 +1,94 @@
+//! The keys of a static seal: made when there are none, known again, rotated.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use serde_json::json;
+use steamer_api::StaticSeal;
+use steamer_runtime::Name;
+
+use super::apply::Work;
+use super::database::Storage;
+use crate::error::Error;
+use crate::openbao_cluster::build::seal::static_secret;
+use crate::openbao_cluster::build::selector;
+use crate::openbao_cluster::incarnations::random_hex;
+use crate::openbao_cluster::rotation::{self, Facts, Keys};
+
+impl Work<'_> {
+    /// Makes the key where there is none and nothing is sealed yet.
+    pub(super) async fn make_key(&self, storage: &Storage) -> Result<(), Error> {
+        let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
+        let name = static_secret(self.cluster, seal);
+        let secrets = self.keeper.api::<Secret>();
+        if !seal.generate || storage.contents.initialized || secrets.get_metadata_opt(&name).await?.is_some()
+        {
+            return Ok(());
+        }
+        // No owner: it outlives the cluster, for nothing opens the data without it.
+        let made = json!({
+            "metadata": {"name": name, "labels": selector(self.cluster)}, "type": "Opaque",
+            "data": {&seal.key_id: STANDARD.encode(random_hex()?)},
+        });
+        let made = serde_json::from_value(made).map_err(|error| Error::Waiting(error.to_string()))?;
+        match secrets.create(&PostParams::default(), &made).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Keyed digests of the keys in the Secret; an id whose key is another than it was is refused.
+    pub(super) async fn fingerprints(
+        &self,
+        seal: &StaticSeal,
+        known: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let name = Name::new(&self.cluster.name.namespace, static_secret(self.cluster, seal));
+        let secret = self.context.sessions.named_secret(self.dependencies, &name).await?;
+        let mut all = BTreeMap::new();
+        for (id, key) in secret.data.iter().flatten() {
+            let mac = self.context.mac.of([(id.as_str(), key.0.as_slice())])[..16].to_owned();
+            if known.get(id).is_some_and(|known| *known != mac) {
+                return Err(Error::Invalid(format!(
+                    "key `{id}` of Secret {name} is another than it was: put the old one back, and give a new key an id of \
+                     its own"
+                )));
+            }
+            all.insert(id.clone(), mac);
+        }
+        Ok(all)
+    }
+
+    /// The key that storage is sealed with, where the status does not tell: that of a restored or adopted one.
+    pub(super) async fn key_in_use(
+        &self,
+        fingerprints: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Error> {
+        for id in fingerprints.keys() {
+            if self.duty.owner.wrapped_by(id).await? {
+                return Ok(Some(id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a rotation goes from here, given that the last phase is rolled out or not.
+    pub(super) async fn rotate(
+        &self,
+        keys: &Keys,
+        wanted: &str,
+        (storage, rolled_out): (&Storage, bool),
+    ) -> Result<Keys, Error> {
+        if keys.rotating.is_none() && keys.in_use == wanted {
+            return Ok(keys.clone());
+        }
+        let owner = &self.duty.owner;
+        let rewrapped = owner.wrapped_by(wanted).await? && !owner.uses(&keys.in_use).await?;
+        let facts = Facts { rolled_out, rewrapped, recovery_keys: storage.contents.recovery_keys };
+        rotation::next(keys, wanted, facts)
+    }
+}

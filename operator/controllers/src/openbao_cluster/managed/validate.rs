@@ -1,0 +1,67 @@
+use kube::ResourceExt;
+use steamer_api::{Fencing, OpenBaoCluster, SealState, StaticSeal};
+
+use super::fetch::{Found, spec};
+use crate::error::Error;
+use crate::openbao_cluster::cluster::{Cluster, RESTART, name, version};
+use crate::openbao_cluster::rotation::Keys;
+
+/// The cluster as it can be, and the static key that its storage is sealed with as far as it is known.
+pub(super) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<(Cluster, Option<Keys>), Error> {
+    let spec = spec(object)?;
+    let detection = spec.failover.detection.get();
+    if detection < std::time::Duration::from_secs(6) {
+        return Err(Error::Invalid(
+            "failover.detection is 6s or more: a leader renews its lock every 5 s".to_owned(),
+        ));
+    }
+    let fencing = match (spec.failover.fencing, &found.admin) {
+        (Some(Fencing::Database), None) => {
+            return Err(Error::Invalid(
+                "failover.fencing Database needs storage.postgresql.adminSecretRef: a login that may create roles"
+                    .to_owned(),
+            ));
+        }
+        (Some(fencing), _) => fencing,
+        (None, Some(_)) => Fencing::Database,
+        (None, None) => Fencing::ProcessEnd,
+    };
+    if found
+        .admin
+        .as_ref()
+        .is_some_and(|admin| admin.user == found.owner.user && fencing == Fencing::Database)
+    {
+        tracing::debug!("one login owns the tables and makes roles");
+    }
+    let cluster = Cluster {
+        name: name(object)?,
+        uid: object.uid().unwrap_or_default(),
+        spec: spec.clone(),
+        administrators: object.spec.administrators.clone(),
+        version: version(spec, found.last.highest_version_led.as_deref())?,
+        owner: found.owner.clone(),
+        admin: found.admin.clone(),
+        fencing,
+        restart: object.annotations().get(RESTART).cloned(),
+    };
+    kept_audit(&cluster, found)?;
+    let keys = spec.seal.r#static.as_ref().map(|seal| keys(seal, found.last.seal.as_ref()));
+    Ok((cluster, keys))
+}
+
+/// The last audit device does not go by accident.
+fn kept_audit(cluster: &Cluster, found: &Found) -> Result<(), Error> {
+    let had = found.last.audited == Some(true);
+    if had && cluster.spec.audit.is_empty() && !cluster.spec.allow_no_audit {
+        return Err(Error::Invalid(
+            "audit is empty now: nobody would see what is asked of OpenBao. Set allowNoAudit: true if that is meant"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn keys(seal: &StaticSeal, last: Option<&SealState>) -> Keys {
+    let in_use = last.and_then(|last| last.key_id.clone()).unwrap_or_else(|| seal.key_id.clone());
+    Keys { in_use, rotating: last.and_then(|last| last.rotating.clone()) }
+}
