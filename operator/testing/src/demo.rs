@@ -1,5 +1,5 @@
-//! `make run`: a cluster, PostgreSQL and OpenBao in it, Steamer from its chart, the samples, and what they are for,
-//! shown by doing it.
+//! `make run`: a cluster, PostgreSQL in it, Steamer from its chart, the samples with an OpenBao cluster among them, and what
+//! they are for, shown by doing it.
 
 mod cluster;
 mod servers;
@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::cache;
 use crate::issuer::JwtIssuer;
 use crate::kubectl::{Kubectl, helm};
+use crate::objects::yaml;
 use crate::tools;
 use crate::wait::eventually;
 
@@ -38,10 +39,9 @@ pub async fn run() -> Result<()> {
     let kubectl = Kubectl::new(cluster.kubeconfig())?;
     let digest = cluster.images().await?;
     let secrets = servers::Secrets::load(cluster.folder())?;
-    telling("starting PostgreSQL, OpenBao and an issuer of JWTs in pods", async {
+    telling("starting PostgreSQL and an issuer of JWTs in pods", async {
         kubectl.apply_all(&servers::objects(&secrets)?)?;
-        rolled_out(&kubectl, SERVERS, &["deployment/postgres", "statefulset/openbao", "deployment/gitlab"])
-            .await
+        rolled_out(&kubectl, SERVERS, &["deployment/postgres", "deployment/gitlab"]).await
     })
     .await?;
     telling("installing Steamer with its chart", async {
@@ -75,9 +75,21 @@ pub async fn run() -> Result<()> {
         rolled_out(&kubectl, OPERATOR, &["deployment/steamer"]).await
     })
     .await?;
-    let bao = servers::login(&kubectl, &secrets, &cluster.bao_address()).await?;
-    telling("applying config/samples and waiting until everything is Ready", async {
+    telling("applying config/samples: Steamer makes an OpenBao cluster of three nodes", async {
         apply_samples(&kubectl)?;
+        let waited = [
+            "--namespace",
+            SERVERS,
+            "wait",
+            "openbaocluster/main",
+            "--for=condition=Ready",
+            "--timeout=180s",
+        ];
+        kubectl.run(&waited).map(drop)
+    })
+    .await?;
+    let bao = servers::login(&kubectl, &secrets, &cluster.bao_address()).await?;
+    telling("waiting until everything is Ready", async {
         show::values(&kubectl, &bao).await?;
         all_ready(&kubectl).await
     })
@@ -150,7 +162,8 @@ pub fn samples() -> Result<Vec<(PathBuf, String)>> {
 
 fn apply_samples(kubectl: &Kubectl) -> Result<()> {
     for (path, text) in samples()? {
-        kubectl.apply(&text).with_context(|| path.display().to_string())?;
+        let objects: Vec<_> = yaml(&text)?.into_iter().map(servers::demonstrated).collect();
+        kubectl.apply_all(&objects).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }

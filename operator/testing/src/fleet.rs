@@ -5,11 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::cache;
 use crate::control_plane::{Access, kubeconfig_text};
@@ -37,7 +38,17 @@ pub struct Fleet {
     /// Their output.
     pub logs: PathBuf,
     home: Handle,
+    turns: Arc<RwLock<()>>,
     _guardian: Guardian,
+}
+
+/// A test's part in the fleet: beside others, or with nobody else while it stops the operator or loses a machine.
+#[derive(Debug)]
+pub enum Turn {
+    /// Beside others.
+    Shared(OwnedRwLockReadGuard<()>),
+    /// Alone.
+    Alone(OwnedRwLockWriteGuard<()>),
 }
 
 static SHARED: OnceLock<Arc<Fleet>> = OnceLock::new();
@@ -53,12 +64,10 @@ impl Fleet {
     }
 
     async fn start() -> Result<Self> {
-        anyhow::ensure!(
-            Cluster::running()?.is_none(),
-            "the cluster of `make run` has the machine's addresses: run `make stop` first"
-        );
+        free()?;
         let guardian = Guardian::new()?;
         let cluster = Cluster::start().await?;
+        std::fs::write(holder()?, std::process::id().to_string())?;
         for image in [image::openbao(tools::OPENBAO)?, image::openbao(tools::OLDER_OPENBAO)?] {
             cluster.import(&image)?;
         }
@@ -80,7 +89,8 @@ impl Fleet {
             name: "operator".to_owned(),
             binary: None,
             arguments: [
-                "--lease-duration=5s",
+                // On a busy machine a short lease is lost; who starts again after a kill takes it over by force.
+                "--lease-duration=60s",
                 "--drift-interval=30s",
                 "--log-level=info,steamer_controllers=debug,steamer_runtime=debug",
             ]
@@ -98,8 +108,19 @@ impl Fleet {
             folder,
             logs,
             home: Handle::current(),
+            turns: Arc::default(),
             _guardian: guardian,
         })
+    }
+
+    /// A turn beside other tests.
+    pub async fn shared_turn(&self) -> Turn {
+        Turn::Shared(self.turns.clone().read_owned().await)
+    }
+
+    /// A turn with no other test.
+    pub async fn turn_alone(&self) -> Turn {
+        Turn::Alone(self.turns.clone().write_owned().await)
     }
 
     /// A client of the administrator.
@@ -139,6 +160,11 @@ impl Fleet {
     /// # Errors
     /// When it does not come up.
     pub async fn start_operator(&self) -> Result<()> {
+        let leases: kube::Api<Lease> = kube::Api::namespaced(self.client().await?, OPERATOR_NAMESPACE);
+        for lease in leases.list(&kube::api::ListParams::default()).await? {
+            let name = lease.metadata.name.unwrap_or_default();
+            leases.delete(&name, &kube::api::DeleteParams::default()).await.map(drop)?;
+        }
         let operator = self.operator.clone();
         let started = async move {
             let mut running = operator.start()?;
@@ -159,6 +185,26 @@ impl Fleet {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         apply(&self.client().await?, namespace).await.map(drop)
     }
+}
+
+/// Names the tests that have the machine's addresses.
+fn holder() -> Result<PathBuf> {
+    Ok(cache::logs()?.join("cluster/tests"))
+}
+
+/// Fails while someone uses the machine's addresses. What tests have left that were killed is taken over.
+fn free() -> Result<()> {
+    match std::fs::read_to_string(holder()?) {
+        Ok(id) => anyhow::ensure!(
+            !PathBuf::from("/proc").join(&id).exists(),
+            "other tests have the machine's addresses: process {id}"
+        ),
+        Err(_) => anyhow::ensure!(
+            Cluster::running()?.is_none(),
+            "the cluster of `make run` has the machine's addresses: run `make stop` first"
+        ),
+    }
+    Ok(())
 }
 
 async fn client_of(cluster: &Cluster) -> Result<Client> {

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod seals;
 pub mod secure_postgres;
 pub mod tools;
 pub mod wait;

@@ -42,7 +42,7 @@ impl SecurePostgres {
     /// # Errors
     /// When it does not come up.
     pub async fn start(folder: &Path, logs: &Path, host: &str) -> Result<Self> {
-        Self::with(&tools::postgres()?, &folder.join("secure-postgres"), (logs, host)).await
+        Self::with(&tools::postgres()?, &folder.join("postgres-secure"), (logs, host)).await
     }
 
     /// The same with the programs and the data folder given.
@@ -125,12 +125,15 @@ impl SecurePostgres {
         *self.held() = None;
     }
 
-    /// Sends a signal to it and all its children, such as `STOP`.
+    /// Its process and those of its sessions.
     ///
     /// # Errors
     /// When it does not run.
-    pub fn signal(&self, signal: &str) -> Result<()> {
-        self.held().as_ref().context("PostgreSQL does not run")?.signal(signal)
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        let id = self.held().as_ref().context("PostgreSQL does not run")?.id();
+        let children = Command::new("pgrep").args(["-P", &id.to_string()]).output()?;
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).chain([id]).collect())
     }
 
     /// Runs SQL as the superuser; gives what it returns, unadorned.

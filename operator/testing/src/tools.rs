@@ -173,6 +173,32 @@ fn fetch_bao(version: &str, path: &Path) -> Result<()> {
     std::fs::rename(making, path).context("cannot put bao into the cache")
 }
 
+/// The folder with `pykmip-server` and the Python that has it.
+///
+/// # Errors
+/// When Python or the package cannot be had.
+pub fn pykmip() -> Result<PathBuf> {
+    let folder = cache::root().join("pykmip-0.11.0");
+    let bin = folder.join("bin");
+    if bin.join("pykmip-server").exists() {
+        return Ok(bin);
+    }
+    let _lock = lock("pykmip")?;
+    if !bin.join("pykmip-server").exists() {
+        packages(&[("/usr/bin/python3", "python3")])?;
+        step("fetching PyKMIP, once a machine", || {
+            let venv = || succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+            venv().or_else(|_| {
+                packages(&[("/usr/share/doc/python3-venv", "python3-venv")])?;
+                venv()
+            })?;
+            let quiet = ["install", "--quiet", "--disable-pip-version-check", "pykmip==0.11.0"];
+            succeed(Command::new(bin.join("pip")).args(quiet))
+        })?;
+    }
+    Ok(bin)
+}
+
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
     entries.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {

@@ -122,7 +122,7 @@ async fn several_passes(reads: &impl Fn() -> Result<usize>) -> Result<()> {
 async fn samples(rig: &Rig) -> Result<()> {
     let case = &rig.case;
     let addresses = [
-        ("https://openbao.openbao.svc:8200", rig.openbao_url()),
+        ("https://main.openbao.svc:8200", rig.openbao_url()),
         ("http://gitlab.openbao.svc:8080", case.ground.issuer.url.as_str()),
     ];
     let role = json!({
@@ -130,7 +130,20 @@ async fn samples(rig: &Rig) -> Result<()> {
         "audience": "openbao", "token_policies": ["default"], "token_ttl": "10m",
     });
     case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
-    for (path, mut text) in steamer_testing::demo::samples()? {
+    let cluster = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
+        "metadata": {"name": "main", "namespace": "openbao"},
+        "spec": {
+            "external": {
+                "address": rig.openbao_url(), "caSecretRef": {"name": "openbao-ca"},
+                "managementAuth": {"kubernetes": {"role": "steamer"}},
+            },
+            "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
+            "allowedNamespaces": {"from": "All"},
+        },
+    });
+    let others = |path: &std::path::Path| !path.ends_with("openbaocluster.yaml");
+    for (path, mut text) in steamer_testing::demo::samples()?.into_iter().filter(|(path, _)| others(path)) {
         for (sample, here) in addresses {
             text = text.replace(sample, here);
         }
@@ -141,6 +154,7 @@ async fn samples(rig: &Rig) -> Result<()> {
             apply(&case.client, object).await.with_context(|| path.display().to_string())?;
         }
     }
+    apply(&case.client, cluster).await?;
     let ca = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "openbao-ca", "namespace": "openbao"},
         "stringData": {"ca.crt": case.ground.openbao.ca},

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AuditDevice, PostgresqlStorage, Seal};
-use crate::{Duration, LocalReference};
+use crate::{DeletionPolicy, Duration, LocalReference};
 
 /// A cluster that Steamer runs: a StatefulSet on PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -73,6 +73,10 @@ pub struct ManagedServer {
     /// Whether evictions leave enough nodes.
     #[serde(default)]
     pub pod_disruption_budget: Toggle,
+    /// What stays when this object is deleted. `Retain`: the database, the seal's key and the recovery keys. `Delete`:
+    /// nothing, once the annotation `steamer.dev/delete-data` carries the cluster's name. Default: `Retain`.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
 }
 
 fn three() -> i32 {

@@ -30,7 +30,9 @@ use judge::{Case, Holder, Memory, Suspect};
 
 /// How often a leader that serves is looked at.
 const CALM: Duration = Duration::from_secs(1);
-/// How often while none serves.
+/// A lock that was not renewed for so many seconds should have been.
+const LATE: f64 = 5.5;
+/// How often while none serves, or one that does not renew.
 const ALERT: Duration = Duration::from_millis(200);
 
 /// What a guard works with.
@@ -111,9 +113,14 @@ impl Guards {
 
 async fn watch_over(context: Arc<Context>, duty: watch::Receiver<Arc<Duty>>, sight: watch::Sender<Sight>) {
     let mut memory = Memory::default();
-    let mut clients: HashMap<String, Client> = HashMap::new();
+    let (mut clients, mut known): (HashMap<String, Client>, _) = (HashMap::new(), String::new());
     loop {
         let current = duty.borrow().clone();
+        if known != current.digest {
+            // Another CA, or the first one.
+            clients.clear();
+            known.clone_from(&current.digest);
+        }
         let watcher = Watcher { context: &context, duty: &current };
         let seen = watcher.look(&mut memory, &mut clients, &sight).await;
         let pause = if seen { CALM } else { ALERT };
@@ -138,7 +145,7 @@ impl Watcher<'_> {
         }
     }
 
-    /// One look; whether a leader serves.
+    /// One look; whether a leader serves and renews its lock.
     async fn look(
         &self,
         memory: &mut Memory,
@@ -148,9 +155,11 @@ impl Watcher<'_> {
         let pods = self.keeper().all::<Pod>();
         let (lock, answers) = tokio::join!(self.duty.owner.lock(), self.ask(&pods, memory, clients));
         let mut next = sight.borrow().clone();
+        let mut late = false;
         match lock {
             Ok(lock) => {
                 next.storage = None;
+                late = lock.as_ref().is_some_and(|lock| lock.age > LATE);
                 let now = Instant::now();
                 memory.learn(now, lock.as_ref(), &answers);
                 if let Some(suspect) = self.judge(memory, lock.as_ref(), &answers) {
@@ -167,7 +176,7 @@ impl Watcher<'_> {
                 next.leader.filter(|_| memory.leaderless_since.is_none_or(|since| since.elapsed() < CALM))
             }
         };
-        let serves = active.is_some();
+        let calm = active.is_some() && !late;
         let changed = sight.send_if_modified(|held| {
             let changed = *held != next;
             *held = next;
@@ -176,7 +185,7 @@ impl Watcher<'_> {
         if changed {
             self.context.runtime.index.wake(&[guard_of(&self.duty.cluster.name)], None);
         }
-        serves
+        calm
     }
 
     /// Asks the leader; and when it does not lead, everyone.

@@ -76,8 +76,9 @@ pub(super) fn entries(
 fn kept(cluster: &Cluster, held: &str, roles: &[NodeRole]) -> Option<(String, SecretString)> {
     let (user, password) = (user_of(held)?, password_of(held)?);
     let own = user != cluster.owner.user && parse_role(user).is_some();
-    let fenced = roles.iter().any(|role| role.name == user && (role.note.is_some() || !role.can_login));
-    (own && !fenced).then(|| (user.to_owned(), password.to_owned().into()))
+    let taken =
+        roles.iter().any(|role| role.name == user && (!role.own || role.note.is_some() || !role.can_login));
+    (own && !taken).then(|| (user.to_owned(), password.to_owned().into()))
 }
 
 /// A role that was never used.
@@ -151,7 +152,7 @@ impl Hands<'_> {
         cluster: &Cluster,
         ordinal: u32,
     ) -> Result<(), Error> {
-        let roles = self.admin.node_roles(self.mark).await?;
+        let roles = self.admin.node_roles(&cluster.name.name, self.mark).await?;
         let (role, password) = (next_role(cluster, ordinal, &roles), password()?);
         let pod = cluster.pod(i32::try_from(ordinal).unwrap_or(0));
         let text = cluster.owner.as_role(&role, password.expose_secret().to_owned().into());
@@ -180,7 +181,7 @@ mod tests {
     fn role(name: &str, fenced: bool) -> NodeRole {
         let note =
             fenced.then(|| FenceNote { since: 1, lock: "l".into(), uid: "u".into(), reason: "r".into() });
-        NodeRole { name: name.to_owned(), can_login: !fenced, note }
+        NodeRole { name: name.to_owned(), own: true, can_login: !fenced, note }
     }
 
     fn users(entries: &BTreeMap<String, String>) -> Vec<&str> {
@@ -213,6 +214,12 @@ mod tests {
         ];
         let next = entries(&cluster(), Some(&as_secret(&first)), Some(&roles)).unwrap();
         assert_eq!(users(&next), ["main_0_1", "main_1_3", "main_2_1"]);
+    }
+
+    #[test]
+    fn a_role_of_another_cluster_of_the_name_is_left_alone() {
+        let others = [NodeRole { own: false, ..role("main_0_1", false) }];
+        assert_eq!(users(&entries(&cluster(), None, Some(&others)).unwrap())[0], "main_0_2");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod apply;
 mod database;
+mod delete;
 mod fetch;
 mod keys;
 mod status;
@@ -33,6 +34,12 @@ pub(super) async fn reconcile(
     let name = name(object)?;
     dependencies.on(children_of(name.clone()));
     dependencies.on(guard_of(&name));
+    if object.metadata.deletion_timestamp.is_some() {
+        return delete::delete(context, dependencies, object, name).await;
+    }
+    if !object.spec.suspend {
+        context.hold(object).await?;
+    }
     let found = fetch::fetch(context, dependencies, object).await?;
     let (cluster, keys) = validate::validate(object, &found)?;
     let keeper = Keeper { client: context.client.clone(), stores: &context.stores, cluster: name };

@@ -170,7 +170,7 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(crate) fn settings(host: &str, shared: &Settings) -> Settings {
     Settings {
         addresses: vec![format!("https://{host}:8200")],
-        timeout: Some(Duration::from_millis(1500)),
+        timeout: Some(Duration::from_secs(1)),
         patience: Some(Duration::ZERO),
         ..shared.clone()
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL, OpenBao and an issuer as pods.
+//! PostgreSQL and an issuer as pods, and what the sample of an OpenBaoCluster refers to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_controllers::operator_policy;
 use steamer_openbao::{Client, Identity, Session, Settings};
 
 use super::cluster::NODE_PORT;
@@ -16,15 +15,14 @@ use crate::certificates::Authority;
 use crate::issuer::JwtIssuer;
 use crate::kubectl::Kubectl;
 use crate::nodes::NODE;
-use crate::openbao::configuration;
-use crate::postgres::TABLES;
 use crate::tools;
 use crate::wait::eventually;
 
 /// What is made once a cluster.
 pub(super) struct Secrets {
-    pub(super) ca: String,
+    /// Where OpenBao's CA is put for who uses `bao` on the host.
     pub(super) ca_file: PathBuf,
+    postgres_ca: String,
     certificate: String,
     key: String,
     password: String,
@@ -36,27 +34,21 @@ impl Secrets {
     pub(super) fn load(folder: &Path) -> Result<Self> {
         let file = |name: &str| folder.join(name);
         if !file("issuer.key").exists() {
-            let authority = Authority::new("OpenBao test CA")?;
-            let names = [
-                NODE,
-                "127.0.0.1",
-                "openbao",
-                "openbao.openbao",
-                "openbao.openbao.svc",
-                "openbao.openbao.svc.cluster.local",
-            ];
-            authority.leaf("openbao", None, &names)?.write(folder, "bao")?;
-            std::fs::write(file("bao-ca.crt"), &authority.pem)?;
+            let authority = Authority::new("PostgreSQL test CA")?;
+            authority
+                .leaf("postgres", None, &["postgres", "postgres.openbao.svc"])?
+                .write(folder, "postgres")?;
+            std::fs::write(file("postgres-ca.crt"), &authority.pem)?;
             std::fs::write(file("password"), uuid()?)?;
             let issuer = JwtIssuer::at(ISSUER_URL.to_owned())?;
             std::fs::write(file("issuer.key"), issuer.private_key("key-1")?)?;
         }
         let read = |name: &str| std::fs::read_to_string(file(name)).with_context(|| name.to_owned());
         Ok(Self {
-            ca: read("bao-ca.crt")?,
             ca_file: file("bao-ca.crt"),
-            certificate: read("bao.crt")?,
-            key: read("bao.key")?,
+            postgres_ca: read("postgres-ca.crt")?,
+            certificate: read("postgres.crt")?,
+            key: read("postgres.key")?,
             password: read("password")?,
             issuer_key: std::fs::read(file("issuer.key"))?,
         })
@@ -90,9 +82,19 @@ impl Bao {
 
 /// Logs the demo's administrator in: a ServiceAccount's token is all it takes.
 pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -> Result<Bao> {
+    let ca = kubectl.run(&[
+        "--namespace",
+        SERVERS,
+        "get",
+        "configmap",
+        "main-ca",
+        "-o",
+        r"jsonpath={.data.ca\.crt}",
+    ])?;
+    std::fs::write(&secrets.ca_file, &ca)?;
     let client = Client::new(&Settings {
         addresses: vec![address.to_owned()],
-        ca: secrets.ca.clone().into_bytes(),
+        ca: ca.into_bytes(),
         timeout: Some(Duration::from_secs(15)),
         ..Settings::default()
     })?;
@@ -113,7 +115,7 @@ pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -
         "--audience",
         "openbao",
     ])?;
-    let body = json!({"role": "administrator", "jwt": jwt.trim()});
+    let body = json!({"role": "admin", "jwt": jwt.trim()});
     let answer = anonymous.request_any(Method::POST, "auth/kubernetes/login", Some(body)).await?;
     let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
     Ok(Bao { address: address.to_owned(), token: token.to_owned().into(), client })
@@ -126,7 +128,7 @@ pub(super) fn objects(secrets: &Secrets) -> Result<Vec<Value>> {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR}}),
     ];
     all.extend(postgres(secrets));
-    all.extend(openbao(secrets)?);
+    all.extend(openbao(secrets));
     all.extend(issuer(secrets));
     Ok(all)
 }
@@ -164,104 +166,61 @@ fn restricted() -> Value {
 }
 
 fn postgres(secrets: &Secrets) -> Vec<Value> {
-    // Single-user mode takes one statement a line.
-    let tables: Vec<String> = TABLES
-        .split(';')
-        .map(|table| table.split_whitespace().collect::<Vec<_>>().join(" "))
-        .filter(|table| !table.is_empty())
-        .collect();
     let bin = "/usr/lib/postgresql/15/bin";
+    // Single-user mode takes one statement a line.
     let script = format!(
         "set -e\nif [ ! -s /data/pg/PG_VERSION ]; then\n  \
          {bin}/initdb --username=postgres --pwfile=/credentials/password --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 -D /data/pg\n  \
-         printf 'host all all all scram-sha-256\\n' >> /data/pg/pg_hba.conf\n  \
-         printf 'CREATE DATABASE openbao;\\n' | {bin}/postgres --single -D /data/pg postgres\n  \
-         printf '%s\\n' \"$TABLES\" | {bin}/postgres --single -D /data/pg openbao\nfi\n\
-         exec {bin}/postgres -D /data/pg -c listen_addresses='*' -c unix_socket_directories=/tmp\n"
+         printf 'hostssl all all all scram-sha-256\\n' >> /data/pg/pg_hba.conf\n  \
+         printf '%s\\n' \"CREATE ROLE owner LOGIN PASSWORD '$PASSWORD';\" \"CREATE ROLE admin LOGIN CREATEROLE PASSWORD '$PASSWORD';\" \
+         'GRANT pg_signal_backend TO admin;' 'CREATE DATABASE openbao OWNER owner;' | {bin}/postgres --single -D /data/pg postgres\nfi\n\
+         exec {bin}/postgres -D /data/pg -c listen_addresses='*' -c unix_socket_directories=/tmp -c ssl=on -c ssl_cert_file=/credentials/tls.crt -c ssl_key_file=/credentials/tls.key\n"
     );
     let pod = json!({
         "securityContext": {"runAsUser": 65532, "runAsGroup": 65532, "runAsNonRoot": true, "fsGroup": 65532},
         "containers": [{
             "name": "postgres", "image": "steamer.test/postgres:15", "imagePullPolicy": "Never",
-            "args": [script], "env": [{"name": "TABLES", "value": tables.join(";\n") + ";"}],
+            "args": [script],
+            "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "postgres", "key": "password"}}}],
             "ports": [{"containerPort": 5432}], "securityContext": restricted(),
             "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
             "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}, {"name": "credentials", "mountPath": "/credentials"}],
         }],
-        "volumes": [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "credentials", "secret": {"secretName": "postgres"}}],
+        "volumes": [
+            {"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
+            // A key that others may read is refused, and one of another owner, unless it is root's and the group may.
+            {"name": "credentials", "secret": {"secretName": "postgres", "defaultMode": 0o440}},
+        ],
     });
+    let data = json!({"password": secrets.password, "tls.crt": secrets.certificate, "tls.key": secrets.key});
+    vec![secret("postgres", &data), service("postgres", 5432, None), workload("Deployment", "postgres", &pod)]
+}
+
+/// What the sample of an OpenBaoCluster refers to, as CloudNativePG and an administrator would make it; and a way in for
+/// who is on the host.
+fn openbao(secrets: &Secrets) -> Vec<Value> {
+    let login = json!({
+        "host": "postgres", "port": "5432", "dbname": "openbao", "username": "owner", "password": secrets.password,
+    });
+    let ports = json!([{"port": 8200, "targetPort": 8200, "nodePort": NODE_PORT}]);
+    let selector = json!({"steamer.dev/cluster": "main", "openbao-active": "true"});
     vec![
-        secret("postgres", &json!({"password": secrets.password})),
-        service("postgres", 5432, None),
-        workload("Deployment", "postgres", &pod),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("administrator")}),
+        secret("pg-app", &login),
+        secret("pg-admin", &json!({"username": "admin", "password": secrets.password})),
+        secret("pg-ca", &json!({"ca.crt": secrets.postgres_ca})),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta("openbao-host"), "spec": {"type": "NodePort", "selector": selector, "ports": ports}}),
     ]
 }
 
-fn openbao(secrets: &Secrets) -> Result<Vec<Value>> {
-    let account = |name: &str| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(name)});
-    let reviews = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "openbao-reviews-tokens", "labels": labels()},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
-        "subjects": [{"kind": "ServiceAccount", "name": "openbao", "namespace": SERVERS}],
-    });
-    let pod = json!({
-        "serviceAccountName": "openbao",
-        "securityContext": {"runAsUser": 65532, "runAsGroup": 65532, "runAsNonRoot": true, "fsGroup": 65532},
-        "containers": [{
-            "name": "openbao", "image": format!("steamer.test/openbao:{}", tools::OPENBAO), "imagePullPolicy": "Never",
-            "args": ["server", "-config=/config/openbao.json"],
-            "env": [{"name": "BAO_PG_CONNECTION_URL", "valueFrom": {"secretKeyRef": {"name": "openbao-storage", "key": "url"}}}],
-            "ports": [{"containerPort": 8200}], "securityContext": restricted(),
-            "readinessProbe": {"httpGet": {"scheme": "HTTPS", "path": "/v1/sys/health?standbyok=true", "port": 8200}, "periodSeconds": 1},
-            "livenessProbe": {"tcpSocket": {"port": 8200}, "initialDelaySeconds": 30},
-            "volumeMounts": [{"name": "config", "mountPath": "/config"}, {"name": "tls", "mountPath": "/tls"}, {"name": "tmp", "mountPath": "/tmp"}],
-        }],
-        "volumes": [
-            {"name": "config", "secret": {"secretName": "openbao-config"}}, {"name": "tls", "secret": {"secretName": "openbao-tls"}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    });
-    let url = format!(
-        "postgres://postgres:{}@postgres.{SERVERS}.svc:5432/openbao?sslmode=disable",
-        secrets.password
-    );
-    Ok(vec![
-        account("openbao"),
-        account("administrator"),
-        reviews,
-        secret("openbao-storage", &json!({"url": url})),
-        secret("openbao-config", &json!({"openbao.json": serde_json::to_string(&config())?})),
-        secret("openbao-tls", &json!({"tls.crt": secrets.certificate, "tls.key": secrets.key})),
-        secret("openbao-ca", &json!({"ca.crt": secrets.ca})),
-        service("openbao", 8200, Some(NODE_PORT)),
-        workload("StatefulSet", "openbao", &pod),
-    ])
-}
-
-/// The server's settings, and what it does at its very first start: logins for the operator and the administrator.
-fn config() -> Value {
-    let listener = json!({
-        "address": "[::]:8200", "cluster_address": "[::]:8201", "tls_cert_file": "/tls/tls.crt", "tls_key_file": "/tls/tls.key",
-    });
-    let mut config = configuration("https://openbao.openbao.svc:8200", &listener, "");
-    config["cluster_addr"] = json!("https://openbao.openbao.svc:8201");
-    let everything = json!({"path": {"*": {"capabilities": ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"]}}});
-    let request = |name: &str, path: &str, data: Value| json!({name: {"operation": "update", "path": path, "data": data}});
-    let role = |account: &str, namespace: &str, policy: &str, ttl: &str| {
-        json!({
-            "bound_service_account_names": [account], "bound_service_account_namespaces": [namespace],
-            "audience": "openbao", "token_policies": [policy], "token_ttl": ttl,
-        })
-    };
-    config["initialize"] = json!([{"demo": {"request": [
-        request("operator_policy", "sys/policies/acl/steamer", json!({"policy": operator_policy::text()})),
-        request("admin_policy", "sys/policies/acl/administrator", json!({"policy": everything.to_string()})),
-        request("kubernetes", "sys/auth/kubernetes", json!({"type": "kubernetes"})),
-        request("kubernetes_config", "auth/kubernetes/config", json!({"kubernetes_host": "https://kubernetes.default.svc"})),
-        request("operator_role", "auth/kubernetes/role/steamer", role("steamer", OPERATOR, "steamer", "10m")),
-        request("admin_role", "auth/kubernetes/role/administrator", role("administrator", SERVERS, "administrator", "168h")),
-    ]}}]);
-    config
+/// The samples as the demonstration has them: its own images, and names under which the host reaches OpenBao.
+pub(super) fn demonstrated(mut object: Value) -> Value {
+    if let Some(managed) = object.pointer_mut("/spec/managed") {
+        managed["image"] = json!(format!("steamer.test/openbao:{}", tools::OPENBAO));
+        managed["imagePullPolicy"] = json!("Never");
+        managed["tls"] = json!({"extraNames": [NODE, "127.0.0.1"]});
+    }
+    object
 }
 
 fn issuer(secrets: &Secrets) -> Vec<Value> {

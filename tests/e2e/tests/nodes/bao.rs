@@ -1,10 +1,12 @@
 //! A managed cluster as a test sees it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use reqwest::Method;
@@ -12,38 +14,88 @@ use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_openbao::{Client, Identity, Resolver, Session, Settings};
 use steamer_testing::Fleet;
+use steamer_testing::fleet::Turn;
+use steamer_testing::nodes::NODE;
 use steamer_testing::objects::{account_token, apply};
+use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
 /// A cluster `main` in a namespace and a database of the test's own.
 pub struct Bao {
     pub fleet: Arc<Fleet>,
+    pub postgres: Arc<SecurePostgres>,
     pub namespace: String,
     pub kube: kube::Client,
+    addresses: Arc<RwLock<HashMap<String, IpAddr>>>,
+    _turn: Turn,
+}
+
+/// Keeps the addresses of pods for as long as the test runs.
+async fn follow(kube: kube::Client, namespace: String, addresses: Arc<RwLock<HashMap<String, IpAddr>>>) {
+    let api: Api<Pod> = Api::namespaced(kube, &namespace);
+    let address = |pod: &Pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?));
+    loop {
+        if let Ok(pods) = api.list(&ListParams::default()).await {
+            let now: HashMap<String, IpAddr> = pods.items.iter().filter_map(address).collect();
+            *addresses.write().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 impl Bao {
     /// Namespace, database, Secrets; no cluster yet.
     pub async fn prepare(name: &str) -> Result<Self> {
         let fleet = Fleet::shared();
+        let turn = fleet.shared_turn().await;
+        Self::with(name, (fleet.postgres.clone(), turn)).await
+    }
+
+    /// The same while no other test runs: for those that stop the operator or lose a machine.
+    pub async fn alone(name: &str) -> Result<Self> {
+        let fleet = Fleet::shared();
+        let turn = fleet.turn_alone().await;
+        Self::with(name, (fleet.postgres.clone(), turn)).await
+    }
+
+    /// The same with a PostgreSQL of its own: for tests that stop it.
+    pub async fn with_own_postgres(name: &str) -> Result<Self> {
+        let fleet = Fleet::shared();
+        let turn = fleet.shared_turn().await;
+        let (folder, logs) = (fleet.folder.join(name), fleet.logs.join(name));
+        std::fs::create_dir_all(&folder)?;
+        std::fs::create_dir_all(&logs)?;
+        let started = async move { SecurePostgres::start(&folder, &logs, NODE).await };
+        let postgres = Arc::new(fleet.at_home(started).await?);
+        Self::with(name, (postgres, turn)).await
+    }
+
+    async fn with(name: &str, (postgres, turn): (Arc<SecurePostgres>, Turn)) -> Result<Self> {
+        let fleet = Fleet::shared();
         let kube = fleet.client().await?;
         fleet.namespace(name).await?;
-        fleet.postgres.database(name)?;
-        for secret in fleet.postgres.secrets(name, name) {
+        postgres.database(name)?;
+        for secret in postgres.secrets(name, name) {
             apply(&kube, secret).await?;
         }
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "admin", "namespace": name}});
         apply(&kube, account).await?;
-        Ok(Self { fleet, namespace: name.to_owned(), kube })
+        let addresses = Arc::new(RwLock::default());
+        tokio::spawn(follow(kube.clone(), name.to_owned(), addresses.clone()));
+        Ok(Self { fleet, postgres, namespace: name.to_owned(), kube, addresses, _turn: turn })
     }
 
     /// The same with a cluster that serves.
     pub async fn serving(name: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
-        let bao = Self::prepare(name).await?;
-        bao.apply(change).await?;
-        bao.ready().await?;
-        Ok(bao)
+        Self::prepare(name).await?.up(change).await
+    }
+
+    /// Applies a cluster and waits until it serves.
+    pub async fn up(self, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        self.apply(change).await?;
+        self.ready().await?;
+        Ok(self)
     }
 
     /// The cluster as it is applied.
@@ -132,9 +184,51 @@ impl Bao {
         Ok(pods)
     }
 
-    pub async fn addresses(&self) -> Result<Vec<String>> {
-        let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-        Ok(self.pods().await?.iter().filter_map(address).collect())
+    /// The address of a pod.
+    pub async fn address(&self, pod: &str) -> Result<String> {
+        let pods = self.pods().await?;
+        let found = pods
+            .iter()
+            .find(|found| found.name_any() == pod)
+            .and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
+        found.context("a pod has no address")
+    }
+
+    /// The pod that leads, as the status says.
+    pub async fn leader(&self) -> Result<String> {
+        let leads = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.leader.clone());
+        let object = self.until("a leader is known", |object| leads(object).is_some()).await?;
+        leads(&object).map(|leader| leader.pod).context("no leader")
+    }
+
+    /// Waits until another pod leads.
+    pub async fn leads_other_than(&self, pod: &str) -> Result<String> {
+        let leads = |object: &OpenBaoCluster| {
+            let leader = object.status.as_ref().and_then(|status| status.leader.clone());
+            leader.map(|leader| leader.pod).filter(|leader| leader != pod)
+        };
+        let object = self.until("another node leads", |object| leads(object).is_some()).await?;
+        leads(&object).context("no leader")
+    }
+
+    /// Waits until the kubelet makes a pause before it starts a pod's server again.
+    pub async fn pod_backs_off(&self, pod: &str) -> Result<()> {
+        eventually("the pod is in CrashLoopBackOff", || async {
+            let pods = self.pods().await.map_err(|error| error.to_string())?;
+            let found = pods.iter().find(|found| found.name_any() == pod);
+            let status = found.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref()?.first());
+            let waiting = status.and_then(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
+            if waiting.as_deref() == Some("CrashLoopBackOff") { Ok(()) } else { Err(format!("{waiting:?}")) }
+        })
+        .await
+    }
+
+    /// Makes another node lead.
+    pub async fn another_leader(&self, admin: &Session) -> Result<String> {
+        self.ready().await?;
+        let leader = self.leader().await?;
+        admin.request_any(Method::PUT, "sys/step-down", None).await?;
+        self.leads_other_than(&leader).await
     }
 
     async fn ca(&self) -> Result<String> {
@@ -143,14 +237,12 @@ impl Bao {
         map.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")
     }
 
-    /// A client of some of the pods, by their stable names; addresses are looked up for every connection.
-    pub async fn client(&self, pods: &[&str]) -> Result<Client> {
-        let (config, namespace) = (self.fleet.cluster.kubeconfig.clone(), self.namespace.clone());
+    /// A client of some of the pods, by their stable names, at the addresses they have at the time.
+    pub async fn client(&self, pods: &[&str], patience: Duration) -> Result<Client> {
+        let addresses = self.addresses.clone();
         let resolver = Resolver::new(move |host| {
-            let pod = host.split('.').next()?;
-            let kubectl = steamer_testing::kubectl::Kubectl::new(&config).ok()?;
-            let path = "jsonpath={.status.podIP}";
-            kubectl.run(&["-n", &namespace, "get", "pod", pod, "-o", path]).ok()?.trim().parse().ok()
+            let known = addresses.read().unwrap_or_else(PoisonError::into_inner);
+            known.get(host.split('.').next()?).copied()
         });
         Ok(Client::new(&Settings {
             addresses: pods
@@ -159,22 +251,40 @@ impl Bao {
                 .collect(),
             ca: self.ca().await?.into_bytes(),
             resolver: Some(resolver),
-            timeout: Some(Duration::from_secs(10)),
+            timeout: Some(Duration::from_secs(2)),
+            patience: Some(patience),
             ..Settings::default()
         })?)
     }
 
     /// The administrator's session, by nothing but a token of its ServiceAccount.
     pub async fn admin(&self) -> Result<Session> {
-        let jwt = account_token(&self.kube, &self.namespace, "admin", &["openbao"]).await?;
-        let client = self.client(&["main-0", "main-1", "main-2"]).await?;
+        self.admin_of(self).await
+    }
+
+    /// The same as the administrator of another cluster, whose storage this one has.
+    pub async fn admin_of(&self, other: &Self) -> Result<Session> {
+        let jwt = account_token(&self.kube, &other.namespace, "admin", &["openbao"]).await?;
+        let client = self.client(&["main-0", "main-1", "main-2"], Duration::from_secs(20)).await?;
+        let anonymous = client.session(Identity::Anonymous);
         let body = json!({"role": "admin", "jwt": jwt});
-        let path = "auth/kubernetes/login";
-        let answer = client.session(Identity::Anonymous).request_any(Method::POST, path, Some(body)).await?;
-        let Some(token) = answer.pointer("/auth/client_token").and_then(Value::as_str) else {
-            bail!("no token: {answer}")
-        };
+        let answer = anonymous.request_any(Method::POST, "auth/kubernetes/login", Some(body)).await?;
+        let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
         Ok(client.session(Identity::Token(token.to_owned().into())))
+    }
+
+    /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
+    pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
+        let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;
+        let share = String::from_utf8(share.0.clone())?;
+        let admin = self.admin().await?;
+        let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
+        let attempt = post("sys/generate-root-token/attempt", json!({})).await?;
+        let data = |answer: &Value| answer.get("data").cloned().unwrap_or_else(|| answer.clone());
+        let nonce = data(&attempt)["nonce"].clone();
+        let done = post("sys/generate-root-token/update", json!({"key": share, "nonce": nonce})).await?;
+        anyhow::ensure!(data(&done)["complete"] == json!(true), "the share is not accepted: {done}");
+        Ok(())
     }
 }
 

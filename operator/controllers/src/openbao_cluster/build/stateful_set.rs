@@ -121,8 +121,8 @@ fn container(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
         },
         // Ready is who serves; a database or KMS that is away restarts nobody.
         "readinessProbe": {"httpGet": health("/v1/sys/health?standbyok=true"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2},
-        "startupProbe": {"tcpSocket": {"port": "api"}, "periodSeconds": 2, "failureThreshold": 150},
-        "livenessProbe": {"tcpSocket": {"port": "api"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "startupProbe": {"tcpSocket": {"port": "metrics"}, "periodSeconds": 2, "failureThreshold": 150},
+        "livenessProbe": {"tcpSocket": {"port": "metrics"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "resources": resources,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts(cluster, inputs.seal),

@@ -6,10 +6,12 @@ use tokio_postgres::error::SqlState;
 use super::{Database, DatabaseError};
 use crate::error::Error;
 
-/// A role that was made for a node.
+/// A role that was made for a node, or has such a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeRole {
     pub(crate) name: String,
+    /// Whether it is this cluster's: clusters of one name may share a server.
+    pub(crate) own: bool,
     pub(crate) can_login: bool,
     /// What was noted when it was fenced.
     pub(crate) note: Option<FenceNote>,
@@ -30,9 +32,12 @@ pub(crate) struct FenceNote {
 
 /// The name of the n-th incarnation of a node.
 pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
-    let cluster: String =
-        cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-    format!("{cluster}_{ordinal}_{n}")
+    format!("{}_{ordinal}_{n}", plain(cluster))
+}
+
+/// A cluster's name as roles have it.
+fn plain(cluster: &str) -> String {
+    cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
 }
 
 /// Ordinal and number of a role's name.
@@ -43,8 +48,8 @@ pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
 }
 
 const ROLES: &str = "
-SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles
-WHERE shobj_description(oid, 'pg_authid') = $1 OR shobj_description(oid, 'pg_authid') LIKE $2 ORDER BY 1";
+SELECT rolname::text, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles
+WHERE rolname ~ $1 ORDER BY 1";
 
 const RIGHTS: &str = "
 SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role(oid, 'pg_signal_backend', 'USAGE')
@@ -56,14 +61,19 @@ SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchrono
 const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
 
 impl Database {
-    /// The roles that carry this cluster's mark.
-    pub(crate) async fn node_roles(&self, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
-        let (own, fenced) = (format!("steamer: {mark}"), format!("steamer: {} fenced %", escaped_like(mark)));
-        let rows = self.with(|client| async move { client.query(ROLES, &[&own, &fenced]).await }).await?;
-        let role = |row: &tokio_postgres::Row| NodeRole {
-            name: row.get(0),
-            can_login: row.get(1),
-            note: row.get::<_, Option<String>>(2).and_then(|comment| note(&comment)),
+    /// The roles that are named for a cluster's nodes, and which of them carry its mark.
+    pub(crate) async fn node_roles(&self, cluster: &str, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
+        let named = format!("^{}_[0-9]+_[0-9]+$", plain(cluster));
+        let rows = self.with(|client| async move { client.query(ROLES, &[&named]).await }).await?;
+        let (marked, fenced) = (format!("steamer: {mark}"), format!("steamer: {mark} fenced "));
+        let role = |row: &tokio_postgres::Row| {
+            let comment: String = row.get::<_, Option<String>>(2).unwrap_or_default();
+            NodeRole {
+                name: row.get(0),
+                own: comment == marked || comment.starts_with(&fenced),
+                can_login: row.get(1),
+                note: note(&comment),
+            }
         };
         Ok(rows.iter().map(role).collect())
     }
@@ -213,10 +223,6 @@ fn quoted(name: &str) -> String {
 
 fn literal(text: &str) -> String {
     text.replace('\'', "''")
-}
-
-fn escaped_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 fn note(comment: &str) -> Option<FenceNote> {

@@ -86,6 +86,12 @@ impl Database {
         .await
     }
 
+    /// Removes all data. For who has asked for it twice.
+    pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
+        let drop = "DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks";
+        self.with(|client| async move { client.batch_execute(drop).await }).await
+    }
+
     /// Removes the locks of whoever had the database before: nobody of them writes any more.
     pub(crate) async fn clear_locks(&self) -> Result<u64, DatabaseError> {
         self.with(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await

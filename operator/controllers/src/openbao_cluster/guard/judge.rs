@@ -140,8 +140,8 @@ impl Memory {
         if self.refusals >= REFUSALS && !ending {
             return found("nothing listens where it was: its process ended".to_owned());
         }
-        // Who serves and is only late in renewing is given half as long again.
-        let bound = if active { case.detection.mul_f64(1.5) } else { case.detection };
+        // Who serves and is only late in renewing is given a little longer.
+        let bound = if active { case.detection.mul_f64(1.25) } else { case.detection };
         (lock.age >= bound.as_secs_f64()).then(|| Suspect {
             holder: holder.clone(),
             why: format!(
@@ -162,17 +162,16 @@ impl Memory {
             .then(|| Suspect { holder: holder.clone(), why: "its process ended".to_owned() })
     }
 
-    /// A lock that is held while nobody leads: the node that does not answer, or else the first that does not lead, has
-    /// it.
+    /// A lock that is held while every node answers and none leads: the first is as good as any. A node that does not
+    /// answer may lead unseen from here.
     fn never_active(&self, case: &Case<'_>) -> Option<Suspect> {
         let (lock, since) = self.unknown.as_ref()?;
         let leaderless = self.leaderless_since.is_some();
         if !leaderless || case.now.duration_since(*since) < self.patience() {
             return None;
         }
-        let silent =
-            case.answers.iter().find(|(_, answer)| matches!(answer, Answer::Silent | Answer::NoStorage));
-        let (pod, _) = silent.or_else(|| case.answers.iter().find(|(_, answer)| answer.is_standby()))?;
+        let heard = case.answers.iter().all(|(_, answer)| matches!(answer, Answer::Health(_)));
+        let (pod, _) = case.answers.iter().find(|(_, answer)| heard && answer.is_standby())?;
         Some(Suspect {
             holder: Holder {
                 lock: lock.clone(),
@@ -290,6 +289,22 @@ mod tests {
         };
         assert_eq!(later(29), None);
         assert_eq!(later(31).unwrap().holder.pod, "main-1");
+    }
+
+    #[test]
+    fn who_is_not_heard_is_not_accused_of_a_lock_that_is_renewed() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let (node, other) = (pod("main-0", "p1"), pod("main-1", "q1"));
+        let answers = [(node.clone(), Answer::Silent), (other.clone(), health(true))];
+        let held = lock("c", 1.0);
+        memory.learn(start, Some(&held), &answers);
+        let now = start + Duration::from_secs(300);
+        memory.learn(now, Some(&held), &answers);
+        let detection = Duration::from_secs(6);
+        let pods = [node, other];
+        let case = Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection };
+        assert_eq!(memory.suspect(&case), None);
     }
 
     #[test]

@@ -76,6 +76,30 @@ impl Done {
     }
 }
 
+/// Storage was initialised, and the operator was never let in: the first leader was not who initialised it.
+fn half_way(found: &Found, done: &Done) -> Option<Error> {
+    let initialized = done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
+    let refused = done.seen.as_ref().is_some_and(|seen| {
+        seen.serves() && matches!(&seen.missing, Err(Error::OpenBao(steamer_openbao::Error::Login { .. })))
+    });
+    let first = found.last.initialized != Some(true) && !found.adopted;
+    // While it is being initialised it is refused for a moment, too.
+    let old = done.members.iter().all(|member| {
+        member
+            .running_for(Timestamp::now())
+            .is_some_and(|running| running > std::time::Duration::from_secs(45))
+    });
+    (initialized && refused && first && old).then(half_initialized)
+}
+
+fn half_initialized() -> Error {
+    Error::Conflict(
+        "self-initialisation failed half-way: look for the reason in the pods' logs, put it right, drop both tables of the \
+         database (nothing is in them yet) and delete the pods"
+            .to_owned(),
+    )
+}
+
 impl Work<'_> {
     pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
         self.object.annotations()
@@ -110,6 +134,9 @@ impl Work<'_> {
             done.trouble = Some(error);
         }
         done.seen = self.seen(&done).await?;
+        if let Some(error) = half_way(found, &done) {
+            done.trouble = Some(error);
+        }
         if let (Some(seen), false) = (&done.seen, suspended) {
             self.after_start(&done, seen, live.as_deref(), sight).await?;
         }
@@ -140,15 +167,11 @@ impl Work<'_> {
             )));
         }
         if storage.contents.self_init_failed {
-            return Err(Error::Conflict(
-                "self-initialisation failed half-way and OpenBao refuses to go on: look for the reason in the pods' logs, \
-                 put it right, drop both tables of the database (nothing is in them yet) and delete the pods"
-                    .to_owned(),
-            ));
+            return Err(half_initialized());
         }
         self.logins(&storage).await?;
         self.initialization(found, &storage).await?;
-        let set = self.set(&settings, done, live).await?;
+        let set = self.set(&settings, (found, done), live).await?;
         self.keeper.keep::<StatefulSet>(&set).await?;
         let wanted = revision(&set).to_owned();
         self.rolled(done, &wanted).await?;
@@ -280,7 +303,7 @@ impl Work<'_> {
             self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
             return Ok(());
         };
-        for role in roles {
+        for role in roles.iter().filter(|role| role.own) {
             self.finish_fence(&hands, role, held.as_deref()).await?;
         }
         let entries = incarnations::entries(self.cluster, held.as_deref(), Some(roles))?;
@@ -331,7 +354,7 @@ impl Work<'_> {
         let pods = self.keeper.all::<Pod>();
         let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
         let now = Timestamp::now().as_second();
-        for role in roles.iter().filter(|role| !used(role)) {
+        for role in roles.iter().filter(|role| role.own && !used(role)) {
             let node_is_there = |role: &NodeRole| {
                 let ordinal = crate::openbao_cluster::database::roles::parse_role(&role.name)
                     .map(|(ordinal, _)| ordinal);
@@ -355,10 +378,11 @@ impl Work<'_> {
 
     /// What the first start does, for as long as nothing has started.
     async fn initialization(&self, found: &Found, storage: &Storage) -> Result<(), Error> {
-        if storage.contents.initialized {
+        let through = found.last.initialized == Some(true);
+        if storage.contents.initialized && through {
             return self.keeper.remove::<ConfigMap>(&self.cluster.child("-init")).await;
         }
-        if found.last.initialized == Some(true) {
+        if through {
             return Err(Error::Conflict(format!(
                 "database `{}` is empty, and this cluster was initialised: restore its backup, or make another \
                  OpenBaoCluster to begin anew",
@@ -373,13 +397,20 @@ impl Work<'_> {
     async fn set(
         &self,
         settings: &SealSettings,
-        done: &Done,
+        (found, done): (&Found, &Done),
         live: Option<&StatefulSet>,
     ) -> Result<Value, Error> {
         let configuration = configuration(self.cluster, settings);
         self.keeper.keep::<ConfigMap>(&config_map(self.cluster, &configuration)).await?;
         let now = live.and_then(|live| live.spec.as_ref()?.replicas);
-        let wanted = self.cluster.spec.replicas;
+        let wanted = match now {
+            // The node that initialises has to become the leader: there is no other before it has.
+            _ if found.last.initialized == Some(true) => self.cluster.spec.replicas,
+            None if done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized) => {
+                self.cluster.spec.replicas
+            }
+            now => now.unwrap_or(1),
+        };
         // Fewer nodes is no time for a seal that does not open: none could come back.
         let replicas = now.filter(|now| !done.seal.opens() && wanted < *now).unwrap_or(wanted);
         let started_with = self.started_with(settings).await?;

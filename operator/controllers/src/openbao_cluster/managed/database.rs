@@ -88,7 +88,8 @@ impl Work<'_> {
         };
         // Replication that loses writes does not keep nodes from having roles.
         let unable = obstacle.as_deref().is_some_and(|text| text.starts_with("login "));
-        let roles = admin.node_roles(&self.duty.mark).await?;
-        Ok(((!unable || !roles.is_empty()).then_some(roles), obstacle))
+        let roles = admin.node_roles(&self.cluster.name.name, &self.duty.mark).await?;
+        let used = roles.iter().any(|role| role.own);
+        Ok(((!unable || used).then_some(roles), obstacle))
     }
 }

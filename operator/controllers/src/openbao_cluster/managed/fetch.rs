@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::ResourceExt;
 use steamer_api::{DatabaseTlsMode, ManagedServer, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_openbao::Settings;
 use steamer_runtime::{Dependencies, Name};
@@ -10,7 +11,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::openbao_cluster::build::initialization::AdministratorIssuer;
 use crate::openbao_cluster::children::Keeper;
-use crate::openbao_cluster::cluster::Cluster;
+use crate::openbao_cluster::cluster::{Cluster, RESTORE};
 use crate::openbao_cluster::database::Database;
 use crate::openbao_cluster::database::login::{Entries, Login};
 use crate::openbao_cluster::guard::Duty;
@@ -22,6 +23,8 @@ pub(in crate::openbao_cluster) struct Found {
     pub(in crate::openbao_cluster) admin: Option<Login>,
     pub(in crate::openbao_cluster) last: OpenBaoClusterStatus,
     pub(in crate::openbao_cluster) issuers: Vec<AdministratorIssuer>,
+    /// Its database had another cluster before.
+    pub(in crate::openbao_cluster) adopted: bool,
 }
 
 pub(super) fn spec(object: &OpenBaoCluster) -> Result<&ManagedServer, Error> {
@@ -61,7 +64,8 @@ pub(super) async fn fetch(
         None => None,
     };
     let issuers = issuers(context, dependencies, object)?;
-    Ok(Found { owner, admin, last: context.last(object), issuers })
+    let adopted = object.annotations().contains_key(RESTORE);
+    Ok(Found { owner, admin, last: context.last(object), issuers, adopted })
 }
 
 /// The issuers that administrators log in with.

@@ -28,12 +28,15 @@ pub(super) async fn status(work: &Work<'_>, found: &Found, sight: &Sight, done: 
         Some(seen) => facts(&mut conditions, seen),
         None => unseen(&mut conditions, &done),
     }
-    let verdict = verdict(work, &done, sight);
+    let verdict = verdict(work, found, &done, sight);
     members(&mut status, &done, sight);
     database(&mut status, work, &done);
     seal(&mut status, work, &done);
     if let Some(Ok(health)) = done.seen.as_ref().map(|seen| &seen.health) {
-        status.initialized = Some(health.initialized || status.initialized == Some(true));
+        // Initialised is who lets the operator in: what initialises itself is not done before.
+        let through = health.initialized
+            && done.seen.as_ref().is_some_and(|seen| seen.missing.is_ok() && seen.serves());
+        status.initialized = Some(through || status.initialized == Some(true));
         status.cluster_id = Some(health.cluster_id.clone()).filter(|id| !id.is_empty()).or(status.cluster_id);
     }
     versions(&mut status, &done);
@@ -143,7 +146,7 @@ fn unseen(conditions: &mut Conditions<'_>, done: &Done) {
     conditions.set("LeaderElected", State::False, Reason::NoLeader, "");
 }
 
-fn verdict(work: &Work<'_>, done: &Done, sight: &Sight) -> Verdict {
+fn verdict(work: &Work<'_>, found: &Found, done: &Done, sight: &Sight) -> Verdict {
     let replicas = work.cluster.spec.replicas;
     // What someone has to change comes first: nothing else will go on by itself.
     let stalled = [done.trouble.as_ref(), done.storage.as_ref().err(), done.certificate_ends.as_ref().err()];
@@ -171,6 +174,9 @@ fn verdict(work: &Work<'_>, done: &Done, sight: &Sight) -> Verdict {
             _ => Verdict::Retrying(Reason::NoLeader, "no node serves".to_owned()),
         };
     };
+    if found.last.initialized != Some(true) && !found.adopted && seen.missing.is_err() {
+        return Verdict::Progressing(Reason::Waiting, "OpenBao initialises itself".to_owned());
+    }
     if !seen.serves() {
         return server_verdict(&work.object.address(), seen);
     }
@@ -244,7 +250,7 @@ fn database(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
     if storage.contents.recovery_keys {
         status.recovery_keys = Some(RecoveryKeyState { secret_name: work.cluster.recovery_secret() });
     }
-    let fenced = storage.roles.iter().flatten().filter_map(|role| {
+    let fenced = storage.roles.iter().flatten().filter(|role| role.own).filter_map(|role| {
         let note = role.note.as_ref()?;
         let (ordinal, _) = parse_role(&role.name)?;
         Some(Fenced {

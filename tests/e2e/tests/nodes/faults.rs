@@ -1,0 +1,193 @@
+//! What goes wrong around a cluster, each with registers written all the while.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
+use steamer_api::OpenBaoCluster;
+use steamer_testing::nodes::signal_process;
+
+use crate::bao::{Bao, condition, is_ready};
+use crate::registers::Registers;
+
+fn whole(object: &OpenBaoCluster) -> bool {
+    is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+}
+
+impl Bao {
+    fn pod_api(&self) -> Api<Pod> {
+        Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
+    fn restarts(pods: &[Pod]) -> i32 {
+        let of = |pod: &Pod| Some(pod.status.as_ref()?.container_statuses.as_ref()?.first()?.restart_count);
+        pods.iter().filter_map(of).sum()
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
+    let bao = Bao::serving("processes", |_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    // A standby.
+    let leader = bao.leader().await?;
+    let standby =
+        ["main-0", "main-1", "main-2"].into_iter().find(|pod| *pod != leader).context("a standby")?;
+    bao.fleet.cluster.signal(&bao.namespace, standby, "KILL")?;
+    bao.until("the standby is back", whole).await?;
+    assert_eq!(bao.leader().await?, leader, "a lost standby moves nobody");
+    // The leader's pod, as an eviction does it.
+    bao.pod_api().delete(&leader, &DeleteParams::default()).await?;
+    bao.leads_other_than(&leader).await?;
+    bao.until("the old leader is back", whole).await?;
+    registers.goes_on().await?;
+    // All at once.
+    for pod in ["main-0", "main-1", "main-2"] {
+        bao.fleet.cluster.signal(&bao.namespace, pod, "KILL")?;
+    }
+    let killed = Instant::now();
+    let took = registers.next_write_after(killed + Duration::from_millis(100)).await?;
+    println!("all nodes killed: written again after {:.1} s", took.as_secs_f64());
+    bao.until("all are back", whole).await?;
+    let outcome = registers.check(&bao).await?;
+    println!("nodes killed and deleted: {outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_stops_and_dies_restarts_no_pod() -> Result<()> {
+    // A server of its own: the other tests go on.
+    let bao = Bao::with_own_postgres("database").await?;
+    let bao = bao.up(|_| {}).await?;
+    let postgres = bao.postgres.clone();
+    let registers = Registers::start(&bao).await?;
+    let before = Bao::restarts(&bao.pods().await?);
+    // Connections cut.
+    postgres.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'main%'",
+    )?;
+    registers.goes_on().await?;
+    // Killed and started again.
+    postgres.kill();
+    let away = bao.until("the outage is said", |object| {
+        condition(object, "StorageReachable").is_some_and(|(status, ..)| status == "False")
+    });
+    let away = away.await?;
+    ensure!(condition(&away, "Reconciling").is_some(), "a database that is away heals by itself");
+    ensure!(condition(&away, "Stalled").is_none());
+    let server = postgres.clone();
+    bao.fleet.at_home(async move { server.run().await }).await?;
+    let back = Instant::now();
+    registers.goes_on().await?;
+    println!("database killed: all writers write {:.1} s after it is back", back.elapsed().as_secs_f64());
+    bao.until("all is well", whole).await?;
+    // Hanging for twenty seconds: longer than the lock lasts.
+    for process in postgres.processes()? {
+        let _ = signal_process(process, "STOP");
+    }
+    let stopped = Instant::now();
+    bao.until("the outage is said", |object| {
+        condition(object, "StorageReachable").is_some_and(|(status, ..)| status == "False")
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(20).saturating_sub(stopped.elapsed())).await;
+    for process in postgres.processes()? {
+        let _ = signal_process(process, "CONT");
+    }
+    registers.goes_on().await?;
+    bao.until("all is well", whole).await?;
+    assert_eq!(Bao::restarts(&bao.pods().await?), before, "no container was restarted");
+    let outcome = registers.check(&bao).await?;
+    println!("database cut, killed and hanging: {outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_operator_openbao_takes_over_by_itself() -> Result<()> {
+    let bao = Bao::alone("alone").await?.up(|_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    let leader = bao.leader().await?;
+    bao.fleet.stop_operator().await;
+    let killed = Instant::now();
+    bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
+    let took = registers.next_write_after(killed + Duration::from_millis(20)).await?;
+    println!("leader killed with no operator: {:.1} s", took.as_secs_f64());
+    registers.goes_on().await?;
+    bao.fleet.start_operator().await?;
+    bao.until("all is well", whole).await?;
+    let outcome = registers.check(&bao).await?;
+    println!("no operator: {outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_edited_or_deleted_by_hand_is_put_right() -> Result<()> {
+    let bao = Bao::serving("edited", |_| {}).await?;
+    let pods = bao.pods().await?;
+    let (sets, services): (Api<StatefulSet>, Api<Service>) = (
+        Api::namespaced(bao.kube.clone(), &bao.namespace),
+        Api::namespaced(bao.kube.clone(), &bao.namespace),
+    );
+    let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    let patch = json!({"spec": {"selector": {"x": "y"}}});
+    services.patch("main-active", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    services.delete("main", &DeleteParams::default()).await?;
+    secrets.delete("main-tls", &DeleteParams::default()).await?;
+    secrets.delete("main-postgresql", &DeleteParams::default()).await?;
+    sets.delete("main", &DeleteParams::orphan()).await?;
+    steamer_testing::wait::eventually("everything is there again", || async {
+        let error = |error: kube::Error| error.to_string();
+        services.get("main").await.map_err(error)?;
+        let active = services.get("main-active").await.map_err(error)?;
+        let selector = active.spec.and_then(|spec| spec.selector).unwrap_or_default();
+        secrets.get("main-tls").await.map_err(error)?;
+        let logins = secrets.get("main-postgresql").await.map_err(error)?;
+        sets.get("main").await.map_err(error)?;
+        let whole = logins.data.is_some_and(|data| data.len() == 4);
+        if whole && selector.get("openbao-active").map(String::as_str) == Some("true") {
+            Ok(())
+        } else {
+            Err(format!("{selector:?}"))
+        }
+    })
+    .await?;
+    bao.until("all is well", whole).await?;
+    // Passwords were lost with their Secret: the nodes' roles are new, and all nodes can start.
+    for pod in pods {
+        bao.pod_api().delete(&pod.name_any(), &DeleteParams::default()).await?;
+        bao.until("it comes back", |object| {
+            let member = |pod: &str| {
+                let members = object.status.as_ref().map(|status| status.members.clone()).unwrap_or_default();
+                members.iter().any(|member| member.pod == pod && member.ready)
+            };
+            whole(object) && member(&pod.name_any())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_killed_at_any_step_of_a_first_start_goes_on() -> Result<()> {
+    let bao = Bao::alone("killed-operator").await?;
+    bao.apply(|_| {}).await?;
+    // A moment later at each turn.
+    for turn in 0..8_u64 {
+        tokio::time::sleep(Duration::from_millis(300 * turn)).await;
+        bao.fleet.stop_operator().await;
+        bao.fleet.start_operator().await?;
+    }
+    bao.until("all is well", whole).await?;
+    let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    let recovery = secrets.get("main-recovery").await?;
+    ensure!(recovery.annotations().contains_key("steamer.dev/verified"), "the recovery keys are in force");
+    let all = secrets.list(&ListParams::default()).await?;
+    let kept = all.items.iter().filter(|secret| secret.name_any().starts_with("main-recovery")).count();
+    assert_eq!(kept, 1, "no other keys are left");
+    bao.recovery_keys_work(&recovery).await
+}

@@ -1,0 +1,192 @@
+//! Changes go through without an outage, and one that does not work stops with the old nodes serving.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::{ClusterPhase, OpenBaoCluster};
+use steamer_testing::tools;
+
+use crate::bao::{Bao, condition, is_ready};
+use crate::registers::Registers;
+
+fn changes(object: &OpenBaoCluster) -> i64 {
+    object.status.as_ref().and_then(|status| status.leadership_changes).unwrap_or(0)
+}
+
+fn older(spec: &mut Value) {
+    spec["managed"]["version"] = json!(tools::OLDER_OPENBAO);
+    spec["managed"]["image"] = json!(format!("steamer.test/openbao:{}", tools::OLDER_OPENBAO));
+}
+
+fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
+    pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect()
+}
+
+impl Bao {
+    async fn annotate(&self, name: &str, value: &str) -> Result<()> {
+        let api: Api<OpenBaoCluster> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let patch = json!({"metadata": {"annotations": {name: value}}});
+        api.patch("main", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    async fn uids(&self) -> Result<BTreeMap<String, String>> {
+        Ok(uids(&self.pods().await?))
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_changes_the_leader_once_and_loses_nothing() -> Result<()> {
+    let bao = Bao::serving("upgrade", older).await?;
+    let before = bao.object().await?;
+    ensure!(
+        before.status.as_ref().and_then(|status| status.version.clone()).as_deref()
+            == Some(tools::OLDER_OPENBAO)
+    );
+    let registers = Registers::start(&bao).await?;
+    bao.apply(|_| {}).await?;
+    let done = bao
+        .until("all nodes run the new version", |object| {
+            let status = object.status.clone().unwrap_or_default();
+            is_ready(object)
+                && status.members.len() == 3
+                && status.members.iter().all(|member| member.version.as_deref() == Some(tools::OPENBAO))
+        })
+        .await?;
+    assert_eq!(changes(&done) - changes(&before), 1, "changes of the leader");
+    assert_eq!(
+        done.status.as_ref().and_then(|status| status.highest_version_led.clone()).as_deref(),
+        Some(tools::OPENBAO)
+    );
+    let outcome = registers.check(&bao).await?;
+    println!("upgrade {} to {}: {outcome:?}", tools::OLDER_OPENBAO, tools::OPENBAO);
+    // And not back.
+    bao.apply(older).await?;
+    let refused =
+        bao.until("the downgrade is refused", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, reason, message) = condition(&refused, "Stalled").context("stalled")?;
+    assert_eq!(reason, "Invalid");
+    assert!(message.contains("OpenBao cannot go back"), "{message}");
+    bao.apply(|_| {}).await?;
+    bao.ready().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_work_stops_with_two_nodes_serving() -> Result<()> {
+    let bao = Bao::serving("canary", |_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    let before = bao.uids().await?;
+    let broken = |spec: &mut Value| {
+        // The older server under the newer's name: it starts, and is not what is asked for.
+        spec["managed"]["image"] = json!("steamer.test/openbao:9.9.9");
+        spec["managed"]["upgrade"] = json!({"nodeTimeout": "10s"});
+    };
+    bao.apply(broken).await?;
+    let stopped = bao.until("the rollout stops", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&stopped, "Stalled").context("stalled")?;
+    assert!(message.contains("does not come up within 10 s"), "{message}");
+    assert!(message.contains("ErrImageNeverPull"), "{message}");
+    assert_eq!(stopped.status.as_ref().and_then(|status| status.replicas), Some(2));
+    let now = bao.uids().await?;
+    assert_eq!(
+        before.iter().filter(|(pod, uid)| now.get(*pod) == Some(*uid)).count(),
+        2,
+        "one node was tried"
+    );
+    registers.goes_on().await?;
+    bao.apply(|_| {}).await?;
+    bao.ready().await?;
+    registers.check(&bao).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
+    let bao = Bao::serving("annotations", |_| {}).await?;
+    let (leader, before) = (bao.leader().await?, bao.uids().await?);
+    bao.annotate("steamer.dev/step-down", "once").await?;
+    let next = bao.leads_other_than(&leader).await?;
+    assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
+    let object = bao.ready().await?;
+    bao.annotate("steamer.dev/restart", "today").await?;
+    bao.until("every pod is another", |object| {
+        is_ready(object) && object.status.as_ref().is_some_and(|status| status.upgrade.is_none())
+    })
+    .await?;
+    steamer_testing::wait::eventually("every pod is another", || async {
+        let now = bao.uids().await.map_err(|error| error.to_string())?;
+        if now.len() == 3 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid)) {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await?;
+    let done = bao.ready().await?;
+    assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {next}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_change_waits_and_fewer_nodes_are_as_good() -> Result<()> {
+    let bao = Bao::serving("paused", |_| {}).await?;
+    let before = bao.uids().await?;
+    bao.apply(|spec| {
+        spec["managed"]["upgrade"] = json!({"paused": true});
+        spec["managed"]["podTemplate"]["env"] = json!({"BAO_LOG_LEVEL": "debug"});
+    })
+    .await?;
+    let waits = |object: &OpenBaoCluster| {
+        condition(object, "Reconciling").is_some_and(|(_, _, message)| message.contains("upgrade.paused"))
+    };
+    let waiting = bao.until("the change waits", waits).await?;
+    assert_eq!(waiting.status.as_ref().and_then(|status| status.phase), Some(ClusterPhase::Upgrading));
+    assert_eq!(bao.uids().await?, before);
+    bao.apply(|_| {}).await?;
+    bao.ready().await?;
+    assert_eq!(bao.uids().await?, before, "what was taken back has changed nothing");
+    for replicas in [1, 3] {
+        bao.apply(|spec| spec["managed"]["replicas"] = json!(replicas)).await?;
+        let serving = |object: &OpenBaoCluster| {
+            is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(replicas)
+        };
+        bao.until("as many nodes serve", serving).await?;
+        assert_eq!(bao.pods().await?.len(), usize::try_from(replicas)?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_leader_leaves_a_machine_that_is_cordoned() -> Result<()> {
+    let bao = Bao::alone("cordon").await?.up(|_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    let leader = bao.leader().await?;
+    let pods = bao.pods().await?;
+    let pod = pods.iter().find(|pod| pod.name_any() == leader).context("no pod")?;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("no node")?;
+    let kubectl = bao.fleet.kubectl()?;
+    kubectl.run(&["cordon", &node])?;
+    let moved = bao.leads_other_than(&leader).await;
+    let drained = kubectl.run(&[
+        "drain",
+        &node,
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        "--pod-selector",
+        "steamer.dev/cluster=main",
+        "--timeout=60s",
+    ]);
+    kubectl.run(&["uncordon", &node])?;
+    moved?;
+    drained?;
+    bao.ready().await?;
+    let outcome = registers.check(&bao).await?;
+    println!("drain of the leader's machine: {outcome:?}");
+    ensure!(outcome.gap < Duration::from_secs(60));
+    Ok(())
+}

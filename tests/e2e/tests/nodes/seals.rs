@@ -1,0 +1,198 @@
+//! Seals: a key is rotated without an outage, and a KMS that is away changes nothing that runs.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::OpenBaoCluster;
+use steamer_testing::objects::apply;
+use steamer_testing::seals::{KmipServer, TransitServer};
+
+use crate::bao::{Bao, condition, is_ready};
+use crate::registers::Registers;
+
+impl Bao {
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
+    async fn patch_secret(&self, name: &str, data: Value) -> Result<()> {
+        let patch = json!({"data": data});
+        self.secrets().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    async fn delete_pod(&self, pod: &str) -> Result<()> {
+        let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        api.delete(pod, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Whether what the seal wraps names a key, in the database itself.
+    fn wrapped_with(&self, key: &str) -> Result<bool> {
+        let sql = format!(
+            "SELECT bool_and(position('{key}'::bytea IN value) > 0) FROM openbao_kv_store \
+             WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')"
+        );
+        Ok(self.postgres.sql(&self.namespace, &sql)?.trim() == "t")
+    }
+}
+
+fn seal_key(object: &OpenBaoCluster) -> Option<String> {
+    let seal = object.status.as_ref()?.seal.as_ref()?;
+    seal.key_id.clone().filter(|_| seal.rotating.is_none())
+}
+
+#[tokio::test]
+async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
+    let bao = Bao::serving("rotation", |_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    assert!(bao.wrapped_with("k1")?);
+    // A name before its key: said, and nothing is touched.
+    bao.apply(|spec| spec["managed"]["seal"]["static"]["keyId"] = json!("k2")).await?;
+    let missing =
+        bao.until("the missing key is said", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&missing, "Stalled").context("stalled")?;
+    assert!(message.contains("has no entry `k2`"), "{message}");
+    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
+    bao.until("the new key is in use", |object| {
+        is_ready(object) && seal_key(object).as_deref() == Some("k2")
+    })
+    .await?;
+    assert!(bao.wrapped_with("k2")?);
+    assert!(!bao.wrapped_with("k1")?);
+    let outcome = registers.check(&bao).await?;
+    println!("rotation of the static key: {outcome:?}");
+    // The old key is not needed any more.
+    bao.patch_secret("main-seal", json!({"k1": null})).await?;
+    bao.delete_pod("main-0").await?;
+    bao.until("it goes on without the old key", |object| {
+        is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+    })
+    .await?;
+    // The same id with another key is refused before any node could start with it.
+    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("ef".repeat(32))})).await?;
+    let reused = bao.until("the reused id is said", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&reused, "Stalled").context("stalled")?;
+    assert!(message.contains("another than it was"), "{message}");
+    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
+    bao.ready().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_seals_secret_may_be_lost_and_come_back() -> Result<()> {
+    let bao = Bao::serving("lost-key", |_| {}).await?;
+    let kept = bao.secrets().get("main-seal").await?;
+    bao.secrets().delete("main-seal", &DeleteParams::default()).await?;
+    let lost = bao.until("the loss is said", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&lost, "Stalled").context("stalled")?;
+    assert!(message.contains("put it back"), "{message}");
+    assert_eq!(lost.status.as_ref().and_then(|status| status.replicas), Some(3), "nodes that run go on");
+    let mut back = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "main-seal", "namespace": bao.namespace}});
+    back["data"] = json!(kept.data);
+    apply(&bao.kube, back).await?;
+    bao.ready().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
+    let bao = Bao::prepare("transit").await?;
+    let fleet = bao.fleet.clone();
+    let server = fleet.at_home({
+        let (folder, logs) = (fleet.folder.join("transit"), fleet.logs.clone());
+        async move { TransitServer::start(&folder, &logs).await }
+    });
+    let mut server = server.await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
+        "stringData": {"token": server.token},
+    });
+    apply(&bao.kube, secret).await?;
+    let address = server.address.clone();
+    let seal = |spec: &mut Value| {
+        spec["managed"]["seal"] = json!({"transit": {"address": address, "keyName": "seal", "tokenSecretRef": {"name": "seal-token"}}});
+    };
+    bao.apply(seal).await?;
+    bao.ready().await?;
+    let registers = Registers::start(&bao).await?;
+    server.stop();
+    let away = bao.until("the outage is said", |object| {
+        condition(object, "SealReachable").is_some_and(|(status, ..)| status == "False")
+    });
+    let away = away.await?;
+    assert_eq!(away.status.as_ref().and_then(|status| status.replicas), Some(3), "nothing else changes");
+    // A change waits; a pod that is lost meanwhile cannot start.
+    let standby = ["main-0", "main-1", "main-2"];
+    let leader = bao.leader().await?;
+    let lost = standby.iter().find(|pod| **pod != leader).context("no standby")?;
+    bao.delete_pod(lost).await?;
+    bao.until("one node is missing", |object| {
+        object.status.as_ref().and_then(|status| status.replicas) == Some(2)
+    })
+    .await?;
+    bao.pod_backs_off(lost).await?;
+    registers.goes_on().await?;
+    server.run().await?;
+    let back = std::time::Instant::now();
+    bao.ready().await?;
+    println!("serving with all nodes {:.1} s after the KMS was back", back.elapsed().as_secs_f64());
+    assert!(back.elapsed() < Duration::from_secs(60));
+    registers.check(&bao).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()> {
+    let bao = Bao::prepare("mortal").await?;
+    let fleet = bao.fleet.clone();
+    let (folder, logs) = (fleet.folder.join("mortal"), fleet.logs.clone());
+    let server = fleet.at_home(async move { TransitServer::start(&folder, &logs).await }).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
+        "stringData": {"token": server.mortal_token().await?},
+    });
+    apply(&bao.kube, secret).await?;
+    bao.apply(|spec| {
+        spec["managed"]["seal"] = json!({"transit": {"address": server.address, "keyName": "seal", "tokenSecretRef": {"name": "seal-token"}}});
+    })
+    .await?;
+    let said = bao.until("the token is refused", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&said, "Stalled").context("stalled")?;
+    assert!(message.contains("cannot renew itself"), "{message}");
+    assert!(bao.pods().await?.is_empty(), "no pod is made before the seal opens");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kmip_seal_opens_and_nodes_come_back() -> Result<()> {
+    let bao = Bao::prepare("kmip").await?;
+    let fleet = bao.fleet.clone();
+    let (folder, logs) = (fleet.folder.join("kmip"), fleet.logs.clone());
+    let server = fleet.at_home(async move { KmipServer::start(&folder, &logs).await }).await?;
+    for secret in server.secrets(&bao.namespace) {
+        apply(&bao.kube, secret).await?;
+    }
+    bao.apply(|spec| {
+        spec["managed"]["seal"] = json!({"kmip": {
+            "endpoint": server.endpoint, "keyId": server.key_id, "clientCertSecretRef": {"name": "kmip-client"},
+            "caSecretRef": {"name": "kmip-ca"},
+        }});
+    })
+    .await?;
+    bao.ready().await?;
+    bao.delete_pod("main-0").await?;
+    bao.until("all nodes are open again", |object| {
+        is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+    })
+    .await?;
+    let admin = bao.admin().await?;
+    admin.request_any(Method::GET, "sys/mounts", None).await?;
+    Ok(())
+}
