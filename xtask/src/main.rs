@@ -76,7 +76,13 @@ fn prepare() -> Result<()> {
         "the tests run PostgreSQL as a user of its own, which takes root: run this as root"
     );
     tools::postgres()?;
+    tools::node()?;
     tools::bao(tools::OPENBAO)?;
+    tools::bao(tools::OLDER_OPENBAO)?;
+    tools::pykmip()?;
+    tools::current_postgres()?;
+    tools::pause()?;
+    tools::coredns()?;
     tools::etcd()?;
     tools::kstatus()?;
     tools::kubernetes("kube-apiserver").map(drop)

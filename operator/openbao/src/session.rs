@@ -75,6 +75,12 @@ impl Session {
         &self.namespace
     }
 
+    /// Who asks.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The client under the session.
     #[must_use]
     pub fn client(&self) -> &Client {

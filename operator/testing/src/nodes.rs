@@ -172,6 +172,21 @@ impl Cluster {
         Processes::add(&self.folder, name, id)
     }
 
+    /// Starts the API server, and returns when it answers.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_apiserver(&self) -> Result<()> {
+        let apiserver = Program::lasting("kube-apiserver", &tools::kubernetes("kube-apiserver")?)
+            .args(settings::apiserver(&self.folder, API_PORT));
+        self.start_program(apiserver, "kube-apiserver")?;
+        let kubectl = Kubectl::new(&self.kubeconfig)?;
+        self.eventually("the API server is ready", "kube-apiserver", || {
+            kubectl.run(&["get", "--raw", "/readyz"]).map(drop).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
     async fn control_plane(&self) -> Result<()> {
         let kubernetes =
             |name: &str| -> Result<Program> { Ok(Program::lasting(name, &tools::kubernetes(name)?)) };
@@ -179,13 +194,7 @@ impl Cluster {
             Program::lasting("etcd", &tools::etcd()?).args(settings::etcd(&self.folder)),
             "etcd",
         )?;
-        let apiserver = kubernetes("kube-apiserver")?.args(settings::apiserver(&self.folder, API_PORT));
-        self.start_program(apiserver, "kube-apiserver")?;
-        let kubectl = Kubectl::new(&self.kubeconfig)?;
-        self.eventually("the API server is ready", "kube-apiserver", || {
-            kubectl.run(&["get", "--raw", "/readyz"]).map(drop).map_err(|error| error.to_string())
-        })
-        .await?;
+        self.start_apiserver().await?;
         let manager = kubernetes("kube-controller-manager")?.args(settings::controller_manager(&self.folder));
         self.start_program(manager, "kube-controller-manager")?;
         let scheduler = kubernetes("kube-scheduler")?.args(settings::scheduler(&self.folder));

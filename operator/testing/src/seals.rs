@@ -160,7 +160,7 @@ import sys
 from kmip.pie.client import ProxyKmipClient
 from kmip.core import enums
 host, port, cert, key, ca = sys.argv[1:6]
-client = ProxyKmipClient(hostname=host, port=int(port), cert=cert, key=key, ca=ca, ssl_version='PROTOCOL_TLS_CLIENT',
+client = ProxyKmipClient(hostname=host, port=int(port), cert=cert, key=key, ca=ca, ssl_version='PROTOCOL_TLSv1_2',
                          kmip_version=enums.KMIPVersion.KMIP_1_4)
 with client:
     uid = client.create(enums.CryptographicAlgorithm.AES, 256, name='seal',

@@ -24,6 +24,8 @@ pub struct SecurePostgres {
     /// Its data.
     pub data: PathBuf,
     bin: PathBuf,
+    /// Whether it was built with TLS.
+    encrypts: bool,
     logs: PathBuf,
     process: Mutex<Option<Process>>,
 }
@@ -51,6 +53,8 @@ impl SecurePostgres {
     /// When it does not come up.
     pub async fn with(bin: &Path, data: &Path, (logs, host): (&Path, &str)) -> Result<Self> {
         std::fs::create_dir_all(data)?;
+        let built = tools::output(Command::new(bin.join("pg_config")).arg("--configure")).unwrap_or_default();
+        let encrypts = built.is_empty() || built.contains("openssl");
         let authority = Authority::new("PostgreSQL test CA")?;
         let password = data.with_extension("password");
         std::fs::write(&password, PASSWORD)?;
@@ -72,7 +76,10 @@ impl SecurePostgres {
         tools::succeed(Command::new("chmod").arg("600").arg(data.join("server.key")))?;
         std::fs::write(
             data.join("pg_hba.conf"),
-            "local all all trust\nhostssl all all all scram-sha-256\nhost replication all all scram-sha-256\n",
+            format!(
+                "local all all trust\n{} all all all scram-sha-256\nhost replication all all scram-sha-256\n",
+                if encrypts { "hostssl" } else { "host" }
+            ),
         )?;
         let server = Self {
             host: host.to_owned(),
@@ -80,6 +87,7 @@ impl SecurePostgres {
             ca: authority.pem,
             data: data.to_owned(),
             bin: bin.to_owned(),
+            encrypts,
             logs: logs.to_owned(),
             process: Mutex::default(),
         };
@@ -92,18 +100,15 @@ impl SecurePostgres {
     /// # Errors
     /// When it does not come up.
     pub async fn run(&self) -> Result<()> {
-        let process = Program::as_user("secure-postgres", &self.bin.join("postgres"), "postgres")
+        let mut program = Program::as_user("secure-postgres", &self.bin.join("postgres"), "postgres")
             .args(["-D", &self.data.display().to_string(), "-p", &self.port.to_string(), "-h", &self.host])
-            .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=300", "-c", "ssl=on"])
-            .args([
-                "-c",
-                "ssl_cert_file=server.crt",
-                "-c",
-                "ssl_key_file=server.key",
-                "-c",
-                "authentication_timeout=5s",
-            ])
-            .start(&self.logs)?;
+            .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=300"])
+            .args(["-c", "authentication_timeout=5s"]);
+        if self.encrypts {
+            let files = ["-c", "ssl=on", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"];
+            program = program.args(files);
+        }
+        let process = program.start(&self.logs)?;
         *self.held() = Some(process);
         eventually("PostgreSQL answers", || async {
             self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())

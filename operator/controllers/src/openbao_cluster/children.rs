@@ -126,6 +126,15 @@ impl Keeper<'_> {
             .filter(|object| cluster_of(&**object).as_ref() == Some(&self.cluster))
     }
 
+    /// The same, asked of the API server while no watch has seen it: for what may not be made twice.
+    pub(crate) async fn read<K: Child>(&self, name: &str) -> Result<Option<Arc<K>>, Error> {
+        if let Some(seen) = self.get::<K>(name) {
+            return Ok(Some(seen));
+        }
+        let found = self.api::<K>().get_opt(name).await?;
+        Ok(found.filter(|object| cluster_of(object).as_ref() == Some(&self.cluster)).map(Arc::new))
+    }
+
     pub(crate) fn api<K: Child>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.cluster.namespace)
     }

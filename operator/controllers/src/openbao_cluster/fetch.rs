@@ -16,6 +16,8 @@ pub(super) struct Seen {
     pub(super) leader: Option<Leader>,
     /// What the operator's policy lacks; none when it could not be asked.
     pub(super) missing: Result<Vec<String>, Error>,
+    /// Whether Steamer runs it.
+    pub(super) managed: bool,
 }
 
 impl Seen {
@@ -40,7 +42,8 @@ pub(super) async fn fetch(
     context.safe_audiences(&[audience.to_owned()])?;
     let session = context.sessions.operator(dependencies, cluster).await?;
     let health = session.health().await;
-    let mut seen = Seen { health, leader: None, missing: Ok(Vec::new()) };
+    let mut seen =
+        Seen { health, leader: None, missing: Ok(Vec::new()), managed: cluster.spec.managed.is_some() };
     if seen.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) {
         seen.leader = session.leader().await.ok();
         let needed = match &cluster.spec.managed {

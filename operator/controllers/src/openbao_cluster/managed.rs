@@ -2,10 +2,13 @@
 //! status tells how it is.
 
 mod apply;
+mod certificates;
 mod database;
 mod delete;
 mod fetch;
 mod keys;
+mod leader;
+mod logins;
 mod status;
 mod validate;
 

@@ -43,12 +43,25 @@ impl SealCheck {
     }
 }
 
+/// Whether there is anything yet that the seal has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// No.
+    Start,
+    /// Yes.
+    Past,
+}
+
 /// Tries the seal.
-pub(super) async fn check(context: &Context, dependencies: &Dependencies, cluster: &Cluster) -> SealCheck {
+pub(super) async fn check(
+    context: &Context,
+    dependencies: &Dependencies,
+    (cluster, first): (&Cluster, First),
+) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
         &cluster.spec.seal;
     let tried = if let Some(seal) = r#static {
-        static_key(context, dependencies, cluster, seal).await
+        static_key(context, dependencies, (cluster, first), seal).await
     } else if let Some(seal) = transit {
         round_trip(context, dependencies, cluster, seal).await
     } else if let Some(seal) = kmip {
@@ -72,11 +85,14 @@ pub(super) async fn check(context: &Context, dependencies: &Dependencies, cluste
 async fn static_key(
     context: &Context,
     dependencies: &Dependencies,
-    cluster: &Cluster,
+    (cluster, first): (&Cluster, First),
     seal: &StaticSeal,
 ) -> Result<String, Error> {
     let name = Name::new(&cluster.name.namespace, static_secret(cluster, seal));
     let secret = match context.sessions.named_secret(dependencies, &name).await {
+        Err(Error::NotFound { .. }) if seal.generate && first == First::Start => {
+            return Ok(format!("key `{}` is made in Secret {name} once the database answers", seal.key_id));
+        }
         Err(Error::NotFound { .. }) => {
             return Err(Error::Invalid(format!(
                 "Secret {name} with the seal's key is not there: put it back; nodes that run go on, none can start"

@@ -59,16 +59,19 @@ pub(super) fn facts(conditions: &mut Conditions<'_>, seen: &Seen) {
                 "OperatorPolicyCurrent",
                 State::False,
                 Reason::PermissionDenied,
-                &lacking(missing),
+                &lacking(seen, missing),
             );
         }
         _ => {}
     }
 }
 
-fn lacking(missing: &[String]) -> String {
+/// What an administrator runs, exactly.
+fn lacking(seen: &Seen, missing: &[String]) -> String {
+    let which = if seen.managed { " --managed" } else { "" };
     format!(
-        "the operator's policy in OpenBao lacks {}; write the one that `steamer openbao-policy` prints",
+        "the operator's policy in OpenBao lacks {}; an administrator runs `steamer openbao-policy{which} | bao policy write \
+         steamer -`",
         missing.join(", ")
     )
 }
@@ -101,7 +104,7 @@ pub(super) fn server_verdict(address: &str, seen: &Seen) -> Verdict {
         }
         (_, Err(error)) => error.verdict(),
         (_, Ok(missing)) if !missing.is_empty() => {
-            Verdict::Stalled(Reason::PermissionDenied, lacking(missing))
+            Verdict::Stalled(Reason::PermissionDenied, lacking(seen, missing))
         }
         (Ok(health), _) => {
             Verdict::Ready(Reason::Applied, format!("OpenBao {} serves at {address}", health.version))

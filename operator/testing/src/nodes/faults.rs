@@ -55,6 +55,25 @@ impl Cluster {
         processes.save(&self.folder)
     }
 
+    /// Sends a signal to a node's kubelet: a stopped one does nothing that the API server asks for.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal_kubelet(&self, name: &str, signal: &str) -> Result<()> {
+        let id = Processes::load(&self.folder)?.id(&self.node(name)?.process("kubelet"));
+        signal_process(id.with_context(|| format!("no kubelet on {name}"))?, signal)
+    }
+
+    /// Kills the API server.
+    ///
+    /// # Errors
+    /// When what runs is not known.
+    pub fn stop_apiserver(&self) -> Result<()> {
+        let mut processes = Processes::load(&self.folder)?;
+        processes.kill("kube-apiserver");
+        processes.save(&self.folder)
+    }
+
     /// Brings a lost node back, as after a reboot.
     ///
     /// # Errors

@@ -72,6 +72,10 @@ impl Processes {
         self.0.retain(|known| known.name != name);
     }
 
+    pub(super) fn id(&self, name: &str) -> Option<u32> {
+        self.0.iter().find(|known| known.name == name && known.alive()).map(|known| known.id)
+    }
+
     pub(super) fn save(&self, folder: &Path) -> Result<()> {
         Ok(std::fs::write(file(folder), serde_json::to_vec(self)?)?)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -61,12 +62,17 @@ impl Bao {
 
     /// The same with a PostgreSQL of its own: for tests that stop it.
     pub async fn with_own_postgres(name: &str) -> Result<Self> {
+        Self::with_postgres(name, &tools::postgres()?).await
+    }
+
+    /// The same with the programs of a certain PostgreSQL.
+    pub async fn with_postgres(name: &str, bin: &Path) -> Result<Self> {
         let fleet = Fleet::shared();
         let turn = fleet.shared_turn().await;
-        let (folder, logs) = (fleet.folder.join(name), fleet.logs.join(name));
-        std::fs::create_dir_all(&folder)?;
+        let (data, logs, bin) =
+            (fleet.folder.join(format!("{name}-data")), fleet.logs.join(name), bin.to_owned());
         std::fs::create_dir_all(&logs)?;
-        let started = async move { SecurePostgres::start(&folder, &logs, NODE).await };
+        let started = async move { SecurePostgres::with(&bin, &data, (&logs, NODE)).await };
         let postgres = Arc::new(fleet.at_home(started).await?);
         Self::with(name, (postgres, turn)).await
     }
@@ -285,6 +291,15 @@ impl Bao {
         let done = post("sys/generate-root-token/update", json!({"key": share, "nonce": nonce})).await?;
         anyhow::ensure!(data(&done)["complete"] == json!(true), "the share is not accepted: {done}");
         Ok(())
+    }
+}
+
+/// What a test leaves would slow the next.
+impl Drop for Bao {
+    fn drop(&mut self) {
+        if let Ok(kubectl) = self.fleet.kubectl() {
+            let _ = kubectl.run(&["delete", "namespace", &self.namespace, "--wait=false"]);
+        }
     }
 }
 

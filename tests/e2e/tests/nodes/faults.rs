@@ -54,7 +54,7 @@ async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
     println!("all nodes killed: written again after {:.1} s", took.as_secs_f64());
     bao.until("all are back", whole).await?;
     let outcome = registers.check(&bao).await?;
-    println!("nodes killed and deleted: {outcome:?}");
+    println!("nodes killed and deleted: {outcome}");
     Ok(())
 }
 
@@ -103,7 +103,7 @@ async fn a_database_that_stops_and_dies_restarts_no_pod() -> Result<()> {
     bao.until("all is well", whole).await?;
     assert_eq!(Bao::restarts(&bao.pods().await?), before, "no container was restarted");
     let outcome = registers.check(&bao).await?;
-    println!("database cut, killed and hanging: {outcome:?}");
+    println!("database cut, killed and hanging: {outcome}");
     Ok(())
 }
 
@@ -121,7 +121,7 @@ async fn without_the_operator_openbao_takes_over_by_itself() -> Result<()> {
     bao.fleet.start_operator().await?;
     bao.until("all is well", whole).await?;
     let outcome = registers.check(&bao).await?;
-    println!("no operator: {outcome:?}");
+    println!("no operator: {outcome}");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! OpenBaoCluster on machines: real kubelets run real pods, on a real PostgreSQL. One file a behaviour.
 
+mod audit;
 mod bao;
+mod databases;
 mod failover;
 mod faults;
 mod registers;
@@ -8,6 +10,7 @@ mod restore;
 mod rollouts;
 mod seals;
 mod serving;
+mod wrong;
 
 #[test]
 #[ignore = "no test: what ends the cluster when the tests have ended"]

@@ -29,7 +29,7 @@ struct Register {
 /// The workload, running until it is checked.
 pub struct Registers {
     registers: Arc<Vec<Register>>,
-    acknowledged: Arc<Mutex<Vec<Instant>>>,
+    acknowledged: Arc<Mutex<Vec<(Instant, Duration)>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Result<()>>>,
     admin: Session,
@@ -42,6 +42,19 @@ pub struct Outcome {
     pub writes: usize,
     /// The longest time without an acknowledged write.
     pub gap: Duration,
+    /// How long half of the writes took at most.
+    pub median: Duration,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { writes, gap, median } = self;
+        write!(
+            f,
+            "{writes} writes, half of them within {median:.0?}, longest gap {:.1} s, none lost",
+            gap.as_secs_f64()
+        )
+    }
 }
 
 fn path(register: usize) -> String {
@@ -65,7 +78,7 @@ impl Registers {
             token.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?.to_owned();
         let registers: Arc<Vec<Register>> = Arc::new((0..WRITERS).map(|_| Register::default()).collect());
         let (acknowledged, stop) =
-            (Arc::new(Mutex::new(vec![Instant::now()])), Arc::new(AtomicBool::new(false)));
+            (Arc::new(Mutex::new(vec![(Instant::now(), Duration::ZERO)])), Arc::new(AtomicBool::new(false)));
         let mut tasks = Vec::new();
         for number in 0..WRITERS.max(READERS) {
             // Each has connections of its own and begins at another node.
@@ -107,7 +120,7 @@ impl Registers {
     pub async fn next_write_after(&self, moment: Instant) -> Result<Duration> {
         steamer_testing::wait::eventually("a write is acknowledged", || async {
             let all = self.acknowledged.lock().await;
-            all.iter().find(|at| **at > moment).map(|at| at.duration_since(moment)).ok_or("none")
+            all.iter().find(|(at, _)| *at > moment).map(|(at, _)| at.duration_since(moment)).ok_or("none")
         })
         .await
     }
@@ -137,8 +150,10 @@ impl Registers {
         bao.another_leader(&self.admin).await?;
         self.nothing_is_lost().await?;
         let all = self.acknowledged.lock().await.clone();
-        let gap = all.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
-        Ok(Outcome { writes: all.len() - 1, gap })
+        let gap = all.windows(2).map(|pair| pair[1].0.duration_since(pair[0].0)).max().unwrap_or_default();
+        let mut took: Vec<Duration> = all.iter().map(|(_, took)| *took).collect();
+        took.sort();
+        Ok(Outcome { writes: all.len() - 1, gap, median: took[took.len() / 2] })
     }
 }
 
@@ -146,7 +161,7 @@ struct Writer {
     session: Session,
     number: usize,
     registers: Arc<Vec<Register>>,
-    acknowledged: Arc<Mutex<Vec<Instant>>>,
+    acknowledged: Arc<Mutex<Vec<(Instant, Duration)>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -155,11 +170,12 @@ impl Writer {
         let register = &self.registers[self.number];
         while !self.stop.load(Ordering::SeqCst) {
             let count = register.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            let body = json!({"data": {"count": count}});
+            let (body, started) = (json!({"data": {"count": count}}), Instant::now());
             match self.session.request_any(Method::POST, &path(self.number), Some(body)).await {
                 Ok(_) => {
                     register.acknowledged.store(count, Ordering::SeqCst);
-                    self.acknowledged.lock().await.push(Instant::now());
+                    let now = Instant::now();
+                    self.acknowledged.lock().await.push((now, now.duration_since(started)));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

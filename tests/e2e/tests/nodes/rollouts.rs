@@ -63,7 +63,7 @@ async fn an_upgrade_changes_the_leader_once_and_loses_nothing() -> Result<()> {
         Some(tools::OPENBAO)
     );
     let outcome = registers.check(&bao).await?;
-    println!("upgrade {} to {}: {outcome:?}", tools::OLDER_OPENBAO, tools::OPENBAO);
+    println!("upgrade {} to {}: {outcome}", tools::OLDER_OPENBAO, tools::OPENBAO);
     // And not back.
     bao.apply(older).await?;
     let refused =
@@ -108,9 +108,13 @@ async fn a_change_that_does_not_work_stops_with_two_nodes_serving() -> Result<()
 #[tokio::test]
 async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     let bao = Bao::serving("annotations", |_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    let asked = std::time::Instant::now();
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
     bao.annotate("steamer.dev/step-down", "once").await?;
     let next = bao.leads_other_than(&leader).await?;
+    registers.goes_on().await?;
+    println!("step-down: written again within {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
     let object = bao.ready().await?;
     bao.annotate("steamer.dev/restart", "today").await?;
@@ -129,6 +133,7 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     .await?;
     let done = bao.ready().await?;
     assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {next}");
+    println!("step-down and restart: {}", registers.check(&bao).await?);
     Ok(())
 }
 
@@ -186,7 +191,7 @@ async fn the_leader_leaves_a_machine_that_is_cordoned() -> Result<()> {
     drained?;
     bao.ready().await?;
     let outcome = registers.check(&bao).await?;
-    println!("drain of the leader's machine: {outcome:?}");
+    println!("drain of the leader's machine: {outcome}");
     ensure!(outcome.gap < Duration::from_secs(60));
     Ok(())
 }

@@ -1,20 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use steamer_api::{OpenBaoCluster, ServerTlsMode};
-use steamer_openbao::Session;
-use steamer_runtime::{Dependencies, Key, Name};
+use steamer_api::OpenBaoCluster;
+use steamer_runtime::{Dependencies, Name};
 
 use super::database::Storage;
 use super::fetch::Found;
@@ -23,26 +19,16 @@ use crate::error::Error;
 use crate::openbao_cluster::build::configuration::{config_map, configuration};
 use crate::openbao_cluster::build::seal::{SealSettings, seal};
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
-use crate::openbao_cluster::build::{
-    account, disruption_budget, initialization, metadata, network_policy, services,
-};
-use crate::openbao_cluster::certificates::{self, Held};
+use crate::openbao_cluster::build::{account, disruption_budget, initialization, network_policy, services};
 use crate::openbao_cluster::children::{Ending, Keeper};
-use crate::openbao_cluster::cluster::{Cluster, STEP_DOWN};
-use crate::openbao_cluster::database::roles::NodeRole;
+use crate::openbao_cluster::cluster::Cluster;
+use crate::openbao_cluster::fetch;
 use crate::openbao_cluster::fetch::Seen;
 use crate::openbao_cluster::guard::{Duty, Sight};
-use crate::openbao_cluster::incarnations::{self, Hands};
 use crate::openbao_cluster::members::{self, Answer, Member};
-use crate::openbao_cluster::preflight::{self, SealCheck};
+use crate::openbao_cluster::preflight::{self, First, SealCheck};
 use crate::openbao_cluster::rollout::{self, Goal, Node as Rolled, Step};
 use crate::openbao_cluster::rotation::Keys;
-use crate::openbao_cluster::{fetch, recovery};
-
-/// On the StatefulSet: the step-down that was carried out last.
-const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
-/// How long an incarnation that was fenced is remembered after its pod is gone, beyond the server's own bound.
-const REMEMBERED: i64 = 60;
 
 /// One pass over one cluster.
 pub(super) struct Work<'a> {
@@ -112,7 +98,10 @@ impl Work<'_> {
         if let (Ok(storage), false) = (&storage, suspended) {
             self.make_key(storage).await?;
         }
-        let seal = preflight::check(self.context, self.dependencies, self.cluster).await;
+        let begun = found.last.initialized == Some(true)
+            || storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
+        let first = if begun { First::Past } else { First::Start };
+        let seal = preflight::check(self.context, self.dependencies, (self.cluster, first)).await;
         let certificate_ends = if suspended { self.certificate() } else { self.certificates().await };
         let members = self.members().await;
         let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
@@ -171,7 +160,7 @@ impl Work<'_> {
         }
         self.logins(&storage).await?;
         self.initialization(found, &storage).await?;
-        let set = self.set(&settings, (found, done), live).await?;
+        let set = self.set(&settings, (found, done, &storage), live).await?;
         self.keeper.keep::<StatefulSet>(&set).await?;
         let wanted = revision(&set).to_owned();
         self.rolled(done, &wanted).await?;
@@ -236,146 +225,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Keeps CA and certificate as they should be; when the certificate ends.
-    async fn certificates(&self) -> Result<i64, Error> {
-        if self.cluster.spec.tls.mode == ServerTlsMode::Secret {
-            let name = Name::new(&self.cluster.name.namespace, self.cluster.tls_secret());
-            let value = async |key: &str| {
-                let value = self.context.sessions.secret_value(self.dependencies, &name, key).await?;
-                Ok::<_, Error>(String::from_utf8_lossy(&value).into_owned())
-            };
-            let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
-            value("tls.key").await?;
-            self.keeper.keep::<ConfigMap>(&self.ca_config_map(&bundle)).await?;
-            let validity = certificates::validity(&certificate);
-            return validity.map(|validity| validity.to).ok_or_else(|| {
-                Error::Invalid(format!("`tls.crt` of Secret {name} is no certificate in PEM"))
-            });
-        }
-        let held = |suffix: &str| {
-            let secret = self.keeper.get::<Secret>(&self.cluster.child(suffix));
-            let entries = secret.iter().flat_map(|secret| secret.data.iter().flatten());
-            entries
-                .map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned()))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let held = Held { authority: held("-ca"), leaf: held("-tls") };
-        let wanted = certificates::wanted(self.cluster, &held, certificates::now())?;
-        self.keep_secret("-ca", &wanted.authority).await?;
-        self.keeper.keep::<ConfigMap>(&self.ca_config_map(&wanted.bundle)).await?;
-        self.keep_secret("-tls", &wanted.leaf).await?;
-        Ok(wanted.leaf_ends)
-    }
-
-    /// When the certificate in use ends.
-    fn certificate(&self) -> Result<i64, Error> {
-        let secret = self.keeper.get::<Secret>(&self.cluster.tls_secret());
-        let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
-        let validity = text.and_then(|text| certificates::validity(&String::from_utf8_lossy(&text)));
-        validity
-            .map(|validity| validity.to)
-            .ok_or_else(|| Error::Waiting("no certificate is known".to_owned()))
-    }
-
-    async fn keep_secret(&self, suffix: &str, entries: &BTreeMap<String, String>) -> Result<(), Error> {
-        let data: BTreeMap<&String, String> =
-            entries.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
-            "metadata": metadata(self.cluster, &self.cluster.child(suffix)),
-        });
-        self.keeper.keep::<Secret>(&secret).await.map(drop)
-    }
-
-    fn ca_config_map(&self, bundle: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(self.cluster, &self.cluster.child("-ca")),
-            "data": {"ca.crt": bundle},
-        })
-    }
-
-    /// How each node logs in to the database; a fence that another process began is brought to its end.
-    async fn logins(&self, storage: &Storage) -> Result<(), Error> {
-        let name = self.cluster.child("-postgresql");
-        let held = self.keeper.get::<Secret>(&name);
-        let Some((roles, hands)) = storage.roles.as_deref().zip(self.hands()) else {
-            let entries = incarnations::entries(self.cluster, held.as_deref(), None)?;
-            self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
-            return Ok(());
-        };
-        for role in roles.iter().filter(|role| role.own) {
-            self.finish_fence(&hands, role, held.as_deref()).await?;
-        }
-        let entries = incarnations::entries(self.cluster, held.as_deref(), Some(roles))?;
-        self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
-        hands.make_roles(&entries, roles).await?;
-        self.retire_roles(&hands, roles, &entries).await
-    }
-
-    fn hands(&self) -> Option<Hands<'_>> {
-        let admin = self.duty.admin.as_ref()?;
-        Some(Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark })
-    }
-
-    /// A role that was fenced and is still what its node is told to use: the process that fenced it has died.
-    async fn finish_fence(
-        &self,
-        hands: &Hands<'_>,
-        role: &NodeRole,
-        held: Option<&Secret>,
-    ) -> Result<(), Error> {
-        let Some(note) = &role.note else { return Ok(()) };
-        if role.can_login {
-            // A promoted server may have missed it.
-            hands.shut_out(&role.name, note).await?;
-        }
-        let pods = self.keeper.all::<Pod>();
-        let pod = pods.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid));
-        let user = |pod: &Pod| incarnations::entry(held, &pod.name_any());
-        if let Some(pod) = pod {
-            if user(pod).is_some_and(|entry| entry.contains(&format!("user={}\n", role.name))) {
-                hands.carry_on(&role.name, &note.lock).await?;
-            } else {
-                self.keeper.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops roles of incarnations that are gone for longer than a login can take, and of nodes that are no more.
-    async fn retire_roles(
-        &self,
-        hands: &Hands<'_>,
-        roles: &[NodeRole],
-        entries: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        let used =
-            |role: &NodeRole| entries.values().any(|entry| entry.contains(&format!("user={}\n", role.name)));
-        let pods = self.keeper.all::<Pod>();
-        let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
-        let now = Timestamp::now().as_second();
-        for role in roles.iter().filter(|role| role.own && !used(role)) {
-            let node_is_there = |role: &NodeRole| {
-                let ordinal = crate::openbao_cluster::database::roles::parse_role(&role.name)
-                    .map(|(ordinal, _)| ordinal);
-                pods.iter().any(|pod| {
-                    Member { pod: pod.clone(), answer: Answer::Silent }.ordinal() == ordinal.unwrap_or(0)
-                })
-            };
-            let gone = match &role.note {
-                Some(note) => {
-                    now > note.since + bound && !pods.iter().any(|pod| pod.uid().as_ref() == Some(&note.uid))
-                }
-                None => !node_is_there(role),
-            };
-            if gone {
-                hands.admin.end_sessions(&role.name).await?;
-                hands.forget(&role.name).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the first start does, for as long as nothing has started.
     async fn initialization(&self, found: &Found, storage: &Storage) -> Result<(), Error> {
         let through = found.last.initialized == Some(true);
@@ -397,7 +246,7 @@ impl Work<'_> {
     async fn set(
         &self,
         settings: &SealSettings,
-        (found, done): (&Found, &Done),
+        (found, done, storage): (&Found, &Done, &Storage),
         live: Option<&StatefulSet>,
     ) -> Result<Value, Error> {
         let configuration = configuration(self.cluster, settings);
@@ -406,24 +255,22 @@ impl Work<'_> {
         let wanted = match now {
             // The node that initialises has to become the leader: there is no other before it has.
             _ if found.last.initialized == Some(true) => self.cluster.spec.replicas,
-            None if done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized) => {
-                self.cluster.spec.replicas
-            }
+            None if storage.contents.initialized => self.cluster.spec.replicas,
             now => now.unwrap_or(1),
         };
         // Fewer nodes is no time for a seal that does not open: none could come back.
         let replicas = now.filter(|now| !done.seal.opens() && wanted < *now).unwrap_or(wanted);
-        let started_with = self.started_with(settings).await?;
+        let started_with = self.started_with(settings, storage).await?;
         let inputs =
             Inputs { configuration: &configuration, seal: settings, started_with: &started_with, replicas };
         Ok(stateful_set(self.cluster, &inputs))
     }
 
     /// A keyed digest of what a node reads only when it starts.
-    async fn started_with(&self, settings: &SealSettings) -> Result<String, Error> {
+    async fn started_with(&self, settings: &SealSettings, storage: &Storage) -> Result<String, Error> {
         let login = &self.cluster.owner;
-        let own_role = self.hands().is_some() && self.cluster.fencing == steamer_api::Fencing::Database;
-        let as_whom = if own_role { login.as_role("", String::new().into()) } else { login.clone() };
+        let as_whom =
+            if self.own_roles(storage) { login.as_role("", String::new().into()) } else { login.clone() };
         let mut parts = vec![("database".to_owned(), as_whom.service_file("").into_bytes())];
         parts.push(("ca".to_owned(), login.ca.clone().into_bytes()));
         if !self.cluster.version.reloads_certificates() {
@@ -535,60 +382,5 @@ impl Work<'_> {
             return Ok(None);
         }
         fetch::fetch(self.context, self.dependencies, self.object).await.map(Some)
-    }
-
-    /// What is done once there is a leader.
-    async fn after_start(
-        &self,
-        done: &Done,
-        seen: &Seen,
-        live: Option<&StatefulSet>,
-        sight: &Sight,
-    ) -> Result<(), Error> {
-        let Ok(storage) = &done.storage else { return Ok(()) };
-        if !seen.serves() {
-            return Ok(());
-        }
-        let session = self.context.sessions.operator(self.dependencies, self.object).await?;
-        if storage.contents.initialized && !storage.contents.recovery_keys {
-            recovery::make(self.cluster, &session, &self.keeper.api()).await?;
-        }
-        if let Some(live) = live {
-            self.step_down(&session, live, (done, sight)).await?;
-        }
-        Ok(())
-    }
-
-    /// Moves the leader where someone asks for it, or where its machine takes no more pods and will be drained.
-    async fn step_down(
-        &self,
-        session: &Session,
-        live: &StatefulSet,
-        (done, sight): (&Done, &Sight),
-    ) -> Result<(), Error> {
-        let others = done.members.iter().filter(|member| member.serves() && member.answer.is_standby());
-        let asked = self.annotations().get(STEP_DOWN);
-        let open = asked.filter(|asked| live.annotations().get(STEPPED_DOWN) != Some(*asked));
-        let leader = done.members.iter().find(|member| member.answer.is_active());
-        let leaves = leader.is_some_and(|leader| self.is_cordoned(leader) && sight.leader.is_some())
-            && others.clone().any(|member| !self.is_cordoned(member));
-        if (open.is_none() && !leaves) || others.count() == 0 {
-            return Ok(());
-        }
-        if let Some(asked) = open {
-            let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: asked}}});
-            let api = self.keeper.api::<StatefulSet>();
-            api.patch(&self.cluster.name.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        }
-        tracing::info!(cluster = %self.cluster.name, "the leader steps down");
-        session.request_any(reqwest::Method::PUT, "sys/step-down", None).await?;
-        Ok(())
-    }
-
-    fn is_cordoned(&self, member: &Member) -> bool {
-        let Some(node) = member.node() else { return false };
-        self.dependencies.on(Key::new("Node", Name::new("", &node)));
-        let node = self.context.stores.nodes.get(&Name::new("", &node));
-        node.and_then(|node: Arc<Node>| node.spec.as_ref()?.unschedulable).unwrap_or(false)
     }
 }

@@ -1,0 +1,117 @@
+//! How nodes log in to the database, and the roles they have there.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt;
+
+use super::apply::Work;
+use super::database::Storage;
+use crate::error::Error;
+use crate::openbao_cluster::children::Ending;
+use crate::openbao_cluster::database::login::user_of;
+use crate::openbao_cluster::database::roles::{NodeRole, parse_role};
+use crate::openbao_cluster::incarnations::{self, Hands};
+
+/// How long an incarnation that was fenced is remembered after its pod is gone, beyond the server's own bound.
+const REMEMBERED: i64 = 60;
+
+impl Work<'_> {
+    /// How each node logs in to the database; a fence that another process began is brought to its end.
+    pub(super) async fn logins(&self, storage: &Storage) -> Result<(), Error> {
+        let name = self.cluster.child("-postgresql");
+        let held = self.keeper.read::<Secret>(&name).await?;
+        let Some((roles, hands)) = storage.roles.as_deref().zip(self.hands()) else {
+            // Who makes roles cannot be asked now: nodes keep those they have.
+            if self.own_roles(storage) {
+                return Ok(());
+            }
+            let entries = incarnations::entries(self.cluster, held.as_deref(), None)?;
+            self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
+            return Ok(());
+        };
+        for role in roles.iter().filter(|role| role.own) {
+            self.finish_fence(&hands, role, held.as_deref()).await?;
+        }
+        let entries = incarnations::entries(self.cluster, held.as_deref(), Some(roles))?;
+        self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
+        hands.make_roles(&entries, roles).await?;
+        self.retire_roles(&hands, roles, &entries).await
+    }
+
+    /// Whether nodes log in as roles of their own.
+    pub(super) fn own_roles(&self, storage: &Storage) -> bool {
+        let held = self.keeper.get::<Secret>(&self.cluster.child("-postgresql"));
+        let own = |pod| {
+            let entry = incarnations::entry(held.as_deref(), &self.cluster.pod(pod));
+            entry.as_deref().and_then(user_of).is_some_and(|user| user != self.cluster.owner.user)
+        };
+        let fences = self.cluster.fencing == steamer_api::Fencing::Database && self.hands().is_some();
+        fences && (storage.roles.is_some() || (0..self.cluster.spec.replicas).any(own))
+    }
+
+    fn hands(&self) -> Option<Hands<'_>> {
+        let admin = self.duty.admin.as_ref()?;
+        Some(Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark })
+    }
+
+    /// A role that was fenced and is still what its node is told to use: the process that fenced it has died.
+    async fn finish_fence(
+        &self,
+        hands: &Hands<'_>,
+        role: &NodeRole,
+        held: Option<&Secret>,
+    ) -> Result<(), Error> {
+        let Some(note) = &role.note else { return Ok(()) };
+        if role.can_login {
+            // A promoted server may have missed it.
+            hands.shut_out(&role.name, note).await?;
+        }
+        let pods = self.keeper.all::<Pod>();
+        let pod = pods.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid));
+        let user = |pod: &Pod| incarnations::entry(held, &pod.name_any());
+        if let Some(pod) = pod {
+            if user(pod).is_some_and(|entry| entry.contains(&format!("user={}\n", role.name))) {
+                hands.carry_on(&role.name, &note.lock).await?;
+            } else {
+                self.keeper.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops roles of incarnations that are gone for longer than a login can take, and of nodes that are no more.
+    async fn retire_roles(
+        &self,
+        hands: &Hands<'_>,
+        roles: &[NodeRole],
+        entries: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let used =
+            |role: &NodeRole| entries.values().any(|entry| entry.contains(&format!("user={}\n", role.name)));
+        let pods = self.keeper.all::<Pod>();
+        let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
+        let now = Timestamp::now().as_second();
+        for role in roles.iter().filter(|role| role.own && !used(role)) {
+            let node_is_there = |role: &NodeRole| {
+                let ordinal = parse_role(&role.name).map(|(ordinal, _)| ordinal);
+                let of_node = |pod: &Pod| {
+                    Some(pod.name_any()) == ordinal.map(|n| format!("{}-{n}", self.cluster.name.name))
+                };
+                pods.iter().any(|pod| of_node(pod))
+            };
+            let gone = match &role.note {
+                Some(note) => {
+                    now > note.since + bound && !pods.iter().any(|pod| pod.uid().as_ref() == Some(&note.uid))
+                }
+                None => !node_is_there(role),
+            };
+            if gone {
+                hands.admin.end_sessions(&role.name).await?;
+                hands.forget(&role.name).await?;
+            }
+        }
+        Ok(())
+    }
+}

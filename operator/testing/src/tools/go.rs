@@ -1,0 +1,127 @@
+//! What is built from Go modules, each once a machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{KUBERNETES, lock, step, succeed};
+use crate::cache;
+
+/// A Go module of `operator/testing/tools` and the programs it gives.
+struct GoTool {
+    module: &'static str,
+    packages: &'static [&'static str],
+    programs: &'static [&'static str],
+}
+
+const KUBERNETES_TOOLS: GoTool = GoTool {
+    module: "kubernetes",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kubectl",
+    ],
+    programs: &[
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+    ],
+};
+const ETCD: GoTool = GoTool { module: "etcd", packages: &["go.etcd.io/etcd/server/v3"], programs: &["etcd"] };
+const HELM: GoTool = GoTool { module: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], programs: &["helm"] };
+const COREDNS: GoTool =
+    GoTool { module: "coredns", packages: &["github.com/coredns/coredns"], programs: &["coredns"] };
+
+const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["pause"] };
+
+const KSTATUS: GoTool = GoTool { module: "kstatus", packages: &["."], programs: &["kstatus"] };
+
+/// What Flux and Argo CD make of an object's status.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn kstatus() -> Result<PathBuf> {
+    go_tool(&KSTATUS, "kstatus")
+}
+
+/// What keeps a pod's namespaces.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn pause() -> Result<PathBuf> {
+    go_tool(&PAUSE, "pause")
+}
+
+/// A program of Kubernetes, built from its Go modules.
+///
+/// # Errors
+/// When Go is missing or the build fails.
+pub fn kubernetes(program: &str) -> Result<PathBuf> {
+    go_tool(&KUBERNETES_TOOLS, program)
+}
+
+/// etcd.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn etcd() -> Result<PathBuf> {
+    go_tool(&ETCD, "etcd")
+}
+
+/// Helm.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn helm() -> Result<PathBuf> {
+    go_tool(&HELM, "helm")
+}
+
+/// `CoreDNS`.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn coredns() -> Result<PathBuf> {
+    go_tool(&COREDNS, "coredns")
+}
+
+fn go_tool(tool: &GoTool, program: &str) -> Result<PathBuf> {
+    let source = cache::checkout().join("operator/testing/tools").join(tool.module);
+    let main = source.join("main.go");
+    let of = if main.exists() { cache::digest(&main)? } else { String::new() };
+    let folder = format!("{}-{}{of}", tool.module, cache::digest(&source.join("go.mod"))?);
+    let folder = cache::root().join("tools").join(folder);
+    let path = folder.join(program);
+    if path.exists() {
+        return Ok(path);
+    }
+    let _lock = lock(tool.module)?;
+    if !path.exists() {
+        step(&format!("building {} with Go, once a machine", tool.programs.join(", ")), || {
+            build(tool, &source, &folder)
+        })?;
+    }
+    Ok(path)
+}
+
+fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
+    let made = folder.with_extension("making");
+    std::fs::create_dir_all(&made)?;
+    let (major, minor) = ("1", KUBERNETES.split('.').nth(1).unwrap_or_default());
+    let stamp = "-X k8s.io/component-base/version";
+    let flags =
+        format!("-s -w {stamp}.gitVersion={KUBERNETES} {stamp}.gitMajor={major} {stamp}.gitMinor={minor}");
+    for (package, program) in tool.packages.iter().zip(tool.programs) {
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(made.join(program)).arg(package);
+        go.current_dir(source).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
+        succeed(&mut go).with_context(|| format!("cannot build {program}"))?;
+    }
+    std::fs::rename(&made, folder).context("cannot put the tools into the cache")
+}

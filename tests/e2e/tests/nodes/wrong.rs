@@ -1,0 +1,176 @@
+//! Wrong input: refused when it is applied, or `Stalled` with the sentence that helps. No pod is made for any of it.
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::OpenBaoCluster;
+use steamer_testing::certificates::Authority;
+
+use crate::bao::{Bao, condition};
+
+impl Bao {
+    async fn secret(&self, name: &str, data: Value) -> Result<()> {
+        let api: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let made = json!({"metadata": {"name": name}, "stringData": data});
+        let made = serde_json::from_value(made)?;
+        match api.create(&kube::api::PostParams::default(), &made).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                api.patch(name, &PatchParams::default(), &Patch::Merge(&json!({"stringData": data}))).await?;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for a sentence in a condition.
+    async fn says(&self, kind: &str, part: &str) -> Result<()> {
+        let said = |object: &OpenBaoCluster| {
+            condition(object, kind)
+                .is_some_and(|(status, _, message)| status == "True" && message.contains(part))
+        };
+        self.until(part, said).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_when_it_is_applied() -> Result<()> {
+    let bao = Bao::prepare("refused").await?;
+    let cases: &[(&str, fn(&mut Value))] = &[
+        ("seal needs exactly one", |spec| {
+            spec["managed"]["seal"]["transit"] =
+                json!({"address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}});
+        }),
+        ("replicas is 1, 3 or 5", |spec| spec["managed"]["replicas"] = json!(2)),
+        ("version is three numbers", |spec| spec["managed"]["version"] = json!("latest")),
+        ("exactly one of managed and external", |spec| {
+            spec["external"] = json!({"address": "https://x", "managementAuth": {"jwt": {}}});
+        }),
+        ("description", |spec| {
+            spec["managed"]["audit"] = json!([{"name": "a", "file": {"path": "stdout"}}]);
+        }),
+        ("exactly one of file, http and socket", |spec| {
+            spec["managed"]["audit"] = json!([{"name": "a", "description": "d"}]);
+        }),
+        ("caSecretRef names the CA", |spec| {
+            spec["managed"]["storage"]["postgresql"]["tls"] = json!({"mode": "VerifyFull"});
+        }),
+        ("threshold is at most shares", |spec| {
+            spec["managed"]["recoveryKeys"] = json!({"shares": 1, "threshold": 2});
+        }),
+        ("role steamer is the operator's own", |spec| spec["administrators"][0]["name"] = json!("steamer")),
+        ("an administrator is exactly one", |spec| {
+            spec["administrators"][0].as_object_mut().unwrap().remove("serviceAccount");
+        }),
+        ("tls.mode Secret needs secretRef", |spec| spec["managed"]["tls"] = json!({"mode": "Secret"})),
+    ];
+    for (expected, change) in cases {
+        let refused = bao.apply(change).await;
+        let said = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(said.contains(expected), "expected {expected:?}, and it said {said:?}");
+    }
+    bao.apply(|spec| spec["jwtAudience"] = json!("https://bao.example.com")).await?;
+    let changes: &[(&str, fn(&mut Value))] = &[
+        ("jwtAudience cannot be changed", |spec| spec["jwtAudience"] = json!("https://other.example.com")),
+        ("the kind of the seal cannot be changed", |spec| {
+            spec["jwtAudience"] = json!("https://bao.example.com");
+            spec["managed"]["seal"] = json!({"transit": {
+                "address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}
+            }});
+        }),
+    ];
+    for (expected, change) in changes {
+        let refused = bao.apply(change).await;
+        let said = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(said.contains(expected), "expected {expected:?}, and it said {said:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
+    let bao = Bao::prepare("stalled").await?;
+    let login = |change: Value| {
+        let mut data = bao.postgres.secrets("stalled", "stalled")[0]["stringData"].clone();
+        for (key, value) in change.as_object().into_iter().flatten() {
+            data[key] = value.clone();
+        }
+        data
+    };
+    // The database, one thing at a time, each put right by changing nothing but the Secret.
+    bao.secret("pg-app", login(json!({"password": "wrong"}))).await?;
+    bao.apply(|_| {}).await?;
+    bao.says("Stalled", "refuses the login `stalled_owner`; correct username and password in its Secret")
+        .await?;
+    bao.secret("pg-app", login(json!({"dbname": "nowhere"}))).await?;
+    bao.says("Stalled", "has no database `nowhere`").await?;
+    bao.secret("pg-app", login(json!({"port": "1"}))).await?;
+    bao.says("Reconciling", "cannot be reached").await?;
+    bao.secret("pg-app", login(json!({}))).await?;
+    bao.secret("pg-ca", json!({"ca.crt": Authority::new("another CA")?.pem})).await?;
+    bao.says("Stalled", "the certificate of PostgreSQL").await?;
+    bao.secret("pg-ca", json!({"ca.crt": bao.postgres.ca})).await?;
+    // Connections that do not fit.
+    bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
+    bao.says("Stalled", "max_connections is 300: raise it, or lower maxConnectionsPerPod").await?;
+    // Tables that are somebody's.
+    bao.postgres.sql("stalled", "CREATE TABLE openbao_kv_store (x int)")?;
+    bao.apply(|_| {}).await?;
+    bao.says("Stalled", "are not OpenBao's: use a database that nothing else uses").await?;
+    bao.postgres.sql("stalled", "DROP TABLE openbao_kv_store")?;
+    // A key that is none.
+    let generated: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    ensure!(generated.get_opt("other-seal").await?.is_none());
+    bao.secret("other-seal", json!({"k1": "short"})).await?;
+    bao.apply(|spec| spec["managed"]["seal"]["static"] = json!({"secretRef": {"name": "other-seal"}}))
+        .await?;
+    bao.says("Stalled", "a key is 32 bytes, or 64 hex or 44 Base64 characters").await?;
+    let with_newline = STANDARD.encode(format!("{}\n", "ab".repeat(32)));
+    let patch = json!({"data": {"k1": with_newline}});
+    generated.patch("other-seal", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    bao.says("Stalled", "ends in a newline").await?;
+    // What is missing is waited for.
+    bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["secretRef"] = json!({"name": "later"}))
+        .await?;
+    bao.says("Reconciling", "Secret stalled/later does not exist").await?;
+    bao.apply(|spec| spec["managed"]["version"] = json!("2.5.0")).await?;
+    bao.says("Stalled", "2.5.0 breaks automatic unsealing").await?;
+    bao.apply(|spec| spec["managed"]["failover"] = json!({"detection": "2s"})).await?;
+    bao.says("Stalled", "failover.detection is 6s or more").await?;
+    bao.apply(|spec| {
+        spec["managed"]["seal"] = json!({"static": {}});
+        spec["managed"]["failover"] = json!({"fencing": "Database"});
+        spec["managed"]["storage"]["postgresql"].as_object_mut().unwrap().remove("adminSecretRef");
+    })
+    .await?;
+    bao.says("Stalled", "needs storage.postgresql.adminSecretRef").await?;
+    ensure!(bao.pods().await?.is_empty(), "no pod was made for any of it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_administrator_may_not_do_is_said_by_the_fence() -> Result<()> {
+    let bao = Bao::prepare("rights").await?;
+    bao.postgres.sql("postgres", "REVOKE pg_signal_backend FROM rights_admin")?;
+    bao.apply(|spec| spec["managed"]["replicas"] = json!(1)).await?;
+    bao.ready().await?;
+    let object = bao.object().await?;
+    let (status, _, message) = condition(&object, "FencingReady").context("no condition")?;
+    assert_eq!(status, "False");
+    assert!(message.contains("GRANT pg_signal_backend TO \"rights_admin\""), "{message}");
+    bao.postgres.sql("postgres", "GRANT pg_signal_backend TO rights_admin")?;
+    let fenced = |object: &OpenBaoCluster| {
+        condition(object, "FencingReady").is_some_and(|(status, ..)| status == "True")
+            && crate::bao::is_ready(object)
+    };
+    bao.until("nodes get roles of their own", fenced).await?;
+    let roles = "SELECT string_agg(DISTINCT usename, ',') FROM pg_stat_activity WHERE datname = 'rights' AND usename LIKE 'main%'";
+    steamer_testing::wait::eventually("the node logs in as its own role", || async {
+        let found = bao.postgres.sql("postgres", roles).map_err(|error| error.to_string())?;
+        if found.trim().starts_with("main_0_") { Ok(()) } else { Err(found) }
+    })
+    .await
+}
