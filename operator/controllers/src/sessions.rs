@@ -297,10 +297,11 @@ fn server_key(settings: &Settings) -> ServerKey {
         timeout,
         patience,
         resolver: _,
+        plain,
     } = settings;
     let certificate = client_certificate.as_ref().map(|pem| digest(pem.expose_secret().as_bytes()));
     let text = format!(
-        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?}",
+        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain}",
         digest(ca)
     );
     ServerKey(digest(text.as_bytes()))

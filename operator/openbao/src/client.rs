@@ -33,13 +33,18 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long a request is tried again while no node can serve it; default 20 s, what a failover takes.
     pub patience: Option<Duration>,
-    /// Asked for the address of a name before DNS is.
+    /// Asked for the address of a name before DNS is. Such addresses go with their pods, so silent connections are given
+    /// up within seconds.
     pub resolver: Option<Resolver>,
+    /// Speak HTTP/1.1: a connection whose request was given up is not used again.
+    pub plain: bool,
 }
 
 /// Knows the addresses of some names.
 #[derive(Clone)]
-pub struct Resolver(Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>);
+pub struct Resolver(Arc<Known>);
+
+type Known = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
 
 impl Resolver {
     /// A resolver that asks a function; what it does not know is left to DNS.
@@ -273,6 +278,7 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
             headers.insert(name, value);
         }
     }
+    let silence = Duration::from_secs(if settings.resolver.is_some() { 2 } else { 10 });
     let mut builder = reqwest::Client::builder()
         .default_headers(headers)
         .redirect(reqwest::redirect::Policy::none())
@@ -281,8 +287,8 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_keepalive(Duration::from_secs(15))
         // All requests share one connection: when it is half open, that has to be noticed before they run out.
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .http2_keep_alive_timeout(Duration::from_secs(10))
+        .http2_keep_alive_interval(silence)
+        .http2_keep_alive_timeout(silence)
         .no_proxy()
         .tls_danger_accept_invalid_certs(settings.insecure);
     if !settings.ca.is_empty() {
@@ -290,6 +296,9 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
     }
     if let Some(identity) = &settings.client_certificate {
         builder = builder.identity(reqwest::Identity::from_pem(identity.expose_secret().as_bytes())?);
+    }
+    if settings.plain {
+        builder = builder.http1_only();
     }
     if let Some(resolver) = &settings.resolver {
         builder = builder.dns_resolver(resolver.clone());

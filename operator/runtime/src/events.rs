@@ -18,8 +18,8 @@ impl Events {
     /// Tells of a `Ready` that has changed.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, changes: &Changes) {
         if let Some(ready) = &changes.ready {
-            let expected =
-                [Reason::Waiting.as_str(), Reason::Deleting.as_str()].contains(&ready.reason.as_str());
+            let expected = [Reason::Waiting, Reason::Deleting, Reason::RollingOut];
+            let expected = expected.iter().any(|reason| reason.as_str() == ready.reason);
             let well = ready.status == "True" || expected;
             let kind = if well { EventType::Normal } else { EventType::Warning };
             self.send(object, kind, &ready.reason, &ready.message).await;

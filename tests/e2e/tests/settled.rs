@@ -159,7 +159,10 @@ async fn samples(rig: &Rig) -> Result<()> {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "openbao-ca", "namespace": "openbao"},
         "stringData": {"ca.crt": case.ground.openbao.ca},
     });
-    apply(&case.client, ca).await.map(drop)
+    apply(&case.client, ca.clone()).await?;
+    let mut of_connection = ca;
+    of_connection["metadata"]["name"] = json!("main-tls");
+    apply(&case.client, of_connection).await.map(drop)
 }
 
 /// What is not Ready yet, of all kinds.

@@ -4,6 +4,7 @@
 pub(super) mod judge;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -239,11 +240,11 @@ impl Watcher<'_> {
 
     fn client(&self, pod: &Pod, clients: &mut HashMap<String, Client>) {
         let name = pod.name_any();
-        if !clients.contains_key(&name) {
-            let host = self.duty.cluster.host(&name);
-            if let Ok(client) = Client::new(&members::settings(&host, &self.duty.server)) {
-                clients.insert(name, client);
-            }
+        let host = self.duty.cluster.host(&name);
+        if let Entry::Vacant(place) = clients.entry(name)
+            && let Ok(client) = Client::new(&members::settings(&host, &self.duty.server))
+        {
+            place.insert(client);
         }
     }
 

@@ -53,10 +53,6 @@ impl Member {
         self.pod.uid().unwrap_or_default()
     }
 
-    pub(crate) fn ordinal(&self) -> u32 {
-        self.name().rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0)
-    }
-
     pub(crate) fn revision(&self) -> Option<&str> {
         self.pod.annotations().get(REVISION).map(String::as_str)
     }
@@ -172,6 +168,7 @@ pub(crate) fn settings(host: &str, shared: &Settings) -> Settings {
         addresses: vec![format!("https://{host}:8200")],
         timeout: Some(Duration::from_secs(1)),
         patience: Some(Duration::ZERO),
+        plain: true,
         ..shared.clone()
     }
 }

@@ -257,7 +257,7 @@ impl Bao {
                 .collect(),
             ca: self.ca().await?.into_bytes(),
             resolver: Some(resolver),
-            timeout: Some(Duration::from_secs(2)),
+            timeout: Some(Duration::from_secs(1)),
             patience: Some(patience),
             ..Settings::default()
         })?)

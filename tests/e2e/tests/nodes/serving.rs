@@ -14,5 +14,10 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
     let read = admin.request_any(reqwest::Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));
+    let started = std::time::Instant::now();
+    for count in 0..50 {
+        admin.write_kv2("kv", "b", &json!({"count": count})).await?;
+    }
+    println!("a write takes {:.1?}", started.elapsed() / 50);
     Ok(())
 }

@@ -11,6 +11,9 @@ use steamer_testing::certificates::Authority;
 
 use crate::bao::{Bao, condition};
 
+/// What is to be said, and the change that is wrong.
+type Mistake = (&'static str, fn(&mut Value));
+
 impl Bao {
     async fn secret(&self, name: &str, data: Value) -> Result<()> {
         let api: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
@@ -39,7 +42,7 @@ impl Bao {
 #[tokio::test]
 async fn what_cannot_be_is_refused_when_it_is_applied() -> Result<()> {
     let bao = Bao::prepare("refused").await?;
-    let cases: &[(&str, fn(&mut Value))] = &[
+    let cases: &[Mistake] = &[
         ("seal needs exactly one", |spec| {
             spec["managed"]["seal"]["transit"] =
                 json!({"address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}});
@@ -73,7 +76,7 @@ async fn what_cannot_be_is_refused_when_it_is_applied() -> Result<()> {
         ensure!(said.contains(expected), "expected {expected:?}, and it said {said:?}");
     }
     bao.apply(|spec| spec["jwtAudience"] = json!("https://bao.example.com")).await?;
-    let changes: &[(&str, fn(&mut Value))] = &[
+    let changes: &[Mistake] = &[
         ("jwtAudience cannot be changed", |spec| spec["jwtAudience"] = json!("https://other.example.com")),
         ("the kind of the seal cannot be changed", |spec| {
             spec["jwtAudience"] = json!("https://bao.example.com");
@@ -117,7 +120,10 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
     bao.says("Stalled", "max_connections is 300: raise it, or lower maxConnectionsPerPod").await?;
     // Tables that are somebody's.
-    bao.postgres.sql("stalled", "CREATE TABLE openbao_kv_store (x int)")?;
+    bao.postgres.sql(
+        "stalled",
+        "DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks; CREATE TABLE openbao_kv_store (x int)",
+    )?;
     bao.apply(|_| {}).await?;
     bao.says("Stalled", "are not OpenBao's: use a database that nothing else uses").await?;
     bao.postgres.sql("stalled", "DROP TABLE openbao_kv_store")?;

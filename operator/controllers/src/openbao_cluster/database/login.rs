@@ -45,7 +45,7 @@ impl Login {
     /// Reads a Secret as CloudNativePG writes it, or with a `uri`. What it lacks comes from `rest`.
     pub(crate) fn read(
         name: &str,
-        (entries, rest): (&Entries, Option<&Login>),
+        (entries, rest): (&Entries, Option<&Self>),
         namespace: &str,
         (tls, ca): (DatabaseTlsMode, &str),
     ) -> Result<Self, Error> {

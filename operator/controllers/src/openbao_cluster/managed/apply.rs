@@ -69,13 +69,16 @@ fn half_way(found: &Found, done: &Done) -> Option<Error> {
         seen.serves() && matches!(&seen.missing, Err(Error::OpenBao(steamer_openbao::Error::Login { .. })))
     });
     let first = found.last.initialized != Some(true) && !found.adopted;
-    // While it is being initialised it is refused for a moment, too.
-    let old = done.members.iter().all(|member| {
-        member
-            .running_for(Timestamp::now())
-            .is_some_and(|running| running > std::time::Duration::from_secs(45))
-    });
-    (initialized && refused && first && old).then(half_initialized)
+    (initialized && refused && first && settled_down(&done.members)).then(half_initialized)
+}
+
+/// Whether no node can be about to initialise storage: it has to have become the leader within 35 s.
+fn settled_down(members: &[Member]) -> bool {
+    let long = std::time::Duration::from_secs(45);
+    let past = |member: &Member| {
+        member.backs_off() || member.running_for(Timestamp::now()).is_some_and(|running| running > long)
+    };
+    !members.is_empty() && members.iter().all(past)
 }
 
 fn half_initialized() -> Error {
@@ -145,7 +148,7 @@ impl Work<'_> {
         // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
         let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
             return match live {
-                Some(live) => self.rolled(done, &revision(&json!(live)).to_owned()).await,
+                Some(live) => self.rolled(done, revision(&json!(live))).await,
                 None => Ok(()),
             };
         };
@@ -155,7 +158,7 @@ impl Work<'_> {
                 done.seal.text()
             )));
         }
-        if storage.contents.self_init_failed {
+        if storage.contents.self_init_failed && settled_down(&done.members) {
             return Err(half_initialized());
         }
         self.logins(&storage).await?;
