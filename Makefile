@@ -41,10 +41,14 @@ e2e: ## Runs the end-to-end tests alone
 bench: ## Prints what Steamer costs (requests, writes, time, memory); about half an hour
 	@cargo xtask bench $(BENCH)
 
+faults: ## Prints what each fault costs a cluster that Steamer runs: TIMES=10, as often; about half an hour
+	@cargo build --quiet --package steamer
+	@STEAMER_FAILOVERS=$(or $(TIMES),10) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover faults rollouts seals databases
+
 docs: ## Writes the reference of every kind
 	@cargo xtask docs
 
 verify: ## Regenerates all that is generated and fails on a difference
 	@cargo xtask verify
 
-.PHONY: help run stop test lint fmt manifests image chart e2e bench docs verify
+.PHONY: faults help run stop test lint fmt manifests image chart e2e bench docs verify

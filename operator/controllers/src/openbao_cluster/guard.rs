@@ -21,9 +21,8 @@ use super::children::{Ending, Keeper};
 use super::cluster::Cluster;
 use super::database::Database;
 use super::database::facts::Lock;
-use super::database::login::user_of;
-use super::database::roles::FenceNote;
-use super::incarnations::{Hands, entry};
+use super::database::roles::{FenceNote, NodeRole, parse_role};
+use super::incarnations::Hands;
 use super::members::{self, Answer};
 use crate::context::Context;
 use crate::error::Error;
@@ -301,33 +300,45 @@ impl Watcher<'_> {
     }
 
     async fn replace(&self, suspect: &Suspect) -> Result<(), Error> {
-        let Holder { pod, uid, lock, .. } = &suspect.holder;
-        let keeper = self.keeper();
-        let secret = keeper.get(&self.duty.cluster.child("-postgresql"));
-        let role = entry(secret.as_deref(), pod).and_then(|entry| user_of(&entry).map(str::to_owned));
-        let role = role.filter(|role| *role != self.duty.owner.login.user);
-        match (&self.duty.admin, role) {
-            (Some(admin), Some(role)) if self.duty.cluster.fencing == Fencing::Database => {
-                let hands = Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark };
-                let note = FenceNote {
-                    since: Timestamp::now().as_second(),
-                    lock: lock.clone(),
-                    uid: uid.clone(),
-                    reason: suspect.why.clone(),
-                };
-                hands.shut_out(&role, &note).await?;
-                let ordinal = pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0);
-                hands.renew(&keeper, &self.duty.cluster, ordinal).await?;
-                keeper.end_pod(pod, uid, Ending::AtOnce).await
+        let Holder { pod, uid, lock, address, .. } = &suspect.holder;
+        let ordinal = pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0);
+        let (owner, cluster) = (&self.duty.owner, &self.duty.cluster);
+        let roles = self.logins_of(ordinal).await?;
+        let Some(admin) = self.duty.admin.as_ref().filter(|_| !roles.is_empty()) else {
+            if !suspect.ended {
+                return Err(Error::Waiting(
+                    "its node has no role of its own, and its process may go on".to_owned(),
+                ));
             }
-            _ => {
-                if let Some(address) = &suspect.holder.address {
-                    self.duty.owner.end_sessions_from(address).await?;
-                }
-                self.duty.owner.delete_lock(lock).await?;
-                Ok(())
+            if let Some(address) = address {
+                owner.end_sessions_from(address).await?;
             }
+            return Ok(owner.delete_lock(lock).await.map(drop)?);
+        };
+        let hands = Hands { owner, admin, mark: &self.duty.mark };
+        let note = FenceNote {
+            since: Timestamp::now().as_second(),
+            lock: lock.clone(),
+            uid: uid.clone(),
+            reason: suspect.why.clone(),
+        };
+        for role in roles {
+            hands.shut_out(&role.name, &note).await?;
         }
+        let keeper = self.keeper();
+        hands.renew(&keeper, cluster, ordinal).await?;
+        keeper.end_pod(pod, uid, Ending::AtOnce).await
+    }
+
+    /// Every role that a node may log in as now, by the database's own word: what a watch has seen may be older.
+    async fn logins_of(&self, ordinal: u32) -> Result<Vec<NodeRole>, Error> {
+        let fences = self.duty.cluster.fencing == Fencing::Database;
+        let Some(admin) = self.duty.admin.as_ref().filter(|_| fences) else { return Ok(Vec::new()) };
+        let mut roles = admin.node_roles(&self.duty.cluster.name.name, &self.duty.mark).await?;
+        roles.retain(|role| {
+            role.own && role.can_login && parse_role(&role.name).is_some_and(|(of, _)| of == ordinal)
+        });
+        Ok(roles)
     }
 }
 

@@ -1,23 +1,105 @@
-//! From nothing to serving.
+//! From nothing to serving, and then nothing more than is needed.
 
-use anyhow::Result;
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::OpenBaoCluster;
+use steamer_testing::wait::eventually;
 
 use crate::bao::Bao;
 
 #[tokio::test]
 async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
+    let started = std::time::Instant::now();
     let bao = Bao::serving("from-nothing", |_| {}).await?;
+    println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
     let admin = bao.admin().await?;
     let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(reqwest::Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
-    let read = admin.request_any(reqwest::Method::GET, "kv/data/a", None).await?;
+    let read = admin.request_any(Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));
-    let started = std::time::Instant::now();
-    for count in 0..50 {
-        admin.write_kv2("kv", "b", &json!({"count": count})).await?;
+    // No root token is left anywhere: every token that there is says what it is.
+    let accessors = admin.request_any(Method::GET, "auth/token/accessors?list=true", None).await;
+    let accessors = match accessors {
+        Ok(found) => found,
+        Err(_) => admin.request_any(Method::from_bytes(b"LIST")?, "auth/token/accessors", None).await?,
+    };
+    let keys = accessors["data"]["keys"].as_array().cloned().unwrap_or_default();
+    ensure!(!keys.is_empty(), "no tokens are listed: {accessors}");
+    for accessor in keys {
+        let body = json!({"accessor": accessor});
+        let found = admin.request_any(Method::POST, "auth/token/lookup-accessor", Some(body)).await?;
+        let policies = found["data"]["policies"].to_string();
+        ensure!(!policies.contains("root"), "a root token is left: {found}");
     }
-    println!("a write takes {:.1?}", started.elapsed() / 50);
+    // What opens the data outlives the cluster, and the recovery keys are in force.
+    let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    for name in ["main-seal", "main-recovery"] {
+        ensure!(secrets.get(name).await?.owner_references().is_empty(), "{name} goes with its cluster");
+    }
+    bao.recovery_keys_work(&secrets.get("main-recovery").await?).await?;
     Ok(())
+}
+
+impl Bao {
+    /// Versions of everything that was made for the cluster, and of what its status says.
+    async fn written(&self) -> Result<BTreeMap<String, String>> {
+        let kinds = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies";
+        let label = "steamer.dev/cluster=main";
+        let kubectl = self.fleet.kubectl()?;
+        let text = kubectl.run(&["-n", &self.namespace, "get", kinds, "-l", label, "-o", "json"])?;
+        let list: Value = serde_json::from_str(&text)?;
+        let items = list["items"].as_array().context("no list")?;
+        let version = |item: &Value| {
+            (
+                format!("{} {}", item["kind"], item["metadata"]["name"]),
+                item["metadata"]["resourceVersion"].to_string(),
+            )
+        };
+        let mut all: BTreeMap<String, String> = items.iter().map(version).collect();
+        all.insert("status".to_owned(), serde_json::to_string(&self.object().await?.status)?);
+        Ok(all)
+    }
+
+    /// How many passes over clusters the operator has made.
+    async fn passes(&self) -> Result<f64> {
+        let admin = self.fleet.running.lock().await.as_ref().map(|running| running.admin.clone());
+        let text = reqwest::get(format!("{}/metrics", admin.context("no operator")?)).await?.text().await?;
+        let of_clusters = text
+            .lines()
+            .filter(|line| line.starts_with("steamer_reconcile_total") && line.contains("openbaocluster"));
+        Ok(of_clusters.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+}
+
+#[tokio::test]
+async fn a_settled_cluster_is_not_written_to() -> Result<()> {
+    let bao = Bao::alone("settled").await?.up(|_| {}).await?;
+    let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    // The nodes' own labels and the last status settle within a look or two.
+    let mut last = bao.written().await?;
+    let mut quiet = 0;
+    for look in 0..20 {
+        let before = bao.passes().await?;
+        let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": format!("{look}")}}});
+        clusters.patch("main", &PatchParams::default(), &Patch::Merge(&nudge)).await?;
+        eventually("another pass is made", || async {
+            let now = bao.passes().await.map_err(|error| error.to_string())?;
+            if now > before { Ok(()) } else { Err(format!("{now} passes")) }
+        })
+        .await?;
+        let now = bao.written().await?;
+        quiet = if now == last { quiet + 1 } else { 0 };
+        if quiet == 3 {
+            return Ok(());
+        }
+        last = now;
+    }
+    anyhow::bail!("something is written in every pass: {last:?}")
 }

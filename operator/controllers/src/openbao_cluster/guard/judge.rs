@@ -31,6 +31,8 @@ pub(in crate::openbao_cluster) struct Holder {
 pub(in crate::openbao_cluster) struct Suspect {
     pub(in crate::openbao_cluster) holder: Holder,
     pub(in crate::openbao_cluster) why: String,
+    /// Kubernetes has said that its process ended.
+    pub(in crate::openbao_cluster) ended: bool,
 }
 
 /// What is remembered from look to look.
@@ -127,7 +129,7 @@ impl Memory {
         let Some(holder) = self.holder.as_ref().filter(|holder| holder.lock == lock.value) else {
             return self.never_active(case);
         };
-        let found = |why: String| Some(Suspect { holder: holder.clone(), why });
+        let found = |why: String| Some(Suspect { holder: holder.clone(), why, ended: false });
         let Some(pod) = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid)) else {
             return found("its pod is gone".to_owned());
         };
@@ -149,6 +151,7 @@ impl Memory {
                 if active { "answers" } else { "does not answer" },
                 lock.age
             ),
+            ended: false,
         })
     }
 
@@ -158,8 +161,11 @@ impl Memory {
         let holder = self.holder.as_ref().filter(|holder| holder.lock == lock.value)?;
         let pod = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid))?;
         let known = holder.process.as_deref()?;
-        (process(pod) != Some(known))
-            .then(|| Suspect { holder: holder.clone(), why: "its process ended".to_owned() })
+        (process(pod) != Some(known)).then(|| Suspect {
+            holder: holder.clone(),
+            why: "its process ended".to_owned(),
+            ended: true,
+        })
     }
 
     /// A lock that is held while every node answers and none leads: the first is as good as any. A node that does not
@@ -181,6 +187,7 @@ impl Memory {
                 address: None,
             },
             why: format!("the lock is held and no node leads for {:.0?}", case.now.duration_since(*since)),
+            ended: false,
         })
     }
 
@@ -314,7 +321,7 @@ mod tests {
         let node = pod("main-0", "p1");
         memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
         let holder = memory.holder.clone().unwrap();
-        memory.fenced(&Suspect { holder, why: String::new() });
+        memory.fenced(&Suspect { holder, why: String::new(), ended: false });
         let answers = [(node.clone(), Answer::Silent)];
         let pods = [node];
         let (held, detection) = (lock("b", 9.0), Duration::from_secs(6));
