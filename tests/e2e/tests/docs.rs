@@ -172,6 +172,8 @@ async fn the_book_works_from_the_first_page_to_the_last() -> Result<()> {
                     tokio::task::spawn_blocking(move || reader.apply(&name, &block)).await?
                 }
                 "text" => Ok(()),
+                // Needs machines: the tests of nodes run them.
+                "bash" if page.ends_with("operations.md") => Ok(()),
                 other => anyhow::bail!("{}: a block in `{other}` is run by nobody", page.display()),
             };
             ran.with_context(|| {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bao;
+mod book;
 mod databases;
 mod failover;
 mod faults;

@@ -180,9 +180,6 @@ fn verdict(work: &Work<'_>, found: &Found, done: &Done, sight: &Sight) -> Verdic
     if !seen.serves() {
         return server_verdict(&work.object.address(), seen);
     }
-    if let SealCheck::Unreachable(why) = &done.seal {
-        return Verdict::Retrying(Reason::Unreachable, format!("it serves, and no node could start: {why}"));
-    }
     match &done.step {
         Step::Wait(what) => return Verdict::Progressing(Reason::RollingOut, format!("it serves; {what}")),
         Step::Replace { pod, why, .. } => {
@@ -193,13 +190,17 @@ fn verdict(work: &Work<'_>, found: &Found, done: &Done, sight: &Sight) -> Verdic
     let serving = done.members.iter().filter(|member| member.serves()).count();
     let leader = sight.leader.as_ref().map_or("nobody", |(pod, ..)| pod.as_str());
     match server_verdict(&work.object.address(), seen) {
-        Verdict::Ready(reason, _) => Verdict::Ready(
-            reason,
-            format!(
-                "OpenBao {} serves with {serving} of {replicas} nodes, {leader} leads",
-                work.cluster.version
-            ),
-        ),
+        // What runs goes on without its seal; only a start needs it.
+        Verdict::Ready(reason, _) => {
+            let start = match &done.seal {
+                SealCheck::Unreachable(why) => format!("; a node could not start now: {why}"),
+                _ => String::new(),
+            };
+            let version = work.cluster.version;
+            let text =
+                format!("OpenBao {version} serves with {serving} of {replicas} nodes, {leader} leads{start}");
+            Verdict::Ready(reason, text)
+        }
         other => other,
     }
 }

@@ -1,0 +1,91 @@
+//! The commands of docs/operations.md, run one after the other on a cluster that serves.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Api, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::json;
+use steamer_api::OpenBaoCluster;
+use steamer_testing::cache::checkout;
+use steamer_testing::tools;
+
+use crate::bao::{Bao, is_ready};
+
+fn blocks() -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(checkout().join("docs/operations.md"))?;
+    let after = text.split("```bash\n").skip(1);
+    Ok(after.filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect())
+}
+
+fn run(bao: &Bao, folder: &Path, script: &str) -> Result<()> {
+    let url = |database: &str| {
+        // As it is in a URL: `p@ss w/ord#1`.
+        let password = "p%40ss%20w%2Ford%231";
+        format!(
+            "postgresql://openbao_owner:{password}@{}:{}/{database}",
+            bao.postgres.host, bao.postgres.port
+        )
+    };
+    let programs = [tools::kubernetes("kubectl")?, tools::postgres()?.join("psql")];
+    let folders: Vec<String> = programs
+        .iter()
+        .filter_map(|program| program.parent())
+        .map(|folder| folder.display().to_string())
+        .collect();
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder)
+        .env("PATH", format!("{}:{}", folders.join(":"), std::env::var("PATH").unwrap_or_default()))
+        .env("KUBECONFIG", &bao.fleet.cluster.kubeconfig)
+        .env("DATABASE_URL", url("openbao"))
+        .env("NEW_DATABASE_URL", url("openbao_new"))
+        .output()?;
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success(), "{script}\n{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_commands_for_operations_work() -> Result<()> {
+    let bao = Bao::serving("openbao", |_| {}).await?;
+    let admin = bao.admin().await?;
+    let mount = json!({"type": "kv", "options": {"version": "2"}});
+    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    admin.write_kv2("kv", "kept", &json!({"value": "from before"})).await?;
+    let folder = bao.fleet.folder.join("book");
+    std::fs::create_dir_all(&folder)?;
+    let mut cluster = bao.cluster();
+    cluster["spec"]["managed"]["seal"]["static"] = json!({"keyId": "k2"});
+    std::fs::write(folder.join("openbaocluster.yaml"), cluster.to_string())?;
+    let (mut restored, mut rotated) = (false, false);
+    for block in blocks()? {
+        if block.contains("NEW_DATABASE_URL") {
+            // The cluster is lost, its keys and its database's dump are not.
+            let kubectl = bao.fleet.kubectl()?;
+            kubectl.run(&["-n", "openbao", "delete", "openbaocluster", "main", "--timeout=80s"])?;
+            bao.postgres.sql("postgres", "CREATE DATABASE openbao_new OWNER openbao_owner")?;
+            let secrets: Api<k8s_openapi::api::core::v1::Secret> =
+                Api::namespaced(bao.kube.clone(), "openbao");
+            let patch = json!({"stringData": {"dbname": "openbao_new"}});
+            secrets.patch("pg-app", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            restored = true;
+        }
+        run(&bao, &folder, &block)?;
+        if block.contains("\"k2\"") {
+            let in_use = |object: &OpenBaoCluster| {
+                let seal = object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default();
+                is_ready(object) && seal.key_id.as_deref() == Some("k2") && seal.rotating.is_none()
+            };
+            bao.until("the new key is in use", in_use).await?;
+            rotated = true;
+        }
+        bao.ready().await?;
+    }
+    ensure!(rotated && restored, "the page rotates a key and restores a backup");
+    let read = bao.admin().await?.request_any(Method::GET, "kv/data/kept", None).await?;
+    let value = read.pointer("/data/data/value").context("no value")?;
+    assert_eq!(value, "from before");
+    Ok(())
+}
