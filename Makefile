@@ -15,7 +15,7 @@ test: ## Runs every test on real servers; sets up what they need
 	@cargo xtask prepare
 	@cargo build --quiet --package steamer
 	@cargo test --workspace --lib --bins --test e2e --no-fail-fast -- --test-threads=6
-	@cargo test --package steamer-e2e --test nodes -- --test-threads=3
+	@cargo test --package steamer-e2e --test nodes -- --test-threads=2
 
 lint: ## Checks format and lints
 	@cargo fmt --all --check
@@ -36,7 +36,7 @@ chart: ## Lints and renders the charts
 e2e: ## Runs the end-to-end tests alone
 	@cargo build --quiet --package steamer
 	@cargo test --package steamer-e2e --test e2e -- --test-threads=6
-	@cargo test --package steamer-e2e --test nodes -- --test-threads=3
+	@cargo test --package steamer-e2e --test nodes -- --test-threads=2
 
 bench: ## Prints what Steamer costs (requests, writes, time, memory); about half an hour
 	@cargo xtask bench $(BENCH)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// How long anything may take unless said otherwise: far more than it does, so that a slow machine changes nothing.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Looks until `look` gives `Ok(value)`; `Err(seen)` is what it last saw, told when the deadline passes.
 ///

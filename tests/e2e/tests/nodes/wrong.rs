@@ -112,8 +112,8 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     bao.says("Stalled", "has no database `nowhere`").await?;
     bao.secret("pg-app", login(json!({"port": "1"}))).await?;
     bao.says("Reconciling", "cannot be reached").await?;
-    bao.secret("pg-app", login(json!({}))).await?;
     bao.secret("pg-ca", json!({"ca.crt": Authority::new("another CA")?.pem})).await?;
+    bao.secret("pg-app", login(json!({}))).await?;
     bao.says("Stalled", "the certificate of PostgreSQL").await?;
     // Connections that do not fit. At no time is everything right.
     bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
