@@ -193,7 +193,13 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     })
     .await?;
     for name in ["DB_PASSWORD", "API_KEY"] {
-        project.write_kv2("secrets/kv", &format!("explicit/{name}"), &json!({"value": name})).await?;
+        // A new engine is not at once what it will be.
+        eventually("the engine takes a value", || async {
+            let path = format!("explicit/{name}");
+            let written = project.write_kv2("secrets/kv", &path, &json!({"value": name})).await;
+            written.map_err(|error| error.to_string())
+        })
+        .await?;
     }
     let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
     eventually("all samples are Ready", || std::future::ready(waiting(&kubectl))).await?;

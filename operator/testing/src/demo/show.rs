@@ -31,7 +31,11 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
         .await?;
         for name in *names {
             let value = json!({"value": format!("first-{}", name.to_lowercase())});
-            session.write_kv2("secrets/kv", &format!("explicit/{name}"), &value).await?;
+            eventually("the engine takes a value", || async {
+                let written = session.write_kv2("secrets/kv", &format!("explicit/{name}"), &value).await;
+                written.map_err(|error| error.to_string())
+            })
+            .await?;
         }
     }
     // What waits for a value need not wait for its next refresh.
