@@ -183,7 +183,10 @@ impl Client {
             let index = (first + offset) % count;
             match self.once(&self.0.addresses[index], request).await {
                 Ok(answer) => {
-                    self.0.preferred.store(index, Ordering::Relaxed);
+                    // A standby fails at whatever it would have to write first, such as a new audit device's salt: the next
+                    // request asks another node.
+                    let failed = usize::from(answer.status == StatusCode::INTERNAL_SERVER_ERROR);
+                    self.0.preferred.store((index + failed) % count, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(error) => worst = Some(more_telling(worst, error)),
