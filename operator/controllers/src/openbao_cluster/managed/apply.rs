@@ -89,6 +89,11 @@ fn half_initialized() -> Error {
     )
 }
 
+/// How many nodes serve that were made from a revision.
+fn are_updated(members: &[Member], revision: &str) -> usize {
+    members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
+}
+
 impl Work<'_> {
     pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
         self.object.annotations()
@@ -196,16 +201,13 @@ impl Work<'_> {
             }
         }
         let rolled_out = live.is_some_and(|live| {
-            let current = revision(&json!(live)).to_owned();
-            self.are_updated(&done.members, &current) == self.cluster.spec.replicas.unsigned_abs() as usize
+            let current = json!(live);
+            are_updated(&done.members, revision(&current))
+                == self.cluster.spec.replicas.unsigned_abs() as usize
         });
         done.keys = Some(self.rotate(&keys, &seal.key_id, (storage, rolled_out)).await?);
         done.fingerprints = fingerprints;
         Ok(())
-    }
-
-    fn are_updated(&self, members: &[Member], revision: &str) -> usize {
-        members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
     }
 
     /// What is there whether or not the database is.
@@ -367,7 +369,7 @@ impl Work<'_> {
     /// Removes configurations that no pod was made from.
     async fn clean(&self, storage: &Storage, set: &Value) -> Result<(), Error> {
         let prefix = self.cluster.child("-config-");
-        let current = json!(set).to_string();
+        let current = set.to_string();
         let pods: Vec<String> = self.keeper.all::<Pod>().iter().map(|pod| json!(**pod).to_string()).collect();
         for map in self.keeper.all::<ConfigMap>() {
             let name = map.name_any();

@@ -26,13 +26,6 @@ pub(super) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<(Cluste
         (None, Some(_)) => Fencing::Database,
         (None, None) => Fencing::ProcessEnd,
     };
-    if found
-        .admin
-        .as_ref()
-        .is_some_and(|admin| admin.user == found.owner.user && fencing == Fencing::Database)
-    {
-        tracing::debug!("one login owns the tables and makes roles");
-    }
     let cluster = Cluster {
         name: name(object)?,
         uid: object.uid().unwrap_or_default(),
