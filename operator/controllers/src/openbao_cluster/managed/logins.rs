@@ -70,9 +70,9 @@ impl Work<'_> {
         }
         let pods = self.keeper.all::<Pod>();
         let pod = pods.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid));
-        let user = |pod: &Pod| incarnations::entry(held, &pod.name_any());
+        let entry = |pod: &Pod| incarnations::entry(held, &pod.name_any());
         if let Some(pod) = pod {
-            if user(pod).is_some_and(|entry| entry.contains(&format!("user={}\n", role.name))) {
+            if entry(pod).as_deref().and_then(user_of) == Some(&role.name) {
                 hands.carry_on(&role.name, &note.lock).await?;
             } else {
                 self.keeper.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await?;
@@ -88,8 +88,7 @@ impl Work<'_> {
         roles: &[NodeRole],
         entries: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        let used =
-            |role: &NodeRole| entries.values().any(|entry| entry.contains(&format!("user={}\n", role.name)));
+        let used = |role: &NodeRole| entries.values().any(|entry| user_of(entry) == Some(&role.name));
         let pods = self.keeper.all::<Pod>();
         let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
         let now = Timestamp::now().as_second();
