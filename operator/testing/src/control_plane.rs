@@ -11,7 +11,7 @@ use steamer_runtime::kubernetes;
 
 use crate::certificates::{Authority, Leaf};
 use crate::ports;
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, tail};
 use crate::tools;
 use crate::wait::eventually;
 
@@ -70,6 +70,7 @@ impl ControlPlane {
             apiserver: Mutex::default(),
             others: vec![etcd(folder, logs, etcd_port)?],
         };
+        plane.has_etcd().await?;
         plane.start_apiserver().await?;
         plane.others.push(controller_manager(&plane)?);
         plane.has_default_account().await?;
@@ -143,13 +144,25 @@ impl ControlPlane {
     async fn ready(&self) -> Result<()> {
         let client = self.client().await?;
         eventually("the API server is ready", || async {
+            if let Some(Err(ended)) = self.running().as_mut().map(Process::alive) {
+                return Ok(Err(ended));
+            }
             let request =
                 http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-            client.request_text(request).await.map_err(|error| error.to_string())
+            client.request_text(request).await.map(|_| Ok(())).map_err(|error| error.to_string())
         })
-        .await
-        .with_context(|| format!("see {}/kube-apiserver.log", self.logs.display()))
-        .map(drop)
+        .await?
+    }
+
+    /// The API server gives up when etcd comes too late.
+    async fn has_etcd(&self) -> Result<()> {
+        let answers = || async {
+            let answer = self.ask_etcd("maintenance/status", &json!({})).await;
+            answer.map(drop).map_err(|error| error.to_string())
+        };
+        eventually("etcd answers", answers)
+            .await
+            .with_context(|| format!("etcd.log ends with:\n{}", tail(&self.logs.join("etcd.log"))))
     }
 
     async fn has_default_account(&self) -> Result<()> {

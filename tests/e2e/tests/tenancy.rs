@@ -107,6 +107,8 @@ async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> 
     let patch = json!({"spec": {"projects": projects, "allowedNamespaces": {"from": "All"}}});
     let tenants: Api<SecretsTenant> = case.api();
     tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    // The projects are judged by the list, not by what was there before it.
+    case.ready::<SecretsTenant>("acme", "True/Applied").await?;
     let spec = |id: i64| json!({"tenantRef": {"name": "acme", "namespace": "tenancy-listed"}, "id": id});
     case.object_in("tenancy-other", "SecretsProject", "listed", spec(42)).await?;
     case.object_in("tenancy-other", "SecretsProject", "unlisted", spec(43)).await?;
