@@ -42,11 +42,38 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(parameters, key), pem, key_pem })
     }
 
+    /// A CA that somebody has made.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn held(pem: &str, key_pem: &str) -> Result<Self> {
+        let issuer = Issuer::from_ca_cert_pem(pem, KeyPair::from_pem(key_pem)?)?;
+        Ok(Self { issuer, pem: pem.to_owned(), key_pem: key_pem.to_owned() })
+    }
+
     /// A certificate for servers and clients. `organization` is a group in Kubernetes.
     ///
     /// # Errors
     /// When a name is none.
     pub fn leaf(&self, name: &str, organization: Option<&str>, names: &[&str]) -> Result<Leaf> {
+        self.signed(Self::parameters(name, organization, names)?)
+    }
+
+    /// One that has ended, a moment ago.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn ended_leaf(&self, name: &str, names: &[&str]) -> Result<Leaf> {
+        let mut parameters = Self::parameters(name, None, names)?;
+        let day = std::time::Duration::from_secs(86_400);
+        (parameters.not_before, parameters.not_after) =
+            (std::time::SystemTime::now().into(), std::time::SystemTime::now().into());
+        parameters.not_before -= day;
+        parameters.not_after -= std::time::Duration::from_secs(60);
+        self.signed(parameters)
+    }
+
+    fn parameters(name: &str, organization: Option<&str>, names: &[&str]) -> Result<CertificateParams> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names)?;
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -57,6 +84,10 @@ impl Authority {
         parameters.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         parameters.use_authority_key_identifier_extension = true;
+        Ok(parameters)
+    }
+
+    fn signed(&self, parameters: CertificateParams) -> Result<Leaf> {
         let key = KeyPair::generate()?;
         let pem = parameters.signed_by(&key, &self.issuer)?.pem();
         Ok(Leaf { pem, key_pem: key.serialize_pem() })

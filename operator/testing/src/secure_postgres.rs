@@ -77,7 +77,7 @@ impl SecurePostgres {
         std::fs::write(
             data.join("pg_hba.conf"),
             format!(
-                "local all all trust\n{} all all all scram-sha-256\nhost replication all all scram-sha-256\n",
+                "local all all trust\nlocal replication all trust\n{} all all all scram-sha-256\nhost replication all all scram-sha-256\n",
                 if encrypts { "hostssl" } else { "host" }
             ),
         )?;
@@ -110,6 +110,67 @@ impl SecurePostgres {
         }
         let process = program.start(&self.logs)?;
         *self.held() = Some(process);
+        eventually("PostgreSQL answers", || async {
+            self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// A replica of this server, which does not confirm a write before the replica has it.
+    ///
+    /// # Errors
+    /// When it cannot be copied, or does not follow.
+    pub async fn replica(&self, data: &Path) -> Result<Self> {
+        let copy = Self {
+            host: self.host.clone(),
+            port: ports::free()?,
+            ca: self.ca.clone(),
+            data: data.to_owned(),
+            bin: self.bin.clone(),
+            encrypts: self.encrypts,
+            logs: self.logs.clone(),
+            process: Mutex::default(),
+        };
+        let port = self.port.to_string();
+        tools::succeed(
+            as_postgres(&self.bin.join("pg_basebackup"))
+                .args(["-h", "/tmp", "-p", &port, "-U", "postgres", "-R", "--checkpoint=fast", "-D"])
+                .arg(data),
+        )?;
+        copy.run().await?;
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        eventually("the replica follows synchronously", || async {
+            let asked = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+            let count = self.sql("postgres", asked).map_err(|error| error.to_string())?;
+            if count.trim() == "1" { Ok(()) } else { Err(count) }
+        })
+        .await?;
+        Ok(copy)
+    }
+
+    /// Makes a replica the primary, at the port of the one that is lost. Call it where it is to live.
+    ///
+    /// # Errors
+    /// When it does not become one.
+    pub async fn promote(&mut self, lost: &Self) -> Result<()> {
+        self.sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names")?;
+        self.sql("postgres", "SELECT pg_promote()")?;
+        self.kill();
+        self.port = lost.port;
+        self.run().await
+    }
+
+    /// Waits until it answers again; where it has ended by itself, starts it. Call it where it is to live.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn again(&self) -> Result<()> {
+        let ended = self.held().as_mut().is_none_or(|process| process.alive().is_err());
+        if ended {
+            return self.run().await;
+        }
         eventually("PostgreSQL answers", || async {
             self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())
         })

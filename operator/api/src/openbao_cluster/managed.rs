@@ -6,13 +6,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditDevice, PostgresqlStorage, Seal};
+use super::{AuditDevice, PostgresqlStorage, Seal, SealMigration};
 use crate::{DeletionPolicy, Duration, LocalReference};
 
 /// A cluster that Steamer runs: a StatefulSet on PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)", "the kind of the seal cannot be changed: what it has sealed could not be opened any more"))]
+#[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x) || (has(self.sealMigration) && [has(self.sealMigration.from.static) == has(oldSelf.seal.static), has(self.sealMigration.from.transit) == has(oldSelf.seal.transit), has(self.sealMigration.from.kmip) == has(oldSelf.seal.kmip), has(self.sealMigration.from.awsKms) == has(oldSelf.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(oldSelf.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(oldSelf.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)) || (has(oldSelf.sealMigration) && [has(oldSelf.sealMigration.from.static) == has(self.seal.static), has(oldSelf.sealMigration.from.transit) == has(self.seal.transit), has(oldSelf.sealMigration.from.kmip) == has(self.seal.kmip), has(oldSelf.sealMigration.from.awsKms) == has(self.seal.awsKms), has(oldSelf.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(oldSelf.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(oldSelf.sealMigration.from.ociKms) == has(self.seal.ociKms), has(oldSelf.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x))", "the kind of the seal is not changed by accident: what it has sealed could not be opened any more. To change it, put the seal that it has into sealMigration.from"))]
+#[x_kube(validation = ("!has(self.sealMigration) || ![has(self.sealMigration.from.static) == has(self.seal.static), has(self.sealMigration.from.transit) == has(self.seal.transit), has(self.sealMigration.from.kmip) == has(self.seal.kmip), has(self.sealMigration.from.awsKms) == has(self.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(self.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x)", "sealMigration.from is the seal before, of another kind than seal"))]
 pub struct ManagedServer {
     /// Version of OpenBao, such as `2.7.2`. It decides features and the order of an upgrade; a lower one than has led is
     /// refused.
@@ -34,6 +35,10 @@ pub struct ManagedServer {
     pub storage: Storage,
     /// What opens it at its start.
     pub seal: Seal,
+    /// Consent to change the kind of the seal: both KMS have to be reachable until it is done, and the recovery keys are
+    /// needed. Take it away when `status.seal.type` is the new kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_migration: Option<SealMigration>,
     /// Certificates of the nodes.
     #[serde(default)]
     pub tls: ServerTls,

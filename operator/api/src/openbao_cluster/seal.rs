@@ -35,6 +35,32 @@ pub struct Seal {
     pub pkcs11: Option<Pkcs11Seal>,
 }
 
+impl Seal {
+    /// The field that is set, such as `static`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let Self { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11: _ } = self;
+        let kinds = [
+            ("static", r#static.is_some()),
+            ("transit", transit.is_some()),
+            ("kmip", kmip.is_some()),
+            ("awsKms", aws_kms.is_some()),
+            ("gcpKms", gcp_kms.is_some()),
+            ("azureKeyVault", azure_key_vault.is_some()),
+            ("ociKms", oci_kms.is_some()),
+        ];
+        kinds.iter().find(|(_, is)| *is).map_or("pkcs11", |(kind, _)| *kind)
+    }
+}
+
+/// A change of the seal's kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SealMigration {
+    /// The seal before, as it was in `seal`.
+    pub from: Seal,
+}
+
 /// A key in a Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

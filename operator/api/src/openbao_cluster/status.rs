@@ -165,6 +165,10 @@ pub struct SealState {
     #[serde(rename = "type")]
     #[schemars(length(max = 63))]
     pub kind: String,
+    /// The kind that a migration under way goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub migrating_to: Option<String>,
     /// Id of the key in use; of a rotation under way the one that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]

@@ -9,6 +9,7 @@ mod fetch;
 mod keys;
 mod leader;
 mod logins;
+mod migration;
 mod status;
 mod validate;
 

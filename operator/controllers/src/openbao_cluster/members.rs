@@ -22,6 +22,8 @@ pub(crate) struct Member {
 pub(crate) enum Answer {
     /// What it is.
     Health(Health),
+    /// It is open with another seal than storage has, and will follow or lead; it does not tell its health then.
+    Migrating,
     /// It cannot reach its storage.
     NoStorage,
     /// Nothing listens: its process has ended, or begins.
@@ -36,7 +38,11 @@ impl Answer {
     }
 
     pub(crate) fn is_standby(&self) -> bool {
-        matches!(self, Self::Health(health) if health.initialized && !health.sealed && health.standby)
+        match self {
+            Self::Health(health) => health.initialized && !health.sealed && health.standby,
+            Self::Migrating => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn is_sealed(&self) -> bool {

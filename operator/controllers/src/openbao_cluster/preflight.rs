@@ -52,14 +52,15 @@ pub(super) enum First {
     Past,
 }
 
-/// Tries the seal.
+/// Tries a seal of a cluster.
 pub(super) async fn check(
     context: &Context,
     dependencies: &Dependencies,
     (cluster, first): (&Cluster, First),
+    seal: &Seal,
 ) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
-        &cluster.spec.seal;
+        seal;
     let tried = if let Some(seal) = r#static {
         static_key(context, dependencies, (cluster, first), seal).await
     } else if let Some(seal) = transit {

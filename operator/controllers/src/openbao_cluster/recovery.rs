@@ -4,6 +4,7 @@
 //! verified is cancelled and begun again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -94,6 +95,20 @@ async fn write(cluster: &Cluster, secrets: &Api<Secret>, shares: &[SecretString]
 fn only(secret: &Secret) -> DeleteParams {
     let preconditions = Preconditions { uid: secret.uid(), resource_version: None };
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
+}
+
+/// The shares in force, where they can be read: those for somebody's PGP keys cannot.
+pub(super) fn shares(cluster: &Cluster, secrets: &[Arc<Secret>]) -> Vec<SecretString> {
+    if !cluster.spec.recovery_keys.pgp_keys.is_empty() {
+        return Vec::new();
+    }
+    let base = cluster.recovery_secret();
+    let ours = |secret: &&Arc<Secret>| {
+        secret.name_any().starts_with(&base) && secret.annotations().contains_key(VERIFIED)
+    };
+    let entries = secrets.iter().find(ours).and_then(|secret| secret.data.as_ref());
+    let text = |value: &k8s_openapi::ByteString| String::from_utf8_lossy(&value.0).into_owned().into();
+    entries.into_iter().flat_map(BTreeMap::values).map(text).collect()
 }
 
 /// Says on the Secret that its shares are in force.

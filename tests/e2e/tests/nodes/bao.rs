@@ -67,10 +67,15 @@ impl Bao {
 
     /// The same with the programs of a certain PostgreSQL.
     pub async fn with_postgres(name: &str, bin: &Path) -> Result<Self> {
+        let data = Fleet::shared().folder.join(format!("{name}-data"));
+        Self::with_postgres_at(name, (bin, &data)).await
+    }
+
+    /// The same with its data in a certain folder.
+    pub async fn with_postgres_at(name: &str, (bin, data): (&Path, &Path)) -> Result<Self> {
         let fleet = Fleet::shared();
         let turn = fleet.shared_turn().await;
-        let (data, logs, bin) =
-            (fleet.folder.join(format!("{name}-data")), fleet.logs.join(name), bin.to_owned());
+        let (data, logs, bin) = (data.to_owned(), fleet.logs.join(name), bin.to_owned());
         std::fs::create_dir_all(&logs)?;
         let started = async move { SecurePostgres::with(&bin, &data, (&logs, NODE)).await };
         let postgres = Arc::new(fleet.at_home(started).await?);

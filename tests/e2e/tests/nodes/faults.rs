@@ -12,9 +12,10 @@ use steamer_api::OpenBaoCluster;
 use steamer_testing::nodes::signal_process;
 
 use crate::bao::{Bao, condition, is_ready};
+use crate::outages::lasting;
 use crate::registers::Registers;
 
-fn whole(object: &OpenBaoCluster) -> bool {
+pub fn whole(object: &OpenBaoCluster) -> bool {
     is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
 }
 
@@ -23,7 +24,7 @@ impl Bao {
         Api::namespaced(self.kube.clone(), &self.namespace)
     }
 
-    fn restarts(pods: &[Pod]) -> i32 {
+    pub fn restarts(pods: &[Pod]) -> i32 {
         let of = |pod: &Pod| Some(pod.status.as_ref()?.container_statuses.as_ref()?.first()?.restart_count);
         pods.iter().filter_map(of).sum()
     }
@@ -86,7 +87,7 @@ async fn a_database_that_stops_and_dies_restarts_no_pod() -> Result<()> {
     registers.goes_on().await?;
     println!("database killed: all writers write {:.1} s after it is back", back.elapsed().as_secs_f64());
     bao.until("all is well", whole).await?;
-    // Hanging for twenty seconds: longer than the lock lasts.
+    // Hanging for longer than the lock lasts.
     for process in postgres.processes()? {
         let _ = signal_process(process, "STOP");
     }
@@ -95,7 +96,7 @@ async fn a_database_that_stops_and_dies_restarts_no_pod() -> Result<()> {
         condition(object, "StorageReachable").is_some_and(|(status, ..)| status == "False")
     })
     .await?;
-    tokio::time::sleep(Duration::from_secs(20).saturating_sub(stopped.elapsed())).await;
+    tokio::time::sleep(lasting(120).saturating_sub(stopped.elapsed())).await;
     for process in postgres.processes()? {
         let _ = signal_process(process, "CONT");
     }

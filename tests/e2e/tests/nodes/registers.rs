@@ -24,6 +24,8 @@ struct Register {
     begun: AtomicU64,
     /// The last that was acknowledged.
     acknowledged: AtomicU64,
+    /// How many were refused, or not answered.
+    failed: AtomicU64,
 }
 
 /// The workload, running until it is checked.
@@ -115,6 +117,17 @@ impl Registers {
         .await
     }
 
+    /// Waits until every writer has had a write refused that ended after now.
+    pub async fn stops(&self) -> Result<()> {
+        let failed = || self.registers.iter().map(|register| register.failed.load(Ordering::SeqCst));
+        let before: Vec<u64> = failed().collect();
+        steamer_testing::wait::eventually("no writer writes", || async {
+            let now: Vec<u64> = failed().collect();
+            if now.iter().zip(&before).all(|(now, before)| now > before) { Ok(()) } else { Err(now) }
+        })
+        .await
+    }
+
     /// The longest time without an acknowledged write since a moment, or around it, once all writers write again.
     pub async fn gap_since(&self, moment: Instant) -> Result<Duration> {
         self.goes_on().await?;
@@ -176,7 +189,10 @@ impl Writer {
                     let now = Instant::now();
                     self.acknowledged.lock().await.push((now, now.duration_since(started)));
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(_) => {
+                    register.failed.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

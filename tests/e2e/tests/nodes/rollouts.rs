@@ -32,7 +32,7 @@ impl Bao {
         Ok(())
     }
 
-    async fn uids(&self) -> Result<BTreeMap<String, String>> {
+    pub async fn uids(&self) -> Result<BTreeMap<String, String>> {
         Ok(uids(&self.pods().await?))
     }
 }

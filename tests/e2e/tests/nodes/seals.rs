@@ -136,6 +136,68 @@ async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
     Ok(())
 }
 
+/// The kind of seal that storage has, and that a migration goes to.
+fn seal_of(object: &steamer_api::OpenBaoCluster) -> (String, Option<String>) {
+    let seal = object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default();
+    (seal.kind, seal.migrating_to)
+}
+
+#[tokio::test]
+async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Result<()> {
+    let bao = Bao::serving("migration", |_| {}).await?;
+    let fleet = bao.fleet.clone();
+    let (folder, logs) = (fleet.folder.join("migration"), fleet.logs.clone());
+    let server = fleet.at_home(async move { TransitServer::start(&folder, &logs).await }).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
+        "stringData": {"token": server.token},
+    });
+    apply(&bao.kube, secret).await?;
+    let transit = json!({"transit": {
+        "address": server.address, "keyName": "seal", "tokenSecretRef": {"name": "seal-token"},
+    }});
+    let refused = bao.apply(|spec| spec["managed"]["seal"] = transit.clone()).await;
+    let said = format!("{:?}", refused.err().context("a change of the kind without consent is taken")?);
+    assert!(said.contains("sealMigration.from"), "{said}");
+    let registers = Registers::start(&bao).await?;
+    let to = |seal: &Value, from: Value| {
+        let seal = seal.clone();
+        move |spec: &mut Value| {
+            spec["managed"]["seal"] = seal;
+            spec["managed"]["sealMigration"] = json!({"from": from});
+        }
+    };
+    let reached = async |kind: &str| {
+        let there = |object: &steamer_api::OpenBaoCluster| {
+            is_ready(object)
+                && seal_of(object) == (kind.to_owned(), None)
+                && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+        };
+        bao.until("storage is sealed with the new kind", there).await.map(drop)
+    };
+    bao.apply(to(&transit, json!({"static": {}}))).await?;
+    bao.until("the migration is told", |object| seal_of(object).1.as_deref() == Some("transit")).await?;
+    reached("transit").await?;
+    assert!(!bao.wrapped_with("k1")?, "nothing is wrapped with the static key");
+    bao.apply(|spec| spec["managed"]["seal"] = transit.clone()).await?;
+    bao.ready().await?;
+    // Nothing needs the old key any more.
+    bao.secrets().delete("main-seal", &DeleteParams::default()).await?;
+    bao.delete_pod("main-0").await?;
+    bao.until("it goes on without the old key", |object| {
+        is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+    })
+    .await?;
+    // And back, to a key that is made for it.
+    bao.apply(to(&json!({"static": {"keyId": "k2"}}), transit.clone())).await?;
+    bao.until("the migration is told", |object| seal_of(object).1.as_deref() == Some("static")).await?;
+    reached("static").await?;
+    assert!(bao.wrapped_with("k2")?);
+    let outcome = registers.check(&bao).await?;
+    println!("seal migrated from static to transit and back: {outcome}");
+    bao.recovery_keys_work(&bao.secrets().get("main-recovery").await?).await
+}
+
 #[tokio::test]
 async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()> {
     let bao = Bao::prepare("mortal").await?;

@@ -26,17 +26,25 @@ pub(in crate::openbao_cluster) fn configuration(cluster: &Cluster, seal: &SealSe
             "max_parallel": cluster.spec.storage.postgresql.max_connections_per_pod.to_string(),
         }},
         "service_registration": {"kubernetes": {}},
-        "seal": {seal.kind: seal.stanza},
+        "seal": seals(seal),
     });
     if !cluster.spec.audit.is_empty() {
         config["audit"] = cluster.spec.audit.iter().map(audit).collect();
     }
-    if let Some(plugin) = &seal.plugin {
+    if !seal.plugins.is_empty() {
         config["plugin_directory"] = json!("/openbao/plugins");
-        config["plugin_auto_download"] = json!(plugin.get("image").is_some());
-        config["plugin"] = json!({"kms": {seal.kind: plugin}});
+        config["plugin_auto_download"] = json!(seal.downloads());
+        config["plugin"] = json!({"kms": seal.plugins});
     }
     config
+}
+
+fn seals(seal: &SealSettings) -> Value {
+    let own = json!({seal.kind: seal.stanza});
+    match &seal.before {
+        Some((kind, stanza)) => json!([own, {*kind: stanza}]),
+        None => own,
+    }
 }
 
 fn listener(cluster: &Cluster) -> Map<String, Value> {

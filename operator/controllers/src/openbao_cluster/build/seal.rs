@@ -16,14 +16,18 @@ pub(in crate::openbao_cluster) struct SealSettings {
     pub(in crate::openbao_cluster) kind: &'static str,
     /// Its stanza.
     pub(in crate::openbao_cluster) stanza: Map<String, Value>,
-    /// The plugin it needs.
-    pub(in crate::openbao_cluster) plugin: Option<Value>,
+    /// While storage is sealed with another seal, that one: kind and stanza.
+    pub(in crate::openbao_cluster) before: Option<(&'static str, Map<String, Value>)>,
+    /// The plugins it needs, by kind.
+    pub(in crate::openbao_cluster) plugins: Map<String, Value>,
     /// Secrets that are mounted: name, keys.
     pub(in crate::openbao_cluster) files: Vec<(String, Vec<String>)>,
     /// Environment variables from Secrets: variable, name, key.
     pub(in crate::openbao_cluster) variables: Vec<(&'static str, String, String)>,
     /// Secrets whose keys are environment variables.
-    pub(in crate::openbao_cluster) credentials: Option<String>,
+    pub(in crate::openbao_cluster) credentials: Vec<String>,
+    /// Every Secret's key that a node reads only when it starts.
+    pub(in crate::openbao_cluster) read_at_start: Vec<(String, String)>,
     /// Ports that it talks to.
     pub(in crate::openbao_cluster) ports: Vec<u16>,
 }
@@ -37,22 +41,47 @@ impl SealSettings {
         Self {
             kind,
             stanza,
-            plugin: None,
+            before: None,
+            plugins: Map::new(),
             files: Vec::new(),
             variables: Vec::new(),
-            credentials: None,
+            credentials: Vec::new(),
+            read_at_start: Vec::new(),
             ports: vec![443],
         }
     }
 
-    /// Every Secret's key that a node is started with.
-    pub(in crate::openbao_cluster) fn secrets(&self) -> Vec<(String, String)> {
-        let mut all = Vec::new();
-        for (name, keys) in &self.files {
-            all.extend(keys.iter().map(|key| (name.clone(), key.clone())));
+    /// With the seal before beside it: a node then opens only with recovery keys, and a leader wraps everything anew.
+    pub(in crate::openbao_cluster) fn after(mut self, before: Self) -> Self {
+        let mut stanza = before.stanza;
+        stanza.insert("disabled".to_owned(), json!("true"));
+        self.before = Some((before.kind, stanza));
+        self.plugins.extend(before.plugins);
+        for (name, keys) in before.files {
+            match self.files.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => known.extend(keys),
+                None => self.files.push((name, keys)),
+            }
         }
-        all.extend(self.variables.iter().map(|(_, name, key)| (name.clone(), key.clone())));
-        all
+        self.variables.extend(before.variables);
+        self.credentials.extend(before.credentials);
+        self.read_at_start.extend(before.read_at_start);
+        self.ports.extend(before.ports);
+        self
+    }
+
+    /// Whether a plugin has to be downloaded.
+    pub(in crate::openbao_cluster) fn downloads(&self) -> bool {
+        self.plugins.values().any(|plugin| plugin.get("image").is_some())
+    }
+
+    /// Nodes that run have read its Secrets.
+    fn reading_at_start(mut self) -> Self {
+        let files =
+            self.files.iter().flat_map(|(name, keys)| keys.iter().map(|key| (name.clone(), key.clone())));
+        let variables = self.variables.iter().map(|(_, name, key)| (name.clone(), key.clone()));
+        self.read_at_start = files.chain(variables).collect();
+        self
     }
 
     fn with_plugin(
@@ -67,8 +96,8 @@ impl SealSettings {
                 self.kind
             )));
         }
-        self.plugin = plugin.map(stanza_of);
-        self.credentials = credentials;
+        self.plugins = plugin.map(|plugin| (self.kind.to_owned(), stanza_of(plugin))).into_iter().collect();
+        self.credentials = credentials.into_iter().collect();
         Ok(self)
     }
 }
@@ -85,19 +114,30 @@ fn stanza_of(plugin: &SealPlugin) -> Value {
     stanza
 }
 
+/// The kind of a seal as OpenBao names it.
+pub(in crate::openbao_cluster) fn openbao_kind(seal: &Seal) -> &'static str {
+    match seal.kind() {
+        "awsKms" => "awskms",
+        "gcpKms" => "gcpckms",
+        "azureKeyVault" => "azurekeyvault",
+        "ociKms" => "ocikms",
+        kind => kind,
+    }
+}
+
 /// The Secret of a static seal.
 pub(in crate::openbao_cluster) fn static_secret(cluster: &Cluster, seal: &StaticSeal) -> String {
     let given = seal.secret_ref.as_ref().map(|reference| reference.name.clone());
     given.unwrap_or_else(|| cluster.child("-seal"))
 }
 
-/// The seal of a cluster. `in_use` is the static key that storage is sealed with, where it is another than the wanted.
+/// A seal of a cluster; of a static one, with the key in use and the rotation under way.
 pub(in crate::openbao_cluster) fn seal(
     cluster: &Cluster,
+    seal: &Seal,
     rotation: Option<(&str, &SealRotation)>,
 ) -> Result<SealSettings, Error> {
-    let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11 } =
-        &cluster.spec.seal;
+    let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11 } = seal;
     let credentials = |reference: &Option<steamer_api::LocalReference>| {
         reference.as_ref().map(|reference| reference.name.clone())
     };
@@ -118,7 +158,7 @@ pub(in crate::openbao_cluster) fn seal(
         settings.files =
             seal.ca_secret_ref.iter().map(|ca| (ca.name.clone(), vec![ca.key.clone()])).collect();
         settings.ports = vec![port_of(&seal.address)];
-        return Ok(settings);
+        return Ok(settings.reading_at_start());
     }
     if let Some(seal) = kmip {
         let client = &seal.client_cert_secret_ref.name;
@@ -135,7 +175,7 @@ pub(in crate::openbao_cluster) fn seal(
             (seal.ca_secret_ref.name.clone(), vec![seal.ca_secret_ref.key.clone()]),
         ];
         settings.ports = vec![port_of(&seal.endpoint)];
-        return Ok(settings);
+        return Ok(settings.reading_at_start());
     }
     let version = cluster.version;
     if let Some(seal) = aws_kms {

@@ -127,8 +127,9 @@ fn container(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts(cluster, inputs.seal),
     });
-    if let Some(secret) = &inputs.seal.credentials {
-        container["envFrom"] = json!([{"secretRef": {"name": secret}}]);
+    let credentials = inputs.seal.credentials.iter().map(|secret| json!({"secretRef": {"name": secret}}));
+    if !inputs.seal.credentials.is_empty() {
+        container["envFrom"] = credentials.collect();
     }
     container
 }
@@ -168,7 +169,7 @@ fn mounts(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
     for (index, (secret, _)) in seal.files.iter().enumerate() {
         all.push(json!({"name": format!("seal-{index}"), "mountPath": format!("{FOLDER}/{secret}"), "readOnly": true}));
     }
-    if seal.plugin.as_ref().is_some_and(|plugin| plugin.get("image").is_some()) {
+    if seal.downloads() {
         all.push(json!({"name": "plugins", "mountPath": "/openbao/plugins"}));
     }
     all
@@ -189,7 +190,7 @@ fn volumes(cluster: &Cluster, inputs: &Inputs<'_>) -> Vec<Value> {
         let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
         all.push(json!({"name": format!("seal-{index}"), "secret": volume}));
     }
-    if inputs.seal.plugin.as_ref().is_some_and(|plugin| plugin.get("image").is_some()) {
+    if inputs.seal.downloads() {
         all.push(json!({"name": "plugins", "emptyDir": {}}));
     }
     all

@@ -64,14 +64,17 @@ FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
 const BOOTSTRAP: &str = "
 SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring'),
        EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init'),
-       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key')";
+       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key'),
+       (SELECT convert_from(value, 'UTF8')::json->>'type' FROM openbao_kv_store WHERE path = '/core/' AND key = 'seal-config')";
 
 /// What OpenBao has in its storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) initialized: bool,
     pub(crate) self_init_failed: bool,
     pub(crate) recovery_keys: bool,
+    /// The kind of seal that it is sealed with, as OpenBao names it.
+    pub(crate) seal: Option<String>,
 }
 
 const WRAPPED: &str = "
@@ -111,7 +114,13 @@ impl Database {
 
     pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {
         let row = self.with(|client| async move { client.query_one(BOOTSTRAP, &[]).await }).await?;
-        Ok(Contents { initialized: row.get(0), self_init_failed: row.get(1), recovery_keys: row.get(2) })
+        let seal = row.get(3);
+        Ok(Contents {
+            initialized: row.get(0),
+            self_init_failed: row.get(1),
+            recovery_keys: row.get(2),
+            seal,
+        })
     }
 
     /// Whether everything that the seal wraps is wrapped by the key of that id.

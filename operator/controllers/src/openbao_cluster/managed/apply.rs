@@ -17,7 +17,7 @@ use super::fetch::Found;
 use crate::context::Context;
 use crate::error::Error;
 use crate::openbao_cluster::build::configuration::{config_map, configuration};
-use crate::openbao_cluster::build::seal::{SealSettings, seal};
+use crate::openbao_cluster::build::seal::SealSettings;
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
 use crate::openbao_cluster::build::{account, disruption_budget, initialization, network_policy, services};
 use crate::openbao_cluster::children::{Ending, Keeper};
@@ -26,7 +26,7 @@ use crate::openbao_cluster::fetch;
 use crate::openbao_cluster::fetch::Seen;
 use crate::openbao_cluster::guard::{Duty, Sight};
 use crate::openbao_cluster::members::{self, Answer, Member};
-use crate::openbao_cluster::preflight::{self, First, SealCheck};
+use crate::openbao_cluster::preflight::{First, SealCheck};
 use crate::openbao_cluster::rollout::{self, Goal, Node as Rolled, Step};
 use crate::openbao_cluster::rotation::Keys;
 
@@ -44,6 +44,8 @@ pub(super) struct Work<'a> {
 pub(super) struct Done {
     pub(super) storage: Result<Storage, Error>,
     pub(super) seal: SealCheck,
+    /// Storage is sealed with the seal before.
+    pub(super) migrating: bool,
     pub(super) certificate_ends: Result<i64, Error>,
     pub(super) members: Vec<Member>,
     pub(super) updated: usize,
@@ -109,9 +111,13 @@ impl Work<'_> {
         let begun = found.last.initialized == Some(true)
             || storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
         let first = if begun { First::Past } else { First::Start };
-        let seal = preflight::check(self.context, self.dependencies, (self.cluster, first)).await;
+        let migrating = storage.as_ref().is_ok_and(|storage| self.migrates(storage).unwrap_or(false));
+        let seal = self.try_seal(first, migrating).await;
         let certificate_ends = if suspended { self.certificate() } else { self.certificates().await };
-        let members = self.members().await;
+        let mut members = self.members().await;
+        if migrating {
+            self.asked_for_seals(&mut members).await;
+        }
         let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
         let mut done = Done {
             updated: 0,
@@ -122,6 +128,7 @@ impl Work<'_> {
             seen: None,
             storage,
             seal,
+            migrating,
             certificate_ends,
             members,
         };
@@ -143,9 +150,7 @@ impl Work<'_> {
     /// Everything that pods need, the pods' set, and the next step of a rollout.
     async fn objects(&self, found: &Found, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
         self.static_keys(done, live).await?;
-        let rotation =
-            done.keys.as_ref().and_then(|keys| Some((keys.in_use.as_str(), keys.rotating.as_ref()?)));
-        let settings = seal(self.cluster, rotation)?;
+        let settings = self.seal(done)?;
         self.surroundings(&settings).await?;
         if let Some(error) = done.certificate_ends.as_ref().err() {
             return Err(Error::Waiting(format!("certificates: {}", steamer_runtime::describe(error))));
@@ -163,6 +168,12 @@ impl Work<'_> {
                 done.seal.text()
             )));
         }
+        if self.migrates(&storage)? && !storage.contents.recovery_keys {
+            return Err(Error::Waiting(
+                "the kind of the seal is changed once there are recovery keys: OpenBao asks for them"
+                    .to_owned(),
+            ));
+        }
         if storage.contents.self_init_failed && settled_down(&done.members) {
             return Err(half_initialized());
         }
@@ -172,6 +183,9 @@ impl Work<'_> {
         self.keeper.keep::<StatefulSet>(&set).await?;
         let wanted = revision(&set).to_owned();
         self.rolled(done, &wanted).await?;
+        if done.migrating {
+            self.open_with_both(done).await?;
+        }
         self.clean(&storage, &set).await
     }
 
@@ -179,7 +193,7 @@ impl Work<'_> {
     async fn static_keys(&self, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
         let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
         let Ok(storage) = &done.storage else { return Ok(()) };
-        if !storage.contents.initialized {
+        if !storage.contents.initialized || self.migrates(storage)? {
             return Ok(());
         }
         // Without the Secret nothing is decided: nodes that run go on.
@@ -283,13 +297,11 @@ impl Work<'_> {
             let certificate = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
             parts.push(("certificate".to_owned(), certificate.unwrap_or_default()));
         }
-        if settings.kind != "static" {
-            for (name, key) in settings.secrets() {
-                let secret = Name::new(&self.cluster.name.namespace, &name);
-                // While it is away nothing is decided, and so nothing restarted.
-                let value = self.context.sessions.secret_value(self.dependencies, &secret, &key).await?;
-                parts.push((format!("{name}/{key}"), value));
-            }
+        for (name, key) in &settings.read_at_start {
+            let secret = Name::new(&self.cluster.name.namespace, name);
+            // While it is away nothing is decided, and so nothing restarted.
+            let value = self.context.sessions.secret_value(self.dependencies, &secret, key).await?;
+            parts.push((format!("{name}/{key}"), value));
         }
         let mac = self.context.mac.of(parts.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
         Ok(mac[..16].to_owned())
@@ -314,7 +326,7 @@ impl Work<'_> {
     async fn rolled(&self, done: &mut Done, revision: &str) -> Result<(), Error> {
         let now = Timestamp::now();
         let nodes: Vec<Rolled> =
-            done.members.iter().map(|member| self.rolled_node(member, revision, now)).collect();
+            done.members.iter().map(|member| self.rolled_node(member, (revision, done), now)).collect();
         done.updated = nodes.iter().filter(|node| node.updated && node.serves).count();
         let goal = self.goal(done);
         done.step = rollout::next(&nodes, &goal);
@@ -325,9 +337,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn rolled_node(&self, member: &Member, revision: &str, now: Timestamp) -> Rolled {
+    fn rolled_node(&self, member: &Member, (revision, done): (&str, &Done), now: Timestamp) -> Rolled {
         let updated = member.revision() == Some(revision);
-        let right_version = !updated || member.version() == Some(self.cluster.version);
+        let right_version =
+            !updated || member.answer == Answer::Migrating || member.version() == Some(self.cluster.version);
         Rolled {
             pod: member.name(),
             uid: member.uid(),
@@ -342,6 +355,9 @@ impl Work<'_> {
             trouble: match (&member.answer, right_version) {
                 (Answer::Health(health), false) => {
                     Some(format!("it runs version {}, not {}", health.version, self.cluster.version))
+                }
+                (answer, _) if done.migrating && answer.is_sealed() => {
+                    Some("it waits for recovery keys: `bao operator unseal -migrate`".to_owned())
                 }
                 _ => member.trouble(),
             },
@@ -360,7 +376,8 @@ impl Work<'_> {
         Goal {
             replicas: usize::try_from(spec.replicas).unwrap_or(3),
             hold,
-            seal_reachable: done.seal.opens() && done.storage.is_ok(),
+            // While a node waits for recovery keys it is sealed for a reason.
+            seal_reachable: done.seal.opens() && done.storage.is_ok() && !done.migrating,
             initialized: done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized),
             node_timeout: spec.upgrade.node_timeout.get(),
         }

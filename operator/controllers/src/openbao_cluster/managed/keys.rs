@@ -19,13 +19,13 @@ use crate::openbao_cluster::incarnations::random_hex;
 use crate::openbao_cluster::rotation::{self, Facts, Keys};
 
 impl Work<'_> {
-    /// Makes the key where there is none and nothing is sealed yet.
+    /// Makes the key where there is none and nothing is sealed by it yet.
     pub(super) async fn make_key(&self, storage: &Storage) -> Result<(), Error> {
         let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
         let name = static_secret(self.cluster, seal);
         let secrets = self.keeper.api::<Secret>();
-        if !seal.generate || storage.contents.initialized || secrets.get_metadata_opt(&name).await?.is_some()
-        {
+        let sealed = storage.contents.initialized && !self.migrates(storage)?;
+        if !seal.generate || sealed || secrets.get_metadata_opt(&name).await?.is_some() {
             return Ok(());
         }
         // No owner: it outlives the cluster, for nothing opens the data without it.

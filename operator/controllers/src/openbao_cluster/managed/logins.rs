@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 
+use steamer_api::OpenBaoClusterStatus;
+
 use super::apply::Work;
 use super::database::Storage;
 use crate::error::Error;
 use crate::openbao_cluster::children::Ending;
 use crate::openbao_cluster::database::login::user_of;
-use crate::openbao_cluster::database::roles::{NodeRole, parse_role};
+use crate::openbao_cluster::database::roles::{FenceNote, NodeRole, parse_role};
 use crate::openbao_cluster::incarnations::{self, Hands};
 
 /// How long an incarnation that was fenced is remembered after its pod is gone, beyond the server's own bound.
@@ -31,6 +33,7 @@ impl Work<'_> {
             self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
             return Ok(());
         };
+        self.assert_fences(&hands, roles).await?;
         for role in roles.iter().filter(|role| role.own) {
             self.finish_fence(&hands, role, held.as_deref()).await?;
         }
@@ -54,6 +57,26 @@ impl Work<'_> {
     fn hands(&self) -> Option<Hands<'_>> {
         let admin = self.duty.admin.as_ref()?;
         Some(Hands { owner: &self.duty.owner, admin, mark: &self.duty.mark })
+    }
+
+    /// A promoted server may know nothing of a fence: what the status tells of is asserted again before anything else.
+    async fn assert_fences(&self, hands: &Hands<'_>, roles: &[NodeRole]) -> Result<(), Error> {
+        let last: OpenBaoClusterStatus = self.context.last(self.object);
+        for fenced in last.fenced {
+            let missed =
+                |role: &&NodeRole| role.own && role.can_login && fenced.role.as_ref() == Some(&role.name);
+            if let Some(role) = roles.iter().find(missed) {
+                tracing::warn!(cluster = %self.cluster.name, role = role.name, "the database has lost a fence");
+                let note = FenceNote {
+                    since: fenced.since.0.as_second(),
+                    lock: String::new(),
+                    uid: fenced.uid.clone(),
+                    reason: fenced.reason.clone(),
+                };
+                hands.shut_out(&role.name, &note).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A role that was fenced and is still what its node is told to use: the process that fenced it has died.

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{
     CertificateState, ClusterPhase, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
-    RecoveryKeyState, Seal, SealState, StorageState, UpgradeState,
+    RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 use steamer_runtime::{Failure, Reason, describe};
@@ -218,6 +218,7 @@ fn members(status: &mut OpenBaoClusterStatus, done: &Done, sight: &Sight) {
         version: member.version().map(|version| version.to_string()),
         sealed: match &member.answer {
             Answer::Health(health) => Some(health.sealed),
+            Answer::Migrating => Some(false),
             _ => None,
         },
         ready: member.serves(),
@@ -266,23 +267,15 @@ fn database(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
 }
 
 fn seal(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
-    let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11: _ } =
-        &work.cluster.spec.seal;
-    let kinds = [
-        ("static", r#static.is_some()),
-        ("transit", transit.is_some()),
-        ("kmip", kmip.is_some()),
-        ("awsKms", aws_kms.is_some()),
-        ("gcpKms", gcp_kms.is_some()),
-        ("azureKeyVault", azure_key_vault.is_some()),
-        ("ociKms", oci_kms.is_some()),
-    ];
-    let kind = kinds.iter().find(|(_, is)| *is).map_or("pkcs11", |(kind, _)| *kind);
+    let spec = &work.cluster.spec;
+    let before = spec.seal_migration.as_ref().filter(|_| done.migrating);
+    let is_static = spec.seal.r#static.is_some();
     status.seal = Some(SealState {
-        kind: kind.to_owned(),
+        kind: before.map_or(&spec.seal, |migration| &migration.from).kind().to_owned(),
+        migrating_to: before.map(|_| spec.seal.kind().to_owned()),
         key_id: done.keys.as_ref().map(|keys| keys.in_use.clone()),
         rotating: done.keys.as_ref().and_then(|keys| keys.rotating.clone()),
-        fingerprints: done.fingerprints.clone(),
+        fingerprints: done.fingerprints.clone().into_iter().filter(|_| is_static).collect(),
     });
 }
 

@@ -38,6 +38,7 @@ pub(super) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<(Cluste
         restart: object.annotations().get(RESTART).cloned(),
     };
     kept_audit(&cluster, found)?;
+    rotated_before_migrated(&cluster, found)?;
     let keys = spec.seal.r#static.as_ref().map(|seal| keys(seal, found.last.seal.as_ref()));
     Ok((cluster, keys))
 }
@@ -52,6 +53,19 @@ fn kept_audit(cluster: &Cluster, found: &Found) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// While a key is rotated, two of them open what is in storage.
+fn rotated_before_migrated(cluster: &Cluster, found: &Found) -> Result<(), Error> {
+    let rotating = found.last.seal.as_ref().and_then(|seal| seal.rotating.as_ref());
+    match rotating.filter(|_| cluster.spec.seal.r#static.is_none()) {
+        Some(rotation) => Err(Error::Invalid(format!(
+            "the static key is on its way to `{}`: put seal.static back with keyId `{}` until it is there, then change \
+             the seal's kind",
+            rotation.to, rotation.to
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn keys(seal: &StaticSeal, last: Option<&SealState>) -> Keys {
