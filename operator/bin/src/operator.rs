@@ -34,7 +34,8 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
 
     let config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
-    let client = kubernetes::client(config, arguments.api_silence)?;
+    let counted = metrics.clone();
+    let client = kubernetes::client(config, arguments.api_silence, move || counted.kubernetes_asked())?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
     let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));
     if until(&shutdown, lease.acquire()).await.is_none() {

@@ -1,5 +1,6 @@
 //! OpenBaoCluster: is it there, does it serve, may the operator do its work.
 
+mod audit;
 mod build;
 mod certificates;
 pub(crate) mod children;

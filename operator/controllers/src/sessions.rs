@@ -256,7 +256,8 @@ impl Sessions {
         if let Some(client) = servers.get(&key) {
             return Ok(Server { key, client: client.clone() });
         }
-        let client = Client::new(settings)?;
+        let metrics = self.metrics.clone();
+        let client = Client::counted(settings, move || metrics.openbao_asked())?;
         servers.insert(key.clone(), client.clone());
         Ok(Server { key, client })
     }

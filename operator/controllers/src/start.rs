@@ -180,26 +180,13 @@ impl Tasks {
 
     /// What is made for managed clusters.
     fn children(&mut self, children: &Children) {
-        let Children {
-            pods,
-            sets,
-            services,
-            config_maps,
-            secrets,
-            accounts,
-            roles,
-            bindings,
-            budgets,
-            policies,
-        } = children;
+        let Children { pods, sets, services, config_maps, secrets, accounts, budgets, policies } = children;
         self.labelled(pods, edges);
         self.labelled(sets, edges);
         self.labelled(services, edges);
         self.labelled(config_maps, config_map_edges);
         self.labelled(secrets, edges);
         self.labelled(accounts, edges);
-        self.labelled(roles, edges);
-        self.labelled(bindings, edges);
         self.labelled(budgets, edges);
         self.labelled(policies, edges);
     }
@@ -313,16 +300,13 @@ async fn synced(stores: &Stores) {
     static_secrets.synced().await;
     namespaces.synced().await;
     nodes.synced().await;
-    let Children { pods, sets, services, config_maps, secrets, accounts, roles, bindings, budgets, policies } =
-        children;
+    let Children { pods, sets, services, config_maps, secrets, accounts, budgets, policies } = children;
     pods.synced().await;
     sets.synced().await;
     services.synced().await;
     config_maps.synced().await;
     secrets.synced().await;
     accounts.synced().await;
-    roles.synced().await;
-    bindings.synced().await;
     budgets.synced().await;
     policies.synced().await;
 }

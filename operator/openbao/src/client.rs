@@ -87,6 +87,7 @@ struct Inner {
     /// No node served for the whole patience of the last request: the next ones do not wait again.
     down: AtomicBool,
     patience: Duration,
+    asked: Box<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for Client {
@@ -128,6 +129,14 @@ impl Client {
     /// # Errors
     /// [`Error::Settings`] when a certificate or address cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::counted(settings, || {})
+    }
+
+    /// The same; `asked` is called for each request that is sent.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn counted(settings: &Settings, asked: impl Fn() + Send + Sync + 'static) -> Result<Self, Error> {
         let addresses =
             settings.addresses.iter().map(|address| http_url(address, settings)).collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Inner {
@@ -136,6 +145,7 @@ impl Client {
             preferred: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             patience: settings.patience.unwrap_or(Duration::from_secs(20)),
+            asked: Box::new(asked),
         })))
     }
 
@@ -196,6 +206,7 @@ impl Client {
     }
 
     async fn once(&self, address: &Url, request: &Request) -> Result<Answer, Error> {
+        (self.0.asked)();
         let unreachable = |source: reqwest::Error| Error::Unreachable {
             address: address.as_str().trim_end_matches('/').to_owned(),
             source: source.without_url(),

@@ -14,9 +14,15 @@ use tower::{BoxError, ServiceBuilder};
 /// the API server has acknowledged the first, which it does after 40 ms. And a connection that is silent for longer than
 /// `silence` is given up: a half-open one would keep a watch for ever.
 ///
+/// `asked` is called for each request.
+///
 /// # Errors
 /// When the certificates of the configuration cannot be used.
-pub fn client(config: Config, silence: Duration) -> Result<Client, kube::Error> {
+pub fn client(
+    config: Config,
+    silence: Duration,
+    asked: impl Fn() + Clone + Send + Sync + 'static,
+) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }
@@ -30,6 +36,10 @@ pub fn client(config: Config, silence: Duration) -> Result<Client, kube::Error> 
     connector.set_read_timeout(Some(silence));
     connector.set_write_timeout(config.write_timeout);
     let service = ServiceBuilder::new()
+        .map_request(move |request| {
+            asked();
+            request
+        })
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)

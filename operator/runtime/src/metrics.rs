@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,9 +9,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::Reason;
+use crate::{Name, Reason};
 
-/// The operator's metrics. Labels are names of controllers and reasons; never of objects.
+/// The operator's metrics. Labels are names of controllers and reasons; of objects only those of OpenBaoClusters, which are
+/// few.
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<Outcome, Counter>,
@@ -19,6 +21,24 @@ pub struct Metrics {
     waiting: Family<Controller, Gauge>,
     logins: Counter,
     reads: Counter,
+    kubernetes: Counter,
+    openbao: Counter,
+    database: Counter,
+    lock_age: Family<Cluster, Gauge<f64, AtomicU64>>,
+    connections: Family<Cluster, Gauge>,
+    certificate: Family<Cluster, Gauge>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Cluster {
+    namespace: String,
+    name: String,
+}
+
+impl From<&Name> for Cluster {
+    fn from(name: &Name) -> Self {
+        Self { namespace: name.namespace.clone(), name: name.name.clone() }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -56,7 +76,32 @@ impl Default for Metrics {
         registry.register("queue_waiting", "Objects that wait for a worker", waiting.clone());
         registry.register("serviceaccount_tokens", "Tokens requested for ServiceAccounts", logins.clone());
         registry.register("value_reads", "Values read from OpenBao", reads.clone());
-        Self { registry, reconciles, seconds, failures, waiting, logins, reads }
+        let (kubernetes, openbao, database) = (Counter::default(), Counter::default(), Counter::default());
+        registry.register("kubernetes_requests", "Requests to the Kubernetes API", kubernetes.clone());
+        registry.register("openbao_requests", "Requests to OpenBao", openbao.clone());
+        registry.register("database_requests", "Requests to PostgreSQL", database.clone());
+        let (lock_age, connections, certificate) = (Family::default(), Family::default(), Family::default());
+        let help = "Seconds since a cluster's leader renewed its lock, by the database's clock";
+        registry.register("cluster_lock_age_seconds", help, lock_age.clone());
+        let help = "Sessions in a cluster's database";
+        registry.register("cluster_database_connections", help, connections.clone());
+        let help = "When the certificate of a cluster's nodes ends, in seconds since the epoch";
+        registry.register("cluster_certificate_not_after_seconds", help, certificate.clone());
+        Self {
+            registry,
+            reconciles,
+            seconds,
+            failures,
+            waiting,
+            logins,
+            reads,
+            kubernetes,
+            openbao,
+            database,
+            lock_age,
+            connections,
+            certificate,
+        }
     }
 }
 
@@ -85,6 +130,47 @@ impl Metrics {
     /// A value was read from OpenBao.
     pub fn value_read(&self) {
         self.reads.inc();
+    }
+
+    /// The Kubernetes API was asked something.
+    pub fn kubernetes_asked(&self) {
+        self.kubernetes.inc();
+    }
+
+    /// OpenBao was asked something.
+    pub fn openbao_asked(&self) {
+        self.openbao.inc();
+    }
+
+    /// PostgreSQL was asked something.
+    pub fn database_asked(&self) {
+        self.database.inc();
+    }
+
+    /// So long ago a cluster's leader has renewed its lock; none while nobody holds it.
+    pub fn lock_age(&self, cluster: &Name, seconds: Option<f64>) {
+        match seconds {
+            Some(seconds) => drop(self.lock_age.get_or_create(&cluster.into()).set(seconds)),
+            None => drop(self.lock_age.remove(&cluster.into())),
+        }
+    }
+
+    /// So many sessions a cluster's database has.
+    pub fn database_connections(&self, cluster: &Name, count: i64) {
+        self.connections.get_or_create(&cluster.into()).set(count);
+    }
+
+    /// The certificate of a cluster's nodes ends then.
+    pub fn certificate_ends(&self, cluster: &Name, at: i64) {
+        self.certificate.get_or_create(&cluster.into()).set(at);
+    }
+
+    /// A cluster is gone.
+    pub fn forget_cluster(&self, cluster: &Name) {
+        let labels = cluster.into();
+        self.lock_age.remove(&labels);
+        self.connections.remove(&labels);
+        self.certificate.remove(&labels);
     }
 
     /// All of them as OpenMetrics text.

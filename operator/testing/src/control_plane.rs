@@ -183,7 +183,7 @@ impl ControlPlane {
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-    Ok(kubernetes::client(config, std::time::Duration::from_secs(300))?)
+    Ok(kubernetes::client(config, std::time::Duration::from_secs(300), || {})?)
 }
 
 /// What a kubeconfig holds to log in with.

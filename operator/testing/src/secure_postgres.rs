@@ -133,6 +133,9 @@ impl SecurePostgres {
             process: Mutex::default(),
         };
         let port = self.port.to_string();
+        std::fs::create_dir_all(data)?;
+        tools::succeed(Command::new("chown").arg("postgres:postgres").arg(data))?;
+        tools::succeed(Command::new("chmod").arg("700").arg(data))?;
         tools::succeed(
             as_postgres(&self.bin.join("pg_basebackup"))
                 .args(["-h", "/tmp", "-p", &port, "-U", "postgres", "-R", "--checkpoint=fast", "-D"])

@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -32,8 +31,6 @@ pub(crate) struct Children {
     pub(crate) config_maps: Store<ConfigMap>,
     pub(crate) secrets: Store<Secret>,
     pub(crate) accounts: Store<ServiceAccount>,
-    pub(crate) roles: Store<Role>,
-    pub(crate) bindings: Store<RoleBinding>,
     pub(crate) budgets: Store<PodDisruptionBudget>,
     pub(crate) policies: Store<NetworkPolicy>,
 }
@@ -68,8 +65,6 @@ children! {
     ConfigMap in config_maps,
     Secret in secrets,
     ServiceAccount in accounts,
-    Role in roles,
-    RoleBinding in bindings,
     PodDisruptionBudget in budgets,
     NetworkPolicy in policies,
 }

@@ -16,6 +16,8 @@ pub(crate) const LOGIN_AUDIENCE: &str = "openbao";
 pub(crate) const LOGIN_MOUNT: &str = "kubernetes";
 /// On everything that is made for a cluster: its name.
 pub(crate) const CLUSTER_LABEL: &str = "steamer.dev/cluster";
+/// On pods: whether theirs is the node that leads.
+pub(crate) const ACTIVE: &str = "openbao-active";
 /// On pods: what they were made from.
 pub(crate) const REVISION: &str = "steamer.dev/revision";
 /// New values roll the pods.
@@ -24,6 +26,8 @@ pub(crate) const RESTART: &str = "steamer.dev/restart";
 pub(crate) const STEP_DOWN: &str = "steamer.dev/step-down";
 /// New values take over a database that was restored, or that another OpenBao had.
 pub(crate) const RESTORE: &str = "steamer.dev/restore";
+/// For as long as it is there no node runs: the database is being restored.
+pub(crate) const RESTORING: &str = "steamer.dev/restoring";
 /// The lowest version that is run.
 const LOWEST: Version = Version(2, 6, 2);
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use login::Login;
+use steamer_runtime::Metrics;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
@@ -61,11 +62,12 @@ impl DatabaseError {
 pub(super) struct Database {
     pub(super) login: Login,
     connection: Mutex<Option<Arc<Client>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Database {
-    pub(super) fn new(login: Login) -> Self {
-        Self { login, connection: Mutex::default() }
+    pub(super) fn new(login: Login, metrics: Arc<Metrics>) -> Self {
+        Self { login, connection: Mutex::default(), metrics }
     }
 
     /// The connection.
@@ -91,6 +93,7 @@ impl Database {
         F: Future<Output = Result<T, tokio_postgres::Error>>,
     {
         let client = self.client().await?;
+        self.metrics.database_asked();
         match tokio::time::timeout(PATIENCE, work(client)).await {
             Ok(result) => result.map_err(|error| self.failed(error)),
             Err(_) => {

@@ -4,7 +4,6 @@
 pub(super) mod judge;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use steamer_api::Fencing;
-use steamer_openbao::{Client, Identity, Settings};
+use steamer_openbao::{Identity, Settings};
 use steamer_runtime::{Key, Name, Reason};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -113,16 +112,10 @@ impl Guards {
 
 async fn watch_over(context: Arc<Context>, duty: watch::Receiver<Arc<Duty>>, sight: watch::Sender<Sight>) {
     let mut memory = Memory::default();
-    let (mut clients, mut known): (HashMap<String, Client>, _) = (HashMap::new(), String::new());
     loop {
         let current = duty.borrow().clone();
-        if known != current.digest {
-            // Another CA, or the first one.
-            clients.clear();
-            known.clone_from(&current.digest);
-        }
         let watcher = Watcher { context: &context, duty: &current };
-        let seen = watcher.look(&mut memory, &mut clients, &sight).await;
+        let seen = watcher.look(&mut memory, &sight).await;
         let pause = if seen { CALM } else { ALERT };
         tokio::select! {
             () = context.runtime.shutdown.cancelled() => return,
@@ -146,19 +139,16 @@ impl Watcher<'_> {
     }
 
     /// One look; whether a leader serves and renews its lock.
-    async fn look(
-        &self,
-        memory: &mut Memory,
-        clients: &mut HashMap<String, Client>,
-        sight: &watch::Sender<Sight>,
-    ) -> bool {
+    async fn look(&self, memory: &mut Memory, sight: &watch::Sender<Sight>) -> bool {
         let pods = self.keeper().all::<Pod>();
-        let (lock, answers) = tokio::join!(self.duty.owner.lock(), self.ask(&pods, memory, clients));
+        let (lock, answers) = tokio::join!(self.duty.owner.lock(), self.ask(&pods, memory));
         let mut next = sight.borrow().clone();
         let mut late = false;
         match lock {
             Ok(lock) => {
                 next.storage = None;
+                let age = lock.as_ref().map(|lock| lock.age);
+                self.context.runtime.metrics.lock_age(&self.duty.cluster.name, age);
                 late = lock.as_ref().is_some_and(|lock| lock.age > LATE);
                 let now = Instant::now();
                 memory.learn(now, lock.as_ref(), &answers);
@@ -167,11 +157,14 @@ impl Watcher<'_> {
                     next.fences = memory.fences;
                 }
             }
-            Err(error) => next.storage = Some(steamer_runtime::describe(&error)),
+            Err(error) => {
+                next.storage = Some(steamer_runtime::describe(&error));
+                self.context.runtime.metrics.lock_age(&self.duty.cluster.name, None);
+            }
         }
         let active = answers.iter().find(|(_, answer)| answer.is_active());
         next.leader = match active {
-            Some((pod, _)) => Some(self.leader(pod, next.leader.take(), clients).await),
+            Some((pod, _)) => Some(self.leader(pod, next.leader.take()).await),
             None => {
                 next.leader.filter(|_| memory.leaderless_since.is_none_or(|since| since.elapsed() < CALM))
             }
@@ -189,62 +182,32 @@ impl Watcher<'_> {
     }
 
     /// Asks the leader; and when it does not lead, everyone.
-    async fn ask(
-        &self,
-        pods: &[Arc<Pod>],
-        memory: &Memory,
-        clients: &mut HashMap<String, Client>,
-    ) -> Vec<(Arc<Pod>, Answer)> {
+    async fn ask(&self, pods: &[Arc<Pod>], memory: &Memory) -> Vec<(Arc<Pod>, Answer)> {
         let known = memory.leader.as_ref().and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
-        if let Some(pod) = known {
-            let answer = self.ask_one(pod, clients).await;
-            if answer.is_active() {
-                return vec![(pod.clone(), answer)];
-            }
-            // The others are asked at once, the leader's answer is kept.
-            let others: Vec<Arc<Pod>> =
-                pods.iter().filter(|other| other.uid() != pod.uid()).cloned().collect();
-            let mut answers = self.ask_all(&others, clients).await;
-            answers.push((pod.clone(), answer));
-            return answers;
+        let Some(pod) = known else { return self.ask_all(pods).await };
+        let answer = self.ask_one(pod).await;
+        if answer.is_active() {
+            return vec![(pod.clone(), answer)];
         }
-        self.ask_all(pods, clients).await
+        // The others are asked at once, the leader's answer is kept.
+        let others: Vec<Arc<Pod>> = pods.iter().filter(|other| other.uid() != pod.uid()).cloned().collect();
+        let mut answers = self.ask_all(&others).await;
+        answers.push((pod.clone(), answer));
+        answers
     }
 
-    async fn ask_all(
-        &self,
-        pods: &[Arc<Pod>],
-        clients: &mut HashMap<String, Client>,
-    ) -> Vec<(Arc<Pod>, Answer)> {
-        for pod in pods {
-            self.client(pod, clients);
-        }
-        let clients = &*clients;
-        let asked = pods.iter().map(|pod| async move {
-            let answer = match clients.get(&pod.name_any()) {
-                Some(client) if has_address(pod) => members::ask(client).await,
-                _ => Answer::Silent,
-            };
-            (pod.clone(), answer)
-        });
+    async fn ask_all(&self, pods: &[Arc<Pod>]) -> Vec<(Arc<Pod>, Answer)> {
+        let asked = pods.iter().map(|pod| async move { (pod.clone(), self.ask_one(pod).await) });
         futures::future::join_all(asked).await
     }
 
-    async fn ask_one(&self, pod: &Arc<Pod>, clients: &mut HashMap<String, Client>) -> Answer {
-        self.ask_all(std::slice::from_ref(pod), clients)
-            .await
-            .pop()
-            .map_or(Answer::Silent, |(_, answer)| answer)
-    }
-
-    fn client(&self, pod: &Pod, clients: &mut HashMap<String, Client>) {
-        let name = pod.name_any();
-        let host = self.duty.cluster.host(&name);
-        if let Entry::Vacant(place) = clients.entry(name)
-            && let Ok(client) = Client::new(&members::settings(&host, &self.duty.server))
-        {
-            place.insert(client);
-        }
+    async fn ask_one(&self, pod: &Pod) -> Answer {
+        let client = members::client(
+            &self.context.sessions,
+            &self.duty.cluster.host(&pod.name_any()),
+            &self.duty.server,
+        );
+        members::asked(pod, client).await
     }
 
     /// Since when a node leads, by its own word; asked once.
@@ -252,17 +215,17 @@ impl Watcher<'_> {
         &self,
         pod: &Pod,
         known: Option<(String, String, Timestamp)>,
-        clients: &HashMap<String, Client>,
     ) -> (String, String, Timestamp) {
         let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
         if let Some(known) = known.filter(|known| known.0 == name && known.1 == uid) {
             return known;
         }
-        let said = match clients.get(&name) {
-            Some(client) => {
+        let host = self.duty.cluster.host(&name);
+        let said = match members::client(&self.context.sessions, &host, &self.duty.server) {
+            Ok(client) => {
                 client.session(Identity::Anonymous).leader().await.ok().and_then(|said| said.since())
             }
-            None => None,
+            Err(_) => None,
         };
         (name, uid, said.unwrap_or_else(Timestamp::now))
     }
@@ -340,8 +303,4 @@ impl Watcher<'_> {
         });
         Ok(roles)
     }
-}
-
-fn has_address(pod: &Pod) -> bool {
-    pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some())
 }

@@ -118,6 +118,12 @@ impl Hands<'_> {
             self.make_role(user, &password.to_owned().into()).await?;
             made = true;
         }
+        // Tables that were restored know no node.
+        let users: Vec<String> =
+            entries.values().filter_map(|text| user_of(text)).map(str::to_owned).collect();
+        for user in self.owner.without_grants(&users).await? {
+            self.owner.grant(&user).await?;
+        }
         Ok(made)
     }
 

@@ -3,6 +3,7 @@
 
 mod apply;
 mod certificates;
+mod configured;
 mod database;
 mod delete;
 mod fetch;
@@ -10,18 +11,20 @@ mod keys;
 mod leader;
 mod logins;
 mod migration;
+mod restore;
 mod status;
 mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt;
 use steamer_api::OpenBaoCluster;
 use steamer_runtime::{Action, Dependencies};
 
 use super::children::{Keeper, children_of};
-use super::cluster::name;
-use super::guard::guard_of;
+use super::cluster::{RESTORING, name};
+use super::guard::{Sight, guard_of};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -48,7 +51,13 @@ pub(super) async fn reconcile(
     let (cluster, keys) = validate::validate(object, &found)?;
     let keeper = Keeper { client: context.client.clone(), stores: &context.stores, cluster: name };
     let duty = fetch::duty(context, &keeper, &cluster);
-    let sight = context.guards.keep(context, duty.clone());
+    let sight = if object.annotations().contains_key(RESTORING) {
+        // Nobody looks into a database that is being restored.
+        context.guards.forget(&cluster.name);
+        Sight::default()
+    } else {
+        context.guards.keep(context, duty.clone())
+    };
     let work = apply::Work { context, dependencies, object, cluster: &cluster, keeper: &keeper, duty: &duty };
     let done = work.all(&found, keys, &sight).await?;
     let settled = done.settled();
@@ -59,4 +68,5 @@ pub(super) async fn reconcile(
 /// The cluster is gone.
 pub(super) fn forget(context: &Context, name: &steamer_runtime::Name) {
     context.guards.forget(name);
+    context.runtime.metrics.forget_cluster(name);
 }

@@ -9,6 +9,8 @@ use kube::ResourceExt;
 use steamer_openbao::{Client, Error as OpenBao, Health, Identity, Settings};
 
 use super::cluster::{REVISION, Version};
+use crate::error::Error;
+use crate::sessions::Sessions;
 
 /// A node.
 #[derive(Clone)]
@@ -147,7 +149,7 @@ fn last_line(text: &str) -> Option<String> {
 }
 
 /// Asks a node how it is. Short: who does not answer now is asked again.
-pub(crate) async fn ask(client: &Client) -> Answer {
+async fn ask(client: &Client) -> Answer {
     match client.session(Identity::Anonymous).health().await {
         Ok(health) => Answer::Health(health),
         Err(OpenBao::Unreachable { source, .. }) if refused(&source) => Answer::Refused,
@@ -168,8 +170,22 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// Asks the node of a pod, if it can be there at all.
+pub(crate) async fn asked(pod: &Pod, client: Result<Client, Error>) -> Answer {
+    let started = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
+    match client {
+        Ok(client) if started => ask(&client).await,
+        _ => Answer::Silent,
+    }
+}
+
+/// A client of a single node, by its stable name.
+pub(crate) fn client(sessions: &Sessions, host: &str, shared: &Settings) -> Result<Client, Error> {
+    Ok(sessions.server(&settings(host, shared))?.client)
+}
+
 /// How a single node is asked.
-pub(crate) fn settings(host: &str, shared: &Settings) -> Settings {
+fn settings(host: &str, shared: &Settings) -> Settings {
     Settings {
         addresses: vec![format!("https://{host}:8200")],
         timeout: Some(Duration::from_secs(1)),

@@ -20,7 +20,7 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn process_of(&self, namespace: &str, pod: &str) -> Result<u32> {
-        let wanted = [format!("BAO_K8S_POD_NAME={pod}"), format!("BAO_K8S_NAMESPACE={namespace}")];
+        let wanted = [format!("POD_NAME={pod}"), format!("POD_NAMESPACE={namespace}")];
         for process in std::fs::read_dir("/proc")?.flatten() {
             let Ok(id) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
             let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();

@@ -1,11 +1,18 @@
 //! Audit devices come and go by a rollout, and are never edited in place.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
+use steamer_testing::nodes::NODE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::bao::{Bao, condition, is_ready};
+use crate::registers::Registers;
 
 impl Bao {
     async fn devices(&self) -> Result<Vec<String>> {
@@ -80,5 +87,71 @@ async fn an_operator_whose_policy_lacks_something_says_what_to_run() -> Result<(
     );
     put(text).await?;
     bao.ready().await?;
+    Ok(())
+}
+
+/// A receiver that takes nothing for as long as it is told so.
+async fn receiver(well: Arc<AtomicBool>) -> Result<u16> {
+    let listener = TcpListener::bind((NODE, 0)).await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let well = well.clone();
+            tokio::spawn(async move {
+                let mut request = vec![0; 65_536];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let status = if well.load(Ordering::SeqCst) { "200 OK" } else { "500 Broken" };
+                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    Ok(port)
+}
+
+#[tokio::test]
+async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_back() -> Result<()> {
+    let bao = Bao::serving("bad-audit", |spec| spec["managed"]["audit"] = json!([stdout("logs")])).await?;
+    let registers = Registers::start(&bao).await?;
+    let before = bao.uids().await?;
+    let with = async |port: u16| {
+        let http = json!({"uri": format!("http://{NODE}:{port}/")});
+        let devices = json!([stdout("logs"), {"name": "siem", "description": "the SIEM", "http": http}]);
+        bao.apply(|spec| spec["managed"]["audit"] = devices).await
+    };
+    // Nobody listens there.
+    with(steamer_testing::ports::free()?).await?;
+    let waits = |object: &OpenBaoCluster| {
+        let ready = condition(object, "Ready");
+        ready.is_some_and(|(_, _, message)| message.contains("waits for audit device `siem`"))
+    };
+    let waiting = bao.until("the change waits", waits).await?;
+    ensure!(condition(&waiting, "Stalled").is_none(), "a receiver may come back");
+    assert_eq!(bao.uids().await?, before, "no node was touched");
+    // Somebody does, and takes nothing: OpenBao finds out when a node is about to lead.
+    let well = Arc::new(AtomicBool::new(false));
+    let receiving = well.clone();
+    let port = bao.fleet.at_home(receiver(receiving)).await?;
+    with(port).await?;
+    let stalled =
+        bao.until("the change is taken back", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&stalled, "Stalled").context("stalled")?;
+    ensure!(message.contains("the last that worked is back"), "{message}");
+    registers.goes_on().await?;
+    bao.until("all nodes serve", |object| {
+        object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+            && object.status.as_ref().is_some_and(|status| status.leader.is_some())
+    })
+    .await?;
+    assert_eq!(bao.devices().await?.len(), 1);
+    // Mended, and tried again.
+    well.store(true, Ordering::SeqCst);
+    bao.annotate("steamer.dev/restart", json!("again")).await?;
+    bao.until("the device is there", crate::faults::whole).await?;
+    assert_eq!(bao.devices().await?.len(), 2);
+    println!("audit device that fails, taken back and tried again: {}", registers.check(&bao).await?);
     Ok(())
 }

@@ -50,8 +50,8 @@ async fn an_api_server_that_is_away_stops_neither_writes_nor_a_takeover() -> Res
 
 /// Kills the operator again and again, each time later in what it does, until something is reached.
 async fn killed_until(bao: &Bao, reached: impl Fn(&OpenBaoCluster) -> bool) -> Result<usize> {
-    for turn in 0..60_u64 {
-        tokio::time::sleep(Duration::from_millis(700 + 150 * (turn % 8))).await;
+    for turn in 0..30_u64 {
+        tokio::time::sleep(Duration::from_millis(1000 + 500 * (turn % 8))).await;
         if reached(&bao.object().await?) {
             return Ok(usize::try_from(turn)?);
         }
@@ -59,7 +59,7 @@ async fn killed_until(bao: &Bao, reached: impl Fn(&OpenBaoCluster) -> bool) -> R
         bao.fleet.start_operator().await?;
     }
     bao.until("the end is reached", reached).await?;
-    Ok(60)
+    Ok(30)
 }
 
 #[tokio::test]
@@ -164,7 +164,9 @@ async fn a_database_whose_disk_is_full_goes_on_when_there_is_room() -> Result<()
     let filled =
         Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", fill.display())).output()?;
     ensure!(!filled.status.success(), "the volume is not full");
+    let full = std::time::Instant::now();
     registers.stops().await?;
+    tokio::time::sleep(lasting(60).saturating_sub(full.elapsed())).await;
     std::fs::remove_file(&fill)?;
     let postgres = bao.postgres.clone();
     bao.fleet.at_home(async move { postgres.again().await }).await?;

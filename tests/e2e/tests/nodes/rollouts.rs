@@ -25,7 +25,8 @@ fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
 }
 
 impl Bao {
-    async fn annotate(&self, name: &str, value: &str) -> Result<()> {
+    /// Sets an annotation, or with null takes it away.
+    pub async fn annotate(&self, name: &str, value: Value) -> Result<()> {
         let api: Api<OpenBaoCluster> = Api::namespaced(self.kube.clone(), &self.namespace);
         let patch = json!({"metadata": {"annotations": {name: value}}});
         api.patch("main", &PatchParams::default(), &Patch::Merge(&patch)).await?;
@@ -109,13 +110,13 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     let asked = std::time::Instant::now();
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
-    bao.annotate("steamer.dev/step-down", "once").await?;
+    bao.annotate("steamer.dev/step-down", json!("once")).await?;
     let next = bao.leads_other_than(&leader).await?;
     registers.goes_on().await?;
     println!("step-down: written again within {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
     let object = bao.ready().await?;
-    bao.annotate("steamer.dev/restart", "today").await?;
+    bao.annotate("steamer.dev/restart", json!("today")).await?;
     bao.until("every pod is another", |object| {
         is_ready(object) && object.status.as_ref().is_some_and(|status| status.upgrade.is_none())
     })

@@ -49,7 +49,7 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
 impl Bao {
     /// Versions of everything that was made for the cluster, and of what its status says.
     async fn written(&self) -> Result<BTreeMap<String, String>> {
-        let kinds = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies";
+        let kinds = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,poddisruptionbudgets,networkpolicies";
         let label = "steamer.dev/cluster=main";
         let kubectl = self.fleet.kubectl()?;
         let text = kubectl.run(&["-n", &self.namespace, "get", kinds, "-l", label, "-o", "json"])?;

@@ -25,7 +25,6 @@ pub(in crate::openbao_cluster) fn configuration(cluster: &Cluster, seal: &SealSe
             "connection_url": "", "ha_enabled": "true", "max_connect_retries": "0", "skip_create_table": "true",
             "max_parallel": cluster.spec.storage.postgresql.max_connections_per_pod.to_string(),
         }},
-        "service_registration": {"kubernetes": {}},
         "seal": seals(seal),
     });
     if !cluster.spec.audit.is_empty() {

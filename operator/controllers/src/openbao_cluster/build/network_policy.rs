@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
+use steamer_api::SocketProtocol;
 
 use super::{metadata, selector};
+use crate::openbao_cluster::audit::targets;
 use crate::openbao_cluster::cluster::Cluster;
 
 /// Everyone may reach the API and the metrics, only nodes each other's cluster port. Nodes reach PostgreSQL, DNS, the
@@ -13,8 +15,13 @@ pub(in crate::openbao_cluster) fn network_policy(cluster: &Cluster, outside: &[u
     let own = json!([{"podSelector": {"matchLabels": selector(cluster)}}]);
     let mut ports = vec![cluster.owner.port, 443, 6443];
     ports.extend(outside);
+    let (udp, tcp_targets): (Vec<_>, Vec<_>) =
+        targets(cluster).into_iter().partition(|target| target.protocol == SocketProtocol::Udp);
+    ports.extend(tcp_targets.iter().map(|target| target.port));
     ports.sort_unstable();
     ports.dedup();
+    let ports = ports.into_iter().map(tcp);
+    let udp = udp.iter().map(|target| json!({"protocol": "UDP", "port": target.port}));
     Some(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(cluster, &cluster.name.name),
         "spec": {
@@ -23,7 +30,7 @@ pub(in crate::openbao_cluster) fn network_policy(cluster: &Cluster, outside: &[u
             "egress": [
                 {"to": own, "ports": [tcp(8200), tcp(8201)]},
                 {"ports": [{"protocol": "UDP", "port": 53}, tcp(53)]},
-                {"ports": ports.into_iter().map(tcp).collect::<Vec<_>>()},
+                {"ports": ports.chain(udp).collect::<Vec<_>>()},
             ],
         },
     }))

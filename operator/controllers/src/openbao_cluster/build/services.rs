@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{metadata, selector};
-use crate::openbao_cluster::cluster::Cluster;
+use crate::openbao_cluster::cluster::{ACTIVE, Cluster};
 
 fn port(name: &str, number: u16) -> Value {
     json!({"name": name, "port": number, "targetPort": name, "protocol": "TCP"})
@@ -14,7 +14,7 @@ fn service(cluster: &Cluster, suffix: &str, spec: &Value) -> Value {
 /// All Services: all ready nodes, the leader alone, stable names of the pods, and metrics.
 pub(in crate::openbao_cluster) fn services(cluster: &Cluster) -> Vec<Value> {
     let mut active = selector(cluster);
-    active["openbao-active"] = json!("true");
+    active[ACTIVE] = json!("true");
     let (api, internal) = (port("api", 8200), port("cluster", 8201));
     vec![
         service(

@@ -140,8 +140,7 @@ fn environment(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
     let host = cluster.host("$(POD_NAME)");
     let mut all = vec![
         field("POD_NAME", "metadata.name"),
-        field("BAO_K8S_POD_NAME", "metadata.name"),
-        field("BAO_K8S_NAMESPACE", "metadata.namespace"),
+        field("POD_NAMESPACE", "metadata.namespace"),
         plain("BAO_API_ADDR", &format!("https://{host}:8200")),
         plain("BAO_CLUSTER_ADDR", &format!("https://{host}:8201")),
         plain("HOME", "/tmp"),

@@ -8,7 +8,8 @@ const RESERVE: i32 = 8;
 
 const SERVER: &str = "
 SELECT current_setting('server_version_num')::int4, split_part(current_setting('server_version'), ' ', 1),
-       current_setting('server_encoding'), current_setting('max_connections')::int4, pg_is_in_recovery()";
+       current_setting('server_encoding'), current_setting('max_connections')::int4, pg_is_in_recovery(),
+       (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())";
 
 /// A server as it describes itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,14 @@ pub(crate) struct Server {
     pub(crate) encoding: String,
     pub(crate) max_connections: i32,
     pub(crate) read_only: bool,
+    /// Sessions in the database.
+    pub(crate) connections: i64,
 }
 
 impl Server {
     /// Refuses what OpenBao cannot work with.
     pub(crate) fn check(&self, replicas: i32, connections: i32) -> Result<(), Error> {
-        let Self { number, version, encoding, max_connections, read_only } = self;
+        let Self { number, version, encoding, max_connections, read_only, connections: _ } = self;
         if *number < 150_000 {
             return Err(Error::Invalid(format!("PostgreSQL {version} is too old: 15 or later is needed")));
         }
@@ -90,6 +93,7 @@ impl Database {
             encoding: row.get(2),
             max_connections: row.get(3),
             read_only: row.get(4),
+            connections: row.get(5),
         })
     }
 
@@ -155,7 +159,7 @@ mod tests {
         #[case] expected: &str,
     ) {
         let (version, encoding) = ("x".to_owned(), encoding.to_owned());
-        let server = Server { number, version, encoding, max_connections, read_only: false };
+        let server = Server { number, version, encoding, max_connections, read_only: false, connections: 3 };
         assert!(server.check(3, 16).unwrap_err().to_string().contains(expected));
     }
 }

@@ -30,6 +30,11 @@ pub(crate) struct FenceNote {
     pub(crate) reason: String,
 }
 
+const UNGRANTED: &str = "
+SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND rolname <> current_user AND EXISTS (
+  SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+  WHERE NOT has_table_privilege(pg_roles.oid, to_regclass(t), p))";
+
 /// The name of the n-th incarnation of a node.
 pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
     format!("{}_{ordinal}_{n}", plain(cluster))
@@ -174,6 +179,13 @@ impl Database {
             done
         })
         .await
+    }
+
+    /// Which of these roles may not write everything that a node has to.
+    pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let roles = roles.to_vec();
+        let rows = self.with(|client| async move { client.query(UNGRANTED, &[&roles]).await }).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Ends the sessions of a role; how many there were.

@@ -6,22 +6,23 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
+use steamer_openbao::Client;
 use steamer_runtime::{Dependencies, Name};
 
 use super::database::Storage;
 use super::fetch::Found;
+use super::restore;
 use crate::context::Context;
 use crate::error::Error;
-use crate::openbao_cluster::build::configuration::{config_map, configuration};
+use crate::openbao_cluster::build::configuration::configuration;
 use crate::openbao_cluster::build::seal::SealSettings;
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
 use crate::openbao_cluster::build::{account, disruption_budget, initialization, network_policy, services};
 use crate::openbao_cluster::children::{Ending, Keeper};
-use crate::openbao_cluster::cluster::Cluster;
+use crate::openbao_cluster::cluster::{Cluster, RESTORING};
 use crate::openbao_cluster::fetch;
 use crate::openbao_cluster::fetch::Seen;
 use crate::openbao_cluster::guard::{Duty, Sight};
@@ -91,6 +92,13 @@ fn half_initialized() -> Error {
     )
 }
 
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(all) => all.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    }
+}
+
 /// How many nodes serve that were made from a revision.
 fn are_updated(members: &[Member], revision: &str) -> usize {
     members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
@@ -104,7 +112,10 @@ impl Work<'_> {
     /// All of it. What fails keeps only what depends on it from being done.
     pub(super) async fn all(&self, found: &Found, keys: Option<Keys>, sight: &Sight) -> Result<Done, Error> {
         let suspended = self.object.spec.suspend;
-        let storage = self.storage().await;
+        let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
+        let restoring = self.annotations().contains_key(RESTORING);
+        let storage =
+            if restoring { Err(self.stop_for_restore(live.as_deref()).await?) } else { self.storage().await };
         if let (Ok(storage), false) = (&storage, suspended) {
             self.make_key(storage).await?;
         }
@@ -112,13 +123,15 @@ impl Work<'_> {
             || storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
         let first = if begun { First::Past } else { First::Start };
         let migrating = storage.as_ref().is_ok_and(|storage| self.migrates(storage).unwrap_or(false));
+        if let (Some((leader, ..)), false) = (&sight.leader, suspended) {
+            self.label_leader(leader).await?;
+        }
         let seal = self.try_seal(first, migrating).await;
         let certificate_ends = if suspended { self.certificate() } else { self.certificates().await };
         let mut members = self.members().await;
         if migrating {
             self.asked_for_seals(&mut members).await;
         }
-        let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
         let mut done = Done {
             updated: 0,
             step: Step::Wait("the objects are made".to_owned()),
@@ -138,7 +151,7 @@ impl Work<'_> {
             done.trouble = Some(error);
         }
         done.seen = self.seen(&done).await?;
-        if let Some(error) = half_way(found, &done) {
+        if let Some(error) = half_way(found, &done).or_else(|| restore::another(found, &done)) {
             done.trouble = Some(error);
         }
         if let (Some(seen), false) = (&done.seen, suspended) {
@@ -158,7 +171,10 @@ impl Work<'_> {
         // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
         let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
             return match live {
-                Some(live) => self.rolled(done, revision(&json!(live))).await,
+                Some(live) if !self.annotations().contains_key(RESTORING) => {
+                    self.rolled(done, revision(&json!(live))).await
+                }
+                Some(_) => Ok(()),
                 None => Ok(()),
             };
         };
@@ -179,14 +195,23 @@ impl Work<'_> {
         }
         self.logins(&storage).await?;
         self.initialization(found, &storage).await?;
-        let set = self.set(&settings, (found, done, &storage), live).await?;
+        let set = self.set(&settings, (found, done, &storage), live).await;
+        let (set, refused) = match (set, live) {
+            // What cannot be changed now keeps nobody from being helped.
+            (Err(error), Some(live)) => {
+                self.rolled(done, revision(&json!(live))).await?;
+                return Err(error);
+            }
+            (set, _) => set?,
+        };
         self.keeper.keep::<StatefulSet>(&set).await?;
         let wanted = revision(&set).to_owned();
         self.rolled(done, &wanted).await?;
         if done.migrating {
             self.open_with_both(done).await?;
         }
-        self.clean(&storage, &set).await
+        self.clean(&storage, &set).await?;
+        refused.map_or(Ok(()), Err)
     }
 
     /// Knows the static keys and where a rotation of them stands.
@@ -226,10 +251,7 @@ impl Work<'_> {
 
     /// What is there whether or not the database is.
     async fn surroundings(&self, seal: &SealSettings) -> Result<(), Error> {
-        let [own_account, role, binding] = account::account(self.cluster);
-        self.keeper.keep::<ServiceAccount>(&own_account).await?;
-        self.keeper.keep::<Role>(&role).await?;
-        self.keeper.keep::<RoleBinding>(&binding).await?;
+        self.keeper.keep::<ServiceAccount>(&account::account(self.cluster)).await?;
         for service in services::services(self.cluster) {
             self.keeper.keep::<Service>(&service).await?;
         }
@@ -267,9 +289,9 @@ impl Work<'_> {
         settings: &SealSettings,
         (found, done, storage): (&Found, &Done, &Storage),
         live: Option<&StatefulSet>,
-    ) -> Result<Value, Error> {
-        let configuration = configuration(self.cluster, settings);
-        self.keeper.keep::<ConfigMap>(&config_map(self.cluster, &configuration)).await?;
+    ) -> Result<(Value, Option<Error>), Error> {
+        let wanted = configuration(self.cluster, settings);
+        let configured = self.configured(wanted, (done, live)).await?;
         let now = live.and_then(|live| live.spec.as_ref()?.replicas);
         let wanted = match now {
             // The node that initialises has to become the leader: there is no other before it has.
@@ -277,12 +299,19 @@ impl Work<'_> {
             None if storage.contents.initialized => self.cluster.spec.replicas,
             now => now.unwrap_or(1),
         };
+        self.start_afresh(done, now).await?;
         // Fewer nodes is no time for a seal that does not open: none could come back.
         let replicas = now.filter(|now| !done.seal.opens() && wanted < *now).unwrap_or(wanted);
         let started_with = self.started_with(settings, storage).await?;
-        let inputs =
-            Inputs { configuration: &configuration, seal: settings, started_with: &started_with, replicas };
-        Ok(stateful_set(self.cluster, &inputs))
+        let inputs = Inputs {
+            configuration: &configured.configuration,
+            seal: settings,
+            started_with: &started_with,
+            replicas,
+        };
+        let mut set = stateful_set(self.cluster, &inputs);
+        set["metadata"]["annotations"] = without_nulls(configured.memory);
+        Ok((set, configured.refused))
     }
 
     /// A keyed digest of what a node reads only when it starts.
@@ -307,16 +336,15 @@ impl Work<'_> {
         Ok(mac[..16].to_owned())
     }
 
+    /// A client of a pod's node.
+    pub(super) fn node(&self, pod: &str) -> Result<Client, Error> {
+        members::client(&self.context.sessions, &self.cluster.host(pod), &self.duty.server)
+    }
+
     /// The nodes, asked how they are.
     async fn members(&self) -> Vec<Member> {
         let asked = self.keeper.all::<Pod>().into_iter().map(|pod| async move {
-            let host = self.cluster.host(&pod.name_any());
-            let settings = members::settings(&host, &self.duty.server);
-            let started = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
-            let answer = match self.context.sessions.server(&settings) {
-                Ok(server) if started => members::ask(&server.client).await,
-                _ => Answer::Silent,
-            };
+            let answer = members::asked(&pod, self.node(&pod.name_any())).await;
             Member { pod, answer }
         });
         futures::future::join_all(asked).await
@@ -348,6 +376,7 @@ impl Work<'_> {
             serves: member.serves() && right_version,
             leads: member.answer.is_active(),
             sealed: member.answer.is_sealed(),
+            deaf: member.answer == Answer::Refused,
             ending: member.is_ending(),
             backs_off: member.backs_off(),
             age: member.age(now),

@@ -117,11 +117,12 @@ pub(super) fn duty(context: &Context, keeper: &Keeper<'_>, cluster: &Cluster) ->
     if let Some(duty) = context.guards.duty(&cluster.name, &digest) {
         return duty;
     }
+    let metrics = &context.runtime.metrics;
     Arc::new(Duty {
         cluster: cluster.clone(),
         mark: mark(context, cluster),
-        owner: Arc::new(Database::new(cluster.owner.clone())),
-        admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin))),
+        owner: Arc::new(Database::new(cluster.owner.clone(), metrics.clone())),
+        admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin, metrics.clone()))),
         server,
         digest,
     })

@@ -14,7 +14,7 @@ use super::apply::{Done, Work};
 use super::database::Storage;
 use crate::error::Error;
 use crate::openbao_cluster::build::seal::{SealSettings, openbao_kind, seal};
-use crate::openbao_cluster::members::{self, Answer, Member};
+use crate::openbao_cluster::members::{Answer, Member};
 use crate::openbao_cluster::preflight::{self, First, SealCheck};
 use crate::openbao_cluster::recovery;
 
@@ -83,8 +83,7 @@ impl Work<'_> {
     }
 
     fn session(&self, member: &Member) -> Result<Session, Error> {
-        let settings = members::settings(&self.cluster.host(&member.name()), &self.duty.server);
-        Ok(self.context.sessions.server(&settings)?.client.session(Identity::Anonymous))
+        Ok(self.node(&member.name())?.session(Identity::Anonymous))
     }
 
     async fn seal_status(&self, member: &Member) -> Result<SealStatus, Error> {

@@ -9,6 +9,7 @@ use steamer_runtime::{Failure, Reason, describe};
 
 use super::apply::{Done, Work};
 use super::fetch::Found;
+use super::restore;
 use crate::error::Error;
 use crate::openbao_cluster::cluster::Version;
 use crate::openbao_cluster::database::roles::parse_role;
@@ -31,13 +32,16 @@ pub(super) async fn status(work: &Work<'_>, found: &Found, sight: &Sight, done: 
     let verdict = verdict(work, found, &done, sight);
     members(&mut status, &done, sight);
     database(&mut status, work, &done);
+    measured(work, &done);
     seal(&mut status, work, &done);
     if let Some(Ok(health)) = done.seen.as_ref().map(|seen| &seen.health) {
         // Initialised is who lets the operator in: what initialises itself is not done before.
         let through = health.initialized
             && done.seen.as_ref().is_some_and(|seen| seen.missing.is_ok() && seen.serves());
         status.initialized = Some(through || status.initialized == Some(true));
-        status.cluster_id = Some(health.cluster_id.clone()).filter(|id| !id.is_empty()).or(status.cluster_id);
+        let other = restore::another(found, &done).is_some();
+        let id = Some(health.cluster_id.clone()).filter(|id| !id.is_empty() && !other);
+        status.cluster_id = id.or(status.cluster_id);
     }
     versions(&mut status, &done);
     status.endpoint = Some(work.object.spec.external_url.clone().unwrap_or_else(|| work.object.address()));
@@ -264,6 +268,16 @@ fn database(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
         })
     });
     status.fenced = fenced.take(64).collect();
+}
+
+fn measured(work: &Work<'_>, done: &Done) {
+    let (metrics, name) = (&work.context.runtime.metrics, &work.cluster.name);
+    if let Ok(storage) = &done.storage {
+        metrics.database_connections(name, storage.server.connections);
+    }
+    if let Ok(ends) = &done.certificate_ends {
+        metrics.certificate_ends(name, *ends);
+    }
 }
 
 fn seal(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {

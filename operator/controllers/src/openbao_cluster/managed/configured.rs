@@ -1,0 +1,95 @@
+//! The configuration that nodes get: the one that is wanted, or, when no node can lead with that, the last that worked.
+//!
+//! What cannot work is seen only when the last node that led with another has gone: a standby follows with a device that
+//! fails, and nobody is told. Which configuration worked and which did not is remembered on the StatefulSet.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use super::apply::{Done, Work};
+use crate::error::Error;
+use crate::openbao_cluster::audit;
+use crate::openbao_cluster::build::configuration::{config_map, config_map_name};
+use crate::openbao_cluster::build::stateful_set::revision;
+
+/// On the StatefulSet: the configuration with which a node has led last.
+const WORKS: &str = "steamer.dev/configuration-works";
+/// On the StatefulSet: the one with which no node could.
+const FAILS: &str = "steamer.dev/configuration-fails";
+/// How long every node has to have run without any leading.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A configuration for nodes, and what is remembered with it.
+pub(super) struct Configured {
+    pub(super) configuration: Value,
+    /// Annotations of the StatefulSet.
+    pub(super) memory: Value,
+    /// Why it is not the one that is wanted.
+    pub(super) refused: Option<Error>,
+}
+
+impl Work<'_> {
+    /// Chooses it, and makes sure that nodes find it.
+    pub(super) async fn configured(
+        &self,
+        wanted: Value,
+        (done, live): (&Done, Option<&StatefulSet>),
+    ) -> Result<Configured, Error> {
+        let name = config_map_name(self.cluster, &wanted);
+        let noted = |key: &str| live.and_then(|live| live.annotations().get(key).cloned());
+        let used = live.is_some_and(|live| json!(live.spec).to_string().contains(&name));
+        let works = if used && self.leads_updated(done, live) { Some(name.clone()) } else { noted(WORKS) };
+        let other = works.as_ref().filter(|works| **works != name);
+        // A restart that someone asks for is another try.
+        let attempt = format!("{name} {}", self.cluster.restart.as_deref().unwrap_or_default());
+        let fails = noted(FAILS).filter(|fails| *fails == attempt);
+        let fails =
+            fails.or_else(|| (used && other.is_some() && self.leads_nobody(done, live)).then_some(attempt));
+        let memory = json!({WORKS: works, FAILS: fails});
+        let before = match (other, &fails) {
+            (Some(works), Some(_)) => self.keeper.get::<ConfigMap>(works),
+            _ => None,
+        };
+        let text = before.and_then(|map| map.data.as_ref()?.get("openbao.json").cloned());
+        if let Some(before) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+            let refused = Error::Invalid(
+                "no node could lead with the configuration that is wanted, and the last that worked is back: an audit \
+                 device that fails is the usual reason, the pods' logs name it. Change spec.managed, or try again with another \
+                 value of the annotation steamer.dev/restart"
+                    .to_owned(),
+            );
+            return Ok(Configured { configuration: before, memory, refused: Some(refused) });
+        }
+        if !used && let Some(obstacle) = audit::obstacle(self.cluster).await {
+            return Err(Error::Waiting(obstacle));
+        }
+        self.keeper.keep::<ConfigMap>(&config_map(self.cluster, &wanted)).await?;
+        Ok(Configured { configuration: wanted, memory, refused: None })
+    }
+
+    /// A node leads that was made from what the set has now.
+    fn leads_updated(&self, done: &Done, live: Option<&StatefulSet>) -> bool {
+        let current = json!(live);
+        done.members
+            .iter()
+            .any(|member| member.answer.is_active() && member.revision() == Some(revision(&current)))
+    }
+
+    /// Every node was made from what the set has now and is open, for a while, and none leads.
+    fn leads_nobody(&self, done: &Done, live: Option<&StatefulSet>) -> bool {
+        let (current, now) = (json!(live), Timestamp::now());
+        let replicas = usize::try_from(self.cluster.spec.replicas).unwrap_or(usize::MAX);
+        let stuck = |member: &crate::openbao_cluster::members::Member| {
+            member.answer.is_standby()
+                && member.revision() == Some(revision(&current))
+                && member.age(now) > PATIENCE
+        };
+        let able = done.storage.is_ok() && done.seal.opens() && !done.migrating;
+        able && done.members.len() == replicas && done.members.iter().all(stuck)
+    }
+}
