@@ -38,8 +38,11 @@ e2e: ## Runs the end-to-end tests alone
 	@cargo test --package steamer-e2e --test e2e -- --test-threads=6
 	@cargo test --package steamer-e2e --test nodes -- --test-threads=2
 
-bench: ## Prints what Steamer costs (requests, writes, time, memory); about half an hour
+bench: ## Prints what Steamer costs (requests, writes, time, memory); about an hour
 	@cargo xtask bench $(BENCH)
+	@cargo build --quiet --package steamer
+	@cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture figures
+	@$(MAKE) --no-print-directory faults TIMES=3
 
 faults: ## Prints what each fault costs a cluster that Steamer runs: TIMES=10, as often; about half an hour
 	@cargo build --quiet --package steamer

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -34,7 +34,6 @@ pub(crate) struct Stores {
     pub(crate) auths: Store<BaoAuth>,
     pub(crate) static_secrets: Store<BaoStaticSecret>,
     pub(crate) namespaces: Store<Namespace>,
-    pub(crate) nodes: Store<Node>,
     pub(crate) children: Children,
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
@@ -147,7 +147,6 @@ impl Tasks {
         let (context, stores) = (self.context.clone(), self.context.stores.clone());
         let shared = || context.clone();
         self.watch_only(&stores.namespaces, |namespace: &Namespace| Edges::of_self("Namespace", namespace));
-        self.watch_only(&stores.nodes, |node: &Node| Edges::of_self("Node", node));
         self.children(&stores.children);
         self.controller(openbao_cluster::Controller(shared()), &stores.clusters, observed, |cluster| {
             Edges::of_self("OpenBaoCluster", cluster)
@@ -287,7 +286,6 @@ async fn synced(stores: &Stores) {
         auths,
         static_secrets,
         namespaces,
-        nodes,
         children,
     } = stores;
     clusters.synced().await;
@@ -299,7 +297,6 @@ async fn synced(stores: &Stores) {
     auths.synced().await;
     static_secrets.synced().await;
     namespaces.synced().await;
-    nodes.synced().await;
     let Children { pods, sets, services, config_maps, secrets, accounts, budgets, policies } = children;
     pods.synced().await;
     sets.synced().await;

@@ -102,7 +102,7 @@ impl SecurePostgres {
     pub async fn run(&self) -> Result<()> {
         let mut program = Program::as_user("secure-postgres", &self.bin.join("postgres"), "postgres")
             .args(["-D", &self.data.display().to_string(), "-p", &self.port.to_string(), "-h", &self.host])
-            .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=300"])
+            .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=600"])
             .args(["-c", "authentication_timeout=5s"]);
         if self.encrypts {
             let files = ["-c", "ssl=on", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"];

@@ -6,6 +6,7 @@ mod book;
 mod databases;
 mod failover;
 mod faults;
+mod figures;
 mod outages;
 mod registers;
 mod restore;

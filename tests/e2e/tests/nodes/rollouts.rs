@@ -166,30 +166,32 @@ async fn a_paused_change_waits_and_fewer_nodes_are_as_good() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_leader_leaves_a_machine_that_is_cordoned() -> Result<()> {
-    let bao = Bao::alone("cordon").await?.up(|_| {}).await?;
+async fn the_machine_of_the_leader_is_drained() -> Result<()> {
+    let bao = Bao::alone("drain").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let leader = bao.leader().await?;
     let pods = bao.pods().await?;
     let pod = pods.iter().find(|pod| pod.name_any() == leader).context("no pod")?;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("no node")?;
-    let kubectl = bao.fleet.kubectl()?;
-    kubectl.run(&["cordon", &node])?;
+    let drain = {
+        let (kubectl, node) = (bao.fleet.kubectl()?, node.clone());
+        let selector = "--pod-selector=steamer.dev/cluster=main";
+        // Beside the workload, which would stand still as well.
+        move || kubectl.run(&["drain", &node, selector, "--delete-emptydir-data", "--timeout=60s"])
+    };
+    let drained = tokio::task::spawn_blocking(drain).await?;
     let moved = bao.leads_other_than(&leader).await;
-    let drained = kubectl.run(&[
-        "drain",
-        &node,
-        "--ignore-daemonsets",
-        "--delete-emptydir-data",
-        "--pod-selector",
-        "steamer.dev/cluster=main",
-        "--timeout=60s",
-    ]);
-    kubectl.run(&["uncordon", &node])?;
-    moved?;
+    let degraded = bao.until("a node is missed", |object| {
+        condition(object, "Degraded").is_some_and(|(status, ..)| status == "True")
+    });
+    let degraded = degraded.await;
+    bao.fleet.kubectl()?.run(&["uncordon", &node])?;
     drained?;
-    bao.ready().await?;
-    let outcome = registers.check(&bao).await?;
-    println!("drain of the leader's machine: {outcome}");
+    moved?;
+    let degraded = degraded?;
+    let (_, _, message) = condition(&degraded, "Degraded").context("a condition")?;
+    assert_eq!(message, "2 of 3 nodes serve");
+    bao.until("all is well", crate::faults::whole).await?;
+    println!("drain of the leader's machine: {}", registers.check(&bao).await?);
     Ok(())
 }

@@ -155,7 +155,7 @@ impl Work<'_> {
             done.trouble = Some(error);
         }
         if let (Some(seen), false) = (&done.seen, suspended) {
-            self.after_start(&done, seen, live.as_deref(), sight).await?;
+            self.after_start(&done, seen, live.as_deref()).await?;
         }
         Ok(done)
     }
