@@ -7,11 +7,13 @@ mod configured;
 mod database;
 mod delete;
 mod fetch;
+mod first_start;
 mod keys;
 mod leader;
 mod logins;
 mod migration;
 mod restore;
+mod rolling;
 mod status;
 mod validate;
 

@@ -137,10 +137,13 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_paused_change_waits_and_fewer_nodes_are_as_good() -> Result<()> {
-    let bao = Bao::serving("paused", |_| {}).await?;
+async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Result<()> {
+    // There are three machines, and five nodes to come.
+    let together = |spec: &mut Value| spec["managed"]["podTemplate"]["affinity"] = json!({});
+    let bao = Bao::serving("paused", together).await?;
     let before = bao.uids().await?;
     bao.apply(|spec| {
+        together(spec);
         spec["managed"]["upgrade"] = json!({"paused": true});
         spec["managed"]["podTemplate"]["env"] = json!({"BAO_LOG_LEVEL": "debug"});
     })
@@ -151,11 +154,15 @@ async fn a_paused_change_waits_and_fewer_nodes_are_as_good() -> Result<()> {
     let waiting = bao.until("the change waits", waits).await?;
     assert_eq!(waiting.status.as_ref().and_then(|status| status.phase), Some(ClusterPhase::Upgrading));
     assert_eq!(bao.uids().await?, before);
-    bao.apply(|_| {}).await?;
+    bao.apply(together).await?;
     bao.ready().await?;
     assert_eq!(bao.uids().await?, before, "what was taken back has changed nothing");
-    for replicas in [1, 3] {
-        bao.apply(|spec| spec["managed"]["replicas"] = json!(replicas)).await?;
+    for replicas in [1, 3, 5, 3] {
+        bao.apply(|spec| {
+            together(spec);
+            spec["managed"]["replicas"] = json!(replicas);
+        })
+        .await?;
         let serving = |object: &OpenBaoCluster| {
             is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(replicas)
         };

@@ -9,9 +9,11 @@ use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
+use steamer_testing::certificates::{Authority, Leaf};
+use steamer_testing::objects::apply;
 use steamer_testing::wait::eventually;
 
-use crate::bao::Bao;
+use crate::bao::{Bao, condition};
 
 #[tokio::test]
 async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
@@ -101,4 +103,32 @@ async fn a_settled_cluster_is_not_written_to() -> Result<()> {
         last = now;
     }
     anyhow::bail!("something is written in every pass: {last:?}")
+}
+
+#[tokio::test]
+async fn certificates_that_somebody_else_makes_are_used() -> Result<()> {
+    let bao = Bao::prepare("own-tls").await?;
+    let authority = Authority::new("the company's CA")?;
+    let secret = |leaf: &Leaf| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bao-tls", "namespace": "own-tls"},
+            "stringData": {"tls.crt": leaf.pem, "tls.key": leaf.key_pem, "ca.crt": authority.pem},
+        })
+    };
+    let names = ["*.main-internal.own-tls.svc", "main.own-tls.svc", "main-active.own-tls.svc"];
+    apply(&bao.kube, secret(&authority.ended_leaf("main", &names)?)).await?;
+    let by_secret = |spec: &mut Value| {
+        spec["managed"]["replicas"] = json!(1);
+        spec["managed"]["tls"] = json!({"mode": "Secret", "secretRef": {"name": "bao-tls"}});
+    };
+    bao.apply(by_secret).await?;
+    bao.until("the ended certificate is said", |object| {
+        condition(object, "CertificatesValid")
+            .is_some_and(|(status, reason, _)| status == "False" && reason == "Expired")
+    })
+    .await?;
+    apply(&bao.kube, secret(&authority.leaf("main", None, &names)?)).await?;
+    bao.ready().await?;
+    bao.admin().await?.request_any(Method::GET, "sys/mounts", None).await?;
+    Ok(())
 }

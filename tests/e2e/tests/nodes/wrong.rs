@@ -78,7 +78,7 @@ async fn what_cannot_be_is_refused_when_it_is_applied() -> Result<()> {
     bao.apply(|spec| spec["jwtAudience"] = json!("https://bao.example.com")).await?;
     let changes: &[Mistake] = &[
         ("jwtAudience cannot be changed", |spec| spec["jwtAudience"] = json!("https://other.example.com")),
-        ("the kind of the seal cannot be changed", |spec| {
+        ("put the seal that it has into sealMigration.from", |spec| {
             spec["jwtAudience"] = json!("https://bao.example.com");
             spec["managed"]["seal"] = json!({"transit": {
                 "address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -14,21 +13,22 @@ use steamer_runtime::{Dependencies, Name};
 
 use super::database::Storage;
 use super::fetch::Found;
+use super::first_start::{half_initialized, half_way, settled_down};
 use super::restore;
 use crate::context::Context;
 use crate::error::Error;
 use crate::openbao_cluster::build::configuration::configuration;
 use crate::openbao_cluster::build::seal::SealSettings;
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
-use crate::openbao_cluster::build::{account, disruption_budget, initialization, network_policy, services};
-use crate::openbao_cluster::children::{Ending, Keeper};
+use crate::openbao_cluster::build::{account, disruption_budget, network_policy, services};
+use crate::openbao_cluster::children::Keeper;
 use crate::openbao_cluster::cluster::{Cluster, RESTORING};
 use crate::openbao_cluster::fetch;
 use crate::openbao_cluster::fetch::Seen;
 use crate::openbao_cluster::guard::{Duty, Sight};
-use crate::openbao_cluster::members::{self, Answer, Member};
+use crate::openbao_cluster::members::{self, Member};
 use crate::openbao_cluster::preflight::{First, SealCheck};
-use crate::openbao_cluster::rollout::{self, Goal, Node as Rolled, Step};
+use crate::openbao_cluster::rollout::Step;
 use crate::openbao_cluster::rotation::Keys;
 
 /// One pass over one cluster.
@@ -65,43 +65,11 @@ impl Done {
     }
 }
 
-/// Storage was initialised, and the operator was never let in: the first leader was not who initialised it.
-fn half_way(found: &Found, done: &Done) -> Option<Error> {
-    let initialized = done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
-    let refused = done.seen.as_ref().is_some_and(|seen| {
-        seen.serves() && matches!(&seen.missing, Err(Error::OpenBao(steamer_openbao::Error::Login { .. })))
-    });
-    let first = found.last.initialized != Some(true) && !found.adopted;
-    (initialized && refused && first && settled_down(&done.members)).then(half_initialized)
-}
-
-/// Whether no node can be about to initialise storage: it has to have become the leader within 35 s.
-fn settled_down(members: &[Member]) -> bool {
-    let long = std::time::Duration::from_secs(45);
-    let past = |member: &Member| {
-        member.backs_off() || member.running_for(Timestamp::now()).is_some_and(|running| running > long)
-    };
-    !members.is_empty() && members.iter().all(past)
-}
-
-fn half_initialized() -> Error {
-    Error::Conflict(
-        "self-initialisation failed half-way: look for the reason in the pods' logs, put it right, drop both tables of the \
-         database (nothing is in them yet) and delete the pods"
-            .to_owned(),
-    )
-}
-
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(all) => all.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         other => other,
     }
-}
-
-/// How many nodes serve that were made from a revision.
-fn are_updated(members: &[Member], revision: &str) -> usize {
-    members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
 }
 
 impl Work<'_> {
@@ -170,11 +138,8 @@ impl Work<'_> {
         }
         // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
         let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
-            return match live {
-                Some(live) if !self.annotations().contains_key(RESTORING) => {
-                    self.rolled(done, revision(&json!(live))).await
-                }
-                Some(_) => Ok(()),
+            return match live.filter(|_| !self.annotations().contains_key(RESTORING)) {
+                Some(live) => self.rolled(done, revision(&json!(live))).await,
                 None => Ok(()),
             };
         };
@@ -214,41 +179,6 @@ impl Work<'_> {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Knows the static keys and where a rotation of them stands.
-    async fn static_keys(&self, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
-        let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
-        let Ok(storage) = &done.storage else { return Ok(()) };
-        if !storage.contents.initialized || self.migrates(storage)? {
-            return Ok(());
-        }
-        // Without the Secret nothing is decided: nodes that run go on.
-        let fingerprints = match self.fingerprints(seal, &done.fingerprints).await {
-            Err(Error::NotFound { .. }) => return Err(Error::Waiting(done.seal.text().to_owned())),
-            fingerprints => fingerprints?,
-        };
-        let Some(mut keys) = done.keys.clone() else { return Ok(()) };
-        if keys.rotating.is_none() && !self.duty.owner.uses(&keys.in_use).await? {
-            match self.key_in_use(&fingerprints).await? {
-                Some(in_use) => keys.in_use = in_use,
-                None => {
-                    return Err(Error::Invalid(format!(
-                        "storage is sealed with a key that the seal's Secret has not (`{}` is not it): put that key back \
-                         under its id",
-                        keys.in_use
-                    )));
-                }
-            }
-        }
-        let rolled_out = live.is_some_and(|live| {
-            let current = json!(live);
-            are_updated(&done.members, revision(&current))
-                == self.cluster.spec.replicas.unsigned_abs() as usize
-        });
-        done.keys = Some(self.rotate(&keys, &seal.key_id, (storage, rolled_out)).await?);
-        done.fingerprints = fingerprints;
-        Ok(())
-    }
-
     /// What is there whether or not the database is.
     async fn surroundings(&self, seal: &SealSettings) -> Result<(), Error> {
         self.keeper.keep::<ServiceAccount>(&account::account(self.cluster)).await?;
@@ -264,23 +194,6 @@ impl Work<'_> {
             None => self.keeper.remove::<NetworkPolicy>(&self.cluster.name.name).await?,
         }
         Ok(())
-    }
-
-    /// What the first start does, for as long as nothing has started.
-    async fn initialization(&self, found: &Found, storage: &Storage) -> Result<(), Error> {
-        let through = found.last.initialized == Some(true);
-        if storage.contents.initialized && through {
-            return self.keeper.remove::<ConfigMap>(&self.cluster.child("-init")).await;
-        }
-        if through {
-            return Err(Error::Conflict(format!(
-                "database `{}` is empty, and this cluster was initialised: restore its backup, or make another \
-                 OpenBaoCluster to begin anew",
-                self.duty.owner.login.database
-            )));
-        }
-        let stanza = initialization::initialization(self.cluster, &self.context.operator, &found.issuers);
-        self.keeper.keep::<ConfigMap>(&initialization::config_map(self.cluster, &stanza)).await.map(drop)
     }
 
     /// The StatefulSet, and the configuration it names.
@@ -348,68 +261,6 @@ impl Work<'_> {
             Member { pod, answer }
         });
         futures::future::join_all(asked).await
-    }
-
-    /// Decides and carries out the next step of a rollout.
-    async fn rolled(&self, done: &mut Done, revision: &str) -> Result<(), Error> {
-        let now = Timestamp::now();
-        let nodes: Vec<Rolled> =
-            done.members.iter().map(|member| self.rolled_node(member, (revision, done), now)).collect();
-        done.updated = nodes.iter().filter(|node| node.updated && node.serves).count();
-        let goal = self.goal(done);
-        done.step = rollout::next(&nodes, &goal);
-        if let Step::Replace { pod, uid, why } = &done.step {
-            tracing::info!(cluster = %self.cluster.name, pod, why, "replacing a node");
-            self.keeper.end_pod(pod, uid, Ending::Graceful).await?;
-        }
-        Ok(())
-    }
-
-    fn rolled_node(&self, member: &Member, (revision, done): (&str, &Done), now: Timestamp) -> Rolled {
-        let updated = member.revision() == Some(revision);
-        let right_version =
-            !updated || member.answer == Answer::Migrating || member.version() == Some(self.cluster.version);
-        Rolled {
-            pod: member.name(),
-            uid: member.uid(),
-            updated,
-            serves: member.serves() && right_version,
-            leads: member.answer.is_active(),
-            sealed: member.answer.is_sealed(),
-            deaf: member.answer == Answer::Refused,
-            ending: member.is_ending(),
-            backs_off: member.backs_off(),
-            age: member.age(now),
-            running: member.running_for(now),
-            trouble: match (&member.answer, right_version) {
-                (Answer::Health(health), false) => {
-                    Some(format!("it runs version {}, not {}", health.version, self.cluster.version))
-                }
-                (answer, _) if done.migrating && answer.is_sealed() => {
-                    Some("it waits for recovery keys: `bao operator unseal -migrate`".to_owned())
-                }
-                _ => member.trouble(),
-            },
-        }
-    }
-
-    fn goal(&self, done: &Done) -> Goal {
-        let spec = &self.cluster.spec;
-        let hold = if spec.upgrade.paused {
-            Some("a change waits: upgrade.paused".to_owned())
-        } else if !done.seal.opens() {
-            Some(format!("a change waits for the seal: {}", done.seal.text()))
-        } else {
-            done.storage.as_ref().err().map(|_| "a change waits for the database".to_owned())
-        };
-        Goal {
-            replicas: usize::try_from(spec.replicas).unwrap_or(3),
-            hold,
-            // While a node waits for recovery keys it is sealed for a reason.
-            seal_reachable: done.seal.opens() && done.storage.is_ok() && !done.migrating,
-            initialized: done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized),
-            node_timeout: spec.upgrade.node_timeout.get(),
-        }
     }
 
     /// Removes configurations that no pod was made from.

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::json;
 use steamer_api::StaticSeal;
 use steamer_runtime::Name;
 
-use super::apply::Work;
+use super::apply::{Done, Work};
 use super::database::Storage;
+use super::rolling::are_updated;
 use crate::error::Error;
 use crate::openbao_cluster::build::seal::static_secret;
 use crate::openbao_cluster::build::selector;
+use crate::openbao_cluster::build::stateful_set::revision;
 use crate::openbao_cluster::incarnations::random_hex;
 use crate::openbao_cluster::rotation::{self, Facts, Keys};
 
@@ -41,8 +44,43 @@ impl Work<'_> {
         }
     }
 
+    /// Knows the static keys and where a rotation of them stands.
+    pub(super) async fn static_keys(&self, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
+        let Some(seal) = self.cluster.spec.seal.r#static.as_ref() else { return Ok(()) };
+        let Ok(storage) = &done.storage else { return Ok(()) };
+        if !storage.contents.initialized || self.migrates(storage)? {
+            return Ok(());
+        }
+        // Without the Secret nothing is decided: nodes that run go on.
+        let fingerprints = match self.fingerprints(seal, &done.fingerprints).await {
+            Err(Error::NotFound { .. }) => return Err(Error::Waiting(done.seal.text().to_owned())),
+            fingerprints => fingerprints?,
+        };
+        let Some(mut keys) = done.keys.clone() else { return Ok(()) };
+        if keys.rotating.is_none() && !self.duty.owner.uses(&keys.in_use).await? {
+            match self.key_in_use(&fingerprints).await? {
+                Some(in_use) => keys.in_use = in_use,
+                None => {
+                    return Err(Error::Invalid(format!(
+                        "storage is sealed with a key that the seal's Secret has not (`{}` is not it): put that key back \
+                         under its id",
+                        keys.in_use
+                    )));
+                }
+            }
+        }
+        let rolled_out = live.is_some_and(|live| {
+            let current = json!(live);
+            are_updated(&done.members, revision(&current))
+                == self.cluster.spec.replicas.unsigned_abs() as usize
+        });
+        done.keys = Some(self.rotate(&keys, &seal.key_id, (storage, rolled_out)).await?);
+        done.fingerprints = fingerprints;
+        Ok(())
+    }
+
     /// Keyed digests of the keys in the Secret; an id whose key is another than it was is refused.
-    pub(super) async fn fingerprints(
+    async fn fingerprints(
         &self,
         seal: &StaticSeal,
         known: &BTreeMap<String, String>,
@@ -64,10 +102,7 @@ impl Work<'_> {
     }
 
     /// The key that storage is sealed with, where the status does not tell: that of a restored or adopted one.
-    pub(super) async fn key_in_use(
-        &self,
-        fingerprints: &BTreeMap<String, String>,
-    ) -> Result<Option<String>, Error> {
+    async fn key_in_use(&self, fingerprints: &BTreeMap<String, String>) -> Result<Option<String>, Error> {
         for id in fingerprints.keys() {
             if self.duty.owner.wrapped_by(id).await? {
                 return Ok(Some(id.clone()));
@@ -77,7 +112,7 @@ impl Work<'_> {
     }
 
     /// Where a rotation goes from here, given that the last phase is rolled out or not.
-    pub(super) async fn rotate(
+    async fn rotate(
         &self,
         keys: &Keys,
         wanted: &str,
