@@ -46,7 +46,8 @@ bench: ## Prints what Steamer costs (requests, writes, time, memory); about an h
 
 faults: ## Prints what each fault costs a cluster that Steamer runs: TIMES=10, as often; about half an hour
 	@cargo build --quiet --package steamer
-	@STEAMER_FAILOVERS=$(or $(TIMES),10) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover faults rollouts seals databases
+	@STEAMER_FAILOVERS=$(or $(TIMES),10) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover faults outages rollouts seals databases
+	@STEAMER_FAILOVERS=$(or $(TIMES),10) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture openbao_takes_over_by_itself
 
 docs: ## Writes the reference of every kind
 	@cargo xtask docs

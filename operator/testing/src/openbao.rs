@@ -194,3 +194,16 @@ impl OpenBao {
         .await
     }
 }
+
+/// Mounts a KV v2 engine, and returns once it takes writes: it is not at once what it will be.
+///
+/// # Errors
+/// What OpenBao says.
+pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
+    let mount = json!({"type": "kv", "options": {"version": "2"}});
+    admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await?;
+    eventually("the engine takes writes", || async {
+        admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await
+}

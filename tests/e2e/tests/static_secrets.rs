@@ -3,6 +3,7 @@ use k8s_openapi::api::core::v1::Secret;
 use reqwest::Method;
 use serde_json::json;
 use steamer_api::BaoStaticSecret;
+use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
 use crate::cases::Case;
@@ -39,9 +40,7 @@ async fn a_value_becomes_a_secret_and_follows_its_change() -> Result<()> {
 /// A KV v2 engine, and a role that lets any ServiceAccount of the test's namespace read it.
 pub async fn engine(case: &Case, mount: &str) -> Result<()> {
     let admin = case.admin()?;
-    let post = |path: String, body| async move { admin.request_any(Method::POST, &path, Some(body)).await };
-    post(format!("sys/mounts/{mount}"), json!({"type": "kv", "options": {"version": "2"}})).await?;
-    let admin = case.admin()?;
+    mount_kv(&admin, mount).await?;
     let policy = json!({"path": {format!("{mount}/*"): {"capabilities": ["read"]}}});
     let body = json!({"policy": policy.to_string()});
     admin.request_any(Method::POST, &format!("sys/policies/acl/{mount}"), Some(body)).await?;

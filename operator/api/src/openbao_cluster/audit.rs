@@ -14,6 +14,10 @@ pub struct AuditDevice {
     /// What it is for; OpenBao keeps it with the device.
     #[schemars(length(min = 1, max = 255))]
     pub description: String,
+    /// Whether Steamer tries to reach the receiver before any node gets the device. Turn it off where the nodes reach it and
+    /// Steamer does not. Default: `true`.
+    #[serde(default = "yes")]
+    pub probe: bool,
     /// A file, or the pod's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileAudit>,
@@ -23,6 +27,10 @@ pub struct AuditDevice {
     /// A TCP or UDP receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<SocketAudit>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A file, or the pod's output.

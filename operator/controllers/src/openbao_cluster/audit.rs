@@ -14,6 +14,8 @@ pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) protocol: SocketProtocol,
+    /// Whether it is tried; UDP does not tell.
+    pub(super) probe: bool,
 }
 
 /// Those of a cluster; a file has none.
@@ -22,7 +24,7 @@ pub(super) fn targets(cluster: &Cluster) -> Vec<Target> {
 }
 
 fn target(device: &AuditDevice) -> Option<Target> {
-    let AuditDevice { name, description: _, file: _, http, socket } = device;
+    let AuditDevice { name, description: _, probe, file: _, http, socket } = device;
     let (host, port, protocol) = match (http, socket) {
         (Some(http), _) => {
             let url = reqwest::Url::parse(&http.uri).ok()?;
@@ -34,15 +36,19 @@ fn target(device: &AuditDevice) -> Option<Target> {
         }
         (None, None) => return None,
     };
-    Some(Target { device: name.clone(), host: host.trim_matches(['[', ']']).to_owned(), port, protocol })
+    let probe = *probe && protocol == SocketProtocol::Tcp;
+    Some(Target {
+        device: name.clone(),
+        probe,
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port,
+        protocol,
+    })
 }
 
-/// Why a device cannot work: nobody listens where it sends. UDP does not tell.
+/// Why a device cannot work: nobody listens where it sends.
 pub(super) async fn obstacle(cluster: &Cluster) -> Option<String> {
-    for Target { device, host, port, protocol } in targets(cluster) {
-        if protocol == SocketProtocol::Udp {
-            continue;
-        }
+    for Target { device, host, port, .. } in targets(cluster).into_iter().filter(|target| target.probe) {
         let connected = TcpStream::connect((host.as_str(), port));
         let why = match tokio::time::timeout(Duration::from_secs(5), connected).await {
             Ok(Ok(_)) => continue,

@@ -15,6 +15,7 @@ mod migration;
 mod restore;
 mod rolling;
 mod status;
+mod summary;
 mod validate;
 
 use std::sync::Arc;

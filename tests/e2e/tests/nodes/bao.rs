@@ -302,16 +302,6 @@ impl Bao {
         self.until("the new key is in use", |object| is_ready(object) && done(object)).await.map(drop)
     }
 
-    /// Mounts a KV v2 engine, and returns once it takes writes: it is not at once what it will be.
-    pub async fn mount_kv(&self, admin: &Session, path: &str) -> Result<()> {
-        let mount = json!({"type": "kv", "options": {"version": "2"}});
-        admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await?;
-        eventually("the engine takes writes", || async {
-            admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
-        })
-        .await
-    }
-
     /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
     pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
         let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;

@@ -8,6 +8,7 @@ use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::json;
 use steamer_testing::cache::checkout;
+use steamer_testing::openbao::mount_kv;
 use steamer_testing::tools;
 
 use crate::bao::Bao;
@@ -50,7 +51,7 @@ fn run(bao: &Bao, folder: &Path, script: &str) -> Result<()> {
 async fn the_commands_for_operations_work() -> Result<()> {
     let bao = Bao::serving("openbao", |_| {}).await?;
     let admin = bao.admin().await?;
-    bao.mount_kv(&admin, "kv").await?;
+    mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "from before"})).await?;
     let folder = bao.fleet.folder.join("book");
     std::fs::create_dir_all(&folder)?;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Session;
 use steamer_testing::nodes::{Hole, signal_process};
+use steamer_testing::openbao::mount_kv;
 
 use crate::bao::Bao;
 use crate::registers::Registers;
@@ -116,6 +117,50 @@ async fn a_lost_node_is_replaced() -> Result<()> {
     Ok(())
 }
 
+/// The same faults with nobody to fence: what OpenBao does by itself, for comparison.
+#[tokio::test]
+#[ignore = "figures, beside those of the tests: `make faults`"]
+async fn openbao_takes_over_by_itself() -> Result<()> {
+    let plain = |spec: &mut Value| spec["managed"]["failover"] = json!({"fencing": "None"});
+    let bao = Bao::alone("plain").await?.up(plain).await?;
+    let registers = Registers::start(&bao).await?;
+    let (cluster, port) = (&bao.fleet.cluster, bao.fleet.postgres.port);
+    let (mut killed, mut frozen, mut cut_off) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..times() {
+        let leader = bao.leader().await?;
+        let since = Instant::now();
+        cluster.signal(&bao.namespace, &leader, "KILL")?;
+        bao.leads_other_than(&leader).await?;
+        killed.push(registers.gap_since(since).await?);
+        bao.until("all is well", crate::faults::whole).await?;
+
+        let leader = bao.leader().await?;
+        let since = Instant::now();
+        let process = cluster.signal(&bao.namespace, &leader, "STOP")?;
+        let moved = bao.leads_other_than(&leader).await;
+        let gap = registers.gap_since(since).await;
+        signal_process(process, "CONT")?;
+        moved?;
+        frozen.push(gap?);
+        bao.until("all is well", crate::faults::whole).await?;
+
+        let leader = bao.leader().await?;
+        let address = bao.address(&leader).await?;
+        let since = Instant::now();
+        cluster.black_hole(&address, port, Hole::Open)?;
+        let moved = bao.leads_other_than(&leader).await;
+        let gap = registers.gap_since(since).await;
+        cluster.black_hole(&address, port, Hole::Closed)?;
+        moved?;
+        cut_off.push(gap?);
+        bao.until("all is well", crate::faults::whole).await?;
+    }
+    told("OpenBao by itself, leader killed", killed);
+    told("OpenBao by itself, leader frozen", frozen);
+    told("OpenBao by itself, leader cut off", cut_off);
+    Ok(())
+}
+
 /// Holds back every write of one role, from its statement to its commit: after OpenBao has looked at its lock.
 fn hold(bao: &Bao, role: &str) -> Result<std::process::Child> {
     let function = format!(
@@ -134,7 +179,7 @@ fn hold(bao: &Bao, role: &str) -> Result<std::process::Child> {
 async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() -> Result<()> {
     let bao = Bao::alone("held").await?.up(|_| {}).await?;
     let admin = bao.admin().await?;
-    bao.mount_kv(&admin, "held").await?;
+    mount_kv(&admin, "held").await?;
     let write = |session: Session, count: u64| async move {
         let body = json!({"data": {"count": count}});
         session.request_any(Method::POST, "held/data/r", Some(body)).await

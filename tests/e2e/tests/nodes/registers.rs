@@ -12,6 +12,8 @@ use steamer_openbao::{Client, Identity, Session};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use steamer_testing::openbao::mount_kv;
+
 use crate::bao::Bao;
 
 const WRITERS: usize = 4;
@@ -35,6 +37,8 @@ pub struct Registers {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Result<()>>>,
     admin: Session,
+    /// How often the leader had changed when it was started.
+    changes: i64,
 }
 
 /// What a workload has seen.
@@ -46,17 +50,23 @@ pub struct Outcome {
     pub gap: Duration,
     /// How long half of the writes took at most.
     pub median: Duration,
+    /// How often the leader changed.
+    pub changes: i64,
 }
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { writes, gap, median } = self;
+        let Self { writes, gap, median, changes } = self;
         write!(
             f,
-            "{writes} writes, half of them within {median:.0?}, longest gap {:.1} s, none lost",
+            "{writes} writes, half of them within {median:.0?}, longest gap {:.1} s, {changes} changes of the leader, none lost",
             gap.as_secs_f64()
         )
     }
+}
+
+async fn changes(bao: &Bao) -> Result<i64> {
+    Ok(bao.object().await?.status.and_then(|status| status.leadership_changes).unwrap_or(0))
 }
 
 fn path(register: usize) -> String {
@@ -72,7 +82,7 @@ impl Registers {
     /// Starts four writers and four readers.
     pub async fn start(bao: &Bao) -> Result<Self> {
         let admin = bao.admin().await?;
-        bao.mount_kv(&admin, "registers").await?;
+        mount_kv(&admin, "registers").await?;
         let token = json!({"policies": ["administrator"], "period": "24h", "no_parent": true});
         let token = admin.request_any(Method::POST, "auth/token/create", Some(token)).await?;
         let token =
@@ -97,7 +107,7 @@ impl Registers {
             tasks.push(tokio::spawn(writer.run()));
             tasks.push(tokio::spawn(reader(session, number % WRITERS, registers.clone(), stop.clone())));
         }
-        let started = Self { registers, acknowledged, stop, tasks, admin };
+        let started = Self { registers, acknowledged, stop, tasks, admin, changes: changes(bao).await? };
         started.goes_on().await?;
         Ok(started)
     }
@@ -159,13 +169,14 @@ impl Registers {
             task.await??;
         }
         self.nothing_is_lost().await?;
+        let changes = changes(bao).await? - self.changes;
         bao.another_leader(&self.admin).await?;
         self.nothing_is_lost().await?;
         let all = self.acknowledged.lock().await.clone();
         let gap = all.windows(2).map(|pair| pair[1].0.duration_since(pair[0].0)).max().unwrap_or_default();
         let mut took: Vec<Duration> = all.iter().map(|(_, took)| *took).collect();
         took.sort();
-        Ok(Outcome { writes: all.len() - 1, gap, median: took[took.len() / 2] })
+        Ok(Outcome { writes: all.len() - 1, gap, median: took[took.len() / 2], changes })
     }
 }
 

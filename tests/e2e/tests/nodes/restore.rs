@@ -1,11 +1,18 @@
 //! A backup is the database's; what it is restored into goes on with it, and nobody's data is taken by accident.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
+use steamer_openbao::{Client, Identity, Settings};
+use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
+use steamer_testing::openbao::mount_kv;
+use steamer_testing::process::{Process, Program};
+use steamer_testing::{ports, tools};
 
 use crate::bao::{Bao, condition, is_ready};
 
@@ -13,7 +20,7 @@ use crate::bao::{Bao, condition, is_ready};
 async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Result<()> {
     let old = Bao::serving("backed-up", |_| {}).await?;
     let admin = old.admin().await?;
-    old.mount_kv(&admin, "kv").await?;
+    mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "from before"})).await?;
     let seal: k8s_openapi::api::core::v1::Secret =
         Api::namespaced(old.kube.clone(), &old.namespace).get("main-seal").await?;
@@ -59,7 +66,7 @@ async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Resu
 async fn a_deleted_cluster_leaves_its_data_and_keys_and_comes_back_with_them() -> Result<()> {
     let bao = Bao::serving("deleted", |_| {}).await?;
     let admin = bao.admin().await?;
-    bao.mount_kv(&admin, "kv").await?;
+    mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "still there"})).await?;
     let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     clusters.delete("main", &DeleteParams::default()).await?;
@@ -96,7 +103,7 @@ async fn a_deleted_cluster_leaves_its_data_and_keys_and_comes_back_with_them() -
 async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
     let bao = Bao::serving("rewound", |_| {}).await?;
     let admin = bao.admin().await?;
-    bao.mount_kv(&admin, "kv").await?;
+    mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "as backed up"})).await?;
     let dump = bao
         .postgres
@@ -164,5 +171,94 @@ async fn data_is_deleted_only_when_that_is_asked_for_twice() -> Result<()> {
     for gone in ["main-seal", "main-recovery"] {
         assert!(secrets.get_opt(gone).await?.is_none(), "{gone} is left");
     }
+    Ok(())
+}
+
+/// An OpenBao on PostgreSQL as Helm's chart runs one, initialised by hand: its root token.
+async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, String)> {
+    let (port, cluster_port) = (ports::free()?, ports::free()?);
+    std::fs::create_dir_all(folder)?;
+    let key = folder.join("key");
+    std::fs::write(&key, "ab".repeat(32))?;
+    // The password as it is in a URL: `p@ss w/ord#1`.
+    let url = format!(
+        "postgresql://adopted_owner:p%40ss%20w%2Ford%231@{}:{}/adopted?sslmode=require",
+        bao.postgres.host, bao.postgres.port
+    );
+    let config = json!({
+        "listener": [{"tcp": {"address": format!("{NODE}:{port}"), "tls_disable": true}}],
+        "api_addr": format!("http://{NODE}:{port}"), "cluster_addr": format!("https://{NODE}:{cluster_port}"),
+        "storage": {"postgresql": {"connection_url": url, "ha_enabled": "true"}},
+        "seal": {"static": {"current_key_id": "k1", "current_key": format!("file://{}", key.display())}},
+    });
+    let file = folder.join("config.json");
+    std::fs::write(&file, config.to_string())?;
+    let (program, logs) = (tools::bao(tools::OPENBAO)?, bao.fleet.logs.clone());
+    let process = bao.fleet.at_home(async move {
+        Program::new("by-hand", &program)
+            .args(["server", &format!("-config={}", file.display())])
+            .start(&logs)
+    });
+    let process = process.await?;
+    let settings = Settings { addresses: vec![format!("http://{NODE}:{port}")], ..Settings::default() };
+    let anonymous = Client::new(&settings)?.session(Identity::Anonymous);
+    let shares = json!({"recovery_shares": 1, "recovery_threshold": 1});
+    let begun = steamer_testing::wait::eventually("it is initialised", || async {
+        let begun = anonymous.request_any(Method::PUT, "sys/init", Some(shares.clone())).await;
+        begun.map_err(|error| error.to_string())
+    });
+    let token = begun.await?["root_token"].as_str().context("no root token")?.to_owned();
+    let root = Client::new(&settings)?.session(Identity::Token(token.clone().into()));
+    mount_kv(&root, "kv").await?;
+    root.write_kv2("kv", "kept", &json!({"value": "from Helm's days"})).await?;
+    Ok((process, token))
+}
+
+#[tokio::test]
+async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
+    let bao = Bao::prepare("adopted").await?;
+    let (process, token) = by_hand(&bao, &bao.fleet.folder.join("by-hand")).await?;
+    let key = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "main-seal", "namespace": bao.namespace},
+        "stringData": {"k1": "ab".repeat(32)},
+    });
+    apply(&bao.kube, key).await?;
+    bao.apply(|_| {}).await?;
+    bao.until("somebody's data is not taken by accident", |object| condition(object, "Stalled").is_some())
+        .await?;
+    bao.annotate("steamer.dev/restore", json!("today")).await?;
+    let used = |object: &OpenBaoCluster| {
+        condition(object, "Ready").is_some_and(|(_, _, message)| message.contains("is still used by"))
+    };
+    bao.until("its leader is waited for", used).await?;
+    drop(process);
+    let refused = |object: &OpenBaoCluster| {
+        condition(object, "OperatorPolicyCurrent").is_some_and(|(status, ..)| status == "False")
+            && object.status.as_ref().is_some_and(|status| status.leader.is_some())
+    };
+    bao.until("it serves and lets the operator not in", refused).await?;
+    // As docs/operations.md tells an administrator to.
+    let pods = ["main-0", "main-1", "main-2"];
+    let client = bao.client(&pods, std::time::Duration::from_secs(20)).await?;
+    let root = client.session(Identity::Token(token.into()));
+    let printed = std::process::Command::new(steamer_testing::operator::binary()?)
+        .args(["openbao-policy", "--managed"])
+        .output()?;
+    let policy = json!({"policy": String::from_utf8(printed.stdout)?});
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": "openbao", "token_policies": "steamer",
+        "bound_subject": "system:serviceaccount:steamer-system:steamer", "token_ttl": "10m", "token_max_ttl": "10m",
+    });
+    for (path, body) in [
+        ("sys/policies/acl/steamer", policy),
+        ("sys/auth/kubernetes", json!({"type": "jwt"})),
+        ("auth/kubernetes/config", json!({"provider_config": {"provider": "kubernetes"}})),
+        ("auth/kubernetes/role/steamer", role),
+    ] {
+        root.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?;
+    }
+    bao.until("all is well", crate::faults::whole).await?;
+    let read = root.request_any(Method::GET, "kv/data/kept", None).await?;
+    assert_eq!(read["data"]["data"]["value"], "from Helm's days");
     Ok(())
 }

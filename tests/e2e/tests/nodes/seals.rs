@@ -299,3 +299,17 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
     }
     Ok(())
 }
+
+/// For who has a cloud's KMS and its plugin: `STEAMER_SEAL` holds `spec.managed.seal` as JSON.
+#[tokio::test]
+#[ignore = "needs a KMS: STEAMER_SEAL"]
+async fn a_kms_that_is_given_opens_and_nodes_come_back() -> Result<()> {
+    let seal: Value =
+        serde_json::from_str(&std::env::var("STEAMER_SEAL").context("STEAMER_SEAL is not set")?)?;
+    let bao = Bao::serving("given-kms", |spec| spec["managed"]["seal"] = seal).await?;
+    for pod in ["main-0", "main-1", "main-2"] {
+        bao.delete_pod(pod).await?;
+        bao.until("all nodes are open again", crate::faults::whole).await?;
+    }
+    Ok(())
+}

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_testing::certificates::{Authority, Leaf};
 use steamer_testing::objects::apply;
+use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition};
@@ -21,7 +22,7 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
     let bao = Bao::serving("from-nothing", |_| {}).await?;
     println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
     let admin = bao.admin().await?;
-    bao.mount_kv(&admin, "kv").await?;
+    mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
     let read = admin.request_any(Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));

@@ -72,7 +72,7 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
 /// Path and settings of an audit device. A device that is edited in place keeps every node from leading, so its path
 /// carries a digest of all its settings.
 fn audit(device: &AuditDevice) -> Value {
-    let AuditDevice { name, description, file, http, socket } = device;
+    let AuditDevice { name, description, probe: _, file, http, socket } = device;
     let (kind, options) = if let Some(file) = file {
         ("file", json!({"file_path": file.path}))
     } else if let Some(http) = http {

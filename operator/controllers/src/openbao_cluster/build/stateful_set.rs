@@ -4,7 +4,7 @@ use steamer_api::PodTemplate;
 use super::configuration::{TLS, config_map_name};
 use super::seal::{FOLDER, SealSettings};
 use super::{metadata, selector};
-use crate::openbao_cluster::cluster::{Cluster, REVISION};
+use crate::openbao_cluster::cluster::{ACTIVE, Cluster, REVISION};
 use crate::sessions::digest;
 
 /// User and group of the server: no image needs another.
@@ -60,6 +60,7 @@ fn pod_template(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
     } = &cluster.spec.pod_template;
     let mut all_labels = json!(labels);
     merge(&mut all_labels, selector(cluster));
+    merge(&mut all_labels, json!({ACTIVE: "false"}));
     let mut all_annotations = json!(annotations);
     merge(&mut all_annotations, json!({"steamer.dev/started-with": inputs.started_with}));
     if let Some(restart) = &cluster.restart {

@@ -17,6 +17,27 @@ pub(crate) struct NodeRole {
     pub(crate) note: Option<FenceNote>,
 }
 
+/// Why a fence would not hold, or not be possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The login lacks a right, so nodes can have no roles of their own.
+    Rights(String),
+    /// A replica that is promoted may not have it.
+    Replication,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rights(why) => f.write_str(why),
+            Self::Replication => f.write_str(
+                "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
+                 synchronous_standby_names",
+            ),
+        }
+    }
+}
+
 /// What a fence has to know when it is carried on by another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FenceNote {
@@ -84,27 +105,23 @@ impl Database {
     }
 
     /// Why nodes cannot be fenced by this login; none when they can.
-    pub(crate) async fn obstacle(&self) -> Result<Option<String>, DatabaseError> {
+    pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
         let row = self.with(|client| async move { client.query_one(RIGHTS, &[]).await }).await?;
         let (creates, signals): (bool, bool) = (row.get(0), row.get(1));
         let user = &self.login.user;
         if !creates {
-            return Ok(Some(format!(
+            return Ok(Some(Obstacle::Rights(format!(
                 "login `{user}` may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"
-            )));
+            ))));
         }
         if !signals {
-            return Ok(Some(format!(
+            return Ok(Some(Obstacle::Rights(format!(
                 "login `{user}` may not end sessions: run GRANT pg_signal_backend TO \"{user}\""
-            )));
+            ))));
         }
         let row = self.with(|client| async move { client.query_one(ASYNCHRONOUS, &[]).await }).await?;
         let asynchronous: bool = row.get(0);
-        Ok(asynchronous.then(|| {
-            "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
-             synchronous_standby_names"
-                .to_owned()
-        }))
+        Ok(asynchronous.then_some(Obstacle::Replication))
     }
 
     /// Makes a role that may log in with that password and marks it. One of the name that is this cluster's is left.

@@ -81,7 +81,7 @@ impl Work<'_> {
     pub(super) async fn all(&self, found: &Found, keys: Option<Keys>, sight: &Sight) -> Result<Done, Error> {
         let suspended = self.object.spec.suspend;
         let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
-        let restoring = self.annotations().contains_key(RESTORING);
+        let restoring = self.annotations().contains_key(RESTORING) && !suspended;
         let storage =
             if restoring { Err(self.stop_for_restore(live.as_deref()).await?) } else { self.storage().await };
         if let (Ok(storage), false) = (&storage, suspended) {
@@ -267,13 +267,15 @@ impl Work<'_> {
     async fn clean(&self, storage: &Storage, set: &Value) -> Result<(), Error> {
         let prefix = self.cluster.child("-config-");
         let current = set.to_string();
+        let names = self.keeper.all::<ConfigMap>().into_iter().map(|map| map.name_any());
+        let old: Vec<String> =
+            names.filter(|name| name.starts_with(&prefix) && !current.contains(name)).collect();
+        if old.is_empty() || !storage.contents.initialized {
+            return Ok(());
+        }
         let pods: Vec<String> = self.keeper.all::<Pod>().iter().map(|pod| json!(**pod).to_string()).collect();
-        for map in self.keeper.all::<ConfigMap>() {
-            let name = map.name_any();
-            let used = current.contains(&name) || pods.iter().any(|pod| pod.contains(&name));
-            if name.starts_with(&prefix) && !used && storage.contents.initialized {
-                self.keeper.remove::<ConfigMap>(&name).await?;
-            }
+        for name in old.iter().filter(|name| !pods.iter().any(|pod| pod.contains(*name))) {
+            self.keeper.remove::<ConfigMap>(name).await?;
         }
         Ok(())
     }

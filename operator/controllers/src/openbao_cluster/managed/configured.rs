@@ -43,7 +43,11 @@ impl Work<'_> {
         let name = config_map_name(self.cluster, &wanted);
         let noted = |key: &str| live.and_then(|live| live.annotations().get(key).cloned());
         let used = live.is_some_and(|live| json!(live.spec).to_string().contains(&name));
-        let works = if used && self.leads_updated(done, live) { Some(name.clone()) } else { noted(WORKS) };
+        let works = if used && !done.migrating && self.leads_updated(done, live) {
+            Some(name.clone())
+        } else {
+            noted(WORKS)
+        };
         let other = works.as_ref().filter(|works| **works != name);
         // A restart that someone asks for is another try.
         let attempt = format!("{name} {}", self.cluster.restart.as_deref().unwrap_or_default());

@@ -6,7 +6,7 @@ use super::apply::Work;
 use crate::error::Error;
 use crate::openbao_cluster::cluster::RESTORE;
 use crate::openbao_cluster::database::facts::{Contents, Server};
-use crate::openbao_cluster::database::roles::NodeRole;
+use crate::openbao_cluster::database::roles::{NodeRole, Obstacle};
 use crate::openbao_cluster::database::schema::Occupant;
 use steamer_api::{DatabaseSchema, Fencing};
 
@@ -18,7 +18,7 @@ pub(super) struct Storage {
     pub(super) contents: Contents,
     /// With fencing: the roles of nodes, and why there can be no fence.
     pub(super) roles: Option<Vec<NodeRole>>,
-    pub(super) obstacle: Option<String>,
+    pub(super) obstacle: Option<Obstacle>,
 }
 
 impl Work<'_> {
@@ -76,18 +76,17 @@ impl Work<'_> {
     }
 
     /// The roles of nodes; none where nodes have none of their own.
-    async fn roles(&self) -> Result<(Option<Vec<NodeRole>>, Option<String>), Error> {
+    async fn roles(&self) -> Result<(Option<Vec<NodeRole>>, Option<Obstacle>), Error> {
         let Some(admin) = self.duty.admin.as_ref().filter(|_| self.cluster.fencing == Fencing::Database)
         else {
             return Ok((None, None));
         };
         let obstacle = match admin.obstacle().await {
             Ok(obstacle) => obstacle,
-            Err(error) if error.stalled() => return Ok((None, Some(describe(&error)))),
+            Err(error) if error.stalled() => return Ok((None, Some(Obstacle::Rights(describe(&error))))),
             Err(error) => return Err(error.into()),
         };
-        // Replication that loses writes does not keep nodes from having roles.
-        let unable = obstacle.as_deref().is_some_and(|text| text.starts_with("login "));
+        let unable = matches!(obstacle, Some(Obstacle::Rights(_)));
         let roles = admin.node_roles(&self.cluster.name.name, &self.duty.mark).await?;
         let used = roles.iter().any(|role| role.own);
         Ok(((!unable || used).then_some(roles), obstacle))

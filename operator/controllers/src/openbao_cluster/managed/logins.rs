@@ -113,9 +113,13 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let used = |role: &NodeRole| entries.values().any(|entry| user_of(entry) == Some(&role.name));
         let pods = self.keeper.all::<Pod>();
+        let unused: Vec<&NodeRole> = roles.iter().filter(|role| role.own && !used(role)).collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
         let bound = hands.admin.authentication_timeout().await? + REMEMBERED;
         let now = Timestamp::now().as_second();
-        for role in roles.iter().filter(|role| role.own && !used(role)) {
+        for role in unused {
             let node_is_there = |role: &NodeRole| {
                 let ordinal = parse_role(&role.name).map(|(ordinal, _)| ordinal);
                 let of_node = |pod: &Pod| {
