@@ -61,7 +61,9 @@ fn writes(ground: &Ground, namespace: &str) -> Result<Vec<Written>> {
         let ours = ["secrets", "baostaticsecrets"].contains(&resource.as_str())
             && text(&line, "/objectRef/namespace") == namespace
             && ["create", "update", "patch", "delete"].contains(&verb.as_str())
-            && text(&line, "/user/username").ends_with(":steamer");
+            && text(&line, "/user/username").ends_with(":steamer")
+            // What was on its way when its operator was killed may have come to nothing.
+            && line.pointer("/responseStatus/code").and_then(Value::as_u64).is_some_and(|code| code < 300);
         let uri = text(&line, "/requestURI");
         let name = text(&line, "/objectRef/name");
         let what =
