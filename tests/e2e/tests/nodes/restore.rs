@@ -233,7 +233,7 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     bao.until("its leader is waited for", used).await?;
     drop(process);
     let refused = |object: &OpenBaoCluster| {
-        condition(object, "OperatorPolicyCurrent").is_some_and(|(status, ..)| status == "False")
+        condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "PermissionDenied")
             && object.status.as_ref().is_some_and(|status| status.leader.is_some())
     };
     bao.until("it serves and lets the operator not in", refused).await?;
