@@ -13,7 +13,7 @@ use crate::certificates::Authority;
 use crate::ports;
 use crate::process::{Process, Program};
 use crate::tools;
-use crate::wait::eventually;
+use crate::wait::{DEADLINE, eventually};
 
 /// A server that can be stopped and started again.
 pub struct OpenBao {
@@ -56,7 +56,7 @@ impl OpenBao {
         let audit = folder.join(format!("{name}.audit"));
         let mut server = Self::new(name, folder, (logs, &audit), connection_url)?;
         server.run()?;
-        server.root = server.initialise().await?;
+        server.root = initialise(&server.settings(), 0).await?;
         server.serves().await?;
         Ok(server)
     }
@@ -149,12 +149,16 @@ impl OpenBao {
     /// # Errors
     /// When the CA cannot be read.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::new(&Settings {
+        Ok(Client::new(&self.settings())?)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             addresses: vec![self.url.clone()],
             ca: self.ca.clone().into_bytes(),
             timeout: Some(Duration::from_secs(20)),
             ..Settings::default()
-        })?)
+        }
     }
 
     /// A session that may do everything.
@@ -163,20 +167,6 @@ impl OpenBao {
     /// As [`Self::client`].
     pub fn admin(&self) -> Result<Session> {
         Ok(self.client()?.session(Identity::Token(self.root.clone())))
-    }
-
-    async fn initialise(&self) -> Result<SecretString> {
-        let anonymous = self.client()?.session(Identity::Anonymous);
-        let body = json!({"recovery_shares": 0, "recovery_threshold": 0});
-        let answer = eventually("OpenBao can be initialised", || async {
-            anonymous
-                .request_any(Method::POST, "sys/init", Some(body.clone()))
-                .await
-                .map_err(|error| format!("{error:?}"))
-        })
-        .await?;
-        let token = answer.get("root_token").and_then(Value::as_str).context("no root token")?;
-        Ok(token.to_owned().into())
     }
 
     /// Returns when it leads and serves.
@@ -206,4 +196,23 @@ pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
         admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
     })
     .await
+}
+
+/// Initialises a server with so many recovery keys; its root token. Asked once, and only when it answers: an answer that is
+/// lost cannot be had again.
+///
+/// # Errors
+/// What OpenBao says.
+pub async fn initialise(settings: &Settings, shares: u8) -> Result<SecretString> {
+    let patient = Settings { timeout: Some(DEADLINE), patience: Some(Duration::ZERO), ..settings.clone() };
+    let session = Client::new(&patient)?.session(Identity::Anonymous);
+    eventually("OpenBao answers", || async {
+        let status = session.request_any(Method::GET, "sys/seal-status", None).await;
+        status.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    let body = json!({"recovery_shares": shares, "recovery_threshold": shares});
+    let answer = session.request_any(Method::PUT, "sys/init", Some(body)).await?;
+    let token = answer.get("root_token").and_then(Value::as_str).context("no root token")?;
+    Ok(token.to_owned().into())
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::Method;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use steamer_openbao::{Client, Identity, Session, Settings};
 
 use crate::certificates::Authority;
 use crate::nodes::NODE;
+use crate::openbao::initialise;
 use crate::process::{Process, Program};
 use crate::wait::eventually;
 use crate::{ports, tools};
@@ -55,7 +56,7 @@ impl TransitServer {
         let (token, root) = (String::new(), String::new());
         let mut server = Self { address, token, root, config: file, logs: logs.to_owned(), process: None };
         server.run_process()?;
-        server.root = server.initialise().await?;
+        server.root = initialise(&server.settings(), 0).await?.expose_secret().to_owned();
         server.serves().await?;
         let session = server.session(&server.root)?;
         let post = |path: &'static str, body: Value| session.request_any(Method::POST, path, Some(body));
@@ -85,29 +86,16 @@ impl TransitServer {
     }
 
     fn session(&self, token: &str) -> Result<Session> {
-        let settings = Settings {
+        let token: SecretString = token.to_owned().into();
+        Ok(Client::new(&self.settings())?.session(Identity::Token(token)))
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             addresses: vec![self.address.clone()],
             timeout: Some(Duration::from_secs(10)),
             ..Settings::default()
-        };
-        let token: SecretString = token.to_owned().into();
-        Ok(Client::new(&settings)?.session(Identity::Token(token)))
-    }
-
-    async fn initialise(&self) -> Result<String> {
-        let session = self.session("")?;
-        let body = json!({"recovery_shares": 0, "recovery_threshold": 0});
-        let answer = eventually("the seal's OpenBao is initialised", || {
-            let (session, body) = (session.clone(), body.clone());
-            async move {
-                session
-                    .request_any(Method::PUT, "sys/init", Some(body))
-                    .await
-                    .map_err(|error| error.to_string())
-            }
-        })
-        .await?;
-        answer["root_token"].as_str().map(str::to_owned).context("no root token")
+        }
     }
 
     async fn serves(&self) -> Result<()> {

@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
 use steamer_openbao::{Client, Identity, Settings};
 use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
-use steamer_testing::openbao::mount_kv;
+use steamer_testing::openbao::{initialise, mount_kv};
 use steamer_testing::process::{Process, Program};
 use steamer_testing::{ports, tools};
 
@@ -175,7 +176,7 @@ async fn data_is_deleted_only_when_that_is_asked_for_twice() -> Result<()> {
 }
 
 /// An OpenBao on PostgreSQL as Helm's chart runs one, initialised by hand: its root token.
-async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, String)> {
+async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
     let (port, cluster_port) = (ports::free()?, ports::free()?);
     std::fs::create_dir_all(folder)?;
     let key = folder.join("key");
@@ -201,14 +202,8 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, String)> {
     });
     let process = process.await?;
     let settings = Settings { addresses: vec![format!("http://{NODE}:{port}")], ..Settings::default() };
-    let anonymous = Client::new(&settings)?.session(Identity::Anonymous);
-    let shares = json!({"recovery_shares": 1, "recovery_threshold": 1});
-    let begun = steamer_testing::wait::eventually("it is initialised", || async {
-        let begun = anonymous.request_any(Method::PUT, "sys/init", Some(shares.clone())).await;
-        begun.map_err(|error| error.to_string())
-    });
-    let token = begun.await?["root_token"].as_str().context("no root token")?.to_owned();
-    let root = Client::new(&settings)?.session(Identity::Token(token.clone().into()));
+    let token = initialise(&settings, 1).await?;
+    let root = Client::new(&settings)?.session(Identity::Token(token.clone()));
     mount_kv(&root, "kv").await?;
     root.write_kv2("kv", "kept", &json!({"value": "from Helm's days"})).await?;
     Ok((process, token))
@@ -240,7 +235,7 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     // As docs/operations.md tells an administrator to.
     let pods = ["main-0", "main-1", "main-2"];
     let client = bao.client(&pods, std::time::Duration::from_secs(20)).await?;
-    let root = client.session(Identity::Token(token.into()));
+    let root = client.session(Identity::Token(token));
     let printed = std::process::Command::new(steamer_testing::operator::binary()?)
         .args(["openbao-policy", "--managed"])
         .output()?;

@@ -118,7 +118,7 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     // Connections that do not fit. At no time is everything right.
     bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
     bao.secret("pg-ca", json!({"ca.crt": bao.postgres.ca})).await?;
-    bao.says("Stalled", "max_connections is 300: raise it, or lower maxConnectionsPerPod").await?;
+    bao.says("Stalled", "max_connections is 600: raise it, or lower maxConnectionsPerPod").await?;
     // Tables that are somebody's.
     bao.postgres.sql(
         "stalled",
