@@ -110,11 +110,7 @@ impl SecurePostgres {
         }
         let process = program.start(&self.logs)?;
         *self.held() = Some(process);
-        eventually("PostgreSQL answers", || async {
-            self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())
-        })
-        .await
-        .map(drop)
+        self.answers().await
     }
 
     /// A replica of this server, which does not confirm a write before the replica has it.
@@ -174,6 +170,10 @@ impl SecurePostgres {
         if ended {
             return self.run().await;
         }
+        self.answers().await
+    }
+
+    async fn answers(&self) -> Result<()> {
         eventually("PostgreSQL answers", || async {
             self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())
         })

@@ -21,12 +21,11 @@ mod validate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use steamer_api::OpenBaoCluster;
 use steamer_runtime::{Action, Dependencies};
 
 use super::children::{Keeper, children_of};
-use super::cluster::{RESTORING, name};
+use super::cluster::name;
 use super::guard::{Sight, guard_of};
 use crate::context::Context;
 use crate::error::Error;
@@ -54,7 +53,7 @@ pub(super) async fn reconcile(
     let (cluster, keys) = validate::validate(object, &found)?;
     let keeper = Keeper { client: context.client.clone(), stores: &context.stores, cluster: name };
     let duty = fetch::duty(context, &keeper, &cluster);
-    let sight = if object.annotations().contains_key(RESTORING) {
+    let sight = if restore::is_under_way(object) {
         // Nobody looks into a database that is being restored.
         context.guards.forget(&cluster.name);
         Sight::default()

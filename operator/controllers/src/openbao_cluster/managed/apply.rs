@@ -22,7 +22,7 @@ use crate::openbao_cluster::build::seal::SealSettings;
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
 use crate::openbao_cluster::build::{account, disruption_budget, network_policy, services};
 use crate::openbao_cluster::children::Keeper;
-use crate::openbao_cluster::cluster::{Cluster, RESTORING};
+use crate::openbao_cluster::cluster::Cluster;
 use crate::openbao_cluster::fetch;
 use crate::openbao_cluster::fetch::Seen;
 use crate::openbao_cluster::guard::{Duty, Sight};
@@ -65,13 +65,6 @@ impl Done {
     }
 }
 
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(all) => all.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
-    }
-}
-
 impl Work<'_> {
     pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
         self.object.annotations()
@@ -81,9 +74,11 @@ impl Work<'_> {
     pub(super) async fn all(&self, found: &Found, keys: Option<Keys>, sight: &Sight) -> Result<Done, Error> {
         let suspended = self.object.spec.suspend;
         let live = self.keeper.get::<StatefulSet>(&self.cluster.name.name);
-        let restoring = self.annotations().contains_key(RESTORING) && !suspended;
-        let storage =
-            if restoring { Err(self.stop_for_restore(live.as_deref()).await?) } else { self.storage().await };
+        let storage = if restore::is_under_way(self.object) {
+            Err(self.stop_for_restore(live.as_deref()).await?)
+        } else {
+            self.storage().await
+        };
         if let (Ok(storage), false) = (&storage, suspended) {
             self.make_key(storage).await?;
         }
@@ -138,7 +133,7 @@ impl Work<'_> {
         }
         // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
         let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
-            return match live.filter(|_| !self.annotations().contains_key(RESTORING)) {
+            return match live.filter(|_| !restore::is_under_way(self.object)) {
                 Some(live) => self.rolled(done, revision(&json!(live))).await,
                 None => Ok(()),
             };
@@ -223,7 +218,7 @@ impl Work<'_> {
             replicas,
         };
         let mut set = stateful_set(self.cluster, &inputs);
-        set["metadata"]["annotations"] = without_nulls(configured.memory);
+        set["metadata"]["annotations"] = json!(configured.memory);
         Ok((set, configured.refused))
     }
 

@@ -3,6 +3,7 @@
 //! What cannot work is seen only when the last node that led with another has gone: a standby follows with a device that
 //! fails, and nobody is told. Which configuration worked and which did not is remembered on the StatefulSet.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::openbao_cluster::audit;
 use crate::openbao_cluster::build::configuration::{config_map, config_map_name};
 use crate::openbao_cluster::build::stateful_set::revision;
+use crate::openbao_cluster::members::Member;
 
 /// On the StatefulSet: the configuration with which a node has led last.
 const WORKS: &str = "steamer.dev/configuration-works";
@@ -28,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Configured {
     pub(super) configuration: Value,
     /// Annotations of the StatefulSet.
-    pub(super) memory: Value,
+    pub(super) memory: BTreeMap<&'static str, String>,
     /// Why it is not the one that is wanted.
     pub(super) refused: Option<Error>,
 }
@@ -42,8 +44,9 @@ impl Work<'_> {
     ) -> Result<Configured, Error> {
         let name = config_map_name(self.cluster, &wanted);
         let noted = |key: &str| live.and_then(|live| live.annotations().get(key).cloned());
-        let used = live.is_some_and(|live| json!(live.spec).to_string().contains(&name));
-        let works = if used && !done.migrating && self.leads_updated(done, live) {
+        let current = json!(live);
+        let (made_from, used) = (revision(&current), current["spec"].to_string().contains(&name));
+        let works = if used && !done.migrating && leads_updated(done, made_from) {
             Some(name.clone())
         } else {
             noted(WORKS)
@@ -52,13 +55,16 @@ impl Work<'_> {
         // A restart that someone asks for is another try.
         let attempt = format!("{name} {}", self.cluster.restart.as_deref().unwrap_or_default());
         let fails = noted(FAILS).filter(|fails| *fails == attempt);
-        let fails =
-            fails.or_else(|| (used && other.is_some() && self.leads_nobody(done, live)).then_some(attempt));
-        let memory = json!({WORKS: works, FAILS: fails});
+        let fails = fails
+            .or_else(|| (used && other.is_some() && self.leads_nobody(done, made_from)).then_some(attempt));
         let before = match (other, &fails) {
             (Some(works), Some(_)) => self.keeper.get::<ConfigMap>(works),
             _ => None,
         };
+        let memory = [(WORKS, works), (FAILS, fails)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
         let text = before.and_then(|map| map.data.as_ref()?.get("openbao.json").cloned());
         if let Some(before) = text.and_then(|text| serde_json::from_str(&text).ok()) {
             let refused = Error::Invalid(
@@ -76,24 +82,19 @@ impl Work<'_> {
         Ok(Configured { configuration: wanted, memory, refused: None })
     }
 
-    /// A node leads that was made from what the set has now.
-    fn leads_updated(&self, done: &Done, live: Option<&StatefulSet>) -> bool {
-        let current = json!(live);
-        done.members
-            .iter()
-            .any(|member| member.answer.is_active() && member.revision() == Some(revision(&current)))
-    }
-
     /// Every node was made from what the set has now and is open, for a while, and none leads.
-    fn leads_nobody(&self, done: &Done, live: Option<&StatefulSet>) -> bool {
-        let (current, now) = (json!(live), Timestamp::now());
+    fn leads_nobody(&self, done: &Done, made_from: &str) -> bool {
+        let now = Timestamp::now();
         let replicas = usize::try_from(self.cluster.spec.replicas).unwrap_or(usize::MAX);
-        let stuck = |member: &crate::openbao_cluster::members::Member| {
-            member.answer.is_standby()
-                && member.revision() == Some(revision(&current))
-                && member.age(now) > PATIENCE
+        let stuck = |member: &Member| {
+            member.answer.is_standby() && member.revision() == Some(made_from) && member.age(now) > PATIENCE
         };
         let able = done.storage.is_ok() && done.seal.opens() && !done.migrating;
         able && done.members.len() == replicas && done.members.iter().all(stuck)
     }
+}
+
+/// A node leads that was made from what the set has now.
+fn leads_updated(done: &Done, made_from: &str) -> bool {
+    done.members.iter().any(|member| member.answer.is_active() && member.revision() == Some(made_from))
 }

@@ -1,13 +1,21 @@
 //! A backup is restored into a cluster's own database while no node runs.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use steamer_api::OpenBaoCluster;
 
 use super::apply::{Done, Work};
 use super::fetch::Found;
 use crate::error::Error;
 use crate::openbao_cluster::cluster::{RESTORE, RESTORING};
+
+/// Whether someone restores the database; what is suspended is left as it is.
+pub(super) fn is_under_way(object: &OpenBaoCluster) -> bool {
+    object.annotations().contains_key(RESTORING) && !object.spec.suspend
+}
 
 impl Work<'_> {
     /// Stops every node; what is said meanwhile.
@@ -19,7 +27,7 @@ impl Work<'_> {
             let sets = self.keeper.api::<StatefulSet>();
             sets.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         }
-        let pods = self.keeper.all::<k8s_openapi::api::core::v1::Pod>().len();
+        let pods = self.keeper.all::<Pod>().len();
         Ok(Error::Waiting(if pods > 0 {
             format!("{pods} pods end, for the database is to be restored")
         } else {
