@@ -1,13 +1,19 @@
 mod audit;
+mod exposure;
 mod external;
 mod managed;
+mod plugins;
+mod pods;
 mod seal;
 mod status;
 mod storage;
 
 pub use audit::*;
+pub use exposure::*;
 pub use external::*;
 pub use managed::*;
+pub use plugins::*;
+pub use pods::*;
 pub use seal::*;
 pub use status::*;
 pub use storage::*;
@@ -160,6 +166,12 @@ pub enum OperatorScope {
 }
 
 impl OpenBaoCluster {
+    /// Whether its nodes talk plain HTTP.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.spec.managed.as_ref().is_some_and(|managed| managed.tls.mode == ServerTlsMode::Disabled)
+    }
+
     /// Where clients inside Kubernetes reach it, such as `https://main.openbao.svc:8200`.
     #[must_use]
     pub fn address(&self) -> String {
@@ -168,7 +180,8 @@ impl OpenBaoCluster {
             None => {
                 let name = self.metadata.name.as_deref().unwrap_or_default();
                 let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
-                format!("https://{name}.{namespace}.svc:8200")
+                let scheme = if self.is_plain() { "http" } else { "https" };
+                format!("{scheme}://{name}.{namespace}.svc:8200")
             }
         }
     }

@@ -7,6 +7,7 @@ mod status;
 use std::sync::Arc;
 
 use steamer_api::JWTIssuer;
+use steamer_openbao::{JwtConfig, JwtKeys};
 use steamer_runtime::{Action, Dependencies, Reconcile};
 
 use crate::context::Context;
@@ -37,24 +38,30 @@ impl Reconcile for Controller {
 
 /// The configuration of a mount where an issuer's tokens log administrators in.
 pub(crate) fn administrator_config(issuer: &JWTIssuer) -> Result<serde_json::Value, Error> {
-    let spec = &issuer.spec;
-    if spec.ca_secret_ref.is_some() {
+    if issuer.spec.ca_secret_ref.is_some() {
         return Err(Error::Invalid(
             "an administrator's JWTIssuer may not need caSecretRef: give it publicKeys, or a public certificate"
                 .to_owned(),
         ));
     }
-    let mut config = serde_json::json!({
-        "bound_issuer": bound_issuer(issuer), "jwt_supported_algs": spec.algorithms, "skip_jwks_validation": true,
-    });
-    if let Some(keys) = &spec.public_keys {
-        config["jwt_validation_pubkeys"] = serde_json::json!(keys);
-    } else if let Some(url) = &spec.jwks_url {
-        config["jwks_url"] = serde_json::json!(url);
-    } else {
-        config["oidc_discovery_url"] = serde_json::json!(spec.oidc_discovery_url);
+    Ok(JwtConfig { skip_validation: true, ..config(issuer, String::new()) }.body())
+}
+
+/// The configuration of a mount where an issuer's tokens log in, with the CA of the server that has its keys.
+pub(crate) fn config(issuer: &JWTIssuer, issuer_ca: String) -> JwtConfig {
+    let spec = &issuer.spec;
+    let (keys, ca) = match (&spec.oidc_discovery_url, &spec.jwks_url, &spec.public_keys) {
+        (Some(url), _, _) => (JwtKeys::Discovery(url.clone()), issuer_ca),
+        (_, Some(url), _) => (JwtKeys::Jwks(url.clone()), issuer_ca),
+        (_, _, keys) => (JwtKeys::Static(keys.clone().unwrap_or_default()), String::new()),
+    };
+    JwtConfig {
+        keys,
+        ca,
+        bound_issuer: bound_issuer(issuer),
+        algorithms: spec.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
+        skip_validation: spec.skip_issuer_check,
     }
-    Ok(config)
 }
 
 /// The `iss` that tokens of an issuer carry.

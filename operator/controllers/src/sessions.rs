@@ -18,7 +18,7 @@ use steamer_runtime::{Dependencies, Metrics, Name};
 use crate::error::Error;
 use crate::named_secrets::NamedSecrets;
 use crate::openbao_cluster::children::{Children, ca_of};
-use crate::openbao_cluster::cluster::{LOGIN_AUDIENCE, LOGIN_MOUNT, host, pod_of};
+use crate::openbao_cluster::cluster::{LOGIN_AUDIENCE, LOGIN_MOUNT, pod_of, url};
 use crate::service_accounts::{ServiceAccountToken, TokenOf};
 
 /// A login, as a key: equal logins share one identity and so one token.
@@ -169,10 +169,15 @@ impl Sessions {
         dependencies.on(ca_of(name.clone()));
         let map = self.children.config_maps.get(&Name::new(&name.namespace, format!("{}-ca", name.name)));
         let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
+        let ca = ca.or_else(|| cluster.is_plain().then(String::new));
         let ca =
             ca.ok_or_else(|| Error::Waiting(format!("OpenBaoCluster {name} has no certificates yet")))?;
-        let replicas = cluster.spec.managed.as_ref().map_or(0, |managed| managed.replicas);
-        let address = |ordinal| format!("https://{}:8200", host(&name, &format!("{}-{ordinal}", name.name)));
+        let (replicas, tls) = cluster
+            .spec
+            .managed
+            .as_ref()
+            .map_or_else(Default::default, |managed| (managed.replicas, managed.tls.mode));
+        let address = |ordinal| url(&name, &format!("{}-{ordinal}", name.name), tls);
         self.server(&Settings {
             addresses: (0..replicas).map(address).collect(),
             ca: ca.into_bytes(),

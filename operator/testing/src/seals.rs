@@ -1,21 +1,113 @@
-//! Key management servers that seals are tried on, on the host beside the nodes.
+//! Key management servers that seals are tried on, as pods of the test ground.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::Client as Kube;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use steamer_openbao::{Client, Identity, Session, Settings};
 
 use crate::certificates::Authority;
-use crate::nodes::NODE;
+use crate::fleet::Fleet;
 use crate::openbao::initialise;
-use crate::process::{Process, Program};
+use crate::tools;
 use crate::wait::eventually;
-use crate::{ports, tools};
+
+/// Where they are: not in a test's namespace, which goes with the test.
+const NAMESPACE: &str = "kms";
+
+/// A server as a pod, at an address that stays. What it holds is in a folder of the host.
+struct Server {
+    kube: Kube,
+    name: String,
+    address: String,
+    folder: PathBuf,
+}
+
+impl Server {
+    /// The Service, before there is a pod: its address goes into configurations and certificates.
+    async fn new(fleet: &Fleet, name: &str, port: u16) -> Result<Self> {
+        let kube = fleet.client().await?;
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+        crate::objects::apply(&kube, namespace).await?;
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
+        });
+        crate::objects::apply(&kube, service).await?;
+        let service = Api::<Service>::namespaced(kube.clone(), NAMESPACE).get(name).await?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).context("the Service has no address")?;
+        let folder = fleet.folder.join(name);
+        std::fs::create_dir_all(&folder)?;
+        // The server in the pod is somebody else.
+        tools::succeed(Command::new("chmod").arg("777").arg(&folder))?;
+        Ok(Self { kube, name: name.to_owned(), address, folder })
+    }
+
+    /// A file of its folder, by the same path on the host and in the pod.
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// Makes the pod. It has its own folder, and others of the host to read.
+    async fn make(&self, container: &Value, read: &[PathBuf]) -> Result<()> {
+        let mut container = container.clone();
+        let mut paths = vec![self.folder.clone()];
+        paths.extend_from_slice(read);
+        let name = |index: usize| format!("folder-{index}");
+        let mount = |(index, path): (usize, &PathBuf)| json!({"name": name(index), "mountPath": path, "readOnly": index > 0});
+        let volume =
+            |(index, path): (usize, &PathBuf)| json!({"name": name(index), "hostPath": {"path": path}});
+        container["volumeMounts"] = paths.iter().enumerate().map(mount).collect();
+        container["imagePullPolicy"] = json!("Never");
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "replicas": 1, "serviceName": self.name, "selector": {"matchLabels": {"app": self.name}},
+                "template": {
+                    "metadata": {"labels": {"app": self.name}},
+                    "spec": {
+                        "containers": [container], "volumes": paths.iter().enumerate().map(volume).collect::<Vec<_>>(),
+                        "automountServiceAccountToken": false, "enableServiceLinks": false,
+                    },
+                },
+            },
+        });
+        crate::objects::apply(&self.kube, set).await.map(drop)
+    }
+
+    async fn scale(&self, replicas: i32) -> Result<()> {
+        let sets: Api<StatefulSet> = Api::namespaced(self.kube.clone(), NAMESPACE);
+        let patch = json!({"spec": {"replicas": replicas}});
+        sets.patch(&self.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    /// Kills it, and returns when its pod is gone.
+    async fn stop(&self) -> Result<()> {
+        self.scale(0).await?;
+        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), NAMESPACE);
+        let name = format!("{}-0", self.name);
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let _ = pods.delete(&name, &at_once).await;
+        eventually("the server's pod is gone", || async {
+            match pods.get_opt(&name).await {
+                Ok(None) => Ok(()),
+                other => {
+                    Err(format!("{:?}", other.map(|pod| pod.and_then(|pod| pod.metadata.deletion_timestamp))))
+                }
+            }
+        })
+        .await
+    }
+}
 
 /// A second OpenBao with a transit engine and a key `seal`. What it holds outlives a stop.
 pub struct TransitServer {
@@ -24,9 +116,7 @@ pub struct TransitServer {
     /// A periodic token that may use the key and renew itself.
     pub token: String,
     root: String,
-    config: PathBuf,
-    logs: PathBuf,
-    process: Option<Process>,
+    server: Server,
 }
 
 const POLICY: &str = r#"path "transit/encrypt/seal" { capabilities = ["update"] }
@@ -36,26 +126,27 @@ const RENEWAL: &str = r#"path "auth/token/renew-self" { capabilities = ["update"
 "#;
 
 impl TransitServer {
-    /// Starts one and makes the key. Call it where it is to live: it ends with the calling thread.
+    /// Starts one and makes the key.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
-        let data = folder.join("raft");
-        std::fs::create_dir_all(&data)?;
-        let (port, cluster_port) = (ports::free()?, ports::free()?);
-        let address = format!("http://{NODE}:{port}");
+    pub async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
+        let server = Server::new(fleet, name, 8200).await?;
+        let address = format!("http://{}:8200", server.address);
         let config = json!({
-            "api_addr": address, "cluster_addr": format!("http://127.0.0.1:{cluster_port}"), "ui": false,
-            "listener": [{"tcp": {"address": format!("{NODE}:{port}"), "cluster_address": format!("127.0.0.1:{cluster_port}"), "tls_disable": true}}],
-            "storage": {"raft": {"path": data.display().to_string(), "node_id": "seal"}},
+            "api_addr": address, "cluster_addr": "http://127.0.0.1:8201", "ui": false,
+            "listener": [{"tcp": {"address": "0.0.0.0:8200", "cluster_address": "127.0.0.1:8201", "tls_disable": true}}],
+            "storage": {"raft": {"path": server.folder, "node_id": "seal"}},
             "seal": {"static": {"current_key_id": "k", "current_key": "ab".repeat(32)}},
         });
-        let file = folder.join("transit.json");
-        std::fs::write(&file, config.to_string())?;
+        std::fs::write(server.file("transit.json"), config.to_string())?;
+        let container = json!({
+            "name": "openbao", "image": crate::image::openbao(tools::OPENBAO)?.name,
+            "args": ["server", format!("-config={}", server.file("transit.json"))], "env": [{"name": "HOME", "value": "/tmp"}],
+        });
+        server.make(&container, &[]).await?;
         let (token, root) = (String::new(), String::new());
-        let mut server = Self { address, token, root, config: file, logs: logs.to_owned(), process: None };
-        server.run_process()?;
+        let mut server = Self { address, token, root, server };
         server.root = initialise(&server.settings(), 0).await?.expose_secret().to_owned();
         server.serves().await?;
         let session = server.session(&server.root)?;
@@ -109,24 +200,20 @@ impl TransitServer {
         .await
     }
 
-    fn run_process(&mut self) -> Result<()> {
-        let program = Program::new("transit", &tools::bao(tools::OPENBAO)?)
-            .args(["server", &format!("-config={}", self.config.display())]);
-        self.process = Some(program.start(&self.logs)?);
-        Ok(())
-    }
-
     /// Kills it.
-    pub fn stop(&mut self) {
-        self.process = None;
+    ///
+    /// # Errors
+    /// When its pod does not go.
+    pub async fn stop(&self) -> Result<()> {
+        self.server.stop().await
     }
 
     /// Starts it again.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn run(&mut self) -> Result<()> {
-        self.run_process()?;
+    pub async fn run(&self) -> Result<()> {
+        self.server.scale(1).await?;
         self.serves().await
     }
 }
@@ -140,7 +227,6 @@ pub struct KmipServer {
     ca: String,
     certificate: String,
     key: String,
-    _process: Process,
 }
 
 const MAKE_KEY: &str = "
@@ -158,22 +244,23 @@ with client:
 ";
 
 impl KmipServer {
-    /// Starts one and makes the key. Call it where it is to live: it ends with the calling thread.
+    /// Starts one and makes the key.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
+    pub async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
         let bin = tools::pykmip()?;
+        let server = Server::new(fleet, name, 5696).await?;
+        let folder: &Path = &server.folder;
         std::fs::create_dir_all(folder.join("policies"))?;
         let authority = Authority::new("KMIP test CA")?;
-        authority.leaf("kmip", None, &[NODE, "localhost"])?.write(folder, "server")?;
+        authority.leaf("kmip", None, &[&server.address, "localhost"])?.write(folder, "server")?;
         let client = authority.leaf("openbao", None, &["openbao"])?;
         client.write(folder, "client")?;
         std::fs::write(folder.join("ca.crt"), &authority.pem)?;
-        let port = ports::free()?;
-        let file = |name: &str| folder.join(name).display().to_string();
+        let file = |name: &str| server.file(name);
         let config = format!(
-            "[server]\nhostname={NODE}\nport={port}\ncertificate_path={}\nkey_path={}\nca_path={}\nauth_suite=TLS1.2\n\
+            "[server]\nhostname=0.0.0.0\nport=5696\ncertificate_path={}\nkey_path={}\nca_path={}\nauth_suite=TLS1.2\n\
              policy_path={}\nenable_tls_client_auth=True\nlogging_level=INFO\ndatabase_path={}\n",
             file("server.crt"),
             file("server.key"),
@@ -182,12 +269,14 @@ impl KmipServer {
             file("kmip.db"),
         );
         std::fs::write(folder.join("server.conf"), config)?;
-        let process = Program::new("kmip", &bin.join("pykmip-server"))
-            .args(["-f", &file("server.conf"), "-l", &file("server.log")])
-            .start(logs)?;
+        let container = json!({
+            "name": "kmip", "image": crate::image::pause()?.name, "securityContext": {"runAsUser": 0},
+            "command": [bin.join("pykmip-server"), "-f", file("server.conf"), "-l", file("server.log")],
+        });
+        server.make(&container, &python(&bin)?).await?;
         let made = eventually("the KMIP server makes a key", || async {
             tools::output(
-                Command::new(bin.join("python3")).args(["-c", MAKE_KEY, NODE, &port.to_string()]).args([
+                Command::new(bin.join("python3")).args(["-c", MAKE_KEY, &server.address, "5696"]).args([
                     file("client.crt"),
                     file("client.key"),
                     file("ca.crt"),
@@ -197,12 +286,11 @@ impl KmipServer {
         })
         .await?;
         Ok(Self {
-            endpoint: format!("{NODE}:{port}"),
+            endpoint: format!("{}:5696", server.address),
             key_id: made.trim().to_owned(),
             ca: authority.pem,
             certificate: client.pem,
             key: client.key_pem,
-            _process: process,
         })
     }
 
@@ -215,4 +303,19 @@ impl KmipServer {
             secret("kmip-ca", json!({"ca.crt": self.ca})),
         ]
     }
+}
+
+/// What a Python of the host needs to run in a pod: itself, its packages and the system's libraries.
+fn python(bin: &Path) -> Result<Vec<PathBuf>> {
+    let base =
+        tools::output(Command::new(bin.join("python3")).args(["-c", "import sys; print(sys.base_prefix)"]))?;
+    let packages = bin.parent().context("a folder")?.to_owned();
+    let mut all: Vec<PathBuf> =
+        ["/usr", "/lib", "/lib64"].map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
+    let base = PathBuf::from(base.trim());
+    if !base.starts_with("/usr") {
+        all.push(base);
+    }
+    all.push(packages);
+    Ok(all)
 }

@@ -31,6 +31,8 @@ pub struct SecurePostgres {
 }
 
 const PASSWORD: &str = "p@ss w/ord#1";
+/// The same in a URL.
+const PASSWORD_IN_URL: &str = "p%40ss%20w%2Ford%231";
 
 fn as_postgres(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
@@ -235,6 +237,15 @@ impl SecurePostgres {
         run(format!("CREATE ROLE \"{name}_admin\" LOGIN CREATEROLE PASSWORD '{PASSWORD}'"))?;
         run(format!("GRANT pg_signal_backend TO \"{name}_admin\""))?;
         run(format!("CREATE DATABASE \"{name}\" OWNER \"{name}_owner\"")).map(drop)
+    }
+
+    /// A connection URL.
+    #[must_use]
+    pub fn url(&self, login: &str, database: &str) -> String {
+        format!(
+            "postgresql://{login}:{PASSWORD_IN_URL}@{}:{}/{database}?sslmode=require",
+            self.host, self.port
+        )
     }
 
     /// The Secrets `pg-app`, `pg-admin` and `pg-ca` for a database, as CloudNativePG writes them.

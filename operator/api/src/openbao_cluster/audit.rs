@@ -29,6 +29,14 @@ pub struct AuditDevice {
     pub socket: Option<SocketAudit>,
 }
 
+impl AuditDevice {
+    /// Where its headers are.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeadersReference> {
+        self.http.as_ref()?.headers_secret_ref.as_ref()
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -51,6 +59,26 @@ pub struct HttpAudit {
     #[x_kube(validation = ("self.matches('^https?://.+')", "http.uri is a URL"))]
     #[schemars(length(max = 512))]
     pub uri: String,
+    /// Headers that it is sent, such as `Authorization`. Another value is another device, by a rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_secret_ref: Option<HeadersReference>,
+}
+
+/// Headers in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeadersReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its key, whose value is JSON such as `{"Authorization": ["Bearer ..."]}`. Default: `headers`.
+    #[serde(default = "headers")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn headers() -> String {
+    "headers".to_owned()
 }
 
 /// A TCP or UDP receiver.

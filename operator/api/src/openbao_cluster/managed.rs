@@ -1,12 +1,11 @@
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditDevice, PostgresqlStorage, Seal, SealMigration};
+use super::{
+    AuditDevice, Gateway, Ingress, PodTemplate, PostgresqlStorage, Seal, SealMigration, ServerAccount,
+    ServerMetrics, ServerPlugin,
+};
 use crate::{DeletionPolicy, Duration, LocalReference};
 
 /// A cluster that Steamer runs: a StatefulSet on PostgreSQL.
@@ -14,6 +13,8 @@ use crate::{DeletionPolicy, Duration, LocalReference};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x) || (has(self.sealMigration) && [has(self.sealMigration.from.static) == has(oldSelf.seal.static), has(self.sealMigration.from.transit) == has(oldSelf.seal.transit), has(self.sealMigration.from.kmip) == has(oldSelf.seal.kmip), has(self.sealMigration.from.awsKms) == has(oldSelf.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(oldSelf.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(oldSelf.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)) || (has(oldSelf.sealMigration) && [has(oldSelf.sealMigration.from.static) == has(self.seal.static), has(oldSelf.sealMigration.from.transit) == has(self.seal.transit), has(oldSelf.sealMigration.from.kmip) == has(self.seal.kmip), has(oldSelf.sealMigration.from.awsKms) == has(self.seal.awsKms), has(oldSelf.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(oldSelf.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(oldSelf.sealMigration.from.ociKms) == has(self.seal.ociKms), has(oldSelf.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x))", "the kind of the seal is not changed by accident: what it has sealed could not be opened any more. To change it, put the seal that it has into sealMigration.from"))]
 #[x_kube(validation = ("!has(self.sealMigration) || ![has(self.sealMigration.from.static) == has(self.seal.static), has(self.sealMigration.from.transit) == has(self.seal.transit), has(self.sealMigration.from.kmip) == has(self.seal.kmip), has(self.sealMigration.from.awsKms) == has(self.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(self.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x)", "sealMigration.from is the seal before, of another kind than seal"))]
+#[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode is not changed to Disabled or from it: nodes that talk TLS and nodes that do not cannot take turns. Make another cluster for it"))]
+#[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "a plugin of one type and name is there once"))]
 pub struct ManagedServer {
     /// Version of OpenBao, such as `2.7.2`. It decides features and the order of an upgrade; a lower one than has led is
     /// refused.
@@ -78,6 +79,19 @@ pub struct ManagedServer {
     /// Whether evictions leave enough nodes.
     #[serde(default)]
     pub pod_disruption_budget: Toggle,
+    /// Plugins of secrets engines, auth methods and databases that OpenBao knows beside its own. A change is a rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub plugins: Vec<ServerPlugin>,
+    /// Who reads the metrics.
+    #[serde(default)]
+    pub metrics: ServerMetrics,
+    /// An Ingress, for clients outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// An HTTPRoute of a Gateway, for clients outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
     /// What stays when this object is deleted. `Retain`: the database, the seal's key and the recovery keys. `Delete`:
     /// nothing, once the annotation `steamer.dev/delete-data` carries the cluster's name. Default: `Retain`.
     #[serde(default)]
@@ -114,7 +128,8 @@ pub struct Storage {
 #[x_kube(validation = ("has(self.secretRef) == (has(self.mode) && self.mode == 'Secret')", "tls.mode Secret needs secretRef, and only it"))]
 pub struct ServerTls {
     /// `Managed`: Steamer has a CA of its own and renews. `Secret`: a Secret with `tls.crt`, `tls.key` and `ca.crt`, as
-    /// cert-manager writes it. Default: `Managed`.
+    /// cert-manager writes it. `Disabled`: plain HTTP, for a service mesh that encrypts; values then cross the network as the
+    /// mesh sends them. Default: `Managed`.
     #[serde(default)]
     pub mode: ServerTlsMode,
     /// The Secret of `mode: Secret`.
@@ -134,6 +149,8 @@ pub enum ServerTlsMode {
     Managed,
     /// From a Secret.
     Secret,
+    /// None: plain HTTP.
+    Disabled,
 }
 
 /// Bounds of requests.
@@ -243,63 +260,6 @@ impl Default for RecoveryKeys {
     fn default() -> Self {
         Self { shares: 1, threshold: 1, secret_name: None, pgp_keys: Vec::new() }
     }
-}
-
-/// The ServiceAccount of the pods.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServerAccount {
-    /// Annotations, such as those that bind it to a cloud identity for the seal.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// What is added to the pods.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PodTemplate {
-    /// Requests and limits. Default: 100m CPU and 256Mi memory requested.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Labels that a node must carry.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that are tolerated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub tolerations: Vec<Toleration>,
-    /// Replaces the rule that no two nodes of the cluster share a machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Affinity>,
-    /// How pods spread over zones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Their PriorityClass.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub priority_class_name: Option<String>,
-    /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// Labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Environment variables, such as `BAO_LOG_LEVEL`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-}
-
-/// Requests and limits of the server's container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Resources {
-    /// What it is sure to get.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub requests: BTreeMap<String, IntOrString>,
-    /// What it may use at most.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, IntOrString>,
 }
 
 /// Something that is there unless it is turned off.

@@ -2,6 +2,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SealPlugin;
 use crate::{LocalReference, SecretKeyReference};
 
 /// What opens OpenBao at its start. Exactly one.
@@ -153,28 +154,6 @@ pub struct KmipSeal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
-}
-
-/// Where a seal's plugin comes from; needed from 2.7 on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.image) != has(self.command)", "plugin needs exactly one of image and command"))]
-pub struct SealPlugin {
-    /// An OCI image that OpenBao downloads at its start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub image: Option<String>,
-    /// A file that is in the server's image already, in `/openbao/plugins`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub command: Option<String>,
-    /// Version of the plugin.
-    #[schemars(length(min = 1, max = 64))]
-    pub version: String,
-    /// SHA-256 of the plugin's file, in hex.
-    #[x_kube(validation = ("self.matches('^[0-9a-f]{64}$')", "sha256 is 64 hex digits"))]
-    #[schemars(length(max = 64))]
-    pub sha256: String,
 }
 
 /// AWS KMS. The pods' identity comes from the ServiceAccount's annotations.

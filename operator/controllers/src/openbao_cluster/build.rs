@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod configuration;
+pub(super) mod exposure;
 pub(super) mod initialization;
 pub(super) mod network_policy;
 pub(super) mod seal;

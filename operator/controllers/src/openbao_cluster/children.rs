@@ -20,7 +20,7 @@ use crate::context::Stores;
 use crate::error::Error;
 
 /// Owns the fields that Steamer sets.
-const MANAGER: &str = "steamer";
+pub(crate) const MANAGER: &str = "steamer";
 
 /// The stores of what is made for clusters.
 #[derive(Clone, Default)]
@@ -85,6 +85,11 @@ fn cluster_of<K: Resource>(object: &K) -> Option<Name> {
     Some(Name::new(object.namespace().unwrap_or_default(), label))
 }
 
+/// Whether an object was made for a cluster.
+pub(crate) fn is_of<K: Resource>(object: &K, cluster: &Name) -> bool {
+    cluster_of(object).as_ref() == Some(cluster)
+}
+
 /// Wakes the cluster.
 pub(crate) fn edges<K: Resource>(object: &K) -> Edges {
     Edges { by_any_change: cluster_of(object).map(children_of).into_iter().collect(), by_spec: Vec::new() }
@@ -107,7 +112,7 @@ pub(crate) struct Keeper<'a> {
 impl Keeper<'_> {
     /// All objects of a kind that were made for the cluster.
     pub(crate) fn all<K: Child>(&self) -> Vec<Arc<K>> {
-        let of = |object: &K| cluster_of(object).as_ref() == Some(&self.cluster);
+        let of = |object: &K| is_of(object, &self.cluster);
         let mut all = K::store(&self.stores.children).filter(of);
         all.sort_by_key(|object| object.name_any());
         all
@@ -116,9 +121,7 @@ impl Keeper<'_> {
     /// The object of a name, if it was made for the cluster.
     pub(crate) fn get<K: Child>(&self, name: &str) -> Option<Arc<K>> {
         let name = Name::new(&self.cluster.namespace, name);
-        K::store(&self.stores.children)
-            .get(&name)
-            .filter(|object| cluster_of(&**object).as_ref() == Some(&self.cluster))
+        K::store(&self.stores.children).get(&name).filter(|object| is_of(&**object, &self.cluster))
     }
 
     /// The same, asked of the API server while no watch has seen it: for what may not be made twice.
@@ -127,7 +130,7 @@ impl Keeper<'_> {
             return Ok(Some(seen));
         }
         let found = self.api::<K>().get_opt(name).await?;
-        Ok(found.filter(|object| cluster_of(object).as_ref() == Some(&self.cluster)).map(Arc::new))
+        Ok(found.filter(|object| is_of(object, &self.cluster)).map(Arc::new))
     }
 
     pub(crate) fn api<K: Child>(&self) -> Api<K> {
@@ -161,12 +164,10 @@ impl Keeper<'_> {
     /// An object of the name that was not made for the cluster is somebody's.
     async fn refuse_foreign<K: Child>(&self, name: &str) -> Result<(), Error> {
         match self.api::<K>().get_opt(name).await? {
-            Some(found) if cluster_of(&found).as_ref() != Some(&self.cluster) => {
-                Err(Error::Conflict(format!(
-                    "{} {name} is there already and was not made for this cluster: delete it, or name the cluster otherwise",
-                    K::kind(&())
-                )))
-            }
+            Some(found) if !is_of(&found, &self.cluster) => Err(Error::Conflict(format!(
+                "{} {name} is there already and was not made for this cluster: delete it, or name the cluster otherwise",
+                K::kind(&())
+            ))),
             _ => Ok(()),
         }
     }
@@ -211,7 +212,7 @@ pub(crate) enum Ending {
 }
 
 /// Whether everything that is wanted is there; what the API server has added does not matter.
-fn holds(live: &Value, wanted: &Value) -> bool {
+pub(crate) fn holds(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted
             .iter()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use kube::ResourceExt;
-use steamer_api::{Administrator, Fencing, ManagedServer, OpenBaoCluster};
+use steamer_api::{Administrator, Fencing, ManagedServer, OpenBaoCluster, ServerTlsMode};
 use steamer_runtime::Name;
 
 use super::database::login::Login;
@@ -56,6 +56,11 @@ impl fmt::Display for Version {
 impl Version {
     /// Whether certificates are read again without a restart (`tls_auto_reload`).
     pub(crate) fn reloads_certificates(self) -> bool {
+        self >= Self(2, 7, 0)
+    }
+
+    /// Whether a plugin's image need not say which file it is.
+    pub(crate) fn knows_plugin_files(self) -> bool {
         self >= Self(2, 7, 0)
     }
 
@@ -125,6 +130,16 @@ impl Cluster {
         host(&self.name, pod)
     }
 
+    /// Whether nodes talk plain HTTP.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.spec.tls.mode == ServerTlsMode::Disabled
+    }
+
+    /// Where the node of a pod is reached.
+    pub(crate) fn url(&self, pod: &str) -> String {
+        url(&self.name, pod, self.spec.tls.mode)
+    }
+
     pub(crate) fn recovery_secret(&self) -> String {
         self.spec.recovery_keys.secret_name.clone().unwrap_or_else(|| self.child("-recovery"))
     }
@@ -139,6 +154,12 @@ impl Cluster {
 /// The stable name of a pod of a cluster.
 pub(crate) fn host(cluster: &Name, pod: &str) -> String {
     format!("{pod}.{}-internal.{}.svc", cluster.name, cluster.namespace)
+}
+
+/// Where the node of a pod of a cluster is reached.
+pub(crate) fn url(cluster: &Name, pod: &str, tls: ServerTlsMode) -> String {
+    let scheme = if tls == ServerTlsMode::Disabled { "http" } else { "https" };
+    format!("{scheme}://{}:8200", host(cluster, pod))
 }
 
 /// Pod and namespace of a stable name.

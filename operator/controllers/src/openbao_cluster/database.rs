@@ -82,6 +82,15 @@ impl Database {
         Ok(client)
     }
 
+    /// Whether the login is let in.
+    pub(super) async fn opens(&self) -> Result<bool, DatabaseError> {
+        match self.client().await {
+            Ok(_) => Ok(true),
+            Err(DatabaseError::Login { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Drops the connection: one that does not answer is not used again.
     pub(super) async fn forget(&self) {
         *self.connection.lock().await = None;

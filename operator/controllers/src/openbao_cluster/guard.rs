@@ -41,6 +41,8 @@ pub(super) struct Duty {
     pub(super) owner: Arc<Database>,
     pub(super) admin: Option<Arc<Database>>,
     pub(super) server: Settings,
+    /// Held by who gives a node another login: a fence and a pass over the cluster may come to it at once.
+    pub(super) logins: Arc<tokio::sync::Mutex<()>>,
     /// Tells one duty from another.
     pub(super) digest: String,
 }
@@ -83,6 +85,12 @@ impl Guards {
         let guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let duty = guards.get(cluster)?.duty.borrow().clone();
         (duty.digest == digest).then_some(duty)
+    }
+
+    /// What the duty before held while a node got another login, for the one that follows it.
+    pub(super) fn logins(&self, cluster: &Name) -> Arc<tokio::sync::Mutex<()>> {
+        let guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.get(cluster).map(|guard| guard.duty.borrow().logins.clone()).unwrap_or_default()
     }
 
     /// Gives a cluster's guard its duty, and says what it has seen.
@@ -204,7 +212,7 @@ impl Watcher<'_> {
     async fn ask_one(&self, pod: &Pod) -> Answer {
         let client = members::client(
             &self.context.sessions,
-            &self.duty.cluster.host(&pod.name_any()),
+            self.duty.cluster.url(&pod.name_any()),
             &self.duty.server,
         );
         members::asked(pod, client).await
@@ -220,8 +228,8 @@ impl Watcher<'_> {
         if let Some(known) = known.filter(|known| known.0 == name && known.1 == uid) {
             return known;
         }
-        let host = self.duty.cluster.host(&name);
-        let said = match members::client(&self.context.sessions, &host, &self.duty.server) {
+        let url = self.duty.cluster.url(&name);
+        let said = match members::client(&self.context.sessions, url, &self.duty.server) {
             Ok(client) => {
                 client.session(Identity::Anonymous).leader().await.ok().and_then(|said| said.since())
             }
@@ -289,7 +297,9 @@ impl Watcher<'_> {
             hands.shut_out(&role.name, &note).await?;
         }
         let keeper = self.keeper();
+        let turn = self.duty.logins.lock().await;
         hands.renew(&keeper, cluster, ordinal).await?;
+        drop(turn);
         keeper.end_pod(pod, uid, Ending::AtOnce).await
     }
 

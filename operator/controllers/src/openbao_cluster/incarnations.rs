@@ -40,6 +40,18 @@ pub(super) fn random_hex() -> Result<String, Error> {
     Ok(hex(&bytes))
 }
 
+/// Whether the Secret holds these entries and there is a role for each.
+pub(super) fn in_force(
+    entries: &BTreeMap<String, String>,
+    secret: Option<&Secret>,
+    roles: &[NodeRole],
+) -> bool {
+    entries.iter().all(|(pod, text)| {
+        let made = user_of(text).is_some_and(|user| roles.iter().any(|role| role.name == user));
+        made && entry(secret, pod).as_ref() == Some(text)
+    })
+}
+
 /// What the Secret says of a node.
 pub(super) fn entry(secret: Option<&Secret>, pod: &str) -> Option<String> {
     let value = secret?.data.as_ref()?.get(pod)?;

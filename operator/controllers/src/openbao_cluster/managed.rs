@@ -6,6 +6,7 @@ mod certificates;
 mod configured;
 mod database;
 mod delete;
+mod exposure;
 mod fetch;
 mod first_start;
 mod keys;

@@ -179,15 +179,15 @@ pub(crate) async fn asked(pod: &Pod, client: Result<Client, Error>) -> Answer {
     }
 }
 
-/// A client of a single node, by its stable name.
-pub(crate) fn client(sessions: &Sessions, host: &str, shared: &Settings) -> Result<Client, Error> {
-    Ok(sessions.server(&settings(host, shared))?.client)
+/// A client of a single node, by the URL of its stable name.
+pub(crate) fn client(sessions: &Sessions, url: String, shared: &Settings) -> Result<Client, Error> {
+    Ok(sessions.server(&settings(url, shared))?.client)
 }
 
 /// How a single node is asked.
-fn settings(host: &str, shared: &Settings) -> Settings {
+fn settings(url: String, shared: &Settings) -> Settings {
     Settings {
-        addresses: vec![format!("https://{host}:8200")],
+        addresses: vec![url],
         timeout: Some(Duration::from_secs(1)),
         patience: Some(Duration::ZERO),
         plain: true,

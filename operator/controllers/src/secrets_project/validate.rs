@@ -11,7 +11,7 @@ use super::fetch::References;
 use super::{PIPELINE_MOUNT, WORKLOAD_MOUNT};
 use crate::context::{Context, Contribution, Contributions};
 use crate::error::Error;
-use crate::jwt_issuer::bound_issuer;
+use crate::jwt_issuer::config;
 use crate::ownership::Mark;
 use crate::pipeline_policy::{contexts_of, gives};
 use crate::pipelines::{
@@ -183,9 +183,14 @@ fn pipelines(
         valid.policies.insert(context.policy_name(), policy_text(&owner, &valid.engine, rules));
     }
     valid.next_expiry = grants.next_expiry();
-    valid
-        .auth
-        .insert(PIPELINE_MOUNT, Auth { config: config(references), cel_roles, jwt_roles: BTreeMap::new() });
+    valid.auth.insert(
+        PIPELINE_MOUNT,
+        Auth {
+            config: config(&references.issuer, references.issuer_ca.clone()),
+            cel_roles,
+            jwt_roles: BTreeMap::new(),
+        },
+    );
     Ok(())
 }
 
@@ -220,22 +225,6 @@ fn apart(pipelines: &[String], id_tokens: &[String]) -> Result<(), Error> {
              any user can put it into an ID token"
         ))),
         None => Ok(()),
-    }
-}
-
-fn config(references: &References) -> JwtConfig {
-    let issuer = &references.issuer.spec;
-    let (keys, ca) = match (&issuer.oidc_discovery_url, &issuer.jwks_url, &issuer.public_keys) {
-        (Some(url), _, _) => (JwtKeys::Discovery(url.clone()), references.issuer_ca.clone()),
-        (_, Some(url), _) => (JwtKeys::Jwks(url.clone()), references.issuer_ca.clone()),
-        (_, _, keys) => (JwtKeys::Static(keys.clone().unwrap_or_default()), String::new()),
-    };
-    JwtConfig {
-        keys,
-        ca,
-        bound_issuer: bound_issuer(&references.issuer),
-        algorithms: issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
-        skip_validation: issuer.skip_issuer_check,
     }
 }
 

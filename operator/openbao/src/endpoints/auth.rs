@@ -168,7 +168,7 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`] when the issuer cannot be reached and `skip_validation` is false.
     pub async fn put_jwt_config(&self, mount: &str, config: &JwtConfig) -> Result<(), Error> {
-        self.call(Call::post(&format!("auth/{mount}/config"), body(config))).await.map(drop)
+        self.call(Call::post(&format!("auth/{mount}/config"), config.body())).await.map(drop)
     }
 
     /// Names of a mount's CEL roles.
@@ -239,24 +239,28 @@ impl Session {
     }
 }
 
-fn body(config: &JwtConfig) -> Value {
-    let mut body = json!({
-        "bound_issuer": config.bound_issuer,
-        "jwt_supported_algs": config.algorithms,
-        "skip_jwks_validation": config.skip_validation,
-    });
-    match &config.keys {
-        JwtKeys::Discovery(url) => {
-            body["oidc_discovery_url"] = json!(url);
-            body["oidc_discovery_ca_pem"] = json!(config.ca);
+impl JwtConfig {
+    /// What is written to `<mount>/config`.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        let mut body = json!({
+            "bound_issuer": self.bound_issuer,
+            "jwt_supported_algs": self.algorithms,
+            "skip_jwks_validation": self.skip_validation,
+        });
+        match &self.keys {
+            JwtKeys::Discovery(url) => {
+                body["oidc_discovery_url"] = json!(url);
+                body["oidc_discovery_ca_pem"] = json!(self.ca);
+            }
+            JwtKeys::Jwks(url) => {
+                body["jwks_url"] = json!(url);
+                body["jwks_ca_pem"] = json!(self.ca);
+            }
+            JwtKeys::Static(keys) => body["jwt_validation_pubkeys"] = json!(keys),
         }
-        JwtKeys::Jwks(url) => {
-            body["jwks_url"] = json!(url);
-            body["jwks_ca_pem"] = json!(config.ca);
-        }
-        JwtKeys::Static(keys) => body["jwt_validation_pubkeys"] = json!(keys),
+        body
     }
-    body
 }
 
 fn read(stored: StoredJwtConfig) -> Option<JwtConfig> {

@@ -20,14 +20,7 @@ fn blocks() -> Result<Vec<String>> {
 }
 
 fn run(bao: &Bao, folder: &Path, script: &str) -> Result<()> {
-    let url = |database: &str| {
-        // As it is in a URL: `p@ss w/ord#1`.
-        let password = "p%40ss%20w%2Ford%231";
-        format!(
-            "postgresql://openbao_owner:{password}@{}:{}/{database}",
-            bao.postgres.host, bao.postgres.port
-        )
-    };
+    let url = |database: &str| bao.postgres.url("openbao_owner", database);
     let programs = [tools::kubernetes("kubectl")?, tools::postgres()?.join("psql")];
     let folders: Vec<String> = programs
         .iter()

@@ -12,9 +12,10 @@ use steamer_testing::openbao::mount_kv;
 use crate::bao::Bao;
 use crate::registers::Registers;
 
-/// How often each fault is made. `make bench` does it more often and prints how long each took.
-fn times() -> usize {
-    std::env::var("STEAMER_FAILOVERS").ok().and_then(|times| times.parse().ok()).unwrap_or(2)
+/// How often a fault is made: twice, or `full` times with `make faults TIMES=20`, and its share with fewer.
+fn times(full: usize) -> usize {
+    let asked = std::env::var("STEAMER_FAILOVERS").ok().and_then(|times| times.parse::<usize>().ok());
+    asked.map_or(2, |asked| (full * asked).div_ceil(20))
 }
 
 fn told(fault: &str, mut took: Vec<Duration>) {
@@ -33,7 +34,7 @@ async fn a_killed_leader_is_replaced() -> Result<()> {
     let bao = Bao::serving("killed", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let mut took = Vec::new();
-    for _ in 0..times() {
+    for _ in 0..times(20) {
         let leader = bao.leader().await?;
         let killed = Instant::now();
         bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
@@ -54,7 +55,7 @@ async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() -> Resul
     let bao = Bao::serving("frozen", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let mut took = Vec::new();
-    for _ in 0..times() {
+    for _ in 0..times(10) {
         let leader = bao.leader().await?;
         let frozen = Instant::now();
         let process = bao.fleet.cluster.signal(&bao.namespace, &leader, "STOP")?;
@@ -76,7 +77,7 @@ async fn a_leader_cut_off_from_its_database_is_replaced() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     let (cluster, port) = (&bao.fleet.cluster, bao.fleet.postgres.port);
     let mut took = Vec::new();
-    for _ in 0..times() {
+    for _ in 0..times(10) {
         let leader = bao.leader().await?;
         let address = bao.address(&leader).await?;
         let cut = Instant::now();
@@ -100,7 +101,7 @@ async fn a_lost_node_is_replaced() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     let cluster = &bao.fleet.cluster;
     let mut took = Vec::new();
-    for _ in 0..times().div_ceil(2) {
+    for _ in 0..times(10) {
         let leader = bao.leader().await?;
         let pod = bao.pods().await?.into_iter().find(|pod| pod.metadata.name.as_deref() == Some(&leader));
         let node = pod.and_then(|pod| pod.spec?.node_name).context("no node")?;
@@ -126,7 +127,7 @@ async fn openbao_takes_over_by_itself() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     let (cluster, port) = (&bao.fleet.cluster, bao.fleet.postgres.port);
     let (mut killed, mut frozen, mut cut_off) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..times() {
+    for _ in 0..times(10) {
         let leader = bao.leader().await?;
         let since = Instant::now();
         cluster.signal(&bao.namespace, &leader, "KILL")?;
@@ -189,7 +190,7 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         anyhow::Ok(answer.pointer("/data/data/count").and_then(Value::as_u64))
     };
     write(admin.clone(), 0).await?;
-    for run in 1..=times() as u64 {
+    for run in 1..=times(50) as u64 {
         let leader = bao.leader().await?;
         let pods = bao.pods().await?;
         let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&leader)).context("no pod")?;
@@ -237,6 +238,6 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         bao.another_leader(&admin).await?;
         assert_eq!(read().await?, Some(run * 10 + 1), "under the next leader");
     }
-    println!("writes held between fence and commit over a takeover: {}, none was done late", times());
+    println!("writes held between fence and commit over a takeover: {}, none was done late", times(50));
     Ok(())
 }

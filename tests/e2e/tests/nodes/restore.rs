@@ -181,11 +181,7 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
     std::fs::create_dir_all(folder)?;
     let key = folder.join("key");
     std::fs::write(&key, "ab".repeat(32))?;
-    // The password as it is in a URL: `p@ss w/ord#1`.
-    let url = format!(
-        "postgresql://adopted_owner:p%40ss%20w%2Ford%231@{}:{}/adopted?sslmode=require",
-        bao.postgres.host, bao.postgres.port
-    );
+    let url = bao.postgres.url("adopted_owner", "adopted");
     let config = json!({
         "listener": [{"tcp": {"address": format!("{NODE}:{port}"), "tls_disable": true}}],
         "api_addr": format!("http://{NODE}:{port}"), "cluster_addr": format!("https://{NODE}:{cluster_port}"),

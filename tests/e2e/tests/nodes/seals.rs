@@ -93,12 +93,7 @@ async fn the_seals_secret_may_be_lost_and_come_back() -> Result<()> {
 #[tokio::test]
 async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
     let bao = Bao::prepare("transit").await?;
-    let fleet = bao.fleet.clone();
-    let server = fleet.at_home({
-        let (folder, logs) = (fleet.folder.join("transit"), fleet.logs.clone());
-        async move { TransitServer::start(&folder, &logs).await }
-    });
-    let mut server = server.await?;
+    let server = TransitServer::start(&bao.fleet, "transit").await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
         "stringData": {"token": server.token},
@@ -111,7 +106,7 @@ async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
     bao.apply(seal).await?;
     bao.ready().await?;
     let registers = Registers::start(&bao).await?;
-    server.stop();
+    server.stop().await?;
     let away = bao.until("the outage is said", |object| {
         condition(object, "SealReachable").is_some_and(|(status, ..)| status == "False")
     });
@@ -145,9 +140,7 @@ fn seal_of(object: &steamer_api::OpenBaoCluster) -> (String, Option<String>) {
 #[tokio::test]
 async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Result<()> {
     let bao = Bao::serving("migration", |_| {}).await?;
-    let fleet = bao.fleet.clone();
-    let (folder, logs) = (fleet.folder.join("migration"), fleet.logs.clone());
-    let server = fleet.at_home(async move { TransitServer::start(&folder, &logs).await }).await?;
+    let server = TransitServer::start(&bao.fleet, "migration").await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
         "stringData": {"token": server.token},
@@ -201,9 +194,7 @@ async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Res
 #[tokio::test]
 async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()> {
     let bao = Bao::prepare("mortal").await?;
-    let fleet = bao.fleet.clone();
-    let (folder, logs) = (fleet.folder.join("mortal"), fleet.logs.clone());
-    let server = fleet.at_home(async move { TransitServer::start(&folder, &logs).await }).await?;
+    let server = TransitServer::start(&bao.fleet, "mortal").await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
         "stringData": {"token": server.mortal_token().await?},
@@ -223,9 +214,7 @@ async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()
 #[tokio::test]
 async fn a_kmip_seal_opens_and_nodes_come_back() -> Result<()> {
     let bao = Bao::prepare("kmip").await?;
-    let fleet = bao.fleet.clone();
-    let (folder, logs) = (fleet.folder.join("kmip"), fleet.logs.clone());
-    let server = fleet.at_home(async move { KmipServer::start(&folder, &logs).await }).await?;
+    let server = KmipServer::start(&bao.fleet, "kmip").await?;
     for secret in server.secrets(&bao.namespace) {
         apply(&bao.kube, secret).await?;
     }

@@ -1,18 +1,31 @@
 //! OpenBao's configuration, as JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use steamer_api::AuditDevice;
 
 use super::metadata;
-use super::seal::SealSettings;
+use super::seal::{SealSettings, stanza_of};
+use crate::error::Error;
 use crate::openbao_cluster::cluster::Cluster;
 use crate::sessions::digest;
 
 /// Where certificates are in a pod.
 pub(in crate::openbao_cluster) const TLS: &str = "/openbao/tls";
 
-/// What a node is started with.
-pub(in crate::openbao_cluster) fn configuration(cluster: &Cluster, seal: &SealSettings) -> Value {
+/// Where plugins are in a pod.
+pub(in crate::openbao_cluster) const PLUGINS: &str = "/openbao/plugins";
+
+/// Where the headers of audit devices are in a pod.
+pub(in crate::openbao_cluster) const HEADERS: &str = "/openbao/headers";
+
+/// What a node is started with. `headers` tells, by audit device, one value of its headers from another.
+pub(in crate::openbao_cluster) fn configuration(
+    cluster: &Cluster,
+    seal: &SealSettings,
+    headers: &BTreeMap<String, String>,
+) -> Value {
     let mut config = json!({
         "ui": false, "log_format": "json",
         "listener": [{"tcp": listener(cluster)}, {"tcp": {
@@ -28,14 +41,67 @@ pub(in crate::openbao_cluster) fn configuration(cluster: &Cluster, seal: &SealSe
         "seal": seals(seal),
     });
     if !cluster.spec.audit.is_empty() {
-        config["audit"] = cluster.spec.audit.iter().map(audit).collect();
+        config["audit"] =
+            cluster.spec.audit.iter().map(|device| audit(device, headers.get(&device.name))).collect();
     }
-    if !seal.plugins.is_empty() {
-        config["plugin_directory"] = json!("/openbao/plugins");
-        config["plugin_auto_download"] = json!(seal.downloads());
-        config["plugin"] = json!({"kms": seal.plugins});
+    let plugins = plugins(cluster, seal);
+    if !plugins.is_empty() {
+        config["plugin_directory"] = json!(PLUGINS);
+        config["plugin_auto_download"] = json!(downloads(&plugins));
+        config["plugin"] = json!(plugins);
     }
     config
+}
+
+/// The plugins, by type and name: the seal's and those that the cluster is given.
+fn plugins(cluster: &Cluster, seal: &SealSettings) -> Map<String, Value> {
+    let mut all = Map::new();
+    if !seal.plugins.is_empty() {
+        all.insert("kms".to_owned(), json!(seal.plugins));
+    }
+    for plugin in &cluster.spec.plugins {
+        let kind = json!(plugin.r#type);
+        let of_type = all.entry(kind.as_str().unwrap_or_default()).or_insert_with(|| json!({}));
+        of_type[plugin.name.as_str()] = stanza_of(&plugin.source());
+    }
+    all
+}
+
+fn downloads(plugins: &Map<String, Value>) -> bool {
+    have(plugins, "image")
+}
+
+fn have(plugins: &Map<String, Value>, field: &str) -> bool {
+    plugins
+        .values()
+        .filter_map(Value::as_object)
+        .flat_map(Map::values)
+        .any(|plugin| plugin.get(field).is_some())
+}
+
+/// Refuses plugins that a node would not find.
+pub(in crate::openbao_cluster) fn check_plugins(cluster: &Cluster, seal: &SealSettings) -> Result<(), Error> {
+    let all = plugins(cluster, seal);
+    if have(&all, "image") && have(&all, "command") {
+        return Err(Error::Invalid(format!(
+            "plugins come all by image or all by command: where OpenBao downloads to, {PLUGINS}, it would not find those of \
+             its own image"
+        )));
+    }
+    let nameless = |plugin: &Value| plugin.get("image").is_some() && plugin.get("binary_name").is_none();
+    let found = all.values().filter_map(Value::as_object).flatten().find(|(_, plugin)| nameless(plugin));
+    match found.filter(|_| !cluster.version.knows_plugin_files()) {
+        Some((name, _)) => Err(Error::Invalid(format!(
+            "plugin `{name}` needs binaryName: OpenBao {} does not know which file of an image it is",
+            cluster.version
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a node fetches a plugin when it starts.
+pub(in crate::openbao_cluster) fn fetches_plugins(cluster: &Cluster, seal: &SealSettings) -> bool {
+    downloads(&plugins(cluster, seal))
 }
 
 fn seals(seal: &SealSettings) -> Value {
@@ -51,10 +117,14 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
     let mut set = |name: &str, value: Value| drop(listener.insert(name.to_owned(), value));
     set("address", json!("[::]:8200"));
     set("cluster_address", json!("[::]:8201"));
-    set("tls_cert_file", json!(format!("{TLS}/tls.crt")));
-    set("tls_key_file", json!(format!("{TLS}/tls.key")));
-    if cluster.version.reloads_certificates() {
-        set("tls_auto_reload", json!(true));
+    if cluster.is_plain() {
+        set("tls_disable", json!(true));
+    } else {
+        set("tls_cert_file", json!(format!("{TLS}/tls.crt")));
+        set("tls_key_file", json!(format!("{TLS}/tls.key")));
+        if cluster.version.reloads_certificates() {
+            set("tls_auto_reload", json!(true));
+        }
     }
     let limits = &cluster.spec.listener;
     if let Some(size) = limits.max_request_size {
@@ -70,20 +140,25 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
 }
 
 /// Path and settings of an audit device. A device that is edited in place keeps every node from leading, so its path
-/// carries a digest of all its settings.
-fn audit(device: &AuditDevice) -> Value {
+/// carries a digest of all its settings, and of its headers' values.
+fn audit(device: &AuditDevice, headers: Option<&String>) -> Value {
     let AuditDevice { name, description, probe: _, file, http, socket } = device;
     let (kind, options) = if let Some(file) = file {
         ("file", json!({"file_path": file.path}))
     } else if let Some(http) = http {
-        ("http", json!({"uri": http.uri}))
+        let mut options = json!({"uri": http.uri});
+        if let Some(reference) = &http.headers_secret_ref {
+            options["headers"] = json!(format!("file://{HEADERS}/{}/{}", reference.name, reference.key));
+        }
+        ("http", options)
     } else if let Some(socket) = socket {
         ("socket", json!({"address": socket.address, "socket_type": socket.protocol}))
     } else {
         ("file", json!({"file_path": "discard"}))
     };
     let settings = json!({"description": description, "options": options});
-    let path = format!("{name}-{}", &digest(format!("{kind}{settings}").as_bytes())[..8]);
+    let headers = headers.map(String::as_str).unwrap_or_default();
+    let path = format!("{name}-{}", &digest(format!("{kind}{settings}{headers}").as_bytes())[..8]);
     json!({kind: {path: settings}})
 }
 

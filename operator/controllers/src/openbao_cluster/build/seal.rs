@@ -70,11 +70,6 @@ impl SealSettings {
         self
     }
 
-    /// Whether a plugin has to be downloaded.
-    pub(in crate::openbao_cluster) fn downloads(&self) -> bool {
-        self.plugins.values().any(|plugin| plugin.get("image").is_some())
-    }
-
     /// Nodes that run have read its Secrets.
     fn reading_at_start(mut self) -> Self {
         let files =
@@ -102,14 +97,18 @@ impl SealSettings {
     }
 }
 
-fn stanza_of(plugin: &SealPlugin) -> Value {
-    let SealPlugin { image, command, version, sha256 } = plugin;
+/// A plugin as the configuration has it.
+pub(super) fn stanza_of(plugin: &SealPlugin) -> Value {
+    let SealPlugin { image, command, binary_name, version, sha256 } = plugin;
     let mut stanza = json!({"version": version, "sha256sum": sha256});
     if let Some(image) = image {
         stanza["image"] = json!(image);
     }
     if let Some(command) = command {
         stanza["command"] = json!(command);
+    }
+    if let Some(name) = binary_name {
+        stanza["binary_name"] = json!(name);
     }
     stanza
 }

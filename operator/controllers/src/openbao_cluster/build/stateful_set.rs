@@ -1,7 +1,9 @@
-use serde_json::{Map, Value, json};
-use steamer_api::PodTemplate;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::configuration::{TLS, config_map_name};
+use serde_json::{Map, Value, json};
+use steamer_api::{AuditDevice, PodTemplate};
+
+use super::configuration::{HEADERS, PLUGINS, TLS, config_map_name, fetches_plugins};
 use super::seal::{FOLDER, SealSettings};
 use super::{metadata, selector};
 use crate::openbao_cluster::cluster::{ACTIVE, Cluster, REVISION};
@@ -9,6 +11,8 @@ use crate::sessions::digest;
 
 /// User and group of the server: no image needs another.
 const USER: i64 = 65532;
+/// Where a pod finds the token with which it is somebody elsewhere.
+const IDENTITY: &str = "/openbao/identity";
 /// Where a pod finds how it reaches PostgreSQL.
 const POSTGRESQL: &str = "/openbao/postgresql";
 
@@ -104,7 +108,8 @@ fn apart(cluster: &Cluster) -> Value {
 }
 
 fn container(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
-    let health = |path: &str| json!({"scheme": "HTTPS", "path": path, "port": "api"});
+    let scheme = if cluster.is_plain() { "HTTP" } else { "HTTPS" };
+    let health = |path: &str| json!({"scheme": scheme, "path": path, "port": "api"});
     let resources = match &cluster.spec.pod_template.resources {
         Some(resources) => json!(resources),
         None => json!({"requests": {"cpu": "100m", "memory": "256Mi"}}),
@@ -142,7 +147,7 @@ fn environment(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
     let mut all = vec![
         field("POD_NAME", "metadata.name"),
         field("POD_NAMESPACE", "metadata.namespace"),
-        plain("BAO_API_ADDR", &format!("https://{host}:8200")),
+        plain("BAO_API_ADDR", &cluster.url("$(POD_NAME)")),
         plain("BAO_CLUSTER_ADDR", &format!("https://{host}:8201")),
         plain("HOME", "/tmp"),
         plain("PGSERVICE", "openbao"),
@@ -158,19 +163,27 @@ fn environment(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
 fn mounts(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
     let mut all = vec![
         json!({"name": "config", "mountPath": "/openbao/config", "readOnly": true}),
-        json!({"name": "tls", "mountPath": TLS, "readOnly": true}),
         // By sub-path: a process that runs never sees it change, so a fenced one stays fenced.
         json!({"name": "postgresql", "mountPath": format!("{POSTGRESQL}/service.conf"), "subPathExpr": "$(POD_NAME)", "readOnly": true}),
         json!({"name": "tmp", "mountPath": "/tmp"}),
     ];
+    if !cluster.is_plain() {
+        all.push(json!({"name": "tls", "mountPath": TLS, "readOnly": true}));
+    }
+    if cluster.spec.service_account.token.is_some() {
+        all.push(json!({"name": "identity", "mountPath": IDENTITY, "readOnly": true}));
+    }
     if !cluster.owner.ca.is_empty() {
         all.push(json!({"name": "postgresql", "mountPath": postgresql_ca(), "subPath": "ca.crt", "readOnly": true}));
     }
     for (index, (secret, _)) in seal.files.iter().enumerate() {
         all.push(json!({"name": format!("seal-{index}"), "mountPath": format!("{FOLDER}/{secret}"), "readOnly": true}));
     }
-    if seal.downloads() {
-        all.push(json!({"name": "plugins", "mountPath": "/openbao/plugins"}));
+    for (index, secret) in header_secrets(cluster).keys().enumerate() {
+        all.push(json!({"name": format!("headers-{index}"), "mountPath": format!("{HEADERS}/{secret}"), "readOnly": true}));
+    }
+    if fetches_plugins(cluster, seal) {
+        all.push(json!({"name": "plugins", "mountPath": PLUGINS}));
     }
     all
 }
@@ -181,17 +194,41 @@ fn volumes(cluster: &Cluster, inputs: &Inputs<'_>) -> Vec<Value> {
         json!({"name": "config", "projected": {"defaultMode": 0o440, "sources": [
             {"configMap": {"name": config}}, {"configMap": {"name": cluster.child("-init"), "optional": true}},
         ]}}),
-        json!({"name": "tls", "secret": {"secretName": cluster.tls_secret(), "defaultMode": 0o440}}),
         json!({"name": "postgresql", "secret": {"secretName": cluster.child("-postgresql"), "defaultMode": 0o440}}),
         json!({"name": "tmp", "emptyDir": {}}),
     ];
+    if !cluster.is_plain() {
+        all.push(
+            json!({"name": "tls", "secret": {"secretName": cluster.tls_secret(), "defaultMode": 0o440}}),
+        );
+    }
+    if let Some(token) = &cluster.spec.service_account.token {
+        let source = json!({"serviceAccountToken": {
+            "path": "token", "audience": token.audience, "expirationSeconds": token.lifetime.get().as_secs(),
+        }});
+        all.push(json!({"name": "identity", "projected": {"defaultMode": 0o440, "sources": [source]}}));
+    }
     for (index, (secret, keys)) in inputs.seal.files.iter().enumerate() {
         let items: Vec<Value> = keys.iter().map(|key| json!({"key": key, "path": key})).collect();
         let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
         all.push(json!({"name": format!("seal-{index}"), "secret": volume}));
     }
-    if inputs.seal.downloads() {
+    for (index, (secret, keys)) in header_secrets(cluster).into_iter().enumerate() {
+        let items: Vec<Value> = keys.iter().map(|key| json!({"key": key, "path": key})).collect();
+        let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
+        all.push(json!({"name": format!("headers-{index}"), "secret": volume}));
+    }
+    if fetches_plugins(cluster, inputs.seal) {
         all.push(json!({"name": "plugins", "emptyDir": {}}));
+    }
+    all
+}
+
+/// Secrets with headers of audit devices, and their keys.
+fn header_secrets(cluster: &Cluster) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for reference in cluster.spec.audit.iter().filter_map(AuditDevice::headers) {
+        all.entry(&reference.name).or_default().insert(&reference.key);
     }
     all
 }

@@ -17,7 +17,7 @@ use super::first_start::{half_initialized, half_way, settled_down};
 use super::restore;
 use crate::context::Context;
 use crate::error::Error;
-use crate::openbao_cluster::build::configuration::configuration;
+use crate::openbao_cluster::build::configuration::{check_plugins, configuration};
 use crate::openbao_cluster::build::seal::SealSettings;
 use crate::openbao_cluster::build::stateful_set::{Inputs, revision, stateful_set};
 use crate::openbao_cluster::build::{account, disruption_budget, network_policy, services};
@@ -47,7 +47,7 @@ pub(super) struct Done {
     pub(super) seal: SealCheck,
     /// Storage is sealed with the seal before.
     pub(super) migrating: bool,
-    pub(super) certificate_ends: Result<i64, Error>,
+    pub(super) certificate_ends: Result<Option<i64>, Error>,
     pub(super) members: Vec<Member>,
     pub(super) updated: usize,
     pub(super) step: Step,
@@ -86,9 +86,11 @@ impl Work<'_> {
             || storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
         let first = if begun { First::Past } else { First::Start };
         let migrating = storage.as_ref().is_ok_and(|storage| self.migrates(storage).unwrap_or(false));
-        if let (Some((leader, ..)), false) = (&sight.leader, suspended) {
-            self.label_leader(leader).await?;
-        }
+        // First of all: clients of the leader's Service wait for it. That it is refused keeps nothing else from being done.
+        let labelled = match &sight.leader {
+            Some((leader, ..)) if !suspended => self.label_leader(leader).await,
+            _ => Ok(()),
+        };
         let seal = self.try_seal(first, migrating).await;
         let certificate_ends = if suspended { self.certificate() } else { self.certificates().await };
         let mut members = self.members().await;
@@ -110,8 +112,10 @@ impl Work<'_> {
         };
         if suspended {
             done.step = Step::Settled;
-        } else if let Err(error) = self.objects(found, &mut done, live.as_deref()).await {
-            done.trouble = Some(error);
+        } else {
+            let made = self.objects(found, &mut done, live.as_deref()).await;
+            let exposed = self.exposed().await;
+            done.trouble = made.and(labelled).and(exposed).err();
         }
         done.seen = self.seen(&done).await?;
         if let Some(error) = half_way(found, &done).or_else(|| restore::another(found, &done)) {
@@ -127,6 +131,7 @@ impl Work<'_> {
     async fn objects(&self, found: &Found, done: &mut Done, live: Option<&StatefulSet>) -> Result<(), Error> {
         self.static_keys(done, live).await?;
         let settings = self.seal(done)?;
+        check_plugins(self.cluster, &settings)?;
         self.surroundings(&settings).await?;
         if let Some(error) = done.certificate_ends.as_ref().err() {
             return Err(Error::Waiting(format!("certificates: {}", steamer_runtime::describe(error))));
@@ -198,7 +203,7 @@ impl Work<'_> {
         (found, done, storage): (&Found, &Done, &Storage),
         live: Option<&StatefulSet>,
     ) -> Result<(Value, Option<Error>), Error> {
-        let wanted = configuration(self.cluster, settings);
+        let wanted = configuration(self.cluster, settings, &self.header_digests().await?);
         let configured = self.configured(wanted, (done, live)).await?;
         let now = live.and_then(|live| live.spec.as_ref()?.replicas);
         let wanted = match now {
@@ -246,7 +251,7 @@ impl Work<'_> {
 
     /// A client of a pod's node.
     pub(super) fn node(&self, pod: &str) -> Result<Client, Error> {
-        members::client(&self.context.sessions, &self.cluster.host(pod), &self.duty.server)
+        members::client(&self.context.sessions, self.cluster.url(pod), &self.duty.server)
     }
 
     /// The nodes, asked how they are.

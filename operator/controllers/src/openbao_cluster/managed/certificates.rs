@@ -15,8 +15,11 @@ use crate::openbao_cluster::build::metadata;
 use crate::openbao_cluster::certificates::{self, Held};
 
 impl Work<'_> {
-    /// Keeps CA and certificate as they should be; when the certificate ends.
-    pub(super) async fn certificates(&self) -> Result<i64, Error> {
+    /// Keeps CA and certificate as they should be; when the certificate ends, where there is one.
+    pub(super) async fn certificates(&self) -> Result<Option<i64>, Error> {
+        if self.cluster.is_plain() {
+            return Ok(None);
+        }
         if self.cluster.spec.tls.mode == ServerTlsMode::Secret {
             let name = Name::new(&self.cluster.name.namespace, self.cluster.tls_secret());
             let value = async |key: &str| {
@@ -27,7 +30,7 @@ impl Work<'_> {
             value("tls.key").await?;
             self.keeper.keep::<ConfigMap>(&self.ca_config_map(&bundle)).await?;
             let validity = certificates::validity(&certificate);
-            return validity.map(|validity| validity.to).ok_or_else(|| {
+            return validity.map(|validity| Some(validity.to)).ok_or_else(|| {
                 Error::Invalid(format!("`tls.crt` of Secret {name} is no certificate in PEM"))
             });
         }
@@ -36,7 +39,7 @@ impl Work<'_> {
         self.keep_secret("-ca", &wanted.authority).await?;
         self.keeper.keep::<ConfigMap>(&self.ca_config_map(&wanted.bundle)).await?;
         self.keep_secret("-tls", &wanted.leaf).await?;
-        Ok(wanted.leaf_ends)
+        Ok(Some(wanted.leaf_ends))
     }
 
     async fn held(&self, suffix: &str) -> Result<BTreeMap<String, String>, Error> {
@@ -49,12 +52,15 @@ impl Work<'_> {
     }
 
     /// When the certificate in use ends.
-    pub(super) fn certificate(&self) -> Result<i64, Error> {
+    pub(super) fn certificate(&self) -> Result<Option<i64>, Error> {
+        if self.cluster.is_plain() {
+            return Ok(None);
+        }
         let secret = self.keeper.get::<Secret>(&self.cluster.tls_secret());
         let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
         let validity = text.and_then(|text| certificates::validity(&String::from_utf8_lossy(&text)));
         validity
-            .map(|validity| validity.to)
+            .map(|validity| Some(validity.to))
             .ok_or_else(|| Error::Waiting("no certificate is known".to_owned()))
     }
 

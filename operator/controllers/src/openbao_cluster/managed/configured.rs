@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use steamer_runtime::Name;
 
 use super::apply::{Done, Work};
 use crate::error::Error;
@@ -80,6 +81,26 @@ impl Work<'_> {
         }
         self.keeper.keep::<ConfigMap>(&config_map(self.cluster, &wanted)).await?;
         Ok(Configured { configuration: wanted, memory, refused: None })
+    }
+
+    /// By audit device, a keyed digest of the headers that it sends.
+    pub(super) async fn header_digests(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut all = BTreeMap::new();
+        for device in &self.cluster.spec.audit {
+            let Some(reference) = device.headers() else { continue };
+            let secret = Name::new(&self.cluster.name.namespace, &reference.name);
+            let value =
+                self.context.sessions.secret_value(self.dependencies, &secret, &reference.key).await?;
+            if serde_json::from_slice::<BTreeMap<String, Vec<String>>>(&value).is_err() {
+                return Err(Error::Invalid(format!(
+                    "`{}` of Secret {secret} has no headers for audit device `{}`: they are JSON such as \
+                     {{\"Authorization\": [\"Bearer ...\"]}}",
+                    reference.key, device.name
+                )));
+            }
+            all.insert(device.name.clone(), self.context.mac.of([("headers", value.as_slice())]));
+        }
+        Ok(all)
     }
 
     /// Every node was made from what the set has now and is open, for a while, and none leads.

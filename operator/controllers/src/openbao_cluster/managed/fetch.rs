@@ -124,6 +124,7 @@ pub(super) fn duty(context: &Context, keeper: &Keeper<'_>, cluster: &Cluster) ->
         owner: Arc::new(Database::new(cluster.owner.clone(), metrics.clone())),
         admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin, metrics.clone()))),
         server,
+        logins: context.guards.logins(&cluster.name),
         digest,
     })
 }

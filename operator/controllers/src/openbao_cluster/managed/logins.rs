@@ -12,7 +12,8 @@ use super::apply::Work;
 use super::database::Storage;
 use crate::error::Error;
 use crate::openbao_cluster::children::Ending;
-use crate::openbao_cluster::database::login::user_of;
+use crate::openbao_cluster::database::Database;
+use crate::openbao_cluster::database::login::{password_of, user_of};
 use crate::openbao_cluster::database::roles::{FenceNote, NodeRole, parse_role};
 use crate::openbao_cluster::incarnations::{self, Hands};
 
@@ -37,10 +38,55 @@ impl Work<'_> {
         for role in roles.iter().filter(|role| role.own) {
             self.finish_fence(&hands, role, held.as_deref()).await?;
         }
-        let entries = incarnations::entries(self.cluster, held.as_deref(), Some(roles))?;
-        self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
-        hands.make_roles(&entries, roles).await?;
+        let entries = self.given_logins(&hands, (held.as_deref(), roles)).await?;
         self.retire_roles(&hands, roles, &entries).await
+    }
+
+    /// Sees to it that every node has a login, and returns them. A fence gives one too: in its own turn, and what was seen
+    /// before is looked at again.
+    async fn given_logins(
+        &self,
+        hands: &Hands<'_>,
+        (held, roles): (Option<&Secret>, &[NodeRole]),
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let _turn = self.duty.logins.lock().await;
+        let mut entries = incarnations::entries(self.cluster, held, Some(roles))?;
+        let mut known = roles.to_vec();
+        if !incarnations::in_force(&entries, held, roles) {
+            known = hands.admin.node_roles(&self.cluster.name.name, hands.mark).await?;
+            let now = self.keeper.api::<Secret>().get_opt(&self.cluster.child("-postgresql")).await?;
+            entries = incarnations::entries(self.cluster, now.as_ref(), Some(&known))?;
+        }
+        self.keeper.keep::<Secret>(&incarnations::secret(self.cluster, &entries)).await?;
+        hands.make_roles(&entries, &known).await?;
+        Ok(entries)
+    }
+
+    /// Gives a node another login if the one that its Secret holds is refused: someone has changed one of them.
+    pub(super) async fn login_again(&self, pod: &str, uid: &str) -> Result<(), Error> {
+        let held = self.keeper.read::<Secret>(&self.cluster.child("-postgresql")).await?;
+        let entry = incarnations::entry(held.as_deref(), pod).unwrap_or_default();
+        let (Some(hands), Some(user), Some(password)) = (self.hands(), user_of(&entry), password_of(&entry))
+        else {
+            return Ok(());
+        };
+        let (Some((ordinal, _)), true) = (parse_role(user), user != self.cluster.owner.user) else {
+            return Ok(());
+        };
+        let login = self.cluster.owner.as_role(user, password.to_owned().into());
+        if Database::new(login, self.context.runtime.metrics.clone()).opens().await? {
+            return Ok(());
+        }
+        let _turn = self.duty.logins.lock().await;
+        tracing::warn!(cluster = %self.cluster.name, pod, role = user, "the login of a node is refused: it gets another");
+        let note = FenceNote {
+            since: Timestamp::now().as_second(),
+            lock: String::new(),
+            uid: uid.to_owned(),
+            reason: "its login was refused".to_owned(),
+        };
+        hands.shut_out(user, &note).await?;
+        hands.renew(self.keeper, self.cluster, ordinal).await
     }
 
     /// Whether nodes log in as roles of their own.

@@ -4,7 +4,7 @@
 //! From then on storage names the new kind, and nodes are rolled with it alone.
 
 use reqwest::Method;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use steamer_api::SealMigration;
@@ -94,18 +94,23 @@ impl Work<'_> {
     /// Opens nodes that have both seals: they do not do it by themselves.
     pub(super) async fn open_with_both(&self, done: &Done) -> Result<(), Error> {
         let shares = recovery::shares(self.cluster, &self.keeper.all());
-        for member in done.members.iter().filter(|member| member.answer.is_sealed() && !member.is_ending()) {
-            if !self.seal_status(member).await?.migration {
-                continue;
-            }
-            let session = self.session(member)?;
-            tracing::info!(cluster = %self.cluster.name, pod = member.name(), "opening a node for another seal");
-            for share in &shares {
-                let body = json!({"key": share.expose_secret(), "migrate": true});
-                let answer = session.request_any(Method::PUT, "sys/unseal", Some(body)).await?;
-                if answer.get("sealed") == Some(&Value::Bool(false)) {
-                    break;
-                }
+        let sealed = done.members.iter().filter(|member| member.answer.is_sealed() && !member.is_ending());
+        // All at once: one that does not answer keeps no other waiting.
+        let opened = sealed.map(|member| self.open_one_with_both(member, &shares));
+        futures::future::join_all(opened).await.into_iter().collect()
+    }
+
+    async fn open_one_with_both(&self, member: &Member, shares: &[SecretString]) -> Result<(), Error> {
+        if !self.seal_status(member).await?.migration {
+            return Ok(());
+        }
+        let session = self.session(member)?;
+        tracing::info!(cluster = %self.cluster.name, pod = member.name(), "opening a node for another seal");
+        for share in shares {
+            let body = json!({"key": share.expose_secret(), "migrate": true});
+            let answer = session.request_any(Method::PUT, "sys/unseal", Some(body)).await?;
+            if answer.get("sealed") == Some(&Value::Bool(false)) {
+                break;
             }
         }
         Ok(())

@@ -24,7 +24,13 @@ impl Work<'_> {
         done.step = rollout::next(&nodes, &goal);
         if let Step::Replace { pod, uid, why } = &done.step {
             tracing::info!(cluster = %self.cluster.name, pod, why, "replacing a node");
-            self.keeper.end_pod(pod, uid, Ending::Graceful).await?;
+            // One that waits for its database does not end in its own time.
+            let deaf = nodes.iter().any(|node| node.pod == *pod && node.deaf);
+            if deaf {
+                self.login_again(pod, uid).await?;
+            }
+            let ending = if deaf { Ending::AtOnce } else { Ending::Graceful };
+            self.keeper.end_pod(pod, uid, ending).await?;
         }
         Ok(())
     }

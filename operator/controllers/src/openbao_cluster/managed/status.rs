@@ -40,8 +40,8 @@ pub(super) async fn status(work: &Work<'_>, found: &Found, sight: &Sight, done: 
     }
     summary::versions(&mut status, &done);
     status.endpoint = Some(work.object.spec.external_url.clone().unwrap_or_else(|| work.object.address()));
-    status.ca_config_map = Some(work.cluster.child("-ca"));
-    let ends = done.certificate_ends.as_ref().ok().and_then(|ends| Timestamp::from_second(*ends).ok());
+    status.ca_config_map = (!work.cluster.is_plain()).then(|| work.cluster.child("-ca"));
+    let ends = done.certificate_ends.as_ref().ok().and_then(|ends| Timestamp::from_second((*ends)?).ok());
     status.certificates = ends.map(|ends| CertificateState { not_after: Time(ends) }).or(status.certificates);
     status.upgrade = summary::upgrade(work, found, &done);
     status.phase = Some(summary::phase(&status, work, &done));
@@ -74,10 +74,11 @@ fn own_facts(conditions: &mut Conditions<'_>, work: &Work<'_>, done: &Done) {
     };
     conditions.set("SealReachable", state, reason, done.seal.text());
     match &done.certificate_ends {
-        Ok(ends) if *ends > Timestamp::now().as_second() => {
+        Ok(None) => conditions.clear("CertificatesValid"),
+        Ok(Some(ends)) if *ends > Timestamp::now().as_second() => {
             conditions.set("CertificatesValid", State::True, Reason::Applied, "");
         }
-        Ok(_) => conditions.set(
+        Ok(Some(_)) => conditions.set(
             "CertificatesValid",
             State::False,
             Reason::Expired,

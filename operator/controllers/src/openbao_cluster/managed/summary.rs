@@ -82,7 +82,7 @@ pub(super) fn measured(work: &Work<'_>, done: &Done) {
     if let Ok(storage) = &done.storage {
         metrics.database_connections(name, storage.server.connections);
     }
-    if let Ok(ends) = &done.certificate_ends {
+    if let Ok(Some(ends)) = &done.certificate_ends {
         metrics.certificate_ends(name, *ends);
     }
 }
