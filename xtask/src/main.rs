@@ -85,5 +85,6 @@ fn prepare() -> Result<()> {
     tools::coredns()?;
     tools::etcd()?;
     tools::kstatus()?;
+    tools::route_definitions()?;
     tools::kubernetes("kube-apiserver").map(drop)
 }

@@ -131,6 +131,8 @@ impl Cluster {
                 ]))?;
             }
         }
+        // A Service's address that kube-proxy does not know yet leads nowhere, and never out of this machine.
+        succeed(Command::new("ip").args(["route", "replace", settings::SERVICES, "dev", "lo", "src", NODE]))?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
             .context("cannot let packets between pods through")?;
         Ok(())

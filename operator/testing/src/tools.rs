@@ -2,7 +2,7 @@
 
 mod go;
 
-pub use go::{coredns, etcd, helm, kstatus, kubernetes, pause};
+pub use go::{coredns, etcd, helm, kstatus, kubernetes, pause, route_definitions};
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

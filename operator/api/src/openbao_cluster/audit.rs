@@ -2,6 +2,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::LocalReference;
+
 /// Where requests and responses are logged. A request that no device could log fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +34,7 @@ pub struct AuditDevice {
 impl AuditDevice {
     /// Where its headers are.
     #[must_use]
-    pub fn headers(&self) -> Option<&HeadersReference> {
+    pub fn headers(&self) -> Option<&LocalReference> {
         self.http.as_ref()?.headers_secret_ref.as_ref()
     }
 }
@@ -59,26 +61,9 @@ pub struct HttpAudit {
     #[x_kube(validation = ("self.matches('^https?://.+')", "http.uri is a URL"))]
     #[schemars(length(max = 512))]
     pub uri: String,
-    /// Headers that it is sent, such as `Authorization`. Another value is another device, by a rollout.
+    /// Secret whose keys are headers that it is sent, such as `Authorization`. Another value is another device, by a rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub headers_secret_ref: Option<HeadersReference>,
-}
-
-/// Headers in a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HeadersReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Its key, whose value is JSON such as `{"Authorization": ["Bearer ..."]}`. Default: `headers`.
-    #[serde(default = "headers")]
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
-fn headers() -> String {
-    "headers".to_owned()
+    pub headers_secret_ref: Option<LocalReference>,
 }
 
 /// A TCP or UDP receiver.

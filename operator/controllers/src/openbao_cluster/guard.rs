@@ -159,7 +159,10 @@ impl Watcher<'_> {
                 self.context.runtime.metrics.lock_age(&self.duty.cluster.name, age);
                 late = lock.as_ref().is_some_and(|lock| lock.age > LATE);
                 let now = Instant::now();
-                memory.learn(now, lock.as_ref(), &answers);
+                if let Some(took) = memory.learn(now, lock.as_ref(), &answers) {
+                    let (cluster, pod) = (&self.duty.cluster.name, &memory.leader);
+                    tracing::info!(%cluster, pod, ?took, "another node leads after a fence");
+                }
                 if let Some(suspect) = self.judge(memory, lock.as_ref(), &answers) {
                     self.act(memory, &suspect).await;
                     next.fences = memory.fences;

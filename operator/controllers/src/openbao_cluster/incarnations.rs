@@ -175,11 +175,11 @@ impl Hands<'_> {
         let pod = cluster.pod(i32::try_from(ordinal).unwrap_or(0));
         let text = cluster.owner.as_role(&role, password.expose_secret().to_owned().into());
         let text = text.service_file(&postgresql_ca());
-        self.make_role(&role, &password).await?;
         let patch = json!({"data": {pod: STANDARD.encode(text)}});
         let name = cluster.child("-postgresql");
+        // First the Secret: a role that no Secret names would be made at each try while the API server is away.
         keeper.api::<Secret>().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        Ok(())
+        self.make_role(&role, &password).await
     }
 
     /// Removes roles of incarnations that are long gone.

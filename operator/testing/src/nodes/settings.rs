@@ -12,7 +12,7 @@ use crate::control_plane::ISSUER;
 use crate::tools::succeed;
 
 const ETCD_PORT: u16 = 23790;
-const SERVICES: &str = "10.96.0.0/16";
+pub(super) const SERVICES: &str = "10.96.0.0/16";
 const PODS: &str = "10.244.0.0/16";
 
 pub(super) fn etcd(folder: &Path) -> Vec<String> {
@@ -190,6 +190,7 @@ pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> R
         let _ = succeed(Command::new("umount").arg("--lazy").arg(&mount));
     }
     let quiet = |program: &str, arguments: &[&str]| drop(Command::new(program).args(arguments).output());
+    quiet("ip", &["route", "delete", SERVICES, "dev", "lo"]);
     for node in nodes {
         quiet("ip", &["link", "delete", &node.bridge]);
         quiet("ip", &["addr", "del", &format!("{}/32", node.address), "dev", "lo"]);

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::{KUBERNETES, lock, step, succeed};
+use super::{KUBERNETES, lock, output, step, succeed};
 use crate::cache;
 
 /// A Go module of `operator/testing/tools` and the programs it gives.
@@ -124,4 +124,35 @@ fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
         succeed(&mut go).with_context(|| format!("cannot build {program}"))?;
     }
     std::fs::rename(&made, folder).context("cannot put the tools into the cache")
+}
+
+/// Definitions of HTTPRoute, BackendTLSPolicy and ServiceMonitor, as their projects release them.
+///
+/// # Errors
+/// When a module cannot be had.
+pub fn route_definitions() -> Result<Vec<PathBuf>> {
+    let gateway =
+        module("sigs.k8s.io/gateway-api@v1.4.0", "h1:ZwlNM6zOHq0h3WUX2gfByPs2yAEsy/EenYJB78jpQfQ=")?;
+    let gateway = gateway.join("config/crd/standard");
+    let prometheus = module(
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+    )?;
+    let prometheus = prometheus.join("example/prometheus-operator-crd");
+    Ok(vec![
+        gateway.join("gateway.networking.k8s.io_httproutes.yaml"),
+        gateway.join("gateway.networking.k8s.io_backendtlspolicies.yaml"),
+        prometheus.join("monitoring.coreos.com_servicemonitors.yaml"),
+    ])
+}
+
+/// The files of a Go module, whose hash is known.
+fn module(module: &str, sum: &str) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    go.args(["mod", "download", "-json", module]).current_dir(std::env::temp_dir());
+    // The hash is checked here.
+    let text = output(go.env("GOSUMDB", "off"))?;
+    let told: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(told["Sum"] == sum, "{module} is another than it was: {}", told["Sum"]);
+    Ok(PathBuf::from(told["Dir"].as_str().context("no folder")?))
 }

@@ -1,7 +1,7 @@
 //! Audit devices come and go by a rollout, and are never edited in place.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -90,16 +90,21 @@ async fn an_operator_whose_policy_lacks_something_says_what_to_run() -> Result<(
     Ok(())
 }
 
-/// A receiver that takes nothing for as long as it is told so.
-async fn receiver(well: Arc<AtomicBool>) -> Result<u16> {
+/// A receiver that takes nothing for as long as it is told so, and keeps what it was authorized with last.
+async fn receiver(well: Arc<AtomicBool>, authorized: Arc<Mutex<String>>) -> Result<u16> {
     let listener = TcpListener::bind((NODE, 0)).await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let well = well.clone();
+            let (well, authorized) = (well.clone(), authorized.clone());
             tokio::spawn(async move {
                 let mut request = vec![0; 65_536];
-                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                while let Ok(read @ 1..) = stream.read(&mut request).await {
+                    let text = String::from_utf8_lossy(&request[..read]).into_owned();
+                    let header = text.lines().find_map(|line| line.strip_prefix("Authorization: "));
+                    if let Some(header) = header {
+                        header.clone_into(&mut authorized.lock().unwrap_or_else(PoisonError::into_inner));
+                    }
                     let status = if well.load(Ordering::SeqCst) { "200 OK" } else { "500 Broken" };
                     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
                     if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -134,7 +139,7 @@ async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_
     // Somebody does, and takes nothing: OpenBao finds out when a node is about to lead.
     let well = Arc::new(AtomicBool::new(false));
     let receiving = well.clone();
-    let port = bao.fleet.at_home(receiver(receiving)).await?;
+    let port = bao.fleet.at_home(receiver(receiving, Arc::default())).await?;
     with(port).await?;
     let stalled =
         bao.until("the change is taken back", |object| condition(object, "Stalled").is_some()).await?;
@@ -153,5 +158,49 @@ async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_
     bao.until("the device is there", crate::faults::whole).await?;
     assert_eq!(bao.devices().await?.len(), 2);
     println!("audit device that fails, taken back and tried again: {}", registers.check(&bao).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receiver_gets_the_headers_of_a_secret_and_their_next_value_by_a_rollout() -> Result<()> {
+    let bao = Bao::prepare("headers").await?;
+    let authorized = Arc::new(Mutex::new(String::new()));
+    let port = bao.fleet.at_home(receiver(Arc::new(AtomicBool::new(true)), authorized.clone())).await?;
+    let authorization = async |value: &str| {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "siem", "namespace": "headers"},
+            "stringData": {"Authorization": value},
+        });
+        steamer_testing::objects::apply(&bao.kube, secret).await.map(drop)
+    };
+    let arrives = async |value: &str| {
+        steamer_testing::wait::eventually("the header arrives", || async {
+            let admin = bao.admin().await.map_err(|error| error.to_string())?;
+            let _ = admin.request_any(Method::GET, "sys/mounts", None).await;
+            let last = authorized.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if last == value { Ok(()) } else { Err(last) }
+        })
+        .await
+    };
+    let with = |spec: &mut Value| {
+        let http = json!({"uri": format!("http://{NODE}:{port}/"), "headersSecretRef": {"name": "siem"}});
+        spec["managed"]["audit"] = json!([{"name": "siem", "description": "the SIEM", "http": http}]);
+    };
+    bao.apply(with).await?;
+    let waits = |object: &OpenBaoCluster| {
+        condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "ReferenceNotFound")
+    };
+    bao.until("the missing Secret is said", waits).await?;
+    authorization("Bearer one").await?;
+    bao.ready().await?;
+    arrives("Bearer one").await?;
+    let registers = Registers::start(&bao).await?;
+    let before = bao.devices().await?;
+    authorization("Bearer two").await?;
+    arrives("Bearer two").await?;
+    bao.until("the nodes are rolled", crate::faults::whole).await?;
+    let after = bao.devices().await?;
+    ensure!(after.len() == 1 && after != before, "{before:?} {after:?}");
+    println!("another header for an audit receiver: {}", registers.check(&bao).await?);
     Ok(())
 }

@@ -248,6 +248,12 @@ impl Bao {
         map.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")
     }
 
+    /// A file as a pod's server sees it.
+    pub fn file_in(&self, pod: &str, path: &str) -> Result<String> {
+        let process = self.fleet.cluster.process_of(&self.namespace, pod)?;
+        Ok(std::fs::read_to_string(format!("/proc/{process}/root{path}"))?)
+    }
+
     /// A client of some of the pods, by their stable names, at the addresses they have at the time.
     pub async fn client(&self, pods: &[&str], patience: Duration) -> Result<Client> {
         let addresses = self.addresses.clone();
@@ -255,12 +261,16 @@ impl Bao {
             let known = addresses.read().unwrap_or_else(PoisonError::into_inner);
             known.get(host.split('.').next()?).copied()
         });
+        let (scheme, ca) = match self.object().await?.is_plain() {
+            true => ("http", String::new()),
+            false => ("https", self.ca().await?),
+        };
         Ok(Client::new(&Settings {
             addresses: pods
                 .iter()
-                .map(|pod| format!("https://{pod}.main-internal.{}.svc:8200", self.namespace))
+                .map(|pod| format!("{scheme}://{pod}.main-internal.{}.svc:8200", self.namespace))
                 .collect(),
-            ca: self.ca().await?.into_bytes(),
+            ca: ca.into_bytes(),
             resolver: Some(resolver),
             timeout: Some(Duration::from_secs(1)),
             patience: Some(patience),

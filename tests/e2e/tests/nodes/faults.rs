@@ -173,6 +173,30 @@ async fn what_is_edited_or_deleted_by_hand_is_put_right() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_node_whose_login_was_changed_by_hand_gets_another() -> Result<()> {
+    let bao = Bao::serving("login", |_| {}).await?;
+    let leader = bao.leader().await?;
+    let standby =
+        ["main-0", "main-1", "main-2"].into_iter().find(|pod| *pod != leader).context("a standby")?;
+    let login = async || {
+        let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+        let data = secrets.get("main-postgresql").await?.data.unwrap_or_default();
+        let entry = data.get(standby).map(|entry| String::from_utf8_lossy(&entry.0).into_owned());
+        let user =
+            entry.as_deref().and_then(|entry| entry.lines().find_map(|line| line.strip_prefix("user=")));
+        user.map(str::to_owned).context("no login")
+    };
+    let before = login().await?;
+    bao.postgres.sql("postgres", &format!("ALTER ROLE \"{before}\" PASSWORD 'something else'"))?;
+    bao.fleet.cluster.signal(&bao.namespace, standby, "KILL")?;
+    bao.until("the standby is missed", |object| !whole(object)).await?;
+    bao.until("the standby is back", whole).await?;
+    ensure!(login().await? != before, "it has the login that was refused");
+    assert_eq!(bao.leader().await?, leader, "nobody else was moved");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_operator_killed_at_any_step_of_a_first_start_goes_on() -> Result<()> {
     let bao = Bao::alone("killed-operator").await?;
     bao.apply(|_| {}).await?;

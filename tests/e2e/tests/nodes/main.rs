@@ -4,6 +4,7 @@ mod audit;
 mod bao;
 mod book;
 mod databases;
+mod exposure;
 mod failover;
 mod faults;
 mod figures;

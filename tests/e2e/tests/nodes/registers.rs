@@ -141,6 +141,23 @@ impl Registers {
     /// The longest time without an acknowledged write since a moment, or around it, once all writers write again.
     pub async fn gap_since(&self, moment: Instant) -> Result<Duration> {
         self.goes_on().await?;
+        self.gap(moment).await
+    }
+
+    /// The same as soon as somebody writes again: at most until the deadline.
+    pub async fn gap_until_somebody_writes(&self, moment: Instant) -> Result<Duration> {
+        let written = async || self.acknowledged.lock().await.len();
+        let before = written().await;
+        let more = steamer_testing::wait::eventually("somebody writes", || async {
+            if written().await > before { Ok(()) } else { Err("nobody".to_owned()) }
+        });
+        match more.await {
+            Ok(()) => self.gap(moment).await,
+            Err(_) => Ok(moment.elapsed()),
+        }
+    }
+
+    async fn gap(&self, moment: Instant) -> Result<Duration> {
         let all = self.acknowledged.lock().await;
         let after = all.windows(2).filter(|pair| pair[1].0 > moment);
         let gaps = after.map(|pair| pair[1].0.duration_since(pair[0].0));

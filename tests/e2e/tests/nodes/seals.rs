@@ -258,7 +258,16 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
     for (kind, field, mut seal) in seals {
         let bao = Bao::prepare(&format!("seal-{kind}")).await?;
         // Without its plugin there is no such seal any more.
-        let change = |seal: Value| move |spec: &mut Value| spec["managed"]["seal"] = json!({field: seal});
+        let plugins = json!([{
+            "type": "secret", "name": "mine", "command": "openbao-plugin-mine", "version": "v1.0.0", "sha256": "cd".repeat(32),
+        }]);
+        let change = |seal: Value| {
+            let plugins = plugins.clone();
+            move |spec: &mut Value| {
+                spec["managed"]["seal"] = json!({field: seal});
+                spec["managed"]["plugins"] = plugins;
+            }
+        };
         bao.apply(change(seal.clone())).await?;
         let said =
             bao.until("the plugin is asked for", |object| condition(object, "Stalled").is_some()).await?;
@@ -277,6 +286,7 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
         let config: Value = serde_json::from_str(&text)?;
         assert!(config.pointer(&format!("/seal/{kind}")).is_some(), "{config}");
         assert!(config.pointer(&format!("/plugin/kms/{kind}/sha256sum")).is_some(), "{config}");
+        assert!(config.pointer("/plugin/secret/mine/command").is_some(), "{config}");
         let file = bao.fleet.folder.join(format!("{kind}.json"));
         std::fs::write(&file, text)?;
         let bin = steamer_testing::tools::bao(steamer_testing::tools::OPENBAO)?;

@@ -20,11 +20,18 @@ pub(in crate::openbao_cluster) const PLUGINS: &str = "/openbao/plugins";
 /// Where the headers of audit devices are in a pod.
 pub(in crate::openbao_cluster) const HEADERS: &str = "/openbao/headers";
 
-/// What a node is started with. `headers` tells, by audit device, one value of its headers from another.
+/// Headers that an audit device sends: their names, and what tells their values from others.
+#[derive(Clone, Debug)]
+pub(in crate::openbao_cluster) struct Headers {
+    pub(in crate::openbao_cluster) names: Vec<String>,
+    pub(in crate::openbao_cluster) digest: String,
+}
+
+/// What a node is started with, with the headers of audit devices by the devices' names.
 pub(in crate::openbao_cluster) fn configuration(
     cluster: &Cluster,
     seal: &SealSettings,
-    headers: &BTreeMap<String, String>,
+    headers: &BTreeMap<String, Headers>,
 ) -> Value {
     let mut config = json!({
         "ui": false, "log_format": "json",
@@ -141,14 +148,18 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
 
 /// Path and settings of an audit device. A device that is edited in place keeps every node from leading, so its path
 /// carries a digest of all its settings, and of its headers' values.
-fn audit(device: &AuditDevice, headers: Option<&String>) -> Value {
+fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     let AuditDevice { name, description, probe: _, file, http, socket } = device;
     let (kind, options) = if let Some(file) = file {
         ("file", json!({"file_path": file.path}))
     } else if let Some(http) = http {
         let mut options = json!({"uri": http.uri});
-        if let Some(reference) = &http.headers_secret_ref {
-            options["headers"] = json!(format!("file://{HEADERS}/{}/{}", reference.name, reference.key));
+        if let (Some(secret), Some(headers)) = (&http.headers_secret_ref, headers) {
+            // OpenBao takes the values from files, and JSON in a string.
+            let file = |name: &String| json!([format!("file://{HEADERS}/{}/{name}", secret.name)]);
+            let all: Map<String, Value> =
+                headers.names.iter().map(|name| (name.clone(), file(name))).collect();
+            options["headers"] = json!(json!(all).to_string());
         }
         ("http", options)
     } else if let Some(socket) = socket {
@@ -157,7 +168,7 @@ fn audit(device: &AuditDevice, headers: Option<&String>) -> Value {
         ("file", json!({"file_path": "discard"}))
     };
     let settings = json!({"description": description, "options": options});
-    let headers = headers.map(String::as_str).unwrap_or_default();
+    let headers = headers.map(|headers| headers.digest.as_str()).unwrap_or_default();
     let path = format!("{name}-{}", &digest(format!("{kind}{settings}{headers}").as_bytes())[..8]);
     json!({kind: {path: settings}})
 }

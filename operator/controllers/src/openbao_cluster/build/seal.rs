@@ -1,7 +1,7 @@
 //! The seal, as OpenBao's configuration has it, and what a pod needs for it.
 
 use serde_json::{Map, Value, json};
-use steamer_api::{RotationPhase, Seal, SealPlugin, SealRotation, StaticSeal};
+use steamer_api::{LocalReference, RotationPhase, Seal, SealPlugin, SealRotation, StaticSeal};
 
 use crate::error::Error;
 use crate::openbao_cluster::cluster::{Cluster, Version};
@@ -136,16 +136,14 @@ pub(in crate::openbao_cluster) fn seal(
     seal: &Seal,
     rotation: Option<(&str, &SealRotation)>,
 ) -> Result<SealSettings, Error> {
+    let kind = openbao_kind(seal);
     let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11 } = seal;
-    let credentials = |reference: &Option<steamer_api::LocalReference>| {
-        reference.as_ref().map(|reference| reference.name.clone())
-    };
     if let Some(seal) = r#static {
         return Ok(static_seal(&static_secret(cluster, seal), &seal.key_id, rotation));
     }
     if let Some(seal) = transit {
         let mut settings = SealSettings::new(
-            "transit",
+            kind,
             json!({
                 "address": seal.address, "mount_path": format!("{}/", seal.mount.trim_matches('/')), "key_name": seal.key_name,
                 "namespace": seal.namespace,
@@ -162,7 +160,7 @@ pub(in crate::openbao_cluster) fn seal(
     if let Some(seal) = kmip {
         let client = &seal.client_cert_secret_ref.name;
         let mut settings = SealSettings::new(
-            "kmip",
+            kind,
             json!({
                 "endpoint": seal.endpoint, "kms_key_id": seal.key_id, "server_name": seal.server_name,
                 "client_cert": format!("{FOLDER}/{client}/tls.crt"), "client_key": format!("{FOLDER}/{client}/tls.key"),
@@ -176,48 +174,29 @@ pub(in crate::openbao_cluster) fn seal(
         settings.ports = vec![port_of(&seal.endpoint)];
         return Ok(settings.reading_at_start());
     }
-    let version = cluster.version;
-    if let Some(seal) = aws_kms {
+    let given = |reference: &Option<LocalReference>| reference.as_ref().map(|secret| secret.name.clone());
+    let (stanza, plugin, credentials) = if let Some(seal) = aws_kms {
         let stanza = json!({"region": seal.region, "kms_key_id": seal.kms_key_id, "endpoint": seal.endpoint});
-        return SealSettings::new("awskms", stanza).with_plugin(
-            version,
-            seal.plugin.as_ref(),
-            credentials(&seal.credentials_secret_ref),
-        );
-    }
-    if let Some(seal) = gcp_kms {
+        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
+    } else if let Some(seal) = gcp_kms {
         let stanza = json!({"project": seal.project, "region": seal.region, "key_ring": seal.key_ring, "crypto_key": seal.crypto_key});
-        return SealSettings::new("gcpckms", stanza).with_plugin(
-            version,
-            seal.plugin.as_ref(),
-            credentials(&seal.credentials_secret_ref),
-        );
-    }
-    if let Some(seal) = azure_key_vault {
+        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
+    } else if let Some(seal) = azure_key_vault {
         let stanza =
             json!({"tenant_id": seal.tenant_id, "vault_name": seal.vault_name, "key_name": seal.key_name});
-        return SealSettings::new("azurekeyvault", stanza).with_plugin(
-            version,
-            seal.plugin.as_ref(),
-            credentials(&seal.credentials_secret_ref),
-        );
-    }
-    if let Some(seal) = oci_kms {
+        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
+    } else if let Some(seal) = oci_kms {
         let stanza = json!({
             "key_id": seal.key_id, "crypto_endpoint": seal.crypto_endpoint, "management_endpoint": seal.management_endpoint,
         });
-        return SealSettings::new("ocikms", stanza).with_plugin(
-            version,
-            seal.plugin.as_ref(),
-            credentials(&seal.credentials_secret_ref),
-        );
-    }
-    if let Some(seal) = pkcs11 {
+        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
+    } else if let Some(seal) = pkcs11 {
         let stanza = json!({"lib": seal.lib, "token_label": seal.token_label, "key_label": seal.key_label});
-        let pin = Some(seal.credentials_secret_ref.name.clone());
-        return SealSettings::new("pkcs11", stanza).with_plugin(version, seal.plugin.as_ref(), pin);
-    }
-    Err(Error::Invalid("seal needs exactly one kind".to_owned()))
+        (stanza, &seal.plugin, Some(seal.credentials_secret_ref.name.clone()))
+    } else {
+        return Err(Error::Invalid("seal needs exactly one kind".to_owned()));
+    };
+    SealSettings::new(kind, stanza).with_plugin(cluster.version, plugin.as_ref(), credentials)
 }
 
 /// The stanza of a static seal; while it is rotated, with the other key beside it.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use steamer_api::{AuditDevice, PodTemplate};
@@ -179,7 +179,7 @@ fn mounts(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
     for (index, (secret, _)) in seal.files.iter().enumerate() {
         all.push(json!({"name": format!("seal-{index}"), "mountPath": format!("{FOLDER}/{secret}"), "readOnly": true}));
     }
-    for (index, secret) in header_secrets(cluster).keys().enumerate() {
+    for (index, secret) in header_secrets(cluster).iter().enumerate() {
         all.push(json!({"name": format!("headers-{index}"), "mountPath": format!("{HEADERS}/{secret}"), "readOnly": true}));
     }
     if fetches_plugins(cluster, seal) {
@@ -213,10 +213,8 @@ fn volumes(cluster: &Cluster, inputs: &Inputs<'_>) -> Vec<Value> {
         let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
         all.push(json!({"name": format!("seal-{index}"), "secret": volume}));
     }
-    for (index, (secret, keys)) in header_secrets(cluster).into_iter().enumerate() {
-        let items: Vec<Value> = keys.iter().map(|key| json!({"key": key, "path": key})).collect();
-        let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
-        all.push(json!({"name": format!("headers-{index}"), "secret": volume}));
+    for (index, secret) in header_secrets(cluster).into_iter().enumerate() {
+        all.push(json!({"name": format!("headers-{index}"), "secret": {"secretName": secret, "defaultMode": 0o440}}));
     }
     if fetches_plugins(cluster, inputs.seal) {
         all.push(json!({"name": "plugins", "emptyDir": {}}));
@@ -224,13 +222,9 @@ fn volumes(cluster: &Cluster, inputs: &Inputs<'_>) -> Vec<Value> {
     all
 }
 
-/// Secrets with headers of audit devices, and their keys.
-fn header_secrets(cluster: &Cluster) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for reference in cluster.spec.audit.iter().filter_map(AuditDevice::headers) {
-        all.entry(&reference.name).or_default().insert(&reference.key);
-    }
-    all
+/// Secrets with headers of audit devices.
+fn header_secrets(cluster: &Cluster) -> BTreeSet<&str> {
+    cluster.spec.audit.iter().filter_map(AuditDevice::headers).map(|secret| secret.name.as_str()).collect()
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -149,9 +149,8 @@ impl Database {
             Err(DatabaseError::Statement { source, .. })
                 if source.code() == Some(&SqlState::DUPLICATE_OBJECT) =>
             {
-                Err(Error::Conflict(format!(
-                    "PostgreSQL has a role `{name}` already, which is not this cluster's"
-                )))
+                // Another cluster of the name was faster: the next look at the roles chooses another.
+                Err(Error::Waiting(format!("PostgreSQL has a role `{name}` already: the node gets another")))
             }
             made => Ok(made?),
         }

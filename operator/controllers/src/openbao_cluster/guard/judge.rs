@@ -63,13 +63,14 @@ pub(in crate::openbao_cluster) struct Case<'a> {
 }
 
 impl Memory {
-    /// Takes in a look.
+    /// Takes in a look; how long a takeover took that has come to its end.
     pub(in crate::openbao_cluster) fn learn(
         &mut self,
         now: Instant,
         lock: Option<&Lock>,
         answers: &[(Arc<Pod>, Answer)],
-    ) {
+    ) -> Option<Duration> {
+        let waited = self.fenced.is_some();
         let active = answers.iter().find(|(_, answer)| answer.is_active()).map(|(pod, _)| pod);
         match (active, lock) {
             (Some(pod), Some(lock)) => self.led(now, pod, lock),
@@ -86,6 +87,7 @@ impl Memory {
                 && *answer == Answer::Refused
         };
         self.refusals = if answers.iter().any(refused) { self.refusals + 1 } else { 0 };
+        (waited && self.fenced.is_none()).then_some(self.takeover)
     }
 
     fn led(&mut self, now: Instant, pod: &Pod, lock: &Lock) {

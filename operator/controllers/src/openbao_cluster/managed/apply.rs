@@ -203,7 +203,7 @@ impl Work<'_> {
         (found, done, storage): (&Found, &Done, &Storage),
         live: Option<&StatefulSet>,
     ) -> Result<(Value, Option<Error>), Error> {
-        let wanted = configuration(self.cluster, settings, &self.header_digests().await?);
+        let wanted = configuration(self.cluster, settings, &self.headers().await?);
         let configured = self.configured(wanted, (done, live)).await?;
         let now = live.and_then(|live| live.spec.as_ref()?.replicas);
         let wanted = match now {

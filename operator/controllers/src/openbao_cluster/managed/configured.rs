@@ -16,7 +16,7 @@ use steamer_runtime::Name;
 use super::apply::{Done, Work};
 use crate::error::Error;
 use crate::openbao_cluster::audit;
-use crate::openbao_cluster::build::configuration::{config_map, config_map_name};
+use crate::openbao_cluster::build::configuration::{Headers, config_map, config_map_name};
 use crate::openbao_cluster::build::stateful_set::revision;
 use crate::openbao_cluster::members::Member;
 
@@ -83,22 +83,20 @@ impl Work<'_> {
         Ok(Configured { configuration: wanted, memory, refused: None })
     }
 
-    /// By audit device, a keyed digest of the headers that it sends.
-    pub(super) async fn header_digests(&self) -> Result<BTreeMap<String, String>, Error> {
+    /// The headers that audit devices send, by the devices' names.
+    pub(super) async fn headers(&self) -> Result<BTreeMap<String, Headers>, Error> {
         let mut all = BTreeMap::new();
         for device in &self.cluster.spec.audit {
             let Some(reference) = device.headers() else { continue };
-            let secret = Name::new(&self.cluster.name.namespace, &reference.name);
-            let value =
-                self.context.sessions.secret_value(self.dependencies, &secret, &reference.key).await?;
-            if serde_json::from_slice::<BTreeMap<String, Vec<String>>>(&value).is_err() {
-                return Err(Error::Invalid(format!(
-                    "`{}` of Secret {secret} has no headers for audit device `{}`: they are JSON such as \
-                     {{\"Authorization\": [\"Bearer ...\"]}}",
-                    reference.key, device.name
-                )));
-            }
-            all.insert(device.name.clone(), self.context.mac.of([("headers", value.as_slice())]));
+            let name = Name::new(&self.cluster.name.namespace, &reference.name);
+            let secret = self.context.sessions.named_secret(self.dependencies, &name).await?;
+            let entries = || secret.data.iter().flatten();
+            let digest =
+                self.context.mac.of(entries().map(|(key, value)| (key.as_str(), value.0.as_slice())));
+            all.insert(
+                device.name.clone(),
+                Headers { names: entries().map(|(key, _)| key.clone()).collect(), digest },
+            );
         }
         Ok(all)
     }

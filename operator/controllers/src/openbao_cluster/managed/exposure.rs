@@ -40,7 +40,7 @@ impl Work<'_> {
 
     async fn keep_exposed(&self, api: &Api<DynamicObject>, kind: &Kind, wanted: &Value) -> Result<(), Error> {
         let name = &self.cluster.name.name;
-        if let Some(live) = api.get_opt(name).await? {
+        if let Some(live) = found(api, name).await? {
             if !is_of(&live, &self.cluster.name) {
                 return Err(Error::Conflict(format!(
                     "{} {name} is there already and was not made for this cluster: delete it, or take \
@@ -54,7 +54,7 @@ impl Work<'_> {
         }
         match api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(wanted)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Err(Error::Invalid(format!(
+            Err(kube::Error::Api(status)) if status.code == UNKNOWN => Err(Error::Invalid(format!(
                 "spec.managed.{} needs the kind {}, which this Kubernetes does not have: install {}, or take the field away",
                 kind.field, kind.kind, kind.brought_by
             ))),
@@ -64,7 +64,7 @@ impl Work<'_> {
 
     async fn remove_exposed(&self, api: &Api<DynamicObject>) -> Result<(), Error> {
         let name = &self.cluster.name.name;
-        let Some(live) = api.get_opt(name).await?.filter(|live| is_of(live, &self.cluster.name)) else {
+        let Some(live) = found(api, name).await?.filter(|live| is_of(live, &self.cluster.name)) else {
             return Ok(());
         };
         let parameters = DeleteParams {
@@ -72,11 +72,20 @@ impl Work<'_> {
             ..DeleteParams::background()
         };
         match api.delete(name, &parameters).await {
-            Err(kube::Error::Api(status)) if !status.is_not_found() && !status.is_conflict() => {
-                Err(kube::Error::Api(status).into())
-            }
-            Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
-            Err(error) => Err(error.into()),
+            // Gone, or another by now.
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            other => Ok(other.map(drop)?),
         }
+    }
+}
+
+/// What the API server answers for an object, and for a kind, that is not there. It says no more of a kind.
+const UNKNOWN: u16 = 404;
+
+async fn found(api: &Api<DynamicObject>, name: &str) -> Result<Option<DynamicObject>, Error> {
+    match api.get(name).await {
+        Ok(live) => Ok(Some(live)),
+        Err(kube::Error::Api(status)) if status.code == UNKNOWN => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
