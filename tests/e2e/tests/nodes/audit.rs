@@ -11,7 +11,7 @@ use steamer_testing::nodes::NODE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::bao::{Bao, condition, is_ready};
+use crate::bao::{Bao, condition, is_ready, whole};
 use crate::registers::Registers;
 
 impl Bao {
@@ -155,7 +155,7 @@ async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_
     // Mended, and tried again.
     well.store(true, Ordering::SeqCst);
     bao.annotate("steamer.dev/restart", json!("again")).await?;
-    bao.until("the device is there", crate::faults::whole).await?;
+    bao.until("the device is there", whole).await?;
     assert_eq!(bao.devices().await?.len(), 2);
     println!("audit device that fails, taken back and tried again: {}", registers.check(&bao).await?);
     Ok(())
@@ -198,7 +198,7 @@ async fn a_receiver_gets_the_headers_of_a_secret_and_their_next_value_by_a_rollo
     let before = bao.devices().await?;
     authorization("Bearer two").await?;
     arrives("Bearer two").await?;
-    bao.until("the nodes are rolled", crate::faults::whole).await?;
+    bao.until("the nodes are rolled", whole).await?;
     let after = bao.devices().await?;
     ensure!(after.len() == 1 && after != before, "{before:?} {after:?}");
     println!("another header for an audit receiver: {}", registers.check(&bao).await?);

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use reqwest::Method;
@@ -173,7 +173,7 @@ impl Bao {
     }
 
     /// What pods and operator say, for who reads why a test failed.
-    fn story(&self) -> String {
+    pub fn story(&self) -> String {
         let kubectl = self.fleet.kubectl();
         let run = |arguments: &[&str]| {
             kubectl.as_ref().ok().and_then(|kubectl| kubectl.run(arguments).ok()).unwrap_or_default()
@@ -186,23 +186,6 @@ impl Bao {
         }
         let operator = steamer_testing::process::tail(&self.fleet.logs.join("operator.log"));
         format!("{text}--- operator\n{operator}")
-    }
-
-    pub async fn pods(&self) -> Result<Vec<Pod>> {
-        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let mut pods = api.list(&ListParams::default().labels("steamer.dev/cluster=main")).await?.items;
-        pods.sort_by_key(ResourceExt::name_any);
-        Ok(pods)
-    }
-
-    /// The address of a pod.
-    pub async fn address(&self, pod: &str) -> Result<String> {
-        let pods = self.pods().await?;
-        let found = pods
-            .iter()
-            .find(|found| found.name_any() == pod)
-            .and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
-        found.context("a pod has no address")
     }
 
     /// The pod that leads, as the status says.
@@ -222,18 +205,6 @@ impl Bao {
         leads(&object).context("no leader")
     }
 
-    /// Waits until the kubelet makes a pause before it starts a pod's server again.
-    pub async fn pod_backs_off(&self, pod: &str) -> Result<()> {
-        eventually("the pod is in CrashLoopBackOff", || async {
-            let pods = self.pods().await.map_err(|error| error.to_string())?;
-            let found = pods.iter().find(|found| found.name_any() == pod);
-            let status = found.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref()?.first());
-            let waiting = status.and_then(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
-            if waiting.as_deref() == Some("CrashLoopBackOff") { Ok(()) } else { Err(format!("{waiting:?}")) }
-        })
-        .await
-    }
-
     /// Makes another node lead.
     pub async fn another_leader(&self, admin: &Session) -> Result<String> {
         self.ready().await?;
@@ -246,12 +217,6 @@ impl Bao {
         let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), &self.namespace);
         let map = api.get("main-ca").await?;
         map.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")
-    }
-
-    /// A file as a pod's server sees it.
-    pub fn file_in(&self, pod: &str, path: &str) -> Result<String> {
-        let process = self.fleet.cluster.process_of(&self.namespace, pod)?;
-        Ok(std::fs::read_to_string(format!("/proc/{process}/root{path}"))?)
     }
 
     /// A client of some of the pods, by their stable names, at the addresses they have at the time.
@@ -293,38 +258,6 @@ impl Bao {
         let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
         Ok(client.session(Identity::Token(token.to_owned().into())))
     }
-
-    /// Waits until a static key is in use and no other is known to the nodes, one rollout after the other.
-    pub async fn rotated(&self, key: &str) -> Result<()> {
-        use steamer_api::RotationPhase::{Retire, Rewrap};
-        let seal = |object: &OpenBaoCluster| {
-            object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default()
-        };
-        let done = |object: &OpenBaoCluster| {
-            seal(object).key_id.as_deref() == Some(key) && seal(object).rotating.is_none()
-        };
-        for phases in [[Rewrap, Retire], [Retire, Retire]] {
-            let reached = |object: &OpenBaoCluster| {
-                done(object) || seal(object).rotating.is_some_and(|rotating| phases.contains(&rotating.phase))
-            };
-            self.until("the next phase of the rotation", reached).await?;
-        }
-        self.until("the new key is in use", |object| is_ready(object) && done(object)).await.map(drop)
-    }
-
-    /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
-    pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
-        let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;
-        let share = String::from_utf8(share.0.clone())?;
-        let admin = self.admin().await?;
-        let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
-        let attempt = post("sys/generate-root-token/attempt", json!({})).await?;
-        let data = |answer: &Value| answer.get("data").cloned().unwrap_or_else(|| answer.clone());
-        let nonce = data(&attempt)["nonce"].clone();
-        let done = post("sys/generate-root-token/update", json!({"key": share, "nonce": nonce})).await?;
-        anyhow::ensure!(data(&done)["complete"] == json!(true), "the share is not accepted: {done}");
-        Ok(())
-    }
 }
 
 /// What a test leaves would slow the next.
@@ -347,4 +280,9 @@ pub fn condition<'a>(object: &'a OpenBaoCluster, kind: &str) -> Option<(&'a str,
     let conditions = &object.status.as_ref()?.conditions;
     let found = conditions.iter().find(|condition| condition.type_ == kind)?;
     Some((&found.status, &found.reason, &found.message))
+}
+
+/// Ready, with all three nodes.
+pub fn whole(object: &OpenBaoCluster) -> bool {
+    is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
 }

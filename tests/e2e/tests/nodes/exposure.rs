@@ -9,7 +9,7 @@ use steamer_testing::objects::{apply, yaml};
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
-use crate::bao::{Bao, condition};
+use crate::bao::{Bao, condition, whole};
 use crate::registers::Registers;
 
 fn stalled(object: &OpenBaoCluster) -> Option<String> {
@@ -135,7 +135,7 @@ async fn nodes_may_talk_plain_http_and_have_a_token_for_somebody_else() -> Resul
     let leader = bao.leader().await?;
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
     bao.leads_other_than(&leader).await?;
-    bao.until("all is well", crate::faults::whole).await?;
+    bao.until("all is well", whole).await?;
     println!("leader without TLS killed: {}", registers.check(&bao).await?);
     let refused = bao.apply(|_| {}).await;
     let said = format!("{:?}", refused.err().context("TLS may be turned on")?);

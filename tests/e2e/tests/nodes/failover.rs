@@ -9,7 +9,7 @@ use steamer_openbao::Session;
 use steamer_testing::nodes::{Hole, signal_process};
 use steamer_testing::openbao::mount_kv;
 
-use crate::bao::Bao;
+use crate::bao::{Bao, whole};
 use crate::registers::Registers;
 
 /// How often a fault is made: twice, or `full` times with `make faults TIMES=20`, and its share with fewer.
@@ -136,20 +136,20 @@ async fn openbao_takes_over_by_itself() -> Result<()> {
         let (leader, since) = (bao.leader().await?, Instant::now());
         cluster.signal(&bao.namespace, &leader, "KILL")?;
         killed.push(taken_over(leader, since).await?);
-        bao.until("all is well", crate::faults::whole).await?;
+        bao.until("all is well", whole).await?;
 
         let (leader, since) = (bao.leader().await?, Instant::now());
         let process = cluster.signal(&bao.namespace, &leader, "STOP")?;
         frozen.push(taken_over(leader, since).await?);
         signal_process(process, "CONT")?;
-        bao.until("all is well", crate::faults::whole).await?;
+        bao.until("all is well", whole).await?;
 
         let (leader, since) = (bao.leader().await?, Instant::now());
         let address = bao.address(&leader).await?;
         cluster.black_hole(&address, port, Hole::Open)?;
         cut_off.push(taken_over(leader, since).await?);
         cluster.black_hole(&address, port, Hole::Closed)?;
-        bao.until("all is well", crate::faults::whole).await?;
+        bao.until("all is well", whole).await?;
         registers.goes_on().await?;
     }
     told("OpenBao by itself, leader killed", killed);

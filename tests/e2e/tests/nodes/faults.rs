@@ -8,22 +8,13 @@ use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
-use steamer_api::OpenBaoCluster;
 use steamer_testing::nodes::signal_process;
 
-use crate::bao::{Bao, condition, is_ready};
+use crate::bao::{Bao, condition, whole};
 use crate::outages::lasting;
 use crate::registers::Registers;
 
-pub fn whole(object: &OpenBaoCluster) -> bool {
-    is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
-}
-
 impl Bao {
-    fn pod_api(&self) -> Api<Pod> {
-        Api::namespaced(self.kube.clone(), &self.namespace)
-    }
-
     pub fn restarts(pods: &[Pod]) -> i32 {
         let of = |pod: &Pod| Some(pod.status.as_ref()?.container_statuses.as_ref()?.first()?.restart_count);
         pods.iter().filter_map(of).sum()
@@ -38,20 +29,28 @@ async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
     let leader = bao.leader().await?;
     let standby =
         ["main-0", "main-1", "main-2"].into_iter().find(|pod| *pod != leader).context("a standby")?;
+    let run = bao.run_of(standby).await?;
     bao.fleet.cluster.signal(&bao.namespace, standby, "KILL")?;
-    bao.until("the standby is back", whole).await?;
+    bao.comes_back(standby, &run).await?;
     assert_eq!(bao.leader().await?, leader, "a lost standby moves nobody");
     // The leader's pod, as an eviction does it.
-    bao.pod_api().delete(&leader, &DeleteParams::default()).await?;
+    let run = bao.run_of(&leader).await?;
+    bao.delete_pod(&leader).await?;
     bao.leads_other_than(&leader).await?;
-    bao.until("the old leader is back", whole).await?;
+    bao.comes_back(&leader, &run).await?;
     registers.goes_on().await?;
     // All at once.
+    let mut runs = Vec::new();
     for pod in ["main-0", "main-1", "main-2"] {
+        runs.push((pod, bao.run_of(pod).await?));
+    }
+    for (pod, _) in &runs {
         bao.fleet.cluster.signal(&bao.namespace, pod, "KILL")?;
     }
     let killed = Instant::now();
-    bao.until("all are back", whole).await?;
+    for (pod, run) in &runs {
+        bao.comes_back(pod, run).await?;
+    }
     let took = registers.gap_since(killed).await?;
     println!("all nodes killed: written again after {:.1} s", took.as_secs_f64());
     let outcome = registers.check(&bao).await?;
@@ -159,15 +158,7 @@ async fn what_is_edited_or_deleted_by_hand_is_put_right() -> Result<()> {
     bao.until("all is well", whole).await?;
     // Passwords were lost with their Secret: the nodes' roles are new, and all nodes can start.
     for pod in pods {
-        bao.pod_api().delete(&pod.name_any(), &DeleteParams::default()).await?;
-        bao.until("it comes back", |object| {
-            let member = |pod: &str| {
-                let members = object.status.as_ref().map(|status| status.members.clone()).unwrap_or_default();
-                members.iter().any(|member| member.pod == pod && member.ready)
-            };
-            whole(object) && member(&pod.name_any())
-        })
-        .await?;
+        bao.replace_pod(&pod.name_any()).await?;
     }
     Ok(())
 }
@@ -188,9 +179,9 @@ async fn a_node_whose_login_was_changed_by_hand_gets_another() -> Result<()> {
     };
     let before = login().await?;
     bao.postgres.sql("postgres", &format!("ALTER ROLE \"{before}\" PASSWORD 'something else'"))?;
+    let run = bao.run_of(standby).await?;
     bao.fleet.cluster.signal(&bao.namespace, standby, "KILL")?;
-    bao.until("the standby is missed", |object| !whole(object)).await?;
-    bao.until("the standby is back", whole).await?;
+    bao.comes_back(standby, &run).await?;
     ensure!(login().await? != before, "it has the login that was refused");
     assert_eq!(bao.leader().await?, leader, "nobody else was moved");
     Ok(())

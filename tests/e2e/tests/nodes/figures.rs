@@ -10,7 +10,7 @@ use steamer_testing::Fleet;
 use steamer_testing::objects::apply;
 use steamer_testing::wait::eventually;
 
-use crate::bao::{Bao, is_ready};
+use crate::bao::{Bao, is_ready, whole};
 
 /// Requests so far: to Kubernetes, OpenBao and PostgreSQL.
 async fn requests(fleet: &Fleet) -> Result<[f64; 3]> {
@@ -61,7 +61,7 @@ async fn what_one_cluster_and_fifty_cost() -> Result<()> {
     let bao = Bao::alone("figures").await?;
     let started = Instant::now();
     bao.apply(|_| {}).await?;
-    bao.until("three nodes serve", crate::faults::whole).await?;
+    bao.until("three nodes serve", whole).await?;
     println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
     told(&bao.fleet, "1 cluster of three nodes").await?;
     let count = std::env::var("STEAMER_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(50);

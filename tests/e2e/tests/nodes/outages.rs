@@ -15,8 +15,7 @@ use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
-use crate::bao::{Bao, condition};
-use crate::faults::whole;
+use crate::bao::{Bao, condition, whole};
 use crate::registers::Registers;
 
 /// As long as a fault lasts in `make faults`; shorter where it is one test of many.

@@ -15,7 +15,7 @@ use steamer_testing::openbao::{initialise, mount_kv};
 use steamer_testing::process::{Process, Program};
 use steamer_testing::{ports, tools};
 
-use crate::bao::{Bao, condition, is_ready};
+use crate::bao::{Bao, condition, is_ready, whole};
 
 #[tokio::test]
 async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Result<()> {
@@ -134,7 +134,7 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
         .output()?;
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     bao.annotate("steamer.dev/restoring", json!(null)).await?;
-    let serving = bao.until("it serves again", crate::faults::whole).await?;
+    let serving = bao.until("it serves again", whole).await?;
     assert_eq!(serving.status.and_then(|status| status.cluster_id), before);
     let read = bao.admin().await?.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "as backed up");
@@ -248,7 +248,7 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     ] {
         root.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?;
     }
-    bao.until("all is well", crate::faults::whole).await?;
+    bao.until("all is well", whole).await?;
     let read = root.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "from Helm's days");
     Ok(())

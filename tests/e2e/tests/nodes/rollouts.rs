@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use steamer_api::{ClusterPhase, OpenBaoCluster};
 use steamer_testing::tools;
 
-use crate::bao::{Bao, condition, is_ready};
+use crate::bao::{Bao, condition, is_ready, whole};
 use crate::registers::Registers;
 
 fn changes(object: &OpenBaoCluster) -> i64 {
@@ -198,7 +198,7 @@ async fn the_machine_of_the_leader_is_drained() -> Result<()> {
     let degraded = degraded?;
     let (_, _, message) = condition(&degraded, "Degraded").context("a condition")?;
     assert_eq!(message, "2 of 3 nodes serve");
-    bao.until("all is well", crate::faults::whole).await?;
+    bao.until("all is well", whole).await?;
     println!("drain of the leader's machine: {}", registers.check(&bao).await?);
     Ok(())
 }

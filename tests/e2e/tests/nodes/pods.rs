@@ -1,0 +1,82 @@
+//! The pods of a managed cluster as a test sees them.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams};
+use steamer_testing::wait::eventually;
+
+use crate::bao::{Bao, whole};
+
+impl Bao {
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let mut pods = api.list(&ListParams::default().labels("steamer.dev/cluster=main")).await?.items;
+        pods.sort_by_key(ResourceExt::name_any);
+        Ok(pods)
+    }
+
+    /// The container that a pod's server runs in, if it is ready.
+    pub async fn run_of(&self, pod: &str) -> Result<String> {
+        let container = |found: &Pod| {
+            let status = found.status.as_ref()?.container_statuses.as_ref()?.first()?;
+            status.container_id.clone().filter(|_| status.ready)
+        };
+        let pods = self.pods().await?;
+        let found = pods.iter().find(|found| found.name_any() == pod).and_then(container);
+        found.with_context(|| format!("{pod} is not ready"))
+    }
+
+    /// Waits until a pod's server runs anew and the cluster is whole: it may have looked so before anything was noticed.
+    pub async fn comes_back(&self, pod: &str, before: &str) -> Result<()> {
+        eventually(&format!("{pod} is back"), || async {
+            let run = self.run_of(pod).await.map_err(|error| error.to_string())?;
+            if run == before { Err(run) } else { Ok(()) }
+        })
+        .await
+        .with_context(|| self.story())?;
+        self.until("all is well", whole).await.map(drop)
+    }
+
+    /// Deletes a pod as an eviction does.
+    pub async fn delete_pod(&self, pod: &str) -> Result<()> {
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        api.delete(pod, &DeleteParams::default()).await.map(drop)?;
+        Ok(())
+    }
+
+    /// Deletes a pod, and returns when the one that follows it serves.
+    pub async fn replace_pod(&self, pod: &str) -> Result<()> {
+        let before = self.run_of(pod).await?;
+        self.delete_pod(pod).await?;
+        self.comes_back(pod, &before).await
+    }
+
+    /// The address of a pod.
+    pub async fn address(&self, pod: &str) -> Result<String> {
+        let pods = self.pods().await?;
+        let found = pods
+            .iter()
+            .find(|found| found.name_any() == pod)
+            .and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
+        found.context("a pod has no address")
+    }
+
+    /// Waits until the kubelet makes a pause before it starts a pod's server again.
+    pub async fn pod_backs_off(&self, pod: &str) -> Result<()> {
+        eventually("the pod is in CrashLoopBackOff", || async {
+            let pods = self.pods().await.map_err(|error| error.to_string())?;
+            let found = pods.iter().find(|found| found.name_any() == pod);
+            let status = found.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref()?.first());
+            let waiting = status.and_then(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
+            if waiting.as_deref() == Some("CrashLoopBackOff") { Ok(()) } else { Err(format!("{waiting:?}")) }
+        })
+        .await
+    }
+
+    /// A file as a pod's server sees it.
+    pub fn file_in(&self, pod: &str, path: &str) -> Result<String> {
+        let process = self.fleet.cluster.process_of(&self.namespace, pod)?;
+        Ok(std::fs::read_to_string(format!("/proc/{process}/root{path}"))?)
+    }
+}
