@@ -186,3 +186,52 @@ pub(in crate::openbao_cluster) fn config_map(cluster: &Cluster, configuration: &
         "immutable": true, "data": {"openbao.json": configuration.to_string()},
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::openbao_cluster::build::seal::seal;
+    use crate::openbao_cluster::cluster::Version;
+    use crate::openbao_cluster::tests::cluster;
+
+    fn plugin(name: &str, from: &str) -> Value {
+        json!({"type": "secret", "name": name, from: "x", "version": "v1", "sha256": "ab".repeat(32)})
+    }
+
+    #[rstest]
+    #[case(json!([plugin("a", "image"), plugin("b", "image")]), Version(2, 7, 2), "")]
+    #[case(json!([plugin("a", "command")]), Version(2, 6, 2), "")]
+    #[case(json!([plugin("a", "image"), plugin("b", "command")]), Version(2, 7, 2), "all by image or all by command")]
+    #[case(json!([plugin("a", "image")]), Version(2, 6, 2), "plugin `a` needs binaryName")]
+    fn plugins_are_such_as_a_node_finds(
+        #[case] plugins: Value,
+        #[case] version: Version,
+        #[case] expected: &str,
+    ) {
+        let mut cluster = cluster();
+        cluster.version = version;
+        cluster.spec.plugins = serde_json::from_value(plugins).unwrap();
+        let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
+        let said = check_plugins(&cluster, &seal).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn a_header_is_a_file_and_another_value_another_device() {
+        let mut cluster = cluster();
+        let http = json!({"uri": "https://siem.example.com", "headersSecretRef": {"name": "siem"}});
+        cluster.spec.audit =
+            serde_json::from_value(json!([{"name": "siem", "description": "d", "http": http}])).unwrap();
+        let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
+        let device = |digest: &str| {
+            let headers = Headers { names: vec!["Authorization".to_owned()], digest: digest.to_owned() };
+            let config = configuration(&cluster, &seal, &[("siem".to_owned(), headers)].into());
+            let (path, device) = config["audit"][0]["http"].as_object().unwrap().iter().next().unwrap();
+            (path.clone(), device["options"]["headers"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(device("one").1, r#"{"Authorization":["file:///openbao/headers/siem/Authorization"]}"#);
+        assert_ne!(device("one").0, device("two").0);
+    }
+}

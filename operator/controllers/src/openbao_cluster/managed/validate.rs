@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use kube::ResourceExt;
-use steamer_api::{Fencing, OpenBaoCluster, SealState, StaticSeal};
+use steamer_api::{Fencing, ManagedServer, OpenBaoCluster, SealState, StaticSeal};
 
 use super::fetch::{Found, spec};
 use crate::error::Error;
@@ -10,7 +12,7 @@ use crate::openbao_cluster::rotation::Keys;
 pub(super) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<(Cluster, Option<Keys>), Error> {
     let spec = spec(object)?;
     let detection = spec.failover.detection.get();
-    if detection < std::time::Duration::from_secs(6) {
+    if detection < Duration::from_secs(6) {
         return Err(Error::Invalid(
             "failover.detection is 6s or more: a leader renews its lock every 5 s".to_owned(),
         ));
@@ -37,10 +39,21 @@ pub(super) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<(Cluste
         fencing,
         restart: object.annotations().get(RESTART).cloned(),
     };
+    token_lasts(spec)?;
     kept_audit(&cluster, found)?;
     rotated_before_migrated(&cluster, found)?;
     let keys = spec.seal.r#static.as_ref().map(|seal| keys(seal, found.last.seal.as_ref()));
     Ok((cluster, keys))
+}
+
+/// The API server takes no other token of a pod.
+fn token_lasts(spec: &ManagedServer) -> Result<(), Error> {
+    let lifetime = spec.service_account.token.as_ref().map(|token| token.lifetime.get());
+    let day = Duration::from_secs(24 * 3600);
+    match lifetime.filter(|lifetime| !(Duration::from_secs(600)..=day).contains(lifetime)) {
+        Some(_) => Err(Error::Invalid("serviceAccount.token.lifetime is 10m to 24h".to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// The last audit device does not go by accident.
