@@ -85,6 +85,7 @@ fn prepare() -> Result<()> {
     tools::coredns()?;
     tools::etcd()?;
     tools::kstatus()?;
+    tools::packages(&[("/usr/bin/gpg", "gnupg")])?;
     tools::route_definitions()?;
     tools::kubernetes("kube-apiserver").map(drop)
 }

@@ -59,6 +59,7 @@ pub fn managed_rules() -> BTreeMap<String, Vec<&'static str>> {
     let mut rules = rules();
     rules.insert("sys/step-down".to_owned(), vec!["update", "sudo"]);
     rules.insert("sys/rotate/recovery/init".to_owned(), vec!["create", "update", "delete", "sudo"]);
+    rules.insert("sys/rotate/recovery/backup".to_owned(), vec!["read", "delete", "sudo"]);
     rules.insert("sys/rotate/recovery/verify".to_owned(), vec!["create", "update", "sudo"]);
     rules
 }

@@ -1,7 +1,8 @@
 //! Recovery keys, made right after initialisation: without them OpenBao cannot rotate its seal.
 //!
 //! They are verified only after they were written and read back, so that no crash loses them: what was begun and not
-//! verified is cancelled and begun again.
+//! verified is cancelled and begun again. Shares for somebody's PGP keys cannot be verified here: OpenBao keeps a copy of
+//! them until they are written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ struct Begun {
 /// On the Secret whose shares are in force.
 const VERIFIED: &str = "steamer.dev/verified";
 const INIT: &str = "sys/rotate/recovery/init";
+const BACKUP: &str = "sys/rotate/recovery/backup";
 const VERIFY: &str = "sys/rotate/recovery/verify";
 
 /// Makes them, keeps them, and only then puts them in force.
@@ -44,6 +46,7 @@ pub(super) async fn make(cluster: &Cluster, session: &Session, secrets: &Api<Sec
     });
     if !keys.pgp_keys.is_empty() {
         asked["pgp_keys"] = json!(keys.pgp_keys);
+        asked["backup"] = json!(true);
     }
     let answer = session.request_any(Method::POST, INIT, Some(asked)).await?;
     let begun = answer.get("data").cloned().unwrap_or(answer);
@@ -63,7 +66,48 @@ pub(super) async fn make(cluster: &Cluster, session: &Session, secrets: &Api<Sec
             session.request_any(Method::POST, VERIFY, Some(body)).await?;
         }
     }
-    mark(secrets, &name).await
+    mark(secrets, &name).await?;
+    if !keys.pgp_keys.is_empty() {
+        session.request_any(Method::DELETE, BACKUP, None).await?;
+    }
+    Ok(())
+}
+
+/// Keeps shares for PGP keys that another process made and did not come to write: the copy that OpenBao has of them.
+pub(super) async fn recover(
+    cluster: &Cluster,
+    session: &Session,
+    secrets: &Api<Secret>,
+) -> Result<(), Error> {
+    let answer = match session.request_any(Method::GET, BACKUP, None).await {
+        Ok(answer) => answer,
+        // Nothing is missing: someone has taken the Secret away.
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let kept = answer.get("data").unwrap_or(&answer).get("keys_base64").cloned().unwrap_or_default();
+    let by_key: BTreeMap<String, Vec<SecretString>> = serde_json::from_value(kept)
+        .map_err(|error| Error::Waiting(format!("the copy of the recovery keys was not given: {error}")))?;
+    let shares: Vec<SecretString> = by_key.into_values().flatten().collect();
+    let name = write(cluster, secrets, &shares).await?;
+    read_back(secrets, &name, shares.len()).await?;
+    mark(secrets, &name).await?;
+    session.request_any(Method::DELETE, BACKUP, None).await?;
+    Ok(())
+}
+
+/// Whether the shares for PGP keys may be nowhere but in OpenBao's copy.
+pub(super) fn may_be_unwritten(cluster: &Cluster, secrets: &[Arc<Secret>]) -> bool {
+    !cluster.spec.recovery_keys.pgp_keys.is_empty() && in_force(cluster, secrets).is_none()
+}
+
+/// The Secret whose shares are in force.
+fn in_force<'a>(cluster: &Cluster, secrets: &'a [Arc<Secret>]) -> Option<&'a Arc<Secret>> {
+    let base = cluster.recovery_secret();
+    let ours = |secret: &&Arc<Secret>| {
+        secret.name_any().starts_with(&base) && secret.annotations().contains_key(VERIFIED)
+    };
+    secrets.iter().find(ours)
 }
 
 fn entry(index: usize) -> String {
@@ -102,11 +146,7 @@ pub(super) fn shares(cluster: &Cluster, secrets: &[Arc<Secret>]) -> Vec<SecretSt
     if !cluster.spec.recovery_keys.pgp_keys.is_empty() {
         return Vec::new();
     }
-    let base = cluster.recovery_secret();
-    let ours = |secret: &&Arc<Secret>| {
-        secret.name_any().starts_with(&base) && secret.annotations().contains_key(VERIFIED)
-    };
-    let entries = secrets.iter().find(ours).and_then(|secret| secret.data.as_ref());
+    let entries = in_force(cluster, secrets).and_then(|secret| secret.data.as_ref());
     let text = |value: &k8s_openapi::ByteString| String::from_utf8_lossy(&value.0).into_owned().into();
     entries.into_iter().flat_map(BTreeMap::values).map(text).collect()
 }

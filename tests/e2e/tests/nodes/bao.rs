@@ -251,10 +251,15 @@ impl Bao {
     /// The same as the administrator of another cluster, whose storage this one has.
     pub async fn admin_of(&self, other: &Self) -> Result<Session> {
         let jwt = account_token(&self.kube, &other.namespace, "admin", &["openbao"]).await?;
+        self.login("kubernetes", "admin", &jwt).await
+    }
+
+    /// The session of whoever a JWT is for.
+    pub async fn login(&self, mount: &str, role: &str, jwt: &str) -> Result<Session> {
         let client = self.client(&["main-0", "main-1", "main-2"], Duration::from_secs(20)).await?;
         let anonymous = client.session(Identity::Anonymous);
-        let body = json!({"role": "admin", "jwt": jwt});
-        let answer = anonymous.request_any(Method::POST, "auth/kubernetes/login", Some(body)).await?;
+        let body = json!({"role": role, "jwt": jwt});
+        let answer = anonymous.request_any(Method::POST, &format!("auth/{mount}/login"), Some(body)).await?;
         let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
         Ok(client.session(Identity::Token(token.to_owned().into())))
     }

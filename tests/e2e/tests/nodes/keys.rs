@@ -39,14 +39,21 @@ impl Bao {
     /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
     pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
         let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;
-        let share = String::from_utf8(share.0.clone())?;
+        self.shares_work(&[String::from_utf8(share.0.clone())?]).await
+    }
+
+    /// The same with shares as their holders have them: all that are needed.
+    pub async fn shares_work(&self, shares: &[String]) -> Result<()> {
         let admin = self.admin().await?;
         let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
         let attempt = post("sys/generate-root-token/attempt", json!({})).await?;
         let data = |answer: &Value| answer.get("data").cloned().unwrap_or_else(|| answer.clone());
         let nonce = data(&attempt)["nonce"].clone();
-        let done = post("sys/generate-root-token/update", json!({"key": share, "nonce": nonce})).await?;
-        anyhow::ensure!(data(&done)["complete"] == json!(true), "the share is not accepted: {done}");
+        let mut done = Value::Null;
+        for share in shares {
+            done = post("sys/generate-root-token/update", json!({"key": share, "nonce": nonce})).await?;
+        }
+        anyhow::ensure!(data(&done)["complete"] == json!(true), "the shares are not accepted: {done}");
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod faults;
 mod figures;
 mod keys;
 mod outages;
+mod people;
 mod pods;
 mod registers;
 mod restore;

@@ -69,6 +69,24 @@ async fn what_cannot_be_is_refused_when_it_is_applied() -> Result<()> {
             spec["administrators"][0].as_object_mut().unwrap().remove("serviceAccount");
         }),
         ("tls.mode Secret needs secretRef", |spec| spec["managed"]["tls"] = json!({"mode": "Secret"})),
+        ("plugin needs exactly one of image and command", |spec| {
+            let plugin = json!({"type": "secret", "name": "a", "version": "v1", "sha256": "ab".repeat(32)});
+            spec["managed"]["plugins"] = json!([plugin]);
+        }),
+        ("a plugin of one type and name is there once", |spec| {
+            let plugin = json!({"type": "auth", "name": "a", "command": "a", "version": "v1", "sha256": "ab".repeat(32)});
+            spec["managed"]["plugins"] = json!([plugin, plugin]);
+        }),
+        ("sha256 is 64 hex digits", |spec| {
+            let plugin =
+                json!({"type": "auth", "name": "a", "command": "a", "version": "v1", "sha256": "ab"});
+            spec["managed"]["plugins"] = json!([plugin]);
+        }),
+        ("host is a name in lower case", |spec| spec["managed"]["ingress"] = json!({"host": "https://x"})),
+        ("pathPrefix begins with /", |spec| {
+            spec["managed"]["gateway"] =
+                json!({"host": "x.example.com", "parentRef": {"name": "edge"}, "pathPrefix": "v1"});
+        }),
     ];
     for (expected, change) in cases {
         let refused = bao.apply(change).await;
@@ -146,6 +164,12 @@ async fn what_turns_out_wrong_is_said_in_a_sentence_that_helps() -> Result<()> {
     bao.says("Stalled", "2.5.0 breaks automatic unsealing").await?;
     bao.apply(|spec| spec["managed"]["failover"] = json!({"detection": "2s"})).await?;
     bao.says("Stalled", "failover.detection is 6s or more").await?;
+    bao.apply(|spec| {
+        spec["managed"]["serviceAccount"] =
+            json!({"token": {"audience": "sts.example.com", "lifetime": "5m"}});
+    })
+    .await?;
+    bao.says("Stalled", "serviceAccount.token.lifetime is 10m to 24h").await?;
     bao.apply(|spec| {
         spec["managed"]["seal"] = json!({"static": {}});
         spec["managed"]["failover"] = json!({"fencing": "Database"});

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use steamer_api::OpenBaoClusterStatus;
 use steamer_openbao::Session;
 
 use super::apply::{Done, Work};
@@ -31,6 +32,11 @@ impl Work<'_> {
         let session = self.context.sessions.operator(self.dependencies, self.object).await?;
         if storage.contents.initialized && !storage.contents.recovery_keys {
             recovery::make(self.cluster, &session, &self.keeper.api()).await?;
+        }
+        let last: OpenBaoClusterStatus = self.context.last(self.object);
+        let first_seen = storage.contents.recovery_keys && last.recovery_keys.is_none();
+        if first_seen && recovery::may_be_unwritten(self.cluster, &self.keeper.all()) {
+            recovery::recover(self.cluster, &session, &self.keeper.api()).await?;
         }
         if let Some(live) = live {
             self.step_down(&session, live, done).await?;
