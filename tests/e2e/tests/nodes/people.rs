@@ -44,9 +44,9 @@ async fn an_administrator_may_be_whom_an_issuer_knows() -> Result<()> {
             spec["administrators"] = json!([{"name": "admin", "serviceAccount": {"name": "admin"}}, reader]);
         })
         .await?;
-    let until = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() + 300;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let jwt = |subject: &str, audience: &str| {
-        let claims = json!({"iss": "https://id.example.com", "sub": subject, "aud": audience, "exp": until});
+        let claims = json!({"iss": "https://id.example.com", "sub": subject, "aud": audience, "iat": now, "exp": now + 300});
         issuer.sign("key-1", &claims)
     };
     let reader = bao.login("jwt_id", "reader", &jwt("person-1", "openbao-people")?).await?;

@@ -16,8 +16,15 @@ impl Bao {
         Ok(pods)
     }
 
-    /// The container that a pod's server runs in, if it is ready.
+    /// The container that a pod's server runs in, once it is ready.
     pub async fn run_of(&self, pod: &str) -> Result<String> {
+        eventually(&format!("{pod} is ready"), || async {
+            self.ready_run(pod).await.map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    async fn ready_run(&self, pod: &str) -> Result<String> {
         let container = |found: &Pod| {
             let status = found.status.as_ref()?.container_statuses.as_ref()?.first()?;
             status.container_id.clone().filter(|_| status.ready)
@@ -30,7 +37,7 @@ impl Bao {
     /// Waits until a pod's server runs anew and the cluster is whole: it may have looked so before anything was noticed.
     pub async fn comes_back(&self, pod: &str, before: &str) -> Result<()> {
         eventually(&format!("{pod} is back"), || async {
-            let run = self.run_of(pod).await.map_err(|error| error.to_string())?;
+            let run = self.ready_run(pod).await.map_err(|error| error.to_string())?;
             if run == before { Err(run) } else { Ok(()) }
         })
         .await
