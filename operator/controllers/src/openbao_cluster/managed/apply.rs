@@ -56,6 +56,8 @@ pub(super) struct Done {
     pub(super) fingerprints: BTreeMap<String, String>,
     /// What keeps the objects from being as they should.
     pub(super) trouble: Option<Error>,
+    /// What is there for clients outside and for who reads the metrics.
+    pub(super) exposed: Result<(), Error>,
     pub(super) seen: Option<Seen>,
 }
 
@@ -103,6 +105,7 @@ impl Work<'_> {
             keys,
             fingerprints: found.last.seal.as_ref().map(|seal| seal.fingerprints.clone()).unwrap_or_default(),
             trouble: None,
+            exposed: Ok(()),
             seen: None,
             storage,
             seal,
@@ -114,8 +117,8 @@ impl Work<'_> {
             done.step = Step::Settled;
         } else {
             let made = self.objects(found, &mut done, live.as_deref()).await;
-            let exposed = self.exposed().await;
-            done.trouble = made.and(labelled).and(exposed).err();
+            done.trouble = made.and(labelled).err();
+            done.exposed = self.exposed().await;
         }
         done.seen = self.seen(&done).await?;
         if let Some(error) = half_way(found, &done).or_else(|| restore::another(found, &done)) {

@@ -149,7 +149,12 @@ fn unseen(conditions: &mut Conditions<'_>, done: &Done) {
 fn verdict(work: &Work<'_>, found: &Found, done: &Done, sight: &Sight) -> Verdict {
     let replicas = work.cluster.spec.replicas;
     // What someone has to change comes first: nothing else will go on by itself.
-    let stalled = [done.trouble.as_ref(), done.storage.as_ref().err(), done.certificate_ends.as_ref().err()];
+    let stalled = [
+        done.trouble.as_ref(),
+        done.storage.as_ref().err(),
+        done.certificate_ends.as_ref().err(),
+        done.exposed.as_ref().err(),
+    ];
     if let Some(error) = stalled.into_iter().flatten().find(|error| error.stalled()) {
         return error.verdict();
     }
@@ -186,6 +191,9 @@ fn verdict(work: &Work<'_>, found: &Found, done: &Done, sight: &Sight) -> Verdic
             return Verdict::Progressing(Reason::RollingOut, format!("it serves; {pod} is replaced: {why}"));
         }
         Step::Settled | Step::Stop(_) => {}
+    }
+    if let Err(error) = &done.exposed {
+        return error.verdict();
     }
     let serving = done.members.iter().filter(|member| member.serves()).count();
     let leader = sight.leader.as_ref().map_or("nobody", |(pod, ..)| pod.as_str());
