@@ -32,8 +32,8 @@ impl Reconcile for Controller {
             Err(error) if !error.is_transient() => return Err(error.into()),
             health => health,
         };
-        let verdict = verdict(server.client.address(), &health);
-        status(&self.0, &connection, server.client.address(), health.ok(), &verdict).await?;
+        let verdict = verdict(&server.address, &health);
+        status(&self.0, &connection, &server.address, health.ok(), &verdict).await?;
         // Who reads over it is woken by its status, so a server that comes back is not to be missed for long.
         Ok(Action::After(LOOK))
     }

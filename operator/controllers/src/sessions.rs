@@ -50,6 +50,8 @@ pub(crate) struct ServerKey(String);
 pub(crate) struct Server {
     pub(crate) key: ServerKey,
     pub(crate) client: Client,
+    /// What people know it by.
+    pub(crate) address: String,
 }
 
 /// All clients and identities.
@@ -178,12 +180,13 @@ impl Sessions {
             .as_ref()
             .map_or_else(Default::default, |managed| (managed.replicas, managed.tls.mode));
         let address = |ordinal| url(&name, &format!("{}-{ordinal}", name.name), tls);
-        self.server(&Settings {
+        let server = self.server(&Settings {
             addresses: (0..replicas).map(address).collect(),
             ca: ca.into_bytes(),
             resolver: Some(self.resolver()),
             ..Settings::default()
-        })
+        })?;
+        Ok(Server { address: cluster.address(), ..server })
     }
 
     /// Knows where the nodes of managed clusters are.
@@ -258,13 +261,14 @@ impl Sessions {
     pub(crate) fn server(&self, settings: &Settings) -> Result<Server, Error> {
         let key = server_key(settings);
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = settings.addresses.first().cloned().unwrap_or_default();
         if let Some(client) = servers.get(&key) {
-            return Ok(Server { key, client: client.clone() });
+            return Ok(Server { key, client: client.clone(), address });
         }
         let metrics = self.metrics.clone();
         let client = Client::counted(settings, move || metrics.openbao_asked())?;
         servers.insert(key.clone(), client.clone());
-        Ok(Server { key, client })
+        Ok(Server { key, client, address })
     }
 
     /// Gives all tokens back, at the end of the process.

@@ -155,12 +155,6 @@ impl Client {
         Session::new(self.clone(), identity, NamespacePath::root())
     }
 
-    /// The addresses as they were given.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        self.0.addresses.first().map_or("", |url| url.as_str().trim_end_matches('/'))
-    }
-
     /// Sends a request to whichever node serves it, over a failover if need be.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Error> {
         let started = Instant::now();

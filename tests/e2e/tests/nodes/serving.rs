@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::OpenBaoCluster;
+use steamer_api::{BaoConnection, OpenBaoCluster};
 use steamer_testing::certificates::{Authority, Leaf};
 use steamer_testing::objects::apply;
 use steamer_testing::openbao::mount_kv;
@@ -46,7 +46,19 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
         ensure!(secrets.get(name).await?.owner_references().is_empty(), "{name} goes with its cluster");
     }
     bao.recovery_keys_work(&secrets.get("main-recovery").await?).await?;
-    Ok(())
+    // Who reads secrets from it sees its Service, not one of its nodes.
+    let connection = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "BaoConnection",
+        "metadata": {"name": "main", "namespace": "from-nothing"}, "spec": {"clusterRef": {"name": "main"}},
+    });
+    apply(&bao.kube, connection).await?;
+    let connections: Api<BaoConnection> = Api::namespaced(bao.kube.clone(), &bao.namespace);
+    eventually("the connection tells the cluster's address", || async {
+        let found = connections.get("main").await.map_err(|error| error.to_string())?;
+        let address = found.status.and_then(|status| status.address).unwrap_or_default();
+        if address == "https://main.from-nothing.svc:8200" { Ok(()) } else { Err(address) }
+    })
+    .await
 }
 
 impl Bao {
