@@ -175,11 +175,7 @@ impl Keeper<'_> {
     /// Deletes an object that was made for the cluster. Nothing happens where there is none.
     pub(crate) async fn remove<K: Child>(&self, name: &str) -> Result<(), Error> {
         let Some(live) = self.get::<K>(name) else { return Ok(()) };
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
-            ..DeleteParams::background()
-        };
-        self.delete::<K>(name, &parameters).await
+        delete(&self.api::<K>(), name, &only(&*live)).await
     }
 
     /// Ends a pod: in its own time, or at once.
@@ -189,16 +185,26 @@ impl Keeper<'_> {
             grace_period_seconds: matches!(at_once, Ending::AtOnce).then_some(0),
             ..DeleteParams::default()
         };
-        self.delete::<Pod>(name, &parameters).await
+        delete(&self.api::<Pod>(), name, &parameters).await
     }
+}
 
-    async fn delete<K: Child>(&self, name: &str, parameters: &DeleteParams) -> Result<(), Error> {
-        match self.api::<K>().delete(name, parameters).await {
-            Ok(_) => Ok(()),
-            // Gone, or another by now.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// Deletes an object as it was seen, and never another that has its name by now.
+pub(crate) fn only<K: Resource>(live: &K) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions { uid: live.meta().uid.clone(), resource_version: None }),
+        ..DeleteParams::background()
+    }
+}
+
+/// Deletes an object; one that is gone, or another by now, is what was wanted.
+pub(crate) async fn delete<K>(api: &Api<K>, name: &str, parameters: &DeleteParams) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    match api.delete(name, parameters).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 

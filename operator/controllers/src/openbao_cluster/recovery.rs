@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use steamer_openbao::Session;
 
 use super::build::selector;
+use super::children::only;
 use super::cluster::{CLUSTER_LABEL, Cluster};
 use crate::error::Error;
 
@@ -134,11 +135,6 @@ async fn write(cluster: &Cluster, secrets: &Api<Secret>, shares: &[SecretString]
         }
     }
     Err(Error::Conflict(format!("a hundred Secrets {base}-* are there: remove those that are not needed")))
-}
-
-fn only(secret: &Secret) -> DeleteParams {
-    let preconditions = Preconditions { uid: secret.uid(), resource_version: None };
-    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
 /// The shares in force, where they can be read: those for somebody's PGP keys cannot.

@@ -54,7 +54,7 @@ pub(in crate::openbao_cluster) fn configuration(
     let plugins = plugins(cluster, seal);
     if !plugins.is_empty() {
         config["plugin_directory"] = json!(PLUGINS);
-        config["plugin_auto_download"] = json!(downloads(&plugins));
+        config["plugin_auto_download"] = json!(have(&plugins, "image"));
         config["plugin"] = json!(plugins);
     }
     config
@@ -69,15 +69,12 @@ fn plugins(cluster: &Cluster, seal: &SealSettings) -> Map<String, Value> {
     for plugin in &cluster.spec.plugins {
         let kind = json!(plugin.r#type);
         let of_type = all.entry(kind.as_str().unwrap_or_default()).or_insert_with(|| json!({}));
-        of_type[plugin.name.as_str()] = stanza_of(&plugin.source());
+        of_type[plugin.name.as_str()] = stanza_of(&plugin.source);
     }
     all
 }
 
-fn downloads(plugins: &Map<String, Value>) -> bool {
-    have(plugins, "image")
-}
-
+/// Whether any of them has a field.
 fn have(plugins: &Map<String, Value>, field: &str) -> bool {
     plugins
         .values()
@@ -108,7 +105,7 @@ pub(in crate::openbao_cluster) fn check_plugins(cluster: &Cluster, seal: &SealSe
 
 /// Whether a node fetches a plugin when it starts.
 pub(in crate::openbao_cluster) fn fetches_plugins(cluster: &Cluster, seal: &SealSettings) -> bool {
-    downloads(&plugins(cluster, seal))
+    have(&plugins(cluster, seal), "image")
 }
 
 fn seals(seal: &SealSettings) -> Value {

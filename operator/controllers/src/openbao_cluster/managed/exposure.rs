@@ -1,14 +1,13 @@
 //! Keeps the kinds that not every Kubernetes has, and so are not watched: each is read in every pass that wants it.
 
-use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::OpenBaoClusterStatus;
 
 use super::apply::Work;
 use crate::error::Error;
 use crate::openbao_cluster::build::exposure::{Kind, exposure};
-use crate::openbao_cluster::children::{MANAGER, holds, is_of};
+use crate::openbao_cluster::children::{MANAGER, delete, holds, is_of, only};
 
 impl Work<'_> {
     /// Makes them what they should be. Those that nobody asks for are looked for only after the spec has changed, or while
@@ -67,15 +66,7 @@ impl Work<'_> {
         let Some(live) = found(api, name).await?.filter(|live| is_of(live, &self.cluster.name)) else {
             return Ok(());
         };
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
-            ..DeleteParams::background()
-        };
-        match api.delete(name, &parameters).await {
-            // Gone, or another by now.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-            other => Ok(other.map(drop)?),
-        }
+        delete(api, name, &only(&live)).await
     }
 }
 
