@@ -188,11 +188,25 @@ impl Bao {
         format!("{text}--- operator\n{operator}")
     }
 
-    /// The pod that leads, as the status says.
+    /// The pod that leads, once OpenBao and the status name the same: the status may tell of a leader that is gone.
     pub async fn leader(&self) -> Result<String> {
-        let leads = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.leader.clone());
-        let object = self.until("a leader is known", |object| leads(object).is_some()).await?;
-        leads(&object).map(|leader| leader.pod).context("no leader")
+        eventually("OpenBao and the status name one leader", || async {
+            let object = self.object().await.map_err(|error| error.to_string())?;
+            let told = object.status.and_then(|status| status.leader).map(|leader| leader.pod);
+            let leads = self.leads().await.map_err(|error| format!("{error:#}"))?;
+            if told.as_ref() == Some(&leads) { Ok(leads) } else { Err(format!("{told:?} and {leads}")) }
+        })
+        .await
+        .with_context(|| self.story())
+    }
+
+    /// The pod that leads, as OpenBao says.
+    async fn leads(&self) -> Result<String> {
+        let client = self.client(&["main-0", "main-1", "main-2"], Duration::ZERO).await?;
+        let answer = client.session(Identity::Anonymous).request_any(Method::GET, "sys/leader", None).await?;
+        let address = answer.get("leader_address").and_then(Value::as_str).context("no address")?;
+        let host = address.split("//").nth(1).and_then(|host| host.split('.').next());
+        host.filter(|host| !host.is_empty()).map(str::to_owned).context("nobody leads")
     }
 
     /// Waits until another pod leads.

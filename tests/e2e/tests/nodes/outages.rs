@@ -94,6 +94,7 @@ async fn an_operator_killed_at_any_step_of_an_upgrade_or_a_rotation_goes_on() ->
 async fn a_certificate_that_ended_while_the_operator_was_away_is_renewed() -> Result<()> {
     let bao = Bao::alone("expired").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
+    let leader = bao.leader().await?;
     bao.fleet.stop_operator().await;
     let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     let text = async |name: &str, key: &str| {
@@ -106,8 +107,6 @@ async fn a_certificate_that_ended_while_the_operator_was_away_is_renewed() -> Re
         json!({"data": {"tls.crt": STANDARD.encode(&ended.pem), "tls.key": STANDARD.encode(&ended.key_pem)}});
     secrets.patch("main-tls", &PatchParams::default(), &Patch::Merge(&data)).await?;
     // Nodes read it by themselves: nobody who checks certificates is served then.
-    let (admin, leader) = (bao.admin().await, bao.leader().await?);
-    drop(admin);
     eventually("the nodes show the ended certificate", || async {
         let client = bao.client(&[&leader], Duration::ZERO).await.map_err(|error| error.to_string())?;
         match client.session(steamer_openbao::Identity::Anonymous).health().await {
