@@ -117,10 +117,6 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
     let object = bao.ready().await?;
     bao.annotate("steamer.dev/restart", json!("today")).await?;
-    bao.until("every pod is another", |object| {
-        is_ready(object) && object.status.as_ref().is_some_and(|status| status.upgrade.is_none())
-    })
-    .await?;
     steamer_testing::wait::eventually("every pod is another", || async {
         let now = bao.uids().await.map_err(|error| error.to_string())?;
         if now.len() == 3 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid)) {
@@ -130,7 +126,8 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
         }
     })
     .await?;
-    let done = bao.ready().await?;
+    let moved = |done: &OpenBaoCluster| changes(done) > changes(&object);
+    let done = bao.until("all is well", |done| whole(done) && moved(done)).await?;
     assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {next}");
     println!("step-down and restart: {}", registers.check(&bao).await?);
     Ok(())
@@ -167,7 +164,11 @@ async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Resul
             is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(replicas)
         };
         bao.until("as many nodes serve", serving).await?;
-        assert_eq!(bao.pods().await?.len(), usize::try_from(replicas)?);
+        steamer_testing::wait::eventually("there are as many pods", || async {
+            let pods = bao.pods().await.map_err(|error| error.to_string())?.len();
+            if pods == usize::try_from(replicas).unwrap_or(0) { Ok(()) } else { Err(pods.to_string()) }
+        })
+        .await?;
     }
     Ok(())
 }
