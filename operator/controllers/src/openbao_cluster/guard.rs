@@ -22,7 +22,7 @@ use super::database::Database;
 use super::database::facts::Lock;
 use super::database::roles::{FenceNote, NodeRole, parse_role};
 use super::incarnations::Hands;
-use super::members::{self, Answer};
+use super::members::{self, Answer, Strays};
 use crate::context::Context;
 use crate::error::Error;
 use judge::{Case, Holder, Memory, Suspect};
@@ -43,6 +43,8 @@ pub(super) struct Duty {
     pub(super) server: Settings,
     /// Held by who gives a node another login: a fence and a pass over the cluster may come to it at once.
     pub(super) logins: Arc<tokio::sync::Mutex<()>>,
+    /// Which standbys knew no leader when they were asked last.
+    pub(super) strays: Mutex<Strays>,
     /// Tells one duty from another.
     pub(super) digest: String,
 }
@@ -166,6 +168,8 @@ impl Watcher<'_> {
                 if let Some(suspect) = self.judge(memory, lock.as_ref(), &answers) {
                     self.act(memory, &suspect).await;
                     next.fences = memory.fences;
+                } else if let Some(lock) = lock.filter(|lock| self.is_abandoned(memory, lock)) {
+                    self.free(&lock).await;
                 }
             }
             Err(error) => {
@@ -249,6 +253,34 @@ impl Watcher<'_> {
             Fencing::None => None,
             Fencing::ProcessEnd => memory.ended(&case),
             Fencing::Database => memory.suspect(&case),
+        }
+    }
+
+    fn is_abandoned(&self, memory: &Memory, lock: &Lock) -> bool {
+        self.duty.cluster.fencing != Fencing::None
+            && memory.is_abandoned(lock, self.duty.cluster.spec.failover.detection.get())
+    }
+
+    /// Frees a lock that nobody leads with: no write can have been acknowledged under it, so there is nobody to fence.
+    async fn free(&self, lock: &Lock) {
+        let name = &self.duty.cluster.name;
+        let patience = self.duty.cluster.spec.failover.detection.get();
+        match self.duty.owner.free_unannounced_lock(&lock.value, patience).await {
+            Ok(true) => {
+                tracing::warn!(cluster = %name, age = lock.age, "an abandoned lock is freed");
+                if let Some(cluster) = self.context.stores.clusters.get(name) {
+                    let note = format!(
+                        "the leader's lock was freed: nobody has renewed it for {:.0} s, and who took it never led",
+                        lock.age
+                    );
+                    self.context.runtime.events.warn(&*cluster, Reason::NoLeader, &note).await;
+                }
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(cluster = %name, error, "an abandoned lock is not freed yet");
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! The nodes of a cluster: their pods, and what they say of themselves.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -24,6 +25,8 @@ pub(crate) struct Member {
 pub(crate) enum Answer {
     /// What it is.
     Health(Health),
+    /// It follows, and does not learn whom: whatever it is asked for fails, though its health does not show it.
+    Astray(Health),
     /// It is open with another seal than storage has, and will follow or lead; it does not tell its health then.
     Migrating,
     /// It cannot reach its storage.
@@ -75,7 +78,7 @@ impl Member {
 
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.answer {
-            Answer::Health(health) => health.version.parse().ok(),
+            Answer::Health(health) | Answer::Astray(health) => health.version.parse().ok(),
             _ => None,
         }
     }
@@ -105,6 +108,58 @@ impl Member {
     pub(crate) fn backs_off(&self) -> bool {
         let waiting = container(&self.pod).and_then(|status| status.state.as_ref()?.waiting.as_ref());
         waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
+    }
+}
+
+/// How long a standby may take to learn who leads. It looks every 2.5 s, and the pass that asks it comes every ten.
+const LEARNS: Duration = Duration::from_secs(5);
+
+/// Standbys that did not know who leads when they were asked last, by their pods' uids, and since when under which leader.
+///
+/// A standby of 2.7 reads the leader's address through a cache that keeps what is not there as well: one that looks between
+/// the leader's lock and its address never looks again, until another leads.
+#[derive(Default)]
+pub(crate) struct Strays(HashMap<String, (String, Instant)>);
+
+impl Strays {
+    /// Takes in who of the standbys knows no leader while `leader` leads; who of them has had time enough.
+    fn learn(&mut self, leader: &str, ignorant: &[String], now: Instant) -> HashSet<String> {
+        let since = |uid: &String| match self.0.get(uid) {
+            Some((under, since)) if under == leader => *since,
+            _ => now,
+        };
+        let all: HashMap<_, _> =
+            ignorant.iter().map(|uid| (uid.clone(), (leader.to_owned(), since(uid)))).collect();
+        self.0 = all;
+        let late = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) >= LEARNS);
+        late.map(|(uid, _)| uid.clone()).collect()
+    }
+}
+
+/// Asks the standbys whom they follow, while somebody leads, and marks those that do not learn it.
+pub(crate) async fn led(
+    members: &mut [Member],
+    strays: &Mutex<Strays>,
+    node: impl Fn(&str) -> Result<Client, Error>,
+) {
+    let Some(leader) = members.iter().find(|member| member.answer.is_active()).map(Member::uid) else {
+        return;
+    };
+    let standbys = members.iter().filter(|member| member.answer.is_standby());
+    let asked = standbys.map(|member| {
+        let client = node(&member.name());
+        async move {
+            let said = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
+            said.leader_address.is_empty().then(|| member.uid())
+        }
+    });
+    let ignorant: Vec<String> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    let mut strays = strays.lock().unwrap_or_else(PoisonError::into_inner);
+    let late = strays.learn(&leader, &ignorant, Instant::now());
+    for member in members.iter_mut().filter(|member| late.contains(&member.uid())) {
+        if let Answer::Health(health) = &member.answer {
+            member.answer = Answer::Astray(health.clone());
+        }
     }
 }
 
@@ -192,5 +247,28 @@ fn settings(url: String, shared: &Settings) -> Settings {
         patience: Some(Duration::ZERO),
         plain: true,
         ..shared.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_has_time_to_learn_who_leads_and_begins_anew_with_another_leader() {
+        let (start, mut strays) = (Instant::now(), Strays::default());
+        let mut late = |seconds, leader: &str, ignorant: &[&str]| {
+            let ignorant: Vec<String> = ignorant.iter().map(|uid| (*uid).to_owned()).collect();
+            let mut late: Vec<_> =
+                strays.learn(leader, &ignorant, start + Duration::from_secs(seconds)).into_iter().collect();
+            late.sort();
+            late.join(" ")
+        };
+        assert_eq!(late(0, "a", &["b", "c"]), "");
+        assert_eq!(late(4, "a", &["b", "c"]), "");
+        assert_eq!(late(10, "a", &["b"]), "b");
+        assert_eq!(late(12, "a", &["b", "c"]), "b");
+        assert_eq!(late(20, "c", &["b"]), "");
+        assert_eq!(late(30, "c", &["b"]), "b");
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Node {
     pub(super) sealed: bool,
     /// Its machine answers, and nothing listens there.
     pub(super) deaf: bool,
+    /// It follows, and does not learn whom.
+    pub(super) astray: bool,
     pub(super) ending: bool,
     pub(super) backs_off: bool,
     pub(super) age: Duration,
@@ -81,8 +83,9 @@ pub(super) fn next(nodes: &[Node], goal: &Goal) -> Step {
     replaced(nodes, &outdated, goal)
 }
 
-/// A node that cannot help itself: sealed though the seal opens, kept from starting by the kubelet's pause, or waiting for a
-/// database that lets in the others: its machine has given it the login of an incarnation before, which was fenced.
+/// A node that cannot help itself: sealed though the seal opens, kept from starting by the kubelet's pause, waiting for a
+/// database that lets in the others (its machine has given it the login of an incarnation before, which was fenced), or not
+/// learning who leads. Of the last kind one takes over as well as any: it stays while others are missing.
 fn cure(nodes: &[Node], goal: &Goal) -> Option<Step> {
     if !goal.seal_reachable || !goal.initialized {
         return None;
@@ -91,11 +94,14 @@ fn cure(nodes: &[Node], goal: &Goal) -> Option<Step> {
         let sealed = node.sealed && node.running.is_some_and(|running| running > SEALED);
         // One whose start fails for another reason would be started again and again.
         let backs_off = node.backs_off && node.trouble.as_deref().is_some_and(of_the_seal);
-        sealed || backs_off || deaf(node, nodes)
+        let astray = node.astray && nodes.iter().all(|other| other.serves || other.astray);
+        sealed || backs_off || astray || deaf(node, nodes)
     };
     let node = nodes.iter().find(stuck)?;
     let why = if node.sealed {
         "it stays sealed though its seal opens"
+    } else if node.astray {
+        "it does not learn who leads, and fails whatever it is asked for"
     } else if deaf(node, nodes) {
         "it does not listen, and others that were made like it serve"
     } else {
@@ -169,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `z` sealed, `e` ending.
+    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` knows no leader, `z` sealed, `e` ending.
     fn node((index, text): (usize, &str)) -> Node {
         let has = |letter| text.contains(letter);
         Node {
@@ -180,6 +186,7 @@ mod tests {
             leads: has('l'),
             sealed: has('z'),
             deaf: has('d'),
+            astray: has('a'),
             ending: has('e'),
             backs_off: has('b'),
             age: Duration::from_secs(if has('!') { 600 } else { 5 }),
@@ -226,6 +233,9 @@ mod tests {
         "stop: main-2 does not come up within 120 s (it does not answer as it should); change the spec, or put it back"
     )]
     #[case("nl ns nxb", "replace main-2: its seal opens again")]
+    #[case("nl na ns", "replace main-1: it does not learn who leads, and fails whatever it is asked for")]
+    #[case("nl na na", "replace main-1: it does not learn who leads, and fails whatever it is asked for")]
+    #[case("nl nx na", "wait: main-1 starts")]
     fn standbys_go_first_and_one_at_a_time(#[case] nodes: &str, #[case] expected: &str) {
         assert_eq!(said(nodes, &goal(None, true)), expected);
     }

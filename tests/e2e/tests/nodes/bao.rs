@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use reqwest::Method;
@@ -21,6 +23,36 @@ use steamer_testing::objects::{account_token, apply};
 use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
+
+/// The pods of a cluster of three.
+pub const NODES: [&str; 3] = ["main-0", "main-1", "main-2"];
+
+/// The pod that leads, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leads {
+    pod: String,
+    since: Time,
+}
+
+impl Deref for Leads {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.pod
+    }
+}
+
+impl Leads {
+    /// A pod that follows.
+    pub fn follower(&self) -> &'static str {
+        NODES.into_iter().find(|pod| *pod != self.pod).unwrap_or(NODES[0])
+    }
+}
+
+fn leads(object: &OpenBaoCluster) -> Option<Leads> {
+    let leader = object.status.as_ref()?.leader.clone()?;
+    Some(Leads { pod: leader.pod, since: leader.since })
+}
 
 /// A cluster `main` in a namespace and a database of the test's own.
 pub struct Bao {
@@ -188,43 +220,43 @@ impl Bao {
         format!("{text}--- operator\n{operator}")
     }
 
-    /// The pod that leads, once OpenBao and the status name the same: the status may tell of a leader that is gone.
-    pub async fn leader(&self) -> Result<String> {
+    /// Who leads, once OpenBao and the status name the same: the status may tell of a leader that is gone.
+    pub async fn leader(&self) -> Result<Leads> {
         eventually("OpenBao and the status name one leader", || async {
             let object = self.object().await.map_err(|error| error.to_string())?;
-            let told = object.status.and_then(|status| status.leader).map(|leader| leader.pod);
-            let leads = self.leads().await.map_err(|error| format!("{error:#}"))?;
-            if told.as_ref() == Some(&leads) { Ok(leads) } else { Err(format!("{told:?} and {leads}")) }
+            let told = leads(&object).ok_or("the status names none")?;
+            let followed = self.followed_by(&NODES).await.map_err(|error| format!("{error:#}"))?;
+            if followed.as_deref() == Some(&*told) {
+                Ok(told)
+            } else {
+                Err(format!("{told:?} and {followed:?}"))
+            }
         })
         .await
         .with_context(|| self.story())
     }
 
-    /// The pod that leads, as OpenBao says.
-    async fn leads(&self) -> Result<String> {
-        let client = self.client(&["main-0", "main-1", "main-2"], Duration::ZERO).await?;
-        let answer = client.session(Identity::Anonymous).request_any(Method::GET, "sys/leader", None).await?;
-        let address = answer.get("leader_address").and_then(Value::as_str).context("no address")?;
-        let host = address.split("//").nth(1).and_then(|host| host.split('.').next());
-        host.filter(|host| !host.is_empty()).map(str::to_owned).context("nobody leads")
+    /// The pod that leads, as the first of some pods that answers says; none where it knows none.
+    pub async fn followed_by(&self, pods: &[&str]) -> Result<Option<String>> {
+        let client = self.client(pods, Duration::ZERO).await?;
+        let answer = client.session(Identity::Anonymous).leader().await?;
+        let host = answer.leader_address.split("//").nth(1).and_then(|host| host.split('.').next());
+        Ok(host.map(str::to_owned))
     }
 
-    /// Waits until another pod leads.
-    pub async fn leads_other_than(&self, pod: &str) -> Result<String> {
-        let leads = |object: &OpenBaoCluster| {
-            let leader = object.status.as_ref().and_then(|status| status.leader.clone());
-            leader.map(|leader| leader.pod).filter(|leader| leader != pod)
-        };
-        let object = self.until("another node leads", |object| leads(object).is_some()).await?;
-        leads(&object).context("no leader")
+    /// Waits until somebody leads who did not: another pod, or the same once it was started anew.
+    pub async fn leads_after(&self, before: &Leads) -> Result<Leads> {
+        let anew = |object: &OpenBaoCluster| leads(object).filter(|leads| leads != before);
+        let object = self.until("somebody leads anew", |object| anew(object).is_some()).await?;
+        anew(&object).context("no leader")
     }
 
     /// Makes another node lead.
-    pub async fn another_leader(&self, admin: &Session) -> Result<String> {
+    pub async fn another_leader(&self, admin: &Session) -> Result<Leads> {
         self.ready().await?;
         let leader = self.leader().await?;
         admin.request_any(Method::PUT, "sys/step-down", None).await?;
-        self.leads_other_than(&leader).await
+        self.leads_after(&leader).await
     }
 
     async fn ca(&self) -> Result<String> {

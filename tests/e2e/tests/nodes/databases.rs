@@ -29,7 +29,7 @@ async fn it_runs_and_fences_on_a_current_postgresql() -> Result<()> {
     let leader = bao.leader().await?;
     let killed = Instant::now();
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-    bao.leads_other_than(&leader).await?;
+    bao.leads_after(&leader).await?;
     // It is dropped when nobody can be logging in as it any more.
     let fenced = bao
         .postgres
@@ -51,7 +51,7 @@ async fn without_a_login_that_makes_roles_a_dead_process_is_enough() -> Result<(
     let leader = bao.leader().await?;
     let killed = Instant::now();
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-    bao.leads_other_than(&leader).await?;
+    bao.leads_after(&leader).await?;
     let took = registers.gap_since(killed).await?;
     println!("leader killed, no fence: {:.1} s", took.as_secs_f64());
     registers.check(&bao).await?;

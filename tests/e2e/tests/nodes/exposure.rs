@@ -134,7 +134,7 @@ async fn nodes_may_talk_plain_http_and_have_a_token_for_somebody_else() -> Resul
     let registers = Registers::start(&bao).await?;
     let leader = bao.leader().await?;
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-    bao.leads_other_than(&leader).await?;
+    bao.leads_after(&leader).await?;
     bao.until("all is well", whole).await?;
     println!("leader without TLS killed: {}", registers.check(&bao).await?);
     let refused = bao.apply(|_| {}).await;

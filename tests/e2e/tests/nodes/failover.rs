@@ -9,7 +9,7 @@ use steamer_openbao::Session;
 use steamer_testing::nodes::{Hole, signal_process};
 use steamer_testing::openbao::mount_kv;
 
-use crate::bao::{Bao, whole};
+use crate::bao::{Bao, Leads, whole};
 use crate::registers::Registers;
 
 /// How often a fault is made: twice, or `full` times with `make faults TIMES=20`, and its share with fewer.
@@ -38,7 +38,7 @@ async fn a_killed_leader_is_replaced() -> Result<()> {
         let leader = bao.leader().await?;
         let killed = Instant::now();
         bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-        bao.leads_other_than(&leader).await?;
+        bao.leads_after(&leader).await?;
         took.push(registers.gap_since(killed).await?);
         bao.ready().await?;
     }
@@ -59,7 +59,7 @@ async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() -> Resul
         let leader = bao.leader().await?;
         let frozen = Instant::now();
         let process = bao.fleet.cluster.signal(&bao.namespace, &leader, "STOP")?;
-        bao.leads_other_than(&leader).await?;
+        bao.leads_after(&leader).await?;
         took.push(registers.gap_since(frozen).await?);
         let _ = signal_process(process, "CONT");
         bao.ready().await?;
@@ -82,7 +82,7 @@ async fn a_leader_cut_off_from_its_database_is_replaced() -> Result<()> {
         let address = bao.address(&leader).await?;
         let cut = Instant::now();
         cluster.black_hole(&address, port, Hole::Open)?;
-        let other = bao.leads_other_than(&leader).await;
+        let other = bao.leads_after(&leader).await;
         let gap = registers.gap_since(cut).await;
         cluster.black_hole(&address, port, Hole::Closed)?;
         other?;
@@ -107,7 +107,7 @@ async fn a_lost_node_is_replaced() -> Result<()> {
         let node = pod.and_then(|pod| pod.spec?.node_name).context("no node")?;
         let lost = Instant::now();
         cluster.lose_node(&node)?;
-        bao.leads_other_than(&leader).await?;
+        bao.leads_after(&leader).await?;
         took.push(registers.gap_since(lost).await?);
         cluster.return_node(&node).await?;
         bao.ready().await?;
@@ -131,8 +131,8 @@ async fn openbao_takes_over_by_itself() -> Result<()> {
                      WHERE datname = 'plain' AND state = 'idle in transaction' AND state_change < now() - interval '3 s'";
     let mut held = 0;
     // Until the lost leader is back, some writers may wait for a lock of its session.
-    let taken_over = async |leader: String, since: Instant| {
-        let _ = bao.leads_other_than(&leader).await;
+    let taken_over = async |leader: Leads, since: Instant| {
+        let _ = bao.leads_after(&leader).await;
         registers.gap_until_somebody_writes(since).await
     };
     for _ in 0..times(10) {
@@ -221,7 +221,7 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         // Its machine does nothing any more that anyone asks for, and it is frozen.
         bao.fleet.cluster.signal_kubelet(&node, "STOP")?;
         let process = bao.fleet.cluster.signal(&bao.namespace, &leader, "STOP")?;
-        let moved = bao.leads_other_than(&leader).await;
+        let moved = bao.leads_after(&leader).await;
         let mut acknowledged = false;
         if moved.is_ok() {
             acknowledged = write(admin.clone(), run * 10 + 1).await.is_ok();

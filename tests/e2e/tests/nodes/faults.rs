@@ -27,8 +27,7 @@ async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     // A standby.
     let leader = bao.leader().await?;
-    let standby =
-        ["main-0", "main-1", "main-2"].into_iter().find(|pod| *pod != leader).context("a standby")?;
+    let standby = leader.follower();
     let run = bao.run_of(standby).await?;
     bao.fleet.cluster.signal(&bao.namespace, standby, "KILL")?;
     bao.comes_back(standby, &run).await?;
@@ -36,7 +35,7 @@ async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
     // The leader's pod, as an eviction does it.
     let run = bao.run_of(&leader).await?;
     bao.delete_pod(&leader).await?;
-    bao.leads_other_than(&leader).await?;
+    bao.leads_after(&leader).await?;
     bao.comes_back(&leader, &run).await?;
     registers.goes_on().await?;
     // All at once.
@@ -168,8 +167,7 @@ async fn what_is_edited_or_deleted_by_hand_is_put_right() -> Result<()> {
 async fn a_node_whose_login_was_changed_by_hand_gets_another() -> Result<()> {
     let bao = Bao::serving("login", |_| {}).await?;
     let leader = bao.leader().await?;
-    let standby =
-        ["main-0", "main-1", "main-2"].into_iter().find(|pod| *pod != leader).context("a standby")?;
+    let standby = leader.follower();
     let login = async || {
         let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
         let data = secrets.get("main-postgresql").await?.data.unwrap_or_default();

@@ -12,6 +12,7 @@ mod keys;
 mod outages;
 mod people;
 mod pods;
+mod races;
 mod registers;
 mod restore;
 mod rollouts;

@@ -180,7 +180,7 @@ impl Bao {
     /// Loses the leader, and gives the role that is fenced for it once the status tells of it.
     async fn fenced_leader(&self) -> Result<String> {
         let leader = self.leader().await?;
-        let uid = self.uids().await?.remove(&leader).context("no uid")?;
+        let uid = self.uids().await?.remove(&*leader).context("no uid")?;
         self.fleet.cluster.signal(&self.namespace, &leader, "KILL")?;
         let role = |object: &OpenBaoCluster| {
             let fenced = object.status.as_ref().map(|status| status.fenced.clone()).unwrap_or_default();

@@ -111,7 +111,7 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     let asked = std::time::Instant::now();
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
     bao.annotate("steamer.dev/step-down", json!("once")).await?;
-    let next = bao.leads_other_than(&leader).await?;
+    let next = bao.leads_after(&leader).await?;
     registers.goes_on().await?;
     println!("step-down: written again within {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
@@ -128,7 +128,7 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     .await?;
     let moved = |done: &OpenBaoCluster| changes(done) > changes(&object);
     let done = bao.until("all is well", |done| whole(done) && moved(done)).await?;
-    assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {next}");
+    assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {}", &*next);
     println!("step-down and restart: {}", registers.check(&bao).await?);
     Ok(())
 }
@@ -179,7 +179,7 @@ async fn the_machine_of_the_leader_is_drained() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     let leader = bao.leader().await?;
     let pods = bao.pods().await?;
-    let pod = pods.iter().find(|pod| pod.name_any() == leader).context("no pod")?;
+    let pod = pods.iter().find(|pod| pod.name_any() == *leader).context("no pod")?;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("no node")?;
     let drain = {
         let (kubectl, node) = (bao.fleet.kubectl()?, node.clone());
@@ -188,7 +188,7 @@ async fn the_machine_of_the_leader_is_drained() -> Result<()> {
         move || kubectl.run(&["drain", &node, selector, "--delete-emptydir-data", "--timeout=60s"])
     };
     let drained = tokio::task::spawn_blocking(drain).await?;
-    let moved = bao.leads_other_than(&leader).await;
+    let moved = bao.leads_after(&leader).await;
     let degraded = bao.until("a node is missed", |object| {
         condition(object, "Degraded").is_some_and(|(status, ..)| status == "True")
     });

@@ -1,5 +1,7 @@
 //! What PostgreSQL tells of itself and of OpenBao in it.
 
+use std::time::Duration;
+
 use super::{Database, DatabaseError};
 use crate::error::Error;
 
@@ -64,6 +66,11 @@ const LOCK: &str = "
 SELECT COALESCE(ha_value, ''), EXTRACT(EPOCH FROM now() - (valid_until - INTERVAL '15 seconds'))::float8
 FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
 
+const FREE: &str = "
+DELETE FROM openbao_ha_locks
+WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL '15 seconds') >= make_interval(secs => $2)
+  AND NOT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/leader/' AND key = $1)";
+
 const BOOTSTRAP: &str = "
 SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring'),
        EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init'),
@@ -114,6 +121,18 @@ impl Database {
         let delete = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
         let value = value.to_owned();
         Ok(self.with(|client| async move { client.execute(delete, &[&value]).await }).await? > 0)
+    }
+
+    /// Takes a lock away that was not renewed for so long, if whoever took it has not got as far as writing down its address:
+    /// a node does so before it serves anyone. OpenBao's own fence keeps it from going on.
+    pub(crate) async fn free_unannounced_lock(
+        &self,
+        value: &str,
+        patience: Duration,
+    ) -> Result<bool, DatabaseError> {
+        let (value, patience) = (value.to_owned(), patience.as_secs_f64());
+        let freed = self.with(|client| async move { client.execute(FREE, &[&value, &patience]).await });
+        Ok(freed.await? > 0)
     }
 
     pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {

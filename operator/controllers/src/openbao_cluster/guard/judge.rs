@@ -170,6 +170,13 @@ impl Memory {
         })
     }
 
+    /// Whether a lock is nobody's: none leads, and it was not renewed since it was taken. A node of 2.7 that begins to follow
+    /// another leader at the moment it takes the lock forgets that it has it. Who starts to lead renews from the first.
+    pub(in crate::openbao_cluster) fn is_abandoned(&self, lock: &Lock, detection: Duration) -> bool {
+        let known = self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
+        self.leaderless_since.is_some() && !known && lock.age >= detection.as_secs_f64()
+    }
+
     /// A lock that is held while every node answers and none leads: the first is as good as any. A node that does not
     /// answer may lead unseen from here.
     fn never_active(&self, case: &Case<'_>) -> Option<Suspect> {
@@ -298,6 +305,19 @@ mod tests {
         };
         assert_eq!(later(29), None);
         assert_eq!(later(31).unwrap().holder.pod, "main-1");
+    }
+
+    #[test]
+    fn a_lock_that_nobody_renews_or_leads_with_is_abandoned() {
+        let detection = Duration::from_secs(6);
+        let mut memory = Memory::default();
+        let leads = [(pod("main-0", "p1"), health(false))];
+        memory.learn(Instant::now(), Some(&lock("a", 1.0)), &leads);
+        assert!(!memory.is_abandoned(&lock("a", 20.0), detection), "its holder is known, and judged");
+        assert!(!memory.is_abandoned(&lock("b", 20.0), detection), "somebody leads");
+        memory.learn(Instant::now(), Some(&lock("b", 1.0)), &[(pod("main-0", "p1"), health(true))]);
+        assert!(!memory.is_abandoned(&lock("b", 5.0), detection), "it may be renewed yet");
+        assert!(memory.is_abandoned(&lock("b", 6.0), detection));
     }
 
     #[test]

@@ -263,7 +263,9 @@ impl Work<'_> {
             let answer = members::asked(&pod, self.node(&pod.name_any())).await;
             Member { pod, answer }
         });
-        futures::future::join_all(asked).await
+        let mut members = futures::future::join_all(asked).await;
+        members::led(&mut members, &self.duty.strays, |pod| self.node(pod)).await;
+        members
     }
 
     /// Removes configurations that no pod was made from.

@@ -47,12 +47,13 @@ impl Work<'_> {
             leads: member.answer.is_active(),
             sealed: member.answer.is_sealed(),
             deaf: member.answer == Answer::Refused,
+            astray: matches!(member.answer, Answer::Astray(_)),
             ending: member.is_ending(),
             backs_off: member.backs_off(),
             age: member.age(now),
             running: member.running_for(now),
             trouble: match (&member.answer, right_version) {
-                (Answer::Health(health), false) => {
+                (Answer::Health(health) | Answer::Astray(health), false) => {
                     Some(format!("it runs version {}, not {}", health.version, self.cluster.version))
                 }
                 (answer, _) if done.migrating && answer.is_sealed() => {
