@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_openbao::{Client, Identity, Session, Settings};
+use steamer_openbao::{Client, Error, Identity, Session, Settings};
 
 use crate::certificates::Authority;
 use crate::ports;
@@ -191,7 +191,11 @@ impl OpenBao {
 /// What OpenBao says.
 pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
     let mount = json!({"type": "kv", "options": {"version": "2"}});
-    admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await?;
+    match admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await {
+        // An answer was lost, and it was asked again.
+        Ok(_) | Err(Error::InUse { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     eventually("the engine takes writes", || async {
         admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
     })
