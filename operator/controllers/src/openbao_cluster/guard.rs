@@ -21,7 +21,7 @@ use super::children::Keeper;
 use super::cluster::Cluster;
 use super::database::Database;
 use super::database::facts::Lock;
-use super::members::{self, Answer, Strays};
+use super::members::{self, Ailments, Answer};
 use crate::context::Context;
 use judge::{Case, Memory, Suspect};
 
@@ -41,8 +41,8 @@ pub(super) struct Duty {
     pub(super) server: Settings,
     /// Held by who gives a node another login: a fence and a pass over the cluster may come to it at once.
     pub(super) logins: Arc<tokio::sync::Mutex<()>>,
-    /// Which standbys knew no leader when they were asked last.
-    pub(super) strays: Mutex<Strays>,
+    /// What was wrong with nodes when they were asked last.
+    pub(super) ailments: Mutex<Ailments>,
     /// Tells one duty from another.
     pub(super) digest: String,
 }

@@ -1,6 +1,6 @@
 //! The nodes of a cluster: their pods, and what they say of themselves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use crate::sessions::Sessions;
 pub(crate) struct Member {
     pub(crate) pod: Arc<Pod>,
     pub(crate) answer: Answer,
+    /// For how long it is seen sealed, or following nobody.
+    pub(crate) ails_for: Duration,
 }
 
 /// What a node says when it is asked how it is.
@@ -114,50 +116,50 @@ impl Member {
 /// How long a standby may take to learn who leads. It looks every 2.5 s, and the pass that asks it comes every ten.
 const LEARNS: Duration = Duration::from_secs(5);
 
-/// Standbys that did not know who leads when they were asked last, by their pods' uids, and since when under which leader.
-///
-/// A standby of 2.7 reads the leader's address through a cache that keeps what is not there as well: one that looks between
-/// the leader's lock and its address never looks again, until another leads.
+/// Since when nodes are as they should not stay: by a pod's uid, and what is wrong with it.
 #[derive(Default)]
-pub(crate) struct Strays(HashMap<String, (String, Instant)>);
+pub(crate) struct Ailments(HashMap<(String, String), Instant>);
 
-impl Strays {
-    /// Takes in who of the standbys knows no leader while `leader` leads; who of them has had time enough.
-    fn learn(&mut self, leader: &str, ignorant: &[String], now: Instant) -> HashSet<String> {
-        let since = |uid: &String| match self.0.get(uid) {
-            Some((under, since)) if under == leader => *since,
-            _ => now,
-        };
-        let all: HashMap<_, _> =
-            ignorant.iter().map(|uid| (uid.clone(), (leader.to_owned(), since(uid)))).collect();
-        self.0 = all;
-        let late = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) >= LEARNS);
-        late.map(|(uid, _)| uid.clone()).collect()
+impl Ailments {
+    /// Takes in everything that is wrong now; for how long each pod has had it.
+    fn learn(&mut self, seen: Vec<(String, String)>, now: Instant) -> HashMap<String, Duration> {
+        let known = std::mem::take(&mut self.0);
+        self.0 =
+            seen.into_iter().map(|ailment| (ailment.clone(), *known.get(&ailment).unwrap_or(&now))).collect();
+        self.0.iter().map(|((uid, _), since)| (uid.clone(), now.duration_since(*since))).collect()
     }
 }
 
-/// Asks the standbys whom they follow, while somebody leads, and marks those that do not learn it.
-pub(crate) async fn led(
+/// Tells for how long nodes are sealed, and which standbys do not learn whom they follow.
+///
+/// A standby of 2.7 reads the leader's address through a cache that keeps what is not there as well: one that looks between
+/// the leader's lock and its address never looks again, until another leads.
+pub(crate) async fn examine(
     members: &mut [Member],
-    strays: &Mutex<Strays>,
+    ailments: &Mutex<Ailments>,
     node: impl Fn(&str) -> Result<Client, Error>,
 ) {
-    let Some(leader) = members.iter().find(|member| member.answer.is_active()).map(Member::uid) else {
-        return;
-    };
-    let standbys = members.iter().filter(|member| member.answer.is_standby());
-    let asked = standbys.map(|member| {
-        let client = node(&member.name());
-        async move {
-            let said = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
-            said.leader_address.is_empty().then(|| member.uid())
-        }
-    });
-    let ignorant: Vec<String> = futures::future::join_all(asked).await.into_iter().flatten().collect();
-    let mut strays = strays.lock().unwrap_or_else(PoisonError::into_inner);
-    let late = strays.learn(&leader, &ignorant, Instant::now());
-    for member in members.iter_mut().filter(|member| late.contains(&member.uid())) {
-        if let Answer::Health(health) = &member.answer {
+    let sealed = members.iter().filter(|member| member.answer.is_sealed());
+    let mut seen: Vec<_> = sealed.map(|member| (member.uid(), "sealed".to_owned())).collect();
+    if let Some(leader) = members.iter().find(|member| member.answer.is_active()) {
+        let standbys = members.iter().filter(|member| member.answer.is_standby());
+        let asked = standbys.map(|member| {
+            let client = node(&member.name());
+            async move {
+                let said = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
+                said.leader_address.is_empty().then(|| (member.uid(), format!("astray of {}", leader.uid())))
+            }
+        });
+        seen.extend(futures::future::join_all(asked).await.into_iter().flatten());
+    }
+    let lasting = ailments.lock().unwrap_or_else(PoisonError::into_inner).learn(seen, Instant::now());
+    for member in members {
+        let Some(lasts) = lasting.get(&member.uid()) else { continue };
+        member.ails_for = *lasts;
+        if let Answer::Health(health) = &member.answer
+            && member.answer.is_standby()
+            && *lasts >= LEARNS
+        {
             member.answer = Answer::Astray(health.clone());
         }
     }
@@ -255,20 +257,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_standby_has_time_to_learn_who_leads_and_begins_anew_with_another_leader() {
-        let (start, mut strays) = (Instant::now(), Strays::default());
-        let mut late = |seconds, leader: &str, ignorant: &[&str]| {
-            let ignorant: Vec<String> = ignorant.iter().map(|uid| (*uid).to_owned()).collect();
-            let mut late: Vec<_> =
-                strays.learn(leader, &ignorant, start + Duration::from_secs(seconds)).into_iter().collect();
-            late.sort();
-            late.join(" ")
+    fn an_ailment_lasts_while_it_is_the_same() {
+        let (start, mut ailments) = (Instant::now(), Ailments::default());
+        let mut lasting = |seconds, seen: &[(&str, &str)]| {
+            let seen = seen.iter().map(|(uid, what)| ((*uid).to_owned(), (*what).to_owned())).collect();
+            let lasting = ailments.learn(seen, start + Duration::from_secs(seconds));
+            let mut lasting: Vec<_> =
+                lasting.into_iter().map(|(uid, lasts)| format!("{uid}{}", lasts.as_secs())).collect();
+            lasting.sort();
+            lasting.join(" ")
         };
-        assert_eq!(late(0, "a", &["b", "c"]), "");
-        assert_eq!(late(4, "a", &["b", "c"]), "");
-        assert_eq!(late(10, "a", &["b"]), "b");
-        assert_eq!(late(12, "a", &["b", "c"]), "b");
-        assert_eq!(late(20, "c", &["b"]), "");
-        assert_eq!(late(30, "c", &["b"]), "b");
+        assert_eq!(lasting(0, &[("b", "astray of a"), ("c", "sealed")]), "b0 c0");
+        assert_eq!(lasting(4, &[("b", "astray of a"), ("c", "sealed")]), "b4 c4");
+        assert_eq!(lasting(10, &[("b", "astray of a")]), "b10");
+        assert_eq!(lasting(12, &[("b", "astray of a"), ("c", "sealed")]), "b12 c0");
+        assert_eq!(lasting(20, &[("b", "astray of c")]), "b0");
+        assert_eq!(lasting(21, &[]), "");
     }
 }

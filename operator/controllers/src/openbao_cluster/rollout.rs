@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub(super) deaf: bool,
     /// It follows, and does not learn whom.
     pub(super) astray: bool,
+    /// For how long it is sealed.
+    pub(super) ails_for: Duration,
     pub(super) ending: bool,
     pub(super) backs_off: bool,
     pub(super) age: Duration,
@@ -91,7 +93,7 @@ fn cure(nodes: &[Node], goal: &Goal) -> Option<Step> {
         return None;
     }
     let stuck = |node: &&Node| {
-        let sealed = node.sealed && node.running.is_some_and(|running| running > SEALED);
+        let sealed = node.sealed && node.ails_for > SEALED;
         // One whose start fails for another reason would be started again and again.
         let backs_off = node.backs_off && node.trouble.as_deref().is_some_and(of_the_seal);
         let astray = node.astray && nodes.iter().all(|other| other.serves || other.astray);
@@ -187,6 +189,7 @@ mod tests {
             sealed: has('z'),
             deaf: has('d'),
             astray: has('a'),
+            ails_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
             ending: has('e'),
             backs_off: has('b'),
             age: Duration::from_secs(if has('!') { 600 } else { 5 }),

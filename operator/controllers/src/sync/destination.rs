@@ -139,7 +139,7 @@ impl Destinations {
     /// Reads the Secret once more after a conflict.
     async fn look(&self, wanted: &Wanted) -> Result<(), Error> {
         match self.api(&wanted.name.namespace).get_opt(&wanted.name.name).await? {
-            Some(there) => drop(self.observed.written(&wanted.name, &there)),
+            Some(there) => self.observed.written(&wanted.name, &there),
             None => {
                 if let Some(known) = self.observed.get(&wanted.name) {
                     self.observed.deleted(&wanted.name, &known.uid);

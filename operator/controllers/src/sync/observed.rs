@@ -71,28 +71,60 @@ impl Observed {
     }
 }
 
+/// How many deletions are remembered: more than writes are ever under way.
+const DELETIONS: usize = 4096;
+
 /// All of them.
 pub(crate) struct ObservedSecrets {
     pub(crate) mac: Mac,
     index: Arc<Index>,
-    secrets: Mutex<HashMap<Name, Arc<Observed>>>,
+    seen: Mutex<Seen>,
     synced: watch::Sender<bool>,
+}
+
+/// What a watch and the answers to writes have told.
+#[derive(Default)]
+struct Seen {
+    secrets: HashMap<Name, Arc<Observed>>,
+    /// The versions at which Secrets were deleted: the answer to a write that came before may come after.
+    deleted: HashMap<Name, u64>,
+}
+
+impl Seen {
+    /// Takes in a state; false when a later one is known.
+    fn learn(&mut self, name: &Name, observed: Observed) -> bool {
+        let version = observed.resource_version;
+        let known = self.secrets.get(name).map_or(0, |known| known.resource_version);
+        let newer = known < version && self.deleted.get(name).is_none_or(|deleted| *deleted < version);
+        if newer {
+            self.deleted.remove(name);
+            self.secrets.insert(name.clone(), Arc::new(observed));
+        }
+        newer
+    }
 }
 
 impl ObservedSecrets {
     pub(crate) fn new(mac: Mac, index: Arc<Index>) -> Self {
-        Self { mac, index, secrets: Mutex::default(), synced: watch::channel(false).0 }
+        Self { mac, index, seen: Mutex::default(), synced: watch::channel(false).0 }
     }
 
     pub(crate) fn get(&self, name: &Name) -> Option<Arc<Observed>> {
-        self.secrets().get(name).cloned()
+        self.seen().secrets.get(name).cloned()
     }
 
-    /// Takes in the answer to a write, so that a watch that lags behind does not look like drift.
-    pub(crate) fn written(&self, name: &Name, secret: &Secret) -> Arc<Observed> {
-        let observed = Arc::new(Observed::of(secret, &self.mac));
-        self.secrets().insert(name.clone(), observed.clone());
-        observed
+    /// Takes in the answer to a write, so that a watch that lags behind does not look like drift. Where the watch was faster
+    /// and someone has changed the Secret since, it is looked at once more.
+    pub(crate) fn written(&self, name: &Name, secret: &Secret) {
+        let observed = Observed::of(secret, &self.mac);
+        let version = observed.resource_version;
+        let mut seen = self.seen();
+        let overtaken = !seen.learn(name, observed)
+            && seen.secrets.get(name).is_none_or(|known| known.resource_version != version);
+        drop(seen);
+        if overtaken {
+            self.index.wake(&[secret_key(name)], None);
+        }
     }
 
     /// Takes in a deletion that this process has made.
@@ -108,15 +140,15 @@ impl ObservedSecrets {
         *self.synced.borrow()
     }
 
-    fn secrets(&self) -> MutexGuard<'_, HashMap<Name, Arc<Observed>>> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remove(&self, name: &Name, chosen: impl Fn(&Observed) -> bool) -> bool {
-        let mut secrets = self.secrets();
-        let found = secrets.get(name).is_some_and(|observed| chosen(observed));
+        let mut seen = self.seen();
+        let found = seen.secrets.get(name).is_some_and(|observed| chosen(observed));
         if found {
-            secrets.remove(name);
+            seen.secrets.remove(name);
         }
         found
     }
@@ -148,11 +180,7 @@ impl ObservedSecrets {
 
     fn applied(&self, name: Name, secret: &Secret) {
         let observed = Observed::of(secret, &self.mac);
-        let mut secrets = self.secrets();
-        let newer = secrets.get(&name).is_none_or(|known| known.resource_version < observed.resource_version);
-        if newer {
-            secrets.insert(name.clone(), Arc::new(observed));
-            drop(secrets);
+        if self.seen().learn(&name, observed) {
             self.index.wake(&[secret_key(&name)], None);
         }
     }
@@ -162,17 +190,66 @@ impl ObservedSecrets {
         let name = Name::of(secret);
         let (uid, version) =
             (secret.uid().unwrap_or_default(), Observed::of(secret, &self.mac).resource_version);
+        let mut seen = self.seen();
+        if seen.deleted.len() >= DELETIONS {
+            seen.deleted.clear();
+        }
+        seen.deleted.insert(name.clone(), version);
+        drop(seen);
         if self.remove(&name, |known| known.uid == uid && known.resource_version <= version) {
             self.index.wake(&[secret_key(&name)], None);
         }
     }
 
     fn listed(&self, listed: &HashSet<Name>) {
-        let gone: Vec<Name> = self.secrets().keys().filter(|name| !listed.contains(name)).cloned().collect();
+        let gone: Vec<Name> =
+            self.seen().secrets.keys().filter(|name| !listed.contains(name)).cloned().collect();
         for name in gone {
             self.remove(&name, |_| true);
             self.index.wake(&[secret_key(&name)], None);
         }
         self.synced.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(version: u64, key: &str) -> Secret {
+        let metadata =
+            json!({"name": "app", "namespace": "web", "uid": "u", "resourceVersion": version.to_string()});
+        serde_json::from_value(json!({"metadata": metadata, "data": {key: "MQ=="}})).unwrap()
+    }
+
+    fn known(observed: &ObservedSecrets) -> Option<Vec<String>> {
+        let found = observed.get(&Name::new("web", "app"))?;
+        Some(found.keys.iter().cloned().collect())
+    }
+
+    #[test]
+    fn an_answer_that_a_watch_has_overtaken_is_no_news() {
+        let name = Name::new("web", "app");
+        let observed = ObservedSecrets::new(Mac::for_tests(), Arc::default());
+        observed.written(&name, &secret(5, "ours"));
+        observed.applied(name.clone(), &secret(7, "theirs"));
+        observed.written(&name, &secret(6, "ours"));
+        assert_eq!(known(&observed), Some(vec!["theirs".to_owned()]));
+        observed.written(&name, &secret(8, "ours"));
+        observed.applied(name, &secret(7, "theirs"));
+        assert_eq!(known(&observed), Some(vec!["ours".to_owned()]));
+    }
+
+    #[test]
+    fn a_secret_that_was_deleted_before_its_answer_came_is_not_there() {
+        let name = Name::new("web", "app");
+        let observed = ObservedSecrets::new(Mac::for_tests(), Arc::default());
+        observed.gone(&secret(6, "ours"));
+        observed.written(&name, &secret(5, "ours"));
+        assert_eq!(known(&observed), None);
+        observed.written(&name, &secret(9, "ours"));
+        assert_eq!(known(&observed), Some(vec!["ours".to_owned()]));
     }
 }

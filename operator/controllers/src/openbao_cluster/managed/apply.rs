@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
@@ -261,10 +262,10 @@ impl Work<'_> {
     async fn members(&self) -> Vec<Member> {
         let asked = self.keeper.all::<Pod>().into_iter().map(|pod| async move {
             let answer = members::asked(&pod, self.node(&pod.name_any())).await;
-            Member { pod, answer }
+            Member { pod, answer, ails_for: Duration::ZERO }
         });
         let mut members = futures::future::join_all(asked).await;
-        members::led(&mut members, &self.duty.strays, |pod| self.node(pod)).await;
+        members::examine(&mut members, &self.duty.ailments, |pod| self.node(pod)).await;
         members
     }
 

@@ -125,7 +125,7 @@ pub(super) fn duty(context: &Context, keeper: &Keeper<'_>, cluster: &Cluster) ->
         admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin, metrics.clone()))),
         server,
         logins: context.guards.logins(&cluster.name),
-        strays: std::sync::Mutex::default(),
+        ailments: std::sync::Mutex::default(),
         digest,
     })
 }

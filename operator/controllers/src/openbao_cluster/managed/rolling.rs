@@ -48,6 +48,7 @@ impl Work<'_> {
             sealed: member.answer.is_sealed(),
             deaf: member.answer == Answer::Refused,
             astray: matches!(member.answer, Answer::Astray(_)),
+            ails_for: member.ails_for,
             ending: member.is_ending(),
             backs_off: member.backs_off(),
             age: member.age(now),

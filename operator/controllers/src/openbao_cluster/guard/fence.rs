@@ -1,0 +1,104 @@
+//! What a guard does about a leader that is lost, and about a lock that nobody leads with.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use steamer_api::Fencing;
+use steamer_runtime::Reason;
+
+use super::Watcher;
+use super::judge::{Holder, Memory, Suspect};
+use crate::error::Error;
+use crate::openbao_cluster::children::Ending;
+use crate::openbao_cluster::database::facts::Lock;
+use crate::openbao_cluster::database::roles::{FenceNote, NodeRole, parse_role};
+use crate::openbao_cluster::incarnations::Hands;
+
+impl Watcher<'_> {
+    /// Frees a lock that nobody leads with: no write can have been acknowledged under it, so there is nobody to fence.
+    pub(super) async fn free(&self, lock: &Lock) {
+        let (name, patience) = (&self.duty.cluster.name, self.duty.cluster.spec.failover.detection.get());
+        match self.duty.owner.free_unannounced_lock(&lock.value, patience).await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(cluster = %name, age = lock.age, "an abandoned lock is freed");
+                if let Some(cluster) = self.context.stores.clusters.get(name) {
+                    let note = format!(
+                        "the leader's lock was freed: nobody has renewed it for {:.0} s, and who took it never led",
+                        lock.age
+                    );
+                    self.context.runtime.events.warn(&*cluster, Reason::NoLeader, &note).await;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(cluster = %name, error, "an abandoned lock is not freed yet");
+            }
+        }
+    }
+
+    pub(super) async fn act(&self, memory: &mut Memory, suspect: &Suspect) {
+        let started = Instant::now();
+        let name = &self.duty.cluster.name;
+        tracing::warn!(cluster = %name, pod = suspect.holder.pod, why = suspect.why, "leader is lost");
+        match self.replace(suspect).await {
+            Ok(()) => {
+                memory.fenced(suspect);
+                let took = started.elapsed();
+                tracing::warn!(cluster = %name, pod = suspect.holder.pod, ?took, "lost leader is fenced");
+                if let Some(cluster) = self.context.stores.clusters.get(name) {
+                    let note = format!("{} was fenced: {}", suspect.holder.pod, suspect.why);
+                    self.context.runtime.events.warn(&*cluster, Reason::Fenced, &note).await;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(cluster = %name, pod = suspect.holder.pod, error, "lost leader is not fenced yet");
+            }
+        }
+    }
+
+    async fn replace(&self, suspect: &Suspect) -> Result<(), Error> {
+        let Holder { pod, uid, lock, address, .. } = &suspect.holder;
+        let ordinal = pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0);
+        let (owner, cluster) = (&self.duty.owner, &self.duty.cluster);
+        let roles = self.logins_of(ordinal).await?;
+        let Some(admin) = self.duty.admin.as_ref().filter(|_| !roles.is_empty()) else {
+            if !suspect.ended {
+                return Err(Error::Waiting(
+                    "its node has no role of its own, and its process may go on".to_owned(),
+                ));
+            }
+            if let Some(address) = address {
+                owner.end_sessions_from(address).await?;
+            }
+            return Ok(owner.delete_lock(lock).await.map(drop)?);
+        };
+        let hands = Hands { owner, admin, mark: &self.duty.mark };
+        let note = FenceNote {
+            since: Timestamp::now().as_second(),
+            lock: lock.clone(),
+            uid: uid.clone(),
+            reason: suspect.why.clone(),
+        };
+        for role in roles {
+            hands.shut_out(&role.name, &note).await?;
+        }
+        let keeper = self.keeper();
+        let turn = self.duty.logins.lock().await;
+        hands.renew(&keeper, cluster, ordinal).await?;
+        drop(turn);
+        keeper.end_pod(pod, uid, Ending::AtOnce).await
+    }
+
+    /// Every role that a node may log in as now, by the database's own word: what a watch has seen may be older.
+    async fn logins_of(&self, ordinal: u32) -> Result<Vec<NodeRole>, Error> {
+        let fences = self.duty.cluster.fencing == Fencing::Database;
+        let Some(admin) = self.duty.admin.as_ref().filter(|_| fences) else { return Ok(Vec::new()) };
+        let mut roles = admin.node_roles(&self.duty.cluster.name.name, &self.duty.mark).await?;
+        roles.retain(|role| {
+            role.own && role.can_login && parse_role(&role.name).is_some_and(|(of, _)| of == ordinal)
+        });
+        Ok(roles)
+    }
+}
