@@ -138,7 +138,22 @@ impl Bao {
     pub async fn up(self, change: impl FnOnce(&mut Value)) -> Result<Self> {
         self.apply(change).await?;
         self.ready().await?;
+        self.all_follow().await?;
         Ok(self)
+    }
+
+    /// Waits until every node knows who leads: one that does not learn it is replaced some seconds after the takeover.
+    pub async fn all_follow(&self) -> Result<()> {
+        eventually("every node knows who leads", || async {
+            for pod in self.pods().await.map_err(|error| error.to_string())? {
+                let name = pod.name_any();
+                let followed =
+                    self.followed_by(&[&name]).await.map_err(|error| format!("{name}: {error:#}"))?;
+                followed.ok_or_else(|| format!("{name} knows nobody"))?;
+            }
+            Ok::<(), String>(())
+        })
+        .await
     }
 
     /// The cluster as it is applied.

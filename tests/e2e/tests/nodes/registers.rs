@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use steamer_testing::openbao::mount_kv;
+use steamer_testing::wait::eventually;
 
 use crate::bao::Bao;
 
@@ -116,7 +117,7 @@ impl Registers {
     pub async fn goes_on(&self) -> Result<()> {
         let begun: Vec<u64> =
             self.registers.iter().map(|register| register.begun.load(Ordering::SeqCst)).collect();
-        steamer_testing::wait::eventually("every writer writes", || async {
+        eventually("every writer writes", || async {
             let waiting: Vec<usize> = (0..WRITERS)
                 .filter(|number| {
                     self.registers[*number].acknowledged.load(Ordering::SeqCst) <= begun[*number]
@@ -131,7 +132,7 @@ impl Registers {
     pub async fn stops(&self) -> Result<()> {
         let failed = || self.registers.iter().map(|register| register.failed.load(Ordering::SeqCst));
         let before: Vec<u64> = failed().collect();
-        steamer_testing::wait::eventually("no writer writes", || async {
+        eventually("no writer writes", || async {
             let now: Vec<u64> = failed().collect();
             if now.iter().zip(&before).all(|(now, before)| now > before) { Ok(()) } else { Err(now) }
         })
@@ -148,7 +149,7 @@ impl Registers {
     pub async fn gap_until_somebody_writes(&self, moment: Instant) -> Result<Duration> {
         let written = async || self.acknowledged.lock().await.len();
         let before = written().await;
-        let more = steamer_testing::wait::eventually("somebody writes", || async {
+        let more = eventually("somebody writes", || async {
             if written().await > before { Ok(()) } else { Err("nobody".to_owned()) }
         });
         match more.await {
@@ -168,7 +169,10 @@ impl Registers {
     pub async fn nothing_is_lost(&self) -> Result<()> {
         for (number, register) in self.registers.iter().enumerate() {
             let acknowledged = register.acknowledged.load(Ordering::SeqCst);
-            let found = read(&self.admin, number).await?;
+            let found = eventually("a register can be read", || async {
+                read(&self.admin, number).await.map_err(|error| error.to_string())
+            });
+            let found = found.await?;
             let begun = register.begun.load(Ordering::SeqCst);
             ensure!(
                 (acknowledged..=begun).contains(&found),

@@ -121,7 +121,11 @@ impl Work<'_> {
             done.trouble = made.and(labelled).err();
             done.exposed = self.exposed().await;
         }
-        done.seen = self.seen(&done).await?;
+        done.seen = match self.seen(&done).await {
+            // A node that still answers cannot do anything without its database: that is what has to be told.
+            Err(_) if done.storage.is_err() => None,
+            seen => seen?,
+        };
         if let Some(error) = half_way(found, &done).or_else(|| restore::another(found, &done)) {
             done.trouble = Some(error);
         }
