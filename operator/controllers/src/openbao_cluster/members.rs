@@ -27,8 +27,6 @@ pub(crate) struct Member {
 pub(crate) enum Answer {
     /// What it is.
     Health(Health),
-    /// It follows, and does not learn whom: whatever it is asked for fails, though its health does not show it.
-    Astray(Health),
     /// It is open with another seal than storage has, and will follow or lead; it does not tell its health then.
     Migrating,
     /// It cannot reach its storage.
@@ -80,14 +78,19 @@ impl Member {
 
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.answer {
-            Answer::Health(health) | Answer::Astray(health) => health.version.parse().ok(),
+            Answer::Health(health) => health.version.parse().ok(),
             _ => None,
         }
     }
 
     /// It is open and follows or leads.
     pub(crate) fn serves(&self) -> bool {
-        !self.is_ending() && (self.answer.is_active() || self.answer.is_standby())
+        !self.is_ending() && !self.is_astray() && (self.answer.is_active() || self.answer.is_standby())
+    }
+
+    /// It follows, and does not learn whom: whatever it is asked for fails, though its health does not show it.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.answer.is_standby() && self.ails_for >= LEARNS
     }
 
     pub(crate) fn age(&self, now: Timestamp) -> Duration {
@@ -130,7 +133,7 @@ impl Ailments {
     }
 }
 
-/// Tells for how long nodes are sealed, and which standbys do not learn whom they follow.
+/// Tells for how long nodes are sealed, and standbys do not learn whom they follow.
 ///
 /// A standby of 2.7 reads the leader's address through a cache that keeps what is not there as well: one that looks between
 /// the leader's lock and its address never looks again, until another leads.
@@ -154,14 +157,7 @@ pub(crate) async fn examine(
     }
     let lasting = ailments.lock().unwrap_or_else(PoisonError::into_inner).learn(seen, Instant::now());
     for member in members {
-        let Some(lasts) = lasting.get(&member.uid()) else { continue };
-        member.ails_for = *lasts;
-        if let Answer::Health(health) = &member.answer
-            && member.answer.is_standby()
-            && *lasts >= LEARNS
-        {
-            member.answer = Answer::Astray(health.clone());
-        }
+        member.ails_for = lasting.get(&member.uid()).copied().unwrap_or_default();
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Node {
     pub(super) deaf: bool,
     /// It follows, and does not learn whom.
     pub(super) astray: bool,
-    /// For how long it is sealed.
+    /// For how long it is sealed, or astray.
     pub(super) ails_for: Duration,
     pub(super) ending: bool,
     pub(super) backs_off: bool,

@@ -47,10 +47,7 @@ impl Observed {
         let data = secret.data.iter().flatten();
         Self {
             uid: secret.uid().unwrap_or_default(),
-            resource_version: secret
-                .resource_version()
-                .and_then(|version| version.parse().ok())
-                .unwrap_or_default(),
+            resource_version: version(secret),
             type_: secret.type_.clone().unwrap_or_default(),
             mac: mac.of(data.clone().map(|(key, value)| (key.as_str(), value.0.as_slice()))),
             keys: data.map(|(key, _)| key.clone()).collect(),
@@ -69,6 +66,10 @@ impl Observed {
         let text = self.annotations.get(APPLIED);
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
+}
+
+fn version(secret: &Secret) -> u64 {
+    secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 /// How many deletions are remembered: more than writes are ever under way.
@@ -102,6 +103,14 @@ impl Seen {
         }
         newer
     }
+
+    fn remove(&mut self, name: &Name, chosen: impl Fn(&Observed) -> bool) -> bool {
+        let found = self.secrets.get(name).is_some_and(|observed| chosen(observed));
+        if found {
+            self.secrets.remove(name);
+        }
+        found
+    }
 }
 
 impl ObservedSecrets {
@@ -119,8 +128,8 @@ impl ObservedSecrets {
         let observed = Observed::of(secret, &self.mac);
         let version = observed.resource_version;
         let mut seen = self.seen();
-        let overtaken = !seen.learn(name, observed)
-            && seen.secrets.get(name).is_none_or(|known| known.resource_version != version);
+        seen.learn(name, observed);
+        let overtaken = seen.secrets.get(name).is_none_or(|known| known.resource_version != version);
         drop(seen);
         if overtaken {
             self.index.wake(&[secret_key(name)], None);
@@ -129,7 +138,7 @@ impl ObservedSecrets {
 
     /// Takes in a deletion that this process has made.
     pub(crate) fn deleted(&self, name: &Name, uid: &str) {
-        self.remove(name, |observed| observed.uid == uid);
+        self.seen().remove(name, |observed| observed.uid == uid);
     }
 
     pub(crate) async fn synced(&self) {
@@ -142,15 +151,6 @@ impl ObservedSecrets {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remove(&self, name: &Name, chosen: impl Fn(&Observed) -> bool) -> bool {
-        let mut seen = self.seen();
-        let found = seen.secrets.get(name).is_some_and(|observed| chosen(observed));
-        if found {
-            seen.secrets.remove(name);
-        }
-        found
     }
 
     /// Watches for ever.
@@ -188,15 +188,15 @@ impl ObservedSecrets {
     /// A deletion of an earlier Secret of the name, or of an earlier state of it, is no news.
     fn gone(&self, secret: &Secret) {
         let name = Name::of(secret);
-        let (uid, version) =
-            (secret.uid().unwrap_or_default(), Observed::of(secret, &self.mac).resource_version);
+        let (uid, version) = (secret.uid().unwrap_or_default(), version(secret));
         let mut seen = self.seen();
         if seen.deleted.len() >= DELETIONS {
             seen.deleted.clear();
         }
         seen.deleted.insert(name.clone(), version);
+        let known = seen.remove(&name, |known| known.uid == uid && known.resource_version <= version);
         drop(seen);
-        if self.remove(&name, |known| known.uid == uid && known.resource_version <= version) {
+        if known {
             self.index.wake(&[secret_key(&name)], None);
         }
     }
@@ -205,7 +205,7 @@ impl ObservedSecrets {
         let gone: Vec<Name> =
             self.seen().secrets.keys().filter(|name| !listed.contains(name)).cloned().collect();
         for name in gone {
-            self.remove(&name, |_| true);
+            self.seen().remove(&name, |_| true);
             self.index.wake(&[secret_key(&name)], None);
         }
         self.synced.send_replace(true);

@@ -22,13 +22,11 @@ impl Watcher<'_> {
             Ok(false) => {}
             Ok(true) => {
                 tracing::warn!(cluster = %name, age = lock.age, "an abandoned lock is freed");
-                if let Some(cluster) = self.context.stores.clusters.get(name) {
-                    let note = format!(
-                        "the leader's lock was freed: nobody has renewed it for {:.0} s, and who took it never led",
-                        lock.age
-                    );
-                    self.context.runtime.events.warn(&*cluster, Reason::NoLeader, &note).await;
-                }
+                let note = format!(
+                    "the leader's lock was freed: nobody has renewed it for {:.0} s, and who took it never led",
+                    lock.age
+                );
+                self.tell(Reason::NoLeader, &note).await;
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -46,15 +44,20 @@ impl Watcher<'_> {
                 memory.fenced(suspect);
                 let took = started.elapsed();
                 tracing::warn!(cluster = %name, pod = suspect.holder.pod, ?took, "lost leader is fenced");
-                if let Some(cluster) = self.context.stores.clusters.get(name) {
-                    let note = format!("{} was fenced: {}", suspect.holder.pod, suspect.why);
-                    self.context.runtime.events.warn(&*cluster, Reason::Fenced, &note).await;
-                }
+                let note = format!("{} was fenced: {}", suspect.holder.pod, suspect.why);
+                self.tell(Reason::Fenced, &note).await;
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(cluster = %name, pod = suspect.holder.pod, error, "lost leader is not fenced yet");
             }
+        }
+    }
+
+    /// An Event of the cluster.
+    async fn tell(&self, reason: Reason, note: &str) {
+        if let Some(cluster) = self.context.stores.clusters.get(&self.duty.cluster.name) {
+            self.context.runtime.events.warn(&*cluster, reason, note).await;
         }
     }
 

@@ -47,14 +47,14 @@ impl Work<'_> {
             leads: member.answer.is_active(),
             sealed: member.answer.is_sealed(),
             deaf: member.answer == Answer::Refused,
-            astray: matches!(member.answer, Answer::Astray(_)),
+            astray: member.is_astray(),
             ails_for: member.ails_for,
             ending: member.is_ending(),
             backs_off: member.backs_off(),
             age: member.age(now),
             running: member.running_for(now),
             trouble: match (&member.answer, right_version) {
-                (Answer::Health(health) | Answer::Astray(health), false) => {
+                (Answer::Health(health), false) => {
                     Some(format!("it runs version {}, not {}", health.version, self.cluster.version))
                 }
                 (answer, _) if done.migrating && answer.is_sealed() => {

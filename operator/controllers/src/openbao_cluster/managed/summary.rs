@@ -20,7 +20,6 @@ pub(super) fn members(status: &mut OpenBaoClusterStatus, done: &Done, sight: &Si
     let role = |member: &Member| match &member.answer {
         answer if answer.is_active() => MemberRole::Leader,
         answer if answer.is_standby() => MemberRole::Standby,
-        Answer::Astray(_) => MemberRole::Standby,
         _ => MemberRole::Unknown,
     };
     let member = |member: &Member| MemberStatus {
@@ -29,7 +28,7 @@ pub(super) fn members(status: &mut OpenBaoClusterStatus, done: &Done, sight: &Si
         role: role(member),
         version: member.version().map(|version| version.to_string()),
         sealed: match &member.answer {
-            Answer::Health(health) | Answer::Astray(health) => Some(health.sealed),
+            Answer::Health(health) => Some(health.sealed),
             Answer::Migrating => Some(false),
             _ => None,
         },
