@@ -227,7 +227,7 @@ impl Bao {
         };
         let pods = run(&["-n", &self.namespace, "get", "pods", "-o", "wide"]);
         let mut text = format!("{pods}\n");
-        for pod in ["main-0", "main-1", "main-2"] {
+        for pod in NODES {
             let logs = run(&["-n", &self.namespace, "logs", pod, "--tail=8"]);
             text.push_str(&format!("--- {pod}\n{logs}\n"));
         }
@@ -270,8 +270,13 @@ impl Bao {
     pub async fn another_leader(&self, admin: &Session) -> Result<Leads> {
         self.ready().await?;
         let leader = self.leader().await?;
-        admin.request_any(Method::PUT, "sys/step-down", None).await?;
-        self.leads_after(&leader).await
+        let mut now = leader.clone();
+        // Who has stepped down may take the lock again.
+        while *now == *leader {
+            admin.request_any(Method::PUT, "sys/step-down", None).await?;
+            now = self.leads_after(&now).await?;
+        }
+        Ok(now)
     }
 
     async fn ca(&self) -> Result<String> {
@@ -317,7 +322,7 @@ impl Bao {
 
     /// The session of whoever a JWT is for.
     pub async fn login(&self, mount: &str, role: &str, jwt: &str) -> Result<Session> {
-        let client = self.client(&["main-0", "main-1", "main-2"], Duration::from_secs(20)).await?;
+        let client = self.client(&NODES, Duration::from_secs(20)).await?;
         let anonymous = client.session(Identity::Anonymous);
         let body = json!({"role": role, "jwt": jwt});
         let answer = anonymous.request_any(Method::POST, &format!("auth/{mount}/login"), Some(body)).await?;

@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use steamer_testing::nodes::signal_process;
 
-use crate::bao::{Bao, condition, whole};
+use crate::bao::{Bao, NODES, condition, whole};
 use crate::outages::lasting;
 use crate::registers::Registers;
 
@@ -38,14 +38,14 @@ async fn nodes_that_are_killed_or_deleted_come_back() -> Result<()> {
     bao.leads_after(&leader).await?;
     bao.comes_back(&leader, &run).await?;
     registers.goes_on().await?;
+    bao.all_follow().await?;
     // All at once.
     let mut runs = Vec::new();
-    for pod in ["main-0", "main-1", "main-2"] {
+    for pod in NODES {
         runs.push((pod, bao.run_of(pod).await?));
     }
     for (pod, _) in &runs {
-        // One that has gone astray is started anew as it is.
-        let _ = bao.fleet.cluster.signal(&bao.namespace, pod, "KILL");
+        bao.fleet.cluster.signal(&bao.namespace, pod, "KILL")?;
     }
     let killed = Instant::now();
     for (pod, run) in &runs {
@@ -120,6 +120,8 @@ async fn without_the_operator_openbao_takes_over_by_itself() -> Result<()> {
     println!("leader killed with no operator: {:.1} s", took.as_secs_f64());
     bao.comes_back(&leader, &run).await?;
     bao.fleet.start_operator().await?;
+    bao.leader().await?;
+    bao.until("all is well", whole).await?;
     let outcome = registers.check(&bao).await?;
     println!("no operator: {outcome}");
     Ok(())

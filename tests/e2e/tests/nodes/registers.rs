@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
-use crate::bao::Bao;
+use crate::bao::{Bao, NODES};
 
 const WRITERS: usize = 4;
 const READERS: usize = 4;
@@ -94,7 +94,7 @@ impl Registers {
         let mut tasks = Vec::new();
         for number in 0..WRITERS.max(READERS) {
             // Each has connections of its own and begins at another node.
-            let mut pods = ["main-0", "main-1", "main-2"];
+            let mut pods = NODES;
             pods.rotate_left(number % 3);
             let client: Client = bao.client(&pods, Duration::ZERO).await?;
             let session = client.session(Identity::Token(token.clone().into()));

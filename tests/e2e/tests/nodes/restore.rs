@@ -15,7 +15,7 @@ use steamer_testing::openbao::{initialise, mount_kv};
 use steamer_testing::process::{Process, Program};
 use steamer_testing::{ports, tools};
 
-use crate::bao::{Bao, condition, is_ready, whole};
+use crate::bao::{Bao, NODES, condition, is_ready, whole};
 
 #[tokio::test]
 async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Result<()> {
@@ -229,8 +229,7 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     };
     bao.until("it serves and lets the operator not in", refused).await?;
     // As docs/operations.md tells an administrator to.
-    let pods = ["main-0", "main-1", "main-2"];
-    let client = bao.client(&pods, std::time::Duration::from_secs(20)).await?;
+    let client = bao.client(&NODES, std::time::Duration::from_secs(20)).await?;
     let root = client.session(Identity::Token(token));
     let printed = std::process::Command::new(steamer_testing::operator::binary()?)
         .args(["openbao-policy", "--managed"])

@@ -112,6 +112,7 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
     bao.annotate("steamer.dev/step-down", json!("once")).await?;
     let next = bao.leads_after(&leader).await?;
+    ensure!(*next != *leader, "it moved nobody");
     registers.goes_on().await?;
     println!("step-down: written again within {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(bao.uids().await?, before, "no pod is replaced for it");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use steamer_testing::objects::apply;
 use steamer_testing::seals::{KmipServer, TransitServer};
 
-use crate::bao::{Bao, condition, is_ready};
+use crate::bao::{Bao, NODES, condition, is_ready};
 use crate::registers::Registers;
 
 impl Bao {
@@ -278,7 +278,7 @@ async fn a_kms_that_is_given_opens_and_nodes_come_back() -> Result<()> {
     let seal: Value =
         serde_json::from_str(&std::env::var("STEAMER_SEAL").context("STEAMER_SEAL is not set")?)?;
     let bao = Bao::serving("given-kms", |spec| spec["managed"]["seal"] = seal).await?;
-    for pod in ["main-0", "main-1", "main-2"] {
+    for pod in NODES {
         bao.replace_pod(pod).await?;
     }
     Ok(())
