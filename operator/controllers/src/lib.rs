@@ -6,6 +6,7 @@ mod bao_connection;
 mod bao_static_secret;
 mod context;
 mod error;
+mod installation;
 mod jwt_issuer;
 mod named_secrets;
 mod openbao_cluster;

@@ -5,11 +5,11 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use steamer_api::{PipelinePolicy, RECONCILE_ANNOTATION, SecretsProject, SecretsTenant};
 use steamer_runtime::admin::Readiness;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, InForce, Stores};
-use crate::error::Error;
+use crate::installation::installation;
 use crate::named_secrets::NamedSecrets;
 use crate::openbao_cluster::children::{Children, config_map_edges, edges};
 use crate::openbao_cluster::cluster::CLUSTER_LABEL;
@@ -36,9 +36,6 @@ use crate::{
     bao_auth, bao_connection, bao_static_secret, jwt_issuer, openbao_cluster, pipeline_policy,
     secrets_project, secrets_tenant,
 };
-
-/// The ConfigMap that holds the installation id.
-const INSTALLATION: &str = "steamer-installation";
 
 /// What the process was started with.
 #[derive(Clone, Debug)]
@@ -107,32 +104,6 @@ pub async fn start(
     while tasks.set.join_next().await.is_some() {}
     context.sessions.revoke_all().await;
     Ok(())
-}
-
-/// The id of this installation: given, or that of the cluster; kept, so that a restored cluster finds its things.
-async fn installation(client: &Client, settings: &Settings) -> Result<String, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &settings.namespace);
-    let kept = |map: ConfigMap| map.data.and_then(|mut data| data.remove("id"));
-    if let Some(id) = api.get_opt(INSTALLATION).await?.and_then(kept) {
-        return Ok(id);
-    }
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let id = match &settings.installation {
-        Some(id) => id.clone(),
-        None => namespaces.get("kube-system").await?.uid().unwrap_or_default(),
-    };
-    let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(INSTALLATION.to_owned()), ..ObjectMeta::default() },
-        data: Some([("id".to_owned(), id.clone())].into()),
-        ..ConfigMap::default()
-    };
-    match api.create(&PostParams::default(), &map).await {
-        Ok(_) => Ok(id),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            Ok(api.get(INSTALLATION).await.map(kept)?.unwrap_or(id))
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Everything that runs for ever.
