@@ -1,4 +1,4 @@
-//! What Steamer costs, counted and timed on real servers: one table, and JSON beside it. It judges nothing.
+//! Benchmark: counts and times what Steamer costs on real servers, as a table and as JSON. Nothing is asserted.
 
 mod counts;
 mod machine;
@@ -16,19 +16,19 @@ use steamer_testing::{Ground, cache, image};
 
 use table::Table;
 
-/// What is measured.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Numbers of BaoStaticSecrets; each on paths of their own, and all on 10. 0: none.
+    /// Numbers of BaoStaticSecrets; each number is measured with one path per object and with 10 paths. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 5_000])]
     secrets: Vec<usize>,
     /// Numbers of SecretsProjects with 5 PipelinePolicies each. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
     projects: Vec<usize>,
-    /// Secrets of others, made at the largest number of BaoStaticSecrets on 10 paths.
+    /// Number of foreign Secrets, created with the largest number of BaoStaticSecrets on 10 paths.
     #[arg(long, default_value_t = 20_000)]
     foreign: usize,
-    /// The cargo profile of the operator.
+    /// Cargo profile of the operator.
     #[arg(long, default_value = "release")]
     profile: String,
 }

@@ -1,13 +1,14 @@
-//! The reference of every kind, from its schema.
+//! Reference of every kind, generated from its schema.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 use steamer_testing::cache::checkout;
 
-/// Writes it.
+/// Writes the reference.
 pub(crate) fn write() -> Result<()> {
     for (path, text) in generated()? {
         let path = checkout().join(path);
@@ -23,17 +24,25 @@ pub(crate) fn write() -> Result<()> {
 pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
     let mut pages = Vec::new();
     for definition in steamer_api::definitions() {
-        let kind = definition.spec.names.kind.clone();
-        let schema = serde_json::to_value(&definition.spec.versions[0].schema)?;
-        let schema = &schema["openAPIV3Schema"];
-        let mut text = format!("# {kind}\n\n{}\n", describe(schema));
+        let schema = schema(&definition)?;
+        let kind = definition.spec.names.kind;
+        let mut text = format!("# {kind}\n\n{}\n", describe(&schema));
         for part in ["spec", "status"] {
-            let _ = write!(text, "\n## {part}\n\n| field | type | what it is |\n|---|---|---|\n");
+            let _ = write!(text, "\n## {part}\n\n| field | type | description |\n|---|---|---|\n");
             rows(&mut text, "", &schema["properties"][part]);
         }
         pages.push((PathBuf::from(format!("docs/reference/{}.md", kind.to_lowercase())), text));
     }
     Ok(pages)
+}
+
+/// Description of a kind, on one line.
+pub(crate) fn description(definition: &CustomResourceDefinition) -> Result<String> {
+    Ok(describe(&schema(definition)?))
+}
+
+fn schema(definition: &CustomResourceDefinition) -> Result<Value> {
+    Ok(serde_json::to_value(&definition.spec.versions[0].schema)?["openAPIV3Schema"].take())
 }
 
 fn describe(schema: &Value) -> String {

@@ -1,9 +1,11 @@
-//! Chores of the project: what is generated, what is built, what is run. `make help` lists them.
+//! Tasks of the project: generate, build, run, check. `make help` lists them.
 
 mod bench;
 mod chart;
 mod docs;
+mod index;
 mod manifests;
+mod suite;
 mod verify;
 
 use anyhow::Result;
@@ -18,27 +20,31 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes a cluster with OpenBao, installs Steamer, applies the samples and shows what it does.
+    /// Creates a cluster with OpenBao, installs Steamer, applies the samples and demonstrates the result.
     Run,
-    /// Ends what `run` has started.
+    /// Stops all processes that `run` started.
     Stop,
     /// Builds the operator's image into `target/image`.
     Image {
-        /// The cargo profile.
+        /// Cargo profile of the build.
         #[arg(long, default_value = "dev")]
         profile: String,
     },
-    /// Prints what Steamer costs.
+    /// Measures requests, writes, time and memory of Steamer.
     Bench(bench::Options),
-    /// Installs and builds what tests need, where it is missing.
+    /// Installs and builds missing dependencies of the tests.
     Prepare,
-    /// Writes what is generated from the code.
+    /// Runs the tests on real servers.
+    Test(suite::Options),
+    /// Runs the end-to-end tests in random order for hours.
+    Soak(suite::SoakOptions),
+    /// Generates CustomResourceDefinitions, chart files and lists of kinds.
     Manifests,
-    /// Writes the reference of every kind.
+    /// Generates the reference of every kind.
     Docs,
     /// Lints and renders the charts.
     Chart,
-    /// Fails where something generated, or a dependency between crates, is not as it should be.
+    /// Checks generated files, dependencies between crates and modules, and wording.
     Verify,
 }
 
@@ -49,6 +55,8 @@ fn main() -> Result<()> {
         Command::Image { profile } => image(&profile),
         Command::Bench(options) => asynchronous(bench::bench(options)),
         Command::Prepare => prepare(),
+        Command::Test(options) => suite::run(&options),
+        Command::Soak(options) => suite::soak(&options),
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),
         Command::Chart => chart::check(),
@@ -73,7 +81,7 @@ fn prepare() -> Result<()> {
     use steamer_testing::tools;
     anyhow::ensure!(
         tools::is_root(),
-        "the tests run PostgreSQL as a user of its own, which takes root: run this as root"
+        "the tests run PostgreSQL as a separate user, which requires root: run this command as root"
     );
     tools::postgres()?;
     tools::node()?;

@@ -1,59 +1,47 @@
-//! What a change must not forget: generated files, and the direction of dependencies.
+//! Checks of the checkout: generated files, dependencies between crates and modules, wording.
+
+mod crates;
+mod generated;
+mod modules;
+mod sources;
+mod wording;
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use steamer_testing::cache::checkout;
 use steamer_testing::tools;
 
-use crate::{docs, manifests};
-
-/// Which crates a crate may use. Anything else is a dependency against the grain.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("steamer-api", &[]),
-    ("steamer-openbao", &[]),
-    ("steamer-runtime", &[]),
-    ("steamer-controllers", &["steamer-api", "steamer-openbao", "steamer-runtime"]),
-    ("steamer", &["steamer-api", "steamer-controllers", "steamer-runtime"]),
-];
-
-/// Fails with a sentence that names what to do.
+/// Runs every check and prints every problem.
+///
+/// # Errors
+/// When any check finds a problem or cannot run.
 pub(crate) fn verify() -> Result<()> {
-    let mut stale = Vec::new();
-    for (path, text) in manifests::generated()?.into_iter().chain(docs::generated()?) {
-        if std::fs::read_to_string(checkout().join(&path)).ok().as_deref() != Some(&text) {
-            stale.push(path.display().to_string());
+    let mut problems = generated::problems();
+    match metadata() {
+        Ok(metadata) => {
+            problems.extend(crates::problems(&metadata));
+            problems.extend(found(modules::problems(&metadata)));
         }
+        Err(error) => problems.push(format!("cannot read the workspace: {error:#}")),
     }
-    if !stale.is_empty() {
-        bail!(
-            "not as the code has it: {}; run `make manifests docs` and commit the result",
-            stale.join(", ")
-        );
+    problems.extend(found(wording::problems()));
+    for problem in &problems {
+        eprintln!("{problem}");
     }
-    directions()
+    ensure!(problems.is_empty(), "verify found {} problems", problems.len());
+    Ok(())
 }
 
-fn directions() -> Result<()> {
-    let metadata = tools::output(
-        Command::new("cargo").args(["metadata", "--format-version=1", "--no-deps"]).current_dir(checkout()),
-    )?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let name = package["name"].as_str().unwrap_or_default();
-        let Some((_, allowed)) = ALLOWED.iter().find(|(crate_name, _)| *crate_name == name) else {
-            continue;
-        };
-        let used = package["dependencies"].as_array().into_iter().flatten();
-        let ours = used
-            .filter(|dependency| dependency["kind"].is_null())
-            .filter_map(|dependency| dependency["name"].as_str());
-        if let Some(wrong) =
-            ours.filter(|used| used.starts_with("steamer")).find(|used| !allowed.contains(used))
-        {
-            bail!("{name} may not depend on {wrong}");
-        }
-    }
-    Ok(())
+/// Problems of one check. A check that cannot run is a problem too and does not hide the results of the others.
+fn found(outcome: Result<Vec<String>>) -> Vec<String> {
+    outcome.unwrap_or_else(|error| vec![format!("{error:#}")])
+}
+
+/// Workspace members and their direct dependencies.
+fn metadata() -> Result<Value> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["metadata", "--format-version=1", "--no-deps"]).current_dir(checkout());
+    Ok(serde_json::from_str(&tools::output(&mut cargo)?)?)
 }

@@ -1,3 +1,5 @@
+//! Kind BaoAuth: a login to an OpenBao server.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{AllowedNamespaces, Reference};
 
-/// How someone logs in to an OpenBao.
+/// Login to an OpenBao server: connection, auth method, mount and role.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -32,34 +34,35 @@ use crate::{AllowedNamespaces, Reference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1", "exactly one of connectionRef, clusterRef and projectRef is needed"))]
-#[x_kube(validation = ("has(self.projectRef) == has(self.workload)", "projectRef and workload go together: workload is the name of an entry in the project's workloads"))]
-#[x_kube(validation = ("!has(self.projectRef) || !(has(self.method) || has(self.mount) || has(self.namespace) || has(self.kubernetes) || has(self.jwt))", "with projectRef everything comes from the project: remove method, mount, namespace, kubernetes and jwt"))]
-#[x_kube(validation = ("has(self.projectRef) || has(self.method)", "method is needed: Kubernetes or JWT"))]
-#[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes)", "method Kubernetes needs the block kubernetes, and only it"))]
-#[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt)", "method JWT needs the block jwt, and only it"))]
+#[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1", "exactly one of connectionRef, clusterRef and projectRef is required"))]
+#[x_kube(validation = ("has(self.projectRef) == has(self.workload)", "projectRef and workload must be set together: workload is the name of an entry in the project's workloads"))]
+#[x_kube(validation = ("!has(self.projectRef) || !(has(self.method) || has(self.mount) || has(self.namespace) || has(self.kubernetes) || has(self.jwt))", "with projectRef the project defines the login: remove method, mount, namespace, kubernetes and jwt"))]
+#[x_kube(validation = ("has(self.projectRef) || has(self.method)", "method is required: Kubernetes or JWT"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes)", "kubernetes is required with method Kubernetes, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt)", "jwt is required with method JWT, and only allowed with it"))]
 pub struct BaoAuthSpec {
-    /// The connection to log in over.
+    /// BaoConnection to log in through. Exactly one of `connectionRef`, `clusterRef` and `projectRef` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_ref: Option<Reference>,
-    /// A cluster instead of a connection.
+    /// OpenBaoCluster to log in to, instead of a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_ref: Option<Reference>,
-    /// A project instead: server, namespace, mount and role come from its `workloads`.
+    /// SecretsProject to log in to, instead of a connection. Server, namespace, mount and role are those of the
+    /// project's entry named by `workload`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_ref: Option<Reference>,
-    /// Name of an entry in the project's `workloads`.
+    /// Name of an entry in the project's `workloads`. Required with `projectRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub workload: Option<String>,
-    /// The OpenBao namespace of the auth mount and of what is read. Default: the root.
+    /// OpenBao namespace of the auth mount, and the default namespace of reads. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub namespace: Option<String>,
-    /// The method.
+    /// Auth method. Required unless `projectRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<AuthMethod>,
-    /// Path of the auth mount without `auth/`. Default: `kubernetes` or `jwt`.
+    /// Path of the auth mount, without `auth/`. Default: `kubernetes` or `jwt`, according to the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub mount: Option<String>,
@@ -69,10 +72,12 @@ pub struct BaoAuthSpec {
     /// Settings of `method: JWT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtMethod>,
-    /// `Auto` sends a JWT along with each read and stores no token in OpenBao; Kubernetes logs in once.
+    /// Login mode. `Auto`: the JWT method authenticates each read inline and stores no token in OpenBao; the
+    /// Kubernetes method logs in once. `Always`: inline with each read. `Never`: once; the token is renewed. Default:
+    /// `Auto`.
     #[serde(default)]
     pub inline: Inline,
-    /// Who may refer to this.
+    /// Namespaces whose objects may refer to this BaoAuth. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 }
@@ -80,53 +85,55 @@ pub struct BaoAuthSpec {
 /// An auth method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AuthMethod {
-    /// OpenBao asks the API server who a ServiceAccount token belongs to.
+    /// OpenBao validates a ServiceAccount token with the TokenReview API.
     Kubernetes,
-    /// OpenBao checks the signature of a JWT.
+    /// OpenBao verifies the signature of a JWT.
     JWT,
 }
 
-/// Kubernetes auth.
+/// Settings of Kubernetes auth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KubernetesMethod {
-    /// The role.
+    /// Name of the role to log in as.
     #[schemars(length(min = 1, max = 255))]
     pub role: String,
-    /// The ServiceAccount, in the namespace of the object that reads.
+    /// Name of the ServiceAccount, in the namespace of the object that reads.
     #[schemars(length(min = 1, max = 253))]
     pub service_account: String,
-    /// Audiences of its token; none may be one that the API server accepts, or the server could use it there.
+    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected: OpenBao could use
+    /// such a token to access the Kubernetes API.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
-    /// How long the token lives. Default and least: 600.
+    /// Lifetime of the token in seconds, 600 to 86400. Default: 600.
     #[serde(default = "ten_minutes")]
     #[schemars(range(min = 600, max = 86400))]
     pub token_expiration_seconds: i64,
 }
 
-/// JWT auth.
+/// Settings of JWT auth. Exactly one of `serviceAccount` and `secretRef` is required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.serviceAccount) != has(self.secretRef)", "jwt needs exactly one of serviceAccount and secretRef"))]
-#[x_kube(validation = ("!has(self.serviceAccount) || (has(self.audiences) && size(self.audiences) > 0)", "audiences is needed with serviceAccount: without it the token would be good for the API server"))]
+#[x_kube(validation = ("has(self.serviceAccount) != has(self.secretRef)", "jwt requires exactly one of serviceAccount and secretRef"))]
+#[x_kube(validation = ("!has(self.serviceAccount) || (has(self.audiences) && size(self.audiences) > 0)", "audiences is required with serviceAccount: without it the token would be valid for the API server"))]
 pub struct JwtMethod {
-    /// The role.
+    /// Name of the role to log in as.
     #[schemars(length(min = 1, max = 255))]
     pub role: String,
-    /// The ServiceAccount, in the namespace of the object that reads.
+    /// Name of the ServiceAccount whose token is used, in the namespace of the object that reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account: Option<String>,
-    /// Secret with a JWT under the key `jwt`, in the namespace of the object that reads.
+    /// Name of the Secret that holds a JWT (key `jwt`), in the namespace of the object that reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_ref: Option<String>,
-    /// Audiences of the ServiceAccount's token; none may be one that the API server accepts.
+    /// Audiences of the ServiceAccount's token. Required with `serviceAccount`. An audience that the API server accepts
+    /// is rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
-    /// How long the ServiceAccount's token lives. Default and least: 600.
+    /// Lifetime of the ServiceAccount's token in seconds, 600 to 86400. Default: 600.
     #[serde(default = "ten_minutes")]
     #[schemars(range(min = 600, max = 86400))]
     pub token_expiration_seconds: i64,
@@ -136,30 +143,30 @@ fn ten_minutes() -> i64 {
     600
 }
 
-/// Whether a login is made with every read or once.
+/// Login mode: inline with every read, or once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Inline {
-    /// With every read for JWT, once for Kubernetes.
+    /// Inline with every read for JWT, once for Kubernetes.
     #[default]
     Auto,
-    /// With every read.
+    /// Inline with every read.
     Always,
     /// Once; the token is renewed.
     Never,
 }
 
-/// What is known of a login.
+/// Observed state of a login.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoAuthStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The auth mount in use, from the root namespace.
+    /// Path of the auth mount in use, from the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 768))]
     pub mount: Option<String>,

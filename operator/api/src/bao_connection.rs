@@ -1,3 +1,5 @@
+//! Kind BaoConnection: a connection to an OpenBao server.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{AllowedNamespaces, Duration, Reference};
 
-/// How an OpenBao is reached to read secrets from.
+/// Connection to an OpenBao server that secrets are read from.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -34,61 +36,64 @@ use crate::{AllowedNamespaces, Duration, Reference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.address) != has(self.clusterRef)", "a connection needs exactly one of address and clusterRef"))]
-#[x_kube(validation = ("!has(self.clusterRef) || !(has(self.tlsServerName) || has(self.caCertSecretRef) || has(self.clientCertSecretRef) || (has(self.skipTLSVerify) && self.skipTLSVerify))", "with clusterRef the TLS settings are those of the cluster: remove tlsServerName, caCertSecretRef, clientCertSecretRef and skipTLSVerify"))]
+#[x_kube(validation = ("has(self.address) != has(self.clusterRef)", "a BaoConnection requires exactly one of address and clusterRef"))]
+#[x_kube(validation = ("!has(self.clusterRef) || !(has(self.tlsServerName) || has(self.caCertSecretRef) || has(self.clientCertSecretRef) || (has(self.skipTLSVerify) && self.skipTLSVerify))", "with clusterRef the TLS settings come from the cluster: remove tlsServerName, caCertSecretRef, clientCertSecretRef and skipTLSVerify"))]
 pub struct BaoConnectionSpec {
-    /// The server's URL.
+    /// URL of the server. Exactly one of `address` and `clusterRef` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address is a URL without a path, such as https://openbao.openbao.svc:8200"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://openbao.openbao.svc:8200"))]
     pub address: Option<String>,
-    /// An OpenBaoCluster instead of an address.
+    /// OpenBaoCluster to connect to, instead of an address. Its TLS settings apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_ref: Option<Reference>,
-    /// Headers sent with every request.
+    /// HTTP headers sent with every request. `X-Vault-*` and `Authorization` are reserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = ("self.all(name, !name.lowerAscii().startsWith('x-vault-') && name.lowerAscii() != 'authorization')", "X-Vault-* headers and Authorization are Steamer's own: set namespace on the BaoAuth instead"))]
+    #[x_kube(validation = ("self.all(name, !name.lowerAscii().startsWith('x-vault-') && name.lowerAscii() != 'authorization')", "X-Vault-* and Authorization headers are reserved: to select a namespace, set namespace on the BaoAuth instead"))]
     pub headers: BTreeMap<String, String>,
-    /// The name the server's certificate must carry, where it is not the host of the address.
+    /// Name that the server's certificate must contain. Default: the host of `address`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub tls_server_name: Option<String>,
-    /// Secret in this namespace whose `ca.crt` signed the server's certificate.
+    /// Name of the Secret in this namespace that holds the CA certificate of the server (key `ca.crt`). Default: the
+    /// system's CA certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub ca_cert_secret_ref: Option<String>,
-    /// Secret of type `kubernetes.io/tls` in this namespace, shown to the server.
+    /// Name of the Secret in this namespace that holds the client certificate and key (keys `tls.crt` and `tls.key`).
+    /// Default: no client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub client_cert_secret_ref: Option<String>,
-    /// `true` accepts any certificate: whoever sits in between reads everything.
+    /// `true` accepts any server certificate: an attacker between Steamer and the server can read all secrets. Default:
+    /// `false`.
     #[serde(default, rename = "skipTLSVerify")]
     pub skip_tls_verify: bool,
-    /// How long one request may take. Default: 30s.
+    /// Timeout of a single request. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// Who may refer to this connection.
+    /// Namespaces whose objects may refer to this connection. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 }
 
-/// What is known of a connection.
+/// Observed state of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoConnectionStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The address in use.
+    /// URL in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub address: Option<String>,
-    /// The version the server reports.
+    /// OpenBao version that the server reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub version: Option<String>,

@@ -1,3 +1,5 @@
+//! Kind BaoStaticSecret: a secret of a KV engine, synchronized to a Kubernetes Secret.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{DeletionPolicy, Duration, Reference};
 
-/// A value of a KV engine, kept as a Kubernetes Secret.
+/// A secret of a KV engine, synchronized to a Kubernetes Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -35,41 +37,41 @@ use crate::{DeletionPolicy, Duration, Reference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("duration(self.refreshAfter) >= duration('1s')", "refreshAfter is at least 1s"))]
-#[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is for kv-v2 only: kv-v1 keeps no versions"))]
+#[x_kube(validation = ("duration(self.refreshAfter) >= duration('1s')", "refreshAfter must be at least 1s"))]
+#[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
 pub struct BaoStaticSecretSpec {
-    /// The BaoAuth to log in with. Default: `default` in this namespace, then `default` in the operator's, if that
-    /// allows this namespace.
+    /// BaoAuth to log in with. Default: the BaoAuth `default` in this namespace, or else the BaoAuth `default` in the
+    /// operator's namespace if it allows references from this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_ref: Option<Reference>,
-    /// The OpenBao namespace to read in. Default: that of the BaoAuth.
+    /// OpenBao namespace to read from. Default: the namespace of the BaoAuth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub namespace: Option<String>,
-    /// Path of the KV mount.
+    /// Path of the KV mount, such as `secrets/kv`.
     #[schemars(length(min = 1, max = 255))]
     pub mount: String,
-    /// Path of the value in the mount, without `data/`.
+    /// Path of the secret within the mount, without `data/`.
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = ("!self.startsWith('/') && !self.endsWith('/') && !self.matches('(^|/)[.][.]?(/|$)')", "path has no / at either end and no . or .. in it"))]
+    #[x_kube(validation = ("!self.startsWith('/') && !self.endsWith('/') && !self.matches('(^|/)[.][.]?(/|$)')", "path must not start or end with / and must not contain . or .. as a segment"))]
     pub path: String,
-    /// Version of the KV engine.
+    /// Version of the KV engine: `kv-v1` or `kv-v2`.
     #[serde(rename = "type")]
     pub type_: KvType,
-    /// A version to stay at, `kv-v2` only. 0 or absent: the newest.
+    /// Version of the secret to read, `kv-v2` only. 0 or unset: the latest version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub version: Option<i64>,
-    /// How often the value is read. Default: 60s, at least 1s.
+    /// Interval at which the secret is read. Default: 60s. Minimum: 1s.
     #[serde(default = "one_minute")]
     pub refresh_after: Duration,
-    /// The Secret to write.
+    /// Kubernetes Secret to write.
     pub destination: Destination,
-    /// What happens to the Secret when the value is deleted in OpenBao. `Retain` keeps it; `Clear` empties it;
-    /// `Delete` deletes it.
+    /// Action on the Kubernetes Secret when the secret does not exist in OpenBao or was deleted there. `Retain`: keep
+    /// it. `Clear`: remove all keys. `Delete`: delete it. Default: `Retain`.
     #[serde(default)]
     pub on_source_deleted: OnSourceDeleted,
-    /// `true` leaves the Secret as it is and reads nothing.
+    /// `true` stops reading the secret and leaves the Kubernetes Secret unchanged. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -81,43 +83,44 @@ fn one_minute() -> Duration {
 /// Version of a KV engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum KvType {
-    /// Unversioned.
+    /// Unversioned KV engine.
     #[serde(rename = "kv-v1")]
     V1,
-    /// Versioned.
+    /// Versioned KV engine.
     #[serde(rename = "kv-v2")]
     V2,
 }
 
-/// The Secret that is written.
+/// Kubernetes Secret that is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("!(has(self.overwrite) && self.overwrite) || (has(self.create) && self.create)", "overwrite needs create: true"))]
+#[x_kube(validation = ("!(has(self.overwrite) && self.overwrite) || (has(self.create) && self.create)", "overwrite requires create: true"))]
 pub struct Destination {
-    /// Its name, in the namespace of this object.
+    /// Name of the Secret, in the namespace of this object.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = ("!format.dns1123Subdomain().validate(self).hasValue()", "the name of a Secret is lower-case letters, digits, - and ."))]
+    #[x_kube(validation = ("!format.dns1123Subdomain().validate(self).hasValue()", "destination.name must be a valid Secret name: lowercase letters, digits, - and ."))]
     pub name: String,
-    /// `true`: Steamer makes the Secret and all its keys are Steamer's. `false`: the Secret is somebody else's and has
-    /// to exist; the value's keys are put into it and nothing else is touched.
+    /// `true`: Steamer creates the Secret and owns all of its keys. `false`: the Secret must exist; Steamer writes the
+    /// keys of the value into it and changes nothing else. Default: `false`.
     #[serde(default)]
     pub create: bool,
-    /// `true` takes over a Secret that is already there. What it held is lost.
+    /// `true` adopts an existing Secret that Steamer did not create; its data is replaced. Requires `create: true`.
+    /// Default: `false`.
     #[serde(default)]
     pub overwrite: bool,
-    /// Labels for the Secret.
+    /// Labels to set on the Secret. Ignored with `create: false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for the Secret.
+    /// Annotations to set on the Secret. Ignored with `create: false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: BTreeMap<String, String>,
-    /// Type of the Secret. Default: `Opaque`. A change makes the Secret anew.
+    /// Type of the Secret. Default: `Opaque`. If the type changes, the Secret is deleted and recreated.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub type_: Option<String>,
-    /// `Owner`: the Secret is deleted with this object. `Orphan`: it stays.
+    /// `Owner`: the Secret is deleted with this object. `Orphan`: the Secret is kept. Default: `Owner`.
     #[serde(default)]
     pub creation_policy: CreationPolicy,
     /// `Retain` keeps the Secret when this object is deleted or the destination is renamed. Default: `Delete`.
@@ -129,62 +132,68 @@ fn delete() -> DeletionPolicy {
     DeletionPolicy::Delete
 }
 
-/// Who a Secret belongs to.
+/// Owner of the Secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CreationPolicy {
-    /// To the object: it is garbage-collected with it.
+    /// The BaoStaticSecret: the Secret is garbage-collected with it.
     #[default]
     Owner,
-    /// To nobody.
+    /// No owner.
     Orphan,
 }
 
-/// What becomes of a Secret whose value is gone.
+/// Action on the Kubernetes Secret when its source was deleted in OpenBao.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnSourceDeleted {
-    /// It stays as it is.
+    /// Keep the Secret unchanged.
     #[default]
     Retain,
-    /// It stays, without keys.
+    /// Keep the Secret and remove all keys.
     Clear,
-    /// It is deleted.
+    /// Delete the Secret.
     Delete,
 }
 
-/// What is there of a synced value.
+/// Observed state of a synchronized secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoStaticSecretStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Keyed digest of what was written; it tells nothing about the value to who has not the key.
+    /// Keyed digest (MAC) of the data that was written. It reveals nothing about the data without the key.
     #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub secret_mac: Option<String>,
-    /// Version of the value that was written, `kv-v2` only.
+    /// Version of the secret that was written, `kv-v2` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// The last write of the Secret.
+    /// Last write of the Kubernetes Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<LastSync>,
-    /// Name of the Secret that was written last; after a rename the old one is removed by it.
+    /// Name of the Kubernetes Secret that was written last. After a rename, it identifies the old Secret to delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub destination: Option<String>,
+    /// State of the value that was written with `create: false`. With `create: true` the Secret itself has the state, as
+    /// an annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub stamp: Option<String>,
 }
 
-/// A write of the Secret.
+/// A write of the Kubernetes Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastSync {
-    /// When.
+    /// Time of the write.
     pub time: Time,
-    /// Why: `NeverSynced`, `ValueChanged`, `SpecChanged`, `DestinationMissing`, `DestinationDrifted`, ...
+    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `DestinationMissing`, `DestinationDrifted`,
+    /// ...
     #[schemars(length(max = 63))]
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! What several kinds share: references, who may refer, the life of what is made in OpenBao, conditions.
+//! Types that several kinds share: references, allowed namespaces, lifecycle of resources in OpenBao, conditions.
 
 use std::collections::BTreeMap;
 
@@ -8,37 +8,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 
-/// Another object of this API.
+/// Reference to another object of this API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reference {
-    /// Its name.
+    /// Name of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace. Default: the namespace of the object that refers to it. Another namespace has to allow it
-    /// by `allowedNamespaces` of the object referred to.
+    /// Namespace of the object. Default: the namespace of the referring object. An object in another namespace must
+    /// allow the reference in its `allowedNamespaces`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
 
-/// An object in the same namespace.
+/// Reference to an object in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalReference {
-    /// Its name.
+    /// Name of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// A key of a Secret in the same namespace.
+/// Reference to a key of a Secret in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The key whose value is meant. Default: `ca.crt`.
+    /// Key in the Secret. Default: `ca.crt`.
     #[serde(default = "ca_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
@@ -48,42 +48,44 @@ fn ca_key() -> String {
     "ca.crt".to_owned()
 }
 
-/// Which namespaces may refer to this object.
+/// Namespaces whose objects may refer to this object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedNamespaces {
-    /// `Same`: only this object's own namespace. `All`: every namespace. `Selector`: those whose labels match.
+    /// `Same`: only the namespace of this object. `All`: all namespaces. `Selector`: namespaces that match `selector`.
+    /// Default: `Same`.
     #[serde(default)]
     pub from: NamespacesFrom,
-    /// Labels a namespace must carry, with `from: Selector`. A selector without any label matches nothing.
+    /// Labels that a namespace must have, for `from: Selector`. A selector without labels matches no namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<NamespaceSelector>,
 }
 
-/// Where references may come from.
+/// Source of references that are allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NamespacesFrom {
-    /// Only the namespace of the object itself.
+    /// Only the namespace of the object.
     #[default]
     Same,
-    /// Every namespace.
+    /// All namespaces.
     All,
-    /// Namespaces chosen by their labels.
+    /// Namespaces that match the selector.
     Selector,
 }
 
-/// Labels that a namespace must carry.
+/// Labels that a namespace must have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceSelector {
-    /// Every label here must be on the namespace with this value.
+    /// Labels and their values. A namespace must have all of them.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 32))]
     pub match_labels: BTreeMap<String, String>,
 }
 
 impl AllowedNamespaces {
-    /// Whether an object in `consumer` may refer to one in `own`. `labels` are those of the consumer's namespace.
+    /// Returns whether an object in namespace `consumer` may refer to an object in namespace `own`. `labels` are the
+    /// labels of namespace `consumer`.
     #[must_use]
     pub fn allow(&self, own: &str, consumer: &str, labels: &BTreeMap<String, String>) -> bool {
         let selected = |selector: &NamespaceSelector| {
@@ -99,26 +101,31 @@ impl AllowedNamespaces {
     }
 }
 
-/// How Steamer treats what it makes in OpenBao for this object.
+/// Lifecycle of the resources that Steamer creates in OpenBao for an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lifecycle {
-    /// `true` leaves everything as it is, here and in OpenBao, until it is `false` again.
+    /// `true` suspends reconciliation: Kubernetes and OpenBao are left unchanged until it is `false` again. Default:
+    /// `false`.
     #[serde(default)]
     pub suspend: bool,
-    /// `Enforce` makes OpenBao match. `Observe` never writes to OpenBao and lists in `status.plan` what it would do.
+    /// `Enforce` changes OpenBao to match the spec. `Observe` never writes to OpenBao and lists the pending changes in
+    /// `status.plan`. Default: `Enforce`.
     #[serde(default)]
     pub mode: Mode,
-    /// What to do with a thing of the same name that this object did not make. `Never` leaves it and stalls.
-    /// `IfUnowned` takes it over where no other living object owns it.
+    /// Handling of an existing OpenBao resource of the same name that this object did not create. `Never`: leave it
+    /// unchanged and set `Stalled`. `IfUnowned`: adopt it if it has no owner, or if this installation of Steamer owned
+    /// it for an object that no longer exists. Default: `Never`.
     #[serde(default)]
     pub adopt: Adopt,
-    /// What stays in OpenBao when this object is deleted. `Retain` keeps secrets engines and values; every way
-    /// in (auth mounts, roles, policies) goes. `Delete` removes the values too.
+    /// Handling of the resources in OpenBao when this object is deleted. `Retain`: keep secrets engines and their
+    /// values, and remove all access (auth mounts, roles, policies). `Delete`: also delete secrets engines and their
+    /// values. Default: `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// How long a deletion waits for an OpenBao that cannot be reached before it lets go. What is then left is
-    /// listed in the parent's `status.orphans` and removed when OpenBao is back. Default: 10m.
+    /// Time that a deletion waits for an unreachable OpenBao before it removes the finalizer anyway. The resources left
+    /// in OpenBao are then listed in `status.orphans` of the parent and removed once OpenBao is reachable. Default:
+    /// 10m.
     #[serde(default = "ten_minutes")]
     pub deletion_deadline: Duration,
 }
@@ -139,99 +146,110 @@ fn ten_minutes() -> Duration {
     Duration::from_secs(600)
 }
 
-/// Whether OpenBao is changed or only looked at.
+/// Reconciliation mode: change OpenBao, or only report differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// OpenBao is made to match.
+    /// Change OpenBao to match the spec.
     #[default]
     Enforce,
-    /// Nothing is written; differences are reported.
+    /// Write nothing; report differences.
     Observe,
 }
 
-/// Whether foreign things are taken over.
+/// Policy for adopting existing OpenBao resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Adopt {
-    /// Foreign things stay foreign.
+    /// Adopt nothing.
     #[default]
     Never,
-    /// What no living object owns is taken over.
+    /// Adopt resources without an existing owner.
     IfUnowned,
 }
 
-/// What happens to engines and values when their object is deleted.
+/// Handling of data when its object is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// They stay.
+    /// Keep the data.
     #[default]
     Retain,
-    /// They are deleted.
+    /// Delete the data.
     Delete,
 }
 
-/// One thing that `mode: Observe` would do.
+/// A change that `mode: Enforce` would make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedChange {
-    /// `Create`, `Update` or `Delete`.
+    /// Kind of the change: `Create`, `Update` or `Delete`.
     pub operation: Operation,
     /// Path in OpenBao, from the root namespace.
     #[schemars(length(max = 1024))]
     pub path: String,
-    /// Why it would be done.
+    /// Reason of the change.
     #[schemars(length(max = 1024))]
     pub reason: String,
 }
 
-/// The kind of a change.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Operation {
-    /// It is not there.
+    /// The resource does not exist.
     Create,
-    /// It differs.
+    /// The resource differs.
     Update,
-    /// It should not be there.
+    /// The resource is not desired.
     Delete,
 }
 
-/// Something left in OpenBao by an object that is gone; removed as soon as OpenBao can be reached.
+/// Resources that a deleted object left in OpenBao. Removed once OpenBao is reachable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
-    /// The kind of the object that is gone.
+    /// Kind of the deleted object.
     #[schemars(length(max = 63))]
     pub kind: String,
-    /// Its namespace.
+    /// Namespace of the deleted object.
     #[schemars(length(max = 63))]
     pub namespace: String,
-    /// Its name.
+    /// Name of the deleted object.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// The OpenBao namespace that holds what is left.
+    /// OpenBao namespace that contains the resources.
     #[schemars(length(max = 512))]
     pub openbao_namespace: String,
-    /// Whether engines and values are to be deleted too.
+    /// `Delete`: secrets engines and their values are deleted too. `Retain`: they are kept.
     pub deletion_policy: DeletionPolicy,
 }
 
-/// What every status has.
-pub trait Conditions {
-    /// The conditions.
+/// Fields that every status has.
+pub trait HasConditions {
+    /// Returns the conditions.
     fn conditions(&self) -> &[Condition];
-    /// The conditions, to be changed.
+    /// Returns the conditions for modification.
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
-    /// The generation of the spec that the status speaks of; -1 when never looked at.
+    /// Returns `observedGeneration`: the generation of the spec that the status was computed from, or -1 before the first
+    /// reconcile.
+    fn observed_generation(&self) -> i64;
+    /// Returns `observedGeneration` for modification.
     fn observed_generation_mut(&mut self) -> &mut i64;
+
+    /// Returns true if the condition `Ready` is `True`.
+    fn is_ready(&self) -> bool {
+        self.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
 }
 
 macro_rules! conditions {
     ($($status:ty),+) => {$(
-        impl $crate::Conditions for $status {
+        impl $crate::HasConditions for $status {
             fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
                 &self.conditions
             }
             fn conditions_mut(&mut self) -> &mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
                 &mut self.conditions
+            }
+            fn observed_generation(&self) -> i64 {
+                self.observed_generation
             }
             fn observed_generation_mut(&mut self) -> &mut i64 {
                 &mut self.observed_generation
@@ -241,7 +259,7 @@ macro_rules! conditions {
 }
 pub(crate) use conditions;
 
-/// The value of `observedGeneration` before the first look.
+/// Value of `observedGeneration` before the first reconcile.
 pub(crate) fn never_observed() -> i64 {
     -1
 }
@@ -251,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_selector_allows_nobody_but_the_own_namespace() {
+    fn an_empty_selector_allows_only_the_own_namespace() {
         let allowed = AllowedNamespaces { from: NamespacesFrom::Selector, selector: None };
         assert!(allowed.allow("a", "a", &BTreeMap::new()));
         assert!(!allowed.allow("a", "b", &BTreeMap::new()));

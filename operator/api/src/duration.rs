@@ -1,3 +1,5 @@
+//! Durations in text form, such as `1h30m`.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration as StdDuration;
@@ -5,9 +7,9 @@ use std::time::Duration as StdDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A length of time as people write it: `30s`, `5m`, `1h30m`, `250ms`.
+/// A duration in text form: `30s`, `5m`, `1h30m`, `250ms`.
 ///
-/// Keeps the text it was read from, so that what is written back is what a GitOps tool has in its repository.
+/// Keeps the text it was parsed from, so that a GitOps tool sees no difference to its repository after a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration {
     text: String,
@@ -15,13 +17,13 @@ pub struct Duration {
 }
 
 impl Duration {
-    /// A whole number of seconds.
+    /// Returns a duration of whole seconds.
     #[must_use]
     pub fn from_secs(seconds: u64) -> Self {
         Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds) }
     }
 
-    /// The length itself.
+    /// Returns the value as a standard duration.
     #[must_use]
     pub fn get(&self) -> StdDuration {
         self.value
@@ -42,7 +44,7 @@ impl std::str::FromStr for Duration {
         let units = text.ends_with(|last: char| last.is_ascii_alphabetic());
         let parsed: kube::core::Duration = text.parse().ok().filter(|_| units).ok_or_else(wrong)?;
         if parsed.is_negative() {
-            return Err(format!("`{text}` is negative"));
+            return Err(format!("`{text}` is negative: a duration must be 0s or more"));
         }
         Ok(Self { text: text.to_owned(), value: parsed.into() })
     }
@@ -86,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_keeps_the_text_it_was_written_in() {
+    fn a_duration_keeps_its_original_text() {
         let duration: Duration = serde_json::from_str(r#""1h30m""#).unwrap();
         assert_eq!(duration.get(), StdDuration::from_secs(5400));
         assert_eq!(serde_json::to_string(&duration).unwrap(), r#""1h30m""#);
     }
 
     #[test]
-    fn what_is_not_a_duration_is_refused() {
+    fn an_invalid_duration_is_rejected() {
         for text in ["", "5", "five minutes", "-5s", "1d"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }

@@ -1,3 +1,5 @@
+//! Kind JWTIssuer: an issuer of the JWTs of CI jobs.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{AllowedNamespaces, Duration, SecretKeyReference};
 
-/// Who signs the JWTs of CI jobs.
+/// Issuer of the JWTs that CI jobs log in with.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -32,57 +34,58 @@ use crate::{AllowedNamespaces, Duration, SecretKeyReference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("(has(self.oidcDiscoveryUrl) ? 1 : 0) + (has(self.jwksUrl) ? 1 : 0) + (has(self.publicKeys) ? 1 : 0) == 1", "an issuer needs exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"))]
-#[x_kube(validation = ("has(self.boundIssuer) || has(self.oidcDiscoveryUrl)", "boundIssuer is needed with jwksUrl and publicKeys: it is the `iss` claim that tokens must carry"))]
+#[x_kube(validation = ("(has(self.oidcDiscoveryUrl) ? 1 : 0) + (has(self.jwksUrl) ? 1 : 0) + (has(self.publicKeys) ? 1 : 0) == 1", "a JWTIssuer requires exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"))]
+#[x_kube(validation = ("has(self.boundIssuer) || has(self.oidcDiscoveryUrl)", "boundIssuer is required with jwksUrl and publicKeys: it is the `iss` claim that tokens must have"))]
 pub struct JWTIssuerSpec {
-    /// Whose tokens these are: it decides which claims are looked at.
+    /// Kind of issuer. Determines which claims are checked. Default: `GitLab`.
     #[serde(default)]
     pub profile: IssuerProfile,
-    /// URL of the issuer; keys are found through `/.well-known/openid-configuration` below it, which is not
-    /// to be written here.
+    /// URL of the issuer, without `/.well-known/openid-configuration`. Keys are discovered from that document. Exactly
+    /// one of `oidcDiscoveryUrl`, `jwksUrl` and `publicKeys` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+') && !self.contains('.well-known')", "oidcDiscoveryUrl is the issuer's URL without /.well-known/openid-configuration, such as https://gitlab.example.com"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+') && !self.contains('.well-known')", "oidcDiscoveryUrl must be the URL of the issuer without /.well-known/openid-configuration, such as https://gitlab.example.com"))]
     pub oidc_discovery_url: Option<String>,
-    /// URL of the issuer's key set.
+    /// URL of the issuer's key set (JWKS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "jwksUrl is a URL such as https://gitlab.example.com/oauth/discovery/keys"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "jwksUrl must be a URL, such as https://gitlab.example.com/oauth/discovery/keys"))]
     pub jwks_url: Option<String>,
-    /// Public keys in PEM, where no server can be asked for them.
+    /// Public keys in PEM, for an issuer without a reachable key set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 32, max = 8192)))]
-    #[x_kube(validation = ("self.all(key, key.startsWith('-----BEGIN PUBLIC KEY-----') || key.startsWith('-----BEGIN CERTIFICATE-----'))", "publicKeys are PEM blocks that start with -----BEGIN PUBLIC KEY-----; a private key does not belong here"))]
+    #[x_kube(validation = ("self.all(key, key.startsWith('-----BEGIN PUBLIC KEY-----') || key.startsWith('-----BEGIN CERTIFICATE-----'))", "publicKeys must be PEM blocks that start with -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----: a private key is not allowed"))]
     pub public_keys: Option<Vec<String>>,
-    /// The CA of the issuer's server. Default: public CAs.
+    /// Secret that holds the CA certificate of the issuer's server. Default: the system's CA certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
-    /// The `iss` claim that tokens must carry. Default: `oidcDiscoveryUrl`.
+    /// `iss` claim that tokens must have. Default: `oidcDiscoveryUrl`. Required with `jwksUrl` and `publicKeys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub bound_issuer: Option<String>,
-    /// The `aud` claims that pipeline tokens may carry. Default: the cluster's `jwtAudience`.
+    /// Accepted `aud` claims of pipeline tokens. Default: the `jwtAudience` of the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
-    /// Signature algorithms. Symmetric ones cannot be allowed.
+    /// Accepted signature algorithms. Symmetric algorithms are not supported. Default: `[RS256]`.
     #[serde(default = "rs256")]
     #[schemars(length(min = 1, max = 10))]
     pub algorithms: Vec<Algorithm>,
-    /// How far clocks may differ, in `exp`, `nbf` and `iat`. Default: 60s.
+    /// Allowed clock skew for `exp`, `nbf` and `iat`. Default: 60s.
     #[serde(default = "one_minute")]
     pub leeway: Duration,
-    /// How often the key set is fetched. Mounts are written again only when a key was removed or replaced,
-    /// because OpenBao goes on accepting it otherwise. Default: 5m, at least 1s.
+    /// Interval at which the key set is fetched. When a key was removed or replaced, Steamer rewrites the auth mounts,
+    /// because OpenBao would continue to accept the old key. Default: 5m. Minimum: 1s.
     #[serde(default = "five_minutes")]
     pub refresh_after: Duration,
-    /// `true` provisions also while the issuer cannot be reached; logins work as soon as it can.
+    /// `true` configures auth mounts even while the issuer is unreachable; logins work once it is reachable. Default:
+    /// `true`.
     #[serde(default = "yes")]
     pub skip_issuer_check: bool,
-    /// Who may refer to this issuer.
+    /// Namespaces whose objects may refer to this issuer. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// `true` stops fetching keys; mounts stay as they are.
+    /// `true` stops fetching the key set and leaves auth mounts unchanged. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -103,10 +106,10 @@ fn yes() -> bool {
     true
 }
 
-/// Whose tokens.
+/// Kind of issuer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IssuerProfile {
-    /// GitLab: subject `project_path:...`, claim `secrets_manager_scope`, ids as strings.
+    /// GitLab: subject `project_path:...`, claim `secrets_manager_scope`, IDs as strings.
     #[default]
     GitLab,
 }
@@ -127,33 +130,34 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// What is known of an issuer.
+/// Observed state of an issuer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JWTIssuerStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Whether the key set could be fetched at the last try. Absent with `publicKeys`.
+    /// `true` if the last fetch of the key set succeeded. Unset with `publicKeys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable: Option<bool>,
-    /// The `iss` that is bound.
+    /// `iss` claim that tokens must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub bound_issuer: Option<String>,
-    /// Ids of the keys in force, sorted.
+    /// IDs of the current keys, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 256)))]
     pub key_ids: Vec<String>,
-    /// SHA-256 of each key in force, beside `keyIds`: a key replaced under its id is seen by it.
+    /// SHA-256 digests of the current keys, in the order of `keyIds`. They reveal a key that was replaced under the
+    /// same ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]
     pub key_digests: Vec<String>,
-    /// Counts the times a key was removed or replaced; mounts are written again when it moves.
+    /// Number of fetches that found a key removed or replaced. A change rewrites the auth mounts.
     #[serde(default)]
     pub key_removals: i64,
 }

@@ -1,6 +1,6 @@
 //! The Kubernetes API of Steamer: group `steamer.dev`, version `v1alpha1`.
 //!
-//! Types only: what a user may write and what a status says. Nothing here reads or writes anything.
+//! Contains only types: specs and statuses. No code here performs I/O.
 
 mod bao_auth;
 mod bao_connection;
@@ -8,6 +8,7 @@ mod bao_static_secret;
 mod common;
 mod duration;
 mod jwt_issuer;
+mod kind;
 mod openbao_cluster;
 mod pipeline_policy;
 mod schema;
@@ -20,17 +21,18 @@ pub use bao_static_secret::*;
 pub use common::*;
 pub use duration::Duration;
 pub use jwt_issuer::*;
+pub use kind::{Kind, KindId, Referable};
 pub use openbao_cluster::*;
 pub use pipeline_policy::*;
 pub use schema::definitions;
 pub use secrets_project::*;
 pub use secrets_tenant::*;
 
-/// The API group of every kind.
+/// API group of every kind.
 pub const GROUP: &str = "steamer.dev";
-/// The one served version.
+/// The only served version.
 pub const VERSION: &str = "v1alpha1";
-/// Kept on objects whose state in OpenBao has to be removed before they go.
+/// Finalizer of objects with state in OpenBao that must be removed before deletion.
 pub const FINALIZER: &str = "steamer.dev/openbao";
-/// Any new value of this annotation makes a full pass now.
+/// Annotation that triggers a full reconcile whenever its value changes.
 pub const RECONCILE_ANNOTATION: &str = "steamer.dev/reconcile";

@@ -1,3 +1,5 @@
+//! Kind OpenBaoCluster: an OpenBao cluster that Steamer runs, or an existing server.
+
 mod audit;
 mod exposure;
 mod external;
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AllowedNamespaces, LocalReference};
 
-/// An OpenBao that Steamer runs on PostgreSQL, or one that is there already.
+/// An OpenBao cluster that Steamer runs on PostgreSQL, or an existing OpenBao server.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -65,65 +67,72 @@ use crate::{AllowedNamespaces, LocalReference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.managed) != has(self.external)", "an OpenBaoCluster needs exactly one of managed and external"))]
-#[x_kube(validation = ("has(self.managed) == has(oldSelf.managed)", "a cluster cannot be changed from managed to external or back: make another OpenBaoCluster"))]
-#[x_kube(validation = ("has(self.jwtAudience) == has(oldSelf.jwtAudience) ? (!has(self.jwtAudience) || self.jwtAudience == oldSelf.jwtAudience) : !has(oldSelf.jwtAudience)", "jwtAudience cannot be changed once it is set: every role binds it"))]
-#[x_kube(validation = ("!has(self.administrators) || has(self.managed)", "administrators are written by self-initialisation, which only a managed cluster has"))]
+#[x_kube(validation = ("has(self.managed) != has(self.external)", "an OpenBaoCluster requires exactly one of managed and external"))]
+#[x_kube(validation = ("has(self.managed) == has(oldSelf.managed)", "an OpenBaoCluster cannot be changed between managed and external: create another OpenBaoCluster"))]
+#[x_kube(validation = ("has(self.jwtAudience) == has(oldSelf.jwtAudience) ? (!has(self.jwtAudience) || self.jwtAudience == oldSelf.jwtAudience) : !has(oldSelf.jwtAudience)", "jwtAudience is immutable once it is set: every role binds it"))]
+#[x_kube(validation = ("!has(self.administrators) || has(self.managed)", "administrators requires managed: only the self-initialization of a managed cluster writes them"))]
 pub struct OpenBaoClusterSpec {
-    /// A cluster that Steamer runs.
+    /// OpenBao cluster that Steamer runs. Exactly one of `managed` and `external` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedServer>,
-    /// A server that someone else runs.
+    /// Existing OpenBao server that Steamer does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalServer>,
-    /// The address that clients outside the cluster use, such as CI runners. Default: the address itself.
+    /// URL for clients outside the Kubernetes cluster, such as CI runners. Default: the URL that is used inside the
+    /// Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "externalUrl is a URL such as https://bao.example.com"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "externalUrl must be a URL, such as https://bao.example.com"))]
     pub external_url: Option<String>,
-    /// The audience that JWTs for this OpenBao carry. Immutable. Issuers and projects use it where they name none.
+    /// Audience (`aud`) of JWTs for this OpenBao. Immutable. Used by JWTIssuers and SecretsProjects that set no
+    /// audiences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub jwt_audience: Option<String>,
-    /// What the operator may do in OpenBao. `Tenants`: nothing to policies and roles of the root namespace.
+    /// Scope of the operator's policy in OpenBao. `Tenants`: no access to policies and roles of the root namespace.
+    /// Default: `Tenants`.
     #[serde(default)]
     pub operator_scope: OperatorScope,
-    /// Humans and machines that administer a managed cluster. Written once, when it is initialised; later changes are
-    /// made in OpenBao by one of them.
+    /// Administrators of a managed cluster. Written to OpenBao once, during initialization. Later changes of this list
+    /// have no effect: an administrator makes them in OpenBao.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub administrators: Vec<Administrator>,
-    /// Who may refer to this cluster from BaoConnection, BaoAuth and SecretsTenant.
+    /// Namespaces whose BaoConnections, BaoAuths and SecretsTenants may refer to this cluster. Default: only its own
+    /// namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// `true` stops looking at an external server, and changes nothing of a managed one; the last state stays. A lost
-    /// leader is still replaced.
+    /// `true` stops checking an external server, and stops changes to a managed cluster; the last `Ready` condition is
+    /// kept. A lost leader is still replaced. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// Who administers a managed cluster: a role of the auth mount `kubernetes`, or `jwt`.
+/// Administrator of a managed cluster: a role of the auth mount `kubernetes` (`serviceAccount`) or `jwt_<issuer>`
+/// (`jwt`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.serviceAccount) != has(self.jwt)", "an administrator is exactly one of serviceAccount and jwt"))]
-#[x_kube(validation = ("self.name != 'steamer'", "the role steamer is the operator's own; name the administrator otherwise"))]
+#[x_kube(validation = ("has(self.serviceAccount) != has(self.jwt)", "an administrator requires exactly one of serviceAccount and jwt"))]
+#[x_kube(validation = ("self.name != 'steamer'", "the role steamer is reserved for the operator: choose another name for the administrator"))]
 pub struct Administrator {
     /// Name of the role.
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of an administrator is lower-case letters, digits, dashes and underscores"))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of an administrator must consist of lowercase letters, digits, dashes and underscores"))]
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// A ServiceAccount: `kubectl create token` with audience `openbao` is what it logs in with.
+    /// ServiceAccount that logs in, with a token of `kubectl create token --audience openbao`. Exactly one of
+    /// `serviceAccount` and `jwt` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<AccountReference>,
-    /// Someone whom an issuer of JWTs knows.
+    /// Subject of a JWTIssuer that logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtSubject>,
-    /// Name of its policy. Default: `administrator`.
+    /// Name of the policy that the role assigns. Default: `administrator`.
     #[serde(default = "administrator")]
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$') && !(self in ['root', 'default', 'steamer'])", "policy is a name of lower-case letters, digits, dashes and underscores, and none of root, default and steamer"))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$') && !(self in ['root', 'default', 'steamer'])", "policy must consist of lowercase letters, digits, dashes and underscores, and must not be root, default or steamer"))]
     #[schemars(length(min = 1, max = 63))]
     pub policy: String,
-    /// The rules of that policy, in HCL or JSON. Default: everything. The first of one name decides.
+    /// Rules of the policy, in HCL or JSON. Default: all capabilities on all paths. If several administrators share a
+    /// policy name, the rules of the first one apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16384))]
     pub rules: Option<String>,
@@ -133,31 +142,31 @@ fn administrator() -> String {
     "administrator".to_owned()
 }
 
-/// A ServiceAccount.
+/// Reference to a ServiceAccount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountReference {
-    /// Its name.
+    /// Name of the ServiceAccount.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace. Default: the cluster's.
+    /// Namespace of the ServiceAccount. Default: the namespace of the OpenBaoCluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
 
-/// Someone whom an issuer of JWTs knows.
+/// Subject of a JWTIssuer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JwtSubject {
-    /// A JWTIssuer of the cluster's namespace.
+    /// JWTIssuer in the namespace of the OpenBaoCluster.
     pub issuer_ref: LocalReference,
-    /// The `sub` of the JWT.
+    /// `sub` claim of the JWT.
     #[schemars(length(min = 1, max = 512))]
     pub subject: String,
 }
 
-/// How far the operator's own policy reaches.
+/// Scope of the operator's policy in OpenBao.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OperatorScope {
     /// Namespaces of tenants only.
@@ -166,13 +175,13 @@ pub enum OperatorScope {
 }
 
 impl OpenBaoCluster {
-    /// Whether its nodes talk plain HTTP.
+    /// Returns whether the nodes serve plain HTTP.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.spec.managed.as_ref().is_some_and(|managed| managed.tls.mode == ServerTlsMode::Disabled)
     }
 
-    /// Where clients inside Kubernetes reach it, such as `https://main.openbao.svc:8200`.
+    /// Returns the URL for clients inside the Kubernetes cluster, such as `https://main.openbao.svc:8200`.
     #[must_use]
     pub fn address(&self) -> String {
         match &self.spec.external {

@@ -1,3 +1,5 @@
+//! Kind PipelinePolicy: secrets that CI jobs may read.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Reference;
 use crate::common::{conditions, never_observed};
 
-/// Which secrets the jobs of some environments and branches read.
+/// Secrets of a project that the CI jobs of certain environments and branches may read.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -33,50 +35,52 @@ use crate::common::{conditions, never_observed};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PipelinePolicySpec {
-    /// The project whose secrets are read. Immutable.
-    #[x_kube(validation = ("self == oldSelf", "projectRef cannot be changed: make a new policy"))]
+    /// SecretsProject whose secrets are read. Immutable.
+    #[x_kube(validation = ("self == oldSelf", "projectRef is immutable: create another PipelinePolicy"))]
     pub project_ref: Reference,
-    /// Environments of the job: `*` matches anything, also `/`; everything else is literal. Empty: any, also none.
+    /// Environments of the job. `*` matches any characters, including `/`; all other characters are literal. Empty:
+    /// jobs with any environment and jobs without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
     pub environments: Vec<String>,
-    /// Branches of the job, written like `environments`. Tags and merge requests are no branches. Empty: any, also none.
+    /// Branches of the job, with the syntax of `environments`. Tags and merge requests never match. Empty: jobs on any
+    /// branch, tag or merge request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
     pub branches: Vec<String>,
-    /// What must hold besides.
+    /// Additional conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
-    /// The secrets that may be read.
+    /// Secrets that the jobs may read.
     #[schemars(length(min = 1, max = 500), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub secrets: Vec<SecretGrant>,
-    /// From then on nothing may be read through this policy. Where several policies grant a path, the latest wins;
-    /// one without it beats all.
+    /// Time from which this policy grants nothing. If several policies grant the same secret, the latest time applies,
+    /// and a policy without `expiresAt` never expires. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// `true` takes back what this policy gives, without deleting it.
+    /// `true` revokes everything that this policy grants, without deleting it. Default: `false`.
     #[serde(default)]
     pub cancelled: bool,
 }
 
-/// Conditions that narrow a policy.
+/// Additional conditions of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct When {
-    /// Whether the job's ref must be protected (`true`) or unprotected (`false`).
+    /// `true`: the job's ref must be protected. `false`: it must not be protected. Unset: either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ref_protected: Option<bool>,
 }
 
-/// A secret and what may be done with it.
+/// A secret and the capabilities that are granted on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretGrant {
-    /// The exact name.
+    /// Exact name of the secret.
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_]+$')", "the name of a secret is letters, digits and _ only; patterns and paths are not possible"))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_]+$')", "the name of a secret must consist of letters, digits and _ only; patterns and paths are not supported"))]
     pub name: String,
-    /// What may be done. Default: `[read]`.
+    /// Granted capabilities. Default: `[read]`.
     #[serde(default = "read")]
     #[schemars(length(min = 1, max = 1))]
     pub capabilities: Vec<Capability>,
@@ -86,42 +90,42 @@ fn read() -> Vec<Capability> {
     vec![Capability::Read]
 }
 
-/// What may be done with a secret.
+/// Capability on a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Capability {
-    /// Read its value and metadata.
+    /// Read the value and the metadata.
     Read,
 }
 
-/// What a policy comes to.
+/// Observed state of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelinePolicyStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The OpenBao policies it contributes to.
+    /// OpenBao policies that this object contributes to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub policies: Vec<ContextPolicy>,
 }
 
-/// One OpenBao policy.
+/// An OpenBao policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextPolicy {
-    /// Its name in the project's namespace.
+    /// Name of the policy in the project's OpenBao namespace.
     #[schemars(length(max = 2048))]
     pub name: String,
-    /// What it stands for, readable.
+    /// Readable description of the jobs that get the policy.
     #[schemars(length(max = 1024))]
     pub context: String,
-    /// How many secrets this object puts into it.
+    /// Number of secrets that this object contributes.
     pub secrets: i64,
 }
 

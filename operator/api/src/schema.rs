@@ -1,32 +1,15 @@
-//! The CustomResourceDefinitions as they are installed.
+//! CustomResourceDefinitions as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt;
 use serde_json::json;
 
-use crate::{
-    BaoAuth, BaoConnection, BaoStaticSecret, JWTIssuer, OpenBaoCluster, PipelinePolicy, SecretsProject,
-    SecretsTenant,
-};
-
-/// Every kind's definition, ready to be applied, in alphabetical order of its plural.
+/// Returns the CustomResourceDefinition of every kind, ready to be applied, in the order in which the documentation
+/// lists them.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    [
-        BaoAuth::crd(),
-        BaoConnection::crd(),
-        BaoStaticSecret::crd(),
-        JWTIssuer::crd(),
-        OpenBaoCluster::crd(),
-        PipelinePolicy::crd(),
-        SecretsProject::crd(),
-        SecretsTenant::crd(),
-    ]
-    .into_iter()
-    .map(finished)
-    .collect()
+    crate::kind::derived().into_iter().map(finished).collect()
 }
 
 fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
@@ -39,7 +22,7 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
         let properties = schema.properties.get_or_insert_default();
         schema.description = properties.get("spec").and_then(|spec| spec.description.clone());
         if let Some(status) = properties.get_mut("status") {
-            // A fresh object must not look current to what only compares generations.
+            // Tools that only compare generations must not take a new object for current.
             status.default = Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON(
                 json!({"observedGeneration": -1}),
             ));
@@ -48,8 +31,8 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
     definition
 }
 
-/// States a maximum for every string, list and map that has none: the API server needs them to bound the cost of
-/// rules, and an object without them can grow to whatever etcd takes.
+/// Adds a maximum to every string, list and map without one. The API server needs maximums to estimate the cost of CEL
+/// rules, and without them an object could grow up to the limit of etcd.
 fn bounded(schema: &mut JSONSchemaProps) {
     match schema.type_.as_deref() {
         Some("string") if schema.enum_.is_none() && schema.format.as_deref() != Some("date-time") => {
@@ -109,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_string_list_and_map_states_its_maximum() {
+    fn every_string_list_and_map_has_a_maximum() {
         let mut found = Vec::new();
         for definition in definitions() {
             let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
@@ -128,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_object_is_never_taken_for_current() {
+    fn the_default_status_of_a_new_object_is_not_current() {
         for definition in definitions() {
             let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
             let status = &schema["openAPIV3Schema"]["properties"]["status"];

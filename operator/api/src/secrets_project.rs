@@ -1,3 +1,5 @@
+//! Kind SecretsProject: secrets of a project or group.
+
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -8,7 +10,7 @@ use crate::{AllowedNamespaces, Duration, Lifecycle, Reference};
 
 pub use status::*;
 
-/// The secrets of one project or group, and who gets in.
+/// Secrets of a project or group, and the logins that may access them.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -35,38 +37,38 @@ pub use status::*;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsProjectSpec {
-    /// The tenant it belongs to. Immutable.
-    #[x_kube(validation = ("self == oldSelf", "tenantRef cannot be changed: a transfer is a new project"))]
+    /// SecretsTenant that the project belongs to. Immutable.
+    #[x_kube(validation = ("self == oldSelf", "tenantRef is immutable: to move to another tenant, create another SecretsProject"))]
     pub tenant_ref: Reference,
-    /// What `id` is the number of. Immutable.
+    /// Entity that `id` identifies: `Project` or `Group`. Immutable. Default: `Project`.
     #[serde(default)]
-    #[x_kube(validation = ("self == oldSelf", "scope cannot be changed: make a new project"))]
+    #[x_kube(validation = ("self == oldSelf", "scope is immutable: create another SecretsProject"))]
     pub scope: Scope,
-    /// Number of the project or group at the issuer, from 1. Immutable.
+    /// ID of the project or group at the issuer, 1 or greater. Immutable.
     #[schemars(range(min = 1))]
-    #[x_kube(validation = ("self == oldSelf", "id cannot be changed: make a new project"))]
+    #[x_kube(validation = ("self == oldSelf", "id is immutable: create another SecretsProject"))]
     pub id: i64,
-    /// `false` takes every way in away; values stay.
+    /// `false` removes all access to the project and keeps its values. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Where values are kept: one KV v2 engine at `secrets/<name>`.
+    /// Secrets engines that hold the values. Exactly one: a KV v2 engine, mounted at `secrets/<name>`. Default: `kv`.
     #[serde(default = "kv")]
     #[schemars(length(min = 1, max = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub engines: Vec<Engine>,
-    /// Who signs the JWTs of its pipelines. Default: the tenant's.
+    /// JWTIssuer of the project's pipelines. Default: the issuer of the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<Reference>,
-    /// How pipelines log in.
+    /// Login of the project's pipelines.
     #[serde(default)]
     pub pipeline_auth: PipelineAuth,
-    /// Kubernetes workloads that read secrets of this project; a role and a policy each.
+    /// Kubernetes workloads that read secrets of this project. Each gets its own role and policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub workloads: Vec<Workload>,
-    /// Who may refer to this project from PipelinePolicy and BaoAuth.
+    /// Namespaces whose PipelinePolicies and BaoAuths may refer to this project. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// Suspending, observing, adopting, deleting.
+    /// Lifecycle of the resources in OpenBao.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
 }
@@ -79,7 +81,7 @@ fn kv() -> Vec<Engine> {
     vec![Engine::default()]
 }
 
-/// What an id is the number of.
+/// Entity that an ID identifies.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -87,29 +89,29 @@ pub enum Scope {
     /// A project.
     #[default]
     Project,
-    /// A group: every project below it.
+    /// A group, with all projects below it.
     Group,
 }
 
-/// A KV v2 engine.
+/// A KV v2 secrets engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Engine {
-    /// Its name; mounted at `secrets/<name>`.
+    /// Name of the engine. It is mounted at `secrets/<name>`. Default: `kv`.
     #[serde(default = "kv_name")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z][a-z0-9-]*$"))]
     pub name: String,
-    /// Its type.
+    /// Type of the engine. Default: `kv-v2`.
     #[serde(default, rename = "type")]
     pub type_: EngineType,
-    /// How many versions of a value are kept. Default: 10.
+    /// Number of versions to keep per secret. Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_versions: i64,
-    /// Whether a write has to name the version it replaces.
+    /// `true` requires check-and-set: a write must specify the version that it replaces. Default: `false`.
     #[serde(default)]
     pub cas_required: bool,
-    /// How long after its write a version is deleted; `0s`: never.
+    /// Time from its creation after which a version is deleted. `0s`: never. Default: `0s`.
     #[serde(default = "never")]
     pub delete_version_after: Duration,
 }
@@ -138,29 +140,30 @@ fn never() -> Duration {
     Duration::from_secs(0)
 }
 
-/// The type of a secrets engine.
+/// Type of a secrets engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EngineType {
-    /// KV version 2: versioned values.
+    /// KV version 2: versioned secrets.
     #[default]
     #[serde(rename = "kv-v2")]
     KvV2,
 }
 
-/// How CI jobs log in.
+/// Login of CI jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelineAuth {
-    /// What decides which policies a token gets. `CEL`: a program in OpenBao.
+    /// Method that selects the policies of a token. `CEL`: a CEL program in OpenBao. Default: `CEL`.
     #[serde(default)]
     pub mode: PipelineAuthMode,
-    /// How long a token lives. Default: 5m.
+    /// Lifetime of a token. Default: 5m.
     #[serde(default = "five_minutes", rename = "tokenTTL")]
     pub token_ttl: Duration,
-    /// Whether role `all_pipelines` requires `secrets_manager_scope: pipeline`, which no user can put into an ID token.
+    /// `true`: the role `all_pipelines` requires the claim `secrets_manager_scope: pipeline`, which users cannot add to
+    /// an ID token. Default: `true`.
     #[serde(default = "yes")]
     pub require_scope_claim: bool,
-    /// Role `id_tokens`, for plain ID tokens (`vault:` keyword).
+    /// Role `id_tokens`, for ID tokens (`vault:` keyword).
     #[serde(default)]
     pub id_tokens: IdTokens,
 }
@@ -180,7 +183,7 @@ fn five_minutes() -> Duration {
     Duration::from_secs(300)
 }
 
-/// What decides.
+/// Method that selects the policies of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PipelineAuthMode {
     /// A CEL program.
@@ -188,15 +191,15 @@ pub enum PipelineAuthMode {
     CEL,
 }
 
-/// Plain ID tokens.
+/// Login with ID tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdTokens {
-    /// Whether the role exists.
+    /// `true` creates the role. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Audiences of such tokens; none may be an audience of pipeline tokens. Default: the cluster's `jwtAudience`
-    /// followed by `/id-tokens`; without a `jwtAudience` there is no such role.
+    /// Accepted audiences of ID tokens. An audience of pipeline tokens is rejected. Default: the `jwtAudience` of the
+    /// cluster followed by `/id-tokens`; without a `jwtAudience`, the role is not created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
@@ -212,24 +215,25 @@ impl Default for IdTokens {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
-    /// Its name here; also the role's.
+    /// Name of the workload and of its role.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: String,
-    /// Its ServiceAccount.
+    /// Name of the workload's ServiceAccount.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = ("!self.contains('*')", "serviceAccount is a name, not a pattern"))]
+    #[x_kube(validation = ("!self.contains('*')", "serviceAccount must be a name, not a pattern"))]
     pub service_account: String,
-    /// The ServiceAccount's namespace.
+    /// Namespace of the ServiceAccount.
     #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = ("!self.contains('*')", "namespace is a name, not a pattern"))]
+    #[x_kube(validation = ("!self.contains('*')", "namespace must be a name, not a pattern"))]
     pub namespace: String,
-    /// Audience of its tokens; not one that the API server accepts. Default: `openbao`.
+    /// Audience of the ServiceAccount's tokens. An audience that the API server accepts is rejected. Default:
+    /// `openbao`.
     #[serde(default = "openbao")]
     #[schemars(length(min = 1, max = 512))]
     pub audience: String,
-    /// The secrets it reads.
+    /// Names of the secrets that the workload reads.
     #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 255)))]
-    #[x_kube(validation = ("self.all(name, name.matches('^[A-Za-z0-9_]+$'))", "names of secrets are letters, digits and _ only; patterns and paths are not possible"))]
+    #[x_kube(validation = ("self.all(name, name.matches('^[A-Za-z0-9_]+$'))", "names of secrets must consist of letters, digits and _ only; patterns and paths are not supported"))]
     pub secrets: Vec<String>,
 }
 

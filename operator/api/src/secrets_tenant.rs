@@ -1,3 +1,5 @@
+//! Kind SecretsTenant: an organization, a group or a user with isolated secrets.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
 
-/// An organization's group or user, whose projects keep their secrets apart from everybody else's.
+/// A group, a user or a whole organization. The secrets of its projects are isolated from those of all other tenants.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -31,42 +33,45 @@ use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("!(has(self.groupId) && has(self.userId))", "a tenant has at most one of groupId and userId"))]
-#[x_kube(validation = ("has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)", "groupId cannot be changed: make a new tenant"))]
-#[x_kube(validation = ("has(self.userId) == has(oldSelf.userId) && (!has(self.userId) || self.userId == oldSelf.userId)", "userId cannot be changed: make a new tenant"))]
+#[x_kube(validation = ("!(has(self.groupId) && has(self.userId))", "a SecretsTenant allows at most one of groupId and userId"))]
+#[x_kube(validation = ("has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)", "groupId is immutable: create another SecretsTenant"))]
+#[x_kube(validation = ("has(self.userId) == has(oldSelf.userId) && (!has(self.userId) || self.userId == oldSelf.userId)", "userId is immutable: create another SecretsTenant"))]
 pub struct SecretsTenantSpec {
-    /// The OpenBao that holds the tenant. Immutable.
-    #[x_kube(validation = ("self == oldSelf", "clusterRef cannot be changed: make a new tenant"))]
+    /// OpenBaoCluster that holds the tenant. Immutable.
+    #[x_kube(validation = ("self == oldSelf", "clusterRef is immutable: create another SecretsTenant"))]
     pub cluster_ref: Reference,
-    /// Number of the organization, from 1. Immutable.
+    /// ID of the organization, 1 or greater. Immutable.
     #[schemars(range(min = 1))]
-    #[x_kube(validation = ("self == oldSelf", "organizationId cannot be changed: make a new tenant"))]
+    #[x_kube(validation = ("self == oldSelf", "organizationId is immutable: create another SecretsTenant"))]
     pub organization_id: i64,
-    /// Number of the top-level group. Without it and `userId` the organization itself is the tenant. Immutable.
+    /// ID of the top-level group, 1 or greater. If neither `groupId` nor `userId` is set, the organization itself is
+    /// the tenant. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub group_id: Option<i64>,
-    /// Number of the user. Immutable.
+    /// ID of the user, 1 or greater. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub user_id: Option<i64>,
-    /// How tenants are laid out. `Namespaced`: OpenBao namespaces `org_<o>/group_<g>`. Immutable.
+    /// Layout of tenants in OpenBao. `Namespaced`: OpenBao namespaces `org_<organizationId>/group_<groupId>`.
+    /// Immutable. Default: `Namespaced`.
     #[serde(default)]
-    #[x_kube(validation = ("self == oldSelf", "layout cannot be changed: paths of every secret depend on it"))]
+    #[x_kube(validation = ("self == oldSelf", "layout is immutable: the path of every secret depends on it"))]
     pub layout: Layout,
-    /// Who signs the JWTs of this tenant's pipelines.
+    /// JWTIssuer of the tenant's pipelines.
     pub issuer_ref: Reference,
-    /// `false` takes every way in away from all projects of the tenant; values stay.
+    /// `false` removes all access to all projects of the tenant and keeps their values. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Which namespaces may claim which ids; nothing else is honoured. Empty: this object's own namespace, any id.
+    /// Project and group IDs that namespaces may claim. All other claims are rejected. Empty: the namespace of this
+    /// object may claim any ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub projects: Vec<ProjectClaim>,
-    /// Who may refer to this tenant from a SecretsProject.
+    /// Namespaces whose SecretsProjects may refer to this tenant. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// Suspending, observing, adopting, deleting.
+    /// Lifecycle of the resources in OpenBao.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
 }
@@ -75,54 +80,54 @@ fn yes() -> bool {
     true
 }
 
-/// How tenants are kept apart.
+/// Isolation of tenants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Layout {
-    /// By OpenBao namespaces.
+    /// OpenBao namespaces.
     #[default]
     Namespaced,
 }
 
-/// The right of some namespaces to claim some ids.
+/// Permission of namespaces to claim IDs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectClaim {
-    /// A name for people.
+    /// Descriptive name, unique in the list.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// The namespaces that may claim.
+    /// Namespaces that may claim the IDs.
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub namespaces: Vec<String>,
-    /// Project ids they may claim with `scope: Project`.
+    /// Project IDs that they may claim with `scope: Project`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub ids: Vec<i64>,
-    /// Group ids they may claim with `scope: Group`.
+    /// Group IDs that they may claim with `scope: Group`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub group_ids: Vec<i64>,
 }
 
-/// What is there of a tenant.
+/// Observed state of a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsTenantStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`.
+    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The tenant's namespace in OpenBao, from the root.
+    /// OpenBao namespace of the tenant, from the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub openbao_namespace: Option<String>,
-    /// With `mode: Observe`: what would be done.
+    /// Pending changes, with `mode: Observe`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub plan: Vec<PlannedChange>,
-    /// What deleted projects left behind while OpenBao could not be reached.
+    /// Resources that deleted projects left in OpenBao while it was unreachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub orphans: Vec<Orphan>,

@@ -1,11 +1,11 @@
-//! What the process is started with.
+//! Command line of the process.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
-/// The Kubernetes operator for OpenBao.
+/// Kubernetes operator for OpenBao.
 #[derive(Parser)]
 #[command(name = "steamer", version)]
 pub(crate) struct Args {
@@ -17,9 +17,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Runs the operator.
     Run(Box<Run>),
-    /// Prints the policy that the operator needs in OpenBao (root namespace), to be written by an administrator.
+    /// Prints the policy that the operator requires in OpenBao's root namespace. An administrator has to write it.
     OpenbaoPolicy {
-        /// The policy for an OpenBaoCluster that Steamer runs.
+        /// Prints the policy for a managed OpenBaoCluster.
         #[arg(long)]
         managed: bool,
     },
@@ -27,38 +27,39 @@ pub(crate) enum Command {
 
 #[derive(Arguments)]
 pub(crate) struct Run {
-    /// The operator's own namespace.
+    /// Namespace of the operator.
     #[arg(long, env = "POD_NAMESPACE", default_value = "steamer-system")]
     pub(crate) namespace: String,
-    /// The operator's own ServiceAccount: what it logs in to OpenBao with.
+    /// ServiceAccount of the operator, which it logs in to OpenBao with.
     #[arg(long, env = "POD_SERVICE_ACCOUNT", default_value = "steamer")]
     pub(crate) service_account: String,
-    /// Names this process in the leader lease and in Events. Default: the host's name and the process id.
+    /// Name of this process in the leader lease and in Events. Default: `steamer-<process ID>`.
     #[arg(long, env = "POD_NAME")]
     pub(crate) instance: Option<String>,
-    /// Tells this installation from others that use the same OpenBao. Default: the uid of namespace kube-system.
+    /// ID that distinguishes this installation from others that use the same OpenBao. Default: the UID of the namespace
+    /// kube-system.
     #[arg(long, env = "STEAMER_INSTALLATION")]
     pub(crate) installation: Option<String>,
-    /// How long the leader lease holds without being renewed, such as 15s. At least 1s.
+    /// Duration of the leader lease without renewal. At least 1s.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub(crate) lease_duration: Duration,
-    /// How often OpenBao is compared with what should be there, such as 5m.
+    /// Interval at which OpenBao is checked for drift. At least 1s.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub(crate) drift_interval: Duration,
-    /// How many objects of one kind are worked on at once.
+    /// Maximum number of concurrent reconciles per kind.
     #[arg(long, default_value_t = 16)]
     pub(crate) workers: usize,
-    /// How long a connection to the API server may be silent before it is made anew. A quiet watch hears from the API
-    /// server about once a minute.
+    /// Time after which a silent connection to the API server is replaced. An idle watch receives data about once a
+    /// minute. At least 1s.
     #[arg(long, default_value = "90s", value_parser = duration)]
     pub(crate) api_silence: Duration,
-    /// Where probes, metrics and the log level are served.
+    /// Address of the admin server: probes, metrics, log level.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,
-    /// What is logged, such as `info` or `steamer_openbao=debug,info`.
+    /// Log filter, such as `info` or `steamer_openbao=debug,info`.
     #[arg(long, env = "STEAMER_LOG", default_value = "info")]
     pub(crate) log_level: String,
-    /// How logs look.
+    /// Format of the logs.
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) log_format: LogFormat,
 }
@@ -72,7 +73,7 @@ pub(crate) enum LogFormat {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: steamer_api::Duration = text.parse()?;
     match duration.get() {
-        short if short < Duration::from_secs(1) => Err("at least 1s".to_owned()),
+        short if short < Duration::from_secs(1) => Err("must be at least 1s".to_owned()),
         duration => Ok(duration),
     }
 }

@@ -1,12 +1,12 @@
-//! `steamer`: the operator, and what it can print of itself.
+//! Command `steamer`: runs the operator, or prints the policy that it requires.
 
 mod args;
 mod operator;
-
-use clap::Parser;
-use steamer_controllers::operator_policy;
+mod start;
 
 use args::{Args, Command};
+use clap::Parser;
+use steamer_cluster::operator_policy;
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {

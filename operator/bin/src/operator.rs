@@ -1,11 +1,10 @@
-//! The operator as a process: logs, admin server, lease, controllers, and an end in good order.
+//! Process of the operator: logs, admin server, lease, controllers and orderly shutdown.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use kube::Config;
-use steamer_controllers::{Settings, start};
 use steamer_runtime::admin::{self, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, terminated};
@@ -13,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::args::{LogFormat, Run};
+use crate::start::{Process, Settings, start};
 
-/// The name of the leader lease.
+/// Name of the leader lease.
 const LEASE: &str = "steamer";
 
 pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
@@ -26,14 +26,16 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     no_core_dumps();
     let shutdown = CancellationToken::new();
     let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
-    // Probes are answered until everything else has ended.
+    // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
     let admin =
         admin::serve(arguments.admin_address, (metrics.clone(), readiness.clone(), level), ended.clone());
     let admin = tokio::spawn(admin);
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
 
-    let config = Config::infer().await.context("no cluster: neither in one nor a kubeconfig")?;
+    let config = Config::infer()
+        .await
+        .context("no Kubernetes configuration: not running in a cluster and no kubeconfig found")?;
     let counted = metrics.clone();
     let client = kubernetes::client(config, arguments.api_silence, move || counted.kubernetes_asked())?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
@@ -49,27 +51,28 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         drift_interval: arguments.drift_interval,
         limits: Limits { workers: arguments.workers, ..Limits::default() },
     };
-    let controllers = start(client, settings, (metrics, readiness), shutdown.clone());
+    let process = Process { metrics, readiness, shutdown: shutdown.clone() };
+    let controllers = start(client, settings, process);
     let result = tokio::select! {
-        result = controllers => result.map_err(|error| anyhow!(error)).context("the controllers cannot start"),
-        () = lease.keep() => Err(anyhow!("the leader lease is lost")),
-        ended = admin => Err(anyhow!("the admin server ended: {ended:?}")),
+        result = controllers => result.context("cannot start the controllers"),
+        () = lease.keep() => Err(anyhow!("lost the leader lease")),
+        ended = admin => Err(anyhow!("the admin server stopped unexpectedly: {ended:?}")),
     };
     if let Err(problem) = &result {
-        error!(error = format!("{problem:#}"), "ending");
+        error!(error = format!("{problem:#}"), "stopping after an error");
     }
     lease.release().await;
     ended.cancel();
-    info!("ended");
+    info!("stopped");
     result
 }
 
-/// Values pass through this process's memory: a crash must not put them on a disk, and no other process of the same
-/// user may look at them.
+/// Disables core dumps. Secret values pass through the memory of this process: a crash must not write them to disk, and
+/// other processes of the same user must not read them.
 fn no_core_dumps() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(problem) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        warn!(error = &problem as &dyn std::error::Error, "core dumps cannot be turned off");
+        warn!(error = &problem as &dyn std::error::Error, "cannot disable core dumps");
     }
 }
 
@@ -84,8 +87,8 @@ fn lease(arguments: &Run, instance: &str) -> LeaseSettings {
 
 async fn cancelled_on_signal(shutdown: CancellationToken) {
     match terminated().await {
-        Ok(()) => info!("asked to end"),
-        Err(problem) => error!(error = &problem as &dyn std::error::Error, "signals cannot be heard"),
+        Ok(()) => info!("received a termination signal"),
+        Err(problem) => error!(error = &problem as &dyn std::error::Error, "cannot install signal handlers"),
     }
     shutdown.cancel();
 }

@@ -1,4 +1,4 @@
-//! Reaching a server: addresses, retries over a failover, one connection pool.
+//! HTTP client of a server: addresses, retries during a failover, one connection pool.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,40 +14,40 @@ use serde_json::Value;
 
 use crate::{Error, Identity, NamespacePath, Session};
 
-/// How a server is reached.
+/// Connection settings of a server.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// URLs of its nodes, or of what stands in front of them. At least one.
+    /// URLs of the nodes, or of a load balancer in front of them. At least one.
     pub addresses: Vec<String>,
-    /// CA certificates in PEM; empty: those of the system.
+    /// CA certificates in PEM. Empty: the system's CA certificates.
     pub ca: Vec<u8>,
-    /// A client certificate and its key in PEM.
+    /// Client certificate and its key in PEM. Default: none.
     pub client_certificate: Option<SecretString>,
-    /// The name the server's certificate must carry, where it is not the address's host.
+    /// Name that the server's certificate must contain. Default: the host of the address.
     pub server_name: Option<String>,
-    /// Accept any certificate.
+    /// `true` accepts any certificate. Default: `false`.
     pub insecure: bool,
-    /// Sent with every request.
+    /// Headers to send with every request.
     pub headers: BTreeMap<String, String>,
-    /// How long one request may take; default 30 s.
+    /// Timeout of a single request. Default: 30 s.
     pub timeout: Option<Duration>,
-    /// How long a request is tried again while no node can serve it; default 20 s, what a failover takes.
+    /// Time during which a request is retried while no node can serve it. Default: 20 s, the duration of a failover.
     pub patience: Option<Duration>,
-    /// Asked for the address of a name before DNS is. Such addresses go with their pods, so silent connections are given
-    /// up within seconds.
+    /// Resolver that is queried before DNS. Its addresses disappear with their pods, so silent connections are closed
+    /// within seconds. Default: none.
     pub resolver: Option<Resolver>,
-    /// Speak HTTP/1.1: a connection whose request was given up is not used again.
+    /// `true` uses HTTP/1.1 only: the connection of an aborted request is not reused. Default: `false`.
     pub plain: bool,
 }
 
-/// Knows the addresses of some names.
+/// Resolves some names to addresses.
 #[derive(Clone)]
 pub struct Resolver(Arc<Known>);
 
 type Known = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
 
 impl Resolver {
-    /// A resolver that asks a function; what it does not know is left to DNS.
+    /// Returns a resolver that calls `known`. Names for which it returns `None` are resolved by DNS.
     #[must_use]
     pub fn new(known: impl Fn(&str) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Self(Arc::new(known))
@@ -75,16 +75,16 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A server. Cheap to clone; all clones share connections and what is known of the server.
+/// Client of a server. Cheap to clone: all clones share connections and the known state of the server.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
     addresses: Vec<Url>,
-    /// Index of the node that served last.
+    /// Index of the node that served the last request.
     preferred: AtomicUsize,
-    /// No node served for the whole patience of the last request: the next ones do not wait again.
+    /// No node served the last request: the next requests are not retried.
     down: AtomicBool,
     patience: Duration,
     asked: Box<dyn Fn() + Send + Sync>,
@@ -98,7 +98,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A request before it knows the node it goes to.
+/// A request that is not bound to a node yet.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) namespace: NamespacePath,
@@ -108,34 +108,34 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
 }
 
-/// An answer, successful or not.
+/// A response, successful or not.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The body as it came: KV values are read from it, numbers of any length among them.
+    /// Raw body. KV values are parsed from it, including numbers of any length.
     pub(crate) text: Vec<u8>,
 }
 
 impl Answer {
-    /// The body; null when it is no JSON.
+    /// Returns the body as JSON, or null if it is not valid JSON.
     pub(crate) fn body(&self) -> Value {
         serde_json::from_slice(&self.text).unwrap_or_default()
     }
 }
 
 impl Client {
-    /// A client for a server. Connects to nothing yet.
+    /// Returns a client of a server. Does not connect yet.
     ///
     /// # Errors
-    /// [`Error::Settings`] when a certificate or address cannot be read.
+    /// [`Error::Settings`] if a certificate or an address is invalid.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         Self::counted(settings, || {})
     }
 
-    /// The same; `asked` is called for each request that is sent.
+    /// Same as [`Client::new`], and calls `asked` for each HTTP request that is sent.
     ///
     /// # Errors
-    /// As [`Client::new`].
+    /// Same as [`Client::new`].
     pub fn counted(settings: &Settings, asked: impl Fn() + Send + Sync + 'static) -> Result<Self, Error> {
         let addresses =
             settings.addresses.iter().map(|address| http_url(address, settings)).collect::<Result<_, _>>()?;
@@ -149,13 +149,13 @@ impl Client {
         })))
     }
 
-    /// A session in the root namespace.
+    /// Returns a session in the root namespace.
     #[must_use]
     pub fn session(&self, identity: Identity) -> Session {
         Session::new(self.clone(), identity, NamespacePath::root())
     }
 
-    /// Sends a request to whichever node serves it, over a failover if need be.
+    /// Sends a request to a node that serves it, and retries during a failover.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Error> {
         let started = Instant::now();
         for round in 0.. {
@@ -178,7 +178,7 @@ impl Client {
         unreachable!("the loop ends by returning")
     }
 
-    /// Sends one request to each node until one serves it. The error is the most telling of all.
+    /// Tries each node once until one serves the request. Returns the most specific of all errors.
     async fn round(&self, request: &Request) -> Result<Answer, Error> {
         let count = self.0.addresses.len();
         let first = self.0.preferred.load(Ordering::Relaxed);
@@ -187,8 +187,8 @@ impl Client {
             let index = (first + offset) % count;
             match self.once(&self.0.addresses[index], request).await {
                 Ok(answer) => {
-                    // A standby fails at whatever it would have to write first, such as a new audit device's salt: the next
-                    // request asks another node.
+                    // A standby fails if it has to write first, such as the salt of a new audit device: the next
+                    // request goes to another node.
                     let failed = usize::from(answer.status == StatusCode::INTERNAL_SERVER_ERROR);
                     self.0.preferred.store((index + failed) % count, Ordering::Relaxed);
                     return Ok(answer);
@@ -226,11 +226,11 @@ impl Client {
     }
 }
 
-/// Separates what a node has decided from what only says that this node cannot serve.
+/// Separates final responses from those that only report that this node cannot serve the request.
 fn served(answer: Answer, request: &Request) -> Result<Answer, Error> {
     let health = request.path == "sys/health";
     match answer.status.as_u16() {
-        // A standby names the leader it last knew, which may be dead: another node or moment will tell.
+        // A standby redirects to the last leader that it knew, which may be dead: try another node, or later.
         301 | 302 | 307 | 308 => Err(Error::NoLeader),
         429 if !health => Err(Error::Throttled { retry_after: retry_after(&answer.headers) }),
         500 | 503 if !health => {
@@ -256,7 +256,7 @@ fn more_telling(known: Option<Error>, new: Error) -> Error {
     }
 }
 
-/// 100 ms, doubled each round up to 2 s.
+/// Returns the pause after a round: 100 ms, doubled each round up to 2 s.
 fn pause(round: u32) -> Duration {
     Duration::from_millis(100 << round.min(5)).min(Duration::from_secs(2))
 }
@@ -269,7 +269,7 @@ fn retry_after(headers: &HeaderMap) -> Duration {
 fn url(address: &Url, request: &Request) -> Url {
     let mut url = address.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
-        // Each segment is escaped on its own: a `?`, `#` or space in a key stays part of the key.
+        // Each segment is escaped separately: a `?`, `#` or space in a key stays part of the key.
         segments.pop_if_empty().push("v1").extend(request.path.split('/'));
     }
     if !request.query.is_empty() {
@@ -294,7 +294,7 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
         .timeout(settings.timeout.unwrap_or(Duration::from_secs(30)))
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_keepalive(Duration::from_secs(15))
-        // All requests share one connection: when it is half open, that has to be noticed before they run out.
+        // All requests share one connection: if it is half open, this must be detected before the requests time out.
         .http2_keep_alive_interval(silence)
         .http2_keep_alive_timeout(silence)
         .no_proxy()
@@ -317,8 +317,8 @@ fn http(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
     builder.build()
 }
 
-/// rustls takes the name to verify from the URL, so the URL carries the certificate's name and is resolved to
-/// the address's host. Only for addresses by IP: names are left to DNS.
+/// rustls verifies the name in the URL, so the URL contains the certificate's name, which resolves to the IP addresses
+/// of the settings. A host name in the settings is resolved once, here.
 fn renamed(settings: &Settings) -> Option<(String, Vec<SocketAddr>)> {
     let name = settings.server_name.clone()?;
     let addresses = settings.addresses.iter().filter_map(|address| {
@@ -329,7 +329,7 @@ fn renamed(settings: &Settings) -> Option<(String, Vec<SocketAddr>)> {
 }
 
 fn http_url(address: &str, settings: &Settings) -> Result<Url, Error> {
-    // reqwest's own error is the only one it lets be made, by asking it for what it cannot do.
+    // `reqwest::Error` has no constructor: an invalid request is built to get one.
     let mut url = reqwest::Client::new().get(address).build().map_err(Error::Settings)?.url().clone();
     if let Some(name) = &settings.server_name {
         let _ = url.set_host(Some(name));
@@ -353,14 +353,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_signs_of_a_url_stays_one_key() {
+    fn a_key_with_url_characters_stays_one_key() {
         let address = Url::parse("http://bao:8200").unwrap();
         let url = url(&address, &request("kv/data/a b/c?d#e%2F"));
         assert_eq!(url.as_str(), "http://bao:8200/v1/kv/data/a%20b/c%3Fd%23e%252F?version=3");
     }
 
     #[test]
-    fn a_sealed_node_tells_more_than_a_silent_one_and_a_missing_leader_more_than_both() {
+    fn a_missing_leader_has_priority_over_a_sealed_node() {
         let settings = Settings { addresses: vec!["http://a".into()], ..Settings::default() };
         assert!(!format!("{:?}", Client::new(&settings).unwrap()).contains("token"));
         assert!(matches!(more_telling(Some(Error::Sealed), Error::NoLeader), Error::NoLeader));

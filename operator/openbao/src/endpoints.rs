@@ -1,4 +1,4 @@
-//! The endpoints, each family a file of methods on [`crate::Session`].
+//! Endpoints of OpenBao, one file per family, as methods of [`crate::Session`].
 
 pub(crate) mod auth;
 pub(crate) mod health;

@@ -1,109 +1,111 @@
+//! Errors of requests, classified by their cause.
+
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-/// What a request to OpenBao can come to. No text here holds a value, a token or a JWT.
+/// Error of a request to OpenBao. No error text contains a secret value, a token or a JWT.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No node answered.
     #[error("OpenBao at {address} cannot be reached")]
     Unreachable {
-        /// The address tried last.
+        /// Address that was tried last.
         address: String,
-        /// What the network said.
+        /// Network error.
         source: reqwest::Error,
     },
     /// Every node that answered is sealed.
     #[error("OpenBao is sealed")]
     Sealed,
-    /// It was never initialised.
+    /// OpenBao is not initialized.
     #[error("OpenBao is not initialized")]
     Uninitialized,
-    /// The nodes that answered know no leader, or name a dead one.
+    /// The nodes that answered know no leader, or an unreachable one.
     #[error("OpenBao has no leader")]
     NoLeader,
-    /// A request that OpenBao limits.
-    #[error("OpenBao throttles requests")]
+    /// OpenBao throttles the request.
+    #[error("OpenBao throttles requests: its rate limit is exceeded")]
     Throttled {
-        /// When to ask again.
+        /// Time to wait before the next request.
         retry_after: Duration,
     },
-    /// 403, also after logging in anew.
+    /// 403, even after a new login.
     #[error("OpenBao denies {method} {path}")]
     Denied {
-        /// The HTTP method, or `LIST`.
+        /// HTTP method, or `LIST`.
         method: String,
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
     },
-    /// The login itself was refused.
-    #[error("OpenBao refuses the login at {path}: {message}")]
+    /// The login was rejected.
+    #[error("OpenBao rejects the login at {path}: {message}")]
     Login {
-        /// Path of the login from the root namespace.
+        /// Path of the login, from the root namespace.
         path: String,
-        /// What OpenBao said.
+        /// Error message of OpenBao.
         message: String,
     },
-    /// What to log in with could not be had.
-    #[error("no credential to log in to OpenBao with")]
+    /// The credential for the login is not available.
+    #[error("cannot obtain a credential for the login to OpenBao")]
     Credential(#[source] CredentialError),
     /// 404.
     #[error("{path} does not exist in OpenBao")]
     NotFound {
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
-        /// The answer's `data`, which KV v2 gives for deleted versions.
+        /// Field `data` of the response, which KV v2 returns for deleted versions.
         data: Value,
     },
-    /// A mount or auth mount is already there, or one above or below it.
+    /// A mount or auth mount already exists at, above or below the path.
     #[error("{path} is already in use in OpenBao")]
     InUse {
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
     },
     /// A check-and-set found another version.
-    #[error("{path} was changed in OpenBao by someone else")]
+    #[error("{path} was changed in OpenBao by another client")]
     CheckAndSet {
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
     },
-    /// OpenBao will never take this request as it is.
-    #[error("OpenBao refuses {path}: {message}")]
+    /// OpenBao rejects the request; a retry cannot succeed.
+    #[error("OpenBao rejects the request to {path}: {message}")]
     Invalid {
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
-        /// What OpenBao said.
+        /// Error message of OpenBao.
         message: String,
     },
-    /// A fault of the server.
-    #[error("OpenBao failed with status {status} at {path}: {message}")]
+    /// Server error.
+    #[error("OpenBao returned status {status} for {path}: {message}")]
     Server {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
-        /// What OpenBao said.
+        /// Error message of OpenBao.
         message: String,
     },
-    /// The answer is not what the endpoint gives.
-    #[error("the answer of OpenBao at {path} is not understood")]
+    /// The response does not have the format of the endpoint.
+    #[error("cannot parse the response of OpenBao for {path}")]
     Answer {
-        /// Path from the root namespace.
+        /// Path, from the root namespace.
         path: String,
-        /// Where it differs.
+        /// Parse error.
         source: serde_json::Error,
     },
-    /// A certificate, key or address in the settings is of no use.
-    #[error("the connection settings are of no use")]
+    /// A certificate, key or address in the settings is invalid.
+    #[error("invalid settings of the connection to OpenBao")]
     Settings(#[source] reqwest::Error),
 }
 
-/// Why a credential could not be had; made by who gives credentials.
+/// Error of a [`Credential`](crate::Credential).
 pub type CredentialError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
-    /// Whether the same request may succeed later without anybody changing anything but the servers.
+    /// Returns whether the same request may succeed later without a change of the request, policies or settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -118,13 +120,13 @@ impl Error {
         )
     }
 
-    /// Whether the thing asked for is not there.
+    /// Returns whether the requested resource does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Reads an answer that is no success. `path` is from the root namespace.
+    /// Converts an unsuccessful response. `path` is from the root namespace.
     pub(crate) fn from_answer(status: StatusCode, method: &str, path: String, body: &Value) -> Self {
         let message = message(body);
         let said = |text: &str| message.contains(text);
@@ -137,7 +139,7 @@ impl Error {
             {
                 Self::NotFound { path, data: Value::Null }
             }
-            // A mount of KV v2 answers so for its first moments.
+            // A KV v2 mount returns this shortly after it is mounted.
             400 if said("Upgrading from non-versioned to versioned") => {
                 Self::Server { status: 400, path, message }
             }
@@ -146,7 +148,7 @@ impl Error {
                 Self::NotFound { path, data: Value::Null }
             }
             404 => Self::NotFound { path, data: body.get("data").cloned().unwrap_or_default() },
-            // A CEL program that does not type-check is a 500, and will be one every time.
+            // A CEL program that does not type-check always causes a 500.
             500 if said("type-checking") || said("error compiling") || said("failed to validate CEL") => {
                 Self::Invalid { path, message }
             }
@@ -159,7 +161,7 @@ impl Error {
     }
 }
 
-/// OpenBao's own words for what is wrong, cut to what a status can show.
+/// Returns OpenBao's error messages, truncated for a status.
 fn message(body: &Value) -> String {
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = errors.iter().filter_map(Value::as_str).map(str::trim).collect::<Vec<_>>().join("; ");
@@ -182,16 +184,20 @@ mod tests {
     #[case(
         400,
         "check-and-set parameter did not match the current version",
-        "p was changed in OpenBao by someone else"
+        "p was changed in OpenBao by another client"
     )]
     #[case(403, "permission denied", "OpenBao denies GET p")]
     #[case(
         500,
         "error type-checking CEL MainProgram",
-        "OpenBao refuses p: error type-checking CEL MainProgram"
+        "OpenBao rejects the request to p: error type-checking CEL MainProgram"
     )]
-    #[case(502, "upstream", "OpenBao failed with status 502 at p: upstream")]
-    fn answers_are_read_for_what_they_mean(#[case] status: u16, #[case] said: &str, #[case] expected: &str) {
+    #[case(502, "upstream", "OpenBao returned status 502 for p: upstream")]
+    fn unsuccessful_responses_are_classified(
+        #[case] status: u16,
+        #[case] said: &str,
+        #[case] expected: &str,
+    ) {
         let status = StatusCode::from_u16(status).unwrap();
         let error = Error::from_answer(status, "GET", "p".into(), &json!({"errors": [said]}));
         assert_eq!(error.to_string(), expected);

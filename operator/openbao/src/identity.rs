@@ -1,4 +1,5 @@
-//! Who asks: a token, or a login that is made when needed, renewed in time and made anew once when refused.
+//! Identity of a client: a token, or a login that is performed on demand, renewed in time and repeated once after a
+//! 403.
 
 use std::fmt;
 use std::future::Future;
@@ -16,34 +17,34 @@ use tokio::sync::Mutex;
 use crate::client::{Client, Request};
 use crate::{CredentialError, Error, NamespacePath};
 
-/// A token this young is not replaced when a request is denied: the policy denies, not the token.
+/// A token younger than this is not replaced after a 403: the policy denies the request, not the token.
 const FRESH: Duration = Duration::from_secs(20);
 
-/// Gives JWTs to log in with. Asked before every login, and before every request with inline authentication, so it
-/// keeps what it has until shortly before it expires.
+/// Source of the JWTs to log in with. Called before every login, and before every request with inline authentication,
+/// so an implementation caches the JWT until shortly before it expires.
 pub trait Credential: Send + Sync {
-    /// A JWT that is valid now.
+    /// Returns a JWT that is currently valid.
     fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>>;
 }
 
-/// Where and as what to log in.
+/// Parameters of a login.
 #[derive(Clone)]
 pub struct Login {
-    /// Namespace of the auth mount.
+    /// OpenBao namespace of the auth mount.
     pub namespace: NamespacePath,
-    /// The auth mount, without `auth/`.
+    /// Path of the auth mount, without `auth/`.
     pub mount: String,
-    /// The role.
+    /// Name of the role.
     pub role: String,
-    /// Which login endpoint.
+    /// Login endpoint of the mount.
     pub kind: LoginKind,
-    /// Whether a token is made.
+    /// Token, or inline authentication.
     pub presentation: Presentation,
-    /// What to log in with.
+    /// Source of the JWT.
     pub credential: Arc<dyn Credential>,
 }
 
-/// Which login endpoint of a mount.
+/// Login endpoint of an auth mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginKind {
     /// `login`.
@@ -52,27 +53,27 @@ pub enum LoginKind {
     Cel,
 }
 
-/// Whether a login makes a token or goes along with each request.
+/// Presentation of a login: as a token, or with each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presentation {
-    /// The login is made once; the token is renewed and made anew when it is gone.
+    /// Log in once. The token is renewed, and replaced by a new login when it is no longer valid.
     Token,
-    /// The login goes along with each request; OpenBao stores no token. No leases can be had.
+    /// Send the login with each request (inline authentication). OpenBao stores no token and grants no leases.
     Inline,
 }
 
-/// Who asks.
+/// Identity that requests are made with.
 #[derive(Clone)]
 pub enum Identity {
-    /// Nobody: for health and its like.
+    /// No identity, for health and similar endpoints.
     Anonymous,
-    /// The holder of a token.
+    /// A fixed token.
     Token(SecretString),
-    /// Who logs in. Clones share the token.
+    /// A login. Clones share the token.
     Login(Arc<LoginState>),
 }
 
-/// A login and the token it has made.
+/// A login and its current token.
 pub struct LoginState {
     login: Login,
     token: Mutex<Option<Token>>,
@@ -120,19 +121,19 @@ impl Token {
 }
 
 impl Identity {
-    /// An identity that logs in when it is first used.
+    /// Returns an identity that logs in on first use.
     #[must_use]
     pub fn login(login: Login) -> Self {
         Self::Login(Arc::new(LoginState { login, token: Mutex::new(None) }))
     }
 
-    /// Whether the login goes along with each request. Its path is from the namespace of the request, so such requests
-    /// name their namespace in the path and have none in a header.
+    /// Returns whether the login is sent with each request. The login path is relative to the namespace of the request,
+    /// so such requests specify their namespace in the path instead of a header.
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self, Self::Login(state) if state.login.presentation == Presentation::Inline)
     }
 
-    /// Where the login is made, from the root namespace.
+    /// Returns the path of the login, from the root namespace.
     pub(crate) fn login_path(&self) -> String {
         match self {
             Self::Login(state) => state.login.path(),
@@ -140,7 +141,7 @@ impl Identity {
         }
     }
 
-    /// The headers that say who asks, and the token they hold, if any.
+    /// Returns the authentication headers, and the token that they contain, if any.
     pub(crate) async fn headers(&self, client: &Client) -> Result<(HeaderMap, Option<SecretString>), Error> {
         match self {
             Self::Anonymous => Ok((HeaderMap::new(), None)),
@@ -155,8 +156,7 @@ impl Identity {
         }
     }
 
-    /// Called when `refused` was answered with 403: whether it is worth asking again with what [`Self::headers`]
-    /// gives now.
+    /// Handles a 403 for the token `refused`. Returns whether to repeat the request with new [`Self::headers`].
     pub(crate) async fn refused(&self, refused: &SecretString) -> bool {
         let Self::Login(state) = self else { return false };
         let mut token = state.token.lock().await;
@@ -170,7 +170,7 @@ impl Identity {
         }
     }
 
-    /// Revokes the token, if this identity has made one. Errors are of no use: it expires by itself.
+    /// Revokes the token of a login, if there is one. Errors are ignored, because the token expires anyway.
     pub async fn revoke(&self, client: &Client) {
         let Self::Login(state) = self else { return };
         if let Some(token) = state.token.lock().await.take() {
@@ -182,7 +182,7 @@ impl Identity {
 }
 
 impl LoginState {
-    /// The token, made or renewed if need be. One caller does so; the others wait for it.
+    /// Returns the token, after a login or renewal if required. One caller performs it; the others wait.
     async fn current(&self, client: &Client) -> Result<SecretString, Error> {
         let mut slot = self.token.lock().await;
         let next = match slot.as_ref() {
@@ -210,11 +210,13 @@ impl LoginState {
                 Error::from_answer(answer.status, "POST", self.login.path(), &answer.body()),
             ));
         }
-        token(&answer.body())
-            .ok_or_else(|| Error::Login { path: self.login.path(), message: "no token in the answer".into() })
+        token(&answer.body()).ok_or_else(|| Error::Login {
+            path: self.login.path(),
+            message: "the response contains no token".into(),
+        })
     }
 
-    /// A renewed token; none when it cannot be renewed for long enough to be worth it.
+    /// Returns a renewed token, or `None` if the renewal fails or grants at most half of the previous lifetime.
     async fn renewed(&self, client: &Client, old: &Token) -> Option<Token> {
         let request =
             post(NamespacePath::root(), "auth/token/renew-self", json!({}), token_header(&old.secret));
@@ -226,9 +228,13 @@ impl LoginState {
 fn login_error(login: &Login, error: Error) -> Error {
     match error {
         Error::Invalid { path, message } => Error::Login { path, message },
-        Error::Denied { path, .. } | Error::NotFound { path, .. } => {
-            Error::Login { path, message: format!("role `{}` does not let it in", login.role) }
-        }
+        Error::Denied { path, .. } | Error::NotFound { path, .. } => Error::Login {
+            path,
+            message: format!(
+                "check that the auth mount and role `{}` exist and accept this login",
+                login.role
+            ),
+        },
         other => other,
     }
 }

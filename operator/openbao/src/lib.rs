@@ -1,7 +1,8 @@
-//! A client for OpenBao that knows how OpenBao fails.
+//! Client for OpenBao that handles OpenBao's failure modes.
 //!
-//! A [`Client`] reaches a server, whichever node of it answers. A [`Session`] is a client bound to one identity and one
-//! OpenBao namespace; every endpoint is a method of it. Nothing here knows Kubernetes, and nothing here prints a secret.
+//! A [`Client`] connects to any node of a server that answers. A [`Session`] is a client bound to one identity and one
+//! OpenBao namespace, with a method for every endpoint. This crate does not depend on Kubernetes and never prints a
+//! secret.
 
 mod client;
 mod endpoints;
@@ -13,7 +14,7 @@ mod session;
 pub use client::{Client, Resolver, Settings};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
-pub use endpoints::kv::{Kv, KvConfig, Values};
+pub use endpoints::kv::{Json, Kv, KvConfig, Values};
 pub use endpoints::mounts::{Mount, MountRequest};
 pub use endpoints::namespaces::{Namespace, NamespaceDeletion};
 pub use endpoints::policies::{Cas, Policy};

@@ -1,17 +1,19 @@
+//! Paths of OpenBao namespaces.
+
 use std::fmt;
 
-/// An OpenBao namespace from the root, such as `org_1/group_7`. The root is empty.
+/// Path of an OpenBao namespace from the root, such as `org_1/group_7`. The root namespace is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespacePath(String);
 
 impl NamespacePath {
-    /// The root namespace.
+    /// Returns the root namespace.
     #[must_use]
     pub fn root() -> Self {
         Self::default()
     }
 
-    /// Reads a path; slashes at its ends mean nothing, and `root` is the root.
+    /// Parses a path. Leading and trailing slashes are ignored, and `root` is the root namespace.
     #[must_use]
     pub fn new(path: &str) -> Self {
         match path.trim_matches('/') {
@@ -20,7 +22,7 @@ impl NamespacePath {
         }
     }
 
-    /// The namespace `below` this one.
+    /// Returns the namespace at the relative path `below`.
     #[must_use]
     pub fn join(&self, below: &str) -> Self {
         let below = below.trim_matches('/');
@@ -31,7 +33,7 @@ impl NamespacePath {
         }
     }
 
-    /// The namespace that holds this one, and this one's own name. The root has none.
+    /// Returns the parent namespace and the last segment of the path. `None` for the root namespace.
     #[must_use]
     pub fn split(&self) -> Option<(Self, &str)> {
         match self.0.rsplit_once('/') {
@@ -41,19 +43,19 @@ impl NamespacePath {
         }
     }
 
-    /// `path` as it is written from the root, such as `org_1/group_7/auth/jwt`.
+    /// Returns `path` of this namespace from the root namespace, such as `org_1/group_7/auth/jwt`.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         if self.0.is_empty() { path.to_owned() } else { format!("{}/{path}", self.0) }
     }
 
-    /// The path without slashes at its ends.
+    /// Returns the path without leading and trailing slashes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the root.
+    /// Returns whether this is the root namespace.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

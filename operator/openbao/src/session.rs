@@ -1,3 +1,5 @@
+//! Sessions: requests of one identity in one namespace.
+
 use std::fmt;
 
 use reqwest::Method;
@@ -9,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::client::{Answer, Client, Request};
 use crate::{Error, Identity, NamespacePath};
 
-/// A client bound to one identity and one namespace. Paths are relative to the namespace; no path leads out of it.
+/// A client bound to one identity and one namespace. Paths are relative to the namespace and cannot leave it.
 #[derive(Clone)]
 pub struct Session {
     client: Client,
@@ -23,7 +25,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// One call of an endpoint.
+/// A call of an endpoint.
 pub(crate) struct Call<'a> {
     method: Method,
     path: &'a str,
@@ -63,49 +65,50 @@ impl Session {
         Self { client, identity, namespace }
     }
 
-    /// The same identity in a namespace below this one.
+    /// Returns a session of the same identity in a namespace below this one.
     #[must_use]
     pub fn within(&self, below: &str) -> Self {
         Self { namespace: self.namespace.join(below), ..self.clone() }
     }
 
-    /// The namespace of the session.
+    /// Returns the namespace of the session.
     #[must_use]
     pub fn namespace(&self) -> &NamespacePath {
         &self.namespace
     }
 
-    /// Who asks.
+    /// Returns the identity of the session.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The client under the session.
+    /// Returns the client of the session.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Any endpoint that has no method here; gives the answer's body. `body: None` is a GET or DELETE.
+    /// Calls an endpoint that has no method of its own and returns the body of the response. `body` is `None` for GET
+    /// and DELETE.
     ///
     /// # Errors
-    /// What any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn request_any(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
         self.call(Call { method, body, ..Call::get(path) }).await
     }
 
-    /// Gives the token back, if the identity has made one.
+    /// Revokes the token of the session's login, if there is one.
     pub async fn revoke(&self) {
         self.identity.revoke(&self.client).await;
     }
 
-    /// Whatever the node answers, without any identity.
+    /// Sends a call without identity and returns the response of the node, successful or not.
     pub(crate) async fn anonymous(&self, call: Call<'_>) -> Result<Answer, Error> {
         self.client.send(&self.request(call, HeaderMap::new())).await
     }
 
-    /// The answer's body; an error for anything but success.
+    /// Sends a call and returns the body of a successful response.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Value, Error> {
         self.answer(call).await.map(|answer| answer.body())
     }
@@ -141,7 +144,7 @@ impl Session {
         Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body()))
     }
 
-    /// `data` of the answer, read as `T`.
+    /// Sends a call and returns the field `data` of the response as `T`.
     pub(crate) async fn data<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         let path = self.namespace.path(call.path);
         #[derive(Default, serde::Deserialize)]
@@ -155,7 +158,7 @@ impl Session {
         serde_json::from_str(data).map_err(|source| Error::Answer { path, source })
     }
 
-    /// The names below a path; none where there is no such path.
+    /// Returns the names below a path, or an empty list if the path does not exist.
     pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, Error> {
         #[derive(serde::Deserialize)]
         struct Keys {
@@ -175,7 +178,7 @@ impl Session {
     }
 }
 
-/// None for what is not there.
+/// Converts [`Error::NotFound`] to `None`.
 pub(crate) fn absent<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! The admin server: probes, metrics, the log level.
+//! Admin server: probes, metrics, log level.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,19 +14,19 @@ use tokio_util::sync::CancellationToken;
 use crate::Metrics;
 use crate::logs::Level;
 
-/// What the process still waits for before it works.
+/// Readiness checks of the process.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Mutex<Vec<(String, Check)>>>);
 
 type Check = Box<dyn Fn() -> bool + Send>;
 
 impl Readiness {
-    /// Ready only when `holds` does; `what` names it in `/readyz`.
+    /// Adds a check: the process is ready only if `holds` returns `true`. `what` is its name in `/readyz`.
     pub fn require(&self, what: impl Into<String>, holds: impl Fn() -> bool + Send + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((what.into(), Box::new(holds)));
     }
 
-    /// What does not hold yet.
+    /// Returns the names of the checks that fail.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,10 +40,10 @@ struct Admin {
     level: Level,
 }
 
-/// Serves until shutdown.
+/// Runs the server until shutdown: `/livez`, `/readyz`, `/metrics` and `/log-level`.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// If the server cannot listen on the address.
 pub async fn serve(
     address: SocketAddr,
     (metrics, readiness, level): (Arc<Metrics>, Readiness, Level),

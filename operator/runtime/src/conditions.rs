@@ -1,29 +1,29 @@
-//! Conditions as kstatus, `kubectl wait`, Flux and Argo CD read them.
+//! Conditions in the form that kstatus, `kubectl wait`, Flux and Argo CD expect.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::Reason;
 
-/// What a pass came to, in the words of `Ready`, `Reconciling` and `Stalled`.
+/// Result of a reconcile, which determines `Ready`, `Reconciling` and `Stalled`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// In force.
+    /// The desired state is reached: `Ready` is `True`.
     Ready(Reason, String),
-    /// Not in force and nothing under way: a drift that is only observed.
+    /// Not ready, and no change is in progress: drift that is only observed.
     NotReady(Reason, String),
-    /// On the way.
+    /// Not ready, and a change is in progress.
     Progressing(Reason, String),
-    /// Failed for now, tried again.
+    /// The reconcile failed and will be retried.
     Retrying(Reason, String),
-    /// Will not proceed until someone changes something.
+    /// The reconcile cannot succeed until the spec or an external object changes.
     Stalled(Reason, String),
-    /// Left as it is; the last `Ready` stays.
+    /// Reconciliation is suspended; the last `Ready` is kept.
     Suspended,
 }
 
 impl Verdict {
-    /// The reason of the `Ready` condition.
+    /// Returns the reason of the `Ready` condition.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -37,7 +37,7 @@ impl Verdict {
     }
 }
 
-/// The conditions of one object at one generation, changed in place.
+/// Conditions of one object at one generation, changed in place.
 pub struct Conditions<'a> {
     list: &'a mut Vec<Condition>,
     generation: i64,
@@ -45,12 +45,12 @@ pub struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// Conditions that speak of `generation`.
+    /// Wraps a list of conditions. `generation` becomes their `observedGeneration`.
     pub fn new(list: &'a mut Vec<Condition>, generation: i64, now: Timestamp) -> Self {
         Self { list, generation, now }
     }
 
-    /// Sets a condition; its transition time moves only with its status.
+    /// Sets a condition. Its transition time changes only with its status.
     pub fn set(&mut self, kind: &str, state: State, reason: Reason, message: &str) {
         let found = self.list.iter().position(|condition| condition.type_ == kind);
         let since = match found.map(|at| &self.list[at]) {
@@ -71,7 +71,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// Takes a condition away.
+    /// Removes a condition.
     pub fn clear(&mut self, kind: &str) {
         self.list.retain(|condition| condition.type_ != kind);
     }
@@ -96,7 +96,12 @@ impl<'a> Conditions<'a> {
             }
             Verdict::Suspended => {
                 self.clear("Reconciling");
-                self.set("Suspended", State::True, Reason::Suspended, "left as it is until suspend is false");
+                self.set(
+                    "Suspended",
+                    State::True,
+                    Reason::Suspended,
+                    "reconciliation is suspended until spec.suspend is false",
+                );
             }
         }
     }
@@ -119,7 +124,7 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// The status of a condition.
+/// Status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// `True`.
@@ -146,12 +151,12 @@ impl From<bool> for State {
     }
 }
 
-/// Kubernetes keeps times in conditions to the second; anything finer would differ from what is read back.
+/// Truncates to seconds, the precision of times in conditions: a finer time would differ from the stored one.
 fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// Kubernetes allows 32768 bytes; people read one line.
+/// Truncates a message to 1024 characters. Kubernetes allows 32768 bytes.
 fn clipped(message: &str) -> String {
     match message.char_indices().nth(1024) {
         Some((end, _)) => format!("{}...", &message[..end]),
@@ -181,7 +186,7 @@ mod tests {
     #[case(Verdict::Retrying(Reason::Sealed, "m".into()), "Ready=False/Sealed Reconciling=True/ProgressingWithRetry")]
     #[case(Verdict::Stalled(Reason::Conflict, "m".into()), "Ready=False/Conflict Stalled=True/Conflict")]
     #[case(Verdict::NotReady(Reason::Drifted, "m".into()), "Ready=False/Drifted")]
-    fn a_verdict_leaves_exactly_its_conditions(#[case] verdict: Verdict, #[case] expected: &str) {
+    fn a_verdict_sets_exactly_its_conditions(#[case] verdict: Verdict, #[case] expected: &str) {
         let all = [
             Verdict::Stalled(Reason::Invalid, "x".into()),
             Verdict::Retrying(Reason::Failed, "x".into()),
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transition_time_moves_only_with_the_status() {
+    fn the_transition_time_changes_only_with_the_status() {
         let mut list = Vec::new();
         let at = |second| Timestamp::from_second(second).unwrap();
         Conditions::new(&mut list, 1, at(1)).set("Ready", State::False, Reason::Waiting, "a");

@@ -1,3 +1,5 @@
+//! Kubernetes Events.
+
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use tracing::debug;
@@ -5,17 +7,17 @@ use tracing::debug;
 use crate::Reason;
 use crate::status::Changes;
 
-/// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for what no status can hold.
+/// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for a warning that no status can report.
 pub struct Events(Recorder);
 
 impl Events {
-    /// `instance` tells one process from another.
+    /// Returns a publisher. `instance` identifies this process in Events.
     #[must_use]
     pub fn new(client: Client, instance: String) -> Self {
         Self(Recorder::new(client, Reporter { controller: "steamer".to_owned(), instance: Some(instance) }))
     }
 
-    /// Tells of a `Ready` that has changed.
+    /// Publishes an Event if `Ready` changed.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, changes: &Changes) {
         if let Some(ready) = &changes.ready {
             let expected = [Reason::Waiting, Reason::Deleting, Reason::RollingOut];
@@ -26,7 +28,7 @@ impl Events {
         }
     }
 
-    /// Tells of something that people should see.
+    /// Publishes a warning Event.
     pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: Reason, note: &str) {
         self.send(object, EventType::Warning, reason.as_str(), note).await;
     }
@@ -45,9 +47,9 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        // An Event that is not taken changes nothing that the status does not say.
+        // A lost Event is acceptable: the status contains the same information.
         if let Err(error) = self.0.publish(&event, &object.object_ref(&())).await {
-            debug!(error = &error as &dyn std::error::Error, "event not published");
+            debug!(error = &error as &dyn std::error::Error, "cannot publish the Event");
         }
     }
 }

@@ -1,37 +1,46 @@
-//! Who waits for what: an object that looked something up is woken when that appears, changes or goes.
+//! Index of dependencies: an object that looked up another one is requeued when that one is created, changed or
+//! deleted.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Lane, Name, Trigger};
+use kube::Resource;
 
-/// Something that can be waited for.
+use crate::{Lane, ObjectName, Trigger};
+
+/// Key of something that an object can depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// A kind, or a relation such as "policies of a project".
-    pub kind: &'static str,
-    /// Of which object.
-    pub name: Name,
+    pub kind: Cow<'static, str>,
+    /// Name of the object.
+    pub name: ObjectName,
 }
 
 impl Key {
-    /// A key.
+    /// Returns a key.
     #[must_use]
-    pub fn new(kind: &'static str, name: Name) -> Self {
-        Self { kind, name }
+    pub fn new(kind: impl Into<Cow<'static, str>>, name: ObjectName) -> Self {
+        Self { kind: kind.into(), name }
+    }
+
+    /// Returns the key of an object.
+    pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        Self::new(K::kind(&()), ObjectName::of(object))
     }
 }
 
-/// An object of a controller.
+/// An object of a controller, which depends on keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Waiter {
-    /// The controller.
+    /// Name of the controller.
     pub controller: &'static str,
-    /// The object.
-    pub name: Name,
+    /// Name of the object.
+    pub name: ObjectName,
 }
 
-/// All waiters by what they wait for.
+/// All waiters, by the keys that they depend on.
 #[derive(Default)]
 pub struct Index(Mutex<State>);
 
@@ -42,7 +51,8 @@ struct State {
     triggers: HashMap<&'static str, Trigger>,
 }
 
-/// What one object looks up during one pass. What it looked up before and not again is forgotten at the end.
+/// Records the lookups of one object during one reconcile. On drop, dependencies that were not looked up again are
+/// removed.
 pub struct Dependencies {
     index: Arc<Index>,
     waiter: Waiter,
@@ -50,12 +60,12 @@ pub struct Dependencies {
 }
 
 impl Index {
-    /// Makes a controller known, so that its objects can be woken.
+    /// Registers a controller, so that its objects can be requeued.
     pub fn register(&self, controller: &'static str, trigger: Trigger) {
         self.state().triggers.insert(controller, trigger);
     }
 
-    /// Wakes all who wait for any of the keys, but for one.
+    /// Requeues all waiters of any of the keys, except `but`.
     pub fn wake(&self, keys: &[Key], but: Option<&Waiter>) {
         let state = self.state();
         let woken: HashSet<&Waiter> =
@@ -67,19 +77,19 @@ impl Index {
         }
     }
 
-    /// Begins a pass of an object.
+    /// Starts to record the dependencies of one reconcile of an object.
     #[must_use]
-    pub fn pass(self: &Arc<Self>, controller: &'static str, name: Name) -> Dependencies {
+    pub fn pass(self: &Arc<Self>, controller: &'static str, name: ObjectName) -> Dependencies {
         Dependencies { index: self.clone(), waiter: Waiter { controller, name }, seen: Mutex::default() }
     }
 
-    /// The object is gone and waits for nothing.
-    pub fn forget(&self, controller: &'static str, name: &Name) {
+    /// Removes all dependencies of a deleted object.
+    pub fn forget(&self, controller: &'static str, name: &ObjectName) {
         let waiter = Waiter { controller, name: name.clone() };
         self.state().retain(&waiter, &HashSet::new());
     }
 
-    /// Whether anyone waits for the key.
+    /// Returns whether any object depends on the key.
     #[must_use]
     pub fn is_awaited(&self, key: &Key) -> bool {
         self.state().waiters.contains_key(key)
@@ -112,7 +122,8 @@ impl State {
 }
 
 impl Dependencies {
-    /// From now on a change of `key` wakes the object. To be called before looking, or a change in between is missed.
+    /// Adds a dependency: from now on, a change of `key` requeues the object. Call this before the lookup; otherwise a
+    /// change in between is missed.
     pub fn on(&self, key: Key) {
         let mut state = self.index.state();
         state.waiters.entry(key.clone()).or_default().insert(self.waiter.clone());
@@ -139,16 +150,16 @@ mod tests {
     use crate::queue::trigger;
 
     fn key(name: &str) -> Key {
-        Key::new("Kind", Name::new("ns", name))
+        Key::new("Kind", ObjectName::new("ns", name))
     }
 
     #[test]
-    fn a_waiter_is_woken_by_what_its_last_pass_looked_up_and_by_nothing_else() {
+    fn a_waiter_is_requeued_only_by_the_lookups_of_its_last_reconcile() {
         let index = Arc::new(Index::default());
         let (trigger, mut woken) = trigger();
         index.register("controller", trigger);
         let pass = |keys: &[&str]| {
-            let dependencies = index.pass("controller", Name::new("ns", "object"));
+            let dependencies = index.pass("controller", ObjectName::new("ns", "object"));
             keys.iter().for_each(|name| dependencies.on(key(name)));
         };
         pass(&["a", "b"]);
@@ -156,9 +167,9 @@ mod tests {
         index.wake(&[key("a")], None);
         assert!(woken.try_recv().is_err());
         index.wake(&[key("b"), key("b")], None);
-        assert_eq!(woken.try_recv().unwrap().0, Name::new("ns", "object"));
+        assert_eq!(woken.try_recv().unwrap().0, ObjectName::new("ns", "object"));
         assert!(woken.try_recv().is_err());
-        index.forget("controller", &Name::new("ns", "object"));
+        index.forget("controller", &ObjectName::new("ns", "object"));
         assert!(!index.is_awaited(&key("b")));
     }
 }

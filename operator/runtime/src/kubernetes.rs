@@ -1,4 +1,4 @@
-//! The client of the API server.
+//! Client of the Kubernetes API server.
 
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use kube::client::ConfigExt;
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
-/// kube's client with two things set that it leaves unset. Without `TCP_NODELAY` the second half of a write waits until
-/// the API server has acknowledged the first, which it does after 40 ms. And a connection that is silent for longer than
-/// `silence` is given up: a half-open one would keep a watch for ever.
+/// Returns a kube client with two additional settings. `TCP_NODELAY`: without it, the second half of a write waits
+/// until the API server acknowledges the first half, which takes 40 ms. Read timeout: a connection that is silent for
+/// longer than `silence` is closed, because a watch would never notice a half-open one. A configuration with a proxy
+/// gets neither, and `asked` is not called.
 ///
 /// `asked` is called for each request.
 ///
 /// # Errors
-/// When the certificates of the configuration cannot be used.
+/// If the certificates of the configuration are invalid.
 pub fn client(
     config: Config,
     silence: Duration,
@@ -26,7 +27,7 @@ pub fn client(
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }
-    // The second of two fails and changes nothing.
+    // Fails if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

@@ -1,4 +1,4 @@
-//! The leader lease (`coordination.k8s.io`): one process writes, the others wait.
+//! Leader election with a Lease (`coordination.k8s.io`): one process is active, the others wait.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,27 +13,28 @@ use kube::runtime::watcher::watch_object;
 use kube::{Client, ResourceExt};
 use tracing::{info, warn};
 
-/// Which lease, and as whom.
+/// Settings of a lease.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
-    /// Its namespace.
+    /// Namespace of the Lease.
     pub namespace: String,
-    /// Its name.
+    /// Name of the Lease.
     pub name: String,
-    /// Who holds it; differs from process to process.
+    /// Holder identity. Must be unique to this process.
     pub holder: String,
-    /// How long it holds without being renewed, in whole seconds.
+    /// Duration of the lease without renewal, in whole seconds.
     pub duration: Duration,
 }
 
-/// A lease to be had and kept.
+/// A lease to acquire and keep.
 pub struct Lease {
     api: Api<LeaseObject>,
     settings: LeaseSettings,
     seen: Option<Seen>,
 }
 
-/// Somebody else's lease as seen last, and since when by our own clock: other processes' clocks are not trusted.
+/// Last observed state of a lease that another process holds. `since` is from the local clock: clocks of other
+/// processes are not trusted.
 struct Seen {
     version: Option<String>,
     since: Instant,
@@ -41,22 +42,22 @@ struct Seen {
 }
 
 impl Lease {
-    /// A lease that is not held yet.
+    /// Returns a lease that is not held yet.
     #[must_use]
     pub fn new(client: Client, settings: LeaseSettings) -> Self {
         Self { api: Api::namespaced(client, &settings.namespace), settings, seen: None }
     }
 
-    /// Returns when the lease is held: at once when its holder gives it back, and as soon as it runs out.
+    /// Waits until this process holds the lease: as soon as its holder releases it, or it expires.
     pub async fn acquire(&mut self) {
         let mut changes = pin!(watch_object(self.api.clone(), &self.settings.name).default_backoff());
         loop {
             match self.attempt().await {
-                Ok(true) => return info!(holder = self.settings.holder, "leading"),
+                Ok(true) => return info!(holder = self.settings.holder, "acquired the leader lease"),
                 Ok(false) => {}
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(error, "lease cannot be had");
+                    warn!(error, "cannot acquire the leader lease");
                     tokio::time::sleep(self.settings.duration / 4).await;
                 }
             }
@@ -73,13 +74,13 @@ impl Lease {
         }
     }
 
-    /// When what was seen last runs out.
+    /// Returns the time at which the observed lease expires.
     fn expires(&self) -> Option<Instant> {
         self.seen.as_ref().map(|seen| seen.since + seen.holds)
     }
 
-    /// Keeps the lease; returns when it is lost. That is while others still take it to be held: what is under way then
-    /// has ended before anybody else begins.
+    /// Renews the lease, and returns when it is lost. It returns before the lease expires for other processes, so that
+    /// work in progress ends before another process starts.
     pub async fn keep(&mut self) {
         let gives_up = self.settings.duration.mul_f64(0.75);
         let mut renewed = Instant::now();
@@ -88,20 +89,20 @@ impl Lease {
             let (asked, left) = (Instant::now(), gives_up.saturating_sub(renewed.elapsed()));
             match tokio::time::timeout(left, self.attempt()).await {
                 Ok(Ok(true)) => renewed = asked,
-                Ok(Ok(false)) => return warn!("another process leads"),
+                Ok(Ok(false)) => return warn!("lost the leader lease: another process holds it"),
                 Ok(Err(error)) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(error, "lease not renewed");
+                    warn!(error, "cannot renew the leader lease");
                 }
                 Err(_) => {}
             }
             if renewed.elapsed() >= gives_up {
-                return warn!("lease lost");
+                return warn!("lost the leader lease: it was not renewed in time");
             }
         }
     }
 
-    /// Gives the lease back, so that the next process need not wait for it to run out.
+    /// Releases the lease, so that the next process does not wait for its expiration.
     pub async fn release(&mut self) {
         let Ok(Some(mut lease)) = self.api.get_opt(&self.settings.name).await else {
             return;
@@ -112,11 +113,11 @@ impl Lease {
         }
         spec.holder_identity = Some(String::new());
         if self.api.replace(&self.settings.name, &PostParams::default(), &lease).await.is_ok() {
-            info!("lease released");
+            info!("released the leader lease");
         }
     }
 
-    /// Takes or renews the lease; whether it is ours now.
+    /// Acquires or renews the lease. Returns whether this process holds it.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
         let written = match self.api.get_opt(&self.settings.name).await? {
             None => self.api.create(&PostParams::default(), &self.claim(None)).await,
@@ -133,7 +134,7 @@ impl Lease {
         }
     }
 
-    /// Ours, given back, or not renewed for as long as it holds.
+    /// Returns whether the lease can be acquired: it is held by this process, released or expired.
     fn free(&mut self, current: &LeaseObject) -> bool {
         let spec = current.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.unwrap_or_default();

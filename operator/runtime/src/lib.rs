@@ -1,5 +1,5 @@
-//! What every controller needs and what knows no kind of ours: watching, queueing, retrying, waking on references,
-//! conditions and status, Events, the leader lease, the admin server, logs and metrics.
+//! Controller runtime that is independent of Steamer's kinds: watches, queue, retries, dependencies between objects,
+//! conditions and status, Events, leader election, admin server, logs and metrics.
 
 pub mod admin;
 pub mod conditions;
@@ -10,6 +10,7 @@ mod lease;
 pub mod logs;
 mod metrics;
 mod name;
+mod object;
 mod queue;
 mod reason;
 mod reconcile;
@@ -23,7 +24,8 @@ pub use events::Events;
 pub use index::{Dependencies, Index, Key, Waiter};
 pub use lease::{Lease, LeaseSettings};
 pub use metrics::Metrics;
-pub use name::Name;
+pub use name::ObjectName;
+pub use object::Object;
 pub use queue::{Lane, Trigger, trigger};
 pub use reason::Reason;
 pub use reconcile::{Action, Failure, Reconcile, Retry, describe};

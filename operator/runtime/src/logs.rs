@@ -1,20 +1,20 @@
-//! Logs: JSON for machines, lines for people; the level can be changed while running.
+//! Logging as JSON or as text. The level can be changed at runtime.
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-/// How logs look.
+/// Format of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Human-readable text.
     Human,
 }
 
-/// Changes the level of a running process.
+/// Handle to change the log level at runtime.
 #[derive(Clone)]
 pub struct Level(reload::Handle<EnvFilter, Registry>);
 
@@ -22,10 +22,10 @@ impl Level {
     /// Sets the filter, such as `info` or `steamer_openbao=debug,info`.
     ///
     /// # Errors
-    /// A sentence when the filter is none.
+    /// A message if the filter is not valid.
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let filter = EnvFilter::try_new(filter.trim())
-            .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
+            .map_err(|error| format!("`{filter}` is not a valid log filter: {error}"))?;
         self.0.reload(filter).map_err(|error| error.to_string())
     }
 }
@@ -33,10 +33,10 @@ impl Level {
 /// Starts logging to standard error.
 ///
 /// # Errors
-/// A sentence when the filter is none.
+/// A message if the filter is not valid.
 pub fn start(filter: &str, format: Format) -> Result<Level, String> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| format!("`{filter}` is not a valid log filter: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -1,3 +1,5 @@
+//! Prometheus metrics of the operator.
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -9,10 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::{Name, Reason};
+use crate::{ObjectName, Reason};
 
-/// The operator's metrics. Labels are names of controllers and reasons; of objects only those of OpenBaoClusters, which are
-/// few.
+/// Metrics of the operator. Labels are names of controllers and reasons. OpenBaoClusters are the only objects that
+/// appear in labels, because they are few.
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<Outcome, Counter>,
@@ -35,8 +37,8 @@ struct Cluster {
     name: String,
 }
 
-impl From<&Name> for Cluster {
-    fn from(name: &Name) -> Self {
+impl From<&ObjectName> for Cluster {
+    fn from(name: &ObjectName) -> Self {
         Self { namespace: name.namespace.clone(), name: name.name.clone() }
     }
 }
@@ -70,10 +72,10 @@ impl Default for Metrics {
         let failures = Family::default();
         let waiting = Family::default();
         let (logins, reads) = (Counter::default(), Counter::default());
-        registry.register("reconcile", "Passes over objects", reconciles.clone());
-        registry.register("reconcile_seconds", "How long a pass took", seconds.clone());
-        registry.register("failures", "Passes that failed, by reason", failures.clone());
-        registry.register("queue_waiting", "Objects that wait for a worker", waiting.clone());
+        registry.register("reconcile", "Reconciles of objects", reconciles.clone());
+        registry.register("reconcile_seconds", "Duration of a reconcile in seconds", seconds.clone());
+        registry.register("failures", "Failed reconciles by reason", failures.clone());
+        registry.register("queue_waiting", "Objects waiting for a worker", waiting.clone());
         registry.register("serviceaccount_tokens", "Tokens requested for ServiceAccounts", logins.clone());
         registry.register("value_reads", "Values read from OpenBao", reads.clone());
         let (kubernetes, openbao, database) = (Counter::default(), Counter::default(), Counter::default());
@@ -81,11 +83,11 @@ impl Default for Metrics {
         registry.register("openbao_requests", "Requests to OpenBao", openbao.clone());
         registry.register("database_requests", "Requests to PostgreSQL", database.clone());
         let (lock_age, connections, certificate) = (Family::default(), Family::default(), Family::default());
-        let help = "Seconds since a cluster's leader renewed its lock, by the database's clock";
+        let help = "Seconds since the leader of a cluster renewed its lock, by the clock of the database";
         registry.register("cluster_lock_age_seconds", help, lock_age.clone());
-        let help = "Sessions in a cluster's database";
+        let help = "Sessions in the database of a cluster";
         registry.register("cluster_database_connections", help, connections.clone());
-        let help = "When the certificate of a cluster's nodes ends, in seconds since the epoch";
+        let help = "Expiration time of the certificate of a cluster's nodes, in seconds since the epoch";
         registry.register("cluster_certificate_not_after_seconds", help, certificate.clone());
         Self {
             registry,
@@ -106,74 +108,75 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A pass ended.
+    /// Counts a reconcile and its duration.
     pub fn reconciled(&self, controller: &'static str, outcome: &'static str, took: Duration) {
         self.reconciles.get_or_create(&Outcome { controller, outcome }).inc();
         self.seconds.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
     }
 
-    /// A pass failed.
+    /// Counts a failed reconcile.
     pub fn failed(&self, controller: &'static str, reason: Reason) {
         self.failures.get_or_create(&Failed { controller, reason: reason.as_str() }).inc();
     }
 
-    /// So many objects wait.
+    /// Sets the number of objects that wait for a worker.
     pub fn waiting(&self, controller: &'static str, count: usize) {
         self.waiting.get_or_create(&Controller { controller }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// A token was requested for a ServiceAccount.
+    /// Counts a token request for a ServiceAccount.
     pub fn token_requested(&self) {
         self.logins.inc();
     }
 
-    /// A value was read from OpenBao.
+    /// Counts a value that was read from OpenBao.
     pub fn value_read(&self) {
         self.reads.inc();
     }
 
-    /// The Kubernetes API was asked something.
+    /// Counts a request to the Kubernetes API.
     pub fn kubernetes_asked(&self) {
         self.kubernetes.inc();
     }
 
-    /// OpenBao was asked something.
+    /// Counts a request to OpenBao.
     pub fn openbao_asked(&self) {
         self.openbao.inc();
     }
 
-    /// PostgreSQL was asked something.
+    /// Counts a request to PostgreSQL.
     pub fn database_asked(&self) {
         self.database.inc();
     }
 
-    /// So long ago a cluster's leader has renewed its lock; none while nobody holds it.
-    pub fn lock_age(&self, cluster: &Name, seconds: Option<f64>) {
+    /// Sets the time in seconds since the leader of a cluster renewed its lock. `None` removes the metric while the
+    /// lock is not held.
+    pub fn lock_age(&self, cluster: &ObjectName, seconds: Option<f64>) {
         match seconds {
             Some(seconds) => drop(self.lock_age.get_or_create(&cluster.into()).set(seconds)),
             None => drop(self.lock_age.remove(&cluster.into())),
         }
     }
 
-    /// So many sessions a cluster's database has.
-    pub fn database_connections(&self, cluster: &Name, count: i64) {
+    /// Sets the number of sessions in the database of a cluster.
+    pub fn database_connections(&self, cluster: &ObjectName, count: i64) {
         self.connections.get_or_create(&cluster.into()).set(count);
     }
 
-    /// The certificate of a cluster's nodes ends then.
-    pub fn certificate_ends(&self, cluster: &Name, at: i64) {
+    /// Sets the expiration time of the certificate of a cluster's nodes, in seconds since the epoch.
+    pub fn certificate_ends(&self, cluster: &ObjectName, at: i64) {
         self.certificate.get_or_create(&cluster.into()).set(at);
     }
 
-    /// A cluster is gone.
-    pub fn forget_cluster(&self, cluster: &Name) {
+    /// Removes the metrics of a deleted cluster.
+    pub fn forget_cluster(&self, cluster: &ObjectName) {
         let labels = cluster.into();
         self.lock_age.remove(&labels);
         self.connections.remove(&labels);
         self.certificate.remove(&labels);
     }
 
-    /// All of them as OpenMetrics text.
+    /// Returns all metrics as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -1,46 +1,47 @@
-//! The queue of a controller: no object twice at once, what changed before what is only due, pauses that grow.
+//! Queue of a controller: no object is reconciled twice at the same time, changes have priority over refreshes, and
+//! retries back off.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::Name;
+use crate::ObjectName;
 
-/// How urgent a pass is.
+/// Priority of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// A refresh or a retry; has a bounded share of the workers.
+    /// A refresh or a retry. Limited to a share of the workers.
     Background,
-    /// Someone changed something; never waits behind refreshes.
+    /// A change. Never waits behind refreshes.
     Changed,
 }
 
-/// Asks a controller to look at an object.
+/// Requests reconciles of a controller's objects.
 #[derive(Clone)]
-pub struct Trigger(mpsc::UnboundedSender<(Name, Lane)>);
+pub struct Trigger(mpsc::UnboundedSender<(ObjectName, Lane)>);
 
 impl Trigger {
-    /// Asks for a pass.
-    pub fn send(&self, name: Name, lane: Lane) {
-        // A controller that has ended ends the process; nobody is left to tell.
+    /// Requests a reconcile.
+    pub fn send(&self, name: ObjectName, lane: Lane) {
+        // The receiver is gone only if the controller ended, which also ends the process.
         let _ = self.0.send((name, lane));
     }
 }
 
-/// A trigger and what it triggers.
-pub fn trigger() -> (Trigger, mpsc::UnboundedReceiver<(Name, Lane)>) {
+/// Returns a trigger and the receiver of its requests.
+pub fn trigger() -> (Trigger, mpsc::UnboundedReceiver<(ObjectName, Lane)>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Trigger(sender), receiver)
 }
 
-/// What is to be done, what is under way, what is due later.
+/// Objects that are queued, running or due later.
 #[derive(Default)]
 pub(crate) struct Queue {
-    changed: VecDeque<Name>,
-    background: VecDeque<Name>,
-    slots: HashMap<Name, Slot>,
-    due: BTreeSet<(Instant, Name)>,
+    changed: VecDeque<ObjectName>,
+    background: VecDeque<ObjectName>,
+    slots: HashMap<ObjectName, Slot>,
+    due: BTreeSet<(Instant, ObjectName)>,
     running: usize,
     running_background: usize,
 }
@@ -54,8 +55,8 @@ struct Slot {
 }
 
 impl Queue {
-    /// Asks for a pass. One that is under way is followed by another.
-    pub(crate) fn push(&mut self, name: Name, lane: Lane) {
+    /// Queues a reconcile. If one is running, another one follows.
+    pub(crate) fn push(&mut self, name: ObjectName, lane: Lane) {
         let slot = self.slots.entry(name.clone()).or_default();
         if slot.queued >= Some(lane) {
             return;
@@ -66,8 +67,8 @@ impl Queue {
         }
     }
 
-    /// The next object to pass, within the limits.
-    pub(crate) fn next(&mut self, workers: usize, background: usize) -> Option<Name> {
+    /// Returns the next object to reconcile, within the limits.
+    pub(crate) fn next(&mut self, workers: usize, background: usize) -> Option<ObjectName> {
         while self.running < workers {
             let lane = if !self.changed.is_empty() {
                 Lane::Changed
@@ -77,7 +78,7 @@ impl Queue {
                 return None;
             };
             let name = self.lane(lane).pop_front()?;
-            // An entry that was overtaken by the other lane, or forgotten, is stale.
+            // An entry is stale if the object was queued in the other lane, or forgotten.
             let Some(slot) =
                 self.slots.get_mut(&name).filter(|slot| slot.queued == Some(lane) && slot.running.is_none())
             else {
@@ -95,8 +96,8 @@ impl Queue {
         None
     }
 
-    /// A pass ended; the next is due then, if at all.
-    pub(crate) fn finished(&mut self, name: &Name, due: Option<Instant>) {
+    /// Marks a reconcile as finished. The next one is due at `due`, if set.
+    pub(crate) fn finished(&mut self, name: &ObjectName, due: Option<Instant>) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -112,34 +113,34 @@ impl Queue {
         }
     }
 
-    /// Counts a failure; how often it failed in a row.
-    pub(crate) fn failed(&mut self, name: &Name) -> u32 {
+    /// Counts a failure. Returns the number of consecutive failures.
+    pub(crate) fn failed(&mut self, name: &ObjectName) -> u32 {
         let slot = self.slots.entry(name.clone()).or_default();
         slot.failures += 1;
         slot.failures
     }
 
-    /// Forgets failures.
-    pub(crate) fn succeeded(&mut self, name: &Name) {
+    /// Resets the failure count.
+    pub(crate) fn succeeded(&mut self, name: &ObjectName) {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.failures = 0;
         }
     }
 
-    /// Forgets an object that is gone, unless it came back meanwhile.
-    pub(crate) fn forget(&mut self, name: &Name) {
+    /// Removes a deleted object, unless it was queued again.
+    pub(crate) fn forget(&mut self, name: &ObjectName) {
         let idle = self.slots.get(name).is_some_and(|slot| slot.queued.is_none() && slot.running.is_none());
         if idle && let Some(due) = self.slots.remove(name).and_then(|slot| slot.due) {
             self.due.remove(&(due, name.clone()));
         }
     }
 
-    /// When something is due next.
+    /// Returns the time at which the next object is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Queues what is due.
+    /// Queues the objects that are due.
     pub(crate) fn promote(&mut self, now: Instant) {
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, name)) = self.due.pop_first() else {
@@ -152,12 +153,12 @@ impl Queue {
         }
     }
 
-    /// How many objects wait for a worker.
+    /// Returns the number of objects that wait for a worker.
     pub(crate) fn depth(&self) -> usize {
         self.changed.len() + self.background.len()
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Name> {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<ObjectName> {
         match lane {
             Lane::Changed => &mut self.changed,
             Lane::Background => &mut self.background,
@@ -165,7 +166,8 @@ impl Queue {
     }
 }
 
-/// 1 s, doubled with each failure up to 5 min, give or take a fifth so that a thousand objects do not come at once.
+/// Returns the backoff: 1 s, doubled with each failure up to 5 min, with a jitter of 20% so that many objects do not
+/// retry at the same time.
 pub(crate) fn backoff(failures: u32, seed: u64) -> Duration {
     let base = Duration::from_secs(1 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(300));
     base.mul_f64(0.8 + 0.4 * (seed % 1000) as f64 / 1000.0)
@@ -175,12 +177,12 @@ pub(crate) fn backoff(failures: u32, seed: u64) -> Duration {
 mod tests {
     use super::*;
 
-    fn name(name: &str) -> Name {
-        Name::new("ns", name)
+    fn name(name: &str) -> ObjectName {
+        ObjectName::new("ns", name)
     }
 
     #[test]
-    fn what_changed_never_waits_behind_refreshes() {
+    fn a_change_never_waits_behind_refreshes() {
         let mut queue = Queue::default();
         for number in 0..100 {
             queue.push(name(&number.to_string()), Lane::Background);
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_never_passed_twice_at_once_and_not_forgotten_either() {
+    fn an_object_is_never_reconciled_concurrently_and_a_change_meanwhile_is_not_lost() {
         let mut queue = Queue::default();
         queue.push(name("a"), Lane::Changed);
         assert_eq!(queue.next(4, 1), Some(name("a")));
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_that_becomes_a_change_moves_up_and_is_passed_once() {
+    fn a_refresh_that_becomes_a_change_moves_up_and_is_reconciled_once() {
         let mut queue = Queue::default();
         queue.push(name("a"), Lane::Background);
         queue.push(name("a"), Lane::Changed);
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_takes_the_place_of_what_was_due_later() {
+    fn a_change_replaces_a_reconcile_that_was_due_later() {
         let mut queue = Queue::default();
         let soon = Instant::now() + Duration::from_secs(60);
         queue.push(name("a"), Lane::Changed);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_five_minutes() {
+    fn the_backoff_grows_to_five_minutes() {
         assert!(backoff(1, 0) < Duration::from_secs(1));
         assert!(backoff(3, 500) > backoff(2, 500));
         assert!(backoff(60, 999) <= Duration::from_secs(360));

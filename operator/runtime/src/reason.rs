@@ -1,54 +1,56 @@
-/// Why an object is as it is: one list for conditions, Events and metric labels.
+//! Reasons of conditions, Events and metrics.
+
+/// Reason of a state, shared by conditions, Events and metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// In force.
+    /// The desired state is applied.
     Applied,
-    /// Waits for something named in the message.
+    /// The object waits for something that the message names.
     Waiting,
-    /// Refers to what does not exist.
+    /// A referenced object does not exist.
     ReferenceNotFound,
-    /// Refers to what does not allow it.
+    /// A referenced object does not allow the reference.
     ReferenceDenied,
-    /// The spec cannot be carried out as it is.
+    /// The spec is invalid or cannot be applied.
     Invalid,
-    /// Something of someone else is in the way.
+    /// A resource with another owner conflicts.
     Conflict,
-    /// A server cannot be reached.
+    /// A server is unreachable.
     Unreachable,
     /// OpenBao is sealed.
     Sealed,
     /// OpenBao has no leader.
     NoLeader,
-    /// A server denies what is needed.
+    /// A server denies a required permission.
     PermissionDenied,
-    /// Under `mode: Observe`: what is there differs.
+    /// With `mode: Observe`: OpenBao differs from the spec.
     Drifted,
     /// `suspend: true`.
     Suspended,
-    /// Under `mode: Observe`: what is there is as it should be.
+    /// With `mode: Observe`: OpenBao matches the spec.
     Observed,
-    /// `enabled: false`, and so it is.
+    /// `enabled: false` or `cancelled: true` is applied.
     Disabled,
-    /// On its way out.
+    /// The object is being deleted.
     Deleting,
-    /// Failed for now; tried again.
+    /// The reconcile failed and will be retried.
     ProgressingWithRetry,
-    /// There is no value at the path.
+    /// The secret does not exist in OpenBao.
     SourceMissing,
-    /// From a time in the past on it gives nothing.
+    /// `expiresAt`, or the expiration of a certificate, has passed.
     Expired,
-    /// A server asked to be asked less.
+    /// A server throttles requests.
     Throttled,
-    /// A server failed.
+    /// A server returned an error, or an operation failed.
     Failed,
-    /// A lost leader was kept from writing.
+    /// A lost leader was fenced.
     Fenced,
-    /// Pods are replaced for a change.
+    /// Pods are being replaced for a change.
     RollingOut,
 }
 
 impl Reason {
-    /// As it is written in a condition.
+    /// Returns the reason as it appears in a condition.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,74 +1,68 @@
-use std::fmt::Debug;
+//! Traits of a controller and of its errors.
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
-use kube::Resource;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::conditions::Verdict;
-use crate::{Dependencies, Name, Reason};
+use crate::{Dependencies, Edges, Object, ObjectName, Reason};
 
-/// A controller: how one object of a kind is brought to what its spec asks for.
+/// A controller, which reconciles the objects of one kind.
 pub trait Reconcile: Send + Sync + 'static {
-    /// The kind.
-    type Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static;
-    /// Why a pass failed.
+    /// Type of the objects.
+    type Object: Object;
+    /// Error of a reconcile.
     type Error: Failure;
-    /// Names the controller in logs, metrics and field managers.
+    /// Name of the controller in logs, metrics and field managers.
     const NAME: &'static str;
 
-    /// One pass. May be repeated or cut off at any point. What the object refers to is looked up through
-    /// `dependencies`, so that its change wakes this object.
+    /// Reconciles one object. May be repeated, or canceled at any point. Lookups of other objects are recorded in
+    /// `dependencies`, so that their changes requeue this object.
     fn reconcile(
         &self,
         object: Arc<Self::Object>,
         dependencies: &Dependencies,
     ) -> impl Future<Output = Result<Action, Self::Error>> + Send;
 
-    /// The object is gone: what is kept in memory for it can go too.
-    fn forget(&self, _name: &Name) {}
+    /// Returns the keys whose waiters are requeued when the object changes. Default: the object's own key.
+    fn edges(object: &Self::Object) -> Edges {
+        Edges::of_self(object)
+    }
+
+    /// Discards the in-memory state of a deleted object.
+    fn forget(&self, _name: &ObjectName) {}
 }
 
-/// When to look again after a pass that went well.
+/// Time of the next reconcile after a successful one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// When the object, or what it refers to, changes.
+    /// On a change of the object or one of its dependencies.
     AwaitChange,
-    /// Then, and on a change.
+    /// After this duration, or on a change.
     After(Duration),
 }
 
-/// When to try again after a pass that failed.
+/// Time of the next reconcile after a failed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// After a pause that grows with each failure.
+    /// After a backoff that grows with each failure.
     Backoff,
-    /// After this long.
+    /// After this duration.
     After(Duration),
-    /// Only when the object, or what it refers to, changes.
+    /// Only on a change of the object or one of its dependencies.
     OnChange,
 }
 
-/// An error of a controller. Its text says what failed and what to change.
+/// Error of a controller. Its text says what failed and what to change.
 pub trait Failure: std::error::Error + Send + Sync + 'static {
-    /// The stable word for it.
+    /// Returns the reason for conditions, Events and metrics.
     fn reason(&self) -> Reason;
-    /// When to try again.
+    /// Returns the time of the next reconcile.
     fn retry(&self) -> Retry;
-    /// Whether it will not proceed until someone changes something.
+    /// Returns whether a retry cannot succeed until the spec or an external object changes.
     fn stalled(&self) -> bool;
 
-    /// The conditions it comes to. The text carries the whole chain of causes.
+    /// Returns the resulting verdict. Its message contains the whole chain of causes.
     fn verdict(&self) -> Verdict
     where
         Self: Sized,
@@ -84,13 +78,13 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     }
 }
 
-/// What failed, and why, and why that; each said once.
+/// Returns the error with its chain of causes. A cause that the text already ends with is not repeated.
 #[must_use]
 pub fn describe(error: &(impl std::error::Error + 'static)) -> String {
     chain(error)
 }
 
-/// The same, of any error.
+/// Same as [`describe`], for any error.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

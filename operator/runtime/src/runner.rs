@@ -1,4 +1,4 @@
-//! The one function that runs every controller.
+//! Main loop of every controller.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -16,32 +16,34 @@ use tracing::{Instrument, debug, info_span, warn};
 use crate::conditions::{Conditions, Verdict};
 use crate::queue::{Queue, backoff};
 use crate::reconcile::chain;
-use crate::{Action, Events, Failure, Index, Lane, Metrics, Name, Reason, Reconcile, Retry, Statuses, Store};
+use crate::{
+    Action, Events, Failure, Index, Lane, Metrics, ObjectName, Reason, Reconcile, Retry, Statuses, Store,
+};
 
-/// What controllers share.
+/// State that all controllers share.
 pub struct Runtime {
-    /// Writes statuses.
+    /// Writer of statuses.
     pub statuses: Statuses,
-    /// Publishes Events.
+    /// Publisher of Events.
     pub events: Events,
-    /// Counts.
+    /// Metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// Who waits for what.
+    /// Dependencies between objects.
     pub index: Arc<Index>,
-    /// Ends everything.
+    /// Token that stops all controllers.
     pub shutdown: CancellationToken,
-    /// Bounds.
+    /// Limits of each controller.
     pub limits: Limits,
 }
 
-/// Bounds of one controller.
+/// Limits of one controller.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Objects passed at once.
+    /// Maximum number of concurrent reconciles. Default: 16.
     pub workers: usize,
-    /// How many of these may be refreshes and retries.
+    /// Maximum number of these that may be refreshes and retries. Default: 4.
     pub background: usize,
-    /// How long one pass may take.
+    /// Timeout of a reconcile. Default: 120 s.
     pub timeout: Duration,
 }
 
@@ -51,12 +53,12 @@ impl Default for Limits {
     }
 }
 
-/// Runs a controller until shutdown; passes that are under way are finished. A panic in a pass is one of the process.
+/// Runs a controller until shutdown. Running reconciles are finished. A panic in a reconcile propagates.
 pub async fn run<R: Reconcile>(
     runtime: Arc<Runtime>,
     reconciler: Arc<R>,
     store: Store<R::Object>,
-    mut asked: mpsc::UnboundedReceiver<(Name, Lane)>,
+    mut asked: mpsc::UnboundedReceiver<(ObjectName, Lane)>,
 ) {
     let mut queue = Queue::default();
     let mut passes = JoinSet::new();
@@ -90,14 +92,14 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-/// How a pass ended.
+/// Result of a reconcile.
 enum Ended {
     Gone,
     Well(Action),
     Badly(Retry),
 }
 
-fn ended_pass(queue: &mut Queue, ended: Result<(Name, Ended), tokio::task::JoinError>) {
+fn ended_pass(queue: &mut Queue, ended: Result<(ObjectName, Ended), tokio::task::JoinError>) {
     let (name, ended) = match ended {
         Ok(ended) => ended,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -124,8 +126,8 @@ fn ended_pass(queue: &mut Queue, ended: Result<(Name, Ended), tokio::task::JoinE
     queue.finished(&name, due.map(|pause| Instant::now() + pause));
 }
 
-/// Differs from object to object and from try to try.
-fn seed(name: &Name, failures: u32) -> u64 {
+/// Returns a jitter seed that depends on the object and the number of failures.
+fn seed(name: &ObjectName, failures: u32) -> u64 {
     let mut hasher = DefaultHasher::new();
     (name, failures).hash(&mut hasher);
     hasher.finish()
@@ -135,11 +137,11 @@ struct Visit<R: Reconcile> {
     runtime: Arc<Runtime>,
     reconciler: Arc<R>,
     store: Store<R::Object>,
-    name: Name,
+    name: ObjectName,
 }
 
 impl<R: Reconcile> Visit<R> {
-    async fn run(self) -> (Name, Ended) {
+    async fn run(self) -> (ObjectName, Ended) {
         let span = info_span!("reconcile", controller = R::NAME, object = %self.name);
         let ended = self.pass().instrument(span).await;
         (self.name, ended)
@@ -170,9 +172,9 @@ impl<R: Reconcile> Visit<R> {
         let reason = error.reason();
         if error.stalled() || matches!(reason, Reason::Waiting | Reason::ReferenceNotFound | Reason::Deleting)
         {
-            debug!(reason = reason.as_str(), error = chain(error), "not applied");
+            debug!(reason = reason.as_str(), error = chain(error), "reconcile not applied");
         } else {
-            warn!(reason = reason.as_str(), error = chain(error), "failed");
+            warn!(reason = reason.as_str(), error = chain(error), "reconcile failed");
         }
         self.runtime.metrics.failed(R::NAME, reason);
         self.conclude(object, &error.verdict()).await;
@@ -180,14 +182,14 @@ impl<R: Reconcile> Visit<R> {
     }
 
     async fn timed_out(&self, object: &R::Object) -> Ended {
-        warn!("pass took too long");
+        warn!("reconcile timed out");
         self.runtime.metrics.failed(R::NAME, Reason::Failed);
-        let message = "a pass took too long and was cut off".to_owned();
+        let message = "the reconcile timed out; it will be retried".to_owned();
         self.conclude(object, &Verdict::Retrying(Reason::Failed, message)).await;
         Ended::Badly(Retry::Backoff)
     }
 
-    /// Writes what went wrong beside what the status said before.
+    /// Writes the conditions of a failure and keeps the rest of the status.
     async fn conclude(&self, object: &R::Object, verdict: &Verdict) {
         let mut status = self.runtime.statuses.last(object);
         let mut list = status
@@ -205,7 +207,7 @@ impl<R: Reconcile> Visit<R> {
             Ok(changes) => self.runtime.events.publish(object, &changes).await,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                warn!(object = object.name_any(), error, "status not written");
+                warn!(object = object.name_any(), error, "cannot write the status");
             }
         }
     }

@@ -1,7 +1,9 @@
-/// Returns on SIGTERM or SIGINT.
+//! Termination signals.
+
+/// Waits for SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When signals cannot be listened for.
+/// If the signal handlers cannot be installed.
 pub async fn terminated() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

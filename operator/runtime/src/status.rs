@@ -1,23 +1,20 @@
-//! Writing a status: only what differs, and not at all when nothing does.
+//! Writes statuses: only the fields that differ, and nothing if none does.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::Name;
+use crate::{Object, ObjectName};
 
-/// The statuses written last: a cache that lags behind a write does not make it be written again.
+/// Writer of statuses. Remembers the last written ones, so that a stale watch cache does not cause another write.
 pub struct Statuses {
     client: Client,
-    written: Mutex<HashMap<(String, Name), Written>>,
+    written: Mutex<HashMap<(String, ObjectName), Written>>,
 }
 
 struct Written {
@@ -26,24 +23,24 @@ struct Written {
     status: Value,
 }
 
-/// What a status write changed.
+/// Changes of a status write.
 pub struct Changes {
-    /// The `Ready` condition, if its status or reason is another now.
+    /// The `Ready` condition, if its status or reason changed.
     pub(crate) ready: Option<Condition>,
 }
 
 impl Statuses {
-    /// Writes with this client.
+    /// Returns a writer that uses this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, written: Mutex::default() }
     }
 
-    /// The status in force as far as is known; null when there is none.
+    /// Returns the latest known status, or null if there is none.
     pub fn last<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) -> Value {
         let seen = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0_u64);
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        match written.get(&key::<K>(Name::of(object))) {
+        match written.get(&key::<K>(ObjectName::of(object))) {
             Some(last) if last.uid == object.uid() && last.resource_version > seen => last.status.clone(),
             _ => serde_json::to_value(object)
                 .ok()
@@ -52,18 +49,15 @@ impl Statuses {
         }
     }
 
-    /// Writes a status if it differs from the last.
+    /// Writes a status if it differs from the last one.
     ///
     /// # Errors
-    /// What the API server answers; an object that is gone meanwhile is no error.
-    pub async fn write<K>(&self, object: &K, status: &impl Serialize) -> Result<Changes, kube::Error>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Serialize,
-    {
+    /// Any error of the API server, except that the object was deleted or recreated in the meantime.
+    pub async fn write<K: Object>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Changes, kube::Error> {
         let last = self.last(object);
         let next = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         let Some(patch) = merge_patch(&last, &next) else {
@@ -86,8 +80,8 @@ impl Statuses {
         Ok(changes)
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget<K: Resource<DynamicType = ()>>(&self, name: &Name) {
+    /// Discards the remembered status of a deleted object.
+    pub fn forget<K: Resource<DynamicType = ()>>(&self, name: &ObjectName) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(&key::<K>(name.clone()));
     }
 
@@ -96,12 +90,12 @@ impl Statuses {
         if let Some(resource_version) = version {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let last = Written { uid: answer.uid(), resource_version, status };
-            written.insert(key::<K>(Name::of(answer)), last);
+            written.insert(key::<K>(ObjectName::of(answer)), last);
         }
     }
 }
 
-fn key<K: Resource<DynamicType = ()>>(name: Name) -> (String, Name) {
+fn key<K: Resource<DynamicType = ()>>(name: ObjectName) -> (String, ObjectName) {
     (K::kind(&()).into_owned(), name)
 }
 
@@ -115,7 +109,7 @@ fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
     (!same).then_some(next)
 }
 
-/// The JSON merge patch (RFC 7386) that makes `next` of `last`; none when they are the same.
+/// Returns the JSON merge patch (RFC 7386) from `last` to `next`, or `None` if they are equal.
 #[must_use]
 pub fn merge_patch(last: &Value, next: &Value) -> Option<Value> {
     match (last, next) {
@@ -143,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_says_only_what_differs() {
+    fn a_patch_contains_only_differences() {
         let last = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1]});
         let next = json!({"a": 1, "b": {"c": 4}, "e": [1, 2]});
         assert_eq!(merge_patch(&last, &next), Some(json!({"b": {"c": 4, "d": null}, "e": [1, 2]})));

@@ -1,13 +1,15 @@
+//! Cache of watched objects.
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::Name;
+use crate::ObjectName;
 
-/// The objects of a kind as last seen. Stale by design: who writes trusts the answer to the write.
+/// Cache of the objects of a kind. May be stale: after a write, use the response of the write.
 pub struct Store<K> {
-    objects: Arc<RwLock<HashMap<Name, Arc<K>>>>,
+    objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
     synced: Arc<watch::Sender<bool>>,
 }
 
@@ -24,37 +26,37 @@ impl<K> Default for Store<K> {
 }
 
 impl<K> Store<K> {
-    /// The object of that name.
+    /// Returns the object of that name.
     #[must_use]
-    pub fn get(&self, name: &Name) -> Option<Arc<K>> {
+    pub fn get(&self, name: &ObjectName) -> Option<Arc<K>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// All objects that `chosen` chooses.
+    /// Returns all objects for which `chosen` returns `true`.
     pub fn filter(&self, chosen: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects.values().filter(|object| chosen(object)).cloned().collect()
     }
 
-    /// How many there are.
+    /// Returns the number of objects.
     #[must_use]
     pub fn len(&self) -> usize {
         self.objects.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the cache contains no objects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns once everything there was at the start has been seen.
+    /// Waits until the initial list is complete.
     pub async fn synced(&self) {
         let mut synced = self.synced.subscribe();
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
-    /// Whether everything there was at the start has been seen.
+    /// Returns whether the initial list is complete.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         *self.synced.borrow()
@@ -64,15 +66,15 @@ impl<K> Store<K> {
         self.synced.send_replace(true);
     }
 
-    pub(crate) fn insert(&self, name: Name, object: Arc<K>) {
+    pub(crate) fn insert(&self, name: ObjectName, object: Arc<K>) {
         self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(name, object);
     }
 
-    pub(crate) fn remove(&self, name: &Name) -> Option<Arc<K>> {
+    pub(crate) fn remove(&self, name: &ObjectName) -> Option<Arc<K>> {
         self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
-    pub(crate) fn names(&self) -> Vec<Name> {
+    pub(crate) fn names(&self) -> Vec<ObjectName> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! One watch of a kind: fills its store, tells its controller, wakes who waits.
+//! Watch of a kind: fills its store, and requeues the objects of its controller and dependent objects.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -14,42 +14,42 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::{Index, Key, Lane, Name, Store, Trigger, Waiter};
+use crate::{Index, Key, Lane, ObjectName, Store, Trigger, Waiter};
 
-/// A watch to be run.
+/// A watch of a kind.
 pub struct Watch<K> {
-    /// What is watched.
+    /// API of the kind.
     pub api: Api<DeserializeGuard<K>>,
-    /// Which of it.
+    /// Selection of the objects.
     pub config: watcher::Config,
-    /// Where it is kept.
+    /// Store to fill.
     pub store: Store<K>,
-    /// The controller of the kind, if it has one.
+    /// Controller of the kind, if any.
     pub controller: Option<(&'static str, Trigger)>,
-    /// Who waits.
+    /// Dependencies between objects.
     pub index: Arc<Index>,
-    /// The keys an object stands behind.
+    /// Returns the keys whose waiters are requeued when an object changes.
     pub edges: fn(&K) -> Edges,
-    /// The annotation whose change asks for a pass.
+    /// Annotation that requeues its object when it changes.
     pub nudge: &'static str,
 }
 
-/// The keys that an object stands behind: whoever waits for one is woken.
+/// Keys whose waiters are requeued when an object changes.
 pub struct Edges {
-    /// On any change, also of its status: its own name.
+    /// Keys for any change, including the status: the object's own name.
     pub by_any_change: Vec<Key>,
-    /// When it comes, goes, or its spec changes: relations such as "policies of a project".
+    /// Keys for creation, deletion and changes of the spec: relations such as "policies of a project".
     pub by_spec: Vec<Key>,
 }
 
 impl Edges {
-    /// Of a kind that nobody waits for but by its own name.
-    pub fn of_self<K: Resource<DynamicType = ()>>(kind: &'static str, object: &K) -> Self {
-        Self { by_any_change: vec![Key::new(kind, Name::of(object))], by_spec: Vec::new() }
+    /// Only the object's own key.
+    pub fn of_self<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        Self { by_any_change: vec![Key::of(object)], by_spec: Vec::new() }
     }
 }
 
-/// What has to differ for an object's own controller to look: its spec, its deletion, a nudge. Not its status.
+/// Properties whose change requeues the object in its own controller: spec, deletion, nudge. Not the status.
 #[derive(Clone, PartialEq, Eq)]
 struct Mark {
     uid: Option<String>,
@@ -60,7 +60,8 @@ struct Mark {
 }
 
 impl Mark {
-    /// A finalizer that came is no reason: it is the controller's own, put there by the pass that goes on.
+    /// Returns whether the change from `last` requires a reconcile. An added finalizer does not: the running reconcile
+    /// added it.
     fn asks_for_a_pass_after(&self, last: &Self) -> bool {
         *self != Self { finalizers: last.finalizers.max(self.finalizers), ..last.clone() }
     }
@@ -70,7 +71,7 @@ impl<K> Watch<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Watches for ever. Trouble of the API server is waited out.
+    /// Watches without end. Errors of the API server are retried with a backoff.
     pub async fn run(self) {
         let mut events = pin!(watcher::watcher(self.api.clone(), self.config.clone()).default_backoff());
         let mut seen = Seen::default();
@@ -79,7 +80,7 @@ where
                 Ok(Event::Init) => seen.listed = Some(HashSet::new()),
                 Ok(Event::InitApply(object) | Event::Apply(object)) => self.applied(&mut seen, object),
                 Ok(Event::InitDone) => self.listed(&mut seen),
-                Ok(Event::Delete(object)) => self.gone(&mut seen, &Name::of(&object)),
+                Ok(Event::Delete(object)) => self.gone(&mut seen, &ObjectName::of(&object)),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(kind = %K::kind(&()), error, "watch failed");
@@ -89,14 +90,14 @@ where
     }
 
     fn applied(&self, seen: &mut Seen, object: DeserializeGuard<K>) {
-        let name = Name::of(&object);
+        let name = ObjectName::of(&object);
         if let Some(listed) = &mut seen.listed {
             listed.insert(name.clone());
         }
         let mut object = match object.0 {
             Ok(object) => object,
             Err(error) => {
-                warn!(kind = %K::kind(&()), object = %name, error = %error.error, "object is not understood");
+                warn!(kind = %K::kind(&()), object = %name, error = %error.error, "cannot parse the object");
                 return self.gone(seen, &name);
             }
         };
@@ -106,7 +107,7 @@ where
         let mark = self.mark(&object);
         let changed = seen.marks.get(&name).is_none_or(|last| mark.asks_for_a_pass_after(last));
         let edges = (self.edges)(&object);
-        // At the start, what was settled before goes behind what is new.
+        // During the initial list, old objects are queued behind new ones.
         let lane = if seen.started || !settled(&object) { Lane::Changed } else { Lane::Background };
         self.store.insert(name.clone(), Arc::new(object));
         seen.marks.insert(name.clone(), mark);
@@ -119,7 +120,7 @@ where
         }
     }
 
-    fn gone(&self, seen: &mut Seen, name: &Name) {
+    fn gone(&self, seen: &mut Seen, name: &ObjectName) {
         seen.marks.remove(name);
         if let Some(object) = self.store.remove(name) {
             let Edges { by_any_change, by_spec } = (self.edges)(&object);
@@ -129,7 +130,7 @@ where
         }
     }
 
-    /// The list is complete: what is not in it went unseen.
+    /// Handles the end of a list: objects that are missing from it were deleted.
     fn listed(&self, seen: &mut Seen) {
         let listed = seen.listed.take().unwrap_or_default();
         for name in self.store.names() {
@@ -141,13 +142,13 @@ where
         self.store.mark_synced();
     }
 
-    /// Wakes whoever waits, but not the object itself: its own status is no news to it.
-    fn wake(&self, keys: &[Key], own: &Name) {
+    /// Requeues the waiters of the keys, except the object itself, which wrote its own status.
+    fn wake(&self, keys: &[Key], own: &ObjectName) {
         let own = self.controller.as_ref().map(|(controller, _)| Waiter { controller, name: own.clone() });
         self.index.wake(keys, own.as_ref());
     }
 
-    fn tell(&self, name: Name, lane: Lane) {
+    fn tell(&self, name: ObjectName, lane: Lane) {
         if let Some((_, trigger)) = &self.controller {
             trigger.send(name, lane);
         }
@@ -166,12 +167,12 @@ where
 
 #[derive(Default)]
 struct Seen {
-    marks: HashMap<Name, Mark>,
-    listed: Option<HashSet<Name>>,
+    marks: HashMap<ObjectName, Mark>,
+    listed: Option<HashSet<ObjectName>>,
     started: bool,
 }
 
-/// Older than the watch by more than a little: it was looked at before a restart.
+/// Returns whether the object is older than 60 s and not being deleted: it was probably reconciled before a restart.
 fn settled<K: Resource>(object: &K) -> bool {
     let age = object
         .meta()

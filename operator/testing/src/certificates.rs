@@ -1,4 +1,4 @@
-//! Certificates of the test ground, all from one CA.
+//! CAs and certificates of the test ground.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use rcgen::{
 /// A CA.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate in PEM.
+    /// Certificate of the CA in PEM.
     pub pem: String,
-    /// Its key in PEM.
+    /// Key of the CA in PEM.
     pub key_pem: String,
 }
 
@@ -26,10 +26,10 @@ pub struct Leaf {
 }
 
 impl Authority {
-    /// A new CA.
+    /// Creates a CA.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system provides no random numbers.
     pub fn new(name: &str) -> Result<Self> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -42,27 +42,27 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(parameters, key), pem, key_pem })
     }
 
-    /// A CA that somebody has made.
+    /// Loads an existing CA.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the certificate or the key cannot be parsed.
     pub fn held(pem: &str, key_pem: &str) -> Result<Self> {
         let issuer = Issuer::from_ca_cert_pem(pem, KeyPair::from_pem(key_pem)?)?;
         Ok(Self { issuer, pem: pem.to_owned(), key_pem: key_pem.to_owned() })
     }
 
-    /// A certificate for servers and clients. `organization` is a group in Kubernetes.
+    /// Creates a certificate for servers and clients. `organization` is the group in Kubernetes.
     ///
     /// # Errors
-    /// When a name is none.
+    /// When a name is invalid.
     pub fn leaf(&self, name: &str, organization: Option<&str>, names: &[&str]) -> Result<Leaf> {
         self.signed(Self::parameters(name, organization, names)?)
     }
 
-    /// One that has ended, a moment ago.
+    /// Creates a certificate that expired a minute ago.
     ///
     /// # Errors
-    /// When a name is none.
+    /// When a name is invalid.
     pub fn ended_leaf(&self, name: &str, names: &[&str]) -> Result<Leaf> {
         let mut parameters = Self::parameters(name, None, names)?;
         let day = std::time::Duration::from_secs(86_400);
@@ -95,10 +95,10 @@ impl Authority {
 }
 
 impl Leaf {
-    /// Writes both to files `<name>.crt` and `<name>.key`.
+    /// Writes the certificate to `<name>.crt` and the key to `<name>.key`.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
         std::fs::write(folder.join(format!("{name}.crt")), &self.pem)?;
         std::fs::write(folder.join(format!("{name}.key")), &self.key_pem)?;

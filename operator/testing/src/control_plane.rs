@@ -1,9 +1,8 @@
-//! A Kubernetes without nodes: etcd, API server, controller manager.
+//! Kubernetes without nodes: etcd, API server and controller manager.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
@@ -11,36 +10,35 @@ use steamer_runtime::kubernetes;
 
 use crate::certificates::{Authority, Leaf};
 use crate::ports;
-use crate::process::{Process, Program, tail};
+use crate::process::{Process, Program, Server, Slot, while_running};
 use crate::tools;
-use crate::wait::eventually;
 
-/// The issuer of ServiceAccount tokens, and so the audience that the API server accepts.
+/// Issuer of ServiceAccount tokens, which is also the audience that the API server accepts.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// Running servers.
 pub struct ControlPlane {
-    /// Kubeconfig of an administrator.
+    /// Kubeconfig of the administrator.
     pub kubeconfig: PathBuf,
     /// URL of the API server.
     pub url: String,
-    /// Its CA, in PEM.
+    /// CA of the API server, in PEM.
     pub ca: String,
-    /// One JSON line for each request the API server has answered.
+    /// Audit log of the API server: one JSON line for each completed request.
     pub audit: PathBuf,
     /// URL of etcd.
     pub etcd: String,
     folder: PathBuf,
     logs: PathBuf,
-    apiserver: Mutex<Option<Process>>,
+    apiserver: Slot,
     others: Vec<Process>,
 }
 
 impl ControlPlane {
-    /// Starts one; its data lies in `folder`, its output in `logs`.
+    /// Starts the servers, with their data in `folder` and their logs in `logs`.
     ///
     /// # Errors
-    /// When a server does not come up.
+    /// When a server does not start.
     pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
         let authority = Authority::new("Kubernetes test CA")?;
         let names = [
@@ -59,6 +57,8 @@ impl ControlPlane {
         let admin = authority.leaf("admin", Some("system:masters"), &[])?;
         let kubeconfig = folder.join("admin.kubeconfig");
         std::fs::write(&kubeconfig, kubeconfig_text(&url, &authority.pem, &Access::Certificate(&admin)))?;
+        let etcd = etcd(folder, logs, etcd_port)?;
+        let etcd_server = etcd.server();
         let mut plane = Self {
             kubeconfig,
             url,
@@ -67,45 +67,40 @@ impl ControlPlane {
             etcd: format!("http://127.0.0.1:{etcd_port}"),
             folder: folder.to_owned(),
             logs: logs.to_owned(),
-            apiserver: Mutex::default(),
-            others: vec![etcd(folder, logs, etcd_port)?],
+            apiserver: Slot::default(),
+            others: vec![etcd],
         };
-        plane.has_etcd().await?;
+        etcd_answers(&etcd_server, &plane.etcd).await?;
         plane.start_apiserver().await?;
-        plane.others.push(controller_manager(&plane)?);
-        plane.has_default_account().await?;
+        let manager = controller_manager(&plane)?;
+        plane.has_default_account(&manager.server()).await?;
+        plane.others.push(manager);
         Ok(plane)
     }
 
-    /// Kills the API server.
+    /// Kills the API server and waits until it has exited.
     pub fn stop_apiserver(&self) {
-        *self.running() = None;
+        self.apiserver.stop();
     }
 
-    /// Starts the API server. Call it where it is to live: it ends with the calling thread.
+    /// Starts the API server, after the previous one has exited. It exits with the calling thread.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start_apiserver(&self) -> Result<()> {
-        *self.running() = Some(apiserver(self)?);
-        self.ready().await
+        let server = self.apiserver.start(apiserver(self)?, &self.logs)?;
+        self.ready(&server).await
     }
 
-    /// Asks etcd, by its JSON gateway.
+    /// Sends a request to the JSON gateway of etcd.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When etcd does not answer, or returns an error.
     pub async fn ask_etcd(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let answer = http.post(format!("{}/v3/{path}", self.etcd)).json(body).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
+        ask_etcd(&self.etcd, path, body).await
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Process>> {
-        self.apiserver.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A client of the administrator.
+    /// Client of the administrator.
     ///
     /// # Errors
     /// When the kubeconfig cannot be read.
@@ -113,7 +108,7 @@ impl ControlPlane {
         client(&self.kubeconfig).await
     }
 
-    /// Writes a kubeconfig for the holder of a token.
+    /// Writes a kubeconfig with a token.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -121,7 +116,7 @@ impl ControlPlane {
         self.kubeconfig_file(name, &kubeconfig_text(&self.url, &self.ca, &Access::Token(token)))
     }
 
-    /// The same through a proxy of the API server.
+    /// Writes a kubeconfig with a token for a proxy of the API server.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -129,7 +124,7 @@ impl ControlPlane {
         self.kubeconfig_file(name, &kubeconfig_text(url, "", &Access::Token(token)))
     }
 
-    /// Where the kubeconfig of that name is, or will be.
+    /// Path of the kubeconfig with a name, whether it exists or not.
     #[must_use]
     pub fn kubeconfig_path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.kubeconfig"))
@@ -141,34 +136,20 @@ impl ControlPlane {
         Ok(path)
     }
 
-    async fn ready(&self) -> Result<()> {
+    async fn ready(&self, server: &Server) -> Result<()> {
         let client = self.client().await?;
-        eventually("the API server is ready", || async {
-            if let Some(Err(ended)) = self.running().as_mut().map(Process::alive) {
-                return Ok(Err(ended));
-            }
+        while_running(server, "the API server is ready", || async {
             let request =
                 http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-            client.request_text(request).await.map(|_| Ok(())).map_err(|error| error.to_string())
+            client.request_text(request).await.map(drop).map_err(|error| error.to_string())
         })
-        .await?
+        .await
     }
 
-    /// The API server gives up when etcd comes too late.
-    async fn has_etcd(&self) -> Result<()> {
-        let answers = || async {
-            let answer = self.ask_etcd("maintenance/status", &json!({})).await;
-            answer.map(drop).map_err(|error| error.to_string())
-        };
-        eventually("etcd answers", answers)
-            .await
-            .with_context(|| format!("etcd.log ends with:\n{}", tail(&self.logs.join("etcd.log"))))
-    }
-
-    async fn has_default_account(&self) -> Result<()> {
+    async fn has_default_account(&self, server: &Server) -> Result<()> {
         use k8s_openapi::api::core::v1::ServiceAccount;
         let accounts = kube::Api::<ServiceAccount>::namespaced(self.client().await?, "default");
-        eventually("the controller manager works", || async {
+        while_running(server, "the controller manager creates ServiceAccounts", || async {
             accounts.get("default").await.map_err(|error| error.to_string())
         })
         .await
@@ -176,25 +157,40 @@ impl ControlPlane {
     }
 }
 
-/// A client by kubeconfig.
+async fn ask_etcd(url: &str, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let answer = http.post(format!("{url}/v3/{path}")).json(body).send().await?;
+    Ok(answer.error_for_status()?.json().await?)
+}
+
+/// Waits until etcd answers: the API server exits when etcd starts too late.
+pub(crate) async fn etcd_answers(server: &Server, url: &str) -> Result<()> {
+    while_running(server, "etcd answers", || async {
+        let answer = ask_etcd(url, "maintenance/status", &json!({})).await;
+        answer.map(drop).map_err(|error| error.to_string())
+    })
+    .await
+}
+
+/// Client for a kubeconfig.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the kubeconfig cannot be read.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     Ok(kubernetes::client(config, std::time::Duration::from_secs(300), || {})?)
 }
 
-/// What a kubeconfig holds to log in with.
+/// Credential in a kubeconfig.
 pub enum Access<'a> {
-    /// A client certificate.
+    /// Client certificate.
     Certificate(&'a Leaf),
-    /// A bearer token.
+    /// Bearer token.
     Token(&'a str),
 }
 
-/// The text of a kubeconfig.
+/// Text of a kubeconfig.
 #[must_use]
 pub fn kubeconfig_text(url: &str, ca: &str, access: &Access<'_>) -> String {
     use base64::Engine;
@@ -232,7 +228,7 @@ fn etcd(folder: &Path, logs: &Path, port: u16) -> Result<Process> {
         .start(logs)
 }
 
-fn apiserver(plane: &ControlPlane) -> Result<Process> {
+fn apiserver(plane: &ControlPlane) -> Result<Program> {
     let file = |name: &str| plane.folder.join(name).display().to_string();
     let port = plane.url.rsplit(':').next().unwrap_or_default();
     let policy = json!({
@@ -240,29 +236,28 @@ fn apiserver(plane: &ControlPlane) -> Result<Process> {
         "rules": [{"level": "Metadata"}],
     });
     std::fs::write(plane.folder.join("audit.json"), policy.to_string())?;
-    Program::new("kube-apiserver", &tools::kubernetes("kube-apiserver")?)
-        .args([
-            format!("--etcd-servers={}", plane.etcd),
-            format!("--secure-port={port}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
-            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-            "--authorization-mode=Node,RBAC".to_owned(),
-            "--enable-admission-plugins=NodeRestriction".to_owned(),
-            format!("--service-account-issuer={ISSUER}"),
-            format!("--service-account-signing-key-file={}", file("accounts.key")),
-            format!("--service-account-key-file={}", file("accounts.crt")),
-            format!("--client-ca-file={}", file("ca.crt")),
-            format!("--tls-cert-file={}", file("apiserver.crt")),
-            format!("--tls-private-key-file={}", file("apiserver.key")),
-            format!("--cert-dir={}", file("certificates")),
-            format!("--audit-policy-file={}", file("audit.json")),
-            format!("--audit-log-path={}", file("audit.log")),
-            // One file, however much is asked: tests count in it.
-            "--audit-log-maxsize=4000".to_owned(),
-        ])
-        .start(&plane.logs)
+    let program = Program::new("kube-apiserver", &tools::kubernetes("kube-apiserver")?);
+    Ok(program.args([
+        format!("--etcd-servers={}", plane.etcd),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        format!("--service-account-issuer={ISSUER}"),
+        format!("--service-account-signing-key-file={}", file("accounts.key")),
+        format!("--service-account-key-file={}", file("accounts.crt")),
+        format!("--client-ca-file={}", file("ca.crt")),
+        format!("--tls-cert-file={}", file("apiserver.crt")),
+        format!("--tls-private-key-file={}", file("apiserver.key")),
+        format!("--cert-dir={}", file("certificates")),
+        format!("--audit-policy-file={}", file("audit.json")),
+        format!("--audit-log-path={}", file("audit.log")),
+        // Large enough for one file without rotation: tests count its lines.
+        "--audit-log-maxsize=4000".to_owned(),
+    ]))
 }
 
 fn controller_manager(plane: &ControlPlane) -> Result<Process> {
@@ -274,7 +269,7 @@ fn controller_manager(plane: &ControlPlane) -> Result<Process> {
             format!("--root-ca-file={}", file("ca.crt")),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
-            // What collects garbage, ends namespaces and makes accounts; nothing of nodes and pods.
+            // No controllers for nodes and pods.
             "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,root-ca-certificate-publisher-controller".to_owned(),
         ])
         .start(&plane.logs)

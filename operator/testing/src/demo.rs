@@ -1,5 +1,5 @@
-//! `make run`: a cluster, PostgreSQL in it, Steamer from its chart, the samples with an OpenBao cluster among them, and what
-//! they are for, shown by doing it.
+//! `make run`: a cluster with PostgreSQL, Steamer from its chart, the samples including an OpenBaoCluster, and a
+//! demonstration.
 
 mod cluster;
 mod servers;
@@ -20,31 +20,31 @@ use crate::wait::eventually;
 
 pub use cluster::stop;
 
-/// The namespace of the servers.
+/// Namespace of the servers.
 pub const SERVERS: &str = "openbao";
-/// The namespace of the application.
+/// Namespace of the application.
 pub const APPLICATION: &str = "web";
-/// The operator's namespace.
+/// Namespace of the operator.
 pub const OPERATOR: &str = "steamer-system";
-/// URL of the demonstration's issuer, in the cluster.
+/// URL of the issuer of the demonstration, in the cluster.
 pub const ISSUER_URL: &str = "http://gitlab.openbao.svc:8080";
 
-/// Does all of it, and tells at each step what it does and how long it took.
+/// Runs the demonstration. Prints each step and its duration.
 ///
 /// # Errors
-/// A sentence that says what is missing, or what did not come up.
+/// When a dependency is missing, or a step fails.
 pub async fn run() -> Result<()> {
     let started = Instant::now();
     let cluster = cluster::running_or_new().await?;
     let kubectl = Kubectl::new(cluster.kubeconfig())?;
     let digest = cluster.images().await?;
     let secrets = servers::Secrets::load(cluster.folder())?;
-    telling("starting PostgreSQL and an issuer of JWTs in pods", async {
+    telling("starting PostgreSQL and a JWT issuer in pods", async {
         kubectl.apply_all(&servers::objects(&secrets)?)?;
         rolled_out(&kubectl, SERVERS, &["deployment/postgres", "deployment/gitlab"]).await
     })
     .await?;
-    telling("installing Steamer with its chart", async {
+    telling("installing the Steamer charts", async {
         let chart = |name: &str| cache::checkout().join("charts").join(name).display().to_string();
         helm(
             cluster.kubeconfig(),
@@ -75,7 +75,7 @@ pub async fn run() -> Result<()> {
         rolled_out(&kubectl, OPERATOR, &["deployment/steamer"]).await
     })
     .await?;
-    telling("applying config/samples: Steamer makes an OpenBao cluster of three nodes", async {
+    telling("applying config/samples: Steamer creates an OpenBao cluster with three nodes", async {
         apply_samples(&kubectl)?;
         let waited = [
             "--namespace",
@@ -89,7 +89,7 @@ pub async fn run() -> Result<()> {
     })
     .await?;
     let bao = servers::login(&kubectl, &secrets, &cluster.bao_address()).await?;
-    telling("waiting until everything is Ready", async {
+    telling("waiting until all objects are Ready", async {
         show::values(&kubectl, &bao).await?;
         all_ready(&kubectl).await
     })
@@ -98,7 +98,7 @@ pub async fn run() -> Result<()> {
     show::show(&kubectl, &bao, &issuer).await?;
     let env = write_env(cluster.kubeconfig(), &bao, &secrets)?;
     println!(
-        "\nThe whole took {:.0}s. The cluster stays up; `make stop` ends it. What to try next:\n",
+        "\nFinished after {:.0}s. The cluster keeps running; `make stop` removes it. Next steps:\n",
         started.elapsed().as_secs_f64()
     );
     println!("  source {}", env.display());
@@ -111,14 +111,14 @@ pub async fn run() -> Result<()> {
         "  kubectl --namespace {APPLICATION} get secret api -o jsonpath='{{.data.value}}' | base64 -d\n"
     );
     println!(
-        "kubectl and bao are at {} and {}.",
+        "Paths of kubectl and bao: {} and {}.",
         tools::kubernetes("kubectl")?.display(),
         tools::bao(tools::OPENBAO)?.display()
     );
     Ok(())
 }
 
-/// Does a step and tells of it.
+/// Runs a step, and prints its name and duration.
 async fn telling<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     eprintln!("==> {what}");
     let started = Instant::now();
@@ -137,16 +137,16 @@ async fn rolled_out(kubectl: &Kubectl, namespace: &str, workloads: &[&str]) -> R
                 kubectl.run(&["--namespace", namespace, "get", "pods", "-o", "wide"]).unwrap_or_default();
             let logs =
                 kubectl.run(&["--namespace", namespace, "logs", workload, "--tail=10"]).unwrap_or_default();
-            return Err(error.context(format!("{workload} does not come up:\n{pods}\n{logs}")));
+            return Err(error.context(format!("{workload} does not become ready:\n{pods}\n{logs}")));
         }
     }
     Ok(())
 }
 
-/// The samples, in an order in which a namespace is there before what lies in it.
+/// Files of the samples, with the namespaces before the objects in them.
 ///
 /// # Errors
-/// When they cannot be read.
+/// When a file cannot be read.
 pub fn samples() -> Result<Vec<(PathBuf, String)>> {
     let folder = cache::checkout().join("config/samples");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?
@@ -168,9 +168,9 @@ fn apply_samples(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// Waits for everything of ours, and says what is not Ready and why.
+/// Waits until every Steamer object is Ready. The error lists the others with their reasons.
 async fn all_ready(kubectl: &Kubectl) -> Result<()> {
-    eventually("everything is Ready", || async {
+    eventually("all objects are Ready", || async {
         let text = kubectl
             .run(&["get", "steamer", "--all-namespaces", "-o", "json"])
             .map_err(|error| error.to_string())?;
@@ -196,7 +196,7 @@ fn name_of(object: &serde_json::Value) -> String {
     format!("{} {} ({})", object["kind"], object["metadata"]["name"], why.unwrap_or_default())
 }
 
-/// What a shell needs to go on: absolute and literal.
+/// Writes variables for a shell, with absolute paths and quoted values.
 fn write_env(kubeconfig: &Path, bao: &servers::Bao, secrets: &servers::Secrets) -> Result<PathBuf> {
     use secrecy::ExposeSecret;
     let path = cache::logs()?.join("env");
@@ -214,7 +214,7 @@ fn write_env(kubeconfig: &Path, bao: &servers::Bao, secrets: &servers::Secrets) 
     Ok(path)
 }
 
-/// The demonstration's namespace and label, for who looks at it.
+/// Labels of the objects of the demonstration.
 #[must_use]
 pub fn labels() -> serde_json::Value {
     json!({"app.kubernetes.io/part-of": "steamer-demo"})

@@ -1,8 +1,11 @@
-//! The nodes tier for tests: a cluster with three machines, PostgreSQL beside it, the operator as a process.
+//! The nodes tier for tests: a cluster with three nodes, and PostgreSQL and the operator as processes next to it.
+
+mod guardian;
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -10,7 +13,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::Mutex;
 
 use crate::cache;
 use crate::control_plane::{Access, kubeconfig_text};
@@ -21,56 +24,52 @@ use crate::nodes::{Cluster, NODE};
 use crate::objects::{account_token, apply};
 use crate::operator::{Operator, RunningOperator};
 use crate::secure_postgres::SecurePostgres;
-use crate::{image, nodes, tools};
+use crate::turns::{Kind, Turns};
+use crate::{durations, image, tools};
 
-/// Machines, a database, an operator.
+use guardian::Guardian;
+pub use guardian::{GUARDIAN, guard};
+
+pub use crate::turns::Turn;
+
+/// Nodes, a database and an operator.
 pub struct Fleet {
-    /// The machines.
+    /// Kubernetes with three nodes.
     pub cluster: Cluster,
     /// PostgreSQL 15, with TLS and passwords.
     pub postgres: Arc<SecurePostgres>,
-    /// How the operator is started.
+    /// Configuration of the operator.
     pub operator: Operator,
     /// The running operator.
     pub running: Mutex<Option<RunningOperator>>,
-    /// Data of servers beside the cluster.
+    /// Data of the servers next to the cluster.
     pub folder: PathBuf,
-    /// Their output.
+    /// Logs of these servers.
     pub logs: PathBuf,
     home: Handle,
-    turns: Arc<RwLock<()>>,
+    turns: Arc<Turns>,
     _guardian: Guardian,
-}
-
-/// A test's part in the fleet: beside others, or with nobody else while it stops the operator or loses a machine.
-#[derive(Debug)]
-pub enum Turn {
-    /// Beside others.
-    Shared(OwnedRwLockReadGuard<()>),
-    /// Alone.
-    Alone(OwnedRwLockWriteGuard<()>),
 }
 
 static SHARED: OnceLock<Arc<Fleet>> = OnceLock::new();
 
 impl Fleet {
-    /// The fleet of this test binary, started by whoever asks first.
+    /// The fleet of this test binary. The first call starts it.
     ///
     /// # Panics
-    /// When it does not come up: no test could run.
+    /// When the fleet does not start: no test can run.
     #[must_use]
     pub fn shared() -> Arc<Self> {
-        SHARED.get_or_init(|| own_thread().unwrap_or_else(|error| stop(&error))).clone()
+        let fleet = SHARED.get_or_init(|| own_thread().unwrap_or_else(|error| stop(&error))).clone();
+        durations::begin();
+        fleet
     }
 
     async fn start() -> Result<Self> {
-        free()?;
         let guardian = Guardian::new()?;
-        let cluster = Cluster::start().await?;
-        std::fs::write(holder()?, std::process::id().to_string())?;
-        for image in [image::openbao(tools::OPENBAO)?, image::openbao(tools::OLDER_OPENBAO)?] {
-            cluster.import(&image)?;
-        }
+        let images = vec![image::openbao(tools::OPENBAO)?, image::openbao(tools::OLDER_OPENBAO)?];
+        let cluster = Cluster::start(images).await?;
+        Guardian::hold()?;
         let folder = std::env::temp_dir().join(format!("steamer-ground-{}", std::process::id()));
         let logs = cache::logs()?.join(format!("ground-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
@@ -89,10 +88,10 @@ impl Fleet {
             name: "operator".to_owned(),
             binary: None,
             arguments: [
-                // On a busy machine a short lease is lost; who starts again after a kill takes it over by force.
+                // Long, because a busy machine delays renewals. A test that restarts the operator deletes the lease.
                 "--lease-duration=60s",
                 "--drift-interval=30s",
-                "--log-level=info,steamer_controllers=debug,steamer_runtime=debug",
+                "--log-level=info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug,steamer_runtime=debug",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -108,22 +107,23 @@ impl Fleet {
             folder,
             logs,
             home: Handle::current(),
-            turns: Arc::default(),
+            turns: Arc::new(Turns::from_env()),
             _guardian: guardian,
         })
     }
 
-    /// A turn beside other tests.
+    /// Waits for a turn at the same time as other tests. Blocks the calling thread.
     pub async fn shared_turn(&self) -> Turn {
-        Turn::Shared(self.turns.clone().read_owned().await)
+        self.turns.take(Kind::Shared)
     }
 
-    /// A turn with no other test.
+    /// Waits for a turn without any other test, for a test that stops the operator or loses a node. Blocks the calling
+    /// thread.
     pub async fn turn_alone(&self) -> Turn {
-        Turn::Alone(self.turns.clone().write_owned().await)
+        self.turns.take(Kind::Alone)
     }
 
-    /// A client of the administrator.
+    /// Client of the administrator.
     ///
     /// # Errors
     /// When the kubeconfig cannot be read.
@@ -134,15 +134,15 @@ impl Fleet {
     /// `kubectl` of the administrator.
     ///
     /// # Errors
-    /// When it cannot be built.
+    /// When `kubectl` cannot be built.
     pub fn kubectl(&self) -> Result<Kubectl> {
         Kubectl::new(&self.cluster.kubeconfig)
     }
 
-    /// Runs something where servers live, so that they outlive the test that starts them.
+    /// Runs `work` on the thread of the servers, so that servers which it starts outlive the test.
     ///
     /// # Errors
-    /// What it comes to.
+    /// The error of `work`.
     pub async fn at_home<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -150,16 +150,19 @@ impl Fleet {
         self.home.spawn(work).await?
     }
 
-    /// Kills the operator.
+    /// Kills the operator and waits until it has exited.
     pub async fn stop_operator(&self) {
         *self.running.lock().await = None;
     }
 
-    /// Starts it again, and returns when it works.
+    /// Starts the operator again and waits until it is ready.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the operator does not start.
     pub async fn start_operator(&self) -> Result<()> {
+        let mut place = self.running.lock().await;
+        // The previous one has to exit before it can be replaced.
+        *place = None;
         let leases: kube::Api<Lease> = kube::Api::namespaced(self.client().await?, OPERATOR_NAMESPACE);
         for lease in leases.list(&kube::api::ListParams::default()).await? {
             let name = lease.metadata.name.unwrap_or_default();
@@ -171,14 +174,14 @@ impl Fleet {
             running.ready().await?;
             Ok(running)
         };
-        *self.running.lock().await = Some(self.at_home(started).await?);
+        *place = Some(self.at_home(started).await?);
         Ok(())
     }
 
-    /// Makes a namespace.
+    /// Creates a namespace.
     ///
     /// # Errors
-    /// What the API server says.
+    /// The error of the API server.
     pub async fn namespace(&self, name: &str) -> Result<()> {
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let namespace =
@@ -187,62 +190,19 @@ impl Fleet {
     }
 }
 
-/// Names the tests that have the machine's addresses.
-fn holder() -> Result<PathBuf> {
-    Ok(cache::logs()?.join("cluster/tests"))
-}
-
-/// Fails while someone uses the machine's addresses. What tests have left that were killed is taken over.
-fn free() -> Result<()> {
-    match std::fs::read_to_string(holder()?) {
-        Ok(id) => anyhow::ensure!(
-            !PathBuf::from("/proc").join(&id).exists(),
-            "other tests have the machine's addresses: process {id}"
-        ),
-        Err(_) => anyhow::ensure!(
-            Cluster::running()?.is_none(),
-            "the cluster of `make run` has the machine's addresses: run `make stop` first"
-        ),
-    }
-    Ok(())
-}
-
 async fn client_of(cluster: &Cluster) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(&cluster.kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }
 
-/// Ends the cluster with the process that uses it, however that ends: a second process of the same program waits for it.
-struct Guardian(#[allow(dead_code)] Child);
-
-/// The name of the test that is no test: run as a process of its own it ends the cluster when its input ends.
-pub const GUARDIAN: &str = "guardian";
-
-impl Guardian {
-    fn new() -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--ignored", "--exact", GUARDIAN]).stdin(Stdio::piped());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self(std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn()?))
-    }
-}
-
-/// What the guardian does.
-///
-/// # Errors
-/// When something cannot be removed.
-pub fn guard() -> Result<()> {
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    nodes::stop()
-}
-
 #[allow(clippy::panic)]
 fn stop(error: &anyhow::Error) -> Arc<Fleet> {
-    panic!("the nodes tier does not come up: {error:#}")
+    panic!("the nodes tier does not start: {error:#}")
 }
 
 fn own_thread() -> Result<Arc<Fleet>> {
+    let started = Instant::now();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("fleet".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -252,5 +212,7 @@ fn own_thread() -> Result<Arc<Fleet>> {
             std::future::pending::<()>().await;
         });
     })?;
-    receiver.recv().context("the nodes tier ended")?
+    let fleet = receiver.recv().context("the thread of the nodes tier exited")?;
+    let _ = durations::record("start of the nodes tier", started.elapsed(), Duration::ZERO);
+    fleet
 }

@@ -1,14 +1,14 @@
-//! Everything a test needs, once a test binary: Kubernetes, PostgreSQL, OpenBao, an issuer, the operator.
+//! The control-plane tier, once per test binary: Kubernetes, PostgreSQL, OpenBao, an issuer and the operator.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use kube::Client;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use crate::cache;
 use crate::control_plane::ControlPlane;
 use crate::installation::{install, set_up_openbao};
 use crate::issuer::JwtIssuer;
@@ -16,49 +16,50 @@ pub use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 use crate::operator::{Operator, RunningOperator};
 use crate::postgres::Postgres;
+use crate::{cache, durations, turns};
 
-/// The operator's namespace and ServiceAccount.
+/// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "steamer-system";
-/// The operator's ServiceAccount.
+/// ServiceAccount of the operator.
 pub const OPERATOR_ACCOUNT: &str = "steamer";
-/// The audience of tokens for OpenBao.
+/// Audience of tokens for OpenBao.
 pub const AUDIENCE: &str = "openbao";
 
-/// The control-plane tier.
+/// Servers of the control-plane tier.
 pub struct Ground {
     /// Kubernetes.
     pub plane: ControlPlane,
     /// PostgreSQL.
     pub postgres: Arc<Postgres>,
-    /// The OpenBao that all tests share; a test that stops or seals one starts its own.
+    /// The OpenBao that all tests share. A test that stops or seals an OpenBao starts its own.
     pub openbao: OpenBao,
-    /// An issuer.
+    /// Issuer of JWTs.
     pub issuer: JwtIssuer,
-    /// How the operator is started.
+    /// Configuration of the operator.
     pub operator: Operator,
     /// The running operator.
     pub running: Mutex<Option<RunningOperator>>,
     /// Data of the servers.
     pub folder: PathBuf,
-    /// Output of the servers.
+    /// Logs of the servers.
     pub logs: PathBuf,
     home: Handle,
 }
 
-/// The thread that all servers belong to lives as long as the process.
+/// The ground of this process. The thread of its servers runs until the process exits.
 static SHARED: OnceLock<Arc<Ground>> = OnceLock::new();
 
 impl Ground {
-    /// The ground of this test binary, started by whoever asks first.
+    /// The ground of this test binary. The first call starts it.
     ///
     /// # Panics
-    /// When it does not come up: no test could run.
+    /// When the ground does not start: no test can run.
     #[must_use]
     pub fn shared() -> Arc<Self> {
         Self::of_the_process(Self::start)
     }
 
-    /// The same with no operator running: for benchmarks, which start their own.
+    /// Like [`Self::shared`] without an operator, for benchmarks, which start their own.
     ///
     /// # Panics
     /// As [`Self::shared`].
@@ -71,13 +72,16 @@ impl Ground {
     where
         F: Future<Output = Result<Self>> + 'static,
     {
-        SHARED.get_or_init(|| own_thread(start).unwrap_or_else(|error| stop(&error))).clone()
+        let ground = SHARED.get_or_init(|| own_thread(start).unwrap_or_else(|error| stop(&error))).clone();
+        durations::begin();
+        turns::of_this_test();
+        ground
     }
 
-    /// Runs something where servers live, so that they outlive the test that starts them.
+    /// Runs `work` on the thread of the servers, so that servers which it starts outlive the test.
     ///
     /// # Errors
-    /// What it comes to.
+    /// The error of `work`.
     pub async fn at_home<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -85,10 +89,10 @@ impl Ground {
         self.home.spawn(work).await?
     }
 
-    /// Starts an operator that outlives the test, and returns when it works.
+    /// Starts an operator that outlives the test, and waits until it is ready.
     ///
     /// # Errors
-    /// When it ends, or the deadline passes.
+    /// When the operator exits or the deadline passes.
     pub async fn run(&self, operator: &Operator) -> Result<RunningOperator> {
         let operator = operator.clone();
         let started = async move {
@@ -99,7 +103,7 @@ impl Ground {
         self.at_home(started).await
     }
 
-    /// A client of the administrator.
+    /// Client of the administrator.
     ///
     /// # Errors
     /// When the kubeconfig cannot be read.
@@ -107,10 +111,10 @@ impl Ground {
         self.plane.client().await
     }
 
-    /// One more OpenBao, set up like the shared one.
+    /// Starts another OpenBao with the setup of the shared one.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn own_openbao(self: &Arc<Self>, name: &str) -> Result<OpenBao> {
         let (ground, name) = (self.clone(), name.to_owned());
         self.at_home(async move {
@@ -122,21 +126,21 @@ impl Ground {
         .await
     }
 
-    /// A ground with a control plane and an OpenBao of its own, where no operator runs yet: for tests that stop, break
-    /// or count them. It shares PostgreSQL and the issuer with this one.
+    /// Starts a ground with its own control plane and OpenBao and without an operator, for tests that stop, break or
+    /// count them. It shares PostgreSQL and the issuer with this one.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn apart(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
         let ground = self.empty(name).await?;
         ground.installed().await?;
         Ok(ground)
     }
 
-    /// The same with nothing of Steamer installed: for tests that install it.
+    /// Starts a ground like [`Self::apart`] on which Steamer is not installed, for tests that install it.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn empty(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
         let ground = self.clone();
         self.at_home(async move {
@@ -168,7 +172,7 @@ impl Ground {
         Ok(ground)
     }
 
-    /// Installs Steamer, but for the operator itself.
+    /// Installs everything except the operator's process.
     async fn installed(&self) -> Result<()> {
         let client = self.client().await?;
         install(&client).await?;
@@ -193,9 +197,10 @@ impl Ground {
             name: "operator".to_owned(),
             binary: None,
             arguments: [
-                "--lease-duration=15s",
+                // Long, because a busy machine delays renewals.
+                "--lease-duration=60s",
                 "--drift-interval=30s",
-                "--log-level=info,steamer_controllers=debug,steamer_runtime=debug",
+                "--log-level=info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug,steamer_runtime=debug",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -207,10 +212,10 @@ impl Ground {
 
 #[allow(clippy::panic)]
 fn stop(error: &anyhow::Error) -> Arc<Ground> {
-    panic!("the test ground does not come up: {error:#}")
+    panic!("the test ground does not start: {error:#}")
 }
 
-/// Removes what grounds have left whose process has ended: their servers ended with it, their files did not.
+/// Deletes the files of grounds whose process has exited. Their servers have exited with it.
 fn remove_leftovers() {
     let folders = [
         (std::env::temp_dir(), "steamer-ground-"),
@@ -227,7 +232,7 @@ fn remove_leftovers() {
     }
 }
 
-/// PostgreSQL's user has to get to its data.
+/// Lets the user of PostgreSQL read its data.
 fn tools_readable(folder: &Path) -> Result<()> {
     crate::tools::succeed(std::process::Command::new("chmod").arg("755").arg(folder))
 }
@@ -236,6 +241,7 @@ fn own_thread<F>(start: fn() -> F) -> Result<Arc<Ground>>
 where
     F: Future<Output = Result<Ground>> + 'static,
 {
+    let started = Instant::now();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("test-ground".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -245,5 +251,7 @@ where
             std::future::pending::<()>().await;
         });
     })?;
-    receiver.recv().context("the test ground ended")?
+    let ground = receiver.recv().context("the thread of the test ground exited")?;
+    let _ = durations::record("start of the control-plane tier", started.elapsed(), Duration::ZERO);
+    ground
 }

@@ -1,4 +1,4 @@
-//! Container images without a builder: one layer, its configuration and a manifest in a docker-archive.
+//! Container images without a builder: a docker-archive with one layer, a configuration and a manifest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,15 +9,15 @@ use serde_json::json;
 use crate::cache;
 use crate::tools::{self, output, succeed};
 
-/// An image to be made.
+/// Description of an image.
 pub struct Image {
-    /// Its full name, with a tag.
+    /// Full name with a tag.
     pub name: String,
-    /// Files: where from, where to.
+    /// Files: source on the host, and path in the image.
     pub files: Vec<(PathBuf, String)>,
     /// Empty folders.
     pub folders: Vec<&'static str>,
-    /// What is run.
+    /// Entrypoint.
     pub entrypoint: Vec<&'static str>,
     /// Numeric user and group.
     pub user: &'static str,
@@ -26,7 +26,7 @@ pub struct Image {
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/false\nnonroot:x:65532:65532:nonroot:/tmp:/bin/false\n";
 
 impl Image {
-    /// Tells, without reading them, whether the files are still the same: their paths, sizes and times.
+    /// Fingerprint of the files from their paths, sizes and times, without their content.
     #[must_use]
     pub fn stamp(&self) -> String {
         let of = |path: &Path| std::fs::metadata(path).map(|found| (found.len(), found.modified().ok())).ok();
@@ -34,7 +34,7 @@ impl Image {
         format!("{files:?} {:?} {:?}", self.entrypoint, self.user)
     }
 
-    /// Writes the archive to `folder`, unless one of the same content is there. Its digest tells them apart.
+    /// Writes the archive to `folder`. Returns its path and the digest of the image.
     ///
     /// # Errors
     /// When a file is missing.
@@ -44,7 +44,7 @@ impl Image {
         self.lay_out(root.path())?;
         let work = tempfile::tempdir_in(folder)?;
         let layer = work.path().join("layer.tar");
-        // Times, owners and order are fixed: the same files give the same image.
+        // Times, owners and order are fixed, so that the same files produce the same image.
         succeed(
             Command::new("tar")
                 .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-cf"])
@@ -97,7 +97,7 @@ fn sha256(file: &Path) -> Result<String> {
     Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// A copy of a binary without its debug information, for an image.
+/// Copies a binary without its debug information.
 fn stripped(binary: &Path, folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let to = folder.join(binary.file_name().context("a name")?);
@@ -111,10 +111,10 @@ fn stripped(binary: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// CAs that the operator's image knows, for issuers and servers with public certificates.
+/// CAs in the operator's image, for issuers and servers with public certificates.
 const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The operator's image.
+/// Image of the operator.
 ///
 /// # Errors
 /// When the binary is missing.
@@ -127,7 +127,7 @@ pub fn steamer(binary: &Path, folder: &Path) -> Result<Image> {
     Ok(Image { name, files, folders: vec![], entrypoint: vec!["/steamer"], user: "65532:65532" })
 }
 
-/// The issuer of the demonstration.
+/// Image of the issuer of the demonstration.
 ///
 /// # Errors
 /// When the binary is missing.
@@ -137,30 +137,30 @@ pub fn issuer(binary: &Path, folder: &Path) -> Result<Image> {
     Ok(Image { name, files, folders: vec![], entrypoint: vec!["/test-issuer"], user: "65532:65532" })
 }
 
-/// What keeps a pod's namespaces.
+/// Image of the pod sandbox.
 ///
 /// # Errors
-/// When it cannot be built.
+/// When the program cannot be built.
 pub fn pause() -> Result<Image> {
     let files = vec![(tools::pause()?, "/pause".to_owned())];
     let name = "steamer.test/pause:1".to_owned();
     Ok(Image { name, files, folders: vec![], entrypoint: vec!["/pause"], user: "65532:65532" })
 }
 
-/// OpenBao: one static file on an empty root.
+/// Image of OpenBao: one static file in an empty root file system.
 ///
 /// # Errors
-/// When it cannot be fetched.
+/// When OpenBao cannot be downloaded.
 pub fn openbao(version: &str) -> Result<Image> {
     let files = vec![(tools::bao(version)?, "/bin/bao".to_owned())];
     let name = format!("steamer.test/openbao:{version}");
     Ok(Image { name, files, folders: vec![], entrypoint: vec!["/bin/bao"], user: "65532:65532" })
 }
 
-/// PostgreSQL as Debian has it, with a shell, for `initdb` runs one.
+/// Image of PostgreSQL from the Debian packages, with a shell, which `initdb` needs.
 ///
 /// # Errors
-/// When it cannot be installed.
+/// When PostgreSQL cannot be installed.
 pub fn postgres() -> Result<Image> {
     let bin = tools::postgres()?;
     let mut files: Vec<(PathBuf, String)> =
@@ -192,14 +192,14 @@ fn libraries_of(program: &Path) -> Result<Vec<String>> {
     Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())
 }
 
-/// A binary of this workspace, built with the same settings as everything else.
+/// Builds a binary of this workspace, with the settings of all other builds. Returns its path.
 ///
 /// # Errors
 /// When the build fails.
 pub fn built(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--quiet", "--package", package, "--bin", binary, "--profile", profile]);
-    // The variables of an outer `cargo run` would make it all be built again.
+    // The variable of an outer `cargo run` causes a full rebuild.
     cargo.env_remove("CARGO_MANIFEST_DIR").current_dir(cache::checkout());
     succeed(&mut cargo)?;
     let folder = if profile == "dev" { "debug" } else { profile };

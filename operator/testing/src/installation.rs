@@ -1,11 +1,11 @@
-//! What an administrator does before Steamer works: definitions and rights in Kubernetes, policy and login in OpenBao.
+//! Installation by an administrator: CustomResourceDefinitions and RBAC in Kubernetes, policy and login in OpenBao.
 
 use anyhow::{Context, Result};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_controllers::operator_policy;
+use steamer_cluster::operator_policy;
 
 use crate::cache;
 use crate::control_plane::ControlPlane;
@@ -13,10 +13,10 @@ use crate::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 
-/// Installs definitions, rights and account as `config/` has them.
+/// Installs the CustomResourceDefinitions, RBAC and ServiceAccount from `config/`.
 ///
 /// # Errors
-/// When the API server refuses something.
+/// When the API server rejects an object.
 pub async fn install(client: &Client) -> Result<()> {
     for definition in steamer_api::definitions() {
         apply(client, serde_json::to_value(&definition)?).await?;
@@ -39,7 +39,7 @@ async fn established(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in steamer_api::definitions() {
         let name = definition.name_any();
-        crate::wait::eventually("the definitions are established", || async {
+        crate::wait::eventually("the CustomResourceDefinitions are established", || async {
             let found = api.get(&name).await.map_err(|error| error.to_string())?;
             let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
             let met = conditions
@@ -52,10 +52,10 @@ async fn established(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// What an administrator does once: the operator's policy and login, and Kubernetes auth for workloads.
+/// Creates the operator's policy and role, and the Kubernetes auth method that workloads also use.
 ///
 /// # Errors
-/// What OpenBao says.
+/// The error of OpenBao.
 pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<()> {
     let client = plane.client().await?;
     let reviewer = json!({

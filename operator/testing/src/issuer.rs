@@ -1,4 +1,4 @@
-//! An issuer of JWTs with several keys that come and go, serving discovery and its key set over HTTP.
+//! Issuer of JWTs with several keys. Serves the discovery document and the key set over HTTP.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,10 +14,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// An issuer. Clones are the same issuer.
+/// An issuer. Clones refer to the same issuer.
 #[derive(Clone)]
 pub struct JwtIssuer {
-    /// Its URL, which is its `iss` too.
+    /// URL of the issuer, which is also its `iss`.
     pub url: String,
     keys: Arc<RwLock<Vec<Key>>>,
 }
@@ -29,10 +29,10 @@ struct Key {
 }
 
 impl JwtIssuer {
-    /// Starts one on the loopback with one key, `key-1`.
+    /// Starts an issuer with the key `key-1` on the loopback device.
     ///
     /// # Errors
-    /// When there is no port.
+    /// When no port is free.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -41,20 +41,20 @@ impl JwtIssuer {
         Ok(issuer)
     }
 
-    /// An issuer with that URL that is served elsewhere, or not yet.
+    /// Creates an issuer with the key `key-1` and does not serve it.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system provides no random numbers.
     pub fn at(url: String) -> Result<Self> {
         let issuer = Self { url, keys: Arc::default() };
         issuer.add_key("key-1")?;
         Ok(issuer)
     }
 
-    /// An issuer with a key that was made before.
+    /// Creates an issuer with an existing key.
     ///
     /// # Errors
-    /// When it is no key.
+    /// When the key cannot be parsed.
     pub fn with_key(url: String, id: &str, pkcs8: &[u8]) -> Result<Self> {
         let pair = KeyPair::from_pkcs8(pkcs8).ok().context("no RSA key in PKCS#8")?;
         let issuer = Self { url, keys: Arc::default() };
@@ -62,7 +62,7 @@ impl JwtIssuer {
         Ok(issuer)
     }
 
-    /// Serves discovery and keys until the listener ends.
+    /// Serves the discovery document and the keys until the listener closes.
     pub async fn serve(self, listener: TcpListener) {
         let (discovery, keys) = (self.clone(), self.clone());
         let router = Router::new()
@@ -74,7 +74,7 @@ impl JwtIssuer {
         let _ = axum::serve(listener, router).await;
     }
 
-    /// The discovery document.
+    /// Discovery document.
     #[must_use]
     pub fn discovery(&self) -> Value {
         json!({
@@ -84,7 +84,7 @@ impl JwtIssuer {
         })
     }
 
-    /// The key set.
+    /// Key set with the published keys.
     #[must_use]
     pub fn key_set(&self) -> Value {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -92,27 +92,27 @@ impl JwtIssuer {
         json!({"keys": published.map(|key| jwk(&key.id, &key.pair)).collect::<Vec<_>>()})
     }
 
-    /// Makes and publishes a key.
+    /// Creates and publishes a key.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system provides no random numbers.
     pub fn add_key(&self, id: &str) -> Result<()> {
         let pair = KeyPair::generate(KeySize::Rsa2048).ok().context("no key")?;
         self.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
         Ok(())
     }
 
-    /// Stops publishing a key; it can still sign, as a thief of it could.
+    /// Stops publishing a key. It can still sign, like a stolen key.
     pub fn withdraw_key(&self, id: &str) {
         for key in self.write().iter_mut().filter(|key| key.id == id) {
             key.published = false;
         }
     }
 
-    /// The public part of a key in PEM.
+    /// Public part of a key in PEM.
     ///
     /// # Errors
-    /// When there is no such key.
+    /// When the key does not exist.
     pub fn public_pem(&self, id: &str) -> Result<String> {
         let pair = self.pair(id)?;
         let der = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key())
@@ -124,27 +124,27 @@ impl JwtIssuer {
         Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
 
-    /// The private part of a key in PKCS#8, for an issuer that is to be served elsewhere.
+    /// Private part of a key in PKCS#8, for another process that serves the issuer.
     ///
     /// # Errors
-    /// When there is no such key.
+    /// When the key does not exist.
     pub fn private_key(&self, id: &str) -> Result<Vec<u8>> {
         let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&*self.pair(id)?).ok().context("a key")?;
         Ok(der.as_ref().to_vec())
     }
 
-    /// A token with these claims, signed with RS256 by that key.
+    /// Token with the given claims, signed by a key with RS256.
     ///
     /// # Errors
-    /// When there is no such key.
+    /// When the key does not exist.
     pub fn sign(&self, key: &str, claims: &Value) -> Result<String> {
         self.sign_as(key, key, claims)
     }
 
-    /// A token that says it was signed by `id` and was signed by `key`.
+    /// Token that is signed by `key` and names the key `id` in its header.
     ///
     /// # Errors
-    /// When there is no such key.
+    /// When the key does not exist.
     pub fn sign_as(&self, key: &str, id: &str, claims: &Value) -> Result<String> {
         let input = signing_input(&json!({"alg": "RS256", "typ": "JWT", "kid": id}), claims);
         let pair = self.pair(key)?;
@@ -166,19 +166,19 @@ impl JwtIssuer {
     }
 }
 
-/// Header and claims as they are signed.
+/// Header and claims in the form that is signed.
 #[must_use]
 pub fn signing_input(header: &Value, claims: &Value) -> String {
     format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
-/// A token with `alg: none`.
+/// Token with `alg: none`.
 #[must_use]
 pub fn unsigned(claims: &Value) -> String {
     format!("{}.", signing_input(&json!({"alg": "none", "typ": "JWT"}), claims))
 }
 
-/// A token signed with HS256 by `secret`, such as the issuer's public key.
+/// Token signed with HS256 by `secret`, such as the issuer's public key.
 #[must_use]
 pub fn symmetric(id: &str, secret: &[u8], claims: &Value) -> String {
     let input = signing_input(&json!({"alg": "HS256", "typ": "JWT", "kid": id}), claims);
@@ -197,7 +197,7 @@ fn jwk(id: &str, pair: &KeyPair) -> Value {
     })
 }
 
-/// The claims of a GitLab pipeline JWT: job of branch `main` in project 42 below group 7.
+/// Claims of a GitLab pipeline JWT: a job of branch `main` in project 42 of group 7.
 #[must_use]
 pub fn pipeline_claims(issuer: &str, audience: &str) -> Value {
     let now = jiff::Timestamp::now().as_second();

@@ -1,4 +1,4 @@
-//! What kstatus computes of objects: the word that Flux and Argo CD go by.
+//! Status of objects as kstatus computes it for Flux and Argo CD.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::tools;
 
-/// `Current`, `InProgress`, `Failed`, `Terminating` or `NotFound` for each object, with the message.
+/// Returns `Current`, `InProgress`, `Failed`, `Terminating` or `NotFound` for each object, with the message.
 ///
 /// # Errors
-/// When the tool cannot be built, or an object is none.
+/// When the tool cannot be built, or a value is not a Kubernetes object.
 pub fn kstatus(objects: &[Value]) -> Result<Vec<String>> {
     let mut child = Command::new(tools::kstatus()?)
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! kubectl and helm, against one kubeconfig.
+//! kubectl and helm with a kubeconfig.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,31 +13,31 @@ use crate::tools;
 #[derive(Clone)]
 pub struct Kubectl {
     program: PathBuf,
-    /// The kubeconfig.
+    /// Path of the kubeconfig.
     pub kubeconfig: PathBuf,
 }
 
 impl Kubectl {
-    /// kubectl for that cluster.
+    /// kubectl for the cluster of a kubeconfig.
     ///
     /// # Errors
-    /// When it cannot be built.
+    /// When kubectl cannot be built.
     pub fn new(kubeconfig: &Path) -> Result<Self> {
         Ok(Self { program: tools::kubernetes("kubectl")?, kubeconfig: kubeconfig.to_owned() })
     }
 
-    /// Runs it for its output.
+    /// Runs kubectl and returns its output.
     ///
     /// # Errors
-    /// Its last lines when it fails.
+    /// The last lines of the output when kubectl fails.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         tools::output(Command::new(&self.program).env("KUBECONFIG", &self.kubeconfig).args(arguments))
     }
 
-    /// Applies YAML or JSON, server-side, as the demonstration.
+    /// Applies YAML or JSON server-side, with field manager `demo`.
     ///
     /// # Errors
-    /// What kubectl says.
+    /// The output of kubectl.
     pub fn apply(&self, text: &str) -> Result<String> {
         let mut child = Command::new(&self.program)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -65,7 +65,7 @@ impl Kubectl {
     /// Applies objects.
     ///
     /// # Errors
-    /// What kubectl says.
+    /// The output of kubectl.
     pub fn apply_all(&self, objects: &[Value]) -> Result<()> {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
         self.apply(&list.to_string()).map(drop)
@@ -75,7 +75,7 @@ impl Kubectl {
 /// Installs or upgrades a chart.
 ///
 /// # Errors
-/// What helm says.
+/// The output of helm.
 pub fn helm(kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
     tools::output(Command::new(tools::helm()?).env("KUBECONFIG", kubeconfig).args(arguments))
 }

@@ -1,11 +1,12 @@
 //! The test ground: real Kubernetes, OpenBao and PostgreSQL, with or without a container engine.
 //!
-//! Tests, `make run` and benchmarks share it. Nothing here is part of the operator.
+//! Tests, `make run` and benchmarks use it. It is not part of the operator.
 
 pub mod cache;
 pub mod certificates;
 pub mod control_plane;
 pub mod demo;
+pub mod durations;
 pub mod fleet;
 pub mod ground;
 pub mod image;
@@ -24,6 +25,7 @@ pub mod proxy;
 pub mod seals;
 pub mod secure_postgres;
 pub mod tools;
+pub mod turns;
 pub mod wait;
 
 pub use fleet::Fleet;

@@ -1,4 +1,4 @@
-//! Any Kubernetes object, as JSON or YAML.
+//! Kubernetes objects of any kind, as JSON or YAML.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -7,10 +7,10 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Scope};
 use serde_json::Value;
 
-/// The documents of a YAML text, as JSON.
+/// Parses the documents of a YAML text to JSON.
 ///
 /// # Errors
-/// When it is no YAML.
+/// When the text is not valid YAML.
 pub fn yaml(text: &str) -> Result<Vec<Value>> {
     let documents = text
         .split("\n---")
@@ -24,10 +24,10 @@ pub fn yaml(text: &str) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// Applies any object, as `kubectl apply --server-side` does with strict validation.
+/// Applies an object like `kubectl apply --server-side` with strict validation.
 ///
 /// # Errors
-/// What the API server says.
+/// The error of the API server.
 pub async fn apply(client: &Client, object: Value) -> Result<DynamicObject> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, kind) = (text("/apiVersion"), text("/kind"));
@@ -50,10 +50,10 @@ pub async fn apply(client: &Client, object: Value) -> Result<DynamicObject> {
     Ok(api.patch(&text("/metadata/name"), &parameters, &Patch::Apply(&object)).await?)
 }
 
-/// A token of a ServiceAccount.
+/// Creates a token of a ServiceAccount.
 ///
 /// # Errors
-/// What the API server says.
+/// The error of the API server.
 pub async fn account_token(
     client: &Client,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! An OpenBao of the test ground: on PostgreSQL, with TLS, unsealed by a static key, as `make run` has it in pods.
+//! OpenBao of the control-plane tier: on PostgreSQL, with TLS and a static seal, like the pods of `make run`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,27 +11,27 @@ use steamer_openbao::{Client, Error, Identity, Session, Settings};
 
 use crate::certificates::Authority;
 use crate::ports;
-use crate::process::{Process, Program};
+use crate::process::{Program, Slot, while_running};
 use crate::tools;
 use crate::wait::{DEADLINE, eventually};
 
 /// A server that can be stopped and started again.
 pub struct OpenBao {
-    /// Its URL.
+    /// URL of the server.
     pub url: String,
-    /// The CA of its certificate, in PEM.
+    /// CA of its certificate, in PEM.
     pub ca: String,
-    /// A token that may do everything.
+    /// Root token.
     pub root: SecretString,
-    /// Its audit log: one JSON line for each request and each answer.
+    /// Audit log: one JSON line for each request and each response.
     pub audit: PathBuf,
     config: PathBuf,
     logs: PathBuf,
     name: String,
-    process: Option<Process>,
+    server: Slot,
 }
 
-/// The server's configuration as JSON. A block with a single key is misread by OpenBao's HCL reader, so each labelled
+/// Server configuration as JSON. OpenBao's HCL decoder misreads a labeled block with a single key, so each labeled
 /// block has at least two.
 #[must_use]
 pub fn configuration(url: &str, listener: &Value, connection_url: &str) -> Value {
@@ -48,30 +48,31 @@ pub fn configuration(url: &str, listener: &Value, connection_url: &str) -> Value
 }
 
 impl OpenBao {
-    /// Starts and initialises one on a database of its own.
+    /// Starts and initializes a server on its own database.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start(name: &str, folder: &Path, logs: &Path, connection_url: &str) -> Result<Self> {
         let audit = folder.join(format!("{name}.audit"));
         let mut server = Self::new(name, folder, (logs, &audit), connection_url)?;
         server.run()?;
+        server.answers().await?;
         server.root = initialise(&server.settings(), 0).await?;
         server.serves().await?;
         Ok(server)
     }
 
-    /// Starts one more node on the same database; it follows.
+    /// Starts another node on the same database, as a standby.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn join(&self, name: &str, folder: &Path, connection_url: &str) -> Result<Self> {
-        // One audit log for all: a node whose audit device differs from what is stored can never lead.
+        // One audit log for all nodes: a node cannot become the leader if its audit device differs from the stored one.
         let mut server = Self::new(name, folder, (&self.logs, &self.audit), connection_url)?;
         server.root = self.root.clone();
         server.run()?;
         let session = server.client()?.session(Identity::Anonymous);
-        eventually("the node follows", || async {
+        while_running(&server.server.server()?, "the node is a standby", || async {
             match session.health().await {
                 Ok(health) if !health.sealed && health.standby => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -90,7 +91,7 @@ impl OpenBao {
         let listener = json!({
             "address": format!("127.0.0.1:{port}"), "cluster_address": format!("127.0.0.1:{cluster}"),
             "tls_cert_file": file("crt"), "tls_key_file": file("key"),
-            // So that a test can write a value with thousands of keys; the default is 1000 strings.
+            // Tests write values with thousands of keys; the default limit is 1000 strings.
             "max_request_json_strings": 100_000, "max_request_json_memory": 64 << 20,
         });
         let config = folder.join(format!("{name}.json"));
@@ -107,11 +108,11 @@ impl OpenBao {
             config,
             logs: logs.to_owned(),
             name: name.to_owned(),
-            process: None,
+            server: Slot::default(),
         })
     }
 
-    /// Starts the process. Call it where it is to live: it ends with the calling thread.
+    /// Starts the server, after every process of the previous one has exited. It exits with the calling thread.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -119,7 +120,7 @@ impl OpenBao {
         self.run_with(&self.config.clone())
     }
 
-    /// Starts the process with another seal key: it is alive and stays sealed.
+    /// Starts the server with a different seal key: it runs and stays sealed.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -135,16 +136,15 @@ impl OpenBao {
     fn run_with(&mut self, config: &Path) -> Result<()> {
         let program = Program::new(&self.name, &tools::bao(tools::OPENBAO)?);
         let config = format!("-config={}", config.display());
-        self.process = Some(program.args(["server", &config]).start(&self.logs)?);
-        Ok(())
+        self.server.start(program.args(["server", &config]), &self.logs).map(drop)
     }
 
-    /// Kills the process.
+    /// Kills the server and waits until it has exited.
     pub fn stop(&mut self) {
-        self.process = None;
+        self.server.stop();
     }
 
-    /// A client.
+    /// Client of the server.
     ///
     /// # Errors
     /// When the CA cannot be read.
@@ -161,7 +161,7 @@ impl OpenBao {
         }
     }
 
-    /// A session that may do everything.
+    /// Session with the root token.
     ///
     /// # Errors
     /// As [`Self::client`].
@@ -169,13 +169,20 @@ impl OpenBao {
         Ok(self.client()?.session(Identity::Token(self.root.clone())))
     }
 
-    /// Returns when it leads and serves.
+    /// Waits until the server answers, initialized or not.
+    async fn answers(&self) -> Result<()> {
+        let session = self.client()?.session(Identity::Anonymous);
+        while_running(&self.server.server()?, "OpenBao answers", || async { seal_status(&session).await })
+            .await
+    }
+
+    /// Waits until the server is unsealed and the leader.
     ///
     /// # Errors
-    /// When the deadline passes.
+    /// When the server exits or the deadline passes.
     pub async fn serves(&self) -> Result<()> {
         let session = self.client()?.session(Identity::Anonymous);
-        eventually("OpenBao serves", || async {
+        while_running(&self.server.server()?, "OpenBao serves", || async {
             match session.health().await {
                 Ok(health) if !health.sealed && !health.standby => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -185,36 +192,38 @@ impl OpenBao {
     }
 }
 
-/// Mounts a KV v2 engine, and returns once it takes writes: it is not at once what it will be.
+/// Requests the seal status, which any server answers.
+pub(crate) async fn seal_status(session: &Session) -> Result<(), String> {
+    let status = session.request_any(Method::GET, "sys/seal-status", None).await;
+    status.map(drop).map_err(|error| error.to_string())
+}
+
+/// Mounts a KV v2 engine and waits until it accepts writes: OpenBao prepares a new engine in the background.
 ///
 /// # Errors
-/// What OpenBao says.
+/// The error of OpenBao.
 pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
     let mount = json!({"type": "kv", "options": {"version": "2"}});
     match admin.request_any(Method::POST, &format!("sys/mounts/{path}"), Some(mount)).await {
-        // An answer was lost, and it was asked again.
+        // The response was lost and the client repeated the request.
         Ok(_) | Err(Error::InUse { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    eventually("the engine takes writes", || async {
+    eventually("the engine accepts writes", || async {
         admin.write_kv2(path, "first", &json!({})).await.map(drop).map_err(|error| error.to_string())
     })
     .await
 }
 
-/// Initialises a server with so many recovery keys; its root token. Asked once, and only when it answers: an answer that is
-/// lost cannot be had again.
+/// Initializes a server with a number of recovery keys and returns the root token. Sends the request once, and only to
+/// a server that answers: OpenBao does not repeat a lost response.
 ///
 /// # Errors
-/// What OpenBao says.
+/// The error of OpenBao.
 pub async fn initialise(settings: &Settings, shares: u8) -> Result<SecretString> {
     let patient = Settings { timeout: Some(DEADLINE), patience: Some(Duration::ZERO), ..settings.clone() };
     let session = Client::new(&patient)?.session(Identity::Anonymous);
-    eventually("OpenBao answers", || async {
-        let status = session.request_any(Method::GET, "sys/seal-status", None).await;
-        status.map(drop).map_err(|error| error.to_string())
-    })
-    .await?;
+    eventually("OpenBao answers", || async { seal_status(&session).await }).await?;
     let body = json!({"recovery_shares": shares, "recovery_threshold": shares});
     let answer = session.request_any(Method::PUT, "sys/init", Some(body)).await?;
     let token = answer.get("root_token").and_then(Value::as_str).context("no root token")?;

@@ -1,4 +1,4 @@
-//! The operator as a process that tests start, stop and kill, with exactly the rights it is installed with.
+//! The operator as a process that tests start, stop and kill, with the permissions of an installation.
 
 use std::path::{Path, PathBuf};
 
@@ -6,34 +6,33 @@ use anyhow::{Context, Result};
 
 use crate::cache;
 use crate::ports;
-use crate::process::{Process, Program};
-use crate::wait::eventually;
+use crate::process::{Process, Program, while_running};
 
-/// How an operator is started.
+/// Configuration of an operator process.
 #[derive(Clone)]
 pub struct Operator {
-    /// Its kubeconfig.
+    /// Kubeconfig of the operator.
     pub kubeconfig: PathBuf,
-    /// Where its output goes.
+    /// Folder of its log.
     pub logs: PathBuf,
-    /// Names it.
+    /// Name of the process and of the instance in the lease.
     pub name: String,
-    /// Its binary; none: the one beside the running test.
+    /// Path of the binary. Default: the one next to the running test.
     pub binary: Option<PathBuf>,
-    /// More arguments.
+    /// Additional arguments.
     pub arguments: Vec<String>,
 }
 
 /// A running operator.
 pub struct RunningOperator {
-    /// The process.
+    /// The operator process.
     pub process: Process,
     /// URL of its admin server.
     pub admin: String,
 }
 
 impl Operator {
-    /// Starts it. Call it where it is to live: it ends with the calling thread.
+    /// Starts the operator. It exits with the calling thread.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -51,28 +50,26 @@ impl Operator {
 }
 
 impl RunningOperator {
-    /// Returns when it works.
+    /// Waits until the operator is ready.
     ///
     /// # Errors
-    /// When it ends, or the deadline passes.
+    /// When the operator exits or the deadline passes.
     pub async fn ready(&mut self) -> Result<()> {
         let url = format!("{}/readyz", self.admin);
-        let result = eventually("the operator is ready", || async {
+        while_running(&self.process.server(), "the operator is ready", || async {
             let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
             let status = answer.status();
             let text = answer.text().await.unwrap_or_default();
             if status.is_success() { Ok(()) } else { Err(text) }
         })
-        .await;
-        self.process.alive()?;
-        result.with_context(|| crate::process::tail(self.process.log()))
+        .await
     }
 }
 
-/// The operator's binary, beside the test that runs.
+/// Path of the operator's binary, next to the running test.
 ///
 /// # Errors
-/// A sentence when it was not built.
+/// When the operator was not built.
 pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let beside = own.ancestors().map(|folder| folder.join("steamer")).find(|path| path.is_file());

@@ -1,4 +1,4 @@
-//! Ports that nobody uses.
+//! Free ports.
 
 use std::net::TcpListener;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 
-/// Below what the kernel gives to connections that go out (from 32768): a port looked up here is not taken by one of
-/// them before its server listens.
-const PORTS: Range<u16> = 12_000..32_000;
+/// Range below the node ports of Kubernetes (from 30000) and the kernel's ephemeral ports (from 32768), so that no
+/// Service and no outgoing connection takes a port before its server listens.
+const PORTS: Range<u16> = 12_000..30_000;
 
-/// Where this process looks next; processes begin at places of their own.
+/// Next port of this process, as an offset in the range. Each process starts at a different offset.
 static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
     let places = u32::from(PORTS.end - PORTS.start);
     AtomicU16::new(u16::try_from(std::process::id().wrapping_mul(997) % places).unwrap_or_default())
 });
 
-/// A free port of the loopback; none is given twice by one process.
+/// Returns a free port of the loopback device. A process gets the same port only after all others of the range.
 ///
 /// # Errors
-/// When there is none.
+/// When no port is free.
 pub fn free() -> Result<u16> {
     PORTS
         .map(|_| PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start))

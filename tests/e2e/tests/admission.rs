@@ -1,13 +1,13 @@
-//! A mistake is refused when it is applied, with a sentence that says what to write instead.
+//! Invalid specs are rejected at admission, with a message that says what to write instead.
 
 use anyhow::Result;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::SecretsProject;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
-/// Kind, spec, and a part of the sentence.
+/// Returns kind, invalid spec, and a part of the expected message.
 fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let tenant = |changes: Value| {
         merged(
@@ -58,7 +58,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"oidcDiscoveryUrl": "https://a", "jwksUrl": "https://b", "boundIssuer": "a"}),
             "exactly one of",
         ),
-        ("JWTIssuer", json!({"jwksUrl": "https://a/keys"}), "boundIssuer is needed"),
+        ("JWTIssuer", json!({"jwksUrl": "https://a/keys"}), "boundIssuer is required"),
         (
             "JWTIssuer",
             json!({"oidcDiscoveryUrl": "https://a/.well-known/openid-configuration"}),
@@ -68,12 +68,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         (
             "JWTIssuer",
             json!({"publicKeys": ["-----BEGIN RSA PRIVATE KEY-----\nabcdefghijklmnop"], "boundIssuer": "a"}),
-            "a private key does not belong here",
+            "a private key is not allowed",
         ),
         (
             "OpenBaoCluster",
             json!({"external": {"address": "bao:8200", "managementAuth": {"jwt": {}}}}),
-            "address is a URL",
+            "address must be a URL",
         ),
         (
             "OpenBaoCluster",
@@ -106,17 +106,17 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"method": "Kubernetes", "kubernetes": kubernetes}),
             "exactly one of connectionRef, clusterRef and projectRef",
         ),
-        ("BaoAuth", json!({"clusterRef": {"name": "main"}}), "method is needed"),
+        ("BaoAuth", json!({"clusterRef": {"name": "main"}}), "method is required"),
         (
             "BaoAuth",
             json!({"clusterRef": {"name": "main"}, "method": "JWT", "kubernetes": kubernetes}),
-            "needs the block",
+            "is required with method",
         ),
-        ("BaoAuth", json!({"projectRef": {"name": "web"}}), "projectRef and workload go together"),
+        ("BaoAuth", json!({"projectRef": {"name": "web"}}), "projectRef and workload must be set together"),
         (
             "BaoAuth",
             json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r", "serviceAccount": "s"}}),
-            "audiences is needed",
+            "audiences is required",
         ),
         (
             "BaoAuth",
@@ -124,16 +124,20 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "exactly one of serviceAccount and secretRef",
         ),
         ("BaoStaticSecret", secret(json!({"refreshAfter": "fast"})), "write a duration with its unit"),
-        ("BaoStaticSecret", secret(json!({"refreshAfter": "100ms"})), "refreshAfter is at least 1s"),
+        ("BaoStaticSecret", secret(json!({"refreshAfter": "100ms"})), "refreshAfter must be at least 1s"),
         ("BaoStaticSecret", secret(json!({"type": "kv-v3"})), "Unsupported value"),
-        ("BaoStaticSecret", secret(json!({"type": "kv-v1", "version": 3})), "version is for kv-v2 only"),
-        ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "no . or .. in it"),
+        (
+            "BaoStaticSecret",
+            secret(json!({"type": "kv-v1", "version": 3})),
+            "version is only supported with type kv-v2",
+        ),
+        ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "must not contain . or .."),
         (
             "BaoStaticSecret",
             secret(json!({"destination": {"name": "a", "overwrite": true}})),
-            "overwrite needs create: true",
+            "overwrite requires create: true",
         ),
-        ("BaoStaticSecret", secret(json!({"destination": {"name": "A_B"}})), "lower-case letters"),
+        ("BaoStaticSecret", secret(json!({"destination": {"name": "A_B"}})), "lowercase letters"),
         ("BaoStaticSecret", secret(json!({"vaultAuthRef": "x"})), "field not declared in schema"),
     ]
 }
@@ -146,12 +150,12 @@ fn merged(mut base: Value, changes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_wrong_spec_is_refused_with_a_sentence_that_helps() -> Result<()> {
+async fn an_invalid_spec_is_rejected_with_a_helpful_message() -> Result<()> {
     let case = Case::new("admission").await?;
     let mut unhelpful = Vec::new();
     for (kind, spec, sentence) in mistakes() {
         match case.object(kind, "wrong", spec.clone()).await {
-            Ok(_) => unhelpful.push(format!("{kind} {spec} is taken")),
+            Ok(_) => unhelpful.push(format!("{kind} {spec} is accepted")),
             Err(error) if error.to_string().contains(sentence) => {}
             Err(error) => unhelpful.push(format!("{kind} {spec}: {error}")),
         }
@@ -161,20 +165,20 @@ async fn a_wrong_spec_is_refused_with_a_sentence_that_helps() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_immutable_cannot_be_changed() -> Result<()> {
+async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let case = Case::new("admission-immutable").await?;
     let tenant = json!({"clusterRef": {"name": "main"}, "organizationId": 9001, "groupId": 7, "issuerRef": {"name": "i"}});
     case.object("SecretsTenant", "t", tenant).await?;
     case.object("SecretsProject", "p", json!({"tenantRef": {"name": "t"}, "id": 42})).await?;
     let changes = [
-        ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId cannot be changed"),
-        ("SecretsTenant", "t", json!({"groupId": null}), "groupId cannot be changed"),
-        ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef cannot be changed"),
-        ("SecretsProject", "p", json!({"id": 43}), "id cannot be changed"),
-        ("SecretsProject", "p", json!({"scope": "Group"}), "scope cannot be changed"),
-        ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef cannot be changed"),
-        ("OpenBaoCluster", "main", json!({"jwtAudience": null}), "jwtAudience cannot be changed"),
-        ("OpenBaoCluster", "main", json!({"jwtAudience": "https://x"}), "jwtAudience cannot be changed"),
+        ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId is immutable"),
+        ("SecretsTenant", "t", json!({"groupId": null}), "groupId is immutable"),
+        ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),
+        ("SecretsProject", "p", json!({"id": 43}), "id is immutable"),
+        ("SecretsProject", "p", json!({"scope": "Group"}), "scope is immutable"),
+        ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef is immutable"),
+        ("OpenBaoCluster", "main", json!({"jwtAudience": null}), "jwtAudience is immutable"),
+        ("OpenBaoCluster", "main", json!({"jwtAudience": "https://x"}), "jwtAudience is immutable"),
     ];
     for (kind, name, change, sentence) in changes {
         let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);

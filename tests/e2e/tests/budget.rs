@@ -1,4 +1,4 @@
-//! What a BaoStaticSecret costs, counted at the servers' doors, with 300 objects on 10 paths.
+//! Requests per BaoStaticSecret, counted in proxies in front of the servers, with 300 objects on 10 paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use steamer_api::BaoStaticSecret;
 use steamer_testing::proxy::Asked;
 use steamer_testing::wait::eventually;
 
-use crate::cases::ready_of;
+use crate::fixture::ready_of;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
 const OBJECTS: usize = 300;
 const PATHS: usize = 10;
 
-/// What the operator asks of Kubernetes while objects are synced. Watches, leases and Events are no part of it.
+/// Classifies a request to Kubernetes. Watches, leases and Events are not counted.
 fn of_kubernetes(asked: &Asked) -> Option<String> {
     let quiet =
         asked.query.contains("watch=true") || asked.path.contains("lease") || asked.path.contains("/events");
@@ -42,7 +42,7 @@ fn of_openbao(asked: &Asked) -> Option<String> {
 
 async fn all_ready(rig: &Rig) -> Result<()> {
     let objects: Api<BaoStaticSecret> = rig.case.api();
-    eventually("all are Ready", || async {
+    eventually("all objects are Ready", || async {
         let list = objects.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let states = list.items.iter().filter_map(|object| serde_json::to_value(object).ok());
         let waiting: BTreeSet<String> =
@@ -53,7 +53,7 @@ async fn all_ready(rig: &Rig) -> Result<()> {
 }
 
 #[tokio::test]
-async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
+async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()> {
     let mut rig = Rig::new("budget").await?;
     let case = &rig.case;
     engine(case, "budget").await?;
@@ -65,7 +65,7 @@ async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
     }
     for number in 0..OBJECTS {
         let spec = json!({
-            // Two names for one identity.
+            // Two BaoAuths with the same identity.
             "authRef": {"name": if number % 2 == 0 { "first" } else { "second" }},
             "mount": "budget", "path": format!("p{}", number % PATHS), "type": "kv-v2", "refreshAfter": "15s",
             "destination": {"name": format!("s{number}"), "create": true},
@@ -80,22 +80,22 @@ async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
     println!("first sync of {OBJECTS} objects on {PATHS} paths: {kubernetes:?} {openbao:?}");
     let reads = openbao["GET value"];
     assert!((PATHS..=OBJECTS).contains(&reads), "{openbao:?}");
-    assert_eq!(kubernetes["POST secrets"], OBJECTS, "one write of each Secret");
-    assert_eq!(kubernetes["PATCH status"], OBJECTS, "one status of each object");
-    // Besides, the BaoAuths' CA is looked for among the namespace's Secrets by name; no Secret is read, no object.
+    assert_eq!(kubernetes["POST secrets"], OBJECTS, "one write per Secret");
+    assert_eq!(kubernetes["PATCH status"], OBJECTS, "one status write per object");
+    // Besides, the CA of the BaoAuths is found by a list of Secrets with its name; no Secret and no object is read.
     let others = |asked: &&String| ["GET secret", "PATCH secret", "GET status"].contains(&asked.as_str());
     assert_eq!(kubernetes.keys().find(others), None, "{kubernetes:?}");
-    // The operator's own identity and that of the two BaoAuths; one more token tells the API server's audiences.
-    assert_eq!(openbao["POST login"], 2, "a token an identity, not an object: {openbao:?}");
+    // The operator's own identity and that of the two BaoAuths; one more token shows the API server's audiences.
+    assert_eq!(openbao["POST login"], 2, "one login per identity, not per object: {openbao:?}");
     assert_eq!(kubernetes["POST token"], 3, "{kubernetes:?}");
 
-    // After one refresh all objects of a path are due together; from then on each path is read once a refresh, and
+    // After one refresh all objects of a path are due together; from then on each path is read once per refresh, and
     // nothing is written.
     let openbao = rig.openbao.clone();
     let by_path = || openbao.count(|asked| asked.path.contains("budget/data").then(|| asked.path.clone()));
     let refreshed = async |times: usize| {
         openbao.forget();
-        eventually(&format!("{times} refreshes have passed"), || async {
+        eventually(&format!("{times} refreshes are complete"), || async {
             let reads = by_path();
             let passed = reads.len() == PATHS && reads.values().all(|count| *count >= times);
             if passed { Ok(()) } else { Err(format!("{reads:?}")) }
@@ -109,9 +109,9 @@ async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
         (by_path(), rig.kubernetes.count(|asked| asked.writes().then(|| asked.path.clone())));
     println!("three refreshes: {reads:?}");
     assert!(reads.values().all(|count| *count <= 4), "{OBJECTS} objects on {PATHS} paths: {reads:?}");
-    assert_eq!(writes, BTreeMap::new(), "a refresh that finds nothing new writes nothing");
+    assert_eq!(writes, BTreeMap::new(), "a refresh without a change must not write");
 
-    // A Secret edited by hand is repaired by one write, and at most one read that others share.
+    // A manually edited Secret is repaired with one write and at most one read, which is shared.
     rig.kubernetes.forget();
     rig.openbao.forget();
     let secrets: Api<Secret> = rig.case.api();
@@ -132,7 +132,7 @@ async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
     rig.kubernetes.forget();
     rig.openbao.forget();
     rig.start().await?;
-    eventually("everything was looked at", || async {
+    eventually("every path is read", || async {
         let reads = by_path();
         let looked = reads.len() == PATHS;
         if looked { Ok(()) } else { Err(format!("{reads:?}")) }
@@ -144,6 +144,6 @@ async fn three_hundred_objects_cost_what_they_must_and_no_more() -> Result<()> {
         (asked.writes() && !token).then(|| asked.path.clone())
     });
     println!("restart: {:?} {:?}", rig.kubernetes.count(of_kubernetes), rig.openbao.count(of_openbao));
-    assert_eq!(writes, BTreeMap::new(), "a restart writes nothing");
+    assert_eq!(writes, BTreeMap::new(), "a restart must not write");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The ways to a server and into it.
+//! Connections to a server, and logins.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoConnection, BaoStaticSecret, JWTIssuer, SecretsProject};
 use steamer_testing::ground::{account_token, apply};
 
-use crate::cases::Case;
+use crate::fixture::Case;
 use crate::static_secrets::{auth, engine};
 
 fn secret(case: &Case, name: &str, data: &Value) -> Value {
@@ -14,7 +14,7 @@ fn secret(case: &Case, name: &str, data: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_connection_by_address_is_checked_with_its_ca_and_name() -> Result<()> {
+async fn a_connection_by_address_is_verified_with_its_ca_and_server_name() -> Result<()> {
     let case = Case::new("connections-address").await?;
     engine(&case, "connections-address").await?;
     case.admin()?.write_kv2("connections-address", "app", &json!({"a": "1"})).await?;
@@ -37,7 +37,7 @@ async fn a_connection_by_address_is_checked_with_its_ca_and_name() -> Result<()>
         ("empty-ca", json!({"caCertSecretRef": "empty-ca"}), "False/Waiting"),
         ("missing-ca", json!({"caCertSecretRef": "missing-ca"}), "False/ReferenceNotFound"),
         ("insecure", json!({"caCertSecretRef": "wrong-ca", "skipTLSVerify": true}), "True/Applied"),
-        ("nobody", json!({"address": "https://127.0.0.1:1"}), "False/Unreachable"),
+        ("closed-port", json!({"address": "https://127.0.0.1:1"}), "False/Unreachable"),
     ];
     for (name, changes, _) in &cases {
         case.object("BaoConnection", name, spec(changes.clone())).await?;
@@ -45,7 +45,7 @@ async fn a_connection_by_address_is_checked_with_its_ca_and_name() -> Result<()>
     for (name, _, expected) in &cases {
         case.ready::<BaoConnection>(name, expected).await?;
     }
-    // The Secret comes later, and wakes who waits for it.
+    // Creating the Secret requeues the objects that wait for it.
     apply(&case.client, secret(&case, "missing-ca", &json!({"ca.crt": openbao.ca}))).await?;
     case.ready::<BaoConnection>("missing-ca", "True/Applied").await?;
 
@@ -62,7 +62,7 @@ async fn a_connection_by_address_is_checked_with_its_ca_and_name() -> Result<()>
 }
 
 #[tokio::test]
-async fn keys_by_url_and_by_hand_let_jobs_in_and_a_jwt_in_a_secret_an_application() -> Result<()> {
+async fn keys_from_a_url_or_the_spec_and_a_jwt_from_a_secret_allow_logins() -> Result<()> {
     let case = Case::new("connections-keys").await?;
     case.tenant(901).await?;
     let issuer = &case.ground.issuer;
@@ -102,7 +102,7 @@ async fn keys_by_url_and_by_hand_let_jobs_in_and_a_jwt_in_a_secret_an_applicatio
 }
 
 #[tokio::test]
-async fn a_disabled_project_lets_nobody_in_and_keeps_its_values() -> Result<()> {
+async fn a_disabled_project_rejects_logins_and_keeps_its_values() -> Result<()> {
     let case = Case::new("connections-disabled").await?;
     let namespace = case.project(902).await?;
     case.values(&namespace, &["A"]).await?;
@@ -122,7 +122,7 @@ async fn a_disabled_project_lets_nobody_in_and_keeps_its_values() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_throttled_request_is_told_as_such_and_when_to_ask_again() -> Result<()> {
+async fn a_throttled_request_is_reported_as_throttled_and_retried() -> Result<()> {
     let case = Case::new("connections-throttled").await?;
     engine(&case, "connections-throttled").await?;
     let admin = case.admin()?;
@@ -137,7 +137,7 @@ async fn a_throttled_request_is_told_as_such_and_when_to_ask_again() -> Result<(
     assert!(matches!(answers.remove(0), Ok(steamer_openbao::Kv::Absent)));
     let throttled = |answer: &Result<_, _>| matches!(answer, Err(steamer_openbao::Error::Throttled { .. }));
     assert!(answers.iter().all(throttled), "{answers:?}");
-    // An object that reads there says so, and tries again when it was told to.
+    // An object that reads there reports it, and retries after the time that OpenBao names.
     case.object("BaoAuth", "default", auth("connections-throttled")).await?;
     let spec = json!({
         "mount": "connections-throttled", "path": "app", "type": "kv-v2", "destination": {"name": "app", "create": true},

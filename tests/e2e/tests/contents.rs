@@ -1,4 +1,4 @@
-//! Whatever a KV secret holds becomes a Secret, or a sentence that says why not.
+//! Every KV secret is synced to a Secret, or the status says why it cannot be.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use steamer_api::BaoStaticSecret;
 use steamer_testing::wait::eventually;
 
-use crate::cases::{Case, ready_of};
+use crate::fixture::{Case, ready_of};
 use crate::static_secrets::{auth, engine};
 
 const MIB: usize = 1024 * 1024;
 
-/// A namespace with an engine of its own, both of that name.
+/// Creates a namespace with a dedicated engine, both called `name`.
 async fn case(name: &str) -> Result<Case> {
     let case = Case::new(name).await?;
     engine(&case, name).await?;
@@ -26,7 +26,7 @@ async fn case(name: &str) -> Result<Case> {
     Ok(case)
 }
 
-/// Writes a value and asks for it.
+/// Writes a value and syncs it.
 async fn put(case: &Case, name: &str, value: &Value) -> Result<()> {
     case.admin()?.write_kv2(&case.namespace, name, value).await.with_context(|| name.to_owned())?;
     sync(case, name).await
@@ -40,14 +40,14 @@ async fn sync(case: &Case, name: &str) -> Result<()> {
     case.object("BaoStaticSecret", name, spec).await.map(drop)
 }
 
-/// What the Secret holds.
+/// Waits until the object is Ready and returns the data of its Secret.
 async fn synced(case: &Case, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
     case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
     let data = case.api::<Secret>().get(name).await?.data.unwrap_or_default();
     Ok(data.into_iter().map(|(key, value)| (key, value.0)).collect())
 }
 
-/// What a Secret should hold of a value.
+/// Returns the Secret data expected for a value.
 fn expected(value: &Value) -> BTreeMap<String, Vec<u8>> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     value
@@ -59,7 +59,7 @@ fn expected(value: &Value) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn everything_a_secret_can_hold_is_synced_as_it_is() -> Result<()> {
+async fn every_value_that_a_secret_can_hold_is_synced_unchanged() -> Result<()> {
     let case = case("contents").await?;
     let controls: String = (0..=0x9f_u32).filter_map(char::from_u32).collect();
     let many: Map<String, Value> = (0..10_000).map(|number| (format!("key-{number}"), json!("v"))).collect();
@@ -84,7 +84,7 @@ async fn everything_a_secret_can_hold_is_synced_as_it_is() -> Result<()> {
         assert_eq!(seen.len(), expected.len(), "{name}");
         assert!(seen == expected, "{name} differs");
     }
-    // KV v1 keeps numbers digit by digit, and so does the Secret. (KV v2 rounds them to what a double can hold.)
+    // KV v1 keeps every digit of a number, and so does the Secret. (KV v2 rounds numbers to the precision of a double.)
     let text = r#"{"n": 123456789012345678901234567890, "f": [1.10, -8509169355417824791]}"#;
     case.admin()?.request_any(Method::POST, "sys/mounts/contents-v1", Some(json!({"type": "kv"}))).await?;
     let policy = json!({"path": {"contents*": {"capabilities": ["read"]}}}).to_string();
@@ -109,7 +109,7 @@ async fn everything_a_secret_can_hold_is_synced_as_it_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_no_secret_can_hold_is_said_in_a_sentence() -> Result<()> {
+async fn a_value_that_no_secret_can_hold_is_reported_in_the_status() -> Result<()> {
     let case = case("contents-wrong").await?;
     let values = [
         ("space", json!({"a b": "x"}), "`a b`"),
@@ -124,10 +124,10 @@ async fn what_no_secret_can_hold_is_said_in_a_sentence() -> Result<()> {
     for (name, value, sentence) in values {
         put(&case, name, &value).await?;
         let failed = case.ready::<BaoStaticSecret>(name, "False/Invalid").await?;
-        let said = ready_of(&serde_json::to_value(&failed)?);
-        assert!(said.contains(sentence), "{name}: {said}");
+        let message = ready_of(&serde_json::to_value(&failed)?);
+        assert!(message.contains(sentence), "{name}: {message}");
         assert!(case.api::<Secret>().get_opt(name).await?.is_none(), "{name}");
-        // Put right in OpenBao, it comes by itself.
+        // Once the value is corrected in OpenBao, it is synced without intervention.
         case.admin()?.write_kv2(&case.namespace, name, &json!({"a": "right"})).await?;
         case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
     }
@@ -135,7 +135,7 @@ async fn what_no_secret_can_hold_is_said_in_a_sentence() -> Result<()> {
 }
 
 #[tokio::test]
-async fn random_values_are_synced_as_they_are() -> Result<()> {
+async fn random_values_are_synced_unchanged() -> Result<()> {
     let case = case("contents-random").await?;
     let leaf = prop_oneof![
         Just(Value::Null),

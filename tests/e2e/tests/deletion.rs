@@ -1,4 +1,4 @@
-//! What is left when objects are deleted.
+//! Resources that remain after objects are deleted.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
@@ -6,11 +6,11 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject, SecretsTenant};
 
-use crate::cases::Case;
-use crate::outage::gone;
+use crate::fixture::Case;
+use crate::openbao_outage::gone;
 
 #[tokio::test]
-async fn delete_leaves_nothing_in_openbao_also_when_parents_went_first() -> Result<()> {
+async fn delete_leaves_nothing_in_openbao_even_when_parents_are_deleted_first() -> Result<()> {
     let case = Case::new("deletion-delete").await?;
     let namespace = case.project(601).await?;
     let projects: Api<SecretsProject> = case.api();
@@ -33,7 +33,7 @@ async fn delete_leaves_nothing_in_openbao_also_when_parents_went_first() -> Resu
 }
 
 #[tokio::test]
-async fn retain_keeps_values_and_takes_every_way_in_and_the_same_name_finds_them_again() -> Result<()> {
+async fn retain_keeps_values_and_revokes_access_and_the_same_name_adopts_the_values() -> Result<()> {
     let case = Case::new("deletion-retain").await?;
     let namespace = case.project(602).await?;
     case.values(&namespace, &["A"]).await?;
@@ -49,7 +49,7 @@ async fn retain_keeps_values_and_takes_every_way_in_and_the_same_name_finds_them
     assert!(case.login(&namespace, "all_pipelines", &jwt).await.is_err());
     assert!(crate::tenancy::readable_with(&job, &["A"]).await?.is_empty());
     assert_eq!(session.list_kv2("secrets/kv", "explicit").await?, ["A"]);
-    // Another name does not get them; the same does.
+    // An object with another name does not adopt them; one with the same name does.
     case.object("SecretsProject", "thief", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
     case.ready::<SecretsProject>("thief", "False/Conflict").await?;
     projects.delete("thief", &DeleteParams::default()).await?;
@@ -61,8 +61,7 @@ async fn retain_keeps_values_and_takes_every_way_in_and_the_same_name_finds_them
 }
 
 #[tokio::test]
-async fn what_someone_else_keeps_in_a_projects_namespace_stays_and_so_does_what_is_deleted_under_observe()
--> Result<()> {
+async fn deletion_keeps_foreign_mounts_and_everything_that_was_under_observe() -> Result<()> {
     let case = Case::new("deletion-foreign").await?;
     let namespace = case.project(603).await?;
     let session = case.admin()?.within(&namespace);
@@ -93,7 +92,7 @@ async fn what_someone_else_keeps_in_a_projects_namespace_stays_and_so_does_what_
 }
 
 #[tokio::test]
-async fn a_secret_goes_with_its_object_unless_it_is_to_stay() -> Result<()> {
+async fn a_secret_is_deleted_with_its_object_unless_it_is_orphaned_or_retained() -> Result<()> {
     let case = Case::new("deletion-secret").await?;
     crate::static_secrets::engine(&case, "deletion-secret").await?;
     case.admin()?.write_kv2("deletion-secret", "app", &json!({"a": "1"})).await?;

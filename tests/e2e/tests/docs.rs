@@ -1,5 +1,5 @@
-//! The book is run from the first page to the last: every YAML block is applied, every command executed, on a cluster in
-//! which nothing of Steamer is installed before.
+//! Runs the docs from the first page to the last: applies every YAML block and executes every command, on a cluster
+//! without Steamer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ use steamer_testing::operator::{self, Operator, RunningOperator};
 use steamer_testing::wait::eventually;
 use steamer_testing::{openbao::OpenBao, tools};
 
-/// The pages in the order of the table of contents.
+/// Returns the pages in the order of the table of contents.
 fn pages() -> Result<Vec<PathBuf>> {
     let docs = checkout().join("docs");
     let contents = std::fs::read_to_string(docs.join("SUMMARY.md"))?;
@@ -24,7 +24,7 @@ fn pages() -> Result<Vec<PathBuf>> {
     Ok(links.map(|link| docs.join(link)).collect())
 }
 
-/// A block of a page: what language it is in, and its text.
+/// Returns the code blocks of a page: language and text.
 fn blocks(text: &str) -> Vec<(&str, &str)> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -36,7 +36,7 @@ fn blocks(text: &str) -> Vec<(&str, &str)> {
     blocks
 }
 
-/// A reader's place: what stands for the reader's own servers in the book, and a shell that reaches them.
+/// A reader's environment: the replacements for the addresses in the docs, and a shell that reaches the servers.
 struct Reader {
     ground: Arc<Ground>,
     openbao: OpenBao,
@@ -54,7 +54,7 @@ impl Reader {
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("openbao.crt"), &openbao.ca)?;
         std::fs::write(folder.join("kubernetes.crt"), &ground.plane.ca)?;
-        // In a cluster OpenBao finds the CA and its token in its pod.
+        // Inside a cluster, OpenBao reads the CA and its token from its pod.
         let kubernetes = format!(
             "kubernetes_host={} kubernetes_ca_cert=@{} token_reviewer_jwt={}",
             ground.plane.url,
@@ -70,12 +70,12 @@ impl Reader {
         Ok(Self { ground, openbao, folder, places })
     }
 
-    /// A block as it is for this reader.
+    /// Returns a block with the addresses of this environment.
     fn here(&self, text: &str) -> String {
         self.places.iter().fold(text.to_owned(), |text, (place, here)| text.replace(place, here))
     }
 
-    /// Runs a script in the checkout, as a shell does that stops at the first failure.
+    /// Runs a script in the checkout, in a shell that exits at the first failure.
     fn run(&self, script: &str) -> Result<()> {
         let programs: Vec<String> =
             [tools::kubernetes("kubectl")?, tools::helm()?, tools::bao(tools::OPENBAO)?, operator::binary()?]
@@ -99,7 +99,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Applies a block with kubectl, and so as strictly as for a reader.
+    /// Applies a block with kubectl and strict validation.
     fn apply(&self, name: &str, yaml: &str) -> Result<()> {
         let file = self.folder.join(format!("{name}.yaml"));
         std::fs::write(&file, self.here(yaml))?;
@@ -110,7 +110,7 @@ impl Reader {
     }
 }
 
-/// A token with which OpenBao may review others.
+/// Returns a token with which OpenBao can review other tokens.
 async fn reviewer(ground: &Ground) -> Result<String> {
     let client = ground.client().await?;
     let account = serde_json::json!({
@@ -126,16 +126,17 @@ async fn reviewer(ground: &Ground) -> Result<String> {
     account_token(&client, "default", "openbao", &[]).await
 }
 
-/// Does what a node would: runs the operator once its Deployment is there, as its ServiceAccount.
+/// Acts as a node: runs the operator with its ServiceAccount once its Deployment exists.
 async fn node(ground: &Arc<Ground>) -> Result<RunningOperator> {
     let client = ground.client().await?;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let deployment = eventually("the operator's Deployment is there", || async {
+    let deployment = eventually("the operator's Deployment exists", || async {
         deployments.get(OPERATOR_ACCOUNT).await.map_err(|error| error.to_string())
     })
     .await?;
-    let pod = deployment.spec.and_then(|spec| spec.template.spec).context("a pod")?;
-    let container = pod.containers.first().context("a container")?;
+    let pod =
+        deployment.spec.and_then(|spec| spec.template.spec).context("the Deployment has no pod spec")?;
+    let container = pod.containers.first().context("the pod has no container")?;
     let arguments = container.args.clone().unwrap_or_default();
     let kept = ["--drift-interval", "--lease-duration", "--workers", "--log-level"];
     let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
@@ -151,7 +152,7 @@ async fn node(ground: &Arc<Ground>) -> Result<RunningOperator> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_book_works_from_the_first_page_to_the_last() -> Result<()> {
+async fn every_command_and_yaml_block_in_the_docs_works_in_order() -> Result<()> {
     let ground = Ground::shared().empty("docs").await?;
     let reader = Arc::new(Reader::new(ground.clone()).await?);
     let starting = ground.clone();
@@ -172,34 +173,34 @@ async fn the_book_works_from_the_first_page_to_the_last() -> Result<()> {
                     tokio::task::spawn_blocking(move || reader.apply(&name, &block)).await?
                 }
                 "text" => Ok(()),
-                // Needs machines: the tests of nodes run them.
+                // Needs nodes: `operations_page` of the `nodes` tests runs these blocks.
                 "bash" if page.ends_with("operations.md") => Ok(()),
-                other => anyhow::bail!("{}: a block in `{other}` is run by nobody", page.display()),
+                other => anyhow::bail!("{}: no test runs blocks in `{other}`", page.display()),
             };
             ran.with_context(|| {
                 format!("{}, block {number}; logs: {}", page.display(), ground.logs.display())
             })?;
         }
     }
-    ensure!(commands > 20 && objects > 10, "{commands} commands and {objects} YAML blocks only");
+    ensure!(commands > 20 && objects > 10, "only {commands} commands and {objects} YAML blocks");
     drop(node.await??);
     Ok(())
 }
 
 #[test]
-fn every_link_leads_somewhere_and_every_page_is_in_the_contents() -> Result<()> {
+fn every_link_resolves_and_every_page_is_in_the_table_of_contents() -> Result<()> {
     let contents = pages()?;
     let mut found = Vec::new();
     for page in crate::samples::pages()? {
         let text = std::fs::read_to_string(&page)?;
-        let folder = page.parent().context("a folder")?;
+        let folder = page.parent().context("the page has no folder")?;
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let local = !link.starts_with("http") && !link.starts_with('#');
             let target = folder.join(link.split('#').next().unwrap_or_default());
-            ensure!(!local || target.exists(), "{}: {link} leads nowhere", page.display());
+            ensure!(!local || target.exists(), "{}: {link} does not exist", page.display());
         }
         for included in text.split("{{#include ").skip(1).filter_map(|rest| rest.split([':', '}']).next()) {
-            ensure!(folder.join(included).exists(), "{}: {included} is not there", page.display());
+            ensure!(folder.join(included).exists(), "{}: {included} does not exist", page.display());
         }
         found.push(page);
     }

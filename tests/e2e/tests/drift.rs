@@ -1,4 +1,4 @@
-//! What is altered by hand is found and put right; under `mode: Observe` it is told and left.
+//! Drift is detected and repaired; under `mode: Observe` it is reported and left unchanged.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
@@ -9,10 +9,10 @@ use steamer_api::{BaoStaticSecret, SecretsProject};
 use steamer_openbao::Session;
 use steamer_testing::wait::eventually;
 
-use crate::cases::{Case, ready_of};
+use crate::fixture::{Case, ready_of};
 use crate::static_secrets::{auth, engine};
 
-/// Everything of a project that can be altered, as it is in OpenBao.
+/// Returns the actual state in OpenBao of everything that belongs to a project.
 pub async fn state(project: &Session) -> Result<Value, steamer_openbao::Error> {
     let mount = |mount: Option<steamer_openbao::Mount>| {
         mount.map(|mount| (mount.kind, mount.description, mount.options))
@@ -35,7 +35,7 @@ pub async fn state(project: &Session) -> Result<Value, steamer_openbao::Error> {
     }))
 }
 
-/// A request that alters one thing.
+/// A request that causes drift.
 type Alteration = (Method, &'static str, Option<Value>);
 
 fn alterations() -> Vec<(&'static str, Vec<Alteration>)> {
@@ -49,7 +49,7 @@ fn alterations() -> Vec<(&'static str, Vec<Alteration>)> {
             "the engine's settings",
             vec![post("secrets/kv/config", json!({"max_versions": 3, "cas_required": true}))],
         ),
-        ("the auth mount is gone", vec![delete("sys/auth/pipeline_jwt")]),
+        ("the auth mount is deleted", vec![delete("sys/auth/pipeline_jwt")]),
         (
             "the auth mount's configuration",
             vec![post(
@@ -58,16 +58,16 @@ fn alterations() -> Vec<(&'static str, Vec<Alteration>)> {
             )],
         ),
         ("a role", vec![post("auth/pipeline_jwt/cel/role/all_pipelines", program.clone())]),
-        ("a role is gone", vec![delete("auth/pipeline_jwt/cel/role/all_pipelines")]),
-        ("a role too many", vec![post("auth/pipeline_jwt/cel/role/backdoor", program)]),
+        ("a role is deleted", vec![delete("auth/pipeline_jwt/cel/role/all_pipelines")]),
+        ("an extra role", vec![post("auth/pipeline_jwt/cel/role/backdoor", program)]),
         (
-            "a classic role too many",
+            "an extra classic role",
             vec![post(
                 "auth/pipeline_jwt/role/backdoor",
                 json!({"role_type": "jwt", "user_claim": "sub", "bound_subject": "x"}),
             )],
         ),
-        ("a policy is gone", vec![delete("sys/policies/acl/pipelines/global")]),
+        ("a policy is deleted", vec![delete("sys/policies/acl/pipelines/global")]),
         (
             "a workload's role",
             vec![post(
@@ -75,13 +75,13 @@ fn alterations() -> Vec<(&'static str, Vec<Alteration>)> {
                 json!({"role_type": "jwt", "user_claim": "sub", "bound_subject": "other"}),
             )],
         ),
-        ("the engine is gone", vec![delete("sys/mounts/secrets/kv")]),
+        ("the engine is deleted", vec![delete("sys/mounts/secrets/kv")]),
         ("a policy's rules", vec![post("sys/policies/acl/pipelines/global", foreign)]),
     ]
 }
 
 #[tokio::test]
-async fn each_object_of_a_project_is_repaired_and_under_observe_reported() -> Result<()> {
+async fn drift_of_a_project_is_repaired_and_only_reported_under_observe() -> Result<()> {
     let case = Case::new("drift-project").await?;
     case.tenant(301).await?;
     let workloads =
@@ -104,7 +104,7 @@ async fn each_object_of_a_project_is_repaired_and_under_observe_reported() -> Re
         assert_ne!(wrong, right, "{what}");
         look(&projects).await?;
         let observed = case.ready::<SecretsProject>("web", "False/Drifted").await.context(what)?;
-        assert!(!observed.status.context("status")?.plan.is_empty(), "{what}");
+        assert!(!observed.status.context("the object has no status")?.plan.is_empty(), "{what}");
         assert_eq!(state(&project).await?, wrong, "{what} was changed under Observe");
         projects.patch("web", &PatchParams::default(), &mode("Enforce")).await?;
         case.ready::<SecretsProject>("web", "True/Applied").await.context(what)?;
@@ -113,7 +113,7 @@ async fn each_object_of_a_project_is_repaired_and_under_observe_reported() -> Re
     Ok(())
 }
 
-/// Asks for a full pass.
+/// Requests a full reconcile.
 async fn look(projects: &Api<SecretsProject>) -> Result<()> {
     let now = jiff::Timestamp::now().to_string();
     let patch = json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}});
@@ -122,7 +122,7 @@ async fn look(projects: &Api<SecretsProject>) -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_part_of_a_secret_is_repaired_at_once() -> Result<()> {
+async fn drift_of_a_secret_is_repaired_at_once() -> Result<()> {
     let case = Case::new("drift-secret").await?;
     engine(&case, "drift-secret").await?;
     case.admin()?.write_kv2("drift-secret", "app", &json!({"a": "1", "b": "2"})).await?;
@@ -146,15 +146,12 @@ async fn each_part_of_a_secret_is_repaired_at_once() -> Result<()> {
     let right = shape(&secrets.get("app").await?);
     let changes = [
         ("a value", json!({"data": {"a": "eA=="}})),
-        ("a key too many", json!({"data": {"c": "eA=="}})),
-        ("a key is gone", json!({"data": {"b": null}})),
+        ("an extra key", json!({"data": {"c": "eA=="}})),
+        ("a key is deleted", json!({"data": {"b": null}})),
         ("a label", json!({"metadata": {"labels": {"app": "other"}}})),
-        ("a label is gone", json!({"metadata": {"labels": {"app": null}}})),
+        ("a label is deleted", json!({"metadata": {"labels": {"app": null}}})),
         ("an annotation", json!({"metadata": {"annotations": {"note": "theirs"}}})),
-        (
-            "the label that says whose it is",
-            json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
-        ),
+        ("the managed-by label", json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}})),
         ("the owner", json!({"metadata": {"ownerReferences": []}})),
         (
             "the immutability",
@@ -170,11 +167,11 @@ async fn each_part_of_a_secret_is_repaired_at_once() -> Result<()> {
     let other = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app", "namespace": case.namespace}, "type": "Opaque",
     });
-    // Someone makes another of the name in the moment it is gone: it is theirs, and stays.
+    // A Secret that another client creates with the same name after the deletion is foreign and is kept.
     let objects: Api<BaoStaticSecret> = case.api();
     let suspended = |value: bool| Patch::Merge(json!({"spec": {"suspend": value}}));
     objects.patch("app", &PatchParams::default(), &suspended(true)).await?;
-    eventually("it is suspended", || async {
+    eventually("the object is suspended", || async {
         let object = objects.get("app").await.map_err(|error| error.to_string())?;
         let conditions = object.status.unwrap_or_default().conditions;
         if conditions.iter().any(|condition| condition.type_ == "Suspended") {
@@ -191,7 +188,7 @@ async fn each_part_of_a_secret_is_repaired_at_once() -> Result<()> {
     assert_eq!(secrets.get("app").await?.type_.as_deref(), Some("Opaque"));
     secrets.delete("app", &DeleteParams::default()).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
-    is_right(&secrets, &right, "made again", &shape).await
+    is_right(&secrets, &right, "recreated", &shape).await
 }
 
 async fn is_right(
@@ -208,7 +205,7 @@ async fn is_right(
 }
 
 #[tokio::test]
-async fn a_foreign_thing_of_the_same_name_stays_and_the_object_recovers_when_it_goes() -> Result<()> {
+async fn a_foreign_resource_is_kept_and_the_object_recovers_when_it_is_removed() -> Result<()> {
     let case = Case::new("drift-foreign").await?;
     let admin = case.admin()?;
     let made = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
@@ -218,14 +215,14 @@ async fn a_foreign_thing_of_the_same_name_stays_and_the_object_recovers_when_it_
     let spec = json!({"clusterRef": {"name": "main"}, "organizationId": 302, "groupId": 7, "issuerRef": {"name": "gitlab"}});
     case.object("SecretsTenant", "acme", spec).await?;
     let refused = case.ready::<steamer_api::SecretsTenant>("acme", "False/Conflict").await?;
-    assert!(ready_of(&serde_json::to_value(&refused)?).contains("someone else"));
-    let kept = admin.child_namespace("org_302").await?.context("it is there")?;
+    assert!(ready_of(&serde_json::to_value(&refused)?).contains("another owner"));
+    let kept = admin.child_namespace("org_302").await?.context("the namespace was deleted")?;
     assert_eq!(kept.custom_metadata, [("made-by".to_owned(), "hand".to_owned())].into());
     admin.delete_namespace("org_302").await?;
     nudge(&case, "SecretsTenant", "acme").await?;
     case.ready::<steamer_api::SecretsTenant>("acme", "True/Applied").await?;
 
-    // A project, with each of its things in the way in turn.
+    // A project, with a foreign auth mount and then a foreign policy in its place.
     case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42, "enabled": false}))
         .await?;
     case.ready::<SecretsProject>("web", "True/Disabled").await?;
@@ -244,7 +241,10 @@ async fn a_foreign_thing_of_the_same_name_stays_and_the_object_recovers_when_it_
         .patch("web", &PatchParams::default(), &Patch::Merge(&json!({"spec": {"enabled": true}})))
         .await?;
     case.ready::<SecretsProject>("web", "False/Conflict").await?;
-    assert_eq!(project.auth_mount("pipeline_jwt").await?.context("kept")?.description, "by hand");
+    assert_eq!(
+        project.auth_mount("pipeline_jwt").await?.context("the foreign auth mount was deleted")?.description,
+        "by hand"
+    );
     assert_eq!(project.jwt_config("pipeline_jwt").await?, None);
     project.disable_auth("pipeline_jwt").await?;
     nudge(&case, "SecretsProject", "web").await?;
@@ -253,7 +253,7 @@ async fn a_foreign_thing_of_the_same_name_stays_and_the_object_recovers_when_it_
     case.object("PipelinePolicy", "all", json!({"projectRef": {"name": "web"}, "secrets": [{"name": "A"}]}))
         .await?;
     case.ready::<SecretsProject>("web", "False/Conflict").await?;
-    let kept = project.policy("pipelines/global").await?.context("kept")?;
+    let kept = project.policy("pipelines/global").await?.context("the foreign policy was deleted")?;
     assert!(kept.policy.contains("path \"x\""));
     case.ready::<steamer_api::PipelinePolicy>("all", "False/Waiting").await?;
     project.delete_policy("pipelines/global").await?;
@@ -261,7 +261,7 @@ async fn a_foreign_thing_of_the_same_name_stays_and_the_object_recovers_when_it_
     case.ready::<steamer_api::PipelinePolicy>("all", "True/Applied").await.map(drop)
 }
 
-/// Asks for a pass of any object.
+/// Requests a reconcile of an object of any kind.
 pub async fn nudge(case: &Case, kind: &str, name: &str) -> Result<()> {
     let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
     let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;

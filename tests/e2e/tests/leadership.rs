@@ -1,4 +1,4 @@
-//! Two operators: one works, the other takes over when the first ends or is killed, and nothing is written twice.
+//! Two operators: one leads, the other takes over when the first exits or is killed, and nothing is written twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_toke
 use steamer_testing::operator::Operator;
 use steamer_testing::wait::eventually;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 use crate::static_secrets::{auth, engine};
 
-/// Seconds that the lease holds.
+/// Duration of the lease in seconds.
 const HOLDS: i64 = 10;
 
-/// An operator that the audit log knows by its own token.
+/// An operator with a token of its own, which identifies it in the audit log.
 struct Known {
     operator: Operator,
     credential: String,
@@ -30,20 +30,20 @@ struct Known {
 impl Known {
     async fn new(ground: &Ground, name: &str) -> Result<Self> {
         let token = account_token(&ground.client().await?, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
-        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("a token")?)?;
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("not a JWT")?)?;
         let claims: Value = serde_json::from_slice(&claims)?;
         let mut operator = ground.operator.clone();
         operator.kubeconfig = ground.plane.kubeconfig_for(name, &token)?;
         operator.name = name.to_owned();
         operator.arguments[0] = format!("--lease-duration={HOLDS}s");
-        let id = claims["jti"].as_str().context("a token has an id")?;
+        let id = claims["jti"].as_str().context("the token has no ID")?;
         Ok(Self { operator, credential: format!("JTI={id}") })
     }
 }
 
-/// A write as the audit log has it: when, by which token, what, and whether its answer was a success.
+/// A write in the audit log: time, token, request, and whether the response was a success.
 ///
-/// A write that was on its way when its operator was killed has an error for an answer, whether or not etcd took it.
+/// A write that was in flight when its operator was killed has an error response, whether or not etcd committed it.
 struct Written {
     at: String,
     credential: String,
@@ -102,10 +102,10 @@ async fn all_ready(case: &Case, count: usize) -> Result<()> {
 
 async fn lease(case: &Case) -> Result<k8s_openapi::api::coordination::v1::LeaseSpec> {
     let leases: Api<Lease> = Api::namespaced(case.client.clone(), OPERATOR_NAMESPACE);
-    leases.get("steamer").await?.spec.context("a lease has a spec")
+    leases.get("steamer").await?.spec.context("the lease has no spec")
 }
 
-/// Returns the lease once its holder is that operator.
+/// Waits until the operator holds the lease, and returns the lease.
 async fn led_by(case: &Case, name: &str) -> Result<k8s_openapi::api::coordination::v1::LeaseSpec> {
     eventually(&format!("{name} leads"), || async {
         let lease = lease(case).await.map_err(|error| error.to_string())?;
@@ -127,32 +127,32 @@ async fn a_second_operator_takes_over_and_nothing_is_written_twice() -> Result<(
     led_by(&case, "first").await?;
     let two = ground.run(&second.operator).await?;
 
-    // Asked to end in the middle of work: it ends what is under way, and gives the lease back.
+    // Terminated while busy: it completes the reconciles in progress and releases the lease.
     ask_for(&case, 0..10).await?;
     case.ready::<BaoStaticSecret>("s0", "True/Applied").await?;
-    assert!(one.process.terminate()?, "the first operator did not end well");
+    assert!(one.process.terminate()?, "the first operator did not exit cleanly");
     ask_for(&case, 10..20).await?;
     led_by(&case, "second").await?;
     all_ready(&case, 20).await?;
 
-    // Killed in the middle of work: the lease runs out.
+    // Killed while busy: the lease expires.
     let one = ground.run(&first.operator).await?;
     ask_for(&case, 20..40).await?;
-    let renewed = lease(&case).await?.renew_time.context("a held lease was renewed")?.0;
+    let renewed = lease(&case).await?.renew_time.context("the lease has no renew time")?.0;
     drop(two);
-    // Something is left for the next one in any case.
+    // Leaves work for the next operator in any case.
     ask_for(&case, 40..41).await?;
-    let taken = led_by(&case, "first").await?.acquire_time.context("a held lease was taken")?.0;
+    let taken = led_by(&case, "first").await?.acquire_time.context("the lease has no acquire time")?.0;
     let gap = taken.duration_since(renewed);
-    println!("killed: taken over {gap:#} after the last renewal, the lease holds {HOLDS}s");
+    println!("killed: lease acquired {gap:#} after the last renewal, lease duration {HOLDS}s");
     all_ready(&case, 41).await?;
     drop(one);
 
     let writes = writes(&ground, &case.namespace)?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for write in &writes {
-        // Only the operator that was killed may have writes without an answer.
-        assert!(write.answered || write.credential == second.credential, "{} was refused", write.what);
+        // Only the killed operator may have writes without a successful response.
+        assert!(write.answered || write.credential == second.credential, "{} failed", write.what);
         *counts.entry(&write.what).or_default() += usize::from(write.answered);
     }
     let creates = counts.keys().filter(|what| what.starts_with("create secrets/")).count();
@@ -160,7 +160,7 @@ async fn a_second_operator_takes_over_and_nothing_is_written_twice() -> Result<(
         counts.keys().filter(|what| what.contains("baostaticsecrets/") && what.contains(" status ")).count();
     assert_eq!((creates, statuses), (41, 41), "{counts:?}");
     assert!(counts.values().all(|count| *count <= 1), "written twice: {counts:?}");
-    // Turns: first, second, first; never both at once.
+    // Leaders in order: first, second, first; never both at once.
     let mut order: Vec<(&str, &str)> =
         writes.iter().map(|write| (write.at.as_str(), write.credential.as_str())).collect();
     order.sort_unstable();

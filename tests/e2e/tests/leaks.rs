@@ -1,4 +1,4 @@
-//! A value is in OpenBao and in its destination Secret, and nowhere else.
+//! A value is stored in OpenBao and in its destination Secret, and nowhere else.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,10 +15,10 @@ use steamer_testing::wait::eventually;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
-/// Two values of one secret, one after the other: told apart from everything else there is.
+/// Two successive values of one secret, which occur in no other data.
 const CANARIES: [&str; 2] = ["canary-Zq7xW3vNf0-first-kRt5Lm", "canary-Zq7xW3vNf0-second-Hy2Pb"];
 
-/// The canaries as they can stand in a text: as they are, in hex, and in Base64 at any offset.
+/// Returns every encoding of the canaries: plain, hex, and Base64 at any offset.
 fn needles() -> Vec<Vec<u8>> {
     let mut needles = Vec::new();
     for canary in CANARIES {
@@ -27,7 +27,7 @@ fn needles() -> Vec<Vec<u8>> {
         for offset in 0..3 {
             let shifted = [vec![b'?'; offset], canary.as_bytes().to_vec()].concat();
             let encoded = STANDARD.encode(shifted);
-            // The first and the last characters depend on the neighbours.
+            // The first and the last characters depend on the adjacent bytes.
             needles.push(encoded.as_bytes()[4..encoded.len() - 4].to_vec());
         }
     }
@@ -38,7 +38,7 @@ fn leaks(haystack: &[u8]) -> bool {
     needles().iter().any(|needle| haystack.windows(needle.len()).any(|window| window == needle))
 }
 
-/// The files below a folder in which a canary is.
+/// Returns the files below a folder that contain a canary.
 fn leaking_files(folder: &Path) -> Result<Vec<String>> {
     let mut leaking = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())?.flatten() {
@@ -51,12 +51,12 @@ fn leaking_files(folder: &Path) -> Result<Vec<String>> {
     Ok(leaking)
 }
 
-/// The keys of etcd whose value holds a canary.
+/// Returns the etcd keys with a value that contains a canary.
 async fn leaking_keys(rig: &Rig) -> Result<BTreeSet<String>> {
     let everything = json!({"key": "AA==", "range_end": "AA=="});
     let answer = rig.case.ground.plane.ask_etcd("kv/range", &everything).await?;
-    let entries = answer["kvs"].as_array().context("etcd has keys")?;
-    ensure!(entries.len() > 100, "etcd has {} keys only", entries.len());
+    let entries = answer["kvs"].as_array().context("etcd returned no keys")?;
+    ensure!(entries.len() > 100, "etcd has only {} keys", entries.len());
     let decode = |entry: &Value, part: &str| STANDARD.decode(entry[part].as_str().unwrap_or_default());
     let mut leaking = BTreeSet::new();
     for entry in entries {
@@ -80,10 +80,10 @@ async fn holds(rig: &Rig, name: &str, canary: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_is_nowhere_but_in_openbao_and_its_destination() -> Result<()> {
+async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Result<()> {
     assert!(
         leaks(format!("x{}", STANDARD.encode(format!("ab{}c", CANARIES[0]))).as_bytes()),
-        "the search is blind"
+        "the search does not find an encoded canary"
     );
     let mut rig = Rig::new("leaks").await?;
     rig.operator.arguments.push("--log-level=trace".to_owned());
@@ -110,7 +110,7 @@ async fn a_value_is_nowhere_but_in_openbao_and_its_destination() -> Result<()> {
     case.api::<Secret>().patch("app", &PatchParams::default(), &Patch::Merge(&edit)).await?;
     holds(&rig, "app", CANARIES[1]).await?;
 
-    // Everything that goes wrong with a value in hand: its key, its size, its type, a Secret of somebody else's.
+    // Every error that can occur while a value is processed: invalid key, size, type or label, and a foreign Secret.
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": case.namespace},
         "stringData": {"mine": "x"},
@@ -133,10 +133,10 @@ async fn a_value_is_nowhere_but_in_openbao_and_its_destination() -> Result<()> {
         case.ready::<BaoStaticSecret>(name, ready).await?;
     }
 
-    let running = rig.running.as_mut().context("the operator runs")?;
+    let running = rig.running.as_mut().context("the operator is not running")?;
     let metrics = reqwest::get(format!("{}/metrics", running.admin)).await?.text().await?;
     ensure!(metrics.contains("steamer_value_reads_total"), "{metrics}");
-    ensure!(!leaks(metrics.as_bytes()), "the metrics leak");
+    ensure!(!leaks(metrics.as_bytes()), "the metrics contain a canary");
     let logs = std::fs::read_to_string(running.process.log())?;
     ensure!(logs.contains("TRACE"), "the log is not at trace level");
     ensure!(!running.process.crash()?, "a core dump was left behind");
@@ -149,14 +149,14 @@ async fn a_value_is_nowhere_but_in_openbao_and_its_destination() -> Result<()> {
         "output of the operator and the servers"
     );
     for audit in [&rig.case.ground.plane.audit, &rig.case.ground.openbao.audit] {
-        ensure!(!leaks(&std::fs::read(audit)?), "{} leaks", audit.display());
+        ensure!(!leaks(&std::fs::read(audit)?), "{} contains a canary", audit.display());
     }
     let rows = rig
         .case
         .ground
         .postgres
         .run("leaks", "SELECT path, key, encode(value, 'hex') FROM openbao_kv_store")?;
-    ensure!(rows.lines().count() > 50, "PostgreSQL has {} rows only", rows.lines().count());
-    ensure!(!leaks(rows.as_bytes()), "PostgreSQL has it in clear");
+    ensure!(rows.lines().count() > 50, "PostgreSQL has only {} rows", rows.lines().count());
+    ensure!(!leaks(rows.as_bytes()), "PostgreSQL contains a canary in plain text");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the operator's own identity cannot do, in OpenBao and in Kubernetes.
+//! Requests that OpenBao and Kubernetes deny to the operator's own identity.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -7,10 +7,10 @@ use steamer_openbao::{Error, Identity};
 use steamer_testing::control_plane;
 use steamer_testing::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
 #[tokio::test]
-async fn the_operators_policy_in_openbao_is_the_least_that_works() -> Result<()> {
+async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
     let case = Case::new("operator-rights").await?;
     let namespace = case.project(701).await?;
     case.values(&namespace, &["A"]).await?;
@@ -69,16 +69,16 @@ async fn the_operators_policy_in_openbao_is_the_least_that_works() -> Result<()>
     for (method, path, body) in refused {
         match operator.request_any(method.clone(), &path, body).await {
             Err(Error::Denied { .. }) => {}
-            other => anyhow::bail!("{method} {path} is not refused: {other:?}"),
+            other => anyhow::bail!("{method} {path} is not denied: {other:?}"),
         }
     }
-    // And what it does, it may.
+    // A request that the operator makes is allowed.
     operator.request_any(Method::GET, &p("sys/policies/acl/pipelines/global"), None).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn the_operators_rights_in_kubernetes_end_where_its_work_does() -> Result<()> {
+async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     let case = Case::new("operator-rights-kubernetes").await?;
     let client = control_plane::client(&case.ground.operator.kubeconfig).await?;
     let review = |verb: &str, group: &str, resource: &str| {

@@ -1,4 +1,4 @@
-//! What a CI job reads: the claim matrix, globs, and policies that come and go.
+//! Secrets that a CI job can read: the claim matrix, globs, and added and removed policies.
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -8,14 +8,14 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject};
-use steamer_controllers::pipelines::{Context, Pattern};
+use steamer_provisioning::pipelines::{JobContext, Pattern};
 use steamer_testing::issuer::{JwtIssuer, pipeline_claims, symmetric, unsigned};
 use steamer_testing::wait::eventually;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 use crate::tenancy::{AUDIENCE, ID_AUDIENCE, readable_with};
 
-/// The claims with some of them changed; null takes one away.
+/// Returns the claims with `changes` applied; null removes a claim.
 fn with(claims: &Value, changes: Value) -> Value {
     let mut claims = claims.clone();
     for (name, value) in changes.as_object().into_iter().flatten() {
@@ -28,7 +28,7 @@ fn with(claims: &Value, changes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
+async fn the_claim_matrix_accepts_only_the_intended_tokens() -> Result<()> {
     let case = Case::new("pipelines-matrix").await?;
     let namespace = case.project(201).await?;
     case.values(&namespace, &["GLOBAL", "MAIN"]).await?;
@@ -46,9 +46,14 @@ async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
     let cases: Vec<(&str, &str, String, Option<&[&str]>)> = vec![
         ("the project's own", "all_pipelines", of(json!({}))?, Some(all)),
         ("numeric project_id", "all_pipelines", of(json!({"project_id": 42}))?, Some(all)),
-        ("aud is a list with ours", "all_pipelines", of(json!({"aud": ["x", AUDIENCE]}))?, Some(all)),
+        (
+            "aud is a list that contains the audience",
+            "all_pipelines",
+            of(json!({"aud": ["x", AUDIENCE]}))?,
+            Some(all),
+        ),
         ("expired within leeway", "all_pipelines", of(json!({"exp": now - 20}))?, Some(all)),
-        ("an ID token at its role", "id_tokens", of(id_token.clone())?, Some(all)),
+        ("an ID token at the ID token role", "id_tokens", of(id_token.clone())?, Some(all)),
         (
             "another branch",
             "all_pipelines",
@@ -68,7 +73,7 @@ async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
             Some(&["GLOBAL"]),
         ),
         (
-            "a tag that says it is a branch",
+            "a tag that claims to be a branch",
             "all_pipelines",
             of(json!({"ref_path": "refs/tags/main"}))?,
             Some(&["GLOBAL"]),
@@ -102,12 +107,17 @@ async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
             other.sign("key-1", &pipeline_claims(&other.url, AUDIENCE))?,
             nothing,
         ),
-        ("another issuer that says it is ours", "all_pipelines", other.sign("key-1", &good)?, nothing),
+        (
+            "another issuer that claims to be the configured one",
+            "all_pipelines",
+            other.sign("key-1", &good)?,
+            nothing,
+        ),
         ("wrong iss", "all_pipelines", of(json!({"iss": "https://gitlab.example.org"}))?, nothing),
         ("no iss", "all_pipelines", of(json!({"iss": null}))?, nothing),
         ("wrong aud", "all_pipelines", of(json!({"aud": "https://vault.example.com"}))?, nothing),
         ("no aud", "all_pipelines", of(json!({"aud": null}))?, nothing),
-        ("aud is a list without ours", "all_pipelines", of(json!({"aud": ["x", "y"]}))?, nothing),
+        ("aud is a list that lacks the audience", "all_pipelines", of(json!({"aud": ["x", "y"]}))?, nothing),
         (
             "expired",
             "all_pipelines",
@@ -149,12 +159,12 @@ async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
             (Err(_), None) => {}
             (Ok(session), None) => {
                 let readable = readable_with(&session, all).await?;
-                anyhow::bail!("{what} was let in and reads {readable:?}");
+                anyhow::bail!("{what} was accepted and reads {readable:?}");
             }
-            (Err(error), Some(_)) => anyhow::bail!("{what} was not let in: {error}"),
+            (Err(error), Some(_)) => anyhow::bail!("{what} was rejected: {error}"),
         }
     }
-    // A neighbour's namespace does not let it in either.
+    // The namespace of another project rejects the token too.
     case.object("SecretsProject", "neighbour", json!({"tenantRef": {"name": "acme"}, "id": 43})).await?;
     case.ready::<SecretsProject>("neighbour", "True/Applied").await?;
     assert!(case.login("org_201/group_7/project_43", "all_pipelines", &sign(&good)?).await.is_err());
@@ -162,7 +172,7 @@ async fn only_what_should_succeed_in_the_claim_matrix_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_group_serves_every_project_below_it_and_no_other() -> Result<()> {
+async fn a_group_scoped_project_accepts_every_project_below_the_group_and_no_other() -> Result<()> {
     let case = Case::new("pipelines-group").await?;
     case.tenant(202).await?;
     let spec = json!({"tenantRef": {"name": "acme"}, "scope": "Group", "id": 7});
@@ -183,7 +193,7 @@ async fn a_group_serves_every_project_below_it_and_no_other() -> Result<()> {
 }
 
 #[tokio::test]
-async fn access_by_globs_equals_the_reference_matcher() -> Result<()> {
+async fn access_through_globs_equals_the_reference_matcher() -> Result<()> {
     let case = Case::new("pipelines-globs").await?;
     let namespace = case.project(203).await?;
     let mut runner = TestRunner::deterministic();
@@ -222,7 +232,7 @@ async fn access_by_globs_equals_the_reference_matcher() -> Result<()> {
     let names: Vec<&str> = contexts.iter().map(|(name, ..)| name.as_str()).collect();
     let values = draw(60)?;
     for pair in values.chunks(2) {
-        // Names like the patterns, with a star filled in, so that many match.
+        // Names derived from the patterns, with each star replaced, so that many match.
         let (environment, branch) = (pair[0].replace('*', "x/\n"), pair[1].replace('*', ""));
         let claims = with(
             &case.claims(),
@@ -240,7 +250,7 @@ async fn access_by_globs_equals_the_reference_matcher() -> Result<()> {
             .collect();
         assert_eq!(case.readable(&namespace, &claims, &names).await?, expected, "{environment:?} {branch:?}");
     }
-    // A claim that looks like a pattern gains nothing by it.
+    // A claim that looks like a pattern grants nothing.
     for star in environments.iter().filter(|text| text.contains('*')) {
         assert!(
             case.readable(&namespace, &with(&case.claims(), json!({"environment": star})), &names)
@@ -256,7 +266,7 @@ fn pattern(texts: &[&String]) -> Option<Pattern> {
 }
 
 #[tokio::test]
-async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
+async fn policies_are_merged_and_removing_one_revokes_exactly_its_grants() -> Result<()> {
     let case = Case::new("pipelines-merge").await?;
     let namespace = case.project(204).await?;
     let names = ["A", "B", "C"];
@@ -264,7 +274,7 @@ async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
     case.policy("first", json!({"branches": ["main"], "secrets": [{"name": "A"}, {"name": "B"}]})).await?;
     case.policy("second", json!({"branches": ["main"], "secrets": [{"name": "B"}, {"name": "C"}]})).await?;
     let session = case.admin()?.within(&namespace);
-    let name = Context { branch: Pattern::new("main"), ..Context::default() }.policy_name();
+    let name = JobContext { branch: Pattern::new("main"), ..JobContext::default() }.policy_name();
     assert_eq!(
         session.policies_below("pipelines").await?.into_keys().collect::<Vec<_>>(),
         std::slice::from_ref(&name)
@@ -279,10 +289,10 @@ async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
     policies
         .patch("second", &PatchParams::default(), &Patch::Merge(&json!({"spec": {"cancelled": true}})))
         .await?;
-    // The token is still alive; the policy is not.
+    // The token is still valid; the policy is revoked.
     reads(&job, &names, &[]).await?;
     case.ready::<PipelinePolicy>("second", "True/Disabled").await?;
-    eventually("the policy without paths is gone", || async {
+    eventually("the policy without paths is deleted", || async {
         match session.policy(&name).await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -302,7 +312,7 @@ async fn policies_add_up_and_each_takes_back_exactly_its_own() -> Result<()> {
 }
 
 async fn reads(session: &steamer_openbao::Session, names: &[&str], expected: &[&str]) -> Result<()> {
-    eventually("the job reads just that", || async {
+    eventually("the job reads exactly the expected secrets", || async {
         match readable_with(session, names).await {
             Ok(readable) if readable == expected => Ok(()),
             other => Err(format!("{other:?}, not {expected:?}")),
@@ -329,15 +339,15 @@ async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
     let claims = pipeline_claims(&issuer.url, AUDIENCE);
     let old = issuer.sign("key-1", &claims)?;
     case.login(namespace, "all_pipelines", &old).await?;
-    // Both keys work while they overlap.
+    // Both keys are valid during the overlap.
     issuer.add_key("key-2")?;
     case.login(namespace, "all_pipelines", &issuer.sign("key-2", &claims)?).await?;
     case.login(namespace, "all_pipelines", &old).await?;
     issuer.withdraw_key("key-1");
-    eventually("the removed key is refused", || async {
+    eventually("the removed key is rejected", || async {
         match case.login(namespace, "all_pipelines", &old).await {
             Err(_) => Ok(()),
-            Ok(_) => Err("let in"),
+            Ok(_) => Err("login succeeded"),
         }
     })
     .await?;

@@ -1,5 +1,5 @@
-//! Random PipelinePolicies: OpenBao takes whatever they come to, it reads back as what was meant, and jobs read just
-//! that. What is meant is worked out here, apart from the code that is tested.
+//! Random PipelinePolicies: OpenBao accepts every generated policy and stores the intended paths, and jobs can read
+//! exactly the intended secrets. The intention is computed here, independently of the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use steamer_api::PipelinePolicy;
-use steamer_controllers::pipelines::{Context, Pattern};
 use steamer_openbao::Error;
+use steamer_provisioning::pipelines::{JobContext, Pattern};
 
-use crate::cases::Case;
+use crate::fixture::Case;
 use crate::tenancy::readable_with;
 
 const PAST: &str = "2020-01-01T00:00:00Z";
@@ -76,7 +76,7 @@ impl Spec {
 
     fn gives(&self, job: &Job) -> bool {
         let any = |patterns: &[String], name: &str| {
-            // A pattern of stars alone asks for nothing, not even that there is a name.
+            // A pattern of stars alone has no condition, not even that a name is set.
             let stars = |pattern: &String| pattern.chars().all(|character| character == '*');
             let named = !name.is_empty() && patterns.iter().any(|pattern| matches(pattern, name));
             patterns.is_empty() || patterns.iter().any(stars) || named
@@ -87,8 +87,8 @@ impl Spec {
             && self.ref_protected.is_none_or(|yes| yes == job.protected)
     }
 
-    /// The contexts that it stands for; none of several is "any".
-    fn contexts(&self) -> Vec<Context> {
+    /// Returns the contexts of the policy; an empty list is "any".
+    fn contexts(&self) -> Vec<JobContext> {
         let each = |texts: &[String]| match texts {
             [] => vec![None],
             texts => texts.iter().map(|text| Pattern::new(text)).collect(),
@@ -97,7 +97,7 @@ impl Spec {
         let pairs = environments
             .iter()
             .flat_map(|environment| branches.iter().map(move |branch| (environment, branch)));
-        let context = |(environment, branch): (&Option<Pattern>, &Option<Pattern>)| Context {
+        let context = |(environment, branch): (&Option<Pattern>, &Option<Pattern>)| JobContext {
             environment: environment.clone(),
             branch: branch.clone(),
             ref_protected: self.ref_protected,
@@ -106,7 +106,7 @@ impl Spec {
     }
 }
 
-/// `*` matches anything, all else itself.
+/// Matches `*` with any text and every other character with itself.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.chars().next() {
         None => name.is_empty(),
@@ -132,7 +132,7 @@ fn draw<T: std::fmt::Debug>(runner: &mut TestRunner, strategy: impl Strategy<Val
 }
 
 #[tokio::test]
-async fn random_policies_are_taken_read_back_and_mean_what_they_say() -> Result<()> {
+async fn random_policies_are_accepted_and_grant_exactly_the_intended_secrets() -> Result<()> {
     let case = Case::new("policies-random").await?;
     let namespace = case.project(206).await?;
     let names: Vec<String> = (0..8).map(|number| format!("S{number}")).collect();
@@ -150,7 +150,7 @@ async fn random_policies_are_taken_read_back_and_mean_what_they_say() -> Result<
         case.ready::<PipelinePolicy>(&format!("p{number}"), "True/").await?;
     }
 
-    // What stands in OpenBao is what was meant, path for path.
+    // OpenBao contains exactly the intended paths.
     let mut meant: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for spec in specs.iter().filter(|spec| !spec.cancelled && spec.expires != Some(false)) {
         for context in spec.contexts() {
@@ -171,7 +171,7 @@ async fn random_policies_are_taken_read_back_and_mean_what_they_say() -> Result<
     }
     assert_eq!(found, meant);
 
-    // Jobs, many of them named like the patterns with their stars filled in.
+    // Jobs, many of them with names derived from the patterns, with their stars replaced.
     let mut fitting = 0;
     for number in 0..60 {
         let like = |texts: &[String], fill: &str| texts.first().map(|text| text.replace('*', fill));
@@ -200,6 +200,6 @@ async fn random_policies_are_taken_read_back_and_mean_what_they_say() -> Result<
         };
         assert_eq!(seen, expected, "{job:?}");
     }
-    assert!(fitting >= 30, "only {fitting} of 60 jobs read anything: they test nothing");
+    assert!(fitting >= 30, "only {fitting} of 60 jobs can read anything: the test proves nothing");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is missing delays nobody else, and wakes who waits for it when it comes.
+//! A missing reference delays no other object, and its creation requeues the objects that wait for it.
 
 use anyhow::Result;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -7,11 +7,11 @@ use kube::api::Api;
 use serde_json::json;
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 
-use crate::cases::{Case, ready_in};
+use crate::fixture::{Case, ready_in};
 use crate::static_secrets::{auth, engine};
 
 #[tokio::test]
-async fn five_hundred_objects_without_an_auth_delay_nothing_and_wake_when_it_comes() -> Result<()> {
+async fn five_hundred_waiting_objects_delay_no_other_and_are_requeued_by_their_baoauth() -> Result<()> {
     let case = Case::new("references-many").await?;
     engine(&case, "references-many").await?;
     case.admin()?.write_kv2("references-many", "app", &json!({"a": "1"})).await?;
@@ -30,7 +30,7 @@ async fn five_hundred_objects_without_an_auth_delay_nothing_and_wake_when_it_com
     case.object("BaoAuth", "early", auth("references-many")).await?;
     case.object("BaoStaticSecret", "good", spec("early", "good")).await?;
     case.ready::<BaoStaticSecret>("good", "True/Applied").await?;
-    // Nobody who waits was visited twice: each was written to once, when it was found to wait.
+    // No waiting object was reconciled twice: each status was written once, when the missing reference was found.
     let api: Api<BaoStaticSecret> = case.api();
     let last = case.ready::<BaoStaticSecret>("waits-499", "False/ReferenceNotFound").await?;
     let before = last.metadata.resource_version;
@@ -54,9 +54,9 @@ async fn five_hundred_objects_without_an_auth_delay_nothing_and_wake_when_it_com
 }
 
 #[tokio::test]
-async fn each_link_of_the_chain_wakes_the_next() -> Result<()> {
+async fn each_created_reference_requeues_the_objects_that_wait_for_it() -> Result<()> {
     let case = Case::new("references-chain").await?;
-    // From the last to the first: everybody waits for somebody.
+    // Created from the last to the first, so that each object waits for the next one.
     case.object(
         "BaoStaticSecret",
         "app",
@@ -96,7 +96,7 @@ async fn each_link_of_the_chain_wakes_the_next() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reference_across_namespaces_has_to_be_allowed_and_a_workload_is_its_own_namespaces() -> Result<()>
+async fn a_cross_namespace_reference_must_be_allowed_and_uses_the_readers_own_service_account() -> Result<()>
 {
     let case = Case::new("references-across").await?;
     engine(&case, "references-across").await?;
@@ -112,13 +112,13 @@ async fn a_reference_across_namespaces_has_to_be_allowed_and_a_workload_is_its_o
     let mut open = auth("references-across");
     open["allowedNamespaces"] = json!({"from": "All"});
     case.object("BaoAuth", "shared", open).await?;
-    // Let in by the reference, and turned away by OpenBao, whose role is bound to another namespace: the ServiceAccount
-    // is always the reader's own.
+    // The reference is allowed, but OpenBao denies the login because the role is bound to another namespace: the
+    // ServiceAccount is always taken from the namespace of the object that refers to the BaoAuth.
     ready_in(&guests, "app", "False/PermissionDenied").await.map(drop)
 }
 
 #[tokio::test]
-async fn a_token_never_goes_to_a_server_with_an_audience_of_the_api_server() -> Result<()> {
+async fn a_token_with_an_audience_of_the_api_server_is_never_requested() -> Result<()> {
     let case = Case::new("references-audience").await?;
     let mut spec = auth("any");
     spec["kubernetes"]["audiences"] = json!(["openbao", steamer_testing::control_plane::ISSUER]);
@@ -137,6 +137,6 @@ async fn a_token_never_goes_to_a_server_with_an_audience_of_the_api_server() -> 
     let asked = audit
         .lines()
         .any(|line| line.contains("/namespaces/references-audience/serviceaccounts/default/token"));
-    assert!(!asked, "a token was asked for");
+    assert!(!asked, "a token was requested");
     Ok(())
 }

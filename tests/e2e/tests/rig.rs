@@ -1,4 +1,4 @@
-//! An operator of a test's own on a ground of its own, with everything it asks for going through proxies.
+//! A dedicated operator on a dedicated ground, with proxies for all of its requests.
 
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -8,13 +8,13 @@ use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_toke
 use steamer_testing::operator::{Operator, RunningOperator};
 use steamer_testing::proxy::{Gate, Proxy};
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
 pub struct Rig {
     pub case: Case,
-    /// What goes to the API server.
+    /// Gate of the requests to the API server.
     pub kubernetes: Gate,
-    /// What goes to OpenBao.
+    /// Gate of the requests to OpenBao.
     pub openbao: Gate,
     pub operator: Operator,
     pub running: Option<RunningOperator>,
@@ -22,7 +22,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A rig whose two proxies count as one.
+    /// Creates a rig with one gate that both proxies share.
     pub async fn with_one_gate(name: &'static str) -> Result<Self> {
         let gate = Gate::default();
         Self::with(name, gate.clone(), gate).await
@@ -43,23 +43,23 @@ impl Rig {
         let token = account_token(&case.client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
         let kubeconfig = ground.plane.kubeconfig_through(&proxies[0].url, "proxied", &token)?;
         let mut operator = Operator { kubeconfig, ..ground.operator.clone() };
-        // A test that holds the API server up does not mean the lease: who kills the operator takes it away.
+        // The lease must not expire while a test blocks the API server; `kill` deletes the lease.
         operator.arguments[0] = "--lease-duration=120s".to_owned();
         Ok(Self { case, kubernetes, openbao, operator, running: None, proxies })
     }
 
-    /// OpenBao's proxy.
+    /// Returns the URL of OpenBao's proxy.
     pub fn openbao_url(&self) -> &str {
         &self.proxies[1].url
     }
 
-    /// Starts the operator and returns when it works.
+    /// Starts the operator and waits until it is ready.
     pub async fn start(&mut self) -> Result<()> {
         self.running = Some(self.case.ground.run(&self.operator).await?);
         Ok(())
     }
 
-    /// Kills the operator. The lease it leaves behind is taken away, instead of being waited out.
+    /// Kills the operator and deletes its lease, so that the next one need not wait for the lease to expire.
     pub async fn kill(&mut self) -> Result<()> {
         self.running = None;
         let leases: Api<Lease> = Api::namespaced(self.case.client.clone(), OPERATOR_NAMESPACE);

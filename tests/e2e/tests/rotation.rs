@@ -1,4 +1,4 @@
-//! Keys of the issuer come and go, and the issuer itself.
+//! Rotation of the keys of an issuer, and an unreachable issuer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use steamer_testing::ports;
 use steamer_testing::wait::eventually;
 use tokio::net::TcpListener;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 use crate::tenancy::AUDIENCE;
 
-/// Tenant and project of an issuer; gives the project's namespace.
+/// Creates tenant and project of an issuer. Returns the project's OpenBao namespace.
 async fn project(case: &Case, issuer: &JwtIssuer, organization: i64) -> Result<String> {
     let spec = json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"});
     case.object("JWTIssuer", "gitlab", spec).await?;
@@ -28,11 +28,11 @@ async fn project(case: &Case, issuer: &JwtIssuer, organization: i64) -> Result<S
 }
 
 #[tokio::test]
-async fn jobs_log_in_all_the_while_a_key_is_replaced() -> Result<()> {
+async fn jobs_can_log_in_throughout_a_key_rotation() -> Result<()> {
     let case = Arc::new(Case::new("rotation").await?);
     let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
     let namespace = project(&case, &issuer, 1301).await?;
-    // Which key the issuer signs with at the moment, as a number.
+    // Number of the key with which the issuer currently signs.
     let (current, logins) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
     let jobs = {
         let (case, issuer, current, logins) = (case.clone(), issuer.clone(), current.clone(), logins.clone());
@@ -63,12 +63,15 @@ async fn jobs_log_in_all_the_while_a_key_is_replaced() -> Result<()> {
             some_more().await?;
             let old = format!("key-{}", next - 1);
             let jwt = issuer.sign(&old, &pipeline_claims(&issuer.url, AUDIENCE))?;
-            ensure!(case.login(&namespace, "all_pipelines", &jwt).await.is_ok(), "{old} overlaps");
+            ensure!(
+                case.login(&namespace, "all_pipelines", &jwt).await.is_ok(),
+                "{old} is still valid during the overlap"
+            );
             issuer.withdraw_key(&old);
-            eventually(&format!("{old} is refused"), || async {
+            eventually(&format!("{old} is rejected"), || async {
                 match case.login(&namespace, "all_pipelines", &jwt).await {
                     Err(_) => Ok(()),
-                    Ok(_) => Err("let in"),
+                    Ok(_) => Err("login succeeded"),
                 }
             })
             .await?;
@@ -82,14 +85,14 @@ async fn jobs_log_in_all_the_while_a_key_is_replaced() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_delays_nothing() -> Result<()> {
+async fn an_unreachable_issuer_does_not_delay_a_project() -> Result<()> {
     let case = Case::new("rotation-down").await?;
     let port = ports::free()?;
     let issuer = JwtIssuer::at(format!("http://127.0.0.1:{port}"))?;
     let namespace = project(&case, &issuer, 1302).await?;
     case.values(&namespace, &["A"]).await?;
     case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
-    // Nobody gets in while there are no keys, and everybody does once there are, without a further pass.
+    // Logins fail while there are no keys, and succeed once there are, without another reconcile.
     let jwt = issuer.sign("key-1", &pipeline_claims(&issuer.url, AUDIENCE))?;
     ensure!(case.login(&namespace, "all_pipelines", &jwt).await.is_err());
     let served = issuer.clone();

@@ -1,4 +1,4 @@
-//! Every YAML that people read is taken by the API server.
+//! The API server accepts every sample and every YAML block in the docs.
 
 use anyhow::{Context, Result};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
@@ -6,10 +6,10 @@ use serde_json::Value;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::yaml;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
 #[tokio::test]
-async fn every_sample_and_every_block_in_the_docs_is_valid() -> Result<()> {
+async fn every_sample_and_every_yaml_block_in_the_docs_is_valid() -> Result<()> {
     let case = Case::new("samples").await?;
     for namespace in ["openbao", "web"] {
         case.make_namespace(namespace, serde_json::json!({})).await?;
@@ -33,11 +33,11 @@ async fn every_sample_and_every_block_in_the_docs_is_valid() -> Result<()> {
     }
     let all: std::collections::BTreeSet<String> =
         steamer_api::definitions().into_iter().map(|definition| definition.spec.names.kind).collect();
-    assert_eq!(kinds, all, "a kind has no sample");
+    assert_eq!(kinds, all, "every kind needs a sample");
     Ok(())
 }
 
-/// All Markdown that people read.
+/// Returns README.md and every Markdown page below `docs`.
 pub fn pages() -> Result<Vec<std::path::PathBuf>> {
     let mut pages = vec![checkout().join("README.md")];
     let mut folders = vec![checkout().join("docs")];

@@ -1,10 +1,11 @@
-//! Nothing changed, nothing written: a settled system makes no writes, also after a restart of the operator.
+//! A system in its desired state causes no writes, even after a restart of the operator.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::ground::{apply, yaml};
@@ -14,11 +15,12 @@ use steamer_testing::openbao::OpenBao;
 use steamer_testing::proxy::Asked;
 use steamer_testing::wait::eventually;
 
-use crate::cases::{Case, ready_of};
+use crate::fixture::{Case, ready_of};
 use crate::rig::Rig;
+use crate::static_secrets::{auth, engine};
 
-/// Writes of the operator to objects of a namespace, from the API server's audit log. Tokens asked for are no writes
-/// to anything stored, and Events are told apart.
+/// Returns the operator's writes to objects of a namespace, from the API server's audit log. Token requests are left
+/// out, because they store nothing.
 fn writes(case: &Case) -> Result<Vec<String>> {
     let log = std::fs::read_to_string(&case.ground.plane.audit)?;
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -35,7 +37,7 @@ fn writes(case: &Case) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_settled_system_writes_nothing_also_after_a_restart() -> Result<()> {
+async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     let case = Case::new("settled").await?;
     let own = case.ground.own_openbao("settled").await?;
     case.cluster("own", &own).await?;
@@ -74,16 +76,16 @@ async fn a_settled_system_writes_nothing_also_after_a_restart() -> Result<()> {
     assert_eq!(writes(&case)?, before, "a settled system wrote to Kubernetes");
     assert_eq!(rows()?, rows_before, "a settled system wrote to OpenBao");
 
-    // The new process looks at everything and finds nothing to do.
+    // The new process reconciles everything and finds no drift.
     let ground = case.ground.clone();
     let leases: Api<Lease> =
         Api::namespaced(case.client.clone(), steamer_testing::ground::OPERATOR_NAMESPACE);
     let mut running = ground.running.lock().await;
     if let Some(mut old) = running.take() {
-        anyhow::ensure!(old.process.terminate()?, "the operator did not end well");
+        anyhow::ensure!(old.process.terminate()?, "the operator did not exit cleanly");
     }
     let lease = leases.get("steamer").await?.spec.unwrap_or_default();
-    anyhow::ensure!(lease.holder_identity.as_deref() == Some(""), "the lease was not given back: {lease:?}");
+    anyhow::ensure!(lease.holder_identity.as_deref() == Some(""), "the lease was not released: {lease:?}");
     *running = Some(ground.run(&ground.operator).await?);
     drop(running);
     several_passes(&reads).await?;
@@ -94,13 +96,13 @@ async fn a_settled_system_writes_nothing_also_after_a_restart() -> Result<()> {
     Ok(())
 }
 
-/// Rows of what Steamer provisions. What OpenBao itself keeps by the clock (leases, tokens, counters) is left out, and
-/// the operator's logins with it.
+/// Rows that Steamer provisions. Rows that OpenBao itself writes over time (leases, tokens, counters) are left out, and
+/// with them the operator's logins.
 const CHANGED: &str = "SELECT count(*), md5(string_agg(md5(value), '' ORDER BY path, key)) FROM openbao_kv_store \
     WHERE path LIKE '/namespaces/%' AND path NOT LIKE '%/sys/%expire/%' AND path NOT LIKE '%/sys/token/%' \
     AND path NOT LIKE '%counters%'";
 
-/// How often the value was read, by OpenBao's audit log.
+/// Returns the number of reads of the value, from OpenBao's audit log.
 fn reads(own: &OpenBao) -> Result<usize> {
     let log = std::fs::read_to_string(&own.audit)?;
     let answered =
@@ -108,17 +110,17 @@ fn reads(own: &OpenBao) -> Result<usize> {
     Ok(log.lines().filter(answered).count())
 }
 
-/// Returns when the value has been read several times more: so often the object was looked at.
+/// Waits until the value was read three more times, and so the object was reconciled as often.
 async fn several_passes(reads: &impl Fn() -> Result<usize>) -> Result<()> {
     let start = reads()?;
-    eventually("the value was read again", || async {
+    eventually("the value is read three more times", || async {
         let now = reads().map_err(|error| error.to_string())?;
         if now >= start + 3 { Ok(()) } else { Err(format!("{start} -> {now}")) }
     })
     .await
 }
 
-/// The samples as they are, but for where OpenBao and the issuer are, and refreshed often.
+/// Applies the samples unchanged, except for the addresses of OpenBao and the issuer and a short refresh interval.
 async fn samples(rig: &Rig) -> Result<()> {
     let case = &rig.case;
     let addresses = [
@@ -165,7 +167,7 @@ async fn samples(rig: &Rig) -> Result<()> {
     apply(&case.client, of_connection).await.map(drop)
 }
 
-/// What is not Ready yet, of all kinds.
+/// Fails with the objects, of all kinds, that are not Ready yet.
 fn waiting(kubectl: &Kubectl) -> Result<(), String> {
     let text = kubectl.run(&["get", "steamer", "-A", "-o", "json"]).map_err(|error| error.to_string())?;
     let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
@@ -173,7 +175,7 @@ fn waiting(kubectl: &Kubectl) -> Result<(), String> {
     let states =
         items.iter().map(|item| format!("{} {}: {}", item["kind"], item["metadata"]["name"], ready_of(item)));
     let mut waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
-    // Flux and Argo CD have to come to the same end.
+    // Flux and Argo CD must reach the same conclusion.
     let words = kstatus(&items).map_err(|error| error.to_string())?;
     waiting.extend(words.into_iter().filter(|word| !word.starts_with("Current")));
     if waiting.is_empty() && items.len() >= 15 { Ok(()) } else { Err(waiting.join("; ")) }
@@ -193,8 +195,8 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     })
     .await?;
     for name in ["DB_PASSWORD", "API_KEY"] {
-        // A new engine is not at once what it will be.
-        eventually("the engine takes a value", || async {
+        // A new engine rejects writes for a moment.
+        eventually("the engine accepts a value", || async {
             let path = format!("explicit/{name}");
             let written = project.write_kv2("secrets/kv", &path, &json!({"value": name})).await;
             written.map_err(|error| error.to_string())
@@ -208,7 +210,7 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
         (rig.kubernetes.clone(), rig.openbao.clone(), rig.case.ground.clone());
     let reads = || openbao.count(|asked| asked.path.contains("/data/").then(|| asked.path.clone()));
     let refreshed = || async {
-        eventually("every value was read three times", || async {
+        eventually("every value is read three times", || async {
             let reads = reads();
             if reads.len() == 2 && reads.values().all(|count| *count >= 3) {
                 Ok(())
@@ -219,7 +221,7 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
         .await
     };
     let rows = || anyhow::Ok(ground.postgres.run("settled-samples", ROWS_WRITTEN)?.trim().to_owned());
-    // Logins store a token, and tokens are asked for; what a token may do is asked for by POST. Nothing else is written.
+    // Logins store a token, and tokens are requested; the capabilities of a token are read with POST. No other writes.
     let written = |asked: &Asked| {
         let asks = asked.path.ends_with("/capabilities-self");
         let login = asked.path.ends_with("/login")
@@ -237,7 +239,7 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     assert_eq!(kubernetes.count(written), BTreeMap::new());
     assert_eq!(openbao.count(written), BTreeMap::new());
     assert!(!logins().is_empty() || before == rows()?, "rows were written without a login");
-    assert!(reads().values().all(|count| *count <= 4), "more than one read a refresh: {:?}", reads());
+    assert!(reads().values().all(|count| *count <= 4), "more than one read per refresh: {:?}", reads());
 
     rig.kill().await?;
     kubernetes.forget();
@@ -250,6 +252,72 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     Ok(())
 }
 
-/// Rows of OpenBao's storage that were written since PostgreSQL started, whoever wrote them.
+/// Number of rows of OpenBao's storage written since PostgreSQL started, by any client.
 const ROWS_WRITTEN: &str = "SELECT pg_stat_force_next_flush(); \
     SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'openbao_kv_store'";
+
+#[tokio::test]
+async fn a_restart_neither_reads_nor_writes_a_secret_that_is_not_due() -> Result<()> {
+    let mut rig = Rig::new("not-due").await?;
+    let case = &rig.case;
+    engine(case, "not-due").await?;
+    case.object("BaoAuth", "default", auth("not-due")).await?;
+    let synced = async |name: &str, destination: Value| {
+        case.admin()?.write_kv2("not-due", name, &json!({"a": "1"})).await?;
+        let spec = json!({
+            "mount": "not-due", "path": name, "type": "kv-v2", "refreshAfter": "24h", "destination": destination,
+        });
+        case.object("BaoStaticSecret", name, spec).await?;
+        anyhow::Ok(())
+    };
+    let own = |name: &str| json!({"name": name, "create": true, "labels": {"app": "web"}});
+    let foreign = json!({"metadata": {"name": "foreign", "namespace": case.namespace}, "apiVersion": "v1", "kind": "Secret"});
+    apply(&case.client, foreign).await?;
+    synced("owned", own("owned")).await?;
+    synced("merged", json!({"name": "foreign"})).await?;
+    rig.start().await?;
+    let case = &rig.case;
+    case.ready::<BaoStaticSecret>("owned", "True/Applied").await?;
+    case.ready::<BaoStaticSecret>("merged", "True/Applied").await?;
+
+    rig.kill().await?;
+    rig.kubernetes.forget();
+    rig.openbao.forget();
+    rig.start().await?;
+    let case = &rig.case;
+    let reads = |name: &str| {
+        let path = format!("not-due/data/{name}");
+        rig.openbao.count(|asked| asked.path.ends_with(&path).then(String::new)).values().sum::<usize>()
+    };
+    let writes = |name: &str| {
+        let named = |asked: &Asked| asked.writes() && asked.path.split('/').any(|part| part == name);
+        rig.kubernetes.count(|asked| named(asked).then(|| asked.path.clone()))
+    };
+    // The label of the Secret is repaired without a read, and the new object is synced after the others were reconciled.
+    let label = Patch::Merge(json!({"metadata": {"labels": {"app": "other"}}}));
+    let secrets: Api<Secret> = case.api();
+    secrets.patch("owned", &PatchParams::default(), &label).await?;
+    eventually("the label is repaired", || async {
+        let labels = secrets.get("owned").await.map_err(|error| error.to_string())?.metadata.labels;
+        let repaired = labels.as_ref().is_some_and(|labels| labels["app"] == "web");
+        if repaired { Ok(()) } else { Err(format!("{labels:?}")) }
+    })
+    .await?;
+    case.admin()?.write_kv2("not-due", "later", &json!({"a": "1"})).await?;
+    let spec = json!({"mount": "not-due", "path": "later", "type": "kv-v2", "destination": own("later")});
+    case.object("BaoStaticSecret", "later", spec).await?;
+    case.ready::<BaoStaticSecret>("later", "True/Applied").await?;
+    assert_eq!(reads("later"), 1, "the new object is read");
+    assert_eq!((reads("owned"), reads("merged")), (0, 0), "a restart read a value that was not due");
+    assert_eq!(
+        writes("foreign"),
+        BTreeMap::new(),
+        "a restart wrote into a Secret that was in its desired state"
+    );
+    assert_eq!(writes("merged"), BTreeMap::new(), "a restart wrote the status of a settled object");
+    assert_eq!(
+        writes("owned").get(&format!("/api/v1/namespaces/{}/secrets/owned", case.namespace)),
+        Some(&1)
+    );
+    Ok(())
+}

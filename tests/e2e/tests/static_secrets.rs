@@ -6,10 +6,10 @@ use steamer_api::BaoStaticSecret;
 use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
-use crate::cases::Case;
+use crate::fixture::Case;
 
 #[tokio::test]
-async fn a_value_becomes_a_secret_and_follows_its_change() -> Result<()> {
+async fn a_value_is_synced_to_a_secret_and_the_secret_follows_changes() -> Result<()> {
     let case = Case::new("static-basic").await?;
     engine(&case, "static-basic").await?;
     case.admin()?.write_kv2("static-basic", "app", &json!({"password": "one", "port": 5432})).await?;
@@ -26,7 +26,7 @@ async fn a_value_becomes_a_secret_and_follows_its_change() -> Result<()> {
     assert_eq!(data["password"].0, b"one");
     assert_eq!(data["port"].0, b"5432");
     case.admin()?.write_kv2("static-basic", "app", &json!({"password": "two"})).await?;
-    eventually("the Secret follows", || async {
+    eventually("the Secret follows the new value", || async {
         let data = secrets.get("app").await.map_err(|error| error.to_string())?.data.unwrap_or_default();
         if data["password"].0 == b"two" && data.len() == 1 {
             Ok(())
@@ -37,7 +37,7 @@ async fn a_value_becomes_a_secret_and_follows_its_change() -> Result<()> {
     .await
 }
 
-/// A KV v2 engine, and a role that lets any ServiceAccount of the test's namespace read it.
+/// Mounts a KV v2 engine, and creates a role with which every ServiceAccount of the test's namespace can read it.
 pub async fn engine(case: &Case, mount: &str) -> Result<()> {
     let admin = case.admin()?;
     mount_kv(&admin, mount).await?;
@@ -52,7 +52,7 @@ pub async fn engine(case: &Case, mount: &str) -> Result<()> {
     Ok(())
 }
 
-/// A BaoAuth with that role.
+/// Returns the spec of a BaoAuth with that role.
 pub fn auth(role: &str) -> serde_json::Value {
     json!({
         "clusterRef": {"name": "main"}, "method": "Kubernetes",
@@ -60,7 +60,7 @@ pub fn auth(role: &str) -> serde_json::Value {
     })
 }
 
-/// Spec of a BaoStaticSecret of engine `mount` with some of it changed.
+/// Returns the spec of a BaoStaticSecret of engine `mount` with `changes` applied.
 fn spec(mount: &str, name: &str, changes: serde_json::Value) -> serde_json::Value {
     let mut spec = json!({
         "mount": mount, "path": "app", "type": "kv-v2", "refreshAfter": "1s",
@@ -78,7 +78,7 @@ async fn value_of(case: &Case, name: &str) -> Result<std::collections::BTreeMap<
 }
 
 #[tokio::test]
-async fn a_pinned_version_stays_and_kv_v1_is_read_as_it_is() -> Result<()> {
+async fn a_pinned_version_is_kept_and_kv_v1_values_are_synced() -> Result<()> {
     let case = Case::new("static-kinds").await?;
     engine(&case, "static-kinds").await?;
     let admin = case.admin()?;
@@ -106,7 +106,7 @@ async fn a_pinned_version_stays_and_kv_v1_is_read_as_it_is() -> Result<()> {
     assert_eq!(value_of(&case, "pinned").await?["v"], "one");
     assert_eq!(value_of(&case, "newest").await?["v"], "two");
     assert_eq!(value_of(&case, "v1").await?["n"], r#"{"x":[1,null]}"#);
-    // A version that is not there is said, and comes when it is written.
+    // A missing version is reported, and synced once it is written.
     case.object("BaoStaticSecret", "future", spec("static-kinds", "future", json!({"version": 3}))).await?;
     case.ready::<BaoStaticSecret>("future", "False/SourceMissing").await?;
     admin.write_kv2("static-kinds", "app", &json!({"v": "three"})).await?;
@@ -116,7 +116,7 @@ async fn a_pinned_version_stays_and_kv_v1_is_read_as_it_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_renamed_destination_is_pruned_and_a_changed_type_makes_it_anew() -> Result<()> {
+async fn a_renamed_destination_is_pruned_and_a_changed_type_recreates_it() -> Result<()> {
     let case = Case::new("static-rename").await?;
     engine(&case, "static-rename").await?;
     case.admin()?.write_kv2("static-rename", "app", &json!({"v": "1"})).await?;
@@ -126,14 +126,14 @@ async fn a_renamed_destination_is_pruned_and_a_changed_type_makes_it_anew() -> R
     case.object("BaoStaticSecret", "app", spec("static-rename", "second", json!({}))).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
     assert_eq!(value_of(&case, "second").await?["v"], "1");
-    crate::outage::gone(&case.api::<Secret>(), "first").await?;
+    crate::openbao_outage::gone(&case.api::<Secret>(), "first").await?;
     let destination = json!({"destination": {"name": "second", "create": true, "type": "example.com/t", "labels": {"a": "b"}}});
     case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
     let secret = case.api::<Secret>().get("second").await?;
     assert_eq!(secret.type_.as_deref(), Some("example.com/t"));
     assert_eq!(secret.metadata.labels.unwrap_or_default()["a"], "b");
-    // A label that is not wanted any more goes.
+    // A label that was removed from the spec is removed from the Secret.
     let destination = json!({"destination": {"name": "second", "create": true, "type": "example.com/t"}});
     case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
@@ -142,7 +142,7 @@ async fn a_renamed_destination_is_pruned_and_a_changed_type_makes_it_anew() -> R
 }
 
 #[tokio::test]
-async fn somebody_elses_secret_is_taken_over_only_when_told_and_merged_into_when_asked() -> Result<()> {
+async fn a_foreign_secret_is_overwritten_only_with_overwrite_and_merged_into_without_create() -> Result<()> {
     let case = Case::new("static-foreign").await?;
     engine(&case, "static-foreign").await?;
     case.admin()?.write_kv2("static-foreign", "app", &json!({"v": "1"})).await?;
@@ -160,7 +160,7 @@ async fn somebody_elses_secret_is_taken_over_only_when_told_and_merged_into_when
     let before = secrets.get("kept").await?;
     case.object("BaoStaticSecret", "kept", spec("static-foreign", "kept", json!({}))).await?;
     case.ready::<BaoStaticSecret>("kept", "False/Conflict").await?;
-    assert_eq!(secrets.get("kept").await?, before, "not touched in any field");
+    assert_eq!(secrets.get("kept").await?, before, "no field was changed");
 
     let overwrite = json!({"destination": {"name": "taken", "create": true, "overwrite": true}});
     case.object("BaoStaticSecret", "taken", spec("static-foreign", "taken", overwrite)).await?;
@@ -174,7 +174,7 @@ async fn somebody_elses_secret_is_taken_over_only_when_told_and_merged_into_when
     let both = [("own".to_owned(), "x".to_owned()), ("v".to_owned(), "1".to_owned())];
     assert_eq!(value_of(&case, "shared").await?, both.into());
     case.admin()?.write_kv2("static-foreign", "app", &json!({"w": "2"})).await?;
-    eventually("the new key is there and the old one gone", || async {
+    eventually("the new key is added and the old one removed", || async {
         let seen = value_of(&case, "shared").await.map_err(|error| error.to_string())?;
         let wanted = [("own".to_owned(), "x".to_owned()), ("w".to_owned(), "2".to_owned())];
         if seen == wanted.into() { Ok(()) } else { Err(format!("{seen:?}")) }
@@ -189,7 +189,7 @@ async fn somebody_elses_secret_is_taken_over_only_when_told_and_merged_into_when
 }
 
 #[tokio::test]
-async fn a_deleted_value_keeps_clears_or_deletes_the_secret_as_told() -> Result<()> {
+async fn a_deleted_value_keeps_clears_or_deletes_the_secret_according_to_on_source_deleted() -> Result<()> {
     let case = Case::new("static-deleted").await?;
     engine(&case, "static-deleted").await?;
     case.admin()?.write_kv2("static-deleted", "app", &json!({"v": "1"})).await?;
@@ -205,7 +205,7 @@ async fn a_deleted_value_keeps_clears_or_deletes_the_secret_as_told() -> Result<
     }
     assert_eq!(value_of(&case, "retain").await?["v"], "1");
     assert!(value_of(&case, "clear").await?.is_empty());
-    crate::outage::gone(&case.api::<Secret>(), "delete").await?;
+    crate::openbao_outage::gone(&case.api::<Secret>(), "delete").await?;
     case.admin()?.write_kv2("static-deleted", "app", &json!({"v": "2"})).await?;
     for name in ["retain", "clear", "delete"] {
         case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
@@ -215,7 +215,7 @@ async fn a_deleted_value_keeps_clears_or_deletes_the_secret_as_told() -> Result<
 }
 
 #[tokio::test]
-async fn what_a_secret_cannot_hold_is_said_in_a_sentence_without_the_value() -> Result<()> {
+async fn an_error_about_an_invalid_value_does_not_contain_the_value() -> Result<()> {
     let case = Case::new("static-invalid").await?;
     engine(&case, "static-invalid").await?;
     case.object("BaoAuth", "default", auth("static-invalid")).await?;

@@ -1,4 +1,4 @@
-//! What kstatus (Flux, Argo CD) and `kubectl wait` make of our statuses, in every state and of every kind.
+//! The results of kstatus (Flux, Argo CD) and `kubectl wait` for the status of every kind, in every state.
 
 use anyhow::{Context, Result, ensure};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -11,11 +11,11 @@ use steamer_testing::ports;
 use steamer_testing::proxy::Traffic;
 use steamer_testing::wait::eventually;
 
-use crate::cases::{Case, ready_of};
-use crate::outage::gone;
+use crate::fixture::{Case, ready_of};
+use crate::openbao_outage::gone;
 use crate::rig::Rig;
 
-/// The states that a project passes through: the name of the object, `Ready`, what kstatus says.
+/// Waits until `Ready` of a project starts with `ready` and its kstatus with `word`.
 async fn seen_as(case: &Case, name: &str, ready: &str, word: &str) -> Result<()> {
     let projects: Api<SecretsProject> = case.api();
     eventually(&format!("{name} is {ready} and {word}"), || async {
@@ -32,7 +32,7 @@ async fn seen_as(case: &Case, name: &str, ready: &str, word: &str) -> Result<()>
     .await
 }
 
-/// An object as `kubectl get -o json` shows it.
+/// Returns an object as `kubectl get -o json` prints it.
 fn typed(object: &impl serde::Serialize, kind: &str) -> Result<Value> {
     let mut value = serde_json::to_value(object)?;
     value["apiVersion"] = json!("steamer.dev/v1alpha1");
@@ -45,7 +45,7 @@ fn waits(kubectl: &Kubectl, namespace: &str, what: &str, condition: &str) -> Res
 }
 
 #[tokio::test]
-async fn a_project_reads_right_in_every_state() -> Result<()> {
+async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> Result<()> {
     let mut rig = Rig::new("statuses").await?;
     let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
     let url = rig.case.ground.issuer.url.clone();
@@ -57,7 +57,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     rig.case.object("SecretsTenant", "acme", spec).await?;
     let project = |id: i64| json!({"tenantRef": {"name": "acme"}, "id": id, "deletionPolicy": "Delete"});
 
-    // Fresh: nobody has looked at it, which must not read as done.
+    // New: not reconciled yet, which must not count as current.
     rig.case.object("SecretsProject", "web", project(42)).await?;
     seen_as(&rig.case, "web", "-/-", "InProgress").await?;
 
@@ -66,7 +66,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     seen_as(case, "web", "True/Applied", "Current").await?;
     waits(&kubectl, "statuses", "secretsproject/web", "condition=Ready")?;
 
-    // Changed and not looked at again: kstatus goes by the generation.
+    // Changed and not reconciled yet: kstatus compares the generations.
     rig.openbao.set(Traffic::Hangs);
     let projects: Api<SecretsProject> = case.api();
     let patch = |patch: Value| Patch::Merge(json!({"spec": patch}));
@@ -77,7 +77,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     rig.openbao.set(Traffic::Passes);
     seen_as(case, "web", "True/Applied", "Current").await?;
 
-    // Progressing: held in the middle of what it does in OpenBao.
+    // Progressing: held between two of its writes to OpenBao.
     rig.openbao.cut_after(2);
     case.object("SecretsProject", "held", project(43)).await?;
     rig.openbao.reached().await;
@@ -85,12 +85,12 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     rig.openbao.open();
     seen_as(case, "held", "True/Applied", "Current").await?;
 
-    // Waiting for a reference: it heals when the reference comes.
+    // Waiting for a reference: it becomes Ready once the reference exists.
     let spec = json!({"tenantRef": {"name": "later"}, "id": 42});
     case.object("SecretsProject", "waiting", spec).await?;
     seen_as(case, "waiting", "False/ReferenceNotFound", "InProgress").await?;
 
-    // Failing: a server that is down.
+    // Failing: the server is down.
     let nowhere = format!("https://127.0.0.1:{}", ports::free()?);
     case.cluster_at("down", &case.ground.openbao, &nowhere).await?;
     let spec = json!({
@@ -99,12 +99,12 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     case.object("SecretsTenant", "later", spec).await?;
     seen_as(case, "waiting", "False/Waiting", "InProgress").await?;
 
-    // Stalled: nobody but a person can help.
+    // Stalled: needs manual intervention.
     case.object("SecretsProject", "second", project(42)).await?;
     seen_as(case, "second", "False/Conflict", "Failed").await?;
     waits(&kubectl, "statuses", "secretsproject/second", "condition=Stalled")?;
 
-    // Suspended: what was said last stays, and says that it is suspended.
+    // Suspended: keeps the last conditions and adds `Suspended`.
     projects.patch("web", &PatchParams::default(), &patch(json!({"suspend": true}))).await?;
     waits(&kubectl, "statuses", "secretsproject/web", "condition=Suspended")?;
     seen_as(case, "web", "True/Applied", "Current").await?;
@@ -113,7 +113,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
         .await?;
     seen_as(case, "web", "True/Observed", "Current").await?;
 
-    // Drifted under Observe: not Ready, and nobody is at work, so a wait must end by its own time and not as done.
+    // Drifted under Observe: not Ready and not progressing, so `kubectl wait` must time out instead of succeeding.
     let inside = case.admin()?.within("org_1201/group_7/project_42");
     inside.request_any(reqwest::Method::DELETE, "auth/pipeline_jwt/cel/role/all_pipelines", None).await?;
     let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": "now"}}});
@@ -125,7 +125,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
             .is_err()
     );
 
-    // Deleting: on its way out while OpenBao does not answer.
+    // Terminating: OpenBao does not answer.
     rig.openbao.set(Traffic::Hangs);
     projects.delete("held", &DeleteParams::default()).await?;
     seen_as(case, "held", "", "Terminating").await?;
@@ -133,7 +133,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     gone(&projects, "held").await
 }
 
-/// An object of each kind that cannot be Ready, why, and what kstatus makes of it.
+/// An object of each kind that cannot be Ready, with the expected `Ready` condition and kstatus.
 #[rstest]
 #[case::cluster("OpenBaoCluster", "False/Unreachable", "InProgress", json!({
     "external": {"address": "https://127.0.0.1:1", "managementAuth": {"kubernetes": {"role": "steamer"}}},
@@ -153,7 +153,7 @@ async fn a_project_reads_right_in_every_state() -> Result<()> {
     "authRef": {"name": "none"}, "mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true},
 }))]
 #[tokio::test]
-async fn what_fails_is_not_current(
+async fn a_failing_object_is_not_current(
     #[case] kind: &str,
     #[case] ready: &str,
     #[case] word: &str,

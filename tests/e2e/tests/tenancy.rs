@@ -1,4 +1,4 @@
-//! A tenant with a project, as most tests of pipelines need them; and who may have them.
+//! A tenant with a project, the fixture of most pipeline tests; and the namespaces that may use them.
 
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -8,7 +8,7 @@ use steamer_openbao::{Error, Identity, Session};
 use steamer_testing::issuer::pipeline_claims;
 use steamer_testing::wait::eventually;
 
-use crate::cases::{Case, ready_in};
+use crate::fixture::{Case, ready_in};
 
 /// The audience of pipeline tokens.
 pub const AUDIENCE: &str = "https://bao.example.com";
@@ -16,7 +16,8 @@ pub const AUDIENCE: &str = "https://bao.example.com";
 pub const ID_AUDIENCE: &str = "https://bao.example.com/id-tokens";
 
 impl Case {
-    /// JWTIssuer `gitlab`, SecretsTenant `acme` (organization `organization`, group 7) and SecretsProject `web` (42).
+    /// Creates JWTIssuer `gitlab`, SecretsTenant `acme` (organization `organization`, group 7) and SecretsProject `web`
+    /// (42). Returns the OpenBao namespace of the project.
     pub async fn project(&self, organization: i64) -> Result<String> {
         self.tenant(organization).await?;
         self.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
@@ -36,7 +37,7 @@ impl Case {
         self.ready::<SecretsTenant>("acme", "True/Applied").await.map(drop)
     }
 
-    /// A PipelinePolicy of project `web`, in force.
+    /// Applies a PipelinePolicy of project `web` and waits until it is Ready.
     pub async fn policy(&self, name: &str, spec: Value) -> Result<()> {
         let mut spec = spec;
         spec["projectRef"] = json!({"name": "web"});
@@ -55,7 +56,7 @@ impl Case {
         Ok(())
     }
 
-    /// A login with a token, by role, as a GitLab runner makes it.
+    /// Logs in with a token and a role, as a GitLab runner does.
     pub async fn login(&self, namespace: &str, role: &str, jwt: &str) -> Result<Session, Error> {
         let body = json!({"role": role, "jwt": jwt});
         let anonymous =
@@ -68,7 +69,7 @@ impl Case {
         Ok(client.session(Identity::Token(token.into())).within(namespace))
     }
 
-    /// Which of the values a pipeline with these claims reads; an error when it is not even let in.
+    /// Returns the names of the values that a pipeline with these claims can read. A denied login is an error.
     pub async fn readable(
         &self,
         namespace: &str,
@@ -85,7 +86,7 @@ impl Case {
     }
 }
 
-/// Which of the values a session reads.
+/// Returns the names of the values that a session can read.
 pub async fn readable_with(session: &Session, names: &[&str]) -> Result<Vec<String>, Error> {
     let mut readable = Vec::new();
     for name in names {
@@ -99,7 +100,7 @@ pub async fn readable_with(session: &Session, names: &[&str]) -> Result<Vec<Stri
 }
 
 #[tokio::test]
-async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> {
+async fn a_namespace_that_the_tenant_does_not_list_is_denied() -> Result<()> {
     let case = Case::new("tenancy-listed").await?;
     case.tenant(101).await?;
     case.make_namespace("tenancy-other", json!({})).await?;
@@ -107,7 +108,7 @@ async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> 
     let patch = json!({"spec": {"projects": projects, "allowedNamespaces": {"from": "All"}}});
     let tenants: Api<SecretsTenant> = case.api();
     tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    // The projects are judged by the list, not by what was there before it.
+    // Wait for the tenant, so that the projects are checked against the list and not against the previous spec.
     case.ready::<SecretsTenant>("acme", "True/Applied").await?;
     let spec = |id: i64| json!({"tenantRef": {"name": "acme", "namespace": "tenancy-listed"}, "id": id});
     case.object_in("tenancy-other", "SecretsProject", "listed", spec(42)).await?;
@@ -122,14 +123,14 @@ async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> 
     assert!(tenant.child_namespace("project_43").await?.is_none());
     assert!(tenant.child_namespace("project_44").await?.is_none());
 
-    // Taken off the list, it loses every way in and keeps its values.
+    // Removed from the list, the project loses its auth mount and keeps its values.
     case.values("org_101/group_7/project_42", &["A"]).await?;
     let patch =
         json!({"spec": {"projects": [{"name": "other", "namespaces": ["tenancy-other"], "ids": [1]}]}});
     tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&patch)).await?;
     ready_in(&others, "listed", "False/ReferenceDenied").await?;
     let project = case.admin()?.within("org_101/group_7/project_42");
-    eventually("the auth mount is gone", || async {
+    eventually("the auth mount is deleted", || async {
         match project.auth_mount("pipeline_jwt").await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -141,15 +142,16 @@ async fn a_namespace_that_the_tenant_does_not_list_gets_nothing() -> Result<()> 
 }
 
 #[tokio::test]
-async fn of_two_claims_of_one_project_the_oldest_wins() -> Result<()> {
+async fn the_oldest_of_two_objects_for_one_project_wins() -> Result<()> {
     let case = Case::new("tenancy-claims").await?;
     case.project(102).await?;
     case.object("SecretsProject", "second", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
     let second = case.ready::<SecretsProject>("second", "False/Conflict").await?;
-    let conditions = second.status.context("status")?.conditions;
+    let conditions = second.status.context("the object has no status")?.conditions;
     assert!(conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True"));
     case.ready::<SecretsProject>("web", "True/Applied").await?;
-    // It takes over when the first goes, because what is left carries no mark of a living object.
+    // It takes over when the first one is deleted, because nothing that remains in OpenBao is marked as owned by an
+    // existing object.
     let projects: Api<SecretsProject> = case.api();
     let patch = json!({"spec": {"deletionPolicy": "Delete"}});
     projects.patch("web", &PatchParams::default(), &Patch::Merge(&patch)).await?;
@@ -158,7 +160,7 @@ async fn of_two_claims_of_one_project_the_oldest_wins() -> Result<()> {
 }
 
 #[tokio::test]
-async fn withdrawing_allowed_namespaces_takes_a_policy_out_and_granting_puts_it_back() -> Result<()> {
+async fn revoking_allowed_namespaces_removes_a_policy_and_granting_them_restores_it() -> Result<()> {
     let case = Case::new("tenancy-withdraw").await?;
     let namespace = case.project(103).await?;
     case.values(&namespace, &["A", "B"]).await?;
@@ -179,7 +181,7 @@ async fn withdrawing_allowed_namespaces_takes_a_policy_out_and_granting_puts_it_
 
     projects.patch("web", &PatchParams::default(), &Patch::Merge(&allow(json!({"from": "Same"})))).await?;
     ready_in(&guests, "guest", "False/ReferenceDenied").await?;
-    eventually("the live token has lost what the guest gave", || async {
+    eventually("the live token loses the access that the guest policy granted", || async {
         match readable_with(&session, &["A", "B"]).await {
             Ok(readable) if readable == ["A"] => Ok(()),
             other => Err(format!("{other:?}")),
@@ -190,7 +192,7 @@ async fn withdrawing_allowed_namespaces_takes_a_policy_out_and_granting_puts_it_
     ready_in(&guests, "guest", "True/Applied").await?;
     assert_eq!(readable_with(&session, &["A", "B"]).await?, ["A", "B"]);
 
-    // The grant goes with the label of the namespace, too.
+    // Removing the label of the namespace revokes the grant, too.
     case.make_namespace("tenancy-guest", json!({"team": "other"})).await?;
     ready_in(&guests, "guest", "False/ReferenceDenied").await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Requests of the operator, from the servers' own audit logs.
+//! Requests of the operator, from the audit logs of the servers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,10 +9,10 @@ use anyhow::Result;
 use serde_json::Value;
 use steamer_testing::Ground;
 
-/// How many of each kind.
+/// Number of requests of each kind.
 pub(super) type Counts = BTreeMap<String, usize>;
 
-/// Where the logs end at the moment.
+/// End of the logs at the start of a measurement.
 pub(super) struct Since {
     kubernetes: u64,
     openbao: u64,
@@ -24,7 +24,7 @@ impl Since {
         Ok(Self { kubernetes: end(&ground.plane.audit)?, openbao: end(&ground.openbao.audit)? })
     }
 
-    /// What has been asked since then.
+    /// Returns the requests since then.
     pub(super) fn counts(&self, ground: &Ground) -> Result<Counts> {
         let mut counts = Counts::new();
         for (path, start, kind) in [

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use steamer_testing::tools;
 
-/// The machine and the versions, in a line.
+/// Returns the machine and the versions, in one line.
 pub(super) fn description(profile: &str) -> Result<String> {
     let processor = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! SecretsProjects with five PipelinePolicies each, beside a bare loop of the same requests to OpenBao.
+//! SecretsProjects with five PipelinePolicies each, compared with a bare loop of the same requests to OpenBao.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::counts::Since;
 use super::rig::{Rig, all_ready};
 use super::table::Column;
 
-/// As many as the operator works on at once.
+/// Number of concurrent projects, the same as in the operator.
 const AT_ONCE: usize = 16;
 
 pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: usize) -> Result<Column> {
@@ -32,7 +32,7 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: us
 
     let since = Since::now(&rig.ground)?;
     let started = rig.start().await?;
-    // The recorded one and its policies are there already.
+    // The recorded project and its policies already exist.
     in_force(&rig, projects + 1).await?;
     let took = started.elapsed().as_secs_f64();
     column.add("all Ready after a cold start", took, " s");
@@ -44,16 +44,16 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: us
     replay(&rig, &written, projects).await?;
     let bare = started.elapsed().as_secs_f64();
     column.add("the same writes in a bare loop", bare, " s");
-    column.add("provisioning beside the bare loop", bare / took, "");
+    column.add("provisioning compared with the bare loop", bare / took, "");
     Ok(column)
 }
 
 const COUNTS: [(&str, &str); 5] = [
-    ("OpenBao writes a project", "OpenBao: writes"),
-    ("OpenBao reads a project", "OpenBao: other reads"),
-    ("status writes a project with its policies", "Kubernetes: status writes"),
-    ("other Kubernetes writes a project", "Kubernetes: other writes"),
-    ("Kubernetes reads a project", "Kubernetes: reads"),
+    ("OpenBao writes per project", "OpenBao: writes"),
+    ("OpenBao reads per project", "OpenBao: other reads"),
+    ("status writes per project with its policies", "Kubernetes: status writes"),
+    ("other Kubernetes writes per project", "Kubernetes: other writes"),
+    ("Kubernetes reads per project", "Kubernetes: reads"),
 ];
 
 fn project(number: usize) -> Value {
@@ -68,7 +68,7 @@ fn policy(number: usize, of: usize) -> (String, Value) {
     (format!("p{number}-{of}"), spec)
 }
 
-/// Makes the tenant and one project, and gives the writes to OpenBao that the project took.
+/// Creates the tenant and one project. Returns the writes to OpenBao that the project caused.
 async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
     let gate = Gate::default();
     let proxy = Proxy::start(&gate, &rig.ground.openbao.url, &rig.ground.openbao.ca)?;
@@ -89,13 +89,13 @@ async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
     gate.forget();
     rig.start().await?;
     in_force(rig, 1).await?;
-    // From now on without the proxy.
+    // The proxy is not used from here on.
     cluster(rig, &rig.ground.openbao.url).await?;
     let mut written = gate.seen();
     written.retain(|asked| {
         asked.writes() && !asked.path.contains("login") && !asked.path.contains("capabilities")
     });
-    // What was refused and tried again is one write.
+    // A rejected and retried write counts once.
     written.dedup();
     Ok(written)
 }
@@ -110,13 +110,13 @@ async fn cluster(rig: &Rig, url: &str) -> Result<()> {
     rig.object("OpenBaoCluster", "main", spec).await
 }
 
-/// Returns once so many projects and their policies are Ready.
+/// Waits until the given number of projects and their policies are Ready.
 async fn in_force(rig: &Rig, projects: usize) -> Result<()> {
     let policies = all_ready::<PipelinePolicy>(rig, projects * 5);
     tokio::try_join!(all_ready::<SecretsProject>(rig, projects), policies).map(drop)
 }
 
-/// Makes the recorded writes for as many other projects, with nothing looked at and nothing told.
+/// Replays the recorded writes for the given number of other projects, without reads, statuses and Events.
 async fn replay(rig: &Rig, written: &[Asked], projects: usize) -> Result<()> {
     let http = reqwest::Client::builder()
         .tls_certs_only(reqwest::Certificate::from_pem_bundle(rig.ground.openbao.ca.as_bytes())?)
@@ -134,7 +134,7 @@ async fn replay(rig: &Rig, written: &[Asked], projects: usize) -> Result<()> {
     stream::iter(loops).buffer_unordered(AT_ONCE).try_collect::<()>().await
 }
 
-/// The same request for another project.
+/// Sends the same request for another project.
 async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) -> Result<()> {
     let other = |text: &str| text.replace("100000", id);
     let token = HeaderValue::from_str(ground.openbao.root.expose_secret())?;
@@ -149,11 +149,11 @@ async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) 
     if !asked.namespace.is_empty() {
         request = request.header("x-vault-namespace", other(&asked.namespace));
     }
-    // In its first moments a KV v2 mount refuses its settings; the operator waits as long.
-    let mut answer = request.try_clone().context("a request")?.send().await?;
+    // A new KV v2 mount rejects its configuration for a moment; the operator waits for the same time.
+    let mut answer = request.try_clone().context("the request cannot be cloned")?.send().await?;
     while answer.status() == 400 && asked.path.ends_with("/config") {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        answer = request.try_clone().context("a request")?.send().await?;
+        answer = request.try_clone().context("the request cannot be cloned")?.send().await?;
     }
     let status = answer.status();
     anyhow::ensure!(
@@ -161,7 +161,7 @@ async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) 
         "{} {}: {status} {}",
         asked.method,
         asked.path,
-        answer.text().await.context("a text")?
+        answer.text().await.context("the body cannot be read")?
     );
     Ok(())
 }

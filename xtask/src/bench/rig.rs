@@ -1,4 +1,4 @@
-//! Servers of a measurement's own and an operator that is started and stopped.
+//! Dedicated servers for one measurement, and an operator that can be started and stopped.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ use steamer_testing::Ground;
 use steamer_testing::ground::apply;
 use steamer_testing::operator::{Operator, RunningOperator};
 
-/// Watches until something is seen.
+/// Watches objects until `enough` returns true.
 pub(super) async fn seen<K>(api: Api<K>, mut enough: impl FnMut(&K) -> bool) -> Result<()>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -37,10 +37,10 @@ where
         }
         anyhow::bail!("the watch ended")
     };
-    tokio::time::timeout(Duration::from_secs(600), wait).await.context("it takes more than 10 minutes")?
+    tokio::time::timeout(Duration::from_secs(600), wait).await.context("not complete within 10 minutes")?
 }
 
-/// Returns once that many objects of a kind are Ready.
+/// Waits until the given number of objects of a kind is Ready.
 pub(super) async fn all_ready<K>(rig: &Rig, objects: usize) -> Result<()>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -70,7 +70,7 @@ fn is_ready(object: &impl Serialize) -> bool {
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Where the objects are.
+/// Namespace of the objects.
 pub(super) const NAMESPACE: &str = "bench";
 
 pub(super) struct Rig {
@@ -81,9 +81,9 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// New servers with namespace `bench`, the OpenBaoCluster `main` in it, and no operator.
+    /// Starts new servers with namespace `bench` and the OpenBaoCluster `main` in it, but no operator.
     pub(super) async fn new(servers: &Arc<Ground>, operator: &Path, name: String) -> Result<Self> {
-        // Names of databases and folders live as long as the process.
+        // Names of databases and folders must have a static lifetime.
         let ground = servers.apart(name.leak()).await?;
         let client = ground.client().await?;
         let operator = Operator {
@@ -113,12 +113,12 @@ impl Rig {
         apply(&self.client, object).await.map(drop)
     }
 
-    /// Applies an object of ours.
+    /// Applies a Steamer object.
     pub(super) async fn object(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
         self.objects(kind, [(name.to_owned(), spec)]).await
     }
 
-    /// Applies many, 32 at a time.
+    /// Applies many Steamer objects, 32 at a time.
     pub(super) async fn objects(
         &self,
         kind: &str,
@@ -141,7 +141,7 @@ impl Rig {
         applied.buffer_unordered(32).try_collect::<()>().await.with_context(|| kind.to_owned())
     }
 
-    /// Starts the operator; when it was started.
+    /// Starts the operator. Returns the time of the start.
     pub(super) async fn start(&mut self) -> Result<Instant> {
         let operator = self.operator.clone();
         let started = Instant::now();
@@ -149,7 +149,7 @@ impl Rig {
         Ok(started)
     }
 
-    /// Asks the operator to end, so that the next one need not wait for its lease.
+    /// Terminates the operator gracefully, so that the next one need not wait for its lease.
     pub(super) fn stop(&mut self) -> Result<()> {
         match self.running.take() {
             Some(mut running) => running.process.terminate().map(drop),
@@ -157,18 +157,18 @@ impl Rig {
         }
     }
 
-    /// Returns when the operator says that it works.
+    /// Waits until the operator is ready.
     pub(super) async fn ready(&mut self) -> Result<()> {
-        self.running.as_mut().context("no operator")?.ready().await
+        self.running.as_mut().context("the operator is not running")?.ready().await
     }
 
-    /// Resident memory of the operator in MiB.
+    /// Returns the resident memory of the operator in MiB.
     pub(super) fn memory(&self) -> Result<f64> {
-        Ok(self.running.as_ref().context("no operator")?.process.memory()? as f64 / 1024.0)
+        Ok(self.running.as_ref().context("the operator is not running")?.process.memory()? as f64 / 1024.0)
     }
 
-    /// Processor time of the operator in seconds.
+    /// Returns the CPU time of the operator in seconds.
     pub(super) fn processor_time(&self) -> Result<f64> {
-        self.running.as_ref().context("no operator")?.process.processor_time()
+        self.running.as_ref().context("the operator is not running")?.process.processor_time()
     }
 }

@@ -1,4 +1,4 @@
-//! BaoStaticSecrets: first sync, settled, new and changed ones, restarts, memory.
+//! BaoStaticSecrets: first sync, settled state, new and changed objects, restarts, memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use super::counts::Since;
 use super::rig::{NAMESPACE, Rig, all_ready};
 use super::table::Column;
 
-/// How often something is tried that is timed.
+/// Number of repetitions of a timed operation.
 const TRIES: usize = 20;
-/// How long a settled operator is looked at: one refresh of everything.
+/// Duration of the measurement of a settled operator: one refresh of every object.
 const SETTLED: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy)]
@@ -55,19 +55,22 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, what: What) 
     column.add_counts(&SETTLED_COUNTS, &since.counts(&rig.ground)?, objects);
 
     column.add_times(
-        ["new object: Secret there", "new object: worst"],
+        ["new object: Secret created", "new object: worst"],
         &new_objects(&rig, "new", paths).await?,
     );
-    column.add_times(["edited Secret: right again", "edited Secret: worst"], &edited(&rig).await?);
-    column.add_times(["changed value, asked for: there", "changed value: worst"], &changed(&rig).await?);
+    column.add_times(["edited Secret: repaired", "edited Secret: worst"], &edited(&rig).await?);
+    column.add_times(
+        ["changed value, reconcile requested: synced", "changed value: worst"],
+        &changed(&rig).await?,
+    );
 
     rig.stop()?;
     let since = Since::now(&rig.ground)?;
     let started = rig.start().await?;
     let new = new_objects(&rig, "restart", paths).await?;
-    column.add("restart: first new object after", new.first().copied().unwrap_or_default(), " ms");
+    column.add("restart: first new object synced after", new.first().copied().unwrap_or_default(), " ms");
     refreshed(&rig, &since, paths.min(objects)).await?;
-    column.add("restart: all looked at", started.elapsed().as_secs_f64(), " s");
+    column.add("restart: all values read", started.elapsed().as_secs_f64(), " s");
     column.add_counts(&RESTART, &since.counts(&rig.ground)?, objects);
     column.add("memory, after a restart", rig.memory()?, " MiB");
 
@@ -83,26 +86,26 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, what: What) 
 }
 
 const FIRST: [(&str, &str); 7] = [
-    ("first sync: value reads an object", "OpenBao: value reads"),
-    ("first sync: logins an object", "OpenBao: logins"),
-    ("first sync: Secret writes an object", "Kubernetes: Secret writes"),
-    ("first sync: status writes an object", "Kubernetes: status writes"),
-    ("first sync: Events an object", "Kubernetes: Events"),
-    ("first sync: Kubernetes reads an object", "Kubernetes: reads"),
-    ("first sync: other writes an object", "Kubernetes: other writes"),
+    ("first sync: value reads per object", "OpenBao: value reads"),
+    ("first sync: logins per object", "OpenBao: logins"),
+    ("first sync: Secret writes per object", "Kubernetes: Secret writes"),
+    ("first sync: status writes per object", "Kubernetes: status writes"),
+    ("first sync: Events per object", "Kubernetes: Events"),
+    ("first sync: Kubernetes reads per object", "Kubernetes: reads"),
+    ("first sync: other writes per object", "Kubernetes: other writes"),
 ];
 
 const SETTLED_COUNTS: [(&str, &str); 4] = [
-    ("settled: value reads an object and minute", "OpenBao: value reads"),
-    ("settled: Secret writes an object and minute", "Kubernetes: Secret writes"),
-    ("settled: status writes an object and minute", "Kubernetes: status writes"),
-    ("settled: Kubernetes reads an object and minute", "Kubernetes: reads"),
+    ("settled: value reads per object and minute", "OpenBao: value reads"),
+    ("settled: Secret writes per object and minute", "Kubernetes: Secret writes"),
+    ("settled: status writes per object and minute", "Kubernetes: status writes"),
+    ("settled: Kubernetes reads per object and minute", "Kubernetes: reads"),
 ];
 
 const RESTART: [(&str, &str); 3] = [
-    ("restart: value reads an object", "OpenBao: value reads"),
-    ("restart: Kubernetes reads an object", "Kubernetes: reads"),
-    ("restart: writes an object, new ones among them", "Kubernetes: Secret writes"),
+    ("restart: value reads per object", "OpenBao: value reads"),
+    ("restart: Kubernetes reads per object", "Kubernetes: reads"),
+    ("restart: writes per object, including new objects", "Kubernetes: Secret writes"),
 ];
 
 fn spec(number: usize, paths: usize) -> Value {
@@ -124,8 +127,8 @@ async fn prepare(rig: &Rig, paths: usize) -> Result<()> {
     });
     post("auth/kubernetes/role/bench", role).await?;
     let value = json!({"username": "app", "password": "x".repeat(64), "certificate": "y".repeat(1024)});
-    // A new mount refuses its first writes for a moment.
-    steamer_testing::wait::eventually("the engine takes a value", || async {
+    // A new mount rejects writes for a moment.
+    steamer_testing::wait::eventually("the engine accepts a value", || async {
         admin.write_kv2("bench", "p0", &value).await.map_err(|error| error.to_string())
     })
     .await?;
@@ -141,7 +144,7 @@ async fn prepare(rig: &Rig, paths: usize) -> Result<()> {
     rig.object("BaoAuth", "default", auth).await
 }
 
-/// Times from the creation of an object to its Secret, in milliseconds.
+/// Measures the times from the creation of an object to its Secret, in milliseconds.
 async fn new_objects(rig: &Rig, prefix: &str, paths: usize) -> Result<Vec<f64>> {
     let objects: Api<BaoStaticSecret> = Api::namespaced(rig.client.clone(), NAMESPACE);
     let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
@@ -165,13 +168,13 @@ async fn new_objects(rig: &Rig, prefix: &str, paths: usize) -> Result<Vec<f64>> 
 
 type Events = BoxStream<'static, Result<WatchEvent<Secret>, kube::Error>>;
 
-/// What happens to a Secret from now on, and what it is.
+/// Watches a Secret, starting with its current state.
 async fn watch(secrets: &Api<Secret>, name: &str) -> Result<Events> {
     let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
     Ok(secrets.watch(&parameters, "0").await?.boxed())
 }
 
-/// Returns when the Secret is as it should be.
+/// Waits until the Secret has the desired state.
 async fn until(events: &mut Events, right: impl Fn(&Secret) -> bool) -> Result<()> {
     let wait = async {
         while let Some(event) = events.try_next().await? {
@@ -182,10 +185,10 @@ async fn until(events: &mut Events, right: impl Fn(&Secret) -> bool) -> Result<(
         }
         anyhow::bail!("the watch ended")
     };
-    tokio::time::timeout(Duration::from_secs(120), wait).await.context("it takes more than two minutes")?
+    tokio::time::timeout(Duration::from_secs(120), wait).await.context("not complete within two minutes")?
 }
 
-/// Times from an edit of a Secret to its repair.
+/// Measures the times from an edit of a Secret to its repair, in milliseconds.
 async fn edited(rig: &Rig) -> Result<Vec<f64>> {
     let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
     let mut times = Vec::new();
@@ -206,7 +209,8 @@ fn password(secret: &Secret) -> Option<&[u8]> {
     secret.data.as_ref()?.get("password").map(|value| value.0.as_slice())
 }
 
-/// Times from a changed value, with a pass asked for by annotation, to the Secret that holds it.
+/// Measures the times from a changed value, with a reconcile requested by annotation, to the updated Secret, in
+/// milliseconds.
 async fn changed(rig: &Rig) -> Result<Vec<f64>> {
     let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), NAMESPACE);
     let objects: Api<BaoStaticSecret> = Api::namespaced(rig.client.clone(), NAMESPACE);
@@ -225,7 +229,7 @@ async fn changed(rig: &Rig) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Returns once so many values were read since then.
+/// Waits until the given number of values was read since then.
 async fn refreshed(rig: &Rig, since: &Since, reads: usize) -> Result<()> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(300) {
@@ -234,10 +238,10 @@ async fn refreshed(rig: &Rig, since: &Since, reads: usize) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    anyhow::bail!("not everything was looked at in five minutes")
+    anyhow::bail!("not every value was read within five minutes")
 }
 
-/// Secrets that are nobody's business.
+/// Creates Secrets that do not belong to Steamer.
 async fn others(rig: &Rig, count: usize) -> Result<()> {
     rig.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "others"}})).await?;
     let api: Api<Secret> = Api::namespaced(rig.client.clone(), "others");

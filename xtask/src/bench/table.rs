@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Figures of one set-up, in the order in which they were taken.
+/// Figures of one setup, in the order of measurement.
 #[derive(Serialize)]
 pub(super) struct Column {
-    /// What was set up.
+    /// Description of the setup.
     pub(super) name: String,
     figures: Vec<Figure>,
 }
@@ -23,7 +23,7 @@ impl Column {
         Self { name, figures: Vec::new() }
     }
 
-    /// Adds a figure with its unit, and prints it at once: a benchmark takes minutes.
+    /// Adds a figure with its unit, and prints it immediately, because a benchmark takes minutes.
     pub(super) fn add(&mut self, name: &'static str, value: f64, unit: &str) {
         let digits = if value.fract().abs() < 0.005 || value >= 100.0 { 0 } else { 2 };
         let text = format!("{value:.digits$}{unit}");
@@ -31,7 +31,7 @@ impl Column {
         self.figures.push(Figure { name, text, value });
     }
 
-    /// Adds the middle and the worst of several times, in milliseconds.
+    /// Adds the median and the maximum of several times, in milliseconds.
     pub(super) fn add_times(&mut self, names: [&'static str; 2], times: &[f64]) {
         let mut times = times.to_vec();
         times.sort_by(f64::total_cmp);
@@ -55,7 +55,7 @@ impl Column {
     }
 }
 
-/// All of them.
+/// All columns.
 #[derive(Serialize)]
 pub(super) struct Table {
     machine: String,
@@ -72,7 +72,7 @@ impl Table {
         self.columns.push(column);
     }
 
-    /// Markdown: one row a figure, one column a set-up.
+    /// Prints Markdown with one row per figure and one column per setup.
     pub(super) fn print(&self) {
         let mut rows: Vec<&str> = Vec::new();
         for figure in self.columns.iter().flat_map(|column| &column.figures) {

@@ -1,38 +1,42 @@
+//! Audit devices of a managed cluster.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::LocalReference;
 
-/// Where requests and responses are logged. A request that no device could log fails.
+/// Audit device that logs requests and responses. A request that no device can log fails. Exactly one of `file`, `http`
+/// and `socket` is required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.file), has(self.http), has(self.socket)].filter(x, x).size() == 1", "an audit device is exactly one of file, http and socket"))]
+#[x_kube(validation = ("[has(self.file), has(self.http), has(self.socket)].filter(x, x).size() == 1", "an audit device requires exactly one of file, http and socket"))]
 pub struct AuditDevice {
-    /// Its name. The path in OpenBao carries a digest of its settings: a device is never edited in place.
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "the name of an audit device is lower-case letters, digits and dashes"))]
+    /// Name of the device. Its path in OpenBao also contains a digest of the settings: a changed device is added under
+    /// a new path, never edited in place.
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "the name of an audit device must consist of lowercase letters, digits and dashes"))]
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// What it is for; OpenBao keeps it with the device.
+    /// Description of the device, stored in OpenBao.
     #[schemars(length(min = 1, max = 255))]
     pub description: String,
-    /// Whether Steamer tries to reach the receiver before any node gets the device. Turn it off where the nodes reach it and
-    /// Steamer does not. Default: `true`.
+    /// `true` connects to the receiver before the device is added to any node (HTTP and TCP only). Set it to `false` if
+    /// the nodes can reach the receiver and Steamer cannot. Default: `true`.
     #[serde(default = "yes")]
     pub probe: bool,
-    /// A file, or the pod's output.
+    /// Logs to the output of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileAudit>,
-    /// An HTTP receiver.
+    /// Logs to an HTTP receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAudit>,
-    /// A TCP or UDP receiver.
+    /// Logs to a TCP or UDP receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<SocketAudit>,
 }
 
 impl AuditDevice {
-    /// Where its headers are.
+    /// Returns the Secret that holds the headers, if any.
     #[must_use]
     pub fn headers(&self) -> Option<&LocalReference> {
         self.http.as_ref()?.headers_secret_ref.as_ref()
@@ -43,35 +47,37 @@ fn yes() -> bool {
     true
 }
 
-/// A file, or the pod's output.
+/// Audit device that logs to the output of the pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileAudit {
-    /// `stdout`: the pod's log. The root file system of the pods is read-only.
-    #[x_kube(validation = ("self in ['stdout', 'discard']", "file.path is stdout or discard: the pods have no disk to keep a log on"))]
+    /// `stdout` writes to the pod's log; `discard` writes nothing. The root file system of the pods is read-only.
+    #[x_kube(validation = ("self in ['stdout', 'discard']", "file.path must be stdout or discard: the pods have no writable disk for a log"))]
     #[schemars(length(max = 32))]
     pub path: String,
 }
 
-/// An HTTP receiver: every request waits for it twice.
+/// Audit device that logs to an HTTP receiver. Every OpenBao request waits for two calls of the receiver: one for the
+/// request, one for the response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpAudit {
-    /// Its URL.
-    #[x_kube(validation = ("self.matches('^https?://.+')", "http.uri is a URL"))]
+    /// URL of the receiver.
+    #[x_kube(validation = ("self.matches('^https?://.+')", "http.uri must be a URL"))]
     #[schemars(length(max = 512))]
     pub uri: String,
-    /// Secret whose keys are headers that it is sent, such as `Authorization`. Another value is another device, by a rollout.
+    /// Secret with the HTTP headers of each call: its keys are header names, such as `Authorization`. A changed value
+    /// replaces the device in a rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers_secret_ref: Option<LocalReference>,
 }
 
-/// A TCP or UDP receiver.
+/// Audit device that logs to a TCP or UDP receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketAudit {
-    /// Host and port.
-    #[x_kube(validation = ("self.matches('^[^/]+:[0-9]+$')", "socket.address is host and port"))]
+    /// Host and port of the receiver, such as `siem.example.com:6514`.
+    #[x_kube(validation = ("self.matches('^[^/]+:[0-9]+$')", "socket.address must be a host and a port, such as siem.example.com:6514"))]
     #[schemars(length(max = 512))]
     pub address: String,
     /// `tcp` or `udp`. Default: `tcp`.
@@ -79,7 +85,7 @@ pub struct SocketAudit {
     pub protocol: SocketProtocol,
 }
 
-/// How a receiver is reached.
+/// Transport protocol of a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SocketProtocol {

@@ -1,3 +1,5 @@
+//! Access to a managed cluster: metrics, Ingress, Gateway.
+
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
@@ -6,40 +8,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::LocalReference;
 
-/// Who reads the metrics, which every node has on port 9101 at `/metrics`.
+/// Monitoring of the metrics that every node serves on port 9101 at `/metrics`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerMetrics {
-    /// Whether there is a ServiceMonitor; the Prometheus operator has to be installed. Default: `false`.
+    /// `true` creates a ServiceMonitor. Requires the Prometheus Operator. Default: `false`.
     #[serde(default)]
     pub service_monitor: bool,
-    /// Labels of the ServiceMonitor, such as those that a Prometheus chooses by.
+    /// Labels to set on the ServiceMonitor, such as those that a Prometheus selects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub service_monitor_labels: BTreeMap<String, String>,
 }
 
-/// An Ingress to all nodes. They talk TLS with certificates of the cluster's CA: say so to the controller, such as with the
-/// annotation `nginx.ingress.kubernetes.io/backend-protocol: HTTPS`.
+/// Ingress that routes to all nodes. The nodes serve TLS with certificates of the cluster's CA: configure the Ingress
+/// controller for it, for example with the annotation `nginx.ingress.kubernetes.io/backend-protocol: HTTPS`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
-    /// The name that clients ask for.
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "host is a name in lower case, such as bao.example.com"))]
+    /// Host name that clients use.
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "host must be a lowercase host name, such as bao.example.com"))]
     #[schemars(length(min = 1, max = 253))]
     pub host: String,
-    /// Its IngressClass. Default: the cluster's default.
+    /// Name of the IngressClass. Default: the default IngressClass of the Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: Option<String>,
-    /// Only requests whose path begins so are let in, such as `/v1`. Default: `/`.
+    /// Path prefix of the requests to route, such as `/v1`. Other requests are not routed. Default: `/`.
     #[serde(default = "everything")]
-    #[x_kube(validation = ("self.startsWith('/')", "pathPrefix begins with /"))]
+    #[x_kube(validation = ("self.startsWith('/')", "pathPrefix must start with /"))]
     #[schemars(length(min = 1, max = 255))]
     pub path_prefix: String,
-    /// Annotations for its controller.
+    /// Annotations to set on the Ingress, for its controller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// The certificate that clients see.
+    /// Certificate that the Ingress presents to clients. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<IngressTls>,
 }
@@ -48,43 +50,43 @@ fn everything() -> String {
     "/".to_owned()
 }
 
-/// The certificate that clients see.
+/// Certificate that the Ingress presents to clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IngressTls {
-    /// Secret with `tls.crt` and `tls.key`.
+    /// Secret that holds the certificate and its key (keys `tls.crt` and `tls.key`).
     pub secret_ref: LocalReference,
 }
 
-/// An HTTPRoute to all nodes, and the BackendTLSPolicy with which the Gateway checks their certificates.
+/// HTTPRoute that routes to all nodes, and the BackendTLSPolicy that makes the Gateway verify their certificates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
-    /// The name that clients ask for.
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "host is a name in lower case, such as bao.example.com"))]
+    /// Host name that clients use.
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "host must be a lowercase host name, such as bao.example.com"))]
     #[schemars(length(min = 1, max = 253))]
     pub host: String,
-    /// The Gateway, which has to let routes of this namespace attach.
+    /// Gateway to attach to. It must allow routes from this namespace.
     pub parent_ref: GatewayReference,
-    /// Only requests whose path begins so are let in, such as `/v1`. Default: `/`.
+    /// Path prefix of the requests to route, such as `/v1`. Other requests are not routed. Default: `/`.
     #[serde(default = "everything")]
-    #[x_kube(validation = ("self.startsWith('/')", "pathPrefix begins with /"))]
+    #[x_kube(validation = ("self.startsWith('/')", "pathPrefix must start with /"))]
     #[schemars(length(min = 1, max = 255))]
     pub path_prefix: String,
 }
 
-/// A Gateway.
+/// Reference to a Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayReference {
-    /// Its name.
+    /// Name of the Gateway.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace. Default: the cluster's.
+    /// Namespace of the Gateway. Default: the namespace of the OpenBaoCluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// One of its listeners. Default: all that fit.
+    /// Name of a listener of the Gateway. Default: all matching listeners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,

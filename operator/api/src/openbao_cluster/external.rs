@@ -1,59 +1,61 @@
+//! An existing OpenBao server and the login of the operator.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretKeyReference;
 
-/// A server that Steamer does not run.
+/// Existing OpenBao server that Steamer does not run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalServer {
-    /// Its URL, such as `https://openbao.openbao.svc:8200`.
+    /// URL of the server, such as `https://openbao.openbao.svc:8200`.
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address is a URL without a path, such as https://openbao.openbao.svc:8200"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://openbao.openbao.svc:8200"))]
     pub address: String,
-    /// URLs of other nodes of the same OpenBao, tried when the first does not answer or cannot serve.
+    /// URLs of other nodes of the same OpenBao cluster, used when a node is unreachable or cannot serve the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub additional_addresses: Vec<String>,
-    /// The CA that signed the server's certificate. Default: the CAs of the operator's image.
+    /// Secret that holds the CA certificate of the server. Default: the CA certificates of the operator's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
-    /// The OpenBao namespace that is the root for Steamer. Default: the root namespace.
+    /// OpenBao namespace that Steamer uses as its root. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub namespace: Option<String>,
-    /// How the operator logs in, always with a short-lived token of its own ServiceAccount.
+    /// Login of the operator. It always uses a short-lived token of its own ServiceAccount.
     pub management_auth: ManagementAuth,
 }
 
-/// The operator's own login.
+/// Login of the operator. Exactly one of `kubernetes` and `jwt` is required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.kubernetes) != has(self.jwt)", "managementAuth needs exactly one of kubernetes and jwt"))]
+#[x_kube(validation = ("has(self.kubernetes) != has(self.jwt)", "managementAuth requires exactly one of kubernetes and jwt"))]
 pub struct ManagementAuth {
-    /// Kubernetes auth: OpenBao asks the API server who the token belongs to.
+    /// Kubernetes auth: OpenBao validates the token with the TokenReview API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<ManagementLogin>,
-    /// JWT auth: OpenBao checks the token's signature itself.
+    /// JWT auth: OpenBao verifies the signature of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<ManagementLogin>,
 }
 
-/// Where and as what the operator logs in.
+/// Auth mount, role and audience of the operator's login.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagementLogin {
-    /// Path of the auth mount, without `auth/`. Default: `kubernetes`, or `jwt` under `jwt`.
+    /// Path of the auth mount, without `auth/`. Default: `kubernetes` or `jwt`, according to the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub mount: Option<String>,
-    /// The role to log in as. Default: `steamer`.
+    /// Name of the role to log in as. Default: `steamer`.
     #[serde(default = "steamer")]
     #[schemars(length(min = 1, max = 255))]
     pub role: String,
-    /// The audience of the token, which the role has to bind. It may not be one that the API server accepts.
-    /// Default: `openbao`.
+    /// Audience of the token, which the role must bind. An audience that the API server accepts is rejected. Default:
+    /// `openbao`.
     #[serde(default = "openbao")]
     #[schemars(length(min = 1, max = 512))]
     pub audience: String,

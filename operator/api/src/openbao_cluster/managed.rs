@@ -1,3 +1,5 @@
+//! Spec of a managed cluster.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,92 +10,93 @@ use super::{
 };
 use crate::{DeletionPolicy, Duration, LocalReference};
 
-/// A cluster that Steamer runs: a StatefulSet on PostgreSQL.
+/// OpenBao cluster that Steamer runs: a StatefulSet with PostgreSQL as storage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x) || (has(self.sealMigration) && [has(self.sealMigration.from.static) == has(oldSelf.seal.static), has(self.sealMigration.from.transit) == has(oldSelf.seal.transit), has(self.sealMigration.from.kmip) == has(oldSelf.seal.kmip), has(self.sealMigration.from.awsKms) == has(oldSelf.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(oldSelf.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(oldSelf.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)) || (has(oldSelf.sealMigration) && [has(oldSelf.sealMigration.from.static) == has(self.seal.static), has(oldSelf.sealMigration.from.transit) == has(self.seal.transit), has(oldSelf.sealMigration.from.kmip) == has(self.seal.kmip), has(oldSelf.sealMigration.from.awsKms) == has(self.seal.awsKms), has(oldSelf.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(oldSelf.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(oldSelf.sealMigration.from.ociKms) == has(self.seal.ociKms), has(oldSelf.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x))", "the kind of the seal is not changed by accident: what it has sealed could not be opened any more. To change it, put the seal that it has into sealMigration.from"))]
-#[x_kube(validation = ("!has(self.sealMigration) || ![has(self.sealMigration.from.static) == has(self.seal.static), has(self.sealMigration.from.transit) == has(self.seal.transit), has(self.sealMigration.from.kmip) == has(self.seal.kmip), has(self.sealMigration.from.awsKms) == has(self.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(self.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x)", "sealMigration.from is the seal before, of another kind than seal"))]
-#[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode is not changed to Disabled or from it: nodes that talk TLS and nodes that do not cannot take turns. Make another cluster for it"))]
-#[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "a plugin of one type and name is there once"))]
+#[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x) || (has(self.sealMigration) && [has(self.sealMigration.from.static) == has(oldSelf.seal.static), has(self.sealMigration.from.transit) == has(oldSelf.seal.transit), has(self.sealMigration.from.kmip) == has(oldSelf.seal.kmip), has(self.sealMigration.from.awsKms) == has(oldSelf.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(oldSelf.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(oldSelf.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)) || (has(oldSelf.sealMigration) && [has(oldSelf.sealMigration.from.static) == has(self.seal.static), has(oldSelf.sealMigration.from.transit) == has(self.seal.transit), has(oldSelf.sealMigration.from.kmip) == has(self.seal.kmip), has(oldSelf.sealMigration.from.awsKms) == has(self.seal.awsKms), has(oldSelf.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(oldSelf.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(oldSelf.sealMigration.from.ociKms) == has(self.seal.ociKms), has(oldSelf.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x))", "the seal type cannot be changed without sealMigration: existing data could no longer be unsealed. To change it, put the current seal into sealMigration.from"))]
+#[x_kube(validation = ("!has(self.sealMigration) || ![has(self.sealMigration.from.static) == has(self.seal.static), has(self.sealMigration.from.transit) == has(self.seal.transit), has(self.sealMigration.from.kmip) == has(self.seal.kmip), has(self.sealMigration.from.awsKms) == has(self.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(self.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x)", "sealMigration.from must be the previous seal, of another type than seal"))]
+#[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode cannot be changed to or from Disabled: a rollout cannot mix nodes with and without TLS. Create another OpenBaoCluster instead"))]
+#[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "plugins must be unique by type and name"))]
 pub struct ManagedServer {
-    /// Version of OpenBao, such as `2.7.2`. It decides features and the order of an upgrade; a lower one than has led is
-    /// refused.
+    /// OpenBao version, such as `2.7.2`. It determines the available features and the upgrade path. A version lower
+    /// than one that has been leader is rejected.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = ("self.matches('^[0-9]+[.][0-9]+[.][0-9]+$')", "version is three numbers, such as 2.7.2"))]
+    #[x_kube(validation = ("self.matches('^[0-9]+[.][0-9]+[.][0-9]+$')", "version must be three numbers, such as 2.7.2"))]
     pub version: String,
-    /// The image. Default: `quay.io/openbao/openbao` of that version. It needs no shell.
+    /// Container image of OpenBao. It needs no shell. Default: `quay.io/openbao/openbao:<version>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// `Always`, `IfNotPresent` or `Never`. Default: `IfNotPresent`.
+    /// Pull policy of the image: `Always`, `IfNotPresent` or `Never`. Default: `IfNotPresent`.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
-    /// How many nodes: 1, 3 or 5. Default: 3.
+    /// Number of OpenBao nodes (pods): 1, 3 or 5. Default: 3.
     #[serde(default = "three")]
-    #[x_kube(validation = ("self in [1, 3, 5]", "replicas is 1, 3 or 5"))]
+    #[x_kube(validation = ("self in [1, 3, 5]", "replicas must be 1, 3 or 5"))]
     pub replicas: i32,
-    /// Where its data is.
+    /// Storage of the data.
     pub storage: Storage,
-    /// What opens it at its start.
+    /// Seal that unseals the nodes when they start.
     pub seal: Seal,
-    /// Consent to change the kind of the seal: both KMS have to be reachable until it is done, and the recovery keys are
-    /// needed. Take it away when `status.seal.type` is the new kind.
+    /// Consent to change the seal type. Both seals must be reachable until the migration is complete, and recovery keys
+    /// are required. Remove it when `status.seal.type` is the new type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal_migration: Option<SealMigration>,
-    /// Certificates of the nodes.
+    /// TLS certificates of the nodes.
     #[serde(default)]
     pub tls: ServerTls,
-    /// Where every request and response is logged. A device is added and removed by a rollout; the last one goes only
-    /// with `allowNoAudit`.
+    /// Audit devices, each of which logs every request and response. Devices are added and removed in a rollout.
+    /// Removing the last one requires `allowNoAudit: true`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub audit: Vec<AuditDevice>,
-    /// Consent to take the last audit device away.
+    /// `true` allows the last audit device to be removed. Default: `false`.
     #[serde(default)]
     pub allow_no_audit: bool,
-    /// Bounds of requests.
+    /// Limits of requests.
     #[serde(default)]
     pub listener: Listener,
-    /// How a dead leader is replaced.
+    /// Failover of a lost leader.
     #[serde(default)]
     pub failover: Failover,
-    /// How changes are rolled out.
+    /// Rollout of changes to the nodes.
     #[serde(default)]
     pub upgrade: Upgrade,
-    /// What opens the way back in when every administrator is locked out.
+    /// Recovery keys, for regaining access when all administrators are locked out.
     #[serde(default)]
     pub recovery_keys: RecoveryKeys,
-    /// The ServiceAccount of the pods.
+    /// ServiceAccount of the pods.
     #[serde(default)]
     pub service_account: ServerAccount,
-    /// Secrets to pull the image with.
+    /// Image pull Secrets of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub image_pull_secrets: Vec<LocalReference>,
-    /// What is added to the pods.
+    /// Additional settings of the pods.
     #[serde(default)]
     pub pod_template: PodTemplate,
-    /// Who may talk to the pods.
+    /// NetworkPolicy of the pods.
     #[serde(default)]
     pub network_policy: Toggle,
-    /// Whether evictions leave enough nodes.
+    /// PodDisruptionBudget that limits voluntary evictions of the pods.
     #[serde(default)]
     pub pod_disruption_budget: Toggle,
-    /// Plugins of secrets engines, auth methods and databases that OpenBao knows beside its own. A change is a rollout.
+    /// Additional plugins for secrets engines, auth methods and databases. A change triggers a rollout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub plugins: Vec<ServerPlugin>,
-    /// Who reads the metrics.
+    /// Monitoring of the nodes' metrics.
     #[serde(default)]
     pub metrics: ServerMetrics,
-    /// An Ingress, for clients outside.
+    /// Ingress for clients outside the Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
-    /// An HTTPRoute of a Gateway, for clients outside.
+    /// HTTPRoute of a Gateway, for clients outside the Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
-    /// What stays when this object is deleted. `Retain`: the database, the seal's key and the recovery keys. `Delete`:
-    /// nothing, once the annotation `steamer.dev/delete-data` carries the cluster's name. Default: `Retain`.
+    /// Handling of the data when this object is deleted. `Retain`: keep the database tables, the static seal key and
+    /// the recovery keys. `Delete`: delete them too, but only if the annotation `steamer.dev/delete-data` is set to the
+    /// name of the cluster. Default: `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -102,84 +105,88 @@ fn three() -> i32 {
     3
 }
 
-/// When the image is pulled.
+/// Pull policy of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
-    /// At every start.
+    /// Pull the image at every start.
     Always,
-    /// Where it is missing.
+    /// Pull the image if it is not on the Kubernetes node.
     #[default]
     IfNotPresent,
-    /// Not at all.
+    /// Never pull the image.
     Never,
 }
 
-/// Where the data is.
+/// Storage of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// A PostgreSQL database of its own.
+    /// PostgreSQL database for the exclusive use of this cluster.
     pub postgresql: PostgresqlStorage,
 }
 
-/// Certificates of the nodes.
+/// TLS certificates of the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.secretRef) == (has(self.mode) && self.mode == 'Secret')", "tls.mode Secret needs secretRef, and only it"))]
+#[x_kube(validation = ("has(self.secretRef) == (has(self.mode) && self.mode == 'Secret')", "tls.secretRef is required with tls.mode Secret, and only allowed with it"))]
 pub struct ServerTls {
-    /// `Managed`: Steamer has a CA of its own and renews. `Secret`: a Secret with `tls.crt`, `tls.key` and `ca.crt`, as
-    /// cert-manager writes it. `Disabled`: plain HTTP, for a service mesh that encrypts; values then cross the network as the
-    /// mesh sends them. Default: `Managed`.
+    /// `Managed`: Steamer issues certificates from its own CA and renews them. `Secret`: certificates from a Secret
+    /// with the keys `tls.crt`, `tls.key` and `ca.crt`, as cert-manager writes it. `Disabled`: plain HTTP, for a
+    /// service mesh that encrypts; Steamer then does not protect values on the network. Cannot be changed to or from
+    /// `Disabled`. Default: `Managed`.
     #[serde(default)]
     pub mode: ServerTlsMode,
-    /// The Secret of `mode: Secret`.
+    /// Secret that holds the certificate, its key and the CA certificate. Required with `mode: Secret`, and only
+    /// allowed with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
-    /// Names and addresses that certificates carry besides those of the Services.
+    /// DNS names and IP addresses to add to the certificates, besides those of the Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub extra_names: Vec<String>,
 }
 
-/// Where certificates come from.
+/// Source of the certificates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServerTlsMode {
-    /// From a CA of Steamer's.
+    /// A CA that Steamer creates for the cluster.
     #[default]
     Managed,
-    /// From a Secret.
+    /// A Secret.
     Secret,
-    /// None: plain HTTP.
+    /// No certificates: plain HTTP.
     Disabled,
 }
 
-/// Bounds of requests.
+/// Limits of requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
-    /// Bytes of a request. Default: OpenBao's, 32 MiB.
+    /// Maximum size of a request in bytes. Default: OpenBao's default, 32 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024))]
     pub max_request_size: Option<i64>,
-    /// How long a request may take. Default: OpenBao's, 90s.
+    /// Maximum duration of a request. Default: OpenBao's default, 90s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_request_duration: Option<Duration>,
-    /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
+    /// IP addresses or CIDRs of the proxies whose `X-Forwarded-For` header is trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub x_forwarded_for_authorized_addresses: Vec<String>,
 }
 
-/// How a dead leader is replaced.
+/// Failover of a lost leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failover {
-    /// `Database` fences a lost leader at PostgreSQL and needs `storage.postgresql.adminSecretRef`. `ProcessEnd` frees the
-    /// lock once Kubernetes has proven that the process ended. `None` waits for OpenBao. Default: `Database` with
-    /// `adminSecretRef`, `ProcessEnd` without.
+    /// Method that keeps a lost leader from writing. `Database`: revoke its PostgreSQL login; requires
+    /// `storage.postgresql.adminSecretRef`. `ProcessEnd`: release its lock once Kubernetes proves that its process
+    /// ended. `None`: wait until OpenBao's own lock expires. Default: `Database` with `adminSecretRef`, otherwise
+    /// `ProcessEnd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing: Option<Fencing>,
-    /// How long a leader that does not answer may leave its lock unrenewed. Default: 6s; not below: it renews every 5s.
+    /// Time since the last lock renewal after which an unresponsive leader is lost. Default: 6s. Minimum: 6s, because a
+    /// leader renews its lock every 5s.
     #[serde(default = "six_seconds")]
     pub detection: Duration,
 }
@@ -194,25 +201,25 @@ impl Default for Failover {
     }
 }
 
-/// By what a lost leader is kept from writing.
+/// Method that keeps a lost leader from writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Fencing {
-    /// Its login at PostgreSQL is taken away.
+    /// Revoke its PostgreSQL login.
     Database,
-    /// Its process has ended, as Kubernetes says.
+    /// Wait until Kubernetes reports that its process ended.
     ProcessEnd,
-    /// Nothing: OpenBao's own lock runs out.
+    /// None: OpenBao's own lock expires.
     None,
 }
 
-/// How changes are rolled out.
+/// Rollout of changes to the nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
-    /// `true` replaces no pod for a change.
+    /// `true` stops replacing pods for changes. Default: `false`.
     #[serde(default)]
     pub paused: bool,
-    /// How long a replaced node may take until it is unsealed and follows; then the rollout stops. Default: 2m.
+    /// Time within which a replaced node must be unsealed and ready. If it is not, the rollout stops. Default: 2m.
     #[serde(default = "two_minutes")]
     pub node_timeout: Duration,
 }
@@ -227,26 +234,27 @@ impl Default for Upgrade {
     }
 }
 
-/// Recovery keys: made once, right after initialisation.
+/// Recovery keys. Generated once, right after initialization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("self.threshold <= self.shares", "recoveryKeys.threshold is at most shares"))]
-#[x_kube(validation = ("self.shares == 1 || self.threshold > 1", "recoveryKeys.threshold is 2 or more where there are several shares"))]
-#[x_kube(validation = ("!has(self.pgpKeys) || self.pgpKeys.size() == self.shares", "recoveryKeys.pgpKeys has one key a share"))]
+#[x_kube(validation = ("self.threshold <= self.shares", "recoveryKeys.threshold must not exceed recoveryKeys.shares"))]
+#[x_kube(validation = ("self.shares == 1 || self.threshold > 1", "recoveryKeys.threshold must be 2 or more if recoveryKeys.shares is 2 or more"))]
+#[x_kube(validation = ("!has(self.pgpKeys) || self.pgpKeys.size() == self.shares", "recoveryKeys.pgpKeys must contain one key per share"))]
 pub struct RecoveryKeys {
-    /// How many shares. Default: 1.
+    /// Number of key shares. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]
     pub shares: i32,
-    /// How many of them are needed. Default: 1.
+    /// Number of key shares that are required to use the recovery keys. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]
     pub threshold: i32,
-    /// The Secret they are written to. Default: `<name>-recovery`. It is never overwritten and outlives the cluster.
+    /// Name of the Secret that the shares are written to. It is never overwritten, and outlives the cluster unless
+    /// `deletionPolicy` is `Delete`. Default: `<name>-recovery`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
-    /// PGP public keys in Base64, one a share: the Secret then holds what only their owners can read.
+    /// PGP public keys in Base64, one per share. Each share in the Secret is then encrypted with its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 16384)))]
     pub pgp_keys: Vec<String>,
@@ -262,11 +270,11 @@ impl Default for RecoveryKeys {
     }
 }
 
-/// Something that is there unless it is turned off.
+/// An object that is created unless it is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Toggle {
-    /// Default: `true`.
+    /// `false` does not create the object. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
 }

@@ -1,56 +1,58 @@
+//! Plugins of a managed cluster.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a seal's plugin comes from; needed from 2.7 on.
+/// Source of a plugin. Exactly one of `image` and `command` is required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.image) != has(self.command)", "plugin needs exactly one of image and command"))]
+#[x_kube(validation = ("has(self.image) != has(self.command)", "a plugin requires exactly one of image and command"))]
 pub struct SealPlugin {
-    /// An OCI image that OpenBao downloads at its start.
+    /// OCI image that OpenBao downloads when it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// A file that is in the server's image already, in `/openbao/plugins`.
+    /// Name of a file in `/openbao/plugins` of the OpenBao image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub command: Option<String>,
-    /// Name of the file in the image; needed before 2.7.
+    /// Name of the file in the OCI image. Required before OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub binary_name: Option<String>,
     /// Version of the plugin.
     #[schemars(length(min = 1, max = 64))]
     pub version: String,
-    /// SHA-256 of the plugin's file, in hex.
-    #[x_kube(validation = ("self.matches('^[0-9a-f]{64}$')", "sha256 is 64 hex digits"))]
+    /// SHA-256 digest of the plugin's file, in hex.
+    #[x_kube(validation = ("self.matches('^[0-9a-f]{64}$')", "sha256 must be 64 lowercase hex digits"))]
     #[schemars(length(max = 64))]
     pub sha256: String,
 }
 
-/// A plugin of a secrets engine, an auth method or a database.
+/// Plugin for a secrets engine, an auth method or a database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerPlugin {
-    /// `secret`, `auth` or `database`.
+    /// Type of the plugin: `secret`, `auth` or `database`.
     pub r#type: PluginType,
-    /// Its name: what a mount has for a type.
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of a plugin is lower-case letters, digits, dashes and underscores"))]
+    /// Name of the plugin, which mounts use as their type.
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of a plugin must consist of lowercase letters, digits, dashes and underscores"))]
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Where it comes from.
+    /// Source of the plugin.
     #[serde(flatten)]
     pub source: SealPlugin,
 }
 
-/// What a plugin is for.
+/// Type of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PluginType {
-    /// A secrets engine.
+    /// Secrets engine.
     Secret,
-    /// An auth method.
+    /// Auth method.
     Auth,
-    /// A database of the database engine.
+    /// Database of the database secrets engine.
     Database,
 }

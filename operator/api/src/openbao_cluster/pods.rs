@@ -1,3 +1,5 @@
+//! Pods of a managed cluster and their ServiceAccount.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
@@ -7,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 
-/// The ServiceAccount of the pods.
+/// ServiceAccount of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerAccount {
-    /// Annotations, such as those that bind it to a cloud identity for the seal.
+    /// Annotations to set on the ServiceAccount, such as those that bind it to a cloud identity for the seal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// A token of this account for somebody else, such as a cloud that trades it for a workload identity. Not needed where
-    /// the annotations make a webhook mount one.
+    /// Token of the ServiceAccount to project into the pods, for a cloud that exchanges it for a workload identity. Not
+    /// required if a webhook mounts a token because of the annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<IdentityToken>,
 }
 
-/// A token that the kubelet renews, in the pods at `/openbao/identity/token`.
+/// Projected ServiceAccount token, at `/openbao/identity/token` in the pods. The kubelet renews it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityToken {
-    /// Whom it is for, such as `sts.amazonaws.com` or `api://AzureADTokenExchange`.
+    /// Audience of the token, such as `sts.amazonaws.com` or `api://AzureADTokenExchange`.
     #[schemars(length(min = 1, max = 255))]
     pub audience: String,
-    /// How long one lasts, 10 minutes to a day. Default: 1h.
+    /// Lifetime of the token, 10m to 24h. Default: 1h.
     #[serde(default = "hour")]
     pub lifetime: Duration,
 }
@@ -36,50 +38,50 @@ fn hour() -> Duration {
     Duration::from_secs(3600)
 }
 
-/// What is added to the pods.
+/// Additional settings of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Requests and limits. Default: 100m CPU and 256Mi memory requested.
+    /// Resource requests and limits. Default: requests of 100m CPU and 256Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Labels that a node must carry.
+    /// Labels that a Kubernetes node must have to run the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that are tolerated.
+    /// Tolerations of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
-    /// Replaces the rule that no two nodes of the cluster share a machine.
+    /// Affinity of the pods. Default: no two pods of the cluster run on the same Kubernetes node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How pods spread over zones.
+    /// Topology spread constraints of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Their PriorityClass.
+    /// Name of the PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub priority_class_name: Option<String>,
-    /// Annotations.
+    /// Annotations to set on the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Labels.
+    /// Labels to set on the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Environment variables, such as `BAO_LOG_LEVEL`.
+    /// Environment variables of the container, such as `BAO_LOG_LEVEL`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
 
-/// Requests and limits of the server's container.
+/// Resource requests and limits of the OpenBao container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What it is sure to get.
+    /// Minimum resources that are reserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, IntOrString>,
-    /// What it may use at most.
+    /// Maximum resources that may be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, IntOrString>,
 }

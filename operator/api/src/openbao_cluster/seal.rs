@@ -1,3 +1,5 @@
+//! Seals of a managed cluster.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -5,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::SealPlugin;
 use crate::{LocalReference, SecretKeyReference};
 
-/// What opens OpenBao at its start. Exactly one.
+/// Seal that unseals OpenBao when it starts. Exactly one type is required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.static), has(self.transit), has(self.kmip), has(self.awsKms), has(self.gcpKms), has(self.azureKeyVault), has(self.ociKms), has(self.pkcs11)].filter(x, x).size() == 1", "seal needs exactly one of static, transit, kmip, awsKms, gcpKms, azureKeyVault, ociKms and pkcs11"))]
+#[x_kube(validation = ("[has(self.static), has(self.transit), has(self.kmip), has(self.awsKms), has(self.gcpKms), has(self.azureKeyVault), has(self.ociKms), has(self.pkcs11)].filter(x, x).size() == 1", "seal requires exactly one of static, transit, kmip, awsKms, gcpKms, azureKeyVault, ociKms and pkcs11"))]
 pub struct Seal {
-    /// A key in a Secret.
+    /// Static key in a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#static: Option<StaticSeal>,
-    /// The transit engine of another OpenBao.
+    /// Transit secrets engine of another OpenBao.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transit: Option<TransitSeal>,
-    /// A KMIP server.
+    /// KMIP server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kmip: Option<KmipSeal>,
     /// AWS KMS.
@@ -31,13 +33,13 @@ pub struct Seal {
     /// OCI KMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_kms: Option<OciKmsSeal>,
-    /// An HSM by PKCS#11.
+    /// HSM with PKCS#11.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pkcs11: Option<Pkcs11Seal>,
 }
 
 impl Seal {
-    /// The field that is set, such as `static`.
+    /// Returns the name of the field that is set, such as `static`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         let Self { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11: _ } = self;
@@ -54,28 +56,30 @@ impl Seal {
     }
 }
 
-/// A change of the seal's kind.
+/// Migration to another seal type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealMigration {
-    /// The seal before, as it was in `seal`.
+    /// Previous seal, as it was in `seal`.
     pub from: Seal,
 }
 
-/// A key in a Secret.
+/// Static key in a Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StaticSeal {
-    /// The Secret with one entry per key id: 32 raw bytes, or 64 hex or 44 Base64 characters without a newline. Default:
-    /// `<name>-seal`. It outlives the cluster: without it the data cannot be read.
+    /// Secret that holds one entry per key ID: 32 raw bytes, or 64 hex or 44 Base64 characters without a newline. The
+    /// data is unreadable without it, so it outlives the cluster unless `deletionPolicy` is `Delete`. Default:
+    /// `<name>-seal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
-    /// The entry in use. To rotate, add an entry and name it here. Default: `k1`.
+    /// ID of the key in use, an entry of the Secret. To rotate the key, add an entry and set its ID here. Default:
+    /// `k1`.
     #[serde(default = "first_key")]
-    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_.-]{1,64}$')", "keyId is 1 to 64 letters, digits, dots, dashes and underscores"))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_.-]{1,64}$')", "keyId must be 1 to 64 letters, digits, dots, dashes and underscores"))]
     #[schemars(length(max = 64))]
     pub key_id: String,
-    /// Whether Steamer makes the Secret where there is none. Default: `true`.
+    /// `true` generates the Secret if it does not exist and no data is sealed yet. Default: `true`.
     #[serde(default = "yes")]
     pub generate: bool,
 }
@@ -88,28 +92,29 @@ fn yes() -> bool {
     true
 }
 
-/// The transit engine of another OpenBao.
+/// Transit secrets engine of another OpenBao.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TransitSeal {
-    /// Its URL.
+    /// URL of the other OpenBao.
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address is a URL without a path, such as https://seal.kms.svc:8200"))]
+    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://seal.kms.svc:8200"))]
     pub address: String,
-    /// Path of the engine. Default: `transit`.
+    /// Path of the transit mount. Default: `transit`.
     #[serde(default = "transit")]
     #[schemars(length(min = 1, max = 255))]
     pub mount: String,
-    /// The key.
+    /// Name of the transit key.
     #[schemars(length(min = 1, max = 255))]
     pub key_name: String,
-    /// Its OpenBao namespace. Default: the root.
+    /// OpenBao namespace of the transit mount. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub namespace: Option<String>,
-    /// A periodic token that may `update` `<mount>/encrypt/<key>`, `<mount>/decrypt/<key>` and `auth/token/renew-self`.
+    /// Secret that holds a periodic token with the capability `update` on `<mount>/encrypt/<key>`,
+    /// `<mount>/decrypt/<key>` and `auth/token/renew-self`.
     pub token_secret_ref: TokenReference,
-    /// The CA of its certificate. Default: public CAs.
+    /// Secret that holds the CA certificate of the other OpenBao. Default: the system's CA certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
 }
@@ -118,14 +123,14 @@ fn transit() -> String {
     "transit".to_owned()
 }
 
-/// A token in a Secret.
+/// Reference to a token in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its key. Default: `token`.
+    /// Key in the Secret. Default: `token`.
     #[serde(default = "token")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
@@ -135,45 +140,46 @@ fn token() -> String {
     "token".to_owned()
 }
 
-/// A KMIP server.
+/// KMIP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KmipSeal {
-    /// Host and port.
+    /// Host and port of the server, such as `kmip.kms.svc:5696`.
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^[^/]+:[0-9]+$')", "endpoint is host and port, such as kmip.kms.svc:5696"))]
+    #[x_kube(validation = ("self.matches('^[^/]+:[0-9]+$')", "endpoint must be a host and a port, such as kmip.kms.svc:5696"))]
     pub endpoint: String,
-    /// Id of the key.
+    /// ID of the key.
     #[schemars(length(min = 1, max = 255))]
     pub key_id: String,
-    /// Secret with the client's certificate and key, `tls.crt` and `tls.key`.
+    /// Secret that holds the client certificate and key (keys `tls.crt` and `tls.key`).
     pub client_cert_secret_ref: LocalReference,
-    /// The CA of the server's certificate.
+    /// Secret that holds the CA certificate of the server.
     pub ca_secret_ref: SecretKeyReference,
-    /// The name in the server's certificate. Default: the endpoint's host.
+    /// Name that the server's certificate must contain. Default: the host of `endpoint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
 }
 
-/// AWS KMS. The pods' identity comes from the ServiceAccount's annotations.
+/// AWS KMS. The identity of the pods is configured with the ServiceAccount's annotations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsKmsSeal {
-    /// Region.
+    /// AWS region of the key.
     #[schemars(length(min = 1, max = 64))]
     pub region: String,
-    /// Id or ARN of the key.
+    /// ID or ARN of the key.
     #[schemars(length(min = 1, max = 512))]
     pub kms_key_id: String,
-    /// URL of the service, where it is not AWS's own.
+    /// URL of the KMS service. Default: the AWS endpoint of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub endpoint: Option<String>,
-    /// Secret whose keys become environment variables, such as `AWS_ACCESS_KEY_ID`; not needed with a workload identity.
+    /// Secret whose keys are set as environment variables, such as `AWS_ACCESS_KEY_ID`. Not required with workload
+    /// identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalReference>,
-    /// The plugin; needed from 2.7 on.
+    /// Plugin of this seal. Required from OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SealPlugin>,
 }
@@ -182,22 +188,22 @@ pub struct AwsKmsSeal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GcpKmsSeal {
-    /// Project.
+    /// Google Cloud project of the key ring.
     #[schemars(length(min = 1, max = 255))]
     pub project: String,
     /// Location of the key ring.
     #[schemars(length(min = 1, max = 64))]
     pub region: String,
-    /// Key ring.
+    /// Name of the key ring.
     #[schemars(length(min = 1, max = 255))]
     pub key_ring: String,
-    /// Key.
+    /// Name of the key.
     #[schemars(length(min = 1, max = 255))]
     pub crypto_key: String,
-    /// Secret whose keys become environment variables; not needed with a workload identity.
+    /// Secret whose keys are set as environment variables. Not required with workload identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalReference>,
-    /// The plugin; needed from 2.7 on.
+    /// Plugin of this seal. Required from OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SealPlugin>,
 }
@@ -206,19 +212,19 @@ pub struct GcpKmsSeal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureKeyVaultSeal {
-    /// Tenant.
+    /// ID of the Microsoft Entra tenant.
     #[schemars(length(min = 1, max = 64))]
     pub tenant_id: String,
-    /// Vault.
+    /// Name of the key vault.
     #[schemars(length(min = 1, max = 127))]
     pub vault_name: String,
-    /// Key.
+    /// Name of the key.
     #[schemars(length(min = 1, max = 127))]
     pub key_name: String,
-    /// Secret whose keys become environment variables; not needed with a workload identity.
+    /// Secret whose keys are set as environment variables. Not required with workload identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalReference>,
-    /// The plugin; needed from 2.7 on.
+    /// Plugin of this seal. Required from OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SealPlugin>,
 }
@@ -230,25 +236,25 @@ pub struct OciKmsSeal {
     /// OCID of the key.
     #[schemars(length(min = 1, max = 512))]
     pub key_id: String,
-    /// URL for encryption.
+    /// URL of the cryptographic endpoint.
     #[schemars(length(min = 1, max = 512))]
     pub crypto_endpoint: String,
-    /// URL for management.
+    /// URL of the management endpoint.
     #[schemars(length(min = 1, max = 512))]
     pub management_endpoint: String,
-    /// Secret whose keys become environment variables; not needed with a workload identity.
+    /// Secret whose keys are set as environment variables. Not required with workload identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalReference>,
-    /// The plugin; needed from 2.7 on.
+    /// Plugin of this seal. Required from OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SealPlugin>,
 }
 
-/// An HSM by PKCS#11. The PIN comes as `BAO_HSM_PIN` from the credentials.
+/// HSM with PKCS#11. The PIN is the key `BAO_HSM_PIN` of the credentials Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pkcs11Seal {
-    /// Path of the HSM's library in the image.
+    /// Path of the PKCS#11 library in the image.
     #[schemars(length(min = 1, max = 512))]
     pub lib: String,
     /// Label of the token.
@@ -257,9 +263,9 @@ pub struct Pkcs11Seal {
     /// Label of the key.
     #[schemars(length(min = 1, max = 255))]
     pub key_label: String,
-    /// Secret whose keys become environment variables: `BAO_HSM_PIN`.
+    /// Secret whose keys are set as environment variables: `BAO_HSM_PIN`.
     pub credentials_secret_ref: LocalReference,
-    /// The plugin; needed from 2.7 on.
+    /// Plugin of this seal. Required from OpenBao 2.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<SealPlugin>,
 }

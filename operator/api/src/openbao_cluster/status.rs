@@ -1,3 +1,5 @@
+//! Status of an OpenBaoCluster.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -5,272 +7,274 @@ use serde::{Deserialize, Serialize};
 use crate::Orphan;
 use crate::common::{conditions, never_observed};
 
-/// What is known of an OpenBao.
+/// Observed state of an OpenBao cluster or server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenBaoClusterStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`; `Available`, `Initialized`, `Unsealed`, `LeaderElected`, `OperatorPolicyCurrent`;
-    /// of a managed cluster also `StorageReachable`, `SealReachable`, `CertificatesValid`, `FencingReady`, `Degraded`,
-    /// `UpgradeInProgress`.
+    /// Conditions `Ready`, `Reconciling`, `Stalled`, `Suspended`, `Available`, `Initialized`, `Unsealed`,
+    /// `LeaderElected` and `OperatorPolicyCurrent`. A managed cluster also has `StorageReachable`, `SealReachable`,
+    /// `CertificatesValid`, `FencingReady`, `Degraded` and `UpgradeInProgress`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The state in a word.
+    /// Summary of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<ClusterPhase>,
-    /// The version the server reports.
+    /// OpenBao version that the server reports. For a managed cluster: the lowest version of its ready nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub version: Option<String>,
-    /// The highest version that has led: none below it may lead again.
+    /// Highest version that has been leader. A lower version must not become leader again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub highest_version_led: Option<String>,
-    /// Where clients reach it.
+    /// URL for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub endpoint: Option<String>,
-    /// Whether it was ever initialised.
+    /// `true` if OpenBao is initialized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initialized: Option<bool>,
-    /// OpenBao's own id, of a managed cluster: another one means another database.
+    /// Cluster ID that OpenBao reports, of a managed cluster. A different ID means a different database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub cluster_id: Option<String>,
-    /// The ConfigMap with the CA of a managed cluster, under `ca.crt`.
+    /// Name of the ConfigMap that holds the CA certificate of a managed cluster (key `ca.crt`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub ca_config_map: Option<String>,
-    /// How many nodes serve.
+    /// Number of ready nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// Labels of its pods, for whoever scales it.
+    /// Label selector of the pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
-    /// Who leads, and since when.
+    /// Current leader. Unset while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<LeaderStatus>,
-    /// Who led last; kept while nobody leads.
+    /// Last known leader. Kept while there is no leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_leader: Option<LeaderStatus>,
-    /// How often the leader has changed.
+    /// Number of leader changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leadership_changes: Option<i64>,
-    /// The nodes.
+    /// Nodes of a managed cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub members: Vec<MemberStatus>,
-    /// The seal.
+    /// Seal of a managed cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<SealState>,
-    /// The database.
+    /// Database of a managed cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageState>,
-    /// The certificates of the nodes.
+    /// Certificates of the nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<CertificateState>,
-    /// Whether the nodes of a managed cluster have an audit device.
+    /// `true` if the nodes of a managed cluster have an audit device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audited: Option<bool>,
-    /// Where the recovery keys are.
+    /// Location of the recovery keys. Set once they exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_keys: Option<RecoveryKeyState>,
-    /// A change on its way.
+    /// Rollout in progress. Unset while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeState>,
-    /// Incarnations of nodes that may not write any more.
+    /// Fenced incarnations of nodes, which can no longer write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub fenced: Vec<Fenced>,
-    /// What deleted tenants left behind while OpenBao could not be reached.
+    /// Resources that deleted tenants and projects left in OpenBao while it was unreachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub orphans: Vec<Orphan>,
 }
 
-/// The state of an OpenBao in a word.
+/// Summary of the state of an OpenBao cluster or server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ClusterPhase {
-    /// Not looked at yet.
+    /// Not reconciled yet.
     Pending,
-    /// Its objects are being made.
+    /// Its Kubernetes objects are being created.
     Creating,
-    /// Its storage is being initialised.
+    /// Its storage is being initialized.
     Initializing,
-    /// It serves.
+    /// It serves requests.
     Running,
-    /// It serves, and its nodes are being replaced.
+    /// It serves requests, and its nodes are being replaced.
     Upgrading,
-    /// It serves with fewer nodes than it should have.
+    /// It serves requests with fewer ready nodes than desired.
     Degraded,
-    /// It does not serve.
+    /// It does not serve requests.
     Unavailable,
 }
 
-/// Who leads.
+/// Leader of a managed cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaderStatus {
-    /// Its pod.
+    /// Name of the leader's pod.
     #[schemars(length(max = 253))]
     pub pod: String,
-    /// Since when it was seen to lead.
+    /// Time at which it became the leader.
     pub since: Time,
 }
 
-/// A node.
+/// OpenBao node of a managed cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberStatus {
-    /// Its pod.
+    /// Name of the node's pod.
     #[schemars(length(max = 253))]
     pub pod: String,
-    /// The machine it runs on.
+    /// Name of the Kubernetes node that the pod runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub node: Option<String>,
-    /// `Leader`, `Standby`, or `Unknown` while it does not answer.
+    /// `Leader`, `Standby`, or `Unknown` if it is neither, such as while it is sealed or unreachable.
     pub role: MemberRole,
-    /// Its version.
+    /// OpenBao version that the node reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub version: Option<String>,
-    /// Whether it is sealed.
+    /// `true` if the node is sealed. Unset while it does not report its health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<bool>,
-    /// Whether it serves.
+    /// `true` if the node is unsealed, and leads or follows the leader.
     pub ready: bool,
 }
 
-/// What a node is in its cluster.
+/// Role of a node in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MemberRole {
-    /// It leads.
+    /// The active node.
     Leader,
-    /// It follows.
+    /// A standby node.
     Standby,
-    /// It does not answer.
+    /// Neither active nor standby, such as sealed or unreachable.
     Unknown,
 }
 
-/// The seal.
+/// State of the seal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealState {
-    /// Its kind.
+    /// Type of the seal, such as `static`.
     #[serde(rename = "type")]
     #[schemars(length(max = 63))]
     pub kind: String,
-    /// The kind that a migration under way goes to.
+    /// Target type of the seal migration in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub migrating_to: Option<String>,
-    /// Id of the key in use; of a rotation under way the one that is to be replaced.
+    /// ID of the static key in use. During a rotation: the key that is being replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub key_id: Option<String>,
-    /// The key that a rotation under way goes to, and how far it is.
+    /// Rotation of the static key in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotating: Option<SealRotation>,
-    /// Keyed digests of the static keys in use, which tell when one is replaced under the same id.
+    /// Keyed digests of the static keys in the Secret, by key ID. They reveal a key that was replaced under the same
+    /// ID.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub fingerprints: std::collections::BTreeMap<String, String>,
 }
 
-/// A rotation under way.
+/// Rotation of the static key in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealRotation {
-    /// The new key.
+    /// ID of the new key.
     #[schemars(length(max = 255))]
     pub to: String,
-    /// `Distribute`: nodes get to know the new key. `Rewrap`: it becomes the one in use. `Retire`: the old one goes.
+    /// `Distribute`: the new key is rolled out to the nodes. `Rewrap`: the new key becomes the key in use. `Retire`:
+    /// the old key is removed from the nodes.
     pub phase: RotationPhase,
 }
 
-/// How far a rotation is.
+/// Phase of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RotationPhase {
-    /// Nodes get to know the new key.
+    /// The new key is rolled out to the nodes.
     Distribute,
-    /// The new key becomes the one in use.
+    /// The new key becomes the key in use.
     Rewrap,
-    /// The old key goes.
+    /// The old key is removed from the nodes.
     Retire,
 }
 
-/// The database.
+/// State of the database.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageState {
-    /// Its host.
+    /// Host and port of the database.
     #[schemars(length(max = 255))]
     pub host: String,
-    /// Its version.
+    /// PostgreSQL version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub version: Option<String>,
-    /// Its timeline: it changes when another server is promoted.
+    /// PostgreSQL timeline ID. It changes when another server is promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<i64>,
 }
 
-/// The certificates of the nodes.
+/// State of the nodes' certificates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateState {
-    /// When the nodes' certificate ends.
+    /// Expiration time of the nodes' certificate.
     pub not_after: Time,
 }
 
-/// Where the recovery keys are.
+/// Location of the recovery keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryKeyState {
-    /// The Secret.
+    /// Name of the Secret.
     #[schemars(length(max = 253))]
     pub secret_name: String,
 }
 
-/// A change on its way.
+/// Rollout in progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeState {
-    /// The version before.
+    /// OpenBao version before the rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub from: Option<String>,
-    /// The version it goes to.
+    /// Target OpenBao version.
     #[schemars(length(max = 63))]
     pub to: String,
-    /// What is waited for.
+    /// Current step, or what the rollout waits for.
     #[schemars(length(max = 1024))]
     pub step: String,
-    /// How many nodes are as they should be.
+    /// Number of updated nodes.
     pub updated: i32,
 }
 
-/// An incarnation of a node that may not write any more.
+/// Fenced incarnation of a node, which can no longer write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fenced {
-    /// Its pod.
+    /// Name of the node's pod.
     #[schemars(length(max = 253))]
     pub pod: String,
-    /// Uid of the pod.
+    /// UID of the pod.
     #[schemars(length(max = 63))]
     pub uid: String,
-    /// The role in PostgreSQL that may not log in any more.
+    /// PostgreSQL role that can no longer log in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub role: Option<String>,
-    /// Since when.
+    /// Time of the fencing.
     pub since: Time,
-    /// Why.
+    /// Reason of the fencing.
     #[schemars(length(max = 1024))]
     pub reason: String,
 }

@@ -1,29 +1,34 @@
+//! PostgreSQL storage of a managed cluster.
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{LocalReference, SecretKeyReference};
 
-/// A database that nothing else uses.
+/// PostgreSQL database that is used only by this cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.tls.caSecretRef) || self.tls.mode in ['Disable', 'Require']", "tls.caSecretRef names the CA that signed PostgreSQL's certificate; only the modes Disable and Require do without"))]
+#[x_kube(validation = ("has(self.tls.caSecretRef) || self.tls.mode in ['Disable', 'Require']", "tls.caSecretRef is required unless tls.mode is Disable or Require: it refers to the CA certificate of PostgreSQL"))]
 pub struct PostgresqlStorage {
-    /// Secret of the login that owns the tables, with the keys CloudNativePG writes: `host`, `port`, `dbname`, `username`
-    /// (or `user`) and `password`, or `uri`. A host without a dot is taken for a Service beside this cluster.
+    /// Secret that holds the login of the table owner, with the keys that CloudNativePG writes: `host`, `port`,
+    /// `dbname`, `username` (or `user`) and `password`, or `uri`. A host without a dot is the name of a Service in the
+    /// namespace of this cluster.
     pub secret_ref: LocalReference,
-    /// Secret of a login that may create roles and signal backends. With it each node logs in as a role of its own and
-    /// a lost leader is fenced at the database. Keys it has not come from `secretRef`.
+    /// Secret that holds a login that may create roles and signal backends. With it, each node logs in with its own
+    /// role, and a lost leader is fenced at the database. Host, port and database name default to those of `secretRef`.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_secret_ref: Option<LocalReference>,
-    /// How the connection is protected.
+    /// TLS settings of the connection.
     #[serde(default)]
     pub tls: DatabaseTls,
-    /// Connections a node may hold. Default: 16.
+    /// Maximum number of connections per node. Default: 16.
     #[serde(default = "sixteen")]
     #[schemars(range(min = 4, max = 1024))]
     pub max_connections_per_pod: i32,
-    /// `Manage` creates both tables and checks them; `Existing` only checks. Default: `Manage`.
+    /// `Manage`: Steamer creates and checks OpenBao's two tables. `Existing`: Steamer only checks them. Default:
+    /// `Manage`.
     #[serde(default)]
     pub schema: DatabaseSchema,
 }
@@ -32,39 +37,40 @@ fn sixteen() -> i32 {
     16
 }
 
-/// How the connection to PostgreSQL is protected.
+/// TLS settings of the connection to PostgreSQL.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseTls {
-    /// `VerifyFull` checks CA and name, `VerifyCA` the CA, `Require` nothing. `Disable` sends passwords' proofs and data
-    /// in clear. Default: `VerifyFull`.
+    /// `VerifyFull`: verify the certificate chain and the host name. `VerifyCA`: verify only the chain. `Require`:
+    /// encrypt without verification. `Disable`: no TLS; authentication messages and data are sent in plaintext.
+    /// Default: `VerifyFull`.
     #[serde(default)]
     pub mode: DatabaseTlsMode,
-    /// The CA that signed the server's certificate.
+    /// Secret that holds the CA certificate of the server. Required with `VerifyFull` and `VerifyCA`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
 }
 
-/// libpq's `sslmode`.
+/// TLS mode, as libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DatabaseTlsMode {
     /// No TLS.
     Disable,
-    /// TLS with whoever answers.
+    /// TLS without verification.
     Require,
-    /// TLS with who has a certificate of the CA.
+    /// TLS with verification of the certificate chain.
     VerifyCA,
-    /// And with the right name in it.
+    /// TLS with verification of the certificate chain and the host name.
     #[default]
     VerifyFull,
 }
 
-/// Who makes the tables.
+/// Creator of the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DatabaseSchema {
-    /// Steamer.
+    /// Steamer creates the tables.
     #[default]
     Manage,
-    /// Someone else.
+    /// The tables must exist.
     Existing,
 }

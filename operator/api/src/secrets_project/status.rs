@@ -1,3 +1,5 @@
+//! Status of a SecretsProject.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -5,104 +7,105 @@ use serde::{Deserialize, Serialize};
 use crate::common::{conditions, never_observed};
 use crate::{PlannedChange, Reference};
 
-/// What is there of a project.
+/// Observed state of a project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsProjectStatus {
-    /// The generation this status speaks of.
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Reconciling`, `Stalled`; `NamespaceReady`, `EngineReady`, `AuthReady`, `PoliciesReady`.
+    /// Conditions `Ready`, `Reconciling`, `Stalled`, `Suspended`, `NamespaceReady`, `EngineReady`, `AuthReady` and
+    /// `PoliciesReady`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The state in a word.
+    /// Summary of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<ProjectPhase>,
-    /// The project's namespace in OpenBao, from the root.
+    /// OpenBao namespace of the project, from the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub openbao_namespace: Option<String>,
-    /// What deletion works from, since parents may be gone by then.
+    /// Location of the provisioned resources. Used for deletion, when the tenant may no longer exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned: Option<Provisioned>,
-    /// What a CI server puts into a job for `gitlab_secrets_manager`. Paths are from the root.
+    /// Settings that a CI server passes to a job for `gitlab_secrets_manager`. Paths are from the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerAccess>,
     /// CI variables for the `vault:` keyword. `authPath` is relative to the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultAccess>,
-    /// How many policies are in force.
+    /// Number of policies in force.
     #[serde(default)]
     pub policies: i64,
-    /// With `mode: Observe`: what would be done.
+    /// Pending changes, with `mode: Observe`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub plan: Vec<PlannedChange>,
 }
 
-/// The state of a project in a word.
+/// Summary of the state of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ProjectPhase {
-    /// Nothing done yet.
+    /// Not reconciled yet.
     Pending,
-    /// On the way.
+    /// Being provisioned.
     Provisioning,
-    /// In force.
+    /// Provisioned.
     Active,
-    /// Nobody gets in; values are kept.
+    /// No login is possible; values are kept.
     Disabled,
     /// Being removed.
     Deprovisioning,
-    /// Will not proceed until someone changes something.
+    /// Failed, until the spec or OpenBao is changed.
     Failed,
 }
 
-/// Where things were made.
+/// Location of provisioned resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Provisioned {
-    /// The cluster, with its namespace.
+    /// OpenBaoCluster, with its namespace.
     pub cluster_ref: Reference,
-    /// The tenant's namespace in OpenBao.
+    /// OpenBao namespace of the tenant.
     #[schemars(length(max = 512))]
     pub tenant_namespace: String,
-    /// The project's namespace in OpenBao.
+    /// OpenBao namespace of the project.
     #[schemars(length(max = 512))]
     pub openbao_namespace: String,
-    /// Mount of the engine.
+    /// Path of the engine's mount.
     #[schemars(length(max = 255))]
     pub engine: String,
     /// `keyRemovals` of the issuer when the pipeline mount was last written.
     #[serde(default)]
     pub issuer_key_removals: i64,
-    /// Digests of the names of the policies that were written: one of these is ours also when someone has edited the
-    /// mark out of it.
+    /// Digests of the names of the policies that were written. Such a policy is owned by this project even if its owner
+    /// mark was edited out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512), inner(length(max = 16)))]
     pub policies: Vec<String>,
 }
 
-/// What a runner needs for `gitlab_secrets_manager`.
+/// Settings of a runner for `gitlab_secrets_manager`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunnerAccess {
     /// URL of OpenBao for runners.
     #[schemars(length(max = 512))]
     pub server_url: String,
-    /// Login path from the root namespace.
+    /// Login path, from the root namespace.
     #[schemars(length(max = 512))]
     pub inline_auth_path: String,
     /// Role to log in as.
     #[schemars(length(max = 255))]
     pub role: String,
-    /// Mount of the engine from the root namespace.
+    /// Path of the engine's mount, from the root namespace.
     #[schemars(length(max = 512))]
     pub engine_path: String,
     /// Type of the engine.
     #[schemars(length(max = 63))]
     pub engine_name: String,
-    /// The folder in the engine that holds values.
+    /// Path in the engine that contains the values.
     #[schemars(length(max = 255))]
     pub data_root: String,
 }

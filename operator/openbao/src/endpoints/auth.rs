@@ -1,3 +1,5 @@
+//! Auth methods, JWT configuration and roles.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,32 +9,32 @@ use crate::endpoints::mounts::{Mount, MountRequest, null_is_default};
 use crate::session::{Call, absent};
 use crate::{Error, Session};
 
-/// An auth method where it is mounted.
+/// A mounted auth method.
 pub type AuthMount = Mount;
 
-/// Where a JWT mount has its keys from.
+/// Source of the keys of a JWT mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwtKeys {
-    /// OIDC discovery below a URL.
+    /// OIDC discovery, by the URL of the issuer.
     Discovery(String),
-    /// A key set at a URL.
+    /// Key set (JWKS), by URL.
     Jwks(String),
-    /// Keys in PEM.
+    /// Public keys in PEM.
     Static(Vec<String>),
 }
 
-/// Configuration of a JWT mount. A write replaces all of it.
+/// Configuration of a JWT mount. A write replaces all fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtConfig {
-    /// The keys.
+    /// Source of the keys.
     pub keys: JwtKeys,
-    /// CA of the server that has the keys, in PEM; empty: public CAs.
+    /// CA certificates of the server that publishes the keys, in PEM. Empty: the system's CA certificates.
     pub ca: String,
-    /// The `iss` that tokens must carry.
+    /// `iss` claim that tokens must have.
     pub bound_issuer: String,
-    /// Allowed signature algorithms.
+    /// Accepted signature algorithms.
     pub algorithms: Vec<String>,
-    /// Whether an issuer that cannot be reached is only a warning.
+    /// `true` accepts the configuration even if the issuer is unreachable.
     pub skip_validation: bool,
 }
 
@@ -50,20 +52,20 @@ struct StoredJwtConfig {
     jwt_supported_algs: Vec<String>,
 }
 
-/// A CEL role. A write replaces all of it.
+/// A CEL role. A write replaces all fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CelRole {
-    /// The program.
+    /// CEL program that decides about a login.
     pub cel_program: CelProgram,
-    /// `aud` must hold one of these.
+    /// Accepted audiences: `aud` must contain one of them.
     #[serde(deserialize_with = "null_is_default")]
     pub bound_audiences: Vec<String>,
-    /// Seconds.
+    /// Allowed clock skew in seconds.
     pub clock_skew_leeway: i64,
-    /// Seconds.
+    /// Leeway of `exp` in seconds.
     pub expiration_leeway: i64,
-    /// Seconds.
+    /// Leeway of `nbf` in seconds.
     pub not_before_leeway: i64,
 }
 
@@ -71,158 +73,159 @@ pub struct CelRole {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CelProgram {
-    /// Variables.
+    /// Variables, evaluated in order.
     #[serde(deserialize_with = "null_is_default")]
     pub variables: Vec<CelVariable>,
-    /// `pb.Auth{...}` to let in; `false` or a string to refuse.
+    /// Expression that returns `pb.Auth{...}` to accept a login, and `false` or a message to reject it.
     pub expression: String,
 }
 
 /// A variable of a CEL program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CelVariable {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// What it stands for.
+    /// Expression of its value.
     pub expression: String,
 }
 
-/// A role of `role_type: jwt`. OpenBao resets what a write leaves out, so all of it is written every time.
+/// A role of `role_type: jwt`. OpenBao resets fields that a write omits, so all fields are written every time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JwtRole {
-    /// The `sub` that tokens must carry.
+    /// `sub` claim that tokens must have.
     pub bound_subject: String,
-    /// `aud` must hold one of these.
+    /// Accepted audiences: `aud` must contain one of them.
     #[serde(deserialize_with = "null_is_default")]
     pub bound_audiences: Vec<String>,
-    /// The claim that names the identity.
+    /// Claim that contains the name of the identity.
     pub user_claim: String,
     /// Policies of the token.
     #[serde(deserialize_with = "null_is_default")]
     pub token_policies: Vec<String>,
-    /// Seconds.
+    /// Lifetime of the token in seconds.
     pub token_ttl: i64,
-    /// Seconds.
+    /// Maximum lifetime of the token in seconds.
     pub token_max_ttl: i64,
-    /// Whether the policy `default` is left out.
+    /// `true` omits the policy `default` from the token.
     pub token_no_default_policy: bool,
-    /// `batch` or `service`.
+    /// Type of the token: `batch` or `service`.
     pub token_type: String,
 }
 
 impl Session {
-    /// The auth method mounted at `path`, if any (`GET sys/auth/<path>`).
+    /// Returns the auth method mounted at `path`, if any (`GET sys/auth/<path>`).
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn auth_mount(&self, path: &str) -> Result<Option<AuthMount>, Error> {
         absent(self.data(Call::get(&format!("sys/auth/{path}"))).await)
     }
 
-    /// Every auth method of the namespace by its path, with a slash at the end (`GET sys/auth`).
+    /// Returns all auth methods of the namespace by path, with a trailing slash (`GET sys/auth`).
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn auth_mounts(&self) -> Result<BTreeMap<String, AuthMount>, Error> {
         self.data(Call::get("sys/auth")).await
     }
 
-    /// Mounts an auth method. Needs `sudo`.
+    /// Mounts an auth method. Requires `sudo`.
     ///
     /// # Errors
-    /// [`Error::InUse`] when one is mounted there.
+    /// [`Error::InUse`] if an auth method is already mounted at `path`. Any other [`Error`] of a request.
     pub async fn enable_auth(&self, path: &str, request: &MountRequest) -> Result<(), Error> {
         self.call(Call::post(&format!("sys/auth/{path}"), json!(request))).await.map(drop)
     }
 
-    /// Changes the description of an auth method. Needs `sudo`.
+    /// Changes the description of an auth method. Requires `sudo`.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn describe_auth(&self, path: &str, description: &str) -> Result<(), Error> {
         let body = json!({"description": description});
         self.call(Call::post(&format!("sys/auth/{path}/tune"), body)).await.map(drop)
     }
 
-    /// Unmounts an auth method; its tokens are revoked. Nothing happens where none is.
+    /// Unmounts an auth method, which revokes its tokens. No-op if none is mounted.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn disable_auth(&self, path: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("sys/auth/{path}"))).await).map(drop)
     }
 
-    /// The configuration of a JWT mount; none before the first write.
+    /// Returns the configuration of a JWT mount, or `None` before the first write.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn jwt_config(&self, mount: &str) -> Result<Option<JwtConfig>, Error> {
         let stored: Option<Option<StoredJwtConfig>> =
             absent(self.data(Call::get(&format!("auth/{mount}/config"))).await)?;
         Ok(stored.flatten().and_then(read))
     }
 
-    /// Replaces the configuration of a JWT mount; OpenBao forgets the keys it had fetched.
+    /// Replaces the configuration of a JWT mount. OpenBao discards the keys that it had fetched.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the issuer cannot be reached and `skip_validation` is false.
+    /// [`Error::Invalid`] if the issuer is unreachable and `skip_validation` is false. Any other [`Error`] of a
+    /// request.
     pub async fn put_jwt_config(&self, mount: &str, config: &JwtConfig) -> Result<(), Error> {
         self.call(Call::post(&format!("auth/{mount}/config"), config.body())).await.map(drop)
     }
 
-    /// Names of a mount's CEL roles.
+    /// Returns the names of the CEL roles of a mount.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn cel_roles(&self, mount: &str) -> Result<Vec<String>, Error> {
         self.names(&format!("auth/{mount}/cel/role")).await
     }
 
-    /// A CEL role.
+    /// Returns a CEL role, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn cel_role(&self, mount: &str, name: &str) -> Result<Option<CelRole>, Error> {
         absent(self.data(Call::get(&format!("auth/{mount}/cel/role/{name}"))).await)
     }
 
-    /// Replaces a CEL role.
+    /// Creates or replaces a CEL role.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the program does not type-check.
+    /// [`Error::Invalid`] if the program does not type-check. Any other [`Error`] of a request.
     pub async fn put_cel_role(&self, mount: &str, name: &str, role: &CelRole) -> Result<(), Error> {
         self.call(Call::post(&format!("auth/{mount}/cel/role/{name}"), json!(role))).await.map(drop)
     }
 
-    /// Deletes a CEL role. Nothing happens where there is none.
+    /// Deletes a CEL role. No-op if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn delete_cel_role(&self, mount: &str, name: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("auth/{mount}/cel/role/{name}"))).await).map(drop)
     }
 
-    /// Names of a mount's roles.
+    /// Returns the names of the roles of a mount.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn jwt_roles(&self, mount: &str) -> Result<Vec<String>, Error> {
         self.names(&format!("auth/{mount}/role")).await
     }
 
-    /// A role.
+    /// Returns a role, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn jwt_role(&self, mount: &str, name: &str) -> Result<Option<JwtRole>, Error> {
         absent(self.data(Call::get(&format!("auth/{mount}/role/{name}"))).await)
     }
 
-    /// Replaces a role.
+    /// Creates or replaces a role.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when OpenBao does not take it.
+    /// [`Error::Invalid`] if OpenBao rejects the role. Any other [`Error`] of a request.
     pub async fn put_jwt_role(&self, mount: &str, name: &str, role: &JwtRole) -> Result<(), Error> {
         let mut body = json!(role);
         body["role_type"] = json!("jwt");
@@ -230,17 +233,17 @@ impl Session {
         self.call(Call::post(&format!("auth/{mount}/role/{name}"), body)).await.map(drop)
     }
 
-    /// Deletes a role. Nothing happens where there is none.
+    /// Deletes a role. No-op if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn delete_jwt_role(&self, mount: &str, name: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("auth/{mount}/role/{name}"))).await).map(drop)
     }
 }
 
 impl JwtConfig {
-    /// What is written to `<mount>/config`.
+    /// Returns the request body for `<mount>/config`.
     #[must_use]
     pub fn body(&self) -> Value {
         let mut body = json!({
@@ -282,6 +285,6 @@ fn read(stored: StoredJwtConfig) -> Option<JwtConfig> {
     } else {
         return None;
     };
-    // `skip_jwks_validation` speaks of the write alone and is not stored.
+    // `skip_jwks_validation` only affects the write and is not stored.
     Some(JwtConfig { keys, ca, bound_issuer, algorithms: jwt_supported_algs, skip_validation: true })
 }

@@ -1,57 +1,59 @@
+//! State of a node: health, seal, leader.
+
 use serde::Deserialize;
 
 use crate::session::Call;
 use crate::{Error, Session};
 
-/// `sys/health`: the state of the node that answered. Needs no identity.
+/// Response of `sys/health`: the state of the node that answered. Requires no identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Health {
-    /// Whether it was ever initialised.
+    /// `true` if OpenBao is initialized.
     pub initialized: bool,
-    /// Whether it is sealed.
+    /// `true` if the node is sealed.
     pub sealed: bool,
-    /// Whether it follows.
+    /// `true` if the node is a standby.
     pub standby: bool,
-    /// Its version.
+    /// OpenBao version of the node.
     pub version: String,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster_name: String,
-    /// Tells one storage from another.
+    /// ID of the cluster. Identifies its storage.
     pub cluster_id: String,
 }
 
-/// `sys/seal-status`.
+/// Response of `sys/seal-status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct SealStatus {
-    /// Kind of the seal.
+    /// Type of the seal.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Whether it was ever initialised.
+    /// `true` if OpenBao is initialized.
     pub initialized: bool,
-    /// Whether it is sealed.
+    /// `true` if the node is sealed.
     pub sealed: bool,
-    /// Its version.
+    /// OpenBao version of the node.
     pub version: String,
 }
 
-/// `sys/leader`. 2.6 leaves `is_self` out when it is false.
+/// Response of `sys/leader`. OpenBao 2.6 omits `is_self` if it is false.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Leader {
-    /// Whether several nodes share the storage.
+    /// `true` if several nodes can share the storage.
     pub ha_enabled: bool,
-    /// Whether the node that answered leads.
+    /// `true` if the node that answered is the leader.
     pub is_self: bool,
-    /// `api_addr` of the leader; empty when none is known.
+    /// `api_addr` of the leader. Empty if none is known.
     pub leader_address: String,
-    /// Since when it leads; the zero time on who follows.
+    /// Time at which the node became the leader. The zero time on a standby.
     pub active_time: String,
 }
 
 impl Leader {
-    /// Since when the node that answered leads.
+    /// Returns the time at which the node that answered became the leader. `None` on a standby.
     #[must_use]
     pub fn since(&self) -> Option<jiff::Timestamp> {
         self.active_time.parse().ok().filter(|since: &jiff::Timestamp| since.as_second() > 0)
@@ -59,26 +61,27 @@ impl Leader {
 }
 
 impl Session {
-    /// The state of a node.
+    /// Returns the state of a node.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], or [`Error::Server`] with 500 when the storage cannot be reached.
+    /// [`Error::Unreachable`] if no node answers, [`Error::Server`] with status 500 if the storage is unreachable. Any
+    /// other [`Error`] of a request.
     pub async fn health(&self) -> Result<Health, Error> {
         self.state("sys/health").await
     }
 
-    /// The seal of a node.
+    /// Returns the state of a node's seal.
     ///
     /// # Errors
-    /// As [`Self::health`].
+    /// Same as [`Self::health`].
     pub async fn seal_status(&self) -> Result<SealStatus, Error> {
         self.state("sys/seal-status").await
     }
 
-    /// Who leads.
+    /// Returns the leader that a node knows.
     ///
     /// # Errors
-    /// As [`Self::health`], and [`Error::Sealed`].
+    /// Same as [`Self::health`], and [`Error::Sealed`].
     pub async fn leader(&self) -> Result<Leader, Error> {
         self.state("sys/leader").await
     }
@@ -92,7 +95,7 @@ impl Session {
         serde_json::from_value(body).map_err(|source| Error::Answer { path: path.to_owned(), source })
     }
 
-    /// These endpoints exist in the root namespace only.
+    /// Returns an anonymous session in the root namespace, the only one that has these endpoints.
     fn within_root(&self) -> Self {
         self.client().session(crate::Identity::Anonymous)
     }

@@ -1,7 +1,9 @@
+//! KV secrets engines, versions 1 and 2.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -9,9 +11,9 @@ use serde_json::{Value, json};
 use crate::session::{Call, absent};
 use crate::{Error, Session};
 
-/// The keys of one secret. Strings as they are, everything else as JSON. Its `Debug` names keys only.
+/// Keys and values of a secret. `Debug` shows only the keys.
 #[derive(Clone, Default)]
-pub struct Values(pub BTreeMap<String, SecretString>);
+pub struct Values(pub BTreeMap<String, Json>);
 
 impl fmt::Debug for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,39 +21,60 @@ impl fmt::Debug for Values {
     }
 }
 
-/// What is at a path of a KV engine.
+/// A secret value as JSON, with every number exactly as OpenBao returned it. It has no `Debug`.
+#[derive(Clone)]
+pub struct Json(SecretString);
+
+impl Json {
+    /// The value as text: a string without its quotes, any other value as compact JSON.
+    #[must_use]
+    pub fn text(&self) -> SecretString {
+        let text = self.0.expose_secret();
+        serde_json::from_str::<String>(text).unwrap_or_else(|_| json_text(text)).into()
+    }
+
+    /// The value as the JSON text that OpenBao returned.
+    #[must_use]
+    pub fn json(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// Content of a path of a KV engine.
 #[derive(Clone, Debug)]
 pub enum Kv {
-    /// A value; `version` is that of KV v2.
+    /// The path has a value.
     Value {
-        /// Its keys.
+        /// Keys and values.
         values: Values,
-        /// Its version, KV v2 only.
+        /// Version of the value, KV v2 only.
         version: Option<i64>,
+        /// Metadata of the version, KV v2 only; else null.
+        metadata: Value,
     },
-    /// KV v2: there was a value of that version; it was deleted or destroyed.
+    /// The version was deleted or destroyed, KV v2 only.
     Deleted {
-        /// The version.
+        /// Version that was deleted or destroyed.
         version: Option<i64>,
     },
-    /// There never was one.
+    /// The path has never had a value.
     Absent,
 }
 
-/// `<mount>/config` of KV v2.
+/// Settings of a KV v2 engine (`<mount>/config`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KvConfig {
-    /// How many versions are kept.
+    /// Number of versions to keep per secret.
     pub max_versions: i64,
-    /// Whether writes must name the version they replace.
+    /// `true` requires writes to specify the version that they replace.
     pub cas_required: bool,
-    /// Go duration; `0s` is never.
+    /// Time after which a version is deleted, as a Go duration. `0s`: never.
     #[serde(deserialize_with = "go_duration")]
     pub delete_version_after: String,
 }
 
-/// OpenBao answers `0s`, `3h0m0s`; some versions give seconds as a number.
+/// OpenBao returns `0s` or `3h0m0s`; some versions return seconds as a number.
 fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => text,
@@ -61,19 +84,24 @@ fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 }
 
 impl Session {
-    /// Reads a value of a KV v1 engine.
+    /// Reads a value of a KV v1 engine. Returns [`Kv::Absent`] for a path without a value.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to; a path without a value is [`Kv::Absent`].
+    /// Any [`Error`] of a request.
     pub async fn read_kv1(&self, mount: &str, path: &str) -> Result<Kv, Error> {
         let found: Option<Raw> = absent(self.data(Call::get(&format!("{mount}/{path}"))).await)?;
-        Ok(found.map_or(Kv::Absent, |data| Kv::Value { values: values(data), version: None }))
+        Ok(found.map_or(Kv::Absent, |data| Kv::Value {
+            values: values(data),
+            version: None,
+            metadata: Value::Null,
+        }))
     }
 
-    /// Reads a value of a KV v2 engine, the newest or that of `version`.
+    /// Reads a value of a KV v2 engine: the latest version, or `version`. Returns [`Kv::Absent`] for a path without a
+    /// value, and [`Kv::Deleted`] for a deleted or destroyed version.
     ///
     /// # Errors
-    /// As [`Self::read_kv1`]; a deleted or destroyed version is [`Kv::Deleted`].
+    /// Any [`Error`] of a request.
     pub async fn read_kv2(&self, mount: &str, path: &str, version: Option<i64>) -> Result<Kv, Error> {
         let path = format!("{mount}/data/{path}");
         let mut call = Call::get(&path);
@@ -88,10 +116,10 @@ impl Session {
         }
     }
 
-    /// Writes a value of a KV v2 engine; gives its version.
+    /// Writes a value of a KV v2 engine. Returns its version.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn write_kv2(&self, mount: &str, path: &str, values: &Value) -> Result<i64, Error> {
         let data: Value =
             self.data(Call::post(&format!("{mount}/data/{path}"), json!({"data": values}))).await?;
@@ -101,48 +129,48 @@ impl Session {
     /// Writes a value of a KV v1 engine.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn write_kv1(&self, mount: &str, path: &str, values: &Value) -> Result<(), Error> {
         self.call(Call::post(&format!("{mount}/{path}"), values.clone())).await.map(drop)
     }
 
-    /// Deletes a KV v2 value with all its versions and metadata.
+    /// Deletes a value of a KV v2 engine with all its versions and metadata. No-op if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn delete_kv2(&self, mount: &str, path: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("{mount}/metadata/{path}"))).await).map(drop)
     }
 
-    /// Names below a path of a KV v2 engine.
+    /// Returns the names below a path of a KV v2 engine.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn list_kv2(&self, mount: &str, path: &str) -> Result<Vec<String>, Error> {
         self.names(&format!("{mount}/metadata/{path}")).await
     }
 
-    /// The settings of a KV v2 engine.
+    /// Returns the settings of a KV v2 engine, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn kv_config(&self, mount: &str) -> Result<Option<KvConfig>, Error> {
         absent(self.data(Call::get(&format!("{mount}/config"))).await)
     }
 
-    /// Sets the settings of a KV v2 engine.
+    /// Writes the settings of a KV v2 engine.
     ///
     /// # Errors
-    /// [`Error::Server`] with 400 in the first moments after mounting.
+    /// [`Error::Server`] with status 400 shortly after mounting. Any other [`Error`] of a request.
     pub async fn put_kv_config(&self, mount: &str, config: &KvConfig) -> Result<(), Error> {
         self.call(Call::post(&format!("{mount}/config"), json!(config))).await.map(drop)
     }
 }
 
-/// Keys with their values as OpenBao wrote them.
+/// Keys with their values as OpenBao returned them.
 type Raw = BTreeMap<String, Box<RawValue>>;
 
-/// `data` of a read of KV v2.
+/// Field `data` of a read of KV v2.
 #[derive(Deserialize)]
 struct Version {
     data: Option<Raw>,
@@ -154,7 +182,7 @@ impl From<Version> for Kv {
     fn from(Version { data, metadata }: Version) -> Self {
         let version = metadata.get("version").and_then(Value::as_i64);
         match data {
-            Some(keys) => Self::Value { values: values(keys), version },
+            Some(keys) => Self::Value { values: values(keys), version, metadata },
             None => Self::Deleted { version },
         }
     }
@@ -165,24 +193,28 @@ fn version_of(data: &Value) -> Option<i64> {
 }
 
 fn values(keys: Raw) -> Values {
-    let text = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_else(|_| json_text(raw));
-    Values(keys.into_iter().map(|(key, raw)| (key, SecretString::from(text(&raw)))).collect())
+    let json = |raw: Box<RawValue>| Json(SecretString::from(Box::<str>::from(raw)));
+    Values(keys.into_iter().map(|(key, raw)| (key, json(raw))).collect())
 }
 
-/// As compact JSON, every number digit by digit as it was stored. OpenBao escapes `<`, `>` and `&` in strings; here
-/// they stand as they are.
-fn json_text(raw: &RawValue) -> String {
-    let text = raw.get();
+/// Returns compact JSON with every number exactly as stored. OpenBao escapes `<`, `>` and `&` in strings; this function
+/// does not.
+fn json_text(text: &str) -> String {
     let read = |text: &str| match text.as_bytes().first()? {
         b'{' => {
             let members: Raw = serde_json::from_str(text).ok()?;
-            let texts: Vec<String> =
-                members.iter().map(|(key, value)| format!("{}:{}", json!(key), json_text(value))).collect();
+            let texts: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), json_text(value.get())))
+                .collect();
             Some(format!("{{{}}}", texts.join(",")))
         }
         b'[' => {
             let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
-            Some(format!("[{}]", items.iter().map(|item| json_text(item)).collect::<Vec<_>>().join(",")))
+            Some(format!(
+                "[{}]",
+                items.iter().map(|item| json_text(item.get())).collect::<Vec<_>>().join(",")
+            ))
         }
         b'"' => Some(json!(serde_json::from_str::<String>(text).ok()?).to_string()),
         _ => None,
@@ -192,22 +224,20 @@ fn json_text(raw: &RawValue) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]
-    fn strings_stay_raw_and_the_rest_becomes_json() {
+    fn strings_are_kept_and_other_values_become_json() {
         let text = r#"{"data": {"a": "x\n", "b": {"e": ["\u003c\\u003c"], "c": 1}, "d": null,
             "n": [123456789012345678901234567890, 1.10, 1e400]}, "metadata": {"version": 3}}"#;
-        let Kv::Value { values, version } = serde_json::from_str::<Version>(text).unwrap().into() else {
+        let Kv::Value { values, version, .. } = serde_json::from_str::<Version>(text).unwrap().into() else {
             panic!("a value")
         };
         assert_eq!(version, Some(3));
-        assert_eq!(values.0["a"].expose_secret(), "x\n");
-        assert_eq!(values.0["b"].expose_secret(), r#"{"c":1,"e":["<\\u003c"]}"#);
-        assert_eq!(values.0["n"].expose_secret(), "[123456789012345678901234567890,1.10,1e400]");
-        assert_eq!(values.0["d"].expose_secret(), "null");
+        assert_eq!(values.0["a"].text().expose_secret(), "x\n");
+        assert_eq!(values.0["b"].text().expose_secret(), r#"{"c":1,"e":["<\\u003c"]}"#);
+        assert_eq!(values.0["n"].text().expose_secret(), "[123456789012345678901234567890,1.10,1e400]");
+        assert_eq!(values.0["d"].text().expose_secret(), "null");
         assert_eq!(format!("{values:?}"), r#"{"a", "b", "d", "n"}"#);
     }
 }

@@ -1,3 +1,5 @@
+//! Child namespaces.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -10,39 +12,39 @@ use crate::{Error, Session};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Namespace {
-    /// Its path from the namespace asked, with a slash at the end.
+    /// Path relative to the requested namespace, with a trailing slash.
     pub path: String,
-    /// Whether it is being deleted.
+    /// `true` if the namespace is being deleted.
     pub tainted: bool,
-    /// What who made it wrote.
+    /// Custom metadata.
     pub custom_metadata: BTreeMap<String, String>,
 }
 
-/// How far a deletion is: OpenBao deletes in the background.
+/// Progress of a deletion, which OpenBao performs in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamespaceDeletion {
-    /// Ask again.
+    /// The deletion is in progress.
     InProgress,
-    /// It is not there any more.
+    /// The namespace no longer exists.
     Gone,
-    /// It stays, because there are namespaces below it.
+    /// The namespace has child namespaces and is not deleted.
     HasChildren,
 }
 
 impl Session {
-    /// The child namespace `name`, one level below this one.
+    /// Returns the child namespace `name`, one level below this one, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn child_namespace(&self, name: &str) -> Result<Option<Namespace>, Error> {
         absent(self.data(Call::get(&format!("sys/namespaces/{name}"))).await)
     }
 
-    /// Makes a child namespace. On one that exists, POST would put `custom_metadata` in the place of what is there, so
-    /// this looks first and does nothing where the namespace exists.
+    /// Creates a child namespace. No-op if it exists: POST would replace its `custom_metadata`, so its existence is
+    /// checked first.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn create_namespace(
         &self,
         name: &str,
@@ -55,19 +57,19 @@ impl Session {
         self.call(Call::post(&format!("sys/namespaces/{name}"), body)).await.map(drop)
     }
 
-    /// Adds to the metadata of a child namespace (`PATCH`); what is not named stays.
+    /// Merges metadata into that of a child namespace (`PATCH`). Other metadata is kept.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn mark_namespace(&self, name: &str, metadata: &BTreeMap<String, String>) -> Result<(), Error> {
         let body = json!({"custom_metadata": metadata});
         self.call(Call::patch(&format!("sys/namespaces/{name}"), body)).await.map(drop)
     }
 
-    /// Asks for a child namespace to be deleted with all it holds.
+    /// Requests the deletion of a child namespace with all its contents.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn delete_namespace(&self, name: &str) -> Result<NamespaceDeletion, Error> {
         match self.call(Call::delete(&format!("sys/namespaces/{name}"))).await {
             Ok(body) => Ok(match body.pointer("/data/status").and_then(Value::as_str) {

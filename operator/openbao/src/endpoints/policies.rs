@@ -1,3 +1,5 @@
+//! ACL policies.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -6,38 +8,38 @@ use serde_json::json;
 use crate::session::{Call, absent};
 use crate::{Error, Session};
 
-/// An ACL policy as it is stored, to the letter.
+/// An ACL policy, exactly as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Its text, HCL or JSON.
+    /// Text of the policy, in HCL or JSON.
     pub policy: String,
-    /// Grows with each write; what [`Cas::Version`] takes.
+    /// Version, incremented by each write. The value for [`Cas::Version`].
     pub version: i64,
 }
 
-/// What must be there for a write to succeed.
+/// Precondition of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cas {
-    /// Nothing.
+    /// The policy does not exist.
     Absent,
-    /// This version.
+    /// The policy has this version.
     Version(i64),
 }
 
 impl Session {
-    /// A policy by its name.
+    /// Returns a policy by name, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn policy(&self, name: &str) -> Result<Option<Policy>, Error> {
         absent(self.data(Call::get(&format!("sys/policies/acl/{name}"))).await)
     }
 
-    /// All policies whose names start with `prefix` and a slash, however deep, by their full names.
+    /// Returns all policies whose names start with `prefix` and a slash, at any depth, by full name.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn policies_below(&self, prefix: &str) -> Result<BTreeMap<String, Policy>, Error> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -49,10 +51,11 @@ impl Session {
         Ok(listing.unwrap_or_default().key_info)
     }
 
-    /// Writes a policy if what is there is what `cas` says.
+    /// Writes a policy if the precondition `cas` holds.
     ///
     /// # Errors
-    /// [`Error::CheckAndSet`] when someone else wrote it meanwhile; [`Error::Invalid`] when the text is no policy.
+    /// [`Error::CheckAndSet`] if `cas` does not hold, [`Error::Invalid`] if the text is not a valid policy. Any other
+    /// [`Error`] of a request.
     pub async fn put_policy(&self, name: &str, text: &str, cas: Cas) -> Result<(), Error> {
         let cas = match cas {
             Cas::Absent => -1,
@@ -62,10 +65,10 @@ impl Session {
         self.call(Call::post(&format!("sys/policies/acl/{name}"), body)).await.map(drop)
     }
 
-    /// Deletes a policy. Nothing happens where there is none.
+    /// Deletes a policy. No-op if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn delete_policy(&self, name: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("sys/policies/acl/{name}"))).await).map(drop)
     }

@@ -1,3 +1,5 @@
+//! The session's own token.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -6,31 +8,32 @@ use serde_json::{Value, json};
 use crate::session::Call;
 use crate::{Error, Session};
 
-/// `auth/token/lookup-self`.
+/// Response of `auth/token/lookup-self`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct TokenInfo {
     /// Names of the token's policies.
     pub policies: Vec<String>,
-    /// Seconds left.
+    /// Remaining lifetime in seconds.
     pub ttl: i64,
-    /// Name shown in audit.
+    /// Display name in audit logs.
     pub display_name: String,
 }
 
 impl Session {
-    /// What the session's token is.
+    /// Returns the properties of the session's token.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn token(&self) -> Result<TokenInfo, Error> {
         self.data(Call::get("auth/token/lookup-self")).await
     }
 
-    /// What the session's token may do at each path (`sys/capabilities-self`). Does not work with inline authentication.
+    /// Returns the capabilities of the session's token on each path (`sys/capabilities-self`). Not supported with
+    /// inline authentication.
     ///
     /// # Errors
-    /// [`Error::Denied`] and what any request can come to.
+    /// Any [`Error`] of a request.
     pub async fn capabilities(&self, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Error> {
         let body = self.call(Call::post("sys/capabilities-self", json!({"paths": paths}))).await?;
         let of = |path: &String| {

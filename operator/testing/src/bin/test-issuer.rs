@@ -1,4 +1,4 @@
-//! An issuer of JWTs as a server: `test-issuer URL LISTEN KEY-FILE`. For demonstrations and tests only.
+//! Server that issues JWTs, for demonstrations and tests only: `test-issuer URL LISTEN KEY-FILE`.
 
 use anyhow::{Context, Result};
 use steamer_testing::issuer::JwtIssuer;

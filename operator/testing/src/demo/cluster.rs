@@ -1,4 +1,4 @@
-//! The cluster of the demonstration: kind where a container engine answers, plain processes elsewhere.
+//! Cluster of the demonstration: kind if a container engine answers, otherwise plain processes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,28 +11,28 @@ use crate::image::{self, Image};
 use crate::nodes;
 use crate::tools::{output, succeed};
 
-/// The port at which OpenBao answers on every node.
+/// Port of OpenBao on every node.
 pub(super) const NODE_PORT: u16 = 30820;
 const KIND: &str = "steamer";
 
-/// A cluster with a node.
+/// A cluster with nodes.
 pub(super) enum Cluster {
-    /// kind, in a container engine.
+    /// kind in a container engine.
     Kind { kubeconfig: PathBuf, folder: PathBuf },
     /// Plain processes.
     Local { cluster: nodes::Cluster, folder: PathBuf },
 }
 
-/// `CLUSTER=kind|local` decides; without it kind where it can be.
+/// Returns whether to use kind: as `CLUSTER=kind|local` says, by default if kind and a container engine are available.
 fn wants_kind() -> Result<bool> {
     let engine = || Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success());
     match std::env::var("CLUSTER").as_deref() {
         Ok("kind") if !engine() => bail!(
-            "CLUSTER=kind needs a container engine, and none answers `docker info`: start one, or leave CLUSTER out and run this as root"
+            "CLUSTER=kind needs a container engine, and none answers `docker info`: start one, or unset CLUSTER and run this as root"
         ),
         Ok("kind") => Ok(true),
         Ok("local") => Ok(false),
-        Ok(other) if !other.is_empty() => bail!("CLUSTER={other} is neither kind nor local"),
+        Ok(other) if !other.is_empty() => bail!("CLUSTER={other} is invalid: set it to kind or local"),
         _ => Ok(engine() && output(Command::new("kind").arg("version")).is_ok()),
     }
 }
@@ -44,14 +44,17 @@ pub(super) async fn running_or_new() -> Result<Cluster> {
         return kind(folder);
     }
     if let Some(cluster) = nodes::Cluster::running()? {
-        eprintln!("==> the cluster of the last run is still there");
+        eprintln!("==> using the cluster of the previous run");
         return Ok(Cluster::Local { cluster, folder });
     }
-    // Another cluster has other certificates and another OpenBao.
+    // The files belong to a previous cluster with other certificates and another OpenBao.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
-    let cluster =
-        telling("starting Kubernetes with three nodes, as plain processes", nodes::Cluster::start()).await?;
+    let cluster = telling(
+        "starting Kubernetes with three nodes, as plain processes",
+        nodes::Cluster::start(Vec::new()),
+    )
+    .await?;
     Ok(Cluster::Local { cluster, folder })
 }
 
@@ -59,7 +62,7 @@ fn kind(folder: PathBuf) -> Result<Cluster> {
     let kubeconfig = folder.join("kind.kubeconfig");
     let existing = output(Command::new("kind").args(["get", "clusters"])).unwrap_or_default();
     if !existing.lines().any(|name| name == KIND) {
-        eprintln!("==> making a kind cluster");
+        eprintln!("==> creating a kind cluster");
         let config = folder.join("kind.json");
         let mapping = serde_json::json!({"containerPort": NODE_PORT, "hostPort": NODE_PORT, "listenAddress": "127.0.0.1"});
         let text = serde_json::json!({
@@ -92,7 +95,7 @@ impl Cluster {
         }
     }
 
-    /// Where OpenBao answers from the host, also after this command has ended.
+    /// URL of OpenBao on the host. It stays valid after this command has exited.
     pub(super) fn bao_address(&self) -> String {
         match self {
             Self::Kind { .. } => format!("https://127.0.0.1:{NODE_PORT}"),
@@ -100,10 +103,10 @@ impl Cluster {
         }
     }
 
-    /// Builds and imports all images; gives the digest of the operator's.
+    /// Builds and imports all images. Returns the digest of the operator's binary.
     pub(super) async fn images(&self) -> Result<String> {
         let made = self.folder().join("made");
-        telling("building Steamer and making images", async {
+        telling("building Steamer and its images", async {
             let steamer = image::steamer(&image::built("steamer", "steamer", "dev")?, &made)?;
             let issuer = image::issuer(&image::built("steamer-testing", "test-issuer", "dev")?, &made)?;
             let digest = cache::digest(&steamer.files[0].0)?;
@@ -126,7 +129,7 @@ impl Cluster {
     }
 }
 
-/// Ends whatever cluster there is.
+/// Removes the cluster, of kind or of plain processes.
 ///
 /// # Errors
 /// When something cannot be removed.

@@ -1,4 +1,4 @@
-//! PostgreSQL and an issuer as pods, and what the sample of an OpenBaoCluster refers to.
+//! PostgreSQL and an issuer in pods, and the objects that the OpenBaoCluster sample refers to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::nodes::NODE;
 use crate::tools;
 use crate::wait::eventually;
 
-/// What is made once a cluster.
+/// Keys, certificates and passwords of one cluster.
 pub(super) struct Secrets {
-    /// Where OpenBao's CA is put for who uses `bao` on the host.
+    /// File with the CA of OpenBao, for `bao` on the host.
     pub(super) ca_file: PathBuf,
     postgres_ca: String,
     certificate: String,
@@ -30,7 +30,7 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Those of this cluster, made when it is new.
+    /// Loads the secrets of this cluster, and creates them for a new cluster.
     pub(super) fn load(folder: &Path) -> Result<Self> {
         let file = |name: &str| folder.join(name);
         if !file("issuer.key").exists() {
@@ -59,7 +59,7 @@ fn uuid() -> Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned())
 }
 
-/// OpenBao as its administrator sees it from the host.
+/// OpenBao, and its administrator's token, on the host.
 pub(super) struct Bao {
     pub(super) address: String,
     pub(super) token: SecretString,
@@ -80,7 +80,7 @@ impl Bao {
     }
 }
 
-/// Logs the demo's administrator in: a ServiceAccount's token is all it takes.
+/// Logs in as the administrator of the demonstration, with a ServiceAccount token.
 pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -> Result<Bao> {
     let ca = kubectl.run(&[
         "--namespace",
@@ -121,7 +121,7 @@ pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -
     Ok(Bao { address: address.to_owned(), token: token.to_owned().into(), client })
 }
 
-/// All objects.
+/// Objects of the servers.
 pub(super) fn objects(secrets: &Secrets) -> Result<Vec<Value>> {
     let mut all = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SERVERS, "labels": labels()}}),
@@ -167,7 +167,7 @@ fn restricted() -> Value {
 
 fn postgres(secrets: &Secrets) -> Vec<Value> {
     let bin = "/usr/lib/postgresql/15/bin";
-    // Single-user mode takes one statement a line.
+    // Single-user mode reads one statement per line.
     let script = format!(
         "set -e\nif [ ! -s /data/pg/PG_VERSION ]; then\n  \
          {bin}/initdb --username=postgres --pwfile=/credentials/password --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 -D /data/pg\n  \
@@ -188,7 +188,7 @@ fn postgres(secrets: &Secrets) -> Vec<Value> {
         }],
         "volumes": [
             {"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
-            // A key that others may read is refused, and one of another owner, unless it is root's and the group may.
+            // PostgreSQL accepts a key of root that only the group can read.
             {"name": "credentials", "secret": {"secretName": "postgres", "defaultMode": 0o440}},
         ],
     });
@@ -196,8 +196,8 @@ fn postgres(secrets: &Secrets) -> Vec<Value> {
     vec![secret("postgres", &data), service("postgres", 5432, None), workload("Deployment", "postgres", &pod)]
 }
 
-/// What the sample of an OpenBaoCluster refers to, as CloudNativePG and an administrator would make it; and a way in for
-/// who is on the host.
+/// Objects that the OpenBaoCluster sample refers to, as CloudNativePG and an administrator create them, and a Service
+/// for clients on the host.
 fn openbao(secrets: &Secrets) -> Vec<Value> {
     let login = json!({
         "host": "postgres", "port": "5432", "dbname": "openbao", "username": "owner", "password": secrets.password,
@@ -213,7 +213,7 @@ fn openbao(secrets: &Secrets) -> Vec<Value> {
     ]
 }
 
-/// The samples as the demonstration has them: its own images, and names under which the host reaches OpenBao.
+/// Changes a sample for the demonstration: local images, and certificates with the addresses of the host.
 pub(super) fn demonstrated(mut object: Value) -> Value {
     if let Some(managed) = object.pointer_mut("/spec/managed") {
         managed["image"] = json!(format!("steamer.test/openbao:{}", tools::OPENBAO));

@@ -1,4 +1,4 @@
-//! What it is for, shown by doing it.
+//! Demonstration: a CI job reads its secrets, and a Secret follows a value.
 
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
@@ -11,13 +11,13 @@ use crate::issuer::{JwtIssuer, pipeline_claims};
 use crate::kubectl::Kubectl;
 use crate::wait::eventually;
 
-/// The values that the samples speak of.
+/// Values that the samples refer to.
 const VALUES: &[(&str, &[&str])] = &[
     ("org_1/group_7/project_42", &["DB_PASSWORD", "API_KEY", "DEPLOY_TOKEN"]),
     ("org_1/group_7/project_43", &["NEIGHBOUR"]),
 ];
 
-/// Writes values into the projects of the samples, as soon as these are there.
+/// Writes values into the projects of the samples once their engines exist.
 pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
     let first = bao.admin();
     for (namespace, names) in VALUES {
@@ -31,14 +31,14 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
         .await?;
         for name in *names {
             let value = json!({"value": format!("first-{}", name.to_lowercase())});
-            eventually("the engine takes a value", || async {
+            eventually("the engine accepts a value", || async {
                 let written = session.write_kv2("secrets/kv", &format!("explicit/{name}"), &value).await;
                 written.map_err(|error| error.to_string())
             })
             .await?;
         }
     }
-    // What waits for a value need not wait for its next refresh.
+    // Objects that wait for a value are reconciled before their next refresh.
     let now = jiff::Timestamp::now().to_string();
     let nudge = format!("steamer.dev/reconcile={now}");
     kubectl
@@ -52,9 +52,9 @@ fn projects(kubectl: &Kubectl) -> String {
         .unwrap_or_default()
 }
 
-/// A CI job reads what is its own and nothing else; a Secret follows a value.
+/// Shows that a CI job reads only its own secrets, and that a Secret follows a value.
 pub(super) async fn show(kubectl: &Kubectl, bao: &Bao, issuer: &JwtIssuer) -> Result<()> {
-    println!("\nA job of project 42 on branch main shows its JWT to OpenBao:");
+    println!("\nA CI job of project 42 on branch main logs in to OpenBao with its JWT:");
     let path = r"jsonpath={.status.runner}";
     let runner = kubectl.run(&["--namespace", APPLICATION, "get", "secretsproject", "web", "-o", path])?;
     let runner: Value = serde_json::from_str(&runner).context("status.runner of project web")?;
@@ -69,24 +69,24 @@ pub(super) async fn show(kubectl: &Kubectl, bao: &Bao, issuer: &JwtIssuer) -> Re
     let answer = login(own).await?;
     let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
     bao.with_token(token).within(own).read_kv2("secrets/kv", "explicit/DEPLOY_TOKEN", None).await?;
-    println!("  {own}: explicit/DEPLOY_TOKEN is read");
+    println!("  {own}: the job reads explicit/DEPLOY_TOKEN");
     match bao.with_token(token).within(neighbour).read_kv2("secrets/kv", "explicit/NEIGHBOUR", None).await {
         Err(Error::Denied { .. }) => {
-            println!("  {neighbour}: explicit/NEIGHBOUR is denied to the same token")
+            println!("  {neighbour}: the same token cannot read explicit/NEIGHBOUR (permission denied)")
         }
-        other => bail!("the neighbour's value was not denied: {other:?}"),
+        other => bail!("the job can read a value of another project: {other:?}"),
     }
     match login(neighbour).await {
         Err(Error::Invalid { message, .. }) => {
-            println!("  {neighbour}: the same JWT is not let in: {message}")
+            println!("  {neighbour}: the login with the same JWT fails: {message}")
         }
-        other => bail!("the neighbour let the JWT in: {other:?}"),
+        other => bail!("the job can log in to another project: {other:?}"),
     }
     follows(kubectl, bao).await
 }
 
 async fn follows(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
-    println!("\nThe application's Secret `api` follows the value:");
+    println!("\nThe Secret `api` of the application follows the value in OpenBao:");
     let value = || {
         kubectl.run(&[
             "--namespace",
@@ -98,7 +98,7 @@ async fn follows(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
             "go-template={{.data.value | base64decode}}",
         ])
     };
-    println!("  it is {:?}", value()?);
+    println!("  the value is {:?}", value()?);
     let changed = format!("changed-at-{}", jiff::Timestamp::now().as_second());
     let project = bao.admin().within("org_1/group_7/project_42");
     let version = project.write_kv2("secrets/kv", "explicit/API_KEY", &json!({"value": changed})).await?;
@@ -111,7 +111,7 @@ async fn follows(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
     })
     .await?;
     println!(
-        "  version {version} is written to OpenBao; {:.1}s later the Secret is {changed:?}",
+        "  version {version} was written to OpenBao; the Secret contained {changed:?} after {:.1}s",
         started.elapsed().as_secs_f64()
     );
     Ok(())

@@ -1,7 +1,8 @@
-//! What befalls nodes and processes in tests.
+//! Faults of nodes and processes in tests.
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -15,10 +16,10 @@ impl Cluster {
         self.nodes.iter().find(|node| node.name == name).with_context(|| format!("no node {name}"))
     }
 
-    /// The process of a pod's server, by what it is told its name is.
+    /// Process id of a pod's server, found by the variables that name its pod.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the pod has no such process.
     pub fn process_of(&self, namespace: &str, pod: &str) -> Result<u32> {
         let wanted = [format!("POD_NAME={pod}"), format!("POD_NAMESPACE={namespace}")];
         for process in std::fs::read_dir("/proc")?.flatten() {
@@ -32,62 +33,67 @@ impl Cluster {
         anyhow::bail!("no process of pod {namespace}/{pod}")
     }
 
-    /// Sends a signal, such as `KILL` or `STOP`, to a pod's server.
+    /// Sends a signal, such as `KILL` or `STOP`, to a pod's server. Returns its process id.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the pod has no such process.
     pub fn signal(&self, namespace: &str, pod: &str, signal: &str) -> Result<u32> {
         let id = self.process_of(namespace, pod)?;
         signal_process(id, signal)?;
         Ok(id)
     }
 
-    /// Ends a node as a power failure does: its kubelet, its containerd and every process in it.
+    /// Kills a node like a power failure: its kubelet, its containerd and every process in its pods. Returns when all
+    /// of them have exited.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// When a process does not exit.
     pub fn lose_node(&self, name: &str) -> Result<()> {
         let node = self.node(name)?;
         let mut processes = Processes::load(&self.folder)?;
-        processes.kill(&node.process("kubelet"));
+        processes.kill(&node.process("kubelet"))?;
         node.end_containers();
-        processes.kill(&node.process("containerd"));
-        processes.save(&self.folder)
+        processes.kill(&node.process("containerd"))?;
+        node.end_processes()?;
+        self.forget(&node.process("kubelet"));
+        self.forget(&node.process("containerd"));
+        processes.save()
     }
 
-    /// Sends a signal to a node's kubelet: a stopped one does nothing that the API server asks for.
+    /// Sends a signal to a node's kubelet. A stopped kubelet does not act on changes of the API server.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the kubelet does not run.
     pub fn signal_kubelet(&self, name: &str, signal: &str) -> Result<()> {
         let id = Processes::load(&self.folder)?.id(&self.node(name)?.process("kubelet"));
         signal_process(id.with_context(|| format!("no kubelet on {name}"))?, signal)
     }
 
-    /// Kills the API server.
+    /// Kills the API server and waits until it has exited.
     ///
     /// # Errors
-    /// When what runs is not known.
+    /// When the record of the processes cannot be read, or the API server does not exit.
     pub fn stop_apiserver(&self) -> Result<()> {
         let mut processes = Processes::load(&self.folder)?;
-        processes.kill("kube-apiserver");
-        processes.save(&self.folder)
+        processes.kill("kube-apiserver")?;
+        self.forget("kube-apiserver");
+        processes.save()
     }
 
-    /// Brings a lost node back, as after a reboot.
+    /// Starts a lost node again, like a reboot.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the node does not become ready.
     pub async fn return_node(&self, name: &str) -> Result<()> {
         let node = self.node(name)?.clone();
-        self.start_node(&node).await?;
+        self.start_node(&node, &Arc::default()).await?;
         self.ready().await
     }
 
-    /// Drops everything a pod sends to a port of this host, or lets it through again.
+    /// Drops all packets from a pod to a port of this host, or accepts them again.
     ///
     /// # Errors
-    /// When the rule cannot be set.
+    /// When the rule cannot be changed.
     pub fn black_hole(&self, pod_address: &str, port: u16, hole: Hole) -> Result<()> {
         let verb = match hole {
             Hole::Open => "-I",
@@ -98,7 +104,7 @@ impl Cluster {
         succeed(Command::new("iptables").arg(verb).args(rule))
     }
 
-    /// Logs of a pod that is there no more, as its machine has them.
+    /// Logs of a deleted pod, from the files of its node.
     #[must_use]
     pub fn logs(&self, namespace: &str, pod: &str) -> String {
         let mut all = String::new();
@@ -122,16 +128,16 @@ fn below(folder: &Path) -> String {
 /// Sends a signal to a process.
 ///
 /// # Errors
-/// When there is none.
+/// When the process does not exist.
 pub fn signal_process(id: u32, signal: &str) -> Result<()> {
     succeed(Command::new("kill").args([format!("-{signal}"), id.to_string()]))
 }
 
-/// Whether packets are dropped.
+/// State of a black hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hole {
-    /// They are.
+    /// Packets are dropped.
     Open,
-    /// They are let through.
+    /// Packets are accepted.
     Closed,
 }

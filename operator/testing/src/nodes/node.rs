@@ -1,4 +1,4 @@
-//! One node: its names, addresses and folders.
+//! Names, addresses and folders of one node.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,16 +6,17 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::RUN;
+use crate::process::{end_all, in_cgroup};
 use crate::tools::{output, succeed};
 
-/// A machine, as far as Kubernetes can tell.
+/// A node. To Kubernetes it is a machine.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) pods: String,
     pub(super) bridge: String,
-    /// Where its cgroups are.
+    /// Folder of its cgroups, below the root of each hierarchy.
     pub(super) cgroup: String,
     pub(super) folder: PathBuf,
     pub(super) run: PathBuf,
@@ -39,7 +40,7 @@ impl Node {
         }
     }
 
-    /// The name of one of its processes.
+    /// Name of one of its processes.
     pub(super) fn process(&self, program: &str) -> String {
         format!("{program}-{}", self.name)
     }
@@ -59,7 +60,25 @@ impl Node {
         }
     }
 
-    /// A kubelet does not make the folder its cgroups are below.
+    /// Kills every container process and shim of the node, and waits until all of them have exited.
+    pub(super) fn end_processes(&self) -> Result<()> {
+        let part = format!("/{}/", self.cgroup);
+        end_all(&self.name, || [in_cgroup(&part), self.shims()].concat())
+    }
+
+    /// A shim continues after its containerd has exited. Its arguments name the socket of that containerd.
+    fn shims(&self) -> Vec<u32> {
+        let socket = self.run.join("containerd.sock").display().to_string();
+        let ours = |process: &std::fs::DirEntry| {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains("containerd-shim") && line.contains(&socket)
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter(ours);
+        processes.filter_map(|process| process.file_name().to_string_lossy().parse().ok()).collect()
+    }
+
+    /// Creates the cgroup of the node, which the kubelet expects to exist.
     pub(super) fn cgroups(&self) -> Result<()> {
         let root = Path::new("/sys/fs/cgroup");
         if root.join("cgroup.controllers").exists() {

@@ -1,28 +1,42 @@
-//! The processes of a cluster, remembered in a file: they outlive the command that started them.
+//! Processes of a cluster, recorded in a file: they continue after the command that started them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::process::Lifeline;
+use crate::wait::blocking;
+
+/// Time that a process gets for a clean exit.
+const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Known {
     name: String,
     id: u32,
-    /// When the process started, by the kernel: an id may be another process's by now.
+    /// Start time of the process by the kernel's clock: its id can belong to another process later.
     started: String,
 }
 
-/// All of them.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct Processes(Vec<Known>);
+/// Recorded processes of a cluster.
+pub(super) struct Processes {
+    folder: PathBuf,
+    all: Vec<Known>,
+}
 
 fn file(folder: &Path) -> PathBuf {
     folder.join("processes.json")
 }
 
-/// Field 22 of `/proc/<id>/stat`; none for one that has ended.
+/// Folder of the logs of a cluster.
+pub(super) fn logs(folder: &Path) -> PathBuf {
+    folder.join("logs")
+}
+
+/// Field 22 of `/proc/<id>/stat`. `None` when the process has exited.
 fn started(id: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -35,56 +49,57 @@ fn started(id: u32) -> Option<String> {
 
 impl Processes {
     pub(super) fn load(folder: &Path) -> Result<Self> {
-        match std::fs::read(file(folder)) {
-            Ok(text) => Ok(serde_json::from_slice(&text)?),
-            Err(_) => Ok(Self::default()),
-        }
+        let all = match std::fs::read(file(folder)) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(_) => Vec::new(),
+        };
+        Ok(Self { folder: folder.to_owned(), all })
     }
 
     pub(super) fn add(folder: &Path, name: &str, id: u32) -> Result<()> {
-        let mut all = Self::load(folder)?;
-        all.0.push(Known { name: name.to_owned(), id, started: started(id).unwrap_or_default() });
-        Ok(std::fs::write(file(folder), serde_json::to_vec(&all)?)?)
+        let mut processes = Self::load(folder)?;
+        processes.all.push(Known { name: name.to_owned(), id, started: started(id).unwrap_or_default() });
+        processes.save()
     }
 
     pub(super) fn all_alive(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(Known::alive)
+        !self.all.is_empty() && self.all.iter().all(Known::alive)
     }
 
-    /// The name of one that has ended by itself.
+    /// Name of a process that has exited unexpectedly.
     pub(super) fn ended(&self) -> Option<String> {
-        self.0.iter().find(|known| !known.alive()).map(|known| known.name.clone())
+        self.all.iter().find(|known| !known.alive()).map(|known| known.name.clone())
     }
 
-    /// Ends one, and waits for its end.
-    pub(super) fn end(&mut self, name: &str) {
-        for known in self.0.iter().filter(|known| known.name == name) {
-            known.end();
-        }
-        self.0.retain(|known| known.name != name);
+    /// Asks a process to exit, kills it after a while, and waits until all of its processes have exited.
+    pub(super) fn end(&mut self, name: &str) -> Result<()> {
+        self.remove(name, Known::end)
     }
 
-    /// Ends one at once.
-    pub(super) fn kill(&mut self, name: &str) {
-        for known in self.0.iter().filter(|known| known.name == name && known.alive()) {
-            let _ = Command::new("kill").arg("-KILL").arg(known.id.to_string()).output();
-        }
-        self.0.retain(|known| known.name != name);
+    /// Kills a process and waits until all of its processes have exited.
+    pub(super) fn kill(&mut self, name: &str) -> Result<()> {
+        self.remove(name, Known::kill)
+    }
+
+    fn remove(&mut self, name: &str, end: impl Fn(&Known, &Path) -> Result<()>) -> Result<()> {
+        let (ended, kept) = self.all.drain(..).partition(|known| known.name == name);
+        self.all = kept;
+        let ended: Vec<Known> = ended;
+        ended.iter().try_for_each(|known| end(known, &logs(&self.folder)))
     }
 
     pub(super) fn id(&self, name: &str) -> Option<u32> {
-        self.0.iter().find(|known| known.name == name && known.alive()).map(|known| known.id)
+        self.all.iter().find(|known| known.name == name && known.alive()).map(|known| known.id)
     }
 
-    pub(super) fn save(&self, folder: &Path) -> Result<()> {
-        Ok(std::fs::write(file(folder), serde_json::to_vec(self)?)?)
+    pub(super) fn save(&self) -> Result<()> {
+        Ok(std::fs::write(file(&self.folder), serde_json::to_vec(&self.all)?)?)
     }
 
-    pub(super) fn end_all(&mut self) {
-        // In the reverse order of their start: who uses a server goes before it.
-        for known in self.0.drain(..).rev() {
-            known.end();
-        }
+    /// Ends all processes in the reverse order of their start: clients exit before their servers.
+    pub(super) fn end_all(&mut self) -> Result<()> {
+        let logs = logs(&self.folder);
+        self.all.drain(..).rev().try_for_each(|known| known.end(&logs))
     }
 }
 
@@ -93,18 +108,23 @@ impl Known {
         started(self.id).as_ref() == Some(&self.started)
     }
 
-    fn end(&self) {
-        for signal in ["-TERM", "-KILL"] {
-            if !self.alive() {
-                return;
-            }
-            let _ = Command::new("kill").arg(signal).arg(self.id.to_string()).output();
-            for _ in 0..100 {
-                if !self.alive() {
-                    return;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(50));
-            }
+    fn signal(&self, signal: &str) {
+        let _ = Command::new("kill").arg(signal).arg(self.id.to_string()).output();
+    }
+
+    fn end(&self, logs: &Path) -> Result<()> {
+        if self.alive() {
+            self.signal("-TERM");
+            let _ = blocking(&self.name, GRACE, || if self.alive() { Err("running") } else { Ok(()) });
         }
+        self.kill(logs)
+    }
+
+    fn kill(&self, logs: &Path) -> Result<()> {
+        let group = self.alive().then_some(self.id);
+        if group.is_some() {
+            self.signal("-KILL");
+        }
+        Lifeline::new(logs, &self.name).end(group)
     }
 }

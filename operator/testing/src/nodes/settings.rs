@@ -1,4 +1,4 @@
-//! The settings of a cluster's parts, and how they are taken out of the system again.
+//! Settings of the components of a cluster, and their removal from the system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,16 +11,17 @@ use super::node::Node;
 use crate::control_plane::ISSUER;
 use crate::tools::succeed;
 
-const ETCD_PORT: u16 = 23790;
+/// URL of etcd, at a port outside the range of [`crate::ports`].
+pub(super) const ETCD: &str = "http://127.0.0.1:11790";
 pub(super) const SERVICES: &str = "10.96.0.0/16";
 const PODS: &str = "10.244.0.0/16";
 
 pub(super) fn etcd(folder: &Path) -> Vec<String> {
     vec![
         format!("--data-dir={}", folder.join("etcd").display()),
-        format!("--listen-client-urls=http://127.0.0.1:{ETCD_PORT}"),
-        format!("--advertise-client-urls=http://127.0.0.1:{ETCD_PORT}"),
-        format!("--listen-peer-urls=http://127.0.0.1:{}", ETCD_PORT + 1),
+        format!("--listen-client-urls={ETCD}"),
+        format!("--advertise-client-urls={ETCD}"),
+        "--listen-peer-urls=http://127.0.0.1:11791".to_owned(),
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ]
@@ -29,7 +30,7 @@ pub(super) fn etcd(folder: &Path) -> Vec<String> {
 pub(super) fn apiserver(folder: &Path, port: u16) -> Vec<String> {
     let file = |name: &str| folder.join(name).display().to_string();
     vec![
-        format!("--etcd-servers=http://127.0.0.1:{ETCD_PORT}"),
+        format!("--etcd-servers={ETCD}"),
         format!("--secure-port={port}"),
         format!("--bind-address={NODE}"),
         format!("--advertise-address={NODE}"),
@@ -60,7 +61,7 @@ pub(super) fn controller_manager(folder: &Path) -> Vec<String> {
         format!("--root-ca-file={}", file("ca.crt")),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
-        // A lost node is seen within seconds.
+        // Detects a lost node within seconds.
         "--node-monitor-grace-period=12s".to_owned(),
         "--node-monitor-period=2s".to_owned(),
     ]
@@ -84,7 +85,7 @@ pub(super) fn kubelet(folder: &Path, node: &Node) -> Vec<String> {
     ]
 }
 
-/// Writes the settings of a node's containerd and kubelet.
+/// Writes the configuration of a node's containerd and kubelet.
 pub(super) fn write_node(folder: &Path, node: &Node) -> Result<()> {
     let shared = |name: &str| folder.join(name).display().to_string();
     let file = |name: &str| node.folder.join(name).display().to_string();
@@ -108,17 +109,17 @@ pub(super) fn write_node(folder: &Path, node: &Node) -> Result<()> {
         "resolvConf": file("resolv.conf"), "clusterDNS": [NODE], "clusterDomain": "cluster.local",
         "volumePluginDir": file("volume-plugins"), "podLogsDir": file("pod-logs"),
         "maxPods": 60, "serializeImagePulls": false,
-        // Tests change Secrets and lose nodes: neither is to take minutes.
+        // Tests change Secrets and lose nodes. The defaults take minutes.
         "syncFrequency": "10s", "nodeStatusUpdateFrequency": "4s",
     });
     std::fs::write(node.folder.join("kubelet.json"), kubelet.to_string())?;
     Ok(())
 }
 
-/// Writes the settings of what serves all nodes.
+/// Writes the configuration of CoreDNS and kube-proxy, which serve all nodes.
 pub(super) fn write_services(folder: &Path) -> Result<()> {
     let file = |name: &str| folder.join(name).display().to_string();
-    // Names of the cluster only: this machine's resolver is nobody's business here.
+    // Only names of the cluster: tests must not query the resolver of the machine.
     let corefile = format!(
         ".:53 {{\n  bind {NODE}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    pods insecure\n  }}\n}}\n",
         file("admin.kubeconfig")
@@ -136,7 +137,8 @@ pub(super) fn write_services(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A machine that may not lower oom_score_adj fails every sandbox without `restrict_oom_score_adj`.
+/// Configuration of containerd. Without `restrict_oom_score_adj`, every sandbox fails on a machine that cannot lower
+/// oom_score_adj.
 fn containerd(node: &Node, cni: &Path) -> String {
     format!(
         r#"version = 2
@@ -181,10 +183,10 @@ fn network(node: &Node) -> serde_json::Value {
     })
 }
 
-/// Takes mounts, links, addresses, chains, namespaces and cgroups out of the system.
+/// Removes processes, mounts, links, addresses, chains, namespaces and cgroups from the system.
 pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> Result<()> {
     for node in nodes {
-        end_shims(&node.run);
+        node.end_processes()?;
     }
     for mount in mounts_below(&[folder, run]) {
         let _ = succeed(Command::new("umount").arg("--lazy").arg(&mount));
@@ -211,30 +213,17 @@ pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> R
     Ok(())
 }
 
-/// A shim outlives its containerd; its arguments name the socket it belongs to.
-fn end_shims(run: &Path) {
-    let socket = format!("{}/containerd.sock", run.display());
-    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if line.contains("containerd-shim") && line.contains(&socket) {
-            let id = process.file_name().to_string_lossy().into_owned();
-            let _ = Command::new("kill").args(["-KILL", &id]).output();
-        }
-    }
-}
-
 fn mounts_below(folders: &[&Path]) -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
     let mut points: Vec<PathBuf> =
         points.filter(|point| folders.iter().any(|folder| point.starts_with(folder))).collect();
-    // The innermost first.
+    // Nested mounts first.
     points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     points
 }
 
-/// What kube-proxy's own cleaning leaves, and what the port mapping made.
+/// Removes the chains that `kube-proxy --cleanup` leaves, and those of the port mappings.
 fn remove_chains() {
     for table in ["nat", "filter", "mangle"] {
         let Ok(rules) = crate::tools::output(Command::new("iptables-save").args(["-t", table])) else {

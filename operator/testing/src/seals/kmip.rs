@@ -1,3 +1,5 @@
+//! KMIP server.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,13 +10,12 @@ use super::Server;
 use crate::certificates::Authority;
 use crate::fleet::Fleet;
 use crate::tools;
-use crate::wait::eventually;
 
 /// A KMIP server with an AES key.
 pub struct KmipServer {
     /// Host and port.
     pub endpoint: String,
-    /// Id of the key.
+    /// Id of the AES key.
     pub key_id: String,
     ca: String,
     certificate: String,
@@ -36,10 +37,10 @@ with client:
 ";
 
 impl KmipServer {
-    /// Starts one and makes the key.
+    /// Starts the server and creates the key.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the server does not start.
     pub async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
         let bin = tools::pykmip()?;
         let server = Server::new(fleet, name, 5696).await?;
@@ -66,17 +67,17 @@ impl KmipServer {
             "command": [bin.join("pykmip-server"), "-f", file("server.conf"), "-l", file("server.log")],
         });
         server.make(&container, &python(&bin)?).await?;
-        let made = eventually("the KMIP server makes a key", || async {
-            tools::output(
-                Command::new(bin.join("python3")).args(["-c", MAKE_KEY, &server.address, "5696"]).args([
-                    file("client.crt"),
-                    file("client.key"),
-                    file("ca.crt"),
-                ]),
-            )
-            .map_err(|error| error.to_string())
-        })
-        .await?;
+        let made =
+            server
+                .while_running("the KMIP server creates a key", || async {
+                    tools::output(
+                        Command::new(bin.join("python3"))
+                            .args(["-c", MAKE_KEY, &server.address, "5696"])
+                            .args([file("client.crt"), file("client.key"), file("ca.crt")]),
+                    )
+                    .map_err(|error| error.to_string())
+                })
+                .await?;
         Ok(Self {
             endpoint: format!("{}:5696", server.address),
             key_id: made.trim().to_owned(),
@@ -86,7 +87,7 @@ impl KmipServer {
         })
     }
 
-    /// The Secrets `kmip-client` and `kmip-ca`.
+    /// Secrets `kmip-client` and `kmip-ca`.
     #[must_use]
     pub fn secrets(&self, namespace: &str) -> Vec<Value> {
         let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": data});
@@ -97,7 +98,7 @@ impl KmipServer {
     }
 }
 
-/// What a Python of the host needs to run in a pod: itself, its packages and the system's libraries.
+/// Folders that a Python of the host needs in a pod: the interpreter, its packages and the libraries of the system.
 fn python(bin: &Path) -> Result<Vec<PathBuf>> {
     let base =
         tools::output(Command::new(bin.join("python3")).args(["-c", "import sys; print(sys.base_prefix)"]))?;

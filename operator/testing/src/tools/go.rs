@@ -1,4 +1,4 @@
-//! What is built from Go modules, each once a machine.
+//! Tools that are built from Go modules, once per machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::{KUBERNETES, lock, output, step, succeed};
 use crate::cache;
 
-/// A Go module of `operator/testing/tools` and the programs it gives.
+/// A Go module of `operator/testing/tools` and its programs.
 struct GoTool {
     module: &'static str,
     packages: &'static [&'static str],
@@ -43,7 +43,7 @@ const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["p
 
 const KSTATUS: GoTool = GoTool { module: "kstatus", packages: &["."], programs: &["kstatus"] };
 
-/// What Flux and Argo CD make of an object's status.
+/// Path of the tool that computes the status of objects as Flux and Argo CD do.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -51,7 +51,7 @@ pub fn kstatus() -> Result<PathBuf> {
     go_tool(&KSTATUS, "kstatus")
 }
 
-/// What keeps a pod's namespaces.
+/// Path of the program of the pod sandbox.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -59,7 +59,7 @@ pub fn pause() -> Result<PathBuf> {
     go_tool(&PAUSE, "pause")
 }
 
-/// A program of Kubernetes, built from its Go modules.
+/// Path of a program of Kubernetes.
 ///
 /// # Errors
 /// When Go is missing or the build fails.
@@ -67,7 +67,7 @@ pub fn kubernetes(program: &str) -> Result<PathBuf> {
     go_tool(&KUBERNETES_TOOLS, program)
 }
 
-/// etcd.
+/// Path of etcd.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -75,7 +75,7 @@ pub fn etcd() -> Result<PathBuf> {
     go_tool(&ETCD, "etcd")
 }
 
-/// Helm.
+/// Path of Helm.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -83,7 +83,7 @@ pub fn helm() -> Result<PathBuf> {
     go_tool(&HELM, "helm")
 }
 
-/// `CoreDNS`.
+/// Path of `CoreDNS`.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -103,7 +103,7 @@ fn go_tool(tool: &GoTool, program: &str) -> Result<PathBuf> {
     }
     let _lock = lock(tool.module)?;
     if !path.exists() {
-        step(&format!("building {} with Go, once a machine", tool.programs.join(", ")), || {
+        step(&format!("building {} with Go, once per machine", tool.programs.join(", ")), || {
             build(tool, &source, &folder)
         })?;
     }
@@ -123,13 +123,14 @@ fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
         go.current_dir(source).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
         succeed(&mut go).with_context(|| format!("cannot build {program}"))?;
     }
-    std::fs::rename(&made, folder).context("cannot put the tools into the cache")
+    std::fs::rename(&made, folder).context("cannot move the tools into the cache")
 }
 
-/// Definitions of HTTPRoute, BackendTLSPolicy and ServiceMonitor, as their projects release them.
+/// Files with the CustomResourceDefinitions of HTTPRoute, BackendTLSPolicy and ServiceMonitor, as released by their
+/// projects.
 ///
 /// # Errors
-/// When a module cannot be had.
+/// When a module cannot be downloaded.
 pub fn route_definitions() -> Result<Vec<PathBuf>> {
     let gateway =
         module("sigs.k8s.io/gateway-api@v1.4.0", "h1:ZwlNM6zOHq0h3WUX2gfByPs2yAEsy/EenYJB78jpQfQ=")?;
@@ -146,13 +147,13 @@ pub fn route_definitions() -> Result<Vec<PathBuf>> {
     ])
 }
 
-/// The files of a Go module, whose hash is known.
+/// Downloads a Go module and checks its hash. Returns its folder.
 fn module(module: &str, sum: &str) -> Result<PathBuf> {
     let mut go = Command::new("go");
     go.args(["mod", "download", "-json", module]).current_dir(std::env::temp_dir());
-    // The hash is checked here.
+    // This function checks the hash itself.
     let text = output(go.env("GOSUMDB", "off"))?;
     let told: serde_json::Value = serde_json::from_str(&text)?;
-    ensure!(told["Sum"] == sum, "{module} is another than it was: {}", told["Sum"]);
-    Ok(PathBuf::from(told["Dir"].as_str().context("no folder")?))
+    ensure!(told["Sum"] == sum, "{module} has an unexpected hash: {}", told["Sum"]);
+    Ok(PathBuf::from(told["Dir"].as_str().context("go mod download reports no folder")?))
 }

@@ -1,4 +1,4 @@
-// Keeps the namespaces of a pod.
+// Process of a pod sandbox: keeps the namespaces of the pod until it is terminated.
 package main
 
 import (

@@ -1,4 +1,4 @@
-//! Audit devices come and go by a rollout, and are never edited in place.
+//! Audit devices are added and removed by a rollout, and never edited in place.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,45 +29,45 @@ fn stdout(description: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_device_is_added_changed_and_removed_and_the_cluster_serves_on() -> Result<()> {
+async fn an_audit_device_is_added_changed_and_removed_by_a_rollout() -> Result<()> {
     let bao = Bao::serving("audit", |_| {}).await?;
     ensure!(bao.devices().await?.is_empty());
     let with = async |devices: Value| {
         bao.apply(|spec| spec["managed"]["audit"] = devices).await?;
-        bao.until("the nodes are rolled", is_ready).await.map(drop)
+        bao.until("the rollout is complete", is_ready).await.map(drop)
     };
     with(json!([stdout("the pods' logs")])).await?;
     let first = bao.devices().await?;
     assert_eq!(first.len(), 1, "{first:?}");
     let leader = bao.leader().await?;
     let log = bao.fleet.kubectl()?.run(&["-n", "audit", "logs", &leader, "--tail=2000"])?;
-    ensure!(log.contains(r#""type":"response""#), "nothing is logged");
-    // Another description is another device: in place it would keep every node from leading.
+    ensure!(log.contains(r#""type":"response""#), "the audit device writes no log");
+    // Another description makes another device: changed in place, it would prevent every node from leading.
     with(json!([stdout("something else")])).await?;
     let second = bao.devices().await?;
     assert_eq!(second.len(), 1, "{second:?}");
     assert_ne!(first, second);
-    // The last one does not go by accident.
+    // The last device is not removed without confirmation.
     bao.apply(|_| {}).await?;
     let refused = |object: &OpenBaoCluster| condition(object, "Stalled").is_some();
     let object = bao.until("the last device is kept", refused).await?;
-    let (_, _, message) = condition(&object, "Stalled").context("stalled")?;
+    let (_, _, message) = condition(&object, "Stalled").context("the cluster is not stalled")?;
     ensure!(message.contains("allowNoAudit: true"), "{message}");
     assert_eq!(bao.devices().await?, second);
     bao.apply(|spec| spec["managed"]["allowNoAudit"] = json!(true)).await?;
-    bao.until("the nodes are rolled", is_ready).await?;
+    bao.until("the rollout is complete", is_ready).await?;
     ensure!(bao.devices().await?.is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn an_operator_whose_policy_lacks_something_says_what_to_run() -> Result<()> {
+async fn an_incomplete_operator_policy_is_reported_with_the_command_to_run() -> Result<()> {
     let bao = Bao::serving("policy", |spec| spec["managed"]["replicas"] = json!(1)).await?;
     let admin = bao.admin().await?;
     let policy = admin.request_any(Method::GET, "sys/policies/acl/steamer", None).await?;
-    let text = policy["data"]["policy"].as_str().context("no policy")?.to_owned();
+    let text = policy["data"]["policy"].as_str().context("the response has no policy")?.to_owned();
     let mut less: Value = serde_json::from_str(&text)?;
-    less["path"].as_object_mut().context("no paths")?.remove("sys/step-down");
+    less["path"].as_object_mut().context("the policy has no paths")?.remove("sys/step-down");
     let put = |policy: String| {
         admin.request_any(Method::PUT, "sys/policies/acl/steamer", Some(json!({"policy": policy})))
     };
@@ -75,22 +75,22 @@ async fn an_operator_whose_policy_lacks_something_says_what_to_run() -> Result<(
     let lacks = |object: &OpenBaoCluster| {
         condition(object, "OperatorPolicyCurrent").is_some_and(|(status, ..)| status == "False")
     };
-    let object = bao.until("the lack is said", lacks).await?;
-    let (_, _, message) = condition(&object, "OperatorPolicyCurrent").context("a condition")?;
+    let object = bao.until("the missing rule is reported", lacks).await?;
+    let (_, _, message) = condition(&object, "OperatorPolicyCurrent").context("the condition is missing")?;
     ensure!(message.contains("sys/step-down"), "{message}");
     ensure!(message.contains("steamer openbao-policy --managed"), "{message}");
     let kept = admin.request_any(Method::GET, "sys/policies/acl/steamer", None).await?;
     assert_eq!(
         kept["data"]["policy"].as_str(),
         Some(less.to_string().as_str()),
-        "it never edits its own policy"
+        "the operator must not edit its own policy"
     );
     put(text).await?;
     bao.ready().await?;
     Ok(())
 }
 
-/// A receiver that takes nothing for as long as it is told so, and keeps what it was authorized with last.
+/// Starts a receiver that returns errors until `well` is set, and records the last `Authorization` header.
 async fn receiver(well: Arc<AtomicBool>, authorized: Arc<Mutex<String>>) -> Result<u16> {
     let listener = TcpListener::bind((NODE, 0)).await?;
     let port = listener.local_addr()?.port();
@@ -118,7 +118,7 @@ async fn receiver(well: Arc<AtomicBool>, authorized: Arc<Mutex<String>>) -> Resu
 }
 
 #[tokio::test]
-async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_back() -> Result<()> {
+async fn a_failing_audit_device_is_not_rolled_out_and_one_that_fails_later_is_rolled_back() -> Result<()> {
     let bao = Bao::serving("bad-audit", |spec| spec["managed"]["audit"] = json!([stdout("logs")])).await?;
     let registers = Registers::start(&bao).await?;
     let before = bao.uids().await?;
@@ -127,23 +127,26 @@ async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_
         let devices = json!([stdout("logs"), {"name": "siem", "description": "the SIEM", "http": http}]);
         bao.apply(|spec| spec["managed"]["audit"] = devices).await
     };
-    // Nobody listens there.
+    // No process listens on this port.
     with(steamer_testing::ports::free()?).await?;
     let waits = |object: &OpenBaoCluster| {
         let ready = condition(object, "Ready");
         ready.is_some_and(|(_, _, message)| message.contains("waits for audit device `siem`"))
     };
-    let waiting = bao.until("the change waits", waits).await?;
-    ensure!(condition(&waiting, "Stalled").is_none(), "a receiver may come back");
-    assert_eq!(bao.uids().await?, before, "no node was touched");
-    // Somebody does, and takes nothing: OpenBao finds out when a node is about to lead.
+    let waiting = bao.until("the rollout waits", waits).await?;
+    ensure!(
+        condition(&waiting, "Stalled").is_none(),
+        "an unreachable receiver may recover, so the cluster is not stalled"
+    );
+    assert_eq!(bao.uids().await?, before, "no node was replaced");
+    // A receiver that rejects everything: OpenBao detects this when a node is about to lead.
     let well = Arc::new(AtomicBool::new(false));
     let receiving = well.clone();
     let port = bao.fleet.at_home(receiver(receiving, Arc::default())).await?;
     with(port).await?;
     let stalled =
-        bao.until("the change is taken back", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&stalled, "Stalled").context("stalled")?;
+        bao.until("the change is rolled back", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&stalled, "Stalled").context("the cluster is not stalled")?;
     ensure!(message.contains("the last that worked is back"), "{message}");
     registers.goes_on().await?;
     bao.until("all nodes serve", |object| {
@@ -152,17 +155,17 @@ async fn a_device_that_fails_is_not_rolled_out_and_one_that_fails_late_is_taken_
     })
     .await?;
     assert_eq!(bao.devices().await?.len(), 1);
-    // Mended, and tried again.
+    // The receiver is repaired and the rollout retried.
     well.store(true, Ordering::SeqCst);
     bao.annotate("steamer.dev/restart", json!("again")).await?;
-    bao.until("the device is there", whole).await?;
+    bao.until("the device is added", whole).await?;
     assert_eq!(bao.devices().await?.len(), 2);
-    println!("audit device that fails, taken back and tried again: {}", registers.check(&bao).await?);
+    println!("failing audit device, rolled back and retried: {}", registers.check(&bao).await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_receiver_gets_the_headers_of_a_secret_and_their_next_value_by_a_rollout() -> Result<()> {
+async fn an_audit_receiver_gets_the_headers_of_a_secret_and_a_changed_value_by_a_rollout() -> Result<()> {
     let bao = Bao::prepare("headers").await?;
     let authorized = Arc::new(Mutex::new(String::new()));
     let port = bao.fleet.at_home(receiver(Arc::new(AtomicBool::new(true)), authorized.clone())).await?;
@@ -190,7 +193,7 @@ async fn a_receiver_gets_the_headers_of_a_secret_and_their_next_value_by_a_rollo
     let waits = |object: &OpenBaoCluster| {
         condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "ReferenceNotFound")
     };
-    bao.until("the missing Secret is said", waits).await?;
+    bao.until("the missing Secret is reported", waits).await?;
     authorization("Bearer one").await?;
     bao.ready().await?;
     arrives("Bearer one").await?;
@@ -198,13 +201,13 @@ async fn a_receiver_gets_the_headers_of_a_secret_and_their_next_value_by_a_rollo
     let before = bao.devices().await?;
     authorization("Bearer two").await?;
     arrives("Bearer two").await?;
-    // A standby that is replaced sends it already; the device is another once the leader is.
-    steamer_testing::wait::eventually("one device takes the place of the other", || async {
+    // A replaced standby already sends the new header; the device is replaced only with the leader.
+    steamer_testing::wait::eventually("the new device replaces the old one", || async {
         let after = bao.devices().await.map_err(|error| format!("{error:#}"))?;
         if after.len() == 1 && after != before { Ok(()) } else { Err(format!("{after:?}")) }
     })
     .await?;
-    bao.until("the nodes are rolled", whole).await?;
-    println!("another header for an audit receiver: {}", registers.check(&bao).await?);
+    bao.until("the rollout is complete", whole).await?;
+    println!("changed header of an audit receiver: {}", registers.check(&bao).await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A managed cluster as a test sees it.
+//! Test fixture: a managed cluster.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,10 +24,10 @@ use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
-/// The pods of a cluster of three.
+/// Pods of a cluster with three nodes.
 pub const NODES: [&str; 3] = ["main-0", "main-1", "main-2"];
 
-/// The pod that leads, and since when.
+/// Pod of the leader, and the time since when it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leads {
     pod: String,
@@ -43,7 +43,7 @@ impl Deref for Leads {
 }
 
 impl Leads {
-    /// A pod that follows.
+    /// Returns a standby pod.
     pub fn follower(&self) -> &'static str {
         NODES.into_iter().find(|pod| *pod != self.pod).unwrap_or(NODES[0])
     }
@@ -54,7 +54,7 @@ fn leads(object: &OpenBaoCluster) -> Option<Leads> {
     Some(Leads { pod: leader.pod, since: leader.since })
 }
 
-/// A cluster `main` in a namespace and a database of the test's own.
+/// A cluster `main` in a dedicated namespace with a dedicated database.
 pub struct Bao {
     pub fleet: Arc<Fleet>,
     pub postgres: Arc<SecurePostgres>,
@@ -64,7 +64,7 @@ pub struct Bao {
     _turn: Turn,
 }
 
-/// Keeps the addresses of pods for as long as the test runs.
+/// Keeps the addresses of the pods current while the test runs.
 async fn follow(kube: kube::Client, namespace: String, addresses: Arc<RwLock<HashMap<String, IpAddr>>>) {
     let api: Api<Pod> = Api::namespaced(kube, &namespace);
     let address = |pod: &Pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?));
@@ -78,32 +78,32 @@ async fn follow(kube: kube::Client, namespace: String, addresses: Arc<RwLock<Has
 }
 
 impl Bao {
-    /// Namespace, database, Secrets; no cluster yet.
+    /// Creates namespace, database and Secrets, but no cluster.
     pub async fn prepare(name: &str) -> Result<Self> {
         let fleet = Fleet::shared();
         let turn = fleet.shared_turn().await;
         Self::with(name, (fleet.postgres.clone(), turn)).await
     }
 
-    /// The same while no other test runs: for those that stop the operator or lose a machine.
+    /// Same as [`Self::prepare`] while no other test runs: for tests that stop the operator or lose a Kubernetes node.
     pub async fn alone(name: &str) -> Result<Self> {
         let fleet = Fleet::shared();
         let turn = fleet.turn_alone().await;
         Self::with(name, (fleet.postgres.clone(), turn)).await
     }
 
-    /// The same with a PostgreSQL of its own: for tests that stop it.
+    /// Same as [`Self::prepare`] with a dedicated PostgreSQL: for tests that stop it.
     pub async fn with_own_postgres(name: &str) -> Result<Self> {
         Self::with_postgres(name, &tools::postgres()?).await
     }
 
-    /// The same with the programs of a certain PostgreSQL.
+    /// Same as [`Self::with_own_postgres`], with the programs of the PostgreSQL in `bin`.
     pub async fn with_postgres(name: &str, bin: &Path) -> Result<Self> {
         let data = Fleet::shared().folder.join(format!("{name}-data"));
         Self::with_postgres_at(name, (bin, &data)).await
     }
 
-    /// The same with its data in a certain folder.
+    /// Same as [`Self::with_postgres`], with the data in the folder `data`.
     pub async fn with_postgres_at(name: &str, (bin, data): (&Path, &Path)) -> Result<Self> {
         let fleet = Fleet::shared();
         let turn = fleet.shared_turn().await;
@@ -129,7 +129,7 @@ impl Bao {
         Ok(Self { fleet, postgres, namespace: name.to_owned(), kube, addresses, _turn: turn })
     }
 
-    /// The same with a cluster that serves.
+    /// Same as [`Self::prepare`] and [`Self::up`].
     pub async fn serving(name: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
         Self::prepare(name).await?.up(change).await
     }
@@ -142,21 +142,21 @@ impl Bao {
         Ok(self)
     }
 
-    /// Waits until every node knows who leads: one that does not learn it is replaced some seconds after the takeover.
+    /// Waits until every node knows the leader: a node that does not is restarted some seconds after the takeover.
     pub async fn all_follow(&self) -> Result<()> {
-        eventually("every node knows who leads", || async {
+        eventually("every node knows the leader", || async {
             for pod in self.pods().await.map_err(|error| error.to_string())? {
                 let name = pod.name_any();
                 let followed =
                     self.followed_by(&[&name]).await.map_err(|error| format!("{name}: {error:#}"))?;
-                followed.ok_or_else(|| format!("{name} knows nobody"))?;
+                followed.ok_or_else(|| format!("{name} knows no leader"))?;
             }
             Ok::<(), String>(())
         })
         .await
     }
 
-    /// The cluster as it is applied.
+    /// Returns the manifest of the cluster.
     pub fn cluster(&self) -> Value {
         json!({
             "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
@@ -189,7 +189,7 @@ impl Bao {
         Ok(api.get("main").await?)
     }
 
-    /// Waits until a look at the object finds what is waited for.
+    /// Waits until the object meets a condition, and returns it.
     pub async fn until(&self, what: &str, met: impl Fn(&OpenBaoCluster) -> bool) -> Result<OpenBaoCluster> {
         let found = eventually(what, || async {
             let object = self.object().await.map_err(|error| error.to_string())?;
@@ -199,7 +199,7 @@ impl Bao {
         found.with_context(|| self.story())
     }
 
-    /// Waits until it is Ready in its current generation.
+    /// Waits until the current generation is Ready.
     pub async fn ready(&self) -> Result<OpenBaoCluster> {
         self.until("the cluster is Ready", is_ready).await
     }
@@ -219,7 +219,7 @@ impl Bao {
         format!("{:?} {:?} {}", status.phase, status.upgrade, conditions.join("; "))
     }
 
-    /// What pods and operator say, for who reads why a test failed.
+    /// Returns the state and the logs of the pods and the operator, to diagnose a failed test.
     pub fn story(&self) -> String {
         let kubectl = self.fleet.kubectl();
         let run = |arguments: &[&str]| {
@@ -235,23 +235,23 @@ impl Bao {
         format!("{text}--- operator\n{operator}")
     }
 
-    /// Who leads, once OpenBao and the status name the same: the status may tell of a leader that is gone.
+    /// Returns the leader once OpenBao and the status agree: the status may still name a lost leader.
     pub async fn leader(&self) -> Result<Leads> {
-        eventually("OpenBao and the status name one leader", || async {
+        eventually("OpenBao and the status name the same leader", || async {
             let object = self.object().await.map_err(|error| error.to_string())?;
-            let told = leads(&object).ok_or("the status names none")?;
+            let reported = leads(&object).ok_or("the status names no leader")?;
             let followed = self.followed_by(&NODES).await.map_err(|error| format!("{error:#}"))?;
-            if followed.as_deref() == Some(&*told) {
-                Ok(told)
+            if followed.as_deref() == Some(&*reported) {
+                Ok(reported)
             } else {
-                Err(format!("{told:?} and {followed:?}"))
+                Err(format!("{reported:?} and {followed:?}"))
             }
         })
         .await
         .with_context(|| self.story())
     }
 
-    /// The pod that leads, as the first of some pods that answers says; none where it knows none.
+    /// Returns the leader according to the first of `pods` that answers, if it knows one.
     pub async fn followed_by(&self, pods: &[&str]) -> Result<Option<String>> {
         let client = self.client(pods, Duration::ZERO).await?;
         let answer = client.session(Identity::Anonymous).leader().await?;
@@ -259,19 +259,19 @@ impl Bao {
         Ok(host.map(str::to_owned))
     }
 
-    /// Waits until somebody leads who did not: another pod, or the same once it was started anew.
+    /// Waits for a new leader: another pod, or the same pod after a restart.
     pub async fn leads_after(&self, before: &Leads) -> Result<Leads> {
-        let anew = |object: &OpenBaoCluster| leads(object).filter(|leads| leads != before);
-        let object = self.until("somebody leads anew", |object| anew(object).is_some()).await?;
-        anew(&object).context("no leader")
+        let new = |object: &OpenBaoCluster| leads(object).filter(|leads| leads != before);
+        let object = self.until("a new leader is elected", |object| new(object).is_some()).await?;
+        new(&object).context("the status names no leader")
     }
 
-    /// Makes another node lead.
+    /// Moves the leadership to another node.
     pub async fn another_leader(&self, admin: &Session) -> Result<Leads> {
         self.ready().await?;
         let leader = self.leader().await?;
         let mut now = leader.clone();
-        // Who has stepped down may take the lock again.
+        // A node that stepped down may acquire the lock again.
         while *now == *leader {
             admin.request_any(Method::PUT, "sys/step-down", None).await?;
             now = self.leads_after(&now).await?;
@@ -282,10 +282,10 @@ impl Bao {
     async fn ca(&self) -> Result<String> {
         let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), &self.namespace);
         let map = api.get("main-ca").await?;
-        map.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")
+        map.data.and_then(|mut data| data.remove("ca.crt")).context("the ConfigMap has no CA")
     }
 
-    /// A client of some of the pods, by their stable names, at the addresses they have at the time.
+    /// Returns a client of `pods`, with their stable names resolved to their current addresses.
     pub async fn client(&self, pods: &[&str], patience: Duration) -> Result<Client> {
         let addresses = self.addresses.clone();
         let resolver = Resolver::new(move |host| {
@@ -309,29 +309,32 @@ impl Bao {
         })?)
     }
 
-    /// The administrator's session, by nothing but a token of its ServiceAccount.
+    /// Logs in as the administrator, with a token of its ServiceAccount.
     pub async fn admin(&self) -> Result<Session> {
         self.admin_of(self).await
     }
 
-    /// The same as the administrator of another cluster, whose storage this one has.
+    /// Logs in as the administrator of another cluster, from which the storage of this one was restored.
     pub async fn admin_of(&self, other: &Self) -> Result<Session> {
         let jwt = account_token(&self.kube, &other.namespace, "admin", &["openbao"]).await?;
         self.login("kubernetes", "admin", &jwt).await
     }
 
-    /// The session of whoever a JWT is for.
+    /// Logs in with a JWT.
     pub async fn login(&self, mount: &str, role: &str, jwt: &str) -> Result<Session> {
         let client = self.client(&NODES, Duration::from_secs(20)).await?;
         let anonymous = client.session(Identity::Anonymous);
         let body = json!({"role": role, "jwt": jwt});
         let answer = anonymous.request_any(Method::POST, &format!("auth/{mount}/login"), Some(body)).await?;
-        let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
+        let token = answer
+            .pointer("/auth/client_token")
+            .and_then(Value::as_str)
+            .context("the response has no token")?;
         Ok(client.session(Identity::Token(token.to_owned().into())))
     }
 }
 
-/// What a test leaves would slow the next.
+/// Deletes the namespace: leftovers would slow down the next test.
 impl Drop for Bao {
     fn drop(&mut self) {
         if let Ok(kubectl) = self.fleet.kubectl() {
@@ -346,14 +349,14 @@ pub fn is_ready(object: &OpenBaoCluster) -> bool {
         && condition(object, "Ready").is_some_and(|(status, ..)| status == "True")
 }
 
-/// Status, reason and message of a condition.
+/// Returns status, reason and message of a condition.
 pub fn condition<'a>(object: &'a OpenBaoCluster, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let conditions = &object.status.as_ref()?.conditions;
     let found = conditions.iter().find(|condition| condition.type_ == kind)?;
     Some((&found.status, &found.reason, &found.message))
 }
 
-/// Ready, with all three nodes.
+/// Returns true if the cluster is Ready with three nodes.
 pub fn whole(object: &OpenBaoCluster) -> bool {
     is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
 }

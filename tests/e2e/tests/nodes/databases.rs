@@ -1,4 +1,4 @@
-//! The databases it runs on, and what it takes from them.
+//! Supported PostgreSQL versions, and the privileges that a cluster needs.
 
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use crate::bao::Bao;
 use crate::registers::Registers;
 
 #[tokio::test]
-async fn it_runs_and_fences_on_a_current_postgresql() -> Result<()> {
-    // Where PostgreSQL's own user gets to it. This build has no TLS.
+async fn a_cluster_runs_and_fences_on_a_current_postgresql() -> Result<()> {
+    // A folder that PostgreSQL's own user can access. This build has no TLS.
     let place = std::env::temp_dir().join("steamer-postgres-current");
     let programs = tools::current_postgres()?;
-    let from = programs.ancestors().nth(3).context("a package")?;
+    let from = programs.ancestors().nth(3).context("the programs are in no package folder")?;
     tools::succeed(
         std::process::Command::new("cp").args(["-a", "--no-target-directory"]).arg(from).arg(&place),
     )?;
@@ -30,7 +30,7 @@ async fn it_runs_and_fences_on_a_current_postgresql() -> Result<()> {
     let killed = Instant::now();
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
     bao.leads_after(&leader).await?;
-    // It is dropped when nobody can be logging in as it any more.
+    // The fenced role is dropped only once no login with it can be in progress.
     let fenced = bao
         .postgres
         .sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'main%' AND NOT rolcanlogin")?;
@@ -42,7 +42,7 @@ async fn it_runs_and_fences_on_a_current_postgresql() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_login_that_makes_roles_a_dead_process_is_enough() -> Result<()> {
+async fn without_an_admin_login_a_takeover_needs_only_the_end_of_the_process() -> Result<()> {
     let bao = Bao::serving("process-end", |spec| {
         spec["managed"]["storage"]["postgresql"].as_object_mut().unwrap().remove("adminSecretRef");
     })
@@ -53,13 +53,13 @@ async fn without_a_login_that_makes_roles_a_dead_process_is_enough() -> Result<(
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
     bao.leads_after(&leader).await?;
     let took = registers.gap_since(killed).await?;
-    println!("leader killed, no fence: {:.1} s", took.as_secs_f64());
+    println!("leader killed, without an admin login: {:.1} s", took.as_secs_f64());
     registers.check(&bao).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_nodes_role_may_do_exactly_what_a_node_needs() -> Result<()> {
+async fn a_nodes_role_has_exactly_the_grants_that_a_node_needs() -> Result<()> {
     let bao = Bao::serving("grants", |spec| spec["managed"]["replicas"] = json!(1)).await?;
     let grants = bao.postgres.sql(
         "grants",
@@ -78,7 +78,7 @@ async fn a_nodes_role_may_do_exactly_what_a_node_needs() -> Result<()> {
         "SELECT string_agg(DISTINCT tableowner, ',') FROM pg_tables WHERE tablename LIKE 'openbao%'",
     )?;
     assert_eq!(owners.trim(), "grants_owner");
-    // A new password of the owner changes nothing for nodes that have roles of their own.
+    // A new password of the owner does not affect nodes with dedicated roles.
     let before: Vec<_> = bao.pods().await?.into_iter().map(|pod| pod.metadata.uid).collect();
     bao.postgres.sql("postgres", "ALTER ROLE grants_owner PASSWORD 'another'")?;
     let patch = json!({"stringData": {"password": "another"}});

@@ -1,4 +1,4 @@
-//! How a cluster is reached from outside, who reads its metrics, and nodes that talk plain HTTP.
+//! Exposure of a cluster: routes, monitors, and nodes that serve plain HTTP.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -17,7 +17,7 @@ fn stalled(object: &OpenBaoCluster) -> Option<String> {
 }
 
 impl Bao {
-    /// An object named for the cluster; nothing where there is none.
+    /// Returns the object named after the cluster, or null if it does not exist.
     fn named_main(&self, kind: &str) -> Result<Value> {
         let arguments = ["-n", &self.namespace, "get", kind, "main", "--ignore-not-found", "-o", "json"];
         let text = self.fleet.kubectl()?.run(&arguments)?;
@@ -25,7 +25,7 @@ impl Bao {
     }
 
     async fn eventually_main(&self, kind: &str, met: impl Fn(&Value) -> bool) -> Result<()> {
-        eventually(&format!("{kind} is as it should be"), || async {
+        eventually(&format!("{kind} has the desired state"), || async {
             let found = self.named_main(kind).map_err(|error| error.to_string())?;
             if met(&found) { Ok(()) } else { Err(found.to_string()) }
         })
@@ -34,7 +34,7 @@ impl Bao {
 }
 
 #[tokio::test]
-async fn routes_and_monitors_come_and_go_with_the_spec() -> Result<()> {
+async fn routes_and_monitors_are_created_and_deleted_with_the_spec() -> Result<()> {
     let bao = Bao::serving("exposed", |spec| spec["managed"]["replicas"] = json!(1)).await?;
     let with = async |fields: Value| {
         bao.apply(|spec| {
@@ -51,18 +51,18 @@ async fn routes_and_monitors_come_and_go_with_the_spec() -> Result<()> {
         "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"},
     });
     let metrics = json!({"serviceMonitor": true, "serviceMonitorLabels": {"release": "prometheus"}});
-    // What this Kubernetes does not have is named, and the cluster serves on.
+    // A kind that the API server does not know is reported, and the cluster keeps serving.
     with(json!({"metrics": metrics})).await?;
-    let object = bao.until("the missing kind is said", |object| stalled(object).is_some()).await?;
-    let said = stalled(&object).context("stalled")?;
-    ensure!(said.contains("install the Prometheus operator"), "{said}");
+    let object = bao.until("the missing kind is reported", |object| stalled(object).is_some()).await?;
+    let message = stalled(&object).context("the cluster is not stalled")?;
+    ensure!(message.contains("install the Prometheus operator"), "{message}");
     ensure!(condition(&object, "Available").is_some_and(|(status, ..)| status == "True"));
     for file in tools::route_definitions()? {
         for definition in yaml(&std::fs::read_to_string(file)?)? {
             apply(&bao.kube, definition).await?;
         }
     }
-    // Nobody has to touch the cluster when it is there.
+    // The cluster recovers without a change once the kind exists.
     bao.ready().await?;
     with(json!({"metrics": metrics, "ingress": ingress, "gateway": gateway})).await?;
     bao.ready().await?;
@@ -78,67 +78,69 @@ async fn routes_and_monitors_come_and_go_with_the_spec() -> Result<()> {
     assert_eq!(found.pointer("/spec/validation/caCertificateRefs/0/name"), Some(&json!("main-ca")));
     let found = bao.named_main("servicemonitor")?;
     assert_eq!(found.pointer("/metadata/labels/release"), Some(&json!("prometheus")));
-    // It chooses what has the port of the metrics.
+    // Its selector matches the Service with the metrics port.
     let chosen =
         bao.fleet.kubectl()?.run(&["-n", "exposed", "get", "service", "main-metrics", "-o", "json"])?;
     let chosen: Value = serde_json::from_str(&chosen)?;
-    for (label, value) in
-        found.pointer("/spec/selector/matchLabels").and_then(Value::as_object).context("a selector")?
+    for (label, value) in found
+        .pointer("/spec/selector/matchLabels")
+        .and_then(Value::as_object)
+        .context("the ServiceMonitor has no selector")?
     {
         assert_eq!(chosen.pointer("/metadata/labels").and_then(|labels| labels.get(label)), Some(value));
     }
     assert_eq!(found.pointer("/spec/endpoints/0/port"), chosen.pointer("/spec/ports/0/name"));
-    // Edited by hand.
+    // Manual edits are reverted.
     let other = r#"{"spec":{"rules":[{"host":"other.example.com"}]}}"#;
     bao.fleet.kubectl()?.run(&["-n", "exposed", "patch", "ingress", "main", "--type=merge", "-p", other])?;
     let host = |found: &Value| found.pointer("/spec/rules/0/host") == Some(&json!("bao.example.com"));
     bao.eventually_main("ingress", host).await?;
-    // Taken out of the spec.
+    // Removed from the spec.
     with(json!({})).await?;
     bao.ready().await?;
     for kind in ["ingress", "httproute", "backendtlspolicy", "servicemonitor"] {
         bao.eventually_main(kind, Value::is_null).await?;
     }
-    // Somebody's own of the name stays, and is said.
+    // A foreign object of the same name is kept and reported.
     let foreign = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "main", "namespace": "exposed"},
         "spec": {"defaultBackend": {"service": {"name": "mine", "port": {"number": 80}}}},
     });
     apply(&bao.kube, foreign).await?;
     with(json!({"ingress": ingress})).await?;
-    let object = bao.until("the foreign Ingress is said", |object| stalled(object).is_some()).await?;
-    let said = stalled(&object).context("stalled")?;
-    ensure!(said.contains("Ingress main is there already"), "{said}");
+    let object = bao.until("the foreign Ingress is reported", |object| stalled(object).is_some()).await?;
+    let message = stalled(&object).context("the cluster is not stalled")?;
+    ensure!(message.contains("Ingress main is there already"), "{message}");
     let found = bao.named_main("ingress")?;
     assert_eq!(found.pointer("/spec/defaultBackend/service/name"), Some(&json!("mine")));
     Ok(())
 }
 
 #[tokio::test]
-async fn nodes_may_talk_plain_http_and_have_a_token_for_somebody_else() -> Result<()> {
+async fn nodes_can_serve_plain_http_and_mount_a_workload_identity_token() -> Result<()> {
     let plain = |spec: &mut Value| {
         spec["managed"]["tls"] = json!({"mode": "Disabled"});
         spec["managed"]["serviceAccount"] = json!({"token": {"audience": "sts.example.com"}});
     };
     let bao = Bao::serving("plain-http", plain).await?;
-    let status = bao.object().await?.status.context("a status")?;
+    let status = bao.object().await?.status.context("the object has no status")?;
     assert_eq!(status.endpoint.as_deref(), Some("http://main.plain-http.svc:8200"));
     assert_eq!(status.ca_config_map, None);
     ensure!(status.conditions.iter().all(|condition| condition.type_ != "CertificatesValid"));
     let token = bao.file_in("main-0", "/openbao/identity/token")?;
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("a token")?)?;
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("not a JWT")?)?;
     let claims: Value = serde_json::from_slice(&claims)?;
     assert_eq!(claims["aud"], json!(["sts.example.com"]));
     assert_eq!(claims["sub"], json!("system:serviceaccount:plain-http:main"));
-    // A lost leader is replaced as anywhere.
+    // A lost leader is replaced as with TLS.
     let registers = Registers::start(&bao).await?;
     let leader = bao.leader().await?;
     bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
     bao.leads_after(&leader).await?;
-    bao.until("all is well", whole).await?;
+    bao.until("all three nodes are Ready", whole).await?;
     println!("leader without TLS killed: {}", registers.check(&bao).await?);
     let refused = bao.apply(|_| {}).await;
-    let said = format!("{:?}", refused.err().context("TLS may be turned on")?);
-    ensure!(said.contains("cannot take turns"), "{said}");
+    let message = format!("{:?}", refused.err().context("enabling TLS must be rejected")?);
+    ensure!(message.contains("cannot mix nodes with and without TLS"), "{message}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A lost leader is replaced within seconds, and nothing that was acknowledged is lost.
+//! A lost leader is replaced within seconds, and no acknowledged write is lost.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use steamer_testing::openbao::mount_kv;
 use crate::bao::{Bao, Leads, whole};
 use crate::registers::Registers;
 
-/// How often a fault is made: twice, or `full` times with `make faults TIMES=20`, and its share with fewer.
+/// Returns how often a fault is injected: twice by default; with `make faults`, `full` scaled by `TIMES` / 20.
 fn times(full: usize) -> usize {
     let asked = std::env::var("STEAMER_FAILOVERS").ok().and_then(|times| times.parse::<usize>().ok());
     asked.map_or(2, |asked| (full * asked).div_ceil(20))
@@ -42,8 +42,8 @@ async fn a_killed_leader_is_replaced() -> Result<()> {
         took.push(registers.gap_since(killed).await?);
         bao.ready().await?;
     }
-    let fenced = bao.object().await?.status.context("a status")?.fenced;
-    ensure!(!fenced.is_empty(), "the status tells of no fence");
+    let fenced = bao.object().await?.status.context("the object has no status")?.fenced;
+    ensure!(!fenced.is_empty(), "the status lists no fence");
     let outcome = registers.check(&bao).await?;
     told("leader killed", took);
     println!("leader killed: {outcome}");
@@ -51,7 +51,7 @@ async fn a_killed_leader_is_replaced() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() -> Result<()> {
+async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_resumes() -> Result<()> {
     let bao = Bao::serving("frozen", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let mut took = Vec::new();
@@ -96,7 +96,7 @@ async fn a_leader_cut_off_from_its_database_is_replaced() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_lost_node_is_replaced() -> Result<()> {
+async fn a_leader_on_a_lost_kubernetes_node_is_replaced() -> Result<()> {
     let bao = Bao::alone("node-lost").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let cluster = &bao.fleet.cluster;
@@ -104,7 +104,7 @@ async fn a_lost_node_is_replaced() -> Result<()> {
     for _ in 0..times(10) {
         let leader = bao.leader().await?;
         let pod = bao.pods().await?.into_iter().find(|pod| pod.metadata.name.as_deref() == Some(&leader));
-        let node = pod.and_then(|pod| pod.spec?.node_name).context("no node")?;
+        let node = pod.and_then(|pod| pod.spec?.node_name).context("the pod has no node")?;
         let lost = Instant::now();
         cluster.lose_node(&node)?;
         bao.leads_after(&leader).await?;
@@ -118,10 +118,10 @@ async fn a_lost_node_is_replaced() -> Result<()> {
     Ok(())
 }
 
-/// The same faults with nobody to fence: what OpenBao does by itself, for comparison.
+/// The same faults without fencing: OpenBao's own takeover, for comparison.
 #[tokio::test]
-#[ignore = "figures, beside those of the tests: `make faults`"]
-async fn openbao_takes_over_by_itself() -> Result<()> {
+#[ignore = "measurement for comparison: run `make faults`"]
+async fn openbao_takes_over_without_fencing() -> Result<()> {
     let plain = |spec: &mut Value| spec["managed"]["failover"] = json!({"fencing": "None"});
     let bao = Bao::alone("plain").await?.up(plain).await?;
     let registers = Registers::start(&bao).await?;
@@ -130,7 +130,7 @@ async fn openbao_takes_over_by_itself() -> Result<()> {
     let abandoned = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = 'plain' AND state = 'idle in transaction' AND state_change < now() - interval '3 s'";
     let mut held = 0;
-    // Until the lost leader is back, some writers may wait for a lock of its session.
+    // Until the lost leader is back, some writers may wait for a database lock of its session.
     let taken_over = async |leader: Leads, since: Instant| {
         let _ = bao.leads_after(&leader).await;
         registers.gap_until_somebody_writes(since).await
@@ -139,34 +139,35 @@ async fn openbao_takes_over_by_itself() -> Result<()> {
         let (leader, since) = (bao.leader().await?, Instant::now());
         cluster.signal(&bao.namespace, &leader, "KILL")?;
         killed.push(taken_over(leader, since).await?);
-        bao.until("all is well", whole).await?;
+        bao.until("all three nodes are Ready", whole).await?;
 
         let (leader, since) = (bao.leader().await?, Instant::now());
         let process = cluster.signal(&bao.namespace, &leader, "STOP")?;
         frozen.push(taken_over(leader, since).await?);
         signal_process(process, "CONT")?;
-        bao.until("all is well", whole).await?;
+        bao.until("all three nodes are Ready", whole).await?;
 
         let (leader, since) = (bao.leader().await?, Instant::now());
         let address = bao.address(&leader).await?;
         cluster.black_hole(&address, port, Hole::Open)?;
         cut_off.push(taken_over(leader, since).await?);
         cluster.black_hole(&address, port, Hole::Closed)?;
-        bao.until("all is well", whole).await?;
-        // A session that was cut off may hold its locks for hours: whoever writes that register waits as long.
+        bao.until("all three nodes are Ready", whole).await?;
+        // A session that was cut off may hold its locks for hours, and writers of that register wait for it.
         held += bao.postgres.sql("postgres", abandoned)?.lines().count();
         registers.goes_on().await?;
     }
     println!(
-        "OpenBao by itself: {held} sessions kept their locks after their node was lost, and were ended by hand"
+        "OpenBao without fencing: {held} sessions kept their locks after their node was lost, and were terminated by \
+         the test"
     );
-    told("OpenBao by itself, leader killed", killed);
-    told("OpenBao by itself, leader frozen", frozen);
-    told("OpenBao by itself, leader cut off", cut_off);
+    told("OpenBao without fencing, leader killed", killed);
+    told("OpenBao without fencing, leader frozen", frozen);
+    told("OpenBao without fencing, leader cut off", cut_off);
     Ok(())
 }
 
-/// Holds back every write of one role, from its statement to its commit: after OpenBao has looked at its lock.
+/// Blocks every write of one role between its statement and its commit, that is, after OpenBao has checked its lock.
 fn hold(bao: &Bao, role: &str) -> Result<std::process::Child> {
     let function = format!(
         "CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -181,7 +182,7 @@ fn hold(bao: &Bao, role: &str) -> Result<std::process::Child> {
 }
 
 #[tokio::test]
-async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() -> Result<()> {
+async fn a_write_held_between_lock_check_and_commit_is_never_committed_after_a_takeover() -> Result<()> {
     let bao = Bao::alone("held").await?.up(|_| {}).await?;
     let admin = bao.admin().await?;
     mount_kv(&admin, "held").await?;
@@ -197,8 +198,12 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
     for run in 1..=times(50) as u64 {
         let leader = bao.leader().await?;
         let pods = bao.pods().await?;
-        let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&leader)).context("no pod")?;
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("no node")?;
+        let pod = pods
+            .iter()
+            .find(|pod| pod.metadata.name.as_deref() == Some(&leader))
+            .context("the leader has no pod")?;
+        let node =
+            pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("the pod has no node")?;
         let ordinal = leader.trim_start_matches("main-");
         let role = format!(
             "SELECT usename FROM pg_stat_activity WHERE usename LIKE 'main\\_{ordinal}\\_%' AND datname = '{}' LIMIT 1",
@@ -206,7 +211,7 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         );
         let role = bao.postgres.sql("postgres", &role)?.trim().to_owned();
         let mut holder = hold(&bao, &role)?;
-        // The write is begun at the leader and held in the database.
+        // The write is sent to the leader and held in the database.
         let token = admin.identity().clone();
         let direct = bao.client(&[&leader], Duration::ZERO).await?.session(token);
         let held = tokio::spawn(write(direct, run * 10));
@@ -218,7 +223,7 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
             if count.trim() == "0" { Err(count) } else { Ok(()) }
         })
         .await?;
-        // Its machine does nothing any more that anyone asks for, and it is frozen.
+        // The kubelet of its Kubernetes node and the leader itself are frozen.
         bao.fleet.cluster.signal_kubelet(&node, "STOP")?;
         let process = bao.fleet.cluster.signal(&bao.namespace, &leader, "STOP")?;
         let moved = bao.leads_after(&leader).await;
@@ -226,7 +231,7 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         if moved.is_ok() {
             acknowledged = write(admin.clone(), run * 10 + 1).await.is_ok();
         }
-        // Now everything may go on: the database, the frozen process, its machine.
+        // Resume everything: the database, the frozen process, and its kubelet.
         let _ = holder.kill();
         let _ = holder.wait();
         let resumed = signal_process(process, "CONT");
@@ -234,14 +239,17 @@ async fn a_write_held_between_fence_and_commit_is_never_done_after_a_takeover() 
         bao.fleet.cluster.signal_kubelet(&node, "CONT")?;
         moved?;
         resumed?;
-        ensure!(acknowledged, "the new leader takes writes");
+        ensure!(acknowledged, "the new leader did not accept a write");
         let late = held.await?;
-        ensure!(late.is_err(), "the held write was acknowledged after another was");
+        ensure!(late.is_err(), "the held write was acknowledged after a later write");
         assert_eq!(read().await?, Some(run * 10 + 1), "under the new leader");
         bao.ready().await?;
         bao.another_leader(&admin).await?;
         assert_eq!(read().await?, Some(run * 10 + 1), "under the next leader");
     }
-    println!("writes held between fence and commit over a takeover: {}, none was done late", times(50));
+    println!(
+        "writes held between lock check and commit during a takeover: {}, none was committed late",
+        times(50)
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The keys of a managed cluster as a test sees them.
+//! Test helpers for the keys of a managed cluster.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
@@ -9,7 +9,7 @@ use steamer_api::OpenBaoCluster;
 use crate::bao::{Bao, is_ready};
 
 impl Bao {
-    /// Whether what the seal wraps names a key, in the database itself.
+    /// Returns true if everything that the seal wraps in the database names `key`.
     pub fn wrapped_with(&self, key: &str) -> Result<bool> {
         let sql = format!(
             "SELECT bool_and(position('{key}'::bytea IN value) > 0) FROM openbao_kv_store \
@@ -18,7 +18,7 @@ impl Bao {
         Ok(self.postgres.sql(&self.namespace, &sql)?.trim() == "t")
     }
 
-    /// Waits until a static key is in use and no other is known to the nodes, one rollout after the other.
+    /// Waits through the rollouts of a rotation, until a static key is in use and the nodes know no other key.
     pub async fn rotated(&self, key: &str) -> Result<()> {
         use steamer_api::RotationPhase::{Retire, Rewrap};
         let seal = |object: &OpenBaoCluster| {
@@ -36,13 +36,14 @@ impl Bao {
         self.until("the new key is in use", |object| is_ready(object) && done(object)).await.map(drop)
     }
 
-    /// Makes a root token with the recovery keys, as one would who is locked out, and gives it back.
+    /// Generates a root token with the recovery key of a Secret, as a locked-out administrator would.
     pub async fn recovery_keys_work(&self, recovery: &Secret) -> Result<()> {
-        let share = recovery.data.as_ref().and_then(|data| data.get("share-1")).context("no share")?;
+        let share =
+            recovery.data.as_ref().and_then(|data| data.get("share-1")).context("the Secret has no share")?;
         self.shares_work(&[String::from_utf8(share.0.clone())?]).await
     }
 
-    /// The same with shares as their holders have them: all that are needed.
+    /// Generates a root token with the given shares of the recovery key; the threshold must be met.
     pub async fn shares_work(&self, shares: &[String]) -> Result<()> {
         let admin = self.admin().await?;
         let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));

@@ -1,27 +1,27 @@
-//! OpenBaoCluster on machines: real kubelets run real pods, on a real PostgreSQL. One file a behaviour.
+//! Tests of managed OpenBaoClusters: real kubelets run real pods, on a real PostgreSQL. One file per behavior.
 
+mod administrators;
 mod audit;
 mod bao;
-mod book;
 mod databases;
+mod dependency_outages;
 mod exposure;
 mod failover;
-mod faults;
-mod figures;
+mod invalid_specs;
 mod keys;
-mod outages;
-mod people;
+mod leader_election_races;
+mod operations_page;
+mod performance;
 mod pods;
-mod races;
 mod registers;
 mod restore;
 mod rollouts;
 mod seals;
+mod self_healing;
 mod serving;
-mod wrong;
 
 #[test]
-#[ignore = "no test: what ends the cluster when the tests have ended"]
+#[ignore = "not a test: the helper process that removes the cluster when the test process exits"]
 fn guardian() {
     steamer_testing::fleet::guard().unwrap();
 }

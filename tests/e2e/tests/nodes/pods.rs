@@ -1,4 +1,4 @@
-//! The pods of a managed cluster as a test sees them.
+//! Test helpers for the pods of a managed cluster.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -16,7 +16,7 @@ impl Bao {
         Ok(pods)
     }
 
-    /// The container that a pod's server runs in, once it is ready.
+    /// Waits until a pod is ready and returns the ID of its server container.
     pub async fn run_of(&self, pod: &str) -> Result<String> {
         eventually(&format!("{pod} is ready"), || async {
             self.ready_run(pod).await.map_err(|error| error.to_string())
@@ -34,42 +34,42 @@ impl Bao {
         found.with_context(|| format!("{pod} is not ready"))
     }
 
-    /// Waits until a pod's server runs anew and the cluster is whole: it may have looked so before anything was noticed.
+    /// Waits until a pod's server was restarted and all three nodes are Ready; the status alone may predate the fault.
     pub async fn comes_back(&self, pod: &str, before: &str) -> Result<()> {
-        eventually(&format!("{pod} is back"), || async {
+        eventually(&format!("{pod} runs a new container"), || async {
             let run = self.ready_run(pod).await.map_err(|error| error.to_string())?;
             if run == before { Err(run) } else { Ok(()) }
         })
         .await
         .with_context(|| self.story())?;
-        self.until("all is well", whole).await.map(drop)
+        self.until("all three nodes are Ready", whole).await.map(drop)
     }
 
-    /// Deletes a pod as an eviction does.
+    /// Deletes a pod, as an eviction does.
     pub async fn delete_pod(&self, pod: &str) -> Result<()> {
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
         api.delete(pod, &DeleteParams::default()).await.map(drop)?;
         Ok(())
     }
 
-    /// Deletes a pod, and returns when the one that follows it serves.
+    /// Deletes a pod and waits until its replacement serves.
     pub async fn replace_pod(&self, pod: &str) -> Result<()> {
         let before = self.run_of(pod).await?;
         self.delete_pod(pod).await?;
         self.comes_back(pod, &before).await
     }
 
-    /// The address of a pod.
+    /// Returns the IP address of a pod.
     pub async fn address(&self, pod: &str) -> Result<String> {
         let pods = self.pods().await?;
         let found = pods
             .iter()
             .find(|found| found.name_any() == pod)
             .and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
-        found.context("a pod has no address")
+        found.context("the pod has no address")
     }
 
-    /// Waits until the kubelet makes a pause before it starts a pod's server again.
+    /// Waits until the kubelet backs off before it restarts a pod's server.
     pub async fn pod_backs_off(&self, pod: &str) -> Result<()> {
         eventually("the pod is in CrashLoopBackOff", || async {
             let pods = self.pods().await.map_err(|error| error.to_string())?;
@@ -81,7 +81,7 @@ impl Bao {
         .await
     }
 
-    /// A file as a pod's server sees it.
+    /// Returns the content of a file in a pod's server container.
     pub fn file_in(&self, pod: &str, path: &str) -> Result<String> {
         let process = self.fleet.cluster.process_of(&self.namespace, pod)?;
         Ok(std::fs::read_to_string(format!("/proc/{process}/root{path}"))?)

@@ -1,5 +1,5 @@
-//! Registers that are written and read all the while something is done to a cluster: what was acknowledged may not be
-//! lost, and no read may give what was never written.
+//! Registers that are written and read throughout a test: no acknowledged write may be lost, and no read may return a
+//! value that was never written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,38 +20,38 @@ use crate::bao::{Bao, NODES};
 const WRITERS: usize = 4;
 const READERS: usize = 4;
 
-/// One register. Its writer counts up; a write whose outcome is not known may or may not have happened.
+/// One register. Its writer counts up; a write without a response may or may not have been committed.
 #[derive(Default)]
 struct Register {
-    /// The last count that was begun.
+    /// Last count that was sent.
     begun: AtomicU64,
-    /// The last that was acknowledged.
+    /// Last count that was acknowledged.
     acknowledged: AtomicU64,
-    /// How many were refused, or not answered.
+    /// Number of writes that were rejected or not answered.
     failed: AtomicU64,
 }
 
-/// The workload, running until it is checked.
+/// The workload, which runs until [`Registers::check`].
 pub struct Registers {
     registers: Arc<Vec<Register>>,
     acknowledged: Arc<Mutex<Vec<(Instant, Duration)>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Result<()>>>,
     admin: Session,
-    /// How often the leader had changed when it was started.
+    /// Number of leader changes when the workload was started.
     changes: i64,
 }
 
-/// What a workload has seen.
+/// Result of a workload.
 #[derive(Debug)]
 pub struct Outcome {
-    /// How many writes were acknowledged.
+    /// Number of acknowledged writes.
     pub writes: usize,
-    /// The longest time without an acknowledged write.
+    /// Longest time without an acknowledged write.
     pub gap: Duration,
-    /// How long half of the writes took at most.
+    /// Median duration of a write.
     pub median: Duration,
-    /// How often the leader changed.
+    /// Number of leader changes.
     pub changes: i64,
 }
 
@@ -60,7 +60,7 @@ impl std::fmt::Display for Outcome {
         let Self { writes, gap, median, changes } = self;
         write!(
             f,
-            "{writes} writes, half of them within {median:.0?}, longest gap {:.1} s, {changes} changes of the leader, none lost",
+            "{writes} writes, median {median:.0?}, longest gap {:.1} s, {changes} leader changes, none lost",
             gap.as_secs_f64()
         )
     }
@@ -86,14 +86,17 @@ impl Registers {
         mount_kv(&admin, "registers").await?;
         let token = json!({"policies": ["administrator"], "period": "24h", "no_parent": true});
         let token = admin.request_any(Method::POST, "auth/token/create", Some(token)).await?;
-        let token =
-            token.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?.to_owned();
+        let token = token
+            .pointer("/auth/client_token")
+            .and_then(Value::as_str)
+            .context("the response has no token")?
+            .to_owned();
         let registers: Arc<Vec<Register>> = Arc::new((0..WRITERS).map(|_| Register::default()).collect());
         let (acknowledged, stop) =
             (Arc::new(Mutex::new(vec![(Instant::now(), Duration::ZERO)])), Arc::new(AtomicBool::new(false)));
         let mut tasks = Vec::new();
         for number in 0..WRITERS.max(READERS) {
-            // Each has connections of its own and begins at another node.
+            // Each has its own connections and starts with a different node.
             let mut pods = NODES;
             pods.rotate_left(number % 3);
             let client: Client = bao.client(&pods, Duration::ZERO).await?;
@@ -113,11 +116,11 @@ impl Registers {
         Ok(started)
     }
 
-    /// Waits until every writer has had a write acknowledged that was begun after now.
+    /// Waits until, for every writer, a write that was sent after this call is acknowledged.
     pub async fn goes_on(&self) -> Result<()> {
         let begun: Vec<u64> =
             self.registers.iter().map(|register| register.begun.load(Ordering::SeqCst)).collect();
-        eventually("every writer writes", || async {
+        eventually("every writer has a new acknowledged write", || async {
             let waiting: Vec<usize> = (0..WRITERS)
                 .filter(|number| {
                     self.registers[*number].acknowledged.load(Ordering::SeqCst) <= begun[*number]
@@ -128,29 +131,30 @@ impl Registers {
         .await
     }
 
-    /// Waits until every writer has had a write refused that ended after now.
+    /// Waits until, for every writer, a write fails after this call.
     pub async fn stops(&self) -> Result<()> {
         let failed = || self.registers.iter().map(|register| register.failed.load(Ordering::SeqCst));
         let before: Vec<u64> = failed().collect();
-        eventually("no writer writes", || async {
+        eventually("every writer has a new failed write", || async {
             let now: Vec<u64> = failed().collect();
             if now.iter().zip(&before).all(|(now, before)| now > before) { Ok(()) } else { Err(now) }
         })
         .await
     }
 
-    /// The longest time without an acknowledged write since a moment, or around it, once all writers write again.
+    /// Waits until all writers write again. Returns the longest time without an acknowledged write since or around
+    /// `moment`.
     pub async fn gap_since(&self, moment: Instant) -> Result<Duration> {
         self.goes_on().await?;
         self.gap(moment).await
     }
 
-    /// The same as soon as somebody writes again: at most until the deadline.
+    /// Same as [`Self::gap_since`], but waits for one writer only, and at most until the deadline.
     pub async fn gap_until_somebody_writes(&self, moment: Instant) -> Result<Duration> {
         let written = async || self.acknowledged.lock().await.len();
         let before = written().await;
-        let more = eventually("somebody writes", || async {
-            if written().await > before { Ok(()) } else { Err("nobody".to_owned()) }
+        let more = eventually("a writer writes", || async {
+            if written().await > before { Ok(()) } else { Err("no new write".to_owned()) }
         });
         match more.await {
             Ok(()) => self.gap(moment).await,
@@ -162,10 +166,10 @@ impl Registers {
         let all = self.acknowledged.lock().await;
         let after = all.windows(2).filter(|pair| pair[1].0 > moment);
         let gaps = after.map(|pair| pair[1].0.duration_since(pair[0].0));
-        gaps.max().context("nothing was written since")
+        gaps.max().context("no write was acknowledged since then")
     }
 
-    /// Compares every register with what was acknowledged, while writers go on or not.
+    /// Compares every register with its acknowledged writes; the writers may still be running.
     pub async fn nothing_is_lost(&self) -> Result<()> {
         for (number, register) in self.registers.iter().enumerate() {
             let acknowledged = register.acknowledged.load(Ordering::SeqCst);
@@ -176,13 +180,13 @@ impl Registers {
             let begun = register.begun.load(Ordering::SeqCst);
             ensure!(
                 (acknowledged..=begun).contains(&found),
-                "register {number} holds {found}; {acknowledged} was acknowledged and {begun} begun"
+                "register {number} holds {found}; {acknowledged} was acknowledged and {begun} sent"
             );
         }
         Ok(())
     }
 
-    /// Stops the workload, checks every register, then again under another leader: a late write shows only there.
+    /// Stops the workload and checks every register, then again under another leader, where a late write is visible.
     pub async fn check(mut self, bao: &Bao) -> Result<Outcome> {
         self.goes_on().await?;
         self.stop.store(true, Ordering::SeqCst);
@@ -241,7 +245,7 @@ async fn reader(
     while !stop.load(Ordering::SeqCst) {
         if let Ok(found) = read(&session, number).await {
             let begun = registers[number].begun.load(Ordering::SeqCst);
-            ensure!(found <= begun, "register {number} gave {found}, and only {begun} were begun");
+            ensure!(found <= begun, "register {number} returned {found}, but only {begun} were sent");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,4 +1,5 @@
-//! A backup is the database's; what it is restored into goes on with it, and nobody's data is taken by accident.
+//! Backups are PostgreSQL backups: restore, recreation, deletion and adoption, and no data is used or deleted without
+//! confirmation.
 
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use steamer_testing::{ports, tools};
 use crate::bao::{Bao, NODES, condition, is_ready, whole};
 
 #[tokio::test]
-async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Result<()> {
+async fn a_dump_restored_into_a_new_database_is_unsealed_by_a_new_cluster() -> Result<()> {
     let old = Bao::serving("backed-up", |_| {}).await?;
     let admin = old.admin().await?;
     mount_kv(&admin, "kv").await?;
@@ -43,10 +44,11 @@ async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Resu
     kept["data"] = json!(seal.data);
     apply(&new.kube, kept).await?;
     new.apply(|_| {}).await?;
-    let refused = new
-        .until("somebody's data is not taken by accident", |object| condition(object, "Stalled").is_some());
+    let refused = new.until("existing data is not used without confirmation", |object| {
+        condition(object, "Stalled").is_some()
+    });
     let refused = refused.await?;
-    let (_, reason, message) = condition(&refused, "Stalled").context("stalled")?;
+    let (_, reason, message) = condition(&refused, "Stalled").context("the cluster is not stalled")?;
     assert_eq!(reason, "Conflict");
     assert!(message.contains("backed-up/main") && message.contains("steamer.dev/restore="), "{message}");
     assert!(new.pods().await?.is_empty());
@@ -55,8 +57,12 @@ async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Resu
     clusters.patch("main", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&annotation)).await?;
     let serving = new.ready().await?;
     let id = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.cluster_id.clone());
-    assert_eq!(id(&serving), id(&old.object().await?), "it is the same OpenBao");
-    // The administrator of the old one is who may log in: its ServiceAccount is bound by namespace and name.
+    assert_eq!(
+        id(&serving),
+        id(&old.object().await?),
+        "the restored cluster has the same OpenBao cluster ID"
+    );
+    // Only the administrator of the old cluster can log in: the role is bound to that ServiceAccount and its namespace.
     let admin = new.admin_of(&old).await?;
     let read = admin.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "from before");
@@ -64,14 +70,14 @@ async fn a_dump_restored_into_a_new_database_opens_under_a_new_cluster() -> Resu
 }
 
 #[tokio::test]
-async fn a_deleted_cluster_leaves_its_data_and_keys_and_comes_back_with_them() -> Result<()> {
+async fn a_deleted_cluster_leaves_its_data_and_keys_and_can_be_recreated_with_them() -> Result<()> {
     let bao = Bao::serving("deleted", |_| {}).await?;
     let admin = bao.admin().await?;
     mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "kept", &json!({"value": "still there"})).await?;
     let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     clusters.delete("main", &DeleteParams::default()).await?;
-    steamer_testing::wait::eventually("the pods are gone", || async {
+    steamer_testing::wait::eventually("the pods are deleted", || async {
         match bao.pods().await {
             Ok(pods)
                 if pods.is_empty() && clusters.get_opt("main").await.is_ok_and(|found| found.is_none()) =>
@@ -92,9 +98,9 @@ async fn a_deleted_cluster_leaves_its_data_and_keys_and_comes_back_with_them() -
             bao.namespace
         ),
     )?;
-    assert_eq!(roles.trim(), "0", "no login of a node is left");
+    assert_eq!(roles.trim(), "0", "the roles of the nodes are dropped");
     bao.apply(|_| {}).await?;
-    bao.until("it serves again", is_ready).await?;
+    bao.until("the cluster serves again", is_ready).await?;
     let read = bao.admin().await?.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "still there");
     Ok(())
@@ -123,7 +129,7 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
     assert!(condition(&stopped, "Stalled").is_none());
     assert!(bao.pods().await?.is_empty());
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'rewound'";
-    assert_eq!(bao.postgres.sql("postgres", sessions)?.trim(), "0", "nobody is in the way of a restore");
+    assert_eq!(bao.postgres.sql("postgres", sessions)?.trim(), "0", "no session blocks the restore");
     let file = bao.fleet.folder.join("rewound.sql");
     std::fs::write(&file, [b"SET ROLE rewound_owner;\n".as_slice(), &dump.stdout].concat())?;
     let path = file.display().to_string();
@@ -134,7 +140,7 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
         .output()?;
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     bao.annotate("steamer.dev/restoring", json!(null)).await?;
-    let serving = bao.until("it serves again", whole).await?;
+    let serving = bao.until("the cluster serves again", whole).await?;
     assert_eq!(serving.status.and_then(|status| status.cluster_id), before);
     let read = bao.admin().await?.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "as backed up");
@@ -142,7 +148,7 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn data_is_deleted_only_when_that_is_asked_for_twice() -> Result<()> {
+async fn data_is_deleted_only_after_a_second_confirmation() -> Result<()> {
     let one_node = |spec: &mut serde_json::Value| {
         spec["managed"]["replicas"] = json!(1);
         spec["managed"]["deletionPolicy"] = json!("Delete");
@@ -153,14 +159,14 @@ async fn data_is_deleted_only_when_that_is_asked_for_twice() -> Result<()> {
         || bao.postgres.sql("erased", "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'openbao%'");
     clusters.delete("main", &DeleteParams::default()).await?;
     let kept = bao
-        .until("the second word is asked for", |object| {
+        .until("the second confirmation is requested", |object| {
             condition(object, "Ready").is_some_and(|(_, _, message)| message.contains("delete-data=main"))
         })
         .await?;
     assert!(kept.metadata.deletion_timestamp.is_some());
     assert_eq!(tables()?.trim(), "2");
     bao.annotate("steamer.dev/delete-data", json!("main")).await?;
-    steamer_testing::wait::eventually("the cluster is gone", || async {
+    steamer_testing::wait::eventually("the cluster is deleted", || async {
         match clusters.get_opt("main").await {
             Ok(None) => Ok(()),
             other => Err(format!("{:?}", other.map(|found| found.and_then(|found| found.status)))),
@@ -170,12 +176,12 @@ async fn data_is_deleted_only_when_that_is_asked_for_twice() -> Result<()> {
     assert_eq!(tables()?.trim(), "0");
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     for gone in ["main-seal", "main-recovery"] {
-        assert!(secrets.get_opt(gone).await?.is_none(), "{gone} is left");
+        assert!(secrets.get_opt(gone).await?.is_none(), "{gone} still exists");
     }
     Ok(())
 }
 
-/// An OpenBao on PostgreSQL as Helm's chart runs one, initialised by hand: its root token.
+/// Starts an OpenBao on PostgreSQL as the Helm chart does, initializes it manually, and returns its root token.
 async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
     let (port, cluster_port) = (ports::free()?, ports::free()?);
     std::fs::create_dir_all(folder)?;
@@ -206,7 +212,7 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
 }
 
 #[tokio::test]
-async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
+async fn an_existing_openbao_is_adopted() -> Result<()> {
     let bao = Bao::prepare("adopted").await?;
     let (process, token) = by_hand(&bao, &bao.fleet.folder.join("by-hand")).await?;
     let key = json!({
@@ -215,20 +221,22 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     });
     apply(&bao.kube, key).await?;
     bao.apply(|_| {}).await?;
-    bao.until("somebody's data is not taken by accident", |object| condition(object, "Stalled").is_some())
-        .await?;
+    bao.until("existing data is not used without confirmation", |object| {
+        condition(object, "Stalled").is_some()
+    })
+    .await?;
     bao.annotate("steamer.dev/restore", json!("today")).await?;
     let used = |object: &OpenBaoCluster| {
         condition(object, "Ready").is_some_and(|(_, _, message)| message.contains("is still used by"))
     };
-    bao.until("its leader is waited for", used).await?;
+    bao.until("the operator waits for the existing leader to stop", used).await?;
     drop(process);
     let refused = |object: &OpenBaoCluster| {
         condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "PermissionDenied")
             && object.status.as_ref().is_some_and(|status| status.leader.is_some())
     };
-    bao.until("it serves and lets the operator not in", refused).await?;
-    // As docs/operations.md tells an administrator to.
+    bao.until("the cluster serves, and denies the login of the operator", refused).await?;
+    // The steps that docs/operations.md lists for an administrator.
     let client = bao.client(&NODES, std::time::Duration::from_secs(20)).await?;
     let root = client.session(Identity::Token(token));
     let printed = std::process::Command::new(steamer_testing::operator::binary()?)
@@ -247,7 +255,7 @@ async fn an_openbao_that_was_run_otherwise_is_taken_over() -> Result<()> {
     ] {
         root.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?;
     }
-    bao.until("all is well", whole).await?;
+    bao.until("all three nodes are Ready", whole).await?;
     let read = root.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "from Helm's days");
     Ok(())

@@ -1,4 +1,4 @@
-//! Changes go through without an outage, and one that does not work stops with the old nodes serving.
+//! Changes are rolled out without an outage, and a failing rollout stops while the old nodes keep serving.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -25,7 +25,7 @@ fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
 }
 
 impl Bao {
-    /// Sets an annotation, or with null takes it away.
+    /// Sets an annotation; null removes it.
     pub async fn annotate(&self, name: &str, value: Value) -> Result<()> {
         let api: Api<OpenBaoCluster> = Api::namespaced(self.kube.clone(), &self.namespace);
         let patch = json!({"metadata": {"annotations": {name: value}}});
@@ -39,7 +39,7 @@ impl Bao {
 }
 
 #[tokio::test]
-async fn an_upgrade_changes_the_leader_once_and_loses_nothing() -> Result<()> {
+async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
     let bao = Bao::serving("upgrade", older).await?;
     let before = bao.object().await?;
     ensure!(
@@ -56,18 +56,18 @@ async fn an_upgrade_changes_the_leader_once_and_loses_nothing() -> Result<()> {
                 && status.members.iter().all(|member| member.version.as_deref() == Some(tools::OPENBAO))
         })
         .await?;
-    assert_eq!(changes(&done) - changes(&before), 1, "changes of the leader");
+    assert_eq!(changes(&done) - changes(&before), 1, "leader changes");
     assert_eq!(
         done.status.as_ref().and_then(|status| status.highest_version_led.clone()).as_deref(),
         Some(tools::OPENBAO)
     );
     let outcome = registers.check(&bao).await?;
     println!("upgrade {} to {}: {outcome}", tools::OLDER_OPENBAO, tools::OPENBAO);
-    // And not back.
+    // A downgrade is rejected.
     bao.apply(older).await?;
     let refused =
-        bao.until("the downgrade is refused", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, reason, message) = condition(&refused, "Stalled").context("stalled")?;
+        bao.until("the downgrade is rejected", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, reason, message) = condition(&refused, "Stalled").context("the cluster is not stalled")?;
     assert_eq!(reason, "Invalid");
     assert!(message.contains("OpenBao cannot go back"), "{message}");
     bao.apply(|_| {}).await?;
@@ -76,18 +76,18 @@ async fn an_upgrade_changes_the_leader_once_and_loses_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_change_that_does_not_work_stops_with_two_nodes_serving() -> Result<()> {
+async fn a_failing_rollout_stops_with_two_nodes_serving() -> Result<()> {
     let bao = Bao::serving("canary", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let before = bao.uids().await?;
     let broken = |spec: &mut Value| {
-        // The older server under the newer's name: it starts, and is not what is asked for.
+        // An image that does not exist, so that the new pod cannot start.
         spec["managed"]["image"] = json!("steamer.test/openbao:9.9.9");
         spec["managed"]["upgrade"] = json!({"nodeTimeout": "10s"});
     };
     bao.apply(broken).await?;
     let stopped = bao.until("the rollout stops", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&stopped, "Stalled").context("stalled")?;
+    let (_, _, message) = condition(&stopped, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("does not come up within 10 s"), "{message}");
     assert!(message.contains("ErrImageNeverPull"), "{message}");
     assert_eq!(stopped.status.as_ref().and_then(|status| status.replicas), Some(2));
@@ -95,7 +95,7 @@ async fn a_change_that_does_not_work_stops_with_two_nodes_serving() -> Result<()
     assert_eq!(
         before.iter().filter(|(pod, uid)| now.get(*pod) == Some(*uid)).count(),
         2,
-        "one node was tried"
+        "only one node was replaced"
     );
     registers.goes_on().await?;
     bao.apply(|_| {}).await?;
@@ -105,20 +105,20 @@ async fn a_change_that_does_not_work_stops_with_two_nodes_serving() -> Result<()
 }
 
 #[tokio::test]
-async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
+async fn annotations_step_the_leader_down_and_restart_the_pods() -> Result<()> {
     let bao = Bao::serving("annotations", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let asked = std::time::Instant::now();
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
     bao.annotate("steamer.dev/step-down", json!("once")).await?;
     let next = bao.leads_after(&leader).await?;
-    ensure!(*next != *leader, "it moved nobody");
+    ensure!(*next != *leader, "the leader did not change");
     registers.goes_on().await?;
-    println!("step-down: written again within {:.1} s", asked.elapsed().as_secs_f64());
-    assert_eq!(bao.uids().await?, before, "no pod is replaced for it");
+    println!("step-down: writes resume within {:.1} s", asked.elapsed().as_secs_f64());
+    assert_eq!(bao.uids().await?, before, "a step-down replaces no pod");
     let object = bao.ready().await?;
     bao.annotate("steamer.dev/restart", json!("today")).await?;
-    steamer_testing::wait::eventually("every pod is another", || async {
+    steamer_testing::wait::eventually("every pod is replaced", || async {
         let now = bao.uids().await.map_err(|error| error.to_string())?;
         if now.len() == 3 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid)) {
             Ok(())
@@ -128,15 +128,15 @@ async fn annotations_roll_the_pods_and_move_the_leader() -> Result<()> {
     })
     .await?;
     let moved = |done: &OpenBaoCluster| changes(done) > changes(&object);
-    let done = bao.until("all is well", |done| whole(done) && moved(done)).await?;
-    assert_eq!(changes(&done) - changes(&object), 1, "the restart moved the leader once, from {}", &*next);
+    let done = bao.until("all three nodes are Ready", |done| whole(done) && moved(done)).await?;
+    assert_eq!(changes(&done) - changes(&object), 1, "the restart changed the leader once, from {}", &*next);
     println!("step-down and restart: {}", registers.check(&bao).await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Result<()> {
-    // There are three machines, and five nodes to come.
+async fn a_paused_rollout_waits_and_replicas_can_be_scaled() -> Result<()> {
+    // No anti-affinity, because the cluster is scaled to five pods on three Kubernetes nodes.
     let together = |spec: &mut Value| spec["managed"]["podTemplate"]["affinity"] = json!({});
     let bao = Bao::serving("paused", together).await?;
     let before = bao.uids().await?;
@@ -149,12 +149,12 @@ async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Resul
     let waits = |object: &OpenBaoCluster| {
         condition(object, "Reconciling").is_some_and(|(_, _, message)| message.contains("upgrade.paused"))
     };
-    let waiting = bao.until("the change waits", waits).await?;
+    let waiting = bao.until("the rollout is paused", waits).await?;
     assert_eq!(waiting.status.as_ref().and_then(|status| status.phase), Some(ClusterPhase::Upgrading));
     assert_eq!(bao.uids().await?, before);
     bao.apply(together).await?;
     bao.ready().await?;
-    assert_eq!(bao.uids().await?, before, "what was taken back has changed nothing");
+    assert_eq!(bao.uids().await?, before, "a reverted change must not replace a pod");
     for replicas in [1, 3, 5, 3] {
         bao.apply(|spec| {
             together(spec);
@@ -164,8 +164,8 @@ async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Resul
         let serving = |object: &OpenBaoCluster| {
             is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(replicas)
         };
-        bao.until("as many nodes serve", serving).await?;
-        steamer_testing::wait::eventually("there are as many pods", || async {
+        bao.until("the requested number of nodes serves", serving).await?;
+        steamer_testing::wait::eventually("the requested number of pods exists", || async {
             let pods = bao.pods().await.map_err(|error| error.to_string())?.len();
             if pods == usize::try_from(replicas).unwrap_or(0) { Ok(()) } else { Err(pods.to_string()) }
         })
@@ -175,22 +175,22 @@ async fn a_paused_change_waits_and_another_number_of_nodes_is_as_good() -> Resul
 }
 
 #[tokio::test]
-async fn the_machine_of_the_leader_is_drained() -> Result<()> {
+async fn draining_the_kubernetes_node_of_the_leader_moves_the_leader() -> Result<()> {
     let bao = Bao::alone("drain").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let leader = bao.leader().await?;
     let pods = bao.pods().await?;
-    let pod = pods.iter().find(|pod| pod.name_any() == *leader).context("no pod")?;
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("no node")?;
+    let pod = pods.iter().find(|pod| pod.name_any() == *leader).context("the leader has no pod")?;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).context("the pod has no node")?;
     let drain = {
         let (kubectl, node) = (bao.fleet.kubectl()?, node.clone());
         let selector = "--pod-selector=steamer.dev/cluster=main";
-        // Beside the workload, which would stand still as well.
+        // Runs in a thread of its own, so that it does not block the workload of the test.
         move || kubectl.run(&["drain", &node, selector, "--delete-emptydir-data", "--timeout=60s"])
     };
     let drained = tokio::task::spawn_blocking(drain).await?;
     let moved = bao.leads_after(&leader).await;
-    let degraded = bao.until("a node is missed", |object| {
+    let degraded = bao.until("a node is missing", |object| {
         condition(object, "Degraded").is_some_and(|(status, ..)| status == "True")
     });
     let degraded = degraded.await;
@@ -198,9 +198,9 @@ async fn the_machine_of_the_leader_is_drained() -> Result<()> {
     drained?;
     moved?;
     let degraded = degraded?;
-    let (_, _, message) = condition(&degraded, "Degraded").context("a condition")?;
+    let (_, _, message) = condition(&degraded, "Degraded").context("the condition is missing")?;
     assert_eq!(message, "2 of 3 nodes serve");
-    bao.until("all is well", whole).await?;
-    println!("drain of the leader's machine: {}", registers.check(&bao).await?);
+    bao.until("all three nodes are Ready", whole).await?;
+    println!("drain of the leader's Kubernetes node: {}", registers.check(&bao).await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Seals: a key is rotated without an outage, and a KMS that is away changes nothing that runs.
+//! Seals: key rotation without an outage, seal migration, and an unreachable KMS, which does not affect running nodes.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -30,11 +30,11 @@ async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
     let bao = Bao::serving("rotation", |_| {}).await?;
     let registers = Registers::start(&bao).await?;
     assert!(bao.wrapped_with("k1")?);
-    // A name before its key: said, and nothing is touched.
+    // A `keyId` without its key is reported, and nothing is changed.
     bao.apply(|spec| spec["managed"]["seal"]["static"]["keyId"] = json!("k2")).await?;
     let missing =
-        bao.until("the missing key is said", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&missing, "Stalled").context("stalled")?;
+        bao.until("the missing key is reported", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&missing, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("has no entry `k2`"), "{message}");
     bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
     bao.rotated("k2").await?;
@@ -42,13 +42,14 @@ async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
     assert!(!bao.wrapped_with("k1")?);
     let outcome = registers.check(&bao).await?;
     println!("rotation of the static key: {outcome}");
-    // The old key is not needed any more.
+    // The old key is no longer needed.
     bao.patch_secret("main-seal", json!({"k1": null})).await?;
     bao.replace_pod("main-0").await?;
-    // The same id with another key is refused before any node could start with it.
+    // Another key under the same ID is rejected before a node can start with it.
     bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("ef".repeat(32))})).await?;
-    let reused = bao.until("the reused id is said", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&reused, "Stalled").context("stalled")?;
+    let reused =
+        bao.until("the reused ID is reported", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&reused, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("another than it was"), "{message}");
     bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
     bao.ready().await?;
@@ -56,14 +57,19 @@ async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_seals_secret_may_be_lost_and_come_back() -> Result<()> {
+async fn a_deleted_seal_secret_stalls_the_cluster_until_it_is_restored() -> Result<()> {
     let bao = Bao::serving("lost-key", |_| {}).await?;
     let kept = bao.secrets().get("main-seal").await?;
     bao.secrets().delete("main-seal", &DeleteParams::default()).await?;
-    let lost = bao.until("the loss is said", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&lost, "Stalled").context("stalled")?;
+    let lost =
+        bao.until("the missing Secret is reported", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&lost, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("put it back"), "{message}");
-    assert_eq!(lost.status.as_ref().and_then(|status| status.replicas), Some(3), "nodes that run go on");
+    assert_eq!(
+        lost.status.as_ref().and_then(|status| status.replicas),
+        Some(3),
+        "running nodes keep serving"
+    );
     let mut back = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "main-seal", "namespace": bao.namespace}});
     back["data"] = json!(kept.data);
     apply(&bao.kube, back).await?;
@@ -72,7 +78,7 @@ async fn the_seals_secret_may_be_lost_and_come_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
+async fn the_cluster_keeps_serving_while_the_transit_seal_is_unreachable() -> Result<()> {
     let bao = Bao::prepare("transit").await?;
     let server = TransitServer::start(&bao.fleet, "transit").await?;
     let secret = json!({
@@ -88,12 +94,16 @@ async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
     bao.ready().await?;
     let registers = Registers::start(&bao).await?;
     server.stop().await?;
-    let away = bao.until("the outage is said", |object| {
+    let away = bao.until("the outage is reported", |object| {
         condition(object, "SealReachable").is_some_and(|(status, ..)| status == "False")
     });
     let away = away.await?;
-    assert_eq!(away.status.as_ref().and_then(|status| status.replicas), Some(3), "nothing else changes");
-    // A change waits; a pod that is lost meanwhile cannot start.
+    assert_eq!(
+        away.status.as_ref().and_then(|status| status.replicas),
+        Some(3),
+        "running nodes keep serving"
+    );
+    // A pod that is deleted during the outage cannot start.
     let leader = bao.leader().await?;
     let lost = leader.follower();
     bao.delete_pod(lost).await?;
@@ -106,19 +116,19 @@ async fn a_transit_seal_may_be_away_and_the_cluster_serves_on() -> Result<()> {
     server.run().await?;
     let back = std::time::Instant::now();
     bao.ready().await?;
-    println!("serving with all nodes {:.1} s after the KMS was back", back.elapsed().as_secs_f64());
+    println!("all nodes serve {:.1} s after the KMS was restarted", back.elapsed().as_secs_f64());
     registers.check(&bao).await?;
     Ok(())
 }
 
-/// The kind of seal that storage has, and that a migration goes to.
+/// Returns the kind of seal of the storage, and the target of a migration in progress.
 fn seal_of(object: &steamer_api::OpenBaoCluster) -> (String, Option<String>) {
     let seal = object.status.as_ref().and_then(|status| status.seal.clone()).unwrap_or_default();
     (seal.kind, seal.migrating_to)
 }
 
 #[tokio::test]
-async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Result<()> {
+async fn the_seal_kind_is_migrated_and_migrated_back() -> Result<()> {
     let bao = Bao::serving("migration", |_| {}).await?;
     let server = TransitServer::start(&bao.fleet, "migration").await?;
     let secret = json!({
@@ -130,8 +140,9 @@ async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Res
         "address": server.address, "keyName": "seal", "tokenSecretRef": {"name": "seal-token"},
     }});
     let refused = bao.apply(|spec| spec["managed"]["seal"] = transit.clone()).await;
-    let said = format!("{:?}", refused.err().context("a change of the kind without consent is taken")?);
-    assert!(said.contains("sealMigration.from"), "{said}");
+    let message =
+        format!("{:?}", refused.err().context("a change of the kind without sealMigration is accepted")?);
+    assert!(message.contains("sealMigration.from"), "{message}");
     let registers = Registers::start(&bao).await?;
     let to = |seal: &Value, from: Value| {
         let seal = seal.clone();
@@ -146,20 +157,20 @@ async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Res
                 && seal_of(object) == (kind.to_owned(), None)
                 && object.status.as_ref().and_then(|status| status.replicas) == Some(3)
         };
-        bao.until("storage is sealed with the new kind", there).await.map(drop)
+        bao.until("the storage is sealed with the new kind", there).await.map(drop)
     };
     bao.apply(to(&transit, json!({"static": {}}))).await?;
-    bao.until("the migration is told", |object| seal_of(object).1.as_deref() == Some("transit")).await?;
+    bao.until("the migration is reported", |object| seal_of(object).1.as_deref() == Some("transit")).await?;
     reached("transit").await?;
-    assert!(!bao.wrapped_with("k1")?, "nothing is wrapped with the static key");
+    assert!(!bao.wrapped_with("k1")?, "the seal still wraps with the static key");
     bao.apply(|spec| spec["managed"]["seal"] = transit.clone()).await?;
     bao.ready().await?;
-    // Nothing needs the old key any more.
+    // The old key is no longer needed.
     bao.secrets().delete("main-seal", &DeleteParams::default()).await?;
     bao.replace_pod("main-0").await?;
-    // And back, to a key that is made for it.
+    // Back to the static seal, with a new generated key.
     bao.apply(to(&json!({"static": {"keyId": "k2"}}), transit.clone())).await?;
-    bao.until("the migration is told", |object| seal_of(object).1.as_deref() == Some("static")).await?;
+    bao.until("the migration is reported", |object| seal_of(object).1.as_deref() == Some("static")).await?;
     reached("static").await?;
     assert!(bao.wrapped_with("k2")?);
     let outcome = registers.check(&bao).await?;
@@ -168,7 +179,7 @@ async fn another_kind_of_seal_comes_by_openbaos_procedure_and_goes_back() -> Res
 }
 
 #[tokio::test]
-async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()> {
+async fn a_transit_token_that_cannot_renew_itself_is_rejected_at_once() -> Result<()> {
     let bao = Bao::prepare("mortal").await?;
     let server = TransitServer::start(&bao.fleet, "mortal").await?;
     let secret = json!({
@@ -180,15 +191,15 @@ async fn a_transit_token_that_cannot_renew_itself_is_said_at_once() -> Result<()
         spec["managed"]["seal"] = json!({"transit": {"address": server.address, "keyName": "seal", "tokenSecretRef": {"name": "seal-token"}}});
     })
     .await?;
-    let said = bao.until("the token is refused", |object| condition(object, "Stalled").is_some()).await?;
-    let (_, _, message) = condition(&said, "Stalled").context("stalled")?;
+    let stalled = bao.until("the token is rejected", |object| condition(object, "Stalled").is_some()).await?;
+    let (_, _, message) = condition(&stalled, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("cannot renew itself"), "{message}");
-    assert!(bao.pods().await?.is_empty(), "no pod is made before the seal opens");
+    assert!(bao.pods().await?.is_empty(), "no pod is created before the seal works");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_kmip_seal_opens_and_nodes_come_back() -> Result<()> {
+async fn a_kmip_seal_unseals_new_and_replaced_nodes() -> Result<()> {
     let bao = Bao::prepare("kmip").await?;
     let server = KmipServer::start(&bao.fleet, "kmip").await?;
     for secret in server.secrets(&bao.namespace) {
@@ -208,7 +219,7 @@ async fn a_kmip_seal_opens_and_nodes_come_back() -> Result<()> {
     Ok(())
 }
 
-/// The seals whose plugins are not to be had here: what a node would be started with is taken by OpenBao's own check.
+/// Seals with plugins that are not available here: OpenBao's own check validates the configuration of a node.
 #[tokio::test]
 async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
     let plugin = json!({"command": "openbao-plugin-kms", "version": "v1.0.0", "sha256": "ab".repeat(32)});
@@ -229,7 +240,7 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
     ];
     for (kind, field, mut seal) in seals {
         let bao = Bao::prepare(&format!("seal-{kind}")).await?;
-        // Without its plugin there is no such seal any more.
+        // OpenBao has no such seal without its plugin.
         let plugins = json!([{
             "type": "secret", "name": "mine", "command": "openbao-plugin-mine", "version": "v1.0.0", "sha256": "cd".repeat(32),
         }]);
@@ -241,15 +252,16 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
             }
         };
         bao.apply(change(seal.clone())).await?;
-        let said =
-            bao.until("the plugin is asked for", |object| condition(object, "Stalled").is_some()).await?;
-        let (_, _, message) = condition(&said, "Stalled").context("stalled")?;
+        let stalled = bao
+            .until("the missing plugin is reported", |object| condition(object, "Stalled").is_some())
+            .await?;
+        let (_, _, message) = condition(&stalled, "Stalled").context("the cluster is not stalled")?;
         assert!(message.contains("has no seal") && message.contains("plugin"), "{message}");
         seal["plugin"] = plugin.clone();
         bao.apply(change(seal)).await?;
         let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
             Api::namespaced(bao.kube.clone(), &bao.namespace);
-        let text = steamer_testing::wait::eventually("the configuration is made", || async {
+        let text = steamer_testing::wait::eventually("the configuration is created", || async {
             let all = maps.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             let found = all.items.into_iter().find_map(|map| map.data?.remove("openbao.json"));
             found.ok_or("none").map_err(str::to_owned)
@@ -265,16 +277,16 @@ async fn the_configuration_of_a_cloud_seal_is_valid() -> Result<()> {
         let checked = std::process::Command::new(bin)
             .args(["operator", "validate-config", &format!("-config={}", file.display())])
             .output()?;
-        let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
-        assert!(checked.status.success(), "{kind}: {said}");
+        let output = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+        assert!(checked.status.success(), "{kind}: {output}");
     }
     Ok(())
 }
 
-/// For who has a cloud's KMS and its plugin: `STEAMER_SEAL` holds `spec.managed.seal` as JSON.
+/// Manual test with a real KMS and its plugin: `STEAMER_SEAL` is `spec.managed.seal` as JSON.
 #[tokio::test]
-#[ignore = "needs a KMS: STEAMER_SEAL"]
-async fn a_kms_that_is_given_opens_and_nodes_come_back() -> Result<()> {
+#[ignore = "needs a KMS: set STEAMER_SEAL"]
+async fn the_kms_in_steamer_seal_unseals_new_and_replaced_nodes() -> Result<()> {
     let seal: Value =
         serde_json::from_str(&std::env::var("STEAMER_SEAL").context("STEAMER_SEAL is not set")?)?;
     let bao = Bao::serving("given-kms", |spec| spec["managed"]["seal"] = seal).await?;

@@ -1,4 +1,4 @@
-//! From nothing to serving, and then nothing more than is needed.
+//! Bootstrap of a cluster, no writes once it is settled, and external certificates.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use steamer_testing::wait::eventually;
 use crate::bao::{Bao, condition};
 
 #[tokio::test]
-async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
+async fn an_applied_cluster_serves_without_manual_steps() -> Result<()> {
     let started = std::time::Instant::now();
     let bao = Bao::serving("from-nothing", |_| {}).await?;
     println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
@@ -26,7 +26,7 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
     let read = admin.request_any(Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));
-    // No root token is left anywhere: every token that there is says what it is.
+    // No root token is left: look up the policies of every token.
     let accessors = admin.request_any(Method::GET, "auth/token/accessors?list=true", None).await;
     let accessors = match accessors {
         Ok(found) => found,
@@ -38,22 +38,25 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
         let body = json!({"accessor": accessor});
         let found = admin.request_any(Method::POST, "auth/token/lookup-accessor", Some(body)).await?;
         let policies = found["data"]["policies"].to_string();
-        ensure!(!policies.contains("root"), "a root token is left: {found}");
+        ensure!(!policies.contains("root"), "a root token still exists: {found}");
     }
-    // What opens the data outlives the cluster, and the recovery keys are in force.
+    // The seal key and the recovery keys have no owner, so they outlive the cluster; the recovery keys are valid.
     let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     for name in ["main-seal", "main-recovery"] {
-        ensure!(secrets.get(name).await?.owner_references().is_empty(), "{name} goes with its cluster");
+        ensure!(
+            secrets.get(name).await?.owner_references().is_empty(),
+            "{name} would be deleted with its cluster"
+        );
     }
     bao.recovery_keys_work(&secrets.get("main-recovery").await?).await?;
-    // Who reads secrets from it sees its Service, not one of its nodes.
+    // A BaoConnection to the cluster uses its Service, not a node.
     let connection = json!({
         "apiVersion": "steamer.dev/v1alpha1", "kind": "BaoConnection",
         "metadata": {"name": "main", "namespace": "from-nothing"}, "spec": {"clusterRef": {"name": "main"}},
     });
     apply(&bao.kube, connection).await?;
     let connections: Api<BaoConnection> = Api::namespaced(bao.kube.clone(), &bao.namespace);
-    eventually("the connection tells the cluster's address", || async {
+    eventually("the connection reports the cluster's address", || async {
         let found = connections.get("main").await.map_err(|error| error.to_string())?;
         let address = found.status.and_then(|status| status.address).unwrap_or_default();
         if address == "https://main.from-nothing.svc:8200" { Ok(()) } else { Err(address) }
@@ -62,14 +65,14 @@ async fn an_applied_cluster_serves_with_no_human_step() -> Result<()> {
 }
 
 impl Bao {
-    /// Versions of everything that was made for the cluster, and of what its status says.
+    /// Returns the resource version of every object of the cluster, and its status.
     async fn written(&self) -> Result<BTreeMap<String, String>> {
         let kinds = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,poddisruptionbudgets,networkpolicies";
         let label = "steamer.dev/cluster=main";
         let kubectl = self.fleet.kubectl()?;
         let text = kubectl.run(&["-n", &self.namespace, "get", kinds, "-l", label, "-o", "json"])?;
         let list: Value = serde_json::from_str(&text)?;
-        let items = list["items"].as_array().context("no list")?;
+        let items = list["items"].as_array().context("the response is not a list")?;
         let version = |item: &Value| {
             (
                 format!("{} {}", item["kind"], item["metadata"]["name"]),
@@ -81,10 +84,13 @@ impl Bao {
         Ok(all)
     }
 
-    /// How many passes over clusters the operator has made.
+    /// Returns the number of OpenBaoCluster reconciles of the operator.
     async fn passes(&self) -> Result<f64> {
         let admin = self.fleet.running.lock().await.as_ref().map(|running| running.admin.clone());
-        let text = reqwest::get(format!("{}/metrics", admin.context("no operator")?)).await?.text().await?;
+        let text = reqwest::get(format!("{}/metrics", admin.context("the operator is not running")?))
+            .await?
+            .text()
+            .await?;
         let of_clusters = text
             .lines()
             .filter(|line| line.starts_with("steamer_reconcile_total") && line.contains("openbaocluster"));
@@ -96,16 +102,16 @@ impl Bao {
 async fn a_settled_cluster_is_not_written_to() -> Result<()> {
     let bao = Bao::alone("settled").await?.up(|_| {}).await?;
     let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
-    // The nodes' own labels and the last status settle within a look or two.
+    // The nodes' own labels and the last status settle within one or two reconciles.
     let mut last = bao.written().await?;
     let mut quiet = 0;
     for look in 0..20 {
         let before = bao.passes().await?;
         let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": format!("{look}")}}});
         clusters.patch("main", &PatchParams::default(), &Patch::Merge(&nudge)).await?;
-        eventually("another pass is made", || async {
+        eventually("the cluster is reconciled again", || async {
             let now = bao.passes().await.map_err(|error| error.to_string())?;
-            if now > before { Ok(()) } else { Err(format!("{now} passes")) }
+            if now > before { Ok(()) } else { Err(format!("{now} reconciles")) }
         })
         .await?;
         let now = bao.written().await?;
@@ -115,11 +121,11 @@ async fn a_settled_cluster_is_not_written_to() -> Result<()> {
         }
         last = now;
     }
-    anyhow::bail!("something is written in every pass: {last:?}")
+    anyhow::bail!("every reconcile writes: {last:?}")
 }
 
 #[tokio::test]
-async fn certificates_that_somebody_else_makes_are_used() -> Result<()> {
+async fn externally_issued_certificates_are_used() -> Result<()> {
     let bao = Bao::prepare("own-tls").await?;
     let authority = Authority::new("the company's CA")?;
     let secret = |leaf: &Leaf| {
@@ -135,7 +141,7 @@ async fn certificates_that_somebody_else_makes_are_used() -> Result<()> {
         spec["managed"]["tls"] = json!({"mode": "Secret", "secretRef": {"name": "bao-tls"}});
     };
     bao.apply(by_secret).await?;
-    bao.until("the ended certificate is said", |object| {
+    bao.until("the expired certificate is reported", |object| {
         condition(object, "CertificatesValid")
             .is_some_and(|(status, reason, _)| status == "False" && reason == "Expired")
     })

@@ -1,0 +1,85 @@
+//! Wiring: the shared state, and one line for each family of controllers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use steamer_core::access::named_secrets::NamedSecrets;
+use steamer_core::access::service_accounts::{ApiIssuerSource, api_audiences};
+use steamer_core::access::sessions::Sessions;
+use steamer_core::mac::Mac;
+use steamer_core::ownership::installation::installation;
+use steamer_core::tasks::Tasks;
+use steamer_core::{Context, Error, Stores};
+use steamer_runtime::admin::Readiness;
+use steamer_runtime::{Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
+use tokio_util::sync::CancellationToken;
+
+/// Settings of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Namespace of the operator.
+    pub(crate) namespace: String,
+    /// ServiceAccount of the operator.
+    pub(crate) service_account: String,
+    /// Name of this process in Events.
+    pub(crate) instance: String,
+    /// ID of this installation. Default: the uid of the `kube-system` namespace.
+    pub(crate) installation: Option<String>,
+    /// How often state without a watch (OpenBao) is re-read.
+    pub(crate) drift_interval: Duration,
+    /// Limits of each controller.
+    pub(crate) limits: Limits,
+}
+
+/// Parts of the process that outlive the controllers.
+pub(crate) struct Process {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Readiness,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Runs all controllers until shutdown. The end of one of them ends all.
+///
+/// # Errors
+/// When the API server does not provide the required objects at the start.
+pub(crate) async fn start(client: Client, settings: Settings, process: Process) -> Result<(), Error> {
+    let readiness = process.readiness.clone();
+    let context = Arc::new(context(client, settings, process).await?);
+    let mut tasks = Tasks::new(context.clone(), readiness);
+    steamer_cluster::register(&mut tasks);
+    steamer_provisioning::register(&mut tasks);
+    steamer_delivery::register(&mut tasks);
+    tasks.run().await;
+    context.sessions.revoke_all().await;
+    Ok(())
+}
+
+async fn context(client: Client, settings: Settings, process: Process) -> Result<Context, Error> {
+    let Process { metrics, readiness: _, shutdown } = process;
+    let Settings { namespace, service_account, instance, installation: chosen, drift_interval, limits } =
+        settings;
+    let index = Arc::new(Index::default());
+    let operator = ObjectName::new(&namespace, service_account);
+    Ok(Context {
+        sessions: Sessions::new(client.clone(), metrics.clone()),
+        secrets: Arc::new(NamedSecrets::new(client.clone(), index.clone())),
+        mac: Mac::load(&client, &namespace).await?,
+        installation: installation(&client, &namespace, chosen.as_deref()).await?,
+        api_audiences: api_audiences(&client, &operator).await?,
+        api_issuer: ApiIssuerSource::default(),
+        operator,
+        runtime: Arc::new(Runtime {
+            statuses: Statuses::new(client.clone()),
+            events: Events::new(client.clone(), instance),
+            metrics,
+            index,
+            shutdown,
+            limits,
+        }),
+        stores: Stores::default(),
+        cluster_objects: Stores::default(),
+        drift_interval,
+        client,
+    })
+}

@@ -1,0 +1,4 @@
+//! The certificates of the nodes of a managed cluster.
+
+pub(crate) mod issue;
+pub(crate) mod keep;

@@ -1,0 +1,200 @@
+//! The PostgreSQL under a managed cluster: its two tables, its lock, and the roles of its nodes.
+
+pub(crate) mod facts;
+pub(crate) mod incarnations;
+pub(crate) mod login;
+pub(crate) mod logins;
+pub(crate) mod roles;
+pub(crate) mod schema;
+pub(crate) mod storage;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steamer_core::error::Error;
+use steamer_runtime::{Failure, Metrics, Reason, Retry};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, NoTls};
+
+use crate::database::login::Login;
+
+/// How long a statement or a connection may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why PostgreSQL did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    /// Nothing answers, or not in time.
+    #[error("PostgreSQL at {address} cannot be reached")]
+    Unreachable { address: String, source: Box<dyn std::error::Error + Send + Sync> },
+    /// It starts, stops, or has no connection to spare.
+    #[error("PostgreSQL at {address} takes no connections now")]
+    Busy { address: String, source: Box<tokio_postgres::Error> },
+    /// The login is refused.
+    #[error(
+        "PostgreSQL at {address} refuses the login `{user}`; correct username and password in its Secret"
+    )]
+    Login { address: String, user: String, source: Box<tokio_postgres::Error> },
+    /// There is no such database.
+    #[error(
+        "PostgreSQL at {address} has no database `{database}`; create it, or correct dbname in the Secret"
+    )]
+    NoDatabase { address: String, database: String },
+    /// Its certificate is not accepted.
+    #[error(
+        "the certificate of PostgreSQL at {address} is not accepted; correct storage.postgresql.tls: {reason}"
+    )]
+    Certificate { address: String, reason: String },
+    /// A statement fails.
+    #[error("PostgreSQL at {address} refuses a statement")]
+    Statement { address: String, source: Box<tokio_postgres::Error> },
+}
+
+impl Failure for DatabaseError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } => Reason::Unreachable,
+            Self::Login { .. } => Reason::PermissionDenied,
+            Self::NoDatabase { .. } | Self::Certificate { .. } => Reason::Invalid,
+            Self::Statement { .. } => Reason::Failed,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+
+    fn stalled(&self) -> bool {
+        matches!(self, Self::Login { .. } | Self::NoDatabase { .. } | Self::Certificate { .. })
+    }
+}
+
+/// A database as one login sees it: one connection, made again when it is lost.
+pub(crate) struct Database {
+    pub(crate) login: Login,
+    connection: Mutex<Option<Arc<Client>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Database {
+    pub(crate) fn new(login: Login, metrics: Arc<Metrics>) -> Self {
+        Self { login, connection: Mutex::default(), metrics }
+    }
+
+    /// The connection.
+    pub(crate) async fn client(&self) -> Result<Arc<Client>, DatabaseError> {
+        let mut held = self.connection.lock().await;
+        if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(client.clone());
+        }
+        let client = tokio::time::timeout(PATIENCE, self.connect()).await;
+        let client = Arc::new(client.unwrap_or_else(|_| Err(self.unreachable("no answer in time".into())))?);
+        *held = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Whether the login is let in.
+    pub(crate) async fn opens(&self) -> Result<bool, DatabaseError> {
+        match self.client().await {
+            Ok(_) => Ok(true),
+            Err(DatabaseError::Login { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops the connection: one that does not answer is not used again.
+    pub(crate) async fn forget(&self) {
+        *self.connection.lock().await = None;
+    }
+
+    /// Does something with the connection, in time.
+    pub(crate) async fn with<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> Result<T, DatabaseError>
+    where
+        F: Future<Output = Result<T, tokio_postgres::Error>>,
+    {
+        let client = self.client().await?;
+        self.metrics.database_asked();
+        match tokio::time::timeout(PATIENCE, work(client)).await {
+            Ok(result) => result.map_err(|error| self.failed(error)),
+            Err(_) => {
+                self.forget().await;
+                Err(self.unreachable("no answer in time".into()))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, DatabaseError> {
+        let Login { host, port, .. } = &self.login;
+        let stream = TcpStream::connect((host.as_str(), *port)).await;
+        let stream = stream.map_err(|error| self.unreachable(Box::new(error)))?;
+        let _ = stream.set_nodelay(true);
+        let config = self.login.config();
+        match tls::client(&self.login).map_err(|reason| self.certificate(reason))? {
+            Some(mut tls) => {
+                let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, host)
+                    .map_err(|error| self.certificate(error.to_string()))?;
+                let connected = config.connect_raw(stream, tls).await;
+                Ok(spawned(connected.map_err(|error| self.failed(error))?))
+            }
+            None => Ok(spawned(config.connect_raw(stream, NoTls).await.map_err(|error| self.failed(error))?)),
+        }
+    }
+
+    fn unreachable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> DatabaseError {
+        DatabaseError::Unreachable { address: self.login.address(), source }
+    }
+
+    fn certificate(&self, reason: String) -> DatabaseError {
+        DatabaseError::Certificate { address: self.login.address(), reason }
+    }
+
+    fn failed(&self, error: tokio_postgres::Error) -> DatabaseError {
+        let (address, user) = (self.login.address(), self.login.user.clone());
+        if let Some(reason) = tls::refusal(&error) {
+            return self.certificate(reason);
+        }
+        let Some(code) = error.code().cloned() else {
+            return self.unreachable(Box::new(error));
+        };
+        let source = Box::new(error);
+        match code {
+            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                DatabaseError::Login { address, user, source }
+            }
+            SqlState::INVALID_CATALOG_NAME => {
+                DatabaseError::NoDatabase { address, database: self.login.database.clone() }
+            }
+            SqlState::TOO_MANY_CONNECTIONS
+            | SqlState::CANNOT_CONNECT_NOW
+            | SqlState::ADMIN_SHUTDOWN
+            | SqlState::CRASH_SHUTDOWN
+            | SqlState::READ_ONLY_SQL_TRANSACTION
+            | SqlState::DISK_FULL => DatabaseError::Busy { address, source },
+            _ => DatabaseError::Statement { address, source },
+        }
+    }
+}
+
+/// Drives a connection for as long as its client is used.
+fn spawned<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Client
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    T: tokio_postgres::tls::TlsStream + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "connection to PostgreSQL ended");
+        }
+    });
+    client
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        Self::other(error)
+    }
+}

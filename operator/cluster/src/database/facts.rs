@@ -1,0 +1,185 @@
+//! What PostgreSQL tells of itself and of OpenBao in it.
+
+use std::time::Duration;
+
+use steamer_core::error::Error;
+
+use crate::database::{Database, DatabaseError};
+
+/// Connections that are left to administrators and to Steamer.
+const RESERVE: i32 = 8;
+
+const SERVER: &str = "
+SELECT current_setting('server_version_num')::int4, split_part(current_setting('server_version'), ' ', 1),
+       current_setting('server_encoding'), current_setting('max_connections')::int4, pg_is_in_recovery(),
+       (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())";
+
+/// A server as it describes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) number: i32,
+    pub(crate) version: String,
+    pub(crate) encoding: String,
+    pub(crate) max_connections: i32,
+    pub(crate) read_only: bool,
+    /// Sessions in the database.
+    pub(crate) connections: i64,
+}
+
+impl Server {
+    /// Refuses what OpenBao cannot work with.
+    pub(crate) fn check(&self, replicas: i32, connections: i32) -> Result<(), Error> {
+        let Self { number, version, encoding, max_connections, read_only, connections: _ } = self;
+        if *number < 150_000 {
+            return Err(Error::Invalid(format!("PostgreSQL {version} is too old: 15 or later is needed")));
+        }
+        if encoding != "UTF8" {
+            return Err(Error::Invalid(format!(
+                "the database's encoding is {encoding}: create one with ENCODING 'UTF8'"
+            )));
+        }
+        if *read_only {
+            return Err(Error::Waiting(
+                "PostgreSQL is a read-only replica: waiting for the primary".to_owned(),
+            ));
+        }
+        let needed = replicas * connections + RESERVE;
+        if needed > *max_connections {
+            return Err(Error::Invalid(format!(
+                "{replicas} nodes with {connections} connections each and {RESERVE} spare need {needed}, and \
+                 max_connections is {max_connections}: raise it, or lower maxConnectionsPerPod"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The leader's lock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lock {
+    /// Tells one holder from another; OpenBao calls it the leader's uuid.
+    pub(crate) value: String,
+    /// Seconds since it was last renewed, by the database's clock.
+    pub(crate) age: f64,
+}
+
+const LOCK: &str = "
+SELECT COALESCE(ha_value, ''), EXTRACT(EPOCH FROM now() - (valid_until - INTERVAL '15 seconds'))::float8
+FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
+
+const FREE: &str = "
+DELETE FROM openbao_ha_locks
+WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL '15 seconds') >= make_interval(secs => $2)
+  AND NOT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/leader/' AND key = $1)";
+
+const BOOTSTRAP: &str = "
+SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring'),
+       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init'),
+       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key'),
+       (SELECT convert_from(value, 'UTF8')::json->>'type' FROM openbao_kv_store WHERE path = '/core/' AND key = 'seal-config')";
+
+/// What OpenBao has in its storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) initialized: bool,
+    pub(crate) self_init_failed: bool,
+    pub(crate) recovery_keys: bool,
+    /// The kind of seal that it is sealed with, as OpenBao names it.
+    pub(crate) seal: Option<String>,
+}
+
+const WRAPPED: &str = "
+SELECT position(convert_to($1, 'UTF8') IN value) > 0 FROM openbao_kv_store
+WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')";
+
+impl Database {
+    pub(crate) async fn server(&self) -> Result<Server, DatabaseError> {
+        let row = self.with(|client| async move { client.query_one(SERVER, &[]).await }).await?;
+        Ok(Server {
+            number: row.get(0),
+            version: row.get(1),
+            encoding: row.get(2),
+            max_connections: row.get(3),
+            read_only: row.get(4),
+            connections: row.get(5),
+        })
+    }
+
+    /// The timeline, where the login may ask for it: another one means that another server was promoted.
+    pub(crate) async fn timeline(&self) -> Option<i64> {
+        let asked = "SELECT timeline_id::int8 FROM pg_control_checkpoint()";
+        let row = self.with(|client| async move { client.query_one(asked, &[]).await }).await;
+        row.ok().map(|row| row.get(0))
+    }
+
+    pub(crate) async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
+        let row = self.with(|client| async move { client.query_opt(LOCK, &[]).await }).await?;
+        Ok(row.map(|row| Lock { value: row.get(0), age: row.get(1) }))
+    }
+
+    /// Takes the lock away, if it is still the one that was looked at.
+    pub(crate) async fn delete_lock(&self, value: &str) -> Result<bool, DatabaseError> {
+        let delete = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
+        let value = value.to_owned();
+        Ok(self.with(|client| async move { client.execute(delete, &[&value]).await }).await? > 0)
+    }
+
+    /// Takes a lock away that was not renewed for so long, if whoever took it has not got as far as writing down its address:
+    /// a node does so before it serves anyone. OpenBao's own fence keeps it from going on.
+    pub(crate) async fn free_unannounced_lock(
+        &self,
+        value: &str,
+        patience: Duration,
+    ) -> Result<bool, DatabaseError> {
+        let (value, patience) = (value.to_owned(), patience.as_secs_f64());
+        let freed = self.with(|client| async move { client.execute(FREE, &[&value, &patience]).await });
+        Ok(freed.await? > 0)
+    }
+
+    pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {
+        let row = self.with(|client| async move { client.query_one(BOOTSTRAP, &[]).await }).await?;
+        let seal = row.get(3);
+        Ok(Contents {
+            initialized: row.get(0),
+            self_init_failed: row.get(1),
+            recovery_keys: row.get(2),
+            seal,
+        })
+    }
+
+    /// Whether everything that the seal wraps is wrapped by the key of that id.
+    pub(crate) async fn wrapped_by(&self, key_id: &str) -> Result<bool, DatabaseError> {
+        let id = key_id.to_owned();
+        let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
+        Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
+    }
+
+    /// Whether anything that the seal wraps is wrapped by it.
+    pub(crate) async fn uses(&self, key_id: &str) -> Result<bool, DatabaseError> {
+        let id = key_id.to_owned();
+        let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
+        Ok(rows.iter().any(|row| row.get(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(140_010, "UTF8", 100, "is too old")]
+    #[case(150_010, "SQL_ASCII", 100, "encoding is SQL_ASCII")]
+    #[case(160_001, "UTF8", 50, "need 56, and max_connections is 50")]
+    fn a_server_that_does_not_fit_is_refused(
+        #[case] number: i32,
+        #[case] encoding: &str,
+        #[case] max_connections: i32,
+        #[case] expected: &str,
+    ) {
+        let (version, encoding) = ("x".to_owned(), encoding.to_owned());
+        let server = Server { number, version, encoding, max_connections, read_only: false, connections: 3 };
+        assert!(server.check(3, 16).unwrap_err().to_string().contains(expected));
+    }
+}

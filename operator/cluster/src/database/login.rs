@@ -1,0 +1,237 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+use steamer_api::DatabaseTlsMode;
+use steamer_core::error::Error;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+/// Where a database is, and as whom one logs in to it.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) user: String,
+    pub(crate) password: SecretString,
+    pub(crate) tls: DatabaseTlsMode,
+    /// CA in PEM; empty where none is checked.
+    pub(crate) ca: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.user, self.address(), self.database)
+    }
+}
+
+/// The entries of a Secret.
+pub(crate) type Entries = BTreeMap<String, Vec<u8>>;
+
+/// What a Secret says of a login; another Secret may say the rest.
+#[derive(Clone, Default)]
+struct Partial {
+    host: Option<String>,
+    port: Option<u16>,
+    database: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Login {
+    /// Reads a Secret as CloudNativePG writes it, or with a `uri`. What it lacks comes from `rest`.
+    pub(crate) fn read(
+        name: &str,
+        (entries, rest): (&Entries, Option<&Self>),
+        namespace: &str,
+        (tls, ca): (DatabaseTlsMode, &str),
+    ) -> Result<Self, Error> {
+        let Partial { host, port, database, user, password } = Partial::read(name, entries)?;
+        let lacks = |key: &str| {
+            Error::Invalid(format!("Secret {name} has no key `{key}`: add it, or a `uri` that carries it"))
+        };
+        let rest_of = |of: fn(&Self) -> String| rest.map(of);
+        Ok(Self {
+            host: full(
+                &host.or_else(|| rest_of(|rest| rest.host.clone())).ok_or_else(|| lacks("host"))?,
+                namespace,
+            ),
+            port: port.or_else(|| rest.map(|rest| rest.port)).unwrap_or(5432),
+            database: database
+                .or_else(|| rest_of(|rest| rest.database.clone()))
+                .ok_or_else(|| lacks("dbname"))?,
+            user: user.ok_or_else(|| lacks("username"))?,
+            password: password.ok_or_else(|| lacks("password"))?.into(),
+            tls,
+            ca: ca.to_owned(),
+        })
+    }
+
+    /// The same place as another role.
+    pub(crate) fn as_role(&self, user: &str, password: SecretString) -> Self {
+        Self { user: user.to_owned(), password, ..self.clone() }
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .host(&self.host)
+            .port(self.port)
+            .dbname(&self.database)
+            .user(&self.user)
+            .password(self.password.expose_secret())
+            .application_name("steamer")
+            .ssl_mode(match self.tls {
+                DatabaseTlsMode::Disable => SslMode::Disable,
+                _ => SslMode::Require,
+            });
+        config
+    }
+
+    /// As a file of libpq's connection services, which OpenBao's driver reads too: everything in one file.
+    pub(crate) fn service_file(&self, ca_path: &str) -> String {
+        let Self { host, port, database, user, password, tls, ca } = self;
+        let mode = match tls {
+            DatabaseTlsMode::Disable => "disable",
+            DatabaseTlsMode::Require => "require",
+            DatabaseTlsMode::VerifyCA => "verify-ca",
+            DatabaseTlsMode::VerifyFull => "verify-full",
+        };
+        let mut text = format!(
+            "[openbao]\nhost={host}\nport={port}\ndbname={database}\nuser={user}\npassword={}\nsslmode={mode}\nconnect_timeout=5\n",
+            password.expose_secret()
+        );
+        // With a CA, `require` would check it.
+        if !ca.is_empty() && matches!(tls, DatabaseTlsMode::VerifyCA | DatabaseTlsMode::VerifyFull) {
+            text.push_str(&format!("sslrootcert={ca_path}\n"));
+        }
+        text
+    }
+}
+
+/// The role that a service file logs in as.
+pub(crate) fn user_of(service_file: &str) -> Option<&str> {
+    service_file.lines().find_map(|line| line.strip_prefix("user="))
+}
+
+/// Its password.
+pub(crate) fn password_of(service_file: &str) -> Option<&str> {
+    service_file.lines().find_map(|line| line.strip_prefix("password="))
+}
+
+/// A host without a dot is a Service beside the cluster; an address stays.
+fn full(host: &str, namespace: &str) -> String {
+    if host.contains(['.', ':']) || host == "localhost" {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}.svc")
+    }
+}
+
+impl Partial {
+    fn read(name: &str, entries: &Entries) -> Result<Self, Error> {
+        let text = |key: &str| -> Result<Option<String>, Error> {
+            let Some(value) = entries.get(key) else { return Ok(None) };
+            let text = std::str::from_utf8(value)
+                .map_err(|_| Error::Invalid(format!("key `{key}` of Secret {name} is no text")))?;
+            // A newline at the end is an editor's, and none can be in a service file.
+            Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|text| !text.is_empty()))
+        };
+        let mut partial = match text("uri")? {
+            Some(uri) => Self::of_uri(name, &uri)?,
+            None => Self::default(),
+        };
+        let Self { host, port, database, user, password } = &mut partial;
+        *host = text("host")?.or(host.take());
+        if let Some(given) = text("port")? {
+            let parsed = given.parse();
+            *port = Some(parsed.map_err(|_| {
+                Error::Invalid(format!("key `port` of Secret {name} is `{given}`, not a port"))
+            })?);
+        }
+        *database = text("dbname")?.filter(|name| name != "*").or(database.take());
+        *user = text("username")?.or(text("user")?).or(user.take());
+        *password = text("password")?.or(password.take());
+        if password.as_deref().is_some_and(|password| password.contains(['\n', '\r'])) {
+            return Err(Error::Invalid(format!("the password in Secret {name} spans several lines")));
+        }
+        Ok(partial)
+    }
+
+    fn of_uri(name: &str, uri: &str) -> Result<Self, Error> {
+        let config = Config::from_str(uri).map_err(|_| {
+            Error::Invalid(format!(
+                "key `uri` of Secret {name} is no URI such as postgresql://user:password@host:5432/database"
+            ))
+        })?;
+        let host = config.get_hosts().iter().find_map(|host| match host {
+            Host::Tcp(host) => Some(host.clone()),
+            _ => None,
+        });
+        Ok(Self {
+            host,
+            port: config.get_ports().first().copied(),
+            database: config.get_dbname().map(str::to_owned),
+            user: config.get_user().map(str::to_owned),
+            password: config.get_password().map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn entries(pairs: &[(&str, &str)]) -> Entries {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect()
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Login, Error> {
+        Login::read("pg-app", (&entries(pairs), None), "openbao", (DatabaseTlsMode::VerifyFull, "PEM"))
+    }
+
+    #[rstest]
+    #[case(&[("host", "pg-rw"), ("port", "5432"), ("dbname", "app"), ("username", "app"), ("password", "p")], "app@pg-rw.openbao.svc:5432/app")]
+    #[case(&[("host", "pg.example.com"), ("dbname", "app"), ("user", "app"), ("password", "p\n")], "app@pg.example.com:5432/app")]
+    #[case(&[("uri", "postgresql://me:p%40s@10.1.2.3:6432/bao")], "me@10.1.2.3:6432/bao")]
+    #[case(&[("uri", "postgresql://me:p@pg-rw:5432/bao"), ("host", "pg-rw"), ("username", "me"), ("password", "q")], "me@pg-rw.openbao.svc:5432/bao")]
+    fn a_secret_is_read_as_cloud_native_pg_writes_it(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
+        assert_eq!(format!("{:?}", read(pairs).unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case(&[("host", "pg"), ("dbname", "app"), ("username", "app")], "has no key `password`")]
+    #[case(&[("dbname", "app"), ("username", "app"), ("password", "p")], "has no key `host`")]
+    #[case(&[("host", "pg"), ("port", "x"), ("dbname", "app"), ("username", "a"), ("password", "p")], "not a port")]
+    #[case(&[("uri", "mysql://x")], "is no URI")]
+    fn what_is_wrong_with_a_secret_is_said(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
+        let error = read(pairs).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn an_administrators_secret_may_hold_username_and_password_alone() {
+        let owner = read(&[("uri", "postgresql://me:p@pg:5432/bao")]).unwrap();
+        let admin = entries(&[("username", "admin"), ("password", "q")]);
+        let admin =
+            Login::read("pg-admin", (&admin, Some(&owner)), "openbao", (DatabaseTlsMode::Require, ""));
+        assert_eq!(format!("{:?}", admin.unwrap()), "admin@pg.openbao.svc:5432/bao");
+    }
+
+    #[test]
+    fn nothing_prints_a_password() {
+        let login = read(&[("uri", "postgresql://me:hush@pg:5432/bao")]).unwrap();
+        assert!(!format!("{login:?}").contains("hush"));
+        assert_eq!(password_of(&login.service_file("/ca")), Some("hush"));
+        assert_eq!(user_of(&login.service_file("/ca")), Some("me"));
+    }
+}

@@ -1,0 +1,282 @@
+//! A role for each incarnation of a node: taking its login away is what keeps a lost leader from writing.
+
+use secrecy::{ExposeSecret, SecretString};
+use steamer_core::error::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::database::{Database, DatabaseError};
+
+/// A role that was made for a node, or has such a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeRole {
+    pub(crate) name: String,
+    /// Whether it is this cluster's: clusters of one name may share a server.
+    pub(crate) own: bool,
+    pub(crate) can_login: bool,
+    /// What was noted when it was fenced.
+    pub(crate) note: Option<FenceNote>,
+}
+
+/// Why a fence would not hold, or not be possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The login lacks a right, so nodes can have no roles of their own.
+    Rights(String),
+    /// A replica that is promoted may not have it.
+    Replication,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rights(why) => f.write_str(why),
+            Self::Replication => f.write_str(
+                "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
+                 synchronous_standby_names",
+            ),
+        }
+    }
+}
+
+/// What a fence has to know when it is carried on by another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FenceNote {
+    /// Seconds since the epoch.
+    pub(crate) since: i64,
+    /// The lock that the fenced node held.
+    pub(crate) lock: String,
+    /// Uid of its pod.
+    pub(crate) uid: String,
+    /// Why it was fenced.
+    pub(crate) reason: String,
+}
+
+const UNGRANTED: &str = "
+SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND rolname <> current_user AND EXISTS (
+  SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+  WHERE NOT has_table_privilege(pg_roles.oid, to_regclass(t), p))";
+
+/// The name of the n-th incarnation of a node.
+pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
+    format!("{}_{ordinal}_{n}", plain(cluster))
+}
+
+/// A cluster's name as roles have it.
+fn plain(cluster: &str) -> String {
+    cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
+}
+
+/// Ordinal and number of a role's name.
+pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
+    let mut parts = name.rsplitn(3, '_');
+    let n = parts.next()?.parse().ok()?;
+    Some((parts.next()?.parse().ok()?, n))
+}
+
+const ROLES: &str = "
+SELECT rolname::text, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles
+WHERE rolname ~ $1 ORDER BY 1";
+
+const RIGHTS: &str = "
+SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role(oid, 'pg_signal_backend', 'USAGE')
+FROM pg_roles WHERE rolname = current_user";
+
+const ASYNCHRONOUS: &str = "
+SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchronous_standby_names') = ''";
+
+const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
+
+impl Database {
+    /// The roles that are named for a cluster's nodes, and which of them carry its mark.
+    pub(crate) async fn node_roles(&self, cluster: &str, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
+        let named = format!("^{}_[0-9]+_[0-9]+$", plain(cluster));
+        let rows = self.with(|client| async move { client.query(ROLES, &[&named]).await }).await?;
+        let (marked, fenced) = (format!("steamer: {mark}"), format!("steamer: {mark} fenced "));
+        let role = |row: &tokio_postgres::Row| {
+            let comment: String = row.get::<_, Option<String>>(2).unwrap_or_default();
+            NodeRole {
+                name: row.get(0),
+                own: comment == marked || comment.starts_with(&fenced),
+                can_login: row.get(1),
+                note: note(&comment),
+            }
+        };
+        Ok(rows.iter().map(role).collect())
+    }
+
+    /// Why nodes cannot be fenced by this login; none when they can.
+    pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
+        let row = self.with(|client| async move { client.query_one(RIGHTS, &[]).await }).await?;
+        let (creates, signals): (bool, bool) = (row.get(0), row.get(1));
+        let user = &self.login.user;
+        if !creates {
+            return Ok(Some(Obstacle::Rights(format!(
+                "login `{user}` may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"
+            ))));
+        }
+        if !signals {
+            return Ok(Some(Obstacle::Rights(format!(
+                "login `{user}` may not end sessions: run GRANT pg_signal_backend TO \"{user}\""
+            ))));
+        }
+        let row = self.with(|client| async move { client.query_one(ASYNCHRONOUS, &[]).await }).await?;
+        let asynchronous: bool = row.get(0);
+        Ok(asynchronous.then_some(Obstacle::Replication))
+    }
+
+    /// Makes a role that may log in with that password and marks it. One of the name that is this cluster's is left.
+    pub(crate) async fn create_role(
+        &self,
+        name: &str,
+        password: &SecretString,
+        mark: &str,
+    ) -> Result<(), Error> {
+        // The verifier, not the password, is what the server and its log see.
+        let verifier = postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes());
+        let sql = format!(
+            "BEGIN; CREATE ROLE {role} LOGIN PASSWORD '{verifier}'; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
+            role = quoted(name),
+            comment = literal(&format!("steamer: {mark}")),
+        );
+        let made = self.with(|client| async move {
+            let made = client.batch_execute(&sql).await;
+            if made.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            made
+        });
+        match made.await {
+            Err(DatabaseError::Statement { source, .. })
+                if source.code() == Some(&SqlState::DUPLICATE_OBJECT) =>
+            {
+                // Another cluster of the name was faster: the next look at the roles chooses another.
+                Err(Error::Waiting(format!("PostgreSQL has a role `{name}` already: the node gets another")))
+            }
+            made => Ok(made?),
+        }
+    }
+
+    /// Gives a node's role exactly what a node needs. For the owner of the tables.
+    pub(crate) async fn grant(&self, role: &str) -> Result<(), DatabaseError> {
+        let sql = format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON openbao_kv_store, openbao_ha_locks TO {role}; \
+             GRANT USAGE ON SCHEMA public TO {role}",
+            role = quoted(role)
+        );
+        // The schema is open to everyone unless someone closed it; then its owner has to open it.
+        let schema = sql.split("; ").nth(1).unwrap_or_default().to_owned();
+        let tables = sql.split("; ").next().unwrap_or_default().to_owned();
+        self.with(|client| async move {
+            client.batch_execute(&tables).await?;
+            let _ = client.batch_execute(&schema).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes the login away, and notes which lock the node held, in one step.
+    pub(crate) async fn disable(
+        &self,
+        role: &str,
+        mark: &str,
+        note: &FenceNote,
+    ) -> Result<(), DatabaseError> {
+        let FenceNote { since, lock, uid, reason } = note;
+        let sql = format!(
+            "BEGIN; ALTER ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
+            role = quoted(role),
+            comment = literal(&format!("steamer: {mark} fenced {since} {lock} {uid} {reason}")),
+        );
+        self.with(|client| async move {
+            let done = client.batch_execute(&sql).await;
+            if done.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            done
+        })
+        .await
+    }
+
+    /// Which of these roles may not write everything that a node has to.
+    pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let roles = roles.to_vec();
+        let rows = self.with(|client| async move { client.query(UNGRANTED, &[&roles]).await }).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Ends the sessions of a role; how many there were.
+    pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
+        let role = role.to_owned();
+        let row = self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await }).await?;
+        Ok(row.get(0))
+    }
+
+    /// Ends the sessions of this login from an address: those of a process that has ended.
+    pub(crate) async fn end_sessions_from(&self, address: &str) -> Result<i64, DatabaseError> {
+        let asked = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = current_user \
+                     AND client_addr = $1::text::inet AND pid <> pg_backend_pid()";
+        let address = address.to_owned();
+        Ok(self.with(|client| async move { client.query_one(asked, &[&address]).await }).await?.get(0))
+    }
+
+    /// Takes all rights from a role. For the owner of the tables.
+    pub(crate) async fn revoke(&self, role: &str) -> Result<(), DatabaseError> {
+        let role = quoted(role);
+        let tables = format!("REVOKE ALL ON openbao_kv_store, openbao_ha_locks FROM {role}");
+        let schema = format!("REVOKE ALL ON SCHEMA public FROM {role}");
+        self.with(|client| async move {
+            client.batch_execute(&tables).await?;
+            let _ = client.batch_execute(&schema).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a role that has no rights left.
+    pub(crate) async fn drop_role(&self, role: &str) -> Result<(), DatabaseError> {
+        let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
+        self.with(|client| async move { client.batch_execute(&sql).await }).await
+    }
+
+    /// How long the server waits for a login to be completed, in seconds.
+    pub(crate) async fn authentication_timeout(&self) -> Result<i64, DatabaseError> {
+        let asked = "SELECT setting::int8 FROM pg_settings WHERE name = 'authentication_timeout'";
+        Ok(self.with(|client| async move { client.query_one(asked, &[]).await }).await?.get(0))
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    text.replace('\'', "''")
+}
+
+fn note(comment: &str) -> Option<FenceNote> {
+    let (_, noted) = comment.split_once(" fenced ")?;
+    let mut parts = noted.splitn(4, ' ');
+    let since = parts.next()?.parse().ok()?;
+    let mut text = || parts.next().unwrap_or_default().to_owned();
+    Some(FenceNote { since, lock: text(), uid: text(), reason: text() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_named_for_cluster_node_and_incarnation() {
+        assert_eq!(role_name("main-prod", 2, 13), "main_prod_2_13");
+        assert_eq!(parse_role("main_prod_2_13"), Some((2, 13)));
+        assert_eq!(parse_role("main"), None);
+    }
+
+    #[test]
+    fn a_fence_is_carried_on_from_what_it_has_noted() {
+        let noted = note("steamer: i/OpenBaoCluster/ns/main fenced 17 a-b-c u-1 it does not answer").unwrap();
+        assert_eq!((noted.since, noted.lock.as_str(), noted.uid.as_str()), (17, "a-b-c", "u-1"));
+        assert_eq!(noted.reason, "it does not answer");
+        assert_eq!(note("steamer: i/OpenBaoCluster/ns/main"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! OpenBao's two tables: made before any node starts, for nodes that start at once race for them.
+
+use steamer_core::error::Error;
+use tokio_postgres::Client;
+
+use crate::database::{Database, DatabaseError};
+
+/// What OpenBao's own backend creates.
+pub(crate) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS openbao_kv_store (parent_path TEXT COLLATE \"C\" NOT NULL, path TEXT COLLATE \"C\",
+  key TEXT COLLATE \"C\", value BYTEA, CONSTRAINT openbao_kv_store_pkey PRIMARY KEY (path, key));
+CREATE INDEX IF NOT EXISTS openbao_kv_store_idx ON openbao_kv_store (parent_path);
+CREATE TABLE IF NOT EXISTS openbao_ha_locks (ha_key TEXT COLLATE \"C\" NOT NULL,
+  ha_identity TEXT COLLATE \"C\" NOT NULL, ha_value TEXT COLLATE \"C\",
+  valid_until TIMESTAMP WITH TIME ZONE NOT NULL, CONSTRAINT openbao_ha_locks_pkey PRIMARY KEY (ha_key));";
+
+const COLUMNS: &str = "
+SELECT c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+       || COALESCE(' ' || l.collname, '')
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND a.attnum > 0
+  AND NOT a.attisdropped ORDER BY 1";
+
+const EXPECTED: [&str; 8] = [
+    "openbao_ha_locks.ha_identity text C",
+    "openbao_ha_locks.ha_key text C",
+    "openbao_ha_locks.ha_value text C",
+    "openbao_ha_locks.valid_until timestamp with time zone",
+    "openbao_kv_store.key text C",
+    "openbao_kv_store.parent_path text C",
+    "openbao_kv_store.path text C",
+    "openbao_kv_store.value bytea",
+];
+
+const OWNERS: &str = "
+SELECT c.relname, r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user";
+
+/// Whose OpenBao is in the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Occupant {
+    /// There are none.
+    NoTables,
+    /// Nobody's: they are empty and unmarked.
+    Vacant,
+    /// This cluster's.
+    Own,
+    /// That of a cluster with this mark, or of nobody's who left one.
+    Other(Option<String>),
+}
+
+impl Database {
+    /// Whose OpenBao is there.
+    pub(crate) async fn occupant(&self, mark: &str) -> Result<Occupant, Error> {
+        let columns = self.with(|client| async move { texts(&client, COLUMNS).await }).await?;
+        if columns.is_empty() {
+            return Ok(Occupant::NoTables);
+        }
+        if columns != EXPECTED {
+            let database = &self.login.database;
+            return Err(Error::Conflict(format!(
+                "tables of the names openbao_kv_store and openbao_ha_locks in database `{database}` are not OpenBao's: \
+                 use a database that nothing else uses"
+            )));
+        }
+        let found = "SELECT obj_description(to_regclass('openbao_kv_store'), 'pg_class'),
+                     EXISTS (SELECT 1 FROM openbao_kv_store)";
+        let row = self.with(|client| async move { client.query_one(found, &[]).await }).await?;
+        let (comment, filled): (Option<String>, bool) = (row.get(0), row.get(1));
+        let marked = comment.as_deref().and_then(|comment| comment.strip_prefix("steamer: "));
+        Ok(match marked {
+            Some(marked) if marked == mark => Occupant::Own,
+            Some(marked) => Occupant::Other(Some(marked.to_owned())),
+            None if filled => Occupant::Other(None),
+            None => Occupant::Vacant,
+        })
+    }
+
+    /// Creates what is missing and marks it.
+    pub(crate) async fn create_tables(&self, mark: &str) -> Result<(), DatabaseError> {
+        let comment = format!("COMMENT ON TABLE openbao_kv_store IS 'steamer: {}'", mark.replace('\'', "''"));
+        self.with(|client| async move {
+            client.batch_execute(TABLES).await?;
+            client.batch_execute(&comment).await
+        })
+        .await
+    }
+
+    /// Removes all data. For who has asked for it twice.
+    pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
+        let drop = "DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks";
+        self.with(|client| async move { client.batch_execute(drop).await }).await
+    }
+
+    /// Removes the locks of whoever had the database before: nobody of them writes any more.
+    pub(crate) async fn clear_locks(&self) -> Result<u64, DatabaseError> {
+        self.with(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await
+    }
+
+    /// Refuses tables that belong to another login: it could not grant rights on them.
+    pub(crate) async fn own_tables(&self) -> Result<(), Error> {
+        let rows = self.with(|client| async move { client.query(OWNERS, &[]).await }).await?;
+        match rows.first() {
+            None => Ok(()),
+            Some(row) => {
+                let (table, owner): (String, String) = (row.get(0), row.get(1));
+                let user = &self.login.user;
+                Err(Error::Invalid(format!(
+                    "table {table} belongs to `{owner}`, not to the login `{user}`: run ALTER TABLE {table} OWNER TO \"{user}\""
+                )))
+            }
+        }
+    }
+}
+
+async fn texts(client: &Client, sql: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,373 @@
+//! Whether a leader is lost. Pure: what is known, what was seen, and what follows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use crate::database::facts::Lock;
+use crate::nodes::members::{Answer, process};
+
+/// How long a node that was never active may hold the lock, at least: a takeover takes time by itself.
+const TAKEOVER: Duration = Duration::from_secs(30);
+/// How long an ex-leader may go on calling itself active after its lock is gone.
+const ECHO: Duration = Duration::from_secs(5);
+/// Refusals in a row that are no accident.
+const REFUSALS: u32 = 2;
+
+/// Who was active while it held a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) lock: String,
+    pub(crate) pod: String,
+    pub(crate) uid: String,
+    pub(crate) process: Option<String>,
+    pub(crate) address: Option<String>,
+}
+
+/// Who has to go, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    pub(crate) holder: Holder,
+    pub(crate) why: String,
+    /// Kubernetes has said that its process ended.
+    pub(crate) ended: bool,
+}
+
+/// What is remembered from look to look.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The pod that was active last.
+    pub(crate) leader: Option<String>,
+    pub(crate) fences: u32,
+    /// Since when nobody is active.
+    pub(crate) leaderless_since: Option<Instant>,
+    holder: Option<Holder>,
+    /// A lock whose holder is not known, and since when it is there.
+    unknown: Option<(String, Instant)>,
+    refusals: u32,
+    /// A fence that nobody has become active after.
+    fenced: Option<Instant>,
+    /// How long the last takeover took.
+    takeover: Duration,
+}
+
+/// What was seen in one look.
+pub(crate) struct Case<'a> {
+    pub(crate) lock: Option<&'a Lock>,
+    pub(crate) answers: &'a [(Arc<Pod>, Answer)],
+    pub(crate) pods: &'a [Arc<Pod>],
+    pub(crate) now: Instant,
+    pub(crate) detection: Duration,
+}
+
+impl Memory {
+    /// Takes in a look; how long a takeover took that has come to its end.
+    pub(crate) fn learn(
+        &mut self,
+        now: Instant,
+        lock: Option<&Lock>,
+        answers: &[(Arc<Pod>, Answer)],
+    ) -> Option<Duration> {
+        let waited = self.fenced.is_some();
+        let active = answers.iter().find(|(_, answer)| answer.is_active()).map(|(pod, _)| pod);
+        match (active, lock) {
+            (Some(pod), Some(lock)) => self.led(now, pod, lock),
+            (Some(pod), None) => self.leader = Some(pod.name_any()),
+            (None, _) => drop(self.leaderless_since.get_or_insert(now)),
+        }
+        let known = |lock: &Lock| self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
+        self.unknown = lock.filter(|lock| !known(lock)).map(|lock| match self.unknown.take() {
+            Some((value, since)) if value == lock.value => (value, since),
+            _ => (lock.value.clone(), now),
+        });
+        let refused = |(pod, answer): &(Arc<Pod>, Answer)| {
+            self.holder.as_ref().is_some_and(|holder| Some(&holder.uid) == pod.uid().as_ref())
+                && *answer == Answer::Refused
+        };
+        self.refusals = if answers.iter().any(refused) { self.refusals + 1 } else { 0 };
+        (waited && self.fenced.is_none()).then_some(self.takeover)
+    }
+
+    fn led(&mut self, now: Instant, pod: &Pod, lock: &Lock) {
+        self.leader = Some(pod.name_any());
+        let uid = pod.uid().unwrap_or_default();
+        let echo = self.holder.as_ref().is_some_and(|holder| holder.uid == uid && holder.lock != lock.value)
+            && self.unknown.as_ref().is_none_or(|(_, since)| now.duration_since(*since) < ECHO);
+        if echo {
+            return;
+        }
+        if let Some(since) = self.fenced.take() {
+            self.takeover = now.duration_since(since);
+        }
+        self.leaderless_since = None;
+        self.holder = Some(Holder {
+            lock: lock.value.clone(),
+            pod: pod.name_any(),
+            uid,
+            process: process(pod).map(str::to_owned),
+            address: pod.status.as_ref().and_then(|status| status.pod_ip.clone()),
+        });
+    }
+
+    /// A leader was fenced: no other is before a node has been active.
+    pub(crate) fn fenced(&mut self, suspect: &Suspect) {
+        self.fences += 1;
+        self.fenced = Some(Instant::now());
+        if self.holder.as_ref().is_some_and(|holder| holder.lock == suspect.holder.lock) {
+            self.holder = None;
+        }
+        self.unknown = None;
+        self.leader = None;
+    }
+
+    /// Whether the leader is lost, as far as can be told from outside: for who can fence it at the database.
+    pub(crate) fn suspect(&self, case: &Case<'_>) -> Option<Suspect> {
+        if self.fenced.is_some_and(|since| case.now.duration_since(since) < self.patience()) {
+            return None;
+        }
+        let lock = case.lock?;
+        let Some(holder) = self.holder.as_ref().filter(|holder| holder.lock == lock.value) else {
+            return self.never_active(case);
+        };
+        let found = |why: String| Some(Suspect { holder: holder.clone(), why, ended: false });
+        let Some(pod) = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid)) else {
+            return found("its pod is gone".to_owned());
+        };
+        if let Some(suspect) = self.ended(case) {
+            return Some(suspect);
+        }
+        let answer = case.answers.iter().find(|(pod, _)| pod.uid().as_ref() == Some(&holder.uid));
+        let active = answer.is_some_and(|(_, answer)| answer.is_active());
+        let ending = pod.metadata.deletion_timestamp.is_some();
+        if self.refusals >= REFUSALS && !ending {
+            return found("nothing listens where it was: its process ended".to_owned());
+        }
+        // Who serves and is only late in renewing is given a little longer.
+        let bound = if active { case.detection.mul_f64(1.25) } else { case.detection };
+        (lock.age >= bound.as_secs_f64()).then(|| Suspect {
+            holder: holder.clone(),
+            why: format!(
+                "it {} and has not renewed its lock for {:.0} s",
+                if active { "answers" } else { "does not answer" },
+                lock.age
+            ),
+            ended: false,
+        })
+    }
+
+    /// Whether the leader's process has ended, as Kubernetes says.
+    pub(crate) fn ended(&self, case: &Case<'_>) -> Option<Suspect> {
+        let lock = case.lock?;
+        let holder = self.holder.as_ref().filter(|holder| holder.lock == lock.value)?;
+        let pod = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid))?;
+        let known = holder.process.as_deref()?;
+        (process(pod) != Some(known)).then(|| Suspect {
+            holder: holder.clone(),
+            why: "its process ended".to_owned(),
+            ended: true,
+        })
+    }
+
+    /// Whether a lock is nobody's: none leads, and it was not renewed since it was taken. A node of 2.7 that begins to follow
+    /// another leader at the moment it takes the lock forgets that it has it. Who starts to lead renews from the first.
+    pub(crate) fn is_abandoned(&self, lock: &Lock, detection: Duration) -> bool {
+        let known = self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
+        self.leaderless_since.is_some() && !known && lock.age >= detection.as_secs_f64()
+    }
+
+    /// A lock that is held while every node answers and none leads: the first is as good as any. A node that does not
+    /// answer may lead unseen from here.
+    fn never_active(&self, case: &Case<'_>) -> Option<Suspect> {
+        let (lock, since) = self.unknown.as_ref()?;
+        let leaderless = self.leaderless_since.is_some();
+        if !leaderless || case.now.duration_since(*since) < self.patience() {
+            return None;
+        }
+        let heard = case.answers.iter().all(|(_, answer)| matches!(answer, Answer::Health(_)));
+        let (pod, _) = case.answers.iter().find(|(_, answer)| heard && answer.is_standby())?;
+        Some(Suspect {
+            holder: Holder {
+                lock: lock.clone(),
+                pod: pod.name_any(),
+                uid: pod.uid().unwrap_or_default(),
+                process: None,
+                address: None,
+            },
+            why: format!("the lock is held and no node leads for {:.0?}", case.now.duration_since(*since)),
+            ended: false,
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        TAKEOVER.max(self.takeover * 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+    use steamer_openbao::Health;
+
+    use super::*;
+
+    fn pod(name: &str, process: &str) -> Arc<Pod> {
+        let pod = json!({
+            "metadata": {"name": name, "uid": format!("uid-{name}")},
+            "status": {"podIP": "10.0.0.1", "containerStatuses": [{
+                "name": "openbao", "containerID": process, "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": {"running": {}},
+            }]},
+        });
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    fn health(standby: bool) -> Answer {
+        Answer::Health(Health { initialized: true, standby, ..Health::default() })
+    }
+
+    fn lock(value: &str, age: f64) -> Lock {
+        Lock { value: value.to_owned(), age }
+    }
+
+    /// Node 0 was seen to lead with lock `a`; then `answer` and `lock` are seen, by node 0 as it is then.
+    fn after(seconds: u64, last: Option<Lock>, answer: Answer, node: &Arc<Pod>) -> Option<String> {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        memory.learn(start, Some(&lock("a", 1.0)), &[(pod("main-0", "p1"), health(false))]);
+        let now = start + Duration::from_secs(seconds);
+        let answers = [(node.clone(), answer), (pod("main-1", "q1"), health(true))];
+        let pods = [node.clone(), pod("main-1", "q1")];
+        memory.learn(now, last.as_ref(), &answers);
+        memory.learn(now, last.as_ref(), &answers);
+        let detection = Duration::from_secs(6);
+        let case = Case { lock: last.as_ref(), answers: &answers, pods: &pods, now, detection };
+        memory.suspect(&case).map(|suspect| format!("{}: {}", suspect.holder.pod, suspect.why))
+    }
+
+    #[test]
+    fn who_serves_and_renews_is_left() {
+        assert_eq!(after(1, Some(lock("a", 4.0)), health(false), &pod("main-0", "p1")), None);
+        assert_eq!(after(1, Some(lock("a", 7.0)), health(false), &pod("main-0", "p1")), None);
+    }
+
+    #[test]
+    fn who_does_not_answer_is_left_while_its_lock_is_renewed() {
+        assert_eq!(after(4, Some(lock("a", 5.0)), Answer::Silent, &pod("main-0", "p1")), None);
+        let lost = after(8, Some(lock("a", 6.5)), Answer::Silent, &pod("main-0", "p1"));
+        assert_eq!(lost.unwrap(), "main-0: it does not answer and has not renewed its lock for 6 s");
+    }
+
+    #[test]
+    fn a_leader_cut_off_from_its_database_is_lost_though_it_answers() {
+        assert!(after(9, Some(lock("a", 9.5)), health(false), &pod("main-0", "p1")).is_some());
+    }
+
+    #[test]
+    fn an_ended_process_and_a_gone_pod_are_seen_at_once() {
+        let refused = after(1, Some(lock("a", 1.0)), Answer::Refused, &pod("main-0", "p1"));
+        assert!(refused.unwrap().contains("nothing listens"));
+        let restarted = after(1, Some(lock("a", 1.0)), Answer::Silent, &pod("main-0", "p2"));
+        assert!(restarted.unwrap().contains("its process ended"));
+        let gone = after(1, Some(lock("a", 1.0)), Answer::Silent, &pod("main-2", "p1"));
+        assert!(gone.unwrap().contains("its pod is gone"));
+    }
+
+    #[test]
+    fn a_node_that_goes_in_its_own_time_is_let_go() {
+        let mut ending = (*pod("main-0", "p1")).clone();
+        ending.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(after(1, Some(lock("a", 1.0)), Answer::Refused, &Arc::new(ending)), None);
+    }
+
+    #[test]
+    fn a_lock_that_is_gone_or_anothers_accuses_nobody() {
+        assert_eq!(after(20, None, Answer::Refused, &pod("main-0", "p1")), None);
+        assert_eq!(after(1, Some(lock("b", 1.0)), Answer::Refused, &pod("main-0", "p1")), None);
+    }
+
+    #[test]
+    fn a_lock_held_by_nobody_who_leads_is_cured_after_the_time_of_a_takeover() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let node = pod("main-1", "q1");
+        let answers = [(node.clone(), health(true))];
+        let held = lock("c", 1.0);
+        memory.learn(start, Some(&held), &answers);
+        let mut later = |seconds| {
+            let now = start + Duration::from_secs(seconds);
+            memory.learn(now, Some(&held), &answers);
+            let pods = [node.clone()];
+            let detection = Duration::from_secs(6);
+            memory.suspect(&Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection })
+        };
+        assert_eq!(later(29), None);
+        assert_eq!(later(31).unwrap().holder.pod, "main-1");
+    }
+
+    #[test]
+    fn a_lock_that_nobody_renews_or_leads_with_is_abandoned() {
+        let detection = Duration::from_secs(6);
+        let mut memory = Memory::default();
+        let leads = [(pod("main-0", "p1"), health(false))];
+        memory.learn(Instant::now(), Some(&lock("a", 1.0)), &leads);
+        assert!(!memory.is_abandoned(&lock("a", 20.0), detection), "its holder is known, and judged");
+        assert!(!memory.is_abandoned(&lock("b", 20.0), detection), "somebody leads");
+        memory.learn(Instant::now(), Some(&lock("b", 1.0)), &[(pod("main-0", "p1"), health(true))]);
+        assert!(!memory.is_abandoned(&lock("b", 5.0), detection), "it may be renewed yet");
+        assert!(memory.is_abandoned(&lock("b", 6.0), detection));
+    }
+
+    #[test]
+    fn who_is_not_heard_is_not_accused_of_a_lock_that_is_renewed() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let (node, other) = (pod("main-0", "p1"), pod("main-1", "q1"));
+        let answers = [(node.clone(), Answer::Silent), (other.clone(), health(true))];
+        let held = lock("c", 1.0);
+        memory.learn(start, Some(&held), &answers);
+        let now = start + Duration::from_secs(300);
+        memory.learn(now, Some(&held), &answers);
+        let detection = Duration::from_secs(6);
+        let pods = [node, other];
+        let case = Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection };
+        assert_eq!(memory.suspect(&case), None);
+    }
+
+    #[test]
+    fn after_a_fence_there_is_no_other_until_a_node_was_active() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let node = pod("main-0", "p1");
+        memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
+        let holder = memory.holder.clone().unwrap();
+        memory.fenced(&Suspect { holder, why: String::new(), ended: false });
+        let answers = [(node.clone(), Answer::Silent)];
+        let pods = [node];
+        let (held, detection) = (lock("b", 9.0), Duration::from_secs(6));
+        memory.learn(start, Some(&held), &answers);
+        let now = Instant::now() + Duration::from_secs(10);
+        assert_eq!(
+            memory.suspect(&Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection }),
+            None
+        );
+    }
+
+    #[test]
+    fn an_ex_leader_that_still_calls_itself_active_does_not_get_anothers_lock() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let old = [(pod("main-0", "p1"), health(false))];
+        memory.learn(start, Some(&lock("a", 1.0)), &old);
+        memory.learn(start + Duration::from_secs(1), Some(&lock("b", 0.5)), &old);
+        assert_eq!(memory.holder.as_ref().unwrap().lock, "a");
+        memory.learn(
+            start + Duration::from_secs(2),
+            Some(&lock("b", 1.5)),
+            &[(pod("main-1", "q1"), health(false))],
+        );
+        assert_eq!(memory.holder.as_ref().unwrap().pod, "main-1");
+    }
+}

@@ -1,0 +1,256 @@
+//! Resolves a BaoAuth for the object that refers to it: server, login, namespace.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use secrecy::SecretString;
+use steamer_api::{
+    AuthMethod, BaoAuth, BaoConnection, Inline, JwtMethod, OpenBaoCluster, ProjectPhase, Reference,
+    SecretsProject,
+};
+use steamer_openbao::{NamespacePath, Session};
+use steamer_runtime::{Dependencies, ObjectName};
+
+use super::service_accounts::TokenRequestKey;
+use super::sessions::{CredentialOwner, LoginKey, Server};
+use crate::context::Context;
+use crate::error::Error;
+use crate::layout::WORKLOAD_MOUNT;
+use crate::references::target;
+
+/// Access to OpenBao.
+pub struct Access {
+    /// A session in the root namespace.
+    pub session: Session,
+    /// Login of the session. Objects with equal logins share reads.
+    pub login: LoginKey,
+}
+
+/// The BaoAuth of an object in `namespace`: the one that `reference` names, else `default` of that namespace, else `default`
+/// of the operator's namespace.
+///
+/// # Errors
+/// [`Error::NotFound`] or [`Error::Denied`].
+pub fn auth_of(
+    context: &Context,
+    dependencies: &Dependencies,
+    reference: Option<&Reference>,
+    namespace: &str,
+) -> Result<Arc<BaoAuth>, Error> {
+    if let Some(reference) = reference {
+        return context.stores.resolve(dependencies, reference, namespace);
+    }
+    let own = context.stores.named(dependencies, &ObjectName::new(namespace, "default"), namespace);
+    match own {
+        Err(Error::NotFound { .. }) => {
+            let shared = ObjectName::new(&context.operator.namespace, "default");
+            context.stores.named(dependencies, &shared, namespace)
+        }
+        found => found,
+    }
+}
+
+/// The server of a BaoAuth. References are checked for the namespace of the BaoAuth.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Denied`] for its references, [`Error::Waiting`] while the server is not known yet.
+pub async fn server_of(
+    context: &Context,
+    dependencies: &Dependencies,
+    auth: &BaoAuth,
+) -> Result<Server, Error> {
+    let namespace = auth.namespace().unwrap_or_default();
+    if let Some(reference) = &auth.spec.cluster_ref {
+        return context.referenced_cluster(dependencies, reference, &namespace).await;
+    }
+    if let Some(reference) = &auth.spec.connection_ref {
+        let connection: Arc<BaoConnection> = context.stores.resolve(dependencies, reference, &namespace)?;
+        return context.connection_server(dependencies, &connection).await;
+    }
+    let project = project_of(context, dependencies, auth)?;
+    let provisioned = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
+    let provisioned = provisioned.ok_or_else(|| not_provisioned(&project))?;
+    // The reference to the project was checked, and the project's tenant may use the cluster.
+    let name = target(&provisioned.cluster_ref, &namespace);
+    let cluster = context.stores.existing::<OpenBaoCluster>(dependencies, &name)?;
+    context.cluster_server(dependencies, &cluster).await
+}
+
+fn project_of(
+    context: &Context,
+    dependencies: &Dependencies,
+    auth: &BaoAuth,
+) -> Result<Arc<SecretsProject>, Error> {
+    let reference = auth.spec.project_ref.as_ref();
+    let reference = reference.ok_or_else(|| {
+        Error::Invalid("one of connectionRef, clusterRef and projectRef is needed".to_owned())
+    })?;
+    context.stores.resolve(dependencies, reference, &auth.namespace().unwrap_or_default())
+}
+
+fn not_provisioned(project: &SecretsProject) -> Error {
+    Error::Waiting(format!("SecretsProject {} is not active yet", ObjectName::of(project)))
+}
+
+/// Login of a BaoAuth, without the namespace of the object that uses it.
+pub struct Method {
+    /// OpenBao namespace of the auth mount.
+    pub namespace: NamespacePath,
+    /// Path of the auth mount, without `auth/`.
+    pub mount: String,
+    role: String,
+    inline: bool,
+    credential: MethodCredential,
+}
+
+enum MethodCredential {
+    ServiceAccount {
+        name: String,
+        namespace: Option<String>,
+        audiences: Vec<String>,
+        expiration_seconds: i64,
+    },
+    Secret(String),
+}
+
+/// The login method of a BaoAuth.
+///
+/// # Errors
+/// [`Error::Invalid`] for an incomplete method or an audience of the API server.
+pub fn method_of(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Method, Error> {
+    let method = match auth.spec.method {
+        None => workload_method(context, dependencies, auth)?,
+        Some(AuthMethod::Kubernetes) => kubernetes_method(auth)?,
+        Some(AuthMethod::JWT) => jwt_method(auth)?,
+    };
+    if let MethodCredential::ServiceAccount { audiences, .. } = &method.credential {
+        context.safe_audiences(audiences)?;
+    }
+    Ok(method)
+}
+
+fn inline(auth: &BaoAuth, automatic: bool) -> bool {
+    match auth.spec.inline {
+        Inline::Auto => automatic,
+        Inline::Always => true,
+        Inline::Never => false,
+    }
+}
+
+fn namespace_of(auth: &BaoAuth) -> NamespacePath {
+    NamespacePath::new(auth.spec.namespace.as_deref().unwrap_or_default())
+}
+
+fn mount_of(auth: &BaoAuth, default: &str) -> String {
+    auth.spec.mount.as_deref().unwrap_or(default).trim_matches('/').to_owned()
+}
+
+fn kubernetes_method(auth: &BaoAuth) -> Result<Method, Error> {
+    let block = auth.spec.kubernetes.as_ref();
+    let block =
+        block.ok_or_else(|| Error::Invalid("method Kubernetes needs the block kubernetes".to_owned()))?;
+    Ok(Method {
+        namespace: namespace_of(auth),
+        mount: mount_of(auth, "kubernetes"),
+        role: block.role.clone(),
+        inline: inline(auth, false),
+        credential: MethodCredential::ServiceAccount {
+            name: block.service_account.clone(),
+            namespace: None,
+            audiences: block.audiences.clone(),
+            expiration_seconds: block.token_expiration_seconds,
+        },
+    })
+}
+
+fn jwt_method(auth: &BaoAuth) -> Result<Method, Error> {
+    let block =
+        auth.spec.jwt.as_ref().ok_or_else(|| Error::Invalid("method JWT needs the block jwt".to_owned()))?;
+    let JwtMethod { role, service_account, secret_ref, audiences, token_expiration_seconds } = block;
+    let credential = match (service_account, secret_ref) {
+        (Some(name), _) => MethodCredential::ServiceAccount {
+            name: name.clone(),
+            namespace: None,
+            audiences: audiences.clone(),
+            expiration_seconds: *token_expiration_seconds,
+        },
+        (None, Some(secret)) => MethodCredential::Secret(secret.clone()),
+        (None, None) => return Err(Error::Invalid("jwt needs serviceAccount or secretRef".to_owned())),
+    };
+    let (namespace, mount) = (namespace_of(auth), mount_of(auth, "jwt"));
+    Ok(Method { namespace, mount, role: role.clone(), inline: inline(auth, true), credential })
+}
+
+fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Method, Error> {
+    let project = project_of(context, dependencies, auth)?;
+    let wanted = auth.spec.workload.as_deref().unwrap_or_default();
+    let workload = project.spec.workloads.iter().find(|workload| workload.name == wanted);
+    let workload = workload.ok_or_else(|| {
+        Error::Waiting(format!("SecretsProject {} has no workload `{wanted}`", ObjectName::of(&*project)))
+    })?;
+    let status = project.status.as_ref().filter(|status| status.phase == Some(ProjectPhase::Active));
+    let namespace = status.and_then(|status| status.openbao_namespace.as_deref());
+    Ok(Method {
+        namespace: NamespacePath::new(namespace.ok_or_else(|| not_provisioned(&project))?),
+        mount: WORKLOAD_MOUNT.to_owned(),
+        role: workload.name.clone(),
+        inline: inline(auth, true),
+        credential: MethodCredential::ServiceAccount {
+            name: workload.service_account.clone(),
+            namespace: Some(workload.namespace.clone()),
+            audiences: vec![workload.audience.clone()],
+            expiration_seconds: 600,
+        },
+    })
+}
+
+/// Access for an object in namespace `consumer` that refers to `auth`. ServiceAccounts and Secrets are always those of the
+/// consumer's namespace.
+///
+/// # Errors
+/// As [`server_of`] and [`method_of`], and [`Error::NotAllowed`] for a ServiceAccount of another namespace.
+pub async fn access(
+    context: &Context,
+    dependencies: &Dependencies,
+    auth: &BaoAuth,
+    consumer: &str,
+) -> Result<Access, Error> {
+    let server = server_of(context, dependencies, auth).await?;
+    let Method { namespace, mount, role, inline, credential } = method_of(context, dependencies, auth)?;
+    let (owner, stored) = match credential {
+        MethodCredential::ServiceAccount { name, namespace, audiences, expiration_seconds } => {
+            own_account(&name, namespace.as_deref(), consumer)?;
+            let account = ObjectName::new(consumer, name);
+            (
+                CredentialOwner::ServiceAccount(TokenRequestKey { account, audiences, expiration_seconds }),
+                None,
+            )
+        }
+        MethodCredential::Secret(secret) => {
+            stored_jwt(context, dependencies, ObjectName::new(consumer, secret)).await?
+        }
+    };
+    let login = LoginKey { server: server.key.clone(), namespace, mount, role, inline, owner };
+    let session = context.sessions.session(&server, login.clone(), stored).await;
+    Ok(Access { session, login })
+}
+
+fn own_account(account: &str, namespace: Option<&str>, consumer: &str) -> Result<(), Error> {
+    match namespace {
+        Some(namespace) if namespace != consumer => Err(Error::NotAllowed(format!(
+            "this workload is ServiceAccount {account} of namespace {namespace}: an object in namespace {consumer} cannot use it"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn stored_jwt(
+    context: &Context,
+    dependencies: &Dependencies,
+    name: ObjectName,
+) -> Result<(CredentialOwner, Option<SecretString>), Error> {
+    let secret = context.secrets.existing(dependencies, &name).await?;
+    let jwt = context.secrets.value(dependencies, &name, "jwt").await?;
+    let jwt: SecretString = String::from_utf8_lossy(&jwt).trim().to_owned().into();
+    Ok((CredentialOwner::Secret(name, secret.resource_version().unwrap_or_default()), Some(jwt)))
+}

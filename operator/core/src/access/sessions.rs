@@ -1,0 +1,166 @@
+//! Sessions: one HTTP client for each server, one identity for each login. All objects share them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use steamer_openbao::{
+    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
+    Settings,
+};
+use steamer_runtime::{Metrics, ObjectName};
+
+use super::service_accounts::{ServiceAccountToken, TokenRequestKey};
+use crate::digest::digest;
+use crate::error::Error;
+
+/// How long an identity is kept without use. Its token is then revoked.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How long the operator waits for the revocation of its tokens when it stops.
+const REVOCATION: Duration = Duration::from_secs(5);
+
+/// A login. Equal logins share one identity and one token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoginKey {
+    /// The server.
+    pub server: ServerKey,
+    /// OpenBao namespace of the auth mount.
+    pub namespace: NamespacePath,
+    /// Path of the auth mount, without `auth/`.
+    pub mount: String,
+    /// Role of the auth mount.
+    pub role: String,
+    /// Whether each request carries the JWT itself (inline authentication) and no token is created.
+    pub inline: bool,
+    /// Owner of the JWT.
+    pub owner: CredentialOwner,
+}
+
+/// Owner of a JWT.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialOwner {
+    /// A ServiceAccount.
+    ServiceAccount(TokenRequestKey),
+    /// A Secret, at that resource version.
+    Secret(ObjectName, String),
+}
+
+/// Digest of all settings of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerKey(String);
+
+/// A server and the client for it.
+#[derive(Clone)]
+pub struct Server {
+    /// Equal for equal settings.
+    pub key: ServerKey,
+    /// The client.
+    pub client: Client,
+    /// Address for messages and statuses.
+    pub address: String,
+}
+
+/// All clients and identities.
+pub struct Sessions {
+    kubernetes: kube::Client,
+    metrics: Arc<Metrics>,
+    servers: Mutex<HashMap<ServerKey, Client>>,
+    identities: moka::future::Cache<LoginKey, (Client, Identity)>,
+}
+
+/// A JWT from a Secret.
+struct StoredJwt(SecretString);
+
+impl Credential for StoredJwt {
+    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+}
+
+impl Sessions {
+    /// No sessions. `kubernetes` is the client for token requests.
+    #[must_use]
+    pub fn new(kubernetes: kube::Client, metrics: Arc<Metrics>) -> Self {
+        let identities = moka::future::Cache::builder()
+            .time_to_idle(IDLE)
+            .max_capacity(10_000)
+            .async_eviction_listener(|_, (client, identity): (Client, Identity), _| {
+                Box::pin(async move { identity.revoke(&client).await })
+            })
+            .build();
+        Self { kubernetes, metrics, servers: Mutex::default(), identities }
+    }
+
+    /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
+    pub async fn session(&self, server: &Server, login: LoginKey, stored: Option<SecretString>) -> Session {
+        let (client, identity) = self
+            .identities
+            .get_with(login.clone(), async { (server.client.clone(), self.identity(login, stored)) })
+            .await;
+        client.session(identity)
+    }
+
+    fn identity(&self, login: LoginKey, stored: Option<SecretString>) -> Identity {
+        let LoginKey { server: _, namespace, mount, role, inline, owner } = login;
+        let credential: Arc<dyn Credential> = match owner {
+            CredentialOwner::ServiceAccount(key) => {
+                Arc::new(ServiceAccountToken::new(self.kubernetes.clone(), self.metrics.clone(), key))
+            }
+            CredentialOwner::Secret(..) => Arc::new(StoredJwt(stored.unwrap_or_default())),
+        };
+        let presentation = if inline { Presentation::Inline } else { Presentation::Token };
+        Identity::login(Login { namespace, mount, role, kind: LoginKind::Role, presentation, credential })
+    }
+
+    /// The server with these settings.
+    ///
+    /// # Errors
+    /// [`Error::OpenBao`] if the settings are invalid.
+    pub fn server(&self, settings: &Settings) -> Result<Server, Error> {
+        let key = server_key(settings);
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = settings.addresses.first().cloned().unwrap_or_default();
+        if let Some(client) = servers.get(&key) {
+            return Ok(Server { key, client: client.clone(), address });
+        }
+        let metrics = self.metrics.clone();
+        let client = Client::counted(settings, move || metrics.openbao_asked())?;
+        servers.insert(key.clone(), client.clone());
+        Ok(Server { key, client, address })
+    }
+
+    /// Revokes all tokens when the process ends.
+    pub async fn revoke_all(&self) {
+        let revocations = self
+            .identities
+            .iter()
+            .map(|(_, (client, identity))| async move { identity.revoke(&client).await });
+        let all = futures::future::join_all(revocations);
+        let _ = tokio::time::timeout(REVOCATION, all).await;
+    }
+}
+
+/// Digests the settings of a connection, so that no private key is kept in a map key.
+fn server_key(settings: &Settings) -> ServerKey {
+    let Settings {
+        addresses,
+        ca,
+        client_certificate,
+        server_name,
+        insecure,
+        headers,
+        timeout,
+        patience,
+        resolver: _,
+        plain,
+    } = settings;
+    let certificate = client_certificate.as_ref().map(|pem| digest(pem.expose_secret().as_bytes()));
+    let text = format!(
+        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain}",
+        digest(ca)
+    );
+    ServerKey(digest(text.as_bytes()))
+}

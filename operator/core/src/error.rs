@@ -1,0 +1,206 @@
+//! Errors of a reconcile, one variant for each outcome: the variant determines condition reason and retry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steamer_openbao::Error as OpenBao;
+use steamer_runtime::{Failure, ObjectName, Reason, Retry};
+
+/// Reason why a reconcile did not complete.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A referenced object does not exist.
+    #[error("{kind} {name} does not exist")]
+    NotFound {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: ObjectName,
+    },
+    /// A referenced object does not allow references from the namespace.
+    #[error("{kind} {name} does not allow references from namespace {from}: its allowedNamespaces decides")]
+    Denied {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: ObjectName,
+        /// Namespace of the reference.
+        from: String,
+    },
+    /// Another rule does not allow it. The text names the rule.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The spec is invalid. The text states the necessary change.
+    #[error("{0}")]
+    Invalid(String),
+    /// A resource of another owner exists. The text names it.
+    #[error("{0}")]
+    Conflict(String),
+    /// Waits for a change of an object that is watched. The text names the object.
+    #[error("{0}")]
+    Waiting(String),
+    /// The object is being deleted and waits. The text names the cause.
+    #[error("{0}")]
+    Deleting(String),
+    /// The deletion needs OpenBao, which is unreachable.
+    #[error("deletion waits for OpenBao")]
+    DeletionWaits(#[source] Box<Self>, Duration),
+    /// No value exists at the path in OpenBao. Tried again after the duration.
+    #[error("{0}")]
+    SourceMissing(String, Duration),
+    /// Any error of OpenBao.
+    #[error(transparent)]
+    OpenBao(#[from] OpenBao),
+    /// An error of a request to OpenBao that several objects shared.
+    #[error(transparent)]
+    Shared(Shared),
+    /// An error of one family of controllers.
+    #[error(transparent)]
+    Other(Other),
+    /// An internal error, for example no random numbers. Retried with backoff.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The API server refused a request or is unreachable.
+    #[error("the Kubernetes API server refused the request or is unreachable")]
+    Kubernetes(#[from] kube::Error),
+}
+
+impl Error {
+    /// Returns true if OpenBao is unreachable or refuses the login, so that a deletion may have to complete without it.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenBao(
+                OpenBao::Unreachable { .. }
+                    | OpenBao::Sealed
+                    | OpenBao::NoLeader
+                    | OpenBao::Uninitialized
+                    | OpenBao::Server { .. }
+                    | OpenBao::Login { .. }
+                    | OpenBao::Denied { .. }
+                    | OpenBao::Credential(_)
+            ) | Self::NotFound { .. }
+        )
+    }
+}
+
+impl Failure for Error {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::NotFound { .. } => Reason::ReferenceNotFound,
+            Self::Denied { .. } | Self::NotAllowed(_) => Reason::ReferenceDenied,
+            Self::Invalid(_) => Reason::Invalid,
+            Self::Conflict(_) => Reason::Conflict,
+            Self::Waiting(_) => Reason::Waiting,
+            Self::Deleting(_) => Reason::Deleting,
+            Self::DeletionWaits(error, _) => error.reason(),
+            Self::SourceMissing(..) => Reason::SourceMissing,
+            Self::OpenBao(error) => openbao_reason(error),
+            Self::Shared(error) => openbao_reason(&error.0),
+            Self::Other(error) => error.0.reason(),
+            Self::Internal(_) => Reason::Failed,
+            Self::Kubernetes(kube::Error::Api(status)) if status.code == 403 => Reason::PermissionDenied,
+            Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Reason::Invalid,
+            Self::Kubernetes(_) => Reason::Failed,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::NotFound { .. } | Self::Denied { .. } | Self::NotAllowed(_) | Self::Waiting(_) => {
+                Retry::OnChange
+            }
+            Self::SourceMissing(_, pause) | Self::DeletionWaits(_, pause) => Retry::After(*pause),
+            Self::OpenBao(error) => openbao_retry(error),
+            Self::Shared(error) => openbao_retry(&error.0),
+            // OpenBao deletes a namespace in the background and has no watch for it.
+            Self::Deleting(_) => Retry::After(Duration::from_secs(1)),
+            Self::Other(error) => error.0.retry(),
+            Self::Invalid(_) | Self::Conflict(_) | Self::Internal(_) | Self::Kubernetes(_) => Retry::Backoff,
+        }
+    }
+
+    fn stalled(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::NotAllowed(_) | Self::Invalid(_) | Self::Conflict(_) => true,
+            Self::OpenBao(error) => openbao_stalled(error),
+            Self::Shared(error) => openbao_stalled(&error.0),
+            Self::Other(error) => error.0.stalled(),
+            Self::Kubernetes(_) => matches!(self.reason(), Reason::PermissionDenied | Reason::Invalid),
+            _ => false,
+        }
+    }
+}
+
+/// An error that a family of controllers defines.
+#[derive(Debug)]
+pub struct Other(Box<dyn Failure>);
+
+impl Error {
+    /// Wraps an error of a family of controllers.
+    pub fn other(error: impl Failure) -> Self {
+        Self::Other(Other(Box::new(error)))
+    }
+
+    /// Wraps an internal error.
+    pub fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl std::fmt::Display for Other {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Other {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// An error that several objects share.
+#[derive(Debug)]
+pub struct Shared(pub Arc<OpenBao>);
+
+impl std::fmt::Display for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
+fn openbao_retry(error: &OpenBao) -> Retry {
+    match error {
+        OpenBao::Throttled { retry_after } => Retry::After(*retry_after),
+        _ => Retry::Backoff,
+    }
+}
+
+fn openbao_stalled(error: &OpenBao) -> bool {
+    !error.is_transient() && !matches!(error, OpenBao::Credential(_))
+}
+
+fn openbao_reason(error: &OpenBao) -> Reason {
+    match error {
+        OpenBao::Unreachable { .. } => Reason::Unreachable,
+        OpenBao::Sealed => Reason::Sealed,
+        OpenBao::NoLeader => Reason::NoLeader,
+        OpenBao::Throttled { .. } => Reason::Throttled,
+        OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,
+        OpenBao::Credential(_) => Reason::ReferenceNotFound,
+        OpenBao::InUse { .. } => Reason::Conflict,
+        OpenBao::Invalid { .. } | OpenBao::Settings(_) => Reason::Invalid,
+        OpenBao::Uninitialized
+        | OpenBao::NotFound { .. }
+        | OpenBao::CheckAndSet { .. }
+        | OpenBao::Server { .. }
+        | OpenBao::Answer { .. } => Reason::Failed,
+    }
+}

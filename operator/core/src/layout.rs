@@ -1,0 +1,99 @@
+//! Every name that Steamer uses in OpenBao: namespaces, mounts, roles, policies. The operator's own policy is built from
+//! the same constants.
+
+use std::fmt::Display;
+
+use steamer_api::{Scope, SecretsTenant};
+use steamer_openbao::NamespacePath;
+
+/// Prefix of the namespace of an organization, directly below the root of the installation.
+pub const ORGANIZATION: &str = "org_";
+/// Prefix of the namespace of a group.
+pub const GROUP: &str = "group_";
+/// Prefix of the namespace of a user.
+pub const USER: &str = "user_";
+/// Prefix of the namespace of a project.
+pub const PROJECT: &str = "project_";
+
+/// Folder of the mounts of a project's secrets engines.
+pub const ENGINES: &str = "secrets";
+/// Folder of a KV engine that contains the values, as in GitLab Secrets Manager.
+pub const DATA_ROOT: &str = "explicit";
+/// Auth mount of CI jobs.
+pub const PIPELINE_MOUNT: &str = "pipeline_jwt";
+/// Auth mount of Kubernetes workloads.
+pub const WORKLOAD_MOUNT: &str = "workload_jwt";
+/// The auth mounts of a project.
+pub const AUTH_MOUNTS: [&str; 2] = [PIPELINE_MOUNT, WORKLOAD_MOUNT];
+/// Prefix of the policies of CI jobs.
+pub const PIPELINE_POLICIES: &str = "pipelines";
+/// Prefix of the policies of Kubernetes workloads.
+pub const WORKLOAD_POLICIES: &str = "workloads";
+/// The policy prefixes of a project.
+pub const POLICY_PREFIXES: [&str; 2] = [PIPELINE_POLICIES, WORKLOAD_POLICIES];
+
+/// Auth mount for ServiceAccounts in a managed cluster. Self-initialization creates it.
+pub const OPERATOR_MOUNT: &str = "kubernetes";
+/// Role and policy of the operator in a managed cluster.
+pub const OPERATOR_ROLE: &str = "steamer";
+/// Audience of the tokens with which the operator and administrators log in to a managed cluster.
+pub const OPERATOR_AUDIENCE: &str = "openbao";
+
+/// Mounts that every namespace contains.
+pub const BUILT_IN_MOUNTS: [&str; 5] = ["cubbyhole/", "identity/", "sys/", "token/", "ns_cubbyhole/"];
+
+/// The namespace of a tenant, relative to the root of the installation.
+#[must_use]
+pub fn tenant(tenant: &SecretsTenant) -> NamespacePath {
+    let organization = NamespacePath::new(&format!("{ORGANIZATION}{}", tenant.spec.organization_id));
+    match (tenant.spec.group_id, tenant.spec.user_id) {
+        (Some(group), _) => organization.join(&format!("{GROUP}{group}")),
+        (None, Some(user)) => organization.join(&format!("{USER}{user}")),
+        (None, None) => organization,
+    }
+}
+
+/// The last segment of the namespace of a project or group.
+#[must_use]
+pub fn project(scope: Scope, id: i64) -> String {
+    let prefix = match scope {
+        Scope::Project => PROJECT,
+        Scope::Group => GROUP,
+    };
+    format!("{prefix}{id}")
+}
+
+/// The mount of a secrets engine of a project.
+pub fn engine(name: impl Display) -> String {
+    format!("{ENGINES}/{name}")
+}
+
+/// The policy of a workload.
+pub fn workload_policy(workload: impl Display) -> String {
+    format!("{WORKLOAD_POLICIES}/{workload}")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(r#""organizationId":1"#, "org_1")]
+    #[case(r#""organizationId":1,"groupId":7"#, "org_1/group_7")]
+    #[case(r#""organizationId":1,"userId":9"#, "org_1/user_9")]
+    fn a_tenant_is_below_its_organization(#[case] ids: &str, #[case] expected: &str) {
+        let text = format!(r#"{{"clusterRef":{{"name":"main"}},"issuerRef":{{"name":"i"}},{ids}}}"#);
+        let spec = serde_json::from_str(&text).unwrap();
+        assert_eq!(tenant(&SecretsTenant::new("acme", spec)).as_str(), expected);
+    }
+
+    #[test]
+    fn projects_engines_and_policies_have_their_prefixes() {
+        assert_eq!(project(Scope::Project, 42), "project_42");
+        assert_eq!(project(Scope::Group, 7), "group_7");
+        assert_eq!(engine("kv"), "secrets/kv");
+        assert_eq!(workload_policy("api"), "workloads/api");
+    }
+}

@@ -1,0 +1,18 @@
+//! Context and rules of all controllers: what they share, how they log in to OpenBao (`access`), which object owns a
+//! resource and how its life ends (`ownership`), and every name in OpenBao (`layout`).
+
+pub mod access;
+pub mod context;
+pub mod digest;
+pub mod error;
+pub mod layout;
+pub mod mac;
+pub mod ownership;
+pub mod references;
+pub mod report;
+pub mod stores;
+pub mod tasks;
+
+pub use context::Context;
+pub use error::Error;
+pub use stores::Stores;

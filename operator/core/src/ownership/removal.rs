@@ -1,0 +1,172 @@
+//! Removal of resources from OpenBao by their mark. Resources of other owners stay.
+
+use steamer_api::DeletionPolicy;
+use steamer_openbao::{Namespace, NamespaceDeletion, NamespacePath, Session};
+use steamer_runtime::ObjectName;
+
+use super::mark::{Mark, Owner};
+use crate::context::Context;
+use crate::error::Error;
+use crate::layout::{AUTH_MOUNTS, BUILT_IN_MOUNTS, POLICY_PREFIXES};
+
+/// The owner of what is removed, and what happens to its values.
+#[derive(Clone, Copy)]
+pub struct Owned<'a> {
+    /// Mark of the owner. Resources with another mark stay.
+    pub mark: &'a Mark,
+    /// Whether engines and namespaces are deleted too.
+    pub policy: DeletionPolicy,
+}
+
+/// Returns true if the namespace exists and carries the mark.
+///
+/// # Errors
+/// [`Error::Deleting`] while OpenBao deletes the namespace.
+pub async fn owns_namespace(
+    session: &Session,
+    namespace: &NamespacePath,
+    mark: &Mark,
+) -> Result<bool, Error> {
+    let Some((parent, name)) = namespace.split() else {
+        return Ok(false);
+    };
+    match session.within(parent.as_str()).child_namespace(name).await? {
+        Some(found) if found.tainted => Err(deleting(namespace)),
+        found => Ok(found.and_then(|found| Mark::of_metadata(&found.custom_metadata)).as_ref() == Some(mark)),
+    }
+}
+
+/// Removes the auth mounts and policies of the owner, and with `Delete` also its engines and the namespace. The namespace
+/// stays if it contains resources of another owner.
+///
+/// # Errors
+/// [`Error::Deleting`] while OpenBao deletes the namespace.
+pub async fn remove_project(
+    session: &Session,
+    namespace: &NamespacePath,
+    Owned { mark, policy }: Owned<'_>,
+) -> Result<(), Error> {
+    if !owns_namespace(session, namespace, mark).await? {
+        return Ok(());
+    }
+    let inside = session.within(namespace.as_str());
+    remove_access(&inside, mark).await?;
+    if policy == DeletionPolicy::Retain {
+        return Ok(());
+    }
+    let mut foreign = remove_engines(&inside, mark).await?;
+    foreign |= inside.auth_mounts().await?.keys().any(|path| !BUILT_IN_MOUNTS.contains(&path.as_str()));
+    let Some((parent, name)) = namespace.split().filter(|_| !foreign) else {
+        return Ok(());
+    };
+    match session.within(parent.as_str()).delete_namespace(name).await? {
+        NamespaceDeletion::InProgress => Err(deleting(namespace)),
+        NamespaceDeletion::Gone | NamespaceDeletion::HasChildren => Ok(()),
+    }
+}
+
+/// Removes the engines of the owner. Returns true if other mounts remain.
+async fn remove_engines(inside: &Session, mark: &Mark) -> Result<bool, Error> {
+    let mut foreign = false;
+    for (path, mount) in inside.mounts().await? {
+        if Mark::read(&mount.description).as_ref() == Some(mark) {
+            inside.disable_mount(path.trim_end_matches('/')).await?;
+        } else {
+            foreign |= !BUILT_IN_MOUNTS.contains(&path.as_str());
+        }
+    }
+    Ok(foreign)
+}
+
+/// Removes the auth mounts and policies of the owner. Auth mounts go first, so that tokens end before their policies.
+///
+/// # Errors
+/// Any error of OpenBao.
+pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<(), Error> {
+    for path in AUTH_MOUNTS {
+        let mount = inside.auth_mount(path).await?;
+        if mount.is_some_and(|mount| Mark::read(&mount.description).as_ref() == Some(mark)) {
+            inside.disable_auth(path).await?;
+        }
+    }
+    for prefix in POLICY_PREFIXES {
+        for (name, policy) in inside.policies_below(prefix).await? {
+            if Mark::of_policy(&policy.policy).as_ref() == Some(mark) {
+                inside.delete_policy(&name).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the namespace of a tenant, and the namespace of its organization if no other tenant uses it. Does nothing with
+/// `Retain`. Namespaces of other owners, and namespaces that contain others, stay.
+///
+/// # Errors
+/// [`Error::Deleting`] while OpenBao deletes a namespace.
+pub async fn remove_namespaces(
+    context: &Context,
+    session: &Session,
+    path: &NamespacePath,
+    Owned { mark, policy }: Owned<'_>,
+) -> Result<(), Error> {
+    if policy == DeletionPolicy::Retain {
+        return Ok(());
+    }
+    for (level, found) in levels(session, path).await?.into_iter().rev() {
+        let Some((parent, name)) = level.split() else {
+            continue;
+        };
+        let Some(found) = found else { continue };
+        let expected = if level == *path { mark.clone() } else { organization(context, &level) };
+        if Mark::of_metadata(&found.custom_metadata).as_ref() != Some(&expected) {
+            return Ok(());
+        }
+        match session.within(parent.as_str()).delete_namespace(name).await? {
+            NamespaceDeletion::Gone => {}
+            NamespaceDeletion::HasChildren => return Ok(()),
+            NamespaceDeletion::InProgress => return Err(deleting(&level)),
+        }
+    }
+    Ok(())
+}
+
+/// The mark of the namespace of an organization.
+#[must_use]
+pub fn organization(context: &Context, path: &NamespacePath) -> Mark {
+    context.mark(Owner::Organization, ObjectName::new("-", path.as_str()))
+}
+
+/// The error while OpenBao deletes a namespace.
+#[must_use]
+pub fn deleting(namespace: &NamespacePath) -> Error {
+    Error::Deleting(format!("OpenBao is deleting namespace {namespace}"))
+}
+
+/// Reads each level of a namespace, outermost first. Levels below a missing one are not requested.
+///
+/// # Errors
+/// Any error of OpenBao.
+pub async fn levels(
+    session: &Session,
+    path: &NamespacePath,
+) -> Result<Vec<(NamespacePath, Option<Namespace>)>, Error> {
+    let mut paths = vec![path.clone()];
+    while let Some((parent, _)) =
+        paths.last().and_then(NamespacePath::split).filter(|(parent, _)| !parent.is_root())
+    {
+        paths.push(parent);
+    }
+    let mut levels: Vec<(NamespacePath, Option<Namespace>)> = Vec::new();
+    for path in paths.into_iter().rev() {
+        let below_missing = levels.last().is_some_and(|(_, found)| found.is_none());
+        let found = match path.split() {
+            Some((parent, name)) if !below_missing => {
+                session.within(parent.as_str()).child_namespace(name).await?
+            }
+            _ => None,
+        };
+        levels.push((path, found));
+    }
+    Ok(levels)
+}

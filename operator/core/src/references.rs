@@ -1,0 +1,85 @@
+//! References between objects. The right to refer is checked at every lookup.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Resource, ResourceExt};
+use steamer_api::{Referable, Reference};
+use steamer_runtime::{Dependencies, Key, ObjectName};
+
+use crate::error::Error;
+use crate::stores::Stores;
+
+/// The name of the object that a reference in an object of `namespace` refers to.
+#[must_use]
+pub fn target(reference: &Reference, namespace: &str) -> ObjectName {
+    ObjectName::new(reference.namespace.as_deref().unwrap_or(namespace), &reference.name)
+}
+
+/// The key of a Namespace: a change of its labels requeues the objects that depend on it.
+#[must_use]
+pub fn namespace_key(namespace: &str) -> Key {
+    Key::new("Namespace", ObjectName::new("", namespace))
+}
+
+impl Stores {
+    /// The object that `reference` in an object of namespace `from` refers to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Denied`] if it does not allow references from that namespace.
+    pub fn resolve<K: Referable>(
+        &self,
+        dependencies: &Dependencies,
+        reference: &Reference,
+        from: &str,
+    ) -> Result<Arc<K>, Error> {
+        self.named(dependencies, &target(reference, from), from)
+    }
+
+    /// The object of that name, if namespace `from` may refer to it.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn named<K: Referable>(
+        &self,
+        dependencies: &Dependencies,
+        name: &ObjectName,
+        from: &str,
+    ) -> Result<Arc<K>, Error> {
+        let found = self.existing::<K>(dependencies, name)?;
+        let own = found.namespace().unwrap_or_default();
+        if own != from {
+            dependencies.on(namespace_key(from));
+        }
+        if !found.allowed_namespaces().allow(&own, from, &self.labels(from)) {
+            return Err(Error::Denied { kind: K::KIND, name: name.clone(), from: from.to_owned() });
+        }
+        Ok(found)
+    }
+
+    /// The object of that name. The caller must have checked the right to refer to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn existing<K: Referable>(
+        &self,
+        dependencies: &Dependencies,
+        name: &ObjectName,
+    ) -> Result<Arc<K>, Error> {
+        dependencies.on(Key::new(K::KIND, name.clone()));
+        self.of::<K>().get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
+    }
+
+    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let found = self.of::<Namespace>().get(&ObjectName::new("", namespace));
+        found.map(|namespace| namespace.labels().clone()).unwrap_or_default()
+    }
+}
+
+/// Sort key of objects that claim the same resource: the oldest object comes first. Kubernetes has creation times in
+/// seconds; of two objects of the same second, the one with `established` comes first.
+pub fn seniority<K: Resource>(object: &K, established: bool) -> (i64, bool, ObjectName) {
+    let created = object.meta().creation_timestamp.as_ref().map_or(i64::MAX, |at| at.0.as_second());
+    (created, !established, ObjectName::of(object))
+}

@@ -1,0 +1,39 @@
+//! Writing the result of a reconcile: the same steps for every kind.
+
+use jiff::Timestamp;
+use kube::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steamer_api::HasConditions;
+use steamer_runtime::Object;
+use steamer_runtime::conditions::{Conditions, Verdict};
+
+use crate::context::Context;
+use crate::error::Error;
+
+impl Context {
+    /// The last written status, for fields that are kept.
+    pub fn last<K: Resource<DynamicType = ()> + Serialize, S: DeserializeOwned + Default>(
+        &self,
+        object: &K,
+    ) -> S {
+        serde_json::from_value(self.runtime.statuses.last(object)).unwrap_or_default()
+    }
+
+    /// Sets the conditions of the verdict, writes the status if it changed, and publishes an Event if `Ready` changed.
+    ///
+    /// # Errors
+    /// Any error of the API server.
+    pub async fn report<K, S>(&self, object: &K, mut status: S, verdict: &Verdict) -> Result<(), Error>
+    where
+        K: Object,
+        S: HasConditions + Serialize,
+    {
+        let generation = object.meta().generation.unwrap_or(0);
+        Conditions::new(status.conditions_mut(), generation, Timestamp::now()).conclude(verdict);
+        *status.observed_generation_mut() = generation;
+        let changes = self.runtime.statuses.write(object, &status).await?;
+        self.runtime.events.publish(object, &changes).await;
+        Ok(())
+    }
+}

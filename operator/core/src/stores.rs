@@ -1,0 +1,54 @@
+//! Caches of watched objects, by type.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use steamer_api::KindId;
+use steamer_runtime::{ObjectName, Store};
+
+/// One store for each type that is asked for.
+#[derive(Clone, Default)]
+pub struct Stores(Arc<Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+
+impl Stores {
+    /// The store of a type. The first call creates it.
+    #[must_use]
+    pub fn of<K: Send + Sync + 'static>(&self) -> Store<K> {
+        let mut stores = self.lock();
+        let store = stores.entry(TypeId::of::<K>()).or_insert_with(|| Box::new(Store::<K>::default()));
+        store.downcast_ref::<Store<K>>().cloned().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+macro_rules! existence {
+    ($($kind:ident),+ $(,)?) => {
+        impl Stores {
+            /// Returns true if an object of that kind and name is in the cache.
+            #[must_use]
+            pub fn exists(&self, kind: KindId, name: &ObjectName) -> bool {
+                match kind {
+                    $(KindId::$kind => self.of::<steamer_api::$kind>().get(name).is_some()),+
+                }
+            }
+        }
+    };
+}
+steamer_api::for_each_kind!(existence);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_one_store() {
+        let stores = Stores::default();
+        let first = stores.of::<String>();
+        assert!(first.is_empty() && !first.is_synced());
+        assert!(!stores.exists(KindId::BaoAuth, &ObjectName::new("ns", "name")));
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything that runs until shutdown: watches, controllers and other tasks.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
+use kube::api::Api;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use steamer_api::RECONCILE_ANNOTATION;
+use steamer_runtime::admin::Readiness;
+use steamer_runtime::{Edges, Reconcile, Store, Trigger, Watch, run, trigger};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::context::Context;
+
+/// The tasks of the operator. The end of any of them ends the process.
+pub struct Tasks {
+    set: JoinSet<()>,
+    context: Arc<Context>,
+    readiness: Readiness,
+    caches: Vec<Cache>,
+    started: watch::Sender<bool>,
+}
+
+/// Completes when a cache contains all objects.
+type Cache = Box<dyn Future<Output = ()> + Send>;
+
+/// A watch that fills a store.
+pub struct Watched<K> {
+    store: Store<K>,
+    config: watcher::Config,
+    controller: Option<(&'static str, Trigger)>,
+    edges: fn(&K) -> Edges,
+}
+
+impl<K> Watched<K> {
+    /// A watch of all objects of a type.
+    pub fn new(store: Store<K>, edges: fn(&K) -> Edges) -> Self {
+        Self { store, config: watcher::Config::default(), controller: None, edges }
+    }
+
+    /// Limits the watch to objects with a label.
+    #[must_use]
+    pub fn labelled(mut self, selector: &str) -> Self {
+        self.config = self.config.labels(selector);
+        self
+    }
+}
+
+impl Tasks {
+    /// The watch of Namespaces: the labels that `allowedNamespaces` selects.
+    #[must_use]
+    pub fn new(context: Arc<Context>, readiness: Readiness) -> Self {
+        let (started, _) = watch::channel(false);
+        let namespaces = context.stores.of::<Namespace>();
+        let mut tasks = Self { set: JoinSet::new(), context, readiness, caches: Vec::new(), started };
+        tasks.watch(Watched::new(namespaces, Edges::of_self));
+        tasks
+    }
+
+    /// The shared state.
+    #[must_use]
+    pub fn context(&self) -> Arc<Context> {
+        self.context.clone()
+    }
+
+    /// Adds a controller and the watch of its kind. It starts when every cache contains all objects.
+    pub fn controller<R: Reconcile>(&mut self, reconciler: R) {
+        let (trigger, requests) = trigger();
+        self.context.runtime.index.register(R::NAME, trigger.clone());
+        let store = self.context.stores.of::<R::Object>();
+        let controller = Some((R::NAME, trigger));
+        self.watch(Watched { controller, ..Watched::new(store.clone(), R::edges) });
+        let (context, mut started) = (self.context.clone(), self.started.subscribe());
+        self.set.spawn(async move {
+            tokio::select! {
+                () = context.runtime.shutdown.cancelled() => return,
+                _ = started.wait_for(|started| *started) => {}
+            }
+            run(context.runtime.clone(), Arc::new(reconciler), store, requests).await;
+        });
+    }
+
+    /// Adds a watch.
+    pub fn watch<K>(&mut self, watched: Watched<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let Watched { store, config, controller, edges } = watched;
+        let watch = Watch {
+            api: Api::<DeserializeGuard<K>>::all(self.context.client.clone()),
+            config: config.any_semantic(),
+            store: store.clone(),
+            controller,
+            index: self.context.runtime.index.clone(),
+            edges,
+            nudge: RECONCILE_ANNOTATION,
+        };
+        let seen = store.clone();
+        self.readiness.require(format!("the watch of {}", K::plural(&())), move || seen.is_synced());
+        self.cache(async move { store.synced().await });
+        self.until_shutdown(watch.run());
+    }
+
+    /// Adds a cache that controllers wait for.
+    pub fn cache(&mut self, synced: impl Future<Output = ()> + Send + 'static) {
+        self.caches.push(Box::new(synced));
+    }
+
+    /// Adds a condition to the readiness of the operator.
+    pub fn require(&self, what: &str, holds: impl Fn() -> bool + Send + Sync + 'static) {
+        self.readiness.require(what, holds);
+    }
+
+    /// Runs a task until shutdown.
+    pub fn until_shutdown(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.context.runtime.shutdown.clone();
+        self.set.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Starts the controllers when all caches are complete. Returns when every task has ended; the end of one ends all.
+    pub async fn run(mut self) {
+        let caches = std::mem::take(&mut self.caches).into_iter().map(Box::into_pin);
+        let started = self.started.clone();
+        self.until_shutdown(async move {
+            futures::future::join_all(caches).await;
+            started.send_replace(true);
+            std::future::pending::<()>().await;
+        });
+        let ended = self.set.join_next().await;
+        self.context.runtime.shutdown.cancel();
+        if let Some(Err(error)) = ended
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        while self.set.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,25 @@
+//! The engine of all kinds that become Secrets. A kind implements [`Synced`]; its [`Source`] provides the value.
+
+mod content;
+mod controller;
+mod decide;
+mod destination;
+mod document;
+mod frame;
+mod labels;
+mod merge;
+mod observed;
+mod readings;
+mod schedule;
+mod shared;
+mod stamp;
+mod state;
+mod synced;
+
+pub(crate) use controller::Controller;
+pub(crate) use document::Document;
+pub(crate) use readings::Request;
+pub(crate) use schedule::Schedule;
+pub(crate) use shared::Engine;
+pub(crate) use stamp::{Held, request_digest};
+pub(crate) use synced::{Common, Obtained, Oldest, ReadAccess, Recorded, Source, Synced};

@@ -1,0 +1,283 @@
+//! A Secret in its desired state, and how it differs from the observed one. The frame (labels, annotations, type, owner)
+//! is separate from the content: a patch of the frame contains no data.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
+use steamer_core::ownership::Mark;
+use steamer_runtime::ObjectName;
+
+use super::content::Content;
+use super::labels::{APPLIED, MANAGED_BY, OWNER, STAMP};
+use super::observed::Observed;
+use super::stamp::Stamp;
+
+/// Everything of a Secret except its data.
+pub(crate) struct Frame {
+    pub(crate) name: ObjectName,
+    pub(crate) type_: String,
+    /// Labels of the spec.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Annotations of the spec.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Owner reference. None if the Secret outlives the object.
+    pub(crate) owner: Option<OwnerReference>,
+    pub(crate) mark: Mark,
+}
+
+/// How an observed Secret fits the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Fits,
+    /// Labels, annotations or owner differ.
+    Differs,
+    /// The type differs. The API server does not change the type of a Secret.
+    OtherType,
+}
+
+/// A Secret in its desired state.
+pub(crate) struct Wanted<'a> {
+    pub(crate) frame: &'a Frame,
+    pub(crate) content: &'a Content,
+    pub(crate) stamp: &'a Stamp,
+}
+
+impl Frame {
+    /// Compares with an observed Secret. Labels and annotations of other clients do not matter.
+    pub(crate) fn fit(&self, observed: &Observed) -> Fit {
+        let applied = observed.applied();
+        let owner_uid = self.owner.as_ref().map(|owner| &owner.uid);
+        let observed_owner = observed.owners.iter().find(|reference| is_steamer(reference));
+        let fits = contains(&observed.labels, &self.all_labels())
+            && contains(&observed.annotations, &self.own_annotations())
+            && !has_stale(&observed.labels, &applied.labels, &self.labels)
+            && !has_stale(&observed.annotations, &applied.annotations, &self.annotations)
+            && owner_uid == observed_owner.map(|reference| &reference.uid);
+        match (self.type_ == observed.type_, fits) {
+            (false, _) => Fit::OtherType,
+            (true, true) => Fit::Fits,
+            (true, false) => Fit::Differs,
+        }
+    }
+
+    /// The patch that repairs the frame of an observed Secret. It contains no data. The API server refuses it if another
+    /// client changed the Secret in the meantime.
+    pub(crate) fn patch(&self, observed: &Observed) -> Value {
+        json!({"metadata": self.metadata(observed, self.own_annotations())})
+    }
+
+    fn metadata(&self, observed: &Observed, annotations: BTreeMap<String, String>) -> Value {
+        let applied = observed.applied();
+        json!({
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version.to_string(),
+            "labels": with_removals(&self.all_labels(), &applied.labels),
+            "annotations": with_removals(&annotations, &applied.annotations),
+            "ownerReferences": self.owner_references(observed),
+        })
+    }
+
+    fn all_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.labels.clone();
+        labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
+        labels
+    }
+
+    /// All annotations except the stamp.
+    fn own_annotations(&self) -> BTreeMap<String, String> {
+        let mut annotations = self.annotations.clone();
+        annotations.insert(OWNER.to_owned(), self.mark.to_string());
+        let applied = json!({
+            "labels": self.labels.keys().collect::<Vec<_>>(),
+            "annotations": self.annotations.keys().collect::<Vec<_>>(),
+        });
+        annotations.insert(APPLIED.to_owned(), applied.to_string());
+        annotations
+    }
+
+    fn owner_references(&self, observed: &Observed) -> Vec<OwnerReference> {
+        let others = observed.owners.iter().filter(|reference| !is_steamer(reference));
+        others.cloned().chain(self.owner.clone()).collect()
+    }
+}
+
+impl Wanted<'_> {
+    /// Returns true if the observed Secret is in the desired state. `mac` is the digest of the content.
+    pub(crate) fn fits(&self, observed: &Observed) -> bool {
+        self.stamp.content == observed.mac
+            && observed.stamp().as_ref() == Some(self.stamp)
+            && self.frame.fit(observed) == Fit::Fits
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        let mut annotations = self.frame.own_annotations();
+        annotations.insert(STAMP.to_owned(), self.stamp.text());
+        annotations
+    }
+
+    /// The body of the first write.
+    pub(crate) fn object(&self) -> Value {
+        let frame = self.frame;
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "namespace": frame.name.namespace,
+                "name": frame.name.name,
+                "labels": frame.all_labels(),
+                "annotations": self.annotations(),
+                "ownerReferences": frame.owner.iter().collect::<Vec<_>>(),
+            },
+            "type": frame.type_,
+            "data": encoded(self.content),
+        })
+    }
+
+    /// The patch that brings an observed Secret to the desired state. It replaces the data completely. The API server
+    /// refuses it if another client changed the Secret in the meantime.
+    pub(crate) fn patch(&self, observed: &Observed) -> Value {
+        let mut data = encoded(self.content);
+        for key in observed.keys.iter().filter(|key| !self.content.0.contains_key(*key)) {
+            data.insert(key.clone(), Value::Null);
+        }
+        json!({"metadata": self.frame.metadata(observed, self.annotations()), "data": data})
+    }
+}
+
+/// The content in Base64.
+pub(super) fn encoded(content: &Content) -> Map<String, Value> {
+    let encode = |value: &[u8]| Value::String(STANDARD.encode(value));
+    content.0.iter().map(|(key, value)| (key.clone(), encode(value.expose_secret()))).collect()
+}
+
+fn is_steamer(reference: &OwnerReference) -> bool {
+    reference.api_version.starts_with("steamer.dev/")
+}
+
+fn contains(all: &BTreeMap<String, String>, some: &BTreeMap<String, String>) -> bool {
+    some.iter().all(|(key, value)| all.get(key) == Some(value))
+}
+
+/// Returns true if `present` contains a key that was applied and that the spec no longer contains.
+fn has_stale(
+    present: &BTreeMap<String, String>,
+    applied: &[String],
+    spec: &BTreeMap<String, String>,
+) -> bool {
+    applied.iter().any(|key| !spec.contains_key(key) && present.contains_key(key))
+}
+
+fn with_removals(wanted: &BTreeMap<String, String>, applied: &[String]) -> Map<String, Value> {
+    let gone = applied.iter().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    wanted.iter().map(|(key, value)| (key.clone(), json!(value))).chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rstest::rstest;
+    use steamer_api::KindId;
+    use steamer_core::ownership::Owner;
+
+    use super::super::stamp::Held;
+    use super::*;
+
+    fn frame() -> Frame {
+        let name = ObjectName::new("web", "app");
+        let owner = OwnerReference {
+            api_version: "steamer.dev/v1alpha1".to_owned(),
+            kind: "BaoStaticSecret".to_owned(),
+            name: "app".to_owned(),
+            uid: "u1".to_owned(),
+            ..OwnerReference::default()
+        };
+        Frame {
+            mark: Mark {
+                installation: "i".to_owned(),
+                owner: Owner::Object(KindId::BaoStaticSecret),
+                name: name.clone(),
+            },
+            name,
+            type_: "Opaque".to_owned(),
+            labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
+            annotations: BTreeMap::from([("note".to_owned(), "mine".to_owned())]),
+            owner: Some(owner),
+        }
+    }
+
+    fn stamp() -> Stamp {
+        let held = Held::Read { versions: vec![Some(1)] };
+        Stamp { request: "r".to_owned(), content: "c".to_owned(), held }
+    }
+
+    /// The Secret as the API server returns it after the first write.
+    fn written(frame: &Frame) -> Observed {
+        let (content, stamp) = (Content::default(), stamp());
+        let wanted = Wanted { frame, content: &content, stamp: &stamp };
+        Observed {
+            uid: "s".to_owned(),
+            resource_version: 7,
+            type_: frame.type_.clone(),
+            mac: "c".to_owned(),
+            keys: BTreeSet::from(["old".to_owned()]),
+            labels: frame.all_labels(),
+            annotations: wanted.annotations(),
+            owners: frame.owner.iter().cloned().collect(),
+        }
+    }
+
+    #[rstest]
+    #[case::written(|_: &mut Observed| {}, Fit::Fits)]
+    #[case::a_label_of_another_client(|o: &mut Observed| drop(o.labels.insert("x".into(), "y".into())), Fit::Fits)]
+    #[case::a_changed_label(|o: &mut Observed| drop(o.labels.insert("app".into(), "x".into())), Fit::Differs)]
+    #[case::a_removed_label(|o: &mut Observed| drop(o.labels.remove("app")), Fit::Differs)]
+    #[case::no_managed_by_label(|o: &mut Observed| drop(o.labels.remove(MANAGED_BY.0)), Fit::Differs)]
+    #[case::a_changed_annotation(|o: &mut Observed| drop(o.annotations.insert("note".into(), "x".into())), Fit::Differs)]
+    #[case::another_owner(|o: &mut Observed| o.owners[0].uid = "u2".into(), Fit::Differs)]
+    #[case::no_owner(|o: &mut Observed| o.owners.clear(), Fit::Differs)]
+    #[case::another_type(|o: &mut Observed| o.type_ = "example.com/x".into(), Fit::OtherType)]
+    #[case::stamp_is_no_part_of_the_frame(|o: &mut Observed| drop(o.annotations.remove(STAMP)), Fit::Fits)]
+    fn the_frame_ignores_other_clients(#[case] change: fn(&mut Observed), #[case] expected: Fit) {
+        let frame = frame();
+        let mut observed = written(&frame);
+        change(&mut observed);
+        assert_eq!(frame.fit(&observed), expected);
+    }
+
+    #[test]
+    fn a_label_that_the_spec_no_longer_contains_is_removed() {
+        let observed = written(&frame());
+        let spec = Frame { labels: BTreeMap::new(), ..frame() };
+        assert_eq!(spec.fit(&observed), Fit::Differs);
+        assert_eq!(spec.patch(&observed)["metadata"]["labels"]["app"], Value::Null);
+    }
+
+    #[test]
+    fn a_patch_of_the_frame_contains_no_data_and_is_guarded() {
+        let patch = frame().patch(&written(&frame()));
+        assert_eq!(patch.get("data"), None);
+        assert_eq!(patch["metadata"]["annotations"].get(STAMP), None);
+        assert_eq!(
+            (&patch["metadata"]["uid"], &patch["metadata"]["resourceVersion"]),
+            (&json!("s"), &json!("7"))
+        );
+    }
+
+    #[test]
+    fn a_full_patch_removes_other_keys_and_writes_the_stamp() {
+        let (frame, content, stamp) = (frame(), Content::default(), stamp());
+        let wanted = Wanted { frame: &frame, content: &content, stamp: &stamp };
+        let observed = written(&frame);
+        assert!(wanted.fits(&observed));
+        let patch = wanted.patch(&observed);
+        assert_eq!(patch["data"], json!({"old": null}));
+        assert_eq!(patch["metadata"]["annotations"][STAMP], json!(stamp.text()));
+        let newer = Stamp { request: "r2".to_owned(), ..stamp.clone() };
+        assert!(!Wanted { stamp: &newer, ..wanted }.fits(&observed));
+    }
+}

@@ -1,0 +1,69 @@
+//! When a source is read again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A fixed grid of times, one `period` apart. It depends only on the source and the period: objects on the same path are
+/// due at the same time, objects on different paths at different times, and a restart of the operator changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    pub(crate) period: Duration,
+    offset: Duration,
+}
+
+impl Schedule {
+    /// The schedule of a source. The hash of `source` shifts the grid.
+    pub(crate) fn new(period: Duration, source: &impl Hash) -> Self {
+        let period = period.max(Duration::from_secs(1));
+        let mut hasher = DefaultHasher::new();
+        source.hash(&mut hasher);
+        Self { period, offset: period.mul_f64((hasher.finish() % 1000) as f64 / 1000.0) }
+    }
+
+    /// The first time of the grid after `now`.
+    pub(crate) fn next(&self, now: Timestamp) -> Timestamp {
+        let (period, offset) = (self.period.as_nanos().cast_signed(), self.offset.as_nanos().cast_signed());
+        let passed = (now.as_nanosecond() - offset).rem_euclid(period);
+        Timestamp::from_nanosecond(now.as_nanosecond() + period - passed).unwrap_or(now)
+    }
+
+    /// How long until `due`. Zero if it has passed, or if the clock was set back so that it is further away than a period.
+    pub(crate) fn until(&self, due: Timestamp, now: Timestamp) -> Duration {
+        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        if left > self.period { Duration::ZERO } else { left }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_next_time_is_at_most_one_period_away_and_on_the_grid(
+            now in 0_i128..4_000_000_000_000_000_000, seconds in 1_u64..1_000_000, path in "[a-z]{1,8}",
+        ) {
+            let schedule = Schedule::new(Duration::from_secs(seconds), &path);
+            let now = Timestamp::from_nanosecond(now).unwrap();
+            let next = schedule.next(now);
+            prop_assert!(next > now);
+            prop_assert!(schedule.until(next, now) <= schedule.period);
+            let after = schedule.next(next);
+            prop_assert_eq!(after.as_nanosecond() - next.as_nanosecond(), i128::from(seconds) * 1_000_000_000);
+        }
+    }
+
+    #[test]
+    fn a_due_time_in_the_past_or_beyond_a_period_is_due_now() {
+        let schedule = Schedule::new(Duration::from_secs(60), &"path");
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(schedule.until(at(100), at(90)), Duration::from_secs(10));
+        assert_eq!(schedule.until(at(100), at(100)), Duration::ZERO);
+        assert_eq!(schedule.until(at(100), at(130)), Duration::ZERO);
+        assert_eq!(schedule.until(at(1000), at(100)), Duration::ZERO);
+    }
+}

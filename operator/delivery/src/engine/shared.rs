@@ -1,0 +1,29 @@
+//! State that the controllers of all kinds share.
+
+use std::sync::Arc;
+
+use steamer_core::Context;
+use steamer_core::tasks::Tasks;
+
+use super::destination::Destinations;
+use super::observed::ObservedSecrets;
+use super::readings::Readings;
+
+/// Destinations and reads: objects of all kinds share them.
+pub(crate) struct Engine {
+    pub(crate) context: Arc<Context>,
+    pub(crate) destinations: Destinations,
+    pub(crate) readings: Readings,
+}
+
+impl Engine {
+    /// Adds the watch of the Secrets that the engine writes.
+    pub(crate) fn new(tasks: &mut Tasks) -> Arc<Self> {
+        let context = tasks.context();
+        let observed = Arc::new(ObservedSecrets::new(context.mac.clone(), context.runtime.index.clone()));
+        observed.clone().watch(tasks);
+        let destinations =
+            Destinations { client: context.client.clone(), observed, named: context.secrets.clone() };
+        Arc::new(Self { destinations, readings: Readings::new(context.runtime.metrics.clone()), context })
+    }
+}

@@ -1,0 +1,83 @@
+//! The stamp: the state of the engine that survives a restart. It is an annotation of the Secret and is written in the
+//! same request as the data, so a value and the state that belongs to it are never separated.
+
+use serde::{Deserialize, Serialize};
+use steamer_core::digest::digest;
+
+/// What a Secret contains, without its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// Digest of the request for the value. A different request obtains a new value.
+    pub(crate) request: String,
+    /// Keyed digest of the content.
+    pub(crate) content: String,
+    /// The value that was obtained.
+    pub(crate) held: Held,
+}
+
+/// The value that a Secret contains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Held {
+    /// Values that can be read again: the version of each source, `None` where the engine has no versions.
+    Read {
+        /// Version of each source.
+        versions: Vec<Option<i64>>,
+    },
+}
+
+impl Stamp {
+    /// Reads what [`Self::text`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Returns true if both belong to the same request and content. The versions can differ.
+    pub(crate) fn is_same_value(&self, other: &Self) -> bool {
+        self.request == other.request && self.content == other.content
+    }
+
+    /// Text of the annotation.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Held {
+    /// Version of a value from a single source.
+    pub(crate) fn version(&self) -> Option<i64> {
+        let Self::Read { versions } = self;
+        versions.first().copied().flatten()
+    }
+}
+
+/// Digest of a request for a value.
+pub(crate) fn request_digest(parts: &[&str]) -> String {
+    digest(format!("{parts:?}").as_bytes())[..16].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_survives_writing_and_reading() {
+        let held = Held::Read { versions: vec![Some(3), None] };
+        let stamp = Stamp { request: request_digest(&["a", "b"]), content: "mac".to_owned(), held };
+        assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
+        assert_eq!(stamp.held.version(), Some(3));
+        assert_eq!(Stamp::parse("{}"), None);
+        assert_eq!(
+            stamp.text(),
+            format!(
+                r#"{{"request":"{}","content":"mac","held":{{"read":{{"versions":[3,null]}}}}}}"#,
+                stamp.request
+            )
+        );
+    }
+
+    #[test]
+    fn moving_a_character_between_parts_changes_the_digest_of_a_request() {
+        assert_ne!(request_digest(&["ab", "c"]), request_digest(&["a", "bc"]));
+    }
+}

@@ -1,0 +1,66 @@
+//! The desired frame of an object's Secret, and the state of the Secret as it is.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use steamer_api::{CreationPolicy, DeletionPolicy, Destination};
+use steamer_core::Context;
+use steamer_core::access::named_secrets::secret_key;
+use steamer_runtime::{Dependencies, ObjectName};
+
+use super::decide::Seen;
+use super::frame::{Fit, Frame};
+use super::merge::mac_of_own_keys;
+use super::observed::Observed;
+use super::shared::Engine;
+use super::stamp::Stamp;
+use super::synced::{Recorded, Synced};
+
+/// The frame that the spec of an object describes.
+pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
+    let Destination {
+        name,
+        create: _,
+        overwrite: _,
+        labels,
+        annotations,
+        type_,
+        creation_policy,
+        deletion_policy,
+    } = object.common().destination;
+    let owned = *creation_policy == CreationPolicy::Owner && *deletion_policy == DeletionPolicy::Delete;
+    Frame {
+        name: ObjectName::new(object.namespace().unwrap_or_default(), name),
+        type_: type_.clone().unwrap_or_else(|| "Opaque".to_owned()),
+        labels: labels.clone(),
+        annotations: annotations.clone(),
+        owner: if owned { object.controller_owner_ref(&()) } else { None },
+        mark: context.mark_of(object),
+    }
+}
+
+impl Engine {
+    /// The Secret of an object as it is. A change requeues the object.
+    pub(super) async fn seen<K: Synced>(
+        &self,
+        dependencies: &Dependencies,
+        object: &K,
+        frame: &Frame,
+    ) -> Option<Seen> {
+        dependencies.on(secret_key(&frame.name));
+        if object.common().destination.create {
+            return self.destinations.own(&frame.name, &frame.mark).map(|observed| own(frame, &observed));
+        }
+        let secret = self.destinations.named.get(dependencies, &frame.name).await?;
+        let Recorded { stamp, .. } = K::recorded(&self.context.last(object));
+        Some(Seen {
+            stamp: stamp.as_deref().and_then(Stamp::parse),
+            content: mac_of_own_keys(&secret, frame, &self.context.mac),
+            fit: Fit::Fits,
+        })
+    }
+}
+
+fn own(frame: &Frame, observed: &Arc<Observed>) -> Seen {
+    Seen { stamp: observed.stamp(), content: observed.mac.clone(), fit: frame.fit(observed) }
+}

@@ -1,0 +1,102 @@
+//! What a kind tells the engine.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steamer_api::{Destination, HasConditions, Kind, LastSync, OnSourceDeleted, Reference};
+use steamer_core::Error;
+use steamer_core::access::sessions::LoginKey;
+use steamer_openbao::{NamespacePath, Session};
+
+use super::document::Document;
+use super::schedule::Schedule;
+use super::shared::Engine;
+use super::stamp::Held;
+
+/// A kind that becomes a Secret: the common part of the CRDs, and the source of the value.
+pub(crate) trait Synced: Kind {
+    /// Name of the controller.
+    const NAME: &'static str;
+    /// Status of the kind.
+    type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
+    /// Source of the value.
+    type Source: Source;
+
+    /// The fields that all kinds have.
+    fn common(&self) -> Common<'_>;
+
+    /// The source that the spec describes.
+    fn source(&self, access: ReadAccess) -> Self::Source;
+
+    /// The part of the status that the engine reads.
+    fn recorded(status: &Self::Status) -> Recorded;
+
+    /// Writes what the engine recorded to the status.
+    fn record(status: &mut Self::Status, recorded: Recorded);
+}
+
+/// The fields that all kinds have.
+pub(crate) struct Common<'a> {
+    pub(crate) auth_ref: Option<&'a Reference>,
+    /// OpenBao namespace. Default: that of the BaoAuth.
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) destination: &'a Destination,
+    pub(crate) on_source_deleted: OnSourceDeleted,
+    pub(crate) suspend: bool,
+}
+
+/// The part of a status that the engine reads and writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Recorded {
+    /// Keyed digest of the content that was written last.
+    pub(crate) secret_mac: Option<String>,
+    /// Version of the value.
+    pub(crate) version: Option<i64>,
+    /// Name of the Secret that was written last.
+    pub(crate) destination: Option<String>,
+    /// The last write.
+    pub(crate) last_sync: Option<LastSync>,
+    /// The stamp, with `create: false`.
+    pub(crate) stamp: Option<String>,
+}
+
+/// A session in the OpenBao namespace of the value, and its login.
+#[derive(Clone)]
+pub(crate) struct ReadAccess {
+    pub(crate) session: Session,
+    pub(crate) namespace: NamespacePath,
+    /// Objects with equal logins share reads.
+    pub(crate) login: LoginKey,
+}
+
+/// Source of a value.
+pub(crate) trait Source: Send + Sync {
+    /// Digest of the request: different if a new value must be obtained.
+    fn request(&self) -> String;
+
+    /// Name of the source in messages.
+    fn describe(&self) -> String;
+
+    /// When the value is due again.
+    fn schedule(&self) -> Schedule;
+
+    /// Obtains the value. `None` if the source has no value.
+    fn obtain(
+        &self,
+        engine: &Engine,
+        oldest: Oldest,
+    ) -> impl Future<Output = Result<Option<Obtained>, Error>> + Send;
+}
+
+/// How old a shared value may be.
+pub(crate) struct Oldest(pub(crate) Instant);
+
+/// A value.
+pub(crate) struct Obtained {
+    pub(crate) documents: Vec<Document>,
+    pub(crate) held: Held,
+    /// When OpenBao returned it.
+    pub(crate) at: Timestamp,
+}

@@ -1,0 +1,19 @@
+//! The kinds that become Kubernetes Secrets, and the connections and logins that they use.
+
+mod auth;
+mod connection;
+mod engine;
+mod static_secret;
+
+use steamer_api::BaoStaticSecret;
+use steamer_core::tasks::Tasks;
+
+use engine::{Controller, Engine};
+
+/// Adds the controllers of this family and the watch of the Secrets that they write.
+pub fn register(tasks: &mut Tasks) {
+    let engine = Engine::new(tasks);
+    tasks.controller(connection::Controller(tasks.context()));
+    tasks.controller(auth::Controller(tasks.context()));
+    tasks.controller(Controller::<BaoStaticSecret>::new(engine));
+}

@@ -1,0 +1,130 @@
+//! BaoStaticSecret: a value of a KV engine as a Secret.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType, RECONCILE_ANNOTATION};
+use steamer_core::Error;
+use steamer_core::error::Shared;
+use steamer_openbao::{Kv, Session};
+
+use crate::engine::{
+    Common, Document, Engine, Held, Obtained, Oldest, ReadAccess, Recorded, Request, Schedule, Source,
+    Synced, request_digest,
+};
+
+/// A path of a KV engine.
+pub(crate) struct KvSource {
+    session: Session,
+    read: Request,
+    schedule: Schedule,
+    /// Digest of the request.
+    request: String,
+}
+
+impl Synced for BaoStaticSecret {
+    const NAME: &'static str = "baostaticsecret";
+    type Status = BaoStaticSecretStatus;
+    type Source = KvSource;
+
+    fn common(&self) -> Common<'_> {
+        let spec = &self.spec;
+        Common {
+            auth_ref: spec.auth_ref.as_ref(),
+            namespace: spec.namespace.as_deref(),
+            destination: &spec.destination,
+            on_source_deleted: spec.on_source_deleted,
+            suspend: spec.suspend,
+        }
+    }
+
+    fn source(&self, access: ReadAccess) -> KvSource {
+        let spec = &self.spec;
+        let ReadAccess { session, namespace, login } = access;
+        let read = Request {
+            login,
+            namespace,
+            mount: spec.mount.trim_matches('/').to_owned(),
+            path: spec.path.clone(),
+            kind: spec.type_,
+            version: spec.version.filter(|version| *version > 0),
+        };
+        KvSource {
+            schedule: Schedule::new(spec.refresh_after.get(), &(&read.mount, &read.path)),
+            request: request(self, &read),
+            session,
+            read,
+        }
+    }
+
+    fn recorded(status: &BaoStaticSecretStatus) -> Recorded {
+        let BaoStaticSecretStatus {
+            secret_mac,
+            version,
+            destination,
+            last_sync,
+            stamp,
+            observed_generation: _,
+            conditions: _,
+        } = status.clone();
+        Recorded { secret_mac, version, destination, last_sync, stamp }
+    }
+
+    fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
+        let Recorded { secret_mac, version, destination, last_sync, stamp } = recorded;
+        let last = std::mem::take(status);
+        *status = BaoStaticSecretStatus { secret_mac, version, destination, last_sync, stamp, ..last };
+    }
+}
+
+/// The login is no part of the request: an edited BaoAuth does not change the value that the object asks for.
+fn request(object: &BaoStaticSecret, read: &Request) -> String {
+    let version = read.version.map(|version| version.to_string()).unwrap_or_default();
+    let kind = match read.kind {
+        KvType::V1 => "kv-v1",
+        KvType::V2 => "kv-v2",
+    };
+    let requested = object.annotations().get(RECONCILE_ANNOTATION);
+    request_digest(&[
+        &object.uid().unwrap_or_default(),
+        read.namespace.as_str(),
+        &read.mount,
+        &read.path,
+        kind,
+        &version,
+        requested.map_or("", String::as_str),
+    ])
+}
+
+impl Source for KvSource {
+    fn request(&self) -> String {
+        self.request.clone()
+    }
+
+    fn describe(&self) -> String {
+        let Request { mount, path, version, .. } = &self.read;
+        match version {
+            Some(version) => format!("{mount}/{path} version {version}"),
+            None => format!("{mount}/{path}"),
+        }
+    }
+
+    fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    async fn obtain(&self, engine: &Engine, Oldest(oldest): Oldest) -> Result<Option<Obtained>, Error> {
+        let reading = engine.readings.read(&self.session, &self.read, oldest).await;
+        let reading = reading.map_err(|error| Error::Shared(Shared(error)))?;
+        let Kv::Value { values, version, metadata: _ } = &reading.value else {
+            return Ok(None);
+        };
+        let age = Instant::now().saturating_duration_since(reading.at);
+        Ok(Some(Obtained {
+            documents: vec![Document { values: values.clone() }],
+            held: Held::Read { versions: vec![*version] },
+            at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),
+        }))
+    }
+}

@@ -1,0 +1,150 @@
+//! The fixture that most tests start with.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, DynamicObject};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use steamer_openbao::Session;
+use steamer_testing::Ground;
+use steamer_testing::ground::apply;
+use steamer_testing::openbao::OpenBao;
+use steamer_testing::wait::eventually;
+
+/// A dedicated Kubernetes namespace for one test, on the shared ground.
+pub struct Case {
+    pub ground: Arc<Ground>,
+    pub client: Client,
+    pub namespace: String,
+}
+
+impl Case {
+    /// Creates the namespace, and in it the OpenBaoCluster `main`, which refers to the shared OpenBao.
+    pub async fn new(name: &str) -> Result<Self> {
+        Self::on(Ground::shared(), name).await
+    }
+
+    /// Same as [`Case::new`], on another ground.
+    pub async fn on(ground: Arc<Ground>, name: &str) -> Result<Self> {
+        let client = ground.client().await?;
+        let case = Self { client, namespace: name.to_owned(), ground };
+        case.make_namespace(name, json!({})).await?;
+        case.cluster("main", &case.ground.openbao).await?;
+        Ok(case)
+    }
+
+    pub async fn make_namespace(&self, name: &str, labels: Value) -> Result<()> {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        apply(&self.client, namespace).await?;
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            Api::namespaced(self.client.clone(), name);
+        eventually("the namespace has its ServiceAccount", || async {
+            accounts.get("default").await.map_err(|error| error.to_string())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Applies an OpenBaoCluster that every namespace may refer to.
+    pub async fn cluster(&self, name: &str, openbao: &OpenBao) -> Result<()> {
+        self.cluster_at(name, openbao, &openbao.url).await
+    }
+
+    /// Same as [`Case::cluster`], at another URL.
+    pub async fn cluster_at(&self, name: &str, openbao: &OpenBao, url: &str) -> Result<()> {
+        let ca = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-ca"), "namespace": self.namespace},
+            "stringData": {"ca.crt": openbao.ca},
+        });
+        apply(&self.client, ca).await?;
+        let spec = json!({
+            "external": {
+                "address": url, "caSecretRef": {"name": format!("{name}-ca")},
+                "managementAuth": {"kubernetes": {"role": "steamer"}},
+            },
+            "jwtAudience": "https://bao.example.com",
+            "allowedNamespaces": {"from": "All"},
+        });
+        self.object("OpenBaoCluster", name, spec).await.map(drop)
+    }
+
+    /// Applies a Steamer object in the test's namespace.
+    pub async fn object(&self, kind: &str, name: &str, spec: Value) -> Result<DynamicObject> {
+        self.object_in(&self.namespace, kind, name, spec).await
+    }
+
+    /// Applies a Steamer object in any namespace.
+    pub async fn object_in(
+        &self,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+        spec: Value,
+    ) -> Result<DynamicObject> {
+        let object = json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": kind,
+            "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+        });
+        apply(&self.client, object).await
+    }
+
+    /// Returns an API of the test's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Waits until `Ready` of the current generation starts with `expected`, such as `True/Applied`, and returns the
+    /// object.
+    pub async fn ready<K>(&self, name: &str, expected: &str) -> Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + serde::Serialize,
+    {
+        let found = ready_in(&self.api(), name, expected).await;
+        found.with_context(|| format!("logs: {}", self.ground.logs.display()))
+    }
+
+    /// Returns a session of OpenBao's administrator.
+    pub fn admin(&self) -> Result<Session> {
+        self.ground.openbao.admin()
+    }
+}
+
+/// Same as [`Case::ready`], in any namespace.
+pub async fn ready_in<K>(api: &Api<K>, name: &str, expected: &str) -> Result<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + serde::Serialize,
+{
+    let kind = K::kind(&());
+    eventually(&format!("{kind} {name} is {expected}"), || async {
+        let object = api.get(name).await.map_err(|error| error.to_string())?;
+        let value = serde_json::to_value(&object).map_err(|error| error.to_string())?;
+        let seen = ready_of(&value);
+        let current = value.pointer("/status/observedGeneration") == value.pointer("/metadata/generation");
+        if current && seen.starts_with(expected) { Ok(object) } else { Err(seen) }
+    })
+    .await
+}
+
+/// Returns `Ready` of an object as `status/reason: message`.
+pub fn ready_of(object: &Value) -> String {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    let text = |name: &str| ready.and_then(|ready| ready[name].as_str()).unwrap_or("-").to_owned();
+    format!("{}/{}: {}", text("status"), text("reason"), text("message"))
+}
