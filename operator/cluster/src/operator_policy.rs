@@ -1,61 +1,83 @@
-//! The operator's own policy in OpenBao (`operatorScope: Tenants`): the least that works.
+//! Policy of the operator in OpenBao (`operatorScope: Tenants`), with the least privileges that the operator needs.
 //!
-//! It stands in the root namespace and reaches tenants by path. `+` is one whole segment, so an organization cannot be
-//! told from another namespace of the root by its name; what is below is named exactly. No rule gives a value, a token,
-//! a policy or a role of the root namespace, or the policy itself.
+//! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
+//! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
+//! access to a secret value, a token, a policy or role of the root namespace, or this policy.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
+use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
 use steamer_openbao::{Error, Session};
+
+/// Capabilities by path.
+pub type Rules = BTreeMap<String, Vec<&'static str>>;
+
+type Rule = (String, &'static [&'static str]);
 
 const ALL: &[&str] = &["create", "read", "update", "delete"];
 const ROOTED: &[&str] = &["create", "read", "update", "delete", "sudo"];
 const NAMESPACES: &[&str] = &["create", "read", "update", "patch", "delete"];
 
-/// How deep a project's namespace lies: below an organization, or below a group or user of it.
-const DEPTHS: [&str; 2] = ["+/+", "+/+/+"];
+/// Patterns of a project's namespace: below an organization, or below a group or user of it.
+const PROJECTS: [&str; 2] = ["+/+", "+/+/+"];
 
-/// The rules, by path.
+/// The rules.
 #[must_use]
-pub fn rules() -> BTreeMap<String, Vec<&'static str>> {
-    let mut rules = BTreeMap::new();
-    let mut rule =
-        |path: String, capabilities: &[&'static str]| drop(rules.insert(path, capabilities.to_vec()));
-    rule("sys/namespaces/org_*".to_owned(), NAMESPACES);
+pub fn rules() -> Rules {
+    let projects = PROJECTS.iter().flat_map(|project| project_rules(project));
+    let rules = namespace_rules().into_iter().chain(projects);
+    rules.map(|(path, capabilities)| (path, capabilities.to_vec())).collect()
+}
+
+/// Namespaces of organizations, groups, users and projects.
+fn namespace_rules() -> Vec<Rule> {
+    let mut rules = vec![(format!("sys/namespaces/{ORGANIZATION}*"), NAMESPACES)];
     for parent in ["+", "+/+"] {
-        for child in ["group", "user", "project"] {
-            rule(format!("{parent}/sys/namespaces/{child}_*"), NAMESPACES);
-        }
-    }
-    for project in DEPTHS {
-        rule(format!("{project}/sys/mounts"), &["read"]);
-        rule(format!("{project}/sys/auth"), &["read"]);
-        rule(format!("{project}/sys/mounts/secrets/+"), ALL);
-        rule(format!("{project}/sys/mounts/secrets/+/tune"), &["read", "update"]);
-        rule(format!("{project}/secrets/+/config"), &["create", "read", "update"]);
-        for mount in ["pipeline_jwt", "workload_jwt"] {
-            rule(format!("{project}/sys/auth/{mount}"), ROOTED);
-            rule(format!("{project}/sys/auth/{mount}/tune"), &["read", "update", "sudo"]);
-            rule(format!("{project}/auth/{mount}/config"), &["create", "read", "update"]);
-            for kind in ["role", "cel/role"] {
-                rule(format!("{project}/auth/{mount}/{kind}"), &["list"]);
-                rule(format!("{project}/auth/{mount}/{kind}/"), &["list"]);
-                rule(format!("{project}/auth/{mount}/{kind}/+"), ALL);
-            }
-        }
-        for prefix in ["pipelines", "workloads"] {
-            rule(format!("{project}/sys/policies/acl/{prefix}/*"), ALL);
-            rule(format!("{project}/sys/policies/detailed/acl/{prefix}"), &["list"]);
-            rule(format!("{project}/sys/policies/detailed/acl/{prefix}/"), &["list"]);
+        for child in [GROUP, USER, PROJECT] {
+            rules.push((format!("{parent}/sys/namespaces/{child}*"), NAMESPACES));
         }
     }
     rules
 }
 
-/// The rules in a cluster that Steamer runs: also to move the leader, and to make recovery keys once.
+/// Engines, auth mounts and policies of a project.
+fn project_rules(project: &str) -> Vec<Rule> {
+    let engine = engine("+");
+    let mut rules: Vec<Rule> = vec![
+        (format!("{project}/sys/mounts"), &["read"]),
+        (format!("{project}/sys/auth"), &["read"]),
+        (format!("{project}/sys/mounts/{engine}"), ALL),
+        (format!("{project}/sys/mounts/{engine}/tune"), &["read", "update"]),
+        (format!("{project}/{engine}/config"), &["create", "read", "update"]),
+    ];
+    rules.extend(AUTH_MOUNTS.iter().flat_map(|mount| auth_rules(project, mount)));
+    for prefix in POLICY_PREFIXES {
+        rules.push((format!("{project}/sys/policies/acl/{prefix}/*"), ALL));
+        rules.push((format!("{project}/sys/policies/detailed/acl/{prefix}"), &["list"]));
+        rules.push((format!("{project}/sys/policies/detailed/acl/{prefix}/"), &["list"]));
+    }
+    rules
+}
+
+/// An auth mount of a project and its roles.
+fn auth_rules(project: &str, mount: &str) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![
+        (format!("{project}/sys/auth/{mount}"), ROOTED),
+        (format!("{project}/sys/auth/{mount}/tune"), &["read", "update", "sudo"]),
+        (format!("{project}/auth/{mount}/config"), &["create", "read", "update"]),
+    ];
+    for kind in ["role", "cel/role"] {
+        rules.push((format!("{project}/auth/{mount}/{kind}"), &["list"]));
+        rules.push((format!("{project}/auth/{mount}/{kind}/"), &["list"]));
+        rules.push((format!("{project}/auth/{mount}/{kind}/+"), ALL));
+    }
+    rules
+}
+
+/// Rules in a cluster that Steamer runs. They also allow moving the leader and generating the recovery keys once.
 #[must_use]
-pub fn managed_rules() -> BTreeMap<String, Vec<&'static str>> {
+pub fn managed_rules() -> Rules {
     let mut rules = rules();
     rules.insert("sys/step-down".to_owned(), vec!["update", "sudo"]);
     rules.insert("sys/rotate/recovery/init".to_owned(), vec!["create", "update", "delete", "sudo"]);
@@ -64,19 +86,19 @@ pub fn managed_rules() -> BTreeMap<String, Vec<&'static str>> {
     rules
 }
 
-/// The policy as JSON, which OpenBao takes like HCL.
+/// The policy as JSON, which OpenBao accepts as HCL.
 #[must_use]
 pub fn text() -> String {
-    of(rules())
+    policy(rules())
 }
 
 /// The policy in a cluster that Steamer runs.
 #[must_use]
 pub fn managed_text() -> String {
-    of(managed_rules())
+    policy(managed_rules())
 }
 
-fn of(rules: BTreeMap<String, Vec<&'static str>>) -> String {
+fn policy(rules: Rules) -> String {
     let paths: Map<_, _> =
         rules.into_iter().map(|(path, capabilities)| (path, json!({"capabilities": capabilities}))).collect();
     let mut text = format!("{:#}", json!({"path": paths}));
@@ -84,12 +106,9 @@ fn of(rules: BTreeMap<String, Vec<&'static str>>) -> String {
     text
 }
 
-/// What the policy in force does not allow of what the operator needs, by asking for paths of a tenant that need not
-/// exist. Needs no right of its own: `default` allows `sys/capabilities-self`.
-pub(crate) async fn missing(
-    session: &Session,
-    needed: &BTreeMap<String, Vec<&'static str>>,
-) -> Result<Vec<String>, Error> {
+/// Capabilities that the operator needs and that the policy in OpenBao does not grant, at most three. The paths are
+/// those of a tenant that need not exist. The policy `default` allows the request (`sys/capabilities-self`).
+pub(crate) async fn missing(session: &Session, needed: &Rules) -> Result<Vec<String>, Error> {
     let probes: BTreeMap<String, &Vec<&str>> =
         needed.iter().map(|(path, capabilities)| (example(path), capabilities)).collect();
     let paths: Vec<String> = probes.keys().cloned().collect();
@@ -103,7 +122,7 @@ pub(crate) async fn missing(
     Ok(missing.map(|(path, needed)| format!("{needed:?} on {path}")).take(3).collect())
 }
 
-/// A path that a rule is for.
+/// Path that a rule matches.
 fn example(rule: &str) -> String {
     rule.replace('+', "steamer-probe").replace('*', "0")
 }
@@ -114,10 +133,22 @@ mod tests {
 
     #[test]
     fn no_rule_reaches_values_tokens_or_the_root() {
+        let organizations = format!("sys/namespaces/{ORGANIZATION}");
         for path in rules().keys() {
             assert!(!path.contains("/data") && !path.contains("/metadata"), "{path}");
             assert!(!path.contains("token"), "{path}");
-            assert!(path.starts_with('+') || path.starts_with("sys/namespaces/org_"), "{path}");
+            assert!(path.starts_with('+') || path.starts_with(&organizations), "{path}");
         }
+    }
+
+    #[test]
+    fn the_policy_reads_like_this() {
+        insta::assert_snapshot!("tenants", text());
+        insta::assert_snapshot!("managed", managed_text());
+    }
+
+    #[test]
+    fn an_example_matches_its_rule() {
+        assert_eq!(example("+/sys/namespaces/group_*"), "steamer-probe/sys/namespaces/group_0");
     }
 }
