@@ -1,4 +1,4 @@
-//! Where audit devices send what they log, tried before a node depends on it.
+//! Receivers of audit devices, which are checked before a node depends on them.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
 
-/// Where a device sends what it logs.
+/// Receiver of an audit device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) device: String,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) protocol: SocketProtocol,
-    /// Whether it is tried; UDP does not tell.
+    /// Whether the operator checks it. UDP cannot be checked.
     pub(crate) probe: bool,
 }
 
-/// Those of a cluster; a file has none.
+/// Receivers of a cluster. A device that logs to a file has none.
 pub(crate) fn targets(cluster: &Cluster) -> Vec<Target> {
     cluster.spec.audit.iter().filter_map(target).collect()
 }
@@ -46,17 +46,17 @@ fn target(device: &AuditDevice) -> Option<Target> {
     })
 }
 
-/// Why a device cannot work: nobody listens where it sends.
+/// Message about the first receiver that is unreachable, if any.
 pub(crate) async fn obstacle(cluster: &Cluster) -> Option<String> {
     for Target { device, host, port, .. } in targets(cluster).into_iter().filter(|target| target.probe) {
         let connected = TcpStream::connect((host.as_str(), port));
         let why = match tokio::time::timeout(Duration::from_secs(5), connected).await {
             Ok(Ok(_)) => continue,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "timed out".to_owned(),
         };
         return Some(format!(
-            "a change waits for audit device `{device}`: {host}:{port} cannot be reached: {why}"
+            "a change waits for audit device `{device}`: {host}:{port} is unreachable: {why}"
         ));
     }
     None
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_those_of_urls_and_addresses() {
+    fn host_and_port_follow_from_url_or_address() {
         let of = |device| {
             target(&serde_json::from_value(device).unwrap()).map(|target| (target.host, target.port))
         };

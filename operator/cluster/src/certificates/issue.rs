@@ -1,7 +1,8 @@
-//! The CA and the certificate of a cluster's nodes. A certificate is renewed after two thirds of its life; a CA as well,
-//! with the old one trusted until it ends, and no certificate by the new one before everyone has had time to see it.
+//! CA and certificate of a cluster's nodes. Both are renewed after two thirds of their lifetime. A new CA is published
+//! before it signs, so that all clients trust it by then, and the old one is trusted until it expires.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use rcgen::{
@@ -10,21 +11,23 @@ use rcgen::{
 };
 use steamer_core::error::Error;
 use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
 use crate::cluster::Cluster;
 
 const DAY: i64 = 86_400;
-/// How long a CA lasts.
+/// Lifetime of a CA, in seconds.
 const CA_LIFE: i64 = 3650 * DAY;
-/// How long a certificate lasts.
+/// Lifetime of a certificate, in seconds.
 const LEAF_LIFE: i64 = 90 * DAY;
-/// How long a new CA is published before it signs.
+/// Time for which a new CA is published before it signs, in seconds.
 const OVERLAP: i64 = DAY;
-/// Clocks differ.
+/// Tolerated difference of clocks, in seconds.
 const SKEW: i64 = 3600;
 
-/// When something begins and ends, in seconds since the epoch.
+/// Validity period of a certificate, in seconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Validity {
     pub(crate) from: i64,
@@ -32,21 +35,22 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
+    /// Returns true if the certificate has to be renewed.
     fn due(self, now: i64) -> bool {
         now >= self.from + (self.to - self.from) / 3 * 2
     }
 }
 
-/// What there is, as far as it can be read.
+/// Existing entries of both Secrets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
-    /// The CA Secret: `ca.crt`, `ca.key`, and those of the next CA.
+    /// The Secret of the CA: `ca.crt`, `ca.key`, and those of the next CA.
     pub(crate) authority: BTreeMap<String, String>,
-    /// The certificate's Secret.
+    /// The Secret of the certificate.
     pub(crate) leaf: BTreeMap<String, String>,
 }
 
-/// What there should be: the entries of both Secrets, and what everyone trusts.
+/// Desired entries of both Secrets, and the CA certificates that clients trust.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) authority: BTreeMap<String, String>,
@@ -55,23 +59,23 @@ pub(crate) struct Wanted {
     pub(crate) leaf_ends: i64,
 }
 
-/// What to do about the CA.
+/// Next step for the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Authority {
-    /// There is none that is any good.
-    Make,
-    /// Its time comes: another is made and published beside it.
-    MakeNext,
-    /// The other one has been seen by everyone.
+    /// Create one: none is valid.
+    Create,
+    /// Create the next one and publish it beside the current one, which is due.
+    CreateNext,
+    /// Sign with the next one, which has been published long enough.
     Switch,
     Keep,
 }
 
 fn authority(current: Option<Validity>, next: Option<Validity>, now: i64) -> Authority {
     match (current, next) {
-        (None, _) => Authority::Make,
-        (Some(current), None) if now >= current.to => Authority::Make,
-        (Some(current), None) if current.due(now) => Authority::MakeNext,
+        (None, _) => Authority::Create,
+        (Some(current), None) if now >= current.to => Authority::Create,
+        (Some(current), None) if current.due(now) => Authority::CreateNext,
         (Some(current), Some(next)) if now >= next.from + SKEW + OVERLAP || now >= current.to => {
             Authority::Switch
         }
@@ -79,88 +83,119 @@ fn authority(current: Option<Validity>, next: Option<Validity>, now: i64) -> Aut
     }
 }
 
-/// The certificates as they should be now.
+/// The desired certificates at a time.
 pub(crate) fn wanted(cluster: &Cluster, held: &Held, now: i64) -> Result<Wanted, Error> {
-    let mut ca = held.authority.clone();
-    let validity =
-        |entries: &BTreeMap<String, String>, name: &str| entries.get(name).and_then(|pem| validity(pem));
-    match authority(validity(&ca, "ca.crt"), validity(&ca, "next.crt"), now) {
-        Authority::Make => ca = pair("ca", new_authority(cluster, now)?).into(),
-        Authority::MakeNext => ca.extend(pair("next", new_authority(cluster, now)?)),
-        Authority::Switch => {
-            let old = ca.insert("ca.crt".to_owned(), ca.get("next.crt").cloned().unwrap_or_default());
-            ca.insert("ca.key".to_owned(), ca.get("next.key").cloned().unwrap_or_default());
-            ca.retain(|name, _| !name.starts_with("next."));
-            ca.insert("old.crt".to_owned(), old.unwrap_or_default());
-        }
-        Authority::Keep => {}
-    }
-    if validity(&ca, "old.crt").is_some_and(|old| now >= old.to) {
-        ca.remove("old.crt");
-    }
-    let text = |name: &str| ca.get(name).cloned().unwrap_or_default();
+    let authority = next_authority(cluster, &held.authority, now)?;
+    let text = |name: &str| authority.get(name).cloned().unwrap_or_default();
+    let ca = Pair { certificate: text("ca.crt"), key: text("ca.key") };
     let bundle = [text("ca.crt"), text("next.crt"), text("old.crt")].concat();
     let mut leaf = held.leaf.clone();
-    if !good_leaf(cluster, &leaf, &text("ca.crt"), now) {
-        leaf = new_leaf(cluster, (&text("ca.crt"), &text("ca.key")), now)?;
+    if !good_leaf(cluster, &leaf, &ca.certificate, now) {
+        leaf = new_leaf(cluster, &ca, now)?.entries("tls").into();
     }
     leaf.insert("ca.crt".to_owned(), bundle.clone());
-    let leaf_ends = validity(&leaf, "tls.crt").map_or(0, |validity| validity.to);
-    Ok(Wanted { authority: ca, leaf, bundle, leaf_ends })
+    let leaf_ends = entry_validity(&leaf, "tls.crt").map_or(0, |validity| validity.to);
+    Ok(Wanted { authority, leaf, bundle, leaf_ends })
 }
 
-fn pair(name: &str, (certificate, key): (String, String)) -> [(String, String); 2] {
-    [(format!("{name}.crt"), certificate), (format!("{name}.key"), key)]
+type Entries = BTreeMap<String, String>;
+
+/// Entries of the CA's Secret after the next step.
+fn next_authority(cluster: &Cluster, held: &Entries, now: i64) -> Result<Entries, Error> {
+    let mut ca = held.clone();
+    match authority(entry_validity(&ca, "ca.crt"), entry_validity(&ca, "next.crt"), now) {
+        Authority::Create => ca = new_authority(cluster, now)?.entries("ca").into(),
+        Authority::CreateNext => ca.extend(new_authority(cluster, now)?.entries("next")),
+        Authority::Switch => switch(&mut ca),
+        Authority::Keep => {}
+    }
+    if entry_validity(&ca, "old.crt").is_some_and(|old| now >= old.to) {
+        ca.remove("old.crt");
+    }
+    Ok(ca)
 }
 
-/// When a certificate in PEM is valid.
+/// Replaces the CA with the next one, and keeps the certificate of the old one.
+fn switch(ca: &mut Entries) {
+    let next = |ca: &Entries, name: &str| ca.get(name).cloned().unwrap_or_default();
+    let old = ca.insert("ca.crt".to_owned(), next(ca, "next.crt")).unwrap_or_default();
+    ca.insert("ca.key".to_owned(), next(ca, "next.key"));
+    ca.retain(|name, _| !name.starts_with("next."));
+    ca.insert("old.crt".to_owned(), old);
+}
+
+/// A certificate and its private key, in PEM.
+struct Pair {
+    certificate: String,
+    key: String,
+}
+
+impl Pair {
+    fn entries(self, name: &str) -> [(String, String); 2] {
+        [(format!("{name}.crt"), self.certificate), (format!("{name}.key"), self.key)]
+    }
+}
+
+fn entry_validity(entries: &Entries, name: &str) -> Option<Validity> {
+    validity(entries.get(name)?)
+}
+
+/// Validity of a certificate in PEM. None if the text is not such a certificate.
 pub(crate) fn validity(pem: &str) -> Option<Validity> {
     let pem = Pem::iter_from_buffer(pem.as_bytes()).next()?.ok()?;
     let validity = pem.parse_x509().ok()?.validity().clone();
     Some(Validity { from: validity.not_before.timestamp(), to: validity.not_after.timestamp() })
 }
 
-/// Whether a certificate carries all names, was signed by the CA, and is not due.
-fn good_leaf(cluster: &Cluster, leaf: &BTreeMap<String, String>, ca: &str, now: i64) -> bool {
+/// Returns true if a certificate contains all names, was signed by the CA, and is not due.
+fn good_leaf(cluster: &Cluster, leaf: &Entries, ca: &str, now: i64) -> bool {
     let (Some(text), Some(_)) = (leaf.get("tls.crt"), leaf.get("tls.key")) else { return false };
-    let certificates: Vec<Pem> = Pem::iter_from_buffer(text.as_bytes()).filter_map(Result::ok).collect();
-    let Some(Ok(certificate)) = certificates.first().map(Pem::parse_x509) else { return false };
-    let issuer: Vec<Pem> = Pem::iter_from_buffer(ca.as_bytes()).filter_map(Result::ok).collect();
-    let Some(Ok(issuer)) = issuer.first().map(Pem::parse_x509) else { return false };
-    // A CA of the same name with another key has another key id.
-    let of = |certificate: &x509_parser::certificate::X509Certificate<'_>| {
-        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
-                id.key_identifier.as_ref().map(|id| id.0.to_vec())
-            }
-            _ => None,
-        })
-    };
-    let own = issuer.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-        _ => None,
-    });
-    let carried = carried_names(&certificate);
-    let validity = validity(text).is_some_and(|validity| !validity.due(now));
-    validity && of(&certificate) == own && names(cluster).iter().all(|name| carried.contains(name))
+    let valid = validity(text).is_some_and(|validity| !validity.due(now));
+    let (Some(leaf), Some(ca)) = (first(text), first(ca)) else { return false };
+    let (Ok(leaf), Ok(ca)) = (leaf.parse_x509(), ca.parse_x509()) else { return false };
+    let contained = contained_names(&leaf);
+    // The key ID distinguishes two CAs with the same name.
+    let signed = issuer_key_id(&leaf) == key_id(&ca);
+    valid && signed && names(cluster).iter().all(|name| contained.contains(name))
 }
 
-fn carried_names(certificate: &x509_parser::certificate::X509Certificate<'_>) -> Vec<String> {
-    use x509_parser::extensions::GeneralName;
+/// The first certificate of a PEM text.
+fn first(pem: &str) -> Option<Pem> {
+    Pem::iter_from_buffer(pem.as_bytes()).find_map(Result::ok)
+}
+
+fn issuer_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn contained_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    let text = |name: &GeneralName<'_>| match name {
+    extension.value.general_names.iter().filter_map(name_text).collect()
+}
+
+fn name_text(name: &GeneralName<'_>) -> Option<String> {
+    match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(*bytes).map(std::net::IpAddr::from);
-            let v6 = || <[u8; 16]>::try_from(*bytes).map(std::net::IpAddr::from);
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
             v4.or_else(|_| v6()).ok().map(|address| address.to_string())
         }
         _ => None,
-    };
-    extension.value.general_names.iter().filter_map(text).collect()
+    }
 }
 
-/// Every name under which a node is reached.
+/// All names and addresses of the nodes.
 pub(crate) fn names(cluster: &Cluster) -> Vec<String> {
     let (name, namespace) = (&cluster.name.name, &cluster.name.namespace);
     let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -182,49 +217,45 @@ pub(crate) fn names(cluster: &Cluster) -> Vec<String> {
 
 fn parameters(life: i64, names: Vec<String>, now: i64) -> Result<CertificateParams, Error> {
     let mut parameters = CertificateParams::new(names).map_err(|error| {
-        Error::Invalid(format!("tls.extraNames holds what is no name or address: {error}"))
+        Error::Invalid(format!("tls.extraNames must contain only DNS names and IP addresses: {error}"))
     })?;
     parameters.not_before = date(now - SKEW);
     parameters.not_after = date(now + life);
     Ok(parameters)
 }
 
-/// A point in time as certificates have it.
+/// A time in the type that certificates use.
 fn date(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds)
 }
 
-fn new_authority(cluster: &Cluster, now: i64) -> Result<(String, String), Error> {
+fn new_authority(cluster: &Cluster, now: i64) -> Result<Pair, Error> {
     let mut parameters = parameters(CA_LIFE, Vec::new(), now)?;
     let name = format!("OpenBao {}/{}", cluster.name.namespace, cluster.name.name);
     parameters.distinguished_name.push(DnType::CommonName, name.chars().take(60).collect::<String>());
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = KeyPair::generate().map_err(unmade)?;
-    let certificate = parameters.self_signed(&key).map_err(unmade)?;
-    Ok((certificate.pem(), key.serialize_pem()))
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = parameters.self_signed(&key).map_err(failed)?;
+    Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
-fn new_leaf(
-    cluster: &Cluster,
-    (ca, ca_key): (&str, &str),
-    now: i64,
-) -> Result<BTreeMap<String, String>, Error> {
+fn new_leaf(cluster: &Cluster, ca: &Pair, now: i64) -> Result<Pair, Error> {
     let mut parameters = parameters(LEAF_LIFE, names(cluster), now)?;
     parameters.distinguished_name.push(DnType::CommonName, "openbao");
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     parameters.use_authority_key_identifier_extension = true;
-    let issuer =
-        KeyPair::from_pem(ca_key).and_then(|key| Issuer::from_ca_cert_pem(ca, key)).map_err(unmade)?;
-    let key = KeyPair::generate().map_err(unmade)?;
-    let certificate = parameters.signed_by(&key, &issuer).map_err(unmade)?;
-    Ok(BTreeMap::from(pair("tls", (certificate.pem(), key.serialize_pem()))))
+    let ca_key = KeyPair::from_pem(&ca.key).map_err(failed)?;
+    let issuer = Issuer::from_ca_cert_pem(&ca.certificate, ca_key).map_err(failed)?;
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = parameters.signed_by(&key, &issuer).map_err(failed)?;
+    Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
-fn unmade(error: rcgen::Error) -> Error {
-    Error::Waiting(format!("a certificate cannot be made: {error}"))
+fn failed(error: rcgen::Error) -> Error {
+    Error::Waiting(format!("cannot create a certificate: {error}"))
 }
 
 /// Now, in seconds since the epoch.
@@ -234,6 +265,8 @@ pub(crate) fn now() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::tests::cluster;
 
@@ -250,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_is_kept() {
+    fn a_valid_certificate_is_kept() {
         let (first, held) = after(&Held::default(), T0);
         assert_eq!(after(&held, T0 + 30 * DAY).0, first);
         assert_eq!(first.leaf_ends, T0 + LEAF_LIFE);
     }
 
     #[test]
-    fn a_certificate_is_renewed_well_before_it_ends_by_the_same_ca() {
+    fn a_certificate_is_renewed_before_it_expires_by_the_same_ca() {
         let (first, held) = after(&Held::default(), T0);
         let (second, _) = after(&held, T0 + 61 * DAY);
         assert_ne!(second.leaf["tls.crt"], first.leaf["tls.crt"]);
@@ -265,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_ca_is_trusted_before_it_signs_and_the_old_one_until_it_ends() {
+    fn a_new_ca_is_trusted_before_it_signs_and_the_old_one_until_it_expires() {
         let (first, held) = after(&Held::default(), T0);
         let due = T0 + CA_LIFE / 3 * 2 + DAY;
         // The certificate of that day, by the old CA.
@@ -282,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_more_is_a_new_certificate_and_a_lost_secret_is_made_again() {
+    fn an_added_name_needs_a_new_certificate_and_a_lost_secret_is_recreated() {
         let (first, held) = after(&Held::default(), T0);
         let mut more = cluster();
         more.spec.tls.extra_names = vec!["bao.example.com".to_owned(), "10.1.2.3".to_owned()];
@@ -292,5 +325,23 @@ mod tests {
         assert_eq!(wanted(&more, &kept, T0 + DAY).unwrap().leaf, second.leaf);
         let lost = Held { leaf: BTreeMap::new(), ..held };
         assert_eq!(after(&lost, T0).0.bundle, first.bundle);
+    }
+
+    #[rstest]
+    #[case(None, None, T0, Authority::Create)]
+    #[case(Some((0, 90)), None, 59, Authority::Keep)]
+    #[case(Some((0, 90)), None, 60, Authority::CreateNext)]
+    #[case(Some((0, 90)), None, 90, Authority::Create)]
+    #[case(Some((0, T0)), Some((0, 2 * T0)), SKEW + OVERLAP - 1, Authority::Keep)]
+    #[case(Some((0, T0)), Some((0, 2 * T0)), SKEW + OVERLAP, Authority::Switch)]
+    #[case(Some((0, 90)), Some((60, T0)), 90, Authority::Switch)]
+    fn a_ca_is_replaced_in_steps(
+        #[case] current: Option<(i64, i64)>,
+        #[case] next: Option<(i64, i64)>,
+        #[case] now: i64,
+        #[case] expected: Authority,
+    ) {
+        let validity = |period: Option<(i64, i64)>| period.map(|(from, to)| Validity { from, to });
+        assert_eq!(authority(validity(current), validity(next), now), expected);
     }
 }
