@@ -1,4 +1,4 @@
-//! What Steamer has made for clusters, as watches see it, and how it is kept as it should be.
+//! Objects that Steamer creates for clusters: watches, reads and writes.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, to_value};
 use steamer_core::access::managed::ca_key;
 use steamer_core::tasks::{Tasks, Watched};
 use steamer_core::{Error, Stores};
@@ -18,7 +18,7 @@ use steamer_runtime::{Edges, Key, Object, ObjectName};
 
 use crate::cluster::CLUSTER_LABEL;
 
-/// Owns the fields that Steamer sets.
+/// Field manager of server-side apply.
 pub(crate) const MANAGER: &str = "steamer";
 
 /// A type of objects that Steamer creates for clusters.
@@ -46,35 +46,35 @@ children! {
     NetworkPolicy with edges,
 }
 
-/// The key of all objects of a cluster: a change requeues the cluster.
+/// Key of all objects of a cluster: a change requeues the cluster.
 pub(crate) fn children_of(cluster: ObjectName) -> Key {
     Key::new("ClusterChildren", cluster)
 }
 
-/// The cluster that an object was made for.
+/// Cluster that an object belongs to.
 fn cluster_of<K: Resource>(object: &K) -> Option<ObjectName> {
     let label = object.labels().get(CLUSTER_LABEL)?;
     Some(ObjectName::new(object.namespace().unwrap_or_default(), label))
 }
 
-/// Whether an object was made for a cluster.
+/// Returns true if an object belongs to the cluster.
 pub(crate) fn is_of<K: Resource>(object: &K, cluster: &ObjectName) -> bool {
     cluster_of(object).as_ref() == Some(cluster)
 }
 
-/// Wakes the cluster.
+/// Requeues the cluster.
 pub(crate) fn edges<K: Resource>(object: &K) -> Edges {
     Edges { by_any_change: cluster_of(object).map(children_of).into_iter().collect(), by_spec: Vec::new() }
 }
 
-/// And those who have the CA from it.
+/// Requeues the cluster, and the objects that trust the CA of the ConfigMap.
 pub(crate) fn config_map_edges(object: &ConfigMap) -> Edges {
     let mut edges = edges(object);
     edges.by_any_change.extend(cluster_of(object).map(ca_key));
     edges
 }
 
-/// Writes of one cluster's objects.
+/// Reads and writes the objects of one cluster.
 pub(crate) struct ChildApi<'a> {
     pub(crate) client: Client,
     pub(crate) stores: &'a Stores,
@@ -82,7 +82,7 @@ pub(crate) struct ChildApi<'a> {
 }
 
 impl ChildApi<'_> {
-    /// All objects of a kind that were made for the cluster.
+    /// All objects of a kind that belong to the cluster.
     pub(crate) fn all<K: Child>(&self) -> Vec<Arc<K>> {
         let of = |object: &K| is_of(object, &self.cluster);
         let mut all = self.stores.of::<K>().filter(of);
@@ -90,13 +90,13 @@ impl ChildApi<'_> {
         all
     }
 
-    /// The object of a name, if it was made for the cluster.
+    /// The object of a name, if it belongs to the cluster.
     pub(crate) fn get<K: Child>(&self, name: &str) -> Option<Arc<K>> {
         let name = ObjectName::new(&self.cluster.namespace, name);
         self.stores.of::<K>().get(&name).filter(|object| is_of(&**object, &self.cluster))
     }
 
-    /// The same, asked of the API server while no watch has seen it: for what may not be made twice.
+    /// The same, but read from the API server if the watch has not seen it: for objects that must not be created twice.
     pub(crate) async fn read<K: Child>(&self, name: &str) -> Result<Option<Arc<K>>, Error> {
         if let Some(seen) = self.get::<K>(name) {
             return Ok(Some(seen));
@@ -105,63 +105,58 @@ impl ChildApi<'_> {
         Ok(found.filter(|object| is_of(object, &self.cluster)).map(Arc::new))
     }
 
-    pub(crate) fn api<K: Child>(&self) -> Api<K> {
+    pub(crate) fn api<K: Object>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.cluster.namespace)
     }
 
-    /// Makes an object what it should be; whether anything had to be written.
-    pub(crate) async fn keep<K: Child>(&self, desired: &Value) -> Result<bool, Error> {
-        let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-        let live = self.get::<K>(name);
-        match &live {
-            Some(live) => {
-                let live = serde_json::to_value(&**live).unwrap_or_default();
-                // Type and version are not part of what is read back of a list.
-                let mut wanted = desired.clone();
-                if let Some(wanted) = wanted.as_object_mut() {
-                    wanted.remove("apiVersion");
-                    wanted.remove("kind");
-                }
-                if holds(&live, &wanted) {
-                    return Ok(false);
-                }
-            }
-            None => self.refuse_foreign::<K>(name).await?,
+    /// Applies an object if its live state differs from the desired one. Returns true if it was written.
+    pub(crate) async fn keep<K: Child>(&self, desired: &K) -> Result<bool, Error> {
+        let (name, remedy) = (desired.name_any(), "rename the cluster");
+        if let Some(live) = self.get::<K>(&name) {
+            return self.apply(Some(&*live), desired, remedy).await;
+        }
+        // The watch does not see objects without the cluster label.
+        let live = self.api::<K>().get_opt(&name).await?;
+        self.apply(live.as_ref(), desired, remedy).await
+    }
+
+    /// Applies an object if it differs from the given live one. Returns true if it was written. An object that does not
+    /// belong to the cluster is a conflict: `remedy` is what to do besides deleting it.
+    pub(crate) async fn apply<K: Object>(
+        &self,
+        live: Option<&K>,
+        desired: &K,
+        remedy: &str,
+    ) -> Result<bool, Error> {
+        if let Some(foreign) = live.filter(|live| !is_of(*live, &self.cluster)) {
+            return Err(conflict(foreign, remedy));
+        }
+        if !differs(live, desired)? {
+            return Ok(false);
         }
         let parameters = PatchParams::apply(MANAGER).force();
-        self.api::<K>().patch(name, &parameters, &Patch::Apply(desired)).await?;
+        self.api::<K>().patch(&desired.name_any(), &parameters, &Patch::Apply(desired)).await?;
         Ok(true)
     }
 
-    /// An object of the name that was not made for the cluster is somebody's.
-    async fn refuse_foreign<K: Child>(&self, name: &str) -> Result<(), Error> {
-        match self.api::<K>().get_opt(name).await? {
-            Some(found) if !is_of(&found, &self.cluster) => Err(Error::Conflict(format!(
-                "{} {name} is there already and was not made for this cluster: delete it, or name the cluster otherwise",
-                K::kind(&())
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Deletes an object that was made for the cluster. Nothing happens where there is none.
+    /// Deletes an object that belongs to the cluster, if it exists.
     pub(crate) async fn remove<K: Child>(&self, name: &str) -> Result<(), Error> {
         let Some(live) = self.get::<K>(name) else { return Ok(()) };
         delete(&self.api::<K>(), name, &only(&*live)).await
     }
 
-    /// Ends a pod: in its own time, or at once.
-    pub(crate) async fn end_pod(&self, name: &str, uid: &str, at_once: Ending) -> Result<(), Error> {
+    /// Deletes a pod, gracefully or at once.
+    pub(crate) async fn end_pod(&self, name: &str, uid: &str, ending: Ending) -> Result<(), Error> {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            grace_period_seconds: matches!(at_once, Ending::AtOnce).then_some(0),
+            grace_period_seconds: matches!(ending, Ending::AtOnce).then_some(0),
             ..DeleteParams::default()
         };
         delete(&self.api::<Pod>(), name, &parameters).await
     }
 }
 
-/// Deletes an object as it was seen, and never another that has its name by now.
+/// Parameters that delete this object, and not another one that was created under its name since.
 pub(crate) fn only<K: Resource>(live: &K) -> DeleteParams {
     DeleteParams {
         preconditions: Some(Preconditions { uid: live.meta().uid.clone(), resource_version: None }),
@@ -169,7 +164,7 @@ pub(crate) fn only<K: Resource>(live: &K) -> DeleteParams {
     }
 }
 
-/// Deletes an object; one that is gone, or another by now, is what was wanted.
+/// Deletes an object. Succeeds if it does not exist, or if another object has its name.
 pub(crate) async fn delete<K>(api: &Api<K>, name: &str, parameters: &DeleteParams) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
@@ -180,31 +175,48 @@ where
     }
 }
 
-/// How a pod ends.
+/// Termination of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// By SIGTERM, in its own time.
+    /// With SIGTERM and the grace period.
     Graceful,
-    /// Without waiting for its machine to say so.
+    /// Without confirmation by the kubelet.
     AtOnce,
 }
 
-/// Whether everything that is wanted is there; what the API server has added does not matter.
-pub(crate) fn holds(live: &Value, wanted: &Value) -> bool {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, wanted)| live.get(key).map_or_else(|| nothing(wanted), |live| holds(live, wanted))),
-        (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| holds(live, wanted))
+fn conflict<K: Object>(foreign: &K, remedy: &str) -> Error {
+    Error::Conflict(format!(
+        "{} {} already exists and does not belong to this cluster: delete it or {remedy}",
+        K::kind(&()),
+        foreign.name_any()
+    ))
+}
+
+/// Returns true if the desired state is not part of the live state.
+fn differs<K: Object>(live: Option<&K>, desired: &K) -> Result<bool, Error> {
+    let Some(live) = live else { return Ok(true) };
+    let live = to_value(live).map_err(Error::internal)?;
+    let desired = to_value(desired).map_err(Error::internal)?;
+    Ok(!holds(&live, &desired))
+}
+
+/// Returns true if the live value contains the desired one. Fields that the API server added are ignored.
+fn holds(live: &Value, desired: &Value) -> bool {
+    match (live, desired) {
+        (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
+            live.get(key).map_or_else(|| is_omitted(desired), |live| holds(live, desired))
+        }),
+        (Value::Array(live), Value::Array(desired)) => {
+            live.len() == desired.len()
+                && live.iter().zip(desired).all(|(live, desired)| holds(live, desired))
         }
-        (live, wanted) => live == wanted,
+        (live, desired) => live == desired,
     }
 }
 
-/// What is left out when it is read back.
-fn nothing(wanted: &Value) -> bool {
-    match wanted {
+/// Returns true for a value that the API server leaves out of its response.
+fn is_omitted(desired: &Value) -> bool {
+    match desired {
         Value::Null | Value::Bool(false) => true,
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty(),
@@ -226,11 +238,40 @@ mod tests {
     #[case(json!({"a": 1}), json!({"a": 2}), false)]
     #[case(json!({"a": 1}), json!({"a": 1, "b": {}, "c": false}), true)]
     #[case(json!({"a": 1}), json!({"a": 1, "b": true}), false)]
-    fn what_someone_added_does_not_matter_and_what_someone_took_does(
+    fn added_fields_are_ignored_and_removed_ones_are_not(
         #[case] live: Value,
-        #[case] wanted: Value,
+        #[case] desired: Value,
         #[case] expected: bool,
     ) {
-        assert_eq!(holds(&live, &wanted), expected);
+        assert_eq!(holds(&live, &desired), expected);
+    }
+
+    fn config_map(text: &str) -> ConfigMap {
+        let json = json!({
+            "metadata": {"name": "x", "namespace": "ns", "labels": {CLUSTER_LABEL: "main"}}, "data": {"key": text},
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_written_if_it_is_missing_or_differs() {
+        let mut live = config_map("a");
+        live.metadata.resource_version = Some("7".to_owned());
+        assert!(differs(None, &config_map("a")).unwrap());
+        assert!(!differs(Some(&live), &config_map("a")).unwrap());
+        assert!(differs(Some(&live), &config_map("b")).unwrap());
+    }
+
+    #[test]
+    fn an_object_of_another_owner_is_reported_with_the_ways_out() {
+        insta::assert_snapshot!(conflict(&config_map("a"), "rename the cluster"));
+    }
+
+    #[test]
+    fn an_object_belongs_to_the_cluster_of_its_label_and_namespace() {
+        assert!(is_of(&config_map("a"), &ObjectName::new("ns", "main")));
+        assert!(!is_of(&config_map("a"), &ObjectName::new("ns", "other")));
+        assert!(!is_of(&config_map("a"), &ObjectName::new("other", "main")));
+        assert!(!is_of(&ConfigMap::default(), &ObjectName::new("ns", "main")));
     }
 }

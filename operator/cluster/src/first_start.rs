@@ -8,7 +8,7 @@ use crate::database::storage::Storage;
 use crate::managed::apply::{Done, Work};
 use crate::managed::fetch::Found;
 use crate::nodes::members::Member;
-use crate::objects::initialization;
+use crate::objects::{config_map, initialization};
 
 /// Storage was initialised, and the operator was never let in: the first leader was not who initialised it.
 pub(crate) fn half_way(found: &Found, done: &Done) -> Option<Error> {
@@ -52,6 +52,6 @@ impl Work<'_> {
             )));
         }
         let stanza = initialization::initialization(self.cluster, &self.context.operator, &found.issuers);
-        self.child_api.keep::<ConfigMap>(&initialization::config_map(self.cluster, &stanza)).await.map(drop)
+        self.child_api.keep::<ConfigMap>(&config_map::initialization(self.cluster, &stanza)).await.map(drop)
     }
 }

@@ -1,42 +1,63 @@
-//! The Kubernetes objects of a managed cluster, as values: one file a kind.
+//! Builders of the Kubernetes objects of a managed cluster, one kind per file, and of OpenBao's own configuration.
 
 pub(crate) mod account;
+pub(crate) mod backend_tls_policy;
+pub(crate) mod config_map;
 pub(crate) mod configuration;
-pub(crate) mod exposure;
+pub(crate) mod disruption_budget;
+pub(crate) mod http_route;
+pub(crate) mod ingress;
 pub(crate) mod initialization;
 pub(crate) mod network_policy;
 pub(crate) mod seal;
+pub(crate) mod secret;
+pub(crate) mod service_monitor;
 pub(crate) mod services;
 pub(crate) mod stateful_set;
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use kube::Resource;
+use steamer_api::OpenBaoCluster;
 
 use crate::cluster::{CLUSTER_LABEL, Cluster};
 
-/// Labels that choose a cluster's pods.
-pub(crate) fn selector(cluster: &Cluster) -> Value {
-    json!({"app.kubernetes.io/name": "openbao", "app.kubernetes.io/instance": cluster.name.name, CLUSTER_LABEL: cluster.name.name})
+/// Port of OpenBao's API.
+pub(crate) const API_PORT: u16 = 8200;
+/// Port for requests that nodes forward to the leader.
+pub(crate) const CLUSTER_PORT: u16 = 8201;
+/// Port of the metrics, also used by probes.
+pub(crate) const METRICS_PORT: u16 = 9101;
+
+/// Labels that select the pods of a cluster.
+pub(crate) fn selector(cluster: &Cluster) -> BTreeMap<String, String> {
+    let name = cluster.name.name.as_str();
+    let labels =
+        [("app.kubernetes.io/name", "openbao"), ("app.kubernetes.io/instance", name), (CLUSTER_LABEL, name)];
+    labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
 }
 
-/// Metadata of an object that goes with its cluster.
-pub(crate) fn metadata(cluster: &Cluster, name: &str) -> Value {
-    json!({
-        "name": name, "namespace": cluster.name.namespace,
-        "labels": selector(cluster),
-        "ownerReferences": [{
-            "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster", "name": cluster.name.name,
-            "uid": cluster.uid, "controller": true, "blockOwnerDeletion": false,
-        }],
-    })
+/// Selector of the pods of a cluster.
+pub(crate) fn pods(cluster: &Cluster) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector(cluster)), match_expressions: None }
 }
 
-/// How many nodes an eviction leaves.
-pub(crate) fn disruption_budget(cluster: &Cluster) -> Option<Value> {
-    let wanted = cluster.spec.pod_disruption_budget.enabled && cluster.spec.replicas > 1;
-    wanted.then(|| {
-        json!({
-            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(cluster, &cluster.name.name),
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(cluster)}},
-        })
-    })
+/// Metadata of an object that is garbage-collected with its cluster.
+pub(crate) fn metadata(cluster: &Cluster, name: &str) -> ObjectMeta {
+    let owner = OwnerReference {
+        api_version: OpenBaoCluster::api_version(&()).into_owned(),
+        kind: OpenBaoCluster::kind(&()).into_owned(),
+        name: cluster.name.name.clone(),
+        uid: cluster.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(false),
+    };
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(cluster.name.namespace.clone()),
+        labels: Some(selector(cluster)),
+        owner_references: Some(vec![owner]),
+        ..ObjectMeta::default()
+    }
 }

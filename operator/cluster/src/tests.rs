@@ -33,3 +33,14 @@ pub(crate) fn cluster() -> Cluster {
         restart: None,
     }
 }
+
+/// The cluster of [`cluster`], with other fields of `spec.managed`.
+pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
+    let mut cluster = cluster();
+    let mut spec = json!(cluster.spec);
+    for (field, value) in fields.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    cluster.spec = serde_json::from_value(spec).unwrap();
+    cluster
+}

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use serde_json::{Value, json};
 use steamer_api::ServerTlsMode;
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
@@ -13,7 +10,8 @@ use steamer_runtime::ObjectName;
 use crate::certificates::issue as certificates;
 use crate::certificates::issue::Held;
 use crate::managed::apply::Work;
-use crate::objects::metadata;
+use crate::objects::config_map;
+use crate::objects::secret::secret;
 
 impl Work<'_> {
     /// Keeps CA and certificate as they should be; when the certificate ends, where there is one.
@@ -66,19 +64,10 @@ impl Work<'_> {
     }
 
     async fn keep_secret(&self, suffix: &str, entries: &BTreeMap<String, String>) -> Result<(), Error> {
-        let data: BTreeMap<&String, String> =
-            entries.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
-            "metadata": metadata(self.cluster, &self.cluster.child(suffix)),
-        });
-        self.child_api.keep::<Secret>(&secret).await.map(drop)
+        self.child_api.keep(&secret(self.cluster, suffix, entries)).await.map(drop)
     }
 
-    fn ca_config_map(&self, bundle: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(self.cluster, &self.cluster.child("-ca")),
-            "data": {"ca.crt": bundle},
-        })
+    fn ca_config_map(&self, bundle: &str) -> ConfigMap {
+        config_map::authority(self.cluster, bundle)
     }
 }

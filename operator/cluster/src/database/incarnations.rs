@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_core::digest::hex;
 use steamer_core::error::Error;
 
@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::database::login::{password_of, user_of};
 use crate::database::roles::{FenceNote, NodeRole, parse_role, role_name};
-use crate::objects::metadata;
+use crate::objects;
 use crate::objects::stateful_set::postgresql_ca;
 
 /// The database, as who owns the tables and as who makes roles.
@@ -102,17 +102,12 @@ pub(crate) fn next_role(cluster: &Cluster, ordinal: u32, roles: &[NodeRole]) -> 
 }
 
 /// The Secret that pods mount.
-pub(crate) fn secret(cluster: &Cluster, entries: &BTreeMap<String, String>) -> Value {
-    let encoded = |text: &str| STANDARD.encode(text.as_bytes());
-    let mut data: BTreeMap<String, String> =
-        entries.iter().map(|(pod, text)| (pod.clone(), encoded(text))).collect();
+pub(crate) fn secret(cluster: &Cluster, entries: &BTreeMap<String, String>) -> Secret {
+    let mut data = entries.clone();
     if !cluster.owner.ca.is_empty() {
-        data.insert("ca.crt".to_owned(), encoded(&cluster.owner.ca));
+        data.insert("ca.crt".to_owned(), cluster.owner.ca.clone());
     }
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": metadata(cluster, &cluster.child("-postgresql")),
-        "type": "Opaque", "data": data,
-    })
+    objects::secret::secret(cluster, "-postgresql", &data)
 }
 
 impl RoleAdmin<'_> {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
@@ -152,7 +152,7 @@ impl Work<'_> {
         // A database that is away keeps nothing that runs from going on; a set is neither made nor changed then.
         let Ok(storage) = done.storage.as_ref().map(Storage::clone) else {
             return match live.filter(|_| !restore::is_under_way(self.object)) {
-                Some(live) => self.rolled(done, revision(&json!(live))).await,
+                Some(live) => self.rolled(done, revision(live)).await,
                 None => Ok(()),
             };
         };
@@ -177,7 +177,7 @@ impl Work<'_> {
         let (set, refused) = match (set, live) {
             // What cannot be changed now keeps nobody from being helped.
             (Err(error), Some(live)) => {
-                self.rolled(done, revision(&json!(live))).await?;
+                self.rolled(done, revision(live)).await?;
                 return Err(error);
             }
             (set, _) => set?,
@@ -198,7 +198,7 @@ impl Work<'_> {
         for service in services::services(self.cluster) {
             self.child_api.keep::<Service>(&service).await?;
         }
-        match disruption_budget(self.cluster) {
+        match disruption_budget::disruption_budget(self.cluster) {
             Some(budget) => drop(self.child_api.keep::<PodDisruptionBudget>(&budget).await?),
             None => self.child_api.remove::<PodDisruptionBudget>(&self.cluster.name.name).await?,
         }
@@ -215,7 +215,7 @@ impl Work<'_> {
         settings: &SealSettings,
         (found, done, storage): (&Found, &Done, &Storage),
         live: Option<&StatefulSet>,
-    ) -> Result<(Value, Option<Error>), Error> {
+    ) -> Result<(StatefulSet, Option<Error>), Error> {
         let wanted = configuration(self.cluster, settings, &self.headers().await?);
         let configured = self.configured(wanted, (done, live)).await?;
         let now = live.and_then(|live| live.spec.as_ref()?.replicas);
@@ -234,10 +234,9 @@ impl Work<'_> {
             seal: settings,
             started_with: &started_with,
             replicas,
+            annotations: &configured.memory,
         };
-        let mut set = stateful_set(self.cluster, &inputs);
-        set["metadata"]["annotations"] = json!(configured.memory);
-        Ok((set, configured.refused))
+        Ok((stateful_set(self.cluster, &inputs), configured.refused))
     }
 
     /// A keyed digest of what a node reads only when it starts.
@@ -279,9 +278,9 @@ impl Work<'_> {
     }
 
     /// Removes configurations that no pod was made from.
-    async fn clean(&self, storage: &Storage, set: &Value) -> Result<(), Error> {
+    async fn clean(&self, storage: &Storage, set: &StatefulSet) -> Result<(), Error> {
         let prefix = self.cluster.child("-config-");
-        let current = set.to_string();
+        let current = json!(set).to_string();
         let names = self.child_api.all::<ConfigMap>().into_iter().map(|map| map.name_any());
         let old: Vec<String> =
             names.filter(|name| name.starts_with(&prefix) && !current.contains(name)).collect();

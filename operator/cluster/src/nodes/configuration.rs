@@ -17,7 +17,8 @@ use steamer_runtime::ObjectName;
 use crate::audit;
 use crate::managed::apply::{Done, Work};
 use crate::nodes::members::Member;
-use crate::objects::configuration::{Headers, config_map, config_map_name};
+use crate::objects::config_map::{config_map, config_map_name};
+use crate::objects::configuration::Headers;
 use crate::objects::stateful_set::revision;
 
 /// On the StatefulSet: the configuration with which a node has led last.
@@ -45,8 +46,8 @@ impl Work<'_> {
     ) -> Result<Configured, Error> {
         let name = config_map_name(self.cluster, &wanted);
         let noted = |key: &str| live.and_then(|live| live.annotations().get(key).cloned());
-        let current = json!(live);
-        let (made_from, used) = (revision(&current), current["spec"].to_string().contains(&name));
+        let made_from = live.map(revision).unwrap_or_default();
+        let used = live.is_some_and(|live| json!(live.spec).to_string().contains(&name));
         let works = if used && !done.migrating && leads_updated(done, made_from) {
             Some(name.clone())
         } else {

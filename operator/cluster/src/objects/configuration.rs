@@ -1,4 +1,4 @@
-//! OpenBao's configuration, as JSON.
+//! OpenBao's server configuration, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use steamer_core::digest::digest;
 use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
-use crate::objects::metadata;
 use crate::objects::seal::{SealSettings, stanza_of};
+use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT};
 
-/// Where certificates are in a pod.
+/// Folder of the certificates in a pod.
 pub(crate) const TLS: &str = "/openbao/tls";
 
-/// Where plugins are in a pod.
+/// Folder of the plugins in a pod.
 pub(crate) const PLUGINS: &str = "/openbao/plugins";
 
-/// Where the headers of audit devices are in a pod.
+/// Folder of the headers of audit devices in a pod.
 pub(crate) const HEADERS: &str = "/openbao/headers";
 
-/// Headers that an audit device sends: their names, and what tells their values from others.
+/// Headers that an audit device sends: their names, and a digest of their values.
 #[derive(Clone, Debug)]
 pub(crate) struct Headers {
     pub(crate) names: Vec<String>,
     pub(crate) digest: String,
 }
 
-/// What a node is started with, with the headers of audit devices by the devices' names.
+/// Configuration of the nodes. `headers` are those of audit devices, by the devices' names.
 pub(crate) fn configuration(
     cluster: &Cluster,
     seal: &SealSettings,
@@ -35,12 +35,9 @@ pub(crate) fn configuration(
 ) -> Value {
     let mut config = json!({
         "ui": false, "log_format": "json",
-        "listener": [{"tcp": listener(cluster)}, {"tcp": {
-            "address": "[::]:9101", "tls_disable": true,
-            "telemetry": {"metrics_only": true, "unauthenticated_metrics_access": true, "metrics_path": "/metrics"},
-        }}],
+        "listener": [{"tcp": listener(cluster)}, {"tcp": metrics_listener()}],
         "telemetry": {"prometheus_retention_time": "60s", "disable_hostname": true},
-        // Everything about the connection is in the pod's own service file.
+        // All connection parameters are in the pod's own service file.
         "storage": {"postgresql": {
             "connection_url": "", "ha_enabled": "true", "max_connect_retries": "0", "skip_create_table": "true",
             "max_parallel": cluster.spec.storage.postgresql.max_connections_per_pod.to_string(),
@@ -60,7 +57,7 @@ pub(crate) fn configuration(
     config
 }
 
-/// The plugins, by type and name: the seal's and those that the cluster is given.
+/// The plugins, by type and name: those of the seal and those of the spec.
 fn plugins(cluster: &Cluster, seal: &SealSettings) -> Map<String, Value> {
     let mut all = Map::new();
     if !seal.plugins.is_empty() {
@@ -74,7 +71,7 @@ fn plugins(cluster: &Cluster, seal: &SealSettings) -> Map<String, Value> {
     all
 }
 
-/// Whether any of them has a field.
+/// Returns true if any plugin has the field.
 fn have(plugins: &Map<String, Value>, field: &str) -> bool {
     plugins
         .values()
@@ -83,27 +80,27 @@ fn have(plugins: &Map<String, Value>, field: &str) -> bool {
         .any(|plugin| plugin.get(field).is_some())
 }
 
-/// Refuses plugins that a node would not find.
+/// Rejects plugins that a node could not find.
 pub(crate) fn check_plugins(cluster: &Cluster, seal: &SealSettings) -> Result<(), Error> {
     let all = plugins(cluster, seal);
     if have(&all, "image") && have(&all, "command") {
         return Err(Error::Invalid(format!(
-            "plugins come all by image or all by command: where OpenBao downloads to, {PLUGINS}, it would not find those of \
-             its own image"
+            "plugins must be set all by image or all by command: images are downloaded to a volume at {PLUGINS}, which \
+             hides the plugins of OpenBao's own image"
         )));
     }
     let nameless = |plugin: &Value| plugin.get("image").is_some() && plugin.get("binary_name").is_none();
     let found = all.values().filter_map(Value::as_object).flatten().find(|(_, plugin)| nameless(plugin));
     match found.filter(|_| !cluster.version.knows_plugin_files()) {
         Some((name, _)) => Err(Error::Invalid(format!(
-            "plugin `{name}` needs binaryName: OpenBao {} does not know which file of an image it is",
+            "plugin `{name}` needs binaryName: OpenBao {} cannot detect the plugin's file in an image",
             cluster.version
         ))),
         None => Ok(()),
     }
 }
 
-/// Whether a node fetches a plugin when it starts.
+/// Returns true if a node downloads plugins when it starts.
 pub(crate) fn fetches_plugins(cluster: &Cluster, seal: &SealSettings) -> bool {
     have(&plugins(cluster, seal), "image")
 }
@@ -116,11 +113,19 @@ fn seals(seal: &SealSettings) -> Value {
     }
 }
 
+/// Listener for the metrics only, without TLS and authentication. Probes use it too.
+fn metrics_listener() -> Value {
+    json!({
+        "address": format!("[::]:{METRICS_PORT}"), "tls_disable": true,
+        "telemetry": {"metrics_only": true, "unauthenticated_metrics_access": true, "metrics_path": "/metrics"},
+    })
+}
+
 fn listener(cluster: &Cluster) -> Map<String, Value> {
     let mut listener = Map::new();
     let mut set = |name: &str, value: Value| drop(listener.insert(name.to_owned(), value));
-    set("address", json!("[::]:8200"));
-    set("cluster_address", json!("[::]:8201"));
+    set("address", json!(format!("[::]:{API_PORT}")));
+    set("cluster_address", json!(format!("[::]:{CLUSTER_PORT}")));
     if cluster.is_plain() {
         set("tls_disable", json!(true));
     } else {
@@ -143,8 +148,8 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
     listener
 }
 
-/// Path and settings of an audit device. A device that is edited in place keeps every node from leading, so its path
-/// carries a digest of all its settings, and of its headers' values.
+/// Path and settings of an audit device. No node can become the leader if a device was edited in place, so the path
+/// contains a digest of all settings and of the headers' values.
 fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     let AuditDevice { name, description, probe: _, file, http, socket } = device;
     let (kind, options) = if let Some(file) = file {
@@ -152,11 +157,7 @@ fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     } else if let Some(http) = http {
         let mut options = json!({"uri": http.uri});
         if let (Some(secret), Some(headers)) = (&http.headers_secret_ref, headers) {
-            // OpenBao takes the values from files, and JSON in a string.
-            let file = |name: &String| json!([format!("file://{HEADERS}/{}/{name}", secret.name)]);
-            let all: Map<String, Value> =
-                headers.names.iter().map(|name| (name.clone(), file(name))).collect();
-            options["headers"] = json!(json!(all).to_string());
+            options["headers"] = json!(header_files(&secret.name, headers));
         }
         ("http", options)
     } else if let Some(socket) = socket {
@@ -170,18 +171,11 @@ fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     json!({kind: {path: settings}})
 }
 
-/// The configuration's name: another configuration has another.
-pub(crate) fn config_map_name(cluster: &Cluster, configuration: &Value) -> String {
-    format!("{}-config-{}", cluster.name.name, &digest(configuration.to_string().as_bytes())[..10])
-}
-
-/// The configuration as nodes find it. It is never changed: a node that restarts before its turn finds its own.
-pub(crate) fn config_map(cluster: &Cluster, configuration: &Value) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": metadata(cluster, &config_map_name(cluster, configuration)),
-        "immutable": true, "data": {"openbao.json": configuration.to_string()},
-    })
+/// Headers as OpenBao reads them: JSON in a string, with the values in files.
+fn header_files(secret: &str, headers: &Headers) -> String {
+    let file = |name: &String| json!([format!("file://{HEADERS}/{secret}/{name}")]);
+    let all: Map<String, Value> = headers.names.iter().map(|name| (name.clone(), file(name))).collect();
+    json!(all).to_string()
 }
 
 #[cfg(test)]
@@ -191,10 +185,28 @@ mod tests {
     use super::*;
     use crate::cluster::Version;
     use crate::objects::seal::seal;
-    use crate::tests::cluster;
+    use crate::tests::{cluster, cluster_with};
 
     fn plugin(name: &str, from: &str) -> Value {
         json!({"type": "secret", "name": name, from: "x", "version": "v1", "sha256": "ab".repeat(32)})
+    }
+
+    #[rstest]
+    #[case::defaults("defaults", json!({}))]
+    #[case::plain_http("plain_http", json!({"tls": {"mode": "Disabled"}}))]
+    #[case::plugins("plugins", json!({"plugins": [plugin("a", "image")]}))]
+    #[case::limits("limits", json!({"listener": {
+        "maxRequestSize": 2048, "maxRequestDuration": "30s", "xForwardedForAuthorizedAddresses": ["10.0.0.0/8"],
+    }}))]
+    #[case::audit("audit", json!({"audit": [
+        {"name": "file", "description": "d", "file": {"path": "stdout"}},
+        {"name": "http", "description": "d", "http": {"uri": "https://siem"}},
+        {"name": "tcp", "description": "d", "socket": {"address": "log:9000"}},
+    ]}))]
+    fn the_configuration_follows_from_the_spec(#[case] name: &str, #[case] fields: Value) {
+        let cluster = cluster_with(fields);
+        let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
+        insta::assert_yaml_snapshot!(name, configuration(&cluster, &seal, &BTreeMap::new()));
     }
 
     #[rstest]
@@ -202,7 +214,7 @@ mod tests {
     #[case(json!([plugin("a", "command")]), Version(2, 6, 2), "")]
     #[case(json!([plugin("a", "image"), plugin("b", "command")]), Version(2, 7, 2), "all by image or all by command")]
     #[case(json!([plugin("a", "image")]), Version(2, 6, 2), "plugin `a` needs binaryName")]
-    fn plugins_are_such_as_a_node_finds(
+    fn plugins_that_a_node_could_not_find_are_rejected(
         #[case] plugins: Value,
         #[case] version: Version,
         #[case] expected: &str,
@@ -216,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_a_file_and_another_value_another_device() {
+    fn a_header_is_a_file_and_a_changed_value_is_a_new_device() {
         let mut cluster = cluster();
         let http = json!({"uri": "https://siem.example.com", "headersSecretRef": {"name": "siem"}});
         cluster.spec.audit =

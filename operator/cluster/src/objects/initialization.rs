@@ -1,89 +1,103 @@
-//! What the first start does once: ways in for the operator and the administrators, and nothing else.
+//! OpenBao's self-initialization at the first start: logins for the operator and the administrators, and nothing else.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use steamer_api::Administrator;
+use steamer_core::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE};
 use steamer_runtime::ObjectName;
 
 use crate::cluster::Cluster;
-use crate::objects::metadata;
 use crate::operator_policy;
-use steamer_core::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT};
 
-/// How long an administrator's token lasts.
+/// Lifetime of an administrator's token.
 const ADMINISTRATOR_TTL: &str = "8h";
+/// Lifetime of the operator's token.
+const OPERATOR_TTL: &str = "10m";
 
-/// Keys of an issuer that administrators log in with.
+/// Issuer of the tokens that administrators log in with.
 pub(crate) struct AdministratorIssuer {
     pub(crate) name: String,
+    /// Configuration of its auth mount, with its keys.
     pub(crate) config: Value,
     pub(crate) audiences: Vec<String>,
 }
 
-fn request(name: String, path: String, data: Value) -> Value {
-    json!({name: {"operation": "update", "path": path, "data": data}})
-}
-
-/// The stanza, as a file beside the configuration.
+/// The stanza, as JSON for a file of its own beside the configuration.
 pub(crate) fn initialization(
     cluster: &Cluster,
     operator: &ObjectName,
     issuers: &[AdministratorIssuer],
 ) -> Value {
-    let mut requests = vec![
-        request(
-            "operator_policy".to_owned(),
-            "sys/policies/acl/steamer".to_owned(),
-            json!({"policy": operator_policy::managed_text()}),
-        ),
-        request("kubernetes".to_owned(), format!("sys/auth/{OPERATOR_MOUNT}"), json!({"type": "jwt"})),
-        request(
-            "kubernetes_config".to_owned(),
-            format!("auth/{OPERATOR_MOUNT}/config"),
-            json!({"provider_config": {"provider": "kubernetes"}}),
-        ),
-        request(
-            "operator_role".to_owned(),
-            format!("auth/{OPERATOR_MOUNT}/role/steamer"),
-            account_role(operator, "steamer", "10m"),
-        ),
-    ];
-    for issuer in issuers {
-        let mount = issuer_mount(&issuer.name);
-        let id = issuer.name.replace(['.', '-'], "_");
-        requests.push(request(format!("issuer_{id}"), format!("sys/auth/{mount}"), json!({"type": "jwt"})));
-        requests.push(request(
-            format!("issuer_config_{id}"),
-            format!("auth/{mount}/config"),
-            issuer.config.clone(),
-        ));
-    }
-    let mut written = Vec::new();
-    for administrator in &cluster.administrators {
-        let Administrator { name, service_account, jwt, policy, rules } = administrator;
-        if !written.contains(&policy) {
-            written.push(policy);
-            let rules = rules.clone().unwrap_or_else(everything);
-            let path = format!("sys/policies/acl/{policy}");
-            requests.push(request(format!("policy_{policy}"), path, json!({"policy": rules})));
-        }
-        if let Some(account) = service_account {
-            let namespace = account.namespace.as_deref().unwrap_or(&cluster.name.namespace);
-            let role = account_role(&ObjectName::new(namespace, &account.name), policy, ADMINISTRATOR_TTL);
-            requests.push(request(
-                format!("role_{name}"),
-                format!("auth/{OPERATOR_MOUNT}/role/{name}"),
-                role,
-            ));
-        }
-        if let Some(subject) = jwt {
-            let issuer = issuers.iter().find(|issuer| issuer.name == subject.issuer_ref.name);
-            let audiences = issuer.map(|issuer| issuer.audiences.clone()).unwrap_or_default();
-            let role = role(&subject.subject, json!(audiences), policy, ADMINISTRATOR_TTL);
-            let mount = issuer_mount(&subject.issuer_ref.name);
-            requests.push(request(format!("role_{name}"), format!("auth/{mount}/role/{name}"), role));
-        }
-    }
+    let mut requests = operator_requests(operator);
+    requests.extend(issuers.iter().flat_map(issuer_requests));
+    requests.extend(administrator_requests(cluster, issuers));
     json!({"initialize": [{"steamer": {"request": requests}}]})
+}
+
+fn request(name: &str, path: &str, data: Value) -> Value {
+    json!({name: {"operation": "update", "path": path, "data": data}})
+}
+
+/// Policy, auth mount and role of the operator.
+fn operator_requests(operator: &ObjectName) -> Vec<Value> {
+    let policy = json!({"policy": operator_policy::managed_text()});
+    let config = json!({"provider_config": {"provider": "kubernetes"}});
+    let role = account_role(operator, OPERATOR_ROLE, OPERATOR_TTL);
+    vec![
+        request("operator_policy", &format!("sys/policies/acl/{OPERATOR_ROLE}"), policy),
+        request("kubernetes", &format!("sys/auth/{OPERATOR_MOUNT}"), json!({"type": "jwt"})),
+        request("kubernetes_config", &format!("auth/{OPERATOR_MOUNT}/config"), config),
+        request("operator_role", &format!("auth/{OPERATOR_MOUNT}/role/{OPERATOR_ROLE}"), role),
+    ]
+}
+
+/// Auth mount of an issuer.
+fn issuer_requests(issuer: &AdministratorIssuer) -> [Value; 2] {
+    let mount = issuer_mount(&issuer.name);
+    let id = issuer.name.replace(['.', '-'], "_");
+    [
+        request(&format!("issuer_{id}"), &format!("sys/auth/{mount}"), json!({"type": "jwt"})),
+        request(&format!("issuer_config_{id}"), &format!("auth/{mount}/config"), issuer.config.clone()),
+    ]
+}
+
+/// Policy and role of each administrator. Administrators can share a policy, which is written once.
+fn administrator_requests(cluster: &Cluster, issuers: &[AdministratorIssuer]) -> Vec<Value> {
+    let mut requests = Vec::new();
+    let mut written = BTreeSet::new();
+    for administrator in &cluster.administrators {
+        if written.insert(&administrator.policy) {
+            requests.push(policy_request(administrator));
+        }
+        requests.extend(account_request(administrator, &cluster.name.namespace));
+        requests.extend(jwt_request(administrator, issuers));
+    }
+    requests
+}
+
+fn policy_request(administrator: &Administrator) -> Value {
+    let policy = &administrator.policy;
+    let rules = administrator.rules.clone().unwrap_or_else(everything);
+    request(&format!("policy_{policy}"), &format!("sys/policies/acl/{policy}"), json!({"policy": rules}))
+}
+
+fn account_request(administrator: &Administrator, own_namespace: &str) -> Option<Value> {
+    let Administrator { name, service_account, jwt: _, policy, rules: _ } = administrator;
+    let account = service_account.as_ref()?;
+    let namespace = account.namespace.as_deref().unwrap_or(own_namespace);
+    let role = account_role(&ObjectName::new(namespace, &account.name), policy, ADMINISTRATOR_TTL);
+    Some(request(&format!("role_{name}"), &format!("auth/{OPERATOR_MOUNT}/role/{name}"), role))
+}
+
+fn jwt_request(administrator: &Administrator, issuers: &[AdministratorIssuer]) -> Option<Value> {
+    let Administrator { name, service_account: _, jwt, policy, rules: _ } = administrator;
+    let subject = jwt.as_ref()?;
+    let issuer = issuers.iter().find(|issuer| issuer.name == subject.issuer_ref.name);
+    let audiences = issuer.map(|issuer| issuer.audiences.clone()).unwrap_or_default();
+    let role = role(&subject.subject, json!(audiences), policy, ADMINISTRATOR_TTL);
+    let mount = issuer_mount(&subject.issuer_ref.name);
+    Some(request(&format!("role_{name}"), &format!("auth/{mount}/role/{name}"), role))
 }
 
 fn issuer_mount(issuer: &str) -> String {
@@ -102,15 +116,37 @@ fn role(subject: &str, audiences: Value, policy: &str, ttl: &str) -> Value {
     })
 }
 
+/// Rules of an administrator without rules in the spec.
 fn everything() -> String {
     let all = ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"];
     json!({"path": {"*": {"capabilities": all}}}).to_string()
 }
 
-/// As nodes find it, until there is something to open.
-pub(crate) fn config_map(cluster: &Cluster, initialization: &Value) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(cluster, &cluster.child("-init")),
-        "data": {"initialize.json": initialization.to_string()},
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::cluster;
+
+    #[test]
+    fn operator_and_administrators_can_log_in_after_the_first_start() {
+        let mut cluster = cluster();
+        let administrators = json!([
+            {"name": "ops", "serviceAccount": {"name": "ops", "namespace": "ops"}, "policy": "admin"},
+            {"name": "deputy", "serviceAccount": {"name": "deputy"}, "policy": "admin"},
+            {"name": "jane", "jwt": {"issuerRef": {"name": "git-lab.com"}, "subject": "jane"}, "policy": "audit",
+             "rules": "path \"sys/audit\" {}"},
+        ]);
+        cluster.administrators = serde_json::from_value(administrators).unwrap();
+        let issuer = AdministratorIssuer {
+            name: "git-lab.com".to_owned(),
+            config: json!({"oidc_discovery_url": "https://git-lab.com"}),
+            audiences: vec!["bao".to_owned()],
+        };
+        let mut stanza = initialization(&cluster, &ObjectName::new("steamer", "operator"), &[issuer]);
+        // The policy of the operator has a snapshot of its own.
+        let policy =
+            &mut stanza["initialize"][0]["steamer"]["request"][0]["operator_policy"]["data"]["policy"];
+        assert_eq!(policy.take(), operator_policy::managed_text());
+        insta::assert_yaml_snapshot!(stanza);
+    }
 }

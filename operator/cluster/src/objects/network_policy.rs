@@ -1,37 +1,123 @@
-use serde_json::{Value, json};
+//! NetworkPolicy of the pods.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use steamer_api::SocketProtocol;
 
 use crate::audit::targets;
 use crate::cluster::Cluster;
-use crate::objects::{metadata, selector};
+use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, metadata, pods};
 
-/// Everyone may reach the API and the metrics, only nodes each other's cluster port. Nodes reach PostgreSQL, DNS, the
-/// API server, each other, and what the seal and audit devices need, whose addresses are names: by port.
-pub(crate) fn network_policy(cluster: &Cluster, outside: &[u16]) -> Option<Value> {
-    if !cluster.spec.network_policy.enabled {
-        return None;
-    }
-    let tcp = |port: u16| json!({"protocol": "TCP", "port": port});
-    let own = json!([{"podSelector": {"matchLabels": selector(cluster)}}]);
-    let mut ports = vec![cluster.owner.port, 443, 6443];
-    ports.extend(outside);
-    let (udp, tcp_targets): (Vec<_>, Vec<_>) =
+/// Allows all clients to reach the API and the metrics, and only nodes to reach the cluster port. Nodes may connect to
+/// PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices need. The latter have
+/// host names as addresses, so they are allowed by port.
+pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<NetworkPolicy> {
+    cluster.spec.network_policy.enabled.then(|| NetworkPolicy {
+        metadata: metadata(cluster, &cluster.name.name),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(pods(cluster)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(ingress(cluster)),
+            egress: Some(egress(cluster, seal_ports)),
+        }),
+    })
+}
+
+fn ingress(cluster: &Cluster) -> Vec<NetworkPolicyIngressRule> {
+    let rule = |from, ports| NetworkPolicyIngressRule { from, ports: Some(ports) };
+    vec![
+        rule(None, vec![tcp(API_PORT), tcp(METRICS_PORT)]),
+        rule(Some(nodes(cluster)), vec![tcp(CLUSTER_PORT)]),
+    ]
+}
+
+fn egress(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyEgressRule> {
+    let rule = |to, ports| NetworkPolicyEgressRule { to, ports: Some(ports) };
+    vec![
+        rule(Some(nodes(cluster)), vec![tcp(API_PORT), tcp(CLUSTER_PORT)]),
+        rule(None, vec![udp(53), tcp(53)]),
+        rule(None, outside(cluster, seal_ports)),
+    ]
+}
+
+/// Ports of PostgreSQL, the API server, the seal and the audit devices.
+fn outside(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyPort> {
+    let (udp_targets, tcp_targets): (Vec<_>, Vec<_>) =
         targets(cluster).into_iter().partition(|target| target.protocol == SocketProtocol::Udp);
+    let mut ports = vec![cluster.owner.port, 443, 6443];
+    ports.extend(seal_ports);
     ports.extend(tcp_targets.iter().map(|target| target.port));
     ports.sort_unstable();
     ports.dedup();
-    let ports = ports.into_iter().map(tcp);
-    let udp = udp.iter().map(|target| json!({"protocol": "UDP", "port": target.port}));
-    Some(json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(cluster, &cluster.name.name),
-        "spec": {
-            "podSelector": {"matchLabels": selector(cluster)}, "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [tcp(8200), tcp(9101)]}, {"from": own, "ports": [tcp(8201)]}],
-            "egress": [
-                {"to": own, "ports": [tcp(8200), tcp(8201)]},
-                {"ports": [{"protocol": "UDP", "port": 53}, tcp(53)]},
-                {"ports": ports.chain(udp).collect::<Vec<_>>()},
-            ],
-        },
-    }))
+    ports.into_iter().map(tcp).chain(udp_targets.iter().map(|target| udp(target.port))).collect()
+}
+
+fn nodes(cluster: &Cluster) -> Vec<NetworkPolicyPeer> {
+    vec![NetworkPolicyPeer { pod_selector: Some(pods(cluster)), ..NetworkPolicyPeer::default() }]
+}
+
+fn tcp(number: u16) -> NetworkPolicyPort {
+    port("TCP", number)
+}
+
+fn udp(number: u16) -> NetworkPolicyPort {
+    port("UDP", number)
+}
+
+fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(number.into())),
+        end_port: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tests::{cluster, cluster_with};
+
+    #[test]
+    fn nodes_reach_what_they_need_and_only_nodes_reach_the_cluster_port() {
+        insta::assert_yaml_snapshot!(network_policy(&cluster(), &[8443]));
+    }
+
+    #[test]
+    fn a_disabled_policy_is_not_built() {
+        let cluster = cluster_with(json!({"networkPolicy": {"enabled": false}}));
+        assert_eq!(network_policy(&cluster, &[]), None);
+    }
+
+    #[rstest]
+    #[case(json!([]), &[], "TCP/443 TCP/5432 TCP/6443")]
+    #[case(json!([]), &[443, 5696], "TCP/443 TCP/5432 TCP/5696 TCP/6443")]
+    #[case(json!([{"name": "f", "description": "d", "file": {"path": "stdout"}}]), &[], "TCP/443 TCP/5432 TCP/6443")]
+    #[case(
+        json!([{"name": "t", "description": "d", "socket": {"address": "log:9000"}}]),
+        &[],
+        "TCP/443 TCP/5432 TCP/6443 TCP/9000"
+    )]
+    #[case(
+        json!([{"name": "u", "description": "d", "socket": {"address": "log:514", "protocol": "udp"}}]),
+        &[],
+        "TCP/443 TCP/5432 TCP/6443 UDP/514"
+    )]
+    fn the_ports_of_seal_and_audit_devices_are_allowed(
+        #[case] audit: Value,
+        #[case] seal_ports: &[u16],
+        #[case] expected: &str,
+    ) {
+        let ports = outside(&cluster_with(json!({"audit": audit})), seal_ports);
+        let text = |port: &NetworkPolicyPort| match &port.port {
+            Some(IntOrString::Int(number)) => format!("{}/{number}", port.protocol.as_deref().unwrap()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ports.iter().map(text).collect::<Vec<_>>().join(" "), expected);
+    }
 }

@@ -1,119 +1,18 @@
-//! The seal, as OpenBao's configuration has it, and what a pod needs for it.
+//! The seal in OpenBao's configuration, and what a pod needs for it.
 
-use serde_json::{Map, Value, json};
-use steamer_api::{LocalReference, RotationPhase, Seal, SealPlugin, SealRotation, StaticSeal};
+mod kms;
+mod settings;
+
+use serde_json::json;
+use steamer_api::{KmipSeal, RotationPhase, Seal, SealRotation, StaticSeal, TransitSeal};
 use steamer_core::error::Error;
 
-use crate::cluster::{Cluster, Version};
+use crate::cluster::Cluster;
+use kms::kms;
 
-/// Where a Secret's keys are found in a pod.
-pub(crate) const FOLDER: &str = "/openbao/seal";
+pub(crate) use settings::{FOLDER, SealSettings, stanza_of};
 
-/// A seal, ready to be configured.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SealSettings {
-    /// Its kind, as OpenBao names it.
-    pub(crate) kind: &'static str,
-    /// Its stanza.
-    pub(crate) stanza: Map<String, Value>,
-    /// While storage is sealed with another seal, that one: kind and stanza.
-    pub(crate) before: Option<(&'static str, Map<String, Value>)>,
-    /// The plugins it needs, by kind.
-    pub(crate) plugins: Map<String, Value>,
-    /// Secrets that are mounted: name, keys.
-    pub(crate) files: Vec<(String, Vec<String>)>,
-    /// Environment variables from Secrets: variable, name, key.
-    pub(crate) variables: Vec<(&'static str, String, String)>,
-    /// Secrets whose keys are environment variables.
-    pub(crate) credentials: Vec<String>,
-    /// Every Secret's key that a node reads only when it starts.
-    pub(crate) read_at_start: Vec<(String, String)>,
-    /// Ports that it talks to.
-    pub(crate) ports: Vec<u16>,
-}
-
-impl SealSettings {
-    fn new(kind: &'static str, stanza: Value) -> Self {
-        let stanza = match stanza {
-            Value::Object(stanza) => stanza.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            _ => Map::new(),
-        };
-        Self {
-            kind,
-            stanza,
-            before: None,
-            plugins: Map::new(),
-            files: Vec::new(),
-            variables: Vec::new(),
-            credentials: Vec::new(),
-            read_at_start: Vec::new(),
-            ports: vec![443],
-        }
-    }
-
-    /// With the seal before beside it: a node then opens only with recovery keys, and a leader wraps everything anew.
-    pub(crate) fn after(mut self, before: Self) -> Self {
-        let mut stanza = before.stanza;
-        stanza.insert("disabled".to_owned(), json!("true"));
-        self.before = Some((before.kind, stanza));
-        self.plugins.extend(before.plugins);
-        for (name, keys) in before.files {
-            match self.files.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => known.extend(keys),
-                None => self.files.push((name, keys)),
-            }
-        }
-        self.variables.extend(before.variables);
-        self.credentials.extend(before.credentials);
-        self.read_at_start.extend(before.read_at_start);
-        self.ports.extend(before.ports);
-        self
-    }
-
-    /// Nodes that run have read its Secrets.
-    fn reading_at_start(mut self) -> Self {
-        let files =
-            self.files.iter().flat_map(|(name, keys)| keys.iter().map(|key| (name.clone(), key.clone())));
-        let variables = self.variables.iter().map(|(_, name, key)| (name.clone(), key.clone()));
-        self.read_at_start = files.chain(variables).collect();
-        self
-    }
-
-    fn with_plugin(
-        mut self,
-        version: Version,
-        plugin: Option<&SealPlugin>,
-        credentials: Option<String>,
-    ) -> Result<Self, Error> {
-        if plugin.is_none() && version.needs_seal_plugins() {
-            return Err(Error::Invalid(format!(
-                "OpenBao {version} has no seal {} built in: give seal.*.plugin with image or command, version and sha256",
-                self.kind
-            )));
-        }
-        self.plugins = plugin.map(|plugin| (self.kind.to_owned(), stanza_of(plugin))).into_iter().collect();
-        self.credentials = credentials.into_iter().collect();
-        Ok(self)
-    }
-}
-
-/// A plugin as the configuration has it.
-pub(crate) fn stanza_of(plugin: &SealPlugin) -> Value {
-    let SealPlugin { image, command, binary_name, version, sha256 } = plugin;
-    let mut stanza = json!({"version": version, "sha256sum": sha256});
-    if let Some(image) = image {
-        stanza["image"] = json!(image);
-    }
-    if let Some(command) = command {
-        stanza["command"] = json!(command);
-    }
-    if let Some(name) = binary_name {
-        stanza["binary_name"] = json!(name);
-    }
-    stanza
-}
-
-/// The kind of a seal as OpenBao names it.
+/// The type of a seal as OpenBao names it.
 pub(crate) fn openbao_kind(seal: &Seal) -> &'static str {
     match seal.kind() {
         "awsKms" => "awskms",
@@ -124,82 +23,32 @@ pub(crate) fn openbao_kind(seal: &Seal) -> &'static str {
     }
 }
 
-/// The Secret of a static seal.
+/// Name of the Secret of a static seal.
 pub(crate) fn static_secret(cluster: &Cluster, seal: &StaticSeal) -> String {
     let given = seal.secret_ref.as_ref().map(|reference| reference.name.clone());
     given.unwrap_or_else(|| cluster.child("-seal"))
 }
 
-/// A seal of a cluster; of a static one, with the key in use and the rotation under way.
+/// Settings of a seal of a cluster. `rotation` is the key in use and the rotation in progress, of a static seal.
 pub(crate) fn seal(
     cluster: &Cluster,
     seal: &Seal,
     rotation: Option<(&str, &SealRotation)>,
 ) -> Result<SealSettings, Error> {
-    let kind = openbao_kind(seal);
-    let Seal { r#static, transit, kmip, aws_kms, gcp_kms, azure_key_vault, oci_kms, pkcs11 } = seal;
-    if let Some(seal) = r#static {
+    if let Some(seal) = &seal.r#static {
         return Ok(static_seal(&static_secret(cluster, seal), &seal.key_id, rotation));
     }
-    if let Some(seal) = transit {
-        let mut settings = SealSettings::new(
-            kind,
-            json!({
-                "address": seal.address, "mount_path": format!("{}/", seal.mount.trim_matches('/')), "key_name": seal.key_name,
-                "namespace": seal.namespace,
-                "tls_ca_cert": seal.ca_secret_ref.as_ref().map(|ca| format!("{FOLDER}/{}/{}", ca.name, ca.key)),
-            }),
-        );
-        settings.variables =
-            vec![("VAULT_TOKEN", seal.token_secret_ref.name.clone(), seal.token_secret_ref.key.clone())];
-        settings.files =
-            seal.ca_secret_ref.iter().map(|ca| (ca.name.clone(), vec![ca.key.clone()])).collect();
-        settings.ports = vec![port_of(&seal.address)];
-        return Ok(settings.reading_at_start());
+    if let Some(seal) = &seal.transit {
+        return Ok(transit_seal(seal));
     }
-    if let Some(seal) = kmip {
-        let client = &seal.client_cert_secret_ref.name;
-        let mut settings = SealSettings::new(
-            kind,
-            json!({
-                "endpoint": seal.endpoint, "kms_key_id": seal.key_id, "server_name": seal.server_name,
-                "client_cert": format!("{FOLDER}/{client}/tls.crt"), "client_key": format!("{FOLDER}/{client}/tls.key"),
-                "ca_cert": format!("{FOLDER}/{}/{}", seal.ca_secret_ref.name, seal.ca_secret_ref.key),
-            }),
-        );
-        settings.files = vec![
-            (client.clone(), vec!["tls.crt".to_owned(), "tls.key".to_owned()]),
-            (seal.ca_secret_ref.name.clone(), vec![seal.ca_secret_ref.key.clone()]),
-        ];
-        settings.ports = vec![port_of(&seal.endpoint)];
-        return Ok(settings.reading_at_start());
+    if let Some(seal) = &seal.kmip {
+        return Ok(kmip_seal(seal));
     }
-    let given = |reference: &Option<LocalReference>| reference.as_ref().map(|secret| secret.name.clone());
-    let (stanza, plugin, credentials) = if let Some(seal) = aws_kms {
-        let stanza = json!({"region": seal.region, "kms_key_id": seal.kms_key_id, "endpoint": seal.endpoint});
-        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
-    } else if let Some(seal) = gcp_kms {
-        let stanza = json!({"project": seal.project, "region": seal.region, "key_ring": seal.key_ring, "crypto_key": seal.crypto_key});
-        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
-    } else if let Some(seal) = azure_key_vault {
-        let stanza =
-            json!({"tenant_id": seal.tenant_id, "vault_name": seal.vault_name, "key_name": seal.key_name});
-        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
-    } else if let Some(seal) = oci_kms {
-        let stanza = json!({
-            "key_id": seal.key_id, "crypto_endpoint": seal.crypto_endpoint, "management_endpoint": seal.management_endpoint,
-        });
-        (stanza, &seal.plugin, given(&seal.credentials_secret_ref))
-    } else if let Some(seal) = pkcs11 {
-        let stanza = json!({"lib": seal.lib, "token_label": seal.token_label, "key_label": seal.key_label});
-        (stanza, &seal.plugin, Some(seal.credentials_secret_ref.name.clone()))
-    } else {
-        return Err(Error::Invalid("seal needs exactly one kind".to_owned()));
-    };
-    SealSettings::new(kind, stanza).with_plugin(cluster.version, plugin.as_ref(), credentials)
+    let kms = kms(openbao_kind(seal), seal, cluster.version);
+    kms.unwrap_or_else(|| Err(Error::Invalid("seal requires exactly one type".to_owned())))
 }
 
-/// The stanza of a static seal; while it is rotated, with the other key beside it.
+/// The static seal. During a rotation it has two keys.
 fn static_seal(secret: &str, wanted: &str, rotation: Option<(&str, &SealRotation)>) -> SealSettings {
     let (current, other) = match rotation {
         Some((in_use, SealRotation { to, phase: RotationPhase::Distribute })) => (in_use, Some(to.as_str())),
@@ -207,12 +56,12 @@ fn static_seal(secret: &str, wanted: &str, rotation: Option<(&str, &SealRotation
         Some((_, SealRotation { to, phase: RotationPhase::Retire })) => (to.as_str(), None),
         None => (wanted, None),
     };
-    let file = |key: &str| format!("file://{FOLDER}/{secret}/{key}");
+    let file = |key: &str| path(secret, key);
     let mut settings = SealSettings::new(
         "static",
         json!({
-            "current_key_id": current, "current_key": file(current),
-            "previous_key_id": other, "previous_key": other.map(file),
+            "current_key_id": current, "current_key": format!("file://{}", file(current)),
+            "previous_key_id": other, "previous_key": other.map(|key| format!("file://{}", file(key))),
         }),
     );
     let keys = std::iter::once(current).chain(other).map(str::to_owned).collect();
@@ -221,7 +70,151 @@ fn static_seal(secret: &str, wanted: &str, rotation: Option<(&str, &SealRotation
     settings
 }
 
+fn transit_seal(seal: &TransitSeal) -> SealSettings {
+    let TransitSeal { address, mount, key_name, namespace, token_secret_ref: token, ca_secret_ref: ca } =
+        seal;
+    let mut settings = SealSettings::new(
+        "transit",
+        json!({
+            "address": address, "mount_path": format!("{}/", mount.trim_matches('/')), "key_name": key_name,
+            "namespace": namespace, "tls_ca_cert": ca.as_ref().map(|ca| path(&ca.name, &ca.key)),
+        }),
+    );
+    settings.variables = vec![("VAULT_TOKEN", token.name.clone(), token.key.clone())];
+    settings.files = ca.iter().map(|ca| (ca.name.clone(), vec![ca.key.clone()])).collect();
+    settings.ports = vec![port_of(address)];
+    settings.reading_at_start()
+}
+
+fn kmip_seal(seal: &KmipSeal) -> SealSettings {
+    let KmipSeal { endpoint, key_id, client_cert_secret_ref: client, ca_secret_ref: ca, server_name } = seal;
+    let mut settings = SealSettings::new(
+        "kmip",
+        json!({
+            "endpoint": endpoint, "kms_key_id": key_id, "server_name": server_name,
+            "client_cert": path(&client.name, "tls.crt"), "client_key": path(&client.name, "tls.key"),
+            "ca_cert": path(&ca.name, &ca.key),
+        }),
+    );
+    settings.files = vec![
+        (client.name.clone(), vec!["tls.crt".to_owned(), "tls.key".to_owned()]),
+        (ca.name.clone(), vec![ca.key.clone()]),
+    ];
+    settings.ports = vec![port_of(endpoint)];
+    settings.reading_at_start()
+}
+
+/// Path of a Secret's key in a pod.
+fn path(secret: &str, key: &str) -> String {
+    format!("{FOLDER}/{secret}/{key}")
+}
+
 fn port_of(address: &str) -> u16 {
     let given = address.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
     given.unwrap_or(if address.starts_with("http:") { 80 } else { 443 })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::Version;
+    use crate::tests::{cluster, cluster_with};
+
+    fn plugin() -> Value {
+        json!({"command": "x", "version": "v1", "sha256": "ab".repeat(32)})
+    }
+
+    fn transit() -> Value {
+        json!({"transit": {
+            "address": "https://seal.example.com", "mount": "/transit/", "keyName": "k", "namespace": "ns",
+            "tokenSecretRef": {"name": "token"}, "caSecretRef": {"name": "ca", "key": "ca.crt"},
+        }})
+    }
+
+    fn kmip() -> Value {
+        json!({"kmip": {
+            "endpoint": "kmip.example.com:5696", "keyId": "k", "clientCertSecretRef": {"name": "client"},
+            "caSecretRef": {"name": "ca", "key": "ca.crt"},
+        }})
+    }
+
+    fn aws(plugin: Value) -> Value {
+        json!({"awsKms": {
+            "region": "r", "kmsKeyId": "k", "credentialsSecretRef": {"name": "aws"}, "plugin": plugin,
+        }})
+    }
+
+    fn of(kind: Value) -> Result<SealSettings, Error> {
+        seal(&cluster(), &serde_json::from_value(kind).unwrap(), None)
+    }
+
+    #[rstest]
+    #[case("static", json!({"static": {}}))]
+    #[case("transit", transit())]
+    #[case("kmip", kmip())]
+    #[case("aws", aws(plugin()))]
+    #[case("gcp", json!({"gcpKms": {
+        "project": "p", "region": "r", "keyRing": "ring", "cryptoKey": "k", "plugin": plugin(),
+    }}))]
+    #[case("azure", json!({"azureKeyVault": {"tenantId": "t", "vaultName": "v", "keyName": "k", "plugin": plugin()}}))]
+    #[case("oci", json!({"ociKms": {
+        "keyId": "k", "cryptoEndpoint": "c", "managementEndpoint": "m", "plugin": plugin(),
+    }}))]
+    #[case("pkcs11", json!({"pkcs11": {
+        "lib": "l", "tokenLabel": "t", "keyLabel": "k", "credentialsSecretRef": {"name": "pin"}, "plugin": plugin(),
+    }}))]
+    fn a_seal_has_a_stanza_and_its_secrets(#[case] name: &str, #[case] kind: Value) {
+        insta::assert_debug_snapshot!(name, of(kind).unwrap());
+    }
+
+    #[test]
+    fn a_migration_has_both_seals_and_the_secrets_of_both() {
+        insta::assert_debug_snapshot!(of(kmip()).unwrap().after(of(transit()).unwrap()));
+    }
+
+    #[rstest]
+    #[case("Distribute", &["k1", "k2"])]
+    #[case("Rewrap", &["k2", "k1"])]
+    #[case("Retire", &["k2"])]
+    fn a_rotation_gives_nodes_both_keys_until_the_old_one_is_retired(
+        #[case] phase: &str,
+        #[case] expected: &[&str],
+    ) {
+        let rotation = serde_json::from_value(json!({"to": "k2", "phase": phase})).unwrap();
+        let cluster = cluster();
+        let settings = seal(&cluster, &cluster.spec.seal, Some(("k1", &rotation))).unwrap();
+        assert_eq!(settings.files[0].1, expected);
+        assert_eq!(settings.stanza["current_key_id"], expected[0]);
+        assert_eq!(settings.stanza.get("previous_key_id").and_then(Value::as_str), expected.get(1).copied());
+    }
+
+    #[rstest]
+    #[case(aws(Value::Null), Version(2, 7, 0), "has no seal awskms built in")]
+    #[case(aws(Value::Null), Version(2, 6, 2), "")]
+    #[case(aws(plugin()), Version(2, 7, 0), "")]
+    #[case(json!({}), Version(2, 7, 0), "exactly one type")]
+    fn a_cloud_seal_needs_a_plugin_where_it_is_not_built_in(
+        #[case] kind: Value,
+        #[case] version: Version,
+        #[case] expected: &str,
+    ) {
+        let mut cluster = cluster_with(json!({"seal": kind}));
+        cluster.version = version;
+        let said = seal(&cluster, &cluster.spec.seal, None).err().map(|error| error.to_string());
+        let said = said.unwrap_or_default();
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said}");
+    }
+
+    #[rstest]
+    #[case("https://seal:8200", 8200)]
+    #[case("https://seal:8200/", 8200)]
+    #[case("https://seal", 443)]
+    #[case("http://seal", 80)]
+    #[case("kmip:5696", 5696)]
+    fn the_port_of_an_address_is_known(#[case] address: &str, #[case] expected: u16) {
+        assert_eq!(port_of(address), expected);
+    }
 }

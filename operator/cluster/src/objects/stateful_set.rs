@@ -1,239 +1,128 @@
-use std::collections::BTreeSet;
+//! StatefulSet of a cluster.
 
-use serde_json::{Map, Value, json};
-use steamer_api::{AuditDevice, PodTemplate};
-use steamer_core::digest::digest;
+mod container;
+mod environment;
+mod pod_template;
+mod volumes;
 
-use crate::cluster::{ACTIVE, Cluster, REVISION};
-use crate::objects::configuration::{HEADERS, PLUGINS, TLS, config_map_name, fetches_plugins};
-use crate::objects::seal::{FOLDER, SealSettings};
-use crate::objects::{metadata, selector};
+use std::collections::BTreeMap;
 
-/// User and group of the server: no image needs another.
-const USER: i64 = 65532;
-/// Where a pod finds the token with which it is somebody elsewhere.
-const IDENTITY: &str = "/openbao/identity";
-/// Where a pod finds how it reaches PostgreSQL.
-const POSTGRESQL: &str = "/openbao/postgresql";
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use serde_json::Value;
 
-/// Path of PostgreSQL's CA in a pod.
-pub(crate) fn postgresql_ca() -> String {
-    format!("{POSTGRESQL}/ca.crt")
-}
+use crate::cluster::{Cluster, REVISION};
+use crate::objects::seal::SealSettings;
+use crate::objects::{metadata, pods};
 
-/// What the pods are made from, beyond the spec.
+pub(crate) use volumes::postgresql_ca;
+
+/// Input of the StatefulSet besides the spec.
 pub(crate) struct Inputs<'a> {
     pub(crate) configuration: &'a Value,
     pub(crate) seal: &'a SealSettings,
-    /// A digest of what a node reads only at its start: connection, seal's Secrets, certificates without reload.
+    /// Digest of everything that a node reads only at its start: connection, Secrets of the seal, certificates that are
+    /// not reloaded.
     pub(crate) started_with: &'a str,
     pub(crate) replicas: i32,
+    /// Annotations of the StatefulSet.
+    pub(crate) annotations: &'a BTreeMap<&'static str, String>,
 }
 
-/// The StatefulSet. Pods are replaced by Steamer, one at a time, in an order that the set knows nothing of.
-pub(crate) fn stateful_set(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
-    let mut template = pod_template(cluster, inputs);
-    let revision = digest(template.to_string().as_bytes())[..16].to_owned();
-    template["metadata"]["annotations"][REVISION] = json!(revision);
-    json!({
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata(cluster, &cluster.name.name),
-        "spec": {
-            "replicas": inputs.replicas, "serviceName": cluster.child("-internal"), "podManagementPolicy": "Parallel",
-            "updateStrategy": {"type": "OnDelete"}, "selector": {"matchLabels": selector(cluster)},
-            "revisionHistoryLimit": 2, "template": template,
-        },
-    })
+/// The StatefulSet. Steamer itself replaces the pods, one at a time, in an order that depends on the leader.
+pub(crate) fn stateful_set(cluster: &Cluster, inputs: &Inputs<'_>) -> StatefulSet {
+    let annotations = inputs.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    let mut metadata = metadata(cluster, &cluster.name.name);
+    metadata.annotations = Some(annotations.collect());
+    StatefulSet { metadata, spec: Some(spec(cluster, inputs)), status: None }
 }
 
-/// What the pods of a StatefulSet were made from.
-pub(crate) fn revision(stateful_set: &Value) -> &str {
-    stateful_set["spec"]["template"]["metadata"]["annotations"][REVISION].as_str().unwrap_or_default()
+fn spec(cluster: &Cluster, inputs: &Inputs<'_>) -> StatefulSetSpec {
+    let Inputs { configuration, seal, started_with, replicas, annotations: _ } = inputs;
+    StatefulSetSpec {
+        replicas: Some(*replicas),
+        service_name: Some(cluster.child("-internal")),
+        pod_management_policy: Some("Parallel".to_owned()),
+        update_strategy: Some(StatefulSetUpdateStrategy {
+            type_: Some("OnDelete".to_owned()),
+            rolling_update: None,
+        }),
+        selector: pods(cluster),
+        revision_history_limit: Some(2),
+        template: pod_template::pod_template(cluster, configuration, seal, started_with),
+        ..StatefulSetSpec::default()
+    }
 }
 
-fn pod_template(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
-    let PodTemplate {
-        resources: _,
-        node_selector,
-        tolerations,
-        affinity,
-        topology_spread_constraints,
-        priority_class_name,
-        annotations,
-        labels,
-        env: _,
-    } = &cluster.spec.pod_template;
-    let mut all_labels = json!(labels);
-    merge(&mut all_labels, selector(cluster));
-    merge(&mut all_labels, json!({ACTIVE: "false"}));
-    let mut all_annotations = json!(annotations);
-    merge(&mut all_annotations, json!({"steamer.dev/started-with": inputs.started_with}));
-    if let Some(restart) = &cluster.restart {
-        merge(&mut all_annotations, json!({"steamer.dev/restart": restart}));
-    }
-    let mut spec = json!({
-        "serviceAccountName": cluster.name.name, "terminationGracePeriodSeconds": 60, "enableServiceLinks": false,
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "affinity": affinity.as_ref().map_or_else(|| apart(cluster), |affinity| json!(affinity)),
-        // A lost machine is left quickly: its pods hold no data.
-        "tolerations": tolerations.iter().map(|toleration| json!(toleration))
-            .chain(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(
-                |key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30})))
-            .collect::<Vec<_>>(),
-        "containers": [container(cluster, inputs)],
-        "volumes": volumes(cluster, inputs),
-    });
-    let mut set = |name: &str, value: Value| spec[name] = value;
-    if !node_selector.is_empty() {
-        set("nodeSelector", json!(node_selector));
-    }
-    if !topology_spread_constraints.is_empty() {
-        set("topologySpreadConstraints", json!(topology_spread_constraints));
-    }
-    if let Some(class) = priority_class_name {
-        set("priorityClassName", json!(class));
-    }
-    if !cluster.spec.image_pull_secrets.is_empty() {
-        set("imagePullSecrets", json!(cluster.spec.image_pull_secrets));
-    }
-    json!({"metadata": {"labels": all_labels, "annotations": all_annotations}, "spec": spec})
+/// Revision of the pods that a StatefulSet creates.
+pub(crate) fn revision(stateful_set: &StatefulSet) -> &str {
+    let template = stateful_set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let annotations = template.and_then(|metadata| metadata.annotations.as_ref());
+    annotations.and_then(|annotations| annotations.get(REVISION)).map(String::as_str).unwrap_or_default()
 }
 
-/// No two nodes of a cluster on one machine.
-fn apart(cluster: &Cluster) -> Value {
-    json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
-        "topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": selector(cluster)},
-    }]}})
-}
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
 
-fn container(cluster: &Cluster, inputs: &Inputs<'_>) -> Value {
-    let scheme = if cluster.is_plain() { "HTTP" } else { "HTTPS" };
-    let health = |path: &str| json!({"scheme": scheme, "path": path, "port": "api"});
-    let resources = match &cluster.spec.pod_template.resources {
-        Some(resources) => json!(resources),
-        None => json!({"requests": {"cpu": "100m", "memory": "256Mi"}}),
-    };
-    let mut container = json!({
-        "name": "openbao", "image": cluster.image(), "imagePullPolicy": cluster.spec.image_pull_policy,
-        "command": ["bao"], "args": ["server", "-config=/openbao/config"],
-        "env": environment(cluster, inputs.seal),
-        "ports": [
-            {"name": "api", "containerPort": 8200, "protocol": "TCP"}, {"name": "cluster", "containerPort": 8201, "protocol": "TCP"},
-            {"name": "metrics", "containerPort": 9101, "protocol": "TCP"},
-        ],
-        "securityContext": {
-            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
-        },
-        // Ready is who serves; a database or KMS that is away restarts nobody.
-        "readinessProbe": {"httpGet": health("/v1/sys/health?standbyok=true"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2},
-        "startupProbe": {"tcpSocket": {"port": "metrics"}, "periodSeconds": 2, "failureThreshold": 150},
-        "livenessProbe": {"tcpSocket": {"port": "metrics"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "resources": resources,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts(cluster, inputs.seal),
-    });
-    let credentials = inputs.seal.credentials.iter().map(|secret| json!({"secretRef": {"name": secret}}));
-    if !inputs.seal.credentials.is_empty() {
-        container["envFrom"] = credentials.collect();
-    }
-    container
-}
+    use super::*;
+    use crate::objects::configuration::configuration;
+    use crate::objects::seal::seal;
+    use crate::tests::{cluster, cluster_with};
 
-fn environment(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
-    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
-    let plain = |name: &str, value: &str| json!({"name": name, "value": value});
-    let host = cluster.host("$(POD_NAME)");
-    let mut all = vec![
-        field("POD_NAME", "metadata.name"),
-        field("POD_NAMESPACE", "metadata.namespace"),
-        plain("BAO_API_ADDR", &cluster.url("$(POD_NAME)")),
-        plain("BAO_CLUSTER_ADDR", &format!("https://{host}:8201")),
-        plain("HOME", "/tmp"),
-        plain("PGSERVICE", "openbao"),
-        plain("PGSERVICEFILE", &format!("{POSTGRESQL}/service.conf")),
-    ];
-    for (variable, secret, key) in &seal.variables {
-        all.push(json!({"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}));
+    fn built(cluster: &Cluster) -> StatefulSet {
+        let seal = seal(cluster, &cluster.spec.seal, None).unwrap();
+        let configuration = configuration(cluster, &seal, &BTreeMap::new());
+        let inputs = Inputs {
+            configuration: &configuration,
+            seal: &seal,
+            started_with: "digest",
+            replicas: cluster.spec.replicas,
+            annotations: &BTreeMap::from([("steamer.dev/configuration-works", "main-config-1".to_owned())]),
+        };
+        stateful_set(cluster, &inputs)
     }
-    all.extend(cluster.spec.pod_template.env.iter().map(|(name, value)| plain(name, value)));
-    all
-}
 
-fn mounts(cluster: &Cluster, seal: &SealSettings) -> Vec<Value> {
-    let mut all = vec![
-        json!({"name": "config", "mountPath": "/openbao/config", "readOnly": true}),
-        // By sub-path: a process that runs never sees it change, so a fenced one stays fenced.
-        json!({"name": "postgresql", "mountPath": format!("{POSTGRESQL}/service.conf"), "subPathExpr": "$(POD_NAME)", "readOnly": true}),
-        json!({"name": "tmp", "mountPath": "/tmp"}),
-    ];
-    if !cluster.is_plain() {
-        all.push(json!({"name": "tls", "mountPath": TLS, "readOnly": true}));
+    fn plugin(kind: &str) -> Value {
+        json!({"type": kind, "name": "x", "image": "registry/x", "version": "v1", "sha256": "ab".repeat(32)})
     }
-    if cluster.spec.service_account.token.is_some() {
-        all.push(json!({"name": "identity", "mountPath": IDENTITY, "readOnly": true}));
-    }
-    if !cluster.owner.ca.is_empty() {
-        all.push(json!({"name": "postgresql", "mountPath": postgresql_ca(), "subPath": "ca.crt", "readOnly": true}));
-    }
-    for (index, (secret, _)) in seal.files.iter().enumerate() {
-        all.push(json!({"name": format!("seal-{index}"), "mountPath": format!("{FOLDER}/{secret}"), "readOnly": true}));
-    }
-    for (index, secret) in header_secrets(cluster).iter().enumerate() {
-        all.push(json!({"name": format!("headers-{index}"), "mountPath": format!("{HEADERS}/{secret}"), "readOnly": true}));
-    }
-    if fetches_plugins(cluster, seal) {
-        all.push(json!({"name": "plugins", "mountPath": PLUGINS}));
-    }
-    all
-}
 
-fn volumes(cluster: &Cluster, inputs: &Inputs<'_>) -> Vec<Value> {
-    let config = config_map_name(cluster, inputs.configuration);
-    let mut all = vec![
-        json!({"name": "config", "projected": {"defaultMode": 0o440, "sources": [
-            {"configMap": {"name": config}}, {"configMap": {"name": cluster.child("-init"), "optional": true}},
-        ]}}),
-        json!({"name": "postgresql", "secret": {"secretName": cluster.child("-postgresql"), "defaultMode": 0o440}}),
-        json!({"name": "tmp", "emptyDir": {}}),
-    ];
-    if !cluster.is_plain() {
-        all.push(
-            json!({"name": "tls", "secret": {"secretName": cluster.tls_secret(), "defaultMode": 0o440}}),
-        );
+    #[rstest]
+    #[case::defaults("defaults", json!({}))]
+    #[case::one_replica("one_replica", json!({"replicas": 1}))]
+    #[case::plain_http("plain_http", json!({"tls": {"mode": "Disabled"}}))]
+    #[case::certificate("certificate", json!({"tls": {"mode": "Secret", "secretRef": {"name": "given-tls"}}}))]
+    #[case::plugins("plugins", json!({"plugins": [plugin("secret")]}))]
+    #[case::transit("transit", json!({"seal": {"transit": {
+        "address": "https://seal.example.com:8200", "keyName": "k", "tokenSecretRef": {"name": "token"},
+        "caSecretRef": {"name": "ca", "key": "ca.crt"},
+    }}}))]
+    #[case::kms("kms", json!({"seal": {"awsKms": {
+        "region": "r", "kmsKeyId": "k", "credentialsSecretRef": {"name": "aws"}, "plugin": plugin("kms"),
+    }}}))]
+    #[case::headers("headers", json!({"audit": [{
+        "name": "siem", "description": "d", "http": {"uri": "https://siem", "headersSecretRef": {"name": "siem"}},
+    }]}))]
+    #[case::identity("identity", json!({"serviceAccount": {"token": {"audience": "sts"}}}))]
+    #[case::pod_template("pod_template", json!({"imagePullSecrets": [{"name": "pull"}], "podTemplate": {
+        "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "affinity": {"podAffinity": {}}, "priorityClassName": "high", "env": {"BAO_LOG_LEVEL": "debug"},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "annotations": {"note": "1"}, "labels": {"team": "a", "openbao-active": "true"},
+    }}))]
+    fn the_set_follows_from_the_spec(#[case] name: &str, #[case] fields: Value) {
+        insta::assert_yaml_snapshot!(name, built(&cluster_with(fields)));
     }
-    if let Some(token) = &cluster.spec.service_account.token {
-        let source = json!({"serviceAccountToken": {
-            "path": "token", "audience": token.audience, "expirationSeconds": token.lifetime.get().as_secs(),
-        }});
-        all.push(json!({"name": "identity", "projected": {"defaultMode": 0o440, "sources": [source]}}));
-    }
-    for (index, (secret, keys)) in inputs.seal.files.iter().enumerate() {
-        let items: Vec<Value> = keys.iter().map(|key| json!({"key": key, "path": key})).collect();
-        let volume = json!({"secretName": secret, "items": items, "defaultMode": 0o440});
-        all.push(json!({"name": format!("seal-{index}"), "secret": volume}));
-    }
-    for (index, secret) in header_secrets(cluster).into_iter().enumerate() {
-        all.push(json!({"name": format!("headers-{index}"), "secret": {"secretName": secret, "defaultMode": 0o440}}));
-    }
-    if fetches_plugins(cluster, inputs.seal) {
-        all.push(json!({"name": "plugins", "emptyDir": {}}));
-    }
-    all
-}
 
-/// Secrets with headers of audit devices.
-fn header_secrets(cluster: &Cluster) -> BTreeSet<&str> {
-    cluster.spec.audit.iter().filter_map(AuditDevice::headers).map(|secret| secret.name.as_str()).collect()
-}
-
-fn merge(into: &mut Value, from: Value) {
-    let mut all = match into.take() {
-        Value::Object(all) => all,
-        _ => Map::new(),
-    };
-    if let Value::Object(from) = from {
-        all.extend(from);
+    #[test]
+    fn the_revision_is_stable_and_changes_with_the_template_only() {
+        let set = built(&cluster());
+        assert_eq!(revision(&set).len(), 16);
+        assert_eq!(revision(&set), revision(&built(&cluster())));
+        assert_eq!(revision(&set), revision(&built(&cluster_with(json!({"replicas": 1})))));
+        let restarted = Cluster { restart: Some("today".to_owned()), ..cluster() };
+        assert_ne!(revision(&set), revision(&built(&restarted)));
+        assert_ne!(revision(&set), revision(&built(&cluster_with(json!({"image": "other"})))));
     }
-    *into = Value::Object(all);
 }

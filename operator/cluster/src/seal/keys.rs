@@ -71,9 +71,7 @@ impl Work<'_> {
             }
         }
         let rolled_out = live.is_some_and(|live| {
-            let current = json!(live);
-            are_updated(&done.members, revision(&current))
-                == self.cluster.spec.replicas.unsigned_abs() as usize
+            are_updated(&done.members, revision(live)) == self.cluster.spec.replicas.unsigned_abs() as usize
         });
         done.keys = Some(self.rotate(&keys, &seal.key_id, (storage, rolled_out)).await?);
         done.fingerprints = fingerprints;
