@@ -1,5 +1,5 @@
-//! What a CI job may read: patterns, contexts and their names, the CEL program that finds a job's contexts, and the
-//! text of policies. All of it is pure; the tests compare it with what a real OpenBao makes of it.
+//! Access of CI jobs: patterns, contexts and their names, the CEL program that selects the contexts of a job, and the
+//! texts of policies. All of it is pure; end-to-end tests compare it with a real OpenBao.
 
 mod context;
 mod pattern;

@@ -1,43 +1,46 @@
+//! Contexts of CI jobs and the names of their policies.
+
 use std::fmt;
 
-use steamer_core::digest::hex;
+use steamer_core::digest::{digest, hex};
+use steamer_core::layout::PIPELINE_POLICIES;
 
 use crate::pipelines::pattern::Pattern;
 
-/// The circumstances of a job that a policy is for. What is none is not asked for.
+/// Conditions on a job. A field that is None matches every job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobContext {
-    /// The job's environment.
+    /// Environment of the job.
     pub environment: Option<Pattern>,
-    /// The job's branch.
+    /// Branch of the job.
     pub branch: Option<Pattern>,
-    /// Whether the job's ref is protected.
+    /// `true`: the ref of the job must be protected. `false`: it must not be protected.
     pub ref_protected: Option<bool>,
 }
 
-/// Names longer than this are digested: PostgreSQL refuses index entries of more than 2704 bytes.
+/// Longest pattern, in bytes, that is part of a name. Longer ones are replaced by a digest, because PostgreSQL rejects
+/// index entries of more than 2704 bytes.
 const LONGEST: usize = 255;
 
 impl JobContext {
-    /// The name of the context's policy. No two contexts share one, also after OpenBao has folded its case and
-    /// trimmed it: segments are lower-case hex, and which segments there are says which patterns there are.
+    /// Name of the policy of the context. Two contexts never have the same name, even after OpenBao has folded its case
+    /// and trimmed it: patterns are lower-case hex, and the other segments determine which patterns exist.
     #[must_use]
     pub fn policy_name(&self) -> String {
         let Self { environment, branch, ref_protected } = self;
-        if ref_protected.is_some() {
-            return format!("pipelines/when/{}", steamer_core::digest::digest(self.canonical().as_bytes()));
-        }
-        match (environment, branch) {
-            (None, None) => "pipelines/global".to_owned(),
-            (Some(environment), None) => format!("pipelines/env/{}", segment(environment)),
-            (None, Some(branch)) => format!("pipelines/branch/{}", segment(branch)),
+        let name = match (environment, branch) {
+            _ if ref_protected.is_some() => format!("when/{}", digest(self.canonical().as_bytes())),
+            (None, None) => "global".to_owned(),
+            (Some(environment), None) => format!("env/{}", segment(environment)),
+            (None, Some(branch)) => format!("branch/{}", segment(branch)),
             (Some(environment), Some(branch)) => {
-                format!("pipelines/combined/env/{}/branch/{}", segment(environment), segment(branch))
+                format!("combined/env/{}/branch/{}", segment(environment), segment(branch))
             }
-        }
+        };
+        format!("{PIPELINE_POLICIES}/{name}")
     }
 
-    /// Tells contexts apart whatever their patterns hold: each part carries its length.
+    /// Unambiguous text of the context: each pattern is preceded by its length.
     fn canonical(&self) -> String {
         let part = |pattern: &Option<Pattern>| match pattern {
             Some(pattern) => format!("{}:{pattern}", pattern.as_str().len()),
@@ -50,8 +53,8 @@ impl JobContext {
 fn segment(pattern: &Pattern) -> String {
     let text = pattern.as_str();
     if text.len() > LONGEST {
-        // `s` is no hex digit, so no short name is written like this.
-        format!("sha256-{}", steamer_core::digest::digest(text.as_bytes()))
+        // `s` is not a hex digit, so this differs from every short pattern.
+        format!("sha256-{}", digest(text.as_bytes()))
     } else {
         hex(text.as_bytes())
     }
@@ -96,26 +99,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn two_contexts_never_share_a_name(a in context(), b in context()) {
+        fn two_contexts_never_have_the_same_name(a in context(), b in context()) {
             let folded = |context: &JobContext| context.policy_name().trim().to_lowercase();
             prop_assert_eq!(a == b, folded(&a) == folded(&b));
         }
 
         #[test]
-        fn a_name_is_what_openbao_makes_of_it(context in context()) {
+        fn openbao_stores_a_name_unchanged(context in context()) {
             let name = context.policy_name();
             prop_assert_eq!(name.trim().to_lowercase(), name.clone());
             prop_assert!(name.len() < 1200, "{}", name.len());
         }
 
         #[test]
-        fn hex_is_injective_after_folding(a in any::<Vec<u8>>(), b in any::<Vec<u8>>()) {
+        fn hex_of_different_bytes_differs_after_case_folding(a in any::<Vec<u8>>(), b in any::<Vec<u8>>()) {
             prop_assert_eq!(a == b, hex(&a).trim().to_lowercase() == hex(&b).trim().to_lowercase());
         }
     }
 
     #[test]
-    fn prod_and_pr_ud_never_share_a_policy() {
+    fn prod_and_pr_ud_have_different_policies() {
         let name = |text: &str| {
             JobContext { environment: Pattern::new(text), ..JobContext::default() }.policy_name()
         };
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_in_an_environment_cannot_look_like_a_branch() {
+    fn a_slash_in_an_environment_is_not_confused_with_a_branch() {
         let combined = |environment, branch| JobContext {
             environment: Pattern::new(environment),
             branch: Pattern::new(branch),

@@ -1,26 +1,28 @@
+//! Patterns for names of environments and branches.
+
 use std::fmt;
 
-/// A pattern for names of environments and branches: `*` stands for anything, also for `/` and line ends; every other
-/// character stands for itself.
+/// A pattern for names of environments and branches: `*` matches any text, including `/` and line breaks; every other
+/// character matches itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// A pattern; none for `*` alone, which narrows nothing.
+    /// A pattern. None for a text of `*` only, which matches every name.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let narrows = text.chars().any(|character| character != '*');
         narrows.then(|| Self(text.to_owned()))
     }
 
-    /// As it was written.
+    /// The text of the pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The pattern as RE2. Whatever is not a letter or digit of ASCII is written by its number, so that nothing in a
-    /// pattern can end the string that holds it or mean something to RE2.
+    /// The pattern as a regular expression (RE2). Every character other than ASCII letters and digits is escaped by its
+    /// number, so that it can neither end a string literal nor have a meaning in RE2.
     #[must_use]
     pub fn regex(&self) -> String {
         let mut regex = String::from("^(?s:");
@@ -38,7 +40,7 @@ impl Pattern {
         regex
     }
 
-    /// The reference for what the program in OpenBao decides: whether a name matches.
+    /// Returns true if the pattern matches a name. Reference implementation for the CEL program in OpenBao.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
@@ -84,7 +86,7 @@ mod tests {
     #[case("a*a", "a", false)]
     #[case("a.c", "abc", false)]
     #[case("ß*", "ßx", true)]
-    fn a_star_is_anything_and_the_rest_is_literal(
+    fn a_star_matches_any_text_and_the_rest_is_literal(
         #[case] pattern: &str,
         #[case] name: &str,
         #[case] expected: bool,
@@ -93,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_star_alone_narrows_nothing() {
+    fn a_pattern_of_stars_matches_everything() {
         assert_eq!(Pattern::new("*"), None);
         assert_eq!(Pattern::new("**"), None);
     }
 
     #[test]
-    fn nothing_in_a_pattern_means_anything_to_the_program() {
+    fn no_character_of_a_pattern_has_a_meaning_in_the_program() {
         let regex = Pattern::new("a\"'\\.(*)\n{}").unwrap().regex();
         assert_eq!(regex, r"^(?s:a\x{22}\x{27}\x{5c}\x{2e}\x{28}.*\x{29}\x{a}\x{7b}\x{7d})$");
     }

@@ -1,3 +1,5 @@
+//! Texts of policies.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -6,21 +8,22 @@ use steamer_core::layout::DATA_ROOT;
 
 use crate::pipelines::JobContext;
 
-/// What may be read of one secret.
+/// Access to one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Until when; none: for ever.
+    /// End of the access. None: it does not expire.
     pub expires_at: Option<Timestamp>,
-    /// Which objects grant it, for whoever reads the policy in OpenBao.
+    /// Objects that grant the access. The policy names them in its comments.
     pub granted_by: BTreeSet<String>,
 }
 
-/// What may be read in each context.
+/// Access to secrets, by context and name of the secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants(pub BTreeMap<JobContext, BTreeMap<String, Rule>>);
 
 impl Grants {
-    /// Adds one secret to a context. Several grants of one secret: the latest expiry wins, none beats all.
+    /// Adds a secret to a context. If several objects grant it, the latest expiration applies, and a grant without
+    /// expiration takes precedence.
     pub fn add(
         &mut self,
         context: JobContext,
@@ -36,14 +39,15 @@ impl Grants {
         rule.granted_by.insert(granted_by.to_owned());
     }
 
-    /// When the first grant expires.
+    /// Time of the first expiration.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.0.values().flat_map(BTreeMap::values).filter_map(|rule| rule.expires_at).min()
     }
 }
 
-/// The text of a context's policy. `owner` says whose it is. Keys are sorted: the same rules give the same text.
+/// The text of the policy of a context. `owner` is the description of its owner. Keys are sorted, so that equal rules
+/// result in equal texts.
 #[must_use]
 pub fn policy_text(owner: &str, engine: &str, rules: &BTreeMap<String, Rule>) -> String {
     let mut paths = Map::new();
@@ -60,7 +64,7 @@ pub fn policy_text(owner: &str, engine: &str, rules: &BTreeMap<String, Rule>) ->
     json!({"path": paths}).to_string()
 }
 
-/// The text of a workload's policy.
+/// The text of the policy of a workload.
 #[must_use]
 pub fn workload_policy_text(owner: &str, engine: &str, secrets: &[String]) -> String {
     let mut paths = Map::new();
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_expiry_wins_and_none_beats_all() {
+    fn the_latest_expiration_applies_and_no_expiration_takes_precedence() {
         let mut grants = Grants::default();
         grants.add(JobContext::default(), "A", at(1), "a");
         grants.add(JobContext::default(), "A", at(3), "b");

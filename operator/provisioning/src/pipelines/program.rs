@@ -1,3 +1,5 @@
+//! CEL program of the login of CI jobs.
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -5,39 +7,48 @@ use steamer_openbao::{CelProgram, CelRole, CelVariable};
 
 use crate::pipelines::{JobContext, Pattern};
 
-/// The role of GitLab's own pipeline JWTs.
+/// Role for the pipeline tokens that GitLab itself requests.
 pub const ROLE_PIPELINES: &str = "all_pipelines";
-/// The role of plain ID tokens.
+/// Role for ID tokens.
 pub const ROLE_ID_TOKENS: &str = "id_tokens";
 
-/// Whose jobs are let in.
+/// Jobs that can log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entity {
-    /// Those of this project.
+    /// Jobs of the project with this ID.
     Project(i64),
-    /// Those of every project below this group.
+    /// Jobs of all projects below the group with this ID.
     Group(i64),
 }
 
-/// A login of jobs, as a CEL role.
+/// Login of CI jobs.
 pub struct Program<'a> {
-    /// Whose jobs.
+    /// Jobs that can log in.
     pub entity: Entity,
-    /// The claim `secrets_manager_scope`: `Some(true)` must be `pipeline`, `Some(false)` must be absent, none: either.
+    /// Claim `secrets_manager_scope`. `Some(true)`: it must be `pipeline`. `Some(false)`: it must be absent. None: both
+    /// are accepted.
     pub scope_claim: Option<bool>,
-    /// Audiences; at least one, for an empty list would accept any.
+    /// Accepted audiences. Must not be empty, because OpenBao then accepts every audience.
     pub audiences: &'a [String],
-    /// How long a token lives.
+    /// Lifetime of an OpenBao token.
     pub ttl: Duration,
-    /// How far clocks may differ.
+    /// Allowed clock skew.
     pub leeway: Duration,
-    /// The contexts that have a policy.
+    /// Contexts that have a policy.
     pub contexts: &'a [JobContext],
 }
 
+/// A reason to reject a login.
+struct Check {
+    /// CEL expression that is true for a rejected token.
+    rejects: String,
+    /// Message for the user of the CI job.
+    message: &'static str,
+}
+
 impl Program<'_> {
-    /// The role. Every literal in it is a number, a name made by [`JobContext::policy_name`], or made by
-    /// [`Pattern::regex`]: nothing a user wrote stands in the program as it is.
+    /// The CEL role. Its literals are numbers, results of [`JobContext::policy_name`] and results of [`Pattern::regex`]:
+    /// the program never contains text of a user unescaped.
     #[must_use]
     pub fn role(&self) -> CelRole {
         let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(60);
@@ -52,7 +63,7 @@ impl Program<'_> {
 
     fn variables(&self) -> Vec<CelVariable> {
         let text = |claim: &str| format!(r#"string(claims[?"{claim}"].orValue(""))"#);
-        // A ref is a branch only where everything that says so agrees: tags and merge requests carry a `ref` too.
+        // Tags and merge requests have a `ref` too: only `ref_type`, and `ref_path` if present, identify a branch.
         let branch = r#"ref_type == "branch" && (ref_path == "" || ref_path == "refs/heads/" + ref_name) ? ref_name : """#;
         let matched = "contexts.filter(c, \
              (c.e == \"\" || (env != \"\" && env.matches(c.e))) && \
@@ -76,62 +87,70 @@ impl Program<'_> {
 
     fn contexts(&self) -> String {
         let regex = |pattern: &Option<Pattern>| pattern.as_ref().map(Pattern::regex).unwrap_or_default();
-        let entries = self.contexts.iter().map(|context| {
+        // The first entry matches every job. It also determines the type of a list without other entries.
+        let global = JobContext::default();
+        let first = format!(r#"{{"p":"{}","e":"","b":"","r":""}}"#, global.policy_name());
+        let others = self.contexts.iter().filter(|context| **context != global).map(|context| {
             format!(
                 r#"{{"p":"{}","e":r"{}","b":r"{}","r":"{}"}}"#,
                 context.policy_name(),
                 regex(&context.environment),
                 regex(&context.branch),
-                context.ref_protected.map(|yes| yes.to_string()).unwrap_or_default()
+                context.ref_protected.map(|required| required.to_string()).unwrap_or_default()
             )
         });
-        // The first entry is for every job and keeps the list's type known where it has no other.
-        let global = r#"{"p":"pipelines/global","e":"","b":"","r":""}"#.to_owned();
-        let others = entries.filter(|entry| !entry.starts_with(r#"{"p":"pipelines/global""#));
-        format!("[{}]", std::iter::once(global).chain(others).collect::<Vec<_>>().join(","))
+        format!("[{}]", std::iter::once(first).chain(others).collect::<Vec<_>>().join(","))
     }
 
     fn expression(&self) -> String {
-        let mut checks = vec![
-            (r#"!sub.startsWith("project_path:")"#.to_owned(), "the subject is not a pipeline's"),
-            (r#"project_id == """#.to_owned(), "the token has no project_id"),
+        let project = r#"project_id == """#.to_owned();
+        let pipeline = r#"!sub.startsWith("project_path:")"#.to_owned();
+        let star = r#"env.contains("*") || ref_name.contains("*")"#.to_owned();
+        let checks = [
+            Some(Check { rejects: pipeline, message: "the subject is not a pipeline" }),
+            Some(Check { rejects: project, message: "the token has no project_id" }),
+            self.scope_check(),
+            Some(self.entity_check()),
+            Some(Check { rejects: star, message: "environments and refs that contain * are not accepted" }),
         ];
-        match self.scope_claim {
-            Some(true) => checks.push((
-                r#"string(claims[?"secrets_manager_scope"].orValue("")) != "pipeline""#.to_owned(),
-                "the token has not the scope of a pipeline",
-            )),
-            Some(false) => checks.push((
-                r#"claims[?"secrets_manager_scope"].hasValue()"#.to_owned(),
-                "a token with a scope is not for this role",
-            )),
-            None => {}
+        let checks = checks
+            .into_iter()
+            .flatten()
+            .map(|Check { rejects, message }| format!("{rejects} ? {} : ", json!(message)));
+        checks.collect::<String>() + &self.granted()
+    }
+
+    fn scope_check(&self) -> Option<Check> {
+        let claim = r#"claims[?"secrets_manager_scope"]"#;
+        Some(if self.scope_claim? {
+            let rejects = format!(r#"string({claim}.orValue("")) != "pipeline""#);
+            Check { rejects, message: "the token lacks the pipeline scope" }
+        } else {
+            let rejects = format!("{claim}.hasValue()");
+            Check { rejects, message: "the role does not accept tokens with a scope" }
+        })
+    }
+
+    fn entity_check(&self) -> Check {
+        match self.entity {
+            Entity::Project(id) => {
+                let rejects = format!(r#"project_id != "{id}""#);
+                Check { rejects, message: "the token belongs to another project" }
+            }
+            Entity::Group(id) => {
+                let groups = r#"claims[?"project_group_ids"].orValue([])"#;
+                let rejects =
+                    format!(r#"type({groups}) != list || !{groups}.exists(g, string(g) == "{id}")"#);
+                Check { rejects, message: "the token belongs to a project outside the group" }
+            }
         }
-        checks.push(match self.entity {
-            Entity::Project(id) => (format!(r#"project_id != "{id}""#), "the token is of another project"),
-            Entity::Group(id) => (
-                format!(
-                    r#"type(claims[?"project_group_ids"].orValue([])) != list || !claims[?"project_group_ids"].orValue([]).exists(g, string(g) == "{id}")"#
-                ),
-                "the token is of a project outside the group",
-            ),
-        });
-        checks.push((
-            r#"env.contains("*") || ref_name.contains("*")"#.to_owned(),
-            "an environment or ref with a * is not let in",
-        ));
-        let mut expression = String::new();
-        for (refused, why) in checks {
-            expression.push_str(&format!("{refused} ? {} : ", json!(why)));
-        }
-        expression + &self.granted()
     }
 
     fn granted(&self) -> String {
         let nanoseconds = self.ttl.as_nanos().max(1_000_000_000);
         let metadata = ["project_id", "pipeline_id", "job_id", "user_id", "ref", "environment"]
             .map(|claim| format!(r#""{claim}": string(claims[?"{claim}"].orValue(""))"#));
-        // A batch token is not stored: a login writes nothing to OpenBao but the first of a project.
+        // Batch tokens are not stored: only the first login of a project writes to OpenBao.
         format!(
             "pb.Auth{{display_name: \"pipeline-\" + project_id, policies: matched, no_default_policy: true, \
              token_type: 2u, alias: logical.Alias{{name: \"pipeline:\" + project_id}}, \
@@ -144,10 +163,23 @@ impl Program<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
+    fn program<'a>(audiences: &'a [String], contexts: &'a [JobContext]) -> Program<'a> {
+        Program {
+            entity: Entity::Project(42),
+            scope_claim: Some(true),
+            audiences,
+            ttl: Duration::from_secs(300),
+            leeway: Duration::from_secs(60),
+            contexts,
+        }
+    }
+
     #[test]
-    fn the_program_of_a_project_reads_like_this() {
+    fn a_project_has_this_program() {
         let contexts = [
             JobContext::default(),
             JobContext {
@@ -157,14 +189,26 @@ mod tests {
             },
             JobContext { branch: Pattern::new("main"), ref_protected: Some(true), ..JobContext::default() },
         ];
-        let program = Program {
-            entity: Entity::Project(42),
-            scope_claim: Some(true),
-            audiences: &["https://bao.example.com".to_owned()],
-            ttl: Duration::from_secs(300),
-            leeway: Duration::from_secs(60),
-            contexts: &contexts,
-        };
-        insta::assert_yaml_snapshot!(program.role());
+        let audiences = ["https://bao.example.com".to_owned()];
+        insta::assert_yaml_snapshot!(program(&audiences, &contexts).role());
+    }
+
+    #[rstest]
+    #[case(Some(true), r#"string(claims[?"secrets_manager_scope"].orValue("")) != "pipeline" ? "the token lacks the pipeline scope" : "#)]
+    #[case(
+        Some(false),
+        r#"claims[?"secrets_manager_scope"].hasValue() ? "the role does not accept tokens with a scope" : "#
+    )]
+    fn a_role_requires_or_rejects_the_scope(#[case] scope_claim: Option<bool>, #[case] expected: &str) {
+        let expression = Program { scope_claim, ..program(&[], &[]) }.expression();
+        assert!(expression.contains(expected), "{expression}");
+        assert!(!Program { scope_claim: None, ..program(&[], &[]) }.expression().contains(expected));
+    }
+
+    #[test]
+    fn a_group_accepts_the_projects_below_it() {
+        let expression = Program { entity: Entity::Group(7), ..program(&[], &[]) }.expression();
+        let expected = r#"type(claims[?"project_group_ids"].orValue([])) != list || !claims[?"project_group_ids"].orValue([]).exists(g, string(g) == "7") ? "the token belongs to a project outside the group" : "#;
+        assert!(expression.contains(expected), "{expression}");
     }
 }
