@@ -1,15 +1,20 @@
-//! JWTIssuer: which keys it has. OpenBao fetches keys itself; Steamer looks to know when one was taken away.
+//! JWTIssuer: the keys of an issuer. OpenBao fetches keys itself; Steamer fetches them to detect that a key was removed.
 
 pub(crate) mod fetch;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use steamer_api::JWTIssuer;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies, Reconcile};
 
+/// Shortest interval between two fetches.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+
+/// Controller of JWTIssuer.
 pub(crate) struct Controller(pub(crate) Arc<Context>);
 
 impl Reconcile for Controller {
@@ -26,7 +31,7 @@ impl Reconcile for Controller {
         status::status(&self.0, &issuer, keys).await?;
         Ok(match issuer.spec.public_keys {
             Some(_) => Action::AwaitChange,
-            None => Action::After(issuer.spec.refresh_after.get().max(std::time::Duration::from_secs(1))),
+            None => Action::After(issuer.spec.refresh_after.get().max(SHORTEST_REFRESH)),
         })
     }
 }

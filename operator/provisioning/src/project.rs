@@ -1,115 +1,119 @@
-//! SecretsProject: a namespace, an engine, the ways in and what each may read.
+//! SecretsProject: a namespace with a secrets engine, the logins of CI jobs and workloads, and their policies.
 
-mod apply;
-mod change;
-mod delete;
+mod audiences;
+mod contributions;
+mod desired;
 mod fetch;
+mod memory;
+mod observed;
+mod pipelines;
 mod plan;
+#[cfg(test)]
+mod samples;
 mod status;
 mod validate;
+mod workloads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
-use steamer_api::{Mode, SecretsProject};
-use steamer_core::context::Context;
+use steamer_api::{Lifecycle, PlannedChange, SecretsProject, SecretsProjectStatus};
 use steamer_core::error::Error;
+use steamer_core::ownership::removal::{owns_namespace, remove_access, remove_project};
 use steamer_core::references::target;
-use steamer_runtime::{Action, Dependencies, Edges, Key, ObjectName, Reconcile};
+use steamer_openbao::{NamespacePath, Session};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Key, ObjectName};
 
-use crate::pipeline_policy::{Contributions, InForce};
-use crate::tenant::projects_of;
+use crate::engine::{Announcement, Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
+use crate::pipeline_policy::in_force::InForce;
+use crate::relations::{children, tenant_of};
+use crate::write::Plan;
+use desired::Project;
+use fetch::{Found, References};
+use observed::Observed;
 
-/// Controller of SecretsProject.
-pub(crate) struct Controller {
-    pub(crate) context: Arc<Context>,
-    pub(crate) in_force: Arc<InForce>,
-}
-
-/// The tenant of a project.
-pub(crate) fn tenant_of(project: &SecretsProject) -> ObjectName {
-    target(&project.spec.tenant_ref, &project.namespace().unwrap_or_default())
-}
-
-/// The key under which projects that claim the same id wait for each other.
-pub(crate) fn project_claim(project: &SecretsProject) -> Key {
-    let claimed = format!("{:?}-{}", project.spec.scope, project.spec.id);
-    Key::new("ProjectClaim", ObjectName::new(tenant_of(project).to_string(), claimed))
-}
-
-impl Reconcile for Controller {
-    type Object = SecretsProject;
-    type Error = Error;
+impl Provision for SecretsProject {
     const NAME: &'static str = "secretsproject";
+    type Status = SecretsProjectStatus;
+    type Memory = Arc<InForce>;
+    type References = References;
+    type Found = Found;
+    type Desired = Project;
+    type Observed = Observed;
 
-    fn edges(project: &SecretsProject) -> Edges {
-        let own = Edges::of_self(project).by_any_change.into_iter();
-        Edges {
-            by_any_change: own.chain([project_claim(project)]).collect(),
-            by_spec: vec![projects_of(tenant_of(project))],
-        }
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.spec.lifecycle
     }
 
-    async fn reconcile(
-        &self,
-        project: Arc<SecretsProject>,
-        dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        if project.metadata.deletion_timestamp.is_some() {
-            return delete::delete(&self.context, dependencies, &project).await;
-        }
-        if project.spec.lifecycle.suspend {
-            status::suspended(&self.context, &project).await?;
-            return Ok(Action::AwaitChange);
-        }
-        match self.pass(&project, dependencies).await {
-            Err(error @ (Error::Denied { .. } | Error::NotAllowed(_))) => {
-                self.record(&project, Contributions::default());
-                delete::withdraw(&self.context, dependencies, &project).await?;
-                Err(error)
-            }
-            result => result,
-        }
+    fn relations(&self) -> Vec<Key> {
+        vec![children::<Self>(tenant_of(self))]
     }
 
-    fn forget(&self, name: &ObjectName) {
-        self.in_force.forget(name);
+    fn subject(&self) -> Option<Subject> {
+        let name = format!("{:?} {}", self.spec.scope, self.spec.id);
+        Some(Subject { parent: tenant_of(self), name })
     }
-}
 
-impl Controller {
-    async fn pass(&self, project: &SecretsProject, dependencies: &Dependencies) -> Result<Action, Error> {
-        let now = Timestamp::now();
-        let references = fetch::references(&self.context, dependencies, project).await?;
-        let policies = fetch::policies(&self.context, dependencies, project);
-        let (valid, contributions) = validate::validate(&self.context, project, &references, &policies, now)?;
-        let seen = fetch::openbao(&references.session, &valid).await?;
-        let plan = plan::plan(&valid, &seen, |mark| self.context.exists(mark))?;
-        if project.spec.lifecycle.mode == Mode::Observe {
-            status::observed(&self.context, project, &valid, &plan).await?;
-        } else {
-            self.context.add_finalizer(project).await?;
-            status::provisioning(&self.context, project, &valid).await?;
-            self.in_force.retain(&ObjectName::of(project), &contributions);
-            apply::apply(&references.session, &valid, plan).await?;
-            status::applied(&self.context, project, &valid).await?;
-            self.record(project, contributions);
+    fn is_established(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.provisioned.is_some())
+    }
+
+    fn references(&self, lookup: &Lookup<'_>) -> Result<References, Error> {
+        fetch::references(self, lookup)
+    }
+
+    async fn fetch(&self, references: References, pass: &Pass<'_>) -> Result<(Session, Found), Error> {
+        fetch::fetch(self, references, pass).await
+    }
+
+    fn validate(&self, found: Found, setting: &Setting<'_>) -> Result<Project, Error> {
+        validate::validate(self, &found, setting)
+    }
+
+    async fn observe(session: &Session, project: &Project) -> Result<Observed, Error> {
+        observed::observe(session, project).await
+    }
+
+    fn plan(project: &Project, observed: &Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
+        let writes = plan::writes(project, observed, rights)?;
+        Ok(Plan { writes, expires_at: project.next_expiration })
+    }
+
+    fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<Announcement<Self::Status>> {
+        status::announcement(project, last)
+    }
+
+    fn planned(status: &mut SecretsProjectStatus, project: &Project, changes: Vec<PlannedChange>) {
+        status.openbao_namespace = Some(project.namespace.as_str().to_owned());
+        status.plan = changes;
+    }
+
+    fn applied(&self, status: &mut SecretsProjectStatus, project: &Project, now: Timestamp) -> Verdict {
+        status::facts(status, project);
+        status::conditions(status, project, &status::Time { generation: self.metadata.generation, now });
+        status::verdict(project)
+    }
+
+    fn footprint(&self, last: &SecretsProjectStatus) -> Option<Footprint> {
+        let provisioned = last.provisioned.as_ref()?;
+        Some(Footprint {
+            cluster: target(&provisioned.cluster_ref, &ObjectName::of(self).namespace),
+            tenant: Some(tenant_of(self)),
+            namespace: NamespacePath::new(&provisioned.openbao_namespace),
+        })
+    }
+
+    async fn remove(removal: &Removal<'_>) -> Result<(), Error> {
+        remove_project(&removal.session().await?, removal.namespace(), removal.owned()).await
+    }
+
+    async fn revoke(removal: &Removal<'_>) -> Result<(), Error> {
+        let session = removal.session().await?;
+        let (namespace, mark) = (removal.namespace(), removal.owned().mark);
+        if owns_namespace(&session, namespace, mark).await? {
+            remove_access(&session.within(namespace.as_str()), mark).await?;
         }
-        Ok(Action::After(next_visit(self.context.drift_interval, valid.next_expiry, now)))
+        Ok(())
     }
-
-    fn record(&self, project: &SecretsProject, contributions: Contributions) {
-        let name = ObjectName::of(project);
-        if self.in_force.set(&name, contributions) {
-            self.context.runtime.index.wake(&[InForce::key(&name)], None);
-        }
-    }
-}
-
-/// At the latest when drift is looked for; earlier when something expires.
-fn next_visit(drift: Duration, expiry: Option<Timestamp>, now: Timestamp) -> Duration {
-    let until = expiry.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-    until.map_or(drift, |until| (until + Duration::from_millis(50)).min(drift))
 }

@@ -1,72 +1,118 @@
-//! SecretsTenant: the namespaces that hold a tenant's projects.
+//! SecretsTenant: the namespaces that contain the projects of a tenant.
 
-mod apply;
-mod fetch;
+pub(crate) mod claims;
 mod plan;
-mod status;
-mod validate;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{Mode, SecretsTenant};
-use steamer_core::context::Context;
+use steamer_api::{
+    JWTIssuer, Lifecycle, OpenBaoCluster, Orphan, PlannedChange, SecretsProject, SecretsTenant,
+    SecretsTenantStatus,
+};
 use steamer_core::error::Error;
 use steamer_core::layout;
-use steamer_runtime::{Action, Dependencies, Edges, Key, ObjectName, Reconcile};
+use steamer_core::ownership::removal::{levels, remove_namespaces};
+use steamer_openbao::{Namespace, NamespacePath, Session};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{ObjectName, Reason};
 
-pub(crate) use crate::tenant::validate::claims;
+use crate::engine::{Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
+use crate::relations::{children, cluster_of, tenant_of};
+use crate::write::Plan;
 
-pub(crate) struct Controller(pub(crate) Arc<Context>);
+/// Names of waiting projects in a message.
+const MOST_NAMES: usize = 3;
 
-/// The key under which a tenant waits for its projects.
-pub(crate) fn projects_of(tenant: ObjectName) -> Key {
-    Key::new("SecretsProjectsOf", tenant)
-}
-
-/// The key under which tenants that claim the same namespace wait for each other.
-pub(crate) fn tenant_claim(tenant: &SecretsTenant) -> Key {
-    let cluster =
-        steamer_core::references::target(&tenant.spec.cluster_ref, &tenant.namespace().unwrap_or_default());
-    Key::new("TenantClaim", ObjectName::new(cluster.to_string(), layout::tenant(tenant).as_str()))
-}
-
-impl Reconcile for Controller {
-    type Object = SecretsTenant;
-    type Error = Error;
+impl Provision for SecretsTenant {
     const NAME: &'static str = "secretstenant";
+    type Status = SecretsTenantStatus;
+    type Memory = ();
+    type References = Arc<OpenBaoCluster>;
+    type Found = ();
+    /// The innermost namespace.
+    type Desired = NamespacePath;
+    /// Every level of the namespace, outermost first.
+    type Observed = Vec<(NamespacePath, Option<Namespace>)>;
 
-    fn edges(tenant: &SecretsTenant) -> Edges {
-        let own = Edges::of_self(tenant).by_any_change.into_iter();
-        Edges { by_any_change: own.chain([tenant_claim(tenant)]).collect(), by_spec: Vec::new() }
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.spec.lifecycle
     }
 
-    async fn reconcile(
-        &self,
-        tenant: Arc<SecretsTenant>,
-        dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        if tenant.metadata.deletion_timestamp.is_some() {
-            return apply::delete(&self.0, dependencies, &tenant).await;
+    fn subject(&self) -> Option<Subject> {
+        Some(Subject { parent: cluster_of(self), name: layout::tenant(self).as_str().to_owned() })
+    }
+
+    fn is_established(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.openbao_namespace.is_some())
+    }
+
+    fn references(&self, lookup: &Lookup<'_>) -> Result<Arc<OpenBaoCluster>, Error> {
+        let namespace = self.namespace().unwrap_or_default();
+        let cluster = lookup.resolve(&self.spec.cluster_ref, &namespace)?;
+        lookup.resolve::<JWTIssuer>(&self.spec.issuer_ref, &namespace)?;
+        Ok(cluster)
+    }
+
+    async fn fetch(&self, cluster: Arc<OpenBaoCluster>, pass: &Pass<'_>) -> Result<(Session, ()), Error> {
+        Ok((pass.session(&cluster).await?, ()))
+    }
+
+    fn validate(&self, (): (), _setting: &Setting<'_>) -> Result<NamespacePath, Error> {
+        Ok(layout::tenant(self))
+    }
+
+    async fn observe(session: &Session, namespace: &NamespacePath) -> Result<Self::Observed, Error> {
+        levels(session, namespace).await
+    }
+
+    fn plan(namespace: &NamespacePath, levels: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
+        Ok(Plan { writes: plan::writes(namespace, levels, rights)?, expires_at: None })
+    }
+
+    fn planned(status: &mut SecretsTenantStatus, namespace: &NamespacePath, changes: Vec<PlannedChange>) {
+        status.openbao_namespace = Some(namespace.as_str().to_owned());
+        status.plan = changes;
+    }
+
+    fn applied(&self, _: &mut SecretsTenantStatus, namespace: &NamespacePath, _: Timestamp) -> Verdict {
+        if self.spec.enabled {
+            return Verdict::Ready(Reason::Applied, format!("namespace {namespace} exists"));
         }
-        if tenant.spec.lifecycle.suspend {
-            status::suspended(&self.0, &tenant).await?;
-            return Ok(Action::AwaitChange);
+        let message = format!("access to the projects of {namespace} is disabled; values are kept");
+        Verdict::Ready(Reason::Disabled, message)
+    }
+
+    fn orphans(status: &mut SecretsTenantStatus) -> Option<&mut Vec<Orphan>> {
+        Some(&mut status.orphans)
+    }
+
+    fn deletable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
+        let name = ObjectName::of(self);
+        let projects = lookup.list(children::<SecretsProject>(name.clone()), |project: &SecretsProject| {
+            tenant_of(project) == name
+        });
+        if projects.is_empty() {
+            return Ok(());
         }
-        let found = fetch::fetch(&self.0, dependencies, &tenant).await?;
-        validate::validate(&self.0, dependencies, &tenant)?;
-        let plan = plan::plan(&self.0, &tenant, &found)?;
-        if tenant.spec.lifecycle.mode == Mode::Observe {
-            status::observed(&self.0, &tenant, &plan).await?;
-            return Ok(Action::After(self.0.drift_interval));
-        }
-        self.0.add_finalizer(&*tenant).await?;
-        apply::apply(&found.session, &plan).await?;
-        let orphans = apply::remove_orphans(&self.0, &tenant, &found.session).await;
-        // A namespace goes in the background; nothing tells when.
-        let next = if orphans.is_empty() { self.0.drift_interval } else { Duration::from_secs(2) };
-        status::applied(&self.0, &tenant, orphans).await?;
-        Ok(Action::After(next))
+        let names = projects.iter().take(MOST_NAMES).map(|project| ObjectName::of(&**project).to_string());
+        let names = names.collect::<Vec<_>>().join(", ");
+        Err(Error::Waiting(format!(
+            "waits for the deletion of its projects: {names} ({} in total)",
+            projects.len()
+        )))
+    }
+
+    fn footprint(&self, _last: &SecretsTenantStatus) -> Option<Footprint> {
+        Some(Footprint { cluster: cluster_of(self), tenant: None, namespace: layout::tenant(self) })
+    }
+
+    async fn remove(removal: &Removal<'_>) -> Result<(), Error> {
+        let session = removal.session().await?;
+        // A request that always reaches OpenBao: its error tells whether the deadline applies.
+        levels(&session, removal.namespace()).await?;
+        removal.remove_orphans(&session).await?;
+        remove_namespaces(&session, removal.namespace(), removal.owned()).await
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use steamer_api::{Adopt, KindId};
+use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use crate::error::Error;
@@ -62,6 +63,16 @@ impl fmt::Display for Mark {
 }
 
 impl Mark {
+    /// The mark of the namespace of an organization, in the same installation.
+    #[must_use]
+    pub fn organization(&self, path: &NamespacePath) -> Self {
+        Self {
+            installation: self.installation.clone(),
+            owner: Owner::Organization,
+            name: ObjectName::new("-", path.as_str()),
+        }
+    }
+
     /// The description of a mount, or the comment of a path in a policy.
     #[must_use]
     pub fn description(&self) -> String {
@@ -171,6 +182,13 @@ mod tests {
         assert_eq!(Mark::of_metadata(&mark.metadata()), Some(mark));
         assert_eq!(Mark::read("my mount"), None);
         assert_eq!(Mark::read("managed by Steamer: i/SecretsProject"), None);
+    }
+
+    #[test]
+    fn an_organization_belongs_to_the_installation() {
+        let organization = mark("i", "web").organization(&NamespacePath::new("org_1"));
+        assert_eq!(organization.to_string(), "i/Organization/-/org_1");
+        assert_eq!(Mark::of_metadata(&organization.metadata()), Some(organization));
     }
 
     #[rstest]

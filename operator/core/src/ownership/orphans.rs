@@ -58,9 +58,10 @@ pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<O
     for orphan in orphans {
         let below = format!("{}/", orphan.openbao_namespace);
         let contains_another = left.iter().any(|other| other.openbao_namespace.starts_with(&below));
-        let removed = match contains_another {
-            true => Err(Error::Deleting("the namespace contains another orphan".to_owned())),
-            false => remove(context, session, &orphan).await,
+        let removed = if contains_another {
+            Err(Error::Deleting("the namespace contains another orphan".to_owned()))
+        } else {
+            remove(context, session, &orphan).await
         };
         if let Err(error) = removed {
             let error = &error as &dyn std::error::Error;
@@ -77,7 +78,7 @@ async fn remove(context: &Context, session: &Session, orphan: &Orphan) -> Result
     let owned = Owned { mark: &mark, policy: orphan.deletion_policy };
     match mark.owner {
         _ if context.exists(&mark) => Ok(()),
-        Owner::Object(KindId::SecretsTenant) => remove_namespaces(context, session, &namespace, owned).await,
+        Owner::Object(KindId::SecretsTenant) => remove_namespaces(session, &namespace, owned).await,
         _ => remove_project(session, &namespace, owned).await,
     }
 }

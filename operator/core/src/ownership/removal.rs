@@ -2,10 +2,8 @@
 
 use steamer_api::DeletionPolicy;
 use steamer_openbao::{Namespace, NamespaceDeletion, NamespacePath, Session};
-use steamer_runtime::ObjectName;
 
-use super::mark::{Mark, Owner};
-use crate::context::Context;
+use super::mark::Mark;
 use crate::error::Error;
 use crate::layout::{AUTH_MOUNTS, BUILT_IN_MOUNTS, POLICY_PREFIXES};
 
@@ -105,7 +103,6 @@ pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Deleting`] while OpenBao deletes a namespace.
 pub async fn remove_namespaces(
-    context: &Context,
     session: &Session,
     path: &NamespacePath,
     Owned { mark, policy }: Owned<'_>,
@@ -118,7 +115,7 @@ pub async fn remove_namespaces(
             continue;
         };
         let Some(found) = found else { continue };
-        let expected = if level == *path { mark.clone() } else { organization(context, &level) };
+        let expected = if level == *path { mark.clone() } else { mark.organization(&level) };
         if Mark::of_metadata(&found.custom_metadata).as_ref() != Some(&expected) {
             return Ok(());
         }
@@ -129,12 +126,6 @@ pub async fn remove_namespaces(
         }
     }
     Ok(())
-}
-
-/// The mark of the namespace of an organization.
-#[must_use]
-pub fn organization(context: &Context, path: &NamespacePath) -> Mark {
-    context.mark(Owner::Organization, ObjectName::new("-", path.as_str()))
 }
 
 /// The error while OpenBao deletes a namespace.

@@ -1,3 +1,5 @@
+//! Status of a JWTIssuer.
+
 use steamer_api::{JWTIssuer, JWTIssuerStatus};
 use steamer_core::access::issuer::bound_issuer;
 use steamer_core::access::keys::KeySet;
@@ -22,17 +24,42 @@ pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetch
             record(&mut status, keys);
             verdict
         }
-        // OpenBao has the keys it needs until it meets a new one; only this object waits.
+        // OpenBao keeps the keys that it has fetched, so only this object waits.
         Err(problem) => Verdict::Retrying(Reason::Unreachable, problem),
     };
     context.report(issuer, status, &verdict).await
 }
 
-/// Puts the keys into the status and counts when one is gone: mounts are written again then.
+/// Writes the keys to the status and counts removals. After a removal, projects write their mounts again.
 fn record(status: &mut JWTIssuerStatus, keys: KeySet) {
     let before = KeySet(status.key_ids.iter().cloned().zip(status.key_digests.iter().cloned()).collect());
     if before.loses_to(&keys) {
         status.key_removals += 1;
     }
     (status.key_ids, status.key_digests) = keys.0.into_iter().take(64).unzip();
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn keys(keys: &[(&str, &str)]) -> KeySet {
+        KeySet(keys.iter().map(|(id, digest)| ((*id).to_owned(), (*digest).to_owned())).collect())
+    }
+
+    #[rstest]
+    #[case::same(&[("a", "1"), ("b", "2")], 0)]
+    #[case::added(&[("a", "1"), ("b", "2"), ("c", "3")], 0)]
+    #[case::removed(&[("a", "1")], 1)]
+    #[case::replaced(&[("a", "1"), ("b", "9")], 1)]
+    fn a_removed_or_replaced_key_is_counted(#[case] next: &[(&str, &str)], #[case] removals: i64) {
+        let mut status = JWTIssuerStatus::default();
+        record(&mut status, keys(&[("a", "1"), ("b", "2")]));
+        assert_eq!(status.key_removals, 0);
+        record(&mut status, keys(next));
+        assert_eq!(status.key_removals, removals);
+        assert_eq!(status.key_ids.len(), next.len());
+    }
 }

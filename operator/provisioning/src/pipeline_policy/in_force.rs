@@ -1,7 +1,7 @@
-//! Which PipelinePolicies are in force: shared by the controllers of projects and of pipeline policies.
+//! PipelinePolicies in force, shared by the controllers of SecretsProject and PipelinePolicy.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steamer_runtime::{Key, ObjectName};
 
@@ -30,12 +30,12 @@ impl InForce {
     }
 
     pub(crate) fn get(&self, project: &ObjectName) -> Option<Arc<Contributions>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+        self.all().get(project).cloned()
     }
 
     /// Stores the contributions of a project. Returns true if they changed.
     pub(crate) fn set(&self, project: &ObjectName, contributions: Contributions) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all();
         let same = all.get(project).is_some_and(|old| **old == contributions);
         all.insert(project.clone(), Arc::new(contributions));
         !same
@@ -44,8 +44,7 @@ impl InForce {
     /// Removes contributions that are not in `next`. Call it before OpenBao is changed, so that no PipelinePolicy is
     /// reported as applied after its policy is removed.
     pub(crate) fn retain(&self, project: &ObjectName, next: &Contributions) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get_mut(project) {
+        if let Some(known) = self.all().get_mut(project) {
             let mut kept = (**known).clone();
             kept.0.retain(|policy, contribution| next.0.get(policy) == Some(contribution));
             *known = Arc::new(kept);
@@ -53,6 +52,38 @@ impl InForce {
     }
 
     pub(crate) fn forget(&self, project: &ObjectName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(project);
+        self.all().remove(project);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<ObjectName, Arc<Contributions>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contributions(generations: &[(&str, i64)]) -> Contributions {
+        let contribution = |generation| Contribution { uid: "u".to_owned(), generation, refused: None };
+        let named = generations.iter();
+        Contributions(
+            named
+                .map(|(name, generation)| (ObjectName::new("ns", *name), contribution(*generation)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn only_unchanged_contributions_stay_in_force_during_the_writes() {
+        let (in_force, project) = (InForce::default(), ObjectName::new("ns", "web"));
+        assert!(in_force.set(&project, contributions(&[("kept", 1), ("changed", 1), ("removed", 1)])));
+        let next = contributions(&[("kept", 1), ("changed", 2), ("new", 1)]);
+        in_force.retain(&project, &next);
+        assert_eq!(*in_force.get(&project).unwrap(), contributions(&[("kept", 1)]));
+        assert!(in_force.set(&project, next.clone()));
+        assert!(!in_force.set(&project, next));
+        in_force.forget(&project);
+        assert_eq!(in_force.get(&project), None);
     }
 }

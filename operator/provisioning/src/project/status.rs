@@ -1,130 +1,152 @@
+//! Status of a project.
+
 use jiff::Timestamp;
-use steamer_api::{
-    ProjectPhase, Provisioned, RunnerAccess, SecretsProject, SecretsProjectStatus, VaultAccess,
-};
-use steamer_core::context::Context;
-use steamer_core::error::Error;
+use steamer_api::{ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess};
 use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT};
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 
+use super::desired::{Project, name_digest};
+use super::validate::NEVER_WRITTEN;
+use crate::engine::Announcement;
 use crate::pipelines::{ROLE_ID_TOKENS, ROLE_PIPELINES};
-use crate::project::change::Planned;
-use crate::project::validate::{Project, name_digest};
 
-pub(crate) async fn suspended(context: &Context, project: &SecretsProject) -> Result<(), Error> {
-    context.report(project, context.last::<_, SecretsProjectStatus>(project), &Verdict::Suspended).await
-}
+/// Name that GitLab uses for a KV v2 engine.
+const ENGINE_NAME: &str = "kv-v2";
 
-/// Before the first write to OpenBao: where things will be made, for a deletion to find them.
-pub(crate) async fn provisioning(
-    context: &Context,
-    project: &SecretsProject,
-    valid: &Project,
-) -> Result<(), Error> {
-    let last: SecretsProjectStatus = context.last(project);
-    if last.provisioned.as_ref().is_some_and(|last| last.openbao_namespace == valid.namespace.as_str()) {
-        return Ok(());
+/// The status before the first write to OpenBao: it records the namespace for a deletion.
+pub(super) fn announcement(
+    project: &Project,
+    last: &SecretsProjectStatus,
+) -> Option<Announcement<SecretsProjectStatus>> {
+    let recorded = last.provisioned.as_ref().map(|last| last.openbao_namespace.as_str());
+    if recorded == Some(project.namespace.as_str()) {
+        return None;
     }
-    let provisioned = Provisioned { issuer_key_removals: -1, policies: Vec::new(), ..provisioned(valid) };
+    let provisioned =
+        Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
     let status = SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
-        openbao_namespace: Some(valid.namespace.as_str().to_owned()),
+        openbao_namespace: Some(project.namespace.as_str().to_owned()),
         provisioned: Some(provisioned),
-        ..last
+        ..last.clone()
     };
-    let verdict = Verdict::Progressing(Reason::Waiting, format!("{} is being provisioned", valid.namespace));
-    context.report(project, status, &verdict).await
+    let message = format!("{} is being provisioned", project.namespace);
+    Some(Announcement { status, verdict: Verdict::Progressing(Reason::Waiting, message) })
 }
 
-fn provisioned(valid: &Project) -> Provisioned {
+fn provisioned(project: &Project) -> Provisioned {
     Provisioned {
-        cluster_ref: valid.cluster.clone(),
-        tenant_namespace: valid.tenant_namespace.as_str().to_owned(),
-        openbao_namespace: valid.namespace.as_str().to_owned(),
-        engine: valid.engine.clone(),
-        issuer_key_removals: valid.key_removals,
-        policies: valid.policies.keys().map(|name| name_digest(name)).collect(),
+        cluster_ref: project.cluster.clone(),
+        tenant_namespace: project.tenant_namespace.as_str().to_owned(),
+        openbao_namespace: project.namespace.as_str().to_owned(),
+        engine: project.engine.clone(),
+        issuer_key_removals: project.key_removals.now,
+        policies: project.policies.keys().map(|name| name_digest(name)).collect(),
     }
 }
 
-pub(crate) async fn observed(
-    context: &Context,
-    project: &SecretsProject,
-    valid: &Project,
-    plan: &[Planned],
-) -> Result<(), Error> {
-    let verdict = match plan.len() {
-        0 => Verdict::Ready(Reason::Observed, "OpenBao is as it should be".to_owned()),
-        count => {
-            Verdict::NotReady(Reason::Drifted, format!("{count} changes would be made: see status.plan"))
-        }
-    };
-    let status = SecretsProjectStatus {
-        openbao_namespace: Some(valid.namespace.as_str().to_owned()),
-        plan: plan.iter().take(1000).map(|planned| planned.described(valid)).collect(),
-        ..context.last(project)
-    };
-    context.report(project, status, &verdict).await
+/// Facts of an applied project.
+pub(super) fn facts(status: &mut SecretsProjectStatus, project: &Project) {
+    let phase = if project.enabled { ProjectPhase::Active } else { ProjectPhase::Disabled };
+    status.phase = Some(phase);
+    status.provisioned = Some(provisioned(project));
+    status.runner = runner(project);
+    status.vault = vault(project);
+    status.policies = i64::try_from(project.policies.len()).unwrap_or(i64::MAX);
 }
 
-pub(crate) async fn applied(
-    context: &Context,
-    project: &SecretsProject,
-    valid: &Project,
-) -> Result<(), Error> {
-    let mut status = SecretsProjectStatus {
-        phase: Some(if valid.enabled { ProjectPhase::Active } else { ProjectPhase::Disabled }),
-        openbao_namespace: Some(valid.namespace.as_str().to_owned()),
-        provisioned: Some(provisioned(valid)),
-        runner: runner(valid),
-        vault: vault(valid),
-        policies: i64::try_from(valid.policies.len()).unwrap_or(i64::MAX),
-        plan: Vec::new(),
-        ..context.last(project)
-    };
-    let generation = project.metadata.generation.unwrap_or(0);
-    let mut conditions = Conditions::new(&mut status.conditions, generation, Timestamp::now());
+/// Generation and time of a set of conditions.
+pub(super) struct Time {
+    pub(super) generation: Option<i64>,
+    pub(super) now: Timestamp,
+}
+
+/// Conditions of an applied project.
+pub(super) fn conditions(status: &mut SecretsProjectStatus, project: &Project, time: &Time) {
+    let generation = time.generation.unwrap_or(0);
+    let mut conditions = Conditions::new(&mut status.conditions, generation, time.now);
     for (kind, holds) in [
         ("NamespaceReady", true),
         ("EngineReady", true),
-        ("AuthReady", valid.enabled),
-        ("PoliciesReady", valid.enabled),
+        ("AuthReady", project.enabled),
+        ("PoliciesReady", project.enabled),
     ] {
         let reason = if holds { Reason::Applied } else { Reason::Disabled };
         conditions.set(kind, State::from(holds), reason, "");
     }
-    context.report(project, status, &verdict(valid)).await
 }
 
-fn verdict(valid: &Project) -> Verdict {
-    if valid.enabled {
-        Verdict::Ready(
-            Reason::Applied,
-            format!("{} policies are in force in {}", valid.policies.len(), valid.namespace),
-        )
-    } else {
-        Verdict::Ready(Reason::Disabled, format!("nobody gets into {}; values are kept", valid.namespace))
+pub(super) fn verdict(project: &Project) -> Verdict {
+    let namespace = &project.namespace;
+    if project.enabled {
+        let message = format!("{} policies are in force in {namespace}", project.policies.len());
+        return Verdict::Ready(Reason::Applied, message);
     }
+    Verdict::Ready(Reason::Disabled, format!("access to {namespace} is disabled; values are kept"))
 }
 
-fn runner(valid: &Project) -> Option<RunnerAccess> {
-    valid.auth.get(PIPELINE_MOUNT).map(|_| RunnerAccess {
-        server_url: valid.server_url.clone(),
-        inline_auth_path: valid.namespace.path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
+fn runner(project: &Project) -> Option<RunnerAccess> {
+    project.auth.get(PIPELINE_MOUNT).map(|_| RunnerAccess {
+        server_url: project.server_url.clone(),
+        inline_auth_path: project.namespace.path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
         role: ROLE_PIPELINES.to_owned(),
-        engine_path: valid.namespace.path(&valid.engine),
-        engine_name: "kv-v2".to_owned(),
+        engine_path: project.namespace.path(&project.engine),
+        engine_name: ENGINE_NAME.to_owned(),
         data_root: DATA_ROOT.to_owned(),
     })
 }
 
-fn vault(valid: &Project) -> Option<VaultAccess> {
-    let mount = valid.auth.get(PIPELINE_MOUNT)?;
+fn vault(project: &Project) -> Option<VaultAccess> {
+    let mount = project.auth.get(PIPELINE_MOUNT)?;
     mount.cel_roles.contains_key(ROLE_ID_TOKENS).then(|| VaultAccess {
-        server_url: valid.server_url.clone(),
-        namespace: valid.namespace.as_str().to_owned(),
+        server_url: project.server_url.clone(),
+        namespace: project.namespace.as_str().to_owned(),
         auth_path: format!("{PIPELINE_MOUNT}/cel"),
         role: ROLE_ID_TOKENS.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::samples::{found, project, validated};
+    use super::*;
+
+    fn applied(project: &Project) -> SecretsProjectStatus {
+        let mut status = SecretsProjectStatus::default();
+        facts(&mut status, project);
+        conditions(&mut status, project, &Time { generation: Some(1), now: Timestamp::UNIX_EPOCH });
+        status
+    }
+
+    #[test]
+    fn the_first_status_records_the_namespace_for_a_deletion() {
+        let project = validated(&project(json!({})), &found()).unwrap();
+        let Announcement { status, verdict } =
+            announcement(&project, &SecretsProjectStatus::default()).unwrap();
+        insta::assert_yaml_snapshot!(status);
+        assert_eq!(verdict.reason(), Reason::Waiting);
+        assert!(announcement(&project, &status).is_none());
+        assert!(announcement(&project, &applied(&project)).is_none());
+    }
+
+    #[test]
+    fn an_applied_project_reports_how_to_log_in() {
+        let project = validated(&project(json!({})), &found()).unwrap();
+        insta::assert_yaml_snapshot!(applied(&project));
+        let message = "1 policies are in force in org_1/group_7/project_42".to_owned();
+        assert_eq!(verdict(&project), Verdict::Ready(Reason::Applied, message));
+    }
+
+    #[test]
+    fn a_disabled_project_reports_no_login() {
+        let project = validated(&project(json!({"spec": {"enabled": false}})), &found()).unwrap();
+        let status = applied(&project);
+        assert_eq!((status.phase, status.policies), (Some(ProjectPhase::Disabled), 0));
+        assert!(status.runner.is_none() && status.vault.is_none());
+        let message = "access to org_1/group_7/project_42 is disabled; values are kept".to_owned();
+        assert_eq!(verdict(&project), Verdict::Ready(Reason::Disabled, message));
+    }
 }

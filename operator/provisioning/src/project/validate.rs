@@ -1,108 +1,77 @@
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+//! Desired state of a project, from its spec and everything that it depends on.
 
-use jiff::Timestamp;
-use kube::ResourceExt;
-use steamer_api::{Adopt, PipelineAuth, PipelinePolicy, Reference, Scope, SecretsProject, Workload};
-use steamer_core::access::issuer::config;
-use steamer_core::context::Context;
+use std::collections::BTreeMap;
+
+use steamer_api::{Engine, OpenBaoCluster, Provisioned, Reference, SecretsProject};
 use steamer_core::error::Error;
 use steamer_core::layout;
-use steamer_core::layout::{PIPELINE_MOUNT, WORKLOAD_MOUNT};
-use steamer_core::ownership::mark::Mark;
-use steamer_openbao::{CelRole, JwtConfig, JwtKeys, JwtRole, KvConfig, NamespacePath};
+use steamer_openbao::KvConfig;
 use steamer_runtime::ObjectName;
 
-use crate::pipeline_policy::{Contribution, Contributions, contexts_of, gives};
-use crate::pipelines::{
-    Entity, Grants, Program, ROLE_ID_TOKENS, ROLE_PIPELINES, policy_text, workload_policy_text,
-};
-use crate::project::fetch::References;
+use super::contributions::{Merged, merged};
+use super::desired::{KeyRemovals, Project};
+use super::fetch::Found;
+use super::pipelines::PolicyNames;
+use super::{pipelines, workloads};
+use crate::engine::Setting;
+use crate::pipeline_policy::in_force::Contributions;
 
-/// More contexts would make logins slow: each is compared with every job.
-const MOST_CONTEXTS: usize = 256;
-
-/// What a project comes to: all that should be in OpenBao, and what people are told.
-pub(crate) struct Project {
-    pub(crate) mark: Mark,
-    pub(crate) adopt: Adopt,
-    pub(crate) cluster: Reference,
-    pub(crate) server_url: String,
-    pub(crate) tenant_namespace: NamespacePath,
-    pub(crate) namespace: NamespacePath,
-    /// Name of the innermost namespace.
-    pub(crate) own: String,
-    pub(crate) engine: String,
-    pub(crate) kv: KvConfig,
-    /// Auth mounts by path; none when nobody is to get in.
-    pub(crate) auth: BTreeMap<&'static str, Auth>,
-    pub(crate) policies: BTreeMap<String, String>,
-    /// Digests of the names of policies written before.
-    pub(crate) policies_written: Vec<String>,
-    pub(crate) enabled: bool,
-    /// Keys that the issuer took away, counted; and how many were when the mount was last written.
-    pub(crate) key_removals: i64,
-    pub(crate) key_removals_written: i64,
-    pub(crate) next_expiry: Option<Timestamp>,
-}
-
-/// An auth mount as it should be.
-pub(crate) struct Auth {
-    pub(crate) config: JwtConfig,
-    pub(crate) cel_roles: BTreeMap<String, CelRole>,
-    pub(crate) jwt_roles: BTreeMap<String, JwtRole>,
-}
+/// Value of `issuerKeyRemovals` before the first write of a mount.
+pub(crate) const NEVER_WRITTEN: i64 = -1;
 
 pub(crate) fn validate(
-    context: &Context,
     project: &SecretsProject,
-    references: &References,
-    policies: &[Arc<PipelinePolicy>],
-    now: Timestamp,
-) -> Result<(Project, Contributions), Error> {
-    let spec = &project.spec;
-    let mark = context.mark_of(project);
-    let engine = spec.engines.first().map(|engine| layout::engine(&engine.name)).unwrap_or_default();
+    found: &Found,
+    setting: &Setting<'_>,
+) -> Result<Project, Error> {
+    let Merged { grants, contributions } = merged(&found.policies, setting.now);
+    let mut valid = Project { contributions, ..without_access(project, found) };
+    if !valid.enabled {
+        return Ok(valid);
+    }
+    let owner = setting.mark.description();
+    let names = PolicyNames { owner: &owner, engine: &valid.engine.clone() };
+    valid.next_expiration = grants.next_expiry();
+    valid.grant(pipelines::access(project, found, &grants, &names)?);
+    if let Some(api_issuer) = &found.api_issuer {
+        valid.grant(workloads::access(&project.spec.workloads, api_issuer, &names, setting)?);
+    }
+    Ok(valid)
+}
+
+/// A project without any login.
+fn without_access(project: &SecretsProject, found: &Found) -> Project {
+    let (spec, references) = (&project.spec, &found.references);
+    let engine = spec.engines.first().cloned().unwrap_or_default();
     let tenant_namespace = layout::tenant(&references.tenant);
-    let own = layout::project(spec.scope, spec.id);
     let written = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
-    let cluster = &references.cluster;
-    let mut valid = Project {
-        adopt: spec.lifecycle.adopt,
-        cluster: Reference {
-            name: references.cluster_name.name.clone(),
-            namespace: Some(references.cluster_name.namespace.clone()),
-        },
-        server_url: cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address()),
-        namespace: tenant_namespace.join(&own),
-        kv: kv(project),
+    Project {
+        cluster: reference_to(&references.cluster),
+        server_url: server_url(&references.cluster),
+        namespace: tenant_namespace.join(&layout::project(spec.scope, spec.id)),
+        tenant_namespace,
+        engine: layout::engine(&engine.name),
+        kv: kv(&engine),
+        enabled: spec.enabled && references.tenant.spec.enabled,
         auth: BTreeMap::new(),
         policies: BTreeMap::new(),
         policies_written: written.map(|written| written.policies.clone()).unwrap_or_default(),
-        enabled: spec.enabled && references.tenant.spec.enabled,
-        key_removals: references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
-        key_removals_written: written.map_or(-1, |written| written.issuer_key_removals),
-        next_expiry: None,
-        tenant_namespace,
-        own,
-        engine,
-        mark,
-    };
-    let (grants, contributions) = granted(policies, now);
-    if valid.enabled {
-        pipelines(&mut valid, project, references, &grants)?;
-        workloads(&mut valid, context, project, references)?;
+        key_removals: key_removals(found, written),
+        next_expiration: None,
+        contributions: Contributions::default(),
     }
-    Ok((valid, contributions))
 }
 
-/// Tells policies apart in a status without holding their names, which are long.
-pub(crate) fn name_digest(name: &str) -> String {
-    steamer_core::digest::digest(name.as_bytes())[..16].to_owned()
+fn reference_to(cluster: &OpenBaoCluster) -> Reference {
+    let ObjectName { namespace, name } = ObjectName::of(cluster);
+    Reference { name, namespace: Some(namespace) }
 }
 
-fn kv(project: &SecretsProject) -> KvConfig {
-    let engine = project.spec.engines.first().cloned().unwrap_or_default();
+fn server_url(cluster: &OpenBaoCluster) -> String {
+    cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address())
+}
+
+fn kv(engine: &Engine) -> KvConfig {
     KvConfig {
         max_versions: engine.max_versions,
         cas_required: engine.cas_required,
@@ -110,159 +79,103 @@ fn kv(project: &SecretsProject) -> KvConfig {
     }
 }
 
-/// What all policies together give, and what became of each.
-fn granted(policies: &[Arc<PipelinePolicy>], now: Timestamp) -> (Grants, Contributions) {
-    let (mut grants, mut all) = (Grants::default(), HashMap::new());
-    for policy in policies {
-        let contexts = if gives(policy, now) { contexts_of(policy) } else { Vec::new() };
-        let new = contexts.iter().filter(|context| !grants.0.contains_key(context)).count();
-        let refused = (grants.0.len() + new > MOST_CONTEXTS).then(|| {
-            format!(
-                "a project has at most {MOST_CONTEXTS} contexts and older policies have them: use patterns"
-            )
-        });
-        if refused.is_none() {
-            let by = ObjectName::of(&**policy).to_string();
-            let expires_at = policy.spec.expires_at.as_ref().map(|at| at.0);
-            for context in &contexts {
-                for secret in &policy.spec.secrets {
-                    grants.add(context.clone(), &secret.name, expires_at, &by);
-                }
-            }
+fn key_removals(found: &Found, written: Option<&Provisioned>) -> KeyRemovals {
+    KeyRemovals {
+        now: found.references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
+        written: written.map_or(NEVER_WRITTEN, |written| written.issuer_key_removals),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::super::samples::{found, policy, project, validated};
+    use super::*;
+
+    fn workload(audience: &str) -> Value {
+        json!({"name": "app", "serviceAccount": "app", "namespace": "web", "audience": audience, "secrets": ["A"]})
+    }
+
+    #[test]
+    fn a_project_has_these_resources() {
+        let spec = json!({"spec": {"workloads": [workload("openbao")]}});
+        let mut valid = validated(&project(spec), &found()).unwrap();
+        // The program has a snapshot of its own.
+        for role in valid.auth.values_mut().flat_map(|auth| auth.cel_roles.values_mut()) {
+            role.cel_program = Default::default();
         }
-        let contribution = Contribution {
-            uid: policy.uid().unwrap_or_default(),
-            generation: policy.metadata.generation.unwrap_or(0),
-            refused,
+        insta::assert_debug_snapshot!(valid);
+    }
+
+    #[rstest]
+    #[case::defaults(json!({}), "all_pipelines[https://bao.example.com] id_tokens[https://bao.example.com/id-tokens]")]
+    #[case::no_id_tokens(json!({"idTokens": {"enabled": false}}), "all_pipelines[https://bao.example.com]")]
+    #[case::own_audience(json!({"idTokens": {"audiences": ["a", "b"]}}), "all_pipelines[https://bao.example.com] id_tokens[a b]")]
+    #[case::shared_audience(json!({"idTokens": {"audiences": ["https://bao.example.com"]}}), "audience `https://bao.example.com` belongs to pipeline tokens, and any user can request an ID token with it: set another audience in pipelineAuth.idTokens.audiences")]
+    #[case::shared_but_disabled(json!({"idTokens": {"enabled": false, "audiences": ["https://bao.example.com"]}}), "all_pipelines[https://bao.example.com]")]
+    fn each_role_has_its_own_audiences(#[case] pipeline_auth: Value, #[case] expected: &str) {
+        let spec = json!({"spec": {"pipelineAuth": pipeline_auth}});
+        let roles = match validated(&project(spec), &found()) {
+            Ok(valid) => {
+                let roles = valid.auth[layout::PIPELINE_MOUNT].cel_roles.iter();
+                let roles = roles.map(|(name, role)| format!("{name}[{}]", role.bound_audiences.join(" ")));
+                roles.collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => error.to_string(),
         };
-        all.insert(ObjectName::of(&**policy), contribution);
+        assert_eq!(roles, expected);
     }
-    (grants, Contributions(all))
-}
 
-/// The mount, roles and policies of CI jobs.
-fn pipelines(
-    valid: &mut Project,
-    project: &SecretsProject,
-    references: &References,
-    grants: &Grants,
-) -> Result<(), Error> {
-    let issuer = &references.issuer.spec;
-    let PipelineAuth { mode: _, token_ttl, require_scope_claim, id_tokens } = &project.spec.pipeline_auth;
-    let contexts: Vec<_> = grants.0.keys().cloned().collect();
-    let audiences = audiences(references)?;
-    let entity = match project.spec.scope {
-        Scope::Project => Entity::Project(project.spec.id),
-        Scope::Group => Entity::Group(project.spec.id),
-    };
-    let program = |scope_claim, audiences| {
-        let program = Program {
-            entity,
-            scope_claim,
-            audiences,
-            ttl: token_ttl.get(),
-            leeway: issuer.leeway.get(),
-            contexts: &contexts,
-        };
-        program.role()
-    };
-    let mut cel_roles = BTreeMap::from([(
-        ROLE_PIPELINES.to_owned(),
-        program(require_scope_claim.then_some(true), &audiences),
-    )]);
-    let id_audiences = id_audiences(references, &id_tokens.audiences);
-    if id_tokens.enabled && !id_audiences.is_empty() {
-        apart(&audiences, &id_audiences)?;
-        cel_roles.insert(ROLE_ID_TOKENS.to_owned(), program(Some(false), &id_audiences));
+    #[rstest]
+    #[case(json!({"spec": {"enabled": false}}), true)]
+    #[case(json!({}), false)]
+    fn a_project_is_disabled_by_its_spec_or_by_its_tenant(
+        #[case] changes: Value,
+        #[case] tenant_enabled: bool,
+    ) {
+        let mut found = found();
+        let mut tenant = (*found.references.tenant).clone();
+        tenant.spec.enabled = tenant_enabled;
+        found.references.tenant = tenant.into();
+        let valid = validated(&project(changes), &found).unwrap();
+        assert!(!valid.enabled && valid.auth.is_empty() && valid.policies.is_empty());
+        assert_eq!(valid.contributions.0.len(), 1);
     }
-    let owner = valid.mark.description();
-    for (context, rules) in &grants.0 {
-        valid.policies.insert(context.policy_name(), policy_text(&owner, &valid.engine, rules));
-    }
-    valid.next_expiry = grants.next_expiry();
-    valid.auth.insert(
-        PIPELINE_MOUNT,
-        Auth {
-            config: config(&references.issuer, references.issuer_ca.clone()),
-            cel_roles,
-            jwt_roles: BTreeMap::new(),
-        },
-    );
-    Ok(())
-}
 
-fn audiences(references: &References) -> Result<Vec<String>, Error> {
-    let named = &references.issuer.spec.audiences;
-    let audiences: Vec<String> = match &references.cluster.spec.jwt_audience {
-        Some(audience) if named.is_empty() => vec![audience.clone()],
-        _ => named.clone(),
-    };
-    if audiences.is_empty() {
-        return Err(Error::Invalid(format!(
-            "JWTIssuer {} names no audiences and OpenBaoCluster {} no jwtAudience: one of them is needed, or any token \
-             of the issuer would be let in",
-            ObjectName::of(&*references.issuer),
-            references.cluster_name
-        )));
+    #[test]
+    fn the_token_of_a_workload_is_useless_at_the_api_server() {
+        let spec = json!({"spec": {"workloads": [workload("openbao"), workload("kubernetes")]}});
+        let error = validated(&project(spec), &found()).unwrap_err();
+        assert_eq!(error.to_string(), "an audience of the API server");
     }
-    Ok(audiences)
-}
 
-fn id_audiences(references: &References, named: &[String]) -> Vec<String> {
-    match &references.cluster.spec.jwt_audience {
-        Some(audience) if named.is_empty() => vec![format!("{}/id-tokens", audience.trim_end_matches('/'))],
-        _ => named.to_vec(),
+    #[test]
+    fn a_project_without_workloads_has_no_login_for_them() {
+        let valid = validated(&project(json!({})), &Found { api_issuer: None, ..found() }).unwrap();
+        assert_eq!(valid.auth.keys().copied().collect::<Vec<_>>(), [layout::PIPELINE_MOUNT]);
     }
-}
 
-fn apart(pipelines: &[String], id_tokens: &[String]) -> Result<(), Error> {
-    match id_tokens.iter().find(|audience| pipelines.contains(audience)) {
-        Some(audience) => Err(Error::Invalid(format!(
-            "audience `{audience}` is one of pipeline tokens: pipelineAuth.idTokens.audiences needs one of its own, for \
-             any user can put it into an ID token"
-        ))),
-        None => Ok(()),
+    #[test]
+    fn the_next_expiration_is_that_of_the_policies_in_force() {
+        let at =
+            |second: &str| json!({"expiresAt": format!("1970-01-01T00:00:{second}Z"), "branches": [second]});
+        let policies = vec![policy("b", at("30")), policy("a", at("20")), policy("expired", at("00"))];
+        let valid = validated(&project(json!({})), &Found { policies, ..found() }).unwrap();
+        assert_eq!(valid.next_expiration.map(jiff::Timestamp::as_second), Some(20));
     }
-}
 
-/// The mount, roles and policies of Kubernetes workloads.
-fn workloads(
-    valid: &mut Project,
-    context: &Context,
-    project: &SecretsProject,
-    references: &References,
-) -> Result<(), Error> {
-    let Some(api) = &references.api_issuer else {
-        return Ok(());
-    };
-    let owner = valid.mark.description();
-    let mut jwt_roles = BTreeMap::new();
-    for workload in &project.spec.workloads {
-        context.safe_audiences(std::slice::from_ref(&workload.audience))?;
-        let policy = layout::workload_policy(&workload.name);
-        valid.policies.insert(policy.clone(), workload_policy_text(&owner, &valid.engine, &workload.secrets));
-        jwt_roles.insert(workload.name.clone(), workload_role(workload, policy));
-    }
-    let config = JwtConfig {
-        keys: JwtKeys::Static(api.keys.clone()),
-        ca: String::new(),
-        bound_issuer: api.issuer.clone(),
-        algorithms: ["RS256", "ES256"].map(str::to_owned).to_vec(),
-        skip_validation: true,
-    };
-    valid.auth.insert(WORKLOAD_MOUNT, Auth { config, cel_roles: BTreeMap::new(), jwt_roles });
-    Ok(())
-}
-
-fn workload_role(workload: &Workload, policy: String) -> JwtRole {
-    JwtRole {
-        bound_subject: format!("system:serviceaccount:{}:{}", workload.namespace, workload.service_account),
-        bound_audiences: vec![workload.audience.clone()],
-        user_claim: "sub".to_owned(),
-        token_policies: vec![policy],
-        token_ttl: 300,
-        token_max_ttl: 300,
-        token_no_default_policy: true,
-        token_type: "batch".to_owned(),
+    #[test]
+    fn the_last_status_states_what_was_written() {
+        let provisioned = json!({
+            "clusterRef": {"name": "main"}, "tenantNamespace": "org_1/group_7", "openbaoNamespace": "org_1/group_7/project_42",
+            "engine": "secrets/kv", "issuerKeyRemovals": 4, "policies": ["0011223344556677"],
+        });
+        let valid = validated(&project(json!({"status": {"provisioned": provisioned}})), &found()).unwrap();
+        assert_eq!((valid.key_removals.now, valid.key_removals.written), (0, 4));
+        assert_eq!(valid.policies_written, ["0011223344556677"]);
+        let new = validated(&project(json!({})), &found()).unwrap();
+        assert_eq!(new.key_removals.written, NEVER_WRITTEN);
     }
 }

@@ -1,58 +1,153 @@
-use steamer_api::{Operation, PlannedChange, SecretsTenant};
-use steamer_core::context::Context;
+//! Writes that create and mark the namespaces of a tenant.
+
 use steamer_core::error::Error;
-use steamer_core::ownership::mark::{Claim, Mark, claim, foreign};
-use steamer_core::ownership::removal::{deleting, organization};
-use steamer_openbao::NamespacePath;
+use steamer_core::ownership::Mark;
+use steamer_core::ownership::removal::deleting;
+use steamer_openbao::{Namespace, NamespacePath};
 
-use crate::tenant::fetch::Found;
+use crate::engine::{Hold, Rights};
+use crate::write::Write;
 
-/// A namespace to be made or marked.
-pub(crate) struct Step {
-    pub(crate) path: NamespacePath,
-    pub(crate) mark: Mark,
-    pub(crate) operation: Operation,
-}
-
-impl Step {
-    pub(crate) fn described(&self) -> PlannedChange {
-        let reason = match self.operation {
-            Operation::Create => "the namespace is not there",
-            _ => "the namespace is to be marked as this tenant's",
-        };
-        PlannedChange { operation: self.operation, path: self.path.path(""), reason: reason.to_owned() }
+/// The writes for each level of the namespace, outermost first. An organization can contain several tenants, so its
+/// namespace belongs to the installation; the innermost namespace belongs to the tenant.
+pub(crate) fn writes(
+    innermost: &NamespacePath,
+    levels: &[(NamespacePath, Option<Namespace>)],
+    rights: &Rights<'_>,
+) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    for (path, namespace) in levels {
+        let organization = rights.mark.organization(path);
+        let mark = if path == innermost { rights.mark } else { &organization };
+        writes.extend(match namespace {
+            None => Write::create_namespace(path, mark),
+            Some(namespace) => marked(path, namespace, &rights.under(mark))?,
+        });
     }
+    Ok(writes)
 }
 
-/// What is to be done, outermost first.
-pub(crate) fn plan(context: &Context, tenant: &SecretsTenant, found: &Found) -> Result<Vec<Step>, Error> {
-    let own = crate::tenant::layout::tenant(tenant);
-    let mut steps = Vec::new();
-    for (path, namespace) in &found.levels {
-        let mark = mark_of(context, tenant, path, &own);
-        let Some(namespace) = namespace else {
-            steps.push(Step { path: path.clone(), mark, operation: Operation::Create });
-            continue;
-        };
-        if namespace.tainted {
-            return Err(deleting(path));
-        }
-        let found = Mark::of_metadata(&namespace.custom_metadata);
-        match claim(&mark, found.as_ref(), tenant.spec.lifecycle.adopt, |mark| context.exists(mark)) {
-            Claim::Ours => {}
-            Claim::Adopt => steps.push(Step { path: path.clone(), mark, operation: Operation::Update }),
-            Claim::Foreign => return Err(foreign(&format!("namespace {path}"), found.as_ref())),
-        }
+fn marked(path: &NamespacePath, namespace: &Namespace, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
+    if namespace.tainted {
+        return Err(deleting(path));
     }
-    Ok(steps)
+    let found = Mark::of_metadata(&namespace.custom_metadata);
+    Ok(match rights.hold(&format!("namespace {path}"), found.as_ref())? {
+        Hold::Owned => None,
+        Hold::Adoptable => Write::adopt_namespace(path, rights.mark),
+    })
 }
 
-/// An organization that holds tenants belongs to the installation; the innermost namespace to the tenant.
-pub(crate) fn mark_of(
-    context: &Context,
-    tenant: &SecretsTenant,
-    path: &NamespacePath,
-    own: &NamespacePath,
-) -> Mark {
-    if path == own { context.mark_of(tenant) } else { organization(context, path) }
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::{Adopt, KindId};
+    use steamer_core::ownership::Owner;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    /// State of a namespace: missing, without a mark, being deleted, or marked by this owner.
+    #[derive(Clone, Copy)]
+    enum Level {
+        Missing,
+        Unmarked,
+        Tainted,
+        Of(&'static str),
+    }
+    use Level::{Missing, Of, Tainted, Unmarked};
+
+    fn own() -> Mark {
+        let owner = Owner::Object(KindId::SecretsTenant);
+        Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", "acme") }
+    }
+
+    fn namespace(level: Level) -> Option<Namespace> {
+        let custom_metadata = match level {
+            Missing => return None,
+            Of(owner) => Mark::parse(owner).unwrap().metadata(),
+            Unmarked | Tainted => Default::default(),
+        };
+        Some(Namespace { tainted: matches!(level, Tainted), custom_metadata, ..Namespace::default() })
+    }
+
+    const ORGANIZATION: Level = Of("i/Organization/-/org_1");
+    const TENANT: Level = Of("i/SecretsTenant/ns/acme");
+    const DELETED: Level = Of("i/SecretsTenant/ns/deleted");
+
+    #[rstest]
+    #[case::new(Missing, Missing, Adopt::Never, "Create org_1/, Create org_1/group_7/")]
+    #[case::second_tenant(ORGANIZATION, Missing, Adopt::Never, "Create org_1/group_7/")]
+    #[case::settled(ORGANIZATION, TENANT, Adopt::Never, "")]
+    #[case::foreign_organization(
+        Unmarked,
+        Missing,
+        Adopt::Never,
+        "namespace org_1 in OpenBao belongs to another owner"
+    )]
+    #[case::adopted_organization(Unmarked, Missing, Adopt::IfUnowned, "Update org_1/, Create org_1/group_7/")]
+    #[case::tenant_as_organization(
+        TENANT,
+        Missing,
+        Adopt::Never,
+        "namespace org_1 in OpenBao belongs to SecretsTenant ns/acme"
+    )]
+    #[case::foreign(
+        ORGANIZATION,
+        DELETED,
+        Adopt::Never,
+        "namespace org_1/group_7 in OpenBao belongs to SecretsTenant ns/deleted"
+    )]
+    #[case::adopted(ORGANIZATION, DELETED, Adopt::IfUnowned, "Update org_1/group_7/")]
+    #[case::existing_owner(
+        ORGANIZATION,
+        Of("i/SecretsTenant/ns/other"),
+        Adopt::IfUnowned,
+        "namespace org_1/group_7 in OpenBao belongs to SecretsTenant ns/other"
+    )]
+    #[case::other_installation(
+        ORGANIZATION,
+        Of("j/SecretsTenant/ns/deleted"),
+        Adopt::IfUnowned,
+        "namespace org_1/group_7 in OpenBao belongs to SecretsTenant ns/deleted"
+    )]
+    #[case::being_deleted(
+        ORGANIZATION,
+        Tainted,
+        Adopt::IfUnowned,
+        "OpenBao is deleting namespace org_1/group_7"
+    )]
+    fn namespaces_are_created_and_marked_from_the_outside(
+        #[case] organization: Level,
+        #[case] tenant: Level,
+        #[case] adopt: Adopt,
+        #[case] expected: &str,
+    ) {
+        let (outer, inner) = (NamespacePath::new("org_1"), NamespacePath::new("org_1/group_7"));
+        let levels = [(outer, namespace(organization)), (inner.clone(), namespace(tenant))];
+        let own = own();
+        let rights = Rights { mark: &own, adopt, exists: &|mark| mark.name.name != "deleted" };
+        let planned = match writes(&inner, &levels, &rights) {
+            Ok(writes) => {
+                let changes = writes.iter().map(Write::described);
+                changes.map(|it| format!("{:?} {}", it.operation, it.path)).collect::<Vec<_>>().join(", ")
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(
+            planned == expected || (!expected.is_empty() && planned.starts_with(&format!("{expected}:"))),
+            "{planned}"
+        );
+    }
+
+    #[test]
+    fn an_organization_without_a_group_is_a_tenant_itself() {
+        let namespace = NamespacePath::new("org_1");
+        let own = own();
+        let rights = Rights { mark: &own, adopt: Adopt::Never, exists: &|_| true };
+        let marks = |levels: &[(NamespacePath, Option<Namespace>)]| {
+            format!("{:?}", writes(&namespace, levels, &rights).unwrap())
+        };
+        assert!(marks(&[(namespace.clone(), None)]).contains(r#"name: "acme""#));
+    }
 }

@@ -1,47 +1,15 @@
-use std::sync::Arc;
+//! Claims of projects: which namespaces may claim which IDs of a tenant.
 
 use kube::ResourceExt;
 use steamer_api::{ProjectClaim, Scope, SecretsTenant};
-use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_core::layout;
-use steamer_core::references::seniority;
-use steamer_runtime::{Dependencies, ObjectName};
+use steamer_runtime::ObjectName;
 
-use crate::tenant::tenant_claim;
-
-/// Of two tenants that claim the same namespace, the older has it.
-pub(crate) fn validate(
-    context: &Context,
-    dependencies: &Dependencies,
-    tenant: &SecretsTenant,
-) -> Result<(), Error> {
-    let claim = tenant_claim(tenant);
-    dependencies.on(claim.clone());
-    let rivals = context.stores.of::<SecretsTenant>().filter(|other| tenant_claim(other) == claim);
-    match oldest(&rivals) {
-        Some(first) if first.uid() != tenant.uid() && age(first) < age(tenant) => {
-            Err(Error::Conflict(format!(
-                "SecretsTenant {} claims {} already and is older",
-                ObjectName::of(&**first),
-                layout::tenant(tenant)
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn oldest(tenants: &[Arc<SecretsTenant>]) -> Option<&Arc<SecretsTenant>> {
-    tenants.iter().min_by_key(|tenant| age(tenant))
-}
-
-fn age(tenant: &SecretsTenant) -> (i64, bool, ObjectName) {
-    let made = tenant.status.as_ref().is_some_and(|status| status.openbao_namespace.is_some());
-    seniority(tenant, made)
-}
-
-/// Whether the tenant lets an object in `namespace` be the project or group of that number.
-pub(crate) fn claims(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: i64) -> Result<(), Error> {
+/// Checks that the tenant allows an object in `namespace` to claim the project or group of that ID.
+///
+/// # Errors
+/// [`Error::NotAllowed`].
+pub(crate) fn allow(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: i64) -> Result<(), Error> {
     let own = tenant.namespace().unwrap_or_default();
     if tenant.spec.projects.is_empty() && namespace == own {
         return Ok(());
@@ -56,10 +24,14 @@ pub(crate) fn claims(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: 
     if tenant.spec.projects.iter().any(listed) {
         return Ok(());
     }
+    let entity = match scope {
+        Scope::Project => "project",
+        Scope::Group => "group",
+    };
     Err(Error::NotAllowed(format!(
-        "SecretsTenant {} does not list {} {id} for namespace {namespace}: its projects[] decides",
-        ObjectName::of(tenant),
-        if scope == Scope::Project { "project" } else { "group" },
+        "SecretsTenant {} does not allow namespace {namespace} to claim {entity} {id}: list it in spec.projects of the \
+         SecretsTenant",
+        ObjectName::of(tenant)
     )))
 }
 
@@ -88,13 +60,13 @@ mod tests {
     #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "web", Scope::Group, 42, false)]
     #[case(r#"[{"name":"w","namespaces":["web"],"ids":[42]}]"#, "openbao", Scope::Project, 42, false)]
     #[case(r#"[{"name":"w","namespaces":["web"],"groupIds":[7]}]"#, "web", Scope::Group, 7, true)]
-    fn only_what_is_listed_is_honoured(
+    fn only_listed_claims_are_allowed(
         #[case] projects: &str,
         #[case] namespace: &str,
         #[case] scope: Scope,
         #[case] id: i64,
         #[case] expected: bool,
     ) {
-        assert_eq!(claims(&tenant(projects), namespace, scope, id).is_ok(), expected);
+        assert_eq!(allow(&tenant(projects), namespace, scope, id).is_ok(), expected);
     }
 }

@@ -1,0 +1,22 @@
+//! The engine of all kinds that create resources in OpenBao. A kind implements [`Provision`]: what it refers to, its
+//! desired state, its state in OpenBao, and the difference. The engine does the rest: finalizer, `suspend`,
+//! `mode: Observe`, claims, adoption, ordered writes, drift, deletion with a deadline, orphans, revoked rights.
+
+mod claims;
+mod controller;
+mod course;
+mod deletion;
+mod orphans;
+mod pass;
+mod provision;
+mod removal;
+mod rights;
+mod status;
+mod subject;
+
+pub(crate) use controller::Controller;
+pub(crate) use pass::{Lookup, Pass};
+pub(crate) use provision::{Announcement, Memory, Provision, Setting};
+pub(crate) use removal::{Footprint, Removal};
+pub(crate) use rights::{Hold, Rights};
+pub(crate) use subject::Subject;

@@ -1,0 +1,148 @@
+//! The controller of a kind on the engine.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use steamer_core::context::Context;
+use steamer_core::error::Error;
+use steamer_openbao::Session;
+use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
+
+use super::claims::claim_subject;
+use super::course::{Course, Due, is_revoked};
+use super::pass::Pass;
+use super::provision::{Memory, Provision, Setting};
+use super::rights::Rights;
+use super::status::Applied;
+use super::{deletion, orphans, status};
+use crate::write::{self, Plan};
+
+/// Controller of kind `K`.
+pub(crate) struct Controller<K: Provision> {
+    context: Arc<Context>,
+    memory: K::Memory,
+}
+
+/// A plan, and where it is executed.
+struct Prepared<K: Provision> {
+    session: Session,
+    desired: K::Desired,
+    plan: Plan,
+}
+
+impl<K: Provision> Reconcile for Controller<K> {
+    type Object = K;
+    type Error = Error;
+    const NAME: &'static str = K::NAME;
+
+    fn edges(object: &K) -> Edges {
+        let mut edges = Edges { by_spec: object.relations(), ..Edges::of_self(object) };
+        edges.by_any_change.extend(object.subject().map(|subject| subject.key::<K>()));
+        edges
+    }
+
+    async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
+        let pass = Pass { context: &self.context, dependencies };
+        if object.meta().deletion_timestamp.is_some() {
+            return deletion::delete(&*object, &pass).await;
+        }
+        let result = self.visit(&object, &pass).await;
+        if result.as_ref().is_err_and(is_revoked) {
+            self.revoke(&object, &pass).await?;
+        }
+        result
+    }
+
+    fn forget(&self, name: &ObjectName) {
+        self.memory.forget(name);
+    }
+}
+
+impl<K: Provision> Controller<K> {
+    pub(crate) fn new(context: Arc<Context>, memory: K::Memory) -> Self {
+        Self { context, memory }
+    }
+
+    async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
+        let now = Timestamp::now();
+        let references = object.references(&pass.lookup());
+        let course = Course::of(object.lifecycle());
+        if course == Course::Suspend {
+            if let Some(error) = references.err().filter(is_revoked) {
+                return Err(error);
+            }
+            status::suspended(object, pass).await?;
+            return Ok(Action::AwaitChange);
+        }
+        let prepared = prepare(object, references?, pass, now).await?;
+        let has_orphans = if course == Course::Observe {
+            status::observed(object, &prepared.desired, &prepared.plan, pass).await?;
+            false
+        } else {
+            self.enforce(object, &prepared, pass).await?
+        };
+        let drift_interval = pass.context.drift_interval;
+        let due = Due { drift_interval, expires_at: prepared.plan.expires_at, has_orphans };
+        Ok(Action::After(due.after(now)))
+    }
+
+    /// Executes a plan. Returns true if orphans remain in OpenBao.
+    async fn enforce(&self, object: &K, prepared: &Prepared<K>, pass: &Pass<'_>) -> Result<bool, Error> {
+        let Prepared { session, desired, plan } = prepared;
+        let name = ObjectName::of(object);
+        // A deletion finds the resources from the first write on.
+        pass.context.add_finalizer(object).await?;
+        status::announce(object, desired, pass).await?;
+        self.memory.before_writes(&name, desired);
+        write::execute(session, &plan.writes).await?;
+        let removed_orphans = &orphans::remove(object, session, pass).await;
+        let has_orphans = status::applied(object, Applied { desired, removed_orphans }, pass).await?;
+        self.memory.after_writes(&name, desired, &pass.context.runtime.index);
+        Ok(has_orphans)
+    }
+
+    /// Removes access regardless of `suspend` and `mode`.
+    async fn revoke(&self, object: &K, pass: &Pass<'_>) -> Result<(), Error> {
+        self.memory.revoked(&ObjectName::of(object), &pass.context.runtime.index);
+        match deletion::removal(object, pass) {
+            Some(removal) => K::revoke(&removal).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn prepare<K: Provision>(
+    object: &K,
+    references: K::References,
+    pass: &Pass<'_>,
+    now: Timestamp,
+) -> Result<Prepared<K>, Error> {
+    claim_subject(object, &pass.lookup())?;
+    let (session, found) = object.fetch(references, pass).await?;
+    let desired = validated(object, found, pass, now)?;
+    let observed = K::observe(&session, &desired).await?;
+    let plan = planned(object, &desired, &observed, pass)?;
+    Ok(Prepared { session, desired, plan })
+}
+
+fn validated<K: Provision>(
+    object: &K,
+    found: K::Found,
+    pass: &Pass<'_>,
+    now: Timestamp,
+) -> Result<K::Desired, Error> {
+    let mark = &pass.context.mark_of(object);
+    let safe_audiences = &|audiences: &[String]| pass.context.safe_audiences(audiences);
+    object.validate(found, &Setting { mark, now, safe_audiences })
+}
+
+fn planned<K: Provision>(
+    object: &K,
+    desired: &K::Desired,
+    observed: &K::Observed,
+    pass: &Pass<'_>,
+) -> Result<Plan, Error> {
+    let mark = &pass.context.mark_of(object);
+    let exists = &|mark: &_| pass.context.exists(mark);
+    K::plan(desired, observed, &Rights { mark, adopt: object.lifecycle().adopt, exists })
+}

@@ -1,0 +1,109 @@
+//! Decisions of the engine that are the same for every kind.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use steamer_api::{Lifecycle, Mode};
+use steamer_core::error::Error;
+
+/// Pause before orphans that OpenBao is still deleting are checked again. OpenBao has no watch for them.
+const ORPHANS: Duration = Duration::from_secs(2);
+/// Added to the time of an expiration, so that the next reconcile is after it.
+const AFTER_EXPIRATION: Duration = Duration::from_millis(50);
+
+/// What a reconcile may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing: `suspend: true`.
+    Suspend,
+    /// The status only: `mode: Observe`.
+    Observe,
+    /// OpenBao.
+    Enforce,
+}
+
+impl Course {
+    pub(super) fn of(lifecycle: &Lifecycle) -> Self {
+        match lifecycle.mode {
+            _ if lifecycle.suspend => Self::Suspend,
+            Mode::Observe => Self::Observe,
+            Mode::Enforce => Self::Enforce,
+        }
+    }
+}
+
+/// Returns true if the error means that a right was revoked. This takes precedence over `suspend` and `mode`.
+pub(super) fn is_revoked(error: &Error) -> bool {
+    matches!(error, Error::Denied { .. } | Error::NotAllowed(_))
+}
+
+/// What determines the next visit.
+pub(super) struct Due {
+    /// Interval at which drift is detected.
+    pub(super) drift_interval: Duration,
+    /// Time at which the desired state changes.
+    pub(super) expires_at: Option<Timestamp>,
+    /// True while orphans remain in OpenBao.
+    pub(super) has_orphans: bool,
+}
+
+impl Due {
+    /// Time until the next visit.
+    pub(super) fn after(&self, now: Timestamp) -> Duration {
+        let expiration = self
+            .expires_at
+            .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default() + AFTER_EXPIRATION);
+        let orphans = self.has_orphans.then_some(ORPHANS);
+        [Some(self.drift_interval), expiration, orphans].into_iter().flatten().min().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::KindId;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    #[rstest]
+    #[case(false, Mode::Enforce, Course::Enforce)]
+    #[case(false, Mode::Observe, Course::Observe)]
+    #[case(true, Mode::Enforce, Course::Suspend)]
+    #[case(true, Mode::Observe, Course::Suspend)]
+    fn suspend_takes_precedence_over_the_mode(
+        #[case] suspend: bool,
+        #[case] mode: Mode,
+        #[case] expected: Course,
+    ) {
+        assert_eq!(Course::of(&Lifecycle { suspend, mode, ..Lifecycle::default() }), expected);
+    }
+
+    #[rstest]
+    #[case::drift(None, false, 300_000)]
+    #[case::expiration(Some(10), false, 10_050)]
+    #[case::expired(Some(-10), false, 50)]
+    #[case::late_expiration(Some(1000), false, 300_000)]
+    #[case::orphans(None, true, 2_000)]
+    #[case::orphans_and_expiration(Some(1), true, 1_050)]
+    fn the_earliest_event_determines_the_next_visit(
+        #[case] expires_in: Option<i64>,
+        #[case] has_orphans: bool,
+        #[case] milliseconds: u64,
+    ) {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let expires_at = expires_in.map(|seconds| at(1_000 + seconds));
+        let due = Due { drift_interval: Duration::from_secs(300), expires_at, has_orphans };
+        assert_eq!(due.after(at(1_000)), Duration::from_millis(milliseconds));
+    }
+
+    #[rstest]
+    #[case(Error::Denied { kind: KindId::SecretsTenant.as_str(), name: ObjectName::new("a", "b"), from: "c".to_owned() }, true)]
+    #[case(Error::NotAllowed(String::new()), true)]
+    #[case(Error::NotFound { kind: KindId::SecretsTenant.as_str(), name: ObjectName::new("a", "b") }, false)]
+    #[case(Error::Conflict(String::new()), false)]
+    #[case(Error::Waiting(String::new()), false)]
+    fn only_a_missing_right_revokes_access(#[case] error: Error, #[case] expected: bool) {
+        assert_eq!(is_revoked(&error), expected);
+    }
+}

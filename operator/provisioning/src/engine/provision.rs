@@ -1,0 +1,146 @@
+//! The trait of a kind on the engine.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steamer_api::{HasConditions, Kind, Lifecycle, Orphan, PlannedChange};
+use steamer_core::error::Error;
+use steamer_core::ownership::Mark;
+use steamer_openbao::Session;
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Index, Key, ObjectName};
+
+use super::pass::{Lookup, Pass};
+use super::removal::{Footprint, Removal};
+use super::rights::Rights;
+use super::subject::Subject;
+use crate::write::Plan;
+
+/// A kind that creates resources in OpenBao. The engine calls the steps in the order in which they are listed.
+pub(crate) trait Provision: Kind {
+    /// Name of the controller.
+    const NAME: &'static str;
+    /// Status of the kind.
+    type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
+    /// In-memory state that other controllers read.
+    type Memory: Memory<Self::Desired>;
+    /// Objects that the object refers to.
+    type References: Send;
+    /// Everything from outside the spec that validation needs.
+    type Found: Send;
+    /// Valid desired state.
+    type Desired: Send + Sync;
+    /// Current state in OpenBao.
+    type Observed: Send + Sync;
+
+    /// Returns the lifecycle of the spec.
+    fn lifecycle(&self) -> &Lifecycle;
+
+    /// Returns the keys of relations to parents. A change of the spec requeues the parents.
+    fn relations(&self) -> Vec<Key> {
+        Vec::new()
+    }
+
+    /// Returns the entity that only one object may provision.
+    fn subject(&self) -> Option<Subject> {
+        None
+    }
+
+    /// Returns true if the object has provisioned its subject. Of two claimants of the same age, it is the older one.
+    fn is_established(&self) -> bool {
+        false
+    }
+
+    /// Resolves references and checks every right. Runs even under `suspend`, so that a revoked right takes effect.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] and [`Error::NotAllowed`] revoke the access that was provisioned.
+    fn references(&self, lookup: &Lookup<'_>) -> Result<Self::References, Error>;
+
+    /// Reads everything else from Kubernetes, and opens the session of the writes.
+    fn fetch(
+        &self,
+        references: Self::References,
+        pass: &Pass<'_>,
+    ) -> impl Future<Output = Result<(Session, Self::Found), Error>> + Send;
+
+    /// Computes the desired state.
+    fn validate(&self, found: Self::Found, setting: &Setting<'_>) -> Result<Self::Desired, Error>;
+
+    /// Reads the current state from OpenBao.
+    fn observe(
+        session: &Session,
+        desired: &Self::Desired,
+    ) -> impl Future<Output = Result<Self::Observed, Error>> + Send;
+
+    /// Computes the writes that lead from the observed to the desired state, in the order in which they are safe.
+    fn plan(desired: &Self::Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error>;
+
+    /// Returns the status that must be written before the first write to OpenBao, so that a deletion finds the
+    /// resources. None if the last status already contains it.
+    fn announcement(_desired: &Self::Desired, _last: &Self::Status) -> Option<Announcement<Self::Status>> {
+        None
+    }
+
+    /// Writes the facts that hold in every mode, and the pending changes, to the status.
+    fn planned(status: &mut Self::Status, desired: &Self::Desired, changes: Vec<PlannedChange>);
+
+    /// Writes the facts of an applied plan to the status.
+    fn applied(&self, status: &mut Self::Status, desired: &Self::Desired, now: Timestamp) -> Verdict;
+
+    /// Returns the orphans of deleted children. None for a kind without children.
+    fn orphans(_status: &mut Self::Status) -> Option<&mut Vec<Orphan>> {
+        None
+    }
+
+    /// Checks that a deletion can start.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] while other objects need the resources.
+    fn deletable(&self, _lookup: &Lookup<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Returns the location of the resources, or None if nothing was provisioned.
+    fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
+
+    /// Removes all resources that carry the mark of the object, access first. Can be repeated.
+    fn remove(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Removes access that a revoked right had granted. Engines and values stay.
+    fn revoke(_removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// What a desired state depends on besides the spec and the found objects.
+pub(crate) struct Setting<'a> {
+    /// Mark of the object.
+    pub(crate) mark: &'a Mark,
+    /// Time of the reconcile.
+    pub(crate) now: Timestamp,
+    /// Rejects audiences that the API server accepts.
+    pub(crate) safe_audiences: &'a (dyn Fn(&[String]) -> Result<(), Error> + 'a),
+}
+
+/// A status that is written before the first write to OpenBao.
+pub(crate) struct Announcement<S> {
+    pub(crate) status: S,
+    pub(crate) verdict: Verdict,
+}
+
+/// In-memory state of a kind, updated around the writes.
+pub(crate) trait Memory<D>: Send + Sync + 'static {
+    /// Called before the first write.
+    fn before_writes(&self, _object: &ObjectName, _desired: &D) {}
+    /// Called after the status of the last write is written.
+    fn after_writes(&self, _object: &ObjectName, _desired: &D, _index: &Index) {}
+    /// Called before access is revoked.
+    fn revoked(&self, _object: &ObjectName, _index: &Index) {}
+    /// Called when the object no longer exists.
+    fn forget(&self, _object: &ObjectName) {}
+}
+
+impl<D> Memory<D> for () {}

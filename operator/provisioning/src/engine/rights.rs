@@ -1,0 +1,97 @@
+//! Rights of an object to existing resources in OpenBao.
+
+use steamer_api::Adopt;
+use steamer_core::error::Error;
+use steamer_core::ownership::mark::foreign;
+use steamer_core::ownership::{Claim, Mark, claim};
+
+/// What decides about the right of an object to a resource.
+#[derive(Clone, Copy)]
+pub(crate) struct Rights<'a> {
+    /// Mark of the object.
+    pub(crate) mark: &'a Mark,
+    /// `spec.adopt` of the object.
+    pub(crate) adopt: Adopt,
+    /// Returns true if the object that a mark names exists.
+    pub(crate) exists: &'a dyn Fn(&Mark) -> bool,
+}
+
+/// Right to a resource that is not foreign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The resource carries the mark of the object.
+    Owned,
+    /// The resource has no owner and must be marked first.
+    Adoptable,
+}
+
+impl<'a> Rights<'a> {
+    /// The same rights under another mark.
+    pub(crate) fn under<'b>(&self, mark: &'b Mark) -> Rights<'b>
+    where
+        'a: 'b,
+    {
+        Rights { mark, ..*self }
+    }
+
+    /// Returns true if `found` is the mark of the object.
+    pub(crate) fn owns(&self, found: Option<&Mark>) -> bool {
+        found == Some(self.mark)
+    }
+
+    /// The right to a resource with the mark `found`. `resource` names it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a resource of another owner, or of none without `adopt`.
+    pub(crate) fn hold(&self, resource: &str, found: Option<&Mark>) -> Result<Hold, Error> {
+        match claim(self.mark, found, self.adopt, self.exists) {
+            Claim::Ours => Ok(Hold::Owned),
+            Claim::Adopt => Ok(Hold::Adoptable),
+            Claim::Foreign => Err(foreign(resource, found)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::KindId;
+    use steamer_core::ownership::Owner;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    fn mark(name: &str) -> Mark {
+        let owner = Owner::Object(KindId::SecretsProject);
+        Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", name) }
+    }
+
+    #[rstest]
+    #[case::own(Some("web"), Adopt::Never, "Ok(Owned)")]
+    #[case::unmarked(
+        None,
+        Adopt::Never,
+        "Err: mount m in OpenBao belongs to another owner: remove it, or set adopt: IfUnowned to adopt a resource without an owner"
+    )]
+    #[case::unmarked_and_adopted(None, Adopt::IfUnowned, "Ok(Adoptable)")]
+    #[case::deleted_owner(Some("deleted"), Adopt::IfUnowned, "Ok(Adoptable)")]
+    #[case::existing_owner(
+        Some("existing"),
+        Adopt::IfUnowned,
+        "Err: mount m in OpenBao belongs to SecretsProject ns/existing: remove it, or set adopt: IfUnowned to adopt a resource without an owner"
+    )]
+    fn a_foreign_resource_is_a_conflict_that_names_its_owner(
+        #[case] found: Option<&str>,
+        #[case] adopt: Adopt,
+        #[case] expected: &str,
+    ) {
+        let (own, found) = (mark("web"), found.map(mark));
+        let rights = Rights { mark: &own, adopt, exists: &|mark| mark.name.name == "existing" };
+        let decided = match rights.hold("mount m", found.as_ref()) {
+            Ok(hold) => format!("Ok({hold:?})"),
+            Err(error) => format!("Err: {error}"),
+        };
+        assert_eq!(decided, expected);
+        assert_eq!(rights.owns(found.as_ref()), decided == "Ok(Owned)");
+    }
+}

@@ -1,0 +1,89 @@
+//! Statuses that every kind writes.
+
+use jiff::Timestamp;
+use steamer_api::Orphan;
+use steamer_core::error::Error;
+use steamer_runtime::Reason;
+use steamer_runtime::conditions::Verdict;
+
+use super::pass::Pass;
+use super::provision::{Announcement, Provision};
+use crate::write::{Plan, Write};
+
+/// Most changes in a status.
+const MOST_CHANGES: usize = 1000;
+
+pub(super) async fn suspended<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<(), Error> {
+    let last: K::Status = pass.context.last(object);
+    pass.context.report(object, last, &Verdict::Suspended).await
+}
+
+pub(super) async fn announce<K: Provision>(
+    object: &K,
+    desired: &K::Desired,
+    pass: &Pass<'_>,
+) -> Result<(), Error> {
+    match K::announcement(desired, &pass.context.last(object)) {
+        Some(Announcement { status, verdict }) => pass.context.report(object, status, &verdict).await,
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn observed<K: Provision>(
+    object: &K,
+    desired: &K::Desired,
+    plan: &Plan,
+    pass: &Pass<'_>,
+) -> Result<(), Error> {
+    let changes = plan.writes.iter().take(MOST_CHANGES).map(Write::described).collect();
+    let mut status: K::Status = pass.context.last(object);
+    K::planned(&mut status, desired, changes);
+    pass.context.report(object, status, &compared(plan.writes.len())).await
+}
+
+/// Result of a comparison without writes.
+fn compared(changes: usize) -> Verdict {
+    match changes {
+        0 => Verdict::Ready(Reason::Observed, "OpenBao matches the spec".to_owned()),
+        count => {
+            let message = format!("OpenBao differs from the spec; pending changes: {count}, see status.plan");
+            Verdict::NotReady(Reason::Drifted, message)
+        }
+    }
+}
+
+/// Result of the removal of orphans: those that were removed.
+pub(super) struct Applied<'a, K: Provision> {
+    pub(super) desired: &'a K::Desired,
+    pub(super) removed_orphans: &'a [Orphan],
+}
+
+/// Reports an applied plan. Returns true if orphans remain in OpenBao.
+pub(super) async fn applied<K: Provision>(
+    object: &K,
+    applied: Applied<'_, K>,
+    pass: &Pass<'_>,
+) -> Result<bool, Error> {
+    let mut status: K::Status = pass.context.last(object);
+    K::planned(&mut status, applied.desired, Vec::new());
+    let verdict = object.applied(&mut status, applied.desired, Timestamp::now());
+    let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
+        // A child that was deleted in the meantime has added to the list.
+        orphans.retain(|orphan| !applied.removed_orphans.contains(orphan));
+        !orphans.is_empty()
+    });
+    pass.context.report(object, status, &verdict).await?;
+    Ok(has_orphans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pending_changes_are_drift() {
+        assert_eq!(compared(0), Verdict::Ready(Reason::Observed, "OpenBao matches the spec".to_owned()));
+        let message = "OpenBao differs from the spec; pending changes: 3, see status.plan".to_owned();
+        assert_eq!(compared(3), Verdict::NotReady(Reason::Drifted, message));
+    }
+}

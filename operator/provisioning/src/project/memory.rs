@@ -1,0 +1,34 @@
+//! PipelinePolicies in force, updated around the writes of a project.
+
+use std::sync::Arc;
+
+use steamer_runtime::{Index, ObjectName};
+
+use super::desired::Project;
+use crate::engine::Memory;
+use crate::pipeline_policy::in_force::{Contributions, InForce};
+
+impl Memory<Project> for Arc<InForce> {
+    fn before_writes(&self, project: &ObjectName, desired: &Project) {
+        self.retain(project, &desired.contributions);
+    }
+
+    fn after_writes(&self, project: &ObjectName, desired: &Project, index: &Index) {
+        record(self, project, desired.contributions.clone(), index);
+    }
+
+    fn revoked(&self, project: &ObjectName, index: &Index) {
+        record(self, project, Contributions::default(), index);
+    }
+
+    fn forget(&self, project: &ObjectName) {
+        InForce::forget(self, project);
+    }
+}
+
+/// Stores contributions. A change requeues the PipelinePolicies of the project.
+fn record(in_force: &InForce, project: &ObjectName, contributions: Contributions, index: &Index) {
+    if in_force.set(project, contributions) {
+        index.wake(&[InForce::key(project)], None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Writes of policies.
+
+use steamer_core::error::Error;
+use steamer_core::ownership::Mark;
+use steamer_openbao::{Cas, Policy};
+
+use crate::engine::Rights;
+use crate::project::desired::{Project, name_digest};
+use crate::project::observed::Observed;
+use crate::write::{Call, DIFFERS, UNDESIRED, Write, policy_path};
+
+pub(super) fn writes(
+    project: &Project,
+    observed: &Observed,
+    rights: &Rights<'_>,
+) -> Result<Vec<Write>, Error> {
+    let undesired = observed.policies.iter().filter(|(name, _)| !project.policies.contains_key(*name));
+    let owned = undesired.filter(|(name, policy)| owns(project, name, policy, rights));
+    let delete = |name: &String| Write::delete(&project.namespace, policy_path(name), UNDESIRED);
+    let mut writes: Vec<Write> = owned.map(|(name, _)| delete(name)).collect();
+    for (name, text) in &project.policies {
+        let put = |cas| Call::PutPolicy { name: name.clone(), text: text.clone(), cas };
+        match observed.policies.get(name) {
+            None => writes.push(Write::create(&project.namespace, put(Cas::Absent))),
+            Some(policy) if policy.policy == *text => {}
+            Some(policy) => {
+                check(project, name, policy, rights)?;
+                let call = put(Cas::Version(policy.version));
+                writes.push(Write::update(&project.namespace, call, DIFFERS));
+            }
+        }
+    }
+    Ok(writes)
+}
+
+/// A policy that the project has written is its own, even if a client has removed the mark.
+fn owns(project: &Project, name: &str, policy: &Policy, rights: &Rights<'_>) -> bool {
+    match Mark::of_policy(&policy.policy) {
+        None => project.policies_written.contains(&name_digest(name)),
+        owner => rights.owns(owner.as_ref()),
+    }
+}
+
+/// Checks that the project may replace a policy.
+fn check(project: &Project, name: &str, policy: &Policy, rights: &Rights<'_>) -> Result<(), Error> {
+    if owns(project, name, policy, rights) {
+        return Ok(());
+    }
+    let resource = format!("policy {}", project.namespace.path(name));
+    rights.hold(&resource, Mark::of_policy(&policy.policy).as_ref()).map(drop)
+}

@@ -1,0 +1,26 @@
+//! Relations between kinds: the parent of an object, and the keys under which a parent waits for its children.
+
+use kube::ResourceExt;
+use steamer_api::{Kind, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_core::references::target;
+use steamer_runtime::{Key, ObjectName};
+
+/// The cluster of a tenant.
+pub(crate) fn cluster_of(tenant: &SecretsTenant) -> ObjectName {
+    target(&tenant.spec.cluster_ref, &tenant.namespace().unwrap_or_default())
+}
+
+/// The tenant of a project.
+pub(crate) fn tenant_of(project: &SecretsProject) -> ObjectName {
+    target(&project.spec.tenant_ref, &project.namespace().unwrap_or_default())
+}
+
+/// The project of a policy.
+pub(crate) fn project_of(policy: &PipelinePolicy) -> ObjectName {
+    target(&policy.spec.project_ref, &policy.namespace().unwrap_or_default())
+}
+
+/// The key of all children of one kind: a child that is created, changed or deleted requeues its parent.
+pub(crate) fn children<K: Kind>(parent: ObjectName) -> Key {
+    Key::new(format!("children of kind {}", K::KIND), parent)
+}

@@ -1,0 +1,284 @@
+//! Writes to OpenBao: path, reason and execution of each.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use steamer_api::{Operation, PlannedChange};
+use steamer_core::error::Error;
+use steamer_core::ownership::Mark;
+use steamer_openbao::{
+    Cas, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, MountRequest, NamespacePath, Session,
+};
+
+/// Reason of a write that creates a resource.
+pub(crate) const MISSING: &str = "does not exist";
+/// Reason of a write that adopts a resource.
+pub(crate) const ADOPTED: &str = "is adopted";
+/// Reason of a write that repairs a resource.
+pub(crate) const DIFFERS: &str = "differs from the spec";
+/// Reason of a write that deletes a resource.
+pub(crate) const UNDESIRED: &str = "the spec does not contain it";
+
+/// Longest path in a status, in characters.
+const LONGEST_PATH: usize = 1024;
+
+/// Writes that bring OpenBao to the desired state.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// The writes, in their order.
+    pub(crate) writes: Vec<Write>,
+    /// Time at which the desired state changes without a change of any object.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// One write to OpenBao.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) operation: Operation,
+    namespace: NamespacePath,
+    call: Call,
+    reason: &'static str,
+}
+
+/// Request of a write. Paths are relative to the namespace of the write.
+#[derive(Debug)]
+pub(crate) enum Call {
+    CreateNamespace {
+        name: String,
+        mark: Mark,
+    },
+    MarkNamespace {
+        name: String,
+        mark: Mark,
+    },
+    EnableEngine {
+        path: String,
+        request: MountRequest,
+    },
+    DescribeEngine {
+        path: String,
+        description: String,
+    },
+    PutKvConfig {
+        path: String,
+        config: KvConfig,
+    },
+    EnableAuth {
+        path: String,
+        request: MountRequest,
+    },
+    DescribeAuth {
+        path: String,
+        description: String,
+    },
+    PutJwtConfig {
+        mount: String,
+        config: JwtConfig,
+    },
+    PutCelRole {
+        mount: String,
+        name: String,
+        role: CelRole,
+    },
+    PutJwtRole {
+        mount: String,
+        name: String,
+        role: JwtRole,
+    },
+    PutPolicy {
+        name: String,
+        text: String,
+        cas: Cas,
+    },
+    /// Deletes the resource at a path. A missing resource is no error.
+    Delete(String),
+}
+
+/// Path of an auth mount.
+pub(crate) fn auth_path(mount: &str) -> String {
+    format!("sys/auth/{mount}")
+}
+
+/// Path of a CEL role.
+pub(crate) fn cel_role_path(mount: &str, name: &str) -> String {
+    format!("auth/{mount}/cel/role/{name}")
+}
+
+/// Path of a role of type `jwt`.
+pub(crate) fn jwt_role_path(mount: &str, name: &str) -> String {
+    format!("auth/{mount}/role/{name}")
+}
+
+/// Path of a policy.
+pub(crate) fn policy_path(name: &str) -> String {
+    format!("sys/policies/acl/{name}")
+}
+
+impl Write {
+    pub(crate) fn create(namespace: &NamespacePath, call: Call) -> Self {
+        Self { operation: Operation::Create, namespace: namespace.clone(), call, reason: MISSING }
+    }
+
+    pub(crate) fn update(namespace: &NamespacePath, call: Call, reason: &'static str) -> Self {
+        Self { operation: Operation::Update, namespace: namespace.clone(), call, reason }
+    }
+
+    pub(crate) fn delete(namespace: &NamespacePath, path: String, reason: &'static str) -> Self {
+        let call = Call::Delete(path);
+        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason }
+    }
+
+    /// Creates a namespace. None for the root namespace, which always exists.
+    pub(crate) fn create_namespace(path: &NamespacePath, mark: &Mark) -> Option<Self> {
+        let (parent, name) = path.split()?;
+        let call = Call::CreateNamespace { name: name.to_owned(), mark: mark.clone() };
+        Some(Self::create(&parent, call))
+    }
+
+    /// Marks a namespace as owned. None for the root namespace, which has no metadata.
+    pub(crate) fn adopt_namespace(path: &NamespacePath, mark: &Mark) -> Option<Self> {
+        let (parent, name) = path.split()?;
+        let call = Call::MarkNamespace { name: name.to_owned(), mark: mark.clone() };
+        Some(Self::update(&parent, call, ADOPTED))
+    }
+
+    /// The write as `status.plan` lists it.
+    pub(crate) fn described(&self) -> PlannedChange {
+        let path = self.path().chars().take(LONGEST_PATH).collect();
+        PlannedChange { operation: self.operation, path, reason: self.reason.to_owned() }
+    }
+
+    /// The path, from the root namespace.
+    fn path(&self) -> String {
+        self.namespace.path(&self.call.path())
+    }
+
+    async fn execute(&self, session: &Session) -> Result<(), Error> {
+        Ok(self.call.execute(&session.within(self.namespace.as_str())).await?)
+    }
+}
+
+impl Call {
+    fn path(&self) -> String {
+        match self {
+            Self::CreateNamespace { name, .. } | Self::MarkNamespace { name, .. } => format!("{name}/"),
+            Self::EnableEngine { path, .. } | Self::DescribeEngine { path, .. } => {
+                format!("sys/mounts/{path}")
+            }
+            Self::PutKvConfig { path, .. } => format!("{path}/config"),
+            Self::EnableAuth { path, .. } | Self::DescribeAuth { path, .. } => auth_path(path),
+            Self::PutJwtConfig { mount, .. } => format!("auth/{mount}/config"),
+            Self::PutCelRole { mount, name, .. } => cel_role_path(mount, name),
+            Self::PutJwtRole { mount, name, .. } => jwt_role_path(mount, name),
+            Self::PutPolicy { name, .. } => policy_path(name),
+            Self::Delete(path) => path.clone(),
+        }
+    }
+
+    /// Sends the request in the namespace of the session.
+    async fn execute(&self, session: &Session) -> Result<(), OpenBao> {
+        match self {
+            Self::CreateNamespace { name, mark } => session.create_namespace(name, &mark.metadata()).await,
+            Self::MarkNamespace { name, mark } => session.mark_namespace(name, &mark.metadata()).await,
+            Self::EnableEngine { path, request } => session.enable_mount(path, request).await,
+            Self::DescribeEngine { path, description } => session.describe_mount(path, description).await,
+            Self::PutKvConfig { path, config } => put_kv_config(session, path, config).await,
+            Self::EnableAuth { path, request } => session.enable_auth(path, request).await,
+            Self::DescribeAuth { path, description } => session.describe_auth(path, description).await,
+            Self::PutJwtConfig { mount, config } => session.put_jwt_config(mount, config).await,
+            Self::PutCelRole { mount, name, role } => session.put_cel_role(mount, name, role).await,
+            Self::PutJwtRole { mount, name, role } => session.put_jwt_role(mount, name, role).await,
+            Self::PutPolicy { name, text, cas } => session.put_policy(name, text, *cas).await,
+            Self::Delete(path) => delete(session, path).await,
+        }
+    }
+}
+
+async fn delete(session: &Session, path: &str) -> Result<(), OpenBao> {
+    match session.request_any(Method::DELETE, path, None).await {
+        Ok(_) | Err(OpenBao::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// For some milliseconds after it was enabled, a KV v2 engine rejects its settings.
+async fn put_kv_config(session: &Session, path: &str, config: &KvConfig) -> Result<(), OpenBao> {
+    for _ in 0..20 {
+        match session.put_kv_config(path, config).await {
+            Err(OpenBao::Server { status: 400, .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+            result => return result,
+        }
+    }
+    session.put_kv_config(path, config).await
+}
+
+/// Executes writes in their order, from the session's namespace. Each write can be repeated.
+pub(crate) async fn execute(session: &Session, writes: &[Write]) -> Result<(), Error> {
+    if !writes.is_empty() {
+        tracing::info!(writes = writes.len(), "changing OpenBao");
+    }
+    for write in writes {
+        let Write { operation, reason, .. } = write;
+        tracing::debug!(?operation, path = write.path(), reason, "writing to OpenBao");
+        write.execute(session).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::KindId;
+    use steamer_core::ownership::Owner;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    fn namespace() -> NamespacePath {
+        NamespacePath::new("org_1/group_7")
+    }
+
+    fn mark() -> Mark {
+        let owner = Owner::Object(KindId::SecretsProject);
+        Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", "web") }
+    }
+
+    fn policy(name: &str) -> Call {
+        Call::PutPolicy { name: name.to_owned(), text: "{}".to_owned(), cas: Cas::Absent }
+    }
+
+    #[rstest]
+    #[case::engine(Call::EnableEngine { path: "secrets/kv".to_owned(), request: MountRequest::default() }, "sys/mounts/secrets/kv")]
+    #[case::engine_description(Call::DescribeEngine { path: "secrets/kv".to_owned(), description: String::new() }, "sys/mounts/secrets/kv")]
+    #[case::kv_config(Call::PutKvConfig { path: "secrets/kv".to_owned(), config: KvConfig::default() }, "secrets/kv/config")]
+    #[case::auth(Call::EnableAuth { path: "jwt".to_owned(), request: MountRequest::default() }, "sys/auth/jwt")]
+    #[case::auth_description(Call::DescribeAuth { path: "jwt".to_owned(), description: String::new() }, "sys/auth/jwt")]
+    #[case::cel_role(Call::PutCelRole { mount: "jwt".to_owned(), name: "all".to_owned(), role: CelRole::default() }, "auth/jwt/cel/role/all")]
+    #[case::jwt_role(Call::PutJwtRole { mount: "jwt".to_owned(), name: "all".to_owned(), role: JwtRole::default() }, "auth/jwt/role/all")]
+    #[case::policy(policy("pipelines/global"), "sys/policies/acl/pipelines/global")]
+    #[case::deletion(Call::Delete(jwt_role_path("jwt", "all")), "auth/jwt/role/all")]
+    fn a_path_starts_at_the_root_namespace(#[case] call: Call, #[case] path: &str) {
+        let write = Write::update(&namespace(), call, DIFFERS);
+        assert_eq!(write.described().path, format!("org_1/group_7/{path}"));
+    }
+
+    #[test]
+    fn a_namespace_is_written_in_its_parent() {
+        let created = Write::create_namespace(&namespace(), &mark()).unwrap();
+        assert_eq!(created.namespace, NamespacePath::new("org_1"));
+        assert_eq!(created.path(), "org_1/group_7/");
+        let adopted = Write::adopt_namespace(&NamespacePath::new("org_1"), &mark()).unwrap();
+        assert_eq!(adopted.namespace, NamespacePath::root());
+        assert_eq!(adopted.path(), "org_1/");
+        assert!(Write::create_namespace(&NamespacePath::root(), &mark()).is_none());
+    }
+
+    #[test]
+    fn a_described_write_fits_into_the_status() {
+        let write = Write::create(&namespace(), policy(&"ß".repeat(2000)));
+        assert_eq!(write.described().path.chars().count(), LONGEST_PATH);
+        assert_eq!(write.described().operation, Operation::Create);
+        assert_eq!(write.described().reason, MISSING);
+    }
+}
