@@ -7,7 +7,7 @@ use steamer_runtime::{Action, Reason};
 use super::course::Course;
 use super::pass::Pass;
 use super::provision::Provision;
-use super::removal::Removal;
+use super::removal::{Removal, Resources};
 
 /// Event of an object that is deleted while its resources must not be changed.
 const LEFT_UNCHANGED: &str =
@@ -33,13 +33,13 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
 /// The removal of the resources that the last status records. None if there are none.
 pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<Removal<'a>> {
     let mut last: K::Status = pass.context.last(object);
-    Some(Removal {
-        pass: *pass,
+    let resources = Resources {
         footprint: object.footprint(&last)?,
         mark: pass.context.mark_of(object),
         policy: object.lifecycle().deletion_policy,
         orphans: K::orphans(&mut last).map(std::mem::take).unwrap_or_default(),
-    })
+    };
+    Some(Removal { pass: *pass, resources })
 }
 
 async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Result<(), Error> {
@@ -47,5 +47,5 @@ async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>
         return Ok(());
     };
     let lifecycle = object.lifecycle();
-    pass.context.hand_over_after_deadline(object, lifecycle, error, removal.handover()).await
+    pass.context.hand_over_after_deadline(object, lifecycle, error, removal.resources.handover()).await
 }

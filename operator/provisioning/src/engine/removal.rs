@@ -21,9 +21,8 @@ pub(crate) struct Footprint {
     pub(crate) namespace: NamespacePath,
 }
 
-/// Removal of the resources of one object.
-pub(crate) struct Removal<'a> {
-    pub(super) pass: Pass<'a>,
+/// Resources of one object.
+pub(crate) struct Resources {
     pub(super) footprint: Footprint,
     pub(super) mark: Mark,
     pub(super) policy: DeletionPolicy,
@@ -31,20 +30,26 @@ pub(crate) struct Removal<'a> {
     pub(super) orphans: Vec<Orphan>,
 }
 
+/// Removal of the resources of one object.
+pub(crate) struct Removal<'a> {
+    pub(super) pass: Pass<'a>,
+    pub(super) resources: Resources,
+}
+
 impl Removal<'_> {
     /// The operator's session in the cluster of the footprint.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        self.pass.session_in(&self.footprint.cluster).await
+        self.pass.session_in(&self.resources.footprint.cluster).await
     }
 
     /// The OpenBao namespace that contains the resources.
     pub(crate) fn namespace(&self) -> &NamespacePath {
-        &self.footprint.namespace
+        &self.resources.footprint.namespace
     }
 
     /// The mark of the resources, and what happens to their values.
     pub(crate) fn owned(&self) -> Owned<'_> {
-        Owned { mark: &self.mark, policy: self.policy }
+        Owned { mark: &self.resources.mark, policy: self.resources.policy }
     }
 
     /// Removes the orphans of deleted children.
@@ -52,7 +57,7 @@ impl Removal<'_> {
     /// # Errors
     /// [`Error::Deleting`] while some remain.
     pub(crate) async fn remove_orphans(&self, session: &Session) -> Result<(), Error> {
-        let left = remove_orphans(self.pass.context, session, self.orphans.clone()).await;
+        let left = remove_orphans(self.pass.context, session, self.resources.orphans.clone()).await;
         if left.is_empty() {
             return Ok(());
         }
@@ -61,7 +66,9 @@ impl Removal<'_> {
             left.len()
         )))
     }
+}
 
+impl Resources {
     /// The resources as orphans for the parent. Those of children are removed before the namespace that contains them.
     pub(super) fn handover(&self) -> Handover {
         let Footprint { cluster, tenant, namespace } = self.footprint.clone();
@@ -74,5 +81,46 @@ impl Removal<'_> {
         };
         let orphans = self.orphans.iter().cloned().chain([own]).collect();
         Handover { orphans, cluster, tenant }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steamer_api::KindId;
+    use steamer_core::ownership::Owner;
+
+    use super::*;
+
+    #[test]
+    fn orphans_of_children_are_handed_over_before_the_resources_of_their_parent() {
+        let child = Orphan {
+            kind: "SecretsProject".to_owned(),
+            namespace: "ns".to_owned(),
+            name: "web".to_owned(),
+            openbao_namespace: "org_1/group_7/project_42".to_owned(),
+            deletion_policy: DeletionPolicy::Delete,
+        };
+        let owner = Owner::Object(KindId::SecretsTenant);
+        let footprint = Footprint {
+            cluster: ObjectName::new("ns", "main"),
+            tenant: None,
+            namespace: NamespacePath::new("org_1/group_7"),
+        };
+        let resources = Resources {
+            footprint,
+            mark: Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", "acme") },
+            policy: DeletionPolicy::Retain,
+            orphans: vec![child.clone()],
+        };
+        let own = Orphan {
+            kind: "SecretsTenant".to_owned(),
+            name: "acme".to_owned(),
+            openbao_namespace: "org_1/group_7".to_owned(),
+            deletion_policy: DeletionPolicy::Retain,
+            ..child.clone()
+        };
+        let Handover { orphans, cluster, tenant } = resources.handover();
+        assert_eq!(orphans, [child, own]);
+        assert_eq!((cluster, tenant), (ObjectName::new("ns", "main"), None));
     }
 }
