@@ -6,6 +6,7 @@ use steamer_core::error::Error;
 use steamer_core::references::seniority;
 use steamer_runtime::ObjectName;
 
+use super::course::is_revoked;
 use super::pass::Lookup;
 use super::provision::Provision;
 use super::subject::Subject;
@@ -16,7 +17,8 @@ pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Re
         return Ok(());
     };
     let own = ObjectName::of(object);
-    let rivals = lookup.list(subject.key::<K>(), |other: &K| is_rival(other, &subject, &own));
+    let mut rivals = lookup.list(subject.key::<K>(), |other: &K| is_rival(other, &subject, &own));
+    rivals.retain(|rival| may_claim(&**rival, lookup));
     match older(object, &rivals) {
         Some(first) => Err(conflict(first, &subject)),
         None => Ok(()),
@@ -25,6 +27,11 @@ pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Re
 
 fn is_rival<K: Provision>(other: &K, subject: &Subject, own: &ObjectName) -> bool {
     other.subject().as_ref() == Some(subject) && ObjectName::of(other) != *own
+}
+
+/// Without this check, an object in any namespace could block the object that has the right to the subject.
+fn may_claim<K: Provision>(object: &K, lookup: &Lookup<'_>) -> bool {
+    !object.references(lookup).is_err_and(|error| is_revoked(&error))
 }
 
 fn older<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K> {
