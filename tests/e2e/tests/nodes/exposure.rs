@@ -110,7 +110,7 @@ async fn routes_and_monitors_are_created_and_deleted_with_the_spec() -> Result<(
     with(json!({"ingress": ingress})).await?;
     let object = bao.until("the foreign Ingress is reported", |object| stalled(object).is_some()).await?;
     let message = stalled(&object).context("the cluster is not stalled")?;
-    ensure!(message.contains("Ingress main is there already"), "{message}");
+    ensure!(message.contains("Ingress main already exists"), "{message}");
     let found = bao.named_main("ingress")?;
     assert_eq!(found.pointer("/spec/defaultBackend/service/name"), Some(&json!("mine")));
     Ok(())
