@@ -165,7 +165,7 @@ pub struct BaoStaticSecretStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Keyed digest (MAC) of the data that was written. It reveals nothing about the data without the key.
+    /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
     #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub secret_mac: Option<String>,
@@ -179,11 +179,14 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub destination: Option<String>,
-    /// State of the value that was written with `create: false`. With `create: true` the Secret itself has the state, as
-    /// an annotation.
+    /// State of the last sync, in a format of the operator: digests of the request and the content, and the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub stamp: Option<String>,
+    /// Value of the annotation `steamer.dev/reconcile` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// A write of the Kubernetes Secret.
@@ -192,8 +195,8 @@ pub struct BaoStaticSecretStatus {
 pub struct LastSync {
     /// Time of the write.
     pub time: Time,
-    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `DestinationMissing`, `DestinationDrifted`,
-    /// ...
+    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `ReconcileRequested`, `DestinationMissing`,
+    /// `DestinationDrifted`, `RefreshDue`.
     #[schemars(length(max = 63))]
     pub reason: String,
 }

@@ -51,7 +51,8 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         drift_interval: arguments.drift_interval,
         limits: Limits { workers: arguments.workers, ..Limits::default() },
     };
-    let process = Process { metrics, readiness, shutdown: shutdown.clone() };
+    let process =
+        Process { metrics, readiness, shutdown: shutdown.clone(), last_active: lease.last_active() };
     let controllers = start(client, settings, process);
     let result = tokio::select! {
         result = controllers => result.context("cannot start the controllers"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use steamer_core::access::named_secrets::NamedSecrets;
 use steamer_core::access::service_accounts::{ApiIssuerSource, api_audiences};
@@ -37,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: CancellationToken,
+    /// When the previous process was active last.
+    pub(crate) last_active: Option<Timestamp>,
 }
 
 /// Runs all controllers until shutdown. The end of one of them ends all.
@@ -56,7 +59,7 @@ pub(crate) async fn start(client: Client, settings: Settings, process: Process) 
 }
 
 async fn context(client: Client, settings: Settings, process: Process) -> Result<Context, Error> {
-    let Process { metrics, readiness: _, shutdown } = process;
+    let Process { metrics, readiness: _, shutdown, last_active } = process;
     let Settings { namespace, service_account, instance, installation: chosen, drift_interval, limits } =
         settings;
     let index = Arc::new(Index::default());
@@ -80,6 +83,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         stores: Stores::default(),
         cluster_objects: Stores::default(),
         drift_interval,
+        last_active,
         client,
     })
 }

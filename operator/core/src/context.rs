@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use steamer_api::Kind;
 use steamer_runtime::{ObjectName, Runtime};
@@ -42,6 +43,8 @@ pub struct Context {
     pub mac: Mac,
     /// How often state without a watch (OpenBao) is re-read.
     pub drift_interval: Duration,
+    /// When the previous process was active last. What was due since then is overdue.
+    pub last_active: Option<Timestamp>,
 }
 
 impl Context {

@@ -18,7 +18,9 @@ pub enum Error {
         name: ObjectName,
     },
     /// A referenced object does not allow references from the namespace.
-    #[error("{kind} {name} does not allow references from namespace {from}: its allowedNamespaces decides")]
+    #[error(
+        "{kind} {name} does not allow references from namespace {from}: add the namespace to its allowedNamespaces"
+    )]
     Denied {
         /// Kind of the object.
         kind: &'static str,
@@ -36,6 +38,9 @@ pub enum Error {
     /// A resource of another owner exists. The text names it.
     #[error("{0}")]
     Conflict(String),
+    /// Another client changes the same object at the same time. Retried with backoff.
+    #[error("{0}")]
+    Contended(String),
     /// Waits for a change of an object that is watched. The text names the object.
     #[error("{0}")]
     Waiting(String),
@@ -91,7 +96,7 @@ impl Failure for Error {
             Self::Denied { .. } | Self::NotAllowed(_) => Reason::ReferenceDenied,
             Self::Invalid(_) => Reason::Invalid,
             Self::Conflict(_) => Reason::Conflict,
-            Self::Waiting(_) => Reason::Waiting,
+            Self::Waiting(_) | Self::Contended(_) => Reason::Waiting,
             Self::Deleting(_) => Reason::Deleting,
             Self::DeletionWaits(error, _) => error.reason(),
             Self::SourceMissing(..) => Reason::SourceMissing,
@@ -116,7 +121,11 @@ impl Failure for Error {
             // OpenBao deletes a namespace in the background and has no watch for it.
             Self::Deleting(_) => Retry::After(Duration::from_secs(1)),
             Self::Other(error) => error.0.retry(),
-            Self::Invalid(_) | Self::Conflict(_) | Self::Internal(_) | Self::Kubernetes(_) => Retry::Backoff,
+            Self::Invalid(_)
+            | Self::Conflict(_)
+            | Self::Contended(_)
+            | Self::Internal(_)
+            | Self::Kubernetes(_) => Retry::Backoff,
         }
     }
 

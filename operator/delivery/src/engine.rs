@@ -9,6 +9,7 @@ mod frame;
 mod labels;
 mod merge;
 mod observed;
+mod pass;
 mod readings;
 mod schedule;
 mod shared;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType, RECONCILE_ANNOTATION};
+use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType};
 use steamer_core::Error;
 use steamer_core::error::Shared;
 use steamer_openbao::{Kv, Session};
@@ -51,7 +51,10 @@ impl Synced for BaoStaticSecret {
             version: spec.version.filter(|version| *version > 0),
         };
         KvSource {
-            schedule: Schedule::new(spec.refresh_after.get(), &(&read.mount, &read.path)),
+            schedule: Schedule::new(
+                spec.refresh_after.get(),
+                &(&read.login.server, &read.namespace, &read.mount, &read.path),
+            ),
             request: request(self, &read),
             session,
             read,
@@ -65,41 +68,49 @@ impl Synced for BaoStaticSecret {
             destination,
             last_sync,
             stamp,
+            last_handled_reconcile_at: handled,
             observed_generation: _,
             conditions: _,
         } = status.clone();
-        Recorded { secret_mac, version, destination, last_sync, stamp }
+        Recorded { secret_mac, version, destination, last_sync, stamp, handled }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
-        let Recorded { secret_mac, version, destination, last_sync, stamp } = recorded;
+        let Recorded { secret_mac, version, destination, last_sync, stamp, handled } = recorded;
         let last = std::mem::take(status);
-        *status = BaoStaticSecretStatus { secret_mac, version, destination, last_sync, stamp, ..last };
+        *status = BaoStaticSecretStatus {
+            secret_mac,
+            version,
+            destination,
+            last_sync,
+            stamp,
+            last_handled_reconcile_at: handled,
+            ..last
+        };
     }
 }
 
-/// The login is no part of the request: an edited BaoAuth does not change the value that the object asks for.
+/// The login is no part of the request, but the reference to the BaoAuth is: another BaoAuth can read another server.
 fn request(object: &BaoStaticSecret, read: &Request) -> String {
     let version = read.version.map(|version| version.to_string()).unwrap_or_default();
     let kind = match read.kind {
         KvType::V1 => "kv-v1",
         KvType::V2 => "kv-v2",
     };
-    let requested = object.annotations().get(RECONCILE_ANNOTATION);
     request_digest(&[
         &object.uid().unwrap_or_default(),
-        read.namespace.as_str(),
+        &format!("{:?}", object.spec.auth_ref),
+        object.spec.namespace.as_deref().unwrap_or_default(),
         &read.mount,
         &read.path,
         kind,
         &version,
-        requested.map_or("", String::as_str),
     ])
 }
 
 impl Source for KvSource {
-    fn request(&self) -> String {
-        self.request.clone()
+    fn request(&self) -> &str {
+        &self.request
     }
 
     fn describe(&self) -> String {

@@ -31,6 +31,7 @@ pub struct Lease {
     api: Api<LeaseObject>,
     settings: LeaseSettings,
     seen: Option<Seen>,
+    last_active: Option<Timestamp>,
 }
 
 /// Last observed state of a lease that another process holds. `since` is from the local clock: clocks of other
@@ -45,7 +46,13 @@ impl Lease {
     /// Returns a lease that is not held yet.
     #[must_use]
     pub fn new(client: Client, settings: LeaseSettings) -> Self {
-        Self { api: Api::namespaced(client, &settings.namespace), settings, seen: None }
+        Self { api: Api::namespaced(client, &settings.namespace), settings, seen: None, last_active: None }
+    }
+
+    /// Returns the last renewal by the previous holder. `None` if no process has held the lease before.
+    #[must_use]
+    pub fn last_active(&self) -> Option<Timestamp> {
+        self.last_active
     }
 
     /// Waits until this process holds the lease: as soon as its holder releases it, or it expires.
@@ -122,6 +129,7 @@ impl Lease {
         let written = match self.api.get_opt(&self.settings.name).await? {
             None => self.api.create(&PostParams::default(), &self.claim(None)).await,
             Some(current) if self.free(&current) => {
+                self.remember(&current);
                 let claim = self.claim(Some(&current));
                 self.api.replace(&self.settings.name, &PostParams::default(), &claim).await
             }
@@ -131,6 +139,14 @@ impl Lease {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the last renewal by another process.
+    fn remember(&mut self, current: &LeaseObject) {
+        let Some(spec) = &current.spec else { return };
+        if spec.holder_identity.as_deref() != Some(&self.settings.holder) {
+            self.last_active = spec.renew_time.as_ref().map(|time| time.0);
         }
     }
 

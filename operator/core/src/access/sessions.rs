@@ -49,7 +49,7 @@ pub enum CredentialOwner {
 }
 
 /// Digest of all settings of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServerKey(String);
 
 /// A server and the client for it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretSlice};
 use steamer_core::Error;
 use steamer_core::mac::Mac;
+use steamer_runtime::ObjectName;
 
 use super::document::Document;
 
@@ -40,10 +41,21 @@ impl Content {
         Ok(Self(content))
     }
 
-    /// Keyed digest of the content.
-    pub(crate) fn mac(&self, mac: &Mac) -> String {
-        mac.of(self.0.iter().map(|(key, value)| (key.as_str(), value.expose_secret())))
+    /// Keyed digest of the content of a Secret.
+    pub(crate) fn mac(&self, mac: &Mac, secret: &ObjectName) -> String {
+        data_mac(mac, secret, self.0.iter().map(|(key, value)| (key.as_str(), value.expose_secret())))
     }
+}
+
+/// Keyed digest of the data of a Secret. It is different for every Secret, so that equal digests of two Secrets do not
+/// reveal equal values.
+pub(super) fn data_mac<'a>(
+    mac: &Mac,
+    secret: &ObjectName,
+    data: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> String {
+    let of_data = mac.of(data);
+    mac.of([(secret.to_string().as_str(), of_data.as_bytes())])
 }
 
 /// Returns true if the API server accepts the text as a key of a Secret.
@@ -57,6 +69,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn equal_data_of_two_secrets_has_different_digests() {
+        let (mac, content) = (Mac::new(&[7; 32]), Content::default());
+        let of = |name| content.mac(&mac, &ObjectName::new("web", name));
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+    }
 
     #[rstest]
     #[case("a", true)]

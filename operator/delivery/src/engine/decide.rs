@@ -1,8 +1,7 @@
 //! The decision about one object: small named checks in order. The first that holds is the reason for the action.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
+use steamer_core::access::sessions::LoginKey;
 
 use super::frame::Fit;
 use super::schedule::Schedule;
@@ -11,11 +10,11 @@ use super::stamp::Stamp;
 /// What the engine does with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Nothing for that time.
-    Nothing(Duration),
+    /// Nothing until the value is due.
+    Nothing,
     /// Repairs labels, annotations and owner of the Secret. The value is not needed.
     Frame(Why),
-    /// Writes the same value again.
+    /// Writes the content again. A recent read of the value is sufficient.
     Render(Why),
     /// Obtains the value and writes it if it changed.
     Obtain(Why),
@@ -25,6 +24,7 @@ pub(crate) enum Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     NeverSynced,
+    ReconcileRequested,
     SpecChanged,
     DestinationMissing,
     DestinationDrifted,
@@ -35,6 +35,7 @@ impl Why {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NeverSynced => "NeverSynced",
+            Self::ReconcileRequested => "ReconcileRequested",
             Self::SpecChanged => "SpecChanged",
             Self::DestinationMissing => "DestinationMissing",
             Self::DestinationDrifted => "DestinationDrifted",
@@ -54,15 +55,15 @@ pub(crate) struct Seen {
     pub(crate) fit: Fit,
 }
 
-/// What the process knows from an earlier reconcile of the object.
+/// What the process knows about a synced object. After a restart it comes from the status.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    /// Stamp of the last write.
+    /// Stamp of the last sync.
     pub(crate) stamp: Stamp,
     /// Version of the value. It can be newer than the one in the stamp, with the same content.
     pub(crate) version: Option<i64>,
-    /// Login of the last read.
-    pub(crate) login: String,
+    /// Login of the last read. None after a restart.
+    pub(crate) login: Option<LoginKey>,
     /// When the value is due again.
     pub(crate) due: Timestamp,
 }
@@ -72,14 +73,13 @@ pub(crate) struct Inputs<'a> {
     /// Digest of the request of the spec.
     pub(crate) request: &'a str,
     /// Login of the spec.
-    pub(crate) login: &'a str,
-    /// None after a restart, and for a new object.
+    pub(crate) login: &'a LoginKey,
+    /// None for an object that was never synced, or whose last reconcile failed before a restart.
     pub(crate) known: Option<&'a Known>,
     /// The Secret, if it exists and belongs to the object.
     pub(crate) seen: Option<&'a Seen>,
-    /// Digest of the content in the status. None if the status is not Ready: after a restart the object is then synced
-    /// again.
-    pub(crate) recorded: Option<&'a str>,
+    /// Whether the reconcile annotation has a new value.
+    pub(crate) requested: bool,
     /// Whether the spec changed since the last status.
     pub(crate) spec_changed: bool,
     pub(crate) schedule: Schedule,
@@ -88,67 +88,68 @@ pub(crate) struct Inputs<'a> {
 
 type Check = fn(&Inputs<'_>) -> Option<Act>;
 
-const CHECKS: &[Check] = &[missing, never_synced, other_request, other_data, other_frame, due];
+/// A frame that differs comes last: a full write repairs it too.
+const CHECKS: &[Check] =
+    &[requested, never_synced, other_request, missing, other_data, other_type, due, other_frame];
 
 /// The first action that is necessary.
 pub(crate) fn decide(inputs: &Inputs<'_>) -> Act {
-    let settled = || Act::Nothing(inputs.schedule.until(inputs.due(), inputs.now));
-    CHECKS.iter().find_map(|check| check(inputs)).unwrap_or_else(settled)
+    CHECKS.iter().find_map(|check| check(inputs)).unwrap_or(Act::Nothing)
 }
 
-impl Inputs<'_> {
-    fn due(&self) -> Timestamp {
-        self.known.map_or_else(|| self.schedule.next(self.now), |known| known.due)
-    }
+fn requested(inputs: &Inputs<'_>) -> Option<Act> {
+    inputs.requested.then_some(Act::Obtain(Why::ReconcileRequested))
 }
 
-fn missing(inputs: &Inputs<'_>) -> Option<Act> {
-    (inputs.known.is_some() && inputs.seen.is_none()).then_some(Act::Obtain(Why::DestinationMissing))
-}
-
-/// A Secret without a stamp, or one whose write the status does not confirm, counts as never synced.
 fn never_synced(inputs: &Inputs<'_>) -> Option<Act> {
-    let stamped = inputs.seen.is_some_and(|seen| seen.stamp.is_some());
-    let never = !stamped || (inputs.known.is_none() && inputs.recorded.is_none());
-    never.then_some(Act::Obtain(Why::NeverSynced))
+    inputs.known.is_none().then_some(Act::Obtain(Why::NeverSynced))
 }
 
 fn other_request(inputs: &Inputs<'_>) -> Option<Act> {
-    let stamp = inputs.seen?.stamp.as_ref()?;
-    let same_login = inputs.known.is_none_or(|known| known.login == inputs.login);
-    (stamp.request != inputs.request || !same_login).then_some(Act::Obtain(Why::SpecChanged))
+    let known = inputs.known?;
+    let same_login = known.login.as_ref().is_none_or(|login| login == inputs.login);
+    (known.stamp.request != inputs.request || !same_login).then_some(Act::Obtain(Why::SpecChanged))
 }
 
-/// The memory of the process and the status confirm the digest in the stamp: an editor of the Secret cannot change them.
+fn missing(inputs: &Inputs<'_>) -> Option<Act> {
+    inputs.seen.is_none().then_some(Act::Obtain(Why::DestinationMissing))
+}
+
+/// The stamp of the Secret must equal the known one: an editor of the Secret can change the former, but not the latter.
 fn other_data(inputs: &Inputs<'_>) -> Option<Act> {
-    let seen = inputs.seen?;
-    let expected = match inputs.known {
-        Some(known) => Some(known.stamp.content.as_str()),
-        None => inputs.recorded,
-    };
-    let stamped = seen.stamp.as_ref().map(|stamp| stamp.content.as_str());
-    let right = [expected, stamped].into_iter().all(|content| content == Some(seen.content.as_str()));
+    let (known, seen) = (inputs.known?, inputs.seen?);
+    let stamped = seen.stamp.as_ref().is_some_and(|stamp| stamp.is_same_value(&known.stamp));
+    let right = stamped && seen.content == known.stamp.content;
     (!right).then_some(Act::Render(Why::DestinationDrifted))
 }
 
-fn other_frame(inputs: &Inputs<'_>) -> Option<Act> {
-    let why = if inputs.spec_changed { Why::SpecChanged } else { Why::DestinationDrifted };
-    match inputs.seen?.fit {
-        Fit::Fits => None,
-        Fit::Differs => Some(Act::Frame(why)),
-        // The type of a Secret is immutable: the Secret is recreated with its value.
-        Fit::OtherType => Some(Act::Render(why)),
-    }
+/// The type of a Secret is immutable: the Secret is recreated with its value.
+fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
+    (inputs.seen?.fit == Fit::OtherType).then_some(Act::Render(inputs.frame_reason()))
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
-    let due = inputs.known.map(|known| known.due)?;
-    inputs.schedule.until(due, inputs.now).is_zero().then_some(Act::Obtain(Why::RefreshDue))
+    inputs.schedule.until(inputs.known?.due, inputs.now).is_zero().then_some(Act::Obtain(Why::RefreshDue))
+}
+
+fn other_frame(inputs: &Inputs<'_>) -> Option<Act> {
+    (inputs.seen?.fit == Fit::Differs).then_some(Act::Frame(inputs.frame_reason()))
+}
+
+impl Inputs<'_> {
+    fn frame_reason(&self) -> Why {
+        if self.spec_changed { Why::SpecChanged } else { Why::DestinationDrifted }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rstest::rstest;
+    use steamer_core::access::sessions::{CredentialOwner, ServerKey};
+    use steamer_openbao::NamespacePath;
+    use steamer_runtime::ObjectName;
 
     use super::super::stamp::Held;
     use super::*;
@@ -168,96 +169,101 @@ mod tests {
         seen(Some(stamp("r", "c")), "c", fit)
     }
 
-    fn known(login: &str, due: i64) -> Option<Known> {
+    fn login(role: &str) -> LoginKey {
+        LoginKey {
+            server: ServerKey::default(),
+            namespace: NamespacePath::default(),
+            mount: "kubernetes".to_owned(),
+            role: role.to_owned(),
+            inline: false,
+            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
+        }
+    }
+
+    fn known(login: Option<LoginKey>, due: i64) -> Option<Known> {
         let due = Timestamp::from_second(NOW + due).unwrap();
-        Some(Known { stamp: stamp("r", "c"), version: Some(1), login: login.to_owned(), due })
+        Some(Known { stamp: stamp("r", "c"), version: Some(1), login, due })
     }
 
-    const OBTAIN: fn(Why) -> Act = Act::Obtain;
-
-    #[rstest]
-    // A running operator.
-    #[case::settled(known("l", 30), right(Fit::Fits), Act::Nothing(Duration::from_secs(30)))]
-    #[case::due(known("l", 0), right(Fit::Fits), OBTAIN(Why::RefreshDue))]
-    #[case::gone(known("l", 30), None, OBTAIN(Why::DestinationMissing))]
-    #[case::another_login(known("x", 30), right(Fit::Fits), OBTAIN(Why::SpecChanged))]
-    #[case::another_request(
-        known("l", 30),
-        seen(Some(stamp("x", "c")), "c", Fit::Fits),
-        OBTAIN(Why::SpecChanged)
-    )]
-    #[case::edited_data(
-        known("l", 30),
-        seen(Some(stamp("r", "c")), "x", Fit::Fits),
-        Act::Render(Why::DestinationDrifted)
-    )]
-    #[case::older_data_and_stamp(
-        known("l", 30),
-        seen(Some(stamp("r", "x")), "x", Fit::Fits),
-        Act::Render(Why::DestinationDrifted)
-    )]
-    #[case::edited_stamp(
-        known("l", 30),
-        seen(Some(stamp("r", "x")), "c", Fit::Fits),
-        Act::Render(Why::DestinationDrifted)
-    )]
-    #[case::stamp_removed(known("l", 30), seen(None, "c", Fit::Fits), OBTAIN(Why::NeverSynced))]
-    #[case::edited_label(known("l", 30), right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
-    #[case::other_type(known("l", 30), right(Fit::OtherType), Act::Render(Why::DestinationDrifted))]
-    // After a restart.
-    #[case::restarted_edited(
-        None,
-        seen(Some(stamp("r", "c")), "x", Fit::Fits),
-        Act::Render(Why::DestinationDrifted)
-    )]
-    #[case::restarted_older_data(
-        None,
-        seen(Some(stamp("r", "x")), "x", Fit::Fits),
-        Act::Render(Why::DestinationDrifted)
-    )]
-    #[case::restarted_label(None, right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
-    #[case::restarted_spec(None, seen(Some(stamp("x", "c")), "c", Fit::Fits), OBTAIN(Why::SpecChanged))]
-    #[case::restarted_gone(None, None, OBTAIN(Why::NeverSynced))]
-    #[case::restarted_no_stamp(None, seen(None, "c", Fit::Fits), OBTAIN(Why::NeverSynced))]
-    fn each_difference_has_one_action(
-        #[case] known: Option<Known>,
-        #[case] seen: Option<Seen>,
-        #[case] expected: Act,
-    ) {
-        assert_eq!(decide(&inputs(known.as_ref(), seen.as_ref(), Some("c"))), expected);
+    /// What a running operator knows about an object that is due in 30 s.
+    fn running() -> Option<Known> {
+        known(Some(login("role")), 30)
     }
 
-    fn inputs<'a>(known: Option<&'a Known>, seen: Option<&'a Seen>, recorded: Option<&'a str>) -> Inputs<'a> {
+    fn inputs<'a>(login: &'a LoginKey, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
         Inputs {
             request: "r",
-            login: "l",
+            login,
             known,
             seen,
-            recorded,
+            requested: false,
             spec_changed: false,
             schedule: Schedule::new(Duration::from_secs(60), &"path"),
             now: Timestamp::from_second(NOW).unwrap(),
         }
     }
 
-    #[test]
-    fn a_settled_secret_is_left_alone_until_it_is_due_after_a_restart() {
-        let seen = right(Fit::Fits);
-        let inputs = inputs(None, seen.as_ref(), Some("c"));
-        let Act::Nothing(until) = decide(&inputs) else { panic!("{:?}", decide(&inputs)) };
-        assert!(!until.is_zero() && until <= Duration::from_secs(60));
+    #[rstest]
+    #[case::settled(running(), right(Fit::Fits), Act::Nothing)]
+    #[case::settled_after_a_restart(known(None, 30), right(Fit::Fits), Act::Nothing)]
+    #[case::due(known(None, 0), right(Fit::Fits), Act::Obtain(Why::RefreshDue))]
+    #[case::overdue(known(None, -100), right(Fit::Fits), Act::Obtain(Why::RefreshDue))]
+    #[case::due_with_an_edited_label(known(None, 0), right(Fit::Differs), Act::Obtain(Why::RefreshDue))]
+    #[case::new(None, None, Act::Obtain(Why::NeverSynced))]
+    #[case::new_with_an_existing_secret(None, right(Fit::Fits), Act::Obtain(Why::NeverSynced))]
+    #[case::deleted(running(), None, Act::Obtain(Why::DestinationMissing))]
+    #[case::another_login(known(Some(login("other")), 30), right(Fit::Fits), Act::Obtain(Why::SpecChanged))]
+    #[case::edited_data(
+        running(),
+        seen(Some(stamp("r", "c")), "x", Fit::Fits),
+        Act::Render(Why::DestinationDrifted)
+    )]
+    #[case::older_data_with_its_stamp(
+        running(),
+        seen(Some(stamp("r", "x")), "x", Fit::Fits),
+        Act::Render(Why::DestinationDrifted)
+    )]
+    #[case::edited_stamp(
+        running(),
+        seen(Some(stamp("x", "c")), "c", Fit::Fits),
+        Act::Render(Why::DestinationDrifted)
+    )]
+    #[case::no_stamp(running(), seen(None, "c", Fit::Fits), Act::Render(Why::DestinationDrifted))]
+    #[case::edited_label(running(), right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
+    #[case::other_type(running(), right(Fit::OtherType), Act::Render(Why::DestinationDrifted))]
+    fn each_difference_has_one_action(
+        #[case] known: Option<Known>,
+        #[case] seen: Option<Seen>,
+        #[case] expected: Act,
+    ) {
+        assert_eq!(decide(&inputs(&login("role"), known.as_ref(), seen.as_ref())), expected);
+    }
+
+    #[rstest]
+    #[case::label(right(Fit::Differs), Act::Frame(Why::SpecChanged))]
+    #[case::type_(right(Fit::OtherType), Act::Render(Why::SpecChanged))]
+    fn a_changed_spec_with_the_same_request_does_not_obtain_a_value(
+        #[case] seen: Option<Seen>,
+        #[case] expected: Act,
+    ) {
+        let (login, known) = (login("role"), running());
+        let inputs = Inputs { spec_changed: true, ..inputs(&login, known.as_ref(), seen.as_ref()) };
+        assert_eq!(decide(&inputs), expected);
+    }
+
+    #[rstest]
+    #[case::with_a_secret(right(Fit::Fits))]
+    #[case::renamed(None)]
+    fn another_request_obtains_a_value(#[case] seen: Option<Seen>) {
+        let (login, known) = (login("role"), running());
+        let inputs = Inputs { request: "other", ..inputs(&login, known.as_ref(), seen.as_ref()) };
+        assert_eq!(decide(&inputs), Act::Obtain(Why::SpecChanged));
     }
 
     #[test]
-    fn a_write_that_the_status_does_not_confirm_is_repeated() {
-        let seen = right(Fit::Fits);
-        assert_eq!(decide(&inputs(None, seen.as_ref(), None)), Act::Obtain(Why::NeverSynced));
-    }
-
-    #[test]
-    fn a_new_label_in_the_spec_does_not_obtain_a_value() {
-        let seen = right(Fit::Differs);
-        let inputs = Inputs { spec_changed: true, ..inputs(None, seen.as_ref(), Some("c")) };
-        assert_eq!(decide(&inputs), Act::Frame(Why::SpecChanged));
+    fn a_requested_reconcile_always_obtains_the_value() {
+        let login = login("role");
+        let inputs = Inputs { requested: true, ..inputs(&login, None, None) };
+        assert_eq!(decide(&inputs), Act::Obtain(Why::ReconcileRequested));
     }
 }

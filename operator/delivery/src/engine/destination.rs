@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, ResourceExt};
 use serde_json::Value;
 use steamer_core::Error;
 use steamer_core::access::named_secrets::{NamedSecrets, secret_key};
@@ -14,6 +14,7 @@ use steamer_core::ownership::mark::described;
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::frame::{Fit, Frame, Wanted};
+use super::labels::MANAGED_BY;
 use super::observed::{Observed, ObservedSecrets};
 
 /// Field manager of the writes.
@@ -55,7 +56,7 @@ impl Destinations {
                 result => return result,
             }
         }
-        Err(Error::Waiting(format!("Secret {name} is being changed by another client")))
+        Err(contended(name))
     }
 
     async fn attempt(
@@ -116,28 +117,22 @@ impl Destinations {
         self.may_write(dependencies, frame, overwrite, &observed).await?;
         if frame.fit(&observed) == Fit::OtherType {
             self.delete(&frame.name, &observed).await?;
-            return Err(Error::Waiting(format!("Secret {} is being recreated", frame.name)));
+            return Err(contended(&frame.name));
         }
         self.patch(&frame.name, wanted.patch(&observed)).await?;
         Ok(true)
     }
 
-    /// Repairs labels, annotations and owner of a Secret. The write contains no data. Returns true if a write was
-    /// necessary.
+    /// Repairs labels, annotations and owner of the observed Secret. The write contains no data. Returns false if another
+    /// client changed the Secret in the meantime.
     pub(crate) async fn put_frame(&self, frame: &Frame) -> Result<bool, Error> {
-        for _ in 0..ATTEMPTS {
-            let Some(observed) = self.own(&frame.name, &frame.mark) else {
-                break;
-            };
-            if frame.fit(&observed) != Fit::Differs {
-                return Ok(false);
-            }
-            match self.patch(&frame.name, frame.patch(&observed)).await {
-                Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await?,
-                result => return result.map(|()| true),
-            }
+        let Some(observed) = self.own(&frame.name, &frame.mark) else {
+            return Ok(false);
+        };
+        match self.patch(&frame.name, frame.patch(&observed)).await {
+            Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|()| false),
+            result => result.map(|()| true),
         }
-        Err(Error::Waiting(format!("Secret {} is being changed by another client", frame.name)))
     }
 
     /// Refuses a Secret of another owner. The object is requeued when that Secret changes or is deleted.
@@ -170,8 +165,9 @@ impl Destinations {
     /// Reads the Secret again after a conflict.
     async fn refresh(&self, name: &ObjectName) -> Result<(), Error> {
         match self.api(&name.namespace).get_opt(&name.name).await? {
-            Some(existing) => self.observed.written(name, &existing),
-            None => {
+            Some(existing) if is_watched(&existing) => self.observed.written(name, &existing),
+            // The watch does not report the end of a Secret without the label.
+            _ => {
                 if let Some(known) = self.observed.get(name) {
                     self.observed.deleted(name, &known.uid);
                 }
@@ -206,7 +202,19 @@ impl Destinations {
     }
 }
 
+/// Returns true if the Secret has the label of the watch.
+fn is_watched(secret: &Secret) -> bool {
+    secret.labels().get(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
+}
+
+fn contended(name: &ObjectName) -> Error {
+    Error::Contended(format!("Secret {name} is being changed by another client"))
+}
+
 /// Returns true if another client changed or deleted the Secret before the write.
 fn is_overtaken(error: &Error) -> bool {
-    matches!(error, Error::Kubernetes(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found())
+    match error {
+        Error::Kubernetes(kube::Error::Api(status)) => status.is_conflict() || status.is_not_found(),
+        error => matches!(error, Error::Contended(_)),
+    }
 }

@@ -2,7 +2,7 @@
 
 use steamer_openbao::Values;
 
-/// Typed values of one source, with their metadata. It has no `Debug`.
+/// Typed values of one source. It has no `Debug`.
 #[derive(Clone, Default)]
 pub(crate) struct Document {
     /// JSON values by key.

@@ -90,6 +90,7 @@ impl Frame {
     /// All annotations except the stamp.
     fn own_annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = self.annotations.clone();
+        annotations.remove(STAMP);
         annotations.insert(OWNER.to_owned(), self.mark.to_string());
         let applied = json!({
             "labels": self.labels.keys().collect::<Vec<_>>(),
@@ -106,7 +107,7 @@ impl Frame {
 }
 
 impl Wanted<'_> {
-    /// Returns true if the observed Secret is in the desired state. `mac` is the digest of the content.
+    /// Returns true if the observed Secret is in the desired state.
     pub(crate) fn fits(&self, observed: &Observed) -> bool {
         self.stamp.content == observed.mac
             && observed.stamp().as_ref() == Some(self.stamp)

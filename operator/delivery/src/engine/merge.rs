@@ -12,7 +12,7 @@ use steamer_core::Error;
 use steamer_core::mac::Mac;
 use steamer_runtime::Dependencies;
 
-use super::content::Content;
+use super::content::{Content, data_mac};
 use super::destination::Destinations;
 use super::frame::{Frame, encoded};
 
@@ -57,7 +57,7 @@ impl Destinations {
 pub(super) fn mac_of_own_keys(secret: &Secret, frame: &Frame, mac: &Mac) -> String {
     let own = own_keys(secret, &field_manager(frame));
     let data = secret.data.iter().flatten().filter(|(key, _)| own.contains(key.as_str()));
-    mac.of(data.map(|(key, value)| (key.as_str(), value.0.as_slice())))
+    data_mac(mac, &frame.name, data.map(|(key, value)| (key.as_str(), value.0.as_slice())))
 }
 
 /// The field manager of an object. Its managed fields tell which keys the object wrote.
@@ -65,13 +65,13 @@ fn field_manager(frame: &Frame) -> String {
     format!("steamer.{}", frame.mark.name.name).chars().take(128).collect()
 }
 
-/// Returns true if the Secret contains the content, and no key that this object wrote earlier and no longer needs.
+/// Returns true if the Secret contains the content, and this object owns exactly these keys.
 fn contains(secret: &Secret, content: &Content, manager: &str) -> bool {
     let data = secret.data.as_ref();
     let right = content.0.iter().all(|(key, value)| {
         data.and_then(|data| data.get(key)).is_some_and(|present| present.0 == value.expose_secret())
     });
-    right && own_keys(secret, manager).iter().all(|key| content.0.contains_key(*key))
+    right && own_keys(secret, manager).into_iter().eq(content.0.keys().map(String::as_str))
 }
 
 fn own_keys<'a>(secret: &'a Secret, manager: &str) -> BTreeSet<&'a str> {

@@ -19,6 +19,7 @@ use steamer_core::tasks::Tasks;
 use steamer_runtime::{Index, ObjectName};
 use tokio::sync::watch;
 
+use super::content::data_mac;
 use super::labels::{APPLIED, MANAGED_BY, OWNER, STAMP};
 use super::stamp::Stamp;
 
@@ -51,7 +52,11 @@ impl Observed {
             uid: secret.uid().unwrap_or_default(),
             resource_version: version(secret),
             type_: secret.type_.clone().unwrap_or_default(),
-            mac: mac.of(data.clone().map(|(key, value)| (key.as_str(), value.0.as_slice()))),
+            mac: data_mac(
+                mac,
+                &ObjectName::of(secret),
+                data.clone().map(|(key, value)| (key.as_str(), value.0.as_slice())),
+            ),
             keys: data.map(|(key, _)| key.clone()).collect(),
             labels: secret.labels().clone(),
             annotations: secret.annotations().clone(),

@@ -19,7 +19,9 @@ impl Schedule {
         let period = period.max(Duration::from_secs(1));
         let mut hasher = DefaultHasher::new();
         source.hash(&mut hasher);
-        Self { period, offset: period.mul_f64((hasher.finish() % 1000) as f64 / 1000.0) }
+        // Periods that divide each other share times, so objects with different periods share reads.
+        let offset = u128::from(hasher.finish()) % period.as_nanos();
+        Self { period, offset: Duration::from_nanos(u64::try_from(offset).unwrap_or_default()) }
     }
 
     /// The first time of the grid after `now`.
@@ -55,6 +57,14 @@ mod tests {
             let after = schedule.next(next);
             prop_assert_eq!(after.as_nanosecond() - next.as_nanosecond(), i128::from(seconds) * 1_000_000_000);
         }
+    }
+
+    #[test]
+    fn a_period_shares_its_times_with_a_multiple_of_it() {
+        let minute = Schedule::new(Duration::from_secs(60), &"path");
+        let half = Schedule::new(Duration::from_secs(30), &"path");
+        let due = minute.next(Timestamp::from_second(1_000_000).unwrap());
+        assert_eq!(half.next(due - jiff::SignedDuration::from_nanos(1)), due);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The stamp: the state of the engine that survives a restart. It is an annotation of the Secret and is written in the
-//! same request as the data, so a value and the state that belongs to it are never separated.
+//! The stamp: the state of the engine that survives a restart. It is an annotation of the Secret, written in the same
+//! request as the data, and a field of the status, which an editor of the Secret cannot change. With `create: false` it is
+//! only in the status.
 
 use serde::{Deserialize, Serialize};
 use steamer_core::digest::digest;

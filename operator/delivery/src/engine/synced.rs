@@ -58,8 +58,10 @@ pub(crate) struct Recorded {
     pub(crate) destination: Option<String>,
     /// The last write.
     pub(crate) last_sync: Option<LastSync>,
-    /// The stamp, with `create: false`.
+    /// The stamp of the last sync.
     pub(crate) stamp: Option<String>,
+    /// Value of the reconcile annotation that was handled last.
+    pub(crate) handled: Option<String>,
 }
 
 /// A session in the OpenBao namespace of the value, and its login.
@@ -74,7 +76,7 @@ pub(crate) struct ReadAccess {
 /// Source of a value.
 pub(crate) trait Source: Send + Sync {
     /// Digest of the request: different if a new value must be obtained.
-    fn request(&self) -> String;
+    fn request(&self) -> &str;
 
     /// Name of the source in messages.
     fn describe(&self) -> String;

@@ -1,0 +1,212 @@
+//! One reconcile of one object: its writes and its status.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use steamer_api::{DeletionPolicy, HasConditions, LastSync, OnSourceDeleted, RECONCILE_ANNOTATION};
+use steamer_core::Error;
+use steamer_core::access::sessions::LoginKey;
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Dependencies, ObjectName, Reason};
+
+use super::content::Content;
+use super::decide::{Inputs, Known, Seen, Why};
+use super::destination::Overwrite;
+use super::frame::{Frame, Wanted};
+use super::shared::Engine;
+use super::stamp::{Held, Stamp};
+use super::synced::{Obtained, Oldest, Recorded, Source, Synced};
+
+/// One reconcile of one object.
+pub(super) struct Pass<'a, K: Synced> {
+    pub(super) engine: &'a Engine,
+    pub(super) dependencies: &'a Dependencies,
+    pub(super) object: &'a K,
+    pub(super) frame: Frame,
+    pub(super) source: K::Source,
+    pub(super) login: LoginKey,
+}
+
+impl<K: Synced> Pass<'_, K> {
+    fn status(&self) -> K::Status {
+        self.engine.context.last(self.object)
+    }
+
+    fn recorded(&self) -> Recorded {
+        K::recorded(&self.status())
+    }
+
+    /// The value of the reconcile annotation.
+    fn request(&self) -> Option<&String> {
+        self.object.annotations().get(RECONCILE_ANNOTATION)
+    }
+
+    pub(super) fn inputs<'a>(&'a self, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
+        let status = self.status();
+        Inputs {
+            request: self.source.request(),
+            login: &self.login,
+            known,
+            seen,
+            requested: self.request().is_some_and(|at| Some(at) != K::recorded(&status).handled.as_ref()),
+            spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
+            schedule: self.source.schedule(),
+            now: Timestamp::now(),
+        }
+    }
+
+    /// What the status says about a synced object after a restart. A value that became due while no operator was active is
+    /// overdue.
+    pub(super) fn restored(&self) -> Option<Known> {
+        let status = self.status();
+        let Recorded { stamp, version, .. } = K::recorded(&status);
+        let stamp = Stamp::parse(stamp.as_deref().filter(|_| status.is_ready())?)?;
+        let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
+        Some(Known { stamp, version, login: None, due: self.source.schedule().next(last_active) })
+    }
+
+    /// How old a shared value may be: a refresh uses values read since it was due, a new object uses values read since it
+    /// was created (its value may have been written just before), a changed spec and a requested reconcile read again.
+    pub(super) fn oldest(&self, known: Option<&Known>, why: Why) -> Oldest {
+        let period = self.source.schedule().period;
+        let age = match why {
+            Why::SpecChanged | Why::ReconcileRequested => Duration::ZERO,
+            Why::NeverSynced => period.min(self.age()),
+            Why::RefreshDue => known.map_or(period, |known| since(known.due).min(period)),
+            Why::DestinationMissing | Why::DestinationDrifted => period,
+        };
+        let now = Instant::now();
+        Oldest(now.checked_sub(age).unwrap_or(now))
+    }
+
+    /// Minimum age of the object. Kubernetes has creation times in seconds.
+    fn age(&self) -> Duration {
+        let age = self.object.creation_timestamp().map_or(Duration::ZERO, |at| since(at.0));
+        age.saturating_sub(Duration::from_secs(1))
+    }
+
+    /// Writes the value and its stamp. Returns whether a write was necessary.
+    pub(super) async fn put(&self, obtained: Obtained) -> Result<(Stamp, bool), Error> {
+        let Obtained { documents, held, at: _ } = obtained;
+        let content = Content::render(&documents)?;
+        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
+        let stamp = Stamp { request: self.source.request().to_owned(), content: mac, held };
+        let written = self.write(&content, &stamp).await?;
+        Ok((stamp, written))
+    }
+
+    async fn write(&self, content: &Content, stamp: &Stamp) -> Result<bool, Error> {
+        let (frame, destination) = (&self.frame, self.object.common().destination);
+        let destinations = &self.engine.destinations;
+        if !destination.create {
+            return destinations.merge(self.dependencies, frame, content).await;
+        }
+        let overwrite = if destination.overwrite { Overwrite::Yes } else { Overwrite::No };
+        // A new version with the same content is not worth a write: the status has the version.
+        let before = destinations.own(&frame.name, &frame.mark).and_then(|own| own.stamp());
+        let before = before.filter(|before| before.is_same_value(stamp));
+        let wanted = Wanted { frame, content, stamp: before.as_ref().unwrap_or(stamp) };
+        destinations.put(self.dependencies, &wanted, overwrite).await
+    }
+
+    /// Repairs the frame of the Secret. Returns false if another client changed the Secret in the meantime.
+    pub(super) async fn repair(&self, why: Why) -> Result<bool, Error> {
+        let written = self.engine.destinations.put_frame(&self.frame).await?;
+        if written {
+            tracing::info!(secret = %self.frame.name, reason = why.as_str(), "labels and annotations written");
+        }
+        Ok(written)
+    }
+
+    /// Deletes the Secret of the former name after a rename, unless it must be retained.
+    pub(super) async fn prune(&self) -> Result<(), Error> {
+        let destination = self.object.common().destination;
+        let Some(former) = self.recorded().destination.filter(|former| *former != destination.name) else {
+            return Ok(());
+        };
+        if destination.deletion_policy == DeletionPolicy::Retain {
+            return Ok(());
+        }
+        let name = ObjectName::new(&self.frame.name.namespace, former);
+        match self.engine.destinations.own(&name, &self.frame.mark) {
+            Some(observed) => self.engine.destinations.delete(&name, &observed).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Applies `onSourceDeleted`. Returns the error that reports the missing value.
+    pub(super) async fn source_missing(&self) -> Result<Error, Error> {
+        let destinations = &self.engine.destinations;
+        let own = destinations.own(&self.frame.name, &self.frame.mark);
+        let note = match (&own, self.object.common().on_source_deleted) {
+            (None, _) => "",
+            (Some(_), OnSourceDeleted::Retain) => "; the Secret is kept",
+            (Some(_), OnSourceDeleted::Clear) => {
+                let (content, stamp) = self.cleared();
+                let wanted = Wanted { frame: &self.frame, content: &content, stamp: &stamp };
+                destinations.put(self.dependencies, &wanted, Overwrite::No).await?;
+                "; the Secret is emptied"
+            }
+            (Some(observed), OnSourceDeleted::Delete) => {
+                destinations.delete(&self.frame.name, observed).await?;
+                "; the Secret is deleted"
+            }
+        };
+        let (schedule, now) = (self.source.schedule(), Timestamp::now());
+        let message = format!("no value exists at {} in OpenBao{note}", self.source.describe());
+        Ok(Error::SourceMissing(message, schedule.until(schedule.next(now), now)))
+    }
+
+    /// An empty Secret. Its request matches no spec.
+    fn cleared(&self) -> (Content, Stamp) {
+        let content = Content::default();
+        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
+        (content, Stamp { request: String::new(), content: mac, held: Held::Read { versions: Vec::new() } })
+    }
+
+    /// Writes the status of a synced object.
+    pub(super) async fn report(&self, known: &Known, written: Option<Why>) -> Result<(), Error> {
+        let mut status = self.status();
+        let last = K::recorded(&status);
+        let reason = written.map(|why| reason(why, &last, known));
+        let name = &self.frame.name.name;
+        let message = match known.version {
+            Some(version) => format!("Secret {name} contains version {version}"),
+            None => format!("Secret {name} contains the value"),
+        };
+        let stamp = last
+            .stamp
+            .filter(|text| Stamp::parse(text).is_some_and(|recorded| recorded.is_same_value(&known.stamp)));
+        K::record(
+            &mut status,
+            Recorded {
+                secret_mac: Some(known.stamp.content.clone()),
+                version: known.version,
+                destination: Some(name.clone()),
+                last_sync: reason.map(last_sync).or(last.last_sync),
+                stamp: stamp.or_else(|| Some(known.stamp.text())),
+                handled: self.request().cloned(),
+            },
+        );
+        let verdict = Verdict::Ready(Reason::Applied, message);
+        self.engine.context.report(self.object, status, &verdict).await
+    }
+}
+
+/// A refresh that wrote different content is reported as a changed value.
+fn reason(why: Why, last: &Recorded, known: &Known) -> &'static str {
+    let changed = last.secret_mac.as_ref() != Some(&known.stamp.content);
+    if why == Why::RefreshDue && changed { "ValueChanged" } else { why.as_str() }
+}
+
+fn since(at: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
+}
+
+fn last_sync(reason: &str) -> LastSync {
+    let now = Timestamp::now();
+    let time = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    LastSync { time, reason: reason.to_owned() }
+}
