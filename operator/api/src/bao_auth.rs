@@ -17,21 +17,8 @@ use crate::{AllowedNamespaces, Reference};
     plural = "baoauths",
     namespaced,
     status = "BaoAuthStatus",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
     printcolumn(name = "Method", type_ = "string", json_path = ".spec.method"),
-    printcolumn(name = "Mount", type_ = "string", json_path = ".status.mount"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Mount", type_ = "string", json_path = ".status.mount")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1", "exactly one of connectionRef, clusterRef and projectRef is required"))]

@@ -20,21 +20,8 @@ use crate::{DeletionPolicy, Duration, Reference};
     namespaced,
     status = "BaoStaticSecretStatus",
     shortname = "bss",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.destination.name"),
-    printcolumn(name = "Version", type_ = "integer", json_path = ".status.version"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Version", type_ = "integer", json_path = ".status.version")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("duration(self.refreshAfter) >= duration('1s')", "refreshAfter must be at least 1s"))]

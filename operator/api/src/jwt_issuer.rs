@@ -17,21 +17,8 @@ use crate::{AllowedNamespaces, Duration, SecretKeyReference};
     plural = "jwtissuers",
     namespaced,
     status = "JWTIssuerStatus",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
     printcolumn(name = "Issuer", type_ = "string", json_path = ".status.boundIssuer"),
-    printcolumn(name = "Keys", type_ = "string", json_path = ".status.keyIds"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Keys", type_ = "string", json_path = ".status.keyIds")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("(has(self.oidcDiscoveryUrl) ? 1 : 0) + (has(self.jwksUrl) ? 1 : 0) + (has(self.publicKeys) ? 1 : 0) == 1", "a JWTIssuer requires exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"))]

@@ -7,6 +7,7 @@ mod managed;
 mod plugins;
 mod pods;
 mod seal;
+mod seal_rules;
 mod status;
 mod storage;
 
@@ -36,22 +37,10 @@ use crate::{AllowedNamespaces, LocalReference};
     namespaced,
     status = "OpenBaoClusterStatus",
     shortname = "obc",
-    category = "steamer",
-    category = "openbao",
     scale(
         spec_replicas_path = ".spec.managed.replicas",
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
-    ),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
@@ -63,8 +52,7 @@ use crate::{AllowedNamespaces, LocalReference};
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
         priority = 1
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.managed) != has(self.external)", "an OpenBaoCluster requires exactly one of managed and external"))]

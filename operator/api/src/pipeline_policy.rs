@@ -17,21 +17,8 @@ use crate::common::{conditions, never_observed};
     plural = "pipelinepolicies",
     namespaced,
     status = "PipelinePolicyStatus",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
-    printcolumn(name = "Contexts", type_ = "string", json_path = ".status.policies[*].context"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Contexts", type_ = "string", json_path = ".status.policies[*].context")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PipelinePolicySpec {

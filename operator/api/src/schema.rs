@@ -1,9 +1,12 @@
 //! CustomResourceDefinitions as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use serde_json::json;
+
+/// Categories of every kind, for `kubectl get`.
+const CATEGORIES: [&str; 2] = ["steamer", "openbao"];
 
 /// Returns the CustomResourceDefinition of every kind, ready to be applied, in the order in which the documentation
 /// lists them.
@@ -13,7 +16,10 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 }
 
 fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    definition.spec.names.categories = Some(CATEGORIES.map(str::to_owned).to_vec());
     for version in &mut definition.spec.versions {
+        let own = version.additional_printer_columns.take().unwrap_or_default();
+        version.additional_printer_columns = Some(columns(own));
         let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
         else {
             continue;
@@ -29,6 +35,26 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
         }
     }
     definition
+}
+
+/// The columns of `kubectl get`: Ready and Reason, the columns of the kind, Age.
+fn columns(own: Vec<CustomResourceColumnDefinition>) -> Vec<CustomResourceColumnDefinition> {
+    let ready = |name: &str, field: &str| {
+        column(name, "string", &format!(r#".status.conditions[?(@.type=="Ready")].{field}"#))
+    };
+    let mut columns = vec![ready("Ready", "status"), ready("Reason", "reason")];
+    columns.extend(own);
+    columns.push(column("Age", "date", ".metadata.creationTimestamp"));
+    columns
+}
+
+fn column(name: &str, type_: &str, json_path: &str) -> CustomResourceColumnDefinition {
+    CustomResourceColumnDefinition {
+        name: name.to_owned(),
+        type_: type_.to_owned(),
+        json_path: json_path.to_owned(),
+        ..CustomResourceColumnDefinition::default()
+    }
 }
 
 /// Adds a maximum to every string, list and map without one. The API server needs maximums to estimate the cost of CEL

@@ -19,21 +19,8 @@ pub use status::*;
     plural = "secretsprojects",
     namespaced,
     status = "SecretsProjectStatus",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace"),
-    printcolumn(name = "Policies", type_ = "integer", json_path = ".status.policies"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Policies", type_ = "integer", json_path = ".status.policies")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsProjectSpec {

@@ -17,20 +17,7 @@ use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
     plural = "secretstenants",
     namespaced,
     status = "SecretsTenantStatus",
-    category = "steamer",
-    category = "openbao",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
-    printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!(has(self.groupId) && has(self.userId))", "a SecretsTenant allows at most one of groupId and userId"))]

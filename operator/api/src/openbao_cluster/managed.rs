@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::seal_rules;
 use super::{
     AuditDevice, Gateway, Ingress, PodTemplate, PostgresqlStorage, Seal, SealMigration, ServerAccount,
     ServerMetrics, ServerPlugin,
@@ -13,8 +14,8 @@ use crate::{DeletionPolicy, Duration, LocalReference};
 /// OpenBao cluster that Steamer runs: a StatefulSet with PostgreSQL as storage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.seal.static) == has(oldSelf.seal.static), has(self.seal.transit) == has(oldSelf.seal.transit), has(self.seal.kmip) == has(oldSelf.seal.kmip), has(self.seal.awsKms) == has(oldSelf.seal.awsKms), has(self.seal.gcpKms) == has(oldSelf.seal.gcpKms), has(self.seal.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.seal.ociKms) == has(oldSelf.seal.ociKms), has(self.seal.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x) || (has(self.sealMigration) && [has(self.sealMigration.from.static) == has(oldSelf.seal.static), has(self.sealMigration.from.transit) == has(oldSelf.seal.transit), has(self.sealMigration.from.kmip) == has(oldSelf.seal.kmip), has(self.sealMigration.from.awsKms) == has(oldSelf.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(oldSelf.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(oldSelf.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(oldSelf.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(oldSelf.seal.pkcs11)].all(x, x)) || (has(oldSelf.sealMigration) && [has(oldSelf.sealMigration.from.static) == has(self.seal.static), has(oldSelf.sealMigration.from.transit) == has(self.seal.transit), has(oldSelf.sealMigration.from.kmip) == has(self.seal.kmip), has(oldSelf.sealMigration.from.awsKms) == has(self.seal.awsKms), has(oldSelf.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(oldSelf.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(oldSelf.sealMigration.from.ociKms) == has(self.seal.ociKms), has(oldSelf.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x))", "the seal type cannot be changed without sealMigration: existing data could no longer be unsealed. To change it, put the current seal into sealMigration.from"))]
-#[x_kube(validation = ("!has(self.sealMigration) || ![has(self.sealMigration.from.static) == has(self.seal.static), has(self.sealMigration.from.transit) == has(self.seal.transit), has(self.sealMigration.from.kmip) == has(self.seal.kmip), has(self.sealMigration.from.awsKms) == has(self.seal.awsKms), has(self.sealMigration.from.gcpKms) == has(self.seal.gcpKms), has(self.sealMigration.from.azureKeyVault) == has(self.seal.azureKeyVault), has(self.sealMigration.from.ociKms) == has(self.seal.ociKms), has(self.sealMigration.from.pkcs11) == has(self.seal.pkcs11)].all(x, x)", "sealMigration.from must be the previous seal, of another type than seal"))]
+#[x_kube(validation = seal_rules::type_changes_only_by_migration())]
+#[x_kube(validation = seal_rules::migration_is_from_another_type())]
 #[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode cannot be changed to or from Disabled: a rollout cannot mix nodes with and without TLS. Create another OpenBaoCluster instead"))]
 #[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "plugins must be unique by type and name"))]
 pub struct ManagedServer {

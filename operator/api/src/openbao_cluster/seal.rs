@@ -5,12 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SealPlugin;
+use super::seal_rules;
 use crate::{LocalReference, SecretKeyReference};
 
 /// Seal that unseals OpenBao when it starts. Exactly one type is required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.static), has(self.transit), has(self.kmip), has(self.awsKms), has(self.gcpKms), has(self.azureKeyVault), has(self.ociKms), has(self.pkcs11)].filter(x, x).size() == 1", "seal requires exactly one of static, transit, kmip, awsKms, gcpKms, azureKeyVault, ociKms and pkcs11"))]
+#[x_kube(validation = seal_rules::exactly_one_type())]
 pub struct Seal {
     /// Static key in a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
