@@ -1,5 +1,5 @@
-//! BaoAuth: whether what it refers to is there and allowed. Who logs in is known only from the objects that use it, so
-//! nothing is tried here.
+//! BaoAuth: checks its references and its method. The ServiceAccount is known only from the objects that use the BaoAuth, so
+//! no login is tried here.
 
 use std::sync::Arc;
 

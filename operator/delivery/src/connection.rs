@@ -1,4 +1,4 @@
-//! BaoConnection: whether a server answers.
+//! BaoConnection: checks that the server is reachable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use steamer_openbao::{Error as OpenBao, Health, Identity};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
-/// How often a server is looked at.
+/// How often a server is checked.
 const LOOK: Duration = Duration::from_secs(15);
 
 pub(crate) struct Controller(pub(crate) Arc<Context>);
@@ -32,7 +32,7 @@ impl Reconcile for Controller {
         };
         let verdict = verdict(&server.address, &health);
         status(&self.0, &connection, &server.address, health.ok(), &verdict).await?;
-        // Who reads over it is woken by its status, so a server that comes back is not to be missed for long.
+        // A change of the status requeues the objects that read through this connection.
         Ok(Action::After(LOOK))
     }
 }
