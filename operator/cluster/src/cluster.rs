@@ -1,4 +1,4 @@
-//! A managed cluster whose spec has been found valid.
+//! A managed cluster with a valid spec.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,24 +11,24 @@ use steamer_runtime::ObjectName;
 
 use crate::database::login::Login;
 
-/// On everything that is made for a cluster: its name.
+/// Label of every object of a cluster: the name of the cluster.
 pub(crate) const CLUSTER_LABEL: &str = "steamer.dev/cluster";
-/// On pods: whether theirs is the node that leads.
+/// Label of a pod: `true` if its node is the leader.
 pub(crate) const ACTIVE: &str = "openbao-active";
-/// On pods: what they were made from.
+/// Annotation of a pod: digest of its template.
 pub(crate) const REVISION: &str = "steamer.dev/revision";
-/// New values roll the pods.
+/// Annotation of an OpenBaoCluster: a new value replaces the pods one after the other.
 pub(crate) const RESTART: &str = "steamer.dev/restart";
-/// New values make the leader step down.
+/// Annotation of an OpenBaoCluster: a new value makes the leader step down.
 pub(crate) const STEP_DOWN: &str = "steamer.dev/step-down";
-/// New values take over a database that was restored, or that another OpenBao had.
+/// Annotation of an OpenBaoCluster: consent to take over a restored database, or a database of another OpenBao.
 pub(crate) const RESTORE: &str = "steamer.dev/restore";
-/// For as long as it is there no node runs: the database is being restored.
+/// Annotation of an OpenBaoCluster: the database is being restored, and no node runs until it is removed.
 pub(crate) const RESTORING: &str = "steamer.dev/restoring";
-/// The lowest version that is run.
+/// Lowest supported version.
 const LOWEST: Version = Version(2, 6, 2);
 
-/// A version of OpenBao.
+/// Version of OpenBao.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
@@ -39,7 +39,7 @@ impl FromStr for Version {
         let mut parts = text.trim_start_matches('v').splitn(3, '.').map(str::parse);
         match (parts.next(), parts.next(), parts.next()) {
             (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => Ok(Self(major, minor, patch)),
-            _ => Err(Error::Invalid(format!("version `{text}` is not three numbers"))),
+            _ => Err(Error::Invalid(format!("version `{text}` is not three numbers such as 2.7.2"))),
         }
     }
 }
@@ -51,29 +51,30 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// Whether certificates are read again without a restart (`tls_auto_reload`).
+    /// Returns true if a node reloads its certificate without a restart (`tls_auto_reload`).
     pub(crate) fn reloads_certificates(self) -> bool {
         self >= Self(2, 7, 0)
     }
 
-    /// Whether a plugin's image need not say which file it is.
+    /// Returns true if a plugin with an image needs no file name.
     pub(crate) fn knows_plugin_files(self) -> bool {
         self >= Self(2, 7, 0)
     }
 
-    /// Whether cloud seals are plugins only.
+    /// Returns true if cloud seals are available only as plugins.
     pub(crate) fn needs_seal_plugins(self) -> bool {
         self >= Self(2, 7, 0)
     }
 }
 
-/// The version of a spec, if it may run after what has led.
+/// Version of a spec, if OpenBao supports the change from the highest version that has led.
 pub(crate) fn version(spec: &ManagedServer, highest: Option<&str>) -> Result<Version, Error> {
     let wanted: Version = spec.version.parse()?;
     if wanted < LOWEST {
         return Err(Error::Invalid(format!(
-            "version {wanted} is not run: {LOWEST} is the lowest. 2.5.0 breaks automatic unsealing, and nodes of 2.5 and \
-             2.6 cannot forward to each other: stop all nodes of such a cluster, then let this one take over its database"
+            "version {wanted} is not supported: {LOWEST} is the lowest. 2.5.0 breaks automatic unsealing, and nodes of 2.5 and \
+             2.6 cannot forward requests to each other: stop all nodes of such a cluster, then let this one take over its \
+             database"
         )));
     }
     let led: Option<Version> = highest.and_then(|text| text.parse().ok());
@@ -84,9 +85,20 @@ pub(crate) fn version(spec: &ManagedServer, highest: Option<&str>) -> Result<Ver
         )));
     }
     if let Some(led) = led.filter(|led| wanted.0 != led.0) {
-        return Err(Error::Invalid(format!("from {led} to {wanted} is no upgrade that is known")));
+        return Err(Error::Invalid(format!("an upgrade from {led} to {wanted} is not supported")));
     }
     Ok(wanted)
+}
+
+/// Extent to which a cluster is reconciled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Completely.
+    Active,
+    /// Only observed: `suspend` is set.
+    Suspended,
+    /// No node runs while the database is being restored.
+    Restoring,
 }
 
 /// A managed cluster.
@@ -97,67 +109,87 @@ pub(crate) struct Cluster {
     pub(crate) spec: ManagedServer,
     pub(crate) administrators: Vec<Administrator>,
     pub(crate) version: Version,
-    /// The login that owns the tables.
+    /// Login that owns the tables.
     pub(crate) owner: Login,
-    /// The login that makes roles for nodes.
+    /// Login that creates the roles of the nodes.
     pub(crate) admin: Option<Login>,
     pub(crate) fencing: Fencing,
-    /// The value of the restart annotation.
+    /// Value of the restart annotation.
     pub(crate) restart: Option<String>,
+    /// Value of the step-down annotation.
+    pub(crate) step_down: Option<String>,
+    pub(crate) mode: Mode,
+    /// The restore annotation is set: the database may contain the data of another cluster.
+    pub(crate) takes_over: bool,
 }
 
 impl Cluster {
+    pub(crate) fn name(&self) -> &str {
+        &self.name.name
+    }
+
     pub(crate) fn image(&self) -> String {
         let image = self.spec.image.clone();
         image.unwrap_or_else(|| format!("quay.io/openbao/openbao:{}", self.spec.version))
     }
 
-    /// Services, certificates and configuration: the names of all there is.
+    /// Name of an object of the cluster.
     pub(crate) fn child(&self, suffix: &str) -> String {
-        format!("{}{suffix}", self.name.name)
+        format!("{}{suffix}", self.name())
     }
 
-    /// The pods' names.
+    /// Name of the pod of a node.
     pub(crate) fn pod(&self, ordinal: i32) -> String {
         managed::pod(&self.name, ordinal)
     }
 
-    /// The stable name of a pod.
+    /// Stable DNS name of a pod.
     pub(crate) fn host(&self, pod: &str) -> String {
         managed::host(&self.name, pod)
     }
 
-    /// Whether nodes talk plain HTTP.
+    /// Returns true if nodes use HTTP without TLS.
     pub(crate) fn is_plain(&self) -> bool {
         self.spec.tls.mode == ServerTlsMode::Disabled
     }
 
-    /// Where the node of a pod is reached.
+    /// URL of the node in a pod.
     pub(crate) fn url(&self, pod: &str) -> String {
         managed::url(&self.name, pod, self.spec.tls.mode)
     }
 
+    /// Name of the Secret with the recovery keys.
     pub(crate) fn recovery_secret(&self) -> String {
         self.spec.recovery_keys.secret_name.clone().unwrap_or_else(|| self.child("-recovery"))
     }
 
-    /// The Secret with the nodes' certificate.
+    /// Name of the Secret with the certificate of the nodes.
     pub(crate) fn tls_secret(&self) -> String {
         let given = self.spec.tls.secret_ref.as_ref().map(|reference| reference.name.clone());
         given.unwrap_or_else(|| self.child("-tls"))
     }
+
+    /// Name of the Secret with the PostgreSQL logins of the nodes.
+    pub(crate) fn logins_secret(&self) -> String {
+        self.child("-postgresql")
+    }
+
+    /// Desired number of nodes.
+    pub(crate) fn nodes(&self) -> usize {
+        usize::try_from(self.spec.replicas).unwrap_or_default()
+    }
 }
 
-/// The names that a cluster's objects have leave this many letters to its own.
+/// Longest name: Kubernetes and PostgreSQL limit the names that are derived from it.
 pub(crate) const LONGEST_NAME: usize = 40;
 
-/// Refuses names that those of pods and roles are made from and that would become too long.
+/// Name of a managed cluster. Refuses a name from which a valid name of a pod or a role cannot be derived.
 pub(crate) fn name(cluster: &OpenBaoCluster) -> Result<ObjectName, Error> {
     let name = ObjectName::of(cluster);
     if name.name.len() > LONGEST_NAME || name.name.contains('.') {
         return Err(Error::Invalid(format!(
-            "the name of a managed cluster has at most {LONGEST_NAME} letters and no dot: pods, Services and database \
-             roles are named for it; `{}` cannot be",
+            "`{}` cannot be the name of a managed cluster: it has at most {LONGEST_NAME} characters and no dot, because \
+             the names of pods, Services and database roles are derived from it",
             cluster.name_any()
         )));
     }
@@ -184,7 +216,7 @@ mod tests {
     #[case("2.10.0", Some("2.9.1"), "2.10.0")]
     #[case("2.5.0", None, "2.6.2 is the lowest")]
     #[case("2.6.2", Some("2.7.2"), "OpenBao cannot go back")]
-    #[case("3.0.0", Some("2.7.2"), "no upgrade that is known")]
+    #[case("3.0.0", Some("2.7.2"), "an upgrade from 2.7.2 to 3.0.0 is not supported")]
     fn versions_only_go_up(#[case] wanted: &str, #[case] led: Option<&str>, #[case] expected: &str) {
         let said = match version(&spec(wanted), led) {
             Ok(version) => version.to_string(),

@@ -1,24 +1,19 @@
-//! OpenBaoCluster: is it there, does it serve, may the operator do its work.
+//! Controller of OpenBaoCluster: reconciles managed clusters and observes external servers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
-use crate::guard::Guards;
-use crate::{external, managed, server};
-
-/// How often a server is looked at.
-const LOOK: Duration = Duration::from_secs(10);
+use crate::guard::registry::Guards;
+use crate::{external, managed};
 
 /// Controller of OpenBaoCluster.
 pub(crate) struct Controller {
-    pub(crate) context: Arc<Context>,
-    /// Guards of the leaders of managed clusters.
-    pub(crate) guards: Guards,
+    context: Arc<Context>,
+    guards: Guards,
 }
 
 impl Controller {
@@ -34,24 +29,18 @@ impl Reconcile for Controller {
 
     async fn reconcile(
         &self,
-        cluster: Arc<OpenBaoCluster>,
+        object: Arc<OpenBaoCluster>,
         dependencies: &Dependencies,
     ) -> Result<Action, Error> {
-        if cluster.spec.managed.is_some() {
-            return managed::reconcile(self, dependencies, &cluster).await;
+        if object.spec.managed.is_some() {
+            managed::reconcile(&self.context, &self.guards, dependencies, &object).await
+        } else {
+            external::reconcile(&self.context, dependencies, &object).await
         }
-        if cluster.spec.suspend {
-            external::suspended(&self.context, &cluster).await?;
-            return Ok(Action::AwaitChange);
-        }
-        let seen = server::fetch(&self.context, dependencies, &cluster).await?;
-        let orphans = server::remove_orphans(&self.context, dependencies, &cluster, &seen).await;
-        let busy = !orphans.is_empty() && seen.serves();
-        external::status(&self.context, &cluster, &seen, orphans).await?;
-        Ok(Action::After(if busy { Duration::from_secs(2) } else { LOOK }))
     }
 
     fn forget(&self, name: &ObjectName) {
-        managed::forget(self, name);
+        self.guards.stop(name);
+        self.context.runtime.metrics.forget_cluster(name);
     }
 }

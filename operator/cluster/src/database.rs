@@ -1,9 +1,11 @@
-//! The PostgreSQL under a managed cluster: its two tables, its lock, and the roles of its nodes.
+//! The PostgreSQL database of a managed cluster: its two tables, its lock, and the roles of its nodes.
 
 pub(crate) mod facts;
+mod fences;
 pub(crate) mod incarnations;
 pub(crate) mod login;
 pub(crate) mod logins;
+pub(crate) mod repair;
 pub(crate) mod roles;
 pub(crate) mod schema;
 pub(crate) mod storage;
@@ -22,34 +24,34 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::database::login::Login;
 
-/// How long a statement or a connection may take.
+/// Time limit of a statement and of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why PostgreSQL did not do what it was asked.
+/// Error of PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
-    /// Nothing answers, or not in time.
+    /// No answer, or none in time.
     #[error("PostgreSQL at {address} cannot be reached")]
     Unreachable { address: String, source: Box<dyn std::error::Error + Send + Sync> },
-    /// It starts, stops, or has no connection to spare.
-    #[error("PostgreSQL at {address} takes no connections now")]
+    /// It is starting, stopping, or has no free connection.
+    #[error("PostgreSQL at {address} accepts no connections now")]
     Busy { address: String, source: Box<tokio_postgres::Error> },
-    /// The login is refused.
+    /// It refuses the login.
     #[error(
         "PostgreSQL at {address} refuses the login `{user}`; correct username and password in its Secret"
     )]
     Login { address: String, user: String, source: Box<tokio_postgres::Error> },
-    /// There is no such database.
+    /// The database does not exist.
     #[error(
         "PostgreSQL at {address} has no database `{database}`; create it, or correct dbname in the Secret"
     )]
     NoDatabase { address: String, database: String },
-    /// Its certificate is not accepted.
+    /// Its certificate is not valid for the configured CA and name.
     #[error(
         "the certificate of PostgreSQL at {address} is not accepted; correct storage.postgresql.tls: {reason}"
     )]
     Certificate { address: String, reason: String },
-    /// A statement fails.
+    /// It refuses a statement.
     #[error("PostgreSQL at {address} refuses a statement")]
     Statement { address: String, source: Box<tokio_postgres::Error> },
 }
@@ -73,7 +75,7 @@ impl Failure for DatabaseError {
     }
 }
 
-/// A database as one login sees it: one connection, made again when it is lost.
+/// Connection of one login to a database. A lost connection is replaced.
 pub(crate) struct Database {
     pub(crate) login: Login,
     connection: Mutex<Option<Arc<Client>>>,
@@ -85,7 +87,7 @@ impl Database {
         Self { login, connection: Mutex::default(), metrics }
     }
 
-    /// The connection.
+    /// The connection, which is opened if there is none.
     pub(crate) async fn client(&self) -> Result<Arc<Client>, DatabaseError> {
         let mut held = self.connection.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
@@ -97,8 +99,8 @@ impl Database {
         Ok(client)
     }
 
-    /// Whether the login is let in.
-    pub(crate) async fn opens(&self) -> Result<bool, DatabaseError> {
+    /// Returns true if PostgreSQL accepts the login.
+    pub(crate) async fn accepts_login(&self) -> Result<bool, DatabaseError> {
         match self.client().await {
             Ok(_) => Ok(true),
             Err(DatabaseError::Login { .. }) => Ok(false),
@@ -106,12 +108,12 @@ impl Database {
         }
     }
 
-    /// Drops the connection: one that does not answer is not used again.
-    pub(crate) async fn forget(&self) {
+    /// Drops the connection: one without an answer is not used again.
+    async fn disconnect(&self) {
         *self.connection.lock().await = None;
     }
 
-    /// Does something with the connection, in time.
+    /// Uses the connection, within the time limit.
     pub(crate) async fn with<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> Result<T, DatabaseError>
     where
         F: Future<Output = Result<T, tokio_postgres::Error>>,
@@ -121,7 +123,7 @@ impl Database {
         match tokio::time::timeout(PATIENCE, work(client)).await {
             Ok(result) => result.map_err(|error| self.failed(error)),
             Err(_) => {
-                self.forget().await;
+                self.disconnect().await;
                 Err(self.unreachable("no answer in time".into()))
             }
         }
@@ -153,7 +155,7 @@ impl Database {
     }
 
     fn failed(&self, error: tokio_postgres::Error) -> DatabaseError {
-        let (address, user) = (self.login.address(), self.login.user.clone());
+        let address = self.login.address();
         if let Some(reason) = tls::refusal(&error) {
             return self.certificate(reason);
         }
@@ -163,7 +165,7 @@ impl Database {
         let source = Box::new(error);
         match code {
             SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                DatabaseError::Login { address, user, source }
+                DatabaseError::Login { address, user: self.login.user.clone(), source }
             }
             SqlState::INVALID_CATALOG_NAME => {
                 DatabaseError::NoDatabase { address, database: self.login.database.clone() }
@@ -179,7 +181,7 @@ impl Database {
     }
 }
 
-/// Drives a connection for as long as its client is used.
+/// Drives a connection while its client is used.
 fn spawned<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Client
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,

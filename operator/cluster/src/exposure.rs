@@ -3,12 +3,13 @@
 
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::Api;
-use steamer_api::OpenBaoClusterStatus;
+use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::Object;
 
-use crate::children::{delete, is_of, only};
-use crate::managed::apply::Work;
+use crate::children::{ChildApi, delete, is_of, only};
+use crate::cluster::Cluster;
 use crate::objects::backend_tls_policy::{BackendTLSPolicy, backend_tls_policy};
 use crate::objects::http_route::{HTTPRoute, http_route};
 use crate::objects::ingress::ingress;
@@ -42,7 +43,16 @@ impl Exposed for ServiceMonitor {
     const PROVIDER: &'static str = "the Prometheus operator";
 }
 
-impl Work<'_> {
+/// Objects of optional kinds for one cluster.
+#[derive(Clone, Copy)]
+pub(crate) struct Exposure<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) child_api: &'a ChildApi<'a>,
+    pub(crate) object: &'a OpenBaoCluster,
+    pub(crate) cluster: &'a Cluster,
+}
+
+impl Exposure<'_> {
     /// Creates, updates or deletes each object as the spec requests.
     pub(crate) async fn exposed(&self) -> Result<(), Error> {
         self.keep_exposed(ingress(self.cluster)).await?;
@@ -53,7 +63,7 @@ impl Work<'_> {
 
     async fn keep_exposed<K: Exposed>(&self, desired: Option<K>) -> Result<(), Error> {
         let Some(desired) = desired else { return self.remove_exposed::<K>().await };
-        let live = found(&self.child_api.api::<K>(), &self.cluster.name.name).await?;
+        let live = found(&self.child_api.api::<K>(), self.cluster.name()).await?;
         let remedy = format!("remove spec.managed.{}", K::FIELD);
         let written = self.child_api.apply(live.as_ref(), &desired, &remedy).await;
         written.map(drop).map_err(unknown_kind::<K>)
@@ -64,7 +74,7 @@ impl Work<'_> {
         if !self.may_exist() {
             return Ok(());
         }
-        let (api, name) = (self.child_api.api::<K>(), &self.cluster.name.name);
+        let (api, name) = (self.child_api.api::<K>(), self.cluster.name());
         match found(&api, name).await?.filter(|live| is_of(live, &self.cluster.name)) {
             Some(live) => delete(&api, name, &only(&live)).await,
             None => Ok(()),

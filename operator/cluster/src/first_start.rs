@@ -1,57 +1,134 @@
-//! The first start: what it is told, and how one is known that did not get through.
+//! The first start: its self-initialization, and the detection of one that failed half-way.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use steamer_core::error::Error;
+use steamer_openbao::Error as OpenBao;
+use steamer_runtime::ObjectName;
 
-use crate::database::storage::Storage;
-use crate::managed::apply::{Done, Work};
-use crate::managed::fetch::Found;
+use crate::cluster::Cluster;
+use crate::database::facts::Contents;
+use crate::effects::Effects;
 use crate::nodes::members::Member;
+use crate::objects::initialization::AdministratorIssuer;
 use crate::objects::{config_map, initialization};
+use crate::server::Server;
 
-/// Storage was initialised, and the operator was never let in: the first leader was not who initialised it.
-pub(crate) fn half_way(found: &Found, done: &Done) -> Option<Error> {
-    let initialized = done.storage.as_ref().is_ok_and(|storage| storage.contents.initialized);
-    let refused = done.seen.as_ref().is_some_and(|seen| {
-        seen.serves() && matches!(&seen.missing, Err(Error::OpenBao(steamer_openbao::Error::Login { .. })))
-    });
-    let first = found.last.initialized != Some(true) && !found.adopted;
-    (initialized && refused && first && settled_down(&done.members)).then(half_initialized)
+/// Time after which no running node can initialize storage any more: it must have become the leader within 35 s.
+const SETTLED: Duration = Duration::from_secs(45);
+
+/// Progress of the first start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The operator has not logged in yet.
+    First,
+    /// The operator has logged in once.
+    Completed,
 }
 
-/// Whether no node can be about to initialise storage: it has to have become the leader within 35 s.
-pub(crate) fn settled_down(members: &[Member]) -> bool {
-    let long = std::time::Duration::from_secs(45);
-    let past = |member: &Member| {
-        member.backs_off() || member.running_for(Timestamp::now()).is_some_and(|running| running > long)
+/// The ConfigMap with the self-initialization.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Initialization {
+    /// It must exist until the first start is completed.
+    Keep(Box<ConfigMap>),
+    Remove,
+}
+
+/// Decides about the self-initialization.
+///
+/// # Errors
+/// [`Error::Conflict`] if the database of a cluster that was initialized is empty.
+pub(crate) fn plan(
+    cluster: &Cluster,
+    start: Start,
+    contents: &Contents,
+    access: &InitialAccess<'_>,
+) -> Result<Initialization, Error> {
+    match start {
+        Start::Completed if contents.initialized => Ok(Initialization::Remove),
+        Start::Completed => Err(Error::Conflict(format!(
+            "database `{}` is empty, but this cluster was initialized: restore its backup, or create another \
+             OpenBaoCluster to start with an empty database",
+            cluster.owner.database
+        ))),
+        Start::First => {
+            let stanza = initialization::initialization(cluster, access.operator, access.issuers);
+            Ok(Initialization::Keep(Box::new(config_map::initialization(cluster, &stanza))))
+        }
+    }
+}
+
+/// Identities that the self-initialization grants access to.
+#[derive(Clone, Copy)]
+pub(crate) struct InitialAccess<'a> {
+    /// ServiceAccount of the operator.
+    pub(crate) operator: &'a ObjectName,
+    /// Issuers of the administrators' JWTs.
+    pub(crate) issuers: &'a [AdministratorIssuer],
+}
+
+/// Writes or removes the ConfigMap.
+pub(crate) async fn apply(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    initialization: &Initialization,
+) -> Result<(), Error> {
+    match initialization {
+        Initialization::Keep(config_map) => effects.child_api.keep(&**config_map).await.map(drop),
+        Initialization::Remove => effects.child_api.remove::<ConfigMap>(&cluster.child("-init")).await,
+    }
+}
+
+/// Returns true if no node can still be initializing storage.
+pub(crate) fn is_settled(members: &[Member], now: Timestamp) -> bool {
+    let is_past = |member: &Member| {
+        member.backs_off() || member.running_for(now).is_some_and(|running| running > SETTLED)
     };
-    !members.is_empty() && members.iter().all(past)
+    !members.is_empty() && members.iter().all(is_past)
 }
 
-pub(crate) fn half_initialized() -> Error {
+/// Returns true if the server serves but refuses the operator's login: another node than the first leader initialized
+/// the storage.
+pub(crate) fn refuses_operator(server: &Server) -> bool {
+    server.serves() && matches!(&server.missing, Err(Error::OpenBao(OpenBao::Login { .. })))
+}
+
+/// Error of a self-initialization that failed half-way.
+pub(crate) fn failed() -> Error {
     Error::Conflict(
-        "self-initialisation failed half-way: look for the reason in the pods' logs, put it right, drop both tables of the \
-         database (nothing is in them yet) and delete the pods"
+        "self-initialization failed half-way: find the reason in the logs of the pods, correct it, drop both tables of the \
+         database (they contain no data yet), and delete the pods"
             .to_owned(),
     )
 }
 
-impl Work<'_> {
-    /// What the first start does, for as long as nothing has started.
-    pub(crate) async fn initialization(&self, found: &Found, storage: &Storage) -> Result<(), Error> {
-        let through = found.last.initialized == Some(true);
-        if storage.contents.initialized && through {
-            return self.child_api.remove::<ConfigMap>(&self.cluster.child("-init")).await;
-        }
-        if through {
-            return Err(Error::Conflict(format!(
-                "database `{}` is empty, and this cluster was initialised: restore its backup, or make another \
-                 OpenBaoCluster to begin anew",
-                self.guard_target.owner.login.database
-            )));
-        }
-        let stanza = initialization::initialization(self.cluster, &self.context.operator, &found.issuers);
-        self.child_api.keep::<ConfigMap>(&config_map::initialization(self.cluster, &stanza)).await.map(drop)
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::tests::cluster;
+
+    #[rstest]
+    #[case::new_database(Start::First, false, "keep")]
+    #[case::initialized_but_no_login_yet(Start::First, true, "keep")]
+    #[case::completed(Start::Completed, true, "remove")]
+    #[case::lost_data(Start::Completed, false, "is empty, but this cluster was initialized")]
+    fn the_initialization_is_kept_until_the_operator_has_logged_in(
+        #[case] start: Start,
+        #[case] initialized: bool,
+        #[case] expected: &str,
+    ) {
+        let contents = Contents { initialized, ..Contents::default() };
+        let operator = ObjectName::new("steamer", "steamer");
+        let access = InitialAccess { operator: &operator, issuers: &[] };
+        let said = match plan(&cluster(), start, &contents, &access) {
+            Ok(Initialization::Keep(_)) => "keep".to_owned(),
+            Ok(Initialization::Remove) => "remove".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains(expected), "{said}");
     }
 }

@@ -6,6 +6,7 @@ mod children;
 mod cluster;
 mod controller;
 mod database;
+mod effects;
 mod exposure;
 mod external;
 mod first_start;

@@ -1,73 +1,77 @@
-//! A cluster that Steamer runs: what it is made of is kept as it should be, its pods are replaced in order, and its
-//! status tells how it is.
+//! A cluster that Steamer runs. A reconcile works in steps: first for the nodes, then for the OpenBao that they serve.
 
-pub(crate) mod apply;
+mod apply;
+mod conditions;
 mod delete;
 pub(crate) mod fetch;
+mod input;
+pub(crate) mod observe;
+mod openbao;
+mod plan;
+mod prepare;
+mod report;
 mod status;
 mod summary;
 mod validate;
+mod verdict;
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use steamer_api::OpenBaoCluster;
+use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies};
 
 use crate::children::{ChildApi, children_of};
 use crate::cluster::name;
-use crate::controller::Controller;
-use crate::guard::{GuardReport, guard_of};
-use crate::restore;
-
-/// How often a cluster that serves is looked at; changes of its pods and its leader wake it at once.
-const LOOK: Duration = Duration::from_secs(10);
-/// How often while something is under way that nothing tells of.
-const PROGRESS: Duration = Duration::from_secs(1);
+use crate::effects::{Effects, Sources};
+use crate::guard::registry::Guards;
+use crate::guard::target::guard_key;
+use apply::apply;
+use delete::{Deletion, delete};
+use fetch::fetch;
+use input::Input;
+use observe::observe;
+use plan::plan;
+use prepare::{guard, prepare};
+use report::Report;
+use status::status;
+use validate::validate;
 
 pub(crate) async fn reconcile(
-    controller: &Controller,
+    context: &Arc<Context>,
+    guards: &Guards,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
-    let Controller { context, guards } = controller;
     let name = name(object)?;
     dependencies.on(children_of(name.clone()));
-    dependencies.on(guard_of(&name));
+    dependencies.on(guard_key(&name));
+    let child_api =
+        &ChildApi { client: context.client.clone(), stores: &context.cluster_objects, cluster: name };
     if object.metadata.deletion_timestamp.is_some() {
-        return delete::delete(controller, dependencies, object, name).await;
+        return delete(&Deletion { context, guards, dependencies, child_api }, object).await;
     }
     if !object.spec.suspend {
         context.add_finalizer(object).await?;
     }
-    let found = fetch::fetch(context, dependencies, object).await?;
-    let (cluster, keys) = validate::validate(object, &found)?;
-    let child_api =
-        ChildApi { client: context.client.clone(), stores: &context.cluster_objects, cluster: name };
-    let guard_target = fetch::guard_target(controller, &child_api, &cluster);
-    let guard_report = if restore::is_under_way(object) {
-        // Nobody looks into a database that is being restored.
-        guards.forget(&cluster.name);
-        GuardReport::default()
-    } else {
-        guards.keep(context, guard_target.clone())
-    };
-    let work = apply::Work {
-        context,
-        dependencies,
-        object,
-        cluster: &cluster,
-        child_api: &child_api,
-        guard_target: &guard_target,
-    };
-    let done = work.all(&found, keys, &guard_report).await?;
-    let settled = done.settled();
-    status::status(&work, &found, &guard_report, done).await?;
-    Ok(Action::After(if settled { LOOK } else { PROGRESS }))
+    let found = &fetch(context, dependencies, object).await?;
+    let cluster = &validate(object, found)?;
+    let guard_target = &guards.target(context, child_api, cluster);
+    let guard_report = &guard(context, guards, cluster, guard_target);
+    let sources = Sources { context, dependencies, child_api, guard_target };
+    converge(&Effects::new(sources), Input { object, cluster, found, guard_report }).await
 }
 
-/// The cluster is gone.
-pub(crate) fn forget(controller: &Controller, name: &steamer_runtime::ObjectName) {
-    controller.guards.forget(name);
-    controller.context.runtime.metrics.forget_cluster(name);
+/// Brings a cluster closer to the desired state.
+async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Error> {
+    let prepared = prepare(effects, input).await?;
+    let observed = observe(effects, input, prepared).await;
+    let plan = plan(input, &observed, Timestamp::now());
+    let applied = apply(effects, input, plan).await;
+    let openbao = openbao::converge(effects, input, &observed).await?;
+    let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
+    status(effects.context, &report).await?;
+    Ok(report.next_visit())
 }

@@ -1,7 +1,11 @@
-//! The nodes of a managed cluster: members, leader, configuration, rollout.
+//! The nodes of a managed cluster: members, health, leader, configuration, scale, rollout.
 
 pub(crate) mod configuration;
+pub(crate) mod health;
 pub(crate) mod leader;
 pub(crate) mod members;
+pub(crate) mod observation;
 pub(crate) mod replace;
 pub(crate) mod rollout;
+pub(crate) mod scale;
+pub(crate) mod start;

@@ -1,61 +1,68 @@
-//! A backup is restored into a cluster's own database while no node runs.
+//! Restore of a backup into the cluster's own database while no node runs.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use steamer_api::OpenBaoCluster;
 use steamer_core::error::Error;
+use steamer_openbao::Health;
 
-use crate::cluster::{RESTORE, RESTORING};
-use crate::managed::apply::{Done, Work};
-use crate::managed::fetch::Found;
+use crate::cluster::{Cluster, RESTORE, RESTORING};
+use crate::effects::Effects;
 
-/// Whether someone restores the database; what is suspended is left as it is.
-pub(crate) fn is_under_way(object: &OpenBaoCluster) -> bool {
-    object.annotations().contains_key(RESTORING) && !object.spec.suspend
+/// Stops every node. Returns the error that describes the wait.
+pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Error, Error> {
+    let live = effects.child_api.get::<StatefulSet>(cluster.name());
+    let replicas = live.and_then(|live| live.spec.as_ref()?.replicas);
+    if replicas.is_some_and(|replicas| replicas > 0) {
+        let patch = json!({"spec": {"replicas": 0}});
+        let sets = effects.child_api.api::<StatefulSet>();
+        sets.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    }
+    let pods = effects.child_api.all::<Pod>().len();
+    Ok(Error::Waiting(if pods > 0 {
+        format!("{pods} pods terminate before the database is restored")
+    } else {
+        format!(
+            "no node runs: restore database `{}`, then remove the annotation {RESTORING}",
+            cluster.owner.database
+        )
+    }))
 }
 
-impl Work<'_> {
-    /// Stops every node; what is said meanwhile.
-    pub(crate) async fn stop_for_restore(&self, live: Option<&StatefulSet>) -> Result<Error, Error> {
-        let name = &self.cluster.name.name;
-        let wanted = live.and_then(|live| live.spec.as_ref()?.replicas);
-        if wanted.is_some_and(|wanted| wanted > 0) {
-            let patch = json!({"spec": {"replicas": 0}});
-            let sets = self.child_api.api::<StatefulSet>();
-            sets.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        }
-        let pods = self.child_api.all::<Pod>().len();
-        Ok(Error::Waiting(if pods > 0 {
-            format!("{pods} pods end, for the database is to be restored")
-        } else {
-            format!(
-                "no node runs: restore database `{}`, then remove the annotation {RESTORING}",
-                self.cluster.owner.database
-            )
-        }))
-    }
-
-    /// A lock that came with a backup is nobody's.
-    pub(crate) async fn start_afresh(&self, done: &Done, now: Option<i32>) -> Result<(), Error> {
-        if now == Some(0) && done.members.is_empty() {
-            self.guard_target.owner.clear_locks().await?;
-        }
-        Ok(())
-    }
-}
-
-/// Why what is in the database is not this cluster's, by its own word.
-pub(crate) fn another(found: &Found, done: &Done) -> Option<Error> {
-    let health = done.seen.as_ref()?.health.as_ref().ok()?;
-    let known = found.last.cluster_id.as_ref().filter(|_| !found.adopted)?;
-    (!health.cluster_id.is_empty() && *known != health.cluster_id).then(|| {
+/// Error if the database contains another OpenBao than the one that this cluster ran last.
+pub(crate) fn foreign_data(cluster: &Cluster, last_id: Option<&str>, health: &Health) -> Option<Error> {
+    let known = last_id.filter(|_| !cluster.takes_over)?;
+    (!health.cluster_id.is_empty() && known != health.cluster_id).then(|| {
         Error::Conflict(format!(
-            "the database holds OpenBao {}, and this cluster was {known}: restore its own backup, or go on with what is there \
-             by the annotation {RESTORE}=<today>",
+            "the database contains OpenBao {}, but this cluster ran {known}: restore its own backup, or accept the present \
+             data with the annotation {RESTORE}=<today>",
             health.cluster_id
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::tests::cluster;
+
+    #[rstest]
+    #[case::first_start(None, "a", false, false)]
+    #[case::same(Some("a"), "a", false, false)]
+    #[case::another(Some("a"), "b", false, true)]
+    #[case::another_with_consent(Some("a"), "b", true, false)]
+    #[case::not_reported(Some("a"), "", false, false)]
+    fn data_of_another_openbao_needs_consent(
+        #[case] last: Option<&str>,
+        #[case] found: &str,
+        #[case] takes_over: bool,
+        #[case] expected: bool,
+    ) {
+        let cluster = Cluster { takes_over, ..cluster() };
+        let health = Health { cluster_id: found.to_owned(), ..Health::default() };
+        assert_eq!(foreign_data(&cluster, last, &health).is_some(), expected);
+    }
 }

@@ -1,73 +1,47 @@
-use steamer_api::{OpenBaoCluster, Orphan};
-use steamer_core::context::Context;
+//! An OpenBao server as its API shows it, whether or not Steamer runs it.
+
+pub(crate) mod conditions;
+pub(crate) mod fetch;
+pub(crate) mod orphans;
+pub(crate) mod verdict;
+
 use steamer_core::error::Error;
-use steamer_core::layout::OPERATOR_AUDIENCE;
-use steamer_core::ownership::orphans;
 use steamer_openbao::{Error as OpenBao, Health, Leader};
-use steamer_runtime::Dependencies;
 
-use crate::operator_policy;
-
-/// What was seen of a server.
-pub(crate) struct Seen {
-    /// What it says of itself, or why it says nothing.
+/// State of a server.
+pub(crate) struct Server {
+    /// Its health, or the error of the request.
     pub(crate) health: Result<Health, OpenBao>,
-    /// Who leads.
+    /// Its leader. None if it is sealed or the request failed.
     pub(crate) leader: Option<Leader>,
-    /// What the operator's policy lacks; none when it could not be asked.
+    /// Rules that the operator's policy lacks, or the error of the request.
     pub(crate) missing: Result<Vec<String>, Error>,
-    /// Whether Steamer runs it.
+    /// Steamer runs the server.
     pub(crate) managed: bool,
 }
 
-impl Seen {
+impl Server {
     pub(crate) fn serves(&self) -> bool {
-        self.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) && self.has_leader()
+        self.is_open() && self.has_leader()
+    }
+
+    /// Returns true if it is initialized and unsealed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed)
     }
 
     pub(crate) fn has_leader(&self) -> bool {
         let led = |leader: &Leader| !leader.ha_enabled || leader.is_self || !leader.leader_address.is_empty();
         self.leader.as_ref().is_some_and(led)
     }
-}
 
-pub(crate) async fn fetch(
-    context: &Context,
-    dependencies: &Dependencies,
-    cluster: &OpenBaoCluster,
-) -> Result<Seen, Error> {
-    let auth = cluster.spec.external.as_ref().map(|external| &external.management_auth);
-    let login = auth.and_then(|auth| auth.kubernetes.as_ref().or(auth.jwt.as_ref()));
-    let audience = login.map_or(OPERATOR_AUDIENCE, |login| login.audience.as_str());
-    context.safe_audiences(&[audience.to_owned()])?;
-    let session = context.operator_session(dependencies, cluster).await?;
-    let health = session.health().await;
-    let mut seen =
-        Seen { health, leader: None, missing: Ok(Vec::new()), managed: cluster.spec.managed.is_some() };
-    if seen.health.as_ref().is_ok_and(|health| health.initialized && !health.sealed) {
-        seen.leader = session.leader().await.ok();
-        let needed = match &cluster.spec.managed {
-            Some(_) => operator_policy::managed_rules(),
-            None => operator_policy::rules(),
-        };
-        seen.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
-    }
-    Ok(seen)
-}
-
-/// Removes what deleted tenants left behind; what is still left afterwards.
-pub(crate) async fn remove_orphans(
-    context: &Context,
-    dependencies: &Dependencies,
-    cluster: &OpenBaoCluster,
-    seen: &Seen,
-) -> Vec<Orphan> {
-    let orphans = cluster.status.as_ref().map(|status| status.orphans.clone()).unwrap_or_default();
-    if orphans.is_empty() || !seen.serves() {
-        return orphans;
-    }
-    match context.operator_session(dependencies, cluster).await {
-        Ok(session) => orphans::remove_orphans(context, &session, orphans).await,
-        Err(_) => orphans,
+    /// The administrator's command that completes the operator's policy, with the rules that it lacks.
+    pub(crate) fn lacking(&self, missing: &[String]) -> String {
+        let option = if self.managed { " --managed" } else { "" };
+        format!(
+            "the operator's policy in OpenBao lacks {}; an administrator runs `steamer openbao-policy{option} | bao policy \
+             write steamer -`",
+            missing.join(", ")
+        )
     }
 }

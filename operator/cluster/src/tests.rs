@@ -1,11 +1,30 @@
-//! A cluster for the tests of its parts.
+//! Values for the tests of this crate.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::json;
-use steamer_api::{DatabaseTlsMode, Fencing};
+use steamer_api::{DatabaseTlsMode, Fencing, OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_openbao::{Health, Leader};
 use steamer_runtime::ObjectName;
 
-use crate::cluster::{Cluster, Version};
+use crate::certificates::keep::Certificate;
+use crate::cluster::{Cluster, Mode, REVISION, Version};
+use crate::database::facts::{Contents, Server as DatabaseServer};
 use crate::database::login::Login;
+use crate::database::storage::Storage;
+use crate::managed::fetch::Found;
+use crate::managed::observe::Observed;
+use crate::nodes::members::{Answer, Member};
+use crate::seal::check::SealCheck;
+use crate::seal::keys::StaticKeys;
+use crate::seal::migration::Migration;
+use crate::seal::rotation::Keys;
+use crate::server::Server;
+
+/// Revision of the template of every node in tests.
+pub(crate) const TEMPLATE: &str = "r";
 
 /// Cluster `main` in namespace `openbao`, with all defaults.
 pub(crate) fn cluster() -> Cluster {
@@ -19,18 +38,138 @@ pub(crate) fn cluster() -> Cluster {
         spec: serde_json::from_value(spec).unwrap(),
         administrators: Vec::new(),
         version: Version(2, 7, 2),
-        owner: Login {
-            host: "pg-rw.openbao.svc".to_owned(),
-            port: 5432,
-            database: "bao".to_owned(),
-            user: "bao".to_owned(),
-            password: "hush".to_owned().into(),
-            tls: DatabaseTlsMode::VerifyFull,
-            ca: "PEM".to_owned(),
-        },
+        owner: owner_login(),
         admin: None,
         fencing: Fencing::ProcessEnd,
         restart: None,
+        step_down: None,
+        mode: Mode::Active,
+        takes_over: false,
+    }
+}
+
+/// Login of the tables' owner.
+pub(crate) fn owner_login() -> Login {
+    Login {
+        host: "pg-rw.openbao.svc".to_owned(),
+        port: 5432,
+        database: "bao".to_owned(),
+        user: "bao".to_owned(),
+        password: "hush".to_owned().into(),
+        tls: DatabaseTlsMode::VerifyFull,
+        ca: "PEM".to_owned(),
+    }
+}
+
+/// Login that creates roles.
+pub(crate) fn admin_login() -> Login {
+    owner_login().as_role("admin", "hush".to_owned().into())
+}
+
+/// The object of [`cluster`].
+pub(crate) fn object() -> OpenBaoCluster {
+    let cluster = cluster();
+    let spec = json!({"managed": cluster.spec});
+    let object = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster", "spec": spec,
+        "metadata": {"name": "main", "namespace": "openbao", "generation": 1},
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+/// References of a cluster that has been initialized.
+pub(crate) fn found() -> Found {
+    Found {
+        owner: owner_login(),
+        admin: None,
+        last: OpenBaoClusterStatus { initialized: Some(true), ..OpenBaoClusterStatus::default() },
+        issuers: Vec::new(),
+        operator: ObjectName::new("steamer", "steamer"),
+    }
+}
+
+/// A database with an initialized OpenBao.
+pub(crate) fn storage() -> Storage {
+    Storage {
+        server: DatabaseServer {
+            number: 170_000,
+            version: "17.0".to_owned(),
+            encoding: "UTF8".to_owned(),
+            max_connections: 100,
+            read_only: false,
+            connections: 3,
+        },
+        timeline: None,
+        contents: Contents {
+            initialized: true,
+            self_init_failed: false,
+            recovery_keys: true,
+            seal: Some("static".to_owned()),
+        },
+        roles: None,
+        obstacle: None,
+    }
+}
+
+/// The node of that number in state `l` leader, `s` standby, `z` sealed, or `x` silent. It has been running for an hour.
+pub(crate) fn member((index, state): (usize, char)) -> Member {
+    let since = Timestamp::now() - Duration::from_secs(3600);
+    let pod = json!({
+        "metadata": {
+            "name": format!("main-{index}"), "uid": format!("uid-{index}"), "annotations": {REVISION: TEMPLATE},
+            "creationTimestamp": since,
+        },
+        "status": {"containerStatuses": [{
+            "name": "openbao", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "state": {"running": {"startedAt": since}},
+        }]},
+    });
+    let health = Health {
+        initialized: true,
+        sealed: state == 'z',
+        standby: state != 'l',
+        version: "2.7.2".to_owned(),
+        ..Health::default()
+    };
+    let answer = if state == 'x' { Answer::Silent } else { Answer::Health(health) };
+    Member { pod: Arc::new(serde_json::from_value(pod).unwrap()), answer, unhealthy_for: Duration::ZERO }
+}
+
+/// A healthy cluster whose nodes are in these states.
+pub(crate) fn observed(nodes: &str) -> Observed {
+    let live = json!({
+        "metadata": {"name": "main"},
+        "spec": {"replicas": 3, "serviceName": "main-internal", "selector": {}, "template": {
+            "metadata": {"annotations": {REVISION: TEMPLATE}},
+        }},
+    });
+    Observed {
+        storage: Ok(storage()),
+        labeled: Ok(()),
+        certificate: Ok(Certificate { ends: Some(i64::MAX), issued: "PEM".to_owned() }),
+        migration: Migration::None,
+        seal: SealCheck::Opens("key `k1` is in Secret main-seal".to_owned()),
+        keys: Ok(StaticKeys {
+            keys: Some(Keys { in_use: "k1".to_owned(), rotating: None }),
+            ..StaticKeys::default()
+        }),
+        members: nodes.chars().enumerate().map(member).collect(),
+        live: Some(Arc::new(serde_json::from_value(live).unwrap())),
+        config_maps: Vec::new(),
+        logins: None,
+        headers: Ok([].into()),
+        start_digest: Ok("digest".to_owned()),
+    }
+}
+
+/// A server that serves.
+pub(crate) fn server() -> Server {
+    let health = Health { initialized: true, version: "2.7.2".to_owned(), ..Health::default() };
+    Server {
+        health: Ok(health),
+        leader: Some(Leader { ha_enabled: true, is_self: true, ..Leader::default() }),
+        missing: Ok(Vec::new()),
+        managed: true,
     }
 }
 

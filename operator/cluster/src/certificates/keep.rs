@@ -2,72 +2,96 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use steamer_api::ServerTlsMode;
 use steamer_core::error::Error;
-use steamer_runtime::ObjectName;
 
 use crate::certificates::issue as certificates;
 use crate::certificates::issue::Held;
-use crate::managed::apply::Work;
+use crate::cluster::Cluster;
+use crate::effects::{Effects, Sources};
 use crate::objects::config_map;
 use crate::objects::secret::secret;
 
-impl Work<'_> {
-    /// Keeps CA and certificate as they should be; when the certificate ends, where there is one.
-    pub(crate) async fn certificates(&self) -> Result<Option<i64>, Error> {
-        if self.cluster.is_plain() {
-            return Ok(None);
-        }
-        if self.cluster.spec.tls.mode == ServerTlsMode::Secret {
-            let name = ObjectName::new(&self.cluster.name.namespace, self.cluster.tls_secret());
-            let value = async |key: &str| {
-                let value = self.context.secrets.value(self.dependencies, &name, key).await?;
-                Ok::<_, Error>(String::from_utf8_lossy(&value).into_owned())
-            };
-            let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
-            value("tls.key").await?;
-            self.child_api.keep::<ConfigMap>(&self.ca_config_map(&bundle)).await?;
-            let validity = certificates::validity(&certificate);
-            return validity.map(|validity| Some(validity.to)).ok_or_else(|| {
-                Error::Invalid(format!("`tls.crt` of Secret {name} is no certificate in PEM"))
-            });
-        }
-        let held = Held { authority: self.held("-ca").await?, leaf: self.held("-tls").await? };
-        let wanted = certificates::wanted(self.cluster, &held, certificates::now())?;
-        self.keep_secret("-ca", &wanted.authority).await?;
-        self.child_api.keep::<ConfigMap>(&self.ca_config_map(&wanted.bundle)).await?;
-        self.keep_secret("-tls", &wanted.leaf).await?;
-        Ok(Some(wanted.leaf_ends))
-    }
+/// The certificate of the nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// Expiration in seconds since the epoch. None without TLS.
+    pub(crate) ends: Option<i64>,
+    /// Certificate in PEM, if Steamer issued it.
+    pub(crate) issued: String,
+}
 
-    async fn held(&self, suffix: &str) -> Result<BTreeMap<String, String>, Error> {
-        let secret = self.child_api.read::<Secret>(&self.cluster.child(suffix)).await?;
-        let entries = secret.iter().flat_map(|secret| secret.data.iter().flatten());
-        let text = |(key, value): (&String, &k8s_openapi::ByteString)| {
-            (key.clone(), String::from_utf8_lossy(&value.0).into_owned())
-        };
-        Ok(entries.map(text).collect())
+/// Issues or renews CA and certificate, and publishes the CA.
+pub(crate) async fn keep(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, Error> {
+    match cluster.spec.tls.mode {
+        ServerTlsMode::Disabled => Ok(Certificate::default()),
+        ServerTlsMode::Secret => publish(effects, cluster).await,
+        ServerTlsMode::Managed => issue(effects, cluster).await,
     }
+}
 
-    /// When the certificate in use ends.
-    pub(crate) fn certificate(&self) -> Result<Option<i64>, Error> {
-        if self.cluster.is_plain() {
-            return Ok(None);
-        }
-        let secret = self.child_api.get::<Secret>(&self.cluster.tls_secret());
-        let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
-        let validity = text.and_then(|text| certificates::validity(&String::from_utf8_lossy(&text)));
-        validity
-            .map(|validity| Some(validity.to))
-            .ok_or_else(|| Error::Waiting("no certificate is known".to_owned()))
-    }
+/// Publishes the CA of a certificate that the user provides.
+async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, Error> {
+    let name = cluster.tls_secret();
+    let value = async |key: &str| {
+        let value = effects.secret_value(&name, key).await?;
+        Ok::<_, Error>(String::from_utf8_lossy(&value).into_owned())
+    };
+    let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
+    value("tls.key").await?;
+    effects.child_api.keep(&config_map::authority(cluster, &bundle)).await?;
+    let validity = certificates::validity(&certificate).ok_or_else(|| {
+        Error::Invalid(format!(
+            "`tls.crt` of Secret {} is not a valid certificate in PEM",
+            effects.named(&name)
+        ))
+    })?;
+    Ok(Certificate { ends: Some(validity.to), issued: String::new() })
+}
 
-    async fn keep_secret(&self, suffix: &str, entries: &BTreeMap<String, String>) -> Result<(), Error> {
-        self.child_api.keep(&secret(self.cluster, suffix, entries)).await.map(drop)
-    }
+/// Issues what is missing or due.
+async fn issue(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, Error> {
+    let held = Held {
+        authority: entries(effects, &cluster.child("-ca")).await?,
+        leaf: entries(effects, &cluster.child("-tls")).await?,
+    };
+    let wanted = certificates::wanted(cluster, &held, certificates::now())?;
+    keep_secret(effects, cluster, "-ca", &wanted.authority).await?;
+    effects.child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await?;
+    keep_secret(effects, cluster, "-tls", &wanted.leaf).await?;
+    let issued = wanted.leaf.get("tls.crt").cloned().unwrap_or_default();
+    Ok(Certificate { ends: Some(wanted.leaf_ends), issued })
+}
 
-    fn ca_config_map(&self, bundle: &str) -> ConfigMap {
-        config_map::authority(self.cluster, bundle)
+/// The certificate in use.
+pub(crate) fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Result<Certificate, Error> {
+    if cluster.is_plain() {
+        return Ok(Certificate::default());
     }
+    let secret = sources.child_api.get::<Secret>(&cluster.tls_secret());
+    let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
+    let issued = text.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+    match certificates::validity(&issued) {
+        Some(validity) => Ok(Certificate { ends: Some(validity.to), issued }),
+        None => Err(Error::Waiting("no certificate has been issued".to_owned())),
+    }
+}
+
+async fn entries(sources: &Sources<'_>, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    let secret = sources.child_api.read::<Secret>(name).await?;
+    let entries = secret.iter().flat_map(|secret| secret.data.iter().flatten());
+    let text = |(key, value): (&String, &k8s_openapi::ByteString)| {
+        (key.clone(), String::from_utf8_lossy(&value.0).into_owned())
+    };
+    Ok(entries.map(text).collect())
+}
+
+async fn keep_secret(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    suffix: &str,
+    entries: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    effects.child_api.keep(&secret(cluster, suffix, entries)).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! What PostgreSQL tells of itself and of OpenBao in it.
+//! State of a PostgreSQL server, and of OpenBao in its database.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use steamer_core::error::Error;
 
 use crate::database::{Database, DatabaseError};
 
-/// Connections that are left to administrators and to Steamer.
+/// Connections that are reserved for administrators and Steamer.
 const RESERVE: i32 = 8;
 
 const SERVER: &str = "
@@ -14,7 +14,7 @@ SELECT current_setting('server_version_num')::int4, split_part(current_setting('
        current_setting('server_encoding'), current_setting('max_connections')::int4, pg_is_in_recovery(),
        (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())";
 
-/// A server as it describes itself.
+/// A PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) number: i32,
@@ -22,20 +22,20 @@ pub(crate) struct Server {
     pub(crate) encoding: String,
     pub(crate) max_connections: i32,
     pub(crate) read_only: bool,
-    /// Sessions in the database.
+    /// Number of sessions in the database.
     pub(crate) connections: i64,
 }
 
 impl Server {
-    /// Refuses what OpenBao cannot work with.
+    /// Refuses a server that OpenBao cannot use.
     pub(crate) fn check(&self, replicas: i32, connections: i32) -> Result<(), Error> {
         let Self { number, version, encoding, max_connections, read_only, connections: _ } = self;
         if *number < 150_000 {
-            return Err(Error::Invalid(format!("PostgreSQL {version} is too old: 15 or later is needed")));
+            return Err(Error::Invalid(format!("PostgreSQL {version} is too old: 15 or later is required")));
         }
         if encoding != "UTF8" {
             return Err(Error::Invalid(format!(
-                "the database's encoding is {encoding}: create one with ENCODING 'UTF8'"
+                "the database's encoding is {encoding}: use a database that was created with ENCODING 'UTF8'"
             )));
         }
         if *read_only {
@@ -46,7 +46,7 @@ impl Server {
         let needed = replicas * connections + RESERVE;
         if needed > *max_connections {
             return Err(Error::Invalid(format!(
-                "{replicas} nodes with {connections} connections each and {RESERVE} spare need {needed}, and \
+                "{replicas} nodes with {connections} connections each and {RESERVE} reserved ones need {needed}, and \
                  max_connections is {max_connections}: raise it, or lower maxConnectionsPerPod"
             )));
         }
@@ -54,12 +54,15 @@ impl Server {
     }
 }
 
+/// Lifetime of a lock in seconds, as in the SQL statements below: a younger lock has a holder.
+pub(crate) const LOCK_SECONDS: f64 = 15.0;
+
 /// The leader's lock.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lock {
-    /// Tells one holder from another; OpenBao calls it the leader's uuid.
+    /// Unique value of the holder. OpenBao calls it the leader's UUID.
     pub(crate) value: String,
-    /// Seconds since it was last renewed, by the database's clock.
+    /// Seconds since its last renewal, by the clock of the database.
     pub(crate) age: f64,
 }
 
@@ -78,13 +81,13 @@ SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'k
        EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key'),
        (SELECT convert_from(value, 'UTF8')::json->>'type' FROM openbao_kv_store WHERE path = '/core/' AND key = 'seal-config')";
 
-/// What OpenBao has in its storage.
+/// Contents of OpenBao's storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) initialized: bool,
     pub(crate) self_init_failed: bool,
     pub(crate) recovery_keys: bool,
-    /// The kind of seal that it is sealed with, as OpenBao names it.
+    /// Type of its seal, as OpenBao names it.
     pub(crate) seal: Option<String>,
 }
 
@@ -105,7 +108,7 @@ impl Database {
         })
     }
 
-    /// The timeline, where the login may ask for it: another one means that another server was promoted.
+    /// The timeline, if the login may read it. Another one means that another server was promoted.
     pub(crate) async fn timeline(&self) -> Option<i64> {
         let asked = "SELECT timeline_id::int8 FROM pg_control_checkpoint()";
         let row = self.with(|client| async move { client.query_one(asked, &[]).await }).await;
@@ -117,15 +120,15 @@ impl Database {
         Ok(row.map(|row| Lock { value: row.get(0), age: row.get(1) }))
     }
 
-    /// Takes the lock away, if it is still the one that was looked at.
+    /// Deletes the lock if it still has this value.
     pub(crate) async fn delete_lock(&self, value: &str) -> Result<bool, DatabaseError> {
         let delete = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
         let value = value.to_owned();
         Ok(self.with(|client| async move { client.execute(delete, &[&value]).await }).await? > 0)
     }
 
-    /// Takes a lock away that was not renewed for so long, if whoever took it has not got as far as writing down its address:
-    /// a node does so before it serves anyone. OpenBao's own fence keeps it from going on.
+    /// Deletes a lock that was not renewed for `patience`, if its holder has not written its address: a node writes it
+    /// before it serves a request. OpenBao's own fence stops the holder.
     pub(crate) async fn free_unannounced_lock(
         &self,
         value: &str,
@@ -147,14 +150,14 @@ impl Database {
         })
     }
 
-    /// Whether everything that the seal wraps is wrapped by the key of that id.
+    /// Returns true if every value that the seal wraps is wrapped by this key.
     pub(crate) async fn wrapped_by(&self, key_id: &str) -> Result<bool, DatabaseError> {
         let id = key_id.to_owned();
         let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
         Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
     }
 
-    /// Whether anything that the seal wraps is wrapped by it.
+    /// Returns true if any value that the seal wraps is wrapped by this key.
     pub(crate) async fn uses(&self, key_id: &str) -> Result<bool, DatabaseError> {
         let id = key_id.to_owned();
         let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
@@ -172,7 +175,7 @@ mod tests {
     #[case(140_010, "UTF8", 100, "is too old")]
     #[case(150_010, "SQL_ASCII", 100, "encoding is SQL_ASCII")]
     #[case(160_001, "UTF8", 50, "need 56, and max_connections is 50")]
-    fn a_server_that_does_not_fit_is_refused(
+    fn an_unsuitable_server_is_refused(
         #[case] number: i32,
         #[case] encoding: &str,
         #[case] max_connections: i32,

@@ -1,4 +1,4 @@
-//! How each node logs in to PostgreSQL: with fencing as a role of its own, a new one for each incarnation after a fence.
+//! The roles of nodes in PostgreSQL: with fencing every node has its own, and a new one after each fence.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use steamer_core::digest::hex;
+use steamer_core::digest::random_hex;
 use steamer_core::error::Error;
 
 use crate::children::ChildApi;
@@ -19,29 +19,21 @@ use crate::database::roles::{FenceNote, NodeRole, parse_role, role_name};
 use crate::objects;
 use crate::objects::stateful_set::postgresql_ca;
 
-/// The database, as who owns the tables and as who makes roles.
+/// The two logins that manage node roles: table owner and role creator.
 #[derive(Clone, Copy)]
 pub(crate) struct RoleAdmin<'a> {
     pub(crate) owner: &'a Database,
     pub(crate) admin: &'a Database,
-    /// The cluster's mark on roles.
+    /// Mark of the cluster on its roles.
     pub(crate) mark: &'a str,
 }
 
-/// A password nobody has to type.
-pub(crate) fn password() -> Result<SecretString, Error> {
+/// A random password.
+fn password() -> Result<SecretString, Error> {
     Ok(random_hex()?.into())
 }
 
-/// 32 random bytes in hex.
-pub(crate) fn random_hex() -> Result<String, Error> {
-    let mut bytes = [0_u8; 32];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::Waiting("the system gives no random numbers".to_owned()))?;
-    Ok(hex(&bytes))
-}
-
-/// Whether the Secret holds these entries and there is a role for each.
+/// Returns true if the Secret contains these entries and a role exists for each.
 pub(crate) fn in_force(
     entries: &BTreeMap<String, String>,
     secret: Option<&Secret>,
@@ -53,13 +45,13 @@ pub(crate) fn in_force(
     })
 }
 
-/// What the Secret says of a node.
+/// The entry of a node in the Secret.
 pub(crate) fn entry(secret: Option<&Secret>, pod: &str) -> Option<String> {
     let value = secret?.data.as_ref()?.get(pod)?;
     String::from_utf8(value.0.clone()).ok()
 }
 
-/// The entries of all nodes as they should be. What a node's entry says already is kept while its role may log in.
+/// Desired entries of all nodes. An existing entry is kept while its role may log in.
 pub(crate) fn entries(
     cluster: &Cluster,
     secret: Option<&Secret>,
@@ -85,7 +77,7 @@ pub(crate) fn entries(
     Ok(all)
 }
 
-/// The login that an entry holds, if it is a node's own and not a fenced one. Its role may have yet to be made.
+/// The login of an entry, if it is a node role that is not fenced. The role may not exist yet.
 fn kept(cluster: &Cluster, held: &str, roles: &[NodeRole]) -> Option<(String, SecretString)> {
     let (user, password) = (user_of(held)?, password_of(held)?);
     let own = user != cluster.owner.user && parse_role(user).is_some();
@@ -94,11 +86,11 @@ fn kept(cluster: &Cluster, held: &str, roles: &[NodeRole]) -> Option<(String, Se
     (own && !taken).then(|| (user.to_owned(), password.to_owned().into()))
 }
 
-/// A role that was never used.
-pub(crate) fn next_role(cluster: &Cluster, ordinal: u32, roles: &[NodeRole]) -> String {
+/// Name of a role that was never used.
+fn next_role(cluster: &Cluster, ordinal: u32, roles: &[NodeRole]) -> String {
     let of_node = roles.iter().filter_map(|role| parse_role(&role.name)).filter(|(of, _)| *of == ordinal);
     let n = of_node.map(|(_, n)| n).max().map_or(1, |last| last + 1);
-    role_name(&cluster.name.name, ordinal, n)
+    role_name(cluster.name(), ordinal, n)
 }
 
 /// The Secret that pods mount.
@@ -111,44 +103,42 @@ pub(crate) fn secret(cluster: &Cluster, entries: &BTreeMap<String, String>) -> S
 }
 
 impl RoleAdmin<'_> {
-    /// Makes the roles that entries name and that are not there yet; whether there were any.
-    pub(crate) async fn make_roles(
+    /// Creates the missing roles of these entries, and grants missing rights.
+    pub(crate) async fn create_roles(
         &self,
         entries: &BTreeMap<String, String>,
         roles: &[NodeRole],
-    ) -> Result<bool, Error> {
-        let mut made = false;
+    ) -> Result<(), Error> {
         for text in entries.values() {
             let (Some(user), Some(password)) = (user_of(text), password_of(text)) else { continue };
             if user == self.owner.login.user || roles.iter().any(|role| role.name == user) {
                 continue;
             }
-            self.make_role(user, &password.to_owned().into()).await?;
-            made = true;
+            self.create_role(user, &password.to_owned().into()).await?;
         }
-        // Tables that were restored know no node.
+        // Restored tables have no grants.
         let users: Vec<String> =
             entries.values().filter_map(|text| user_of(text)).map(str::to_owned).collect();
         for user in self.owner.without_grants(&users).await? {
             self.owner.grant(&user).await?;
         }
-        Ok(made)
+        Ok(())
     }
 
-    async fn make_role(&self, role: &str, password: &SecretString) -> Result<(), Error> {
+    async fn create_role(&self, role: &str, password: &SecretString) -> Result<(), Error> {
         self.admin.create_role(role, password, self.mark).await?;
         Ok(self.owner.grant(role).await?)
     }
 
-    /// Keeps an incarnation of a node from ever writing again, and frees its lock. Every step can be repeated.
+    /// Prevents all further writes of an incarnation, and frees its lock. Every step can be repeated.
     pub(crate) async fn shut_out(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
         self.admin.disable(role, self.mark, note).await?;
-        self.carry_on(role, &note.lock).await
+        self.complete_fence(role, &note.lock).await
     }
 
-    /// What is left of a fence after its first step.
-    pub(crate) async fn carry_on(&self, role: &str, lock: &str) -> Result<(), Error> {
-        // A login that was under way when the role lost the right shows at the second look.
+    /// The steps of a fence after the first one.
+    pub(crate) async fn complete_fence(&self, role: &str, lock: &str) -> Result<(), Error> {
+        // A login that was in progress when the role lost the right appears only in a later query.
         let mut quiet = 0;
         while quiet < 2 {
             quiet = if self.admin.end_sessions(role).await? == 0 { quiet + 1 } else { 0 };
@@ -159,27 +149,27 @@ impl RoleAdmin<'_> {
         Ok(())
     }
 
-    /// Gives a node its next role.
+    /// Gives a node a new role.
     pub(crate) async fn renew(
         &self,
         child_api: &ChildApi<'_>,
         cluster: &Cluster,
         ordinal: u32,
     ) -> Result<(), Error> {
-        let roles = self.admin.node_roles(&cluster.name.name, self.mark).await?;
+        let roles = self.admin.node_roles(cluster.name(), self.mark).await?;
         let (role, password) = (next_role(cluster, ordinal, &roles), password()?);
         let pod = cluster.pod(i32::try_from(ordinal).unwrap_or(0));
         let text = cluster.owner.as_role(&role, password.expose_secret().to_owned().into());
         let text = text.service_file(&postgresql_ca());
         let patch = json!({"data": {pod: STANDARD.encode(text)}});
-        let name = cluster.child("-postgresql");
-        // First the Secret: a role that no Secret names would be made at each try while the API server is away.
+        let name = cluster.logins_secret();
+        // The Secret is first: otherwise each attempt would leave a role while the API server is unreachable.
         child_api.api::<Secret>().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        self.make_role(&role, &password).await
+        self.create_role(&role, &password).await
     }
 
-    /// Removes roles of incarnations that are long gone.
-    pub(crate) async fn forget(&self, role: &str) -> Result<(), Error> {
+    /// Drops the role of an obsolete incarnation.
+    pub(crate) async fn drop_role(&self, role: &str) -> Result<(), Error> {
         self.owner.revoke(role).await?;
         Ok(self.admin.drop_role(role).await?)
     }
@@ -208,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn every_node_has_a_role_of_its_own_and_keeps_it() {
+    fn every_node_has_its_own_role_and_keeps_it() {
         let first = entries(&cluster(), None, Some(&[])).unwrap();
         assert_eq!(users(&first), ["main_0_1", "main_1_1", "main_2_1"]);
-        // Also before the role is made, and after.
+        // Both before and after the role is created.
         assert_eq!(entries(&cluster(), Some(&as_secret(&first)), Some(&[])).unwrap(), first);
         let made = [role("main_0_1", false), role("main_1_1", false), role("main_2_1", false)];
         assert_eq!(entries(&cluster(), Some(&as_secret(&first)), Some(&made)).unwrap(), first);
@@ -231,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn a_role_of_another_cluster_of_the_name_is_left_alone() {
+    fn a_role_of_another_cluster_of_the_same_name_is_not_used() {
         let others = [NodeRole { own: false, ..role("main_0_1", false) }];
         assert_eq!(users(&entries(&cluster(), None, Some(&others)).unwrap())[0], "main_0_2");
     }
 
     #[test]
-    fn without_a_login_that_makes_roles_all_share_one() {
+    fn without_an_admin_login_all_nodes_share_one_login() {
         let shared = entries(&cluster(), None, None).unwrap();
         assert_eq!(users(&shared), ["bao", "bao", "bao"]);
     }

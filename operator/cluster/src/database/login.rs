@@ -1,3 +1,5 @@
+//! Address and credentials of a database, read from Secrets.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +10,7 @@ use steamer_core::error::Error;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// Where a database is, and as whom one logs in to it.
+/// Address and credentials of a database.
 #[derive(Clone)]
 pub(crate) struct Login {
     pub(crate) host: String,
@@ -17,7 +19,7 @@ pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) password: SecretString,
     pub(crate) tls: DatabaseTlsMode,
-    /// CA in PEM; empty where none is checked.
+    /// CA in PEM. Empty if the certificate is not checked.
     pub(crate) ca: String,
 }
 
@@ -27,10 +29,10 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The entries of a Secret.
+/// Entries of a Secret.
 pub(crate) type Entries = BTreeMap<String, Vec<u8>>;
 
-/// What a Secret says of a login; another Secret may say the rest.
+/// The part of a login that one Secret contains.
 #[derive(Clone, Default)]
 struct Partial {
     host: Option<String>,
@@ -40,28 +42,33 @@ struct Partial {
     password: Option<String>,
 }
 
+/// A Secret with a login.
+#[derive(Clone, Copy)]
+pub(crate) struct LoginSource<'a> {
+    /// Name of the Secret.
+    pub(crate) name: &'a str,
+    pub(crate) entries: &'a Entries,
+    /// Login that supplies the values that the Secret lacks.
+    pub(crate) defaults: Option<&'a Login>,
+    pub(crate) namespace: &'a str,
+    pub(crate) tls: DatabaseTlsMode,
+    pub(crate) ca: &'a str,
+}
+
 impl Login {
-    /// Reads a Secret as CloudNativePG writes it, or with a `uri`. What it lacks comes from `rest`.
-    pub(crate) fn read(
-        name: &str,
-        (entries, rest): (&Entries, Option<&Self>),
-        namespace: &str,
-        (tls, ca): (DatabaseTlsMode, &str),
-    ) -> Result<Self, Error> {
+    /// Reads a login in the format of CloudNativePG, or from a `uri`.
+    pub(crate) fn read(source: &LoginSource<'_>) -> Result<Self, Error> {
+        let LoginSource { name, entries, defaults, namespace, tls, ca } = *source;
         let Partial { host, port, database, user, password } = Partial::read(name, entries)?;
         let lacks = |key: &str| {
             Error::Invalid(format!("Secret {name} has no key `{key}`: add it, or a `uri` that carries it"))
         };
-        let rest_of = |of: fn(&Self) -> String| rest.map(of);
+        let host = host.or_else(|| defaults.map(|login| login.host.clone())).ok_or_else(|| lacks("host"))?;
+        let database = database.or_else(|| defaults.map(|login| login.database.clone()));
         Ok(Self {
-            host: full(
-                &host.or_else(|| rest_of(|rest| rest.host.clone())).ok_or_else(|| lacks("host"))?,
-                namespace,
-            ),
-            port: port.or_else(|| rest.map(|rest| rest.port)).unwrap_or(5432),
-            database: database
-                .or_else(|| rest_of(|rest| rest.database.clone()))
-                .ok_or_else(|| lacks("dbname"))?,
+            host: qualified(&host, namespace),
+            port: port.or_else(|| defaults.map(|login| login.port)).unwrap_or(5432),
+            database: database.ok_or_else(|| lacks("dbname"))?,
             user: user.ok_or_else(|| lacks("username"))?,
             password: password.ok_or_else(|| lacks("password"))?.into(),
             tls,
@@ -69,7 +76,7 @@ impl Login {
         })
     }
 
-    /// The same place as another role.
+    /// The same database with another role.
     pub(crate) fn as_role(&self, user: &str, password: SecretString) -> Self {
         Self { user: user.to_owned(), password, ..self.clone() }
     }
@@ -95,7 +102,7 @@ impl Login {
         config
     }
 
-    /// As a file of libpq's connection services, which OpenBao's driver reads too: everything in one file.
+    /// Service file of libpq, which OpenBao's driver reads, too.
     pub(crate) fn service_file(&self, ca_path: &str) -> String {
         let Self { host, port, database, user, password, tls, ca } = self;
         let mode = match tls {
@@ -108,7 +115,7 @@ impl Login {
             "[openbao]\nhost={host}\nport={port}\ndbname={database}\nuser={user}\npassword={}\nsslmode={mode}\nconnect_timeout=5\n",
             password.expose_secret()
         );
-        // With a CA, `require` would check it.
+        // `require` with a CA would check the certificate.
         if !ca.is_empty() && matches!(tls, DatabaseTlsMode::VerifyCA | DatabaseTlsMode::VerifyFull) {
             text.push_str(&format!("sslrootcert={ca_path}\n"));
         }
@@ -116,18 +123,18 @@ impl Login {
     }
 }
 
-/// The role that a service file logs in as.
+/// Role in a service file.
 pub(crate) fn user_of(service_file: &str) -> Option<&str> {
     service_file.lines().find_map(|line| line.strip_prefix("user="))
 }
 
-/// Its password.
+/// Password in a service file.
 pub(crate) fn password_of(service_file: &str) -> Option<&str> {
     service_file.lines().find_map(|line| line.strip_prefix("password="))
 }
 
-/// A host without a dot is a Service beside the cluster; an address stays.
-fn full(host: &str, namespace: &str) -> String {
+/// A host name without a dot is a Service in the namespace of the cluster.
+fn qualified(host: &str, namespace: &str) -> String {
     if host.contains(['.', ':']) || host == "localhost" {
         host.to_owned()
     } else {
@@ -140,8 +147,8 @@ impl Partial {
         let text = |key: &str| -> Result<Option<String>, Error> {
             let Some(value) = entries.get(key) else { return Ok(None) };
             let text = std::str::from_utf8(value)
-                .map_err(|_| Error::Invalid(format!("key `{key}` of Secret {name} is no text")))?;
-            // A newline at the end is an editor's, and none can be in a service file.
+                .map_err(|_| Error::Invalid(format!("key `{key}` of Secret {name} is not valid UTF-8")))?;
+            // Editors add a newline, which a service file cannot contain.
             Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|text| !text.is_empty()))
         };
         let mut partial = match text("uri")? {
@@ -168,7 +175,7 @@ impl Partial {
     fn of_uri(name: &str, uri: &str) -> Result<Self, Error> {
         let config = Config::from_str(uri).map_err(|_| {
             Error::Invalid(format!(
-                "key `uri` of Secret {name} is no URI such as postgresql://user:password@host:5432/database"
+                "key `uri` of Secret {name} is not a URI such as postgresql://user:password@host:5432/database"
             ))
         })?;
         let host = config.get_hosts().iter().find_map(|host| match host {
@@ -195,8 +202,13 @@ mod tests {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect()
     }
 
+    fn source<'a>(name: &'a str, entries: &'a Entries) -> LoginSource<'a> {
+        let tls = DatabaseTlsMode::VerifyFull;
+        LoginSource { name, entries, defaults: None, namespace: "openbao", tls, ca: "PEM" }
+    }
+
     fn read(pairs: &[(&str, &str)]) -> Result<Login, Error> {
-        Login::read("pg-app", (&entries(pairs), None), "openbao", (DatabaseTlsMode::VerifyFull, "PEM"))
+        Login::read(&source("pg-app", &entries(pairs)))
     }
 
     #[rstest]
@@ -204,7 +216,10 @@ mod tests {
     #[case(&[("host", "pg.example.com"), ("dbname", "app"), ("user", "app"), ("password", "p\n")], "app@pg.example.com:5432/app")]
     #[case(&[("uri", "postgresql://me:p%40s@10.1.2.3:6432/bao")], "me@10.1.2.3:6432/bao")]
     #[case(&[("uri", "postgresql://me:p@pg-rw:5432/bao"), ("host", "pg-rw"), ("username", "me"), ("password", "q")], "me@pg-rw.openbao.svc:5432/bao")]
-    fn a_secret_is_read_as_cloud_native_pg_writes_it(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
+    fn a_secret_is_read_in_the_format_of_cloud_native_pg(
+        #[case] pairs: &[(&str, &str)],
+        #[case] expected: &str,
+    ) {
         assert_eq!(format!("{:?}", read(pairs).unwrap()), expected);
     }
 
@@ -212,23 +227,22 @@ mod tests {
     #[case(&[("host", "pg"), ("dbname", "app"), ("username", "app")], "has no key `password`")]
     #[case(&[("dbname", "app"), ("username", "app"), ("password", "p")], "has no key `host`")]
     #[case(&[("host", "pg"), ("port", "x"), ("dbname", "app"), ("username", "a"), ("password", "p")], "not a port")]
-    #[case(&[("uri", "mysql://x")], "is no URI")]
-    fn what_is_wrong_with_a_secret_is_said(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
+    #[case(&[("uri", "mysql://x")], "is not a URI")]
+    fn an_invalid_secret_is_reported(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
         let error = read(pairs).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 
     #[test]
-    fn an_administrators_secret_may_hold_username_and_password_alone() {
+    fn the_secret_of_the_admin_may_contain_only_username_and_password() {
         let owner = read(&[("uri", "postgresql://me:p@pg:5432/bao")]).unwrap();
         let admin = entries(&[("username", "admin"), ("password", "q")]);
-        let admin =
-            Login::read("pg-admin", (&admin, Some(&owner)), "openbao", (DatabaseTlsMode::Require, ""));
-        assert_eq!(format!("{:?}", admin.unwrap()), "admin@pg.openbao.svc:5432/bao");
+        let admin = LoginSource { defaults: Some(&owner), ..source("pg-admin", &admin) };
+        assert_eq!(format!("{:?}", Login::read(&admin).unwrap()), "admin@pg.openbao.svc:5432/bao");
     }
 
     #[test]
-    fn nothing_prints_a_password() {
+    fn a_password_is_never_printed() {
         let login = read(&[("uri", "postgresql://me:hush@pg:5432/bao")]).unwrap();
         assert!(!format!("{login:?}").contains("hush"));
         assert_eq!(password_of(&login.service_file("/ca")), Some("hush"));

@@ -1,4 +1,4 @@
-//! A role for each incarnation of a node: taking its login away is what keeps a lost leader from writing.
+//! Roles of nodes: one per incarnation. A lost leader cannot write once its role may no longer log in.
 
 use secrecy::{ExposeSecret, SecretString};
 use steamer_core::error::Error;
@@ -6,23 +6,23 @@ use tokio_postgres::error::SqlState;
 
 use crate::database::{Database, DatabaseError};
 
-/// A role that was made for a node, or has such a name.
+/// A role of a node, or another role with such a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeRole {
     pub(crate) name: String,
-    /// Whether it is this cluster's: clusters of one name may share a server.
+    /// It belongs to this cluster. Clusters with the same name can share a server.
     pub(crate) own: bool,
     pub(crate) can_login: bool,
-    /// What was noted when it was fenced.
+    /// Note of its fence.
     pub(crate) note: Option<FenceNote>,
 }
 
-/// Why a fence would not hold, or not be possible.
+/// Reason why fencing is not possible or not reliable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// The login lacks a right, so nodes can have no roles of their own.
+    /// The login lacks a right that role changes need.
     Rights(String),
-    /// A replica that is promoted may not have it.
+    /// A promoted replica may lack the fence.
     Replication,
 }
 
@@ -38,16 +38,16 @@ impl std::fmt::Display for Obstacle {
     }
 }
 
-/// What a fence has to know when it is carried on by another process.
+/// Facts with which another process can complete a fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FenceNote {
     /// Seconds since the epoch.
     pub(crate) since: i64,
-    /// The lock that the fenced node held.
+    /// Lock of the fenced node.
     pub(crate) lock: String,
-    /// Uid of its pod.
+    /// UID of its pod.
     pub(crate) uid: String,
-    /// Why it was fenced.
+    /// Reason of the fence.
     pub(crate) reason: String,
 }
 
@@ -56,17 +56,17 @@ SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND rolname <> current_user
   SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
   WHERE NOT has_table_privilege(pg_roles.oid, to_regclass(t), p))";
 
-/// The name of the n-th incarnation of a node.
+/// Name of the role of the n-th incarnation of a node.
 pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
     format!("{}_{ordinal}_{n}", plain(cluster))
 }
 
-/// A cluster's name as roles have it.
+/// Name of a cluster as a part of a role name.
 fn plain(cluster: &str) -> String {
     cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
 }
 
-/// Ordinal and number of a role's name.
+/// Ordinal of the node and number of the incarnation in a role name.
 pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
     let mut parts = name.rsplitn(3, '_');
     let n = parts.next()?.parse().ok()?;
@@ -87,7 +87,7 @@ SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchrono
 const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
 
 impl Database {
-    /// The roles that are named for a cluster's nodes, and which of them carry its mark.
+    /// The roles with a name of a node of the cluster.
     pub(crate) async fn node_roles(&self, cluster: &str, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
         let named = format!("^{}_[0-9]+_[0-9]+$", plain(cluster));
         let rows = self.with(|client| async move { client.query(ROLES, &[&named]).await }).await?;
@@ -104,7 +104,7 @@ impl Database {
         Ok(rows.iter().map(role).collect())
     }
 
-    /// Why nodes cannot be fenced by this login; none when they can.
+    /// Reason why this login cannot fence nodes.
     pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
         let row = self.with(|client| async move { client.query_one(RIGHTS, &[]).await }).await?;
         let (creates, signals): (bool, bool) = (row.get(0), row.get(1));
@@ -124,14 +124,14 @@ impl Database {
         Ok(asynchronous.then_some(Obstacle::Replication))
     }
 
-    /// Makes a role that may log in with that password and marks it. One of the name that is this cluster's is left.
+    /// Creates and marks a role that may log in with this password.
     pub(crate) async fn create_role(
         &self,
         name: &str,
         password: &SecretString,
         mark: &str,
     ) -> Result<(), Error> {
-        // The verifier, not the password, is what the server and its log see.
+        // The server and its log receive the verifier, not the password.
         let verifier = postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes());
         let sql = format!(
             "BEGIN; CREATE ROLE {role} LOGIN PASSWORD '{verifier}'; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
@@ -149,21 +149,23 @@ impl Database {
             Err(DatabaseError::Statement { source, .. })
                 if source.code() == Some(&SqlState::DUPLICATE_OBJECT) =>
             {
-                // Another cluster of the name was faster: the next look at the roles chooses another.
-                Err(Error::Waiting(format!("PostgreSQL has a role `{name}` already: the node gets another")))
+                // Created by another cluster of the same name: the next reconcile chooses another name.
+                Err(Error::Waiting(format!(
+                    "role `{name}` already exists in PostgreSQL: the node gets another one"
+                )))
             }
             made => Ok(made?),
         }
     }
 
-    /// Gives a node's role exactly what a node needs. For the owner of the tables.
+    /// Grants a role the rights that a node needs. Requires the owner of the tables.
     pub(crate) async fn grant(&self, role: &str) -> Result<(), DatabaseError> {
         let sql = format!(
             "GRANT SELECT, INSERT, UPDATE, DELETE ON openbao_kv_store, openbao_ha_locks TO {role}; \
              GRANT USAGE ON SCHEMA public TO {role}",
             role = quoted(role)
         );
-        // The schema is open to everyone unless someone closed it; then its owner has to open it.
+        // Every role may use the schema unless its owner revoked this; then its owner must grant it.
         let schema = sql.split("; ").nth(1).unwrap_or_default().to_owned();
         let tables = sql.split("; ").next().unwrap_or_default().to_owned();
         self.with(|client| async move {
@@ -174,7 +176,7 @@ impl Database {
         .await
     }
 
-    /// Takes the login away, and notes which lock the node held, in one step.
+    /// Revokes the right to log in and notes the lock of the node, in one transaction.
     pub(crate) async fn disable(
         &self,
         role: &str,
@@ -197,21 +199,21 @@ impl Database {
         .await
     }
 
-    /// Which of these roles may not write everything that a node has to.
+    /// Those of the roles that lack a right of a node.
     pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
         let roles = roles.to_vec();
         let rows = self.with(|client| async move { client.query(UNGRANTED, &[&roles]).await }).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Ends the sessions of a role; how many there were.
+    /// Ends the sessions of a role. Returns their number.
     pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
         let role = role.to_owned();
         let row = self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await }).await?;
         Ok(row.get(0))
     }
 
-    /// Ends the sessions of this login from an address: those of a process that has ended.
+    /// Ends the sessions of this login from an address: those of an ended process.
     pub(crate) async fn end_sessions_from(&self, address: &str) -> Result<i64, DatabaseError> {
         let asked = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = current_user \
                      AND client_addr = $1::text::inet AND pid <> pg_backend_pid()";
@@ -219,7 +221,7 @@ impl Database {
         Ok(self.with(|client| async move { client.query_one(asked, &[&address]).await }).await?.get(0))
     }
 
-    /// Takes all rights from a role. For the owner of the tables.
+    /// Revokes all rights of a role. Requires the owner of the tables.
     pub(crate) async fn revoke(&self, role: &str) -> Result<(), DatabaseError> {
         let role = quoted(role);
         let tables = format!("REVOKE ALL ON openbao_kv_store, openbao_ha_locks FROM {role}");
@@ -232,13 +234,13 @@ impl Database {
         .await
     }
 
-    /// Removes a role that has no rights left.
+    /// Drops a role without rights.
     pub(crate) async fn drop_role(&self, role: &str) -> Result<(), DatabaseError> {
         let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
         self.with(|client| async move { client.batch_execute(&sql).await }).await
     }
 
-    /// How long the server waits for a login to be completed, in seconds.
+    /// Time limit of a login in seconds.
     pub(crate) async fn authentication_timeout(&self) -> Result<i64, DatabaseError> {
         let asked = "SELECT setting::int8 FROM pg_settings WHERE name = 'authentication_timeout'";
         Ok(self.with(|client| async move { client.query_one(asked, &[]).await }).await?.get(0))
@@ -266,14 +268,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_named_for_cluster_node_and_incarnation() {
+    fn a_role_name_contains_cluster_node_and_incarnation() {
         assert_eq!(role_name("main-prod", 2, 13), "main_prod_2_13");
         assert_eq!(parse_role("main_prod_2_13"), Some((2, 13)));
         assert_eq!(parse_role("main"), None);
     }
 
     #[test]
-    fn a_fence_is_carried_on_from_what_it_has_noted() {
+    fn a_fence_can_be_completed_from_its_note() {
         let noted = note("steamer: i/OpenBaoCluster/ns/main fenced 17 a-b-c u-1 it does not answer").unwrap();
         assert_eq!((noted.since, noted.lock.as_str(), noted.uid.as_str()), (17, "a-b-c", "u-1"));
         assert_eq!(noted.reason, "it does not answer");

@@ -1,11 +1,11 @@
-//! OpenBao's two tables: made before any node starts, for nodes that start at once race for them.
+//! OpenBao's two tables. They are created before any node starts: nodes that start together race to create them.
 
 use steamer_core::error::Error;
 use tokio_postgres::Client;
 
 use crate::database::{Database, DatabaseError};
 
-/// What OpenBao's own backend creates.
+/// Statements of OpenBao's own backend.
 pub(crate) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS openbao_kv_store (parent_path TEXT COLLATE \"C\" NOT NULL, path TEXT COLLATE \"C\",
   key TEXT COLLATE \"C\", value BYTEA, CONSTRAINT openbao_kv_store_pkey PRIMARY KEY (path, key));
@@ -36,21 +36,21 @@ const OWNERS: &str = "
 SELECT c.relname, r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
 WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user";
 
-/// Whose OpenBao is in the tables.
+/// Owner of the data in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Occupant {
-    /// There are none.
+    /// The tables do not exist.
     NoTables,
-    /// Nobody's: they are empty and unmarked.
+    /// The tables are empty and unmarked.
     Vacant,
-    /// This cluster's.
+    /// This cluster.
     Own,
-    /// That of a cluster with this mark, or of nobody's who left one.
+    /// Another OpenBao, with its mark if it has one.
     Other(Option<String>),
 }
 
 impl Database {
-    /// Whose OpenBao is there.
+    /// Owner of the data in the tables.
     pub(crate) async fn occupant(&self, mark: &str) -> Result<Occupant, Error> {
         let columns = self.with(|client| async move { texts(&client, COLUMNS).await }).await?;
         if columns.is_empty() {
@@ -59,7 +59,7 @@ impl Database {
         if columns != EXPECTED {
             let database = &self.login.database;
             return Err(Error::Conflict(format!(
-                "tables of the names openbao_kv_store and openbao_ha_locks in database `{database}` are not OpenBao's: \
+                "the tables openbao_kv_store and openbao_ha_locks in database `{database}` are not OpenBao's: \
                  use a database that nothing else uses"
             )));
         }
@@ -76,7 +76,7 @@ impl Database {
         })
     }
 
-    /// Creates what is missing and marks it.
+    /// Creates missing tables and marks them.
     pub(crate) async fn create_tables(&self, mark: &str) -> Result<(), DatabaseError> {
         let comment = format!("COMMENT ON TABLE openbao_kv_store IS 'steamer: {}'", mark.replace('\'', "''"));
         self.with(|client| async move {
@@ -86,18 +86,18 @@ impl Database {
         .await
     }
 
-    /// Removes all data. For who has asked for it twice.
+    /// Removes all data. The caller has checked the consent.
     pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
         let drop = "DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks";
         self.with(|client| async move { client.batch_execute(drop).await }).await
     }
 
-    /// Removes the locks of whoever had the database before: nobody of them writes any more.
+    /// Removes the locks of the previous owner, of which no node writes any more.
     pub(crate) async fn clear_locks(&self) -> Result<u64, DatabaseError> {
         self.with(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await
     }
 
-    /// Refuses tables that belong to another login: it could not grant rights on them.
+    /// Refuses tables of another login: this one could not grant rights on them.
     pub(crate) async fn own_tables(&self) -> Result<(), Error> {
         let rows = self.with(|client| async move { client.query(OWNERS, &[]).await }).await?;
         match rows.first() {

@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database::login::Login;
 
-/// None where there is to be no TLS; an error says what is wrong with the CA.
+/// TLS of a connection, or none if it is disabled. An error states what is wrong with the CA.
 pub(crate) fn client(login: &Login) -> Result<Option<MakeRustlsConnect>, String> {
     let config = match login.tls {
         DatabaseTlsMode::Disable => return Ok(None),
@@ -37,23 +37,23 @@ fn checked_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Str
 fn chain(ca: &str) -> Result<Arc<WebPkiServerVerifier>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-        let certificate = certificate.map_err(|error| format!("the CA is no PEM: {error:?}"))?;
+        let certificate = certificate.map_err(|error| format!("the CA is not valid PEM: {error:?}"))?;
         roots.add(certificate).map_err(|error| format!("the CA cannot be used: {error}"))?;
     }
     if roots.is_empty() {
-        return Err("the CA holds no certificate".to_owned());
+        return Err("the CA contains no certificate".to_owned());
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|error| error.to_string())
 }
 
-/// What is less than everything.
+/// Checks of the modes that do not check everything.
 #[derive(Debug)]
 enum Checks {
-    /// Whoever answers.
+    /// No check.
     Nothing,
-    /// The chain, not the name.
+    /// Checks the chain, not the name.
     Ca(Arc<WebPkiServerVerifier>),
 }
 
@@ -98,7 +98,7 @@ impl ServerCertVerifier for Checks {
     }
 }
 
-/// What rustls, or the server, has against the connection; none when it is something else.
+/// Reason why rustls or the server refuses TLS. None for any other error.
 pub(crate) fn refusal(error: &tokio_postgres::Error) -> Option<String> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
@@ -111,5 +111,8 @@ pub(crate) fn refusal(error: &tokio_postgres::Error) -> Option<String> {
             None => current.source(),
         };
     }
-    error.to_string().contains("server does not support TLS").then(|| "it speaks no TLS".to_owned())
+    error
+        .to_string()
+        .contains("server does not support TLS")
+        .then(|| "the server does not support TLS".to_owned())
 }

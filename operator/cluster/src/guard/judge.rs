@@ -1,22 +1,23 @@
-//! Whether a leader is lost. Pure: what is known, what was seen, and what follows.
+//! Decides whether a leader is lost. Pure: memory, observation and time determine the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use steamer_api::Fencing;
 
 use crate::database::facts::Lock;
 use crate::nodes::members::{Answer, process};
 
-/// How long a node that was never active may hold the lock, at least: a takeover takes time by itself.
+/// Shortest time that a node without an active phase may hold the lock: a takeover takes time.
 const TAKEOVER: Duration = Duration::from_secs(30);
-/// How long an ex-leader may go on calling itself active after its lock is gone.
+/// Longest time for which a former leader reports itself as active after it lost the lock.
 const ECHO: Duration = Duration::from_secs(5);
-/// Refusals in a row that are no accident.
+/// Number of refused connections in a row that prove the end of a process.
 const REFUSALS: u32 = 2;
 
-/// Who was active while it held a lock.
+/// A node that was active while it held a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     pub(crate) lock: String,
@@ -26,34 +27,34 @@ pub(crate) struct Holder {
     pub(crate) address: Option<String>,
 }
 
-/// Who has to go, and why.
+/// A leader to fence, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Suspect {
     pub(crate) holder: Holder,
     pub(crate) why: String,
-    /// Kubernetes has said that its process ended.
+    /// Kubernetes reports that its process ended.
     pub(crate) ended: bool,
 }
 
-/// What is remembered from look to look.
+/// State that is kept between observations.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// The pod that was active last.
+    /// Pod that was active last.
     pub(crate) leader: Option<String>,
     pub(crate) fences: u32,
-    /// Since when nobody is active.
+    /// Time since when no node is active.
     pub(crate) leaderless_since: Option<Instant>,
     holder: Option<Holder>,
-    /// A lock whose holder is not known, and since when it is there.
+    /// A lock with an unknown holder, and the time since when it exists.
     unknown: Option<(String, Instant)>,
     refusals: u32,
-    /// A fence that nobody has become active after.
+    /// Time of the last fence, until a node becomes active.
     fenced: Option<Instant>,
-    /// How long the last takeover took.
+    /// Duration of the last takeover.
     takeover: Duration,
 }
 
-/// What was seen in one look.
+/// One observation.
 pub(crate) struct Case<'a> {
     pub(crate) lock: Option<&'a Lock>,
     pub(crate) answers: &'a [(Arc<Pod>, Answer)],
@@ -62,8 +63,15 @@ pub(crate) struct Case<'a> {
     pub(crate) detection: Duration,
 }
 
+impl Suspect {
+    /// Number of the node in the StatefulSet.
+    pub(crate) fn ordinal(&self) -> u32 {
+        self.holder.pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0)
+    }
+}
+
 impl Memory {
-    /// Takes in a look; how long a takeover took that has come to its end.
+    /// Records one observation. Returns the duration of a takeover that just ended.
     pub(crate) fn learn(
         &mut self,
         now: Instant,
@@ -111,10 +119,10 @@ impl Memory {
         });
     }
 
-    /// A leader was fenced: no other is before a node has been active.
-    pub(crate) fn fenced(&mut self, suspect: &Suspect) {
+    /// Records a fence. No second fence follows until some node has been active.
+    pub(crate) fn fenced(&mut self, now: Instant, suspect: &Suspect) {
         self.fences += 1;
-        self.fenced = Some(Instant::now());
+        self.fenced = Some(now);
         if self.holder.as_ref().is_some_and(|holder| holder.lock == suspect.holder.lock) {
             self.holder = None;
         }
@@ -122,8 +130,17 @@ impl Memory {
         self.leader = None;
     }
 
-    /// Whether the leader is lost, as far as can be told from outside: for who can fence it at the database.
-    pub(crate) fn suspect(&self, case: &Case<'_>) -> Option<Suspect> {
+    /// The leader to fence, if it is lost and this kind of fencing permits a replacement.
+    pub(crate) fn judge(&self, fencing: Fencing, case: &Case<'_>) -> Option<Suspect> {
+        match fencing {
+            Fencing::None => None,
+            Fencing::ProcessEnd => self.ended(case),
+            Fencing::Database => self.suspect(case),
+        }
+    }
+
+    /// The leader, if it is lost as far as an observer can tell. Used when database fencing is available.
+    fn suspect(&self, case: &Case<'_>) -> Option<Suspect> {
         if self.fenced.is_some_and(|since| case.now.duration_since(since) < self.patience()) {
             return None;
         }
@@ -142,9 +159,9 @@ impl Memory {
         let active = answer.is_some_and(|(_, answer)| answer.is_active());
         let ending = pod.metadata.deletion_timestamp.is_some();
         if self.refusals >= REFUSALS && !ending {
-            return found("nothing listens where it was: its process ended".to_owned());
+            return found("nothing listens at its address: its process ended".to_owned());
         }
-        // Who serves and is only late in renewing is given a little longer.
+        // A leader that serves and is only late in renewing gets a little more time.
         let bound = if active { case.detection.mul_f64(1.25) } else { case.detection };
         (lock.age >= bound.as_secs_f64()).then(|| Suspect {
             holder: holder.clone(),
@@ -157,8 +174,8 @@ impl Memory {
         })
     }
 
-    /// Whether the leader's process has ended, as Kubernetes says.
-    pub(crate) fn ended(&self, case: &Case<'_>) -> Option<Suspect> {
+    /// The leader, if Kubernetes reports that its process ended.
+    fn ended(&self, case: &Case<'_>) -> Option<Suspect> {
         let lock = case.lock?;
         let holder = self.holder.as_ref().filter(|holder| holder.lock == lock.value)?;
         let pod = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid))?;
@@ -170,15 +187,16 @@ impl Memory {
         })
     }
 
-    /// Whether a lock is nobody's: none leads, and it was not renewed since it was taken. A node of 2.7 that begins to follow
-    /// another leader at the moment it takes the lock forgets that it has it. Who starts to lead renews from the first.
+    /// Returns true if a lock is abandoned: no node leads, and the lock was not renewed since it was acquired. A leader
+    /// renews from the start, but a 2.7 node that starts to follow another leader while it acquires the lock forgets
+    /// the lock.
     pub(crate) fn is_abandoned(&self, lock: &Lock, detection: Duration) -> bool {
         let known = self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
         self.leaderless_since.is_some() && !known && lock.age >= detection.as_secs_f64()
     }
 
-    /// A lock that is held while every node answers and none leads: the first is as good as any. A node that does not
-    /// answer may lead unseen from here.
+    /// Any standby, if the lock is held while every node answers and none leads. A node that does not answer may lead
+    /// unseen.
     fn never_active(&self, case: &Case<'_>) -> Option<Suspect> {
         let (lock, since) = self.unknown.as_ref()?;
         let leaderless = self.leaderless_since.is_some();
@@ -200,6 +218,7 @@ impl Memory {
         })
     }
 
+    /// Time that a takeover may need.
     fn patience(&self) -> Duration {
         TAKEOVER.max(self.takeover * 3)
     }
@@ -232,7 +251,7 @@ mod tests {
         Lock { value: value.to_owned(), age }
     }
 
-    /// Node 0 was seen to lead with lock `a`; then `answer` and `lock` are seen, by node 0 as it is then.
+    /// Node 0 led with lock `a`. Then `answer` and `lock` are observed, with node 0 in state `node`.
     fn after(seconds: u64, last: Option<Lock>, answer: Answer, node: &Arc<Pod>) -> Option<String> {
         let start = Instant::now();
         let mut memory = Memory::default();
@@ -248,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn who_serves_and_renews_is_left() {
+    fn a_leader_that_serves_and_renews_is_not_suspected() {
         assert_eq!(after(1, Some(lock("a", 4.0)), health(false), &pod("main-0", "p1")), None);
         assert_eq!(after(1, Some(lock("a", 7.0)), health(false), &pod("main-0", "p1")), None);
     }
 
     #[test]
-    fn who_does_not_answer_is_left_while_its_lock_is_renewed() {
+    fn a_silent_leader_is_not_suspected_while_its_lock_is_renewed() {
         assert_eq!(after(4, Some(lock("a", 5.0)), Answer::Silent, &pod("main-0", "p1")), None);
         let lost = after(8, Some(lock("a", 6.5)), Answer::Silent, &pod("main-0", "p1"));
         assert_eq!(lost.unwrap(), "main-0: it does not answer and has not renewed its lock for 6 s");
@@ -266,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_process_and_a_gone_pod_are_seen_at_once() {
+    fn an_ended_process_and_a_deleted_pod_are_detected_immediately() {
         let refused = after(1, Some(lock("a", 1.0)), Answer::Refused, &pod("main-0", "p1"));
         assert!(refused.unwrap().contains("nothing listens"));
         let restarted = after(1, Some(lock("a", 1.0)), Answer::Silent, &pod("main-0", "p2"));
@@ -276,20 +295,20 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_goes_in_its_own_time_is_let_go() {
+    fn a_terminating_node_is_not_suspected() {
         let mut ending = (*pod("main-0", "p1")).clone();
         ending.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
         assert_eq!(after(1, Some(lock("a", 1.0)), Answer::Refused, &Arc::new(ending)), None);
     }
 
     #[test]
-    fn a_lock_that_is_gone_or_anothers_accuses_nobody() {
+    fn a_missing_lock_or_a_lock_of_another_holder_suspects_no_node() {
         assert_eq!(after(20, None, Answer::Refused, &pod("main-0", "p1")), None);
         assert_eq!(after(1, Some(lock("b", 1.0)), Answer::Refused, &pod("main-0", "p1")), None);
     }
 
     #[test]
-    fn a_lock_held_by_nobody_who_leads_is_cured_after_the_time_of_a_takeover() {
+    fn a_lock_without_a_leader_is_fenced_after_the_time_of_a_takeover() {
         let start = Instant::now();
         let mut memory = Memory::default();
         let node = pod("main-1", "q1");
@@ -308,15 +327,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_nobody_renews_or_leads_with_is_abandoned() {
+    fn a_lock_without_renewal_and_leader_is_abandoned() {
         let detection = Duration::from_secs(6);
         let mut memory = Memory::default();
         let leads = [(pod("main-0", "p1"), health(false))];
         memory.learn(Instant::now(), Some(&lock("a", 1.0)), &leads);
-        assert!(!memory.is_abandoned(&lock("a", 20.0), detection), "its holder is known, and judged");
-        assert!(!memory.is_abandoned(&lock("b", 20.0), detection), "somebody leads");
+        assert!(
+            !memory.is_abandoned(&lock("a", 20.0), detection),
+            "its holder is known and is judged separately"
+        );
+        assert!(!memory.is_abandoned(&lock("b", 20.0), detection), "a node leads");
         memory.learn(Instant::now(), Some(&lock("b", 1.0)), &[(pod("main-0", "p1"), health(true))]);
-        assert!(!memory.is_abandoned(&lock("b", 5.0), detection), "it may be renewed yet");
+        assert!(!memory.is_abandoned(&lock("b", 5.0), detection), "it may still be renewed");
         assert!(memory.is_abandoned(&lock("b", 6.0), detection));
     }
 
@@ -337,13 +359,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_fence_there_is_no_other_until_a_node_was_active() {
+    fn no_second_fence_follows_until_a_node_was_active() {
         let start = Instant::now();
         let mut memory = Memory::default();
         let node = pod("main-0", "p1");
         memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
         let holder = memory.holder.clone().unwrap();
-        memory.fenced(&Suspect { holder, why: String::new(), ended: false });
+        memory.fenced(Instant::now(), &Suspect { holder, why: String::new(), ended: false });
         let answers = [(node.clone(), Answer::Silent)];
         let pods = [node];
         let (held, detection) = (lock("b", 9.0), Duration::from_secs(6));
@@ -356,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ex_leader_that_still_calls_itself_active_does_not_get_anothers_lock() {
+    fn a_former_leader_that_still_reports_active_does_not_get_the_lock_of_another() {
         let start = Instant::now();
         let mut memory = Memory::default();
         let old = [(pod("main-0", "p1"), health(false))];

@@ -1,5 +1,6 @@
-//! The end of a cluster: its pods, then the logins of its nodes; its data only when that was asked for twice.
+//! Deletion of a cluster: its pods, then the roles of its nodes. Its data only if a user has consented twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,108 +8,114 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
-use steamer_api::{DeletionPolicy, FINALIZER, OpenBaoCluster};
+use steamer_api::{DeletionPolicy, OpenBaoCluster};
+use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_runtime::{Action, Dependencies, ObjectName, Reason, describe};
+use steamer_core::ownership::finalizer::has_finalizer;
+use steamer_runtime::{Action, Dependencies, Reason, describe};
 
 use crate::children::ChildApi;
 use crate::cluster::Cluster;
-use crate::controller::Controller;
-use crate::database::incarnations::RoleAdmin;
 use crate::database::schema::Occupant;
-use crate::guard::GuardTarget;
-use crate::managed::fetch;
-use crate::managed::fetch::{Found, fetch, guard_target, mark};
+use crate::guard::registry::Guards;
+use crate::guard::target::GuardTarget;
+use crate::managed::fetch::fetch;
 use crate::managed::validate::validate;
 use crate::objects::seal::static_secret;
 
-/// With the cluster's name: consent to delete its data.
+/// Annotation of an OpenBaoCluster: consent to delete its data. Its value is the name of the cluster.
 const DELETE_DATA: &str = "steamer.dev/delete-data";
-/// How long a database is waited for.
+/// Time in seconds after which a cluster is deleted although its database is unreachable.
 const DEADLINE: i64 = 600;
+/// Interval between two attempts to clean the database.
+const PAUSE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn delete(
-    controller: &Controller,
-    dependencies: &Dependencies,
-    object: &OpenBaoCluster,
-    name: ObjectName,
-) -> Result<Action, Error> {
-    let context = &controller.context;
-    if !object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+/// Permission to delete a cluster.
+pub(crate) struct Deletion<'a> {
+    pub(crate) context: &'a Arc<Context>,
+    pub(crate) guards: &'a Guards,
+    pub(crate) dependencies: &'a Dependencies,
+    pub(crate) child_api: &'a ChildApi<'a>,
+}
+
+pub(crate) async fn delete(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<Action, Error> {
+    let Deletion { context, guards, child_api, .. } = deletion;
+    if !has_finalizer(object) {
         return Ok(Action::AwaitChange);
     }
-    // Nobody is to call a leader lost that goes in its own time.
-    controller.guards.forget(&name);
-    let child_api =
-        ChildApi { client: context.client.clone(), stores: &context.cluster_objects, cluster: name.clone() };
-    child_api.remove::<StatefulSet>(&name.name).await?;
+    // The guard would report the terminating leader as lost.
+    guards.stop(&child_api.cluster);
+    child_api.remove::<StatefulSet>(&child_api.cluster.name).await?;
     let pods = child_api.all::<Pod>().len();
     if pods > 0 {
-        return Err(Error::Deleting(format!("{pods} pods end")));
+        return Err(Error::Deleting(format!("{pods} pods terminate")));
     }
-    let cleared = clear(controller, dependencies, object, &child_api).await;
-    if let Err(error) = cleared {
-        let since = object.metadata.deletion_timestamp.as_ref().map_or(0, |at| at.0.as_second());
-        let late = Timestamp::now().as_second() > since + DEADLINE;
-        if !late && !matches!(error, Error::NotFound { .. }) {
-            let text = format!("the database is not cleared of this cluster's logins: {}", describe(&error));
-            return Err(match error {
-                Error::Conflict(_) | Error::Invalid(_) => error,
-                _ => Error::DeletionWaits(Box::new(Error::Waiting(text)), Duration::from_secs(5)),
-            });
-        }
-        let note = format!("let go with the logins of its nodes still in the database: {}", describe(&error));
+    if let Err(error) = clean(deletion, object).await {
+        let note = give_up(object, error)?;
         context.runtime.events.warn(object, Reason::Deleting, &note).await;
     }
     context.remove_finalizer(object).await?;
     Ok(Action::AwaitChange)
 }
 
-async fn clear(
-    controller: &Controller,
-    dependencies: &Dependencies,
-    object: &OpenBaoCluster,
-    child_api: &ChildApi<'_>,
-) -> Result<(), Error> {
-    let context = &controller.context;
-    let found: Found = fetch(context, dependencies, object).await?;
-    let spec = fetch::spec(object)?;
-    let (cluster, _) = validate(object, &found)?;
-    let guard_target = guard_target(controller, child_api, &cluster);
-    let mark = mark(context, &cluster);
-    if let Some(admin) = &guard_target.admin {
-        let role_admin = RoleAdmin { owner: &guard_target.owner, admin, mark: &mark };
-        for role in admin.node_roles(&cluster.name.name, &mark).await?.iter().filter(|role| role.own) {
-            admin.end_sessions(&role.name).await?;
-            role_admin.forget(&role.name).await?;
+/// Text of an Event, if the deletion completes in spite of the error: after the deadline, or if a referenced object is
+/// gone.
+fn give_up(object: &OpenBaoCluster, error: Error) -> Result<String, Error> {
+    let since = object.metadata.deletion_timestamp.as_ref().map_or(0, |at| at.0.as_second());
+    let is_late = Timestamp::now().as_second() > since + DEADLINE;
+    let text = describe(&error);
+    match error {
+        error if is_late || matches!(error, Error::NotFound { .. }) => {
+            drop(error);
+            Ok(format!("deleted although the roles of its nodes remain in the database: {text}"))
+        }
+        error @ (Error::Conflict(_) | Error::Invalid(_)) => Err(error),
+        _ => {
+            let text = format!("the roles of the nodes cannot be removed from the database: {text}");
+            Err(Error::DeletionWaits(Box::new(Error::Waiting(text)), PAUSE))
         }
     }
-    if spec.deletion_policy == DeletionPolicy::Delete {
-        delete_data(object, child_api, &cluster, &guard_target).await?;
+}
+
+/// Removes the roles of the nodes, and the data if its deletion is requested.
+async fn clean(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<(), Error> {
+    let Deletion { context, guards, dependencies, child_api } = deletion;
+    let found = fetch(context, dependencies, object).await?;
+    let cluster = validate(object, &found)?;
+    let target = guards.target(context, child_api, &cluster);
+    if let Some(role_admin) = target.role_admin() {
+        let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
+        for role in roles.iter().filter(|role| role.own) {
+            role_admin.admin.end_sessions(&role.name).await?;
+            role_admin.drop_role(&role.name).await?;
+        }
+    }
+    if cluster.spec.deletion_policy == DeletionPolicy::Delete {
+        check_consent(object, &cluster)?;
+        delete_data(child_api, &cluster, &target).await?;
     }
     Ok(())
 }
 
-async fn delete_data(
-    object: &OpenBaoCluster,
-    child_api: &ChildApi<'_>,
-    cluster: &Cluster,
-    guard_target: &GuardTarget,
-) -> Result<(), Error> {
-    if object.annotations().get(DELETE_DATA) != Some(&cluster.name.name) {
-        return Err(Error::Invalid(format!(
-            "deletionPolicy is Delete: annotate this OpenBaoCluster with {DELETE_DATA}={} and all its secrets are gone, or \
-             set deletionPolicy to Retain",
-            cluster.name.name
-        )));
+fn check_consent(object: &OpenBaoCluster, cluster: &Cluster) -> Result<(), Error> {
+    if object.annotations().get(DELETE_DATA).map(String::as_str) == Some(cluster.name()) {
+        return Ok(());
     }
-    if guard_target.owner.occupant(&guard_target.mark).await? == Occupant::Own {
-        guard_target.owner.drop_tables().await?;
+    Err(Error::Invalid(format!(
+        "deletionPolicy is Delete: annotate this OpenBaoCluster with {DELETE_DATA}={} to delete all its secrets, or set \
+         deletionPolicy to Retain",
+        cluster.name()
+    )))
+}
+
+async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &GuardTarget) -> Result<(), Error> {
+    if target.owner.occupant(&target.mark).await? == Occupant::Own {
+        target.owner.drop_tables().await?;
     }
     let mut names = vec![cluster.recovery_secret()];
     names.extend(cluster.spec.seal.r#static.as_ref().map(|seal| static_secret(cluster, seal)));
     for name in names {
-        // One that someone else has made stays.
+        // Steamer does not delete a Secret that it did not create.
         if let Some(secret) = child_api.get::<Secret>(&name) {
             let parameters = DeleteParams::default();
             child_api.api::<Secret>().delete(&secret.name_any(), &parameters).await.map(drop)?;

@@ -1,34 +1,30 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Reads the objects that the spec of a managed cluster refers to, and its last status.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::ResourceExt;
-use steamer_api::{DatabaseTlsMode, Kind, ManagedServer, OpenBaoCluster, OpenBaoClusterStatus};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use steamer_api::{DatabaseTlsMode, JWTIssuer, ManagedServer, OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_core::access::issuer::administrator_config;
 use steamer_core::context::Context;
-use steamer_core::digest::digest;
 use steamer_core::error::Error;
-use steamer_core::ownership::Owner;
-use steamer_openbao::Settings;
 use steamer_runtime::{Dependencies, ObjectName};
 
-use crate::children::ChildApi;
-use crate::cluster::{Cluster, RESTORE};
-use crate::controller::Controller;
-use crate::database::Database;
-use crate::database::login::{Entries, Login};
-use crate::guard::GuardTarget;
+use crate::database::login::{Entries, Login, LoginSource};
 use crate::objects::initialization::AdministratorIssuer;
 
-/// What a cluster refers to, and what is known of it.
+/// The referenced objects of a cluster, and its last status.
 pub(crate) struct Found {
+    /// Login of the tables' owner.
     pub(crate) owner: Login,
+    /// Login that creates roles.
     pub(crate) admin: Option<Login>,
     pub(crate) last: OpenBaoClusterStatus,
     pub(crate) issuers: Vec<AdministratorIssuer>,
-    /// Its database had another cluster before.
-    pub(crate) adopted: bool,
+    /// ServiceAccount of the operator.
+    pub(crate) operator: ObjectName,
 }
 
+/// The managed part of the spec.
 pub(crate) fn spec(object: &OpenBaoCluster) -> Result<&ManagedServer, Error> {
     let spec = object.spec.managed.as_ref();
     spec.ok_or_else(|| {
@@ -42,113 +38,83 @@ pub(crate) async fn fetch(
     object: &OpenBaoCluster,
 ) -> Result<Found, Error> {
     let storage = &spec(object)?.storage.postgresql;
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    let named = |name: &str| ObjectName::new(&namespace, name);
-    let checks = matches!(storage.tls.mode, DatabaseTlsMode::VerifyCA | DatabaseTlsMode::VerifyFull);
+    let references = References { context, dependencies, namespace: namespace(object) };
+    let checks_ca = matches!(storage.tls.mode, DatabaseTlsMode::VerifyCA | DatabaseTlsMode::VerifyFull);
     let ca = match &storage.tls.ca_secret_ref {
-        Some(ca) if checks => {
-            let ca = context.secrets.value(dependencies, &named(&ca.name), &ca.key).await?;
-            String::from_utf8_lossy(&ca).into_owned()
-        }
+        Some(ca) if checks_ca => references.text(&ca.name, &ca.key).await?,
         _ => String::new(),
     };
-    let tls = (storage.tls.mode, ca.as_str());
-    let entries = |secret: Arc<Secret>| -> Entries {
-        secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+    let entries = references.entries(&storage.secret_ref.name).await?;
+    let source = LoginSource {
+        name: &storage.secret_ref.name,
+        entries: &entries,
+        defaults: None,
+        namespace: references.namespace,
+        tls: storage.tls.mode,
+        ca: &ca,
     };
-    let secret = context.secrets.existing(dependencies, &named(&storage.secret_ref.name)).await?;
-    let owner = Login::read(&storage.secret_ref.name, (&entries(secret), None), &namespace, tls)?;
+    let owner = Login::read(&source)?;
     let admin = match &storage.admin_secret_ref {
         Some(reference) => {
-            let secret = context.secrets.existing(dependencies, &named(&reference.name)).await?;
-            Some(Login::read(&reference.name, (&entries(secret), Some(&owner)), &namespace, tls)?)
+            let entries = references.entries(&reference.name).await?;
+            let (name, entries) = (reference.name.as_str(), &entries);
+            Some(Login::read(&LoginSource { name, entries, defaults: Some(&owner), ..source })?)
         }
         None => None,
     };
-    let issuers = issuers(context, dependencies, object)?;
-    let adopted = object.annotations().contains_key(RESTORE);
-    Ok(Found { owner, admin, last: context.last(object), issuers, adopted })
+    let issuers = issuers(&references, object)?;
+    Ok(Found { owner, admin, last: context.last(object), issuers, operator: context.operator.clone() })
 }
 
-/// The issuers that administrators log in with.
-fn issuers(
-    context: &Context,
-    dependencies: &Dependencies,
-    object: &OpenBaoCluster,
-) -> Result<Vec<AdministratorIssuer>, Error> {
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let mut all: BTreeMap<String, AdministratorIssuer> = BTreeMap::new();
-    for subject in object.spec.administrators.iter().filter_map(|administrator| administrator.jwt.as_ref()) {
-        let name = &subject.issuer_ref.name;
-        if all.contains_key(name) {
-            continue;
-        }
-        let issuer = context.stores.named::<steamer_api::JWTIssuer>(
-            dependencies,
-            &ObjectName::new(namespace, name),
-            namespace,
-        )?;
-        let audiences = match issuer.spec.audiences.is_empty() {
-            false => issuer.spec.audiences.clone(),
-            true => object.spec.jwt_audience.iter().cloned().collect(),
+fn namespace(object: &OpenBaoCluster) -> &str {
+    object.metadata.namespace.as_deref().unwrap_or_default()
+}
+
+/// Reads objects in the namespace of a cluster.
+struct References<'a> {
+    context: &'a Context,
+    dependencies: &'a Dependencies,
+    namespace: &'a str,
+}
+
+impl References<'_> {
+    async fn text(&self, name: &str, key: &str) -> Result<String, Error> {
+        let name = ObjectName::new(self.namespace, name);
+        let value = self.context.secrets.value(self.dependencies, &name, key).await?;
+        Ok(String::from_utf8_lossy(&value).into_owned())
+    }
+
+    async fn entries(&self, name: &str) -> Result<Entries, Error> {
+        let name = ObjectName::new(self.namespace, name);
+        let secret: &Secret = &*self.context.secrets.existing(self.dependencies, &name).await?;
+        Ok(secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect())
+    }
+
+    fn issuer(&self, name: &str, default_audience: Option<&String>) -> Result<AdministratorIssuer, Error> {
+        let reference = ObjectName::new(self.namespace, name);
+        let issuer = self.context.stores.named::<JWTIssuer>(self.dependencies, &reference, self.namespace)?;
+        let audiences = if issuer.spec.audiences.is_empty() {
+            default_audience.into_iter().cloned().collect()
+        } else {
+            issuer.spec.audiences.clone()
         };
         if audiences.is_empty() {
             return Err(Error::Invalid(format!(
-                "JWTIssuer {name} names no audiences and the cluster no jwtAudience: an administrator's JWT needs one"
+                "an administrator's JWT needs an audience: set audiences in JWTIssuer {name}, or jwtAudience in the cluster"
             )));
         }
-        let config = steamer_core::access::issuer::administrator_config(&issuer)?;
-        all.insert(name.clone(), AdministratorIssuer { name: name.clone(), config, audiences });
+        Ok(AdministratorIssuer { name: name.to_owned(), config: administrator_config(&issuer)?, audiences })
+    }
+}
+
+/// The issuers of the administrators' JWTs.
+fn issuers(references: &References<'_>, object: &OpenBaoCluster) -> Result<Vec<AdministratorIssuer>, Error> {
+    let mut all: BTreeMap<&str, AdministratorIssuer> = BTreeMap::new();
+    for subject in object.spec.administrators.iter().filter_map(|administrator| administrator.jwt.as_ref()) {
+        let name = subject.issuer_ref.name.as_str();
+        if !all.contains_key(name) {
+            all.insert(name, references.issuer(name, object.spec.jwt_audience.as_ref())?);
+        }
     }
     Ok(all.into_values().collect())
-}
-
-/// The work of the cluster's guard; the same as before while nothing of it has changed.
-pub(crate) fn guard_target(
-    controller: &Controller,
-    child_api: &ChildApi<'_>,
-    cluster: &Cluster,
-) -> Arc<GuardTarget> {
-    let Controller { context, guards } = controller;
-    let server = server(context, child_api, cluster);
-    let admin = cluster.admin.as_ref().map(|admin| admin.service_file("")).unwrap_or_default();
-    let text = format!(
-        "{} {admin} {:?} {:?} {} {}",
-        cluster.owner.service_file(""),
-        cluster.fencing,
-        cluster.spec.failover,
-        cluster.owner.ca,
-        String::from_utf8_lossy(&server.ca),
-    );
-    let digest = digest(text.as_bytes());
-    if let Some(guard_target) = guards.guard_target(&cluster.name, &digest) {
-        return guard_target;
-    }
-    let metrics = &context.runtime.metrics;
-    Arc::new(GuardTarget {
-        cluster: cluster.clone(),
-        mark: mark(context, cluster),
-        owner: Arc::new(Database::new(cluster.owner.clone(), metrics.clone())),
-        admin: cluster.admin.clone().map(|admin| Arc::new(Database::new(admin, metrics.clone()))),
-        server,
-        logins: guards.logins(&cluster.name),
-        unhealthy: std::sync::Mutex::default(),
-        digest,
-    })
-}
-
-/// What tells this cluster's database and roles from another's.
-pub(crate) fn mark(context: &Context, cluster: &Cluster) -> String {
-    context.mark(Owner::Object(OpenBaoCluster::ID), cluster.name.clone()).to_string()
-}
-
-/// How nodes are reached: by their stable names, at their pods' addresses.
-fn server(context: &Context, child_api: &ChildApi<'_>, cluster: &Cluster) -> Settings {
-    let ca =
-        child_api.get::<ConfigMap>(&cluster.child("-ca")).and_then(|map| map.data.clone()?.remove("ca.crt"));
-    Settings {
-        ca: ca.unwrap_or_default().into_bytes(),
-        resolver: Some(context.node_resolver()),
-        ..Settings::default()
-    }
 }

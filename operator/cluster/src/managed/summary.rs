@@ -1,47 +1,38 @@
-//! What the status says of nodes, database, seal and version, beside its conditions.
+//! Fields of the status of a managed cluster, other than its conditions.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{
-    ClusterPhase, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus, RecoveryKeyState,
-    SealState, StorageState, UpgradeState,
+    CertificateState, ClusterPhase, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
+    RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
+use steamer_core::access::managed::ca_config_map;
 
-use crate::cluster::Version;
-use crate::database::roles::parse_role;
-use crate::guard::GuardReport;
-use crate::managed::apply::{Done, Work};
-use crate::managed::fetch::Found;
+use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
+use crate::database::roles::{NodeRole, parse_role};
+use crate::first_start::Start;
+use crate::managed::report::Report;
 use crate::nodes::members::{Answer, Member};
 use crate::nodes::rollout::Step;
-use crate::server::Seen;
+use crate::restore::foreign_data;
+use crate::seal::migration::Migration;
+use crate::server::Server;
 
-pub(crate) fn members(status: &mut OpenBaoClusterStatus, done: &Done, guard_report: &GuardReport) {
-    let role = |member: &Member| match &member.answer {
-        answer if answer.is_active() => MemberRole::Leader,
-        answer if answer.is_standby() => MemberRole::Standby,
-        _ => MemberRole::Unknown,
-    };
-    let member = |member: &Member| MemberStatus {
-        pod: member.name(),
-        node: member.node(),
-        role: role(member),
-        version: member.version().map(|version| version.to_string()),
-        sealed: match &member.answer {
-            Answer::Health(health) => Some(health.sealed),
-            Answer::Migrating => Some(false),
-            _ => None,
-        },
-        ready: member.serves(),
-    };
-    status.members = done.members.iter().map(member).collect();
-    status.replicas = i32::try_from(done.members.iter().filter(|member| member.serves()).count()).ok();
-    let Some((pod, _, since)) = &guard_report.leader else {
+/// Longest text of a rollout step.
+const STEP_LENGTH: usize = 1000;
+/// Largest number of reported fences.
+const FENCES: usize = 64;
+
+/// Nodes and leader.
+pub(crate) fn members(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    status.members = report.observed.members.iter().map(member).collect();
+    status.replicas = i32::try_from(report.serving().count()).ok();
+    let Some(leader) = &report.input.guard_report.leader else {
         status.leader = None;
         return;
     };
-    let since = Timestamp::from_second(since.as_second()).unwrap_or(*since);
-    let leader = LeaderStatus { pod: pod.clone(), since: Time(since) };
+    let since = Timestamp::from_second(leader.since.as_second()).unwrap_or(leader.since);
+    let leader = LeaderStatus { pod: leader.pod.clone(), since: Time(since) };
     let known = status.leader.as_ref().or(status.last_leader.as_ref());
     if known.is_some_and(|known| *known != leader) {
         status.leadership_changes = Some(status.leadership_changes.unwrap_or(0) + 1);
@@ -51,97 +42,139 @@ pub(crate) fn members(status: &mut OpenBaoClusterStatus, done: &Done, guard_repo
     status.leader = Some(leader);
 }
 
-pub(crate) fn database(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
-    status.selector = Some(format!("steamer.dev/cluster={}", work.cluster.name.name));
-    let host = work.guard_target.owner.login.address();
-    let Ok(storage) = &done.storage else { return };
+fn member(member: &Member) -> MemberStatus {
+    MemberStatus {
+        pod: member.name(),
+        node: member.node(),
+        role: match &member.answer {
+            answer if answer.is_active() => MemberRole::Leader,
+            answer if answer.is_standby() => MemberRole::Standby,
+            _ => MemberRole::Unknown,
+        },
+        version: member.version().map(|version| version.to_string()),
+        sealed: match &member.answer {
+            Answer::Health(health) => Some(health.sealed),
+            Answer::Migrating => Some(false),
+            _ => None,
+        },
+        ready: member.serves(),
+    }
+}
+
+/// Database, fences, and the Secret with the recovery keys.
+pub(crate) fn database(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    let cluster = report.input.cluster;
+    status.selector = Some(format!("{CLUSTER_LABEL}={}", cluster.name()));
+    let Ok(storage) = &report.observed.storage else { return };
     status.storage = Some(StorageState {
-        host,
+        host: cluster.owner.address(),
         version: Some(storage.server.version.clone()),
         timeline: storage.timeline,
     });
     if storage.contents.recovery_keys {
-        status.recovery_keys = Some(RecoveryKeyState { secret_name: work.cluster.recovery_secret() });
+        status.recovery_keys = Some(RecoveryKeyState { secret_name: cluster.recovery_secret() });
     }
-    let fenced = storage.roles.iter().flatten().filter(|role| role.own).filter_map(|role| {
-        let note = role.note.as_ref()?;
-        let (ordinal, _) = parse_role(&role.name)?;
-        Some(Fenced {
-            pod: work.cluster.pod(i32::try_from(ordinal).ok()?),
-            uid: note.uid.clone(),
-            role: Some(role.name.clone()),
-            since: Time(Timestamp::from_second(note.since).ok()?),
-            reason: note.reason.clone(),
-        })
-    });
-    status.fenced = fenced.take(64).collect();
+    let fenced = storage.roles.iter().flatten().filter_map(|role| fence(cluster, role));
+    status.fenced = fenced.take(FENCES).collect();
 }
 
-pub(crate) fn measured(work: &Work<'_>, done: &Done) {
-    let (metrics, name) = (&work.context.runtime.metrics, &work.cluster.name);
-    if let Ok(storage) = &done.storage {
-        metrics.database_connections(name, storage.server.connections);
-    }
-    if let Ok(Some(ends)) = &done.certificate_ends {
-        metrics.certificate_ends(name, *ends);
-    }
+fn fence(cluster: &Cluster, role: &NodeRole) -> Option<Fenced> {
+    let note = role.note.as_ref().filter(|_| role.own)?;
+    let (ordinal, _) = parse_role(&role.name)?;
+    Some(Fenced {
+        pod: cluster.pod(i32::try_from(ordinal).ok()?),
+        uid: note.uid.clone(),
+        role: Some(role.name.clone()),
+        since: Time(Timestamp::from_second(note.since).ok()?),
+        reason: note.reason.clone(),
+    })
 }
 
-pub(crate) fn seal(status: &mut OpenBaoClusterStatus, work: &Work<'_>, done: &Done) {
-    let spec = &work.cluster.spec;
-    let before = spec.seal_migration.as_ref().filter(|_| done.migrating);
+/// The seal and its keys.
+pub(crate) fn seal(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    let spec = &report.input.cluster.spec;
+    let is_migrating = report.observed.migration == Migration::InProgress;
+    let previous = spec.seal_migration.as_ref().filter(|_| is_migrating);
     let is_static = spec.seal.r#static.is_some();
+    let keys = report.applied.keys.keys.as_ref();
     status.seal = Some(SealState {
-        kind: before.map_or(&spec.seal, |migration| &migration.from).kind().to_owned(),
-        migrating_to: before.map(|_| spec.seal.kind().to_owned()),
-        key_id: done.keys.as_ref().map(|keys| keys.in_use.clone()),
-        rotating: done.keys.as_ref().and_then(|keys| keys.rotating.clone()),
-        fingerprints: done.fingerprints.clone().into_iter().filter(|_| is_static).collect(),
+        kind: previous.map_or(&spec.seal, |migration| &migration.from).kind().to_owned(),
+        migrating_to: previous.map(|_| spec.seal.kind().to_owned()),
+        key_id: keys.map(|keys| keys.in_use.clone()),
+        rotating: keys.and_then(|keys| keys.rotating.clone()),
+        fingerprints: report.applied.keys.fingerprints.clone().into_iter().filter(|_| is_static).collect(),
     });
 }
 
-/// The lowest version that serves is the cluster's; the highest that has led is never left again.
-pub(crate) fn versions(status: &mut OpenBaoClusterStatus, done: &Done) {
-    let serving = done.members.iter().filter(|member| member.serves());
-    let lowest = serving.clone().filter_map(Member::version).min();
+/// Initialization and ID of OpenBao, and its orphans. It counts as initialized only once the operator can log in:
+/// the self-initialization is still running before that.
+pub(crate) fn openbao(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    if let Some(orphans) = &report.openbao.orphans {
+        status.orphans.clone_from(orphans);
+    }
+    let Some(server) = report.server() else { return };
+    let Ok(health) = &server.health else { return };
+    let is_complete = health.initialized && server.missing.is_ok() && server.serves();
+    status.initialized = Some(is_complete || status.initialized == Some(true));
+    let is_foreign = foreign_data(report.input.cluster, status.cluster_id.as_deref(), health).is_some();
+    if !health.cluster_id.is_empty() && !is_foreign {
+        status.cluster_id = Some(health.cluster_id.clone());
+    }
+}
+
+/// The lowest version that serves, and the highest that has ever led.
+pub(crate) fn versions(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    let lowest = report.serving().filter_map(Member::version).min();
     status.version = lowest.map(|version| version.to_string()).or(status.version.take());
-    let led = serving.filter(|member| member.answer.is_active()).filter_map(Member::version).max();
+    let led = report.serving().filter(|member| member.answer.is_active()).filter_map(Member::version).max();
     let highest: Option<Version> = status.highest_version_led.as_deref().and_then(|text| text.parse().ok());
     status.highest_version_led = led.max(highest).map(|version| version.to_string());
 }
 
-pub(crate) fn upgrade(work: &Work<'_>, found: &Found, done: &Done) -> Option<UpgradeState> {
-    let step = match &done.step {
-        Step::Settled => return None,
-        Step::Wait(what) => what.clone(),
-        Step::Replace { pod, why, .. } => format!("{pod} is replaced: {why}"),
-        Step::Stop(why) => format!("stopped: {why}"),
-    };
-    // The first start is no change of anything.
-    found.last.initialized.filter(|initialized| *initialized)?;
-    let step = step.chars().take(1000).collect();
-    let from = found.last.version.clone();
+/// Endpoint, CA, certificates, and whether requests are audited.
+pub(crate) fn access(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
+    let (object, cluster) = (report.input.object, report.input.cluster);
+    status.endpoint = Some(object.spec.external_url.clone().unwrap_or_else(|| object.address()));
+    status.ca_config_map = (!cluster.is_plain()).then(|| ca_config_map(&cluster.name).name);
+    let ends = report.observed.certificate.as_ref().ok().and_then(|certificate| certificate.ends);
+    if let Some(ends) = ends.and_then(|ends| Timestamp::from_second(ends).ok()) {
+        status.certificates = Some(CertificateState { not_after: Time(ends) });
+    }
+    if report.trouble().is_none() && report.observed.storage.is_ok() {
+        status.audited = Some(!cluster.spec.audit.is_empty());
+    }
+}
+
+/// The rollout in progress. The first start is not a rollout.
+pub(crate) fn upgrade(report: &Report<'_>) -> Option<UpgradeState> {
+    if report.input.start() == Start::First {
+        return None;
+    }
+    let step = report.applied.rollout.step.text()?;
     Some(UpgradeState {
-        from,
-        to: work.cluster.version.to_string(),
-        step,
-        updated: i32::try_from(done.updated).unwrap_or(0),
+        from: report.input.found.last.version.clone(),
+        to: report.input.cluster.version.to_string(),
+        step: step.chars().take(STEP_LENGTH).collect(),
+        updated: i32::try_from(report.applied.rollout.updated).unwrap_or(0),
     })
 }
 
-pub(crate) fn phase(status: &OpenBaoClusterStatus, work: &Work<'_>, done: &Done) -> ClusterPhase {
-    let serves = done.seen.as_ref().is_some_and(Seen::serves);
-    let whole = status.replicas == Some(work.cluster.spec.replicas);
-    let initialized = status.initialized == Some(true);
-    match (serves, initialized) {
-        (true, _) if matches!(done.step, Step::Wait(_) | Step::Replace { .. }) && whole => {
-            ClusterPhase::Upgrading
+/// The phase. It depends on the other fields.
+pub(crate) fn phase(status: &OpenBaoClusterStatus, report: &Report<'_>) -> ClusterPhase {
+    let serves = report.server().is_some_and(Server::serves);
+    let is_complete = status.replicas == Some(report.input.cluster.spec.replicas);
+    let is_rolling = matches!(report.applied.rollout.step, Step::Wait(_) | Step::Replace { .. });
+    if serves {
+        match (status.upgrade.is_some() || is_rolling && is_complete, is_complete) {
+            (true, _) => ClusterPhase::Upgrading,
+            (false, false) => ClusterPhase::Degraded,
+            (false, true) => ClusterPhase::Running,
         }
-        (true, _) if status.upgrade.is_some() => ClusterPhase::Upgrading,
-        (true, _) if !whole => ClusterPhase::Degraded,
-        (true, _) => ClusterPhase::Running,
-        (false, true) => ClusterPhase::Unavailable,
-        (false, false) if done.members.is_empty() => ClusterPhase::Creating,
-        (false, false) => ClusterPhase::Initializing,
+    } else if status.initialized == Some(true) {
+        ClusterPhase::Unavailable
+    } else if report.observed.members.is_empty() {
+        ClusterPhase::Creating
+    } else {
+        ClusterPhase::Initializing
     }
 }

@@ -1,84 +1,124 @@
-//! What is done once there is a leader, and when another is wanted.
+//! Label of the leader's pod, and step-down of the leader on request.
+
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use reqwest::Method;
 use serde_json::json;
-use steamer_api::OpenBaoClusterStatus;
 use steamer_core::error::Error;
 use steamer_openbao::Session;
 
-use crate::cluster::{ACTIVE, STEP_DOWN};
-use crate::managed::apply::{Done, Work};
-use crate::seal::recovery;
-use crate::server::Seen;
+use crate::cluster::{ACTIVE, Cluster};
+use crate::effects::Effects;
+use crate::nodes::members::Member;
 
-/// On the StatefulSet: the step-down that was carried out last.
+/// Annotation of the StatefulSet: the last executed request to step down.
 const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
 
-impl Work<'_> {
-    /// What is done once there is a leader.
-    pub(crate) async fn after_start(
-        &self,
-        done: &Done,
-        seen: &Seen,
-        live: Option<&StatefulSet>,
-    ) -> Result<(), Error> {
-        let Ok(storage) = &done.storage else { return Ok(()) };
-        if !seen.serves() {
-            return Ok(());
+/// Writes the labels that the Service of the leader selects. OpenBao can do this itself, but then it neither starts nor
+/// leads for minutes while the Kubernetes API is unreachable.
+pub(crate) async fn label(effects: &Effects<'_>, leader: &str) -> Result<(), Error> {
+    let api = effects.child_api.api::<Pod>();
+    for (pod, active) in labels(&effects.child_api.all::<Pod>(), leader) {
+        let patch = json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}});
+        match api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await {
+            // The pod was deleted or recreated in the meantime.
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            other => drop(other?),
         }
-        let session = self.context.operator_session(self.dependencies, self.object).await?;
-        if storage.contents.initialized && !storage.contents.recovery_keys {
-            recovery::make(self.cluster, &session, &self.child_api.api()).await?;
-        }
-        let last: OpenBaoClusterStatus = self.context.last(self.object);
-        let first_seen = storage.contents.recovery_keys && last.recovery_keys.is_none();
-        if first_seen && recovery::may_be_unwritten(self.cluster, &self.child_api.all()) {
-            recovery::recover(self.cluster, &session, &self.child_api.api()).await?;
-        }
-        if let Some(live) = live {
-            self.step_down(&session, live, done).await?;
-        }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// The pods whose label differs, and the desired values.
+fn labels<'a>(pods: &'a [Arc<Pod>], leader: &str) -> Vec<(&'a Pod, &'static str)> {
+    let desired = |pod: &Pod| if pod.name_any() == leader { "true" } else { "false" };
+    let differs = |pod: &Pod| pod.labels().get(ACTIVE).map(String::as_str) != Some(desired(pod));
+    pods.iter().map(|pod| &**pod).filter(|pod| differs(pod)).map(|pod| (pod, desired(pod))).collect()
+}
+
+/// A request to step down that is not executed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StepDown {
+    /// Value of the annotation.
+    request: String,
+    /// Pod of the leader.
+    pod: String,
+}
+
+/// The request to step down, if it is new and a standby can take over. A cordoned Kubernetes node is no reason: the
+/// eviction that follows is as fast, and a node that stepped down pauses for ten seconds before it stops.
+pub(crate) fn step_down(cluster: &Cluster, live: &StatefulSet, members: &[Member]) -> Option<StepDown> {
+    let request = cluster.step_down.as_ref()?;
+    if live.annotations().get(STEPPED_DOWN) == Some(request) {
+        return None;
+    }
+    let leader = members.iter().find(|member| member.answer.is_active())?;
+    let has_standby = members.iter().any(|member| member.serves() && member.answer.is_standby());
+    has_standby.then(|| StepDown { request: request.clone(), pod: leader.name() })
+}
+
+/// Makes the leader step down. The request is recorded first: a repeated step-down would move the leader again.
+pub(crate) async fn execute(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    session: &Session,
+    step_down: &StepDown,
+) -> Result<(), Error> {
+    let StepDown { request, pod } = step_down;
+    let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: request}}});
+    let api = effects.child_api.api::<StatefulSet>();
+    api.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    tracing::info!(cluster = %cluster.name, pod, "the leader steps down");
+    // Sent to this node: another node that leads by now must not step down, too.
+    let node = effects.node(cluster, pod)?.session(session.identity().clone());
+    node.request_any(Method::PUT, "sys/step-down", None).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::tests::{cluster, member};
+
+    fn live(executed: Option<&str>) -> StatefulSet {
+        let annotations = executed.map(|request| json!({STEPPED_DOWN: request}));
+        serde_json::from_value(json!({"metadata": {"annotations": annotations}})).unwrap()
     }
 
-    /// Says on the pods which of them leads, for the Service of the leader. OpenBao could do so itself, and would neither start
-    /// nor lead for minutes while the Kubernetes API is away.
-    pub(crate) async fn label_leader(&self, leader: &str) -> Result<(), Error> {
-        let api = self.child_api.api::<Pod>();
-        for pod in self.child_api.all::<Pod>() {
-            let name = pod.name_any();
-            let active = if name == leader { "true" } else { "false" };
-            if pod.labels().get(ACTIVE).map(String::as_str) == Some(active) {
-                continue;
-            }
-            let patch = json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}});
-            match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-                // It is gone, or another by now.
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-                other => drop(other?),
-            }
-        }
-        Ok(())
+    #[rstest]
+    #[case::no_request(None, None, "ls", None)]
+    #[case::new_request(Some("b"), Some("a"), "ls", Some("main-0"))]
+    #[case::executed(Some("a"), Some("a"), "ls", None)]
+    #[case::no_standby(Some("a"), None, "lx", None)]
+    #[case::no_leader(Some("a"), None, "ss", None)]
+    #[case::other_leader(Some("a"), None, "sl", Some("main-1"))]
+    fn a_new_request_makes_the_leader_step_down_if_a_standby_serves(
+        #[case] request: Option<&str>,
+        #[case] executed: Option<&str>,
+        #[case] nodes: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let cluster = Cluster { step_down: request.map(str::to_owned), ..cluster() };
+        let members: Vec<Member> = nodes.chars().enumerate().map(member).collect();
+        let planned = step_down(&cluster, &live(executed), &members);
+        assert_eq!(planned.map(|step_down| step_down.pod).as_deref(), expected);
     }
 
-    /// Moves the leader where someone asks for it. Not where its machine is cordoned: the eviction that follows hands over as
-    /// fast, and a node that has stepped down rests for ten seconds before it ends.
-    async fn step_down(&self, session: &Session, live: &StatefulSet, done: &Done) -> Result<(), Error> {
-        let others = done.members.iter().filter(|member| member.serves() && member.answer.is_standby());
-        let asked = self.annotations().get(STEP_DOWN);
-        let open = asked.filter(|asked| live.annotations().get(STEPPED_DOWN) != Some(*asked));
-        let leader = done.members.iter().find(|member| member.answer.is_active());
-        let (Some(asked), Some(leader), true) = (open, leader, others.count() > 0) else { return Ok(()) };
-        let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: asked}}});
-        let api = self.child_api.api::<StatefulSet>();
-        api.patch(&self.cluster.name.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        tracing::info!(cluster = %self.cluster.name, pod = leader.name(), "the leader steps down");
-        // It is told itself: whoever leads by now is not meant, and would rest for ten seconds like this one.
-        let own = self.node(&leader.name())?.session(session.identity().clone());
-        own.request_any(reqwest::Method::PUT, "sys/step-down", None).await?;
-        Ok(())
+    #[test]
+    fn only_pods_with_another_label_are_labeled() {
+        let pod = |name: &str, active: &str| {
+            let pod = json!({"metadata": {"name": name, "labels": {ACTIVE: active}}});
+            Arc::new(serde_json::from_value::<Pod>(pod).unwrap())
+        };
+        let pods = [pod("main-0", "true"), pod("main-1", "false"), pod("main-2", "false")];
+        let changed = labels(&pods, "main-1");
+        let changed: Vec<_> = changed.iter().map(|(pod, active)| (pod.name_any(), *active)).collect();
+        assert_eq!(changed, [("main-0".to_owned(), "false"), ("main-1".to_owned(), "true")]);
     }
 }

@@ -1,8 +1,7 @@
-//! The nodes of a cluster: their pods, and what they say of themselves.
+//! The nodes of a cluster: their pods, and the state that each node reports.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -13,27 +12,27 @@ use steamer_openbao::{Client, Error as OpenBao, Health, Identity, Settings};
 
 use crate::cluster::{REVISION, Version};
 
-/// A node.
+/// A node of a cluster.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) pod: Arc<Pod>,
     pub(crate) answer: Answer,
-    /// For how long it is seen sealed, or following nobody.
+    /// Time for which it has been sealed, or a standby without a known leader.
     pub(crate) unhealthy_for: Duration,
 }
 
-/// What a node says when it is asked how it is.
+/// Response of a node to a health request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// What it is.
+    /// Its health.
     Health(Health),
-    /// It is open with another seal than storage has, and will follow or lead; it does not tell its health then.
+    /// Unsealed with another seal than that of storage. It can follow or lead, but reports no health.
     Migrating,
-    /// It cannot reach its storage.
+    /// An error: it cannot reach its storage.
     NoStorage,
-    /// Nothing listens: its process has ended, or begins.
+    /// Connection refused: its process ended or is starting.
     Refused,
-    /// Nothing, in time.
+    /// No response in time.
     Silent,
 }
 
@@ -72,6 +71,7 @@ impl Member {
         self.pod.metadata.deletion_timestamp.is_some()
     }
 
+    /// Name of the Kubernetes node that it runs on.
     pub(crate) fn node(&self) -> Option<String> {
         self.pod.spec.as_ref().and_then(|spec| spec.node_name.clone())
     }
@@ -83,14 +83,17 @@ impl Member {
         }
     }
 
-    /// It is open and follows or leads.
+    /// Returns true if it is unsealed and leads or follows a known leader.
     pub(crate) fn serves(&self) -> bool {
-        !self.is_ending() && !self.is_astray() && (self.answer.is_active() || self.answer.is_standby())
+        !self.is_ending()
+            && !self.is_leader_unknown()
+            && (self.answer.is_active() || self.answer.is_standby())
     }
 
-    /// It follows, and does not learn whom: whatever it is asked for fails, though its health does not show it.
-    pub(crate) fn is_astray(&self) -> bool {
-        self.answer.is_standby() && self.unhealthy_for >= LEARNS
+    /// Returns true if it is a standby that has not discovered the leader: it fails every request, though its health
+    /// does not show it.
+    pub(crate) fn is_leader_unknown(&self) -> bool {
+        self.answer.is_standby() && self.unhealthy_for >= DISCOVERY
     }
 
     pub(crate) fn age(&self, now: Timestamp) -> Duration {
@@ -98,75 +101,33 @@ impl Member {
         Duration::from_secs(u64::try_from(now.as_second() - created.as_second()).unwrap_or(0))
     }
 
-    /// Since when its process runs.
+    /// Time for which its process has been running.
     pub(crate) fn running_for(&self, now: Timestamp) -> Option<Duration> {
         let since = container(&self.pod)?.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
         Some(Duration::from_secs(u64::try_from(now.as_second() - since.0.as_second()).unwrap_or(0)))
     }
 
-    /// What keeps it from running, as its machine says.
+    /// Reason why it does not run, as the kubelet reports it.
     pub(crate) fn trouble(&self) -> Option<String> {
         trouble(&self.pod)
     }
 
-    /// The kubelet waits before it starts it again.
+    /// Returns true while the kubelet delays its restart.
     pub(crate) fn backs_off(&self) -> bool {
         let waiting = container(&self.pod).and_then(|status| status.state.as_ref()?.waiting.as_ref());
         waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
     }
 }
 
-/// How long a standby may take to learn who leads. It looks every 2.5 s, and the pass that asks it comes every ten.
-const LEARNS: Duration = Duration::from_secs(5);
+/// Longest time that a standby needs to discover the leader. It tries every 2.5 s, and a reconcile asks it every 10 s.
+const DISCOVERY: Duration = Duration::from_secs(5);
 
-/// Since when nodes are as they should not stay: by a pod's uid, and what is wrong with it.
-#[derive(Default)]
-pub(crate) struct Unhealthy(HashMap<(String, String), Instant>);
-
-impl Unhealthy {
-    /// Takes in everything that is wrong now; for how long each pod has had it.
-    fn learn(&mut self, seen: Vec<(String, String)>, now: Instant) -> HashMap<String, Duration> {
-        let known = std::mem::take(&mut self.0);
-        self.0 =
-            seen.into_iter().map(|ailment| (ailment.clone(), *known.get(&ailment).unwrap_or(&now))).collect();
-        self.0.iter().map(|((uid, _), since)| (uid.clone(), now.duration_since(*since))).collect()
-    }
-}
-
-/// Tells for how long nodes are sealed, and standbys do not learn whom they follow.
-///
-/// A standby of 2.7 reads the leader's address through a cache that keeps what is not there as well: one that looks between
-/// the leader's lock and its address never looks again, until another leads.
-pub(crate) async fn observe_health(
-    members: &mut [Member],
-    unhealthy: &Mutex<Unhealthy>,
-    node: impl Fn(&str) -> Result<Client, Error>,
-) {
-    let sealed = members.iter().filter(|member| member.answer.is_sealed());
-    let mut seen: Vec<_> = sealed.map(|member| (member.uid(), "sealed".to_owned())).collect();
-    if let Some(leader) = members.iter().find(|member| member.answer.is_active()) {
-        let standbys = members.iter().filter(|member| member.answer.is_standby());
-        let asked = standbys.map(|member| {
-            let client = node(&member.name());
-            async move {
-                let said = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
-                said.leader_address.is_empty().then(|| (member.uid(), format!("astray of {}", leader.uid())))
-            }
-        });
-        seen.extend(futures::future::join_all(asked).await.into_iter().flatten());
-    }
-    let lasting = unhealthy.lock().unwrap_or_else(PoisonError::into_inner).learn(seen, Instant::now());
-    for member in members {
-        member.unhealthy_for = lasting.get(&member.uid()).copied().unwrap_or_default();
-    }
-}
-
-/// The server's container.
+/// The container of the server.
 pub(crate) fn container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status.as_ref()?.container_statuses.as_ref()?.iter().find(|status| status.name == "openbao")
 }
 
-/// Tells one process of a pod from the next; none while none runs.
+/// ID of the running process of a pod.
 pub(crate) fn process(pod: &Pod) -> Option<&str> {
     let status = container(pod)?;
     status.state.as_ref()?.running.as_ref()?;
@@ -201,8 +162,8 @@ fn last_line(text: &str) -> Option<String> {
     Some(line.chars().take(300).collect())
 }
 
-/// Asks a node how it is. Short: who does not answer now is asked again.
-async fn ask(client: &Client) -> Answer {
+/// Sends one short health request: the next reconcile repeats it.
+async fn health(client: &Client) -> Answer {
     match client.session(Identity::Anonymous).health().await {
         Ok(health) => Answer::Health(health),
         Err(OpenBao::Unreachable { source, .. }) if refused(&source) => Answer::Refused,
@@ -223,21 +184,21 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Asks the node of a pod, if it can be there at all.
-pub(crate) async fn asked(pod: &Pod, client: Result<Client, Error>) -> Answer {
+/// Asks the node of a pod for its health.
+pub(crate) async fn ask(pod: &Pod, client: Result<Client, Error>) -> Answer {
     let started = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
     match client {
-        Ok(client) if started => ask(&client).await,
+        Ok(client) if started => health(&client).await,
         _ => Answer::Silent,
     }
 }
 
-/// A client of a single node, by the URL of its stable name.
+/// Client of one node. `url` contains its stable name.
 pub(crate) fn client(sessions: &Sessions, url: String, shared: &Settings) -> Result<Client, Error> {
     Ok(sessions.server(&settings(url, shared))?.client)
 }
 
-/// How a single node is asked.
+/// Settings of a client of one node.
 fn settings(url: String, shared: &Settings) -> Settings {
     Settings {
         addresses: vec![url],
@@ -245,29 +206,5 @@ fn settings(url: String, shared: &Settings) -> Settings {
         patience: Some(Duration::ZERO),
         plain: true,
         ..shared.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ailment_lasts_while_it_is_the_same() {
-        let (start, mut unhealthy) = (Instant::now(), Unhealthy::default());
-        let mut lasting = |seconds, seen: &[(&str, &str)]| {
-            let seen = seen.iter().map(|(uid, what)| ((*uid).to_owned(), (*what).to_owned())).collect();
-            let lasting = unhealthy.learn(seen, start + Duration::from_secs(seconds));
-            let mut lasting: Vec<_> =
-                lasting.into_iter().map(|(uid, lasts)| format!("{uid}{}", lasts.as_secs())).collect();
-            lasting.sort();
-            lasting.join(" ")
-        };
-        assert_eq!(lasting(0, &[("b", "astray of a"), ("c", "sealed")]), "b0 c0");
-        assert_eq!(lasting(4, &[("b", "astray of a"), ("c", "sealed")]), "b4 c4");
-        assert_eq!(lasting(10, &[("b", "astray of a")]), "b10");
-        assert_eq!(lasting(12, &[("b", "astray of a"), ("c", "sealed")]), "b12 c0");
-        assert_eq!(lasting(20, &[("b", "astray of c")]), "b0");
-        assert_eq!(lasting(21, &[]), "");
     }
 }

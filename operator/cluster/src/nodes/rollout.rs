@@ -1,79 +1,81 @@
-//! Which pod is replaced next, if any. Pure.
+//! The next step of a rollout. Pure.
 //!
-//! Standbys first, each verified before the next, the leader last: the active node changes once, and no node of the old
-//! version leads after one of the new.
+//! Standbys are replaced first, each is verified before the next, and the leader is last: the leader changes once, and no
+//! node of the old version leads after one of the new version.
 
 use std::time::Duration;
 
-/// A node as the rollout sees it.
+use crate::children::Ending;
+
+/// Facts about a node that determine the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) pod: String,
     pub(crate) uid: String,
-    /// Made from what is wanted now.
+    /// Created from the desired template.
     pub(crate) updated: bool,
-    /// Open, and following or leading, in the wanted version.
+    /// Unsealed, leading or following, in the desired version.
     pub(crate) serves: bool,
     pub(crate) leads: bool,
     pub(crate) sealed: bool,
-    /// Its machine answers, and nothing listens there.
+    /// Its address answers, but no process listens.
     pub(crate) refuses_connections: bool,
-    /// It follows, and does not learn whom.
+    /// A standby that has not discovered the leader.
     pub(crate) leader_unknown: bool,
-    /// For how long it is sealed, or astray.
+    /// Time for which it has been sealed, or without a known leader.
     pub(crate) unhealthy_for: Duration,
     pub(crate) ending: bool,
     pub(crate) backs_off: bool,
     pub(crate) age: Duration,
-    /// How long its process runs.
+    /// Time for which its process has been running.
     pub(crate) running: Option<Duration>,
-    /// What keeps it from running.
+    /// Reason why it does not run.
     pub(crate) trouble: Option<String>,
 }
 
-/// What is wanted.
+/// Desired state of the nodes, and conditions of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Goal {
     pub(crate) replicas: usize,
-    /// Why no pod is replaced for a change now.
+    /// Reason why a change must wait.
     pub(crate) hold: Option<String>,
-    /// Whether the seal can be opened: a node that starts needs it.
+    /// The seal can be opened, as a starting node needs.
     pub(crate) seal_reachable: bool,
-    /// Whether storage holds something to open.
+    /// Storage contains an initialized OpenBao.
     pub(crate) initialized: bool,
     pub(crate) node_timeout: Duration,
 }
 
-/// What comes next.
+/// Next step of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// All is as it should be.
+    /// Every node is in the desired state.
     Settled,
-    /// Something is under way.
+    /// Progress is awaited.
     Wait(String),
-    /// This pod is ended and made anew.
-    Replace { pod: String, uid: String, why: String },
-    /// The change does not work.
+    /// This pod is deleted, so that the StatefulSet recreates it.
+    Replace { pod: String, uid: String, why: String, ending: Ending },
+    /// The change fails.
     Stop(String),
 }
 
-/// How long a node may stay sealed by itself.
+/// Longest time that a node may stay sealed although the seal opens.
 const SEALED: Duration = Duration::from_secs(30);
-/// How long one may take until it listens, where others were made from the same and serve. A start is a second's work.
-const DEAF: Duration = Duration::from_secs(30);
+/// Longest time until a process listens while other nodes of the same template serve. A start takes a second.
+const STARTUP: Duration = Duration::from_secs(30);
 
 pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
     if let Some(node) = nodes.iter().find(|node| node.ending) {
-        return Step::Wait(format!("{} ends", node.pod));
+        return Step::Wait(format!("{} terminates", node.pod));
     }
-    if let Some(step) = cure(nodes, goal) {
+    if let Some(step) = repair(nodes, goal) {
         return step;
     }
     if let Some(step) = verified(nodes, goal) {
         return step;
     }
     if nodes.len() < goal.replicas {
-        return Step::Wait(format!("{} of {} pods are there", nodes.len(), goal.replicas));
+        return Step::Wait(format!("{} of {} pods exist", nodes.len(), goal.replicas));
     }
     let outdated: Vec<&Node> = nodes.iter().filter(|node| !node.updated).collect();
     if outdated.is_empty() {
@@ -85,45 +87,48 @@ pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
     replaced(nodes, &outdated, goal)
 }
 
-/// A node that cannot help itself: sealed though the seal opens, kept from starting by the kubelet's pause, waiting for a
-/// database that lets in the others (its machine has given it the login of an incarnation before, which was fenced), or not
-/// learning who leads. Of the last kind one takes over as well as any: it stays while others are missing.
-fn cure(nodes: &[Node], goal: &Goal) -> Option<Step> {
+/// Replaces a node that cannot recover: sealed although the seal opens, in the kubelet's restart delay, without a known
+/// leader, or waiting for a database that accepts the other nodes (its Kubernetes node has given it the login of a fenced
+/// incarnation). A standby without a known leader can still take over, so it stays while other nodes are missing.
+fn repair(nodes: &[Node], goal: &Goal) -> Option<Step> {
     if !goal.seal_reachable || !goal.initialized {
         return None;
     }
-    let stuck = |node: &&Node| {
-        let sealed = node.sealed && node.unhealthy_for > SEALED;
-        // One whose start fails for another reason would be started again and again.
-        let backs_off = node.backs_off && node.trouble.as_deref().is_some_and(of_the_seal);
-        let leader_unknown =
-            node.leader_unknown && nodes.iter().all(|other| other.serves || other.leader_unknown);
-        sealed || backs_off || leader_unknown || refuses_connections(node, nodes)
-    };
-    let node = nodes.iter().find(stuck)?;
-    let why = if node.sealed {
-        "it stays sealed though its seal opens"
+    nodes.iter().find_map(|node| Some(replace(node, defect(node, nodes)?)))
+}
+
+/// Defect of a node that only a replacement removes.
+fn defect(node: &Node, nodes: &[Node]) -> Option<&'static str> {
+    let stays_sealed = node.sealed && node.unhealthy_for > SEALED;
+    // Another reason would make the next start fail, too.
+    let failed_at_seal = node.backs_off && node.trouble.as_deref().is_some_and(names_the_seal);
+    let leader_unknown =
+        node.leader_unknown && nodes.iter().all(|other| other.serves || other.leader_unknown);
+    let refuses_connections = refuses_connections(node, nodes);
+    if !(stays_sealed || failed_at_seal || leader_unknown || refuses_connections) {
+        None
+    } else if node.sealed {
+        Some("it stays sealed although its seal opens")
     } else if node.leader_unknown {
-        "it does not learn who leads, and fails whatever it is asked for"
-    } else if refuses_connections(node, nodes) {
-        "it does not listen, and others that were made like it serve"
+        Some("it has not discovered the leader and fails every request")
+    } else if refuses_connections {
+        Some("it does not listen, while other nodes of the same template serve")
     } else {
-        "its seal opens again"
-    };
-    Some(Step::Replace { pod: node.pod.clone(), uid: node.uid.clone(), why: why.to_owned() })
+        Some("its seal opens again")
+    }
 }
 
 fn refuses_connections(node: &Node, nodes: &[Node]) -> bool {
     let works = nodes.iter().any(|other| other.updated && other.serves);
-    works && node.updated && node.refuses_connections && node.running.is_some_and(|running| running > DEAF)
+    works && node.updated && node.refuses_connections && node.running.is_some_and(|running| running > STARTUP)
 }
 
-/// Whether a start failed for what the seal said.
-fn of_the_seal(trouble: &str) -> bool {
+/// Returns true if a start failed because of the seal.
+fn names_the_seal(trouble: &str) -> bool {
     ["seal", "wrapper", "kms", "unwrap"].iter().any(|word| trouble.to_lowercase().contains(word))
 }
 
-/// Whether those that were replaced have come up.
+/// Waits for replaced nodes, up to the timeout.
 fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
     let coming = nodes.iter().filter(|node| node.updated && !node.serves);
     let late = coming.clone().find(|node| node.age > goal.node_timeout);
@@ -131,31 +136,22 @@ fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
         && goal.seal_reachable
     {
         let trouble = node.trouble.clone().unwrap_or_else(|| {
-            if node.sealed {
-                "it stays sealed".to_owned()
-            } else {
-                "it does not answer as it should".to_owned()
-            }
+            if node.sealed { "it stays sealed".to_owned() } else { "it does not serve".to_owned() }
         });
         let seconds = goal.node_timeout.as_secs();
         return Some(Step::Stop(format!(
-            "{} does not come up within {seconds} s ({trouble}); change the spec, or put it back",
+            "{} does not come up within {seconds} s ({trouble}); correct or revert the spec",
             node.pod
         )))
         .filter(|_| goal.initialized);
     }
     let node = coming.clone().next()?;
-    // An outdated node that does not serve is no reason to wait for: it is replaced by what may put things right.
+    // An outdated node that does not serve is not awaited: the change may repair it.
     let trouble = node.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
     Some(Step::Wait(format!("{} starts{trouble}", node.pod)))
 }
 
 fn replaced(nodes: &[Node], outdated: &[&Node], goal: &Goal) -> Step {
-    let replace = |node: &Node, why: &str| Step::Replace {
-        pod: node.pod.clone(),
-        uid: node.uid.clone(),
-        why: why.to_owned(),
-    };
     if let Some(node) = outdated.iter().rev().find(|node| !node.serves) {
         return replace(node, "it does not serve and is outdated");
     }
@@ -167,7 +163,25 @@ fn replaced(nodes: &[Node], outdated: &[&Node], goal: &Goal) -> Step {
         Some(leader) if others + 1 >= goal.replicas => {
             replace(leader, "it is outdated and leads; all others are ready")
         }
-        _ => Step::Wait("a standby is missing to take over from the leader".to_owned()),
+        _ => Step::Wait("no standby is available to take over from the leader".to_owned()),
+    }
+}
+
+fn replace(node: &Node, why: &str) -> Step {
+    // A node that waits for its database does not stop gracefully.
+    let ending = if node.refuses_connections { Ending::AtOnce } else { Ending::Graceful };
+    Step::Replace { pod: node.pod.clone(), uid: node.uid.clone(), why: why.to_owned(), ending }
+}
+
+impl Step {
+    /// Text for a status, unless all nodes are in the desired state.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Settled => None,
+            Self::Wait(what) => Some(what.clone()),
+            Self::Replace { pod, why, .. } => Some(format!("{pod} is replaced: {why}")),
+            Self::Stop(why) => Some(format!("stopped: {why}")),
+        }
     }
 }
 
@@ -178,7 +192,8 @@ mod tests {
 
     use super::*;
 
-    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` knows no leader, `z` sealed, `e` ending.
+    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `z` sealed, `e`
+    /// terminating, `d` refuses connections, `b` in the restart delay, `!` for a long time.
     fn node((index, text): (usize, &str)) -> Node {
         let has = |letter| text.contains(letter);
         Node {
@@ -221,49 +236,49 @@ mod tests {
     #[case("ol os ns", "replace main-1: it is outdated")]
     #[case("ol ns ns", "replace main-0: it is outdated and leads; all others are ready")]
     #[case("os ol ns", "replace main-0: it is outdated")]
-    #[case("ole ns ns", "wait: main-0 ends")]
-    #[case("ns nl", "wait: 2 of 3 pods are there")]
+    #[case("ole ns ns", "wait: main-0 terminates")]
+    #[case("ns nl", "wait: 2 of 3 pods exist")]
     #[case(
         "ol os nx!",
-        "stop: main-2 does not come up within 120 s (it does not answer as it should); change the spec, or put it back"
+        "stop: main-2 does not come up within 120 s (it does not serve); correct or revert the spec"
     )]
     #[case("ol os ox", "replace main-2: it does not serve and is outdated")]
-    #[case("nl ns nz!", "replace main-2: it stays sealed though its seal opens")]
+    #[case("nl ns nz!", "replace main-2: it stays sealed although its seal opens")]
     #[case("nl ns nz", "wait: main-2 starts")]
-    #[case("nl ns nxd!", "replace main-2: it does not listen, and others that were made like it serve")]
+    #[case("nl ns nxd!", "replace main-2: it does not listen, while other nodes of the same template serve")]
     #[case("nl ns nxd", "wait: main-2 starts")]
     #[case(
         "ol os nxd!",
-        "stop: main-2 does not come up within 120 s (it does not answer as it should); change the spec, or put it back"
+        "stop: main-2 does not come up within 120 s (it does not serve); correct or revert the spec"
     )]
     #[case("nl ns nxb", "replace main-2: its seal opens again")]
-    #[case("nl na ns", "replace main-1: it does not learn who leads, and fails whatever it is asked for")]
-    #[case("nl na na", "replace main-1: it does not learn who leads, and fails whatever it is asked for")]
+    #[case("nl na ns", "replace main-1: it has not discovered the leader and fails every request")]
+    #[case("nl na na", "replace main-1: it has not discovered the leader and fails every request")]
     #[case("nl nx na", "wait: main-1 starts")]
-    fn standbys_go_first_and_one_at_a_time(#[case] nodes: &str, #[case] expected: &str) {
+    fn standbys_are_replaced_first_and_one_at_a_time(#[case] nodes: &str, #[case] expected: &str) {
         assert_eq!(said(nodes, &goal(None, true)), expected);
     }
 
     #[rstest]
     #[case("ol os os", "wait: paused")]
     #[case("nl ns ns", "settled")]
-    fn nothing_is_replaced_while_it_is_held(#[case] nodes: &str, #[case] expected: &str) {
+    fn no_node_is_replaced_while_the_change_is_on_hold(#[case] nodes: &str, #[case] expected: &str) {
         assert_eq!(said(nodes, &goal(Some("paused"), true)), expected);
     }
 
     #[rstest]
     #[case("nl ns nxb!")]
     #[case("nl ns nz!")]
-    fn a_seal_that_does_not_open_is_waited_for(#[case] nodes: &str) {
+    fn the_rollout_waits_for_a_seal_that_does_not_open(#[case] nodes: &str) {
         assert!(said(nodes, &goal(None, false)).starts_with("wait: main-2 starts"));
     }
 
     proptest! {
-        /// Carried out step by step, from any mixture, every rollout ends, with at most one change of the leader, and
-        /// none of the outdated leads after one of the updated.
+        /// From any mixture of nodes, a rollout ends after at most one change of the leader, and no outdated node leads
+        /// after an updated one.
         #[test]
         fn a_rollout_ends_with_one_change_of_the_leader(updated in proptest::collection::vec(any::<bool>(), 3), leader in 0_usize..3) {
-            // An updated node leads only where all are: the order of earlier steps.
+            // An updated node leads only if all nodes are updated: the order of earlier steps.
             prop_assume!(!updated[leader] || updated.iter().all(|updated| *updated));
             let text = |index: usize, updated: bool| format!("{}{}", if updated { 'n' } else { 'o' }, if index == leader { 'l' } else { 's' });
             let mut nodes: Vec<Node> = updated.iter().enumerate().map(|(index, updated)| node((index, &text(index, *updated)))).collect();

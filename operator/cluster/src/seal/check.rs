@@ -1,4 +1,4 @@
-//! Whether the seal opens, tried from here before any pod depends on it.
+//! Checks that the seal can be opened, before a pod depends on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use steamer_api::{KmipSeal, Seal, StaticSeal, TransitSeal};
-use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_openbao::{Client, Error as OpenBao, Identity, Settings};
-use steamer_runtime::{Dependencies, ObjectName};
+use steamer_openbao::{Client, Error as OpenBao, Identity, Session, Settings};
 use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
+use crate::effects::Sources;
 use crate::objects::seal::static_secret;
+use crate::seal::migration::Migration;
 use crate::seal::rotation;
 
-/// What was found.
+/// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SealCheck {
-    /// It opens, or can only be tried by OpenBao itself.
+    /// It opens, or only OpenBao itself can check it.
     Opens(String),
-    /// It cannot be reached, which may pass.
+    /// It is unreachable, which may be temporary.
     Unreachable(String),
-    /// Someone has to change something.
+    /// It cannot be opened until a user changes something.
     Refused(String),
 }
 
@@ -43,34 +43,47 @@ impl SealCheck {
     }
 }
 
-/// Whether there is anything yet that the seal has closed.
+/// Contents of storage, with regard to one seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum First {
-    /// No.
-    Start,
-    /// Yes.
-    Past,
+pub(crate) enum Contents {
+    /// No data is sealed with it.
+    Empty,
+    /// Data is sealed with it.
+    Sealed,
 }
 
-/// Tries a seal of a cluster.
-pub(crate) async fn check(
-    context: &Context,
-    dependencies: &Dependencies,
-    (cluster, first): (&Cluster, First),
-    seal: &Seal,
+/// Checks the seal of a cluster, and during a migration also the previous one.
+pub(crate) async fn observe(
+    sources: &Sources<'_>,
+    cluster: &Cluster,
+    contents: Contents,
+    migration: Migration,
 ) -> SealCheck {
+    let Some(before) = cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress)
+    else {
+        return check(sources, cluster, contents, &cluster.spec.seal).await;
+    };
+    let own = check(sources, cluster, Contents::Empty, &cluster.spec.seal).await;
+    if !own.opens() {
+        return own;
+    }
+    let before = check(sources, cluster, Contents::Sealed, &before.from).await;
+    if before.opens() { own } else { before }
+}
+
+async fn check(sources: &Sources<'_>, cluster: &Cluster, contents: Contents, seal: &Seal) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
         seal;
-    let tried = if let Some(seal) = r#static {
-        static_key(context, dependencies, (cluster, first), seal).await
+    let checked = if let Some(seal) = r#static {
+        static_key(sources, cluster, contents, seal).await
     } else if let Some(seal) = transit {
-        round_trip(context, dependencies, cluster, seal).await
+        round_trip(sources, seal).await
     } else if let Some(seal) = kmip {
-        handshake(context, dependencies, cluster, seal).await
+        handshake(sources, seal).await
     } else {
-        Ok("only OpenBao itself can try this seal".to_owned())
+        Ok("only OpenBao itself can check this seal".to_owned())
     };
-    match tried {
+    match checked {
         Ok(text) => SealCheck::Opens(text),
         Err(Error::OpenBao(error)) if error.is_transient() => {
             SealCheck::Unreachable(format!("the seal's OpenBao: {}", steamer_runtime::describe(&error)))
@@ -84,44 +97,60 @@ pub(crate) async fn check(
 }
 
 async fn static_key(
-    context: &Context,
-    dependencies: &Dependencies,
-    (cluster, first): (&Cluster, First),
+    sources: &Sources<'_>,
+    cluster: &Cluster,
+    contents: Contents,
     seal: &StaticSeal,
 ) -> Result<String, Error> {
-    let name = ObjectName::new(&cluster.name.namespace, static_secret(cluster, seal));
-    let secret = match context.secrets.existing(dependencies, &name).await {
-        Err(Error::NotFound { .. }) if seal.generate && first == First::Start => {
-            return Ok(format!("key `{}` is made in Secret {name} once the database answers", seal.key_id));
+    let secret = static_secret(cluster, seal);
+    let name = sources.named(&secret);
+    let secret = match sources.secret(&secret).await {
+        Err(Error::NotFound { .. }) if seal.generate && contents == Contents::Empty => {
+            return Ok(format!(
+                "key `{}` will be created in Secret {name} when the database is reachable",
+                seal.key_id
+            ));
         }
         Err(Error::NotFound { .. }) => {
             return Err(Error::Invalid(format!(
-                "Secret {name} with the seal's key is not there: put it back; nodes that run go on, none can start"
+                "Secret {name} with the seal's key does not exist: put it back; running nodes continue, but no node can \
+                 start"
             )));
         }
         found => found?,
     };
     let key = secret.data.as_ref().and_then(|data| data.get(&seal.key_id)).ok_or_else(|| {
-        Error::Invalid(format!("Secret {name} has no entry `{}`: add the key of that id", seal.key_id))
+        Error::Invalid(format!("Secret {name} has no entry `{}`: add the key with that ID", seal.key_id))
     })?;
-    match rotation::unfit(&key.0) {
+    match rotation::defect(&key.0) {
         Some(why) => Err(Error::Invalid(format!("key `{}` of Secret {name} {why}", seal.key_id))),
         None => Ok(format!("key `{}` is in Secret {name}", seal.key_id)),
     }
 }
 
-async fn round_trip(
-    context: &Context,
-    dependencies: &Dependencies,
-    cluster: &Cluster,
-    seal: &TransitSeal,
-) -> Result<String, Error> {
-    let named = |name: &str| ObjectName::new(&cluster.name.namespace, name);
+async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal) -> Result<String, Error> {
+    let session = transit_session(sources, seal).await?;
+    let path = |verb: &str| format!("{}/{verb}/{}", seal.mount.trim_matches('/'), seal.key_name);
+    let plain = STANDARD.encode("steamer");
+    let text = |answer: &Value, field: &str| {
+        answer.pointer(&format!("/data/{field}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let body = json!({"plaintext": plain});
+    let encrypted = session.request_any(Method::POST, &path("encrypt"), Some(body)).await?;
+    let body = json!({"ciphertext": text(&encrypted, "ciphertext")});
+    let decrypted = session.request_any(Method::POST, &path("decrypt"), Some(body)).await?;
+    if text(&decrypted, "plaintext") != plain {
+        return Err(Error::Invalid("the seal does not decrypt a value to what was encrypted".to_owned()));
+    }
+    check_renewal(&session, seal).await
+}
+
+async fn transit_session(sources: &Sources<'_>, seal: &TransitSeal) -> Result<Session, Error> {
     let reference = &seal.token_secret_ref;
-    let token = context.secrets.value(dependencies, &named(&reference.name), &reference.key).await?;
+    let token = sources.secret_value(&reference.name, &reference.key).await?;
     let token: SecretString = String::from_utf8_lossy(&token).trim().to_owned().into();
     let ca = match &seal.ca_secret_ref {
-        Some(ca) => context.secrets.value(dependencies, &named(&ca.name), &ca.key).await?,
+        Some(ca) => sources.secret_value(&ca.name, &ca.key).await?,
         None => Vec::new(),
     };
     let settings = Settings {
@@ -132,27 +161,15 @@ async fn round_trip(
         ..Settings::default()
     };
     let session = Client::new(&settings)?.session(Identity::Token(token));
-    let session = session.within(seal.namespace.as_deref().unwrap_or_default());
-    let path = |verb: &str| format!("{}/{verb}/{}", seal.mount.trim_matches('/'), seal.key_name);
-    let plain = STANDARD.encode("steamer");
-    let sent = session.request_any(Method::POST, &path("encrypt"), Some(json!({"plaintext": plain}))).await?;
-    let text = |answer: &Value, field: &str| {
-        answer.pointer(&format!("/data/{field}")).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let body = json!({"ciphertext": text(&sent, "ciphertext")});
-    let back = session.request_any(Method::POST, &path("decrypt"), Some(body)).await?;
-    if text(&back, "plaintext") != plain {
-        return Err(Error::Invalid("the seal does not give back what it was given".to_owned()));
-    }
-    renewable(&session, seal).await
+    Ok(session.within(seal.namespace.as_deref().unwrap_or_default()))
 }
 
-/// A token that cannot renew itself dies silently and the next start fails: said long before.
-async fn renewable(session: &steamer_openbao::Session, seal: &TransitSeal) -> Result<String, Error> {
+/// Checks that the token can renew itself: otherwise it expires silently, and the next start of a node fails.
+async fn check_renewal(session: &Session, seal: &TransitSeal) -> Result<String, Error> {
     let paths = ["auth/token/renew-self".to_owned()];
     let renews = match session.capabilities(&paths).await {
         Ok(held) => held.values().flatten().any(|held| held == "update" || held == "root"),
-        // A token without the policy `default` may not ask; then renewing is tried.
+        // A token without the policy `default` cannot read its capabilities, so it tries to renew itself.
         Err(OpenBao::Denied { .. }) => {
             session.request_any(Method::POST, "auth/token/renew-self", Some(json!({}))).await.is_ok()
         }
@@ -162,23 +179,16 @@ async fn renewable(session: &steamer_openbao::Session, seal: &TransitSeal) -> Re
         return Ok(format!("{} encrypts and decrypts", seal.address));
     }
     Err(Error::Invalid(
-        "the seal's token cannot renew itself and will end: give its policy `update` on auth/token/renew-self".to_owned(),
+        "the seal's token cannot renew itself and will expire: give its policy `update` on auth/token/renew-self".to_owned(),
     ))
 }
 
-async fn handshake(
-    context: &Context,
-    dependencies: &Dependencies,
-    cluster: &Cluster,
-    seal: &KmipSeal,
-) -> Result<String, Error> {
-    let named = |name: &str| ObjectName::new(&cluster.name.namespace, name);
-    let client = named(&seal.client_cert_secret_ref.name);
-    let certificate = context.secrets.value(dependencies, &client, "tls.crt").await?;
-    let key = context.secrets.value(dependencies, &client, "tls.key").await?;
-    let ca = &seal.ca_secret_ref;
-    let ca = context.secrets.value(dependencies, &named(&ca.name), &ca.key).await?;
-    let config = mutual(&ca, &certificate, &key).map_err(Error::Invalid)?;
+async fn handshake(sources: &Sources<'_>, seal: &KmipSeal) -> Result<String, Error> {
+    let client = &seal.client_cert_secret_ref.name;
+    let certificate = sources.secret_value(client, "tls.crt").await?;
+    let key = sources.secret_value(client, "tls.key").await?;
+    let ca = sources.secret_value(&seal.ca_secret_ref.name, &seal.ca_secret_ref.key).await?;
+    let config = mutual_tls(&ca, &certificate, &key).map_err(Error::Invalid)?;
     let host = seal.endpoint.rsplit_once(':').map_or(seal.endpoint.as_str(), |(host, _)| host);
     let name = seal.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(name).map_err(|error| Error::Invalid(error.to_string()))?;
@@ -195,21 +205,24 @@ async fn handshake(
         })
     };
     match tokio::time::timeout(Duration::from_secs(5), connected).await {
-        Ok(result) => result.map(|_| format!("KMIP server {} takes the client's certificate", seal.endpoint)),
+        Ok(result) => {
+            result.map(|_| format!("KMIP server {} accepts the client's certificate", seal.endpoint))
+        }
         Err(_) => Err(unreachable("no answer in time".to_owned())),
     }
 }
 
-fn mutual(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<rustls::ClientConfig, String> {
+fn mutual_tls(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
     for ca in CertificateDer::pem_slice_iter(ca) {
-        let ca = ca.map_err(|error| format!("the KMIP server's CA is no PEM: {error:?}"))?;
+        let ca = ca.map_err(|error| format!("the KMIP server's CA is not valid PEM: {error:?}"))?;
         roots.add(ca).map_err(|error| error.to_string())?;
     }
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-    let chain = chain.map_err(|error| format!("the KMIP client's certificate is no PEM: {error:?}"))?;
+    let chain =
+        chain.map_err(|error| format!("the KMIP client's certificate is not valid PEM: {error:?}"))?;
     let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| format!("the KMIP client's key is no PEM: {error:?}"))?;
+        .map_err(|error| format!("the KMIP client's key is not valid PEM: {error:?}"))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?.with_root_certificates(roots);

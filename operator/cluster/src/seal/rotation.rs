@@ -1,29 +1,36 @@
-//! Rotating the key of a static seal in three rollouts. Pure.
+//! Rotation of the key of a static seal in three rollouts. Pure.
 //!
-//! First every node gets to know the new key, then it becomes the one in use and the leader wraps again what the seal
-//! wraps, and only when storage says so the old key goes.
+//! First every node receives the new key. Then the new key becomes the key in use, and the leader wraps every value again.
+//! When storage shows that this is complete, the old key is removed.
 
 use steamer_api::{RotationPhase, SealRotation};
 use steamer_core::error::Error;
 
-/// What decides.
+/// Facts that determine the next phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Every node is made from what is wanted in this phase.
+    /// Every node has the template of this phase.
     pub(crate) rolled_out: bool,
-    /// Everything in storage is wrapped by the new key, and nothing by the old.
+    /// Every value in storage is wrapped by the new key, and none by the old one.
     pub(crate) rewrapped: bool,
     pub(crate) recovery_keys: bool,
 }
 
-/// The key in use and what is under way, now.
+/// The key in use, and the rotation in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys {
     pub(crate) in_use: String,
     pub(crate) rotating: Option<SealRotation>,
 }
 
-/// Where it goes from here.
+impl Keys {
+    /// Returns true if a rotation to this key is in progress or due.
+    pub(crate) fn is_changing_to(&self, wanted: &str) -> bool {
+        self.rotating.is_some() || self.in_use != wanted
+    }
+}
+
+/// The keys after the next phase.
 pub(crate) fn next(keys: &Keys, wanted: &str, facts: Facts) -> Result<Keys, Error> {
     let at = |phase| Keys {
         in_use: keys.in_use.clone(),
@@ -32,17 +39,17 @@ pub(crate) fn next(keys: &Keys, wanted: &str, facts: Facts) -> Result<Keys, Erro
     match &keys.rotating {
         None if keys.in_use == wanted => Ok(keys.clone()),
         None if !facts.recovery_keys => Err(Error::Waiting(
-            "the seal's key is rotated once there are recovery keys: without them OpenBao keeps the old one"
+            "the rotation of the seal's key waits for recovery keys: without them OpenBao keeps the old key"
                 .to_owned(),
         )),
         None => Ok(at(RotationPhase::Distribute)),
-        // Back before anything was wrapped by the new key.
+        // Reverted before any value was wrapped by the new key.
         Some(rotation) if rotation.to != wanted => match rotation.phase {
             RotationPhase::Distribute if keys.in_use == wanted => {
                 Ok(Keys { in_use: keys.in_use.clone(), rotating: None })
             }
             _ => Err(Error::Invalid(format!(
-                "the seal is on its way from key `{}` to `{}`: set keyId to `{}` until it is there",
+                "the seal's key is being rotated from `{}` to `{}`: set keyId to `{}` until the rotation is complete",
                 keys.in_use, rotation.to, rotation.to
             ))),
         },
@@ -57,15 +64,15 @@ pub(crate) fn next(keys: &Keys, wanted: &str, facts: Facts) -> Result<Keys, Erro
     }
 }
 
-/// Why a key of a Secret cannot be one; none when it can.
-pub(crate) fn unfit(key: &[u8]) -> Option<&'static str> {
+/// Reason why a value cannot be a key.
+pub(crate) fn defect(key: &[u8]) -> Option<&'static str> {
     let text = std::str::from_utf8(key).unwrap_or_default();
     let hex = key.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let base64 = (key.len() == 44 && text.ends_with('=')) || key.len() == 43;
     if key.len() == 32 || hex || (base64 && !text.is_empty()) {
         None
     } else if key.ends_with(b"\n") {
-        Some("ends in a newline, which OpenBao takes for part of the key: write it without")
+        Some("ends in a newline, which OpenBao would read as part of the key: remove it")
     } else {
         Some("has the wrong length: a key is 32 bytes, or 64 hex or 44 Base64 characters")
     }
@@ -85,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_rotated_in_three_phases_and_the_old_one_goes_last() {
+    fn a_key_is_rotated_in_three_phases_and_the_old_one_is_removed_last() {
         let mut keys = at(None);
         let mut seen = Vec::new();
         for facts in [NOTHING, NOTHING, ROLLED, ROLLED, ALL, NOTHING, ROLLED] {
@@ -100,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_begins_without_recovery_keys() {
+    fn no_rotation_starts_without_recovery_keys() {
         assert!(next(&at(None), "k2", Facts { recovery_keys: false, ..ALL }).is_err());
     }
 
     #[test]
-    fn back_is_possible_before_the_new_key_is_in_use_and_not_after() {
+    fn a_rotation_can_be_reverted_only_before_the_new_key_is_in_use() {
         let back = next(&at(Some(("k2", RotationPhase::Distribute))), "k1", NOTHING).unwrap();
         assert_eq!(back, at(None));
         let said = next(&at(Some(("k2", RotationPhase::Rewrap))), "k1", NOTHING).unwrap_err().to_string();
@@ -113,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_length() {
-        assert_eq!(unfit(&[7; 32]), None);
-        assert_eq!(unfit("ab".repeat(32).as_bytes()), None);
-        assert!(unfit(format!("{}\n", "ab".repeat(32)).as_bytes()).unwrap().contains("newline"));
-        assert!(unfit(b"short").unwrap().contains("length"));
+    fn a_key_is_checked_by_its_length() {
+        assert_eq!(defect(&[7; 32]), None);
+        assert_eq!(defect("ab".repeat(32).as_bytes()), None);
+        assert!(defect(format!("{}\n", "ab".repeat(32)).as_bytes()).unwrap().contains("newline"));
+        assert!(defect(b"short").unwrap().contains("length"));
     }
 }

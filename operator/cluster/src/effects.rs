@@ -1,0 +1,63 @@
+//! Access of a reconcile to Kubernetes, PostgreSQL and OpenBao: [`Sources`] to read, [`Effects`] to write.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use steamer_core::context::Context;
+use steamer_core::error::Error;
+use steamer_openbao::Client;
+use steamer_runtime::{Dependencies, ObjectName};
+
+use crate::children::ChildApi;
+use crate::cluster::Cluster;
+use crate::guard::target::GuardTarget;
+use crate::nodes::members;
+
+/// Sources of the state of one cluster.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) context: &'a Arc<Context>,
+    pub(crate) dependencies: &'a Dependencies,
+    pub(crate) child_api: &'a ChildApi<'a>,
+    pub(crate) guard_target: &'a GuardTarget,
+}
+
+impl Sources<'_> {
+    /// A Secret in the namespace of the cluster.
+    pub(crate) async fn secret(&self, name: &str) -> Result<Arc<Secret>, Error> {
+        self.context.secrets.existing(self.dependencies, &self.named(name)).await
+    }
+
+    /// A value of a Secret in the namespace of the cluster.
+    pub(crate) async fn secret_value(&self, name: &str, key: &str) -> Result<Vec<u8>, Error> {
+        self.context.secrets.value(self.dependencies, &self.named(name), key).await
+    }
+
+    /// Name of an object in the namespace of the cluster.
+    pub(crate) fn named(&self, name: &str) -> ObjectName {
+        ObjectName::new(&self.child_api.cluster.namespace, name)
+    }
+
+    /// Client of the node in a pod.
+    pub(crate) fn node(&self, cluster: &Cluster, pod: &str) -> Result<Client, Error> {
+        members::client(&self.context.sessions, cluster.url(pod), &self.guard_target.server)
+    }
+}
+
+/// Permission to change one cluster. Only functions that write receive it.
+pub(crate) struct Effects<'a>(Sources<'a>);
+
+impl<'a> Effects<'a> {
+    pub(crate) fn new(sources: Sources<'a>) -> Self {
+        Self(sources)
+    }
+}
+
+impl<'a> Deref for Effects<'a> {
+    type Target = Sources<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}

@@ -1,0 +1,34 @@
+//! Status of a server that another tool runs.
+
+use jiff::Timestamp;
+use steamer_api::{ClusterPhase, OpenBaoCluster, OpenBaoClusterStatus, Orphan};
+use steamer_core::context::Context;
+use steamer_core::error::Error;
+use steamer_runtime::conditions::{Conditions, Verdict};
+
+use crate::server::verdict::verdict;
+use crate::server::{Server, conditions};
+
+pub(super) async fn suspended(context: &Context, object: &OpenBaoCluster) -> Result<(), Error> {
+    context.report(object, context.last::<_, OpenBaoClusterStatus>(object), &Verdict::Suspended).await
+}
+
+pub(super) async fn status(
+    context: &Context,
+    object: &OpenBaoCluster,
+    server: &Server,
+    orphans: Vec<Orphan>,
+) -> Result<(), Error> {
+    let mut status: OpenBaoClusterStatus = context.last(object);
+    let generation = object.metadata.generation.unwrap_or(0);
+    conditions::set(&mut Conditions::new(&mut status.conditions, generation, Timestamp::now()), server);
+    if let Ok(health) = &server.health {
+        status.version =
+            Some(health.version.clone()).filter(|version| !version.is_empty()).or(status.version);
+        status.initialized = Some(health.initialized);
+    }
+    status.phase = Some(if server.serves() { ClusterPhase::Running } else { ClusterPhase::Unavailable });
+    status.endpoint = Some(object.spec.external_url.clone().unwrap_or_else(|| object.address()));
+    status.orphans = orphans;
+    context.report(object, status, &verdict(&object.address(), server)).await
+}

@@ -1,0 +1,121 @@
+//! The guards of all clusters: one background task per managed cluster.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use steamer_api::{Kind, OpenBaoCluster};
+use steamer_core::access::managed::ca_config_map;
+use steamer_core::context::Context;
+use steamer_core::digest::digest;
+use steamer_core::ownership::Owner;
+use steamer_openbao::Settings;
+use steamer_runtime::ObjectName;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::children::ChildApi;
+use crate::cluster::Cluster;
+use crate::database::Database;
+use crate::guard::target::{GuardReport, GuardTarget};
+use crate::guard::watcher;
+
+/// The guards of all clusters.
+#[derive(Default)]
+pub(crate) struct Guards(Mutex<HashMap<ObjectName, Guard>>);
+
+struct Guard {
+    target: watch::Sender<Arc<GuardTarget>>,
+    report: watch::Receiver<GuardReport>,
+    task: AbortHandle,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Guards {
+    /// Target for a cluster. A target with the same settings is reused, together with its connections.
+    pub(crate) fn target(
+        &self,
+        context: &Context,
+        child_api: &ChildApi<'_>,
+        cluster: &Cluster,
+    ) -> Arc<GuardTarget> {
+        let server = node_settings(context, child_api, cluster);
+        let digest = settings_digest(cluster, &server);
+        let known = self.known(&cluster.name);
+        if let Some(known) = known.as_ref().filter(|known| known.digest == digest) {
+            return known.clone();
+        }
+        let database = |login| Arc::new(Database::new(login, context.runtime.metrics.clone()));
+        Arc::new(GuardTarget {
+            cluster: cluster.clone(),
+            mark: context.mark(Owner::Object(OpenBaoCluster::ID), cluster.name.clone()).to_string(),
+            owner: database(cluster.owner.clone()),
+            admin: cluster.admin.clone().map(database),
+            server,
+            logins: known.map(|known| known.logins.clone()).unwrap_or_default(),
+            unhealthy: Mutex::default(),
+            digest,
+        })
+    }
+
+    /// Starts or updates the guard of a cluster. Returns its last report.
+    pub(crate) fn watch(&self, context: &Arc<Context>, target: Arc<GuardTarget>) -> GuardReport {
+        let mut guards = self.lock();
+        let guard = guards.entry(target.cluster.name.clone()).or_insert_with(|| {
+            let (sender, receiver) = watch::channel(target.clone());
+            let (publisher, report) = watch::channel(GuardReport::default());
+            let task = tokio::spawn(watcher::run(context.clone(), receiver, publisher)).abort_handle();
+            Guard { target: sender, report, task }
+        });
+        guard.target.send_if_modified(|held| {
+            let differs = held.digest != target.digest;
+            if differs {
+                *held = target;
+            }
+            differs
+        });
+        guard.report.borrow().clone()
+    }
+
+    /// Stops the guard of a cluster.
+    pub(crate) fn stop(&self, cluster: &ObjectName) {
+        self.lock().remove(cluster);
+    }
+
+    fn known(&self, cluster: &ObjectName) -> Option<Arc<GuardTarget>> {
+        self.lock().get(cluster).map(|guard| guard.target.borrow().clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Guard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn settings_digest(cluster: &Cluster, server: &Settings) -> String {
+    let admin = cluster.admin.as_ref().map(|admin| admin.service_file("")).unwrap_or_default();
+    let text = format!(
+        "{} {admin} {:?} {:?} {} {}",
+        cluster.owner.service_file(""),
+        cluster.fencing,
+        cluster.spec.failover,
+        cluster.owner.ca,
+        String::from_utf8_lossy(&server.ca),
+    );
+    digest(text.as_bytes())
+}
+
+/// Nodes are reached by their stable names at the addresses of their pods.
+fn node_settings(context: &Context, child_api: &ChildApi<'_>, cluster: &Cluster) -> Settings {
+    let map = child_api.get::<ConfigMap>(&ca_config_map(&cluster.name).name);
+    let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
+    Settings {
+        ca: ca.unwrap_or_default().into_bytes(),
+        resolver: Some(context.node_resolver()),
+        ..Settings::default()
+    }
+}

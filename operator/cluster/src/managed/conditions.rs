@@ -1,0 +1,116 @@
+//! Conditions of a managed cluster.
+
+use steamer_api::Fencing;
+use steamer_core::error::Error;
+use steamer_runtime::conditions::{Conditions, State};
+use steamer_runtime::{Failure, Reason, describe};
+
+use crate::database::roles::Obstacle;
+use crate::managed::report::Report;
+use crate::nodes::members::Answer;
+use crate::nodes::rollout::Step;
+use crate::seal::check::SealCheck;
+use crate::server;
+
+/// Sets the conditions of a cluster.
+pub(crate) fn set(conditions: &mut Conditions<'_>, report: &Report<'_>) {
+    set_storage(conditions, report);
+    set_seal(conditions, &report.observed.seal);
+    set_certificates(conditions, report);
+    set_upgrade(conditions, &report.applied.rollout.step);
+    set_degraded(conditions, report);
+    match report.server() {
+        Some(server) => server::conditions::set(conditions, server),
+        None => set_unavailable(conditions, report),
+    }
+}
+
+fn set_error(conditions: &mut Conditions<'_>, kind: &str, error: &Error) {
+    conditions.set(kind, State::False, error.reason(), &describe(error));
+}
+
+fn set_storage(conditions: &mut Conditions<'_>, report: &Report<'_>) {
+    let cluster = report.input.cluster;
+    match &report.observed.storage {
+        Ok(storage) => {
+            let text = format!("PostgreSQL {} at {}", storage.server.version, cluster.owner.address());
+            conditions.set("StorageReachable", State::True, Reason::Applied, &text);
+            set_fencing(conditions, cluster.fencing, storage.obstacle.as_ref());
+        }
+        Err(error) => set_error(conditions, "StorageReachable", error),
+    }
+}
+
+fn set_fencing(conditions: &mut Conditions<'_>, fencing: Fencing, obstacle: Option<&Obstacle>) {
+    const KIND: &str = "FencingReady";
+    match (fencing, obstacle) {
+        (Fencing::Database, None) => {
+            let text = "a lost leader is fenced at the database";
+            conditions.set(KIND, State::True, Reason::Applied, text);
+        }
+        (Fencing::Database, Some(obstacle)) => {
+            conditions.set(KIND, State::False, Reason::PermissionDenied, &obstacle.to_string());
+        }
+        (Fencing::ProcessEnd, _) => {
+            let text = "without storage.postgresql.adminSecretRef a lost leader is replaced before its lock expires only \
+                        if its process has ended";
+            conditions.set(KIND, State::False, Reason::Waiting, text);
+        }
+        (Fencing::None, _) => conditions.clear(KIND),
+    }
+}
+
+fn set_seal(conditions: &mut Conditions<'_>, seal: &SealCheck) {
+    let (state, reason) = match seal {
+        SealCheck::Opens(_) => (State::True, Reason::Applied),
+        SealCheck::Unreachable(_) => (State::False, Reason::Unreachable),
+        SealCheck::Refused(_) => (State::False, Reason::Invalid),
+    };
+    conditions.set("SealReachable", state, reason, seal.text());
+}
+
+fn set_certificates(conditions: &mut Conditions<'_>, report: &Report<'_>) {
+    const KIND: &str = "CertificatesValid";
+    match report.observed.certificate.as_ref().map(|certificate| certificate.ends) {
+        Ok(None) => conditions.clear(KIND),
+        Ok(Some(ends)) if ends > report.now.as_second() => {
+            conditions.set(KIND, State::True, Reason::Applied, "");
+        }
+        Ok(Some(_)) => {
+            let text = "the certificate of the nodes has expired";
+            conditions.set(KIND, State::False, Reason::Expired, text);
+        }
+        Err(error) => set_error(conditions, KIND, error),
+    }
+}
+
+fn set_upgrade(conditions: &mut Conditions<'_>, step: &Step) {
+    const KIND: &str = "UpgradeInProgress";
+    match (step, step.text()) {
+        (Step::Stop(why), _) => conditions.set(KIND, State::False, Reason::Failed, why),
+        (_, Some(text)) => conditions.set(KIND, State::True, Reason::RollingOut, &text),
+        (_, None) => conditions.clear(KIND),
+    }
+}
+
+fn set_degraded(conditions: &mut Conditions<'_>, report: &Report<'_>) {
+    let (serving, desired) = (report.serving().count(), report.input.cluster.nodes());
+    let text = format!("{serving} of {desired} nodes serve");
+    if serving < desired {
+        conditions.set("Degraded", State::True, Reason::Waiting, &text);
+    } else {
+        conditions.set("Degraded", State::False, Reason::Applied, &text);
+    }
+}
+
+fn set_unavailable(conditions: &mut Conditions<'_>, report: &Report<'_>) {
+    conditions.set("Available", State::False, Reason::Waiting, "no node serves");
+    let health = report.observed.members.iter().find_map(|member| match &member.answer {
+        Answer::Health(health) => Some(health),
+        _ => None,
+    });
+    if let Some(health) = health {
+        server::conditions::set_health(conditions, health);
+    }
+    conditions.set("LeaderElected", State::False, Reason::NoLeader, "");
+}

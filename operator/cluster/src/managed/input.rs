@@ -1,0 +1,24 @@
+//! Input of a reconcile.
+
+use steamer_api::OpenBaoCluster;
+
+use crate::cluster::Cluster;
+use crate::first_start::Start;
+use crate::guard::target::GuardReport;
+use crate::managed::fetch::Found;
+
+/// Values that every step of a reconcile uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) object: &'a OpenBaoCluster,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) found: &'a Found,
+    pub(crate) guard_report: &'a GuardReport,
+}
+
+impl Input<'_> {
+    /// Progress of the first start.
+    pub(crate) fn start(&self) -> Start {
+        if self.found.last.initialized == Some(true) { Start::Completed } else { Start::First }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reads the state of a cluster and of its nodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use steamer_core::error::Error;
+
+use crate::certificates::keep::Certificate;
+use crate::cluster::{Cluster, Mode};
+use crate::database::logins;
+use crate::database::storage::Storage;
+use crate::effects::Sources;
+use crate::first_start::Start;
+use crate::managed::input::Input;
+use crate::managed::prepare::Prepared;
+use crate::nodes::members::Member;
+use crate::nodes::start::StartInputs;
+use crate::nodes::{configuration, observation, start};
+use crate::objects::configuration::Headers;
+use crate::seal::check::{Contents, SealCheck};
+use crate::seal::keys::StaticKeys;
+use crate::seal::migration::Migration;
+use crate::seal::{check, keys, migration};
+
+/// Observed state of a cluster. A failure affects only what depends on it.
+pub(crate) struct Observed {
+    pub(crate) storage: Result<Storage, Arc<Error>>,
+    /// Result of labeling the leader's pod.
+    pub(crate) labeled: Result<(), Arc<Error>>,
+    pub(crate) certificate: Result<Certificate, Arc<Error>>,
+    pub(crate) migration: Migration,
+    pub(crate) seal: SealCheck,
+    pub(crate) keys: Result<StaticKeys, Arc<Error>>,
+    pub(crate) members: Vec<Member>,
+    /// The live StatefulSet.
+    pub(crate) live: Option<Arc<StatefulSet>>,
+    pub(crate) config_maps: Vec<Arc<ConfigMap>>,
+    /// Secret with the logins of the nodes.
+    pub(crate) logins: Option<Arc<Secret>>,
+    /// Headers of the audit devices.
+    pub(crate) headers: Result<BTreeMap<String, Headers>, Arc<Error>>,
+    /// Digest of everything that a node reads only when it starts.
+    pub(crate) start_digest: Result<String, Arc<Error>>,
+}
+
+impl Observed {
+    /// Returns true if storage is known to contain an initialized OpenBao.
+    pub(crate) fn has_data(&self) -> bool {
+        self.storage.as_ref().is_ok_and(|storage| storage.contents.initialized)
+    }
+
+    /// Returns true if a node that starts can read its storage.
+    pub(crate) fn can_start(&self) -> bool {
+        self.storage.is_ok() && self.seal.opens()
+    }
+}
+
+pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: Prepared) -> Observed {
+    let cluster = input.cluster;
+    let live = sources.child_api.get::<StatefulSet>(cluster.name());
+    let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
+    let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
+    let members = members(sources, cluster, prepared.migration).await;
+    let keys = static_keys(sources, input, &prepared).await;
+    let headers = configuration::headers(sources, cluster).await;
+    let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;
+    measure(sources, &prepared);
+    let Prepared { storage, labeled, certificate, migration } = prepared;
+    Observed {
+        storage,
+        labeled,
+        certificate,
+        migration,
+        seal,
+        keys: keys.map_err(Arc::new),
+        members,
+        live,
+        config_maps: sources.child_api.all(),
+        logins,
+        headers: headers.map_err(Arc::new),
+        start_digest,
+    }
+}
+
+/// Contents of storage. The last status counts while storage is unreachable.
+fn contents(input: Input<'_>, prepared: &Prepared) -> Contents {
+    if prepared.has_data() || input.start() == Start::Completed { Contents::Sealed } else { Contents::Empty }
+}
+
+async fn members(sources: &Sources<'_>, cluster: &Cluster, migration: Migration) -> Vec<Member> {
+    let mut members = observation::observe(sources, cluster).await;
+    if migration == Migration::InProgress {
+        migration::recognize(sources, cluster, &mut members).await;
+    }
+    members
+}
+
+/// The keys of a static seal. They can be identified only if storage is sealed with them.
+async fn static_keys(
+    sources: &Sources<'_>,
+    input: Input<'_>,
+    prepared: &Prepared,
+) -> Result<StaticKeys, Error> {
+    let cluster = input.cluster;
+    let recorded = keys::recorded(cluster, input.found.last.seal.as_ref());
+    let are_used = prepared.has_data() && prepared.migration == Migration::None;
+    if cluster.mode == Mode::Suspended || !are_used {
+        return Ok(recorded);
+    }
+    keys::observe(sources, cluster, &recorded).await
+}
+
+async fn start_digest(
+    sources: &Sources<'_>,
+    cluster: &Cluster,
+    prepared: &Prepared,
+    logins: Option<&Secret>,
+) -> Result<String, Arc<Error>> {
+    let storage = prepared.storage.as_ref().map_err(Arc::clone)?;
+    let certificate = prepared.certificate.as_ref().map_err(Arc::clone)?;
+    let inputs = StartInputs {
+        cluster,
+        has_roles: logins::have_roles(cluster, storage, logins),
+        certificate: &certificate.issued,
+        read_at_start: &migration::settings(cluster, None, prepared.migration)?.read_at_start,
+    };
+    Ok(start::digest(sources, &inputs).await?)
+}
+
+fn measure(sources: &Sources<'_>, prepared: &Prepared) {
+    let (metrics, name) = (&sources.context.runtime.metrics, &sources.child_api.cluster);
+    if let Ok(storage) = &prepared.storage {
+        metrics.database_connections(name, storage.server.connections);
+    }
+    if let Ok(Certificate { ends: Some(ends), .. }) = &prepared.certificate {
+        metrics.certificate_ends(name, *ends);
+    }
+}

@@ -1,0 +1,125 @@
+//! The OpenBao that the nodes serve: observed and changed through its API, after the nodes.
+//!
+//! Its requests can wait 20 s for a leader. A plan for the nodes must not be that old: it could replace a second node.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use steamer_api::Orphan;
+use steamer_core::error::Error;
+
+use crate::cluster::Mode;
+use crate::database::storage::Storage;
+use crate::effects::{Effects, Sources};
+use crate::first_start;
+use crate::first_start::Start;
+use crate::managed::input::Input;
+use crate::managed::observe::Observed;
+use crate::nodes::leader;
+use crate::nodes::leader::StepDown;
+use crate::nodes::members::Member;
+use crate::restore;
+use crate::seal::recovery;
+use crate::seal::recovery::{Facts, Task};
+use crate::server::Server;
+use crate::server::fetch::fetch;
+use crate::server::orphans;
+
+/// The OpenBao of a cluster after its changes.
+pub(crate) struct OpenBao {
+    /// None if no node serves.
+    pub(crate) server: Option<Server>,
+    /// Remaining orphans. None if no node serves.
+    pub(crate) orphans: Option<Vec<Orphan>>,
+    /// Reason why its data cannot be used.
+    pub(crate) trouble: Option<Arc<Error>>,
+}
+
+/// Observes OpenBao, and applies the necessary changes.
+///
+/// # Errors
+/// If OpenBao cannot be asked although the database is reachable, or a change fails.
+pub(crate) async fn converge(
+    effects: &Effects<'_>,
+    input: Input<'_>,
+    observed: &Observed,
+) -> Result<OpenBao, Error> {
+    let server = match observe(effects, input, observed).await {
+        // A node that still answers cannot work without its database: the error of the database is reported.
+        Err(_) if observed.storage.is_err() => None,
+        server => server?,
+    };
+    let Some(server) = server else { return Ok(OpenBao { server: None, orphans: None, trouble: None }) };
+    if let Ok(storage) = &observed.storage
+        && input.cluster.mode == Mode::Active
+        && server.serves()
+    {
+        apply(effects, input, plan(effects, input, observed, storage)).await?;
+    }
+    let orphans = orphans::remove(effects.context, effects.dependencies, input.object, &server).await;
+    let trouble = trouble(input, observed, &server).map(Arc::new);
+    Ok(OpenBao { server: Some(server), orphans: Some(orphans), trouble })
+}
+
+/// The server, if a node serves.
+async fn observe(
+    sources: &Sources<'_>,
+    input: Input<'_>,
+    observed: &Observed,
+) -> Result<Option<Server>, Error> {
+    if !observed.members.iter().any(Member::serves) {
+        return Ok(None);
+    }
+    fetch(sources.context, sources.dependencies, input.object).await.map(Some)
+}
+
+/// Changes that need a leader.
+struct Changes {
+    recovery: Option<Task>,
+    step_down: Option<StepDown>,
+}
+
+fn plan(sources: &Sources<'_>, input: Input<'_>, observed: &Observed, storage: &Storage) -> Changes {
+    let Input { cluster, found, .. } = input;
+    let facts = Facts {
+        initialized: storage.contents.initialized,
+        exist: storage.contents.recovery_keys,
+        recorded: found.last.recovery_keys.is_some(),
+        may_be_unwritten: recovery::may_be_unwritten(cluster, &sources.child_api.all()),
+    };
+    let live = observed.live.as_ref();
+    Changes {
+        recovery: recovery::plan(facts),
+        step_down: live.and_then(|live| leader::step_down(cluster, live, &observed.members)),
+    }
+}
+
+async fn apply(effects: &Effects<'_>, input: Input<'_>, changes: Changes) -> Result<(), Error> {
+    let Changes { recovery, step_down } = changes;
+    if recovery.is_none() && step_down.is_none() {
+        return Ok(());
+    }
+    let session = effects.context.operator_session(effects.dependencies, input.object).await?;
+    if let Some(task) = recovery {
+        recovery::execute(input.cluster, &session, &effects.child_api.api(), task).await?;
+    }
+    if let Some(step_down) = step_down {
+        leader::execute(effects, input.cluster, &session, &step_down).await?;
+    }
+    Ok(())
+}
+
+/// Reason why the data of this OpenBao cannot be used: a failed self-initialization, or data of another OpenBao.
+fn trouble(input: Input<'_>, observed: &Observed, server: &Server) -> Option<Error> {
+    let Input { cluster, found, .. } = input;
+    let is_first = input.start() == Start::First && !cluster.takes_over;
+    if is_first
+        && observed.has_data()
+        && first_start::refuses_operator(server)
+        && first_start::is_settled(&observed.members, Timestamp::now())
+    {
+        return Some(first_start::failed());
+    }
+    let health = server.health.as_ref().ok()?;
+    restore::foreign_data(cluster, found.last.cluster_id.as_deref(), health)
+}

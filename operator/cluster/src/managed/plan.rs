@@ -1,0 +1,295 @@
+//! The next changes to the Kubernetes objects and the database of a cluster. Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use steamer_core::error::Error;
+use steamer_runtime::describe;
+
+use crate::cluster::{Cluster, Mode};
+use crate::database::logins;
+use crate::database::logins::Logins;
+use crate::database::storage::Storage;
+use crate::first_start;
+use crate::first_start::{InitialAccess, Initialization, Start};
+use crate::managed::input::Input;
+use crate::managed::observe::Observed;
+use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
+use crate::nodes::replace;
+use crate::nodes::replace::{Rollout, Target, count_updated};
+use crate::nodes::rollout::{Goal, Step};
+use crate::nodes::scale::{Scale, replicas};
+use crate::objects::configuration::{check_plugins, configuration};
+use crate::objects::seal::SealSettings;
+use crate::objects::stateful_set::{Inputs, revision, stateful_set};
+use crate::seal::keys::StaticKeys;
+use crate::seal::migration::Migration;
+use crate::seal::{keys, migration, rotation};
+
+/// The next changes, in the order in which they are applied.
+pub(crate) struct Plan {
+    pub(crate) keys: StaticKeys,
+    /// Objects that pods need and that do not depend on the database. None: no change.
+    pub(crate) surroundings: Option<Surroundings>,
+    pub(crate) pods: Pods,
+    /// Reported unless a rollout is applied.
+    pub(crate) rollout: Rollout,
+    /// Reason why the plan does not lead to the desired state.
+    pub(crate) trouble: Option<Arc<Error>>,
+}
+
+/// Objects that pods need and that do not depend on the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// Ports outside of the cluster that the seal uses.
+    pub(crate) seal_ports: Vec<u16>,
+}
+
+/// Changes to the pods.
+pub(crate) enum Pods {
+    Unchanged,
+    /// The StatefulSet stays the same. Its pods are repaired.
+    Repaired(Rollout),
+    Changed(Box<PodChanges>),
+}
+
+/// Changes to the pods and to the objects that they read.
+pub(crate) struct PodChanges {
+    pub(crate) logins: Logins,
+    /// None: the plan ends after the logins.
+    pub(crate) initialization: Option<Initialization>,
+    /// None: the StatefulSet cannot be determined now.
+    pub(crate) set: Option<SetChanges>,
+    /// Rollout of the live StatefulSet, if it cannot be changed.
+    pub(crate) repair: Option<Rollout>,
+}
+
+/// Changes to the StatefulSet.
+pub(crate) struct SetChanges {
+    pub(crate) configuration: Option<NewConfiguration>,
+    /// No node runs, so the locks in a restored database have no holder.
+    pub(crate) clears_locks: bool,
+    pub(crate) stateful_set: StatefulSet,
+    pub(crate) rollout: Rollout,
+    /// Pods of the nodes to unseal for a seal migration.
+    pub(crate) unseal: Vec<String>,
+    /// Names of unused ConfigMaps.
+    pub(crate) unused: Vec<String>,
+}
+
+/// Plans the next changes.
+pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Plan {
+    let mut plan = Plan {
+        keys: keys::recorded(input.cluster, input.found.last.seal.as_ref()),
+        surroundings: None,
+        pods: Pods::Unchanged,
+        rollout: Rollout::waiting("objects are created"),
+        trouble: None,
+    };
+    if input.cluster.mode == Mode::Suspended {
+        plan.rollout.step = Step::Settled;
+        return plan;
+    }
+    let trouble = Planner { input, observed, now }.complete(&mut plan).err();
+    plan.trouble = trouble.or_else(|| observed.labeled.as_ref().err().cloned());
+    plan
+}
+
+/// Input of a plan.
+#[derive(Clone, Copy)]
+struct Planner<'a> {
+    input: Input<'a>,
+    observed: &'a Observed,
+    now: Timestamp,
+}
+
+impl Planner<'_> {
+    /// Adds changes to the plan. The first error ends it and prevents only the later changes.
+    fn complete(&self, plan: &mut Plan) -> Result<(), Arc<Error>> {
+        let Self { input: Input { cluster, .. }, observed, .. } = *self;
+        plan.keys = self.keys()?;
+        let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
+        check_plugins(cluster, &seal)?;
+        plan.surroundings = Some(Surroundings { seal_ports: seal.ports.clone() });
+        if let Err(error) = &observed.certificate {
+            return Err(Arc::new(Error::Waiting(format!("certificates: {}", describe(&**error)))));
+        }
+        let Ok(storage) = &observed.storage else {
+            // Running nodes continue without the database. The StatefulSet is neither created nor changed.
+            plan.pods = self.repair_unless_restoring().map_or(Pods::Unchanged, Pods::Repaired);
+            return Ok(());
+        };
+        self.check_pods_may_change(storage)?;
+        self.change_pods(plan, storage, &seal)
+    }
+
+    /// The keys of a static seal after the next step of a rotation.
+    fn keys(&self) -> Result<StaticKeys, Arc<Error>> {
+        let Observed { keys, seal, members, live, .. } = self.observed;
+        let observed = match keys {
+            // Without its Secret nothing is decided: running nodes continue.
+            Err(error) if matches!(**error, Error::NotFound { .. }) => {
+                return Err(Arc::new(Error::Waiting(seal.text().to_owned())));
+            }
+            keys => keys.as_ref().map_err(Arc::clone)?,
+        };
+        let Some(static_seal) = self.cluster().spec.seal.r#static.as_ref() else {
+            return Ok(observed.clone());
+        };
+        let are_used = self.observed.has_data() && self.observed.migration == Migration::None;
+        let Some(storage) = self.observed.storage.as_ref().ok().filter(|_| are_used) else {
+            return Ok(observed.clone());
+        };
+        let is_rolled_out = live
+            .as_ref()
+            .is_some_and(|live| count_updated(members, revision(live)) == self.cluster().nodes());
+        let facts = rotation::Facts {
+            rolled_out: is_rolled_out,
+            rewrapped: observed.rewrapped,
+            recovery_keys: storage.contents.recovery_keys,
+        };
+        Ok(keys::plan(static_seal, observed, facts)?)
+    }
+
+    /// Refuses to create or change pods that could not start.
+    fn check_pods_may_change(&self, storage: &Storage) -> Result<(), Error> {
+        let Observed { live, seal, members, .. } = self.observed;
+        if live.is_none() && !seal.opens() {
+            return Err(Error::Waiting(format!("no pod is created before the seal opens: {}", seal.text())));
+        }
+        let migration = migration::state(self.cluster(), &storage.contents)?;
+        if migration == Migration::InProgress && !storage.contents.recovery_keys {
+            return Err(Error::Waiting(
+                "changing the seal type needs recovery keys, which do not exist yet".to_owned(),
+            ));
+        }
+        if storage.contents.self_init_failed && first_start::is_settled(members, self.now) {
+            return Err(first_start::failed());
+        }
+        Ok(())
+    }
+
+    fn change_pods(&self, plan: &mut Plan, storage: &Storage, seal: &SealSettings) -> Result<(), Arc<Error>> {
+        let Input { cluster, found, .. } = self.input;
+        let logins = logins::plan(cluster, storage, self.observed.logins.as_deref(), &found.last.fenced);
+        let changes = PodChanges { logins, initialization: None, set: None, repair: None };
+        plan.pods = Pods::Changed(Box::new(changes));
+        let Pods::Changed(changes) = &mut plan.pods else { return Ok(()) };
+        let access = InitialAccess { operator: &found.operator, issuers: &found.issuers };
+        let initialization = first_start::plan(cluster, self.input.start(), &storage.contents, &access)?;
+        changes.initialization = Some(initialization);
+        changes.repair = self.repair();
+        let (set, refused) = self.change_set(storage, seal)?;
+        changes.set = Some(set);
+        refused.map_or(Ok(()), |error| Err(Arc::new(error)))
+    }
+
+    /// The desired StatefulSet, and the reason why its configuration is not the desired one.
+    fn change_set(
+        &self,
+        storage: &Storage,
+        seal: &SealSettings,
+    ) -> Result<(SetChanges, Option<Error>), Arc<Error>> {
+        let Observed { headers, start_digest, members, .. } = self.observed;
+        let cluster = self.cluster();
+        let headers = headers.as_ref().map_err(Arc::clone)?;
+        let chosen = choose(&self.configuration_facts(), configuration(cluster, seal, headers));
+        let Configured { configuration, memory, write, refused } = chosen;
+        let inputs = Inputs {
+            configuration: &configuration,
+            seal,
+            started_with: start_digest.as_ref().map_err(Arc::clone)?,
+            replicas: replicas(self.scale(storage)),
+            annotations: &memory,
+        };
+        let set = stateful_set(cluster, &inputs);
+        let is_migrating = self.observed.migration == Migration::InProgress;
+        let changes = SetChanges {
+            configuration: write,
+            clears_locks: self.live_replicas() == Some(0) && members.is_empty(),
+            rollout: self.rollout(revision(&set)),
+            unseal: if is_migrating { migration::sealed(members) } else { Vec::new() },
+            unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
+            stateful_set: set,
+        };
+        Ok((changes, refused))
+    }
+
+    fn unused(&self, set: &StatefulSet) -> Vec<String> {
+        let pods = self.observed.members.iter().map(|member| &*member.pod);
+        unused(self.cluster(), &self.observed.config_maps, set, pods)
+    }
+
+    fn configuration_facts(&self) -> Facts<'_> {
+        Facts {
+            cluster: self.cluster(),
+            live: self.live(),
+            members: &self.observed.members,
+            config_maps: &self.observed.config_maps,
+            can_start: self.observed.can_start(),
+            migrating: self.observed.migration == Migration::InProgress,
+            now: self.now,
+        }
+    }
+
+    fn scale(&self, storage: &Storage) -> Scale {
+        Scale {
+            live: self.live_replicas(),
+            desired: self.cluster().spec.replicas,
+            initialized: self.input.start() == Start::Completed,
+            has_data: storage.contents.initialized,
+            seal_opens: self.observed.seal.opens(),
+        }
+    }
+
+    fn repair_unless_restoring(&self) -> Option<Rollout> {
+        self.repair().filter(|_| self.cluster().mode != Mode::Restoring)
+    }
+
+    /// Rollout of the live StatefulSet.
+    fn repair(&self) -> Option<Rollout> {
+        self.live().map(|live| self.rollout(revision(live)))
+    }
+
+    fn rollout(&self, revision: &str) -> Rollout {
+        let migrating = self.observed.migration == Migration::InProgress;
+        let target = Target { revision, version: self.cluster().version, migrating };
+        replace::plan(&self.observed.members, target, &self.goal(), self.now)
+    }
+
+    fn goal(&self) -> Goal {
+        let Observed { storage, seal, migration, .. } = self.observed;
+        let spec = &self.cluster().spec;
+        let hold = if spec.upgrade.paused {
+            Some("a change waits: upgrade.paused".to_owned())
+        } else if !seal.opens() {
+            Some(format!("a change waits for the seal: {}", seal.text()))
+        } else {
+            storage.as_ref().err().map(|_| "a change waits for the database".to_owned())
+        };
+        Goal {
+            replicas: self.cluster().nodes(),
+            hold,
+            // During a migration a sealed node waits for recovery keys.
+            seal_reachable: self.observed.can_start() && *migration == Migration::None,
+            initialized: self.observed.has_data(),
+            node_timeout: spec.upgrade.node_timeout.get(),
+        }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.input.cluster
+    }
+
+    fn live(&self) -> Option<&StatefulSet> {
+        self.observed.live.as_deref()
+    }
+
+    fn live_replicas(&self) -> Option<i32> {
+        self.live()?.spec.as_ref()?.replicas
+    }
+}
+
+#[cfg(test)]
+mod tests;

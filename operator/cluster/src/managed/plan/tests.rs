@@ -1,0 +1,207 @@
+use rstest::rstest;
+use steamer_api::{OpenBaoClusterStatus, RotationPhase};
+
+use super::*;
+use crate::database::facts::Contents;
+use crate::guard::target::GuardReport;
+use crate::managed::fetch::Found;
+use crate::seal::check::SealCheck;
+use crate::tests::{TEMPLATE, cluster, found, object, observed, storage};
+
+/// Plan for a cluster, as a text: what changes, what the rollout does, and the error.
+struct Case {
+    cluster: Cluster,
+    found: Found,
+    observed: Observed,
+}
+
+impl Case {
+    fn healthy() -> Self {
+        Self { cluster: cluster(), found: found(), observed: observed("lss") }
+    }
+
+    fn first_start() -> Self {
+        let mut case = Self::healthy();
+        case.found.last = OpenBaoClusterStatus::default();
+        case.observed = Observed { live: None, ..observed("") };
+        case.observed.storage = Ok(Storage { contents: Contents::default(), ..storage() });
+        case
+    }
+
+    fn plan(&self) -> Plan {
+        let input = Input {
+            object: &object(),
+            cluster: &self.cluster,
+            found: &self.found,
+            guard_report: &GuardReport::default(),
+        };
+        plan(input, &self.observed, Timestamp::now())
+    }
+
+    fn text(&self) -> String {
+        let plan = self.plan();
+        let surroundings = if plan.surroundings.is_some() { "surroundings, " } else { "" };
+        let pods = match &plan.pods {
+            Pods::Unchanged => "no pods".to_owned(),
+            Pods::Repaired(_) => "repair".to_owned(),
+            Pods::Changed(changes) => match (&changes.set, &changes.initialization, &changes.repair) {
+                (Some(set), ..) => format!("set of {}", replicas(&set.stateful_set)),
+                (None, None, _) => "logins only".to_owned(),
+                (None, Some(_), repair) => if repair.is_some() { "repair" } else { "no set" }.to_owned(),
+            },
+        };
+        let trouble = plan.trouble.map(|error| format!(": {error}")).unwrap_or_default();
+        format!("{surroundings}{pods}{trouble}")
+    }
+}
+
+fn replicas(set: &StatefulSet) -> i32 {
+    set.spec.as_ref().unwrap().replicas.unwrap()
+}
+
+fn waiting(text: &str) -> Arc<Error> {
+    Arc::new(Error::Waiting(text.to_owned()))
+}
+
+#[test]
+fn a_healthy_cluster_keeps_all_objects_and_its_number_of_nodes() {
+    assert_eq!(Case::healthy().text(), "surroundings, set of 3");
+}
+
+#[test]
+fn the_first_start_begins_with_one_node() {
+    let case = Case::first_start();
+    assert_eq!(case.text(), "surroundings, set of 1");
+    let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+    assert!(matches!(changes.initialization, Some(Initialization::Keep(_))));
+}
+
+#[rstest]
+#[case::suspended(|case: &mut Case| case.cluster.mode = Mode::Suspended, "no pods")]
+#[case::key_refused(
+    |case: &mut Case| case.observed.keys = Err(waiting("k")),
+    "no pods: k"
+)]
+#[case::certificates_missing(
+    |case: &mut Case| case.observed.certificate = Err(waiting("c")),
+    "surroundings, no pods: certificates: c"
+)]
+#[case::database_unreachable(
+    |case: &mut Case| case.observed.storage = Err(waiting("d")),
+    "surroundings, repair"
+)]
+#[case::database_unreachable_without_a_set(
+    |case: &mut Case| {
+        case.observed.storage = Err(waiting("d"));
+        case.observed.live = None;
+    },
+    "surroundings, no pods"
+)]
+#[case::restoring(
+    |case: &mut Case| {
+        case.cluster.mode = Mode::Restoring;
+        case.observed.storage = Err(waiting("d"));
+    },
+    "surroundings, no pods"
+)]
+#[case::seal_closed_without_a_set(
+    |case: &mut Case| {
+        case.observed.seal = SealCheck::Unreachable("s".to_owned());
+        case.observed.live = None;
+    },
+    "surroundings, no pods: no pod is created before the seal opens: s"
+)]
+#[case::seal_closed(
+    |case: &mut Case| case.observed.seal = SealCheck::Unreachable("s".to_owned()),
+    "surroundings, set of 3"
+)]
+#[case::self_initialization_failed(
+    |case: &mut Case| case.observed.storage.as_mut().unwrap().contents.self_init_failed = true,
+    "surroundings, no pods: self-initialization failed half-way"
+)]
+#[case::database_emptied(
+    |case: &mut Case| case.observed.storage.as_mut().unwrap().contents = Contents::default(),
+    "surroundings, logins only: database `bao` is empty"
+)]
+#[case::seal_secret_missing(
+    |case: &mut Case| case.observed.start_digest = Err(waiting("v")),
+    "surroundings, repair: v"
+)]
+#[case::headers_missing_without_a_set(
+    |case: &mut Case| {
+        case.observed.headers = Err(waiting("h"));
+        case.observed.live = None;
+    },
+    "surroundings, no set: h"
+)]
+#[case::label_refused(
+    |case: &mut Case| case.observed.labeled = Err(waiting("l")),
+    "surroundings, set of 3: l"
+)]
+#[case::label_refused_and_keys_refused(
+    |case: &mut Case| {
+        case.observed.labeled = Err(waiting("l"));
+        case.observed.keys = Err(waiting("k"));
+    },
+    "no pods: k"
+)]
+fn a_failure_prevents_only_what_depends_on_it(#[case] change: fn(&mut Case), #[case] expected: &str) {
+    let mut case = Case::healthy();
+    change(&mut case);
+    let text = case.text();
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn a_missing_secret_of_the_seal_is_reported_as_the_check_does() {
+    let mut case = Case::healthy();
+    let name = steamer_runtime::ObjectName::new("openbao", "main-seal");
+    case.observed.keys = Err(Arc::new(Error::NotFound { kind: "Secret", name }));
+    case.observed.seal = SealCheck::Refused("put it back".to_owned());
+    assert_eq!(case.text(), "no pods: put it back");
+}
+
+#[rstest]
+#[case::paused(|case: &mut Case| case.cluster.spec.upgrade.paused = true, "a change waits: upgrade.paused")]
+#[case::seal_closed(
+    |case: &mut Case| case.observed.seal = SealCheck::Unreachable("s".to_owned()),
+    "a change waits for the seal: s"
+)]
+#[case::free(|_: &mut Case| {}, "main-2 is replaced: it is outdated")]
+fn a_changed_template_is_rolled_out_unless_it_is_on_hold(
+    #[case] change: fn(&mut Case),
+    #[case] expected: &str,
+) {
+    let mut case = Case::healthy();
+    change(&mut case);
+    let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+    let set = changes.set.unwrap();
+    assert_ne!(revision(&set.stateful_set), TEMPLATE);
+    assert_eq!(set.rollout.step.text().unwrap(), expected);
+}
+
+#[test]
+fn a_rotation_advances_when_its_phase_is_rolled_out() {
+    let mut case = Case::healthy();
+    case.cluster.spec.seal.r#static.as_mut().unwrap().key_id = "k2".to_owned();
+    let keys = case.plan().keys.keys.unwrap();
+    assert_eq!(keys.rotating.as_ref().unwrap().phase, RotationPhase::Distribute);
+    case.observed.keys.as_mut().unwrap().keys = Some(keys);
+    let phase = |case: &Case| case.plan().keys.keys.unwrap().rotating.unwrap().phase;
+    assert_eq!(phase(&case), RotationPhase::Rewrap);
+    case.observed.members.pop();
+    assert_eq!(phase(&case), RotationPhase::Distribute);
+}
+
+#[test]
+fn locks_in_a_restored_database_are_cleared_before_the_first_node_starts() {
+    let mut case = Case::healthy();
+    case.observed.members.clear();
+    let mut live = (*case.observed.live.clone().unwrap()).clone();
+    live.spec.as_mut().unwrap().replicas = Some(0);
+    case.observed.live = Some(Arc::new(live));
+    let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+    let set = changes.set.unwrap();
+    assert!(set.clears_locks);
+    assert_eq!(replicas(&set.stateful_set), 3);
+}

@@ -1,0 +1,54 @@
+//! Result of a reconcile, from which the status is derived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use steamer_core::error::Error;
+use steamer_runtime::Action;
+
+use crate::managed::apply::Applied;
+use crate::managed::input::Input;
+use crate::managed::observe::Observed;
+use crate::managed::openbao::OpenBao;
+use crate::nodes::members::Member;
+use crate::nodes::rollout::Step;
+use crate::server::Server;
+
+/// Interval between two reconciles of a settled cluster. Changes of its objects and of its leader requeue it at once.
+const SETTLED: Duration = Duration::from_secs(10);
+/// Interval while a change without a watch is in progress.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Result of a reconcile.
+pub(crate) struct Report<'a> {
+    pub(crate) input: Input<'a>,
+    pub(crate) observed: Observed,
+    pub(crate) applied: Applied,
+    pub(crate) openbao: OpenBao,
+    pub(crate) now: Timestamp,
+}
+
+impl Report<'_> {
+    /// The time of the next reconcile.
+    pub(crate) fn next_visit(&self) -> Action {
+        let is_settled = self.applied.rollout.step == Step::Settled
+            && self.trouble().is_none()
+            && self.server().is_some_and(Server::serves);
+        Action::After(if is_settled { SETTLED } else { PROGRESS })
+    }
+
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.openbao.server.as_ref()
+    }
+
+    /// Most important error of the plan and its execution.
+    pub(crate) fn trouble(&self) -> Option<&Arc<Error>> {
+        self.openbao.trouble.as_ref().or(self.applied.trouble.as_ref())
+    }
+
+    /// Nodes that serve.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &Member> + Clone {
+        self.observed.members.iter().filter(|member| member.serves())
+    }
+}

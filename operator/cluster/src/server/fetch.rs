@@ -1,0 +1,39 @@
+//! Reads the state of a server with the operator's own login.
+
+use steamer_api::OpenBaoCluster;
+use steamer_core::context::Context;
+use steamer_core::error::Error;
+use steamer_core::layout::OPERATOR_AUDIENCE;
+use steamer_runtime::Dependencies;
+
+use crate::operator_policy;
+use crate::server::Server;
+
+/// Reads the state of a server.
+///
+/// # Errors
+/// If the server cannot be asked at all, for example because a Secret is missing.
+pub(crate) async fn fetch(
+    context: &Context,
+    dependencies: &Dependencies,
+    object: &OpenBaoCluster,
+) -> Result<Server, Error> {
+    context.safe_audiences(&[audience(object).to_owned()])?;
+    let session = context.operator_session(dependencies, object).await?;
+    let health = session.health().await;
+    let managed = object.spec.managed.is_some();
+    let mut server = Server { health, leader: None, missing: Ok(Vec::new()), managed };
+    if server.is_open() {
+        server.leader = session.leader().await.ok();
+        let needed = if managed { operator_policy::managed_rules() } else { operator_policy::rules() };
+        server.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
+    }
+    Ok(server)
+}
+
+/// Audience of the operator's token for the server.
+fn audience(object: &OpenBaoCluster) -> &str {
+    let auth = object.spec.external.as_ref().map(|external| &external.management_auth);
+    let login = auth.and_then(|auth| auth.kubernetes.as_ref().or(auth.jwt.as_ref()));
+    login.map_or(OPERATOR_AUDIENCE, |login| login.audience.as_str())
+}
