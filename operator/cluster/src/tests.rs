@@ -111,7 +111,7 @@ pub(crate) fn storage() -> Storage {
     }
 }
 
-/// The node of that number in state `l` leader, `s` standby, `z` sealed, or `x` silent. It has been running for an hour.
+/// A node in state `l` leader, `s` standby, `z` sealed, or `x` silent. It has been running for an hour.
 pub(crate) fn member((index, state): (usize, char)) -> Member {
     let since = Timestamp::now() - Duration::from_secs(3600);
     let pod = json!({

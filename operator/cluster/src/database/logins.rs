@@ -17,10 +17,10 @@ use crate::database::roles::{NodeRole, parse_role};
 use crate::database::storage::Storage;
 use crate::effects::Effects;
 
-/// Time in seconds for which a fenced role is kept after its pod is gone, in addition to the login timeout of PostgreSQL.
+/// Time in seconds for which a fenced role is kept after its pod is gone, in addition to PostgreSQL's login timeout.
 const RETENTION: i64 = 60;
 
-/// How the nodes log in.
+/// Kind of the nodes' logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Logins {
     /// PostgreSQL does not permit role changes now: nodes keep their roles.
@@ -35,7 +35,7 @@ pub(crate) enum Logins {
     },
 }
 
-/// Decides how the nodes log in. `held` is the Secret with their logins.
+/// Decides the kind of the nodes' logins. `held` is the Secret with their logins.
 pub(crate) fn plan(cluster: &Cluster, storage: &Storage, held: Option<&Secret>, fenced: &[Fenced]) -> Logins {
     match &storage.roles {
         Some(roles) if cluster.admin.is_some() => {

@@ -199,7 +199,7 @@ impl Database {
         .await
     }
 
-    /// Those of the roles that lack a right of a node.
+    /// The roles among these that lack a right of a node.
     pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
         let roles = roles.to_vec();
         let rows = self.with(|client| async move { client.query(UNGRANTED, &[&roles]).await }).await?;

@@ -155,23 +155,11 @@ impl Memory {
         if let Some(suspect) = self.ended(case) {
             return Some(suspect);
         }
-        let answer = case.answers.iter().find(|(pod, _)| pod.uid().as_ref() == Some(&holder.uid));
-        let active = answer.is_some_and(|(_, answer)| answer.is_active());
         let ending = pod.metadata.deletion_timestamp.is_some();
         if self.refusals >= REFUSALS && !ending {
             return found("nothing listens at its address: its process ended".to_owned());
         }
-        // A leader that serves and is only late in renewing gets a little more time.
-        let bound = if active { case.detection.mul_f64(1.25) } else { case.detection };
-        (lock.age >= bound.as_secs_f64()).then(|| Suspect {
-            holder: holder.clone(),
-            why: format!(
-                "it {} and has not renewed its lock for {:.0} s",
-                if active { "answers" } else { "does not answer" },
-                lock.age
-            ),
-            ended: false,
-        })
+        found(overdue(holder, lock, case)?)
     }
 
     /// The leader, if Kubernetes reports that its process ended.
@@ -222,6 +210,17 @@ impl Memory {
     fn patience(&self) -> Duration {
         TAKEOVER.max(self.takeover * 3)
     }
+}
+
+/// Text about a lock whose renewal is overdue.
+fn overdue(holder: &Holder, lock: &Lock, case: &Case<'_>) -> Option<String> {
+    let answer = case.answers.iter().find(|(pod, _)| pod.uid().as_ref() == Some(&holder.uid));
+    let is_active = answer.is_some_and(|(_, answer)| answer.is_active());
+    // A leader that serves and is only late in renewing gets a little more time.
+    let bound = if is_active { case.detection.mul_f64(1.25) } else { case.detection };
+    let answers = if is_active { "answers" } else { "does not answer" };
+    let text = format!("it {answers} and has not renewed its lock for {:.0} s", lock.age);
+    (lock.age >= bound.as_secs_f64()).then_some(text)
 }
 
 #[cfg(test)]
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_heard_is_not_accused_of_a_lock_that_is_renewed() {
+    fn a_node_without_an_answer_is_not_suspected_of_a_renewed_lock() {
         let start = Instant::now();
         let mut memory = Memory::default();
         let (node, other) = (pod("main-0", "p1"), pod("main-1", "q1"));

@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
 use crate::nodes::health::Unhealthy;
 
-/// What a guard watches, and its connections.
+/// The cluster that a guard watches, and its connections.
 pub(crate) struct GuardTarget {
     pub(crate) cluster: Cluster,
     /// Mark of the cluster on its database and its roles.

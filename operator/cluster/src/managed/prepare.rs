@@ -1,4 +1,4 @@
-//! Writes that must precede the observation: the guard, the tables, the seal's key, the leader's label, the certificates.
+//! Writes that precede the observation: the guard, the tables, the seal's key, the leader's label, the certificates.
 
 use std::sync::Arc;
 

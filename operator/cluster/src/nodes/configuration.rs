@@ -64,8 +64,7 @@ pub(crate) struct NewConfiguration {
 /// Chooses between the desired configuration and the last that worked.
 pub(crate) fn choose(facts: &Facts<'_>, desired: Value) -> Configured {
     let name = config_map_name(facts.cluster, &desired);
-    let is_used = facts.is_used(&name);
-    let (works, fails) = (facts.works(&name, is_used), facts.fails(&name, is_used));
+    let (works, fails) = (facts.works(&name), facts.fails(&name));
     let other = works.as_ref().filter(|works| **works != name).filter(|_| fails.is_some());
     let previous = other.and_then(|other| facts.configuration(other));
     let memory =
@@ -74,7 +73,7 @@ pub(crate) fn choose(facts: &Facts<'_>, desired: Value) -> Configured {
         Some(configuration) => Configured { configuration, memory, write: None, refused: Some(refused()) },
         None => {
             let config_map = config_map(facts.cluster, &desired);
-            let write = Some(NewConfiguration { config_map, is_unused: !is_used });
+            let write = Some(NewConfiguration { config_map, is_unused: !facts.is_used(&name) });
             Configured { configuration: desired, memory, write, refused: None }
         }
     }
@@ -99,8 +98,8 @@ impl Facts<'_> {
     }
 
     /// The last configuration that worked.
-    fn works(&self, name: &str, is_used: bool) -> Option<String> {
-        if is_used && !self.migrating && self.has_updated_leader() {
+    fn works(&self, name: &str) -> Option<String> {
+        if !self.migrating && self.has_updated_leader() && self.is_used(name) {
             Some(name.to_owned())
         } else {
             self.note(WORKS)
@@ -108,13 +107,13 @@ impl Facts<'_> {
     }
 
     /// The attempt that failed, if it is the present one. A requested restart is another attempt.
-    fn fails(&self, name: &str, is_used: bool) -> Option<String> {
+    fn fails(&self, name: &str) -> Option<String> {
         let attempt = format!("{name} {}", self.cluster.restart.as_deref().unwrap_or_default());
         if self.note(FAILS).as_ref() == Some(&attempt) {
             return Some(attempt);
         }
-        let other_works = self.works(name, is_used).is_some_and(|works| works != name);
-        (is_used && other_works && self.is_leaderless()).then_some(attempt)
+        let other_works = self.works(name).is_some_and(|works| works != name);
+        (other_works && self.is_leaderless() && self.is_used(name)).then_some(attempt)
     }
 
     fn has_updated_leader(&self) -> bool {

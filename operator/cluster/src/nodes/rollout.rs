@@ -1,7 +1,7 @@
 //! The next step of a rollout. Pure.
 //!
-//! Standbys are replaced first, each is verified before the next, and the leader is last: the leader changes once, and no
-//! node of the old version leads after one of the new version.
+//! Standbys are replaced first, each is verified before the next, and the leader is last: the leader changes once, and
+//! no node of the old version leads after one of the new version.
 
 use std::time::Duration;
 
@@ -88,8 +88,8 @@ pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
 }
 
 /// Replaces a node that cannot recover: sealed although the seal opens, in the kubelet's restart delay, without a known
-/// leader, or waiting for a database that accepts the other nodes (its Kubernetes node has given it the login of a fenced
-/// incarnation). A standby without a known leader can still take over, so it stays while other nodes are missing.
+/// leader, or waiting for a database that accepts the other nodes (its Kubernetes node has given it the login of a
+/// fenced incarnation). A standby without a known leader can still take over, so it stays while other nodes are missing.
 fn repair(nodes: &[Node], goal: &Goal) -> Option<Step> {
     if !goal.seal_reachable || !goal.initialized {
         return None;
@@ -192,8 +192,8 @@ mod tests {
 
     use super::*;
 
-    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `z` sealed, `e`
-    /// terminating, `d` refuses connections, `b` in the restart delay, `!` for a long time.
+    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `z` sealed,
+    /// `e` terminating, `d` refuses connections, `b` in the restart delay, `!` for a long time.
     fn node((index, text): (usize, &str)) -> Node {
         let has = |letter| text.contains(letter);
         Node {

@@ -16,8 +16,8 @@ pub(crate) struct Scale {
 
 /// Number of replicas of the StatefulSet.
 ///
-/// The node that initializes storage must become the leader, so it starts alone. While the seal cannot be opened, no node
-/// is removed: it could not rejoin.
+/// The node that initializes storage must become the leader, so it starts alone. While the seal cannot be opened, no
+/// node is removed: it could not rejoin.
 pub(crate) fn replicas(scale: Scale) -> i32 {
     let Scale { live, desired, initialized, has_data, seal_opens } = scale;
     let wanted = match live {

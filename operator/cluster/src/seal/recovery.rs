@@ -1,8 +1,8 @@
 //! Recovery keys, created directly after the initialization: without them OpenBao cannot rotate its seal.
 //!
-//! They are verified only after they were written and read back, so that no crash loses them: an unverified operation is
-//! canceled and started again. Shares that are encrypted with PGP keys cannot be verified here: OpenBao keeps a copy of
-//! them until they are written.
+//! They are verified only after they were written and read back, so that no crash loses them: an unverified operation
+//! is canceled and started again. Shares that are encrypted with PGP keys cannot be verified here: OpenBao keeps a copy
+//! of them until they are written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,8 +167,8 @@ fn entry(index: usize) -> String {
     format!("share-{}", index + 1)
 }
 
-/// Writes the shares to a Secret, with a number in its name if the name is taken. Shares in force are never overwritten,
-/// unverified ones are. Returns the name.
+/// Writes the shares to a Secret, with a number in its name if the name is taken. Shares in force are never
+/// overwritten, unverified ones are. Returns the name.
 async fn write(cluster: &Cluster, secrets: &Api<Secret>, shares: &[SecretString]) -> Result<String, Error> {
     let base = cluster.recovery_secret();
     for attempt in 1..100 {

@@ -1,7 +1,7 @@
 //! Rotation of the key of a static seal in three rollouts. Pure.
 //!
-//! First every node receives the new key. Then the new key becomes the key in use, and the leader wraps every value again.
-//! When storage shows that this is complete, the old key is removed.
+//! First every node receives the new key. Then the new key becomes the key in use, and the leader wraps every value
+//! again. When storage shows that this is complete, the old key is removed.
 
 use steamer_api::{RotationPhase, SealRotation};
 use steamer_core::error::Error;
