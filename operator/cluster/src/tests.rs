@@ -149,10 +149,10 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         certificate: Ok(Certificate { ends: Some(i64::MAX), issued: "PEM".to_owned() }),
         migration: Migration::None,
         seal: SealCheck::Opens("key `k1` is in Secret main-seal".to_owned()),
-        keys: Ok(StaticKeys {
+        keys: Ok(Some(StaticKeys {
             keys: Some(Keys { in_use: "k1".to_owned(), rotating: None }),
             ..StaticKeys::default()
-        }),
+        })),
         members: nodes.chars().enumerate().map(member).collect(),
         live: Some(Arc::new(serde_json::from_value(live).unwrap())),
         config_maps: Vec::new(),

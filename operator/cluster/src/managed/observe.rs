@@ -32,7 +32,8 @@ pub(crate) struct Observed {
     pub(crate) certificate: Result<Certificate, Arc<Error>>,
     pub(crate) migration: Migration,
     pub(crate) seal: SealCheck,
-    pub(crate) keys: Result<StaticKeys, Arc<Error>>,
+    /// The keys of a static seal, if storage is sealed with them.
+    pub(crate) keys: Result<Option<StaticKeys>, Arc<Error>>,
     pub(crate) members: Vec<Member>,
     /// The live StatefulSet.
     pub(crate) live: Option<Arc<StatefulSet>>,
@@ -97,19 +98,17 @@ async fn members(sources: &Sources<'_>, cluster: &Cluster, migration: Migration)
     members
 }
 
-/// The keys of a static seal. They can be identified only if storage is sealed with them.
 async fn static_keys(
     sources: &Sources<'_>,
     input: Input<'_>,
     prepared: &Prepared,
-) -> Result<StaticKeys, Error> {
+) -> Result<Option<StaticKeys>, Error> {
     let cluster = input.cluster;
-    let recorded = keys::recorded(cluster, input.found.last.seal.as_ref());
     let are_used = prepared.has_data() && prepared.migration == Migration::None;
     if cluster.mode == Mode::Suspended || !are_used {
-        return Ok(recorded);
+        return Ok(None);
     }
-    keys::observe(sources, cluster, &recorded).await
+    keys::observe(sources, cluster, &keys::recorded(cluster, input.found.last.seal.as_ref())).await
 }
 
 async fn start_digest(

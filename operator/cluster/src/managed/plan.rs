@@ -84,7 +84,7 @@ pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Pla
         keys: keys::recorded(input.cluster, input.found.last.seal.as_ref()),
         surroundings: None,
         pods: Pods::Unchanged,
-        rollout: Rollout::waiting("objects are created"),
+        rollout: Rollout::waiting("objects are being created"),
         trouble: None,
     };
     if input.cluster.mode == Mode::Suspended {
@@ -108,7 +108,9 @@ impl Planner<'_> {
     /// Adds changes to the plan. The first error ends it and prevents only the later changes.
     fn complete(&self, plan: &mut Plan) -> Result<(), Arc<Error>> {
         let Self { input: Input { cluster, .. }, observed, .. } = *self;
-        plan.keys = self.keys()?;
+        if let Some(keys) = self.keys()? {
+            plan.keys = keys;
+        }
         let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
         check_plugins(cluster, &seal)?;
         plan.surroundings = Some(Surroundings { seal_ports: seal.ports.clone() });
@@ -124,32 +126,24 @@ impl Planner<'_> {
         self.change_pods(plan, storage, &seal)
     }
 
-    /// The keys of a static seal after the next step of a rotation.
-    fn keys(&self) -> Result<StaticKeys, Arc<Error>> {
-        let Observed { keys, seal, members, live, .. } = self.observed;
-        let observed = match keys {
+    /// The keys of a static seal after the next step of a rotation, if they are known.
+    fn keys(&self) -> Result<Option<StaticKeys>, Arc<Error>> {
+        let Observed { keys, seal, members, live, storage, .. } = self.observed;
+        let keys = match keys {
             // Without its Secret nothing is decided: running nodes continue.
             Err(error) if matches!(**error, Error::NotFound { .. }) => {
                 return Err(Arc::new(Error::Waiting(seal.text().to_owned())));
             }
             keys => keys.as_ref().map_err(Arc::clone)?,
         };
-        let Some(static_seal) = self.cluster().spec.seal.r#static.as_ref() else {
-            return Ok(observed.clone());
-        };
-        let are_used = self.observed.has_data() && self.observed.migration == Migration::None;
-        let Some(storage) = self.observed.storage.as_ref().ok().filter(|_| are_used) else {
-            return Ok(observed.clone());
-        };
-        let is_rolled_out = live
-            .as_ref()
-            .is_some_and(|live| count_updated(members, revision(live)) == self.cluster().nodes());
+        let (Some(keys), Ok(storage)) = (keys, storage) else { return Ok(None) };
+        let updated = live.as_ref().map(|live| count_updated(members, revision(live)));
         let facts = rotation::Facts {
-            rolled_out: is_rolled_out,
-            rewrapped: observed.rewrapped,
+            rolled_out: updated == Some(self.cluster().nodes()),
+            rewrapped: keys.rewrapped,
             recovery_keys: storage.contents.recovery_keys,
         };
-        Ok(keys::plan(static_seal, observed, facts)?)
+        Ok(Some(keys::plan(self.cluster(), keys, facts)?))
     }
 
     /// Refuses to create or change pods that could not start.

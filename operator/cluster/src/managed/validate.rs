@@ -102,3 +102,100 @@ fn check_rotation(spec: &ManagedServer, found: &Found) -> Result<(), Error> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+    use steamer_api::SealState;
+
+    use super::*;
+    use crate::tests::{admin_login, found, object};
+
+    struct Case {
+        object: OpenBaoCluster,
+        found: Found,
+    }
+
+    impl Case {
+        fn valid() -> Self {
+            Self { object: object(), found: found() }
+        }
+
+        fn managed(&mut self) -> &mut ManagedServer {
+            self.object.spec.managed.as_mut().unwrap()
+        }
+    }
+
+    #[rstest]
+    #[case::valid(|_: &mut Case| {}, "")]
+    #[case::short_detection(
+        |case: &mut Case| case.managed().failover = serde_json::from_value(json!({"detection": "5s"})).unwrap(),
+        "failover.detection is 6s or more"
+    )]
+    #[case::fencing_without_an_admin_login(
+        |case: &mut Case| case.managed().failover.fencing = Some(Fencing::Database),
+        "needs storage.postgresql.adminSecretRef"
+    )]
+    #[case::short_token(
+        |case: &mut Case| {
+            let account = json!({"token": {"audience": "a", "lifetime": "5m"}});
+            case.managed().service_account = serde_json::from_value(account).unwrap();
+        },
+        "serviceAccount.token.lifetime is 10m to 24h"
+    )]
+    #[case::last_audit_device_removed(|case: &mut Case| case.found.last.audited = Some(true), "set allowNoAudit: true")]
+    #[case::last_audit_device_removed_with_consent(
+        |case: &mut Case| {
+            case.found.last.audited = Some(true);
+            case.managed().allow_no_audit = true;
+        },
+        ""
+    )]
+    #[case::another_seal_during_a_rotation(
+        |case: &mut Case| {
+            let seal = json!({"transit": {"address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}}});
+            case.managed().seal = serde_json::from_value(seal).unwrap();
+            let rotating = json!({"to": "k2", "phase": "Rewrap"});
+            let rotating = serde_json::from_value(rotating).unwrap();
+            case.found.last.seal = Some(SealState { rotating: Some(rotating), ..SealState::default() });
+        },
+        "restore seal.static with keyId `k2`"
+    )]
+    fn an_invalid_spec_is_refused(#[case] change: fn(&mut Case), #[case] expected: &str) {
+        let mut case = Case::valid();
+        change(&mut case);
+        let said =
+            validate(&case.object, &case.found).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said}");
+    }
+
+    #[rstest]
+    #[case::default_without_an_admin_login(None, false, Fencing::ProcessEnd)]
+    #[case::default_with_an_admin_login(None, true, Fencing::Database)]
+    #[case::disabled(Some(Fencing::None), true, Fencing::None)]
+    fn fencing_depends_on_the_admin_login(
+        #[case] wanted: Option<Fencing>,
+        #[case] has_admin: bool,
+        #[case] expected: Fencing,
+    ) {
+        let mut case = Case::valid();
+        case.managed().failover.fencing = wanted;
+        case.found.admin = has_admin.then(admin_login);
+        assert_eq!(validate(&case.object, &case.found).unwrap().fencing, expected);
+    }
+
+    #[rstest]
+    #[case("", Mode::Active)]
+    #[case("r", Mode::Restoring)]
+    #[case("s", Mode::Suspended)]
+    #[case("rs", Mode::Suspended)]
+    fn a_suspended_cluster_is_not_stopped_for_a_restore(#[case] state: &str, #[case] expected: Mode) {
+        let mut object = object();
+        object.spec.suspend = state.contains('s');
+        if state.contains('r') {
+            object.annotations_mut().insert(RESTORING.to_owned(), "today".to_owned());
+        }
+        assert_eq!(validate(&object, &found()).unwrap().mode, expected);
+    }
+}

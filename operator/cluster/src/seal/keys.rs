@@ -65,15 +65,13 @@ pub(crate) async fn create(
     }
 }
 
-/// Identifies the keys that seal the storage of a cluster.
+/// Identifies the keys that seal the storage of a cluster. None if its seal is of another type.
 pub(crate) async fn observe(
     sources: &Sources<'_>,
     cluster: &Cluster,
     recorded: &StaticKeys,
-) -> Result<StaticKeys, Error> {
-    let (Some(seal), Some(keys)) = (&cluster.spec.seal.r#static, &recorded.keys) else {
-        return Ok(recorded.clone());
-    };
+) -> Result<Option<StaticKeys>, Error> {
+    let (Some(seal), Some(keys)) = (&cluster.spec.seal.r#static, &recorded.keys) else { return Ok(None) };
     let fingerprints = fingerprints(sources, cluster, seal, &recorded.fingerprints).await?;
     let keys = match keys.rotating {
         Some(_) => keys.clone(),
@@ -83,7 +81,7 @@ pub(crate) async fn observe(
     let rewrapped = keys.is_changing_to(&seal.key_id)
         && owner.wrapped_by(&seal.key_id).await?
         && !owner.uses(&keys.in_use).await?;
-    Ok(StaticKeys { keys: Some(keys), fingerprints, rewrapped })
+    Ok(Some(StaticKeys { keys: Some(keys), fingerprints, rewrapped }))
 }
 
 /// Keyed digests of the keys in the Secret. Refuses a key that was replaced under the same ID.
@@ -131,7 +129,9 @@ async fn key_in_use(
 }
 
 /// The keys after the next step of a rotation.
-pub(crate) fn plan(seal: &StaticSeal, observed: &StaticKeys, facts: Facts) -> Result<StaticKeys, Error> {
-    let keys = observed.keys.as_ref().map(|keys| rotation::next(keys, &seal.key_id, facts)).transpose()?;
-    Ok(StaticKeys { keys, ..observed.clone() })
+pub(crate) fn plan(cluster: &Cluster, observed: &StaticKeys, facts: Facts) -> Result<StaticKeys, Error> {
+    let (Some(seal), Some(keys)) = (&cluster.spec.seal.r#static, &observed.keys) else {
+        return Ok(observed.clone());
+    };
+    Ok(StaticKeys { keys: Some(rotation::next(keys, &seal.key_id, facts)?), ..observed.clone() })
 }

@@ -212,10 +212,10 @@ fn secret(cluster: &Cluster, name: &str, shares: &[SecretString]) -> Result<Secr
         .enumerate()
         .map(|(index, share)| (entry(index), STANDARD.encode(share.expose_secret())))
         .collect();
-    let made = json!({
+    let secret = json!({
         "metadata": {"name": name, "labels": selector(cluster)}, "type": "Opaque", "immutable": true, "data": data,
     });
-    serde_json::from_value(made).map_err(Error::internal)
+    serde_json::from_value(secret).map_err(Error::internal)
 }
 
 async fn read_back(secrets: &Api<Secret>, name: &str, count: usize) -> Result<Vec<SecretString>, Error> {

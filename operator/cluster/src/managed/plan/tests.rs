@@ -186,7 +186,7 @@ fn a_rotation_advances_when_its_phase_is_rolled_out() {
     case.cluster.spec.seal.r#static.as_mut().unwrap().key_id = "k2".to_owned();
     let keys = case.plan().keys.keys.unwrap();
     assert_eq!(keys.rotating.as_ref().unwrap().phase, RotationPhase::Distribute);
-    case.observed.keys.as_mut().unwrap().keys = Some(keys);
+    case.observed.keys.as_mut().unwrap().as_mut().unwrap().keys = Some(keys);
     let phase = |case: &Case| case.plan().keys.keys.unwrap().rotating.unwrap().phase;
     assert_eq!(phase(&case), RotationPhase::Rewrap);
     case.observed.members.pop();
