@@ -169,6 +169,16 @@ impl Cluster {
         given.unwrap_or_else(|| self.child("-tls"))
     }
 
+    /// Name of the ConfigMap with the self-initialization.
+    pub(crate) fn initialization_config_map(&self) -> String {
+        self.child("-init")
+    }
+
+    /// Name of the ConfigMap with the CA certificates that clients trust.
+    pub(crate) fn ca_config_map(&self) -> String {
+        managed::ca_config_map(&self.name).name
+    }
+
     /// Name of the Secret with the PostgreSQL logins of the nodes.
     pub(crate) fn logins_secret(&self) -> String {
         self.child("-postgresql")

@@ -77,7 +77,9 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     match initialization {
         Initialization::Keep(config_map) => effects.child_api.keep(&**config_map).await.map(drop),
-        Initialization::Remove => effects.child_api.remove::<ConfigMap>(&cluster.child("-init")).await,
+        Initialization::Remove => {
+            effects.child_api.remove::<ConfigMap>(&cluster.initialization_config_map()).await
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod managed;
 mod nodes;
 mod objects;
 pub mod operator_policy;
+mod paths;
 mod restore;
 mod seal;
 mod server;

@@ -10,6 +10,8 @@ use serde_json::{Map, json};
 use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
 use steamer_openbao::{Error, Session};
 
+use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY, STEP_DOWN};
+
 /// Capabilities by path.
 pub type Rules = BTreeMap<String, Vec<&'static str>>;
 
@@ -79,10 +81,10 @@ fn auth_rules(project: &str, mount: &str) -> Vec<Rule> {
 #[must_use]
 pub fn managed_rules() -> Rules {
     let mut rules = rules();
-    rules.insert("sys/step-down".to_owned(), vec!["update", "sudo"]);
-    rules.insert("sys/rotate/recovery/init".to_owned(), vec!["create", "update", "delete", "sudo"]);
-    rules.insert("sys/rotate/recovery/backup".to_owned(), vec!["read", "delete", "sudo"]);
-    rules.insert("sys/rotate/recovery/verify".to_owned(), vec!["create", "update", "sudo"]);
+    rules.insert(STEP_DOWN.to_owned(), vec!["update", "sudo"]);
+    rules.insert(RECOVERY_INIT.to_owned(), vec!["create", "update", "delete", "sudo"]);
+    rules.insert(RECOVERY_BACKUP.to_owned(), vec!["read", "delete", "sudo"]);
+    rules.insert(RECOVERY_VERIFY.to_owned(), vec!["create", "update", "sudo"]);
     rules
 }
 

@@ -52,14 +52,12 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
 
 /// Issues what is missing or due.
 async fn issue(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, Error> {
-    let held = Held {
-        authority: entries(effects, &cluster.child("-ca")).await?,
-        leaf: entries(effects, &cluster.child("-tls")).await?,
-    };
+    let (authority, leaf) = (cluster.child("-ca"), cluster.child("-tls"));
+    let held = Held { authority: entries(effects, &authority).await?, leaf: entries(effects, &leaf).await? };
     let wanted = certificates::wanted(cluster, &held, certificates::now())?;
-    keep_secret(effects, cluster, "-ca", &wanted.authority).await?;
+    effects.child_api.keep(&secret(cluster, &authority, &wanted.authority)).await?;
     effects.child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await?;
-    keep_secret(effects, cluster, "-tls", &wanted.leaf).await?;
+    effects.child_api.keep(&secret(cluster, &leaf, &wanted.leaf)).await?;
     let issued = wanted.leaf.get("tls.crt").cloned().unwrap_or_default();
     Ok(Certificate { ends: Some(wanted.leaf_ends), issued })
 }
@@ -85,13 +83,4 @@ async fn entries(sources: &Sources<'_>, name: &str) -> Result<BTreeMap<String, S
         (key.clone(), String::from_utf8_lossy(&value.0).into_owned())
     };
     Ok(entries.map(text).collect())
-}
-
-async fn keep_secret(
-    effects: &Effects<'_>,
-    cluster: &Cluster,
-    suffix: &str,
-    entries: &BTreeMap<String, String>,
-) -> Result<(), Error> {
-    effects.child_api.keep(&secret(cluster, suffix, entries)).await.map(drop)
 }

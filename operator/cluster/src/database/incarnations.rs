@@ -99,7 +99,7 @@ pub(crate) fn secret(cluster: &Cluster, entries: &BTreeMap<String, String>) -> S
     if !cluster.owner.ca.is_empty() {
         data.insert("ca.crt".to_owned(), cluster.owner.ca.clone());
     }
-    objects::secret::secret(cluster, "-postgresql", &data)
+    objects::secret::secret(cluster, &cluster.logins_secret(), &data)
 }
 
 impl RoleAdmin<'_> {

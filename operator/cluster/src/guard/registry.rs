@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use steamer_api::{Kind, OpenBaoCluster};
-use steamer_core::access::managed::ca_config_map;
 use steamer_core::context::Context;
 use steamer_core::digest::digest;
 use steamer_core::ownership::Owner;
@@ -111,7 +110,7 @@ fn settings_digest(cluster: &Cluster, server: &Settings) -> String {
 
 /// Nodes are reached by their stable names at the addresses of their pods.
 fn node_settings(context: &Context, child_api: &ChildApi<'_>, cluster: &Cluster) -> Settings {
-    let map = child_api.get::<ConfigMap>(&ca_config_map(&cluster.name).name);
+    let map = child_api.get::<ConfigMap>(&cluster.ca_config_map());
     let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
     Settings {
         ca: ca.unwrap_or_default().into_bytes(),

@@ -6,7 +6,6 @@ use steamer_api::{
     CertificateState, ClusterPhase, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
     RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
-use steamer_core::access::managed::ca_config_map;
 
 use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
 use crate::database::roles::{NodeRole, parse_role};
@@ -135,7 +134,7 @@ pub(crate) fn versions(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
 pub(crate) fn access(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     let (object, cluster) = (report.input.object, report.input.cluster);
     status.endpoint = Some(object.spec.external_url.clone().unwrap_or_else(|| object.address()));
-    status.ca_config_map = (!cluster.is_plain()).then(|| ca_config_map(&cluster.name).name);
+    status.ca_config_map = (!cluster.is_plain()).then(|| cluster.ca_config_map());
     let ends = report.observed.certificate.as_ref().ok().and_then(|certificate| certificate.ends);
     if let Some(ends) = ends.and_then(|ends| Timestamp::from_second(ends).ok()) {
         status.certificates = Some(CertificateState { not_after: Time(ends) });

@@ -14,6 +14,7 @@ use steamer_openbao::Session;
 use crate::cluster::{ACTIVE, Cluster};
 use crate::effects::Effects;
 use crate::nodes::members::Member;
+use crate::paths;
 
 /// Annotation of the StatefulSet: the last executed request to step down.
 const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
@@ -75,7 +76,7 @@ pub(crate) async fn execute(
     tracing::info!(cluster = %cluster.name, pod, "the leader steps down");
     // Sent to this node: another node that leads by now must not step down, too.
     let node = effects.node(cluster, pod)?.session(session.identity().clone());
-    node.request_any(Method::PUT, "sys/step-down", None).await?;
+    node.request_any(Method::PUT, paths::STEP_DOWN, None).await?;
     Ok(())
 }
 

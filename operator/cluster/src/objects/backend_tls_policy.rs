@@ -40,7 +40,7 @@ pub(crate) fn backend_tls_policy(cluster: &Cluster) -> Option<BackendTLSPolicy> 
         spec: BackendTLSPolicySpec {
             target_refs: vec![core("Service", cluster.name.name.clone())],
             validation: Validation {
-                ca_certificate_refs: vec![core("ConfigMap", cluster.child("-ca"))],
+                ca_certificate_refs: vec![core("ConfigMap", cluster.ca_config_map())],
                 hostname: format!("{}.{}.svc", cluster.name.name, cluster.name.namespace),
             },
         },

@@ -24,12 +24,12 @@ pub(crate) fn config_map(cluster: &Cluster, configuration: &Value) -> ConfigMap 
 
 /// Self-initialization that nodes mount until the storage is initialized.
 pub(crate) fn initialization(cluster: &Cluster, initialization: &Value) -> ConfigMap {
-    with_entry(cluster, &cluster.child("-init"), "initialize.json", initialization.to_string())
+    with_entry(cluster, &cluster.initialization_config_map(), "initialize.json", initialization.to_string())
 }
 
 /// CA certificates that clients trust.
 pub(crate) fn authority(cluster: &Cluster, bundle: &str) -> ConfigMap {
-    with_entry(cluster, &cluster.child("-ca"), "ca.crt", bundle.to_owned())
+    with_entry(cluster, &cluster.ca_config_map(), "ca.crt", bundle.to_owned())
 }
 
 fn with_entry(cluster: &Cluster, name: &str, key: &str, value: String) -> ConfigMap {

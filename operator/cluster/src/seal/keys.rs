@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use serde_json::json;
 use steamer_api::{SealState, StaticSeal};
 use steamer_core::digest::random_hex;
 use steamer_core::error::Error;
@@ -14,7 +11,7 @@ use steamer_core::error::Error;
 use crate::cluster::Cluster;
 use crate::effects::{Effects, Sources};
 use crate::objects::seal::static_secret;
-use crate::objects::selector;
+use crate::objects::secret::without_owner;
 use crate::seal::check::Contents;
 use crate::seal::rotation;
 use crate::seal::rotation::{Facts, Keys};
@@ -52,12 +49,8 @@ pub(crate) async fn create(
     if contents == Contents::Sealed || secrets.get_metadata_opt(&name).await?.is_some() {
         return Ok(());
     }
-    // No owner reference: without the key the data cannot be unsealed, so the Secret outlives the cluster.
-    let secret = json!({
-        "metadata": {"name": name, "labels": selector(cluster)}, "type": "Opaque",
-        "data": {&seal.key_id: STANDARD.encode(random_hex()?)},
-    });
-    let secret = serde_json::from_value(secret).map_err(Error::internal)?;
+    // Without the key the data cannot be unsealed, so the Secret outlives the cluster.
+    let secret = without_owner(cluster, &name, &[(seal.key_id.clone(), random_hex()?)].into());
     match secrets.create(&PostParams::default(), &secret).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         Err(error) => Err(error.into()),

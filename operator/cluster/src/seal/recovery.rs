@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -21,7 +19,8 @@ use steamer_openbao::Session;
 
 use crate::children::only;
 use crate::cluster::{CLUSTER_LABEL, Cluster};
-use crate::objects::selector;
+use crate::objects::secret::without_owner;
+use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY};
 
 /// Response of the start of a rotation.
 #[derive(Deserialize)]
@@ -34,9 +33,6 @@ struct Started {
 
 /// Annotation of the Secret with the shares in force.
 const VERIFIED: &str = "steamer.dev/verified";
-const INIT: &str = "sys/rotate/recovery/init";
-const BACKUP: &str = "sys/rotate/recovery/backup";
-const VERIFY: &str = "sys/rotate/recovery/verify";
 
 /// Work on the recovery keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +84,7 @@ pub(crate) async fn execute(
 /// Creates the keys, writes them to a Secret, and only then puts them in force.
 async fn create(cluster: &Cluster, session: &Session, secrets: &Api<Secret>) -> Result<(), Error> {
     // Cancels an unverified operation of another process.
-    let _ = session.request_any(Method::DELETE, INIT, None).await;
+    let _ = session.request_any(Method::DELETE, RECOVERY_INIT, None).await;
     let keys = &cluster.spec.recovery_keys;
     let Started { keys_base64, verification_nonce } = start(cluster, session).await?;
     if keys_base64.is_empty() {
@@ -101,12 +97,12 @@ async fn create(cluster: &Cluster, session: &Session, secrets: &Api<Secret>) -> 
         let threshold = usize::try_from(keys.threshold).unwrap_or(1);
         for share in read.iter().take(threshold) {
             let body = json!({"key": share.expose_secret(), "nonce": verification_nonce});
-            session.request_any(Method::POST, VERIFY, Some(body)).await?;
+            session.request_any(Method::POST, RECOVERY_VERIFY, Some(body)).await?;
         }
     }
     mark(secrets, &name).await?;
     if !keys.pgp_keys.is_empty() {
-        session.request_any(Method::DELETE, BACKUP, None).await?;
+        session.request_any(Method::DELETE, RECOVERY_BACKUP, None).await?;
     }
     Ok(())
 }
@@ -121,7 +117,7 @@ async fn start(cluster: &Cluster, session: &Session) -> Result<Started, Error> {
         request["pgp_keys"] = json!(keys.pgp_keys);
         request["backup"] = json!(true);
     }
-    let answer = session.request_any(Method::POST, INIT, Some(request)).await?;
+    let answer = session.request_any(Method::POST, RECOVERY_INIT, Some(request)).await?;
     serde_json::from_value(answer.get("data").cloned().unwrap_or(answer)).map_err(Error::internal)
 }
 
@@ -132,7 +128,7 @@ struct NoRecoveryKeys;
 
 /// Writes encrypted shares that another process created but did not write: OpenBao has a copy of them.
 async fn write_copy(cluster: &Cluster, session: &Session, secrets: &Api<Secret>) -> Result<(), Error> {
-    let answer = match session.request_any(Method::GET, BACKUP, None).await {
+    let answer = match session.request_any(Method::GET, RECOVERY_BACKUP, None).await {
         Ok(answer) => answer,
         // They were written: a user deleted the Secret.
         Err(error) if error.is_not_found() => return Ok(()),
@@ -145,7 +141,7 @@ async fn write_copy(cluster: &Cluster, session: &Session, secrets: &Api<Secret>)
     let name = write(cluster, secrets, &shares).await?;
     read_back(secrets, &name, shares.len()).await?;
     mark(secrets, &name).await?;
-    session.request_any(Method::DELETE, BACKUP, None).await?;
+    session.request_any(Method::DELETE, RECOVERY_BACKUP, None).await?;
     Ok(())
 }
 
@@ -180,7 +176,7 @@ async fn write(cluster: &Cluster, secrets: &Api<Secret>, shares: &[SecretString]
             }
             secrets.delete(&name, &only(&found)).await?;
         }
-        match secrets.create(&PostParams::default(), &secret(cluster, &name, shares)?).await {
+        match secrets.create(&PostParams::default(), &secret(cluster, &name, shares)).await {
             Ok(_) => return Ok(name),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => return Err(error.into()),
@@ -206,16 +202,10 @@ async fn mark(secrets: &Api<Secret>, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn secret(cluster: &Cluster, name: &str, shares: &[SecretString]) -> Result<Secret, Error> {
-    let data: BTreeMap<String, String> = shares
-        .iter()
-        .enumerate()
-        .map(|(index, share)| (entry(index), STANDARD.encode(share.expose_secret())))
-        .collect();
-    let secret = json!({
-        "metadata": {"name": name, "labels": selector(cluster)}, "type": "Opaque", "immutable": true, "data": data,
-    });
-    serde_json::from_value(secret).map_err(Error::internal)
+fn secret(cluster: &Cluster, name: &str, shares: &[SecretString]) -> Secret {
+    let share = |(index, share): (usize, &SecretString)| (entry(index), share.expose_secret().to_owned());
+    let entries = shares.iter().enumerate().map(share).collect();
+    Secret { immutable: Some(true), ..without_owner(cluster, name, &entries) }
 }
 
 async fn read_back(secrets: &Api<Secret>, name: &str, count: usize) -> Result<Vec<SecretString>, Error> {

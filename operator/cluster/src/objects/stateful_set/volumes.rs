@@ -73,8 +73,8 @@ fn read_only(name: &str, path: String) -> VolumeMount {
 /// Volumes of the pod.
 pub(super) fn volumes(cluster: &Cluster, configuration: &str, seal: &SealSettings) -> Vec<Volume> {
     let mut all = vec![
-        configurations(configuration, &cluster.child("-init")),
-        secret("postgresql", &cluster.child("-postgresql")),
+        configurations(configuration, &cluster.initialization_config_map()),
+        secret("postgresql", &cluster.logins_secret()),
         empty("tmp"),
     ];
     if !cluster.is_plain() {
