@@ -4,7 +4,7 @@ mod status;
 
 use std::time::Duration;
 
-use steamer_api::OpenBaoCluster;
+use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies};
@@ -27,8 +27,9 @@ pub(crate) async fn reconcile(
         return Ok(Action::AwaitChange);
     }
     let server = fetch(context, dependencies, object).await?;
-    let orphans = orphans::remove(context, dependencies, object, &server).await;
-    let is_removing = !orphans.is_empty() && server.serves();
-    status::status(context, object, &server, orphans).await?;
+    let removed = orphans::remove(context, dependencies, object, &server).await;
+    status::status(context, object, &server, &removed).await?;
+    let status: OpenBaoClusterStatus = context.last(object);
+    let is_removing = !status.orphans.is_empty() && server.serves();
     Ok(Action::After(if is_removing { REMOVAL_INTERVAL } else { INTERVAL }))
 }

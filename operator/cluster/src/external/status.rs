@@ -6,6 +6,7 @@ use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::conditions::{Conditions, Verdict};
 
+use crate::server::orphans::without;
 use crate::server::verdict::verdict;
 use crate::server::{Server, conditions};
 
@@ -17,7 +18,7 @@ pub(super) async fn status(
     context: &Context,
     object: &OpenBaoCluster,
     server: &Server,
-    orphans: Vec<Orphan>,
+    removed: &[Orphan],
 ) -> Result<(), Error> {
     let mut status: OpenBaoClusterStatus = context.last(object);
     let generation = object.metadata.generation.unwrap_or(0);
@@ -29,6 +30,6 @@ pub(super) async fn status(
     }
     status.phase = Some(if server.serves() { ClusterPhase::Running } else { ClusterPhase::Unavailable });
     status.endpoint = Some(object.spec.external_url.clone().unwrap_or_else(|| object.address()));
-    status.orphans = orphans;
+    status.orphans = without(status.orphans, removed);
     context.report(object, status, &verdict(&object.address(), server)).await
 }

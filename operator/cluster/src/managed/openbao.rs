@@ -29,8 +29,7 @@ use crate::server::orphans;
 pub(crate) struct OpenBao {
     /// None if no node serves.
     pub(crate) server: Option<Server>,
-    /// Remaining orphans. None if no node serves.
-    pub(crate) orphans: Option<Vec<Orphan>>,
+    pub(crate) removed_orphans: Vec<Orphan>,
     /// Reason why its data cannot be used.
     pub(crate) trouble: Option<Arc<Error>>,
 }
@@ -49,16 +48,23 @@ pub(crate) async fn converge(
         Err(_) if observed.storage.is_err() => None,
         server => server?,
     };
-    let Some(server) = server else { return Ok(OpenBao { server: None, orphans: None, trouble: None }) };
+    let Some(server) = server else {
+        return Ok(OpenBao { server: None, removed_orphans: Vec::new(), trouble: None });
+    };
     if let Ok(storage) = &observed.storage
         && input.cluster.mode == Mode::Active
         && server.serves()
     {
         apply(effects, input, plan(effects, input, observed, storage)).await?;
     }
-    let orphans = orphans::remove(effects.context, effects.dependencies, input.object, &server).await;
+    let removed_orphans = match input.cluster.mode {
+        Mode::Suspended => Vec::new(),
+        Mode::Active | Mode::Restoring => {
+            orphans::remove(effects.context, effects.dependencies, input.object, &server).await
+        }
+    };
     let trouble = trouble(input, observed, &server).map(Arc::new);
-    Ok(OpenBao { server: Some(server), orphans: Some(orphans), trouble })
+    Ok(OpenBao { server: Some(server), removed_orphans, trouble })
 }
 
 /// The server, if a node serves.

@@ -1,6 +1,6 @@
 //! Derives the status from the result of a reconcile, and writes it.
 
-use steamer_api::OpenBaoClusterStatus;
+use steamer_api::{OpenBaoClusterStatus, Orphan};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::conditions::Conditions;
@@ -9,14 +9,19 @@ use crate::managed::conditions;
 use crate::managed::report::Report;
 use crate::managed::summary;
 use crate::managed::verdict::verdict;
+use crate::server::orphans::without;
 
 /// Writes the status of a cluster.
 pub(crate) async fn status(context: &Context, report: &Report<'_>) -> Result<(), Error> {
-    context.report(report.input.object, derived(report), &verdict(report)).await
+    let object = report.input.object;
+    let last: OpenBaoClusterStatus = context.last(object);
+    context.report(object, derived(report, last.orphans), &verdict(report)).await
 }
 
-fn derived(report: &Report<'_>) -> OpenBaoClusterStatus {
+/// The status. `orphans` are the recorded ones now: another controller adds to them during a reconcile.
+fn derived(report: &Report<'_>, orphans: Vec<Orphan>) -> OpenBaoClusterStatus {
     let mut status = report.input.found.last.clone();
+    status.orphans = without(orphans, &report.openbao.removed_orphans);
     let generation = report.input.object.metadata.generation.unwrap_or(0);
     conditions::set(&mut Conditions::new(&mut status.conditions, generation, report.now), report);
     summary::members(&mut status, report);

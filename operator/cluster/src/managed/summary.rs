@@ -105,12 +105,9 @@ pub(crate) fn seal(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     });
 }
 
-/// Initialization and ID of OpenBao, and its orphans. It counts as initialized only once the operator can log in:
+/// Initialization and ID of OpenBao. It counts as initialized only once the operator can log in:
 /// the self-initialization is still running before that.
 pub(crate) fn openbao(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
-    if let Some(orphans) = &report.openbao.orphans {
-        status.orphans.clone_from(orphans);
-    }
     let Some(server) = report.server() else { return };
     let Ok(health) = &server.health else { return };
     let is_complete = health.initialized && server.missing.is_ok() && server.serves();

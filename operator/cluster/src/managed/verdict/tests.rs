@@ -36,7 +36,7 @@ impl Case {
                 trouble: None,
                 exposed: Ok(()),
             },
-            openbao: OpenBao { server: Some(server()), orphans: None, trouble: None },
+            openbao: OpenBao { server: Some(server()), removed_orphans: Vec::new(), trouble: None },
         }
     }
 
