@@ -51,7 +51,7 @@ pub(crate) fn guard(
     guards.watch(context, target.clone())
 }
 
-/// Prepares a cluster. A suspended cluster is only read, except that its tables are claimed.
+/// Prepares a cluster. A suspended cluster is only read.
 ///
 /// # Errors
 /// If the nodes cannot be stopped for a restore, or the key of the seal cannot be created.
