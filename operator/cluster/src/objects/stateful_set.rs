@@ -3,6 +3,7 @@
 mod container;
 mod environment;
 mod pod_template;
+mod quantity;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use steamer_api::{ImagePullPolicy, Resources};
 
 use super::environment::environment;
+use super::quantity::canonical;
 use super::volumes::mounts;
 use crate::cluster::Cluster;
 use crate::objects::seal::SealSettings;
@@ -127,8 +128,8 @@ fn resources(given: Option<&Resources>) -> ResourceRequirements {
 
 fn quantities(given: &BTreeMap<String, IntOrString>) -> Option<BTreeMap<String, Quantity>> {
     let quantity = |value: &IntOrString| match value {
-        IntOrString::Int(number) => Quantity(number.to_string()),
-        IntOrString::String(text) => Quantity(text.clone()),
+        IntOrString::Int(number) => Quantity(canonical(&number.to_string())),
+        IntOrString::String(text) => Quantity(canonical(text)),
     };
     (!given.is_empty()).then(|| given.iter().map(|(name, value)| (name.clone(), quantity(value))).collect())
 }
@@ -186,6 +187,7 @@ mod tests {
     #[case(json!({"resources": {}}), json!({}))]
     #[case(json!({"resources": {"limits": {"cpu": 2}}}), json!({"limits": {"cpu": "2"}}))]
     #[case(json!({"resources": {"requests": {"cpu": "500m"}}}), json!({"requests": {"cpu": "500m"}}))]
+    #[case(json!({"resources": {"limits": {"memory": "1024Mi"}}}), json!({"limits": {"memory": "1Gi"}}))]
     fn resources_of_the_spec_replace_the_defaults(#[case] pod: Value, #[case] expected: Value) {
         assert_eq!(json!(built(json!({"podTemplate": pod})).resources), expected);
     }
