@@ -198,14 +198,6 @@ impl Session {
         self.call(Call::post(&format!("auth/{mount}/cel/role/{name}"), json!(role))).await.map(drop)
     }
 
-    /// Deletes a CEL role. No-op if it does not exist.
-    ///
-    /// # Errors
-    /// Any [`Error`] of a request.
-    pub async fn delete_cel_role(&self, mount: &str, name: &str) -> Result<(), Error> {
-        absent(self.call(Call::delete(&format!("auth/{mount}/cel/role/{name}"))).await).map(drop)
-    }
-
     /// Returns the names of the roles of a mount.
     ///
     /// # Errors
@@ -231,14 +223,6 @@ impl Session {
         body["role_type"] = json!("jwt");
         body["bound_claims_type"] = json!("string");
         self.call(Call::post(&format!("auth/{mount}/role/{name}"), body)).await.map(drop)
-    }
-
-    /// Deletes a role. No-op if it does not exist.
-    ///
-    /// # Errors
-    /// Any [`Error`] of a request.
-    pub async fn delete_jwt_role(&self, mount: &str, name: &str) -> Result<(), Error> {
-        absent(self.call(Call::delete(&format!("auth/{mount}/role/{name}"))).await).map(drop)
     }
 }
 
