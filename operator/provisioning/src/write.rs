@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use reqwest::Method;
 use steamer_api::{Operation, PlannedChange};
 use steamer_core::error::Error;
-use steamer_core::ownership::Mark;
+use steamer_core::ownership::mark::{Mark, foreign};
 use steamer_openbao::{
-    Cas, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, MountRequest, NamespacePath, Session,
+    Cas, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, MountRequest, Namespace, NamespacePath,
+    Session,
 };
 
 /// Reason of a write that creates a resource.
@@ -18,7 +19,7 @@ pub(crate) const ADOPTED: &str = "is adopted";
 /// Reason of a write that repairs a resource.
 pub(crate) const DIFFERS: &str = "differs from the spec";
 /// Reason of a write that deletes a resource.
-pub(crate) const UNDESIRED: &str = "the spec does not contain it";
+pub(crate) const UNDESIRED: &str = "is not desired";
 
 /// Longest path in a status, in characters.
 const LONGEST_PATH: usize = 1024;
@@ -155,7 +156,7 @@ impl Write {
     }
 
     async fn execute(&self, session: &Session) -> Result<(), Error> {
-        Ok(self.call.execute(&session.within(self.namespace.as_str())).await?)
+        self.call.execute(&session.within(self.namespace.as_str())).await
     }
 }
 
@@ -177,9 +178,9 @@ impl Call {
     }
 
     /// Sends the request in the namespace of the session.
-    async fn execute(&self, session: &Session) -> Result<(), OpenBao> {
-        match self {
-            Self::CreateNamespace { name, mark } => session.create_namespace(name, &mark.metadata()).await,
+    async fn execute(&self, session: &Session) -> Result<(), Error> {
+        let done = match self {
+            Self::CreateNamespace { name, mark } => return create_namespace(session, name, mark).await,
             Self::MarkNamespace { name, mark } => session.mark_namespace(name, &mark.metadata()).await,
             Self::EnableEngine { path, request } => session.enable_mount(path, request).await,
             Self::DescribeEngine { path, description } => session.describe_mount(path, description).await,
@@ -191,7 +192,24 @@ impl Call {
             Self::PutJwtRole { mount, name, role } => session.put_jwt_role(mount, name, role).await,
             Self::PutPolicy { name, text, cas } => session.put_policy(name, text, *cas).await,
             Self::Delete(path) => delete(session, path).await,
-        }
+        };
+        Ok(done?)
+    }
+}
+
+async fn create_namespace(session: &Session, name: &str, mark: &Mark) -> Result<(), Error> {
+    let existing = session.create_namespace(name, &mark.metadata()).await?;
+    check_created(&session.namespace().join(name), existing.as_ref(), mark)
+}
+
+/// Checks a namespace that another client created after the plan was computed.
+fn check_created(path: &NamespacePath, existing: Option<&Namespace>, mark: &Mark) -> Result<(), Error> {
+    let Some(existing) = existing else {
+        return Ok(());
+    };
+    match Mark::of_metadata(&existing.custom_metadata) {
+        Some(owner) if owner == *mark => Ok(()),
+        owner => Err(foreign(&format!("namespace {path}"), owner.as_ref())),
     }
 }
 
@@ -213,7 +231,8 @@ async fn put_kv_config(session: &Session, path: &str, config: &KvConfig) -> Resu
     session.put_kv_config(path, config).await
 }
 
-/// Executes writes in their order, from the session's namespace. Each write can be repeated.
+/// Executes writes in their order, from the session's namespace. Stops at the first error; the next reconcile computes
+/// the remaining writes from the state that it observes.
 pub(crate) async fn execute(session: &Session, writes: &[Write]) -> Result<(), Error> {
     if !writes.is_empty() {
         tracing::info!(writes = writes.len(), "changing OpenBao");
@@ -272,6 +291,24 @@ mod tests {
         assert_eq!(adopted.namespace, NamespacePath::root());
         assert_eq!(adopted.path(), "org_1/");
         assert!(Write::create_namespace(&NamespacePath::root(), &mark()).is_none());
+    }
+
+    #[rstest]
+    #[case::created(None, "")]
+    #[case::own(Some("i/SecretsProject/ns/web"), "")]
+    #[case::foreign(
+        Some("i/SecretsProject/ns/other"),
+        "namespace org_1/group_7 in OpenBao belongs to SecretsProject ns/other"
+    )]
+    #[case::unmarked(Some(""), "namespace org_1/group_7 in OpenBao belongs to another owner")]
+    fn a_namespace_of_another_client_is_a_conflict(#[case] owner: Option<&str>, #[case] expected: &str) {
+        let existing = owner.map(|owner| {
+            let custom_metadata = Mark::parse(owner).map(|mark| mark.metadata()).unwrap_or_default();
+            Namespace { custom_metadata, ..Namespace::default() }
+        });
+        let checked = check_created(&namespace(), existing.as_ref(), &mark());
+        let text = checked.err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(text.split(':').next(), Some(expected));
     }
 
     #[test]

@@ -40,8 +40,8 @@ impl Session {
         absent(self.data(Call::get(&format!("sys/namespaces/{name}"))).await)
     }
 
-    /// Creates a child namespace. No-op if it exists: POST would replace its `custom_metadata`, so its existence is
-    /// checked first.
+    /// Creates a child namespace. Returns an existing one, which is left unchanged: POST would replace its
+    /// `custom_metadata`, so its existence is checked first.
     ///
     /// # Errors
     /// Any [`Error`] of a request.
@@ -49,12 +49,13 @@ impl Session {
         &self,
         name: &str,
         metadata: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        if self.child_namespace(name).await?.is_some() {
-            return Ok(());
+    ) -> Result<Option<Namespace>, Error> {
+        if let Some(existing) = self.child_namespace(name).await? {
+            return Ok(Some(existing));
         }
         let body = json!({"custom_metadata": metadata});
-        self.call(Call::post(&format!("sys/namespaces/{name}"), body)).await.map(drop)
+        self.call(Call::post(&format!("sys/namespaces/{name}"), body)).await?;
+        Ok(None)
     }
 
     /// Merges metadata into that of a child namespace (`PATCH`). Other metadata is kept.

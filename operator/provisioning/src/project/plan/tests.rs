@@ -175,14 +175,14 @@ fn a_mount_of_another_type_is_a_conflict(#[case] replace: Change, #[case] expect
 }
 
 #[rstest]
-#[case::own_policy(by(|_, observed| { observed.policies.insert("pipelines/old".to_owned(), policy_text(&marked("web"))); }), "Delete sys/policies/acl/pipelines/old: the spec does not contain it")]
+#[case::own_policy(by(|_, observed| { observed.policies.insert("pipelines/old".to_owned(), policy_text(&marked("web"))); }), "Delete sys/policies/acl/pipelines/old: is not desired")]
 #[case::policy_of_another_object(by(|_, observed| { observed.policies.insert("pipelines/old".to_owned(), policy_text(&marked("deleted"))); }), "")]
 #[case::unmarked_policy(by(|_, observed| { observed.policies.insert("pipelines/old".to_owned(), policy_text(UNMARKED)); }), "")]
 #[case::own_policy_without_its_mark(by(|desired, observed| {
     desired.policies_written.push(name_digest("pipelines/old"));
     observed.policies.insert("pipelines/old".to_owned(), policy_text(UNMARKED));
-}), "Delete sys/policies/acl/pipelines/old: the spec does not contain it")]
-#[case::own_login(by(|desired, _| { desired.auth.remove(WORKLOAD_MOUNT); }), "Delete sys/auth/workload_jwt: the spec does not contain it")]
+}), "Delete sys/policies/acl/pipelines/old: is not desired")]
+#[case::own_login(by(|desired, _| { desired.auth.remove(WORKLOAD_MOUNT); }), "Delete sys/auth/workload_jwt: is not desired")]
 #[case::foreign_login(by(|desired, observed| {
     desired.auth.remove(WORKLOAD_MOUNT);
     auth(observed, WORKLOAD_MOUNT).mount.description.clear();
