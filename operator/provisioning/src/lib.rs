@@ -2,6 +2,7 @@
 
 mod engine;
 mod jwt_issuer;
+mod namespaces;
 mod pipeline_policy;
 pub mod pipelines;
 mod project;

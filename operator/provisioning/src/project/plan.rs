@@ -6,11 +6,11 @@ mod policies;
 
 use steamer_api::Operation;
 use steamer_core::error::Error;
-use steamer_core::ownership::Mark;
 
 use super::desired::Project;
 use super::observed::Observed;
-use crate::engine::{Hold, Rights};
+use crate::engine::Rights;
+use crate::namespaces;
 use crate::write::Write;
 use auth::Login;
 
@@ -22,7 +22,7 @@ pub(crate) fn writes(
     rights: &Rights<'_>,
 ) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
-    writes.extend(namespace(project, observed, rights)?);
+    writes.extend(namespaces::write(&project.namespace, observed.namespace.as_ref(), rights)?);
     writes.extend(engine::writes(project, observed, rights)?);
     writes.extend(auth::undesired(project, observed, rights));
     writes.extend(policies::writes(project, observed, rights)?);
@@ -33,18 +33,6 @@ pub(crate) fn writes(
     // The sort is stable and keeps the order of all other writes.
     writes.sort_by_key(|write| write.operation != Operation::Delete);
     Ok(writes)
-}
-
-fn namespace(project: &Project, observed: &Observed, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
-    let path = &project.namespace;
-    let Some(namespace) = &observed.namespace else {
-        return Ok(Write::create_namespace(path, rights.mark));
-    };
-    let owner = Mark::of_metadata(&namespace.custom_metadata);
-    Ok(match rights.hold(&format!("namespace {path}"), owner.as_ref())? {
-        Hold::Owned => None,
-        Hold::Adoptable => Write::adopt_namespace(path, rights.mark),
-    })
 }
 
 #[cfg(test)]

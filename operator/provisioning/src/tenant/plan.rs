@@ -1,11 +1,10 @@
 //! Writes that create and mark the namespaces of a tenant.
 
 use steamer_core::error::Error;
-use steamer_core::ownership::Mark;
-use steamer_core::ownership::removal::deleting;
 use steamer_openbao::{Namespace, NamespacePath};
 
-use crate::engine::{Hold, Rights};
+use crate::engine::Rights;
+use crate::namespaces;
 use crate::write::Write;
 
 /// The writes for each level of the namespace, outermost first. An organization can contain several tenants, so its
@@ -19,30 +18,16 @@ pub(crate) fn writes(
     for (path, namespace) in levels {
         let organization = rights.mark.organization(path);
         let mark = if path == innermost { rights.mark } else { &organization };
-        writes.extend(match namespace {
-            None => Write::create_namespace(path, mark),
-            Some(namespace) => marked(path, namespace, &rights.under(mark))?,
-        });
+        writes.extend(namespaces::write(path, namespace.as_ref(), &rights.under(mark))?);
     }
     Ok(writes)
-}
-
-fn marked(path: &NamespacePath, namespace: &Namespace, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
-    if namespace.tainted {
-        return Err(deleting(path));
-    }
-    let found = Mark::of_metadata(&namespace.custom_metadata);
-    Ok(match rights.hold(&format!("namespace {path}"), found.as_ref())? {
-        Hold::Owned => None,
-        Hold::Adoptable => Write::adopt_namespace(path, rights.mark),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use steamer_api::{Adopt, KindId};
-    use steamer_core::ownership::Owner;
+    use steamer_core::ownership::{Mark, Owner};
     use steamer_runtime::ObjectName;
 
     use super::*;
