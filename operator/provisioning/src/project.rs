@@ -52,11 +52,8 @@ impl Provision for SecretsProject {
 
     fn subject(&self) -> Option<Subject> {
         let name = format!("{:?} {}", self.spec.scope, self.spec.id);
-        Some(Subject { parent: tenant_of(self), name })
-    }
-
-    fn is_established(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.provisioned.is_some())
+        let established = self.status.as_ref().is_some_and(|status| status.provisioned.is_some());
+        Some(Subject { parent: tenant_of(self), name, established })
     }
 
     fn references(&self, lookup: &Lookup<'_>) -> Result<References, Error> {

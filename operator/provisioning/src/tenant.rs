@@ -13,6 +13,7 @@ use steamer_api::{
 };
 use steamer_core::error::Error;
 use steamer_core::layout;
+use steamer_core::ownership::finalizer::has_finalizer;
 use steamer_core::ownership::removal::{levels, remove_namespaces};
 use steamer_openbao::{Namespace, NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
@@ -41,11 +42,8 @@ impl Provision for SecretsTenant {
     }
 
     fn subject(&self) -> Option<Subject> {
-        Some(Subject { parent: cluster_of(self), name: layout::tenant(self).as_str().to_owned() })
-    }
-
-    fn is_established(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.openbao_namespace.is_some())
+        let name = layout::tenant(self).as_str().to_owned();
+        Some(Subject { parent: cluster_of(self), name, established: has_finalizer(self) })
     }
 
     fn references(&self, lookup: &Lookup<'_>) -> Result<Arc<OpenBaoCluster>, Error> {

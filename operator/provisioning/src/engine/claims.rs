@@ -1,4 +1,4 @@
-//! Claims of several objects to one subject: the oldest object wins.
+//! Claims of several objects to one subject: an object that has provisioned it wins, otherwise the oldest.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::pass::Lookup;
 use super::provision::Provision;
 use super::subject::Subject;
 
-/// Fails with [`Error::Conflict`] if an older object claims the subject.
+/// Fails with [`Error::Conflict`] if another object has precedence.
 pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Result<(), Error> {
     let Some(subject) = object.subject() else {
         return Ok(());
@@ -19,14 +19,15 @@ pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Re
     let own = ObjectName::of(object);
     let mut rivals = lookup.list(subject.key::<K>(), |other: &K| is_rival(other, &subject, &own));
     rivals.retain(|rival| may_claim(&**rival, lookup));
-    match older(object, &rivals) {
+    match preceding(object, &rivals) {
         Some(first) => Err(conflict(first, &subject)),
         None => Ok(()),
     }
 }
 
 fn is_rival<K: Provision>(other: &K, subject: &Subject, own: &ObjectName) -> bool {
-    other.subject().as_ref() == Some(subject) && ObjectName::of(other) != *own
+    let same = other.subject().is_some_and(|other| other.key::<K>() == subject.key::<K>());
+    same && ObjectName::of(other) != *own
 }
 
 /// Without this check, an object in any namespace could block the object that has the right to the subject.
@@ -34,15 +35,22 @@ fn may_claim<K: Provision>(object: &K, lookup: &Lookup<'_>) -> bool {
     !object.references(lookup).is_err_and(|error| is_revoked(&error))
 }
 
-fn older<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K> {
-    let age = |object: &K| seniority(object, object.is_established());
-    let first = rivals.iter().min_by_key(|rival| age(rival))?;
-    (age(first) < age(object)).then_some(first)
+/// The rival that claims the subject before `object`. An established object comes first: its mark is in OpenBao, so no
+/// other object could provision the subject, however old it is.
+fn preceding<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K> {
+    let is_established = |object: &K| object.subject().is_some_and(|subject| subject.established);
+    let rank = |object: &K| (!is_established(object), seniority(object, true));
+    let first = rivals.iter().min_by_key(|rival| rank(rival))?;
+    (rank(first) < rank(object)).then_some(first)
 }
 
 fn conflict<K: Provision>(first: &K, subject: &Subject) -> Error {
     let first = ObjectName::of(first);
-    Error::Conflict(format!("{} {first} is older and already claims {}", K::KIND, subject.name))
+    Error::Conflict(format!(
+        "{} {first} already claims {}: delete one of the two objects",
+        K::KIND,
+        subject.name
+    ))
 }
 
 #[cfg(test)]
@@ -51,7 +59,7 @@ mod tests {
     use kube::Resource;
     use rstest::rstest;
     use serde_json::json;
-    use steamer_api::{SecretsTenant, SecretsTenantStatus};
+    use steamer_api::{FINALIZER, SecretsTenant};
 
     use super::*;
 
@@ -68,26 +76,57 @@ mod tests {
     }
 
     fn established(mut tenant: SecretsTenant) -> SecretsTenant {
-        let namespace = Some("org_1/group_7".to_owned());
-        tenant.status = Some(SecretsTenantStatus { openbao_namespace: namespace, ..Default::default() });
+        tenant.meta_mut().finalizers = Some(vec![FINALIZER.to_owned()]);
         tenant
     }
+
+    fn conflict_of(own: &SecretsTenant, others: Vec<SecretsTenant>) -> Option<String> {
+        let (subject, name) = (own.subject().unwrap(), ObjectName::of(own));
+        let rivals = others.into_iter().filter(|other| is_rival(other, &subject, &name));
+        let rivals: Vec<_> = rivals.map(Arc::new).collect();
+        preceding(own, &rivals).map(|first| conflict(first, &subject).to_string())
+    }
+
+    const A: &str = "SecretsTenant ns/a already claims org_1/group_7: delete one of the two objects";
+    const Z: &str = "SecretsTenant ns/z already claims org_1/group_7: delete one of the two objects";
 
     #[rstest]
     #[case::none(vec![], None)]
     #[case::itself(vec![established(tenant("own", 7, 10))], None)]
-    #[case::another_subject(vec![tenant("a", 8, 1)], None)]
-    #[case::younger(vec![established(tenant("a", 7, 11))], None)]
-    #[case::older(vec![tenant("b", 7, 9), tenant("a", 7, 8)], Some("SecretsTenant ns/a is older and already claims org_1/group_7"))]
-    #[case::same_second_and_established(vec![established(tenant("z", 7, 10))], Some("SecretsTenant ns/z is older and already claims org_1/group_7"))]
-    #[case::same_second_and_first_name(vec![tenant("a", 7, 10)], Some("SecretsTenant ns/a is older and already claims org_1/group_7"))]
+    #[case::another_subject(vec![established(tenant("a", 8, 1))], None)]
+    #[case::younger(vec![tenant("a", 7, 11)], None)]
+    #[case::younger_and_established(vec![established(tenant("a", 7, 11))], Some(A))]
+    #[case::older(vec![tenant("b", 7, 9), tenant("a", 7, 8)], Some(A))]
+    #[case::older_and_established(vec![tenant("b", 7, 8), established(tenant("a", 7, 9))], Some(A))]
+    #[case::same_second_and_established(vec![established(tenant("z", 7, 10))], Some(Z))]
+    #[case::same_second_and_first_name(vec![tenant("a", 7, 10)], Some(A))]
     #[case::same_second_and_last_name(vec![tenant("z", 7, 10)], None)]
-    fn the_oldest_claim_wins(#[case] others: Vec<SecretsTenant>, #[case] expected: Option<&str>) {
-        let own = tenant("own", 7, 10);
-        let (subject, name) = (own.subject().unwrap(), ObjectName::of(&own));
-        let rivals = others.into_iter().filter(|other| is_rival(other, &subject, &name));
-        let rivals: Vec<_> = rivals.map(Arc::new).collect();
-        let conflict = older(&own, &rivals).map(|first| conflict(first, &subject).to_string());
-        assert_eq!(conflict.as_deref(), expected);
+    fn the_oldest_claim_to_a_new_subject_wins(
+        #[case] others: Vec<SecretsTenant>,
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(conflict_of(&tenant("own", 7, 10), others).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::older(vec![tenant("a", 7, 9)], None)]
+    #[case::older_and_established(vec![established(tenant("a", 7, 9))], Some(A))]
+    #[case::younger_and_established(vec![established(tenant("a", 7, 11))], None)]
+    fn an_established_object_does_not_lose_its_subject_to_an_older_one(
+        #[case] others: Vec<SecretsTenant>,
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(conflict_of(&established(tenant("own", 7, 10)), others).as_deref(), expected);
+    }
+
+    #[test]
+    fn exactly_one_of_two_claimants_has_precedence() {
+        let make: [fn(&str, i64, i64) -> SecretsTenant; 2] =
+            [tenant, |name, group, second| established(tenant(name, group, second))];
+        for (first, second) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let (a, b) = (make[first]("a", 7, 10), make[second]("b", 7, 9));
+            let conflicts = [conflict_of(&a, vec![b.clone()]), conflict_of(&b, vec![a])];
+            assert_eq!(conflicts.iter().flatten().count(), 1, "{conflicts:?}");
+        }
     }
 }

@@ -48,11 +48,6 @@ pub(crate) trait Provision: Kind {
         None
     }
 
-    /// Returns true if the object has provisioned its subject. Of two claimants of the same age, it is the older one.
-    fn is_established(&self) -> bool {
-        false
-    }
-
     /// Resolves references and checks every right. Runs even under `suspend`, so that a revoked right takes effect.
     ///
     /// # Errors
