@@ -71,7 +71,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns true if OpenBao is unreachable or refuses the login, so that a deletion may have to complete without it.
+    /// Returns true if a request failed because OpenBao is unreachable or refuses the operator, so that a deletion may
+    /// have to complete without it.
     pub fn is_out_of_reach(&self) -> bool {
         matches!(
             self,
@@ -84,7 +85,7 @@ impl Error {
                     | OpenBao::Login { .. }
                     | OpenBao::Denied { .. }
                     | OpenBao::Credential(_)
-            ) | Self::NotFound { .. }
+            )
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Ownership: which object owns a resource, and how the life of the resource ends.
+//! Ownership: which object owns a resource, and how the resource is removed.
 
 pub mod finalizer;
 pub mod installation;

@@ -101,8 +101,8 @@ impl Provision for SecretsProject {
         })
     }
 
-    async fn remove(removal: &Removal<'_>) -> Result<(), Error> {
-        remove_project(&removal.session().await?, removal.namespace(), removal.owned()).await
+    async fn remove(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
+        remove_project(session, removal.namespace(), removal.owned()).await
     }
 
     async fn revoke(removal: &Removal<'_>) -> Result<(), Error> {

@@ -103,14 +103,54 @@ impl Provision for SecretsTenant {
     }
 
     fn footprint(&self, _last: &SecretsTenantStatus) -> Option<Footprint> {
-        Some(Footprint { cluster: cluster_of(self), tenant: None, namespace: layout::tenant(self) })
+        let footprint =
+            || Footprint { cluster: cluster_of(self), tenant: None, namespace: layout::tenant(self) };
+        // The status contains the namespace under `mode: Observe`, too. The finalizer precedes the first write.
+        has_finalizer(self).then(footprint)
     }
 
-    async fn remove(removal: &Removal<'_>) -> Result<(), Error> {
-        let session = removal.session().await?;
+    async fn remove(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
         // A request that always reaches OpenBao: its error tells whether the deadline applies.
-        levels(&session, removal.namespace()).await?;
-        removal.remove_orphans(&session).await?;
-        remove_namespaces(&session, removal.namespace(), removal.owned()).await
+        levels(session, removal.namespace()).await?;
+        removal.remove_orphans(session).await?;
+        remove_namespaces(session, removal.namespace(), removal.owned()).await
+    }
+
+    async fn revoke(_removal: &Removal<'_>) -> Result<(), Error> {
+        // Namespaces give no access. Projects resolve the cluster of their tenant and revoke their own access.
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use steamer_api::FINALIZER;
+
+    use super::*;
+
+    fn tenant() -> SecretsTenant {
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "gitlab"},
+        });
+        let mut tenant = SecretsTenant::new("acme", serde_json::from_value(spec).unwrap());
+        tenant.metadata.namespace = Some("ns".to_owned());
+        // The status under `mode: Observe`.
+        let namespace = Some("org_1/group_7".to_owned());
+        tenant.status = Some(SecretsTenantStatus { openbao_namespace: namespace, ..Default::default() });
+        tenant
+    }
+
+    #[test]
+    fn a_tenant_has_no_resources_before_its_finalizer_is_added() {
+        let mut tenant = tenant();
+        let last = tenant.status.clone().unwrap();
+        assert_eq!(tenant.footprint(&last), None);
+        assert!(!tenant.subject().unwrap().established);
+        tenant.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        let footprint = tenant.footprint(&last).unwrap();
+        assert_eq!((footprint.cluster, footprint.tenant), (ObjectName::new("ns", "main"), None));
+        assert_eq!(footprint.namespace, NamespacePath::new("org_1/group_7"));
+        assert!(tenant.subject().unwrap().established);
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use steamer_api::{FINALIZER, Lifecycle};
-use steamer_runtime::{Object, Reason};
+use steamer_runtime::{Failure, Object, Reason, Retry, describe};
 
 use super::orphans::Handover;
 use crate::context::Context;
@@ -17,18 +17,69 @@ pub fn has_finalizer<K: Object>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
+/// Conflict of a write that adds the finalizer. The next reconcile reads the object again.
+#[derive(Debug, thiserror::Error)]
+#[error("the object was changed or deleted by another client: Steamer reads it again")]
+struct Changed;
+
+impl Failure for Changed {
+    fn reason(&self) -> Reason {
+        Reason::Waiting
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::After(Duration::from_secs(1))
+    }
+
+    fn stalled(&self) -> bool {
+        false
+    }
+}
+
+/// Cause of a failed deletion.
+#[derive(Debug)]
+pub enum Obstacle {
+    /// No session: OpenBao cannot be asked. Any error, because only a change outside of OpenBao can help.
+    Session(Error),
+    /// A request to OpenBao failed.
+    Request(Error),
+}
+
+impl Obstacle {
+    /// Returns true if the deletion completes without OpenBao after its deadline.
+    fn has_deadline(&self) -> bool {
+        match self {
+            Self::Session(_) => true,
+            Self::Request(error) => error.is_out_of_reach(),
+        }
+    }
+
+    fn into_error(self) -> Error {
+        match self {
+            Self::Session(error) | Self::Request(error) => error,
+        }
+    }
+}
+
+/// Time until the next attempt of a deletion that started at `since`. None after the deadline.
+fn pause(since: Timestamp, deadline: Duration, now: Timestamp) -> Option<Duration> {
+    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    let left = deadline.saturating_sub(passed);
+    (!left.is_zero()).then(|| (left + Duration::from_millis(100)).min(Duration::from_secs(5)))
+}
+
 impl Context {
     /// Adds the finalizer. Call it before anything is created that outlives the object.
     ///
     /// # Errors
-    /// Any error of the API server.
+    /// Any error of the API server. An object that was changed or deleted in the meantime is an error too.
     pub async fn add_finalizer<K: Object>(&self, object: &K) -> Result<(), Error> {
         if has_finalizer(object) {
             return Ok(());
         }
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
-        self.set_finalizers(object, &finalizers).await
+        added(self.set_finalizers(object, &finalizers).await)
     }
 
     /// Removes the finalizer, so that the API server deletes the object.
@@ -38,52 +89,153 @@ impl Context {
     pub async fn remove_finalizer<K: Object>(&self, object: &K) -> Result<(), Error> {
         let kept: Vec<String> =
             object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-        self.set_finalizers(object, &kept).await
+        removed(self.set_finalizers(object, &kept).await)
     }
 
-    async fn set_finalizers<K: Object>(&self, object: &K, finalizers: &[String]) -> Result<(), Error> {
+    async fn set_finalizers<K: Object>(&self, object: &K, finalizers: &[String]) -> Result<(), kube::Error> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         // The resource version guards the list: a finalizer that another client added in the meantime is not lost.
         let patch = serde_json::json!({
             "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
         });
-        match api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_conflict() => {
-                Err(Error::Deleting("the object was changed by another client".to_owned()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
     }
 
     /// Handles a deletion that failed. Before the deadline it is tried again. After the deadline the remaining resources
     /// are handed over as orphans, and the caller removes the finalizer.
     ///
     /// # Errors
-    /// The error itself when OpenBao answered, [`Error::DeletionWaits`] before the deadline.
+    /// The error of the request when OpenBao answered, [`Error::DeletionWaits`] before the deadline.
     pub async fn hand_over_after_deadline<K: Object>(
         &self,
         object: &K,
         lifecycle: &Lifecycle,
-        error: Error,
+        obstacle: Obstacle,
         handover: Handover,
     ) -> Result<(), Error> {
-        if matches!(error, Error::Deleting(_)) || !error.is_out_of_reach() {
-            return Err(error);
+        if !obstacle.has_deadline() {
+            return Err(obstacle.into_error());
         }
-        let since = object.meta().deletion_timestamp.as_ref().map_or_else(Timestamp::now, |at| at.0);
-        let passed = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
-        let left = lifecycle.deletion_deadline.get().saturating_sub(passed);
-        if !left.is_zero() {
-            let pause = (left + Duration::from_millis(100)).min(Duration::from_secs(5));
+        let (error, now) = (obstacle.into_error(), Timestamp::now());
+        let since = object.meta().deletion_timestamp.as_ref().map_or(now, |at| at.0);
+        if let Some(pause) = pause(since, lifecycle.deletion_deadline.get(), now) {
             return Err(Error::DeletionWaits(Box::new(error), pause));
         }
-        let note = format!(
-            "deleted without OpenBao, which was unreachable until the deletionDeadline: {} remains in OpenBao and will be removed when OpenBao is reachable",
-            handover.namespaces()
-        );
+        let note = note(&handover.namespaces(), &error);
         self.runtime.events.warn(object, Reason::Deleting, &note).await;
         handover.carry_out(self).await
+    }
+}
+
+/// Text of the Event of a deletion that ends at its deadline.
+fn note(namespaces: &str, error: &Error) -> String {
+    format!(
+        "deleted at its deletionDeadline although its resources in OpenBao could not be removed ({}): {namespaces} \
+         remains in OpenBao and will be removed when OpenBao is reachable",
+        describe(error)
+    )
+}
+
+/// Result of a write that adds the finalizer. Without the finalizer, nothing may be created.
+fn added(result: Result<(), kube::Error>) -> Result<(), Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            Err(Error::other(Changed))
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Result of a write that removes the finalizer. An object that no longer exists does not need the write.
+fn removed(result: Result<(), kube::Error>) -> Result<(), Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Deleting(
+            "the object was changed by another client: Steamer reads it again".to_owned(),
+        )),
+        result => Ok(result?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use rstest::rstest;
+    use steamer_openbao::Error as OpenBao;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    fn refused(code: u16, reason: &str) -> Result<(), kube::Error> {
+        Err(kube::Error::Api(Status::failure("refused", reason).with_code(code).boxed()))
+    }
+
+    #[rstest]
+    #[case::written(Ok(()), None, None)]
+    #[case::gone(refused(404, "NotFound"), Some(Reason::Waiting), None)]
+    #[case::changed(refused(409, "Conflict"), Some(Reason::Waiting), Some(Reason::Deleting))]
+    #[case::forbidden(
+        refused(403, "Forbidden"),
+        Some(Reason::PermissionDenied),
+        Some(Reason::PermissionDenied)
+    )]
+    fn only_a_removal_succeeds_on_an_object_that_is_gone(
+        #[case] result: Result<(), kube::Error>,
+        #[case] adding: Option<Reason>,
+        #[case] removing: Option<Reason>,
+    ) {
+        let same = match &result {
+            Err(kube::Error::Api(status)) => refused(status.code, &status.reason),
+            _ => Ok(()),
+        };
+        assert_eq!(added(result).err().map(|error| error.reason()), adding);
+        assert_eq!(removed(same).err().map(|error| error.reason()), removing);
+    }
+
+    #[test]
+    fn an_object_that_was_changed_is_read_again_after_a_pause() {
+        let error = added(refused(409, "Conflict")).unwrap_err();
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)));
+        assert!(!error.stalled());
+    }
+
+    #[rstest]
+    #[case::new(0, Some(5_000))]
+    #[case::before_the_last_attempt(598, Some(2_100))]
+    #[case::at_the_deadline(600, None)]
+    #[case::after_the_deadline(700, None)]
+    #[case::clock_behind(-10, Some(5_000))]
+    fn a_deletion_is_tried_until_its_deadline(#[case] passed: i64, #[case] milliseconds: Option<u64>) {
+        let since = Timestamp::from_second(1_000).unwrap();
+        let now = Timestamp::from_second(1_000 + passed).unwrap();
+        let pause = pause(since, Duration::from_secs(600), now);
+        assert_eq!(pause, milliseconds.map(Duration::from_millis));
+    }
+
+    fn missing() -> Error {
+        Error::NotFound { kind: "OpenBaoCluster", name: ObjectName::new("ns", "main") }
+    }
+
+    #[rstest]
+    #[case::no_certificates(Obstacle::Session(Error::Waiting("no certificates".to_owned())), true)]
+    #[case::invalid_settings(Obstacle::Session(Error::Invalid("managementAuth".to_owned())), true)]
+    #[case::no_cluster(Obstacle::Session(missing()), true)]
+    #[case::sealed(Obstacle::Request(OpenBao::Sealed.into()), true)]
+    #[case::in_progress(Obstacle::Request(Error::Deleting("in progress".to_owned())), false)]
+    #[case::rejected(Obstacle::Request(OpenBao::Invalid { path: "p".to_owned(), message: "m".to_owned() }.into()), false)]
+    fn the_deadline_applies_while_openbao_is_out_of_reach(
+        #[case] obstacle: Obstacle,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(obstacle.has_deadline(), expected);
+    }
+
+    #[test]
+    fn the_event_of_the_deadline_states_the_cause() {
+        assert_eq!(
+            note("org_1/group_7", &missing()),
+            "deleted at its deletionDeadline although its resources in OpenBao could not be removed (OpenBaoCluster \
+             ns/main does not exist): org_1/group_7 remains in OpenBao and will be removed when OpenBao is reachable"
+        );
     }
 }

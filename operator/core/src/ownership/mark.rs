@@ -195,16 +195,16 @@ mod tests {
     #[case(Some(mark("i", "web")), Adopt::Never, Claim::Ours)]
     #[case(None, Adopt::Never, Claim::Foreign)]
     #[case(None, Adopt::IfUnowned, Claim::Adopt)]
-    #[case(Some(mark("i", "dead")), Adopt::Never, Claim::Foreign)]
-    #[case(Some(mark("i", "dead")), Adopt::IfUnowned, Claim::Adopt)]
-    #[case(Some(mark("i", "living")), Adopt::IfUnowned, Claim::Foreign)]
-    #[case(Some(mark("other", "dead")), Adopt::IfUnowned, Claim::Foreign)]
+    #[case(Some(mark("i", "deleted")), Adopt::Never, Claim::Foreign)]
+    #[case(Some(mark("i", "deleted")), Adopt::IfUnowned, Claim::Adopt)]
+    #[case(Some(mark("i", "existing")), Adopt::IfUnowned, Claim::Foreign)]
+    #[case(Some(mark("other", "deleted")), Adopt::IfUnowned, Claim::Foreign)]
     fn a_resource_of_another_owner_is_not_taken_over(
         #[case] found: Option<Mark>,
         #[case] adopt: Adopt,
         #[case] expected: Claim,
     ) {
-        let decided = claim(&mark("i", "web"), found.as_ref(), adopt, |other| other.name.name == "living");
+        let decided = claim(&mark("i", "web"), found.as_ref(), adopt, |other| other.name.name == "existing");
         assert_eq!(decided, expected);
     }
 }

@@ -5,7 +5,7 @@ use steamer_api::{KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, SecretsT
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::ObjectName;
 
-use super::mark::Owner;
+use super::mark::{Mark, Owner};
 use super::removal::{Owned, remove_namespaces, remove_project};
 use crate::context::Context;
 use crate::error::Error;
@@ -28,7 +28,10 @@ impl Handover {
 
     /// Writes the orphans to the status of the tenant, or of the cluster if the tenant is gone. If both are gone, only the
     /// Event reports the orphans.
-    pub(super) async fn carry_out(self, context: &Context) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// Any error of the API server.
+    pub async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { orphans, cluster, tenant } = self;
         let tenant = tenant.and_then(|name| context.stores.of::<SecretsTenant>().get(&name));
         if let Some(tenant) = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none()) {
@@ -52,33 +55,168 @@ fn remember(known: &mut Vec<Orphan>, orphans: Vec<Orphan>) {
     }
 }
 
+/// Resources that an orphan of a supported kind has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resources {
+    Namespaces,
+    Project,
+}
+
+/// Resources of a deleted object. None for an owner that leaves no orphans, or that this version does not know.
+fn resources(owner: &Owner) -> Option<Resources> {
+    match owner {
+        Owner::Object(KindId::SecretsTenant) => Some(Resources::Namespaces),
+        Owner::Object(KindId::SecretsProject) => Some(Resources::Project),
+        Owner::Object(
+            KindId::OpenBaoCluster
+            | KindId::JWTIssuer
+            | KindId::PipelinePolicy
+            | KindId::BaoConnection
+            | KindId::BaoAuth
+            | KindId::BaoStaticSecret,
+        )
+        | Owner::Organization
+        | Owner::Unknown(_) => None,
+    }
+}
+
+/// Returns true if this version can remove the orphan. Others stay in the list.
+#[must_use]
+pub fn is_removable(orphan: &Orphan) -> bool {
+    resources(&Owner::parse(&orphan.kind)).is_some()
+}
+
+/// Next step for an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The object was recreated and owns its resources again.
+    Forget,
+    /// The orphan stays in the list, for this reason.
+    Keep(&'static str),
+    Remove(Resources),
+}
+
+/// Decides about an orphan with the mark `mark`. `left` are the orphans before it that remain.
+fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], exists: impl Fn(&Mark) -> bool) -> Step {
+    let Some(resources) = resources(&mark.owner) else {
+        return Step::Keep("this version of Steamer cannot remove the resources of this kind");
+    };
+    let below = format!("{}/", orphan.openbao_namespace);
+    if exists(mark) {
+        Step::Forget
+    } else if left.iter().any(|other| other.openbao_namespace.starts_with(&below)) {
+        Step::Keep("the namespace contains another orphan")
+    } else {
+        Step::Remove(resources)
+    }
+}
+
 /// Removes orphans from OpenBao. Returns those that remain. An object that was recreated owns its resources again.
 pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<Orphan>) -> Vec<Orphan> {
     let mut left: Vec<Orphan> = Vec::new();
     for orphan in orphans {
-        let below = format!("{}/", orphan.openbao_namespace);
-        let contains_another = left.iter().any(|other| other.openbao_namespace.starts_with(&below));
-        let removed = if contains_another {
-            Err(Error::Deleting("the namespace contains another orphan".to_owned()))
-        } else {
-            remove(context, session, &orphan).await
+        let mark = context.mark(Owner::parse(&orphan.kind), ObjectName::new(&orphan.namespace, &orphan.name));
+        let removed = match step(&mark, &orphan, &left, |mark| context.exists(mark)) {
+            Step::Forget => Ok(()),
+            Step::Keep(reason) => Err(Error::Deleting(reason.to_owned())),
+            Step::Remove(resources) => {
+                let is_reclaimed = &|| context.exists(&mark);
+                let owned = Owned { mark: &mark, policy: orphan.deletion_policy, is_reclaimed };
+                remove(session, &orphan, owned, resources).await
+            }
         };
         if let Err(error) = removed {
             let error = &error as &dyn std::error::Error;
-            tracing::info!(namespace = orphan.openbao_namespace, error, "an orphan is not removed yet");
+            tracing::info!(
+                kind = orphan.kind,
+                namespace = orphan.openbao_namespace,
+                error,
+                "an orphan is not removed yet"
+            );
             left.push(orphan);
         }
     }
     left
 }
 
-async fn remove(context: &Context, session: &Session, orphan: &Orphan) -> Result<(), Error> {
-    let mark = context.mark(Owner::parse(&orphan.kind), ObjectName::new(&orphan.namespace, &orphan.name));
+async fn remove(
+    session: &Session,
+    orphan: &Orphan,
+    owned: Owned<'_>,
+    resources: Resources,
+) -> Result<(), Error> {
     let namespace = NamespacePath::new(&orphan.openbao_namespace);
-    let owned = Owned { mark: &mark, policy: orphan.deletion_policy };
-    match mark.owner {
-        _ if context.exists(&mark) => Ok(()),
-        Owner::Object(KindId::SecretsTenant) => remove_namespaces(session, &namespace, owned).await,
-        _ => remove_project(session, &namespace, owned).await,
+    match resources {
+        Resources::Namespaces => remove_namespaces(session, &namespace, owned).await,
+        Resources::Project => remove_project(session, &namespace, owned).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use steamer_api::DeletionPolicy;
+
+    use super::*;
+
+    fn orphan(kind: &str, name: &str, namespace: &str) -> Orphan {
+        Orphan {
+            kind: kind.to_owned(),
+            namespace: "ns".to_owned(),
+            name: name.to_owned(),
+            openbao_namespace: namespace.to_owned(),
+            deletion_policy: DeletionPolicy::Delete,
+        }
+    }
+
+    fn decided(orphan: &Orphan, left: &[Orphan]) -> Step {
+        let name = ObjectName::new(&orphan.namespace, &orphan.name);
+        let mark = Mark { installation: "i".to_owned(), owner: Owner::parse(&orphan.kind), name };
+        step(&mark, orphan, left, |mark| mark.name.name == "recreated")
+    }
+
+    const UNSUPPORTED: Step = Step::Keep("this version of Steamer cannot remove the resources of this kind");
+
+    #[rstest]
+    #[case::tenant("SecretsTenant", "gone", Step::Remove(Resources::Namespaces))]
+    #[case::project("SecretsProject", "gone", Step::Remove(Resources::Project))]
+    #[case::recreated("SecretsProject", "recreated", Step::Forget)]
+    #[case::no_resources("JWTIssuer", "gone", UNSUPPORTED)]
+    #[case::organization("Organization", "gone", UNSUPPORTED)]
+    #[case::unknown_kind("BaoFuture", "gone", UNSUPPORTED)]
+    #[case::unknown_kind_of_an_existing_object("BaoFuture", "recreated", UNSUPPORTED)]
+    fn the_kind_of_an_orphan_determines_its_removal(
+        #[case] kind: &str,
+        #[case] name: &str,
+        #[case] expected: Step,
+    ) {
+        let orphan = orphan(kind, name, "org_1/group_7");
+        assert_eq!(decided(&orphan, &[]), expected);
+        assert_eq!(is_removable(&orphan), expected != UNSUPPORTED);
+    }
+
+    #[rstest]
+    #[case::contains_another("gone", "org_1/group_7", Step::Keep("the namespace contains another orphan"))]
+    #[case::recreated("recreated", "org_1/group_7", Step::Forget)]
+    #[case::beside_another("gone", "org_1/group_70", Step::Remove(Resources::Namespaces))]
+    fn an_orphan_is_removed_after_those_that_its_namespace_contains(
+        #[case] name: &str,
+        #[case] namespace: &str,
+        #[case] expected: Step,
+    ) {
+        let left = [orphan("SecretsProject", "web", "org_1/group_7/project_42")];
+        assert_eq!(decided(&orphan("SecretsTenant", name, namespace), &left), expected);
+    }
+
+    #[test]
+    fn an_orphan_is_listed_once() {
+        let (first, second) =
+            (orphan("SecretsProject", "a", "org_1/a"), orphan("SecretsProject", "b", "org_1/b"));
+        let mut known = vec![first.clone()];
+        remember(&mut known, vec![second.clone(), first.clone(), second.clone()]);
+        assert_eq!(known, [first.clone(), second]);
+        let retained = Orphan { deletion_policy: DeletionPolicy::Retain, ..first };
+        remember(&mut known, vec![retained]);
+        assert_eq!(known.len(), 3);
     }
 }

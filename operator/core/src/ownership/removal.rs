@@ -14,6 +14,8 @@ pub struct Owned<'a> {
     pub mark: &'a Mark,
     /// Whether engines and namespaces are deleted too.
     pub policy: DeletionPolicy,
+    /// Returns true if the owner was recreated in the meantime. Its values then stay.
+    pub is_reclaimed: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
 /// Returns true if the namespace exists and carries the mark.
@@ -42,19 +44,19 @@ pub async fn owns_namespace(
 pub async fn remove_project(
     session: &Session,
     namespace: &NamespacePath,
-    Owned { mark, policy }: Owned<'_>,
+    Owned { mark, policy, is_reclaimed }: Owned<'_>,
 ) -> Result<(), Error> {
     if !owns_namespace(session, namespace, mark).await? {
         return Ok(());
     }
     let inside = session.within(namespace.as_str());
     remove_access(&inside, mark).await?;
-    if policy == DeletionPolicy::Retain {
+    if policy == DeletionPolicy::Retain || is_reclaimed() {
         return Ok(());
     }
     let mut foreign = remove_engines(&inside, mark).await?;
     foreign |= inside.auth_mounts().await?.keys().any(|path| !BUILT_IN_MOUNTS.contains(&path.as_str()));
-    let Some((parent, name)) = namespace.split().filter(|_| !foreign) else {
+    let Some((parent, name)) = namespace.split().filter(|_| !foreign && !is_reclaimed()) else {
         return Ok(());
     };
     match session.within(parent.as_str()).delete_namespace(name).await? {
@@ -76,7 +78,8 @@ async fn remove_engines(inside: &Session, mark: &Mark) -> Result<bool, Error> {
     Ok(foreign)
 }
 
-/// Removes the auth mounts and policies of the owner. Auth mounts go first, so that tokens end before their policies.
+/// Removes the auth mounts and policies of the owner. Auth mounts go first, so that no new token is issued. A token
+/// that stays valid until it expires, such as a batch token, loses its access with the policies.
 ///
 /// # Errors
 /// Any error of OpenBao.
@@ -105,7 +108,7 @@ pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<(), Error> {
 pub async fn remove_namespaces(
     session: &Session,
     path: &NamespacePath,
-    Owned { mark, policy }: Owned<'_>,
+    Owned { mark, policy, is_reclaimed }: Owned<'_>,
 ) -> Result<(), Error> {
     if policy == DeletionPolicy::Retain {
         return Ok(());
@@ -116,7 +119,7 @@ pub async fn remove_namespaces(
         };
         let Some(found) = found else { continue };
         let expected = if level == *path { mark.clone() } else { mark.organization(&level) };
-        if Mark::of_metadata(&found.custom_metadata).as_ref() != Some(&expected) {
+        if Mark::of_metadata(&found.custom_metadata).as_ref() != Some(&expected) || is_reclaimed() {
             return Ok(());
         }
         match session.within(parent.as_str()).delete_namespace(name).await? {

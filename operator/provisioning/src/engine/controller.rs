@@ -86,7 +86,7 @@ impl<K: Provision> Controller<K> {
         Ok(Action::After(due.after(now)))
     }
 
-    /// Executes a plan. Returns true if orphans remain in OpenBao.
+    /// Executes a plan. Returns true if orphans remain that a later reconcile can remove.
     async fn enforce(&self, object: &K, prepared: &Prepared<K>, pass: &Pass<'_>) -> Result<bool, Error> {
         let Prepared { session, desired, plan } = prepared;
         let name = ObjectName::of(object);

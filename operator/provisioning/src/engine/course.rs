@@ -43,7 +43,7 @@ pub(super) struct Due {
     pub(super) drift_interval: Duration,
     /// Time at which the desired state changes.
     pub(super) expires_at: Option<Timestamp>,
-    /// True while orphans remain in OpenBao.
+    /// True while orphans remain that a later reconcile can remove.
     pub(super) has_orphans: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Deletion of an object: its resources are removed from OpenBao, or handed over to its parent after a deadline.
 
 use steamer_core::error::Error;
-use steamer_core::ownership::finalizer::has_finalizer;
+use steamer_core::ownership::finalizer::{Obstacle, has_finalizer};
 use steamer_runtime::{Action, Reason};
 
 use super::course::Course;
@@ -43,9 +43,14 @@ pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<R
 }
 
 async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Result<(), Error> {
-    let Err(error) = K::remove(removal).await else {
+    let Err(obstacle) = try_remove::<K>(removal).await else {
         return Ok(());
     };
     let lifecycle = object.lifecycle();
-    pass.context.hand_over_after_deadline(object, lifecycle, error, removal.resources.handover()).await
+    pass.context.hand_over_after_deadline(object, lifecycle, obstacle, removal.resources.handover()).await
+}
+
+async fn try_remove<K: Provision>(removal: &Removal<'_>) -> Result<(), Obstacle> {
+    let session = removal.session().await.map_err(Obstacle::Session)?;
+    K::remove(&session, removal).await.map_err(Obstacle::Request)
 }

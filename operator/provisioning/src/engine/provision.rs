@@ -102,7 +102,7 @@ pub(crate) trait Provision: Kind {
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
 
     /// Removes all resources that carry the mark of the object, access first. Can be repeated.
-    fn remove(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn remove(session: &Session, removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Removes access that a revoked right had granted. Engines and values stay.
     fn revoke(_removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {

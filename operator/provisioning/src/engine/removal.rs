@@ -3,19 +3,20 @@
 use steamer_api::{DeletionPolicy, Orphan};
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
-use steamer_core::ownership::orphans::{Handover, remove_orphans};
+use steamer_core::ownership::orphans::{Handover, is_removable, remove_orphans};
 use steamer_core::ownership::removal::Owned;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::ObjectName;
 
 use super::pass::Pass;
 
-/// Location of the resources of an object, as recorded. A deletion does not depend on live parents.
+/// Location of the resources of an object, as recorded. A deletion does not depend on existing parents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Cluster that runs the OpenBao.
     pub(crate) cluster: ObjectName,
-    /// Tenant that keeps the orphan if the deletion ends without OpenBao. None: the cluster keeps it.
+    /// Tenant whose status lists the resources as orphans if the deletion ends without OpenBao. None: the status of the
+    /// cluster lists them.
     pub(crate) tenant: Option<ObjectName>,
     /// OpenBao namespace that contains the resources.
     pub(crate) namespace: NamespacePath,
@@ -49,15 +50,22 @@ impl Removal<'_> {
 
     /// The mark of the resources, and what happens to their values.
     pub(crate) fn owned(&self) -> Owned<'_> {
-        Owned { mark: &self.resources.mark, policy: self.resources.policy }
+        // The finalizer of the object prevents that it is recreated before the removal ends.
+        Owned { mark: &self.resources.mark, policy: self.resources.policy, is_reclaimed: &|| false }
     }
 
-    /// Removes the orphans of deleted children.
+    /// Removes the orphans of deleted children. Hands those that this version cannot remove over to the cluster.
     ///
     /// # Errors
-    /// [`Error::Deleting`] while some remain.
+    /// [`Error::Deleting`] while others remain.
     pub(crate) async fn remove_orphans(&self, session: &Session) -> Result<(), Error> {
         let left = remove_orphans(self.pass.context, session, self.resources.orphans.clone()).await;
+        let (left, unsupported): (Vec<_>, Vec<_>) = left.into_iter().partition(is_removable);
+        if !unsupported.is_empty() {
+            let cluster = self.resources.footprint.cluster.clone();
+            let handover = Handover { orphans: unsupported, cluster, tenant: None };
+            handover.carry_out(self.pass.context).await?;
+        }
         if left.is_empty() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use steamer_api::Orphan;
 use steamer_core::error::Error;
+use steamer_core::ownership::orphans::is_removable;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
 
@@ -58,7 +59,7 @@ pub(super) struct Applied<'a, K: Provision> {
     pub(super) removed_orphans: &'a [Orphan],
 }
 
-/// Reports an applied plan. Returns true if orphans remain in OpenBao.
+/// Reports an applied plan. Returns true if orphans remain that a later reconcile can remove.
 pub(super) async fn applied<K: Provision>(
     object: &K,
     applied: Applied<'_, K>,
@@ -70,7 +71,7 @@ pub(super) async fn applied<K: Provision>(
     let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
         // A child that was deleted in the meantime has added to the list.
         orphans.retain(|orphan| !applied.removed_orphans.contains(orphan));
-        !orphans.is_empty()
+        orphans.iter().any(is_removable)
     });
     pass.context.report(object, status, &verdict).await?;
     Ok(has_orphans)
