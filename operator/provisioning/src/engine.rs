@@ -15,8 +15,9 @@ mod status;
 mod subject;
 
 pub(crate) use controller::Controller;
+pub(crate) use course::AFTER_EXPIRATION;
 pub(crate) use pass::{Lookup, Pass};
-pub(crate) use provision::{Announcement, Memory, Provision, Setting};
+pub(crate) use provision::{Memory, Provision, Setting};
 pub(crate) use removal::{Footprint, Removal};
 pub(crate) use rights::{Hold, Rights};
 pub(crate) use subject::Subject;

@@ -16,6 +16,7 @@ use steamer_core::error::Error;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
 
+use crate::engine::AFTER_EXPIRATION;
 use crate::pipelines::JobContext;
 use crate::relations::{children, project_of};
 use contexts::{contexts_of, is_effective};
@@ -24,8 +25,6 @@ use verdict::verdict;
 
 /// Longest description of a context in a status, in characters.
 const LONGEST_CONTEXT: usize = 1024;
-/// Added to the time of an expiration, so that the next reconcile is after it.
-const AFTER_EXPIRATION: Duration = Duration::from_millis(100);
 
 /// Controller of PipelinePolicy.
 pub(crate) struct Controller {
@@ -93,7 +92,7 @@ mod tests {
 
     #[rstest]
     #[case::never(None, Action::AwaitChange)]
-    #[case::later(Some("1970-01-01T00:00:12Z"), Action::After(Duration::from_millis(2_100)))]
+    #[case::later(Some("1970-01-01T00:00:12Z"), Action::After(Duration::from_millis(2_050)))]
     #[case::now(Some("1970-01-01T00:00:10Z"), Action::AwaitChange)]
     #[case::passed(Some("1970-01-01T00:00:09Z"), Action::AwaitChange)]
     fn the_next_visit_is_after_the_expiration(#[case] expires_at: Option<&str>, #[case] expected: Action) {

@@ -25,7 +25,7 @@ use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Key, ObjectName};
 
-use crate::engine::{Announcement, Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
+use crate::engine::{Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
 use crate::pipeline_policy::in_force::InForce;
 use crate::relations::{children, tenant_of};
 use crate::write::Plan;
@@ -77,7 +77,7 @@ impl Provision for SecretsProject {
         Ok(Plan { writes, expires_at: project.next_expiration })
     }
 
-    fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<Announcement<Self::Status>> {
+    fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
         status::announcement(project, last)
     }
 

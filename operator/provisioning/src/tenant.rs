@@ -69,6 +69,11 @@ impl Provision for SecretsTenant {
         Ok(Plan { writes: plan::writes(namespace, levels, rights)?, expires_at: None })
     }
 
+    fn announcement(_: &NamespacePath, _: &SecretsTenantStatus) -> Option<SecretsTenantStatus> {
+        // The spec determines the namespace.
+        None
+    }
+
     fn planned(status: &mut SecretsTenantStatus, namespace: &NamespacePath, changes: Vec<PlannedChange>) {
         status.openbao_namespace = Some(namespace.as_str().to_owned());
         status.plan = changes;

@@ -9,7 +9,7 @@ use steamer_core::error::Error;
 /// Pause before orphans that OpenBao is still deleting are checked again. OpenBao has no watch for them.
 const ORPHANS: Duration = Duration::from_secs(2);
 /// Added to the time of an expiration, so that the next reconcile is after it.
-const AFTER_EXPIRATION: Duration = Duration::from_millis(50);
+pub(crate) const AFTER_EXPIRATION: Duration = Duration::from_millis(50);
 
 /// What a reconcile may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,9 @@ use super::rights::Rights;
 use super::subject::Subject;
 use crate::write::Plan;
 
-/// A kind that creates resources in OpenBao. The engine calls the steps in the order in which they are listed.
+/// A kind that creates resources in OpenBao. A reconcile calls `references`, `fetch`, `validate`, `observe` and `plan`,
+/// then `announcement` before the first write, and `planned` and `applied` after the last one. A deletion calls
+/// `deletable`, `footprint` and `remove`. After a revoked right, the engine calls `footprint` and `revoke`.
 pub(crate) trait Provision: Kind {
     /// Name of the controller.
     const NAME: &'static str;
@@ -74,10 +76,8 @@ pub(crate) trait Provision: Kind {
     fn plan(desired: &Self::Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error>;
 
     /// Returns the status that must be written before the first write to OpenBao, so that a deletion finds the
-    /// resources. None if the last status already contains it.
-    fn announcement(_desired: &Self::Desired, _last: &Self::Status) -> Option<Announcement<Self::Status>> {
-        None
-    }
+    /// resources. None if the spec or the last status already determines their location.
+    fn announcement(desired: &Self::Desired, last: &Self::Status) -> Option<Self::Status>;
 
     /// Writes the facts that hold in every mode, and the pending changes, to the status.
     fn planned(status: &mut Self::Status, desired: &Self::Desired, changes: Vec<PlannedChange>);
@@ -105,9 +105,7 @@ pub(crate) trait Provision: Kind {
     fn remove(session: &Session, removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Removes access that a revoked right had granted. Engines and values stay.
-    fn revoke(_removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
-        async { Ok(()) }
-    }
+    fn revoke(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// What a desired state depends on besides the spec and the found objects.
@@ -118,12 +116,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) now: Timestamp,
     /// Rejects audiences that the API server accepts.
     pub(crate) safe_audiences: &'a (dyn Fn(&[String]) -> Result<(), Error> + 'a),
-}
-
-/// A status that is written before the first write to OpenBao.
-pub(crate) struct Announcement<S> {
-    pub(crate) status: S,
-    pub(crate) verdict: Verdict,
 }
 
 /// In-memory state of a kind, updated around the writes.

@@ -21,7 +21,7 @@ pub(crate) struct Rights<'a> {
 pub(crate) enum Hold {
     /// The resource carries the mark of the object.
     Owned,
-    /// The resource has no owner and must be marked first.
+    /// The resource has no owner, or one that no longer exists, and must be marked first.
     Adoptable,
 }
 

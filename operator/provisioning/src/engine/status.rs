@@ -8,7 +8,7 @@ use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
 
 use super::pass::Pass;
-use super::provision::{Announcement, Provision};
+use super::provision::Provision;
 use crate::write::{Plan, Write};
 
 /// Most changes in a status.
@@ -25,7 +25,10 @@ pub(super) async fn announce<K: Provision>(
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
     match K::announcement(desired, &pass.context.last(object)) {
-        Some(Announcement { status, verdict }) => pass.context.report(object, status, &verdict).await,
+        Some(status) => {
+            let message = "creating the resources in OpenBao".to_owned();
+            pass.context.report(object, status, &Verdict::Progressing(Reason::Waiting, message)).await
+        }
         None => Ok(()),
     }
 }

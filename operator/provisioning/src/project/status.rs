@@ -8,31 +8,25 @@ use steamer_runtime::conditions::{Conditions, State, Verdict};
 
 use super::desired::{Project, name_digest};
 use super::validate::NEVER_WRITTEN;
-use crate::engine::Announcement;
 use crate::pipelines::{ROLE_ID_TOKENS, ROLE_PIPELINES};
 
 /// Name that GitLab uses for a KV v2 engine.
 const ENGINE_NAME: &str = "kv-v2";
 
 /// The status before the first write to OpenBao: it records the namespace for a deletion.
-pub(super) fn announcement(
-    project: &Project,
-    last: &SecretsProjectStatus,
-) -> Option<Announcement<SecretsProjectStatus>> {
+pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
     let recorded = last.provisioned.as_ref().map(|last| last.openbao_namespace.as_str());
     if recorded == Some(project.namespace.as_str()) {
         return None;
     }
     let provisioned =
         Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
-    let status = SecretsProjectStatus {
+    Some(SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
         openbao_namespace: Some(project.namespace.as_str().to_owned()),
         provisioned: Some(provisioned),
         ..last.clone()
-    };
-    let message = format!("{} is being provisioned", project.namespace);
-    Some(Announcement { status, verdict: Verdict::Progressing(Reason::Waiting, message) })
+    })
 }
 
 fn provisioned(project: &Project) -> Provisioned {
@@ -80,7 +74,7 @@ pub(super) fn conditions(status: &mut SecretsProjectStatus, project: &Project, t
 pub(super) fn verdict(project: &Project) -> Verdict {
     let namespace = &project.namespace;
     if project.enabled {
-        let message = format!("{} policies are in force in {namespace}", project.policies.len());
+        let message = format!("policies in force in {namespace}: {}", project.policies.len());
         return Verdict::Ready(Reason::Applied, message);
     }
     Verdict::Ready(Reason::Disabled, format!("access to {namespace} is disabled; values are kept"))
@@ -124,10 +118,8 @@ mod tests {
     #[test]
     fn the_first_status_records_the_namespace_for_a_deletion() {
         let project = validated(&project(json!({})), &found()).unwrap();
-        let Announcement { status, verdict } =
-            announcement(&project, &SecretsProjectStatus::default()).unwrap();
+        let status = announcement(&project, &SecretsProjectStatus::default()).unwrap();
         insta::assert_yaml_snapshot!(status);
-        assert_eq!(verdict.reason(), Reason::Waiting);
         assert!(announcement(&project, &status).is_none());
         assert!(announcement(&project, &applied(&project)).is_none());
     }
@@ -136,7 +128,7 @@ mod tests {
     fn an_applied_project_reports_how_to_log_in() {
         let project = validated(&project(json!({})), &found()).unwrap();
         insta::assert_yaml_snapshot!(applied(&project));
-        let message = "1 policies are in force in org_1/group_7/project_42".to_owned();
+        let message = "policies in force in org_1/group_7/project_42: 1".to_owned();
         assert_eq!(verdict(&project), Verdict::Ready(Reason::Applied, message));
     }
 
