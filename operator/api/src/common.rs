@@ -105,12 +105,12 @@ impl AllowedNamespaces {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lifecycle {
-    /// `true` suspends reconciliation: Kubernetes and OpenBao are left unchanged until it is `false` again. Default:
-    /// `false`.
+    /// `true` suspends reconciliation: Kubernetes and OpenBao are left unchanged until it is `false` again. Exception:
+    /// access that a revoked permission granted is removed. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
-    /// `Enforce` changes OpenBao to match the spec. `Observe` never writes to OpenBao and lists the pending changes in
-    /// `status.plan`. Default: `Enforce`.
+    /// `Enforce` changes OpenBao to match the spec. `Observe` lists the pending changes in `status.plan` and does not
+    /// write to OpenBao, except that access that a revoked permission granted is removed. Default: `Enforce`.
     #[serde(default)]
     pub mode: Mode,
     /// Handling of an existing OpenBao resource of the same name that this object did not create. `Never`: leave it
