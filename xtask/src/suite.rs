@@ -114,13 +114,11 @@ pub(super) fn soak(options: &SoakOptions) -> Result<()> {
         let times = options.times.to_string();
         let variables = [(turns::SEED, seed.to_string()), ("STEAMER_FAILOVERS", times)];
         let broken = together(&binaries, &variables, Some(&folder))?;
-        match broken.is_empty() {
-            true => std::fs::remove_dir_all(&folder)?,
-            false => failed.push(format!(
-                "round {round}: {}, SEED={seed}, {}",
-                broken.join(" and "),
-                folder.display()
-            )),
+        if broken.is_empty() {
+            std::fs::remove_dir_all(&folder)?;
+        } else {
+            let names = broken.join(" and ");
+            failed.push(format!("round {round}: {names}, SEED={seed}, {}", folder.display()));
         }
     }
     none(&failed)
@@ -248,7 +246,9 @@ impl Binary {
             for line in BufReader::new(output).lines() {
                 let line = line?;
                 // Tests that wait for their turn would fill the screen.
-                if !line.ends_with("has been running for over 60 seconds") {
+                if line.starts_with("test result:") {
+                    println!("{name}:\n{line}");
+                } else if !line.ends_with("has been running for over 60 seconds") {
                     println!("{name}: {line}");
                 }
                 if let Some(copy) = &mut copy {

@@ -231,15 +231,25 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     };
     let logins = || openbao.count(|asked| asked.writes().then(|| asked.path.clone()));
     refreshed().await?;
-    kubernetes.forget();
-    openbao.forget();
-    let before = rows()?;
-    refreshed().await?;
-    println!("three refreshes of all samples: rows written {before} -> {}, logins {:?}", rows()?, logins());
-    assert_eq!(kubernetes.count(written), BTreeMap::new());
-    assert_eq!(openbao.count(written), BTreeMap::new());
-    assert!(!logins().is_empty() || before == rows()?, "rows were written without a login");
-    assert!(reads().values().all(|count| *count <= 4), "more than one read per refresh: {:?}", reads());
+    // PostgreSQL publishes its statistics with a delay, so rows of an earlier login can appear later. Rows that every
+    // refresh writes appear in each window.
+    let mut quiet = false;
+    for _ in 0..WINDOWS {
+        kubernetes.forget();
+        openbao.forget();
+        let before = rows()?;
+        refreshed().await?;
+        let after = rows()?;
+        println!("three refreshes of all samples: rows written {before} -> {after}, logins {:?}", logins());
+        assert_eq!(kubernetes.count(written), BTreeMap::new());
+        assert_eq!(openbao.count(written), BTreeMap::new());
+        assert!(reads().values().all(|count| *count <= 4), "more than one read per refresh: {:?}", reads());
+        quiet = !logins().is_empty() || before == after;
+        if quiet {
+            break;
+        }
+    }
+    assert!(quiet, "rows were written without a login");
 
     rig.kill().await?;
     kubernetes.forget();
@@ -251,6 +261,9 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     assert_eq!(openbao.count(written), BTreeMap::new(), "a restart wrote to OpenBao");
     Ok(())
 }
+
+/// Number of observed windows of three refreshes.
+const WINDOWS: usize = 5;
 
 /// Number of rows of OpenBao's storage written since PostgreSQL started, by any client.
 const ROWS_WRITTEN: &str = "SELECT pg_stat_force_next_flush(); \

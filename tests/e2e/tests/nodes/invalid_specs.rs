@@ -29,6 +29,15 @@ impl Bao {
         }
     }
 
+    /// Waits until the operator has reconciled the current spec. No reconcile of an older, valid spec is then in progress.
+    async fn observed(&self) -> Result<()> {
+        let current = |object: &OpenBaoCluster| {
+            let observed = object.status.as_ref().map(|status| status.observed_generation);
+            observed == object.metadata.generation
+        };
+        self.until("the spec is observed", current).await.map(drop)
+    }
+
     /// Waits until a condition is True with a message that contains `part`.
     async fn says(&self, kind: &str, part: &str) -> Result<()> {
         let said = |object: &OpenBaoCluster| {
@@ -141,6 +150,7 @@ async fn an_error_found_after_admission_is_reported_with_a_helpful_message() -> 
     bao.says("Stalled", "the certificate of PostgreSQL").await?;
     // Too many connections. The spec is invalid before the Secret becomes valid.
     bao.apply(|spec| spec["managed"]["storage"]["postgresql"]["maxConnectionsPerPod"] = json!(1000)).await?;
+    bao.observed().await?;
     bao.secret("pg-ca", json!({"ca.crt": bao.postgres.ca})).await?;
     bao.says("Stalled", "max_connections is 600: raise it, or lower maxConnectionsPerPod").await?;
     // Foreign tables.
@@ -156,6 +166,7 @@ async fn an_error_found_after_admission_is_reported_with_a_helpful_message() -> 
     bao.secret("other-seal", json!({"k1": "short"})).await?;
     bao.apply(|spec| spec["managed"]["seal"]["static"] = json!({"secretRef": {"name": "other-seal"}}))
         .await?;
+    bao.observed().await?;
     bao.postgres.sql("stalled", "DROP TABLE openbao_kv_store")?;
     bao.says("Stalled", "a key is 32 bytes, or 64 hex or 44 Base64 characters").await?;
     let with_newline = STANDARD.encode(format!("{}\n", "ab".repeat(32)));

@@ -12,7 +12,7 @@ use steamer_api::OpenBaoCluster;
 use steamer_openbao::{Client, Identity, Settings};
 use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
-use steamer_testing::openbao::{initialise, mount_kv};
+use steamer_testing::openbao::{initialize, mount_kv};
 use steamer_testing::process::{Process, Program};
 use steamer_testing::{ports, tools};
 
@@ -204,7 +204,7 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
     });
     let process = process.await?;
     let settings = Settings { addresses: vec![format!("http://{NODE}:{port}")], ..Settings::default() };
-    let token = initialise(&settings, 1).await?;
+    let token = initialize(&settings, 1).await?;
     let root = Client::new(&settings)?.session(Identity::Token(token.clone()));
     mount_kv(&root, "kv").await?;
     root.write_kv2("kv", "kept", &json!({"value": "from Helm's days"})).await?;
