@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use kube::Config;
-use steamer_runtime::admin::{self, Readiness};
+use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, terminated};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -25,47 +26,58 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
     no_core_dumps();
     let shutdown = CancellationToken::new();
+    tokio::spawn(cancelled_on_signal(shutdown.clone()));
     let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
     // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
-    let admin =
-        admin::serve(arguments.admin_address, (metrics.clone(), readiness.clone(), level), ended.clone());
-    let admin = tokio::spawn(admin);
-    tokio::spawn(cancelled_on_signal(shutdown.clone()));
+    let shown = Admin { metrics: metrics.clone(), readiness: readiness.clone(), level };
+    let admin = tokio::spawn(admin::serve(arguments.admin_address, shown, ended.clone()));
+    let process = Process { metrics, readiness, shutdown, last_active: None };
+    let result = elected(arguments, process, admin).await;
+    if let Err(problem) = &result {
+        error!(error = format!("{problem:#}"), "stopping after an error");
+    }
+    ended.cancel();
+    info!("stopped");
+    result
+}
 
+/// Waits for the leader lease and runs the controllers while the process holds it.
+async fn elected(
+    arguments: Run,
+    mut process: Process,
+    admin: JoinHandle<std::io::Result<()>>,
+) -> anyhow::Result<()> {
     let config = Config::infer()
         .await
         .context("no Kubernetes configuration: not running in a cluster and no kubeconfig found")?;
-    let counted = metrics.clone();
+    let counted = process.metrics.clone();
     let client = kubernetes::client(config, arguments.api_silence, move || counted.kubernetes_asked())?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
     let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));
-    if until(&shutdown, lease.acquire()).await.is_none() {
+    if until(&process.shutdown, lease.acquire()).await.is_none() {
         return Ok(());
     }
-    let settings = Settings {
+    process.last_active = lease.last_active();
+    let controllers = start(client, settings(arguments, instance), process);
+    let result = tokio::select! {
+        result = controllers => result.context("cannot start the controllers"),
+        () = lease.keep() => Err(anyhow!("lost the leader lease")),
+        ended = admin => Err(anyhow!("the admin server stopped unexpectedly: {ended:?}")),
+    };
+    lease.release().await;
+    result
+}
+
+fn settings(arguments: Run, instance: String) -> Settings {
+    Settings {
         namespace: arguments.namespace,
         service_account: arguments.service_account,
         instance,
         installation: arguments.installation,
         drift_interval: arguments.drift_interval,
         limits: Limits { workers: arguments.workers, ..Limits::default() },
-    };
-    let process =
-        Process { metrics, readiness, shutdown: shutdown.clone(), last_active: lease.last_active() };
-    let controllers = start(client, settings, process);
-    let result = tokio::select! {
-        result = controllers => result.context("cannot start the controllers"),
-        () = lease.keep() => Err(anyhow!("lost the leader lease")),
-        ended = admin => Err(anyhow!("the admin server stopped unexpectedly: {ended:?}")),
-    };
-    if let Err(problem) = &result {
-        error!(error = format!("{problem:#}"), "stopping after an error");
     }
-    lease.release().await;
-    ended.cancel();
-    info!("stopped");
-    result
 }
 
 /// Disables core dumps. Secret values pass through the memory of this process: a crash must not write them to disk, and

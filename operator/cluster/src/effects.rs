@@ -45,7 +45,7 @@ impl Sources<'_> {
     }
 }
 
-/// Permission to change one cluster. Only functions that write receive it.
+/// Marks the functions of a reconcile that write to Kubernetes or to the database.
 pub(crate) struct Effects<'a>(Sources<'a>);
 
 impl<'a> Effects<'a> {

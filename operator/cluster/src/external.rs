@@ -7,6 +7,7 @@ use std::time::Duration;
 use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_core::ownership::orphans::is_removable;
 use steamer_runtime::{Action, Dependencies};
 
 use crate::server::fetch::fetch;
@@ -30,6 +31,6 @@ pub(crate) async fn reconcile(
     let removed = orphans::remove(context, dependencies, object, &server).await;
     status::status(context, object, &server, &removed).await?;
     let status: OpenBaoClusterStatus = context.last(object);
-    let is_removing = !status.orphans.is_empty() && server.serves();
+    let is_removing = status.orphans.iter().any(is_removable) && server.serves();
     Ok(Action::After(if is_removing { REMOVAL_INTERVAL } else { INTERVAL }))
 }

@@ -2,14 +2,15 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use steamer_api::KindId;
+use steamer_runtime::Locked;
 use steamer_runtime::{ObjectName, Store};
 
 /// One store for each type that is asked for.
 #[derive(Clone, Default)]
-pub struct Stores(Arc<Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+pub struct Stores(Arc<Locked<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
 
 impl Stores {
     /// The store of a type. The first call creates it.
@@ -21,7 +22,7 @@ impl Stores {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

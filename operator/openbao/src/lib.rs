@@ -10,8 +10,9 @@ mod error;
 mod identity;
 mod namespace;
 mod session;
+mod settings;
 
-pub use client::{Client, Resolver, Settings};
+pub use client::Client;
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
 pub use endpoints::kv::{Json, Kv, KvConfig, Values};
@@ -23,3 +24,4 @@ pub use error::{CredentialError, Error};
 pub use identity::{Credential, Identity, Login, LoginKind, Presentation};
 pub use namespace::NamespacePath;
 pub use session::Session;
+pub use settings::{Resolver, Settings};

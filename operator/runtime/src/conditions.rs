@@ -82,17 +82,17 @@ impl<'a> Conditions<'a> {
             self.clear("Suspended");
         }
         match verdict {
-            Verdict::Ready(reason, message) => self.conclude_as(State::True, (*reason, message), None),
-            Verdict::NotReady(reason, message) => self.conclude_as(State::False, (*reason, message), None),
+            Verdict::Ready(reason, message) => self.conclude_as(State::True, *reason, message, None),
+            Verdict::NotReady(reason, message) => self.conclude_as(State::False, *reason, message, None),
             Verdict::Progressing(reason, message) => {
-                self.conclude_as(State::False, (*reason, message), Some(("Reconciling", *reason)));
+                self.conclude_as(State::False, *reason, message, Some(("Reconciling", *reason)));
             }
             Verdict::Retrying(reason, message) => {
                 let retrying = Some(("Reconciling", Reason::ProgressingWithRetry));
-                self.conclude_as(State::False, (*reason, message), retrying);
+                self.conclude_as(State::False, *reason, message, retrying);
             }
             Verdict::Stalled(reason, message) => {
-                self.conclude_as(State::False, (*reason, message), Some(("Stalled", *reason)));
+                self.conclude_as(State::False, *reason, message, Some(("Stalled", *reason)));
             }
             Verdict::Suspended => {
                 self.clear("Reconciling");
@@ -106,12 +106,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    fn conclude_as(
-        &mut self,
-        ready: State,
-        (reason, message): (Reason, &str),
-        beside: Option<(&str, Reason)>,
-    ) {
+    fn conclude_as(&mut self, ready: State, reason: Reason, message: &str, beside: Option<(&str, Reason)>) {
         for kind in ["Reconciling", "Stalled"] {
             if beside.is_none_or(|(kept, _)| kept != kind) {
                 self.clear(kind);

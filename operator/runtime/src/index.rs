@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
+use crate::Locked;
 use kube::Resource;
 
 use crate::{Lane, ObjectName, Trigger};
@@ -42,7 +43,7 @@ pub struct Waiter {
 
 /// All waiters, by the keys that they depend on.
 #[derive(Default)]
-pub struct Index(Mutex<State>);
+pub struct Index(Locked<State>);
 
 #[derive(Default)]
 struct State {
@@ -56,7 +57,7 @@ struct State {
 pub struct Dependencies {
     index: Arc<Index>,
     waiter: Waiter,
-    seen: Mutex<HashSet<Key>>,
+    seen: Locked<HashSet<Key>>,
 }
 
 impl Index {
@@ -80,7 +81,7 @@ impl Index {
     /// Starts to record the dependencies of one reconcile of an object.
     #[must_use]
     pub fn pass(self: &Arc<Self>, controller: &'static str, name: ObjectName) -> Dependencies {
-        Dependencies { index: self.clone(), waiter: Waiter { controller, name }, seen: Mutex::default() }
+        Dependencies { index: self.clone(), waiter: Waiter { controller, name }, seen: Locked::default() }
     }
 
     /// Removes all dependencies of a deleted object.
@@ -96,7 +97,7 @@ impl Index {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -133,7 +134,7 @@ impl Dependencies {
     }
 
     fn seen(&self) -> MutexGuard<'_, HashSet<Key>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

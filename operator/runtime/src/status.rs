@@ -1,8 +1,8 @@
 //! Writes statuses: only the fields that differ, and nothing if none does.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use crate::Locked;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
@@ -14,7 +14,7 @@ use crate::{Object, ObjectName};
 /// Writer of statuses. Remembers the last written ones, so that a stale watch cache does not cause another write.
 pub struct Statuses {
     client: Client,
-    written: Mutex<HashMap<(String, ObjectName), Written>>,
+    written: Locked<HashMap<(String, ObjectName), Written>>,
 }
 
 struct Written {
@@ -33,13 +33,13 @@ impl Statuses {
     /// Returns a writer that uses this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, written: Mutex::default() }
+        Self { client, written: Locked::default() }
     }
 
     /// Returns the latest known status, or null if there is none.
     pub fn last<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) -> Value {
         let seen = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0_u64);
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.written.lock();
         match written.get(&key::<K>(ObjectName::of(object))) {
             Some(last) if last.uid == object.uid() && last.resource_version > seen => last.status.clone(),
             _ => serde_json::to_value(object)
@@ -82,13 +82,13 @@ impl Statuses {
 
     /// Discards the remembered status of a deleted object.
     pub fn forget<K: Resource<DynamicType = ()>>(&self, name: &ObjectName) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(&key::<K>(name.clone()));
+        self.written.lock().remove(&key::<K>(name.clone()));
     }
 
     fn remember<K: Resource<DynamicType = ()>>(&self, answer: &K, status: Value) {
         let version = answer.resource_version().and_then(|version| version.parse().ok());
         if let Some(resource_version) = version {
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = self.written.lock();
             let last = Written { uid: answer.uid(), resource_version, status };
             written.insert(key::<K>(ObjectName::of(answer)), last);
         }

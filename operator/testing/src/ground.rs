@@ -144,9 +144,8 @@ impl Ground {
     pub async fn empty(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
         let ground = self.clone();
         self.at_home(async move {
-            let (folder, logs) = (ground.folder.join(name), ground.logs.join(name));
-            let shared = (ground.postgres.clone(), ground.issuer.clone());
-            Self::with(name, shared, (folder, logs)).await.map(Arc::new)
+            let place = Place { folder: ground.folder.join(name), logs: ground.logs.join(name) };
+            Self::with(name, ground.postgres.clone(), ground.issuer.clone(), place).await.map(Arc::new)
         })
         .await
     }
@@ -166,8 +165,9 @@ impl Ground {
         std::fs::create_dir_all(&folder)?;
         std::fs::create_dir_all(&logs)?;
         tools_readable(&folder)?;
-        let shared = (Arc::new(Postgres::start(&folder, &logs).await?), JwtIssuer::start().await?);
-        let ground = Self::with("openbao", shared, (folder, logs)).await?;
+        let postgres = Arc::new(Postgres::start(&folder, &logs).await?);
+        let issuer = JwtIssuer::start().await?;
+        let ground = Self::with("openbao", postgres, issuer, Place { folder, logs }).await?;
         ground.installed().await?;
         Ok(ground)
     }
@@ -183,8 +183,9 @@ impl Ground {
 
     async fn with(
         name: &str,
-        (postgres, issuer): (Arc<Postgres>, JwtIssuer),
-        (folder, logs): (PathBuf, PathBuf),
+        postgres: Arc<Postgres>,
+        issuer: JwtIssuer,
+        Place { folder, logs }: Place,
     ) -> Result<Self> {
         std::fs::create_dir_all(&folder)?;
         std::fs::create_dir_all(&logs)?;
@@ -208,6 +209,12 @@ impl Ground {
         let (running, home) = (Mutex::default(), Handle::current());
         Ok(Self { plane, postgres, openbao, issuer, operator, running, folder, logs, home })
     }
+}
+
+/// Folders of a ground: data of its servers, and their logs.
+struct Place {
+    folder: PathBuf,
+    logs: PathBuf,
 }
 
 #[allow(clippy::panic)]

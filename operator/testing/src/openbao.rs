@@ -57,7 +57,7 @@ impl OpenBao {
         let mut server = Self::new(name, folder, (logs, &audit), connection_url)?;
         server.run()?;
         server.answers().await?;
-        server.root = initialise(&server.settings(), 0).await?;
+        server.root = initialize(&server.settings(), 0).await?;
         server.serves().await?;
         Ok(server)
     }
@@ -220,7 +220,7 @@ pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
 ///
 /// # Errors
 /// The error of OpenBao.
-pub async fn initialise(settings: &Settings, shares: u8) -> Result<SecretString> {
+pub async fn initialize(settings: &Settings, shares: u8) -> Result<SecretString> {
     let patient = Settings { timeout: Some(DEADLINE), patience: Some(Duration::ZERO), ..settings.clone() };
     let session = Client::new(&patient)?.session(Identity::Anonymous);
     eventually("OpenBao answers", || async { seal_status(&session).await }).await?;

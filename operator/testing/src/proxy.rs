@@ -268,7 +268,7 @@ async fn forward(
         Ok(answer) => {
             let (status, mut headers) = (answer.status(), answer.headers().clone());
             headers.remove(header::TRANSFER_ENCODING);
-            let stream = flowing((server.gate.clone(), peer), answer.bytes_stream());
+            let stream = flowing(server.gate.clone(), peer, answer.bytes_stream());
             let mut response = Response::new(Body::from_stream(stream));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
@@ -280,7 +280,8 @@ async fn forward(
 
 /// Holds the chunks of a stream while the gate does.
 fn flowing(
-    (gate, peer): (Gate, SocketAddr),
+    gate: Gate,
+    peer: SocketAddr,
     stream: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
 ) -> Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>> {
     Box::pin(stream.then(move |chunk| {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use steamer_openbao::{Client, Identity, Session, Settings};
 
 use crate::fleet::Fleet;
-use crate::openbao::{initialise, seal_status};
+use crate::openbao::{initialize, seal_status};
 use crate::process::in_cgroup;
 use crate::tools;
 use crate::wait::{PAUSE, eventually};
@@ -210,7 +210,7 @@ impl TransitServer {
             .server
             .while_running("the seal's OpenBao answers", || async { seal_status(&anonymous).await })
             .await?;
-        server.root = initialise(&server.settings(), 0).await?.expose_secret().to_owned();
+        server.root = initialize(&server.settings(), 0).await?.expose_secret().to_owned();
         server.serves().await?;
         let session = server.session(&server.root)?;
         let post = |path: &'static str, body: Value| session.request_any(Method::POST, path, Some(body));

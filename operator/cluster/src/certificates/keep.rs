@@ -18,7 +18,7 @@ use crate::objects::secret::secret;
 pub(crate) struct Certificate {
     /// Expiration in seconds since the epoch. None without TLS.
     pub(crate) ends: Option<i64>,
-    /// Certificate in PEM, if Steamer issued it.
+    /// Certificate in PEM.
     pub(crate) issued: String,
 }
 

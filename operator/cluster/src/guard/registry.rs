@@ -1,7 +1,7 @@
 //! The guards of all clusters: one background task per managed cluster.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use steamer_api::{Kind, OpenBaoCluster};
@@ -9,6 +9,7 @@ use steamer_core::context::Context;
 use steamer_core::digest::digest;
 use steamer_core::ownership::Owner;
 use steamer_openbao::Settings;
+use steamer_runtime::Locked;
 use steamer_runtime::ObjectName;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -21,7 +22,7 @@ use crate::guard::watcher;
 
 /// The guards of all clusters.
 #[derive(Default)]
-pub(crate) struct Guards(Mutex<HashMap<ObjectName, Guard>>);
+pub(crate) struct Guards(Locked<HashMap<ObjectName, Guard>>);
 
 struct Guard {
     target: watch::Sender<Arc<GuardTarget>>,
@@ -57,7 +58,7 @@ impl Guards {
             admin: cluster.admin.clone().map(database),
             server,
             logins: known.map(|known| known.logins.clone()).unwrap_or_default(),
-            unhealthy: Mutex::default(),
+            unhealthy: Locked::default(),
             digest,
         })
     }
@@ -91,7 +92,7 @@ impl Guards {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Guard>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,10 +1,10 @@
 //! Input and output of the guard of one cluster.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use steamer_openbao::Settings;
-use steamer_runtime::{Key, ObjectName};
+use steamer_runtime::{Key, Locked, ObjectName};
 
 use crate::cluster::Cluster;
 use crate::database::Database;
@@ -23,7 +23,7 @@ pub(crate) struct GuardTarget {
     /// Serializes login changes: a fence and a reconcile may race.
     pub(crate) logins: Arc<tokio::sync::Mutex<()>>,
     /// Unhealthy nodes of the last reconcile.
-    pub(crate) unhealthy: Mutex<Unhealthy>,
+    pub(crate) unhealthy: Locked<Unhealthy>,
     /// Digest of the settings: a target with another digest replaces this one.
     pub(crate) digest: String,
 }

@@ -1,4 +1,4 @@
-//! Applies a plan. An error prevents only the changes that depend on the failed one.
+//! Applies a plan, in its order. After an error the rollout of the existing StatefulSet goes on.
 
 use std::sync::Arc;
 

@@ -69,7 +69,7 @@ pub(crate) async fn prepare(effects: &Effects<'_>, input: Input<'_>) -> Result<P
         Mode::Suspended => (Ok(()), certificates::observe(effects, cluster)),
         Mode::Active | Mode::Restoring => {
             create_key(effects, cluster, storage.as_ref().ok()).await?;
-            // Before every slow step: clients of the leader's Service wait for the label.
+            // Before the nodes are queried: clients of the leader's Service wait for the label.
             let labeled = label(effects, input).await;
             (labeled, certificates::keep(effects, cluster).await)
         }

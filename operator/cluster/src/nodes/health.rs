@@ -1,11 +1,11 @@
 //! Time for which nodes have been unhealthy: sealed, or a standby without a known leader.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use steamer_core::error::Error;
 use steamer_openbao::{Client, Identity};
+use steamer_runtime::Locked;
 
 use crate::nodes::members::Member;
 
@@ -47,7 +47,7 @@ impl Unhealthy {
 /// leader's lock and that of the address, it does not discover this leader.
 pub(crate) async fn observe(
     members: &mut [Member],
-    unhealthy: &Mutex<Unhealthy>,
+    unhealthy: &Locked<Unhealthy>,
     client: impl Fn(&str) -> Result<Client, Error>,
 ) {
     let sealed = members.iter().filter(|member| member.answer.is_sealed());
@@ -65,7 +65,7 @@ pub(crate) async fn observe(
         });
         problems.extend(futures::future::join_all(asked).await.into_iter().flatten());
     }
-    let lasting = unhealthy.lock().unwrap_or_else(PoisonError::into_inner).learn(problems, Instant::now());
+    let lasting = unhealthy.lock().learn(problems, Instant::now());
     for member in members {
         member.unhealthy_for = lasting.get(&member.uid()).copied().unwrap_or_default();
     }

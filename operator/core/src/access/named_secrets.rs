@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
+use steamer_runtime::Locked;
 use steamer_runtime::{Dependencies, Index, Key, ObjectName};
 use tokio::sync::watch;
 
@@ -29,7 +30,7 @@ pub fn secret_key(name: &ObjectName) -> Key {
 pub struct NamedSecrets {
     client: Client,
     index: Arc<Index>,
-    watched: Mutex<HashMap<ObjectName, watch::Receiver<Seen>>>,
+    watched: Locked<HashMap<ObjectName, watch::Receiver<Seen>>>,
 }
 
 /// None until the first answer of the API server.
@@ -37,7 +38,7 @@ type Seen = Option<Option<Arc<Secret>>>;
 
 impl NamedSecrets {
     pub fn new(client: Client, index: Arc<Index>) -> Self {
-        Self { client, index, watched: Mutex::default() }
+        Self { client, index, watched: Locked::default() }
     }
 
     /// The last observed state of the Secret, if it exists. A change requeues the object.
@@ -81,7 +82,7 @@ impl NamedSecrets {
     }
 
     fn watch(self: &Arc<Self>, name: &ObjectName) -> watch::Receiver<Seen> {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock();
         watched
             .entry(name.clone())
             .or_insert_with(|| {
@@ -103,7 +104,7 @@ impl NamedSecrets {
                 event = events.next() => event,
                 () = tokio::time::sleep(Duration::from_secs(60)) => {
                     if self.index.is_awaited(&secret_key(&name)) { continue }
-                    self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                    self.watched.lock().remove(&name);
                     return;
                 }
             };

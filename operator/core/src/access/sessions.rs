@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +11,7 @@ use steamer_openbao::{
     Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
     Settings,
 };
+use steamer_runtime::Locked;
 use steamer_runtime::{Metrics, ObjectName};
 
 use super::service_accounts::{ServiceAccountToken, TokenRequestKey};
@@ -67,7 +68,7 @@ pub struct Server {
 pub struct Sessions {
     kubernetes: kube::Client,
     metrics: Arc<Metrics>,
-    servers: Mutex<HashMap<ServerKey, Client>>,
+    servers: Locked<HashMap<ServerKey, Client>>,
     identities: moka::future::Cache<LoginKey, (Client, Identity)>,
 }
 
@@ -91,7 +92,7 @@ impl Sessions {
                 Box::pin(async move { identity.revoke(&client).await })
             })
             .build();
-        Self { kubernetes, metrics, servers: Mutex::default(), identities }
+        Self { kubernetes, metrics, servers: Locked::default(), identities }
     }
 
     /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
@@ -121,7 +122,7 @@ impl Sessions {
     /// [`Error::OpenBao`] if the settings are invalid.
     pub fn server(&self, settings: &Settings) -> Result<Server, Error> {
         let key = server_key(settings);
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.servers.lock();
         let address = settings.addresses.first().cloned().unwrap_or_default();
         if let Some(client) = servers.get(&key) {
             return Ok(Server { key, client: client.clone(), address });

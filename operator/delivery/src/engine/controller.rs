@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_core::Error;
 use steamer_core::access::auth::{Access, access, auth_of};
 use steamer_openbao::NamespacePath;
+use steamer_runtime::Locked;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
@@ -24,7 +25,7 @@ const ATTEMPTS: usize = 4;
 /// Reconciles the objects of one kind.
 pub(crate) struct Controller<K> {
     engine: Arc<Engine>,
-    known: Mutex<HashMap<ObjectName, Known>>,
+    known: Locked<HashMap<ObjectName, Known>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -61,11 +62,11 @@ impl<K: Synced> Reconcile for Controller<K> {
 
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, known: Mutex::default(), kind: PhantomData }
+        Self { engine, known: Locked::default(), kind: PhantomData }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {

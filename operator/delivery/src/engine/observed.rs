@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -16,6 +16,7 @@ use steamer_core::access::named_secrets::secret_key;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::mark::Mark;
 use steamer_core::tasks::Tasks;
+use steamer_runtime::Locked;
 use steamer_runtime::{Index, ObjectName};
 use tokio::sync::watch;
 
@@ -91,7 +92,7 @@ const DELETIONS: usize = 4096;
 pub(crate) struct ObservedSecrets {
     pub(crate) mac: Mac,
     index: Arc<Index>,
-    seen: Mutex<Seen>,
+    seen: Locked<Seen>,
     synced: watch::Sender<bool>,
 }
 
@@ -127,7 +128,7 @@ impl Seen {
 
 impl ObservedSecrets {
     pub(crate) fn new(mac: Mac, index: Arc<Index>) -> Self {
-        Self { mac, index, seen: Mutex::default(), synced: watch::channel(false).0 }
+        Self { mac, index, seen: Locked::default(), synced: watch::channel(false).0 }
     }
 
     pub(crate) fn get(&self, name: &ObjectName) -> Option<Arc<Observed>> {
@@ -162,7 +163,7 @@ impl ObservedSecrets {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     /// Adds the watch to the tasks. Controllers start when it has seen all Secrets.

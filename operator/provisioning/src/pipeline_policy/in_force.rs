@@ -1,8 +1,9 @@
 //! PipelinePolicies in force, shared by the controllers of SecretsProject and PipelinePolicy.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
+use steamer_runtime::Locked;
 use steamer_runtime::{Key, ObjectName};
 
 /// The PipelinePolicies that the last reconcile of a project applied, by name.
@@ -21,7 +22,7 @@ pub(crate) struct Contribution {
 
 /// Contributions by project. In memory only: after a restart every project is reconciled.
 #[derive(Default)]
-pub(crate) struct InForce(Mutex<HashMap<ObjectName, Arc<Contributions>>>);
+pub(crate) struct InForce(Locked<HashMap<ObjectName, Arc<Contributions>>>);
 
 impl InForce {
     /// The key of the contributions of a project: a change requeues its PipelinePolicies.
@@ -56,7 +57,7 @@ impl InForce {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<ObjectName, Arc<Contributions>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
