@@ -96,12 +96,12 @@ mod tests {
                     dependencies.iter().map(|(name, kind)| json!({"name": name, "kind": kind})).collect();
                 json!({
                     "name": name,
-                    "manifest_path": format!("/work/{folder}/Cargo.toml"),
+                    "manifest_path": format!("/project/{folder}/Cargo.toml"),
                     "dependencies": dependencies,
                 })
             })
             .collect();
-        json!({"workspace_root": "/work", "packages": packages})
+        json!({"workspace_root": "/project", "packages": packages})
     }
 
     #[test]
