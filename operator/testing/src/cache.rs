@@ -26,9 +26,15 @@ pub fn checkout() -> PathBuf {
 /// # Errors
 /// When the folder cannot be created.
 pub fn logs() -> Result<PathBuf> {
-    let folder = checkout().join("target/test-ground");
+    let folder = logs_of(&checkout());
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
+}
+
+/// Folder of the logs of the test runs of a checkout.
+#[must_use]
+pub(crate) fn logs_of(checkout: &Path) -> PathBuf {
+    checkout.join("target/test-ground")
 }
 
 /// Digest of a file, which is the cache key of tools that are built from it.

@@ -233,6 +233,7 @@ fn remove_leftovers() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let id = name.strip_prefix(prefix).filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
             if id.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+                crate::tools::unmount_below(&[&entry.path()]);
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }

@@ -36,6 +36,9 @@ const API_PORT: u16 = 6443;
 /// Folder of sockets, which need short paths.
 const RUN: &str = "/run/steamer-ground";
 
+/// Name of the data folder of a cluster.
+const CLUSTER: &str = "cluster";
+
 /// A cluster on this machine.
 #[derive(Clone)]
 pub struct Cluster {
@@ -52,7 +55,7 @@ pub struct Cluster {
 /// # Errors
 /// When the folder cannot be created.
 fn folder() -> Result<PathBuf> {
-    Ok(cache::logs()?.join("cluster"))
+    Ok(cache::logs()?.join(CLUSTER))
 }
 
 impl Cluster {
@@ -234,11 +237,20 @@ fn owner_file() -> PathBuf {
     Path::new(RUN).join("owner")
 }
 
-/// Fails when another checkout has a cluster: addresses, chains and folders of nodes are machine-wide.
+/// Data folder of the cluster that was started last on this machine, by any checkout.
+fn last_folder() -> Option<PathBuf> {
+    let owner = std::fs::read_to_string(owner_file()).ok()?;
+    Some(cache::logs_of(Path::new(&owner)).join(CLUSTER))
+}
+
+/// Fails while the cluster of another checkout runs: addresses, chains and folders of nodes are machine-wide.
+///
+/// A cluster whose processes were killed does not count: [`stop`] removes what is left of it.
 pub(crate) fn owned_by_us() -> Result<()> {
-    let us = cache::checkout().display().to_string();
-    match std::fs::read_to_string(owner_file()) {
-        Ok(owner) if owner != us && Path::new(&owner).join("Makefile").exists() => {
+    let ours = folder()?;
+    match last_folder() {
+        Some(last) if last != ours && Processes::load(&last)?.any_alive() => {
+            let owner = std::fs::read_to_string(owner_file())?;
             bail!("the checkout at {owner} runs a cluster on this machine: run `make stop` there first")
         }
         _ => Ok(()),
@@ -267,7 +279,9 @@ pub fn stop() -> Result<()> {
         let _ = Command::new(proxy).arg("--cleanup").output();
     }
     processes.end_all()?;
-    settings::remove_from_system(&folder, Path::new(RUN), &nodes)?;
+    // Of a cluster that was killed together with the tests of another checkout.
+    let last = last_folder().unwrap_or_else(|| folder.clone());
+    settings::remove_from_system(&[&folder, &last, Path::new(RUN)], &nodes)?;
     let _ = std::fs::remove_dir_all(&folder);
     let _ = std::fs::remove_dir_all(RUN);
     Ok(())

@@ -211,6 +211,18 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
+/// Unmounts everything below some folders, nested mounts first.
+pub(crate) fn unmount_below(folders: &[&Path]) {
+    let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let mut points: Vec<PathBuf> =
+        points.filter(|point| folders.iter().any(|folder| point.starts_with(folder))).collect();
+    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+    for point in points {
+        let _ = succeed(Command::new("umount").arg("--lazy").arg(point));
+    }
+}
+
 /// Runs a command without printing its output.
 ///
 /// # Errors

@@ -66,6 +66,10 @@ impl Processes {
         !self.all.is_empty() && self.all.iter().all(Known::alive)
     }
 
+    pub(super) fn any_alive(&self) -> bool {
+        self.all.iter().any(Known::alive)
+    }
+
     /// Name of a process that has exited unexpectedly.
     pub(super) fn ended(&self) -> Option<String> {
         self.all.iter().find(|known| !known.alive()).map(|known| known.name.clone())

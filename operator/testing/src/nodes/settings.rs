@@ -1,6 +1,6 @@
 //! Settings of the components of a cluster, and their removal from the system.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -9,7 +9,6 @@ use serde_json::json;
 use super::NODE;
 use super::node::Node;
 use crate::control_plane::ISSUER;
-use crate::tools::succeed;
 
 /// URL of etcd, at a port outside the range of [`crate::ports`].
 pub(super) const ETCD: &str = "http://127.0.0.1:11790";
@@ -184,13 +183,11 @@ fn network(node: &Node) -> serde_json::Value {
 }
 
 /// Removes processes, mounts, links, addresses, chains, namespaces and cgroups from the system.
-pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> Result<()> {
+pub(super) fn remove_from_system(folders: &[&Path], nodes: &[Node]) -> Result<()> {
     for node in nodes {
         node.end_processes()?;
     }
-    for mount in mounts_below(&[folder, run]) {
-        let _ = succeed(Command::new("umount").arg("--lazy").arg(&mount));
-    }
+    crate::tools::unmount_below(folders);
     let quiet = |program: &str, arguments: &[&str]| drop(Command::new(program).args(arguments).output());
     quiet("ip", &["route", "delete", SERVICES, "dev", "lo"]);
     for node in nodes {
@@ -211,16 +208,6 @@ pub(super) fn remove_from_system(folder: &Path, run: &Path, nodes: &[Node]) -> R
         remove_cgroups(&Path::new("/sys/fs/cgroup").join(&node.cgroup));
     }
     Ok(())
-}
-
-fn mounts_below(folders: &[&Path]) -> Vec<PathBuf> {
-    let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
-    let mut points: Vec<PathBuf> =
-        points.filter(|point| folders.iter().any(|folder| point.starts_with(folder))).collect();
-    // Nested mounts first.
-    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
-    points
 }
 
 /// Removes the chains that `kube-proxy --cleanup` leaves, and those of the port mappings.
