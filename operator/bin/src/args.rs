@@ -40,6 +40,10 @@ pub(crate) struct Run {
     /// kube-system.
     #[arg(long, env = "STEAMER_INSTALLATION")]
     pub(crate) installation: Option<String>,
+    /// Namespaces in which OpenBaoClusters, SecretsTenants and JWTIssuers are honored, separated by commas. Objects of
+    /// these kinds in other namespaces are Stalled. Default: all namespaces.
+    #[arg(long, env = "STEAMER_CLUSTER_NAMESPACES", value_delimiter = ',')]
+    pub(crate) cluster_namespaces: Vec<String>,
     /// Duration of the leader lease without renewal. At least 1s.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub(crate) lease_duration: Duration,

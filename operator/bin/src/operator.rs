@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use kube::Config;
+use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, terminated};
@@ -75,6 +76,7 @@ fn settings(arguments: Run, instance: String) -> Settings {
         service_account: arguments.service_account,
         instance,
         installation: arguments.installation,
+        cluster_namespaces: ClusterNamespaces::new(arguments.cluster_namespaces),
         drift_interval: arguments.drift_interval,
         limits: Limits { workers: arguments.workers, ..Limits::default() },
     }

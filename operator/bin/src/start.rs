@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use steamer_core::access::named_secrets::NamedSecrets;
-use steamer_core::access::service_accounts::{ApiIssuerSource, api_audiences};
+use steamer_core::access::api_audiences::ApiAudiences;
+use steamer_core::access::named_objects::NamedObjects;
+use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
 use steamer_core::access::sessions::Sessions;
+use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
 use steamer_core::tasks::Tasks;
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) instance: String,
     /// ID of this installation. Default: the uid of the `kube-system` namespace.
     pub(crate) installation: Option<String>,
+    /// Namespaces of OpenBaoClusters, SecretsTenants and JWTIssuers.
+    pub(crate) cluster_namespaces: ClusterNamespaces,
     /// How often state without a watch (OpenBao) is re-read.
     pub(crate) drift_interval: Duration,
     /// Limits of each controller.
@@ -60,16 +64,30 @@ pub(crate) async fn start(client: Client, settings: Settings, process: Process) 
 
 async fn context(client: Client, settings: Settings, process: Process) -> Result<Context, Error> {
     let Process { metrics, readiness: _, shutdown, last_active } = process;
-    let Settings { namespace, service_account, instance, installation: chosen, drift_interval, limits } =
-        settings;
+    let Settings {
+        namespace,
+        service_account,
+        instance,
+        installation: chosen,
+        cluster_namespaces,
+        drift_interval,
+        limits,
+    } = settings;
     let index = Arc::new(Index::default());
     let operator = ObjectName::new(&namespace, service_account);
+    let api_audiences = Arc::new(ApiAudiences::read(client.clone(), operator.clone()).await?);
+    let tokens = TokenSource {
+        client: client.clone(),
+        metrics: metrics.clone(),
+        api_audiences: api_audiences.clone(),
+    };
     Ok(Context {
-        sessions: Sessions::new(client.clone(), metrics.clone()),
-        secrets: Arc::new(NamedSecrets::new(client.clone(), index.clone())),
+        sessions: Sessions::new(tokens),
+        secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
+        accounts: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         mac: Mac::load(&client, &namespace).await?,
         installation: installation(&client, &namespace, chosen.as_deref()).await?,
-        api_audiences: api_audiences(&client, &operator).await?,
+        api_audiences,
         api_issuer: ApiIssuerSource::default(),
         operator,
         runtime: Arc::new(Runtime {
@@ -80,7 +98,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
             shutdown,
             limits,
         }),
-        stores: Stores::default(),
+        stores: Stores::new(cluster_namespaces),
         cluster_objects: Stores::default(),
         drift_interval,
         last_active,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use steamer_api::OpenBaoCluster;
+use steamer_api::{Kind, OpenBaoCluster};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
@@ -32,6 +32,9 @@ impl Reconcile for Controller {
         object: Arc<OpenBaoCluster>,
         dependencies: &Dependencies,
     ) -> Result<Action, Error> {
+        if object.metadata.deletion_timestamp.is_none() {
+            self.context.stores.honor(OpenBaoCluster::ID, &ObjectName::of(&*object).namespace)?;
+        }
         if object.spec.managed.is_some() {
             managed::reconcile(&self.context, &self.guards, dependencies, &object).await
         } else {

@@ -1,10 +1,13 @@
 //! Authentication: every way in which the operator and its users log in to OpenBao.
 
+pub mod api_audiences;
+pub mod audiences;
 pub mod auth;
 pub mod issuer;
 pub mod keys;
 pub mod managed;
-pub mod named_secrets;
+pub mod named_objects;
 pub mod servers;
 pub mod service_accounts;
 pub mod sessions;
+pub mod token_requests;

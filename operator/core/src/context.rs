@@ -1,15 +1,17 @@
 //! State and clients that every controller shares.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use steamer_api::Kind;
 use steamer_runtime::{ObjectName, Runtime};
 
-use crate::access::named_secrets::NamedSecrets;
+use crate::access::api_audiences::ApiAudiences;
+use crate::access::audiences::SafeAudiences;
+use crate::access::named_objects::{NamedObjects, NamedSecrets};
 use crate::access::service_accounts::ApiIssuerSource;
 use crate::access::sessions::Sessions;
 use crate::error::Error;
@@ -31,12 +33,14 @@ pub struct Context {
     pub sessions: Sessions,
     /// Secrets that objects refer to by name.
     pub secrets: Arc<NamedSecrets>,
+    /// ServiceAccounts that objects refer to by name.
+    pub accounts: Arc<NamedObjects<ServiceAccount>>,
     /// ID of this installation. Other installations can use the same OpenBao.
     pub installation: String,
     /// ServiceAccount of the operator.
     pub operator: ObjectName,
     /// Audiences that the API server accepts.
-    pub api_audiences: BTreeSet<String>,
+    pub api_audiences: Arc<ApiAudiences>,
     /// Issuer and keys of ServiceAccount tokens.
     pub api_issuer: ApiIssuerSource,
     /// Keyed digests of secret values.
@@ -62,15 +66,9 @@ impl Context {
     /// Refuses audiences that would let a server use a token at the API server.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the first such audience.
-    pub fn safe_audiences(&self, audiences: &[String]) -> Result<(), Error> {
-        match audiences.iter().find(|audience| self.api_audiences.contains(*audience)) {
-            Some(audience) => Err(Error::Invalid(format!(
-                "audience `{audience}` is one that the Kubernetes API server accepts: a server that receives such a token \
-                 could use it at the API server; choose another audience, such as `openbao`"
-            ))),
-            None => Ok(()),
-        }
+    /// As [`SafeAudiences::new`].
+    pub fn safe_audiences(&self, audiences: &[String]) -> Result<SafeAudiences, Error> {
+        self.api_audiences.safe(audiences.to_vec())
     }
 
     /// Returns true if the object that a mark names exists. An organization belongs to the installation and always

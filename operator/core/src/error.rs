@@ -186,9 +186,17 @@ impl std::error::Error for Shared {
     }
 }
 
+/// Interval between attempts after a rejected login. Objects with the same login share its result.
+const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval between attempts after a denied request.
+const DENIED_INTERVAL: Duration = Duration::from_secs(20);
+
 fn openbao_retry(error: &OpenBao) -> Retry {
     match error {
         OpenBao::Throttled { retry_after } => Retry::After(*retry_after),
+        // An administrator corrects roles and policies in OpenBao, which has no watch for them.
+        OpenBao::Login { .. } => Retry::After(LOGIN_INTERVAL),
+        OpenBao::Denied { .. } => Retry::After(DENIED_INTERVAL),
         _ => Retry::Backoff,
     }
 }

@@ -2,6 +2,7 @@
 //! resource and how its life ends (`ownership`), and every name in OpenBao (`layout`).
 
 pub mod access;
+pub mod cluster_namespaces;
 pub mod context;
 pub mod digest;
 pub mod error;

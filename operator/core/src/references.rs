@@ -61,13 +61,14 @@ impl Stores {
     /// The object of that name. The caller must have checked the right to refer to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], or [`Error::Invalid`] if the kind is not honored in the namespace.
     pub fn existing<K: Referable>(
         &self,
         dependencies: &Dependencies,
         name: &ObjectName,
     ) -> Result<Arc<K>, Error> {
         dependencies.on(Key::new(K::KIND, name.clone()));
+        self.honor(K::ID, &name.namespace)?;
         self.of::<K>().get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 

@@ -8,11 +8,31 @@ use steamer_api::KindId;
 use steamer_runtime::Locked;
 use steamer_runtime::{ObjectName, Store};
 
+use crate::cluster_namespaces::ClusterNamespaces;
+use crate::error::Error;
+
 /// One store for each type that is asked for.
 #[derive(Clone, Default)]
-pub struct Stores(Arc<Locked<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+pub struct Stores {
+    stores: Arc<Locked<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>,
+    cluster_namespaces: Arc<ClusterNamespaces>,
+}
 
 impl Stores {
+    /// Empty stores. References to objects outside of these namespaces are refused.
+    #[must_use]
+    pub fn new(cluster_namespaces: ClusterNamespaces) -> Self {
+        Self { cluster_namespaces: Arc::new(cluster_namespaces), ..Self::default() }
+    }
+
+    /// Refuses an object that is not honored in its namespace.
+    ///
+    /// # Errors
+    /// As [`ClusterNamespaces::honor`].
+    pub fn honor(&self, kind: KindId, namespace: &str) -> Result<(), Error> {
+        self.cluster_namespaces.honor(kind, namespace)
+    }
+
     /// The store of a type. The first call creates it.
     #[must_use]
     pub fn of<K: Send + Sync + 'static>(&self) -> Store<K> {
@@ -22,7 +42,7 @@ impl Stores {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TypeId, Box<dyn Any + Send + Sync>>> {
-        self.0.lock()
+        self.stores.lock()
     }
 }
 

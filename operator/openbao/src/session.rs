@@ -4,12 +4,17 @@ use std::fmt;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::client::{Answer, Client, Request};
+use crate::identity::Rejection;
 use crate::{Error, Identity, NamespacePath};
+
+/// Header of a response whose inline login failed.
+const INLINE_FAILED: &str = "x-vault-inline-auth-failed";
 
 /// A client bound to one identity and one namespace. Paths are relative to the namespace and cannot leave it.
 #[derive(Clone)]
@@ -123,9 +128,8 @@ impl Session {
         let (headers, token) = self.identity.headers(&self.client).await?;
         let mut request = self.request(call, headers);
         let mut answer = self.client.send(&request).await?;
-        if answer.status.as_u16() == 403
-            && let Some(token) = token
-            && self.identity.refused(&token).await
+        if let Some(rejection) = rejection(&answer, token.as_ref())
+            && self.identity.rejected(&self.client, rejection).await
         {
             request.headers = self.identity.headers(&self.client).await?.0;
             answer = self.client.send(&request).await?;
@@ -137,7 +141,7 @@ impl Session {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        if answer.headers.contains_key("x-vault-inline-auth-failed") {
+        if answer.headers.contains_key(INLINE_FAILED) {
             let message = "the JWT or the role is not accepted".to_owned();
             return Err(Error::Login { path: self.identity.login_path(), message });
         }
@@ -176,6 +180,12 @@ impl Session {
         }
         Request { method, namespace: self.namespace.clone(), path: path.to_owned(), query, body, headers }
     }
+}
+
+/// Returns the rejection of the identity that a response reports.
+fn rejection<'a>(answer: &Answer, token: Option<&'a SecretString>) -> Option<Rejection<'a>> {
+    let denied = token.filter(|_| answer.status.as_u16() == 403).map(Rejection::Token);
+    denied.or_else(|| answer.headers.contains_key(INLINE_FAILED).then_some(Rejection::Inline))
 }
 
 /// Converts [`Error::NotFound`] to `None`.

@@ -6,10 +6,10 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steamer_api::JWTIssuer;
+use steamer_api::{JWTIssuer, Kind};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_runtime::{Action, Dependencies, Reconcile};
+use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 /// Shortest interval between two fetches.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ impl Reconcile for Controller {
     const NAME: &'static str = "jwtissuer";
 
     async fn reconcile(&self, issuer: Arc<JWTIssuer>, dependencies: &Dependencies) -> Result<Action, Error> {
+        self.0.stores.honor(JWTIssuer::ID, &ObjectName::of(&*issuer).namespace)?;
         if issuer.spec.suspend {
             status::suspended(&self.0, &issuer).await?;
             return Ok(Action::AwaitChange);

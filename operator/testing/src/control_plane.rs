@@ -233,7 +233,11 @@ fn apiserver(plane: &ControlPlane) -> Result<Program> {
     let port = plane.url.rsplit(':').next().unwrap_or_default();
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        "rules": [
+            // Tests look for audiences in the requests.
+            {"level": "Request", "resources": [{"group": "", "resources": ["serviceaccounts/token"]}]},
+            {"level": "Metadata"},
+        ],
     });
     std::fs::write(plane.folder.join("audit.json"), policy.to_string())?;
     let program = Program::new("kube-apiserver", &tools::kubernetes("kube-apiserver")?);

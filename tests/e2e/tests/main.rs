@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod audiences;
 mod budget;
 mod connections;
 mod contents;
@@ -11,6 +12,7 @@ mod drift;
 mod fixture;
 mod leadership;
 mod leaks;
+mod logins;
 mod openbao_outage;
 mod operator_crash;
 mod operator_rights;

@@ -116,27 +116,3 @@ async fn a_cross_namespace_reference_must_be_allowed_and_uses_the_readers_own_se
     // ServiceAccount is always taken from the namespace of the object that refers to the BaoAuth.
     ready_in(&guests, "app", "False/PermissionDenied").await.map(drop)
 }
-
-#[tokio::test]
-async fn a_token_with_an_audience_of_the_api_server_is_never_requested() -> Result<()> {
-    let case = Case::new("references-audience").await?;
-    let mut spec = auth("any");
-    spec["kubernetes"]["audiences"] = json!(["openbao", steamer_testing::control_plane::ISSUER]);
-    case.object("BaoAuth", "default", spec).await?;
-    case.ready::<steamer_api::BaoAuth>("default", "False/Invalid").await?;
-    case.object(
-        "BaoStaticSecret",
-        "app",
-        json!({
-            "mount": "kv", "path": "app", "type": "kv-v2", "destination": {"name": "app", "create": true},
-        }),
-    )
-    .await?;
-    case.ready::<BaoStaticSecret>("app", "False/Invalid").await?;
-    let audit = std::fs::read_to_string(&case.ground.plane.audit)?;
-    let asked = audit
-        .lines()
-        .any(|line| line.contains("/namespaces/references-audience/serviceaccounts/default/token"));
-    assert!(!asked, "a token was requested");
-    Ok(())
-}

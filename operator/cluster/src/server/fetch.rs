@@ -3,7 +3,6 @@
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_core::layout::OPERATOR_AUDIENCE;
 use steamer_runtime::Dependencies;
 
 use crate::operator_policy;
@@ -18,7 +17,6 @@ pub(crate) async fn fetch(
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Server, Error> {
-    context.safe_audiences(&[audience(object).to_owned()])?;
     let session = context.operator_session(dependencies, object).await?;
     let health = session.health().await;
     let managed = object.spec.managed.is_some();
@@ -29,11 +27,4 @@ pub(crate) async fn fetch(
         server.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
     }
     Ok(server)
-}
-
-/// Audience of the operator's token for the server.
-fn audience(object: &OpenBaoCluster) -> &str {
-    let auth = object.spec.external.as_ref().map(|external| &external.management_auth);
-    let login = auth.and_then(|auth| auth.kubernetes.as_ref().or(auth.jwt.as_ref()));
-    login.map_or(OPERATOR_AUDIENCE, |login| login.audience.as_str())
 }

@@ -11,7 +11,7 @@ use steamer_api::{
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{Dependencies, ObjectName};
 
-use super::service_accounts::TokenRequestKey;
+use super::servers::AccountToken;
 use super::sessions::{CredentialOwner, LoginKey, Server};
 use crate::context::Context;
 use crate::error::Error;
@@ -221,10 +221,8 @@ pub async fn access(
         MethodCredential::ServiceAccount { name, namespace, audiences, expiration_seconds } => {
             own_account(&name, namespace.as_deref(), consumer)?;
             let account = ObjectName::new(consumer, name);
-            (
-                CredentialOwner::ServiceAccount(TokenRequestKey { account, audiences, expiration_seconds }),
-                None,
-            )
+            let token = AccountToken { account, audiences, expiration_seconds };
+            (context.account_credential(dependencies, token).await?, None)
         }
         MethodCredential::Secret(secret) => {
             stored_jwt(context, dependencies, ObjectName::new(consumer, secret)).await?

@@ -5,14 +5,21 @@ use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoClust
 use steamer_openbao::{NamespacePath, Session, Settings};
 use steamer_runtime::{Dependencies, ObjectName};
 
-use super::service_accounts::TokenRequestKey;
 use super::sessions::{CredentialOwner, LoginKey, Server};
+use super::token_requests::TokenRequestKey;
 use crate::context::Context;
 use crate::error::Error;
 use crate::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE};
 
 /// Lifetime of the operator's token requests, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: i64 = 600;
+
+/// Token of a ServiceAccount that a login needs.
+pub(super) struct AccountToken {
+    pub(super) account: ObjectName,
+    pub(super) audiences: Vec<String>,
+    pub(super) expiration_seconds: i64,
+}
 
 /// Mount, role and audience of the operator's login.
 struct OperatorLogin {
@@ -25,7 +32,8 @@ impl Context {
     /// The operator's own session in a cluster, in the namespace that the operator works in.
     ///
     /// # Errors
-    /// [`Error::Waiting`] while the cluster has no certificates, [`Error::NotFound`] for a missing Secret.
+    /// [`Error::Waiting`] while the cluster has no certificates, [`Error::NotFound`] for a missing Secret,
+    /// [`Error::Invalid`] for an audience that the API server accepts.
     pub async fn operator_session(
         &self,
         dependencies: &Dependencies,
@@ -35,19 +43,33 @@ impl Context {
         let OperatorLogin { mount, role, audience } = operator_login(cluster.spec.external.as_ref())?;
         let root = cluster.spec.external.as_ref().and_then(|external| external.namespace.as_deref());
         let root = NamespacePath::new(root.unwrap_or_default());
+        let token = AccountToken {
+            account: self.operator.clone(),
+            audiences: vec![audience],
+            expiration_seconds: TOKEN_SECONDS,
+        };
         let login = LoginKey {
             server: server.key.clone(),
             namespace: root.clone(),
             mount,
             role,
             inline: false,
-            owner: CredentialOwner::ServiceAccount(TokenRequestKey {
-                account: self.operator.clone(),
-                audiences: vec![audience],
-                expiration_seconds: TOKEN_SECONDS,
-            }),
+            owner: self.account_credential(dependencies, token).await?,
         };
         Ok(self.sessions.session(&server, login, None).await.within(root.as_str()))
+    }
+
+    /// The owner of the JWT of a login. Fails before a token is requested if the ServiceAccount does not exist, or if the
+    /// API server accepts one of the audiences.
+    pub(super) async fn account_credential(
+        &self,
+        dependencies: &Dependencies,
+        token: AccountToken,
+    ) -> Result<CredentialOwner, Error> {
+        let AccountToken { account, audiences, expiration_seconds } = token;
+        let audiences = self.safe_audiences(&audiences)?;
+        let uid = self.accounts.existing(dependencies, &account).await?.uid().unwrap_or_default();
+        Ok(CredentialOwner::ServiceAccount(TokenRequestKey { account, uid, audiences, expiration_seconds }))
     }
 
     /// The server of a cluster.

@@ -1,68 +1,79 @@
-//! ServiceAccount tokens (TokenRequest): requested for an audience, reused for half of their lifetime, never requested for
-//! an audience of the API server.
+//! ServiceAccount tokens: requested for an audience, reused for half of their lifetime, and discarded when OpenBao rejects
+//! them. Issuer and keys of these tokens.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
-use kube::api::{Api, PostParams};
 use secrecy::SecretString;
 use steamer_openbao::{Credential, CredentialError};
 use steamer_runtime::{Metrics, ObjectName};
 use tokio::sync::Mutex;
 
+use super::api_audiences::ApiAudiences;
+use super::token_requests::{self, TokenRequestKey};
 use crate::access::keys::pem_keys;
 use crate::error::Error;
 
-/// ServiceAccount, audiences and lifetime of a token. Equal keys share one token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TokenRequestKey {
-    /// The ServiceAccount.
-    pub account: ObjectName,
-    /// Audiences of the token. Empty: those of the API server.
-    pub audiences: Vec<String>,
-    /// Lifetime in seconds; at least 600.
-    pub expiration_seconds: i64,
+/// Requests tokens of any ServiceAccount.
+#[derive(Clone)]
+pub struct TokenSource {
+    /// Client of the Kubernetes API.
+    pub client: Client,
+    /// Counts the requests.
+    pub metrics: Arc<Metrics>,
+    /// Audiences that no token may have.
+    pub api_audiences: Arc<ApiAudiences>,
 }
 
-/// Source of tokens of one ServiceAccount.
+/// Tokens of one ServiceAccount.
 pub struct ServiceAccountToken {
-    client: Client,
-    metrics: Arc<Metrics>,
+    source: TokenSource,
     of: TokenRequestKey,
-    held: Mutex<Option<(SecretString, Instant)>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// A token that is reused.
+struct Held {
+    token: SecretString,
+    until: Instant,
+    uses: u32,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot request a token of ServiceAccount {account}")]
 struct NoToken {
     account: ObjectName,
-    source: kube::Error,
+    source: Error,
 }
 
 impl ServiceAccountToken {
-    pub fn new(client: Client, metrics: Arc<Metrics>, of: TokenRequestKey) -> Self {
-        Self { client, metrics, of, held: Mutex::new(None) }
+    pub fn new(source: TokenSource, of: TokenRequestKey) -> Self {
+        Self { source, of, held: Mutex::new(None) }
     }
 
     async fn token(&self) -> Result<SecretString, CredentialError> {
         let mut held = self.held.lock().await;
-        if let Some((token, until)) = held.as_ref()
-            && Instant::now() < *until
+        if let Some(held) = held.as_mut()
+            && Instant::now() < held.until
         {
-            return Ok(token.clone());
+            held.uses += 1;
+            return Ok(held.token.clone());
         }
-        let answer = request(&self.client, &self.of).await;
-        let answer = answer.map_err(|source| NoToken { account: self.of.account.clone(), source })?;
-        self.metrics.token_requested();
-        let token: SecretString = answer.status.map(|status| status.token).unwrap_or_default().into();
+        let account = || self.of.account.clone();
+        let token = self.requested().await.map_err(|source| NoToken { account: account(), source })?;
         let half = Duration::from_secs(u64::try_from(self.of.expiration_seconds / 2).unwrap_or(300));
-        *held = Some((token.clone(), Instant::now() + half));
+        *held = Some(Held { token: token.clone(), until: Instant::now() + half, uses: 1 });
+        Ok(token)
+    }
+
+    async fn requested(&self) -> Result<SecretString, Error> {
+        let TokenSource { client, metrics, api_audiences } = &self.source;
+        api_audiences.still_safe(&self.of.audiences).await?;
+        let token = token_requests::token(client, &self.of).await?;
+        metrics.token_requested();
         Ok(token)
     }
 }
@@ -71,28 +82,10 @@ impl Credential for ServiceAccountToken {
     fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         Box::pin(self.token())
     }
-}
 
-async fn request(client: &Client, of: &TokenRequestKey) -> Result<TokenRequest, kube::Error> {
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &of.account.namespace);
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            audiences: of.audiences.clone(),
-            expiration_seconds: Some(of.expiration_seconds),
-            bound_object_ref: None,
-        },
-        ..TokenRequest::default()
-    };
-    api.create_token_request(&of.account.name, &PostParams::default(), &request).await
-}
-
-/// The audiences that the API server accepts: those of a token that is requested without an audience.
-///
-/// # Errors
-/// Any error of the API server.
-pub async fn api_audiences(client: &Client, account: &ObjectName) -> Result<BTreeSet<String>, kube::Error> {
-    let of = TokenRequestKey { account: account.clone(), audiences: Vec::new(), expiration_seconds: 600 };
-    Ok(request(client, &of).await?.spec.audiences.into_iter().collect())
+    fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async { self.held.lock().await.take().is_some_and(|held| held.uses > 1) })
+    }
 }
 
 /// Issuer and keys of ServiceAccount tokens, as the API server publishes them.

@@ -12,9 +12,10 @@ use steamer_openbao::{
     Settings,
 };
 use steamer_runtime::Locked;
-use steamer_runtime::{Metrics, ObjectName};
+use steamer_runtime::ObjectName;
 
-use super::service_accounts::{ServiceAccountToken, TokenRequestKey};
+use super::service_accounts::{ServiceAccountToken, TokenSource};
+use super::token_requests::TokenRequestKey;
 use crate::digest::digest;
 use crate::error::Error;
 
@@ -66,8 +67,7 @@ pub struct Server {
 
 /// All clients and identities.
 pub struct Sessions {
-    kubernetes: kube::Client,
-    metrics: Arc<Metrics>,
+    tokens: TokenSource,
     servers: Locked<HashMap<ServerKey, Client>>,
     identities: moka::future::Cache<LoginKey, (Client, Identity)>,
 }
@@ -79,12 +79,17 @@ impl Credential for StoredJwt {
     fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         Box::pin(std::future::ready(Ok(self.0.clone())))
     }
+
+    fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        // A change of the Secret is another login.
+        Box::pin(std::future::ready(false))
+    }
 }
 
 impl Sessions {
-    /// No sessions. `kubernetes` is the client for token requests.
+    /// No sessions.
     #[must_use]
-    pub fn new(kubernetes: kube::Client, metrics: Arc<Metrics>) -> Self {
+    pub fn new(tokens: TokenSource) -> Self {
         let identities = moka::future::Cache::builder()
             .time_to_idle(IDLE)
             .max_capacity(10_000)
@@ -92,7 +97,7 @@ impl Sessions {
                 Box::pin(async move { identity.revoke(&client).await })
             })
             .build();
-        Self { kubernetes, metrics, servers: Locked::default(), identities }
+        Self { tokens, servers: Locked::default(), identities }
     }
 
     /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
@@ -108,7 +113,7 @@ impl Sessions {
         let LoginKey { server: _, namespace, mount, role, inline, owner } = login;
         let credential: Arc<dyn Credential> = match owner {
             CredentialOwner::ServiceAccount(key) => {
-                Arc::new(ServiceAccountToken::new(self.kubernetes.clone(), self.metrics.clone(), key))
+                Arc::new(ServiceAccountToken::new(self.tokens.clone(), key))
             }
             CredentialOwner::Secret(..) => Arc::new(StoredJwt(stored.unwrap_or_default())),
         };
@@ -127,7 +132,7 @@ impl Sessions {
         if let Some(client) = servers.get(&key) {
             return Ok(Server { key, client: client.clone(), address });
         }
-        let metrics = self.metrics.clone();
+        let metrics = self.tokens.metrics.clone();
         let client = Client::counted(settings, move || metrics.openbao_asked())?;
         servers.insert(key.clone(), client.clone());
         Ok(Server { key, client, address })

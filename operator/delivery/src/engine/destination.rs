@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use steamer_core::Error;
-use steamer_core::access::named_secrets::{NamedSecrets, secret_key};
+use steamer_core::access::named_objects::{NamedSecrets, secret_key};
 use steamer_core::ownership::Mark;
 use steamer_core::ownership::mark::described;
 use steamer_runtime::{Dependencies, ObjectName};

@@ -12,7 +12,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde::Deserialize;
-use steamer_core::access::named_secrets::secret_key;
+use steamer_core::access::named_objects::secret_key;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::mark::Mark;
 use steamer_core::tasks::Tasks;

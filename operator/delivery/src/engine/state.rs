@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use steamer_api::{CreationPolicy, DeletionPolicy, Destination};
 use steamer_core::Context;
-use steamer_core::access::named_secrets::secret_key;
+use steamer_core::access::named_objects::secret_key;
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::decide::Seen;

@@ -65,6 +65,7 @@ impl<K: Provision> Controller<K> {
 
     async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
         let now = Timestamp::now();
+        pass.context.stores.honor(K::ID, &ObjectName::of(object).namespace)?;
         let references = object.references(&pass.lookup());
         let course = Course::of(object.lifecycle());
         if course == Course::Suspend {
@@ -132,7 +133,7 @@ fn validated<K: Provision>(
     now: Timestamp,
 ) -> Result<K::Desired, Error> {
     let mark = &pass.context.mark_of(object);
-    let safe_audiences = &|audiences: &[String]| pass.context.safe_audiences(audiences);
+    let safe_audiences = &|audiences: &[String]| pass.context.safe_audiences(audiences).map(drop);
     object.validate(found, &Setting { mark, now, safe_audiences })
 }
 

@@ -6,7 +6,7 @@ use steamer_api::{Kind, OpenBaoCluster, Referable, Reference};
 use steamer_core::error::Error;
 use steamer_core::{Context, Stores};
 use steamer_openbao::Session;
-use steamer_runtime::{Dependencies, Key, ObjectName};
+use steamer_runtime::{Dependencies, Key, ObjectName, Reason};
 
 /// Access to Kubernetes and OpenBao.
 #[derive(Clone, Copy)]
@@ -21,15 +21,40 @@ impl<'a> Pass<'a> {
         Lookup { stores: &self.context.stores, dependencies: self.dependencies }
     }
 
-    /// The operator's session in a cluster.
+    /// The operator's session in a cluster whose spec is valid.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] if the cluster is `Stalled` because of its spec: no login must go to a server that its
+    /// administrator has to correct.
     pub(crate) async fn session(&self, cluster: &OpenBaoCluster) -> Result<Session, Error> {
+        is_usable(cluster)?;
         self.context.operator_session(self.dependencies, cluster).await
     }
 
     /// The operator's session in the cluster of that name. The caller must have checked the right to refer to it.
     pub(crate) async fn session_in(&self, cluster: &ObjectName) -> Result<Session, Error> {
         let cluster: Arc<OpenBaoCluster> = self.context.stores.existing(self.dependencies, cluster)?;
-        self.session(&cluster).await
+        self.context.operator_session(self.dependencies, &cluster).await
+    }
+}
+
+/// A managed cluster stays usable while only its latest spec is invalid: its nodes still run the last valid one, and
+/// access must be withdrawn in time.
+fn is_usable(cluster: &OpenBaoCluster) -> Result<(), Error> {
+    let conditions = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let stalled =
+        conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True");
+    let forbidding: &[Reason] = match cluster.spec.external {
+        Some(_) => &[Reason::Invalid, Reason::Conflict, Reason::ReferenceDenied],
+        None => &[Reason::Conflict, Reason::ReferenceDenied],
+    };
+    match stalled.filter(|stalled| forbidding.iter().any(|reason| reason.as_str() == stalled.reason)) {
+        Some(stalled) => Err(Error::Waiting(format!(
+            "OpenBaoCluster {} cannot be used: {}",
+            ObjectName::of(cluster),
+            stalled.message
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -56,5 +81,45 @@ impl Lookup<'_> {
     pub(crate) fn list<K: Kind>(&self, key: Key, chosen: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         self.dependencies.on(key);
         self.stores.of::<K>().filter(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::external_invalid("external", "True", "Invalid", false)]
+    #[case::external_conflict("external", "True", "Conflict", false)]
+    #[case::external_not_stalled("external", "False", "Invalid", true)]
+    #[case::external_with_an_old_policy("external", "True", "PermissionDenied", true)]
+    #[case::managed_invalid("managed", "True", "Invalid", true)]
+    #[case::managed_conflict("managed", "True", "Conflict", false)]
+    fn no_login_goes_to_a_server_that_its_administrator_has_to_correct(
+        #[case] kind: &str,
+        #[case] stalled: &str,
+        #[case] reason: &str,
+        #[case] expected: bool,
+    ) {
+        let spec = match kind {
+            "external" => json!({"external": {
+                "address": "https://bao:8200",
+                "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
+            }}),
+            _ => json!({"managed": {
+                "version": "2.7.2", "seal": {"static": {}},
+                "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
+            }}),
+        };
+        let mut cluster = OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap());
+        let condition = json!({
+            "type": "Stalled", "status": stalled, "reason": reason, "message": "change it",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        cluster.status = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
+        assert_eq!(is_usable(&cluster).is_ok(), expected);
     }
 }

@@ -1,0 +1,209 @@
+//! Tests of logins against a small HTTP server with the rules of OpenBao.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex as Locked;
+
+use rstest::rstest;
+
+use super::*;
+use crate::{Identity, Session, Settings};
+
+/// State of the server: tokens that it accepts, JWTs that it accepts, and the requests that it received.
+#[derive(Default)]
+struct Server {
+    /// A login requires this JWT. Its token is `token of <jwt>`.
+    jwt: String,
+    /// The policy of new tokens denies reads.
+    denies: bool,
+    revoked: Vec<String>,
+    asked: Vec<String>,
+}
+
+impl Server {
+    fn answer(&mut self, path: &str, headers: &[String], body: &str) -> (u16, &'static str, String) {
+        let header = |name: &str| {
+            let found = headers.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.unwrap_or_default().trim().to_owned()
+        };
+        let kind = path.rsplit('/').next().unwrap_or_default().to_owned();
+        self.asked.push(kind.clone());
+        let token = header("x-vault-token");
+        let inline = header("x-vault-inline-auth-parameter-jwt");
+        let expected = URL_SAFE_NO_PAD.encode(json!({"key": "jwt", "value": self.jwt}).to_string());
+        match kind.as_str() {
+            "login" if body.contains(&format!("\"{}\"", self.jwt)) => {
+                let auth = json!({"client_token": format!("token of {}", self.jwt), "lease_duration": 3600});
+                (200, "", json!({"auth": auth}).to_string())
+            }
+            "revoke-self" => {
+                self.revoked.push(token);
+                (204, "", String::new())
+            }
+            "read" if !inline.is_empty() && inline != expected => (
+                403,
+                "x-vault-inline-auth-failed: true\r\n",
+                r#"{"errors":["permission denied"]}"#.to_owned(),
+            ),
+            "read" if !self.denies && (inline == expected || token == format!("token of {}", self.jwt)) => {
+                (200, "", r#"{"data":{}}"#.to_owned())
+            }
+            _ => (403, "", r#"{"errors":["permission denied"]}"#.to_owned()),
+        }
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.asked.iter().filter(|asked| *asked == kind).count()
+    }
+}
+
+fn serve(stream: TcpStream, server: &Locked<Server>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            lines.push(line.trim().to_owned());
+        }
+        let length = lines.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body).ok()?;
+        let path = lines[0].split(' ').nth(1)?.to_owned();
+        let (status, header, text) =
+            server.lock().unwrap().answer(&path, &lines, &String::from_utf8_lossy(&body));
+        let head = format!("HTTP/1.1 {status} X\r\n{header}content-length: {}\r\n\r\n", text.len());
+        (&stream).write_all((head + &text).as_bytes()).ok()?;
+    }
+}
+
+fn start(jwt: &str) -> (Arc<Locked<Server>>, Client) {
+    let server = Arc::new(Locked::new(Server { jwt: jwt.to_owned(), ..Server::default() }));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let shared = server.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let server = shared.clone();
+            std::thread::spawn(move || serve(stream, &server));
+        }
+    });
+    let settings =
+        Settings { addresses: vec![address], patience: Some(Duration::ZERO), ..Settings::default() };
+    (server, Client::new(&settings).unwrap())
+}
+
+/// JWTs `jwt-0`, `jwt-1`, ...: a cached one is discarded on request.
+#[derive(Default)]
+struct Jwts(Locked<State>);
+
+#[derive(Default)]
+struct State {
+    requested: usize,
+    held: Option<(String, usize)>,
+}
+
+impl Credential for Jwts {
+    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+        let mut state = self.0.lock().unwrap();
+        let (jwt, uses) = state.held.take().unwrap_or_else(|| {
+            state.requested += 1;
+            (format!("jwt-{}", state.requested - 1), 0)
+        });
+        state.held = Some((jwt.clone(), uses + 1));
+        Box::pin(std::future::ready(Ok(jwt.into())))
+    }
+
+    fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        let uses = self.0.lock().unwrap().held.take().map_or(0, |(_, uses)| uses);
+        Box::pin(std::future::ready(uses > 1))
+    }
+}
+
+fn session(client: &Client, presentation: Presentation) -> (Arc<Jwts>, Session) {
+    let credential = Arc::new(Jwts::default());
+    let login = Login {
+        namespace: NamespacePath::root(),
+        mount: "kubernetes".to_owned(),
+        role: "app".to_owned(),
+        kind: LoginKind::Role,
+        presentation,
+        credential: credential.clone(),
+    };
+    (credential, client.session(Identity::login(login)))
+}
+
+async fn read(session: &Session) -> Result<Value, Error> {
+    session.request_any(reqwest::Method::GET, "kv/read", None).await
+}
+
+#[rstest]
+#[case::token(Presentation::Token)]
+#[case::inline(Presentation::Inline)]
+#[tokio::test]
+async fn a_denied_request_is_repeated_once_with_a_new_jwt_whatever_the_age_of_the_old_one(
+    #[case] presentation: Presentation,
+) {
+    let (server, client) = start("jwt-0");
+    let (jwts, session) = session(&client, presentation);
+    read(&session).await.unwrap();
+    // The ServiceAccount was recreated: tokens and JWTs of the old one are worthless.
+    server.lock().unwrap().jwt = "jwt-1".to_owned();
+    read(&session).await.unwrap();
+    assert_eq!(jwts.0.lock().unwrap().requested, 2);
+}
+
+#[tokio::test]
+async fn logins_that_denied_requests_cause_are_limited() {
+    let (server, client) = start("jwt-0");
+    let (jwts, session) = session(&client, Presentation::Token);
+    read(&session).await.unwrap();
+    server.lock().unwrap().denies = true;
+    server.lock().unwrap().jwt = "jwt-1".to_owned();
+    for _ in 0..50 {
+        assert!(matches!(read(&session).await, Err(Error::Denied { .. })));
+    }
+    let server = server.lock().unwrap();
+    assert_eq!((server.count("login"), jwts.0.lock().unwrap().requested), (2, 2));
+    // The replaced token does not stay valid until it expires.
+    assert_eq!(server.revoked, ["token of jwt-0"]);
+}
+
+#[tokio::test]
+async fn a_rejected_login_is_tried_with_a_new_jwt_and_then_shared_for_a_while() {
+    let (server, client) = start("jwt-1");
+    let (jwts, session) = session(&client, Presentation::Token);
+    // A JWT that another login obtained earlier.
+    drop(jwts.jwt().await);
+    read(&session).await.unwrap();
+    assert_eq!(server.lock().unwrap().count("login"), 2);
+    server.lock().unwrap().jwt = "another".to_owned();
+    for _ in 0..50 {
+        assert!(read(&session).await.is_err());
+    }
+    assert!(server.lock().unwrap().count("login") <= 4, "{:?}", server.lock().unwrap().asked);
+    // It recovers within the pause.
+    let next = format!("jwt-{}", jwts.0.lock().unwrap().requested);
+    server.lock().unwrap().jwt = next;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    read(&session).await.unwrap();
+}
+
+#[rstest]
+#[case(1, 1)]
+#[case(2, 1)]
+#[case(4, 2)]
+#[case(40, 8)]
+fn the_pause_after_rejected_logins_is_bounded(#[case] times: u32, #[case] seconds: u64) {
+    let ago = |age: u64| Rejected {
+        at: Instant::now().checked_sub(Duration::from_millis(age)).unwrap(),
+        times,
+        path: String::new(),
+        message: String::new(),
+    };
+    assert!(ago(seconds * 1000 - 500).error().is_some());
+    assert!(ago(seconds * 1000 + 100).error().is_none());
+}

@@ -1,0 +1,114 @@
+//! No token is requested that the API server accepts, whichever kind names the audience. The audit log of the API server
+//! shows each request.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use steamer_api::{BaoAuth, BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
+use steamer_testing::control_plane::ISSUER;
+use steamer_testing::ground::OPERATOR_ACCOUNT;
+
+use crate::fixture::Case;
+use crate::static_secrets::auth;
+
+const NAMESPACE: &str = "audiences";
+
+/// Returns the token requests in the audit log: ServiceAccount and requested audiences.
+fn token_requests(case: &Case) -> Result<Vec<(String, Vec<String>)>> {
+    let log = std::fs::read_to_string(&case.ground.plane.audit)?;
+    let lines = log.lines().filter(|line| line.contains("/serviceaccounts/") && line.contains("/token"));
+    lines
+        .map(|line| {
+            let entry: Value = serde_json::from_str(line).context("a line of the audit log is not JSON")?;
+            let audiences = serde_json::from_value(entry["requestObject"]["spec"]["audiences"].clone());
+            let name = |field: &str| entry["objectRef"][field].as_str().unwrap_or_default().to_owned();
+            Ok((format!("{}/{}", name("namespace"), name("name")), audiences.unwrap_or_default()))
+        })
+        .collect()
+}
+
+fn cluster(case: &Case, login: &Value) -> Value {
+    json!({
+        "external": {
+            "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"}, "managementAuth": login,
+        },
+        "allowedNamespaces": {"from": "All"},
+    })
+}
+
+fn tenant(cluster: &str, group: i64) -> Value {
+    json!({
+        "clusterRef": {"name": cluster}, "organizationId": 1301, "groupId": group, "issuerRef": {"name": "gitlab"},
+    })
+}
+
+fn static_secret(auth: &str) -> Value {
+    json!({
+        "authRef": {"name": auth}, "mount": "kv", "path": "app", "type": "kv-v2",
+        "destination": {"name": auth, "create": true},
+    })
+}
+
+#[tokio::test]
+async fn no_kind_causes_a_request_for_a_token_that_the_api_server_accepts() -> Result<()> {
+    let case = Case::new(NAMESPACE).await?;
+    let issuer = json!({"oidcDiscoveryUrl": case.ground.issuer.url});
+    case.object("JWTIssuer", "gitlab", issuer).await?;
+    case.ready::<JWTIssuer>("gitlab", "True/Applied").await?;
+
+    // BaoAuth, and the objects that use it.
+    let mut by_kubernetes = auth("any");
+    by_kubernetes["kubernetes"]["audiences"] = json!(["openbao", ISSUER]);
+    let by_jwt = json!({
+        "clusterRef": {"name": "main"}, "method": "JWT",
+        "jwt": {"role": "any", "serviceAccount": "default", "audiences": [ISSUER]},
+    });
+    for (name, spec) in [("by-kubernetes", by_kubernetes), ("by-jwt", by_jwt)] {
+        case.object("BaoAuth", name, spec).await?;
+        case.object("BaoStaticSecret", name, static_secret(name)).await?;
+        case.ready::<BaoAuth>(name, "False/Invalid").await?;
+        case.ready::<BaoStaticSecret>(name, "False/Invalid").await?;
+    }
+
+    // OpenBaoCluster, and the tenants in it.
+    let login = json!({"role": "steamer", "audience": ISSUER});
+    let logins = [("kubernetes", json!({"kubernetes": login})), ("jwt", json!({"jwt": login}))];
+    for (group, (name, login)) in (1..).zip(&logins) {
+        case.object("OpenBaoCluster", name, cluster(&case, login)).await?;
+        case.object("SecretsTenant", name, tenant(name, group)).await?;
+        case.ready::<OpenBaoCluster>(name, "False/Invalid").await?;
+        case.ready::<SecretsTenant>(name, "False/Waiting: OpenBaoCluster audiences/").await?;
+    }
+
+    // SecretsProject: an audience of a workload, and a cluster that gets such an audience later.
+    case.cluster("later", &case.ground.openbao).await?;
+    case.object("SecretsTenant", "later", tenant("later", 7)).await?;
+    let workload = json!({
+        "name": "app", "serviceAccount": "default", "namespace": NAMESPACE, "audience": ISSUER, "secrets": ["A"],
+    });
+    let project =
+        |workloads: &[&Value]| json!({"tenantRef": {"name": "later"}, "id": 42, "workloads": workloads});
+    case.object("SecretsProject", "web", project(&[&workload])).await?;
+    case.ready::<SecretsProject>("web", "False/Invalid").await?;
+    case.object("BaoAuth", "by-workload", json!({"projectRef": {"name": "web"}, "workload": "app"})).await?;
+    case.object("BaoStaticSecret", "by-workload", static_secret("by-workload")).await?;
+    case.ready::<BaoStaticSecret>("by-workload", "False/").await?;
+    case.object("SecretsProject", "web", project(&[])).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    case.object("OpenBaoCluster", "later", cluster(&case, &logins[0].1)).await?;
+    case.ready::<OpenBaoCluster>("later", "False/Invalid").await?;
+    case.object("SecretsProject", "web", project(&[&workload])).await?;
+    case.ready::<SecretsProject>("web", "False/Waiting: OpenBaoCluster audiences/later cannot be used")
+        .await?;
+
+    let requests = token_requests(&case)?;
+    let operators = requests.iter().filter(|(account, _)| account.ends_with(&format!("/{OPERATOR_ACCOUNT}")));
+    ensure!(operators.count() > 0, "the audit log contains no token request of the operator");
+    let unsafe_requests: Vec<_> = requests
+        .iter()
+        .filter(|(_, audiences)| audiences.iter().any(|audience| audience == ISSUER))
+        .collect();
+    ensure!(unsafe_requests.is_empty(), "{unsafe_requests:?}");
+    let own: Vec<_> = requests.iter().filter(|(account, _)| account.starts_with("audiences/")).collect();
+    ensure!(own.is_empty(), "{own:?}");
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Logins that OpenBao rejects recover within seconds after their cause is corrected.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, DeleteParams};
+use reqwest::Method;
+use serde_json::json;
+use steamer_api::BaoStaticSecret;
+use steamer_testing::ground::apply;
+
+use crate::fixture::Case;
+use crate::static_secrets::{auth, engine};
+
+/// Longest time from a correction until Ready. The interval of a denied object is 20 s.
+const RECOVERY: Duration = Duration::from_secs(40);
+
+#[tokio::test]
+async fn a_recreated_service_account_and_a_changed_role_recover_within_seconds() -> Result<()> {
+    let case = Case::new("logins").await?;
+    engine(&case, "logins").await?;
+    case.admin()?.write_kv2("logins", "app", &json!({"a": "1"})).await?;
+    let accounts: Api<ServiceAccount> = case.api();
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "again", "namespace": case.namespace},
+    });
+    let mut spec = auth("logins");
+    spec["kubernetes"]["serviceAccount"] = json!("again");
+    case.object("BaoAuth", "default", spec).await?;
+    let spec = json!({
+        "mount": "logins", "path": "app", "type": "kv-v2", "refreshAfter": "1s",
+        "destination": {"name": "app", "create": true},
+    });
+    case.object("BaoStaticSecret", "app", spec).await?;
+
+    // A missing ServiceAccount is named, and its creation is noticed, however often.
+    for _ in 0..2 {
+        let missing = "False/ReferenceNotFound: ServiceAccount logins/again does not exist";
+        case.ready::<BaoStaticSecret>("app", missing).await?;
+        apply(&case.client, account.clone()).await?;
+        let created = Instant::now();
+        case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+        ensure!(created.elapsed() < RECOVERY, "Ready {:?} after the creation", created.elapsed());
+        accounts.delete("again", &DeleteParams::default()).await?;
+    }
+    apply(&case.client, account).await?;
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+
+    // A token keeps the policies of its login: a corrected role needs a new login, whatever the age of the token.
+    let role = |policy: &str| {
+        json!({
+            "bound_service_account_names": ["again"], "bound_service_account_namespaces": ["logins"],
+            "audience": "openbao", "token_policies": [policy], "token_ttl": "10m",
+        })
+    };
+    let path = "auth/kubernetes/role/logins";
+    let admin = case.admin()?;
+    admin.request_any(Method::POST, path, Some(role("none"))).await?;
+    admin.request_any(Method::DELETE, "sys/policies/acl/logins", None).await?;
+    case.ready::<BaoStaticSecret>("app", "False/PermissionDenied").await?;
+    engine_policy(&case).await?;
+    admin.request_any(Method::POST, path, Some(role("logins"))).await?;
+    let corrected = Instant::now();
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    ensure!(corrected.elapsed() < RECOVERY, "Ready {:?} after the correction", corrected.elapsed());
+    Ok(())
+}
+
+async fn engine_policy(case: &Case) -> Result<()> {
+    let policy = json!({"path": {"logins/*": {"capabilities": ["read"]}}}).to_string();
+    let body = json!({"policy": policy});
+    case.admin()?.request_any(Method::POST, "sys/policies/acl/logins", Some(body)).await?;
+    Ok(())
+}
