@@ -8,4 +8,5 @@ pub(crate) mod observation;
 pub(crate) mod replace;
 pub(crate) mod rollout;
 pub(crate) mod scale;
+pub(crate) mod standby_mark;
 pub(crate) mod start;

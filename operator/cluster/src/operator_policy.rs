@@ -2,15 +2,17 @@
 //!
 //! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
 //! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
-//! access to a secret value, a token, a policy or role of the root namespace, or this policy.
+//! access to a secret value, a token, a policy or role of the root namespace, or this policy. In a managed cluster, the
+//! policy with the mark for standbys is an exception: it has no holders.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
+use steamer_api::OpenBaoCluster;
 use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
 use steamer_openbao::{Error, Session};
 
-use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY, STEP_DOWN};
+use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY, STANDBY_MARK, STEP_DOWN};
 
 /// Capabilities by path.
 pub type Rules = BTreeMap<String, Vec<&'static str>>;
@@ -77,15 +79,32 @@ fn auth_rules(project: &str, mount: &str) -> Vec<Rule> {
     rules
 }
 
-/// Rules in a cluster that Steamer runs. They also allow moving the leader and generating the recovery keys once.
+/// Rules in a cluster that Steamer runs. They also allow moving the leader, generating the recovery keys once, and
+/// marking what standbys have received.
 #[must_use]
 pub fn managed_rules() -> Rules {
+    let mut rules = required_rules();
+    rules.insert(STANDBY_MARK.to_owned(), vec!["create", "read", "update"]);
+    rules
+}
+
+/// Rules that the operator needs in a cluster without `standbyReads`.
+fn required_rules() -> Rules {
     let mut rules = rules();
     rules.insert(STEP_DOWN.to_owned(), vec!["update", "sudo"]);
     rules.insert(RECOVERY_INIT.to_owned(), vec!["create", "update", "delete", "sudo"]);
     rules.insert(RECOVERY_BACKUP.to_owned(), vec!["read", "delete", "sudo"]);
     rules.insert(RECOVERY_VERIFY.to_owned(), vec!["create", "update", "sudo"]);
     rules
+}
+
+/// Rules that the operator needs in the cluster of an object.
+pub(crate) fn needed_rules(object: &OpenBaoCluster) -> Rules {
+    match &object.spec.managed {
+        Some(managed) if managed.standby_reads => managed_rules(),
+        Some(_) => required_rules(),
+        None => rules(),
+    }
 }
 
 /// The policy as JSON, which OpenBao accepts as HCL.
@@ -141,6 +160,16 @@ mod tests {
             assert!(!path.contains("token"), "{path}");
             assert!(path.starts_with('+') || path.starts_with(&organizations), "{path}");
         }
+    }
+
+    #[test]
+    fn only_standby_reads_need_the_mark() {
+        let mut object = crate::tests::object();
+        assert!(!needed_rules(&object).contains_key(STANDBY_MARK));
+        object.spec.managed.as_mut().unwrap().standby_reads = true;
+        assert!(needed_rules(&object).contains_key(STANDBY_MARK));
+        object.spec.managed = None;
+        assert_eq!(needed_rules(&object), rules());
     }
 
     #[test]

@@ -132,7 +132,12 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
         ..Health::default()
     };
     let answer = if state == 'x' { Answer::Silent } else { Answer::Health(health) };
-    Member { pod: Arc::new(serde_json::from_value(pod).unwrap()), answer, unhealthy_for: Duration::ZERO }
+    Member {
+        pod: Arc::new(serde_json::from_value(pod).unwrap()),
+        answer,
+        unhealthy_for: Duration::ZERO,
+        is_stale: false,
+    }
 }
 
 /// A healthy cluster whose nodes are in these states.

@@ -1,5 +1,7 @@
 //! HTTP client of a server: addresses, retries during a failover, one connection pool.
 
+mod leader_index;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use serde_json::Value;
 
 use crate::{Error, Identity, NamespacePath, Session, Settings};
 
+use leader_index::LeaderIndex;
+
 /// Client of a server. Cheap to clone: all clones share connections and the known state of the server.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -25,6 +29,8 @@ struct Inner {
     /// No node served the last request: the next requests are not retried.
     down: AtomicBool,
     patience: Duration,
+    /// None: the node that is addressed answers itself.
+    leader_index: Option<LeaderIndex>,
     asked: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -83,6 +89,7 @@ impl Client {
             preferred: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             patience: settings.patience.unwrap_or(Duration::from_secs(20)),
+            leader_index: (!settings.node).then(LeaderIndex::default),
             asked: Box::new(asked),
         })))
     }
@@ -137,7 +144,20 @@ impl Client {
         Err(worst.unwrap_or(Error::NoLeader))
     }
 
+    /// Sends a request to a node, which forwards it to the leader.
     async fn once(&self, address: &Url, request: &Request) -> Result<Answer, Error> {
+        let Some(index) = &self.0.leader_index else {
+            return served(self.respond(address, request, HeaderMap::new()).await?, request);
+        };
+        let mut answer = self.respond(address, request, index.headers(&request.path)).await?;
+        if index.refused(answer.status, &answer.text) {
+            answer = self.respond(address, request, HeaderMap::new()).await?;
+        }
+        index.learn(&answer.headers);
+        served(answer, request)
+    }
+
+    async fn respond(&self, address: &Url, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
         (self.0.asked)();
         let unreachable = |source: reqwest::Error| Error::Unreachable {
             address: address.as_str().trim_end_matches('/').to_owned(),
@@ -147,7 +167,8 @@ impl Client {
             .0
             .http
             .request(request.method.clone(), url(address, request))
-            .headers(request.headers.clone());
+            .headers(request.headers.clone())
+            .headers(leader);
         if !request.namespace.is_root() {
             builder = builder.header("x-vault-namespace", request.namespace.as_str());
         }
@@ -160,7 +181,7 @@ impl Client {
         let response = builder.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.bytes().await.map_err(unreachable)?.into();
-        served(Answer { status, headers, text }, request)
+        Ok(Answer { status, headers, text })
     }
 }
 

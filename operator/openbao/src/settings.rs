@@ -32,6 +32,9 @@ pub struct Settings {
     pub resolver: Option<Resolver>,
     /// `true` uses HTTP/1.1 only: the connection of an aborted request is not reused. Default: `false`.
     pub plain: bool,
+    /// `true`: the address is that of one node, which answers reads itself. `false`: reads are forwarded to the leader.
+    /// Default: `false`.
+    pub node: bool,
 }
 
 /// Resolves some names to addresses.

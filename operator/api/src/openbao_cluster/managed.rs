@@ -35,6 +35,12 @@ pub struct ManagedServer {
     #[serde(default = "three")]
     #[x_kube(validation = ("self in [1, 3, 5]", "replicas must be 1, 3 or 5"))]
     pub replicas: i32,
+    /// `true`: standbys of OpenBao 2.7 and later answer reads themselves, from caches that follow the leader with a delay
+    /// (eventual consistency): a withdrawn secret stays readable at a standby until the change arrives. Steamer replaces
+    /// a standby that does not follow. `false`: every node answers from the leader. A change triggers a rollout. Default:
+    /// `false`.
+    #[serde(default)]
+    pub standby_reads: bool,
     /// Storage of the data.
     pub storage: Storage,
     /// Seal that unseals the nodes when they start.

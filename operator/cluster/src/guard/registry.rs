@@ -59,6 +59,7 @@ impl Guards {
             server,
             logins: known.map(|known| known.logins.clone()).unwrap_or_default(),
             unhealthy: Locked::default(),
+            standby_mark: Locked::default(),
             digest,
         })
     }

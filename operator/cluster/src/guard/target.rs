@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
 use crate::nodes::health::Unhealthy;
+use crate::nodes::standby_mark::StandbyMark;
 
 /// The cluster that a guard watches, and its connections.
 pub(crate) struct GuardTarget {
@@ -24,6 +25,8 @@ pub(crate) struct GuardTarget {
     pub(crate) logins: Arc<tokio::sync::Mutex<()>>,
     /// Unhealthy nodes of the last reconcile.
     pub(crate) unhealthy: Locked<Unhealthy>,
+    /// Last mark that was written at the leader.
+    pub(crate) standby_mark: Locked<Option<StandbyMark>>,
     /// Digest of the settings: a target with another digest replaces this one.
     pub(crate) digest: String,
 }

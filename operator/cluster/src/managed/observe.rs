@@ -17,7 +17,7 @@ use crate::managed::input::Input;
 use crate::managed::prepare::Prepared;
 use crate::nodes::members::Member;
 use crate::nodes::start::StartInputs;
-use crate::nodes::{configuration, observation, start};
+use crate::nodes::{configuration, observation, standby_mark, start};
 use crate::objects::configuration::Headers;
 use crate::seal::check::{Contents, SealCheck};
 use crate::seal::keys::StaticKeys;
@@ -63,7 +63,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let live = sources.child_api.get::<StatefulSet>(cluster.name());
     let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
     let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
-    let members = members(sources, cluster, prepared.migration).await;
+    let members = members(sources, input, prepared.migration).await;
     let keys = static_keys(sources, input, &prepared).await;
     let headers = configuration::headers(sources, cluster).await;
     let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;
@@ -90,12 +90,25 @@ fn contents(input: Input<'_>, prepared: &Prepared) -> Contents {
     if prepared.has_data() || input.start() == Start::Completed { Contents::Sealed } else { Contents::Empty }
 }
 
-async fn members(sources: &Sources<'_>, cluster: &Cluster, migration: Migration) -> Vec<Member> {
+async fn members(sources: &Sources<'_>, input: Input<'_>, migration: Migration) -> Vec<Member> {
+    let cluster = input.cluster;
     let mut members = observation::observe(sources, cluster).await;
     if migration == Migration::InProgress {
         migration::recognize(sources, cluster, &mut members).await;
     }
+    if cluster.spec.standby_reads {
+        observe_mark(sources, input, &mut members).await;
+    }
     members
+}
+
+async fn observe_mark(sources: &Sources<'_>, input: Input<'_>, members: &mut [Member]) {
+    let client = |pod: &str| sources.node(input.cluster, pod).ok();
+    let session = sources.context.operator_session(sources.dependencies, input.object).await;
+    if let Ok(session) = session {
+        let mark = &sources.guard_target.standby_mark;
+        standby_mark::observe(members, mark, session.identity(), client).await;
+    }
 }
 
 async fn static_keys(

@@ -3,6 +3,7 @@
 //! Its requests can wait 20 s for a leader. A plan for the nodes must not be that old: it could replace a second node.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use steamer_api::Orphan;
@@ -18,6 +19,7 @@ use crate::managed::observe::Observed;
 use crate::nodes::leader;
 use crate::nodes::leader::StepDown;
 use crate::nodes::members::Member;
+use crate::nodes::standby_mark;
 use crate::restore;
 use crate::seal::recovery;
 use crate::seal::recovery::{Facts, Task};
@@ -83,6 +85,8 @@ async fn observe(
 struct Changes {
     recovery: Option<Task>,
     step_down: Option<StepDown>,
+    /// Another mark for the standbys is due.
+    marks: bool,
 }
 
 fn plan(sources: &Sources<'_>, input: Input<'_>, observed: &Observed, storage: &Storage) -> Changes {
@@ -97,12 +101,14 @@ fn plan(sources: &Sources<'_>, input: Input<'_>, observed: &Observed, storage: &
     Changes {
         recovery: recovery::plan(facts),
         step_down: live.and_then(|live| leader::step_down(cluster, live, &observed.members)),
+        marks: cluster.spec.standby_reads
+            && standby_mark::is_due(&sources.guard_target.standby_mark, Instant::now()),
     }
 }
 
 async fn apply(effects: &Effects<'_>, input: Input<'_>, changes: Changes) -> Result<(), Error> {
-    let Changes { recovery, step_down } = changes;
-    if recovery.is_none() && step_down.is_none() {
+    let Changes { recovery, step_down, marks } = changes;
+    if recovery.is_none() && step_down.is_none() && !marks {
         return Ok(());
     }
     let session = effects.context.operator_session(effects.dependencies, input.object).await?;
@@ -111,6 +117,9 @@ async fn apply(effects: &Effects<'_>, input: Input<'_>, changes: Changes) -> Res
     }
     if let Some(step_down) = step_down {
         leader::execute(effects, input.cluster, &session, &step_down).await?;
+    }
+    if marks {
+        standby_mark::write(&session, &effects.guard_target.standby_mark).await;
     }
     Ok(())
 }

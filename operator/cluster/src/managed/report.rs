@@ -13,6 +13,7 @@ use crate::managed::observe::Observed;
 use crate::managed::openbao::OpenBao;
 use crate::nodes::members::Member;
 use crate::nodes::rollout::Step;
+use crate::nodes::standby_mark;
 use crate::server::Server;
 
 /// Interval between two reconciles of a settled cluster. Changes of its objects and of its leader requeue it at once.
@@ -35,7 +36,8 @@ impl Report<'_> {
         let is_settled = self.applied.rollout.step == Step::Settled
             && self.trouble().is_none()
             && self.server().is_some_and(Server::serves);
-        Action::After(if is_settled { SETTLED } else { PROGRESS })
+        let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
+        Action::After(if is_settled { interval } else { PROGRESS })
     }
 
     pub(crate) fn server(&self) -> Option<&Server> {

@@ -19,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) answer: Answer,
     /// Time for which it has been sealed, or a standby without a known leader.
     pub(crate) unhealthy_for: Duration,
+    /// A standby that answers reads and has not received a change of the leader in time.
+    pub(crate) is_stale: bool,
 }
 
 /// Response of a node to a health request.
@@ -86,6 +88,7 @@ impl Member {
     /// Returns true if it is unsealed and leads or follows a known leader.
     pub(crate) fn serves(&self) -> bool {
         !self.is_ending()
+            && !self.is_stale
             && !self.is_leader_unknown()
             && (self.answer.is_active() || self.answer.is_standby())
     }
@@ -205,6 +208,7 @@ fn settings(url: String, shared: &Settings) -> Settings {
         timeout: Some(Duration::from_secs(1)),
         patience: Some(Duration::ZERO),
         plain: true,
+        node: true,
         ..shared.clone()
     }
 }

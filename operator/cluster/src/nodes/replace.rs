@@ -71,6 +71,7 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         sealed: member.answer.is_sealed(),
         refuses_connections: member.answer == Answer::Refused,
         leader_unknown: member.is_leader_unknown(),
+        stale: member.is_stale,
         unhealthy_for: member.unhealthy_for,
         ending: member.is_ending(),
         backs_off: member.backs_off(),

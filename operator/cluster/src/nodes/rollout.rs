@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) refuses_connections: bool,
     /// A standby that has not discovered the leader.
     pub(crate) leader_unknown: bool,
+    /// A standby that answers reads and does not follow the leader.
+    pub(crate) stale: bool,
     /// Time for which it has been sealed, or without a known leader.
     pub(crate) unhealthy_for: Duration,
     pub(crate) ending: bool,
@@ -46,6 +48,13 @@ pub(crate) struct Goal {
     pub(crate) node_timeout: Duration,
 }
 
+impl Goal {
+    /// Returns true if a node that is replaced can start again.
+    fn can_start(&self) -> bool {
+        self.seal_reachable && self.initialized
+    }
+}
+
 /// Next step of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -65,6 +74,9 @@ const SEALED: Duration = Duration::from_secs(30);
 const STARTUP: Duration = Duration::from_secs(30);
 
 pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
+    if let Some(node) = stale(nodes).filter(|_| goal.can_start()) {
+        return replace(node, "it answers reads and does not follow the leader");
+    }
     if let Some(node) = nodes.iter().find(|node| node.ending) {
         return Step::Wait(format!("{} terminates", node.pod));
     }
@@ -87,11 +99,17 @@ pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
     replaced(nodes, &outdated, goal)
 }
 
+/// A standby that answers reads from before. It is replaced even while other nodes are missing, because it may answer
+/// with a withdrawn secret: a pod that terminates leaves the Services at once.
+fn stale(nodes: &[Node]) -> Option<&Node> {
+    nodes.iter().find(|node| node.stale && !node.ending).filter(|_| nodes.iter().any(|node| node.leads))
+}
+
 /// Replaces a node that cannot recover: sealed although the seal opens, in the kubelet's restart delay, without a known
 /// leader, or waiting for a database that accepts the other nodes (its Kubernetes node has given it the login of a
 /// fenced incarnation). A standby without a known leader can still take over, so it stays while other nodes are missing.
 fn repair(nodes: &[Node], goal: &Goal) -> Option<Step> {
-    if !goal.seal_reachable || !goal.initialized {
+    if !goal.can_start() {
         return None;
     }
     nodes.iter().find_map(|node| Some(replace(node, defect(node, nodes)?)))
@@ -192,7 +210,8 @@ mod tests {
 
     use super::*;
 
-    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `z` sealed,
+    /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `t` answers
+    /// from before, `z` sealed,
     /// `e` terminating, `d` refuses connections, `b` in the restart delay, `!` for a long time.
     fn node((index, text): (usize, &str)) -> Node {
         let has = |letter| text.contains(letter);
@@ -205,6 +224,7 @@ mod tests {
             sealed: has('z'),
             refuses_connections: has('d'),
             leader_unknown: has('a'),
+            stale: has('t'),
             unhealthy_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
             ending: has('e'),
             backs_off: has('b'),
@@ -255,6 +275,11 @@ mod tests {
     #[case("nl na ns", "replace main-1: it has not discovered the leader and fails every request")]
     #[case("nl na na", "replace main-1: it has not discovered the leader and fails every request")]
     #[case("nl nx na", "wait: main-1 starts")]
+    #[case("nl nt ns", "replace main-1: it answers reads and does not follow the leader")]
+    #[case("nl nte nt", "replace main-2: it answers reads and does not follow the leader")]
+    #[case("nl nx nt", "replace main-2: it answers reads and does not follow the leader")]
+    #[case("nl nte ns", "wait: main-1 terminates")]
+    #[case("ns nt ns", "wait: main-1 starts")]
     fn standbys_are_replaced_first_and_one_at_a_time(#[case] nodes: &str, #[case] expected: &str) {
         assert_eq!(said(nodes, &goal(None, true)), expected);
     }

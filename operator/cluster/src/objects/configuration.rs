@@ -34,7 +34,7 @@ pub(crate) fn configuration(
     headers: &BTreeMap<String, Headers>,
 ) -> Value {
     let mut config = json!({
-        "ui": false, "log_format": "json",
+        "ui": false, "log_format": "json", "disable_standby_reads": !cluster.spec.standby_reads,
         "listener": [{"tcp": listener(cluster)}, {"tcp": metrics_listener()}],
         "telemetry": {"prometheus_retention_time": "60s", "disable_hostname": true},
         // All connection parameters are in the pod's own service file.
@@ -194,6 +194,7 @@ mod tests {
     #[rstest]
     #[case::defaults("defaults", json!({}))]
     #[case::plain_http("plain_http", json!({"tls": {"mode": "Disabled"}}))]
+    #[case::standby_reads("standby_reads", json!({"standbyReads": true}))]
     #[case::plugins("plugins", json!({"plugins": [plugin("a", "image")]}))]
     #[case::limits("limits", json!({"listener": {
         "maxRequestSize": 2048, "maxRequestDuration": "30s", "xForwardedForAuthorizedAddresses": ["10.0.0.0/8"],

@@ -23,7 +23,7 @@ pub(crate) async fn fetch(
     let mut server = Server { health, leader: None, missing: Ok(Vec::new()), managed };
     if server.is_open() {
         server.leader = session.leader().await.ok();
-        let needed = if managed { operator_policy::managed_rules() } else { operator_policy::rules() };
+        let needed = operator_policy::needed_rules(object);
         server.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
     }
     Ok(server)

@@ -162,10 +162,11 @@ fn server_key(settings: &Settings) -> ServerKey {
         patience,
         resolver: _,
         plain,
+        node,
     } = settings;
     let certificate = client_certificate.as_ref().map(|pem| digest(pem.expose_secret().as_bytes()));
     let text = format!(
-        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain}",
+        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain} {node}",
         digest(ca)
     );
     ServerKey(digest(text.as_bytes()))

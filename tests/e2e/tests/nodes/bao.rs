@@ -285,7 +285,8 @@ impl Bao {
         map.data.and_then(|mut data| data.remove("ca.crt")).context("the ConfigMap has no CA")
     }
 
-    /// Returns a client of `pods`, with their stable names resolved to their current addresses.
+    /// Returns a client of `pods`, with their stable names resolved to their current addresses. A single pod answers
+    /// itself.
     pub async fn client(&self, pods: &[&str], patience: Duration) -> Result<Client> {
         let addresses = self.addresses.clone();
         let resolver = Resolver::new(move |host| {
@@ -305,6 +306,7 @@ impl Bao {
             resolver: Some(resolver),
             timeout: Some(Duration::from_secs(1)),
             patience: Some(patience),
+            node: pods.len() == 1,
             ..Settings::default()
         })?)
     }

@@ -19,6 +19,7 @@ mod rollouts;
 mod seals;
 mod self_healing;
 mod serving;
+mod standby_reads;
 
 #[test]
 #[ignore = "not a test: the helper process that removes the cluster when the test process exits"]
