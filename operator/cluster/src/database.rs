@@ -113,6 +113,14 @@ impl Database {
         *self.connection.lock().await = None;
     }
 
+    /// The only value of an answer. A server that answers with another type is refused.
+    async fn value<T>(&self, sql: &'static str) -> Result<T, DatabaseError>
+    where
+        T: for<'a> tokio_postgres::types::FromSql<'a>,
+    {
+        self.with(|client| async move { client.query_one(sql, &[]).await?.try_get(0) }).await
+    }
+
     /// Uses the connection, within the time limit.
     pub(crate) async fn with<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> Result<T, DatabaseError>
     where
@@ -179,6 +187,14 @@ impl Database {
             _ => DatabaseError::Statement { address, source },
         }
     }
+}
+
+/// The values of the first column.
+fn first_column<T>(rows: &[tokio_postgres::Row]) -> Result<Vec<T>, tokio_postgres::Error>
+where
+    T: for<'a> tokio_postgres::types::FromSql<'a>,
+{
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Drives a connection while its client is used.

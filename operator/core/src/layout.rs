@@ -36,6 +36,8 @@ pub const POLICY_PREFIXES: [&str; 2] = [PIPELINE_POLICIES, WORKLOAD_POLICIES];
 pub const OPERATOR_MOUNT: &str = "kubernetes";
 /// Role and policy of the operator in a managed cluster.
 pub const OPERATOR_ROLE: &str = "steamer";
+/// Auth mount of type `kubernetes` for applications in a managed cluster. Self-initialization creates it.
+pub const TOKEN_REVIEW_MOUNT: &str = "token_review";
 /// Audience of the tokens with which the operator and administrators log in to a managed cluster.
 pub const OPERATOR_AUDIENCE: &str = "openbao";
 

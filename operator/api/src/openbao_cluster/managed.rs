@@ -1,5 +1,6 @@
 //! Spec of a managed cluster.
 
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,11 @@ pub struct ManagedServer {
     /// `false`.
     #[serde(default)]
     pub standby_reads: bool,
+    /// `true`: the first start creates an auth mount `token_review` of type `kubernetes`, at which applications log in with
+    /// the token of their ServiceAccount. It requires that the ServiceAccount of the pods is bound to
+    /// `system:auth-delegator` (Helm value `tokenReview`). It has no effect on an initialized cluster. Default: `false`.
+    #[serde(default)]
+    pub token_review: bool,
     /// Storage of the data.
     pub storage: Storage,
     /// Seal that unseals the nodes when they start.
@@ -84,7 +90,7 @@ pub struct ManagedServer {
     pub pod_template: PodTemplate,
     /// NetworkPolicy of the pods.
     #[serde(default)]
-    pub network_policy: Toggle,
+    pub network_policy: PodNetworkPolicy,
     /// PodDisruptionBudget that limits voluntary evictions of the pods.
     #[serde(default)]
     pub pod_disruption_budget: Toggle,
@@ -149,7 +155,8 @@ pub struct ServerTls {
     pub secret_ref: Option<LocalReference>,
     /// DNS names and IP addresses to add to the certificates, besides those of the Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(max = 253)))]
+    #[x_kube(validation = ("self.all(name, name.matches('^([*][.])?([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.])*[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$') || name.matches('^[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$'))", "tls.extraNames must contain host names such as bao.example.com or *.example.com, or IP addresses: no scheme, port, path, blank or address range"))]
     pub extra_names: Vec<String>,
 }
 
@@ -274,6 +281,30 @@ fn one() -> i32 {
 impl Default for RecoveryKeys {
     fn default() -> Self {
         Self { shares: 1, threshold: 1, secret_name: None, pgp_keys: Vec::new() }
+    }
+}
+
+/// NetworkPolicy of the pods. All pods may reach the API port; only nodes may reach the cluster port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodNetworkPolicy {
+    /// `false` does not create the object. Default: `true`.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Peers that may read the metrics, as in a NetworkPolicy. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub metrics_from: Vec<NetworkPolicyPeer>,
+    /// TCP ports that the nodes may connect to, besides 443, 6443, DNS, and those of PostgreSQL, the seal and the audit
+    /// devices. Add the ports of JWT issuers, proxies and databases that OpenBao connects to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(range(min = 1, max = 65535)))]
+    pub egress_ports: Vec<u16>,
+}
+
+impl Default for PodNetworkPolicy {
+    fn default() -> Self {
+        Self { enabled: true, metrics_from: Vec::new(), egress_ports: Vec::new() }
     }
 }
 

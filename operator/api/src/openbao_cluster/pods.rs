@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ fn hour() -> Duration {
 }
 
 /// Additional settings of the pods.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
     /// Resource requests and limits. Default: requests of 100m CPU and 256Mi memory.
@@ -69,7 +70,8 @@ pub struct PodTemplate {
     /// Labels to set on the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Environment variables of the container, such as `BAO_LOG_LEVEL`.
+    /// Environment variables of the container, such as `BAO_LOG_LEVEL`. The variables that Steamer sets are rejected.
+    #[x_kube(validation = ("self.all(name, name == 'BAO_LOG_LEVEL' || (name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !name.matches('^(BAO_|VAULT_|PG|POD_|HOME$)')))", "podTemplate.env must not contain HOME or a variable that starts with POD_, PG, BAO_ or VAULT_ (except BAO_LOG_LEVEL): Steamer sets the identity and the configuration of the nodes. Use the field of the spec instead. A name consists of letters, digits and underscores"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }

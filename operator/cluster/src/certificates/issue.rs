@@ -160,7 +160,7 @@ fn good_leaf(cluster: &Cluster, leaf: &Entries, ca: &str, now: i64) -> bool {
 }
 
 /// The first certificate of a PEM text.
-fn first(pem: &str) -> Option<Pem> {
+pub(crate) fn first(pem: &str) -> Option<Pem> {
     Pem::iter_from_buffer(pem.as_bytes()).find_map(Result::ok)
 }
 
@@ -178,7 +178,7 @@ fn key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     })
 }
 
-fn contained_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+pub(crate) fn contained_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     extension.value.general_names.iter().filter_map(name_text).collect()
 }

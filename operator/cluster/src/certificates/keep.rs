@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use steamer_api::ServerTlsMode;
 use steamer_core::error::Error;
 
+use crate::certificates::given;
 use crate::certificates::issue as certificates;
 use crate::certificates::issue::Held;
 use crate::cluster::Cluster;
@@ -39,7 +40,7 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
         Ok::<_, Error>(String::from_utf8_lossy(&value).into_owned())
     };
     let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
-    value("tls.key").await?;
+    let key = value("tls.key").await?;
     effects.child_api.keep(&config_map::authority(cluster, &bundle)).await?;
     let validity = certificates::validity(&certificate).ok_or_else(|| {
         Error::Invalid(format!(
@@ -47,6 +48,9 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
             effects.named(&name)
         ))
     })?;
+    if let Some(defect) = given::defect(cluster, &certificate, &key) {
+        return Err(Error::Invalid(format!("`tls.crt` of Secret {} {defect}", effects.named(&name))));
+    }
     Ok(Certificate { ends: Some(validity.to), issued: String::new() })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steamer_core::error::Error;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, first_column};
 
 /// Connections that are reserved for administrators and Steamer.
 const RESERVE: i32 = 8;
@@ -97,27 +97,32 @@ WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' 
 
 impl Database {
     pub(crate) async fn server(&self) -> Result<Server, DatabaseError> {
-        let row = self.with(|client| async move { client.query_one(SERVER, &[]).await }).await?;
-        Ok(Server {
-            number: row.get(0),
-            version: row.get(1),
-            encoding: row.get(2),
-            max_connections: row.get(3),
-            read_only: row.get(4),
-            connections: row.get(5),
-        })
+        let asked = self.with(|client| async move {
+            let row = client.query_one(SERVER, &[]).await?;
+            Ok(Server {
+                number: row.try_get(0)?,
+                version: row.try_get(1)?,
+                encoding: row.try_get(2)?,
+                max_connections: row.try_get(3)?,
+                read_only: row.try_get(4)?,
+                connections: row.try_get(5)?,
+            })
+        });
+        asked.await
     }
 
     /// The timeline, if the login may read it. Another one means that another server was promoted.
     pub(crate) async fn timeline(&self) -> Option<i64> {
         let asked = "SELECT timeline_id::int8 FROM pg_control_checkpoint()";
-        let row = self.with(|client| async move { client.query_one(asked, &[]).await }).await;
-        row.ok().map(|row| row.get(0))
+        self.value(asked).await.ok()
     }
 
     pub(crate) async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
-        let row = self.with(|client| async move { client.query_opt(LOCK, &[]).await }).await?;
-        Ok(row.map(|row| Lock { value: row.get(0), age: row.get(1) }))
+        let lock = self.with(|client| async move {
+            let row = client.query_opt(LOCK, &[]).await?;
+            row.map(|row| Ok(Lock { value: row.try_get(0)?, age: row.try_get(1)? })).transpose()
+        });
+        lock.await
     }
 
     /// Deletes the lock if it still has this value.
@@ -140,28 +145,34 @@ impl Database {
     }
 
     pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {
-        let row = self.with(|client| async move { client.query_one(BOOTSTRAP, &[]).await }).await?;
-        let seal = row.get(3);
-        Ok(Contents {
-            initialized: row.get(0),
-            self_init_failed: row.get(1),
-            recovery_keys: row.get(2),
-            seal,
-        })
+        let contents = self.with(|client| async move {
+            let row = client.query_one(BOOTSTRAP, &[]).await?;
+            Ok(Contents {
+                initialized: row.try_get(0)?,
+                self_init_failed: row.try_get(1)?,
+                recovery_keys: row.try_get(2)?,
+                seal: row.try_get(3)?,
+            })
+        });
+        contents.await
     }
 
     /// Returns true if every value that the seal wraps is wrapped by this key.
     pub(crate) async fn wrapped_by(&self, key_id: &str) -> Result<bool, DatabaseError> {
-        let id = key_id.to_owned();
-        let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
-        Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
+        let wrapped = self.wrapped(key_id).await?;
+        Ok(!wrapped.is_empty() && wrapped.iter().all(|by_key| *by_key))
     }
 
     /// Returns true if any value that the seal wraps is wrapped by this key.
     pub(crate) async fn uses(&self, key_id: &str) -> Result<bool, DatabaseError> {
+        Ok(self.wrapped(key_id).await?.contains(&true))
+    }
+
+    /// For each value that the seal wraps: true if this key wraps it.
+    async fn wrapped(&self, key_id: &str) -> Result<Vec<bool>, DatabaseError> {
         let id = key_id.to_owned();
-        let rows = self.with(|client| async move { client.query(WRAPPED, &[&id]).await }).await?;
-        Ok(rows.iter().any(|row| row.get(0)))
+        let wrapped = self.with(|client| async move { first_column(&client.query(WRAPPED, &[&id]).await?) });
+        wrapped.await
     }
 }
 

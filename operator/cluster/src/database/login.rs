@@ -65,12 +65,22 @@ impl Login {
         };
         let host = host.or_else(|| defaults.map(|login| login.host.clone())).ok_or_else(|| lacks("host"))?;
         let database = database.or_else(|| defaults.map(|login| login.database.clone()));
+        let database = database.ok_or_else(|| lacks("dbname"))?;
+        let (user, password) =
+            (user.ok_or_else(|| lacks("username"))?, password.ok_or_else(|| lacks("password"))?);
+        let values = [("host", &host), ("dbname", &database), ("username", &user), ("password", &password)];
+        if let Some((key, why)) = values.into_iter().find_map(|(key, value)| Some((key, unsafe_part(value)?)))
+        {
+            return Err(Error::Invalid(format!(
+                "`{key}` of Secret {name} {why}, which the connection settings of a node cannot contain: choose another"
+            )));
+        }
         Ok(Self {
             host: qualified(&host, namespace),
             port: port.or_else(|| defaults.map(|login| login.port)).unwrap_or(5432),
-            database: database.ok_or_else(|| lacks("dbname"))?,
-            user: user.ok_or_else(|| lacks("username"))?,
-            password: password.ok_or_else(|| lacks("password"))?.into(),
+            database,
+            user,
+            password: password.into(),
             tls,
             ca: ca.to_owned(),
         })
@@ -131,6 +141,18 @@ pub(crate) fn user_of(service_file: &str) -> Option<&str> {
 /// Password in a service file.
 pub(crate) fn password_of(service_file: &str) -> Option<&str> {
     service_file.lines().find_map(|line| line.strip_prefix("password="))
+}
+
+/// The part of a value that would change its meaning in a service file: another line is another setting, and blanks at
+/// the ends are lost.
+fn unsafe_part(value: &str) -> Option<&'static str> {
+    if value.contains(char::is_control) {
+        Some("contains a line end or another control character")
+    } else if value.trim() != value {
+        Some("begins or ends with a blank")
+    } else {
+        None
+    }
 }
 
 /// A host name without a dot is a Service in the namespace of the cluster.
@@ -228,6 +250,13 @@ mod tests {
     #[case(&[("dbname", "app"), ("username", "app"), ("password", "p")], "has no key `host`")]
     #[case(&[("host", "pg"), ("port", "x"), ("dbname", "app"), ("username", "a"), ("password", "p")], "not a port")]
     #[case(&[("uri", "mysql://x")], "is not a URI")]
+    #[case(&[("host", "pg\nuser=x"), ("dbname", "app"), ("user", "a"), ("password", "p")], "`host` of Secret pg-app contains a line end")]
+    #[case(&[("host", "pg"), ("dbname", "app\nhost=x"), ("user", "a"), ("password", "p")], "`dbname` of Secret pg-app contains a line end")]
+    #[case(&[("host", "pg"), ("dbname", "app"), ("user", "a\rhost=x"), ("password", "p")], "`username` of Secret pg-app contains a line end")]
+    #[case(&[("uri", "postgresql://a%0Ahost=x:p@pg/app")], "`username` of Secret pg-app contains a line end")]
+    #[case(&[("uri", "postgresql://a:p@pg/app%0Ahost=x")], "`dbname` of Secret pg-app contains a line end")]
+    #[case(&[("host", "pg"), ("dbname", "app"), ("user", "a"), ("password", " p")], "`password` of Secret pg-app begins or ends with a blank")]
+    #[case(&[("host", "pg"), ("dbname", "app"), ("user", "a"), ("password", "p\nhost=x")], "spans several lines")]
     fn an_invalid_secret_is_reported(#[case] pairs: &[(&str, &str)], #[case] expected: &str) {
         let error = read(pairs).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use steamer_core::error::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, first_column};
 
 /// A role of a node, or another role with such a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,24 +90,30 @@ impl Database {
     /// The roles with a name of a node of the cluster.
     pub(crate) async fn node_roles(&self, cluster: &str, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
         let named = format!("^{}_[0-9]+_[0-9]+$", plain(cluster));
-        let rows = self.with(|client| async move { client.query(ROLES, &[&named]).await }).await?;
         let (marked, fenced) = (format!("steamer: {mark}"), format!("steamer: {mark} fenced "));
-        let role = |row: &tokio_postgres::Row| {
-            let comment: String = row.get::<_, Option<String>>(2).unwrap_or_default();
-            NodeRole {
-                name: row.get(0),
+        let role = move |row: &tokio_postgres::Row| {
+            let comment = row.try_get::<_, Option<String>>(2)?.unwrap_or_default();
+            Ok(NodeRole {
+                name: row.try_get(0)?,
                 own: comment == marked || comment.starts_with(&fenced),
-                can_login: row.get(1),
+                can_login: row.try_get(1)?,
                 note: note(&comment),
-            }
+            })
         };
-        Ok(rows.iter().map(role).collect())
+        let roles = self.with(|client| async move {
+            let rows = client.query(ROLES, &[&named]).await?;
+            rows.iter().map(role).collect()
+        });
+        roles.await
     }
 
     /// Reason why this login cannot fence nodes.
     pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
-        let row = self.with(|client| async move { client.query_one(RIGHTS, &[]).await }).await?;
-        let (creates, signals): (bool, bool) = (row.get(0), row.get(1));
+        let rights = self.with(|client| async move {
+            let row = client.query_one(RIGHTS, &[]).await?;
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        });
+        let (creates, signals): (bool, bool) = rights.await?;
         let user = &self.login.user;
         if !creates {
             return Ok(Some(Obstacle::Rights(format!(
@@ -119,8 +125,7 @@ impl Database {
                 "login `{user}` may not end sessions: run GRANT pg_signal_backend TO \"{user}\""
             ))));
         }
-        let row = self.with(|client| async move { client.query_one(ASYNCHRONOUS, &[]).await }).await?;
-        let asynchronous: bool = row.get(0);
+        let asynchronous: bool = self.value(ASYNCHRONOUS).await?;
         Ok(asynchronous.then_some(Obstacle::Replication))
     }
 
@@ -202,15 +207,15 @@ impl Database {
     /// The roles among these that lack a right of a node.
     pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
         let roles = roles.to_vec();
-        let rows = self.with(|client| async move { client.query(UNGRANTED, &[&roles]).await }).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let roles =
+            self.with(|client| async move { first_column(&client.query(UNGRANTED, &[&roles]).await?) });
+        roles.await
     }
 
     /// Ends the sessions of a role. Returns their number.
     pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
         let role = role.to_owned();
-        let row = self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await }).await?;
-        Ok(row.get(0))
+        self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await?.try_get(0) }).await
     }
 
     /// Ends the sessions of this login from an address: those of an ended process.
@@ -218,7 +223,7 @@ impl Database {
         let asked = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = current_user \
                      AND client_addr = $1::text::inet AND pid <> pg_backend_pid()";
         let address = address.to_owned();
-        Ok(self.with(|client| async move { client.query_one(asked, &[&address]).await }).await?.get(0))
+        self.with(|client| async move { client.query_one(asked, &[&address]).await?.try_get(0) }).await
     }
 
     /// Revokes all rights of a role. Requires the owner of the tables.
@@ -243,7 +248,7 @@ impl Database {
     /// Time limit of a login in seconds.
     pub(crate) async fn authentication_timeout(&self) -> Result<i64, DatabaseError> {
         let asked = "SELECT setting::int8 FROM pg_settings WHERE name = 'authentication_timeout'";
-        Ok(self.with(|client| async move { client.query_one(asked, &[]).await }).await?.get(0))
+        self.value(asked).await
     }
 }
 

@@ -3,7 +3,7 @@
 use steamer_core::error::Error;
 use tokio_postgres::Client;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, first_column};
 
 /// Statements of OpenBao's own backend.
 pub(crate) const TABLES: &str = "
@@ -65,8 +65,11 @@ impl Database {
         }
         let found = "SELECT obj_description(to_regclass('openbao_kv_store'), 'pg_class'),
                      EXISTS (SELECT 1 FROM openbao_kv_store)";
-        let row = self.with(|client| async move { client.query_one(found, &[]).await }).await?;
-        let (comment, filled): (Option<String>, bool) = (row.get(0), row.get(1));
+        let found = self.with(|client| async move {
+            let row = client.query_one(found, &[]).await?;
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        });
+        let (comment, filled): (Option<String>, bool) = found.await?;
         let marked = comment.as_deref().and_then(|comment| comment.strip_prefix("steamer: "));
         Ok(match marked {
             Some(marked) if marked == mark => Occupant::Own,
@@ -99,11 +102,14 @@ impl Database {
 
     /// Refuses tables of another login: this one could not grant rights on them.
     pub(crate) async fn own_tables(&self) -> Result<(), Error> {
-        let rows = self.with(|client| async move { client.query(OWNERS, &[]).await }).await?;
-        match rows.first() {
+        let owners = self.with(|client| async move {
+            let rows = client.query(OWNERS, &[]).await?;
+            rows.first().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+        });
+        let owner: Option<(String, String)> = owners.await?;
+        match owner {
             None => Ok(()),
-            Some(row) => {
-                let (table, owner): (String, String) = (row.get(0), row.get(1));
+            Some((table, owner)) => {
                 let user = &self.login.user;
                 Err(Error::Invalid(format!(
                     "table {table} belongs to `{owner}`, not to the login `{user}`: run ALTER TABLE {table} OWNER TO \"{user}\""
@@ -114,5 +120,5 @@ impl Database {
 }
 
 async fn texts(client: &Client, sql: &str) -> Result<Vec<String>, tokio_postgres::Error> {
-    Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+    first_column(&client.query(sql, &[]).await?)
 }

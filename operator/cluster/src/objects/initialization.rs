@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use steamer_api::Administrator;
-use steamer_core::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE};
+use steamer_core::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE, TOKEN_REVIEW_MOUNT};
 use steamer_runtime::ObjectName;
 
 use crate::cluster::Cluster;
@@ -30,6 +30,9 @@ pub(crate) fn initialization(
     issuers: &[AdministratorIssuer],
 ) -> Value {
     let mut requests = operator_requests(operator);
+    if cluster.spec.token_review {
+        requests.extend(token_review_requests());
+    }
     requests.extend(issuers.iter().flat_map(issuer_requests));
     requests.extend(administrator_requests(cluster, issuers));
     json!({"initialize": [{"steamer": {"request": requests}}]})
@@ -49,6 +52,15 @@ fn operator_requests(operator: &ObjectName) -> Vec<Value> {
         request("kubernetes", &format!("sys/auth/{OPERATOR_MOUNT}"), json!({"type": "jwt"})),
         request("kubernetes_config", &format!("auth/{OPERATOR_MOUNT}/config"), config),
         request("operator_role", &format!("auth/{OPERATOR_MOUNT}/role/{OPERATOR_ROLE}"), role),
+    ]
+}
+
+/// Auth mount that reviews the tokens of applications, with the ServiceAccount of the pods.
+fn token_review_requests() -> [Value; 2] {
+    let config = json!({"kubernetes_host": "https://kubernetes.default.svc"});
+    [
+        request("token_review", &format!("sys/auth/{TOKEN_REVIEW_MOUNT}"), json!({"type": "kubernetes"})),
+        request("token_review_config", &format!("auth/{TOKEN_REVIEW_MOUNT}/config"), config),
     ]
 }
 
@@ -126,6 +138,16 @@ fn everything() -> String {
 mod tests {
     use super::*;
     use crate::tests::cluster;
+
+    #[test]
+    fn applications_have_an_auth_mount_with_token_review() {
+        let operator = ObjectName::new("steamer", "operator");
+        let text = |cluster: &Cluster| initialization(cluster, &operator, &[]).to_string();
+        assert!(!text(&cluster()).contains("token_review"));
+        let text = text(&crate::tests::cluster_with(json!({"tokenReview": true})));
+        assert!(text.contains(r#""path":"sys/auth/token_review""#), "{text}");
+        assert!(text.contains(r#""path":"auth/token_review/config""#), "{text}");
+    }
 
     #[test]
     fn operator_and_administrators_can_log_in_after_the_first_start() {

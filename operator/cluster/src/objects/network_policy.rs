@@ -11,9 +11,9 @@ use crate::audit::targets;
 use crate::cluster::Cluster;
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, metadata, pods};
 
-/// Allows all clients to reach the API and the metrics, and only nodes to reach the cluster port. Nodes may connect to
-/// PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices need. The latter have
-/// host names as addresses, so they are allowed by port.
+/// Allows all clients to reach the API, the peers in the spec to read the metrics, and only nodes to reach the cluster
+/// port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
+/// need. The latter have host names as addresses, so they are allowed by port.
 pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<NetworkPolicy> {
     cluster.spec.network_policy.enabled.then(|| NetworkPolicy {
         metadata: metadata(cluster, &cluster.name.name),
@@ -28,8 +28,10 @@ pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<Ne
 
 fn ingress(cluster: &Cluster) -> Vec<NetworkPolicyIngressRule> {
     let rule = |from, ports| NetworkPolicyIngressRule { from, ports: Some(ports) };
+    let readers = &cluster.spec.network_policy.metrics_from;
     vec![
-        rule(None, vec![tcp(API_PORT), tcp(METRICS_PORT)]),
+        rule(None, vec![tcp(API_PORT)]),
+        rule((!readers.is_empty()).then(|| readers.clone()), vec![tcp(METRICS_PORT)]),
         rule(Some(nodes(cluster)), vec![tcp(CLUSTER_PORT)]),
     ]
 }
@@ -43,12 +45,13 @@ fn egress(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyEgressRule>
     ]
 }
 
-/// Ports of PostgreSQL, the API server, the seal and the audit devices.
+/// Ports of PostgreSQL, the API server, the seal, the audit devices, and those in the spec.
 fn outside(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyPort> {
     let (udp_targets, tcp_targets): (Vec<_>, Vec<_>) =
         targets(cluster).into_iter().partition(|target| target.protocol == SocketProtocol::Udp);
     let mut ports = vec![cluster.owner.port, 443, 6443];
     ports.extend(seal_ports);
+    ports.extend(&cluster.spec.network_policy.egress_ports);
     ports.extend(tcp_targets.iter().map(|target| target.port));
     ports.sort_unstable();
     ports.dedup();
@@ -92,6 +95,18 @@ mod tests {
     fn a_disabled_policy_is_not_built() {
         let cluster = cluster_with(json!({"networkPolicy": {"enabled": false}}));
         assert_eq!(network_policy(&cluster, &[]), None);
+    }
+
+    #[test]
+    fn the_spec_limits_readers_of_metrics_and_adds_ports() {
+        let prometheus =
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}});
+        let fields = json!({"networkPolicy": {"metricsFrom": [prometheus], "egressPorts": [8080]}});
+        let policy = network_policy(&cluster_with(fields), &[]).unwrap().spec.unwrap();
+        let ingress = policy.ingress.unwrap();
+        assert_eq!(ingress[0].from, None);
+        assert_eq!(json!(ingress[1].from), json!([prometheus]));
+        assert!(json!(policy.egress).to_string().contains("8080"));
     }
 
     #[rstest]

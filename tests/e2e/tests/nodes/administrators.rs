@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_testing::issuer::JwtIssuer;
-use steamer_testing::objects::apply;
+use steamer_testing::objects::{account_token, apply};
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
@@ -38,6 +38,7 @@ async fn an_administrator_can_log_in_with_a_jwt_of_an_issuer() -> Result<()> {
     let bao = bao
         .up(|spec| {
             spec["managed"]["replicas"] = json!(1);
+            spec["managed"]["tokenReview"] = json!(true);
             let person = json!({"issuerRef": {"name": "id"}, "subject": "person-1"});
             let rules = r#"path "sys/mounts" { capabilities = ["read"] }"#;
             let reader = json!({"name": "reader", "jwt": person, "policy": "reader", "rules": rules});
@@ -59,6 +60,34 @@ async fn an_administrator_can_log_in_with_a_jwt_of_an_issuer() -> Result<()> {
             "{subject} {audience}"
         );
     }
+    application_logs_in(&bao).await
+}
+
+/// An application logs in at the mount of `tokenReview`, as soon as the nodes may review tokens.
+async fn application_logs_in(bao: &Bao) -> Result<()> {
+    let namespace = &bao.namespace;
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": namespace}});
+    apply(&bao.kube, account).await?;
+    let role = json!({
+        "bound_service_account_names": "web", "bound_service_account_namespaces": namespace, "audience": "openbao",
+        "token_policies": "default",
+    });
+    bao.admin().await?.request_any(Method::POST, "auth/token_review/role/web", Some(role)).await?;
+    let jwt = account_token(&bao.kube, namespace, "web", &["openbao"]).await?;
+    ensure!(bao.login("token_review", "web", &jwt).await.is_err(), "a login without the right to review tokens");
+    // The object of the Helm value `tokenReview`.
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": format!("token-review-{namespace}")},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "main", "namespace": namespace}],
+    });
+    apply(&bao.kube, binding).await?;
+    let session = eventually("the application logs in", || async {
+        bao.login("token_review", "web", &jwt).await.map_err(|error| format!("{error:#}"))
+    });
+    session.await?.request_any(Method::GET, "auth/token/lookup-self", None).await?;
     Ok(())
 }
 

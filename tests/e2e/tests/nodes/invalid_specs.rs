@@ -98,6 +98,24 @@ async fn an_invalid_spec_is_rejected_at_admission() -> Result<()> {
         ("host must be a lowercase host name", |spec| {
             spec["managed"]["ingress"] = json!({"host": "https://x"})
         }),
+        ("podTemplate.env must not contain HOME or a variable that starts with", |spec| {
+            spec["managed"]["podTemplate"]["env"] = json!({"BAO_API_ADDR": "https://x"});
+        }),
+        ("podTemplate.env must not contain HOME or a variable that starts with", |spec| {
+            spec["managed"]["podTemplate"]["env"] = json!({"PGSERVICEFILE": "/tmp/x"});
+        }),
+        ("tls.extraNames must contain host names", |spec| {
+            spec["managed"]["tls"] = json!({"extraNames": ["https://bao.example.com"]});
+        }),
+        ("tls.extraNames must contain host names", |spec| {
+            spec["managed"]["tls"] = json!({"extraNames": ["bao.example.com:8200"]});
+        }),
+        ("tls.extraNames must contain host names", |spec| {
+            spec["managed"]["tls"] = json!({"extraNames": ["10.0.0.0/8"]});
+        }),
+        ("tls.extraNames must contain host names", |spec| {
+            spec["managed"]["tls"] = json!({"extraNames": [""]});
+        }),
         ("pathPrefix must start with /", |spec| {
             spec["managed"]["gateway"] =
                 json!({"host": "x.example.com", "parentRef": {"name": "edge"}, "pathPrefix": "v1"});

@@ -81,7 +81,9 @@ async fn a_withdrawn_secret_is_withdrawn_at_every_node() -> Result<()> {
         withdrawn = withdrawn.max(took);
     }
     let took = started.elapsed().as_secs_f64();
-    println!("{ROUNDS} rounds at three nodes in {took:.1} s: at most {granted:?} to grant, {withdrawn:?} to withdraw");
+    println!(
+        "{ROUNDS} rounds at three nodes in {took:.1} s: at most {granted:?} to grant, {withdrawn:?} to withdraw"
+    );
     Ok(())
 }
 
