@@ -52,6 +52,10 @@ pub(crate) struct Memory {
     fenced: Option<Instant>,
     /// Duration of the last takeover.
     takeover: Duration,
+    /// The database did not answer the last time.
+    outage: bool,
+    /// End of the last outage of the database. No leader could renew its lock before.
+    back_since: Option<Instant>,
 }
 
 /// One observation.
@@ -71,6 +75,17 @@ impl Suspect {
 }
 
 impl Memory {
+    /// Records that the database does not answer.
+    pub(crate) fn lost_database(&mut self) {
+        self.outage = true;
+    }
+
+    /// Time for which a lock has not been renewed although the database answered.
+    fn lateness(&self, lock: &Lock, now: Instant) -> f64 {
+        let most = self.back_since.map(|since| now.duration_since(since).as_secs_f64());
+        most.map_or(lock.age, |most| most.min(lock.age))
+    }
+
     /// Records one observation. Returns the duration of a takeover that just ended.
     pub(crate) fn learn(
         &mut self,
@@ -78,6 +93,9 @@ impl Memory {
         lock: Option<&Lock>,
         answers: &[(Arc<Pod>, Answer)],
     ) -> Option<Duration> {
+        if std::mem::take(&mut self.outage) {
+            self.back_since = Some(now);
+        }
         let waited = self.fenced.is_some();
         let active = answers.iter().find(|(_, answer)| answer.is_active()).map(|(pod, _)| pod);
         match (active, lock) {
@@ -159,7 +177,7 @@ impl Memory {
         if self.refusals >= REFUSALS && !ending {
             return found("nothing listens at its address: its process ended".to_owned());
         }
-        found(overdue(holder, lock, case)?)
+        found(overdue(holder, self.lateness(lock, case.now), case)?)
     }
 
     /// The leader, if Kubernetes reports that its process ended.
@@ -178,9 +196,9 @@ impl Memory {
     /// Returns true if a lock is abandoned: no node leads, and the lock was not renewed since it was acquired. A leader
     /// renews from the start, but a 2.7 node that starts to follow another leader while it acquires the lock forgets
     /// the lock.
-    pub(crate) fn is_abandoned(&self, lock: &Lock, detection: Duration) -> bool {
+    pub(crate) fn is_abandoned(&self, lock: &Lock, detection: Duration, now: Instant) -> bool {
         let known = self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
-        self.leaderless_since.is_some() && !known && lock.age >= detection.as_secs_f64()
+        self.leaderless_since.is_some() && !known && self.lateness(lock, now) >= detection.as_secs_f64()
     }
 
     /// Any standby, if the lock is held while every node answers and none leads. A node that does not answer may lead
@@ -212,15 +230,15 @@ impl Memory {
     }
 }
 
-/// Text about a lock whose renewal is overdue.
-fn overdue(holder: &Holder, lock: &Lock, case: &Case<'_>) -> Option<String> {
+/// Text about a lock that has not been renewed for `late` seconds, if that is overdue.
+fn overdue(holder: &Holder, late: f64, case: &Case<'_>) -> Option<String> {
     let answer = case.answers.iter().find(|(pod, _)| pod.uid().as_ref() == Some(&holder.uid));
     let is_active = answer.is_some_and(|(_, answer)| answer.is_active());
     // A leader that serves and is only late in renewing gets a little more time.
     let bound = if is_active { case.detection.mul_f64(1.25) } else { case.detection };
     let answers = if is_active { "answers" } else { "does not answer" };
-    let text = format!("it {answers} and has not renewed its lock for {:.0} s", lock.age);
-    (lock.age >= bound.as_secs_f64()).then_some(text)
+    let text = format!("it {answers} and has not renewed its lock for {late:.0} s");
+    (late >= bound.as_secs_f64()).then_some(text)
 }
 
 #[cfg(test)]
@@ -284,6 +302,31 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_of_the_database_does_not_count_against_the_leader() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let node = pod("main-0", "p1");
+        let (mut memory, detection) = (Memory::default(), Duration::from_secs(6));
+        memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
+        memory.lost_database();
+        let mut suspected = |seconds, age, answer| {
+            let (held, answers) = (lock("a", age), [(node.clone(), answer)]);
+            memory.learn(at(seconds), Some(&held), &answers);
+            let (pods, now) = ([node.clone()], at(seconds));
+            let case = Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection };
+            let abandoned = memory.is_abandoned(&lock("b", age), detection, now);
+            (memory.suspect(&case).is_some(), abandoned)
+        };
+        assert_eq!(suspected(60, 60.0, health(false)), (false, false), "it had no time to renew");
+        assert_eq!(suspected(65, 65.0, health(true)), (false, false));
+        assert_eq!(
+            suspected(67, 67.0, health(true)),
+            (true, true),
+            "it does not renew although the database is back"
+        );
+    }
+
+    #[test]
     fn an_ended_process_and_a_deleted_pod_are_detected_immediately() {
         let refused = after(1, Some(lock("a", 1.0)), Answer::Refused, &pod("main-0", "p1"));
         assert!(refused.unwrap().contains("nothing listens"));
@@ -332,13 +375,13 @@ mod tests {
         let leads = [(pod("main-0", "p1"), health(false))];
         memory.learn(Instant::now(), Some(&lock("a", 1.0)), &leads);
         assert!(
-            !memory.is_abandoned(&lock("a", 20.0), detection),
+            !memory.is_abandoned(&lock("a", 20.0), detection, Instant::now()),
             "its holder is known and is judged separately"
         );
-        assert!(!memory.is_abandoned(&lock("b", 20.0), detection), "a node leads");
+        assert!(!memory.is_abandoned(&lock("b", 20.0), detection, Instant::now()), "a node leads");
         memory.learn(Instant::now(), Some(&lock("b", 1.0)), &[(pod("main-0", "p1"), health(true))]);
-        assert!(!memory.is_abandoned(&lock("b", 5.0), detection), "it may still be renewed");
-        assert!(memory.is_abandoned(&lock("b", 6.0), detection));
+        assert!(!memory.is_abandoned(&lock("b", 5.0), detection, Instant::now()), "it may still be renewed");
+        assert!(memory.is_abandoned(&lock("b", 6.0), detection, Instant::now()));
     }
 
     #[test]

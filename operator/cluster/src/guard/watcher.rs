@@ -72,7 +72,10 @@ impl Watcher<'_> {
                 self.react(memory, lock.as_ref(), &answers).await;
                 next.fences = memory.fences;
             }
-            Err(error) => next.storage = Some(steamer_runtime::describe(error)),
+            Err(error) => {
+                memory.lost_database();
+                next.storage = Some(steamer_runtime::describe(error));
+            }
         }
         let active = answers.iter().find(|(_, answer)| answer.is_active());
         next.leader = match active {
@@ -165,7 +168,8 @@ impl Watcher<'_> {
     }
 
     fn is_abandoned(&self, memory: &Memory, lock: &Lock) -> bool {
-        self.target.cluster.fencing != Fencing::None && memory.is_abandoned(lock, self.detection())
+        self.target.cluster.fencing != Fencing::None
+            && memory.is_abandoned(lock, self.detection(), Instant::now())
     }
 
     fn detection(&self) -> Duration {

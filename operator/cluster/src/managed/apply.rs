@@ -16,6 +16,7 @@ use crate::managed::plan::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 use crate::nodes::replace::Rollout;
 use crate::nodes::{configuration, replace};
 use crate::objects::{account, disruption_budget, network_policy, services};
+use crate::seal::keys as seal_keys;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration;
 
@@ -41,8 +42,10 @@ pub(crate) async fn apply(effects: &Effects<'_>, input: Input<'_>, plan: Plan) -
     };
     let exposed =
         Exposure { context: effects.context, child_api: effects.child_api, object, cluster }.exposed().await;
+    // The next phase of a rotation counts only when the StatefulSet has its template.
+    let recorded = || seal_keys::recorded(cluster, input.found.last.seal.as_ref());
     Applied {
-        keys,
+        keys: if changed.is_set_kept { keys } else { recorded() },
         rollout: changed.rollout.unwrap_or(rollout),
         trouble: changed.error.map(Arc::new).or(trouble),
         exposed,
@@ -53,12 +56,14 @@ pub(crate) async fn apply(effects: &Effects<'_>, input: Input<'_>, plan: Plan) -
 struct Outcome {
     /// The rollout, if it was reached.
     rollout: Option<Rollout>,
+    /// The StatefulSet is as planned.
+    is_set_kept: bool,
     error: Option<Error>,
 }
 
 impl Outcome {
     fn failed(error: Error) -> Self {
-        Self { rollout: None, error: Some(error) }
+        Self { rollout: None, is_set_kept: false, error: Some(error) }
     }
 }
 
@@ -87,7 +92,7 @@ async fn apply_surroundings(
 
 async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Outcome {
     match pods {
-        Pods::Unchanged => Outcome { rollout: None, error: None },
+        Pods::Unchanged => Outcome { rollout: None, is_set_kept: false, error: None },
         Pods::Repaired(rollout) => roll(effects, cluster, rollout).await,
         Pods::Changed(changes) => change_pods(effects, cluster, changes).await,
     }
@@ -95,7 +100,7 @@ async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Ou
 
 async fn roll(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Outcome {
     let result = replace::carry_out(effects, cluster, &rollout.step).await;
-    Outcome { rollout: Some(rollout.clone()), error: result.err() }
+    Outcome { rollout: Some(rollout.clone()), is_set_kept: false, error: result.err() }
 }
 
 async fn change_pods(effects: &Effects<'_>, cluster: &Cluster, changes: &PodChanges) -> Outcome {
@@ -103,7 +108,9 @@ async fn change_pods(effects: &Effects<'_>, cluster: &Cluster, changes: &PodChan
     if let Err(error) = logins::apply(effects, cluster, logins).await {
         return Outcome::failed(error);
     }
-    let Some(initialization) = initialization else { return Outcome { rollout: None, error: None } };
+    let Some(initialization) = initialization else {
+        return Outcome { rollout: None, is_set_kept: false, error: None };
+    };
     if let Err(error) = first_start::apply(effects, cluster, initialization).await {
         return Outcome::failed(error);
     }
@@ -118,7 +125,7 @@ async fn change_pods(effects: &Effects<'_>, cluster: &Cluster, changes: &PodChan
             let repaired = roll(effects, cluster, repair).await;
             Outcome { error: repaired.error.or(unchanged.err()), ..repaired }
         }
-        (unchanged, None) => Outcome { rollout: None, error: unchanged.err() },
+        (unchanged, None) => Outcome { rollout: None, is_set_kept: false, error: unchanged.err() },
     }
 }
 
@@ -137,7 +144,7 @@ async fn change_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) 
     if let Err(error) = effects.child_api.keep(&set.stateful_set).await {
         return Outcome::failed(error);
     }
-    let rolled = roll(effects, cluster, &set.rollout).await;
+    let rolled = Outcome { is_set_kept: true, ..roll(effects, cluster, &set.rollout).await };
     if rolled.error.is_some() {
         return rolled;
     }

@@ -67,7 +67,7 @@ fn give_up(object: &OpenBaoCluster, error: Error) -> Result<String, Error> {
     match error {
         error if is_late || matches!(error, Error::NotFound { .. }) => {
             drop(error);
-            Ok(format!("deleted although the roles of its nodes remain in the database: {text}"))
+            Ok(format!("deleted although its data and the roles of its nodes remain in the database: {text}"))
         }
         error @ (Error::Conflict(_) | Error::Invalid(_)) => Err(error),
         _ => {
@@ -103,7 +103,7 @@ fn check_consent(object: &OpenBaoCluster, cluster: &Cluster) -> Result<(), Error
     }
     Err(Error::Invalid(format!(
         "deletionPolicy is Delete: annotate this OpenBaoCluster with {DELETE_DATA}={} to delete all its secrets, or set \
-         deletionPolicy to Retain",
+         deletionPolicy to Retain. Without either, it is deleted after 10 minutes, and its data is kept",
         cluster.name()
     )))
 }

@@ -53,19 +53,22 @@ pub(crate) async fn converge(
     let Some(server) = server else {
         return Ok(OpenBao { server: None, removed_orphans: Vec::new(), trouble: None });
     };
+    let trouble = trouble(input, observed, &server).map(Arc::new);
     if let Ok(storage) = &observed.storage
+        && trouble.is_none()
         && input.cluster.mode == Mode::Active
         && server.serves()
     {
         apply(effects, input, plan(effects, input, observed, storage)).await?;
     }
     let removed_orphans = match input.cluster.mode {
+        // The data is that of another OpenBao, or incomplete.
+        _ if trouble.is_some() => Vec::new(),
         Mode::Suspended => Vec::new(),
         Mode::Active | Mode::Restoring => {
             orphans::remove(effects.context, effects.dependencies, input.object, &server).await
         }
     };
-    let trouble = trouble(input, observed, &server).map(Arc::new);
     Ok(OpenBao { server: Some(server), removed_orphans, trouble })
 }
 

@@ -104,6 +104,17 @@ impl Member {
         Duration::from_secs(u64::try_from(now.as_second() - created.as_second()).unwrap_or(0))
     }
 
+    /// Time for which Kubernetes has not reported it as ready.
+    pub(crate) fn unready_for(&self, now: Timestamp) -> Duration {
+        let conditions = self.pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
+        match ready {
+            Some(ready) if ready.status == "True" => Duration::ZERO,
+            Some(ready) => ready.last_transition_time.as_ref().map_or(self.age(now), |at| since(at.0, now)),
+            None => self.age(now),
+        }
+    }
+
     /// Time for which its process has been running.
     pub(crate) fn running_for(&self, now: Timestamp) -> Option<Duration> {
         let since = container(&self.pod)?.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
@@ -120,6 +131,10 @@ impl Member {
         let waiting = container(&self.pod).and_then(|status| status.state.as_ref()?.waiting.as_ref());
         waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
     }
+}
+
+fn since(start: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(now.as_second() - start.as_second()).unwrap_or(0))
 }
 
 /// Longest time that a standby needs to discover the leader. It tries every 2.5 s, and a reconcile asks it every 10 s.

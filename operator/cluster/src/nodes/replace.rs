@@ -75,7 +75,7 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         unhealthy_for: member.unhealthy_for,
         ending: member.is_ending(),
         backs_off: member.backs_off(),
-        age: member.age(now),
+        unready_for: member.unready_for(now),
         running: member.running_for(now),
         trouble: match &member.answer {
             Answer::Health(health) if !right_version => {

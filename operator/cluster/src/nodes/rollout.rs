@@ -28,7 +28,8 @@ pub(crate) struct Node {
     pub(crate) unhealthy_for: Duration,
     pub(crate) ending: bool,
     pub(crate) backs_off: bool,
-    pub(crate) age: Duration,
+    /// Time for which Kubernetes has not reported it as ready. A container that restarts has been ready before.
+    pub(crate) unready_for: Duration,
     /// Time for which its process has been running.
     pub(crate) running: Option<Duration>,
     /// Reason why it does not run.
@@ -149,7 +150,7 @@ fn names_the_seal(trouble: &str) -> bool {
 /// Waits for replaced nodes, up to the timeout.
 fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
     let coming = nodes.iter().filter(|node| node.updated && !node.serves);
-    let late = coming.clone().find(|node| node.age > goal.node_timeout);
+    let late = coming.clone().find(|node| node.unready_for > goal.node_timeout);
     if let Some(node) = late
         && goal.seal_reachable
     {
@@ -228,7 +229,7 @@ mod tests {
             unhealthy_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
             ending: has('e'),
             backs_off: has('b'),
-            age: Duration::from_secs(if has('!') { 600 } else { 5 }),
+            unready_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
             running: Some(Duration::from_secs(if has('!') { 600 } else { 5 })),
             trouble: has('b').then(|| "Error configuring seal \"kmip\": connection refused".to_owned()),
         }

@@ -66,8 +66,7 @@ async fn an_administrator_can_log_in_with_a_jwt_of_an_issuer() -> Result<()> {
 /// An application logs in at the mount of `tokenReview`, as soon as the nodes may review tokens.
 async fn application_logs_in(bao: &Bao) -> Result<()> {
     let namespace = &bao.namespace;
-    let account =
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": namespace}});
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": namespace}});
     apply(&bao.kube, account).await?;
     let role = json!({
         "bound_service_account_names": "web", "bound_service_account_namespaces": namespace, "audience": "openbao",
@@ -75,7 +74,10 @@ async fn application_logs_in(bao: &Bao) -> Result<()> {
     });
     bao.admin().await?.request_any(Method::POST, "auth/token_review/role/web", Some(role)).await?;
     let jwt = account_token(&bao.kube, namespace, "web", &["openbao"]).await?;
-    ensure!(bao.login("token_review", "web", &jwt).await.is_err(), "a login without the right to review tokens");
+    ensure!(
+        bao.login("token_review", "web", &jwt).await.is_err(),
+        "a login without the right to review tokens"
+    );
     // The object of the Helm value `tokenReview`.
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
