@@ -45,6 +45,7 @@ pub struct BaoAuthSpec {
     /// OpenBao namespace of the auth mount, and the default namespace of reads. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
+    #[x_kube(validation = crate::rules::NAMESPACE)]
     pub namespace: Option<String>,
     /// Auth method. Required unless `projectRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,7 @@ pub struct BaoAuthSpec {
     /// Path of the auth mount, without `auth/`. Default: `kubernetes` or `jwt`, according to the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = crate::rules::MOUNT)]
     pub mount: Option<String>,
     /// Settings of `method: Kubernetes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{conditions, never_observed};
-use crate::{DeletionPolicy, Duration, Reference};
+use crate::{DeletionPolicy, Duration, Reference, rules};
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -34,13 +34,15 @@ pub struct BaoStaticSecretSpec {
     /// OpenBao namespace to read from. Default: the namespace of the BaoAuth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::NAMESPACE)]
     pub namespace: Option<String>,
-    /// Path of the KV mount, such as `secrets/kv`.
+    /// Path of the KV mount, such as `secrets/kv`. Mounts of other engines are refused.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
     pub mount: String,
     /// Path of the secret within the mount, without `data/`.
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = ("!self.startsWith('/') && !self.endsWith('/') && !self.matches('(^|/)[.][.]?(/|$)')", "path must not start or end with / and must not contain . or .. as a segment"))]
+    #[x_kube(validation = rules::SECRET_PATH)]
     pub path: String,
     /// Version of the KV engine: `kv-v1` or `kv-v2`.
     #[serde(rename = "type")]
@@ -88,29 +90,38 @@ pub struct Destination {
     #[x_kube(validation = ("!format.dns1123Subdomain().validate(self).hasValue()", "destination.name must be a valid Secret name: lowercase letters, digits, - and ."))]
     pub name: String,
     /// `true`: Steamer creates the Secret and owns all of its keys. `false`: the Secret must exist; Steamer writes the
-    /// keys of the value into it and changes nothing else. Default: `false`.
-    #[serde(default)]
-    pub create: bool,
-    /// `true` adopts an existing Secret that Steamer did not create; its data is replaced. Requires `create: true`.
+    /// keys of the value and an annotation into it and changes nothing else. A Secret belongs to at most one object.
     /// Default: `false`.
     #[serde(default)]
+    pub create: bool,
+    /// `true` adopts an existing Secret that Steamer did not create; its data is replaced. A Secret of another existing
+    /// object, of a controller or of a managed cluster, and an immutable Secret, are never adopted. Requires
+    /// `create: true`. Default: `false`.
+    #[serde(default)]
     pub overwrite: bool,
-    /// Labels to set on the Secret. Ignored with `create: false`.
+    /// Labels to set on the Secret. Labels of Kubernetes (except `app.kubernetes.io/*`) and Steamer are refused. Ignored
+    /// with `create: false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::LABEL_VALUES, validation = rules::SECRET_KEYS)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations to set on the Secret. Ignored with `create: false`.
+    /// Annotations to set on the Secret. Annotations of Kubernetes (except `app.kubernetes.io/*`) and Steamer are refused.
+    /// Ignored with `create: false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::SECRET_KEYS)]
     pub annotations: BTreeMap<String, String>,
-    /// Type of the Secret. Default: `Opaque`. If the type changes, the Secret is deleted and recreated.
+    /// Type of the Secret. Default: `Opaque`. If the type changes, the Secret is deleted and recreated, unless the API
+    /// server does not accept the value with the new type. Types on which Kubernetes or Helm act are refused.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::SECRET_TYPE)]
     pub type_: Option<String>,
     /// `Owner`: the Secret is deleted with this object. `Orphan`: the Secret is kept. Default: `Owner`.
     #[serde(default)]
     pub creation_policy: CreationPolicy,
-    /// `Retain` keeps the Secret when this object is deleted or the destination is renamed. Default: `Delete`.
+    /// `Retain` keeps the Secret (with `create: false`: the keys in it) when this object is deleted or the destination is
+    /// renamed. Default: `Delete`.
     #[serde(default = "delete")]
     pub deletion_policy: DeletionPolicy,
 }

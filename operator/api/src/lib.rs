@@ -11,6 +11,7 @@ mod jwt_issuer;
 mod kind;
 mod openbao_cluster;
 mod pipeline_policy;
+pub mod rules;
 mod schema;
 mod secrets_project;
 mod secrets_tenant;

@@ -12,7 +12,7 @@ use steamer_runtime::ObjectName;
 use crate::database::login::Login;
 
 /// Label of every object of a cluster: the name of the cluster.
-pub(crate) const CLUSTER_LABEL: &str = "steamer.dev/cluster";
+pub(crate) use steamer_core::ownership::secret::CLUSTER_LABEL;
 /// Label of a pod: `true` if its node is the leader.
 pub(crate) const ACTIVE: &str = "openbao-active";
 /// Annotation of a pod: digest of its template.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::{Failure, ObjectName, Reason, Retry};
 
+use crate::api_server;
+
 /// Reason why a reconcile did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,6 +40,9 @@ pub enum Error {
     /// A resource of another owner exists. The text names it.
     #[error("{0}")]
     Conflict(String),
+    /// Another client undoes each write. The text names the resource. Tried again after the duration.
+    #[error("{0}")]
+    Repeated(String, Duration),
     /// Another client changes the same object at the same time. Retried with backoff.
     #[error("{0}")]
     Contended(String),
@@ -65,9 +70,16 @@ pub enum Error {
     /// An internal error, for example no random numbers. Retried with backoff.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The API server refused a request or is unreachable.
-    #[error("the Kubernetes API server refused the request or is unreachable")]
-    Kubernetes(#[from] kube::Error),
+    /// The API server refused a request or is unreachable. The text of `kube` is not part of the chain of causes: it
+    /// repeats the message, and contains names of Rust types.
+    #[error("{}", api_server::sentence(.0))]
+    Kubernetes(kube::Error),
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Kubernetes(error)
+    }
 }
 
 impl Error {
@@ -96,7 +108,7 @@ impl Failure for Error {
             Self::NotFound { .. } => Reason::ReferenceNotFound,
             Self::Denied { .. } | Self::NotAllowed(_) => Reason::ReferenceDenied,
             Self::Invalid(_) => Reason::Invalid,
-            Self::Conflict(_) => Reason::Conflict,
+            Self::Conflict(_) | Self::Repeated(..) => Reason::Conflict,
             Self::Waiting(_) | Self::Contended(_) => Reason::Waiting,
             Self::Deleting(_) => Reason::Deleting,
             Self::DeletionWaits(error, _) => error.reason(),
@@ -105,9 +117,7 @@ impl Failure for Error {
             Self::Shared(error) => openbao_reason(&error.0),
             Self::Other(error) => error.0.reason(),
             Self::Internal(_) => Reason::Failed,
-            Self::Kubernetes(kube::Error::Api(status)) if status.code == 403 => Reason::PermissionDenied,
-            Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Reason::Invalid,
-            Self::Kubernetes(_) => Reason::Failed,
+            Self::Kubernetes(error) => api_server::reason(error),
         }
     }
 
@@ -116,7 +126,9 @@ impl Failure for Error {
             Self::NotFound { .. } | Self::Denied { .. } | Self::NotAllowed(_) | Self::Waiting(_) => {
                 Retry::OnChange
             }
-            Self::SourceMissing(_, pause) | Self::DeletionWaits(_, pause) => Retry::After(*pause),
+            Self::SourceMissing(_, pause) | Self::DeletionWaits(_, pause) | Self::Repeated(_, pause) => {
+                Retry::After(*pause)
+            }
             Self::OpenBao(error) => openbao_retry(error),
             Self::Shared(error) => openbao_retry(&error.0),
             // OpenBao deletes a namespace in the background and has no watch for it.
@@ -132,11 +144,17 @@ impl Failure for Error {
 
     fn stalled(&self) -> bool {
         match self {
-            Self::Denied { .. } | Self::NotAllowed(_) | Self::Invalid(_) | Self::Conflict(_) => true,
+            Self::Denied { .. }
+            | Self::NotAllowed(_)
+            | Self::Invalid(_)
+            | Self::Conflict(_)
+            | Self::Repeated(..) => true,
             Self::OpenBao(error) => openbao_stalled(error),
             Self::Shared(error) => openbao_stalled(&error.0),
             Self::Other(error) => error.0.stalled(),
-            Self::Kubernetes(_) => matches!(self.reason(), Reason::PermissionDenied | Reason::Invalid),
+            Self::Kubernetes(_) => {
+                matches!(self.reason(), Reason::PermissionDenied | Reason::Invalid | Reason::QuotaExceeded)
+            }
             _ => false,
         }
     }
@@ -220,5 +238,23 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         | OpenBao::CheckAndSet { .. }
         | OpenBao::Server { .. }
         | OpenBao::Answer { .. } => Reason::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use steamer_runtime::describe;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_api_server_is_described_once_and_without_debug_text() {
+        let status = Status::failure("secrets \"a\" not found", "NotFound").with_code(404).boxed();
+        let error = Error::DeletionWaits(Box::new(kube::Error::Api(status).into()), Duration::ZERO);
+        assert_eq!(
+            describe(&error),
+            "deletion waits for OpenBao: the Kubernetes API server refuses the request: secrets \"a\" not found"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! resource and how its life ends (`ownership`), and every name in OpenBao (`layout`).
 
 pub mod access;
+mod api_server;
 pub mod cluster_namespaces;
 pub mod context;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod references;
 pub mod report;
 pub mod stores;
 pub mod tasks;
+pub mod write_limit;
 
 pub use context::Context;
 pub use error::Error;

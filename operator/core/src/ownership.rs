@@ -5,5 +5,6 @@ pub mod installation;
 pub mod mark;
 pub mod orphans;
 pub mod removal;
+pub mod secret;
 
 pub use mark::{Claim, Mark, Owner, claim};

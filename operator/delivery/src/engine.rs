@@ -1,8 +1,10 @@
 //! The engine of all kinds that become Secrets. A kind implements [`Synced`]; its [`Source`] provides the value.
 
+mod claim;
 mod content;
 mod controller;
 mod decide;
+mod deletion;
 mod destination;
 mod document;
 mod frame;
@@ -11,11 +13,15 @@ mod merge;
 mod observed;
 mod pass;
 mod readings;
+mod repetition;
+#[cfg(test)]
+mod rivals;
 mod schedule;
 mod shared;
 mod stamp;
 mod state;
 mod synced;
+mod validate;
 
 pub(crate) use controller::Controller;
 pub(crate) use document::Document;

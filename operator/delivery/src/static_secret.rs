@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType};
+use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType, rules};
 use steamer_core::Error;
 use steamer_core::error::Shared;
 use steamer_openbao::{Kv, Session};
@@ -37,6 +37,21 @@ impl Synced for BaoStaticSecret {
             on_source_deleted: spec.on_source_deleted,
             suspend: spec.suspend,
         }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let (mount, path) = (&self.spec.mount, &self.spec.path);
+        if rules::is_no_kv_mount(mount) {
+            return Err(Error::Invalid(format!(
+                "mount `{mount}` is not the path of a KV engine: correct spec.mount"
+            )));
+        }
+        if rules::is_no_secret_path(path) {
+            return Err(Error::Invalid(format!(
+                "path `{path}` has an empty segment, . or .. as a segment, or control characters: correct spec.path"
+            )));
+        }
+        Ok(())
     }
 
     fn source(&self, access: ReadAccess) -> KvSource {

@@ -96,6 +96,10 @@ impl<'a> Conditions<'a> {
             }
             Verdict::Suspended => {
                 self.clear("Reconciling");
+                if !self.list.iter().any(|condition| condition.type_ == "Ready") {
+                    let message = "the object was suspended before its first reconcile";
+                    self.set("Ready", State::False, Reason::Suspended, message);
+                }
                 self.set(
                     "Suspended",
                     State::True,
@@ -196,6 +200,14 @@ mod tests {
     fn suspending_keeps_the_last_ready() {
         let seen = concluded(&[Verdict::Ready(Reason::Applied, "m".into())], Verdict::Suspended);
         assert_eq!(seen[0], ("Ready".into(), "True".into(), "Applied".into()));
+    }
+
+    #[test]
+    fn an_object_that_was_always_suspended_is_not_ready() {
+        let seen = concluded(&[], Verdict::Suspended);
+        assert_eq!(seen[0], ("Ready".into(), "False".into(), "Suspended".into()));
+        let resumed = concluded(&[Verdict::Suspended], Verdict::Ready(Reason::Applied, "m".into()));
+        assert_eq!(resumed, [("Ready".into(), "True".into(), "Applied".into())]);
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum Reason {
     ProgressingWithRetry,
     /// The secret does not exist in OpenBao.
     SourceMissing,
+    /// The mount in OpenBao is gone, or is not the one that the spec describes.
+    MountChanged,
+    /// A ResourceQuota of Kubernetes is used up.
+    QuotaExceeded,
     /// `expiresAt`, or the expiration of a certificate, has passed.
     Expired,
     /// A server throttles requests.
@@ -71,6 +75,8 @@ impl Reason {
             Self::Deleting => "Deleting",
             Self::ProgressingWithRetry => "ProgressingWithRetry",
             Self::SourceMissing => "SourceMissing",
+            Self::MountChanged => "MountChanged",
+            Self::QuotaExceeded => "QuotaExceeded",
             Self::Expired => "Expired",
             Self::Throttled => "Throttled",
             Self::Failed => "Failed",

@@ -24,6 +24,9 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             changes,
         )
     };
+    let destination = |changes: Value| {
+        secret(json!({"destination": merged(json!({"name": "a", "create": true}), changes)}))
+    };
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let workload =
         |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
@@ -132,6 +135,52 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "version is only supported with type kv-v2",
         ),
         ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "must not contain . or .."),
+        ("BaoStaticSecret", secret(json!({"path": "a//b"})), "empty segments"),
+        ("BaoStaticSecret", secret(json!({"mount": "kv/../kv"})), "without empty segments, . or .."),
+        ("BaoStaticSecret", secret(json!({"mount": "auth/token"})), "must be the path of a KV engine"),
+        ("BaoStaticSecret", secret(json!({"mount": "/sys"})), "must be the path of a KV engine"),
+        ("BaoStaticSecret", secret(json!({"namespace": "a\nb"})), "control characters"),
+        (
+            "BaoStaticSecret",
+            destination(json!({"type": "kubernetes.io/service-account-token"})),
+            "must not be",
+        ),
+        ("BaoStaticSecret", destination(json!({"type": "bootstrap.kubernetes.io/token"})), "must not be"),
+        ("BaoStaticSecret", destination(json!({"type": "helm.sh/release.v1"})), "must not be"),
+        ("BaoStaticSecret", destination(json!({"labels": {"steamer.dev/cluster": "main"}})), "are reserved"),
+        (
+            "BaoStaticSecret",
+            destination(json!({"labels": {"app.kubernetes.io/managed-by": "x"}})),
+            "are reserved",
+        ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"annotations": {"kubernetes.io/service-account.name": "admin"}})),
+            "are reserved",
+        ),
+        ("BaoStaticSecret", destination(json!({"annotations": {"a.k8s.io/b": "c"}})), "are reserved"),
+        ("BaoStaticSecret", destination(json!({"labels": {"team": "a b"}})), "a value of a label has"),
+        ("BaoStaticSecret", destination(json!({"labels": {"-bad": "a"}})), "keys of labels and annotations"),
+        (
+            "BaoStaticSecret",
+            destination(json!({"annotations": {"-bad": "a"}})),
+            "keys of labels and annotations",
+        ),
+        (
+            "BaoAuth",
+            json!({"clusterRef": {"name": "main"}, "mount": "a/../b", "method": "Kubernetes", "kubernetes": kubernetes}),
+            "without empty segments, . or ..",
+        ),
+        (
+            "BaoAuth",
+            json!({"clusterRef": {"name": "main"}, "namespace": "./b", "method": "Kubernetes", "kubernetes": kubernetes}),
+            "without empty segments, . or ..",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {"address": "https://bao", "namespace": "a//b", "managementAuth": {"jwt": {}}}}),
+            "without empty segments, . or ..",
+        ),
         (
             "BaoStaticSecret",
             secret(json!({"destination": {"name": "a", "overwrite": true}})),

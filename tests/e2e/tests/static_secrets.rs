@@ -1,5 +1,6 @@
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
 use reqwest::Method;
 use serde_json::json;
 use steamer_api::BaoStaticSecret;
@@ -133,6 +134,16 @@ async fn a_renamed_destination_is_pruned_and_a_changed_type_recreates_it() -> Re
     let secret = case.api::<Secret>().get("second").await?;
     assert_eq!(secret.type_.as_deref(), Some("example.com/t"));
     assert_eq!(secret.metadata.labels.unwrap_or_default()["a"], "b");
+    // A type that the value does not fit changes nothing.
+    let uid = case.api::<Secret>().get("second").await?.metadata.uid;
+    let destination = json!({"destination": {"name": "second", "create": true, "type": "kubernetes.io/tls"}});
+    case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
+    let refused = serde_json::to_string(&case.ready::<BaoStaticSecret>("app", "False/Invalid").await?)?;
+    assert!(
+        refused.contains("keeps type example.com/t and its data") && !refused.contains("ApiError"),
+        "{refused}"
+    );
+    assert_eq!(case.api::<Secret>().get("second").await?.metadata.uid, uid);
     // A label that was removed from the spec is removed from the Secret.
     let destination = json!({"destination": {"name": "second", "create": true, "type": "example.com/t"}});
     case.object("BaoStaticSecret", "app", spec("static-rename", "second", destination)).await?;
@@ -186,6 +197,43 @@ async fn a_foreign_secret_is_overwritten_only_with_overwrite_and_merged_into_wit
     case.ready::<BaoStaticSecret>("absent", "False/Waiting").await?;
     steamer_testing::ground::apply(&case.client, theirs("absent")).await?;
     case.ready::<BaoStaticSecret>("absent", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn two_objects_never_share_a_secret_and_the_waiting_one_takes_over() -> Result<()> {
+    let case = Case::new("static-rivals").await?;
+    engine(&case, "static-rivals").await?;
+    case.object("BaoAuth", "default", auth("static-rivals")).await?;
+    for end in ["a", "b"] {
+        case.admin()?.write_kv2("static-rivals", end, &json!({end: "1"})).await?;
+    }
+    let secrets = case.api::<Secret>();
+    let overwriting = json!({"name": "taken", "create": true, "overwrite": true});
+    for (secret, destination) in [("merged", json!({"name": "merged"})), ("taken", overwriting)] {
+        let theirs = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": "static-rivals"},
+            "data": {"own": "eA=="},
+        });
+        steamer_testing::ground::apply(&case.client, theirs).await?;
+        let names = ["a", "b"].map(|end| format!("{secret}-{}-{end}", "x".repeat(130)));
+        let of = |end: &str| spec("static-rivals", secret, json!({"path": end, "destination": destination}));
+        case.object("BaoStaticSecret", &names[0], of("a")).await?;
+        case.ready::<BaoStaticSecret>(&names[0], "True/Applied").await?;
+        case.object("BaoStaticSecret", &names[1], of("b")).await?;
+        case.ready::<BaoStaticSecret>(&names[1], "False/Conflict").await?;
+        let before = secrets.get(secret).await?;
+        for name in &names {
+            crate::drift::nudge(&case, "BaoStaticSecret", name).await?;
+        }
+        case.ready::<BaoStaticSecret>(&names[0], "True/Applied").await?;
+        case.ready::<BaoStaticSecret>(&names[1], "False/Conflict").await?;
+        assert_eq!(secrets.get(secret).await?.metadata.resource_version, before.metadata.resource_version);
+        case.api::<BaoStaticSecret>().delete(&names[0], &DeleteParams::default()).await?;
+        case.ready::<BaoStaticSecret>(&names[1], "True/Applied").await?;
+        let keys: Vec<String> = value_of(&case, secret).await?.into_keys().collect();
+        assert_eq!(keys, if secret == "merged" { vec!["b", "own"] } else { vec!["b"] });
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::LocalReference;
+use crate::{LocalReference, rules};
 
 /// Monitoring of the metrics that every node serves on port 9101 at `/metrics`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerMetrics {
     /// `true` creates a ServiceMonitor. Requires the Prometheus Operator. Default: `false`.
@@ -17,6 +17,8 @@ pub struct ServerMetrics {
     pub service_monitor: bool,
     /// Labels to set on the ServiceMonitor, such as those that a Prometheus selects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::LABEL_VALUES, validation = rules::CLUSTER_KEYS)]
     pub service_monitor_labels: BTreeMap<String, String>,
 }
 
@@ -40,6 +42,8 @@ pub struct Ingress {
     pub path_prefix: String,
     /// Annotations to set on the Ingress, for its controller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::CLUSTER_KEYS)]
     pub annotations: BTreeMap<String, String>,
     /// Certificate that the Ingress presents to clients. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,6 @@
 //! An existing OpenBao server and the login of the operator.
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretKeyReference;
@@ -24,6 +23,7 @@ pub struct ExternalServer {
     /// OpenBao namespace that Steamer uses as its root. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
+    #[x_kube(validation = crate::rules::NAMESPACE)]
     pub namespace: Option<String>,
     /// Login of the operator. It always uses a short-lived token of its own ServiceAccount.
     pub management_auth: ManagementAuth,
@@ -43,12 +43,13 @@ pub struct ManagementAuth {
 }
 
 /// Auth mount, role and audience of the operator's login.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagementLogin {
     /// Path of the auth mount, without `auth/`. Default: `kubernetes` or `jwt`, according to the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = crate::rules::MOUNT)]
     pub mount: Option<String>,
     /// Name of the role to log in as. Default: `steamer`.
     #[serde(default = "steamer")]

@@ -8,14 +8,16 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
+use crate::{Duration, rules};
 
 /// ServiceAccount of the pods.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerAccount {
     /// Annotations to set on the ServiceAccount, such as those that bind it to a cloud identity for the seal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::CLUSTER_KEYS)]
     pub annotations: BTreeMap<String, String>,
     /// Token of the ServiceAccount to project into the pods, for a cloud that exchanges it for a workload identity. Not
     /// required if a webhook mounts a token because of the annotations.
@@ -66,9 +68,13 @@ pub struct PodTemplate {
     pub priority_class_name: Option<String>,
     /// Annotations to set on the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::CLUSTER_KEYS)]
     pub annotations: BTreeMap<String, String>,
     /// Labels to set on the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::KEYS, validation = rules::LABEL_VALUES, validation = rules::CLUSTER_KEYS)]
     pub labels: BTreeMap<String, String>,
     /// Environment variables of the container, such as `BAO_LOG_LEVEL`. The variables that Steamer sets are rejected.
     #[x_kube(validation = ("self.all(name, name == 'BAO_LOG_LEVEL' || (name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !name.matches('^(BAO_|VAULT_|PG|POD_|HOME$)')))", "podTemplate.env must not contain HOME or a variable that starts with POD_, PG, BAO_ or VAULT_ (except BAO_LOG_LEVEL): Steamer sets the identity and the configuration of the nodes. Use the field of the spec instead. A name consists of letters, digits and underscores"))]

@@ -104,6 +104,7 @@ pub struct TransitSeal {
     /// Path of the transit mount. Default: `transit`.
     #[serde(default = "transit")]
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = crate::rules::MOUNT)]
     pub mount: String,
     /// Name of the transit key.
     #[schemars(length(min = 1, max = 255))]
@@ -111,6 +112,7 @@ pub struct TransitSeal {
     /// OpenBao namespace of the transit mount. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
+    #[x_kube(validation = crate::rules::NAMESPACE)]
     pub namespace: Option<String>,
     /// Secret that holds a periodic token with the capability `update` on `<mount>/encrypt/<key>`,
     /// `<mount>/decrypt/<key>` and `auth/token/renew-self`.

@@ -18,6 +18,7 @@ use super::pass::Pass;
 use super::shared::Engine;
 use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
+use super::validate::validate;
 
 /// How often a decision is repeated because another client changed the Secret.
 const ATTEMPTS: usize = 4;
@@ -37,12 +38,15 @@ impl<K: Synced> Reconcile for Controller<K> {
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
         let context = &self.engine.context;
         if object.meta().deletion_timestamp.is_some() {
+            self.engine.release(&*object).await?;
             return Ok(Action::AwaitChange);
         }
         if object.common().suspend {
             context.report(&*object, context.last::<_, K::Status>(&*object), &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
+        validate(object.common().destination)?;
+        object.validate()?;
         let access = self.access(dependencies, &*object).await?;
         let pass = Pass {
             engine: &self.engine,
@@ -57,6 +61,7 @@ impl<K: Synced> Reconcile for Controller<K> {
 
     fn forget(&self, name: &ObjectName) {
         self.known().remove(name);
+        self.engine.destinations.limit.forget(name);
     }
 }
 

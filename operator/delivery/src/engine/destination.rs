@@ -7,35 +7,30 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
-use steamer_core::Error;
 use steamer_core::access::named_objects::{NamedSecrets, secret_key};
-use steamer_core::ownership::Mark;
-use steamer_core::ownership::mark::described;
+use steamer_core::ownership::secret::Intent;
+use steamer_core::ownership::{Claim, Mark};
+use steamer_core::write_limit::WriteLimit;
+use steamer_core::{Error, Stores};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::frame::{Fit, Frame, Wanted};
 use super::labels::MANAGED_BY;
 use super::observed::{Observed, ObservedSecrets};
+use super::repetition::write;
 
 /// Field manager of the writes.
 const MANAGER: &str = "steamer";
 /// How often a write is repeated that another client overtook.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 
 /// Access to the destination Secrets.
 pub(crate) struct Destinations {
     pub(crate) client: Client,
     pub(crate) observed: Arc<ObservedSecrets>,
     pub(crate) named: Arc<NamedSecrets>,
-}
-
-/// What happens to a Secret of another owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Overwrite {
-    /// It stays.
-    No,
-    /// It is replaced.
-    Yes,
+    pub(crate) stores: Stores,
+    pub(crate) limit: WriteLimit,
 }
 
 impl Destinations {
@@ -44,83 +39,82 @@ impl Destinations {
         &self,
         dependencies: &Dependencies,
         wanted: &Wanted<'_>,
-        overwrite: Overwrite,
+        intent: Intent,
     ) -> Result<bool, Error> {
         let name = &wanted.frame.name;
         // Before the lookup: a later change requeues the object.
         dependencies.on(secret_key(name));
+        let mut existing = self.current(name, intent).await?;
         for _ in 0..ATTEMPTS {
-            let observed = self.observed.get(name);
-            match self.attempt(dependencies, wanted, overwrite, observed).await {
-                Err(error) if is_overtaken(&error) => self.refresh(name).await?,
+            let result = match &existing {
+                Some(observed) => self.update(dependencies, wanted, intent, observed).await,
+                None => self.create(wanted).await.map(|()| true),
+            };
+            match result {
+                Err(error) if is_overtaken(&error) => existing = self.refresh(name).await?,
                 result => return result,
             }
         }
         Err(contended(name))
     }
 
-    async fn attempt(
+    /// The Secret. The watch does not report Secrets of other owners. A create finds them, except if a quota is used up:
+    /// replacing a Secret needs no quota.
+    async fn current(&self, name: &ObjectName, intent: Intent) -> Result<Option<Arc<Observed>>, Error> {
+        match self.observed.get(name) {
+            None if intent != Intent::Create => self.refresh(name).await,
+            observed => Ok(observed),
+        }
+    }
+
+    async fn update(
         &self,
         dependencies: &Dependencies,
         wanted: &Wanted<'_>,
-        overwrite: Overwrite,
-        observed: Option<Arc<Observed>>,
+        intent: Intent,
+        observed: &Observed,
     ) -> Result<bool, Error> {
-        let Some(observed) = observed else {
-            return self.create(dependencies, wanted, overwrite).await;
-        };
         let frame = wanted.frame;
-        self.may_write(dependencies, frame, overwrite, &observed).await?;
-        if wanted.fits(&observed) {
+        let claim = self.claim(dependencies, frame, intent, observed).await?;
+        if wanted.fits(observed) {
             return Ok(false);
         }
-        if frame.fit(&observed) == Fit::OtherType {
-            // The type of a Secret is immutable.
-            self.delete(&frame.name, &observed).await?;
-            return self.create(dependencies, wanted, overwrite).await;
-        }
-        self.patch(&frame.name, wanted.patch(&observed)).await?;
-        Ok(true)
+        writable(frame, claim, observed)?;
+        let write = write(frame, &wanted.stamp.content, Some(observed));
+        self.limited(frame, write, self.replace(wanted, observed)).await.map(|()| true)
     }
 
-    async fn create(
-        &self,
-        dependencies: &Dependencies,
-        wanted: &Wanted<'_>,
-        overwrite: Overwrite,
-    ) -> Result<bool, Error> {
-        let body: Secret = serde_json::from_value(wanted.object()).map_err(kube::Error::SerdeError)?;
-        let frame = wanted.frame;
-        let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        match self.api(&frame.name.namespace).create(&parameters, &body).await {
-            Ok(created) => {
-                self.observed.written(&frame.name, &created);
-                Ok(true)
-            }
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                self.replace_existing(dependencies, wanted, overwrite).await
-            }
-            Err(error) => Err(error.into()),
+    async fn replace(&self, wanted: &Wanted<'_>, observed: &Observed) -> Result<(), Error> {
+        match wanted.frame.fit(observed) {
+            Fit::OtherType => self.recreate(wanted, observed).await,
+            Fit::Fits | Fit::Differs => self.patch(&wanted.frame.name, wanted.patch(observed)).await,
         }
     }
 
-    /// Writes into a Secret that exists and that the watch has not seen.
-    async fn replace_existing(
-        &self,
-        dependencies: &Dependencies,
-        wanted: &Wanted<'_>,
-        overwrite: Overwrite,
-    ) -> Result<bool, Error> {
-        let frame = wanted.frame;
-        let existing = self.api(&frame.name.namespace).get(&frame.name.name).await?;
-        let observed = Observed::of(&existing, &self.observed.mac);
-        self.may_write(dependencies, frame, overwrite, &observed).await?;
-        if frame.fit(&observed) == Fit::OtherType {
-            self.delete(&frame.name, &observed).await?;
-            return Err(contended(&frame.name));
+    /// Replaces a Secret of another type. It is deleted only if the API server accepts the new one.
+    async fn recreate(&self, wanted: &Wanted<'_>, observed: &Observed) -> Result<(), Error> {
+        let name = &wanted.frame.name;
+        let parameters = PostParams { dry_run: true, ..parameters() };
+        match self.api(&name.namespace).create(&parameters, &body(wanted)?).await {
+            Ok(_) => {}
+            // The API server validates the new Secret before it looks for an existing one.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(kept(name, observed, error)),
         }
-        self.patch(&frame.name, wanted.patch(&observed)).await?;
-        Ok(true)
+        self.delete(name, observed).await?;
+        self.post(wanted).await
+    }
+
+    async fn create(&self, wanted: &Wanted<'_>) -> Result<(), Error> {
+        let write = write(wanted.frame, &wanted.stamp.content, None);
+        self.limited(wanted.frame, write, self.post(wanted)).await
+    }
+
+    async fn post(&self, wanted: &Wanted<'_>) -> Result<(), Error> {
+        let name = &wanted.frame.name;
+        let created = self.api(&name.namespace).create(&parameters(), &body(wanted)?).await?;
+        self.observed.written(name, &created);
+        Ok(())
     }
 
     /// Repairs labels, annotations and owner of the observed Secret. The write contains no data. Returns false if another
@@ -129,30 +123,11 @@ impl Destinations {
         let Some(observed) = self.own(&frame.name, &frame.mark) else {
             return Ok(false);
         };
-        match self.patch(&frame.name, frame.patch(&observed)).await {
-            Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|()| false),
+        let write = write(frame, &observed.mac, Some(&observed));
+        match self.limited(frame, write, self.patch(&frame.name, frame.patch(&observed))).await {
+            Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|_| false),
             result => result.map(|()| true),
         }
-    }
-
-    /// Refuses a Secret of another owner. The object is requeued when that Secret changes or is deleted.
-    async fn may_write(
-        &self,
-        dependencies: &Dependencies,
-        frame: &Frame,
-        overwrite: Overwrite,
-        observed: &Observed,
-    ) -> Result<(), Error> {
-        let owner = observed.mark();
-        if owner.as_ref() == Some(&frame.mark) || overwrite == Overwrite::Yes {
-            return Ok(());
-        }
-        self.named.get(dependencies, &frame.name).await;
-        Err(Error::Conflict(format!(
-            "Secret {} belongs to {}: remove it, choose another destination.name, or set destination.overwrite: true",
-            frame.name,
-            described(owner.as_ref())
-        )))
     }
 
     async fn patch(&self, name: &ObjectName, patch: Value) -> Result<(), Error> {
@@ -162,18 +137,18 @@ impl Destinations {
         Ok(())
     }
 
-    /// Reads the Secret again after a conflict.
-    async fn refresh(&self, name: &ObjectName) -> Result<(), Error> {
-        match self.api(&name.namespace).get_opt(&name.name).await? {
-            Some(existing) if is_watched(&existing) => self.observed.written(name, &existing),
-            // The watch does not report the end of a Secret without the label.
+    /// Reads the Secret. The watch does not report one without its label, nor the end of such a Secret.
+    pub(super) async fn refresh(&self, name: &ObjectName) -> Result<Option<Arc<Observed>>, Error> {
+        let found = self.api(&name.namespace).get_opt(&name.name).await?;
+        match &found {
+            Some(existing) if is_watched(existing) => self.observed.written(name, existing),
             _ => {
                 if let Some(known) = self.observed.get(name) {
                     self.observed.deleted(name, &known.uid);
                 }
             }
         }
-        Ok(())
+        Ok(found.map(|secret| Arc::new(Observed::of(&secret, &self.observed.mac))))
     }
 
     /// Deletes the observed Secret, and no other Secret that has the same name in the meantime.
@@ -202,19 +177,56 @@ impl Destinations {
     }
 }
 
+fn parameters() -> PostParams {
+    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn body(wanted: &Wanted<'_>) -> Result<Secret, Error> {
+    Ok(serde_json::from_value(wanted.object()).map_err(kube::Error::SerdeError)?)
+}
+
+/// Refuses a write that the API server never accepts, and a type that only a deletion can change: Steamer does not delete
+/// Secrets of other owners.
+fn writable(frame: &Frame, claim: Claim, observed: &Observed) -> Result<(), Error> {
+    let (name, type_) = (&frame.name, &observed.type_);
+    match (frame.fit(observed), claim) {
+        (Fit::OtherType, Claim::Ours) => Ok(()),
+        (Fit::OtherType, _) => Err(Error::Conflict(format!(
+            "Secret {name} has type {type_}, and Kubernetes does not allow to change it: set destination.type to it, or \
+             delete the Secret"
+        ))),
+        _ if observed.immutable => Err(Error::Invalid(format!(
+            "Secret {name} is immutable and cannot follow the value: delete it, and Steamer creates it again"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The error for a new type or value that the API server does not accept. The existing Secret stays.
+fn kept(name: &ObjectName, observed: &Observed, error: kube::Error) -> Error {
+    let invalid = matches!(&error, kube::Error::Api(status) if status.code == 422);
+    let error = Error::from(error);
+    if !invalid {
+        return error;
+    }
+    Error::Invalid(format!("Secret {name} keeps type {} and its data: {error}", observed.type_))
+}
+
 /// Returns true if the Secret has the label of the watch.
 fn is_watched(secret: &Secret) -> bool {
     secret.labels().get(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
 }
 
-fn contended(name: &ObjectName) -> Error {
+pub(super) fn contended(name: &ObjectName) -> Error {
     Error::Contended(format!("Secret {name} is being changed by another client"))
 }
 
-/// Returns true if another client changed or deleted the Secret before the write.
-fn is_overtaken(error: &Error) -> bool {
+/// Returns true if another client changed, created or deleted the Secret before the write.
+pub(super) fn is_overtaken(error: &Error) -> bool {
     match error {
-        Error::Kubernetes(kube::Error::Api(status)) => status.is_conflict() || status.is_not_found(),
+        Error::Kubernetes(kube::Error::Api(status)) => {
+            status.is_conflict() || status.is_not_found() || status.is_already_exists()
+        }
         error => matches!(error, Error::Contended(_)),
     }
 }

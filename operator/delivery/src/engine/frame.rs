@@ -229,6 +229,7 @@ mod tests {
             labels: frame.all_labels(),
             annotations: wanted.annotations(),
             owners: frame.owner.iter().cloned().collect(),
+            immutable: false,
         }
     }
 

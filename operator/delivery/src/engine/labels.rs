@@ -4,6 +4,8 @@
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "steamer");
 /// Annotation with the mark of the owner.
 pub(crate) const OWNER: &str = "steamer.dev/owner";
+/// Annotation with the mark of the object that wrote some keys into a Secret of another client (`create: false`).
+pub(crate) const KEYS_OF: &str = "steamer.dev/keys-of";
 /// Annotation that lists the labels and annotations from the spec. Those that the spec no longer contains are removed.
 pub(crate) const APPLIED: &str = "steamer.dev/applied";
 /// Annotation with the stamp. With `create: false` the stamp is in the status of the object.

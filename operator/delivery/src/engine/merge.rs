@@ -1,20 +1,30 @@
-//! Writing into a Secret of another owner (`create: false`): only the keys of the value, by server-side apply, without
-//! force.
+//! Writing into a Secret of another owner (`create: false`): the keys of the value and an annotation that names the object,
+//! by server-side apply, without force. The API server refuses the annotation of a second object.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use secrecy::ExposeSecret;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use steamer_core::Error;
+use steamer_core::digest::digest;
 use steamer_core::mac::Mac;
-use steamer_runtime::Dependencies;
+use steamer_core::ownership::Mark;
+use steamer_core::ownership::secret::Intent;
+use steamer_runtime::{Dependencies, ObjectName};
 
 use super::content::{Content, data_mac};
-use super::destination::Destinations;
+use super::destination::{ATTEMPTS, Destinations, contended};
 use super::frame::{Frame, encoded};
+use super::labels::{KEYS_OF, OWNER};
+use super::observed::Observed;
+use super::repetition::write;
+
+/// Longest name of a field manager that the API server accepts.
+const MAX_MANAGER: usize = 128;
 
 impl Destinations {
     /// Writes the keys into an existing Secret. Returns true if a write was necessary.
@@ -25,53 +35,133 @@ impl Destinations {
         content: &Content,
     ) -> Result<bool, Error> {
         let name = &frame.name;
-        let Some(existing) = self.named.get(dependencies, name).await else {
-            return Err(Error::Waiting(format!(
-                "Secret {name} does not exist: create it, or set destination.create: true"
-            )));
-        };
-        let manager = field_manager(frame);
-        if contains(&existing, content, &manager) {
+        let mut existing = self.named.get(dependencies, name).await;
+        for _ in 0..ATTEMPTS {
+            let Some(secret) = existing else {
+                return Err(Error::Waiting(format!(
+                    "Secret {name} does not exist: create it, or set destination.create: true"
+                )));
+            };
+            match self.merge_into(dependencies, frame, content, &secret).await {
+                Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_conflict() => {
+                    existing = self.api(&name.namespace).get_opt(&name.name).await?.map(Arc::new);
+                }
+                result => return result,
+            }
+        }
+        Err(contended(name))
+    }
+
+    async fn merge_into(
+        &self,
+        dependencies: &Dependencies,
+        frame: &Frame,
+        content: &Content,
+        secret: &Secret,
+    ) -> Result<bool, Error> {
+        let observed = Observed::of(secret, &self.observed.mac);
+        self.claim(dependencies, frame, Intent::Merge, &observed).await?;
+        if contains(secret, content, &frame.mark) {
             return Ok(false);
         }
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            // With the uid the apply cannot create a Secret if this one is deleted in the meantime.
-            "metadata": {"name": name.name, "uid": existing.uid()},
-            "data": encoded(content),
-        });
-        let parameters = PatchParams::apply(&manager);
-        match self.api(&name.namespace).patch(&name.name, &parameters, &Patch::Apply(&body)).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Conflict(format!(
+        let write = write(frame, &content.mac(&self.observed.mac, &frame.name), Some(&observed));
+        self.limited(frame, write, self.take(frame, content, secret)).await.map(|()| true)
+    }
+
+    /// Writes the annotation and the keys. Keys of a deleted object are removed first.
+    async fn take(&self, frame: &Frame, content: &Content, secret: &Secret) -> Result<(), Error> {
+        let name = &frame.name;
+        let mut version = secret.resource_version();
+        if let Some(former) = mark_of_keys(secret).filter(|mark| *mark != frame.mark) {
+            let parameters = PatchParams::apply(&field_manager(&former));
+            version = self.apply(name, &parameters, fields(secret, version)).await?.resource_version();
+        }
+        let mut body = fields(secret, version);
+        body["metadata"]["annotations"] = json!({KEYS_OF: frame.mark.to_string()});
+        body["data"] = Value::Object(encoded(content));
+        let mut parameters = PatchParams::apply(&field_manager(&frame.mark));
+        // Keys that Steamer wrote as the owner of the whole Secret, before `create` was set to false.
+        parameters.force = Mark::parse(secret.annotations().get(OWNER).map_or("", String::as_str)).as_ref()
+            == Some(&frame.mark);
+        self.apply(name, &parameters, body).await.map(drop)
+    }
+
+    /// Removes the keys and the annotation of an object from a Secret, if it wrote some.
+    pub(crate) async fn withdraw(&self, name: &ObjectName, mark: &Mark) -> Result<(), Error> {
+        let found = self.api(&name.namespace).get_opt(&name.name).await?;
+        match found.filter(|secret| owns_keys(secret, mark)) {
+            Some(secret) => {
+                let parameters = PatchParams::apply(&field_manager(mark));
+                self.apply(name, &parameters, fields(&secret, None)).await.map(drop)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Applies the fields of an object. Fields of an earlier apply that are missing now are removed.
+    async fn apply(&self, name: &ObjectName, parameters: &PatchParams, body: Value) -> Result<Secret, Error> {
+        match self.api(&name.namespace).patch(&name.name, parameters, &Patch::Apply(&body)).await {
+            Err(kube::Error::Api(status)) if is_owned_by_another(&status) => Err(Error::Conflict(format!(
                 "another client owns some of these keys of Secret {name}: {}",
                 status.message
             ))),
-            Err(error) => Err(error.into()),
+            result => Ok(result?),
         }
     }
 }
 
+/// The body of an apply without fields. With the uid it cannot create a Secret if this one is deleted in the meantime.
+fn fields(secret: &Secret, version: Option<String>) -> Value {
+    let mut metadata = json!({"name": secret.name_any(), "uid": secret.uid()});
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+}
+
+/// Returns true if the API server refuses fields of another manager, and not a version.
+fn is_owned_by_another(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_conflict() && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+}
+
+/// Returns true if the object wrote keys into the Secret.
+pub(super) fn owns_keys(secret: &Secret, mark: &Mark) -> bool {
+    mark_of_keys(secret).as_ref() == Some(mark) || !own_keys(secret, &field_manager(mark)).is_empty()
+}
+
+/// The object that wrote keys into the Secret.
+fn mark_of_keys(secret: &Secret) -> Option<Mark> {
+    Mark::parse(secret.annotations().get(KEYS_OF)?)
+}
+
 /// Keyed digest of the keys that this object wrote into the Secret.
 pub(super) fn mac_of_own_keys(secret: &Secret, frame: &Frame, mac: &Mac) -> String {
-    let own = own_keys(secret, &field_manager(frame));
+    let own = own_keys(secret, &field_manager(&frame.mark));
     let data = secret.data.iter().flatten().filter(|(key, _)| own.contains(key.as_str()));
     data_mac(mac, &frame.name, data.map(|(key, value)| (key.as_str(), value.0.as_slice())))
 }
 
-/// The field manager of an object. Its managed fields tell which keys the object wrote.
-fn field_manager(frame: &Frame) -> String {
-    format!("steamer.{}", frame.mark.name.name).chars().take(128).collect()
+/// The field manager of an object: different for all objects of a namespace. Its managed fields tell which keys the object
+/// wrote. A name that does not fit ends with a digest.
+pub(super) fn field_manager(mark: &Mark) -> String {
+    let whole = format!("steamer.{}", mark.name.name);
+    if whole.len() < MAX_MANAGER {
+        return whole;
+    }
+    let digest = &digest(mark.to_string().as_bytes())[..32];
+    format!("{}.{digest}", &whole[..MAX_MANAGER - 1 - digest.len()])
 }
 
 /// Returns true if the Secret contains the content, and this object owns exactly these keys.
-fn contains(secret: &Secret, content: &Content, manager: &str) -> bool {
+fn contains(secret: &Secret, content: &Content, mark: &Mark) -> bool {
     let data = secret.data.as_ref();
     let right = content.0.iter().all(|(key, value)| {
         data.and_then(|data| data.get(key)).is_some_and(|present| present.0 == value.expose_secret())
     });
-    right && own_keys(secret, manager).into_iter().eq(content.0.keys().map(String::as_str))
+    let own = own_keys(secret, &field_manager(mark));
+    let marked = secret.annotations().get(KEYS_OF) == Some(&mark.to_string());
+    right && marked && own.into_iter().eq(content.0.keys().map(String::as_str))
 }
 
 fn own_keys<'a>(secret: &'a Secret, manager: &str) -> BTreeSet<&'a str> {
@@ -82,4 +172,29 @@ fn own_keys<'a>(secret: &'a Secret, manager: &str) -> BTreeSet<&'a str> {
         .flat_map(Map::keys)
         .filter_map(|key| key.strip_prefix("f:"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use steamer_api::KindId;
+    use steamer_core::ownership::Owner;
+
+    use super::*;
+
+    #[test]
+    fn objects_with_names_of_any_length_have_different_field_managers() {
+        let mark = |name: String| Mark {
+            installation: "i".to_owned(),
+            owner: Owner::Object(KindId::BaoStaticSecret),
+            name: ObjectName::new("web", name),
+        };
+        let long = (1..=253).map(|length| "x".repeat(length));
+        let ends = (100..=252).map(|length| format!("{}y", "x".repeat(length)));
+        let managers: Vec<String> = long.chain(ends).map(|name| field_manager(&mark(name))).collect();
+        assert!(managers.iter().all(|manager| manager.len() <= MAX_MANAGER));
+        assert_eq!(managers.iter().collect::<HashSet<_>>().len(), managers.len());
+        assert_eq!(field_manager(&mark("app".to_owned())), "steamer.app");
+    }
 }

@@ -15,13 +15,14 @@ use serde::Deserialize;
 use steamer_core::access::named_objects::secret_key;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::mark::Mark;
+use steamer_core::ownership::secret::{CLUSTER_LABEL, Occupant};
 use steamer_core::tasks::Tasks;
 use steamer_runtime::Locked;
 use steamer_runtime::{Index, ObjectName};
 use tokio::sync::watch;
 
 use super::content::data_mac;
-use super::labels::{APPLIED, MANAGED_BY, OWNER, STAMP};
+use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
 use super::stamp::Stamp;
 
 /// A Secret without its values.
@@ -35,6 +36,7 @@ pub(crate) struct Observed {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) owners: Vec<OwnerReference>,
+    pub(crate) immutable: bool,
 }
 
 /// Labels and annotations that Steamer set from the spec.
@@ -62,6 +64,25 @@ impl Observed {
             labels: secret.labels().clone(),
             annotations: secret.annotations().clone(),
             owners: secret.owner_references().to_vec(),
+            immutable: secret.immutable.unwrap_or_default(),
+        }
+    }
+
+    /// Everything that decides about the right to write into the Secret.
+    pub(crate) fn occupant(&self) -> Occupant {
+        let mark = |annotation| Mark::parse(self.annotations.get(annotation)?);
+        let owner: Option<Mark> = mark(OWNER);
+        let is_owner = |reference: &OwnerReference| {
+            let kind = owner.as_ref().map(|owner| owner.owner.to_string());
+            reference.api_version.starts_with("steamer.dev/") && kind == Some(reference.kind.clone())
+        };
+        let controller = self.owners.iter().find(|owner| owner.controller == Some(true) && !is_owner(owner));
+        Occupant {
+            keys_of: mark(KEYS_OF),
+            controller: controller.map(|owner| format!("{} {}", owner.kind, owner.name)),
+            cluster: self.labels.get(CLUSTER_LABEL).cloned(),
+            immutable: self.immutable,
+            owner,
         }
     }
 

@@ -8,13 +8,14 @@ use kube::ResourceExt;
 use steamer_api::{DeletionPolicy, HasConditions, LastSync, OnSourceDeleted, RECONCILE_ANNOTATION};
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
+use steamer_core::ownership::secret::Intent;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Dependencies, ObjectName, Reason};
 
 use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
-use super::destination::Overwrite;
 use super::frame::{Frame, Wanted};
+use super::merge::owns_keys;
 use super::shared::Engine;
 use super::stamp::{Held, Stamp};
 use super::synced::{Obtained, Oldest, Recorded, Source, Synced};
@@ -101,14 +102,16 @@ impl<K: Synced> Pass<'_, K> {
         let (frame, destination) = (&self.frame, self.object.common().destination);
         let destinations = &self.engine.destinations;
         if !destination.create {
+            // The keys outlive the object.
+            self.engine.context.add_finalizer(self.object).await?;
             return destinations.merge(self.dependencies, frame, content).await;
         }
-        let overwrite = if destination.overwrite { Overwrite::Yes } else { Overwrite::No };
+        let intent = if destination.overwrite { Intent::Overwrite } else { Intent::Create };
         // A new version with the same content is not worth a write: the status has the version.
         let before = destinations.own(&frame.name, &frame.mark).and_then(|own| own.stamp());
         let before = before.filter(|before| before.is_same_value(stamp));
         let wanted = Wanted { frame, content, stamp: before.as_ref().unwrap_or(stamp) };
-        destinations.put(self.dependencies, &wanted, overwrite).await
+        destinations.put(self.dependencies, &wanted, intent).await
     }
 
     /// Repairs the frame of the Secret. Returns false if another client changed the Secret in the meantime.
@@ -120,7 +123,7 @@ impl<K: Synced> Pass<'_, K> {
         Ok(written)
     }
 
-    /// Deletes the Secret of the former name after a rename, unless it must be retained.
+    /// Deletes the Secret of the former name after a rename, or the keys in it, unless they must be retained.
     pub(super) async fn prune(&self) -> Result<(), Error> {
         let destination = self.object.common().destination;
         let Some(former) = self.recorded().destination.filter(|former| *former != destination.name) else {
@@ -132,31 +135,50 @@ impl<K: Synced> Pass<'_, K> {
         let name = ObjectName::new(&self.frame.name.namespace, former);
         match self.engine.destinations.own(&name, &self.frame.mark) {
             Some(observed) => self.engine.destinations.delete(&name, &observed).await,
-            None => Ok(()),
+            None => self.engine.destinations.withdraw(&name, &self.frame.mark).await,
         }
     }
 
     /// Applies `onSourceDeleted`. Returns the error that reports the missing value.
     pub(super) async fn source_missing(&self) -> Result<Error, Error> {
+        let create = self.object.common().destination.create;
+        let note = if create { self.clear_secret().await? } else { self.clear_keys().await? };
+        let (schedule, now) = (self.source.schedule(), Timestamp::now());
+        let message = format!("no value exists at {} in OpenBao{note}", self.source.describe());
+        Ok(Error::SourceMissing(message, schedule.until(schedule.next(now), now)))
+    }
+
+    async fn clear_secret(&self) -> Result<&'static str, Error> {
         let destinations = &self.engine.destinations;
         let own = destinations.own(&self.frame.name, &self.frame.mark);
-        let note = match (&own, self.object.common().on_source_deleted) {
+        Ok(match (&own, self.object.common().on_source_deleted) {
             (None, _) => "",
             (Some(_), OnSourceDeleted::Retain) => "; the Secret is kept",
             (Some(_), OnSourceDeleted::Clear) => {
                 let (content, stamp) = self.cleared();
                 let wanted = Wanted { frame: &self.frame, content: &content, stamp: &stamp };
-                destinations.put(self.dependencies, &wanted, Overwrite::No).await?;
+                destinations.put(self.dependencies, &wanted, Intent::Create).await?;
                 "; the Secret is emptied"
             }
             (Some(observed), OnSourceDeleted::Delete) => {
                 destinations.delete(&self.frame.name, observed).await?;
                 "; the Secret is deleted"
             }
-        };
-        let (schedule, now) = (self.source.schedule(), Timestamp::now());
-        let message = format!("no value exists at {} in OpenBao{note}", self.source.describe());
-        Ok(Error::SourceMissing(message, schedule.until(schedule.next(now), now)))
+        })
+    }
+
+    /// Removes the keys from a Secret of another client. The object still owns its place in it.
+    async fn clear_keys(&self) -> Result<&'static str, Error> {
+        let (destinations, frame) = (&self.engine.destinations, &self.frame);
+        let found = destinations.named.get(self.dependencies, &frame.name).await;
+        if !found.is_some_and(|secret| owns_keys(&secret, &frame.mark)) {
+            return Ok("");
+        }
+        if self.object.common().on_source_deleted == OnSourceDeleted::Retain {
+            return Ok("; its keys in the Secret are kept");
+        }
+        destinations.merge(self.dependencies, frame, &Content::default()).await?;
+        Ok("; its keys are removed from the Secret")
     }
 
     /// An empty Secret. Its request matches no spec.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use steamer_core::Context;
 use steamer_core::tasks::Tasks;
+use steamer_core::write_limit::WriteLimit;
 
 use super::destination::Destinations;
 use super::observed::ObservedSecrets;
@@ -22,8 +23,13 @@ impl Engine {
         let context = tasks.context();
         let observed = Arc::new(ObservedSecrets::new(context.mac.clone(), context.runtime.index.clone()));
         observed.clone().watch(tasks);
-        let destinations =
-            Destinations { client: context.client.clone(), observed, named: context.secrets.clone() };
+        let destinations = Destinations {
+            client: context.client.clone(),
+            observed,
+            named: context.secrets.clone(),
+            stores: context.stores.clone(),
+            limit: WriteLimit::default(),
+        };
         Arc::new(Self { destinations, readings: Readings::new(context.runtime.metrics.clone()), context })
     }
 }

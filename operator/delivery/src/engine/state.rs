@@ -10,7 +10,7 @@ use steamer_runtime::{Dependencies, ObjectName};
 
 use super::decide::Seen;
 use super::frame::{Fit, Frame};
-use super::merge::mac_of_own_keys;
+use super::merge::{mac_of_own_keys, owns_keys};
 use super::observed::Observed;
 use super::shared::Engine;
 use super::stamp::Stamp;
@@ -52,10 +52,11 @@ impl Engine {
             return self.destinations.own(&frame.name, &frame.mark).map(|observed| own(frame, &observed));
         }
         let secret = self.destinations.named.get(dependencies, &frame.name).await?;
+        let owned = owns_keys(&secret, &frame.mark);
         let Recorded { stamp, .. } = K::recorded(&self.context.last(object));
         Some(Seen {
             stamp: stamp.as_deref().and_then(Stamp::parse),
-            content: mac_of_own_keys(&secret, frame, &self.context.mac),
+            content: if owned { mac_of_own_keys(&secret, frame, &self.context.mac) } else { String::new() },
             fit: Fit::Fits,
         })
     }

@@ -27,6 +27,12 @@ pub(crate) trait Synced: Kind {
     /// The fields that all kinds have.
     fn common(&self) -> Common<'_>;
 
+    /// Checks the description of the source.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] states what to change.
+    fn validate(&self) -> Result<(), Error>;
+
     /// The source that the spec describes.
     fn source(&self, access: ReadAccess) -> Self::Source;
 

@@ -1,0 +1,166 @@
+//! Rules that fields of several kinds share. Each is a CEL rule for the admission, with its message. Rules that protect
+//! other users are also functions, for objects that were admitted before the rule existed.
+
+use std::collections::BTreeMap;
+
+/// CEL expression and message.
+type Rule = (&'static str, &'static str);
+
+/// Path of an OpenBao namespace.
+pub(crate) const NAMESPACE: Rule = (
+    r"!self.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $')",
+    "namespace must be a path such as org_1/group_7, without empty segments, . or .. as a segment, and control characters",
+);
+
+/// Path of a mount.
+pub(crate) const MOUNT: Rule = (
+    r"!self.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $|^/$')",
+    "mount must be a path such as secrets/kv, without empty segments, . or .. as a segment, and control characters",
+);
+
+/// Mount that can be a KV engine.
+pub(crate) const KV_MOUNT: Rule = (
+    "!self.matches('^/?(auth|sys|identity|cubbyhole)(/|$)')",
+    "mount must be the path of a KV engine: nothing below auth, sys, identity and cubbyhole is one",
+);
+
+/// Path of a secret in a KV engine.
+pub(crate) const SECRET_PATH: Rule = (
+    r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",
+    "path must not start or end with / and must not contain . or .. as a segment, empty segments and control characters",
+);
+
+/// Type of a Secret on which nothing acts.
+pub(crate) const SECRET_TYPE: Rule = (
+    "!(self in ['kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token']) && !self.startsWith('helm.sh/')",
+    "destination.type must not be kubernetes.io/service-account-token, bootstrap.kubernetes.io/token or helm.sh/*: \
+     Kubernetes and Helm act on such Secrets",
+);
+
+/// Keys of labels and annotations.
+pub(crate) const KEYS: Rule = (
+    "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+    "keys of labels and annotations consist of an optional prefix (a DNS name and /) and a name of at most 63 letters, \
+     digits, -, _ and .",
+);
+
+/// Values of labels.
+pub(crate) const LABEL_VALUES: Rule = (
+    "self.all(key, !format.labelValue().validate(self[key]).hasValue())",
+    "a value of a label has at most 63 letters, digits, -, _ and ., and starts and ends with a letter or digit",
+);
+
+/// Labels and annotations of a Secret: the keys of Kubernetes and of Steamer are reserved, because controllers act on them.
+pub(crate) const SECRET_KEYS: Rule = (
+    "self.all(key, !key.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|steamer[.]dev)/') || (key.startsWith('app.kubernetes.io/') && key != 'app.kubernetes.io/managed-by'))",
+    "keys with the prefixes kubernetes.io, k8s.io, steamer.dev and their subdomains are reserved; of app.kubernetes.io, \
+     only managed-by is",
+);
+
+/// Labels and annotations of objects of a managed cluster: controllers of Kubernetes read theirs, and Steamer sets its own.
+pub(crate) const CLUSTER_KEYS: Rule = (
+    "self.all(key, !key.matches('^([^/]*[.])?steamer[.]dev/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'openbao-active']))",
+    "Steamer sets steamer.dev/*, app.kubernetes.io/name, app.kubernetes.io/instance and openbao-active itself: remove them",
+);
+
+/// Returns the first key of labels or annotations that [`SECRET_KEYS`] reserves.
+#[must_use]
+pub fn reserved_key(labels_or_annotations: &BTreeMap<String, String>) -> Option<&str> {
+    labels_or_annotations.keys().map(String::as_str).find(|key| is_reserved(key))
+}
+
+fn is_reserved(key: &str) -> bool {
+    let Some((prefix, name)) = key.split_once('/') else {
+        return false;
+    };
+    let below = |domain: &str| {
+        prefix.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let reserved = ["kubernetes.io", "k8s.io", "steamer.dev"].into_iter().any(below);
+    reserved && (prefix != "app.kubernetes.io" || name == "managed-by")
+}
+
+/// Returns true for a type that [`SECRET_TYPE`] refuses.
+#[must_use]
+pub fn is_reserved_type(secret_type: &str) -> bool {
+    ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"].contains(&secret_type)
+        || secret_type.starts_with("helm.sh/")
+}
+
+/// Returns true for a mount that [`MOUNT`] or [`KV_MOUNT`] refuses.
+#[must_use]
+pub fn is_no_kv_mount(mount: &str) -> bool {
+    let mount = mount.strip_prefix('/').unwrap_or(mount);
+    let mut segments = mount.strip_suffix('/').unwrap_or(mount).split('/');
+    let first = segments.clone().next().unwrap_or_default();
+    ["auth", "sys", "identity", "cubbyhole"].contains(&first) || segments.any(is_no_segment)
+}
+
+/// Returns true for a path that [`SECRET_PATH`] refuses.
+#[must_use]
+pub fn is_no_secret_path(path: &str) -> bool {
+    path.split('/').any(is_no_segment)
+}
+
+fn is_no_segment(segment: &str) -> bool {
+    ["", ".", ".."].contains(&segment) || segment.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("app", false)]
+    #[case("example.com/app", false)]
+    #[case("app.kubernetes.io/name", false)]
+    #[case("app.kubernetes.io/managed-by", true)]
+    #[case("kubernetes.io/service-account.name", true)]
+    #[case("x.app.kubernetes.io/name", true)]
+    #[case("k8s.io/x", true)]
+    #[case("a.b.k8s.io/x", true)]
+    #[case("notk8s.io/x", false)]
+    #[case("k8s.io.example.com/x", false)]
+    #[case("steamer.dev/cluster", true)]
+    #[case("steamer.dev/owner", true)]
+    #[case("x.steamer.dev/y", true)]
+    fn keys_of_kubernetes_and_steamer_are_reserved(#[case] key: &str, #[case] reserved: bool) {
+        let found = BTreeMap::from([("a".to_owned(), String::new()), (key.to_owned(), String::new())]);
+        assert_eq!(reserved_key(&found), reserved.then_some(key));
+    }
+
+    #[rstest]
+    #[case("kv", false)]
+    #[case("/kv/", false)]
+    #[case("secrets/kv", false)]
+    #[case("case-kv team/deep/", false)]
+    #[case("apps/auth", false)]
+    #[case("auth", true)]
+    #[case("auth/token", true)]
+    #[case("/sys/internal", true)]
+    #[case("identity/oidc/token", true)]
+    #[case("cubbyhole", true)]
+    #[case("kv/../sys", true)]
+    #[case("./kv", true)]
+    #[case("a//b", true)]
+    #[case("", true)]
+    #[case("/", true)]
+    #[case("kv\n", true)]
+    fn a_mount_outside_of_kv_engines_is_refused(#[case] mount: &str, #[case] refused: bool) {
+        assert_eq!(is_no_kv_mount(mount), refused);
+    }
+
+    #[rstest]
+    #[case("app", false)]
+    #[case("a/..b/c", false)]
+    #[case("/app", true)]
+    #[case("app/", true)]
+    #[case("a//b", true)]
+    #[case("a/../b", true)]
+    #[case("a\tb", true)]
+    fn a_path_without_clear_segments_is_refused(#[case] path: &str, #[case] refused: bool) {
+        assert_eq!(is_no_secret_path(path), refused);
+    }
+}

@@ -1,0 +1,33 @@
+//! Digests of a write, which tell whether it repeats an earlier one.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use steamer_core::write_limit::Write;
+
+use super::frame::Frame;
+use super::labels::{APPLIED, STAMP};
+use super::observed::Observed;
+
+/// A write of the desired frame and content. `content` is the digest of the data, `observed` the Secret before the write.
+pub(super) fn write(frame: &Frame, content: &str, observed: Option<&Observed>) -> Write {
+    Write { desired: digest(&desired(frame, content)), before: digest(&observed.map(state)) }
+}
+
+fn desired<'a>(frame: &'a Frame, content: &'a str) -> impl Hash + 'a {
+    (&frame.name, &frame.type_, &frame.labels, &frame.annotations, content)
+}
+
+/// The parts of a Secret that another client can change.
+fn state(observed: &Observed) -> impl Hash + '_ {
+    let own = |annotation: &&String| ![APPLIED, STAMP].contains(&annotation.as_str());
+    let annotations: BTreeMap<_, _> = observed.annotations.iter().filter(|(key, _)| own(key)).collect();
+    let owners: Vec<_> = observed.owners.iter().map(|owner| &owner.uid).collect();
+    (&observed.type_, &observed.mac, &observed.labels, annotations, owners)
+}
+
+fn digest(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
