@@ -139,8 +139,8 @@ pub struct JWTIssuerStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 256)))]
     pub key_ids: Vec<String>,
-    /// SHA-256 digests of the current keys, in the order of `keyIds`. They reveal a key that was replaced under the
-    /// same ID.
+    /// SHA-256 digests of the current keys, in the order of `keyIds`. A digest identifies a key: several keys can have
+    /// the same ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]
     pub key_digests: Vec<String>,

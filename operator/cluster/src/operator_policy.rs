@@ -41,6 +41,9 @@ fn namespace_rules() -> Vec<Rule> {
         for child in [GROUP, USER, PROJECT] {
             rules.push((format!("{parent}/sys/namespaces/{child}*"), NAMESPACES));
         }
+        // Finds marked namespaces of projects that no longer exist.
+        rules.push((format!("{parent}/sys/namespaces"), &["list"]));
+        rules.push((format!("{parent}/sys/namespaces/"), &["list"]));
     }
     rules
 }

@@ -10,3 +10,4 @@ pub use crate::pipelines::context::JobContext;
 pub use crate::pipelines::pattern::Pattern;
 pub use crate::pipelines::policy::{Grants, Rule, policy_text, workload_policy_text};
 pub use crate::pipelines::program::{Entity, Program, ROLE_ID_TOKENS, ROLE_PIPELINES};
+pub(crate) use crate::pipelines::program::{MOST_CODE_POINTS_OF_CONTEXTS, code_points};

@@ -12,14 +12,15 @@ mod plan;
 mod samples;
 mod status;
 mod validate;
+mod withdrawal;
 mod workloads;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use steamer_api::{Lifecycle, PlannedChange, SecretsProject, SecretsProjectStatus};
+use steamer_api::{Lifecycle, PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus};
 use steamer_core::error::Error;
-use steamer_core::ownership::removal::{owns_namespace, remove_access, remove_project};
+use steamer_core::ownership::removal::remove_project;
 use steamer_core::references::target;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
@@ -32,12 +33,14 @@ use crate::write::Plan;
 use desired::Project;
 use fetch::{Found, References};
 use observed::Observed;
+use withdrawal::Withdrawn;
 
 impl Provision for SecretsProject {
     const NAME: &'static str = "secretsproject";
     type Status = SecretsProjectStatus;
     type Memory = Arc<InForce>;
     type References = References;
+    type Withdrawn = Withdrawn;
     type Found = Found;
     type Desired = Project;
     type Observed = Observed;
@@ -106,11 +109,26 @@ impl Provision for SecretsProject {
     }
 
     async fn revoke(removal: &Removal<'_>) -> Result<(), Error> {
-        let session = removal.session().await?;
-        let (namespace, mark) = (removal.namespace(), removal.owned().mark);
-        if owns_namespace(&session, namespace, mark).await? {
-            remove_access(&session.within(namespace.as_str()), mark).await?;
+        withdrawal::revoke(removal).await
+    }
+
+    fn revoked(&self, status: &mut SecretsProjectStatus, now: Timestamp) {
+        let time = status::Time { generation: self.metadata.generation, now };
+        status::without_access(status, ProjectPhase::Failed, &time);
+    }
+
+    async fn withdraw(&self, references: &References, removal: &Removal<'_>) -> Result<Withdrawn, Error> {
+        withdrawal::withdraw(self, references, removal).await
+    }
+
+    fn withdrawn(&self, status: &mut SecretsProjectStatus, withdrawn: &Withdrawn, now: Timestamp) {
+        let time = status::Time { generation: self.metadata.generation, now };
+        match withdrawn {
+            Withdrawn::All => status::without_access(status, ProjectPhase::Disabled, &time),
+            Withdrawn::Part { key_removals, .. } => {
+                let provisioned = status.provisioned.iter_mut();
+                provisioned.for_each(|provisioned| provisioned.issuer_key_removals = *key_removals);
+            }
         }
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod claims;
 mod plan;
+mod unowned;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ impl Provision for SecretsTenant {
     type Status = SecretsTenantStatus;
     type Memory = ();
     type References = Arc<OpenBaoCluster>;
+    type Withdrawn = ();
     type Found = ();
     /// The innermost namespace.
     type Desired = NamespacePath;
@@ -124,6 +126,14 @@ impl Provision for SecretsTenant {
     async fn revoke(_removal: &Removal<'_>) -> Result<(), Error> {
         // Namespaces give no access. Projects resolve the cluster of their tenant and revoke their own access.
         Ok(())
+    }
+
+    async fn withdraw(&self, _cluster: &Arc<OpenBaoCluster>, removal: &Removal<'_>) -> Result<(), Error> {
+        Self::collect(removal).await
+    }
+
+    async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
+        unowned::collect(removal).await
     }
 }
 

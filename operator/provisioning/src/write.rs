@@ -21,6 +21,9 @@ pub(crate) const DIFFERS: &str = "differs from the spec";
 /// Reason of a write that deletes a resource.
 pub(crate) const UNDESIRED: &str = "is not desired";
 
+/// Reason of a write that removes access which is no longer granted.
+pub(crate) const WITHDRAWN: &str = "is no longer granted";
+
 /// Longest path in a status, in characters.
 const LONGEST_PATH: usize = 1024;
 

@@ -61,7 +61,7 @@ async fn retain_keeps_values_and_revokes_access_and_the_same_name_adopts_the_val
 }
 
 #[tokio::test]
-async fn deletion_keeps_foreign_mounts_and_everything_that_was_under_observe() -> Result<()> {
+async fn deletion_keeps_foreign_mounts_and_under_observe_the_values() -> Result<()> {
     let case = Case::new("deletion-foreign").await?;
     let namespace = case.project(603).await?;
     let session = case.admin()?.within(&namespace);
@@ -87,7 +87,38 @@ async fn deletion_keeps_foreign_mounts_and_everything_that_was_under_observe() -
     assert_eq!(session.mount("secrets/kv").await?, None);
     assert!(session.mount("theirs").await?.is_some());
     let seen = case.admin()?.within("org_603/group_7/project_44");
-    assert!(seen.auth_mount("pipeline_jwt").await?.is_some());
+    assert_eq!(seen.auth_mount("pipeline_jwt").await?, None);
+    assert!(seen.mount("secrets/kv").await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn access_of_a_project_whose_finalizer_was_removed_is_collected_by_its_tenant() -> Result<()> {
+    let case = Case::new("deletion-stripped").await?;
+    let namespace = case.project(604).await?;
+    case.values(&namespace, &["A"]).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    let projects: Api<SecretsProject> = case.api();
+    let deleting = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    // A suspended project without a finalizer is deleted before Steamer can act.
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": true}}))).await?;
+    crate::tenancy::suspended(&projects, "web").await?;
+    let stripped = json!({"metadata": {"finalizers": null}});
+    projects.patch("web", &PatchParams::default(), &Patch::Merge(stripped)).await?;
+    projects.delete("web", &deleting).await?;
+    gone(&projects, "web").await?;
+    let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": "now"}}});
+    let tenants: Api<SecretsTenant> = case.api();
+    tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&nudge)).await?;
+    let inside = case.admin()?.within(&namespace);
+    steamer_testing::wait::eventually("the tenant removes the access", || async {
+        match (inside.auth_mount("pipeline_jwt").await, inside.policies_below("pipelines").await) {
+            (Ok(None), Ok(policies)) if policies.is_empty() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    assert_eq!(inside.list_kv2("secrets/kv", "explicit").await?, ["A"]);
     Ok(())
 }
 

@@ -196,3 +196,66 @@ async fn revoking_allowed_namespaces_removes_a_policy_and_granting_them_restores
     case.make_namespace("tenancy-guest", json!({"team": "other"})).await?;
     ready_in(&guests, "guest", "False/ReferenceDenied").await.map(drop)
 }
+
+/// Waits until an object is suspended.
+pub async fn suspended(projects: &Api<SecretsProject>, name: &str) -> Result<()> {
+    eventually("the project is suspended", || async {
+        let project = projects.get(name).await.map_err(|error| error.to_string())?;
+        let conditions = project.status.map(|status| status.conditions).unwrap_or_default();
+        let found = conditions.iter().any(|it| it.type_ == "Suspended" && it.status == "True");
+        if found { Ok(()) } else { Err(format!("{conditions:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn withdrawn_grants_take_effect_under_suspend_and_observe() -> Result<()> {
+    let case = Case::new("tenancy-modes").await?;
+    let namespace = case.project(104).await?;
+    case.values(&namespace, &["A", "B"]).await?;
+    case.policy("kept", json!({"secrets": [{"name": "A"}]})).await?;
+    let jwt = case.ground.issuer.sign("key-1", &case.claims())?;
+    let projects: Api<SecretsProject> = case.api();
+    let policies: Api<PipelinePolicy> = case.api();
+    let tenants: Api<SecretsTenant> = case.api();
+    let patch = |spec: Value| Patch::Merge(json!({"spec": spec}));
+    let parameters = PatchParams::default();
+    for held in [json!({"suspend": true}), json!({"mode": "Observe"})] {
+        projects.patch("web", &parameters, &patch(json!({"suspend": false, "mode": "Enforce"}))).await?;
+        case.policy("cancelled", json!({"secrets": [{"name": "B"}], "cancelled": false})).await?;
+        let session = case.login(&namespace, "all_pipelines", &jwt).await?;
+        assert_eq!(readable_with(&session, &["A", "B"]).await?, ["A", "B"]);
+        projects.patch("web", &parameters, &patch(held.clone())).await?;
+        policies.patch("cancelled", &parameters, &patch(json!({"cancelled": true}))).await?;
+        eventually("the cancelled policy grants nothing", || async {
+            match readable_with(&session, &["A", "B"]).await {
+                Ok(readable) if readable == ["A"] => Ok(()),
+                other => Err(format!("{held}: {other:?}")),
+            }
+        })
+        .await?;
+
+        tenants.patch("acme", &parameters, &patch(json!({"enabled": false}))).await?;
+        eventually("the disabled tenant gives no access", || async {
+            let login = case.login(&namespace, "all_pipelines", &jwt).await.is_ok();
+            let project = projects.get("web").await.map_err(|error| error.to_string())?;
+            let status = project.status.unwrap_or_default();
+            match readable_with(&session, &["A", "B"]).await {
+                Ok(readable) if readable.is_empty() && !login && status.runner.is_none() => Ok(()),
+                other => Err(format!("{held}: {login} {other:?} {:?}", status.runner)),
+            }
+        })
+        .await?;
+        tenants.patch("acme", &parameters, &patch(json!({"enabled": true}))).await?;
+        projects.patch("web", &parameters, &patch(json!({"suspend": false, "mode": "Enforce"}))).await?;
+        case.ready::<SecretsProject>("web", "True/Applied").await?;
+        case.ready::<PipelinePolicy>("kept", "True/Applied").await?;
+    }
+
+    // A deleted issuer lets no job in.
+    projects.patch("web", &parameters, &patch(json!({"suspend": true}))).await?;
+    case.api::<JWTIssuer>().delete("gitlab", &DeleteParams::default()).await?;
+    case.ready::<SecretsProject>("web", "False/ReferenceNotFound").await?;
+    assert!(case.login(&namespace, "all_pipelines", &jwt).await.is_err());
+    Ok(())
+}

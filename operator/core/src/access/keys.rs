@@ -1,6 +1,6 @@
 //! Key sets that issuers publish (RFC 7517), and their PEM form for OpenBao.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -9,9 +9,12 @@ use serde_json::Value;
 
 use crate::digest::digest;
 
-/// The keys of an issuer: digest by key ID. A key that was replaced under the same ID has a different digest.
+/// Longest key ID that is kept, in characters.
+const LONGEST_ID: usize = 256;
+
+/// The keys of an issuer: ID and digest of each. The digest identifies a key, because several keys can have one ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeySet(pub BTreeMap<String, String>);
+pub struct KeySet(pub BTreeSet<(String, String)>);
 
 #[derive(Deserialize)]
 struct Jwks {
@@ -30,7 +33,7 @@ impl KeySet {
             let id = key
                 .get("kid")
                 .and_then(Value::as_str)
-                .map_or_else(|| material[..16].to_owned(), str::to_owned);
+                .map_or_else(|| material[..16].to_owned(), |id| id.chars().take(LONGEST_ID).collect());
             (id, material)
         });
         Ok(Self(named.collect()))
@@ -42,9 +45,10 @@ impl KeySet {
         Self(digests.map(|digest| (digest[..16].to_owned(), digest)).collect())
     }
 
-    /// Returns true if `next` lacks a key of `self`, or has a different key under the same ID.
+    /// Returns true if `next` lacks a key of `self`, whatever the IDs are.
     pub fn loses_to(&self, next: &Self) -> bool {
-        self.0.iter().any(|(id, digest)| next.0.get(id) != Some(digest))
+        let next: BTreeSet<&str> = next.0.iter().map(|(_, digest)| digest.as_str()).collect();
+        self.0.iter().any(|(_, digest)| !next.contains(digest.as_str()))
     }
 }
 
@@ -126,6 +130,22 @@ mod tests {
         assert!(!set(a).loses_to(&set(&format!("{a},{b}"))));
         assert!(set(&format!("{a},{b}")).loses_to(&set(b)));
         assert!(set(a).loses_to(&set(replaced)));
+        let both = set(&format!("{a},{replaced}"));
+        assert_eq!(both.0.len(), 2, "two keys with one ID");
+        assert!(both.loses_to(&set(replaced)) && both.loses_to(&set(a)));
+        let renamed = r#"{"kid":"c","kty":"RSA","n":"1"}"#;
+        assert!(!set(a).loses_to(&set(renamed)), "the same key under another ID");
+    }
+
+    #[test]
+    fn a_long_id_is_shortened_and_the_key_keeps_its_digest() {
+        let set = |id: usize| {
+            let key = serde_json::json!({"kid": "x".repeat(id), "kty": "RSA", "n": "1"});
+            KeySet::read(serde_json::json!({"keys": [key]}).to_string().as_bytes()).unwrap()
+        };
+        let (long, short) = (set(300), set(256));
+        assert_eq!(long, short);
+        assert_eq!(long.0.first().map(|(id, _)| id.len()), Some(256));
     }
 
     #[test]

@@ -86,6 +86,13 @@ pub fn is_removable(orphan: &Orphan) -> bool {
     resources(&Owner::parse(&orphan.kind)).is_some()
 }
 
+/// Returns true if `parent` directly contains the namespace of the orphan. A status that lists others was forged.
+#[must_use]
+pub fn is_child(orphan: &Orphan, parent: &NamespacePath) -> bool {
+    let namespace = NamespacePath::new(&orphan.openbao_namespace);
+    namespace.split().is_some_and(|(found, _)| found == *parent)
+}
+
 /// Next step for an orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -206,6 +213,18 @@ mod tests {
     ) {
         let left = [orphan("SecretsProject", "web", "org_1/group_7/project_42")];
         assert_eq!(decided(&orphan("SecretsTenant", name, namespace), &left), expected);
+    }
+
+    #[rstest]
+    #[case::child("org_1/group_7/project_42", true)]
+    #[case::itself("org_1/group_7", false)]
+    #[case::sibling("org_1/group_8/project_42", false)]
+    #[case::same_prefix("org_1/group_70/project_42", false)]
+    #[case::grandchild("org_1/group_7/project_42/x", false)]
+    #[case::outside("org_2", false)]
+    fn an_orphan_belongs_to_the_tenant_that_contains_it(#[case] namespace: &str, #[case] expected: bool) {
+        let orphan = orphan("SecretsProject", "web", namespace);
+        assert_eq!(is_child(&orphan, &NamespacePath::new("org_1/group_7")), expected);
     }
 
     #[test]

@@ -40,6 +40,21 @@ impl Session {
         absent(self.data(Call::get(&format!("sys/namespaces/{name}"))).await)
     }
 
+    /// Returns all child namespaces, one level below this one, by name.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a request.
+    pub async fn child_namespaces(&self) -> Result<BTreeMap<String, Namespace>, Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Listing {
+            key_info: BTreeMap<String, Namespace>,
+        }
+        let listing: Option<Listing> = absent(self.data(Call::list("sys/namespaces")).await)?;
+        let named = listing.unwrap_or_default().key_info.into_iter();
+        Ok(named.map(|(key, namespace)| (key.trim_end_matches('/').to_owned(), namespace)).collect())
+    }
+
     /// Creates a child namespace. Returns an existing one, which is left unchanged: POST would replace its
     /// `custom_metadata`, so its existence is checked first.
     ///

@@ -9,7 +9,7 @@ use steamer_openbao::Session;
 use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
 
 use super::claims::claim_subject;
-use super::course::{Course, Due, is_revoked};
+use super::course::{Access, Course, Due, is_revoked};
 use super::pass::Pass;
 use super::provision::{Memory, Provision, Setting};
 use super::rights::Rights;
@@ -47,8 +47,10 @@ impl<K: Provision> Reconcile for Controller<K> {
             return deletion::delete(&*object, &pass).await;
         }
         let result = self.visit(&object, &pass).await;
-        if result.as_ref().is_err_and(is_revoked) {
-            self.revoke(&object, &pass).await?;
+        match Access::after(Course::of(object.lifecycle()), result.as_ref().err()) {
+            Access::Revoke => self.revoke(&object, &pass).await?,
+            Access::Withdraw => self.withdraw(&object, &pass).await?,
+            Access::Settled => {}
         }
         result
     }
@@ -66,16 +68,15 @@ impl<K: Provision> Controller<K> {
     async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
         let now = Timestamp::now();
         pass.context.stores.honor(K::ID, &ObjectName::of(object).namespace)?;
-        let references = object.references(&pass.lookup());
         let course = Course::of(object.lifecycle());
+        if course != Course::Enforce {
+            self.withdraw(object, pass).await?;
+        }
         if course == Course::Suspend {
-            if let Some(error) = references.err().filter(is_revoked) {
-                return Err(error);
-            }
             status::suspended(object, pass).await?;
             return Ok(Action::AwaitChange);
         }
-        let prepared = prepare(object, references?, pass, now).await?;
+        let prepared = prepare(object, pass, now).await?;
         let has_orphans = if course == Course::Observe {
             status::observed(object, &prepared.desired, &prepared.plan, pass).await?;
             false
@@ -97,27 +98,45 @@ impl<K: Provision> Controller<K> {
         self.memory.before_writes(&name, desired);
         write::execute(session, &plan.writes).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
+        if let Some(removal) = deletion::removal(object, pass) {
+            K::collect(&removal).await?;
+        }
         let has_orphans = status::applied(object, Applied { desired, removed_orphans }, pass).await?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
         Ok(has_orphans)
     }
 
-    /// Removes access regardless of `suspend` and `mode`.
+    /// Removes all access, regardless of `suspend` and `mode`.
     async fn revoke(&self, object: &K, pass: &Pass<'_>) -> Result<(), Error> {
         self.memory.revoked(&ObjectName::of(object), &pass.context.runtime.index);
-        match deletion::removal(object, pass) {
-            Some(removal) => K::revoke(&removal).await,
-            None => Ok(()),
+        let Some(removal) = deletion::removal(object, pass) else {
+            return Ok(());
+        };
+        K::revoke(&removal).await?;
+        status::change(object, |status| object.revoked(status, Timestamp::now()), pass).await
+    }
+
+    /// Removes access that other objects no longer grant, and adds none. Fails with the error of a revoked right.
+    async fn withdraw(&self, object: &K, pass: &Pass<'_>) -> Result<(), Error> {
+        if pass.context.stores.honor(K::ID, &ObjectName::of(object).namespace).is_err() {
+            return Ok(());
         }
+        let references = match object.references(&pass.lookup()) {
+            Err(error) if is_revoked(&error) => return Err(error),
+            Err(_) => return Ok(()),
+            Ok(references) => references,
+        };
+        let Some(removal) = deletion::removal(object, pass) else {
+            return Ok(());
+        };
+        let withdrawn = object.withdraw(&references, &removal).await?;
+        self.memory.withdrawn(&ObjectName::of(object), &withdrawn, &pass.context.runtime.index);
+        status::change(object, |status| object.withdrawn(status, &withdrawn, Timestamp::now()), pass).await
     }
 }
 
-async fn prepare<K: Provision>(
-    object: &K,
-    references: K::References,
-    pass: &Pass<'_>,
-    now: Timestamp,
-) -> Result<Prepared<K>, Error> {
+async fn prepare<K: Provision>(object: &K, pass: &Pass<'_>, now: Timestamp) -> Result<Prepared<K>, Error> {
+    let references = object.references(&pass.lookup())?;
     claim_subject(object, &pass.lookup())?;
     let (session, found) = object.fetch(references, pass).await?;
     let desired = validated(object, found, pass, now)?;

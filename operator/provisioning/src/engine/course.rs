@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use steamer_api::{Lifecycle, Mode};
+use steamer_api::{JWTIssuer, Kind, Lifecycle, Mode, SecretsTenant};
 use steamer_core::error::Error;
 
 /// Pause before orphans that OpenBao is still deleting are checked again. OpenBao has no watch for them.
@@ -32,9 +32,37 @@ impl Course {
     }
 }
 
-/// Returns true if the error means that a right was revoked. This takes precedence over `suspend` and `mode`.
+/// Returns true if the error means that a right was revoked. This takes precedence over `suspend` and `mode`. A deleted
+/// issuer or tenant grants nothing.
 pub(super) fn is_revoked(error: &Error) -> bool {
-    matches!(error, Error::Denied { .. } | Error::NotAllowed(_))
+    match error {
+        Error::Denied { .. } | Error::NotAllowed(_) => true,
+        Error::NotFound { kind, .. } => [JWTIssuer::KIND, SecretsTenant::KIND].contains(kind),
+        _ => false,
+    }
+}
+
+/// Access that other objects granted, after a reconcile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// All of it is removed.
+    Revoke,
+    /// The part that is no longer granted is removed.
+    Withdraw,
+    /// The reconcile has written the desired state, or OpenBao cannot be asked.
+    Settled,
+}
+
+impl Access {
+    /// Rights come before modes: access is removed in every mode, and after an error of any other part.
+    pub(super) fn after(course: Course, error: Option<&Error>) -> Self {
+        match error {
+            Some(error) if is_revoked(error) => Self::Revoke,
+            Some(error) if error.is_out_of_reach() => Self::Settled,
+            Some(_) if course == Course::Enforce => Self::Withdraw,
+            _ => Self::Settled,
+        }
+    }
 }
 
 /// What determines the next visit.
@@ -62,6 +90,7 @@ impl Due {
 mod tests {
     use rstest::rstest;
     use steamer_api::KindId;
+    use steamer_openbao::Error as OpenBao;
     use steamer_runtime::ObjectName;
 
     use super::*;
@@ -97,10 +126,35 @@ mod tests {
         assert_eq!(due.after(at(1_000)), Duration::from_millis(milliseconds));
     }
 
+    fn missing(kind: KindId) -> Error {
+        Error::NotFound { kind: kind.as_str(), name: ObjectName::new("a", "b") }
+    }
+
+    #[rstest]
+    #[case::ready(None, Access::Settled)]
+    #[case::deleted_issuer(Some(missing(KindId::JWTIssuer)), Access::Revoke)]
+    #[case::unlisted(Some(Error::NotAllowed(String::new())), Access::Revoke)]
+    #[case::sealed(Some(OpenBao::Sealed.into()), Access::Settled)]
+    #[case::invalid_spec(Some(Error::Invalid(String::new())), Access::Withdraw)]
+    #[case::missing_secret(Some(Error::Waiting(String::new())), Access::Withdraw)]
+    fn access_is_removed_in_every_mode_and_despite_other_errors(
+        #[case] error: Option<Error>,
+        #[case] expected: Access,
+    ) {
+        assert_eq!(Access::after(Course::Enforce, error.as_ref()), expected);
+        // Under the other modes, the part that is no longer granted is removed before anything else.
+        for course in [Course::Observe, Course::Suspend] {
+            let expected = if expected == Access::Withdraw { Access::Settled } else { expected };
+            assert_eq!(Access::after(course, error.as_ref()), expected);
+        }
+    }
+
     #[rstest]
     #[case(Error::Denied { kind: KindId::SecretsTenant.as_str(), name: ObjectName::new("a", "b"), from: "c".to_owned() }, true)]
     #[case(Error::NotAllowed(String::new()), true)]
-    #[case(Error::NotFound { kind: KindId::SecretsTenant.as_str(), name: ObjectName::new("a", "b") }, false)]
+    #[case(missing(KindId::SecretsTenant), true)]
+    #[case(missing(KindId::JWTIssuer), true)]
+    #[case(missing(KindId::OpenBaoCluster), false)]
     #[case(Error::Conflict(String::new()), false)]
     #[case(Error::Waiting(String::new()), false)]
     fn only_a_missing_right_revokes_access(#[case] error: Error, #[case] expected: bool) {

@@ -1,5 +1,6 @@
 //! Deletion of an object: its resources are removed from OpenBao, or handed over to its parent after a deadline.
 
+use steamer_api::DeletionPolicy;
 use steamer_core::error::Error;
 use steamer_core::ownership::finalizer::{Obstacle, has_finalizer};
 use steamer_runtime::{Action, Reason};
@@ -9,21 +10,23 @@ use super::pass::Pass;
 use super::provision::Provision;
 use super::removal::{Removal, Resources};
 
-/// Event of an object that is deleted while its resources must not be changed.
-const LEFT_UNCHANGED: &str =
-    "deleted while suspended or under mode: Observe: its resources in OpenBao are left unchanged";
+/// Event of an object that is deleted while its values must not be changed.
+const VALUES_KEPT: &str = "deleted while suspended or under mode: Observe: its access in OpenBao is removed and its values are kept";
 
 pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
     if !has_finalizer(object) {
         return Ok(Action::AwaitChange);
     }
     object.deletable(&pass.lookup())?;
-    if let Some(removal) = removal(object, pass) {
-        match Course::of(object.lifecycle()) {
-            Course::Enforce => remove(object, &removal, pass).await?,
-            Course::Suspend | Course::Observe => {
-                pass.context.runtime.events.warn(object, Reason::Suspended, LEFT_UNCHANGED).await;
-            }
+    if let Some(mut removal) = removal(object, pass) {
+        let keeps_values = Course::of(object.lifecycle()) != Course::Enforce;
+        if keeps_values {
+            // No access may outlive its object.
+            removal.resources.policy = DeletionPolicy::Retain;
+        }
+        remove(object, &removal, pass).await?;
+        if keeps_values {
+            pass.context.runtime.events.warn(object, Reason::Suspended, VALUES_KEPT).await;
         }
     }
     pass.context.remove_finalizer(object).await?;

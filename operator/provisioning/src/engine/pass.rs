@@ -77,6 +77,11 @@ impl Lookup<'_> {
         self.stores.named::<K>(self.dependencies, name, from).is_ok()
     }
 
+    /// The object of that name, without a right to refer to it. A change of it does not requeue the current object.
+    pub(crate) fn cached<K: Kind>(&self, name: &ObjectName) -> Option<Arc<K>> {
+        self.stores.of::<K>().get(name)
+    }
+
     /// The objects for which `chosen` returns true. Changes of `key` requeue the current object.
     pub(crate) fn list<K: Kind>(&self, key: Key, chosen: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         self.dependencies.on(key);

@@ -20,16 +20,19 @@ use crate::write::Plan;
 
 /// A kind that creates resources in OpenBao. A reconcile calls `references`, `fetch`, `validate`, `observe` and `plan`,
 /// then `announcement` before the first write, and `planned` and `applied` after the last one. A deletion calls
-/// `deletable`, `footprint` and `remove`. After a revoked right, the engine calls `footprint` and `revoke`.
+/// `deletable`, `footprint` and `remove`. After a revoked right, the engine calls `footprint`, `revoke` and `revoked`. A
+/// reconcile that does not write the desired state calls `footprint`, `withdraw` and `withdrawn`.
 pub(crate) trait Provision: Kind {
     /// Name of the controller.
     const NAME: &'static str;
     /// Status of the kind.
     type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
     /// In-memory state that other controllers read.
-    type Memory: Memory<Self::Desired>;
+    type Memory: Memory<Self::Desired, Self::Withdrawn>;
     /// Objects that the object refers to.
-    type References: Send;
+    type References: Send + Sync;
+    /// Access that was removed although the desired state was not written.
+    type Withdrawn: Send + Sync;
     /// Everything from outside the spec that validation needs.
     type Found: Send;
     /// Valid desired state.
@@ -106,6 +109,25 @@ pub(crate) trait Provision: Kind {
 
     /// Removes access that a revoked right had granted. Engines and values stay.
     fn revoke(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Writes the effect of `revoke` to the status.
+    fn revoked(&self, _status: &mut Self::Status, _now: Timestamp) {}
+
+    /// Removes access that other objects no longer grant, and adds none. Runs under `suspend` and `mode: Observe`, and
+    /// when the desired state cannot be computed or written.
+    fn withdraw(
+        &self,
+        references: &Self::References,
+        removal: &Removal<'_>,
+    ) -> impl Future<Output = Result<Self::Withdrawn, Error>> + Send;
+
+    /// Removes access that deleted children left without a record, such as after their finalizer was removed.
+    fn collect(_removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Writes the effect of `withdraw` to the status.
+    fn withdrawn(&self, _status: &mut Self::Status, _withdrawn: &Self::Withdrawn, _now: Timestamp) {}
 }
 
 /// What a desired state depends on besides the spec and the found objects.
@@ -119,15 +141,17 @@ pub(crate) struct Setting<'a> {
 }
 
 /// In-memory state of a kind, updated around the writes.
-pub(crate) trait Memory<D>: Send + Sync + 'static {
+pub(crate) trait Memory<D, W>: Send + Sync + 'static {
     /// Called before the first write.
     fn before_writes(&self, _object: &ObjectName, _desired: &D) {}
     /// Called after the status of the last write is written.
     fn after_writes(&self, _object: &ObjectName, _desired: &D, _index: &Index) {}
     /// Called before access is revoked.
     fn revoked(&self, _object: &ObjectName, _index: &Index) {}
+    /// Called after a part of the access is removed.
+    fn withdrawn(&self, _object: &ObjectName, _withdrawn: &W, _index: &Index) {}
     /// Called when the object no longer exists.
     fn forget(&self, _object: &ObjectName) {}
 }
 
-impl<D> Memory<D> for () {}
+impl<D, W> Memory<D, W> for () {}

@@ -3,12 +3,12 @@
 use steamer_api::{DeletionPolicy, Orphan};
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
-use steamer_core::ownership::orphans::{Handover, is_removable, remove_orphans};
+use steamer_core::ownership::orphans::{Handover, is_child, is_removable, remove_orphans};
 use steamer_core::ownership::removal::Owned;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::ObjectName;
 
-use super::pass::Pass;
+use super::pass::{Lookup, Pass};
 
 /// Location of the resources of an object, as recorded. A deletion does not depend on existing parents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,16 @@ impl Removal<'_> {
         self.pass.session_in(&self.resources.footprint.cluster).await
     }
 
+    /// Access to cached objects.
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        self.pass.lookup()
+    }
+
+    /// Returns true if a mark belongs to this installation.
+    pub(crate) fn is_of_installation(&self, mark: &Mark) -> bool {
+        mark.installation == self.resources.mark.installation
+    }
+
     /// The OpenBao namespace that contains the resources.
     pub(crate) fn namespace(&self) -> &NamespacePath {
         &self.resources.footprint.namespace
@@ -59,7 +69,9 @@ impl Removal<'_> {
     /// # Errors
     /// [`Error::Deleting`] while others remain.
     pub(crate) async fn remove_orphans(&self, session: &Session) -> Result<(), Error> {
-        let left = remove_orphans(self.pass.context, session, self.resources.orphans.clone()).await;
+        let mut honored = self.resources.orphans.clone();
+        honored.retain(|orphan| is_child(orphan, self.namespace()));
+        let left = remove_orphans(self.pass.context, session, honored).await;
         let (left, unsupported): (Vec<_>, Vec<_>) = left.into_iter().partition(is_removable);
         if !unsupported.is_empty() {
             let cluster = self.resources.footprint.cluster.clone();
@@ -87,7 +99,8 @@ impl Resources {
             openbao_namespace: namespace.as_str().to_owned(),
             deletion_policy: self.policy,
         };
-        let orphans = self.orphans.iter().cloned().chain([own]).collect();
+        let honored = self.orphans.iter().filter(|orphan| is_child(orphan, &namespace)).cloned();
+        let orphans = honored.chain([own]).collect();
         Handover { orphans, cluster, tenant }
     }
 }

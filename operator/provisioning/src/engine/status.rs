@@ -19,6 +19,18 @@ pub(super) async fn suspended<K: Provision>(object: &K, pass: &Pass<'_>) -> Resu
     pass.context.report(object, last, &Verdict::Suspended).await
 }
 
+/// Changes the status without a change of its common conditions.
+pub(super) async fn change<K: Provision>(
+    object: &K,
+    change: impl FnOnce(&mut K::Status),
+    pass: &Pass<'_>,
+) -> Result<(), Error> {
+    let mut status: K::Status = pass.context.last(object);
+    change(&mut status);
+    pass.context.runtime.statuses.write(object, &status).await?;
+    Ok(())
+}
+
 pub(super) async fn announce<K: Provision>(
     object: &K,
     desired: &K::Desired,

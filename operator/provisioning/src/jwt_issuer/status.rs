@@ -54,6 +54,9 @@ mod tests {
     #[case::added(&[("a", "1"), ("b", "2"), ("c", "3")], 0)]
     #[case::removed(&[("a", "1")], 1)]
     #[case::replaced(&[("a", "1"), ("b", "9")], 1)]
+    #[case::renamed(&[("a", "1"), ("c", "2")], 0)]
+    #[case::same_id(&[("a", "1"), ("a", "2")], 0)]
+    #[case::removed_under_a_shared_id(&[("a", "1"), ("a", "3")], 1)]
     fn a_removed_or_replaced_key_is_counted(#[case] next: &[(&str, &str)], #[case] removals: i64) {
         let mut status = JWTIssuerStatus::default();
         record(&mut status, keys(&[("a", "1"), ("b", "2")]));

@@ -16,8 +16,18 @@ pub(crate) struct Contribution {
     pub(crate) uid: String,
     /// The generation that was applied or refused.
     pub(crate) generation: i64,
+    /// True if the object grants nothing: it is cancelled or expired.
+    pub(crate) ended: bool,
     /// Reason why the project refused it.
     pub(crate) refused: Option<String>,
+}
+
+impl Contributions {
+    /// The contributions of objects that grant nothing.
+    pub(crate) fn ended(mut self) -> Self {
+        self.0.retain(|_, contribution| contribution.ended);
+        self
+    }
 }
 
 /// Contributions by project. In memory only: after a restart every project is reconciled.
@@ -66,7 +76,8 @@ mod tests {
     use super::*;
 
     fn contributions(generations: &[(&str, i64)]) -> Contributions {
-        let contribution = |generation| Contribution { uid: "u".to_owned(), generation, refused: None };
+        let contribution =
+            |generation| Contribution { uid: "u".to_owned(), generation, ended: false, refused: None };
         let named = generations.iter();
         Contributions(
             named

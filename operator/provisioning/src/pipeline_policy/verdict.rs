@@ -91,7 +91,7 @@ mod tests {
 
     fn contributions(uid: &str, generation: i64, refused: Option<&str>) -> Contributions {
         let (uid, refused) = (uid.to_owned(), refused.map(str::to_owned));
-        let contribution = Contribution { uid, generation, refused };
+        let contribution = Contribution { uid, generation, ended: false, refused };
         Contributions([(ObjectName::new("ns", "o"), contribution)].into())
     }
 

@@ -46,6 +46,44 @@ struct Check {
     message: &'static str,
 }
 
+/// Maximum number of code points in a CEL expression of OpenBao.
+const MOST_CODE_POINTS: usize = 100_000;
+/// Code points of the list of contexts that no context adds: brackets and the first entry.
+const FIRST_ENTRY: usize = 64;
+/// Code points that contexts can use.
+pub(crate) const MOST_CODE_POINTS_OF_CONTEXTS: usize = MOST_CODE_POINTS - FIRST_ENTRY;
+
+/// Code points that a context adds to the program, with a comma.
+pub(crate) fn code_points(context: &JobContext) -> usize {
+    entry(context).chars().count() + 1
+}
+
+/// The entry of a context in the list of contexts.
+fn entry(context: &JobContext) -> String {
+    let regex = |pattern: &Option<Pattern>| pattern.as_ref().map(Pattern::regex).unwrap_or_default();
+    format!(
+        r#"{{"p":"{}","e":r"{}","b":r"{}","r":"{}"}}"#,
+        context.policy_name(),
+        regex(&context.environment),
+        regex(&context.branch),
+        context.ref_protected.map(|required| required.to_string()).unwrap_or_default()
+    )
+}
+
+/// A claim as text. Empty if the claim is absent or has no text: `string` of a list, a map or null would end the login
+/// with an error that contains the program.
+fn text(claim: &str) -> String {
+    let value = format!(r#"claims[?"{claim}"].orValue("")"#);
+    scalar(&value)
+}
+
+/// A CEL expression: a value as text, or the empty text for a value without text.
+fn scalar(value: &str) -> String {
+    let types = ["string", "double", "int", "uint", "bool"];
+    let checks = types.map(|kind| format!("type({value}) == {kind}")).join(" || ");
+    format!(r#"({checks} ? string({value}) : "")"#)
+}
+
 impl Program<'_> {
     /// The CEL role. Its literals are numbers, results of [`JobContext::policy_name`] and results of [`Pattern::regex`]:
     /// the program never contains text of a user unescaped.
@@ -62,7 +100,6 @@ impl Program<'_> {
     }
 
     fn variables(&self) -> Vec<CelVariable> {
-        let text = |claim: &str| format!(r#"string(claims[?"{claim}"].orValue(""))"#);
         // Tags and merge requests have a `ref` too: only `ref_type`, and `ref_path` if present, identify a branch.
         let branch = r#"ref_type == "branch" && (ref_path == "" || ref_path == "refs/heads/" + ref_name) ? ref_name : """#;
         let matched = "contexts.filter(c, \
@@ -86,19 +123,10 @@ impl Program<'_> {
     }
 
     fn contexts(&self) -> String {
-        let regex = |pattern: &Option<Pattern>| pattern.as_ref().map(Pattern::regex).unwrap_or_default();
         // The first entry matches every job. It also determines the type of a list without other entries.
         let global = JobContext::default();
         let first = format!(r#"{{"p":"{}","e":"","b":"","r":""}}"#, global.policy_name());
-        let others = self.contexts.iter().filter(|context| **context != global).map(|context| {
-            format!(
-                r#"{{"p":"{}","e":r"{}","b":r"{}","r":"{}"}}"#,
-                context.policy_name(),
-                regex(&context.environment),
-                regex(&context.branch),
-                context.ref_protected.map(|required| required.to_string()).unwrap_or_default()
-            )
-        });
+        let others = self.contexts.iter().filter(|context| **context != global).map(entry);
         format!("[{}]", std::iter::once(first).chain(others).collect::<Vec<_>>().join(","))
     }
 
@@ -121,12 +149,11 @@ impl Program<'_> {
     }
 
     fn scope_check(&self) -> Option<Check> {
-        let claim = r#"claims[?"secrets_manager_scope"]"#;
         Some(if self.scope_claim? {
-            let rejects = format!(r#"string({claim}.orValue("")) != "pipeline""#);
+            let rejects = format!(r#"{} != "pipeline""#, text("secrets_manager_scope"));
             Check { rejects, message: "the token lacks the pipeline scope" }
         } else {
-            let rejects = format!("{claim}.hasValue()");
+            let rejects = r#"claims[?"secrets_manager_scope"].hasValue()"#.to_owned();
             Check { rejects, message: "the role does not accept tokens with a scope" }
         })
     }
@@ -139,8 +166,8 @@ impl Program<'_> {
             }
             Entity::Group(id) => {
                 let groups = r#"claims[?"project_group_ids"].orValue([])"#;
-                let rejects =
-                    format!(r#"type({groups}) != list || !{groups}.exists(g, string(g) == "{id}")"#);
+                let group = scalar("g");
+                let rejects = format!(r#"type({groups}) != list || !{groups}.exists(g, {group} == "{id}")"#);
                 Check { rejects, message: "the token belongs to a project outside the group" }
             }
         }
@@ -149,7 +176,7 @@ impl Program<'_> {
     fn granted(&self) -> String {
         let nanoseconds = self.ttl.as_nanos().max(1_000_000_000);
         let metadata = ["project_id", "pipeline_id", "job_id", "user_id", "ref", "environment"]
-            .map(|claim| format!(r#""{claim}": string(claims[?"{claim}"].orValue(""))"#));
+            .map(|claim| format!(r#""{claim}": {}"#, text(claim)));
         // Batch tokens are not stored: only the first login of a project writes to OpenBao.
         format!(
             "pb.Auth{{display_name: \"pipeline-\" + project_id, policies: matched, no_default_policy: true, \
@@ -194,7 +221,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Some(true), r#"string(claims[?"secrets_manager_scope"].orValue("")) != "pipeline" ? "the token lacks the pipeline scope" : "#)]
+    #[case(
+        Some(true),
+        r#"string(claims[?"secrets_manager_scope"].orValue("")) : "") != "pipeline" ? "the token lacks the pipeline scope" : "#
+    )]
     #[case(
         Some(false),
         r#"claims[?"secrets_manager_scope"].hasValue() ? "the role does not accept tokens with a scope" : "#
@@ -206,9 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn the_size_of_the_contexts_is_computed_exactly_enough() {
+        let context = |number: usize| JobContext {
+            environment: Pattern::new(&format!("release/{number}/*")),
+            branch: Pattern::new(&"ü".repeat(number)),
+            ref_protected: number.is_multiple_of(2).then_some(true),
+        };
+        let contexts: Vec<JobContext> = (1..40).map(context).collect();
+        let size = program(&[], &contexts).contexts().chars().count();
+        let computed: usize = contexts.iter().map(code_points).sum();
+        assert!(size <= computed + FIRST_ENTRY && computed <= size, "{size} {computed}");
+    }
+
+    #[test]
     fn a_group_accepts_the_projects_below_it() {
         let expression = Program { entity: Entity::Group(7), ..program(&[], &[]) }.expression();
-        let expected = r#"type(claims[?"project_group_ids"].orValue([])) != list || !claims[?"project_group_ids"].orValue([]).exists(g, string(g) == "7") ? "the token belongs to a project outside the group" : "#;
+        let expected = r#"type(claims[?"project_group_ids"].orValue([])) != list || !claims[?"project_group_ids"].orValue([]).exists(g, (type(g) == string || type(g) == double || type(g) == int || type(g) == uint || type(g) == bool ? string(g) : "") == "7") ? "the token belongs to a project outside the group" : "#;
         assert!(expression.contains(expected), "{expression}");
     }
 }

@@ -9,7 +9,7 @@ use steamer_runtime::ObjectName;
 
 use crate::pipeline_policy::contexts::{contexts_of, is_effective};
 use crate::pipeline_policy::in_force::{Contribution, Contributions};
-use crate::pipelines::{Grants, JobContext};
+use crate::pipelines::{Grants, JobContext, MOST_CODE_POINTS_OF_CONTEXTS, code_points};
 
 /// A login compares each context with the job, so more contexts would make logins slow.
 const MOST_CONTEXTS: usize = 256;
@@ -18,6 +18,8 @@ const MOST_CONTEXTS: usize = 256;
 #[derive(Default)]
 pub(crate) struct Merged {
     pub(crate) grants: Grants,
+    /// Code points of all contexts in the CEL program.
+    code_points: usize,
     pub(crate) contributions: Contributions,
 }
 
@@ -32,7 +34,8 @@ pub(crate) fn merged(policies: &[Arc<PipelinePolicy>], now: Timestamp) -> Merged
 
 impl Merged {
     fn add(&mut self, policy: &PipelinePolicy, now: Timestamp) {
-        let contexts = if is_effective(policy, now) { contexts_of(policy) } else { Vec::new() };
+        let ended = !is_effective(policy, now);
+        let contexts = if ended { Vec::new() } else { contexts_of(policy) };
         let refused = self.refused(&contexts);
         let name = ObjectName::of(policy);
         if refused.is_none() {
@@ -41,23 +44,39 @@ impl Merged {
         let contribution = Contribution {
             uid: policy.uid().unwrap_or_default(),
             generation: policy.metadata.generation.unwrap_or(0),
+            ended,
             refused,
         };
         self.contributions.0.insert(name, contribution);
     }
 
     fn refused(&self, contexts: &[JobContext]) -> Option<String> {
-        let known = &self.grants.0;
-        let new = contexts.iter().filter(|context| !known.contains_key(context)).count();
-        (known.len() + new > MOST_CONTEXTS).then(|| {
+        let (count, size) = (self.grants.0.len() + self.added(contexts).count(), self.size_with(contexts));
+        if count > MOST_CONTEXTS {
+            return Some(format!(
+                "with this policy, the project would have {count} contexts instead of at most {MOST_CONTEXTS}, and older \
+                 policies take precedence: use fewer environments and branches, or patterns"
+            ));
+        }
+        (size > MOST_CODE_POINTS_OF_CONTEXTS).then(|| {
             format!(
-                "with this policy, the project would have more than {MOST_CONTEXTS} contexts, and older policies take \
-                 precedence: use patterns"
+                "with this policy, the login program of the project would have {size} characters instead of at most \
+                 {MOST_CODE_POINTS_OF_CONTEXTS}, which OpenBao does not accept, and older policies take precedence: use \
+                 fewer or shorter environments and branches"
             )
         })
     }
 
+    fn size_with(&self, contexts: &[JobContext]) -> usize {
+        self.code_points + self.added(contexts).map(code_points).sum::<usize>()
+    }
+
+    fn added<'a>(&'a self, contexts: &'a [JobContext]) -> impl Iterator<Item = &'a JobContext> {
+        contexts.iter().filter(|context| !self.grants.0.contains_key(context))
+    }
+
     fn grant(&mut self, policy: &PipelinePolicy, contexts: Vec<JobContext>, granted_by: &str) {
+        self.code_points = self.size_with(&contexts);
         let expires_at = policy.spec.expires_at.as_ref().map(|at| at.0);
         for context in contexts {
             for secret in &policy.spec.secrets {
@@ -123,6 +142,23 @@ mod tests {
         let merged = merged(&policies, Timestamp::UNIX_EPOCH);
         assert_eq!(refused(&merged), ["refused"]);
         assert_eq!(merged.grants.0.len(), 16 * 15 + 1);
+    }
+
+    #[test]
+    fn a_policy_that_openbao_would_not_accept_is_refused_alone() {
+        let long = |count: usize| -> Vec<String> {
+            (0..count).map(|number| format!("{number:03}{}", "x/".repeat(120))).collect()
+        };
+        let policies = [
+            policy("small", json!({"branches": ["main"]})),
+            policy("large", json!({"environments": long(16), "branches": long(15)})),
+            policy("later", json!({"branches": ["dev"]})),
+        ];
+        let merged = merged(&policies, Timestamp::UNIX_EPOCH);
+        assert_eq!(refused(&merged), ["large"]);
+        assert_eq!(merged.grants.0.len(), 2);
+        let reason = merged.contributions.0.values().find_map(|it| it.refused.clone()).unwrap();
+        assert!(reason.contains("characters instead of at most 99936"), "{reason}");
     }
 
     #[test]

@@ -73,7 +73,8 @@ fn has_namespace(tenant: &SecretsTenant) -> Result<(), Error> {
     Err(Error::Waiting(format!("SecretsTenant {name} has not created its OpenBao namespace yet")))
 }
 
-fn policies(project: &SecretsProject, lookup: &Lookup<'_>) -> Vec<Arc<PipelinePolicy>> {
+/// The PipelinePolicies that the project allows, oldest first.
+pub(crate) fn policies(project: &SecretsProject, lookup: &Lookup<'_>) -> Vec<Arc<PipelinePolicy>> {
     let name = ObjectName::of(project);
     let key = children::<PipelinePolicy>(name.clone());
     let mut policies = lookup.list(key, |policy: &PipelinePolicy| project_of(policy) == name);

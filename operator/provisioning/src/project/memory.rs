@@ -5,10 +5,11 @@ use std::sync::Arc;
 use steamer_runtime::{Index, ObjectName};
 
 use super::desired::Project;
+use super::withdrawal::Withdrawn;
 use crate::engine::Memory;
 use crate::pipeline_policy::in_force::{Contributions, InForce};
 
-impl Memory<Project> for Arc<InForce> {
+impl Memory<Project, Withdrawn> for Arc<InForce> {
     fn before_writes(&self, project: &ObjectName, desired: &Project) {
         self.retain(project, &desired.contributions);
     }
@@ -19,6 +20,19 @@ impl Memory<Project> for Arc<InForce> {
 
     fn revoked(&self, project: &ObjectName, index: &Index) {
         record(self, project, Contributions::default(), index);
+    }
+
+    fn withdrawn(&self, project: &ObjectName, withdrawn: &Withdrawn, index: &Index) {
+        match (withdrawn, self.get(project)) {
+            (Withdrawn::All, _) => record(self, project, Contributions::default(), index),
+            (Withdrawn::Part { ended, .. }, Some(known)) => {
+                let mut contributions = (*known).clone();
+                contributions.0.extend(ended.0.clone());
+                record(self, project, contributions, index);
+            }
+            // Unknown after a start of the process: the last statuses of the PipelinePolicies remain valid.
+            (Withdrawn::Part { .. }, None) => {}
+        }
     }
 
     fn forget(&self, project: &ObjectName) {

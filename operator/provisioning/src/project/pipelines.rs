@@ -28,14 +28,18 @@ pub(crate) fn access(
     names: &PolicyNames<'_>,
 ) -> Result<Access, Error> {
     let contexts: Vec<JobContext> = grants.0.keys().cloned().collect();
-    let text = |rules| policy_text(names.owner, names.engine, rules);
-    let policies = grants.0.iter().map(|(context, rules)| (context.policy_name(), text(rules)));
     let auth = Auth {
         config: config(&found.references.issuer, found.issuer_ca.clone()),
         cel_roles: roles(project, found, &contexts)?,
         jwt_roles: BTreeMap::new(),
     };
-    Ok(Access { mount: PIPELINE_MOUNT, auth, policies: policies.collect() })
+    Ok(Access { mount: PIPELINE_MOUNT, auth, policies: policy_texts(grants, names) })
+}
+
+/// Texts of the policies of all contexts, by name.
+pub(crate) fn policy_texts(grants: &Grants, names: &PolicyNames<'_>) -> BTreeMap<String, String> {
+    let text = |rules| policy_text(names.owner, names.engine, rules);
+    grants.0.iter().map(|(context, rules)| (context.policy_name(), text(rules))).collect()
 }
 
 fn roles(

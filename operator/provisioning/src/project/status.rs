@@ -12,6 +12,8 @@ use crate::pipelines::{ROLE_ID_TOKENS, ROLE_PIPELINES};
 
 /// Name that GitLab uses for a KV v2 engine.
 const ENGINE_NAME: &str = "kv-v2";
+/// Conditions of the access to a project.
+const ACCESS: [&str; 2] = ["AuthReady", "PoliciesReady"];
 
 /// The status before the first write to OpenBao: it records the namespace for a deletion.
 pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
@@ -56,18 +58,36 @@ pub(super) struct Time {
     pub(super) now: Timestamp,
 }
 
+impl Time {
+    fn conditions<'a>(&self, status: &'a mut SecretsProjectStatus) -> Conditions<'a> {
+        Conditions::new(&mut status.conditions, self.generation.unwrap_or(0), self.now)
+    }
+}
+
 /// Conditions of an applied project.
 pub(super) fn conditions(status: &mut SecretsProjectStatus, project: &Project, time: &Time) {
-    let generation = time.generation.unwrap_or(0);
-    let mut conditions = Conditions::new(&mut status.conditions, generation, time.now);
-    for (kind, holds) in [
-        ("NamespaceReady", true),
-        ("EngineReady", true),
-        ("AuthReady", project.enabled),
-        ("PoliciesReady", project.enabled),
-    ] {
-        let reason = if holds { Reason::Applied } else { Reason::Disabled };
-        conditions.set(kind, State::from(holds), reason, "");
+    let mut conditions = time.conditions(status);
+    for kind in ["NamespaceReady", "EngineReady"] {
+        conditions.set(kind, State::True, Reason::Applied, "");
+    }
+    let reason = if project.enabled { Reason::Applied } else { Reason::Disabled };
+    for kind in ACCESS {
+        conditions.set(kind, State::from(project.enabled), reason, "");
+    }
+}
+
+/// The status after all access was removed although the desired state was not written.
+pub(super) fn without_access(status: &mut SecretsProjectStatus, phase: ProjectPhase, time: &Time) {
+    status.phase = Some(phase);
+    status.policies = 0;
+    (status.runner, status.vault) = (None, None);
+    let reason = match phase {
+        ProjectPhase::Disabled => Reason::Disabled,
+        _ => Reason::ReferenceDenied,
+    };
+    let mut conditions = time.conditions(status);
+    for kind in ACCESS {
+        conditions.set(kind, State::False, reason, "");
     }
 }
 
@@ -130,6 +150,29 @@ mod tests {
         insta::assert_yaml_snapshot!(applied(&project));
         let message = "policies in force in org_1/group_7/project_42: 1".to_owned();
         assert_eq!(verdict(&project), Verdict::Ready(Reason::Applied, message));
+    }
+
+    #[rstest::rstest]
+    #[case::revoked(ProjectPhase::Failed, "ReferenceDenied")]
+    #[case::disabled_tenant(ProjectPhase::Disabled, "Disabled")]
+    fn a_project_whose_access_was_removed_reports_no_login(
+        #[case] phase: ProjectPhase,
+        #[case] reason: &str,
+    ) {
+        let project = validated(&project(json!({})), &found()).unwrap();
+        let mut status = applied(&project);
+        without_access(&mut status, phase, &Time { generation: Some(2), now: Timestamp::UNIX_EPOCH });
+        assert_eq!((status.phase, status.policies), (Some(phase), 0));
+        assert!(status.runner.is_none() && status.vault.is_none() && status.provisioned.is_some());
+        let conditions = status.conditions.iter();
+        let found: Vec<_> =
+            conditions.map(|it| format!("{}={}/{}", it.type_, it.status, it.reason)).collect();
+        let access = ["AuthReady", "PoliciesReady"].map(|kind| format!("{kind}=False/{reason}"));
+        assert_eq!(
+            found,
+            [["NamespaceReady=True/Applied".to_owned(), "EngineReady=True/Applied".to_owned()], access]
+                .concat()
+        );
     }
 
     #[test]

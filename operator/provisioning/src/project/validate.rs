@@ -10,7 +10,7 @@ use steamer_runtime::ObjectName;
 
 use super::contributions::{Merged, merged};
 use super::desired::{KeyRemovals, Project};
-use super::fetch::Found;
+use super::fetch::{Found, References};
 use super::pipelines::PolicyNames;
 use super::{pipelines, workloads};
 use crate::engine::Setting;
@@ -24,7 +24,7 @@ pub(crate) fn validate(
     found: &Found,
     setting: &Setting<'_>,
 ) -> Result<Project, Error> {
-    let Merged { grants, contributions } = merged(&found.policies, setting.now);
+    let Merged { grants, contributions, .. } = merged(&found.policies, setting.now);
     let mut valid = Project { contributions, ..without_access(project, found) };
     if !valid.enabled {
         return Ok(valid);
@@ -56,7 +56,7 @@ fn without_access(project: &SecretsProject, found: &Found) -> Project {
         auth: BTreeMap::new(),
         policies: BTreeMap::new(),
         policies_written: written.map(|written| written.policies.clone()).unwrap_or_default(),
-        key_removals: key_removals(found, written),
+        key_removals: key_removals(references, written),
         next_expiration: None,
         contributions: Contributions::default(),
     }
@@ -79,9 +79,9 @@ fn kv(engine: &Engine) -> KvConfig {
     }
 }
 
-fn key_removals(found: &Found, written: Option<&Provisioned>) -> KeyRemovals {
+pub(super) fn key_removals(references: &References, written: Option<&Provisioned>) -> KeyRemovals {
     KeyRemovals {
-        now: found.references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
+        now: references.issuer.status.as_ref().map_or(0, |status| status.key_removals),
         written: written.map_or(NEVER_WRITTEN, |written| written.issuer_key_removals),
     }
 }
