@@ -94,9 +94,9 @@ pub struct KubernetesMethod {
     /// such a token to access the Kubernetes API.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
-    /// Lifetime of the token in seconds, 600 to 86400. Default: 600.
+    /// Lifetime of the token in seconds, 600 to 3600. Default: 600.
     #[serde(default = "ten_minutes")]
-    #[schemars(range(min = 600, max = 86400))]
+    #[schemars(range(min = 600, max = 3600))]
     pub token_expiration_seconds: i64,
 }
 
@@ -113,7 +113,8 @@ pub struct JwtMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account: Option<String>,
-    /// Name of the Secret that holds a JWT (key `jwt`), in the namespace of the object that reads.
+    /// Name of the Secret that holds a JWT (key `jwt`), in the namespace of the object that reads. The Secret needs the
+    /// label `steamer.dev/jwt: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_ref: Option<String>,
@@ -122,9 +123,9 @@ pub struct JwtMethod {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
-    /// Lifetime of the ServiceAccount's token in seconds, 600 to 86400. Default: 600.
+    /// Lifetime of the ServiceAccount's token in seconds, 600 to 3600. Default: 600.
     #[serde(default = "ten_minutes")]
-    #[schemars(range(min = 600, max = 86400))]
+    #[schemars(range(min = 600, max = 3600))]
     pub token_expiration_seconds: i64,
 }
 

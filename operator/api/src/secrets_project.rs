@@ -213,17 +213,13 @@ pub struct Workload {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = ("!self.contains('*')", "namespace must be a name, not a pattern"))]
     pub namespace: String,
-    /// Audience of the ServiceAccount's tokens. An audience that the API server accepts is rejected. Default:
-    /// `openbao`.
-    #[serde(default = "openbao")]
+    /// Audience of the ServiceAccount's tokens. An audience that the API server accepts is rejected. Default: the audience
+    /// of the operator's login at the cluster, which is `openbao` for a managed cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
-    pub audience: String,
+    pub audience: Option<String>,
     /// Names of the secrets that the workload reads.
     #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 255)))]
     #[x_kube(validation = ("self.all(name, name.matches('^[A-Za-z0-9_]+$'))", "names of secrets must consist of letters, digits and _ only; patterns and paths are not supported"))]
     pub secrets: Vec<String>,
-}
-
-fn openbao() -> String {
-    "openbao".to_owned()
 }

@@ -44,6 +44,11 @@ pub(crate) struct Run {
     /// these kinds in other namespaces are Stalled. Default: all namespaces.
     #[arg(long, env = "STEAMER_CLUSTER_NAMESPACES", value_delimiter = ',')]
     pub(crate) cluster_namespaces: Vec<String>,
+    /// Audiences for which the operator requests tokens of every ServiceAccount, separated by commas, besides the
+    /// audiences that the ServiceAccount allows in its annotation `steamer.dev/audiences`, and besides the audience of an
+    /// OpenBaoCluster for logins to that cluster.
+    #[arg(long, env = "STEAMER_ALLOWED_AUDIENCES", value_delimiter = ',')]
+    pub(crate) allowed_audiences: Vec<String>,
     /// Duration of the leader lease without renewal. At least 1s.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub(crate) lease_duration: Duration,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use kube::Config;
+use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
@@ -77,6 +78,7 @@ fn settings(arguments: Run, instance: String) -> Settings {
         instance,
         installation: arguments.installation,
         cluster_namespaces: ClusterNamespaces::new(arguments.cluster_namespaces),
+        consent: Consent::new(arguments.allowed_audiences),
         drift_interval: arguments.drift_interval,
         limits: Limits { workers: arguments.workers, ..Limits::default() },
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::Client;
 use steamer_core::access::api_audiences::ApiAudiences;
+use steamer_core::access::consent::Consent;
 use steamer_core::access::named_objects::NamedObjects;
 use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
 use steamer_core::access::sessions::Sessions;
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) installation: Option<String>,
     /// Namespaces of OpenBaoClusters, SecretsTenants and JWTIssuers.
     pub(crate) cluster_namespaces: ClusterNamespaces,
+    /// Audiences that every ServiceAccount allows.
+    pub(crate) consent: Consent,
     /// How often state without a watch (OpenBao) is re-read.
     pub(crate) drift_interval: Duration,
     /// Limits of each controller.
@@ -70,6 +73,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         instance,
         installation: chosen,
         cluster_namespaces,
+        consent,
         drift_interval,
         limits,
     } = settings;
@@ -88,6 +92,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         mac: Mac::load(&client, &namespace).await?,
         installation: installation(&client, &namespace, chosen.as_deref()).await?,
         api_audiences,
+        consent,
         api_issuer: ApiIssuerSource::default(),
         operator,
         runtime: Arc::new(Runtime {

@@ -3,10 +3,14 @@
 pub mod api_audiences;
 pub mod audiences;
 pub mod auth;
+pub mod consent;
 pub mod issuer;
 pub mod keys;
 pub mod managed;
 pub mod named_objects;
+mod receivers;
+pub mod rivals;
+pub mod server_audience;
 pub mod servers;
 pub mod service_accounts;
 pub mod sessions;

@@ -11,6 +11,7 @@ use steamer_runtime::{ObjectName, Runtime};
 
 use crate::access::api_audiences::ApiAudiences;
 use crate::access::audiences::SafeAudiences;
+use crate::access::consent::Consent;
 use crate::access::named_objects::{NamedObjects, NamedSecrets};
 use crate::access::service_accounts::ApiIssuerSource;
 use crate::access::sessions::Sessions;
@@ -41,6 +42,8 @@ pub struct Context {
     pub operator: ObjectName,
     /// Audiences that the API server accepts.
     pub api_audiences: Arc<ApiAudiences>,
+    /// Audiences that the installation allows for every ServiceAccount.
+    pub consent: Consent,
     /// Issuer and keys of ServiceAccount tokens.
     pub api_issuer: ApiIssuerSource,
     /// Keyed digests of secret values.

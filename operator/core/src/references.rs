@@ -72,7 +72,8 @@ impl Stores {
         self.of::<K>().get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 
-    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+    /// The labels of a Namespace.
+    pub(crate) fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
         let found = self.of::<Namespace>().get(&ObjectName::new("", namespace));
         found.map(|namespace| namespace.labels().clone()).unwrap_or_default()
     }

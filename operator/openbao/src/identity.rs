@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 
 use crate::Error;
 use crate::client::Client;
-use crate::login::{Login, LoginState, token_header};
+use crate::login::{Login, LoginState};
+use crate::requests::token_header;
 
 /// Identity that requests are made with.
 #[derive(Clone)]
@@ -25,8 +27,8 @@ pub enum Identity {
 pub(crate) enum Rejection<'a> {
     /// A 403 for a token.
     Token(&'a SecretString),
-    /// A rejected inline login.
-    Inline,
+    /// A rejected inline login of a request that was sent at this time.
+    Inline(Instant),
 }
 
 impl fmt::Debug for Identity {
@@ -78,7 +80,7 @@ impl Identity {
         let Self::Login(state) = self else { return false };
         match rejection {
             Rejection::Token(token) => state.denied(client, token).await,
-            Rejection::Inline => state.inline_rejected().await,
+            Rejection::Inline(sent) => state.inline_rejected(sent).await,
         }
     }
 

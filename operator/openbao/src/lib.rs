@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod login;
 mod namespace;
+mod requests;
 mod session;
 mod settings;
 

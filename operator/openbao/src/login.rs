@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::client::{Client, Request};
+use crate::client::Client;
+use crate::requests::{post, secret_header, token_header};
 use crate::{CredentialError, Error, NamespacePath};
 
 /// Minimum time between two logins of one identity that denied requests cause.
@@ -188,8 +189,8 @@ impl LoginState {
     /// ServiceAccount of the JWT, may have changed since the login, so the age of the token does not matter.
     pub(crate) async fn denied(&self, client: &Client, refused: &SecretString) -> bool {
         let mut slot = self.slot.lock().await;
-        let is_other = |token: &Token| token.secret.expose_secret() != refused.expose_secret();
-        if slot.token.as_ref().is_some_and(is_other) {
+        let is_current = |token: &Token| token.secret.expose_secret() == refused.expose_secret();
+        if !slot.token.as_ref().is_some_and(is_current) {
             return true;
         }
         if !slot.admits() {
@@ -197,13 +198,19 @@ impl LoginState {
         }
         slot.token = None;
         self.login.credential.discard().await;
+        drop(slot);
         revoke(client, refused).await;
         true
     }
 
-    /// Handles a rejected inline login. Returns whether the request can succeed with a new JWT.
-    pub(crate) async fn inline_rejected(&self) -> bool {
-        self.slot.lock().await.admits() && self.login.credential.discard().await
+    /// Handles the rejected inline login of a request that was sent at `sent`. Returns whether the request can succeed
+    /// with the current JWT.
+    pub(crate) async fn inline_rejected(&self, sent: Instant) -> bool {
+        let mut slot = self.slot.lock().await;
+        if slot.denied.is_some_and(|at| at > sent) {
+            return true;
+        }
+        slot.admits() && self.login.credential.discard().await
     }
 
     /// Revokes the token, if there is one. Errors are ignored, because the token expires anyway.
@@ -285,30 +292,6 @@ fn token(body: &Value) -> Option<Token> {
         lifetime: Duration::from_secs(auth.get("lease_duration").and_then(Value::as_u64).unwrap_or(0)),
         renewable: auth.get("renewable").and_then(Value::as_bool).unwrap_or(false),
     })
-}
-
-fn post(namespace: NamespacePath, path: &str, body: Value, headers: HeaderMap) -> Request {
-    Request {
-        method: reqwest::Method::POST,
-        namespace,
-        path: path.to_owned(),
-        query: Vec::new(),
-        body: Some(body),
-        headers,
-    }
-}
-
-pub(crate) fn token_header(token: &SecretString) -> HeaderMap {
-    secret_header("x-vault-token", token.expose_secret())
-}
-
-fn secret_header(name: &'static str, value: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(mut value) = HeaderValue::from_str(value) {
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    headers
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sessions: requests of one identity in one namespace.
 
 use std::fmt;
+use std::time::Instant;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -125,10 +126,11 @@ impl Session {
             call.method.to_string()
         };
         let path = call.path.to_owned();
+        let sent = Instant::now();
         let (headers, token) = self.identity.headers(&self.client).await?;
         let mut request = self.request(call, headers);
         let mut answer = self.client.send(&request).await?;
-        if let Some(rejection) = rejection(&answer, token.as_ref())
+        if let Some(rejection) = rejection(&answer, token.as_ref(), sent)
             && self.identity.rejected(&self.client, rejection).await
         {
             request.headers = self.identity.headers(&self.client).await?.0;
@@ -183,9 +185,9 @@ impl Session {
 }
 
 /// Returns the rejection of the identity that a response reports.
-fn rejection<'a>(answer: &Answer, token: Option<&'a SecretString>) -> Option<Rejection<'a>> {
+fn rejection<'a>(answer: &Answer, token: Option<&'a SecretString>, sent: Instant) -> Option<Rejection<'a>> {
     let denied = token.filter(|_| answer.status.as_u16() == 403).map(Rejection::Token);
-    denied.or_else(|| answer.headers.contains_key(INLINE_FAILED).then_some(Rejection::Inline))
+    denied.or_else(|| answer.headers.contains_key(INLINE_FAILED).then_some(Rejection::Inline(sent)))
 }
 
 /// Converts [`Error::NotFound`] to `None`.

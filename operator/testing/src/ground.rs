@@ -201,6 +201,8 @@ impl Ground {
                 // Long, because a busy machine delays renewals.
                 "--lease-duration=60s",
                 "--drift-interval=30s",
+                // For connections by address. Logins to an OpenBaoCluster need no flag.
+                "--allowed-audiences=openbao",
                 "--log-level=info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug,steamer_runtime=debug",
             ]
             .map(str::to_owned)

@@ -75,7 +75,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "OpenBaoCluster",
-            json!({"external": {"address": "bao:8200", "managementAuth": {"jwt": {}}}}),
+            json!({"external": {"address": "bao:8200", "managementAuth": {"jwt": {"audience": "a"}}}}),
             "address must be a URL",
         ),
         (
@@ -85,7 +85,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "OpenBaoCluster",
-            json!({"external": {"address": "https://bao", "managementAuth": {"jwt": {}, "kubernetes": {}}}}),
+            json!({"external": {"address": "https://bao", "managementAuth": {"jwt": {"audience": "a"}, "kubernetes": {"audience": "a"}}}}),
             "exactly one of kubernetes and jwt",
         ),
         ("BaoConnection", json!({}), "exactly one of address and clusterRef"),

@@ -2,12 +2,14 @@
 //! shows each request.
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
 use steamer_testing::control_plane::ISSUER;
-use steamer_testing::ground::OPERATOR_ACCOUNT;
+use steamer_testing::ground::{OPERATOR_ACCOUNT, apply};
 
-use crate::fixture::Case;
+use crate::fixture::{Case, ready_in};
 use crate::static_secrets::auth;
 
 const NAMESPACE: &str = "audiences";
@@ -110,5 +112,80 @@ async fn no_kind_causes_a_request_for_a_token_that_the_api_server_accepts() -> R
     ensure!(unsafe_requests.is_empty(), "{unsafe_requests:?}");
     let own: Vec<_> = requests.iter().filter(|(account, _)| account.starts_with("audiences/")).collect();
     ensure!(own.is_empty(), "{own:?}");
+    Ok(())
+}
+
+/// A consumer of a shared BaoAuth, and what its ServiceAccount must allow.
+#[tokio::test]
+async fn an_edited_shared_login_gets_no_token_without_the_consent_of_the_service_account() -> Result<()> {
+    let case = Case::new("consent").await?;
+    case.make_namespace("consent-reader", json!({})).await?;
+    let address = json!({"address": case.ground.openbao.url, "caCertSecretRef": "main-ca"});
+    case.object("BaoConnection", "direct", address).await?;
+    let login = |server: &str, method: &str, audiences: &[&str]| {
+        let block = json!({"role": "any", "serviceAccount": "default", "audiences": audiences});
+        let (reference, name) = server.split_once('/').unwrap_or_default();
+        json!({
+            reference: {"name": name}, "method": method, method.to_lowercase(): block,
+            "allowedNamespaces": {"from": "All"},
+        })
+    };
+    let cases = [
+        ("a", login("clusterRef/main", "Kubernetes", &["sts.example.com"])),
+        ("b", login("clusterRef/main", "JWT", &["openbao", "sts.example.com"])),
+        ("c", login("connectionRef/direct", "Kubernetes", &["sts.example.com"])),
+        ("d", login("connectionRef/direct", "JWT", &["https://bao.example.com"])),
+    ];
+    let readers: Api<BaoStaticSecret> = Api::namespaced(case.client.clone(), "consent-reader");
+    for (name, spec) in cases {
+        case.object("BaoAuth", name, spec).await?;
+        let mut reader = static_secret(name);
+        reader["authRef"]["namespace"] = json!(case.namespace);
+        case.object_in("consent-reader", "BaoStaticSecret", name, reader).await?;
+        ready_in(
+            &readers,
+            name,
+            "False/ReferenceDenied: ServiceAccount consent-reader/default does not allow",
+        )
+        .await?;
+    }
+    let of_reader = |case: &Case| -> Result<usize> {
+        Ok(token_requests(case)?.iter().filter(|(account, _)| account.starts_with("consent-reader/")).count())
+    };
+    ensure!(of_reader(&case)? == 0, "a token was requested without consent");
+    // The command of the message is sufficient. The role does not exist, so the login is rejected.
+    let command = readers.get("a").await?;
+    let command = crate::fixture::ready_of(&serde_json::to_value(&command)?);
+    ensure!(command.contains("--overwrite steamer.dev/audiences=sts.example.com`"), "{command}");
+    let accounts: Api<ServiceAccount> = Api::namespaced(case.client.clone(), "consent-reader");
+    let annotation = json!({"metadata": {"annotations": {"steamer.dev/audiences": "sts.example.com"}}});
+    accounts.patch("default", &PatchParams::default(), &Patch::Merge(&annotation)).await?;
+    ready_in(&readers, "a", "False/PermissionDenied").await?;
+    ensure!(of_reader(&case)? > 0, "no token was requested with consent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_external_cluster_cannot_name_the_audience_or_the_server_of_another_namespace() -> Result<()> {
+    let case = Case::new("rivals").await?;
+    case.ready::<OpenBaoCluster>("main", "True/Applied").await?;
+    case.make_namespace("rivals-other", json!({})).await?;
+    let clusters: Api<OpenBaoCluster> = Api::namespaced(case.client.clone(), "rivals-other");
+    // The same audience, for an address that the older cluster does not have.
+    let ca = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "main-ca", "namespace": "rivals-other"},
+        "stringData": {"ca.crt": case.ground.openbao.ca},
+    });
+    apply(&case.client, ca).await?;
+    let address = case.ground.openbao.url.replace("127.0.0.1", "localhost");
+    ensure!(address != case.ground.openbao.url, "the address of OpenBao is {address}");
+    let collector = json!({
+        "external": {
+            "address": address, "caSecretRef": {"name": "main-ca"},
+            "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
+        },
+    });
+    case.object_in("rivals-other", "OpenBaoCluster", "collector", collector).await?;
+    ready_in(&clusters, "collector", "False/Conflict: audience `openbao` identifies the server of").await?;
     Ok(())
 }

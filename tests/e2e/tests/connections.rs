@@ -85,7 +85,8 @@ async fn keys_from_a_url_or_the_spec_and_a_jwt_from_a_secret_allow_logins() -> R
     }
     case.values("org_901/group_7/project_51", &["A"]).await?;
     let jwt = account_token(&case.client, &case.namespace, "default", &["openbao"]).await?;
-    apply(&case.client, secret(&case, "jwt", &json!({"jwt": jwt}))).await?;
+    let mut stored = secret(&case, "jwt", &json!({"jwt": jwt}));
+    apply(&case.client, stored.clone()).await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "namespace": "org_901/group_7/project_51", "mount": "workload_jwt", "method": "JWT",
         "jwt": {"role": "app", "secretRef": "jwt"}, "inline": "Never",
@@ -95,6 +96,11 @@ async fn keys_from_a_url_or_the_spec_and_a_jwt_from_a_secret_allow_logins() -> R
         "mount": "secrets/kv", "path": "explicit/A", "type": "kv-v2", "destination": {"name": "app", "create": true},
     });
     case.object("BaoStaticSecret", "app", spec).await?;
+    // The owner of the Secret decides that it can be used for logins.
+    case.ready::<BaoStaticSecret>("app", "False/ReferenceDenied: Secret connections-keys/jwt does not allow")
+        .await?;
+    stored["metadata"]["labels"] = json!({"steamer.dev/jwt": "true"});
+    apply(&case.client, stored).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
     let data = case.api::<Secret>().get("app").await?.data.unwrap_or_default();
     assert_eq!(data["value"].0, b"of A");

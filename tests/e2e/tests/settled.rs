@@ -138,7 +138,7 @@ async fn samples(rig: &Rig) -> Result<()> {
         "spec": {
             "external": {
                 "address": rig.openbao_url(), "caSecretRef": {"name": "openbao-ca"},
-                "managementAuth": {"kubernetes": {"role": "steamer"}},
+                "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
             },
             "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
             "allowedNamespaces": {"from": "All"},

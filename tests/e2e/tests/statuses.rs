@@ -136,7 +136,10 @@ async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> R
 /// An object of each kind that cannot be Ready, with the expected `Ready` condition and kstatus.
 #[rstest]
 #[case::cluster("OpenBaoCluster", "False/Unreachable", "InProgress", json!({
-    "external": {"address": "https://127.0.0.1:1", "managementAuth": {"kubernetes": {"role": "steamer"}}},
+    "external": {
+        "address": "https://127.0.0.1:1",
+        "managementAuth": {"kubernetes": {"role": "steamer", "audience": "nowhere"}},
+    },
     "jwtAudience": "https://bao.example.com",
 }))]
 #[case::issuer("JWTIssuer", "False/Unreachable", "InProgress", json!({"oidcDiscoveryUrl": "http://127.0.0.1:1"}))]

@@ -103,7 +103,7 @@ async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
 async fn cluster(rig: &Rig, url: &str) -> Result<()> {
     let spec = json!({
         "external": {
-            "address": url, "caSecretRef": {"name": "ca"}, "managementAuth": {"kubernetes": {"role": "steamer"}},
+            "address": url, "caSecretRef": {"name": "ca"}, "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
         },
         "jwtAudience": "https://bao.example.com",
     });

@@ -101,7 +101,7 @@ impl Rig {
         let spec = json!({
             "external": {
                 "address": rig.ground.openbao.url, "caSecretRef": {"name": "ca"},
-                "managementAuth": {"kubernetes": {"role": "steamer"}},
+                "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
             },
             "jwtAudience": "https://bao.example.com",
         });

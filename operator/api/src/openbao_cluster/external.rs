@@ -55,17 +55,12 @@ pub struct ManagementLogin {
     #[serde(default = "steamer")]
     #[schemars(length(min = 1, max = 255))]
     pub role: String,
-    /// Audience of the token, which the role must bind. An audience that the API server accepts is rejected. Default:
-    /// `openbao`.
-    #[serde(default = "openbao")]
+    /// Audience of the token, which the role must bind. It identifies the server: an audience that the API server accepts,
+    /// or that an OpenBaoCluster of another namespace uses for another address, is rejected.
     #[schemars(length(min = 1, max = 512))]
     pub audience: String,
 }
 
 fn steamer() -> String {
     "steamer".to_owned()
-}
-
-fn openbao() -> String {
-    "openbao".to_owned()
 }

@@ -38,7 +38,7 @@ pub struct OpenBaoClusterStatus {
     /// `true` if OpenBao is initialized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initialized: Option<bool>,
-    /// Cluster ID that OpenBao reports, of a managed cluster. A different ID means a different database.
+    /// Cluster ID that OpenBao reports. A different ID means a different database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub cluster_id: Option<String>,

@@ -27,6 +27,7 @@ pub(super) async fn status(
         status.version =
             Some(health.version.clone()).filter(|version| !version.is_empty()).or(status.version);
         status.initialized = Some(health.initialized);
+        status.cluster_id = Some(health.cluster_id.clone()).filter(|id| !id.is_empty()).or(status.cluster_id);
     }
     status.phase = Some(if server.serves() { ClusterPhase::Running } else { ClusterPhase::Unavailable });
     status.endpoint = Some(object.spec.external_url.clone().unwrap_or_else(|| object.address()));

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use secrecy::SecretString;
-use steamer_api::{
-    AuthMethod, BaoAuth, BaoConnection, Inline, JwtMethod, OpenBaoCluster, ProjectPhase, Reference,
-    SecretsProject,
-};
+use steamer_api::{AuthMethod, BaoAuth, Inline, JwtMethod, ProjectPhase, Reference};
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{Dependencies, ObjectName};
 
+use super::consent::{Asked, check_secret};
+use super::receivers::{Receiver, not_provisioned, project_cluster, project_of};
+use super::server_audience::server_audience;
 use super::servers::AccountToken;
 use super::sessions::{CredentialOwner, LoginKey, Server};
 use crate::context::Context;
 use crate::error::Error;
 use crate::layout::WORKLOAD_MOUNT;
-use crate::references::target;
+
+/// Longest lifetime of a token, in seconds. An object that was created before the limit can state more.
+const LONGEST_TOKEN: i64 = 3600;
 
 /// Access to OpenBao.
 pub struct Access {
@@ -59,37 +61,7 @@ pub async fn server_of(
     dependencies: &Dependencies,
     auth: &BaoAuth,
 ) -> Result<Server, Error> {
-    let namespace = auth.namespace().unwrap_or_default();
-    if let Some(reference) = &auth.spec.cluster_ref {
-        return context.referenced_cluster(dependencies, reference, &namespace).await;
-    }
-    if let Some(reference) = &auth.spec.connection_ref {
-        let connection: Arc<BaoConnection> = context.stores.resolve(dependencies, reference, &namespace)?;
-        return context.connection_server(dependencies, &connection).await;
-    }
-    let project = project_of(context, dependencies, auth)?;
-    let provisioned = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
-    let provisioned = provisioned.ok_or_else(|| not_provisioned(&project))?;
-    // The reference to the project was checked, and the project's tenant may use the cluster.
-    let name = target(&provisioned.cluster_ref, &namespace);
-    let cluster = context.stores.existing::<OpenBaoCluster>(dependencies, &name)?;
-    context.cluster_server(dependencies, &cluster).await
-}
-
-fn project_of(
-    context: &Context,
-    dependencies: &Dependencies,
-    auth: &BaoAuth,
-) -> Result<Arc<SecretsProject>, Error> {
-    let reference = auth.spec.project_ref.as_ref();
-    let reference = reference.ok_or_else(|| {
-        Error::Invalid("one of connectionRef, clusterRef and projectRef is needed".to_owned())
-    })?;
-    context.stores.resolve(dependencies, reference, &auth.namespace().unwrap_or_default())
-}
-
-fn not_provisioned(project: &SecretsProject) -> Error {
-    Error::Waiting(format!("SecretsProject {} is not active yet", ObjectName::of(project)))
+    Receiver::of(context, dependencies, auth)?.server(context, dependencies).await
 }
 
 /// Login of a BaoAuth, without the namespace of the object that uses it.
@@ -158,7 +130,7 @@ fn kubernetes_method(auth: &BaoAuth) -> Result<Method, Error> {
             name: block.service_account.clone(),
             namespace: None,
             audiences: block.audiences.clone(),
-            expiration_seconds: block.token_expiration_seconds,
+            expiration_seconds: block.token_expiration_seconds.min(LONGEST_TOKEN),
         },
     })
 }
@@ -172,7 +144,7 @@ fn jwt_method(auth: &BaoAuth) -> Result<Method, Error> {
             name: name.clone(),
             namespace: None,
             audiences: audiences.clone(),
-            expiration_seconds: *token_expiration_seconds,
+            expiration_seconds: (*token_expiration_seconds).min(LONGEST_TOKEN),
         },
         (None, Some(secret)) => MethodCredential::Secret(secret.clone()),
         (None, None) => return Err(Error::Invalid("jwt needs serviceAccount or secretRef".to_owned())),
@@ -188,6 +160,10 @@ fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAut
     let workload = workload.ok_or_else(|| {
         Error::Waiting(format!("SecretsProject {} has no workload `{wanted}`", ObjectName::of(&*project)))
     })?;
+    let audience = match &workload.audience {
+        Some(audience) => audience.clone(),
+        None => server_audience(&*project_cluster(context, dependencies, &project)?),
+    };
     let status = project.status.as_ref().filter(|status| status.phase == Some(ProjectPhase::Active));
     let namespace = status.and_then(|status| status.openbao_namespace.as_deref());
     Ok(Method {
@@ -198,7 +174,7 @@ fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAut
         credential: MethodCredential::ServiceAccount {
             name: workload.service_account.clone(),
             namespace: Some(workload.namespace.clone()),
-            audiences: vec![workload.audience.clone()],
+            audiences: vec![audience],
             expiration_seconds: 600,
         },
     })
@@ -208,19 +184,24 @@ fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAut
 /// consumer's namespace.
 ///
 /// # Errors
-/// As [`server_of`] and [`method_of`], and [`Error::NotAllowed`] for a ServiceAccount of another namespace.
+/// As [`server_of`] and [`method_of`], and [`Error::NotAllowed`] for a ServiceAccount of another namespace or
+/// without consent.
 pub async fn access(
     context: &Context,
     dependencies: &Dependencies,
     auth: &BaoAuth,
     consumer: &str,
 ) -> Result<Access, Error> {
-    let server = server_of(context, dependencies, auth).await?;
+    let receiver = Receiver::of(context, dependencies, auth)?;
+    let server = receiver.server(context, dependencies).await?;
     let Method { namespace, mount, role, inline, credential } = method_of(context, dependencies, auth)?;
     let (owner, stored) = match credential {
         MethodCredential::ServiceAccount { name, namespace, audiences, expiration_seconds } => {
             own_account(&name, namespace.as_deref(), consumer)?;
             let account = ObjectName::new(consumer, name);
+            let of_server = receiver.audiences(context, dependencies, consumer).await?;
+            let object = context.accounts.existing(dependencies, &account).await?;
+            context.consent.check(&object, &Asked { audiences: &audiences, of_server: &of_server })?;
             let token = AccountToken { account, audiences, expiration_seconds };
             (context.account_credential(dependencies, token).await?, None)
         }
@@ -248,6 +229,7 @@ async fn stored_jwt(
     name: ObjectName,
 ) -> Result<(CredentialOwner, Option<SecretString>), Error> {
     let secret = context.secrets.existing(dependencies, &name).await?;
+    check_secret(&secret)?;
     let jwt = context.secrets.value(dependencies, &name, "jwt").await?;
     let jwt: SecretString = String::from_utf8_lossy(&jwt).trim().to_owned().into();
     Ok((CredentialOwner::Secret(name, secret.resource_version().unwrap_or_default()), Some(jwt)))

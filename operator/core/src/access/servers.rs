@@ -1,15 +1,17 @@
 //! Servers: from an OpenBaoCluster or a BaoConnection to a client, and the operator's own session in a cluster.
 
 use kube::ResourceExt;
-use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster, Reference};
-use steamer_openbao::{NamespacePath, Session, Settings};
+use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster};
+use steamer_openbao::{Identity, NamespacePath, Session, Settings};
 use steamer_runtime::{Dependencies, ObjectName};
 
+use super::rivals::Claim;
+use super::server_audience::{management_login, server_audience};
 use super::sessions::{CredentialOwner, LoginKey, Server};
 use super::token_requests::TokenRequestKey;
 use crate::context::Context;
 use crate::error::Error;
-use crate::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE};
+use crate::layout::{OPERATOR_MOUNT, OPERATOR_ROLE};
 
 /// Lifetime of the operator's token requests, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: i64 = 600;
@@ -21,11 +23,17 @@ pub(super) struct AccountToken {
     pub(super) expiration_seconds: i64,
 }
 
-/// Mount, role and audience of the operator's login.
+/// Mount and role of the operator's login.
 struct OperatorLogin {
     mount: String,
     role: String,
-    audience: String,
+}
+
+/// The ID of an external cluster, if it was observed with the current spec.
+fn known_cluster_id(cluster: &OpenBaoCluster) -> Option<&str> {
+    let status = cluster.status.as_ref()?;
+    let is_current = Some(status.observed_generation) == cluster.metadata.generation;
+    status.cluster_id.as_deref().filter(|_| is_current)
 }
 
 impl Context {
@@ -40,7 +48,9 @@ impl Context {
         cluster: &OpenBaoCluster,
     ) -> Result<Session, Error> {
         let server = self.cluster_server(dependencies, cluster).await?;
-        let OperatorLogin { mount, role, audience } = operator_login(cluster.spec.external.as_ref())?;
+        let OperatorLogin { mount, role } = operator_login(cluster.spec.external.as_ref())?;
+        let audience = server_audience(cluster);
+        self.without_rival(dependencies, cluster).await?;
         let root = cluster.spec.external.as_ref().and_then(|external| external.namespace.as_deref());
         let root = NamespacePath::new(root.unwrap_or_default());
         let token = AccountToken {
@@ -57,6 +67,28 @@ impl Context {
             owner: self.account_credential(dependencies, token).await?,
         };
         Ok(self.sessions.session(&server, login, None).await.within(root.as_str()))
+    }
+
+    /// Refuses an external cluster whose server, or audience, belongs to a cluster of another namespace.
+    pub(super) async fn without_rival(
+        &self,
+        dependencies: &Dependencies,
+        cluster: &OpenBaoCluster,
+    ) -> Result<(), Error> {
+        if cluster.spec.external.is_none() {
+            return Ok(());
+        }
+        let cluster_id = match known_cluster_id(cluster) {
+            Some(id) => id.to_owned(),
+            None => {
+                let server = self.cluster_server(dependencies, cluster).await?;
+                server.client.session(Identity::Anonymous).health().await?.cluster_id
+            }
+        };
+        let namespace = cluster.namespace().unwrap_or_default();
+        let labels = self.stores.labels(&namespace);
+        let claim = Claim { cluster, cluster_id: &cluster_id, labels: &labels };
+        claim.check(&self.stores.of::<OpenBaoCluster>().filter(|_| true))
     }
 
     /// The owner of the JWT of a login. Fails before a token is requested if the ServiceAccount does not exist, or if the
@@ -94,17 +126,6 @@ impl Context {
         self.sessions.server(&settings)
     }
 
-    /// The server of the cluster that `reference` in an object of namespace `from` names.
-    pub(super) async fn referenced_cluster(
-        &self,
-        dependencies: &Dependencies,
-        reference: &Reference,
-        from: &str,
-    ) -> Result<Server, Error> {
-        let cluster = self.stores.resolve::<OpenBaoCluster>(dependencies, reference, from)?;
-        self.cluster_server(dependencies, &cluster).await
-    }
-
     /// The server of a connection.
     ///
     /// # Errors
@@ -116,7 +137,8 @@ impl Context {
     ) -> Result<Server, Error> {
         let namespace = connection.namespace().unwrap_or_default();
         if let Some(reference) = &connection.spec.cluster_ref {
-            return self.referenced_cluster(dependencies, reference, &namespace).await;
+            let cluster = self.stores.resolve::<OpenBaoCluster>(dependencies, reference, &namespace)?;
+            return self.cluster_server(dependencies, &cluster).await;
         }
         let settings = self.connection_settings(dependencies, &connection.spec, &namespace).await?;
         self.sessions.server(&settings)
@@ -164,15 +186,10 @@ impl Context {
 /// The login at a managed cluster (`external` is none), or the one that the spec of an external server states.
 fn operator_login(external: Option<&ExternalServer>) -> Result<OperatorLogin, Error> {
     let Some(external) = external else {
-        let [mount, role, audience] = [OPERATOR_MOUNT, OPERATOR_ROLE, OPERATOR_AUDIENCE].map(str::to_owned);
-        return Ok(OperatorLogin { mount, role, audience });
+        return Ok(OperatorLogin { mount: OPERATOR_MOUNT.to_owned(), role: OPERATOR_ROLE.to_owned() });
     };
-    let auth = &external.management_auth;
-    let (login, mount) = match (&auth.kubernetes, &auth.jwt) {
-        (Some(login), _) => (login, "kubernetes"),
-        (None, Some(login)) => (login, "jwt"),
-        (None, None) => return Err(Error::Invalid("managementAuth needs kubernetes or jwt".to_owned())),
-    };
-    let mount = login.mount.clone().unwrap_or_else(|| mount.to_owned());
-    Ok(OperatorLogin { mount, role: login.role.clone(), audience: login.audience.clone() })
+    let login = management_login(external)?;
+    let default = if external.management_auth.kubernetes.is_some() { "kubernetes" } else { "jwt" };
+    let mount = login.mount.clone().unwrap_or_else(|| default.to_owned());
+    Ok(OperatorLogin { mount, role: login.role.clone() })
 }

@@ -156,6 +156,22 @@ async fn a_denied_request_is_repeated_once_with_a_new_jwt_whatever_the_age_of_th
     assert_eq!(jwts.0.lock().unwrap().requested, 2);
 }
 
+#[rstest]
+#[case::token(Presentation::Token)]
+#[case::inline(Presentation::Inline)]
+#[tokio::test]
+async fn concurrent_requests_survive_the_replacement_of_token_and_jwt(#[case] presentation: Presentation) {
+    let (server, client) = start("jwt-0");
+    let (jwts, session) = session(&client, presentation);
+    read(&session).await.unwrap();
+    server.lock().unwrap().jwt = "jwt-1".to_owned();
+    let (a, b, c, d) = tokio::join!(read(&session), read(&session), read(&session), read(&session));
+    for result in [a, b, c, d] {
+        result.unwrap();
+    }
+    assert_eq!(jwts.0.lock().unwrap().requested, 2);
+}
+
 #[tokio::test]
 async fn logins_that_denied_requests_cause_are_limited() {
     let (server, client) = start("jwt-0");

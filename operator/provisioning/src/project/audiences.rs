@@ -67,8 +67,7 @@ mod tests {
     }
 
     fn cluster(audience: Option<&str>) -> OpenBaoCluster {
-        let external =
-            json!({"address": "https://bao", "managementAuth": {"kubernetes": {"role": "steamer"}}});
+        let external = json!({"address": "https://bao", "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}}});
         let spec = json!({"external": external, "jwtAudience": audience});
         let mut cluster = OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap());
         cluster.metadata.namespace = Some("ns".to_owned());

@@ -69,7 +69,7 @@ pub(super) fn policy(name: &str, changes: Value) -> Arc<PipelinePolicy> {
 /// The parents of project 42, a policy for every job, and the issuer of ServiceAccount tokens.
 pub(super) fn found() -> Found {
     let cluster = json!({"spec": {
-        "external": {"address": "https://bao:8200", "managementAuth": {"kubernetes": {"role": "steamer"}}},
+        "external": {"address": "https://bao:8200", "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}}},
         "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
     }});
     let issuer = json!({"spec": {"oidcDiscoveryUrl": "https://gitlab.example.com"}});

@@ -34,7 +34,8 @@ pub(crate) fn validate(
     valid.next_expiration = grants.next_expiry();
     valid.grant(pipelines::access(project, found, &grants, &names)?);
     if let Some(api_issuer) = &found.api_issuer {
-        valid.grant(workloads::access(&project.spec.workloads, api_issuer, &names, setting)?);
+        let target = workloads::Target { api_issuer, cluster: &found.references.cluster, names: &names };
+        valid.grant(workloads::access(&project.spec.workloads, target, setting)?);
     }
     Ok(valid)
 }

@@ -59,7 +59,7 @@ async fn an_invalid_spec_is_rejected_at_admission() -> Result<()> {
         ("replicas must be 1, 3 or 5", |spec| spec["managed"]["replicas"] = json!(2)),
         ("version must be three numbers", |spec| spec["managed"]["version"] = json!("latest")),
         ("exactly one of managed and external", |spec| {
-            spec["external"] = json!({"address": "https://x", "managementAuth": {"jwt": {}}});
+            spec["external"] = json!({"address": "https://x", "managementAuth": {"jwt": {"audience": "x"}}});
         }),
         ("description", |spec| {
             spec["managed"]["audit"] = json!([{"name": "a", "file": {"path": "stdout"}}]);

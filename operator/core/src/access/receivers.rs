@@ -1,0 +1,108 @@
+//! Receivers of tokens: the objects that define the server of a login.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use steamer_api::{BaoAuth, BaoConnection, OpenBaoCluster, SecretsProject};
+use steamer_runtime::{Dependencies, ObjectName};
+
+use super::server_audience::declared_audiences;
+use super::sessions::Server;
+use crate::context::Context;
+use crate::error::Error;
+use crate::references::target;
+
+/// Receiver of the tokens of a BaoAuth.
+pub(super) enum Receiver {
+    /// A cluster that the BaoAuth or its connection refers to.
+    Cluster(Arc<OpenBaoCluster>),
+    /// The cluster of a project. The project names the ServiceAccount, and its tenant may use the cluster.
+    ProjectCluster(Arc<OpenBaoCluster>),
+    /// A connection by address.
+    Connection(Arc<BaoConnection>),
+}
+
+impl Receiver {
+    /// The receiver of a BaoAuth. References are checked for the namespace of the BaoAuth.
+    pub(super) fn of(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Self, Error> {
+        let (stores, namespace) = (&context.stores, auth.namespace().unwrap_or_default());
+        if let Some(reference) = &auth.spec.cluster_ref {
+            return stores.resolve(dependencies, reference, &namespace).map(Self::Cluster);
+        }
+        let Some(reference) = &auth.spec.connection_ref else {
+            let project = project_of(context, dependencies, auth)?;
+            return project_cluster(context, dependencies, &project).map(Self::ProjectCluster);
+        };
+        let connection: Arc<BaoConnection> = stores.resolve(dependencies, reference, &namespace)?;
+        let own = connection.namespace().unwrap_or_default();
+        match &connection.spec.cluster_ref {
+            Some(reference) => stores.resolve(dependencies, reference, &own).map(Self::Cluster),
+            None => Ok(Self::Connection(connection)),
+        }
+    }
+
+    pub(super) async fn server(
+        &self,
+        context: &Context,
+        dependencies: &Dependencies,
+    ) -> Result<Server, Error> {
+        match self {
+            Self::Cluster(cluster) | Self::ProjectCluster(cluster) => {
+                context.cluster_server(dependencies, cluster).await
+            }
+            Self::Connection(connection) => context.connection_server(dependencies, connection).await,
+        }
+    }
+
+    /// The audiences that the receiver may ask of ServiceAccounts of a namespace without their consent. They identify its
+    /// server, so no other server can use the tokens.
+    pub(super) async fn audiences(
+        &self,
+        context: &Context,
+        dependencies: &Dependencies,
+        consumer: &str,
+    ) -> Result<Vec<String>, Error> {
+        let cluster = match self {
+            Self::Connection(_) => return Ok(Vec::new()),
+            Self::ProjectCluster(cluster) => cluster,
+            Self::Cluster(cluster) => {
+                let name = ObjectName::of(&**cluster);
+                if context.stores.named::<OpenBaoCluster>(dependencies, &name, consumer).is_err() {
+                    return Ok(Vec::new());
+                }
+                cluster
+            }
+        };
+        context.without_rival(dependencies, cluster).await?;
+        Ok(declared_audiences(cluster))
+    }
+}
+
+/// The project of a BaoAuth.
+pub(super) fn project_of(
+    context: &Context,
+    dependencies: &Dependencies,
+    auth: &BaoAuth,
+) -> Result<Arc<SecretsProject>, Error> {
+    let reference = auth.spec.project_ref.as_ref();
+    let reference = reference.ok_or_else(|| {
+        Error::Invalid("one of connectionRef, clusterRef and projectRef is needed".to_owned())
+    })?;
+    context.stores.resolve(dependencies, reference, &auth.namespace().unwrap_or_default())
+}
+
+/// The cluster of a project. The caller must have checked the right to refer to the project.
+pub(super) fn project_cluster(
+    context: &Context,
+    dependencies: &Dependencies,
+    project: &SecretsProject,
+) -> Result<Arc<OpenBaoCluster>, Error> {
+    let provisioned = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
+    let provisioned = provisioned.ok_or_else(|| not_provisioned(project))?;
+    let name = target(&provisioned.cluster_ref, &project.namespace().unwrap_or_default());
+    context.stores.existing(dependencies, &name)
+}
+
+pub(super) fn not_provisioned(project: &SecretsProject) -> Error {
+    Error::Waiting(format!("SecretsProject {} is not active yet", ObjectName::of(project)))
+}

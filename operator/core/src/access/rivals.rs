@@ -1,0 +1,206 @@
+//! Rivals: OpenBaoClusters of other namespaces that name the server, or the audience, of an external cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use steamer_api::{OpenBaoCluster, Referable};
+use steamer_runtime::ObjectName;
+
+use super::server_audience::server_audience;
+use crate::error::Error;
+use crate::references::seniority;
+
+/// An external cluster whose login is checked.
+pub struct Claim<'a> {
+    /// The cluster.
+    pub cluster: &'a OpenBaoCluster,
+    /// Cluster ID that its server reports.
+    pub cluster_id: &'a str,
+    /// Labels of its namespace.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+impl Claim<'_> {
+    /// Checks that a login of the operator can be of use only to the server that its audience identifies, and only to
+    /// namespaces that this server's cluster allows.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] names the other cluster.
+    pub fn check(&self, others: &[Arc<OpenBaoCluster>]) -> Result<(), Error> {
+        let namespace = self.cluster.namespace().unwrap_or_default();
+        let in_other_namespace =
+            |other: &&Arc<OpenBaoCluster>| other.namespace().unwrap_or_default() != namespace;
+        for other in others.iter().filter(in_other_namespace).filter(|other| self.precedes(other)) {
+            self.audience(other)?;
+            self.server(other)?;
+        }
+        Ok(())
+    }
+
+    /// A managed cluster precedes external ones, and an older one precedes a younger one.
+    fn precedes(&self, other: &OpenBaoCluster) -> bool {
+        other.spec.managed.is_some() || seniority(other, true) < seniority(self.cluster, true)
+    }
+
+    fn audience(&self, other: &OpenBaoCluster) -> Result<(), Error> {
+        let audience = server_audience(self.cluster);
+        let theirs = addresses(other);
+        let is_same_server = addresses(self.cluster).iter().all(|address| theirs.contains(address));
+        if audience != server_audience(other) || is_same_server {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "audience `{audience}` identifies the server of OpenBaoCluster {}, which has another address: choose another \
+             audience for managementAuth, and bind it in the role of the operator",
+            ObjectName::of(other)
+        )))
+    }
+
+    fn server(&self, other: &OpenBaoCluster) -> Result<(), Error> {
+        let own = self.cluster.namespace().unwrap_or_default();
+        let id = other.status.as_ref().and_then(|status| status.cluster_id.as_deref()).unwrap_or_default();
+        let is_same = !id.is_empty() && id == self.cluster_id;
+        let namespace = other.namespace().unwrap_or_default();
+        if !is_same || other.allowed_namespaces().allow(&namespace, &own, self.labels) {
+            return Ok(());
+        }
+        let name = ObjectName::of(other);
+        Err(Error::Conflict(format!(
+            "the server is the one of OpenBaoCluster {name}, which does not allow namespace {own}: refer to {name}, and add \
+             the namespace to its allowedNamespaces"
+        )))
+    }
+}
+
+/// All addresses of a cluster.
+fn addresses(cluster: &OpenBaoCluster) -> Vec<String> {
+    let mut addresses = vec![cluster.address()];
+    addresses.extend(cluster.spec.external.iter().flat_map(|external| external.additional_addresses.clone()));
+    addresses.iter().map(|address| address.to_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn cluster(name: &str, created: &str, spec: Value) -> OpenBaoCluster {
+        let (namespace, name) = name.split_once('/').unwrap();
+        serde_json::from_value(json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
+            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": created},
+            "spec": spec, "status": {"clusterId": "id-1"},
+        }))
+        .unwrap()
+    }
+
+    fn external(address: &str, audience: &str) -> Value {
+        json!({"external": {"address": address, "managementAuth": {"jwt": {"audience": audience}}}})
+    }
+
+    fn managed() -> Value {
+        json!({"managed": {
+            "version": "2.7.2", "seal": {"static": {}},
+            "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
+        }})
+    }
+
+    const EARLY: &str = "2026-01-01T00:00:00Z";
+    const LATE: &str = "2026-01-02T00:00:00Z";
+
+    /// Own spec, own server, and the other cluster.
+    #[rstest]
+    #[case::unrelated(
+        external("https://b", "b"),
+        "id-2",
+        cluster("a/a", EARLY, external("https://a", "a")),
+        None
+    )]
+    #[case::same_audience(
+        external("https://b", "a"),
+        "id-2",
+        cluster("a/a", EARLY, external("https://a", "a")),
+        Some("identifies the server of OpenBaoCluster a/a")
+    )]
+    #[case::same_audience_of_a_younger_one(
+        external("https://b", "a"),
+        "id-2",
+        cluster("a/a", LATE, external("https://a", "a")),
+        None
+    )]
+    #[case::same_audience_in_the_same_namespace(
+        external("https://b", "a"),
+        "id-2",
+        cluster("own/a", EARLY, external("https://a", "a")),
+        None
+    )]
+    #[case::same_audience_and_address(
+        external("https://A", "a"),
+        "id-2",
+        cluster("a/a", EARLY, external("https://a", "a")),
+        None
+    )]
+    #[case::one_address_more(
+        json!({"external": {
+            "address": "https://evil", "additionalAddresses": ["https://a"],
+            "managementAuth": {"jwt": {"audience": "a"}},
+        }}),
+        "id-2", cluster("a/a", EARLY, external("https://a", "a")), Some("choose another audience")
+    )]
+    #[case::same_server(
+        external("https://b", "b"),
+        "id-1",
+        cluster("a/a", EARLY, external("https://a", "a")),
+        Some("which does not allow namespace own")
+    )]
+    #[case::unknown_server(
+        external("https://b", "b"),
+        "",
+        cluster("a/a", EARLY, external("https://a", "a")),
+        None
+    )]
+    #[case::server_of_a_managed_one(
+        external("https://main.a.svc:8200", "b"),
+        "id-1",
+        cluster("a/main", LATE, managed()),
+        Some("the server is the one of OpenBaoCluster a/main")
+    )]
+    #[case::audience_of_a_managed_one(
+        external("https://b", "openbao"),
+        "id-2",
+        cluster("a/main", LATE, managed()),
+        Some("identifies the server of OpenBaoCluster a/main")
+    )]
+    #[case::audience_of_a_managed_one_of_the_same_namespace(
+        external("https://b", "openbao"),
+        "id-2",
+        cluster("own/main", LATE, managed()),
+        None
+    )]
+    fn a_login_is_of_use_only_to_the_server_that_its_audience_identifies(
+        #[case] spec: Value,
+        #[case] cluster_id: &str,
+        #[case] other: OpenBaoCluster,
+        #[case] expected: Option<&str>,
+    ) {
+        let own = cluster("own/main", "2026-01-01T12:00:00Z", spec);
+        let claim = Claim { cluster: &own, cluster_id, labels: &BTreeMap::new() };
+        match (claim.check(&[Arc::new(other)]), expected) {
+            (Ok(()), None) => {}
+            (Err(Error::Conflict(text)), Some(expected)) if text.contains(expected) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_server_can_be_named_where_its_cluster_allows_it() {
+        let own = cluster("own/main", LATE, external("https://b", "b"));
+        let mut other = cluster("a/a", EARLY, managed());
+        other.spec.allowed_namespaces = serde_json::from_value(json!({"from": "All"})).unwrap();
+        let claim = Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new() };
+        assert!(claim.check(&[Arc::new(other)]).is_ok());
+    }
+}
