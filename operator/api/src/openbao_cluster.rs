@@ -107,7 +107,7 @@ pub struct Administrator {
     #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')", "the name of an administrator must consist of lowercase letters, digits, dashes and underscores"))]
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// ServiceAccount that logs in, with a token of `kubectl create token --audience openbao`. Exactly one of
+    /// ServiceAccount that logs in, with a token of `kubectl create token --audience <managed.audience>`. Exactly one of
     /// `serviceAccount` and `jwt` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<AccountReference>,

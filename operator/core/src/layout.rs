@@ -38,7 +38,7 @@ pub const OPERATOR_MOUNT: &str = "kubernetes";
 pub const OPERATOR_ROLE: &str = "steamer";
 /// Auth mount of type `kubernetes` for applications in a managed cluster. Self-initialization creates it.
 pub const TOKEN_REVIEW_MOUNT: &str = "token_review";
-/// Audience of the tokens with which the operator and administrators log in to a managed cluster.
+/// Default audience of the tokens with which the operator and administrators log in to a managed cluster.
 pub const OPERATOR_AUDIENCE: &str = "openbao";
 
 /// Mounts that every namespace contains.

@@ -178,7 +178,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "OpenBaoCluster",
-            json!({"external": {"address": "https://bao", "namespace": "a//b", "managementAuth": {"jwt": {}}}}),
+            json!({"external": {"address": "https://bao", "namespace": "a//b", "managementAuth": {"jwt": {"audience": "a"}}}}),
             "without empty segments, . or ..",
         ),
         (

@@ -29,6 +29,12 @@ pub struct ManagedServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
+    /// Audience of the tokens with which the operator, administrators and workloads log in, such as
+    /// `openbao:<namespace>/<name>`. Set one that no other server has, so that no other server can use these tokens. To
+    /// change it, an administrator first binds the new audience in the roles. Default: `openbao`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub audience: Option<String>,
     /// Pull policy of the image: `Always`, `IfNotPresent` or `Never`. Default: `IfNotPresent`.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,

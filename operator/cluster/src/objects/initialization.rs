@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use steamer_api::Administrator;
-use steamer_core::layout::{OPERATOR_AUDIENCE, OPERATOR_MOUNT, OPERATOR_ROLE, TOKEN_REVIEW_MOUNT};
+use steamer_core::access::server_audience::managed_audience;
+use steamer_core::layout::{OPERATOR_MOUNT, OPERATOR_ROLE, TOKEN_REVIEW_MOUNT};
 use steamer_runtime::ObjectName;
 
 use crate::cluster::Cluster;
@@ -29,7 +30,7 @@ pub(crate) fn initialization(
     operator: &ObjectName,
     issuers: &[AdministratorIssuer],
 ) -> Value {
-    let mut requests = operator_requests(operator);
+    let mut requests = operator_requests(operator, managed_audience(&cluster.spec));
     if cluster.spec.token_review {
         requests.extend(token_review_requests());
     }
@@ -43,10 +44,10 @@ fn request(name: &str, path: &str, data: Value) -> Value {
 }
 
 /// Policy, auth mount and role of the operator.
-fn operator_requests(operator: &ObjectName) -> Vec<Value> {
+fn operator_requests(operator: &ObjectName, audience: &str) -> Vec<Value> {
     let policy = json!({"policy": operator_policy::managed_text()});
     let config = json!({"provider_config": {"provider": "kubernetes"}});
-    let role = account_role(operator, OPERATOR_ROLE, OPERATOR_TTL);
+    let role = role(&account_subject(operator), json!([audience]), OPERATOR_ROLE, OPERATOR_TTL);
     vec![
         request("operator_policy", &format!("sys/policies/acl/{OPERATOR_ROLE}"), policy),
         request("kubernetes", &format!("sys/auth/{OPERATOR_MOUNT}"), json!({"type": "jwt"})),
@@ -82,7 +83,7 @@ fn administrator_requests(cluster: &Cluster, issuers: &[AdministratorIssuer]) ->
         if written.insert(&administrator.policy) {
             requests.push(policy_request(administrator));
         }
-        requests.extend(account_request(administrator, &cluster.name.namespace));
+        requests.extend(account_request(administrator, cluster));
         requests.extend(jwt_request(administrator, issuers));
     }
     requests
@@ -94,11 +95,13 @@ fn policy_request(administrator: &Administrator) -> Value {
     request(&format!("policy_{policy}"), &format!("sys/policies/acl/{policy}"), json!({"policy": rules}))
 }
 
-fn account_request(administrator: &Administrator, own_namespace: &str) -> Option<Value> {
+fn account_request(administrator: &Administrator, cluster: &Cluster) -> Option<Value> {
     let Administrator { name, service_account, jwt: _, policy, rules: _ } = administrator;
     let account = service_account.as_ref()?;
-    let namespace = account.namespace.as_deref().unwrap_or(own_namespace);
-    let role = account_role(&ObjectName::new(namespace, &account.name), policy, ADMINISTRATOR_TTL);
+    let namespace = account.namespace.as_deref().unwrap_or(&cluster.name.namespace);
+    let subject = account_subject(&ObjectName::new(namespace, &account.name));
+    let audiences = json!([managed_audience(&cluster.spec)]);
+    let role = role(&subject, audiences, policy, ADMINISTRATOR_TTL);
     Some(request(&format!("role_{name}"), &format!("auth/{OPERATOR_MOUNT}/role/{name}"), role))
 }
 
@@ -116,9 +119,8 @@ fn issuer_mount(issuer: &str) -> String {
     format!("jwt_{issuer}")
 }
 
-fn account_role(account: &ObjectName, policy: &str, ttl: &str) -> Value {
-    let subject = format!("system:serviceaccount:{}:{}", account.namespace, account.name);
-    role(&subject, json!([OPERATOR_AUDIENCE]), policy, ttl)
+fn account_subject(account: &ObjectName) -> String {
+    format!("system:serviceaccount:{}:{}", account.namespace, account.name)
 }
 
 fn role(subject: &str, audiences: Value, policy: &str, ttl: &str) -> Value {

@@ -9,13 +9,14 @@ use steamer_runtime::ObjectName;
 
 use super::server_audience::server_audience;
 use crate::error::Error;
+use crate::layout::OPERATOR_AUDIENCE;
 use crate::references::seniority;
 
-/// An external cluster whose login is checked.
+/// A cluster whose login is checked.
 pub struct Claim<'a> {
     /// The cluster.
     pub cluster: &'a OpenBaoCluster,
-    /// Cluster ID that its server reports.
+    /// Cluster ID that its external server reports. Empty for a managed cluster, which can have a copy of the data.
     pub cluster_id: &'a str,
     /// Labels of its namespace.
     pub labels: &'a BTreeMap<String, String>,
@@ -28,6 +29,10 @@ impl Claim<'_> {
     /// # Errors
     /// [`Error::Conflict`] names the other cluster.
     pub fn check(&self, others: &[Arc<OpenBaoCluster>]) -> Result<(), Error> {
+        if self.cluster.spec.managed.is_some() && server_audience(self.cluster) == OPERATOR_AUDIENCE {
+            // Managed clusters that share the default audience.
+            return Ok(());
+        }
         let namespace = self.cluster.namespace().unwrap_or_default();
         let in_other_namespace =
             |other: &&Arc<OpenBaoCluster>| other.namespace().unwrap_or_default() != namespace;
@@ -40,7 +45,11 @@ impl Claim<'_> {
 
     /// A managed cluster precedes external ones, and an older one precedes a younger one.
     fn precedes(&self, other: &OpenBaoCluster) -> bool {
-        other.spec.managed.is_some() || seniority(other, true) < seniority(self.cluster, true)
+        match (self.cluster.spec.managed.is_some(), other.spec.managed.is_some()) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => seniority(other, true) < seniority(self.cluster, true),
+        }
     }
 
     fn audience(&self, other: &OpenBaoCluster) -> Result<(), Error> {
@@ -52,7 +61,7 @@ impl Claim<'_> {
         }
         Err(Error::Conflict(format!(
             "audience `{audience}` identifies the server of OpenBaoCluster {}, which has another address: choose another \
-             audience for managementAuth, and bind it in the role of the operator",
+             audience, and bind it in the role of the operator",
             ObjectName::of(other)
         )))
     }
@@ -106,6 +115,12 @@ mod tests {
             "version": "2.7.2", "seal": {"static": {}},
             "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
         }})
+    }
+
+    fn owned(audience: &str) -> Value {
+        let mut spec = managed();
+        spec["managed"]["audience"] = json!(audience);
+        spec
     }
 
     const EARLY: &str = "2026-01-01T00:00:00Z";
@@ -174,6 +189,20 @@ mod tests {
         cluster("a/main", LATE, managed()),
         Some("identifies the server of OpenBaoCluster a/main")
     )]
+    #[case::managed_with_the_default_audience(managed(), "", cluster("a/main", EARLY, managed()), None)]
+    #[case::managed_with_an_audience_of_an_external_one(
+        owned("x"),
+        "",
+        cluster("a/a", EARLY, external("https://a", "x")),
+        None
+    )]
+    #[case::managed_with_an_audience_of_a_managed_one(
+        owned("x"),
+        "",
+        cluster("a/main", EARLY, owned("x")),
+        Some("identifies the server of OpenBaoCluster a/main")
+    )]
+    #[case::managed_with_an_audience_of_its_own(owned("x"), "", cluster("a/main", EARLY, owned("y")), None)]
     #[case::audience_of_a_managed_one_of_the_same_namespace(
         external("https://b", "openbao"),
         "id-2",

@@ -1,6 +1,6 @@
 //! Audience of an OpenBao server: of the tokens with which the operator and workloads log in there.
 
-use steamer_api::{ExternalServer, ManagementLogin, OpenBaoCluster};
+use steamer_api::{ExternalServer, ManagedServer, ManagementLogin, OpenBaoCluster};
 
 use crate::error::Error;
 use crate::layout::OPERATOR_AUDIENCE;
@@ -11,7 +11,13 @@ pub fn server_audience(cluster: &OpenBaoCluster) -> String {
     if let Some(external) = &cluster.spec.external {
         return management_login(external).map(|login| login.audience.clone()).unwrap_or_default();
     }
-    OPERATOR_AUDIENCE.to_owned()
+    cluster.spec.managed.as_ref().map_or(OPERATOR_AUDIENCE, managed_audience).to_owned()
+}
+
+/// The audience of a managed cluster.
+#[must_use]
+pub fn managed_audience(managed: &ManagedServer) -> &str {
+    managed.audience.as_deref().unwrap_or(OPERATOR_AUDIENCE)
 }
 
 /// The audiences that tokens for a server may have.
@@ -46,11 +52,13 @@ mod tests {
 
     #[test]
     fn a_server_declares_the_audience_of_the_operator_and_the_one_of_its_jwts() {
-        let managed = cluster(json!({"jwtAudience": "https://bao", "managed": {
+        let mut managed = cluster(json!({"jwtAudience": "https://bao", "managed": {
             "version": "2.7.2", "seal": {"static": {}},
             "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
         }}));
         assert_eq!(declared_audiences(&managed), ["openbao", "https://bao"]);
+        managed.spec.managed.as_mut().unwrap().audience = Some("openbao:openbao/main".to_owned());
+        assert_eq!(declared_audiences(&managed), ["openbao:openbao/main", "https://bao"]);
         let external = cluster(json!({"external": {
             "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
         }}));

@@ -69,16 +69,14 @@ impl Context {
         Ok(self.sessions.session(&server, login, None).await.within(root.as_str()))
     }
 
-    /// Refuses an external cluster whose server, or audience, belongs to a cluster of another namespace.
+    /// Refuses a cluster whose audience, or external server, belongs to a cluster of another namespace.
     pub(super) async fn without_rival(
         &self,
         dependencies: &Dependencies,
         cluster: &OpenBaoCluster,
     ) -> Result<(), Error> {
-        if cluster.spec.external.is_none() {
-            return Ok(());
-        }
         let cluster_id = match known_cluster_id(cluster) {
+            _ if cluster.spec.managed.is_some() => String::new(),
             Some(id) => id.to_owned(),
             None => {
                 let server = self.cluster_server(dependencies, cluster).await?;

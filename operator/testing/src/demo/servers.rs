@@ -113,7 +113,7 @@ pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -
         "token",
         "administrator",
         "--audience",
-        "openbao",
+        "openbao:openbao/main",
     ])?;
     let body = json!({"role": "admin", "jwt": jwt.trim()});
     let answer = anonymous.request_any(Method::POST, "auth/kubernetes/login", Some(body)).await?;

@@ -13,6 +13,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
+use steamer_openbao::Session;
 use steamer_testing::issuer::JwtIssuer;
 use steamer_testing::objects::{account_token, apply};
 use steamer_testing::tools;
@@ -39,6 +40,8 @@ async fn an_administrator_can_log_in_with_a_jwt_of_an_issuer() -> Result<()> {
         .up(|spec| {
             spec["managed"]["replicas"] = json!(1);
             spec["managed"]["tokenReview"] = json!(true);
+            // The operator's own login needs the audience, too.
+            spec["managed"]["audience"] = json!("openbao:people/main");
             let person = json!({"issuerRef": {"name": "id"}, "subject": "person-1"});
             let rules = r#"path "sys/mounts" { capabilities = ["read"] }"#;
             let reader = json!({"name": "reader", "jwt": person, "policy": "reader", "rules": rules});
@@ -60,11 +63,16 @@ async fn an_administrator_can_log_in_with_a_jwt_of_an_issuer() -> Result<()> {
             "{subject} {audience}"
         );
     }
-    application_logs_in(&bao).await
+    let with = async |audience: &str| {
+        let jwt = account_token(&bao.kube, "people", "admin", &[audience]).await?;
+        bao.login("kubernetes", "admin", &jwt).await
+    };
+    ensure!(with("openbao").await.is_err(), "the role of the administrator binds another audience, too");
+    application_logs_in(&bao, &with("openbao:people/main").await?).await
 }
 
 /// An application logs in at the mount of `tokenReview`, as soon as the nodes may review tokens.
-async fn application_logs_in(bao: &Bao) -> Result<()> {
+async fn application_logs_in(bao: &Bao, admin: &Session) -> Result<()> {
     let namespace = &bao.namespace;
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": namespace}});
     apply(&bao.kube, account).await?;
@@ -72,7 +80,7 @@ async fn application_logs_in(bao: &Bao) -> Result<()> {
         "bound_service_account_names": "web", "bound_service_account_namespaces": namespace, "audience": "openbao",
         "token_policies": "default",
     });
-    bao.admin().await?.request_any(Method::POST, "auth/token_review/role/web", Some(role)).await?;
+    admin.request_any(Method::POST, "auth/token_review/role/web", Some(role)).await?;
     let jwt = account_token(&bao.kube, namespace, "web", &["openbao"]).await?;
     ensure!(
         bao.login("token_review", "web", &jwt).await.is_err(),
