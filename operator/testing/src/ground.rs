@@ -119,7 +119,8 @@ impl Ground {
         let (ground, name) = (self.clone(), name.to_owned());
         self.at_home(async move {
             let url = ground.postgres.database(&name)?;
-            let openbao = OpenBao::start(&name, &ground.folder, &ground.logs, &url).await?;
+            let mut openbao = OpenBao::start(&name, &ground.folder, &ground.logs, &url).await?;
+            openbao.audience = format!("openbao-{name}");
             set_up_openbao(&ground.plane, &openbao).await?;
             Ok(openbao)
         })

@@ -9,7 +9,7 @@ use steamer_cluster::operator_policy;
 
 use crate::cache;
 use crate::control_plane::ControlPlane;
-use crate::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
+use crate::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 
@@ -80,7 +80,7 @@ pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<(
     admin.request_any(Method::POST, "auth/kubernetes/config", Some(config)).await?;
     let role = json!({
         "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
-        "audience": AUDIENCE, "token_policies": ["steamer"], "token_ttl": "10m", "token_max_ttl": "1h",
+        "audience": openbao.audience, "token_policies": ["steamer"], "token_ttl": "10m", "token_max_ttl": "1h",
     });
     admin.request_any(Method::POST, "auth/kubernetes/role/steamer", Some(role)).await?;
     Ok(())

@@ -23,6 +23,8 @@ pub struct OpenBao {
     pub ca: String,
     /// Root token.
     pub root: SecretString,
+    /// Audience of the operator's login, which identifies the server.
+    pub audience: String,
     /// Audit log: one JSON line for each request and each response.
     pub audit: PathBuf,
     config: PathBuf,
@@ -70,6 +72,7 @@ impl OpenBao {
         // One audit log for all nodes: a node cannot become the leader if its audit device differs from the stored one.
         let mut server = Self::new(name, folder, (&self.logs, &self.audit), connection_url)?;
         server.root = self.root.clone();
+        server.audience = self.audience.clone();
         server.run()?;
         let session = server.client()?.session(Identity::Anonymous);
         while_running(&server.server.server()?, "the node is a standby", || async {
@@ -104,6 +107,7 @@ impl OpenBao {
             url,
             ca: authority.pem.clone(),
             root: SecretString::default(),
+            audience: "openbao".to_owned(),
             audit: audit.to_owned(),
             config,
             logs: logs.to_owned(),

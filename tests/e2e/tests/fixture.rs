@@ -65,7 +65,7 @@ impl Case {
         let spec = json!({
             "external": {
                 "address": url, "caSecretRef": {"name": format!("{name}-ca")},
-                "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
+                "managementAuth": {"kubernetes": {"role": "steamer", "audience": openbao.audience}},
             },
             "jwtAudience": "https://bao.example.com",
             "allowedNamespaces": {"from": "All"},

@@ -187,7 +187,7 @@ async fn the_operator_waits_out_a_failover_and_uses_the_new_leader() -> Result<(
     let spec = json!({
         "external": {
             "address": leader.url, "additionalAddresses": [follower.url], "caSecretRef": {"name": "own-ca"},
-            "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
+            "managementAuth": {"kubernetes": {"role": "steamer", "audience": leader.audience}},
         },
         "jwtAudience": "https://bao.example.com", "allowedNamespaces": {"from": "All"},
     });
