@@ -57,8 +57,9 @@ pub struct BaoConnectionSpec {
     /// `false`.
     #[serde(default, rename = "skipTLSVerify")]
     pub skip_tls_verify: bool,
-    /// Timeout of a single request. Default: 30s.
+    /// Timeout of a single request, 1s to 60s. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('60s')", "timeout must be 1s to 60s: a longer request would keep other objects waiting"))]
     pub timeout: Option<Duration>,
     /// Namespaces whose objects may refer to this connection. Default: only its own namespace.
     #[serde(default)]

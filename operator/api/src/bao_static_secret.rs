@@ -24,7 +24,6 @@ use crate::{DeletionPolicy, Duration, Reference, rules};
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.version")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("duration(self.refreshAfter) >= duration('1s')", "refreshAfter must be at least 1s"))]
 #[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
 pub struct BaoStaticSecretSpec {
     /// BaoAuth to log in with. Default: the BaoAuth `default` in this namespace, or else the BaoAuth `default` in the
@@ -53,6 +52,7 @@ pub struct BaoStaticSecretSpec {
     pub version: Option<i64>,
     /// Interval at which the secret is read. Default: 60s. Minimum: 1s.
     #[serde(default = "one_minute")]
+    #[x_kube(validation = ("duration(self) >= duration('1s')", "refreshAfter must be at least 1s: a shorter interval would only load OpenBao"))]
     pub refresh_after: Duration,
     /// Kubernetes Secret to write.
     pub destination: Destination,

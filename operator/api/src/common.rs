@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,7 @@ impl AllowedNamespaces {
 }
 
 /// Lifecycle of the resources that Steamer creates in OpenBao for an object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lifecycle {
     /// `true` suspends reconciliation: Kubernetes and OpenBao are left unchanged until it is `false` again. Exception:
@@ -124,9 +125,10 @@ pub struct Lifecycle {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Time that a deletion waits for an unreachable OpenBao before it removes the finalizer anyway. The resources left
-    /// in OpenBao are then listed in `status.orphans` of the parent and removed once OpenBao is reachable. Default:
-    /// 10m.
+    /// in OpenBao are then listed in `status.orphans` of the parent and removed once OpenBao is reachable. At
+    /// most 720h. Default: 10m.
     #[serde(default = "ten_minutes")]
+    #[x_kube(validation = ("duration(self) <= duration('720h')", "deletionDeadline must be at most 720h (30 days): until then an unreachable OpenBao keeps the namespace of the object from being deleted"))]
     pub deletion_deadline: Duration,
 }
 

@@ -9,18 +9,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration in text form: `30s`, `5m`, `1h30m`, `250ms`.
 ///
-/// Keeps the text it was parsed from, so that a GitOps tool sees no difference to its repository after a write.
+/// Keeps the text it was parsed from, so that a GitOps tool sees no difference to its repository after a write. The
+/// value is never longer than [`LONGEST`], because a stored object can be older than the bounds of its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration {
     text: String,
     value: StdDuration,
 }
 
+/// Longest value: one year. A longer text has this value.
+pub const LONGEST: StdDuration = StdDuration::from_secs(8760 * 3600);
+
+/// Digits that count after a decimal point.
+const DECIMALS: u32 = 9;
+
 impl Duration {
     /// Returns a duration of whole seconds.
     #[must_use]
     pub fn from_secs(seconds: u64) -> Self {
-        Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds) }
+        Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds).min(LONGEST) }
     }
 
     /// Returns the value as a standard duration.
@@ -40,14 +47,57 @@ impl std::str::FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a duration such as 30s, 5m or 1h30m");
-        let units = text.ends_with(|last: char| last.is_ascii_alphabetic());
-        let parsed: kube::core::Duration = text.parse().ok().filter(|_| units).ok_or_else(wrong)?;
-        if parsed.is_negative() {
+        if text.starts_with('-') {
             return Err(format!("`{text}` is negative: a duration must be 0s or more"));
         }
-        Ok(Self { text: text.to_owned(), value: parsed.into() })
+        let nanoseconds = nanoseconds(text)
+            .ok_or_else(|| format!("`{text}` is not a duration such as 30s, 5m or 1h30m"))?
+            .min(LONGEST.as_nanos());
+        let value = StdDuration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        Ok(Self { text: text.to_owned(), value })
     }
+}
+
+/// Returns the sum of all parts, such as `1h` and `30m`.
+fn nanoseconds(text: &str) -> Option<u128> {
+    let (mut sum, mut rest) = (0_u128, text);
+    while !rest.is_empty() || text.is_empty() {
+        let (part, tail) = part(rest)?;
+        sum = sum.saturating_add(part);
+        rest = tail;
+    }
+    Some(sum)
+}
+
+/// Returns the value of the first part and the text behind it.
+fn part(text: &str) -> Option<(u128, &str)> {
+    let (whole, rest) = digits(text)?;
+    let (decimals, rest) = match rest.strip_prefix('.') {
+        Some(rest) => digits(rest)?,
+        None => ("", rest),
+    };
+    let (unit, rest) = unit(rest)?;
+    let whole = saturated(whole).saturating_mul(unit);
+    let counted = decimals.len().min(DECIMALS as usize);
+    let scale = 10_u128.pow(u32::try_from(counted).unwrap_or(DECIMALS));
+    Some((whole.saturating_add(saturated(&decimals[..counted]) * unit / scale), rest))
+}
+
+/// Splits the digits off. There must be at least one.
+fn digits(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+fn unit(text: &str) -> Option<(u128, &str)> {
+    let units = [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+    units.into_iter().find_map(|(unit, value)| Some((value, text.strip_prefix(unit)?)))
+}
+
+/// Returns the value of decimal digits.
+fn saturated(digits: &str) -> u128 {
+    let add = |sum: u128, digit: u8| sum.saturating_mul(10).saturating_add(u128::from(digit - b'0'));
+    digits.bytes().fold(0, add)
 }
 
 impl Serialize for Duration {
@@ -75,16 +125,27 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')",
-                "message": "write a duration with its unit, such as 30s, 5m or 1h30m",
-            }],
+            // The number of digits keeps `duration()` of the other rules from overflowing.
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.matches('^([0-9]{1,4}([.][0-9]{1,9})?h|[0-9]{1,6}([.][0-9]{1,9})?m|[0-9]{1,8}([.][0-9]{1,9})?s|[0-9]{1,11}([.][0-9]{1,9})?ms)+$')",
+                    "message": "write a duration with its unit, such as 30s, 5m or 1h30m, of at most 8760h",
+                },
+                {
+                    "rule": "duration(self) <= duration('8760h')",
+                    "message": "must be at most 8760h (a year): set a shorter duration",
+                },
+            ],
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Add;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -96,8 +157,47 @@ mod tests {
 
     #[test]
     fn an_invalid_duration_is_rejected() {
-        for text in ["", "5", "five minutes", "-5s", "1d"] {
+        for text in ["", "5", "five minutes", "-5s", "1d", ".5s", "5.s", "1h ", " 1h", "1h-5m", "1us", "m", "٣s"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_the_sum_of_its_parts() {
+        let cases = [
+            ("0s", 0),
+            ("250ms", 250),
+            ("1.5s", 1500),
+            ("1h30m0.25s", 5_400_250),
+            ("0.0010000000009s", 1),
+            ("2h2h", 14_400_000),
+        ];
+        for (text, milliseconds) in cases {
+            let duration: Duration = text.parse().unwrap();
+            assert_eq!(duration.get(), StdDuration::from_millis(milliseconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_without_bounds_is_one_year() {
+        for text in ["99999999999999999999h", "4000000000000000h", "9999h", &"9".repeat(500).add("s"), "8760h0.001s"] {
+            assert_eq!(text.parse::<Duration>().unwrap().get(), LONGEST, "{text}");
+        }
+        assert_eq!(Duration::from_secs(u64::MAX).get(), LONGEST);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*|([0-9]{0,40}([.][0-9]{0,40})?(ms|s|m|h|d)?){0,4}") {
+            let parsed = text.parse::<Duration>();
+            prop_assert!(parsed.is_err() || parsed.is_ok_and(|duration| duration.get() <= LONGEST));
+        }
+
+        #[test]
+        fn milliseconds_are_parsed_exactly(hours in 0_u64..1000, minutes in 0_u64..600, milliseconds in 0_u64..100_000) {
+            let duration: Duration = format!("{hours}h{minutes}m{milliseconds}ms").parse().unwrap();
+            let expected = StdDuration::from_millis((hours * 60 + minutes) * 60_000 + milliseconds);
+            prop_assert_eq!(duration.get(), expected);
         }
     }
 }

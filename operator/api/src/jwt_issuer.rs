@@ -58,12 +58,14 @@ pub struct JWTIssuerSpec {
     #[serde(default = "rs256")]
     #[schemars(length(min = 1, max = 10))]
     pub algorithms: Vec<Algorithm>,
-    /// Allowed clock skew for `exp`, `nbf` and `iat`. Default: 60s.
+    /// Allowed clock skew for `exp`, `nbf` and `iat`, at most 10m. Default: 60s.
     #[serde(default = "one_minute")]
+    #[x_kube(validation = ("duration(self) <= duration('10m')", "leeway must be at most 10m: expired tokens are accepted for that long"))]
     pub leeway: Duration,
     /// Interval at which the key set is fetched. When a key was removed or replaced, Steamer rewrites the auth mounts,
-    /// because OpenBao would continue to accept the old key. Default: 5m. Minimum: 1s.
+    /// because OpenBao would continue to accept the old key. 1s to 24h. Default: 5m.
     #[serde(default = "five_minutes")]
+    #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "refreshAfter must be 1s to 24h: a key that the issuer withdrew is accepted until the next fetch"))]
     pub refresh_after: Duration,
     /// `true` configures auth mounts even while the issuer is unreachable; logins work once it is reachable. Default:
     /// `true`.

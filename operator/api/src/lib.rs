@@ -7,6 +7,8 @@ mod bao_connection;
 mod bao_static_secret;
 mod common;
 mod duration;
+#[cfg(test)]
+mod input;
 mod jwt_issuer;
 mod kind;
 mod openbao_cluster;

@@ -137,14 +137,15 @@ pub enum EngineType {
 }
 
 /// Login of CI jobs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelineAuth {
     /// Method that selects the policies of a token. `CEL`: a CEL program in OpenBao. Default: `CEL`.
     #[serde(default)]
     pub mode: PipelineAuthMode,
-    /// Lifetime of a token. Default: 5m.
+    /// Lifetime of a token, 10s to 24h. Default: 5m.
     #[serde(default = "five_minutes", rename = "tokenTTL")]
+    #[x_kube(validation = ("duration(self) >= duration('10s') && duration(self) <= duration('24h')", "tokenTTL must be 10s to 24h: the token of a job is a batch token, which cannot be revoked"))]
     pub token_ttl: Duration,
     /// `true`: the role `all_pipelines` requires the claim `secrets_manager_scope: pipeline`, which users cannot add to
     /// an ID token. Default: `true`.

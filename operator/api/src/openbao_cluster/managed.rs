@@ -179,15 +179,16 @@ pub enum ServerTlsMode {
 }
 
 /// Limits of requests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Maximum size of a request in bytes. Default: OpenBao's default, 32 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024))]
     pub max_request_size: Option<i64>,
-    /// Maximum duration of a request. Default: OpenBao's default, 90s.
+    /// Maximum duration of a request, 1s to 24h. Default: OpenBao's default, 90s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "listener.maxRequestDuration must be 1s to 24h: a request holds resources of the leader for that long"))]
     pub max_request_duration: Option<Duration>,
     /// IP addresses or CIDRs of the proxies whose `X-Forwarded-For` header is trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -196,7 +197,7 @@ pub struct Listener {
 }
 
 /// Failover of a lost leader.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failover {
     /// Method that keeps a lost leader from writing. `Database`: revoke its PostgreSQL login; requires
@@ -205,9 +206,10 @@ pub struct Failover {
     /// `ProcessEnd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing: Option<Fencing>,
-    /// Time since the last lock renewal after which an unresponsive leader is lost. Default: 6s. Minimum: 6s, because a
-    /// leader renews its lock every 5s.
+    /// Time since the last lock renewal after which an unresponsive leader is lost, 6s to 10m. At least 6s, because a
+    /// leader renews its lock every 5s. Default: 6s.
     #[serde(default = "six_seconds")]
+    #[x_kube(validation = ("duration(self) >= duration('6s') && duration(self) <= duration('10m')", "failover.detection must be 6s to 10m: a leader renews its lock every 5s, and no other node leads before the detection"))]
     pub detection: Duration,
 }
 
@@ -233,14 +235,16 @@ pub enum Fencing {
 }
 
 /// Rollout of changes to the nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
     /// `true` stops replacing pods for changes. Default: `false`.
     #[serde(default)]
     pub paused: bool,
-    /// Time within which a replaced node must be unsealed and ready. If it is not, the rollout stops. Default: 2m.
+    /// Time within which a replaced node must be unsealed and ready. If it is not, the rollout stops. 1s
+    /// to 24h. Default: 2m.
     #[serde(default = "two_minutes")]
+    #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "upgrade.nodeTimeout must be 1s to 24h: a rollout waits that long for a node that does not start"))]
     pub node_timeout: Duration,
 }
 

@@ -26,7 +26,7 @@ pub struct ServerAccount {
 }
 
 /// Projected ServiceAccount token, at `/openbao/identity/token` in the pods. The kubelet renews it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityToken {
     /// Audience of the token, such as `sts.amazonaws.com` or `api://AzureADTokenExchange`.
@@ -34,6 +34,7 @@ pub struct IdentityToken {
     pub audience: String,
     /// Lifetime of the token, 10m to 24h. Default: 1h.
     #[serde(default = "hour")]
+    #[x_kube(validation = ("duration(self) >= duration('10m') && duration(self) <= duration('24h')", "serviceAccount.token.lifetime must be 10m to 24h: Kubernetes issues no shorter token, and a stolen one is valid until its end"))]
     pub lifetime: Duration,
 }
 
