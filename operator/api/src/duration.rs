@@ -157,7 +157,9 @@ mod tests {
 
     #[test]
     fn an_invalid_duration_is_rejected() {
-        for text in ["", "5", "five minutes", "-5s", "1d", ".5s", "5.s", "1h ", " 1h", "1h-5m", "1us", "m", "٣s"] {
+        for text in
+            ["", "5", "five minutes", "-5s", "1d", ".5s", "5.s", "1h ", " 1h", "1h-5m", "1us", "m", "٣s"]
+        {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }
@@ -180,7 +182,9 @@ mod tests {
 
     #[test]
     fn a_duration_without_bounds_is_one_year() {
-        for text in ["99999999999999999999h", "4000000000000000h", "9999h", &"9".repeat(500).add("s"), "8760h0.001s"] {
+        for text in
+            ["99999999999999999999h", "4000000000000000h", "9999h", &"9".repeat(500).add("s"), "8760h0.001s"]
+        {
             assert_eq!(text.parse::<Duration>().unwrap().get(), LONGEST, "{text}");
         }
         assert_eq!(Duration::from_secs(u64::MAX).get(), LONGEST);

@@ -34,7 +34,9 @@ fn complete(definition: &CustomResourceDefinition) -> (Value, Vec<String>) {
 
 fn filled(schema: &Value, path: &str, leaves: &mut Vec<String>) -> Value {
     if let Some(properties) = schema["properties"].as_object() {
-        let field = |(name, inner): (&String, &Value)| (name.clone(), filled(inner, &format!("{path}/{name}"), leaves));
+        let field = |(name, inner): (&String, &Value)| {
+            (name.clone(), filled(inner, &format!("{path}/{name}"), leaves))
+        };
         return Value::Object(properties.iter().map(field).collect::<Map<_, _>>());
     }
     if schema["items"].is_object() {

@@ -62,9 +62,13 @@ pub(crate) struct Run {
     /// minute. At least 1s.
     #[arg(long, default_value = "90s", value_parser = duration)]
     pub(crate) api_silence: Duration,
-    /// Address of the admin server: probes, metrics, log level.
+    /// Address of the admin server: probes and metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,
+    /// Loopback address of the server that changes the log level (`PUT /log-level`): only processes in the pod and
+    /// `kubectl port-forward` reach it.
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    pub(crate) log_level_address: SocketAddr,
     /// Log filter, such as `info` or `steamer_openbao=debug,info`.
     #[arg(long, env = "STEAMER_LOG", default_value = "info")]
     pub(crate) log_level: String,

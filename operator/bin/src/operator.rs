@@ -9,7 +9,7 @@ use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
-use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, terminated};
+use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, terminated};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -26,14 +26,20 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         LogFormat::Human => Format::Human,
     };
     let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
+    log_panics();
     no_core_dumps();
     let shutdown = CancellationToken::new();
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
     let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
     // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
-    let shown = Admin { metrics: metrics.clone(), readiness: readiness.clone(), level };
-    let admin = tokio::spawn(admin::serve(arguments.admin_address, shown, ended.clone()));
+    let shown = Admin { metrics: metrics.clone(), readiness: readiness.clone() };
+    let (shown_at, level_at) = (arguments.admin_address, arguments.log_level_address);
+    let (until_end, until_ended) = (ended.clone(), ended.clone());
+    let admin = tokio::spawn(async move {
+        let level = admin::serve_level(level_at, level, until_end);
+        tokio::try_join!(admin::serve(shown_at, shown, until_ended), level).map(drop)
+    });
     let process = Process { metrics, readiness, shutdown, last_active: None };
     let result = elected(arguments, process, admin).await;
     if let Err(problem) = &result {

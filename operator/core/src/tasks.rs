@@ -7,12 +7,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::api::Api;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use steamer_api::RECONCILE_ANNOTATION;
 use steamer_runtime::admin::Readiness;
-use steamer_runtime::{Edges, Reconcile, Store, Trigger, Watch, run, trigger};
+use steamer_runtime::{Edges, Guarded, Reconcile, Store, Trigger, Watch, run, trigger};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -93,13 +92,14 @@ impl Tasks {
     {
         let Watched { store, config, controller, edges } = watched;
         let watch = Watch {
-            api: Api::<DeserializeGuard<K>>::all(self.context.client.clone()),
+            api: Api::<Guarded<K>>::all(self.context.client.clone()),
             config: config.any_semantic(),
             store: store.clone(),
             controller,
             index: self.context.runtime.index.clone(),
             edges,
             nudge: RECONCILE_ANNOTATION,
+            metrics: self.context.runtime.metrics.clone(),
         };
         let seen = store.clone();
         self.readiness.require(format!("the watch of {}", K::plural(&())), move || seen.is_synced());

@@ -1,4 +1,4 @@
-//! Admin server: probes, metrics, log level.
+//! Admin servers: probes and metrics for the cluster, the log level for the pod only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,11 +41,9 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Conditions of readiness.
     pub readiness: Readiness,
-    /// Log level.
-    pub level: Level,
 }
 
-/// Runs the server until shutdown: `/livez`, `/readyz`, `/metrics` and `/log-level`.
+/// Runs the server until shutdown: `/livez`, `/readyz` and `/metrics`. It changes nothing, because every pod can reach it.
 ///
 /// # Errors
 /// If the server cannot listen on the address.
@@ -54,8 +52,25 @@ pub async fn serve(address: SocketAddr, admin: Admin, shutdown: CancellationToke
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .route("/log-level", put(set_level))
         .with_state(Arc::new(admin));
+    let listener = TcpListener::bind(address).await?;
+    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+/// Runs the server that changes the log level (`PUT /log-level`) until shutdown.
+///
+/// # Errors
+/// If the address is not a loopback address, or if the server cannot listen on it.
+pub async fn serve_level(
+    address: SocketAddr,
+    level: Level,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    if !address.ip().is_loopback() {
+        let problem = format!("{address} is not a loopback address: other pods could change the log level");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
+    }
+    let router = Router::new().route("/log-level", put(set_level)).with_state(level);
     let listener = TcpListener::bind(address).await?;
     axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
@@ -74,9 +89,27 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], admin.metrics.text())
 }
 
-async fn set_level(State(admin): State<Arc<Admin>>, filter: String) -> impl IntoResponse {
-    match admin.level.set(&filter) {
+async fn set_level(State(level): State<Level>, filter: String) -> impl IntoResponse {
+    match level.set(&filter) {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("0.0.0.0:0")]
+    #[case("[::]:0")]
+    #[case("10.0.0.1:0")]
+    #[tokio::test]
+    async fn the_log_level_is_not_served_to_other_pods(#[case] address: SocketAddr) {
+        let level = crate::logs::detached();
+        let problem = serve_level(address, level, CancellationToken::new()).await.unwrap_err();
+        assert!(problem.to_string().contains("not a loopback address"), "{problem}");
     }
 }

@@ -26,8 +26,26 @@ impl Level {
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let filter = EnvFilter::try_new(filter.trim())
             .map_err(|error| format!("`{filter}` is not a valid log filter: {error}"))?;
-        self.0.reload(filter).map_err(|error| error.to_string())
+        let text = filter.to_string();
+        self.0.reload(filter).map_err(|error| error.to_string())?;
+        announce(&text);
+        Ok(())
     }
+}
+
+/// Writes a change of the filter to the log, whatever the filter is: a change must not hide itself.
+fn announce(filter: &str) {
+    let entry = serde_json::json!({
+        "timestamp": jiff::Timestamp::now().to_string(), "level": "WARN", "message": "the log filter was changed",
+        "filter": filter,
+    });
+    eprintln!("{entry}");
+}
+
+/// Returns a level that changes no log.
+#[cfg(test)]
+pub(crate) fn detached() -> Level {
+    Level(reload::Layer::<EnvFilter, Registry>::new(EnvFilter::new("info")).1)
 }
 
 /// Starts logging to standard error.

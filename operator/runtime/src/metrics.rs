@@ -1,5 +1,6 @@
 //! Prometheus metrics of the operator.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub struct Metrics {
     seconds: Family<Controller, Histogram, fn() -> Histogram>,
     failures: Family<Failed, Counter>,
     waiting: Family<Controller, Gauge>,
+    panics: Family<Panicking, Counter>,
     logins: Counter,
     reads: Counter,
     kubernetes: Counter,
@@ -60,6 +62,11 @@ struct Failed {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Panicking {
+    kind: Cow<'static, str>,
+}
+
 fn seconds() -> Histogram {
     Histogram::new([0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0])
 }
@@ -71,6 +78,8 @@ impl Default for Metrics {
         let seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
         let failures = Family::default();
         let waiting = Family::default();
+        let panics = Family::default();
+        registry.register("panics", "Panics that were caught, by kind of the object", panics.clone());
         let (logins, reads) = (Counter::default(), Counter::default());
         registry.register("reconcile", "Reconciles of objects", reconciles.clone());
         registry.register("reconcile_seconds", "Duration of a reconcile in seconds", seconds.clone());
@@ -95,6 +104,7 @@ impl Default for Metrics {
             seconds,
             failures,
             waiting,
+            panics,
             logins,
             reads,
             kubernetes,
@@ -122,6 +132,11 @@ impl Metrics {
     /// Sets the number of objects that wait for a worker.
     pub fn waiting(&self, controller: &'static str, count: usize) {
         self.waiting.get_or_create(&Controller { controller }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a panic in the handling of an object.
+    pub fn panicked(&self, kind: impl Into<Cow<'static, str>>) {
+        self.panics.get_or_create(&Panicking { kind: kind.into() }).inc();
     }
 
     /// Counts a token request for a ServiceAccount.

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,14 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::conditions::{Conditions, Verdict};
 use crate::queue::{Queue, backoff};
 use crate::reconcile::chain;
 use crate::{
     Action, Events, Failure, Index, Lane, Metrics, ObjectName, Reason, Reconcile, Retry, Statuses, Store,
+    after, caught_future,
 };
 
 /// State that all controllers share.
@@ -53,7 +55,10 @@ impl Default for Limits {
     }
 }
 
-/// Runs a controller until shutdown. Running reconciles are finished. A panic in a reconcile propagates.
+/// Time after which a reconcile no longer occupies a worker: it waits for a server.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Runs a controller until shutdown. Running reconciles are finished. A panic in a reconcile fails only its object.
 pub async fn run<R: Reconcile>(
     runtime: Arc<Runtime>,
     reconciler: Arc<R>,
@@ -62,6 +67,7 @@ pub async fn run<R: Reconcile>(
 ) {
     let mut queue = Queue::default();
     let mut passes = JoinSet::new();
+    let (slow, mut slowed) = mpsc::unbounded_channel();
     let Limits { workers, background, .. } = runtime.limits;
     loop {
         while let Some(name) = queue.next(workers, background) {
@@ -70,6 +76,7 @@ pub async fn run<R: Reconcile>(
                 reconciler: reconciler.clone(),
                 store: store.clone(),
                 name,
+                slow: slow.clone(),
             };
             passes.spawn(visit.run());
         }
@@ -78,6 +85,7 @@ pub async fn run<R: Reconcile>(
             biased;
             () = runtime.shutdown.cancelled() => break,
             Some(ended) = passes.join_next() => ended_pass(&mut queue, ended),
+            Some(name) = slowed.recv() => queue.slowed(&name),
             Some((name, lane)) = asked.recv() => queue.push(name, lane),
             () = sleep_until(queue.next_due()) => queue.promote(Instant::now()),
         }
@@ -102,7 +110,8 @@ enum Ended {
 fn ended_pass(queue: &mut Queue, ended: Result<(ObjectName, Ended), tokio::task::JoinError>) {
     let (name, ended) = match ended {
         Ok(ended) => ended,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        // A reconcile catches its panics, and nothing cancels it before the runtime ends.
+        Err(error) => return error!(error = &error as &dyn std::error::Error, "a reconcile was lost"),
     };
     let due = match ended {
         Ended::Gone => {
@@ -123,7 +132,7 @@ fn ended_pass(queue: &mut Queue, ended: Result<(ObjectName, Ended), tokio::task:
             Some(backoff(failures, seed(&name, failures)))
         }
     };
-    queue.finished(&name, due.map(|pause| Instant::now() + pause));
+    queue.finished(&name, due.map(|pause| after(Instant::now(), pause)));
 }
 
 /// Returns a jitter seed that depends on the object and the number of failures.
@@ -138,13 +147,47 @@ struct Visit<R: Reconcile> {
     reconciler: Arc<R>,
     store: Store<R::Object>,
     name: ObjectName,
+    slow: mpsc::UnboundedSender<ObjectName>,
 }
 
 impl<R: Reconcile> Visit<R> {
     async fn run(self) -> (ObjectName, Ended) {
         let span = info_span!("reconcile", controller = R::NAME, object = %self.name);
-        let ended = self.pass().instrument(span).await;
+        let ended = self.measured().instrument(span).await;
         (self.name, ended)
+    }
+
+    /// Reconciles, and reports when that becomes slow.
+    async fn measured(&self) -> Ended {
+        let mut pass = pin!(self.isolated());
+        match tokio::time::timeout(SLOW, &mut pass).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                // The receiver is gone only if the controller ended.
+                let _ = self.slow.send(self.name.clone());
+                pass.await
+            }
+        }
+    }
+
+    /// Reconciles. A panic fails the object, and nothing else.
+    async fn isolated(&self) -> Ended {
+        let problem = match caught_future(self.pass()).await {
+            Ok(ended) => return ended,
+            Err(problem) => problem,
+        };
+        self.runtime.metrics.panicked(R::Object::kind(&()));
+        self.runtime.metrics.failed(R::NAME, Reason::Failed);
+        error!("the reconcile ended in a panic");
+        if let Some(object) = self.store.get(&self.name) {
+            let message = format!("the reconcile ended in {problem}; it will be retried");
+            let verdict = Verdict::Retrying(Reason::Failed, message);
+            // The status can be what caused the panic.
+            if caught_future(self.conclude(&object, &verdict)).await.is_err() {
+                error!("the status cannot be written");
+            }
+        }
+        Ended::Badly(Retry::Backoff)
     }
 
     async fn pass(&self) -> Ended {
@@ -210,5 +253,95 @@ impl<R: Reconcile> Visit<R> {
                 warn!(object = object.name_any(), error, "cannot write the status");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Dependencies;
+    use crate::fake::Fake;
+    use crate::queue::trigger;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed")]
+    struct Problem;
+
+    impl Failure for Problem {
+        fn reason(&self) -> Reason {
+            Reason::Failed
+        }
+        fn retry(&self) -> Retry {
+            Retry::Backoff
+        }
+        fn stalled(&self) -> bool {
+            false
+        }
+    }
+
+    /// Panics for the object `bad`, and reports all others.
+    struct Panicking(mpsc::UnboundedSender<ObjectName>);
+
+    impl Reconcile for Panicking {
+        type Object = ConfigMap;
+        type Error = Problem;
+        const NAME: &'static str = "panicking";
+
+        #[allow(clippy::panic)]
+        async fn reconcile(&self, object: Arc<ConfigMap>, _: &Dependencies) -> Result<Action, Problem> {
+            let name = ObjectName::of(&*object);
+            if name.name == "bad" {
+                panic!("hunter2");
+            }
+            let _ = self.0.send(name);
+            Ok(Action::AwaitChange)
+        }
+    }
+
+    fn runtime(fake: &Fake) -> Arc<Runtime> {
+        Arc::new(Runtime {
+            statuses: Statuses::new(fake.client()),
+            events: Events::new(fake.client(), "test".to_owned()),
+            metrics: Arc::default(),
+            index: Arc::default(),
+            shutdown: CancellationToken::new(),
+            limits: Limits::default(),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_object_with_an_event_and_a_metric_and_no_other_object() {
+        let fake = Fake::answering(|request| {
+            let name = request.path.split('/').rev().nth(1).unwrap_or_default().to_owned();
+            (200, json!({"metadata": {"name": name, "namespace": "ns", "uid": "u", "resourceVersion": "2"}}))
+        });
+        let (runtime, store) = (runtime(&fake), Store::default());
+        let (trigger, requests) = trigger();
+        let (done, mut reconciled) = mpsc::unbounded_channel();
+        for name in ["bad", "good"] {
+            let json =
+                json!({"metadata": {"name": name, "namespace": "ns", "uid": "u", "resourceVersion": "1"}});
+            store.insert(ObjectName::new("ns", name), Arc::new(serde_json::from_value(json).unwrap()));
+            trigger.send(ObjectName::new("ns", name), Lane::Changed);
+        }
+        let controller = tokio::spawn(run(runtime.clone(), Arc::new(Panicking(done)), store, requests));
+        assert_eq!(reconciled.recv().await, Some(ObjectName::new("ns", "good")));
+        while !fake.requests().iter().any(|request| request.path.ends_with("/events")) {
+            tokio::task::yield_now().await;
+        }
+        // The controller continues.
+        trigger.send(ObjectName::new("ns", "good"), Lane::Changed);
+        assert_eq!(reconciled.recv().await, Some(ObjectName::new("ns", "good")));
+        let status =
+            fake.requests().into_iter().find(|request| request.path.ends_with("/configmaps/bad/status"));
+        let text = status.unwrap().body.to_string();
+        assert!(text.contains(r#""reason":"Failed""#) && text.contains("fault of Steamer"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(runtime.metrics.text().contains(r#"steamer_panics_total{kind="ConfigMap"} 1"#));
+        runtime.shutdown.cancel();
+        controller.await.unwrap();
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use crate::Locked;
+use http::Request;
+use http::header::CONTENT_TYPE;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{Object, ObjectName};
 
@@ -60,19 +61,13 @@ impl Statuses {
     ) -> Result<Changes, kube::Error> {
         let last = self.last(object);
         let next = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-        let Some(patch) = merge_patch(&last, &next) else {
+        if last == next {
             return Ok(Changes { ready: None });
-        };
-        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let patch = json!({"metadata": {"uid": object.uid()}, "status": patch});
-        let answer = match api
-            .patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-        {
+        }
+        let patch = patch(object.uid().as_deref(), &last, &next);
+        let answer: K = match self.client.request(request(object, &patch)?).await {
             Ok(answer) => answer,
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-                return Ok(Changes { ready: None });
-            }
+            Err(kube::Error::Api(status)) if is_replaced(&status) => return Ok(Changes { ready: None }),
             Err(error) => return Err(error),
         };
         let changes = Changes { ready: changed_ready(&last, &next) };
@@ -95,6 +90,43 @@ impl Statuses {
     }
 }
 
+/// Returns a JSON patch (RFC 6902) of the fields that differ. It tests the uid first: the API server ignores a uid in a
+/// merge patch of a status, so a merge patch would write into an object that was recreated under the same name.
+fn patch(uid: Option<&str>, last: &Value, next: &Value) -> Value {
+    let test = json!({"op": "test", "path": "/metadata/uid", "value": uid});
+    let (Value::Object(last), Value::Object(next)) = (last, next) else {
+        return json!([test, {"op": "add", "path": "/status", "value": next}]);
+    };
+    let set = next.iter().filter(|(field, value)| last.get(*field) != Some(value));
+    let set = set.map(|(field, value)| json!({"op": "add", "path": pointer(field), "value": value}));
+    // `remove` fails if the field does not exist: `add` makes sure that it does.
+    let gone = last.keys().filter(|field| !next.contains_key(*field)).flat_map(|field| {
+        let path = pointer(field);
+        [json!({"op": "add", "path": path, "value": null}), json!({"op": "remove", "path": path})]
+    });
+    Value::Array(std::iter::once(test).chain(set).chain(gone).collect())
+}
+
+fn pointer(field: &str) -> String {
+    format!("/status/{}", field.replace('~', "~0").replace('/', "~1"))
+}
+
+fn request<K: Object>(object: &K, patch: &Value) -> Result<Request<Vec<u8>>, kube::Error> {
+    let path = K::url_path(&(), object.namespace().as_deref());
+    let body = serde_json::to_vec(patch).map_err(kube::Error::SerdeError)?;
+    Request::patch(format!("{path}/{}/status", object.name_any()))
+        .header(CONTENT_TYPE, "application/json-patch+json")
+        .body(body)
+        .map_err(kube::Error::HttpError)
+}
+
+/// Returns whether the object was deleted or recreated. The API server answers a failed test of a patch with status 422
+/// and no causes; an invalid value has causes.
+fn is_replaced(status: &kube::core::Status) -> bool {
+    let has_causes = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
+    status.is_not_found() || status.is_conflict() || (status.code == 422 && !has_causes)
+}
+
 fn key<K: Resource<DynamicType = ()>>(name: ObjectName) -> (String, ObjectName) {
     (K::kind(&()).into_owned(), name)
 }
@@ -109,39 +141,52 @@ fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
     (!same).then_some(next)
 }
 
-/// Returns the JSON merge patch (RFC 7386) from `last` to `next`, or `None` if they are equal.
-#[must_use]
-pub fn merge_patch(last: &Value, next: &Value) -> Option<Value> {
-    match (last, next) {
-        (Value::Object(last), Value::Object(next)) => {
-            let mut patch = Map::new();
-            for (key, value) in next {
-                match last.get(key) {
-                    Some(old) => {
-                        drop(merge_patch(old, value).map(|change| patch.insert(key.clone(), change)))
-                    }
-                    None => drop(patch.insert(key.clone(), value.clone())),
-                }
-            }
-            for key in last.keys().filter(|key| !next.contains_key(*key)) {
-                patch.insert(key.clone(), Value::Null);
-            }
-            (!patch.is_empty()).then_some(Value::Object(patch))
-        }
-        _ => (last != next).then(|| next.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
     use super::*;
+    use crate::fake::Fake;
+
+    fn object() -> ConfigMap {
+        let json =
+            json!({"metadata": {"name": "a", "namespace": "b", "uid": "first", "resourceVersion": "1"}});
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_status_is_never_written_into_an_object_with_another_uid() {
+        let fake = Fake::answering(|request| {
+            assert!(request.path.ends_with("/namespaces/b/configmaps/a/status"), "{}", request.path);
+            let is_first =
+                request.body[0] == json!({"op": "test", "path": "/metadata/uid", "value": "first"});
+            assert!(is_first, "the first operation tests the uid");
+            let problem = json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+                "message": "the server rejected our request due to an error in our request", "details": {},
+            });
+            (422, problem)
+        });
+        let statuses = Statuses::new(fake.client());
+        let changes = statuses.write(&object(), &json!({"a": 1})).await.unwrap();
+        assert!(changes.ready.is_none());
+        assert_eq!(statuses.last(&object()), Value::Null, "the rejected status is not remembered");
+        assert_eq!(fake.requests().len(), 1);
+    }
 
     #[test]
-    fn a_patch_contains_only_differences() {
-        let last = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1]});
-        let next = json!({"a": 1, "b": {"c": 4}, "e": [1, 2]});
-        assert_eq!(merge_patch(&last, &next), Some(json!({"b": {"c": 4, "d": null}, "e": [1, 2]})));
-        assert_eq!(merge_patch(&last, &last), None);
-        assert_eq!(merge_patch(&Value::Null, &json!({"a": 1})), Some(json!({"a": 1})));
+    fn a_status_patch_contains_only_fields_that_differ() {
+        let last = json!({"a": 1, "b": {"c": 2}, "e/~": [1]});
+        let next = json!({"a": 1, "b": {"c": 4}, "d": true});
+        let expected = json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u"},
+            {"op": "add", "path": "/status/b", "value": {"c": 4}},
+            {"op": "add", "path": "/status/d", "value": true},
+            {"op": "add", "path": "/status/e~1~0", "value": null},
+            {"op": "remove", "path": "/status/e~1~0"},
+        ]);
+        assert_eq!(patch(Some("u"), &last, &next), expected);
+        let whole = patch(Some("u"), &Value::Null, &next);
+        assert_eq!(whole[1], json!({"op": "add", "path": "/status", "value": next}));
     }
 }

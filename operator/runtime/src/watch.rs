@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::api::Api;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tracing::warn;
+use tracing::{error, warn};
 
-use crate::{Index, Key, Lane, ObjectName, Store, Trigger, Waiter};
+use crate::guarded::{Cause, Guarded};
+use crate::panic::caught;
+use crate::{Index, Key, Lane, Metrics, ObjectName, Store, Trigger, Waiter};
 
 /// A watch of a kind.
 pub struct Watch<K> {
     /// API of the kind.
-    pub api: Api<DeserializeGuard<K>>,
+    pub api: Api<Guarded<K>>,
     /// Selection of the objects.
     pub config: watcher::Config,
     /// Store to fill.
@@ -32,6 +33,8 @@ pub struct Watch<K> {
     pub edges: fn(&K) -> Edges,
     /// Annotation that requeues its object when it changes.
     pub nudge: &'static str,
+    /// Metrics of the process.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Keys whose waiters are requeued when an object changes.
@@ -60,6 +63,13 @@ struct Mark {
 }
 
 impl Mark {
+    /// Returns the priority of a change from `last`. A user can change the annotation without end: that must not delay
+    /// the changes of other objects.
+    fn lane_after(&self, last: &Self) -> Lane {
+        let is_nudge = *self == Self { nudge: self.nudge.clone(), ..last.clone() };
+        if is_nudge { Lane::Background } else { Lane::Changed }
+    }
+
     /// Returns whether the change from `last` requires a reconcile. An added finalizer does not: the running reconcile
     /// added it.
     fn asks_for_a_pass_after(&self, last: &Self) -> bool {
@@ -78,7 +88,7 @@ where
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Init) => seen.listed = Some(HashSet::new()),
-                Ok(Event::InitApply(object) | Event::Apply(object)) => self.applied(&mut seen, object),
+                Ok(Event::InitApply(object) | Event::Apply(object)) => self.handled(&mut seen, object),
                 Ok(Event::InitDone) => self.listed(&mut seen),
                 Ok(Event::Delete(object)) => self.gone(&mut seen, &ObjectName::of(&object)),
                 Err(error) => {
@@ -89,15 +99,24 @@ where
         }
     }
 
-    fn applied(&self, seen: &mut Seen, object: DeserializeGuard<K>) {
+    /// Handles an object. A panic concerns only this object.
+    fn handled(&self, seen: &mut Seen, object: Guarded<K>) {
+        let name = ObjectName::of(&object);
+        if caught(|| self.applied(seen, object)).is_err() {
+            self.metrics.panicked(K::kind(&()));
+            error!(kind = %K::kind(&()), object = %name, "a panic in the watch; the object is not reconciled");
+        }
+    }
+
+    fn applied(&self, seen: &mut Seen, object: Guarded<K>) {
         let name = ObjectName::of(&object);
         if let Some(listed) = &mut seen.listed {
             listed.insert(name.clone());
         }
         let mut object = match object.0 {
             Ok(object) => object,
-            Err(error) => {
-                warn!(kind = %K::kind(&()), object = %name, error = %error.error, "cannot parse the object");
+            Err(unreadable) => {
+                self.unreadable(&name, &unreadable.cause);
                 return self.gone(seen, &name);
             }
         };
@@ -105,10 +124,12 @@ where
         let fresh =
             self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
         let mark = self.mark(&object);
-        let changed = seen.marks.get(&name).is_none_or(|last| mark.asks_for_a_pass_after(last));
+        let last = seen.marks.get(&name);
+        let changed = last.is_none_or(|last| mark.asks_for_a_pass_after(last));
+        let lane = last.map_or(Lane::Changed, |last| mark.lane_after(last));
         let edges = (self.edges)(&object);
         // During the initial list, old objects are queued behind new ones.
-        let lane = if seen.started || !settled(&object) { Lane::Changed } else { Lane::Background };
+        let lane = if seen.started || !settled(&object) { lane } else { Lane::Background };
         self.store.insert(name.clone(), Arc::new(object));
         seen.marks.insert(name.clone(), mark);
         if fresh {
@@ -117,6 +138,18 @@ where
         if changed {
             self.wake(&edges.by_spec, &name);
             self.tell(name, lane);
+        }
+    }
+
+    fn unreadable(&self, name: &ObjectName, cause: &Cause) {
+        match cause {
+            Cause::Invalid(error) => {
+                warn!(kind = %K::kind(&()), object = %name, error, "cannot parse the object")
+            }
+            Cause::Panicked => {
+                self.metrics.panicked(K::kind(&()));
+                error!(kind = %K::kind(&()), object = %name, "a panic in the parser of the object");
+            }
         }
     }
 

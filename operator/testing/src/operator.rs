@@ -29,6 +29,8 @@ pub struct RunningOperator {
     pub process: Process,
     /// URL of its admin server.
     pub admin: String,
+    /// URL of the server that changes its log level.
+    pub log_level: String,
 }
 
 impl Operator {
@@ -37,15 +39,17 @@ impl Operator {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self) -> Result<RunningOperator> {
-        let port = ports::free()?;
+        let (port, level_port) = (ports::free()?, ports::free()?);
         let binary = self.binary.clone().map_or_else(binary, Ok)?;
         let process = Program::new(&self.name, &binary)
             .args(["run", "--log-format=json", &format!("--admin-address=127.0.0.1:{port}")])
+            .args([&format!("--log-level-address=127.0.0.1:{level_port}")])
             .args([&format!("--instance={}", self.name)])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig.display().to_string())
             .start(&self.logs)?;
-        Ok(RunningOperator { process, admin: format!("http://127.0.0.1:{port}") })
+        let local = |port: u16| format!("http://127.0.0.1:{port}");
+        Ok(RunningOperator { process, admin: local(port), log_level: local(level_port) })
     }
 }
 

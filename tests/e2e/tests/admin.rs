@@ -13,9 +13,15 @@ async fn the_admin_server_serves_probes_and_metrics_and_accepts_a_log_level() ->
     let asked = |method: reqwest::Method, path: &'static str, body: &'static str| {
         let (client, ground) = (client.clone(), case.ground.clone());
         async move {
-            let admin =
-                ground.running.lock().await.as_ref().map(|running| running.admin.clone()).unwrap_or_default();
-            let request = client.request(method, format!("{admin}{path}")).body(body);
+            let running = ground.running.lock().await;
+            let servers = running.as_ref().map(|running| (running.admin.clone(), running.log_level.clone()));
+            drop(running);
+            let (admin, level) = servers.unwrap_or_default();
+            let url = match path.strip_prefix("level:") {
+                Some(path) => format!("{level}{path}"),
+                None => format!("{admin}{path}"),
+            };
+            let request = client.request(method, url).body(body);
             let answer = request.send().await.map_err(|error| error.to_string())?;
             Ok::<_, String>((answer.status().as_u16(), answer.text().await.unwrap_or_default()))
         }
@@ -26,12 +32,13 @@ async fn the_admin_server_serves_probes_and_metrics_and_accepts_a_log_level() ->
         ("GET", "/metrics", "", 200, "steamer_reconcile_total{controller=\"openbaocluster\""),
         (
             "PUT",
-            "/log-level",
+            "level:/log-level",
             "info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug",
             200,
             "ok",
         ),
-        ("PUT", "/log-level", "no=such=filter", 400, "is not a valid log filter"),
+        ("PUT", "/log-level", "off", 404, ""),
+        ("PUT", "level:/log-level", "no=such=filter", 400, "is not a valid log filter"),
     ];
     for (method, path, body, status, text) in expected {
         let method: reqwest::Method = method.parse()?;

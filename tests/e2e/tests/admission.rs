@@ -27,6 +27,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let destination = |changes: Value| {
         secret(json!({"destination": merged(json!({"name": "a", "create": true}), changes)}))
     };
+    let managed = |changes: Value| {
+        let server = json!({
+            "version": "2.7.2", "storage": {"postgresql": {"secretRef": {"name": "db"}}}, "seal": {"static": {}},
+        });
+        json!({"managed": merged(server, changes)})
+    };
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let workload =
         |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
@@ -44,6 +50,21 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "SecretsProject",
             project(json!({"pipelineAuth": {"tokenTTL": "5"}})),
             "write a duration with its unit",
+        ),
+        (
+            "SecretsProject",
+            project(json!({"pipelineAuth": {"tokenTTL": "768h"}})),
+            "tokenTTL must be 10s to 24h",
+        ),
+        (
+            "SecretsProject",
+            project(json!({"deletionDeadline": "721h"})),
+            "deletionDeadline must be at most 720h",
+        ),
+        (
+            "SecretsTenant",
+            tenant(json!({"deletionDeadline": "721h"})),
+            "deletionDeadline must be at most 720h",
         ),
         ("SecretsProject", project(json!({"policy": {}})), "field not declared in schema"),
         ("PipelinePolicy", policy(json!({"secrets": [{"name": "DB*"}]})), "letters, digits and _ only"),
@@ -88,6 +109,49 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"external": {"address": "https://bao", "managementAuth": {"jwt": {"audience": "a"}, "kubernetes": {"audience": "a"}}}}),
             "exactly one of kubernetes and jwt",
         ),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://a", "leeway": "11m"}),
+            "leeway must be at most 10m",
+        ),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://a", "refreshAfter": "25h"}),
+            "refreshAfter must be 1s to 24h",
+        ),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://a", "refreshAfter": "0s"}),
+            "refreshAfter must be 1s to 24h",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"failover": {"detection": "2s"}})),
+            "failover.detection must be 6s to 10m",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"upgrade": {"nodeTimeout": "0s"}})),
+            "upgrade.nodeTimeout must be 1s to 24h",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"listener": {"maxRequestDuration": "0s"}})),
+            "listener.maxRequestDuration must be 1s to 24h",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"serviceAccount": {"token": {"audience": "sts.example.com", "lifetime": "5m"}}})),
+            "serviceAccount.token.lifetime must be 10m to 24h",
+        ),
+        (
+            "BaoConnection",
+            json!({"address": "https://bao", "timeout": "99999999999999999999h"}),
+            "of at most 8760h",
+        ),
+        ("BaoConnection", json!({"address": "https://bao", "timeout": "9999h"}), "must be at most 8760h"),
+        ("BaoConnection", json!({"address": "https://bao", "timeout": "61s"}), "timeout must be 1s to 60s"),
+        ("BaoConnection", json!({"address": "https://bao", "timeout": "0s"}), "timeout must be 1s to 60s"),
         ("BaoConnection", json!({}), "exactly one of address and clusterRef"),
         (
             "BaoConnection",

@@ -1,5 +1,7 @@
 //! Servers: from an OpenBaoCluster or a BaoConnection to a client, and the operator's own session in a cluster.
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster};
 use steamer_openbao::{Identity, NamespacePath, Session, Settings};
@@ -15,6 +17,8 @@ use crate::layout::{OPERATOR_MOUNT, OPERATOR_ROLE};
 
 /// Lifetime of the operator's token requests, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: i64 = 600;
+/// Longest timeout of a request.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Token of a ServiceAccount that a login needs.
 pub(super) struct AccountToken {
@@ -164,7 +168,8 @@ impl Context {
             server_name: tls_server_name.clone(),
             insecure: *skip_tls_verify,
             headers: headers.clone(),
-            timeout: timeout.as_ref().map(steamer_api::Duration::get),
+            // A stored object can be older than the bound of its schema.
+            timeout: timeout.as_ref().map(|timeout| timeout.get().min(LONGEST_TIMEOUT)),
             ..Settings::default()
         };
         if let Some(name) = ca_cert_secret_ref {

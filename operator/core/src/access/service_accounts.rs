@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use secrecy::SecretString;
 use steamer_openbao::{Credential, CredentialError};
-use steamer_runtime::{Metrics, ObjectName};
+use steamer_runtime::{Metrics, ObjectName, after};
 use tokio::sync::Mutex;
 
 use super::api_audiences::ApiAudiences;
@@ -65,7 +65,7 @@ impl ServiceAccountToken {
         let account = || self.of.account.clone();
         let token = self.requested().await.map_err(|source| NoToken { account: account(), source })?;
         let half = Duration::from_secs(u64::try_from(self.of.expiration_seconds / 2).unwrap_or(300));
-        *held = Some(Held { token: token.clone(), until: Instant::now() + half, uses: 1 });
+        *held = Some(Held { token: token.clone(), until: after(Instant::now(), half), uses: 1 });
         Ok(token)
     }
 

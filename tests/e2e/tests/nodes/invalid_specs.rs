@@ -197,14 +197,6 @@ async fn an_error_found_after_admission_is_reported_with_a_helpful_message() -> 
     bao.says("Reconciling", "Secret stalled/later does not exist").await?;
     bao.apply(|spec| spec["managed"]["version"] = json!("2.5.0")).await?;
     bao.says("Stalled", "2.5.0 breaks automatic unsealing").await?;
-    bao.apply(|spec| spec["managed"]["failover"] = json!({"detection": "2s"})).await?;
-    bao.says("Stalled", "failover.detection is 6s or more").await?;
-    bao.apply(|spec| {
-        spec["managed"]["serviceAccount"] =
-            json!({"token": {"audience": "sts.example.com", "lifetime": "5m"}});
-    })
-    .await?;
-    bao.says("Stalled", "serviceAccount.token.lifetime is 10m to 24h").await?;
     bao.apply(|spec| {
         spec["managed"]["seal"] = json!({"static": {}});
         spec["managed"]["failover"] = json!({"fencing": "Database"});
