@@ -11,10 +11,11 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, to_value};
+use steamer_api::OpenBaoCluster;
 use steamer_core::access::managed::ca_key;
 use steamer_core::tasks::{Tasks, Watched};
-use steamer_core::{Error, Stores};
-use steamer_runtime::{Edges, Key, Object, ObjectName};
+use steamer_core::{Context, Error, Stores};
+use steamer_runtime::{Edges, Key, Object, ObjectName, Scope, Store};
 
 use crate::cluster::CLUSTER_LABEL;
 
@@ -28,10 +29,22 @@ macro_rules! children {
     ($($kind:ident with $edges:ident),+ $(,)?) => {
         $(impl Child for $kind {})+
 
-        /// Adds the watches of the objects that Steamer creates for clusters: only those with the cluster label.
+        /// Adds the watches of the objects that Steamer creates for clusters: only those with the cluster label, and
+        /// only if the cluster exists.
         pub(crate) fn watch(tasks: &mut Tasks) {
             let stores = tasks.context().cluster_objects.clone();
-            $(tasks.watch(Watched::new(stores.of::<$kind>(), $edges).labelled(CLUSTER_LABEL));)+
+            let clusters = tasks.context().stores.of::<OpenBaoCluster>();
+            $({
+                let watched = Watched::new(stores.of::<$kind>(), $edges).labelled(CLUSTER_LABEL);
+                tasks.watch(watched.scoped(of_managed_clusters(&clusters)));
+            })+
+        }
+
+        /// Waits until the caches contain the objects of every cluster that exists now. They can be older than their
+        /// cluster, for example after a restore of the cluster alone.
+        pub(crate) async fn complete(context: &Context) {
+            let clusters = context.stores.of::<OpenBaoCluster>().added();
+            $(context.cluster_objects.of::<$kind>().covers(clusters).await;)+
         }
     };
 }
@@ -44,6 +57,14 @@ children! {
     ServiceAccount with edges,
     PodDisruptionBudget with edges,
     NetworkPolicy with edges,
+}
+
+/// Objects of managed clusters. Everyone can create objects with the cluster label: they must not be kept in memory.
+fn of_managed_clusters<K: Child>(clusters: &Store<OpenBaoCluster>) -> Scope<K> {
+    let known = clusters.clone();
+    let cluster = move |object: &K| known.get(&cluster_of(object)?);
+    let is_managed = |cluster: Arc<OpenBaoCluster>| cluster.spec.managed.is_some();
+    Scope::new(clusters, move |object| cluster(object).is_some_and(is_managed))
 }
 
 /// Key of all objects of a cluster: a change requeues the cluster.

@@ -8,7 +8,7 @@ use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use crate::guard::registry::Guards;
-use crate::{external, managed};
+use crate::{children, external, managed};
 
 /// Controller of OpenBaoCluster.
 pub(crate) struct Controller {
@@ -36,6 +36,7 @@ impl Reconcile for Controller {
             self.context.stores.honor(OpenBaoCluster::ID, &ObjectName::of(&*object).namespace)?;
         }
         if object.spec.managed.is_some() {
+            children::complete(&self.context).await;
             managed::reconcile(&self.context, &self.guards, dependencies, &object).await
         } else {
             external::reconcile(&self.context, dependencies, &object).await

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::api::Api;
-use kube::runtime::watcher;
+use kube::runtime::watcher::{self, ListSemantic};
 use serde::de::DeserializeOwned;
 use steamer_api::RECONCILE_ANNOTATION;
 use steamer_runtime::admin::Readiness;
-use steamer_runtime::{Edges, Guarded, Reconcile, Store, Trigger, Watch, run, trigger};
+use steamer_runtime::{Edges, Guarded, Reconcile, Scope, Store, Trigger, Watch, run, trigger};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -35,18 +35,31 @@ pub struct Watched<K> {
     config: watcher::Config,
     controller: Option<(&'static str, Trigger)>,
     edges: fn(&K) -> Edges,
+    scope: Option<Scope<K>>,
 }
+
+/// Number of objects in one page of a list with a scope. A page can contain large objects that are dropped.
+const PAGE: u32 = 16;
 
 impl<K> Watched<K> {
     /// A watch of all objects of a type.
     pub fn new(store: Store<K>, edges: fn(&K) -> Edges) -> Self {
-        Self { store, config: watcher::Config::default(), controller: None, edges }
+        let config = watcher::Config::default().any_semantic();
+        Self { store, config, controller: None, edges, scope: None }
     }
 
     /// Limits the watch to objects with a label.
     #[must_use]
     pub fn labelled(mut self, selector: &str) -> Self {
         self.config = self.config.labels(selector);
+        self
+    }
+
+    /// Keeps only the objects in a scope. The API server returns pages only of the most recent state.
+    #[must_use]
+    pub fn scoped(mut self, scope: Scope<K>) -> Self {
+        self.config = self.config.list_semantic(ListSemantic::MostRecent).page_size(PAGE);
+        self.scope = Some(scope);
         self
     }
 }
@@ -90,16 +103,17 @@ impl Tasks {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let Watched { store, config, controller, edges } = watched;
+        let Watched { store, config, controller, edges, scope } = watched;
         let watch = Watch {
             api: Api::<Guarded<K>>::all(self.context.client.clone()),
-            config: config.any_semantic(),
+            config,
             store: store.clone(),
             controller,
             index: self.context.runtime.index.clone(),
             edges,
             nudge: RECONCILE_ANNOTATION,
             metrics: self.context.runtime.metrics.clone(),
+            scope,
         };
         let seen = store.clone();
         self.readiness.require(format!("the watch of {}", K::plural(&())), move || seen.is_synced());

@@ -15,6 +15,7 @@ use crate::Locked;
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
+    pub(crate) query: String,
     pub(crate) body: Value,
 }
 
@@ -43,9 +44,11 @@ impl Fake {
     }
 
     async fn respond(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        tokio::task::yield_now().await;
         let path = request.uri().path().to_owned();
+        let query = request.uri().query().unwrap_or_default().to_owned();
         let bytes = request.into_body().collect_bytes().await.unwrap_or_default();
-        let received = Received { path, body: serde_json::from_slice(&bytes).unwrap_or_default() };
+        let received = Received { path, query, body: serde_json::from_slice(&bytes).unwrap_or_default() };
         self.received.lock().push(received.clone());
         let (status, body) = (self.answer)(&received);
         Ok(Response::builder().status(status).body(Body::from(body.to_string().into_bytes())).unwrap())

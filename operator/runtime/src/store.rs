@@ -11,17 +11,31 @@ use crate::ObjectName;
 pub struct Store<K> {
     objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
     synced: Arc<watch::Sender<bool>>,
+    /// Number of objects that were added.
+    added: Arc<watch::Sender<u64>>,
+    /// Number of owners that the last list with a scope considered.
+    covered: Arc<watch::Sender<u64>>,
 }
 
 impl<K> Clone for Store<K> {
     fn clone(&self) -> Self {
-        Self { objects: self.objects.clone(), synced: self.synced.clone() }
+        Self {
+            objects: self.objects.clone(),
+            synced: self.synced.clone(),
+            added: self.added.clone(),
+            covered: self.covered.clone(),
+        }
     }
 }
 
 impl<K> Default for Store<K> {
     fn default() -> Self {
-        Self { objects: Arc::default(), synced: Arc::new(watch::channel(false).0) }
+        Self {
+            objects: Arc::default(),
+            synced: Arc::new(watch::channel(false).0),
+            added: Arc::new(watch::channel(0).0),
+            covered: Arc::new(watch::channel(0).0),
+        }
     }
 }
 
@@ -67,7 +81,33 @@ impl<K> Store<K> {
     }
 
     pub(crate) fn insert(&self, name: ObjectName, object: Arc<K>) {
-        self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(name, object);
+        let last = self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(name, object);
+        if last.is_none() {
+            self.added.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Returns the number of objects that were added so far.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        *self.added.borrow()
+    }
+
+    /// Waits until a list with a scope has considered that many owners.
+    pub async fn covers(&self, owners: u64) {
+        let _ = self.covered.subscribe().wait_for(|covered| *covered >= owners).await;
+    }
+
+    pub(crate) fn cover(&self, owners: u64) {
+        self.covered.send_replace(owners);
+    }
+
+    pub(crate) fn syncs(&self) -> watch::Receiver<bool> {
+        self.synced.subscribe()
+    }
+
+    pub(crate) fn additions(&self) -> watch::Receiver<u64> {
+        self.added.subscribe()
     }
 
     pub(crate) fn remove(&self, name: &ObjectName) -> Option<Arc<K>> {

@@ -15,7 +15,7 @@ use tracing::{error, warn};
 
 use crate::guarded::{Cause, Guarded};
 use crate::panic::caught;
-use crate::{Index, Key, Lane, Metrics, ObjectName, Store, Trigger, Waiter};
+use crate::{Index, Key, Lane, Metrics, ObjectName, Scope, Store, Trigger, Waiter};
 
 /// A watch of a kind.
 pub struct Watch<K> {
@@ -35,6 +35,8 @@ pub struct Watch<K> {
     pub nudge: &'static str,
     /// Metrics of the process.
     pub metrics: Arc<Metrics>,
+    /// Objects to keep in memory. Default: all.
+    pub scope: Option<Scope<K>>,
 }
 
 /// Keys whose waiters are requeued when an object changes.
@@ -83,24 +85,43 @@ where
 {
     /// Watches without end. Errors of the API server are retried with a backoff.
     pub async fn run(self) {
-        let mut events = pin!(watcher::watcher(self.api.clone(), self.config.clone()).default_backoff());
-        let mut seen = Seen::default();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Init) => seen.listed = Some(HashSet::new()),
-                Ok(Event::InitApply(object) | Event::Apply(object)) => self.handled(&mut seen, object),
-                Ok(Event::InitDone) => self.listed(&mut seen),
-                Ok(Event::Delete(object)) => self.gone(&mut seen, &ObjectName::of(&object)),
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    warn!(kind = %K::kind(&()), error, "watch failed");
+        let (mut seen, mut scope) = (Seen::default(), self.scope.clone());
+        if let Some(scope) = &mut scope {
+            scope.ready().await;
+        }
+        loop {
+            seen.owners = scope.as_mut().map_or(0, Scope::owners);
+            seen.listed = Some(HashSet::new());
+            let mut events = pin!(watcher::watcher(self.api.clone(), self.config.clone()).default_backoff());
+            loop {
+                tokio::select! {
+                    biased;
+                    event = events.next() => match event {
+                        Some(event) => self.handled(&mut seen, event),
+                        None => return,
+                    },
+                    // A list is never interrupted: new owners without end must not keep it from completing.
+                    () = grown(&mut scope), if seen.listed.is_none() => break,
                 }
             }
         }
     }
 
+    fn handled(&self, seen: &mut Seen, event: Result<Event<Guarded<K>>, watcher::Error>) {
+        match event {
+            Ok(Event::Init) => seen.listed = Some(HashSet::new()),
+            Ok(Event::InitApply(object) | Event::Apply(object)) => self.isolated(seen, object),
+            Ok(Event::InitDone) => self.listed(seen),
+            Ok(Event::Delete(object)) => self.gone(seen, &ObjectName::of(&object)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(kind = %K::kind(&()), error, "watch failed");
+            }
+        }
+    }
+
     /// Handles an object. A panic concerns only this object.
-    fn handled(&self, seen: &mut Seen, object: Guarded<K>) {
+    fn isolated(&self, seen: &mut Seen, object: Guarded<K>) {
         let name = ObjectName::of(&object);
         if caught(|| self.applied(seen, object)).is_err() {
             self.metrics.panicked(K::kind(&()));
@@ -120,6 +141,9 @@ where
                 return self.gone(seen, &name);
             }
         };
+        if self.scope.as_ref().is_some_and(|scope| !scope.keeps(&object)) {
+            return self.gone(seen, &name);
+        }
         object.managed_fields_mut().clear();
         let fresh =
             self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
@@ -172,6 +196,7 @@ where
             }
         }
         seen.started = true;
+        self.store.cover(seen.owners);
         self.store.mark_synced();
     }
 
@@ -203,6 +228,15 @@ struct Seen {
     marks: HashMap<ObjectName, Mark>,
     listed: Option<HashSet<ObjectName>>,
     started: bool,
+    /// Number of owners at the start of the last list.
+    owners: u64,
+}
+
+async fn grown<K>(scope: &mut Option<Scope<K>>) {
+    match scope {
+        Some(scope) => scope.grown().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns whether the object is older than 60 s and not being deleted: it was probably reconciled before a restart.
@@ -213,4 +247,87 @@ fn settled<K: Resource>(object: &K) -> bool {
         .as_ref()
         .map(|at| jiff::Timestamp::now().as_second() - at.0.as_second());
     object.meta().deletion_timestamp.is_none() && age.is_some_and(|seconds| seconds > 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{ConfigMap, Service};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fake::{Fake, Received};
+
+    const OWNER: &str = "owner";
+
+    fn owned(namespace: &str, owner: &str) -> Value {
+        json!({
+            "metadata": {"name": "a", "namespace": namespace, "labels": {OWNER: owner}, "resourceVersion": "1"},
+            "data": {"key": "x".repeat(1 << 20)},
+        })
+    }
+
+    /// A server with a large ConfigMap in each of two namespaces.
+    fn answer(request: &Received) -> (u16, Value) {
+        if request.query.contains("watch=") {
+            return (
+                410,
+                json!({"status": "Failure", "reason": "Expired", "code": 410, "message": "expired"}),
+            );
+        }
+        let items = [owned("foreign", "main"), owned("own", "main"), owned("own", "other")];
+        (200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    fn watch(fake: &Fake, owners: &Store<Service>) -> Watch<ConfigMap> {
+        let known = owners.clone();
+        let keeps = move |object: &ConfigMap| {
+            let owner = object.labels().get(OWNER).cloned().unwrap_or_default();
+            known.get(&ObjectName::new(object.namespace().unwrap_or_default(), owner)).is_some()
+        };
+        Watch {
+            api: Api::all(fake.client()),
+            config: watcher::Config::default(),
+            store: Store::default(),
+            controller: None,
+            index: Arc::default(),
+            edges: Edges::of_self,
+            nudge: "nudge",
+            metrics: Arc::default(),
+            scope: Some(Scope::new(owners, keeps)),
+        }
+    }
+
+    async fn retained(store: &Store<ConfigMap>, expected: &[&str]) {
+        let namespaces = || {
+            let mut names: Vec<String> = store.names().into_iter().map(|name| name.namespace).collect();
+            names.sort();
+            names
+        };
+        while !store.is_synced() || namespaces() != expected {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn owner(namespace: &str) -> (ObjectName, Arc<Service>) {
+        (ObjectName::new(namespace, "main"), Arc::new(Service::default()))
+    }
+
+    #[tokio::test]
+    async fn an_object_without_an_owner_is_not_retained_until_its_owner_exists() {
+        let (fake, owners) = (Fake::answering(answer), Store::default());
+        let (name, service) = owner("own");
+        owners.insert(name, service);
+        let watch = watch(&fake, &owners);
+        let store = watch.store.clone();
+        let running = tokio::spawn(watch.run());
+        tokio::task::yield_now().await;
+        assert!(!store.is_synced(), "the watch waits until all owners are known");
+        owners.mark_synced();
+        retained(&store, &["own"]).await;
+        let (name, service) = owner("foreign");
+        owners.insert(name, service);
+        store.covers(2).await;
+        retained(&store, &["foreign", "own"]).await;
+        running.abort();
+    }
 }

@@ -41,6 +41,7 @@ where
 ///
 /// # Errors
 /// When the deadline passes.
+#[allow(clippy::disallowed_methods)]
 pub fn blocking<T, S: Debug>(
     what: &str,
     deadline: Duration,
