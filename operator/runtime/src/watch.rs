@@ -251,6 +251,8 @@ fn settled<K: Resource>(object: &K) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use k8s_openapi::api::core::v1::{ConfigMap, Service};
     use serde_json::{Value, json};
 
@@ -261,7 +263,7 @@ mod tests {
 
     fn owned(namespace: &str, owner: &str) -> Value {
         json!({
-            "metadata": {"name": "a", "namespace": namespace, "labels": {OWNER: owner}, "resourceVersion": "1"},
+            "metadata": {"name": owner, "namespace": namespace, "labels": {OWNER: owner}, "resourceVersion": "1"},
             "data": {"key": "x".repeat(1 << 20)},
         })
     }
@@ -303,9 +305,12 @@ mod tests {
             names.sort();
             names
         };
-        while !store.is_synced() || namespaces() != expected {
-            tokio::task::yield_now().await;
-        }
+        let reached = async {
+            while !store.is_synced() || namespaces() != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
     }
 
     fn owner(namespace: &str) -> (ObjectName, Arc<Service>) {
