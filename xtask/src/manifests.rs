@@ -7,10 +7,25 @@ use steamer_testing::cache::checkout;
 
 use crate::index;
 
-/// The operator's ClusterRole.
-const ROLE: &str = "config/rbac/role.yaml";
-/// End of a line of the ClusterRole that lists every kind.
+/// Folder of the roles.
+const RBAC: &str = "config/rbac";
+/// Policy for the writes of the operator.
+const ADMISSION: &str = "config/admission/policy.yaml";
+/// ClusterRoles of `config/rbac` and the chart files with their rules: file, role, chart file.
+const ROLES: [(&str, &str, &str); 6] = [
+    ("role.yaml", "steamer", "rules-global.yaml"),
+    ("delivery_role.yaml", "steamer-delivery", "rules-delivery.yaml"),
+    ("clusters_role.yaml", "steamer-clusters", "rules-clusters.yaml"),
+    ("user_roles.yaml", "steamer-view", "rules-view.yaml"),
+    ("user_roles.yaml", "steamer-edit", "rules-edit.yaml"),
+    ("user_roles.yaml", "steamer-platform", "rules-platform.yaml"),
+];
+/// End of a line of a role that lists every kind.
 const EVERY_KIND: &str = " # every kind";
+/// End of a line of a role that lists the kinds of application teams.
+const APPLICATION_KINDS: &str = " # application kinds";
+/// Kinds that only the platform team may write: they control the access of every tenant.
+const PLATFORM: [&str; 3] = ["jwtissuers", "openbaoclusters", "secretstenants"];
 
 /// Writes the manifests, then the lists of kinds.
 pub(crate) fn write() -> Result<()> {
@@ -40,10 +55,26 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
         names.push(name);
     }
     files.push((PathBuf::from("crds/kustomization.yaml"), kustomization(&names)));
-    let role = role(&std::fs::read_to_string(checkout().join(ROLE))?);
-    files.push((PathBuf::from("charts/steamer/files/rules.yaml"), rules(&role)?));
-    files.push((PathBuf::from(ROLE), role));
+    files.extend(roles()?);
+    files.extend(policy()?);
     Ok(files)
+}
+
+/// The roles with their generated lines, and their rules for the chart.
+fn roles() -> Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::new();
+    for (file, name, rules_file) in ROLES {
+        let path = Path::new(RBAC).join(file);
+        let text = role(&std::fs::read_to_string(checkout().join(&path))?);
+        let rules = rules(&text, name).with_context(|| format!("{RBAC}/{file} has no role {name}"))?;
+        files.push((chart_file(rules_file), rules));
+        files.push((path, text));
+    }
+    Ok(files)
+}
+
+fn chart_file(name: &str) -> PathBuf {
+    Path::new("charts/steamer/files").join(name)
 }
 
 /// A kustomization of files in its folder. Kustomize cannot load files outside its own folder, only other folders.
@@ -52,28 +83,53 @@ pub(crate) fn kustomization(names: &[String]) -> String {
     format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{resources}")
 }
 
-/// The operator's ClusterRole with the current list of kinds in every line that ends in [`EVERY_KIND`]. All other rules are
-/// written by hand.
+/// A role with the current list of kinds in every marked line. All other rules are written by hand.
 fn role(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", every_kind(line).unwrap_or_else(|| line.to_owned()))).collect()
+    text.lines().map(|line| format!("{}\n", kinds(line).unwrap_or_else(|| line.to_owned()))).collect()
 }
 
 /// The line with the current list of kinds. `None` for a line written by hand.
-fn every_kind(line: &str) -> Option<String> {
-    let list = line.strip_suffix(EVERY_KIND)?;
+fn kinds(line: &str) -> Option<String> {
+    let marker = [EVERY_KIND, APPLICATION_KINDS].into_iter().find(|marker| line.ends_with(marker))?;
+    let list = line.strip_suffix(marker)?;
     let (before, _) = list.split_once('[')?;
     let suffix = if list.contains("/status") { "/status" } else { "" };
     let mut plurals: Vec<String> =
         steamer_api::definitions().into_iter().map(|definition| definition.spec.names.plural).collect();
+    plurals.retain(|plural| marker == EVERY_KIND || !PLATFORM.contains(&plural.as_str()));
     plurals.sort();
     let resources: Vec<String> = plurals.iter().map(|plural| format!("{plural}{suffix}")).collect();
-    Some(format!("{before}[{}]{EVERY_KIND}", resources.join(", ")))
+    Some(format!("{before}[{}]{marker}", resources.join(", ")))
 }
 
-/// Rules of the operator's ClusterRole for the chart.
-fn rules(role: &str) -> Result<String> {
-    let (_, rules) = role.split_once("rules:\n").with_context(|| format!("{ROLE} contains no `rules:`"))?;
-    Ok(rules.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect())
+/// Rules of a role for the chart.
+fn rules(text: &str, name: &str) -> Option<String> {
+    let named = format!("name: {name}");
+    let role = text.split("\n---\n").find(|role| role.lines().any(|line| line.trim() == named))?;
+    let (_, rules) = role.split_once("rules:\n")?;
+    Some(without_indent(rules))
+}
+
+/// Parts of the policy for the chart: the variables that do not depend on the installation, and the validations.
+fn policy() -> Result<Vec<(PathBuf, String)>> {
+    let policy = std::fs::read_to_string(checkout().join(ADMISSION))?;
+    let between = |from: &str, to: &str| {
+        let (_, text) = policy.split_once(from)?;
+        let (text, _) = text.split_once(to)?;
+        Some(without_indent(&without_indent(text)))
+    };
+    let part = |file: &str, from: &str, to: &str| {
+        let text = between(from, to).with_context(|| format!("{ADMISSION} has no text after {from:?}"))?;
+        anyhow::Ok((chart_file(file), text))
+    };
+    Ok(vec![
+        part("policy-variables.yaml", "    # For every installation.\n", "  validations:\n")?,
+        part("policy-validations.yaml", "  validations:\n", "---\n")?,
+    ])
+}
+
+fn without_indent(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
 }
 
 fn yaml(value: &serde_json::Value) -> Result<String> {
@@ -89,5 +145,22 @@ mod tests {
         let role = role("rules:\n  - resources: [x/status] # every kind\n  - resources: [pods]\n");
         assert!(role.contains("resources: [baoauths/status, baoconnections/status,"), "{role}");
         assert!(role.ends_with("  - resources: [pods]\n"), "{role}");
+    }
+
+    #[test]
+    fn the_kinds_of_application_teams_do_not_include_those_of_the_platform() {
+        let line = kinds("  resources: [] # application kinds").unwrap();
+        assert!(line.contains("pipelinepolicies"), "{line}");
+        assert!(PLATFORM.iter().all(|plural| !line.contains(plural)), "{line}");
+        let plurals: Vec<String> =
+            steamer_api::definitions().into_iter().map(|definition| definition.spec.names.plural).collect();
+        assert!(PLATFORM.iter().all(|plural| plurals.iter().any(|known| known == plural)), "{plurals:?}");
+    }
+
+    #[test]
+    fn every_role_has_rules_for_the_chart() {
+        let roles = roles().unwrap();
+        assert_eq!(roles.len(), 2 * ROLES.len());
+        assert!(roles.iter().all(|(_, text)| !text.is_empty() && !text.contains("[]")), "{roles:?}");
     }
 }

@@ -1,5 +1,11 @@
 {{- define "steamer.name" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if .Values.nameOverride -}}
+{{- printf "%s-%s" .Release.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "steamer.account" -}}
@@ -7,7 +13,7 @@
 {{- end -}}
 
 {{- define "steamer.selector" -}}
-app.kubernetes.io/name: steamer
+app.kubernetes.io/name: {{ .Values.nameOverride | default "steamer" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -16,4 +22,64 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "steamer.image" -}}
+{{- $image := .Values.image.repository -}}
+{{- if .Values.image.registry -}}{{- $image = printf "%s/%s" .Values.image.registry $image -}}{{- end -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $image .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A security context, without user and group IDs on OpenShift. Arguments: the root, the security context. */}}
+{{- define "steamer.securityContext" -}}
+{{- $root := index . 0 -}}
+{{- $context := index . 1 -}}
+{{- if $root.Values.openshift -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
+{{/* Binding of the operator. Arguments: the root, kind, name, namespace or "". */}}
+{{- define "steamer.binding" -}}
+{{- $root := index . 0 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ index . 1 }}Binding
+metadata:
+  name: {{ index . 2 }}
+  {{- with index . 3 }}
+  namespace: {{ . }}
+  {{- end }}
+  labels: {{- include "steamer.labels" $root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ index . 1 }}
+  name: {{ index . 2 }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "steamer.account" $root }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end -}}
+
+{{/* A ClusterRole of the operator and its binding. Arguments: the root, suffix of the name, file with the rules. */}}
+{{- define "steamer.role" -}}
+{{- $root := index . 0 -}}
+{{- $name := printf "%s-%s%s" $root.Release.Namespace (include "steamer.name" $root) (index . 1) }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ $name }}
+  labels: {{- include "steamer.labels" $root | nindent 4 }}
+rules:
+{{ $root.Files.Get (printf "files/%s" (index . 2)) | indent 2 }}
+---
+{{ include "steamer.binding" (list $root "ClusterRole" $name "") }}
 {{- end -}}

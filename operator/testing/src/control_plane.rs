@@ -274,7 +274,7 @@ fn controller_manager(plane: &ControlPlane) -> Result<Process> {
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
             // No controllers for nodes and pods.
-            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,root-ca-certificate-publisher-controller".to_owned(),
+            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,clusterrole-aggregation-controller,root-ca-certificate-publisher-controller".to_owned(),
         ])
         .start(&plane.logs)
 }

@@ -13,7 +13,19 @@ use crate::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 
-/// Installs the CustomResourceDefinitions, RBAC and ServiceAccount from `config/`.
+/// Files of `config/` that an administrator installs.
+const INSTALLED: [&str; 8] = [
+    "rbac/service_account.yaml",
+    "rbac/role.yaml",
+    "rbac/delivery_role.yaml",
+    "rbac/clusters_role.yaml",
+    "rbac/role_binding.yaml",
+    "rbac/leader_election_role.yaml",
+    "rbac/user_roles.yaml",
+    "admission/policy.yaml",
+];
+
+/// Installs the CustomResourceDefinitions, RBAC, ServiceAccount and admission policy from `config/`.
 ///
 /// # Errors
 /// When the API server rejects an object.
@@ -24,9 +36,9 @@ pub async fn install(client: &Client) -> Result<()> {
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}});
     apply(client, namespace).await?;
-    let rbac = cache::checkout().join("config/rbac");
-    for file in ["service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election_role.yaml"] {
-        let text = std::fs::read_to_string(rbac.join(file)).with_context(|| format!("config/rbac/{file}"))?;
+    for file in INSTALLED {
+        let path = cache::checkout().join("config").join(file);
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         for object in yaml(&text)? {
             apply(client, object).await?;
         }

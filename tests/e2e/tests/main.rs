@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod admission_policy;
 mod audiences;
 mod budget;
 mod connections;
@@ -27,3 +28,4 @@ mod settled;
 mod static_secrets;
 mod statuses;
 mod tenancy;
+mod user_roles;

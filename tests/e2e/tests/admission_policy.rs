@@ -1,0 +1,188 @@
+//! The ValidatingAdmissionPolicy for the operator's identity: what it refuses, whatever RBAC allows, and what it admits.
+//! Every other test runs under the same policy.
+
+use anyhow::{Result, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use steamer_runtime::kubernetes;
+use steamer_testing::control_plane::ISSUER;
+use steamer_testing::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, apply};
+
+use crate::fixture::Case;
+
+/// A client with the operator's name and all permissions, so that only the policy can refuse a request.
+async fn operator(case: &Case) -> Result<Client> {
+    let mut config = Kubeconfig::read_from(&case.ground.plane.kubeconfig)?;
+    for user in config.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut()) {
+        user.impersonate = Some(format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"));
+        user.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+    }
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    Ok(kubernetes::client(config, std::time::Duration::from_secs(300), || {})?)
+}
+
+/// Sends a request that changes nothing. Returns the refusal of the policy.
+async fn refusal(client: &Client, method: &str, path: &str, body: &Value) -> Result<Option<String>> {
+    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("{path}?dryRun=All"))
+        .header("content-type", content)
+        .body(if method == "DELETE" { Vec::new() } else { body.to_string().into_bytes() })?;
+    match client.request::<Value>(request).await {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if status.message.contains("denied request: ") => {
+            Ok(Some(status.message))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn labels(is_owned: &str) -> Value {
+    match is_owned {
+        "owned" => json!({"steamer.dev/cluster": "main"}),
+        _ => json!({"app": "x"}),
+    }
+}
+
+fn object(version: &str, kind: &str, owned: &str, more: &Value) -> Value {
+    let mut object =
+        json!({"apiVersion": version, "kind": kind, "metadata": {"name": "new", "labels": labels(owned)}});
+    // Kubernetes rejects a token Secret without it.
+    object["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "default"});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        object[key] = value.clone();
+    }
+    object
+}
+
+fn stateful_set(owned: &str, account: &str, pod: &Value) -> Value {
+    let container =
+        json!({"name": "c", "image": "i", "securityContext": {"allowPrivilegeEscalation": false}});
+    let mut spec = json!({"serviceAccountName": account, "containers": [container]});
+    for (key, value) in pod.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    let template = json!({"metadata": {"labels": {"a": "b", "steamer.dev/cluster": "main"}}, "spec": spec});
+    let spec = json!({"serviceName": "x", "selector": {"matchLabels": {"a": "b"}}, "template": template});
+    object("apps/v1", "StatefulSet", owned, &json!({"spec": spec}))
+}
+
+fn token(audiences: &[&str], seconds: i64) -> Value {
+    let spec = json!({"audiences": audiences, "expirationSeconds": seconds});
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+}
+
+/// Creates a pod of another owner and a pod of a managed cluster.
+async fn pods(case: &Case) -> Result<()> {
+    for (name, owned) in [("foreign", "foreign"), ("node", "owned")] {
+        let spec = json!({"serviceAccountName": "default", "containers": [{"name": "c", "image": "i"}]});
+        let mut pod = object("v1", "Pod", owned, &json!({"spec": spec}));
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["namespace"] = json!(case.namespace);
+        apply(&case.client, pod).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make() -> Result<()> {
+    let case = Case::new("admission-policy").await?;
+    pods(&case).await?;
+    let client = operator(&case).await?;
+    let here = |resource: &str| format!("/api/v1/namespaces/{}/{resource}", case.namespace);
+    let apis =
+        |group: &str, resource: &str| format!("/apis/{group}/namespaces/{}/{resource}", case.namespace);
+    let own_kinds = apis("steamer.dev/v1alpha1", "openbaoclusters");
+    let sets = apis("apps/v1", "statefulsets");
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let own_token =
+        format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_ACCOUNT}/token");
+    let none = json!({});
+    let label = json!({"metadata": {"labels": {"steamer.dev/cluster": "main"}}});
+    let image = json!({"spec": {"containers": [{"name": "c", "image": "other"}]}});
+    let secret = |kind: &str| json!({"type": kind, "stringData": {"auth-extra-groups": "", "x": "y"}});
+    let role_ref =
+        json!({"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}});
+    let refused = [
+        (
+            "POST",
+            here("pods"),
+            object("v1", "Pod", "owned", &json!({"spec": {"containers": [{"name": "c", "image": "i"}]}})),
+        ),
+        ("PATCH", here("pods/foreign"), label.clone()),
+        ("PATCH", here("pods/node"), image),
+        ("PATCH", here("pods/node"), json!({"metadata": {"labels": {"steamer.dev/cluster": null}}})),
+        ("DELETE", here("pods/foreign"), none.clone()),
+        ("POST", sets.clone(), stateful_set("foreign", "main", &none)),
+        ("POST", sets.clone(), stateful_set("owned", "default", &none)),
+        ("POST", sets.clone(), stateful_set("owned", "main", &json!({"hostNetwork": true}))),
+        ("POST", sets.clone(), stateful_set("owned", "main", &json!({"hostPID": true}))),
+        (
+            "POST",
+            sets.clone(),
+            stateful_set("owned", "main", &json!({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]})),
+        ),
+        (
+            "POST",
+            sets.clone(),
+            stateful_set("owned", "main", &json!({"initContainers": [{"name": "x", "image": "i"}]})),
+        ),
+        ("POST", here("configmaps"), object("v1", "ConfigMap", "foreign", &none)),
+        ("POST", here("serviceaccounts"), object("v1", "ServiceAccount", "foreign", &none)),
+        (
+            "POST",
+            here("services"),
+            object("v1", "Service", "foreign", &json!({"spec": {"ports": [{"port": 1}]}})),
+        ),
+        (
+            "POST",
+            here("secrets"),
+            object("v1", "Secret", "foreign", &secret("kubernetes.io/service-account-token")),
+        ),
+        (
+            "POST",
+            here("secrets"),
+            object("v1", "Secret", "foreign", &secret("bootstrap.kubernetes.io/token")),
+        ),
+        ("POST", here("secrets"), object("v1", "Secret", "foreign", &secret("helm.sh/release.v1"))),
+        ("POST", here("serviceaccounts/default/token"), token(&[], 600)),
+        ("POST", here("serviceaccounts/default/token"), token(&[ISSUER], 600)),
+        ("POST", here("serviceaccounts/default/token"), token(&[AUDIENCE, ISSUER], 600)),
+        ("POST", here("serviceaccounts/default/token"), token(&["sts.amazonaws.com"], 600)),
+        ("POST", own_token.clone(), token(&[ISSUER], 3600)),
+        ("POST", apis(rbac, "roles"), object(rbac, "Role", "owned", &none)),
+        ("POST", apis(rbac, "rolebindings"), object(rbac, "RoleBinding", "owned", &role_ref)),
+        ("POST", format!("/apis/{rbac}/clusterroles"), object(rbac, "ClusterRole", "owned", &none)),
+        (
+            "POST",
+            format!("/apis/{rbac}/clusterrolebindings"),
+            object(rbac, "ClusterRoleBinding", "owned", &role_ref),
+        ),
+        ("POST", "/api/v1/namespaces".to_owned(), object("v1", "Namespace", "owned", &none)),
+        ("PATCH", format!("/api/v1/namespaces/{}", case.namespace), label.clone()),
+        ("PATCH", format!("{own_kinds}/main"), json!({"spec": {"allowedNamespaces": {"from": "Same"}}})),
+        ("DELETE", format!("{own_kinds}/main"), none.clone()),
+    ];
+    for (method, path, body) in &refused {
+        let refusal = refusal(&client, method, path, body).await?;
+        ensure!(refusal.is_some(), "{method} {path} is not refused: {body}");
+    }
+    let admitted = [
+        ("PATCH", here("pods/node"), json!({"metadata": {"labels": {"leader": "true"}}})),
+        ("DELETE", here("pods/node"), none.clone()),
+        ("POST", sets, stateful_set("owned", "main", &none)),
+        ("POST", here("configmaps"), object("v1", "ConfigMap", "owned", &none)),
+        ("POST", here("serviceaccounts"), object("v1", "ServiceAccount", "owned", &none)),
+        ("POST", here("secrets"), object("v1", "Secret", "foreign", &secret("Opaque"))),
+        ("POST", here("serviceaccounts/default/token"), token(&[AUDIENCE], 600)),
+        ("POST", own_token, token(&[], 600)),
+        ("PATCH", format!("{own_kinds}/main"), json!({"metadata": {"finalizers": ["steamer.dev/x"]}})),
+    ];
+    for (method, path, body) in &admitted {
+        let refusal = refusal(&client, method, path, body).await?;
+        ensure!(refusal.is_none(), "{method} {path} is refused: {refusal:?}");
+    }
+    Ok(())
+}
