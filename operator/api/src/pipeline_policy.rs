@@ -29,11 +29,14 @@ pub struct PipelinePolicySpec {
     /// jobs with any environment and jobs without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
+    #[x_kube(validation = (r"self.all(name, name.matches(r'^[A-Za-z0-9_${}. *-]([A-Za-z0-9_${}. */-]*[A-Za-z0-9_${}. *-])?$'))", "the name of an environment consists of letters, digits, spaces and -_/${}. and neither starts nor ends with /; in a pattern, only * has a special meaning"))]
     pub environments: Vec<String>,
     /// Branches of the job, with the syntax of `environments`. Tags and merge requests never match. Empty: jobs on any
     /// branch, tag or merge request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
+    #[x_kube(validation = (r"self.all(name, name.matches(r'^[^\x00-\x20\x7f~^:?|\[\\]+$'))", "the name of a branch cannot contain spaces, control characters and ~^:?|[\\; in a pattern, only * has a special meaning: list each branch, or use *"))]
+    #[x_kube(validation = (r"self.all(name, name != '@' && !name.contains('..') && !name.contains('//') && !name.contains('@{') && !name.contains('/.') && !name.contains('.lock/') && !name.matches(r'(^[/.!-])|([/.]$)|([.]lock$)'))", "no branch has such a name: see `git help check-ref-format`; in a pattern, only * has a special meaning"))]
     pub branches: Vec<String>,
     /// Additional conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,9 +38,11 @@ pub struct SecretsProjectSpec {
     /// `false` removes all access to the project and keeps its values. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Secrets engines that hold the values. Exactly one: a KV v2 engine, mounted at `secrets/<name>`. Default: `kv`.
+    /// Secrets engines that hold the values. Exactly one: a KV v2 engine, mounted at `secrets/<name>`. The name is
+    /// immutable. Default: `kv`.
     #[serde(default = "kv")]
     #[schemars(length(min = 1, max = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = ("self.all(engine, oldSelf.exists(old, old.name == engine.name))", "the name of an engine is immutable, because the path of every secret contains it: create another SecretsProject"))]
     pub engines: Vec<Engine>,
     /// JWTIssuer of the project's pipelines. Default: the issuer of the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]

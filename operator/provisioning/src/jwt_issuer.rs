@@ -1,6 +1,7 @@
 //! JWTIssuer: the keys of an issuer. OpenBao fetches keys itself; Steamer fetches them to detect that a key was removed.
 
 pub(crate) mod fetch;
+mod published;
 mod status;
 
 use std::sync::Arc;

@@ -2,11 +2,13 @@
 //! texts of policies. All of it is pure; end-to-end tests compare it with a real OpenBao.
 
 mod context;
+mod names;
 mod pattern;
 mod policy;
 mod program;
 
 pub use crate::pipelines::context::JobContext;
+pub(crate) use crate::pipelines::names::{branch_mistake, environment_mistake};
 pub use crate::pipelines::pattern::Pattern;
 pub use crate::pipelines::policy::{Grants, Rule, policy_text, workload_policy_text};
 pub use crate::pipelines::program::{Entity, Program, ROLE_ID_TOKENS, ROLE_PIPELINES};

@@ -95,6 +95,10 @@ impl Provision for SecretsProject {
         status::verdict(project)
     }
 
+    fn deleting(status: &mut SecretsProjectStatus) {
+        status.phase = Some(ProjectPhase::Deprovisioning);
+    }
+
     fn footprint(&self, last: &SecretsProjectStatus) -> Option<Footprint> {
         let provisioned = last.provisioned.as_ref()?;
         Some(Footprint {

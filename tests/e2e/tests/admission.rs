@@ -75,6 +75,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             policy(json!({"secrets": [{"name": "A", "capabilities": ["write"]}]})),
             "Unsupported value",
         ),
+        ("PipelinePolicy", policy(json!({"branches": ["^main$"]})), "only * has a special meaning"),
+        ("PipelinePolicy", policy(json!({"branches": ["main\n"]})), "only * has a special meaning"),
+        ("PipelinePolicy", policy(json!({"branches": ["main", "a..b"]})), "no branch has such a name"),
+        ("PipelinePolicy", policy(json!({"branches": ["!main"]})), "no branch has such a name"),
+        ("PipelinePolicy", policy(json!({"environments": ["(prod|staging)"]})), "the name of an environment"),
+        ("PipelinePolicy", policy(json!({"environments": ["prod/"]})), "the name of an environment"),
         ("PipelinePolicy", policy(json!({"branch": "main"})), "field not declared in schema"),
         ("JWTIssuer", json!({}), "exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"),
         (

@@ -28,21 +28,31 @@ struct Spec {
     cancelled: bool,
 }
 
-fn text() -> impl Strategy<Value = String> {
+/// Patterns for names that GitLab allows.
+fn environment() -> impl Strategy<Value = String> {
     prop_oneof![
-        "[a-c*/]{1,6}",
-        "[ -~]{1,20}",
-        any::<String>()
-            .prop_filter("neither empty nor long", |text| (1..=60).contains(&text.chars().count())),
-        "(prod|Prod|PROD|main|release/\\*|\\*|review/\\*|\"|'|\\\\|\n|\\$\\{a\\}|\\)\\(|\\.\\*|\\[a\\]){1,4}",
+        "[a-c*]{1,6}",
+        "[a-zA-Z0-9_${}. *-][a-zA-Z0-9_${}. */-]{0,18}[a-zA-Z0-9_${}. *-]",
+        "(prod|Prod|PROD|main|release/\\*|\\*|review/\\*|\\$\\{a\\}|\\.\\*){1,4}",
+    ]
+}
+
+/// Patterns for names that git allows.
+fn branch() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-c*]{1,6}",
+        "[a-zA-Z0-9_*\"'(){}$,;=+%&#<>ßü][a-zA-Z0-9_*\"'(){}$,;=+%&#<>ßü!-]{0,18}",
+        "(prod|Prod|PROD|main|release/\\*|\\*|review/\\*|\"|'|\\$\\{a\\}|\\)\\(){1,4}",
     ]
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let texts = || prop::collection::btree_set(text(), 0..3).prop_map(|texts| texts.into_iter().collect());
+    let list = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>();
+    let environments = prop::collection::btree_set(environment(), 0..3).prop_map(list);
+    let branches = prop::collection::btree_set(branch(), 0..3).prop_map(list);
     let secrets = prop::collection::btree_set(0_u8..8, 1..4);
     let rare = prop_oneof![9 => Just(None), 1 => Just(Some(false)), 2 => Just(Some(true))];
-    let parts = (texts(), texts(), any::<Option<bool>>(), secrets, rare, prop::bool::weighted(0.1));
+    let parts = (environments, branches, any::<Option<bool>>(), secrets, rare, prop::bool::weighted(0.1));
     parts.prop_map(|(environments, branches, ref_protected, secrets, expires, cancelled)| Spec {
         environments,
         branches,

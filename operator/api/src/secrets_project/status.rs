@@ -47,17 +47,15 @@ pub struct SecretsProjectStatus {
 /// Summary of the state of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ProjectPhase {
-    /// Not reconciled yet.
-    Pending,
     /// Being provisioned.
     Provisioning,
     /// Provisioned.
     Active,
     /// No login is possible; values are kept.
     Disabled,
-    /// Being removed.
+    /// Being deleted.
     Deprovisioning,
-    /// Failed, until the spec or OpenBao is changed.
+    /// No login is possible, because a right was revoked; values are kept.
     Failed,
 }
 

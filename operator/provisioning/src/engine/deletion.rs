@@ -9,6 +9,7 @@ use super::course::Course;
 use super::pass::Pass;
 use super::provision::Provision;
 use super::removal::{Removal, Resources};
+use super::status;
 
 /// Event of an object that is deleted while its values must not be changed.
 const VALUES_KEPT: &str = "deleted while suspended or under mode: Observe: its access in OpenBao is removed and its values are kept";
@@ -19,6 +20,7 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
     }
     object.deletable(&pass.lookup())?;
     if let Some(mut removal) = removal(object, pass) {
+        status::change(object, K::deleting, pass).await?;
         let keeps_values = Course::of(object.lifecycle()) != Course::Enforce;
         if keeps_values {
             // No access may outlive its object.

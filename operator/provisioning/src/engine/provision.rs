@@ -93,6 +93,9 @@ pub(crate) trait Provision: Kind {
         None
     }
 
+    /// Writes to the status that the deletion has started.
+    fn deleting(_status: &mut Self::Status) {}
+
     /// Checks that a deletion can start.
     ///
     /// # Errors

@@ -19,9 +19,12 @@ pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetch
     status.bound_issuer = Some(bound_issuer(issuer));
     status.reachable = issuer.spec.public_keys.is_none().then_some(fetched.is_ok());
     let verdict = match fetched {
-        Ok(keys) => {
-            let verdict = Verdict::Ready(Reason::Applied, format!("{} keys", keys.0.len()));
-            record(&mut status, keys);
+        Ok(published) => {
+            let verdict = match &published.mistake {
+                None => Verdict::Ready(Reason::Applied, published.described()),
+                Some(mistake) => Verdict::Stalled(Reason::Invalid, mistake.clone()),
+            };
+            record(&mut status, published.keys);
             verdict
         }
         // OpenBao keeps the keys that it has fetched, so only this object waits.

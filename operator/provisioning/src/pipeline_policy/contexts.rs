@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use steamer_api::PipelinePolicy;
 
-use crate::pipelines::{JobContext, Pattern};
+use crate::pipelines::{JobContext, Pattern, branch_mistake, environment_mistake};
 
 /// The contexts of a policy: each of its environments with each of its branches.
 pub(crate) fn contexts_of(policy: &PipelinePolicy) -> Vec<JobContext> {
@@ -29,6 +29,14 @@ fn patterns(texts: &[String]) -> Vec<Option<Pattern>> {
         Some(patterns) if !patterns.is_empty() => patterns.into_iter().map(Some).collect(),
         _ => vec![None],
     }
+}
+
+/// The first pattern that no job can match.
+pub(crate) fn mistake(policy: &PipelinePolicy) -> Option<String> {
+    let spec = &policy.spec;
+    let branches = spec.branches.iter().filter_map(|text| branch_mistake(text));
+    let environments = spec.environments.iter().filter_map(|text| environment_mistake(text));
+    branches.chain(environments).next()
 }
 
 /// Returns true if a policy grants its secrets at `now`.

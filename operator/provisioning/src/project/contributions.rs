@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use steamer_api::PipelinePolicy;
 use steamer_runtime::ObjectName;
 
-use crate::pipeline_policy::contexts::{contexts_of, is_effective};
+use crate::pipeline_policy::contexts::{contexts_of, is_effective, mistake};
 use crate::pipeline_policy::in_force::{Contribution, Contributions};
 use crate::pipelines::{Grants, JobContext, MOST_CODE_POINTS_OF_CONTEXTS, code_points};
 
@@ -36,7 +36,7 @@ impl Merged {
     fn add(&mut self, policy: &PipelinePolicy, now: Timestamp) {
         let ended = !is_effective(policy, now);
         let contexts = if ended { Vec::new() } else { contexts_of(policy) };
-        let refused = self.refused(&contexts);
+        let refused = mistake(policy).filter(|_| !ended).or_else(|| self.refused(&contexts));
         let name = ObjectName::of(policy);
         if refused.is_none() {
             self.grant(policy, contexts, &name.to_string());
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_policy_that_openbao_would_not_accept_is_refused_alone() {
         let long = |count: usize| -> Vec<String> {
-            (0..count).map(|number| format!("{number:03}{}", "x/".repeat(120))).collect()
+            (0..count).map(|number| format!("{number:03}{}", "/x".repeat(120))).collect()
         };
         let policies = [
             policy("small", json!({"branches": ["main"]})),
@@ -159,6 +159,18 @@ mod tests {
         assert_eq!(merged.grants.0.len(), 2);
         let reason = merged.contributions.0.values().find_map(|it| it.refused.clone()).unwrap();
         assert!(reason.contains("characters instead of at most 99936"), "{reason}");
+    }
+
+    #[test]
+    fn a_policy_that_no_job_can_match_is_refused_alone() {
+        let policies = [
+            policy("expression", json!({"branches": ["main", "^release$"]})),
+            policy("cancelled", json!({"environments": ["(a|b)"], "cancelled": true})),
+            policy("main", json!({"branches": ["main"]})),
+        ];
+        let merged = merged(&policies, Timestamp::UNIX_EPOCH);
+        assert_eq!(refused(&merged), ["expression"]);
+        assert_eq!(merged.grants.0.len(), 1);
     }
 
     #[test]

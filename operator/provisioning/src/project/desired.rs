@@ -14,6 +14,8 @@ use crate::pipeline_policy::in_force::Contributions;
 pub(crate) struct Project {
     pub(crate) cluster: Reference,
     pub(crate) server_url: String,
+    /// OpenBao namespace that is the root of the installation. Published paths contain it.
+    pub(crate) root: NamespacePath,
     pub(crate) tenant_namespace: NamespacePath,
     pub(crate) namespace: NamespacePath,
     /// Path of the secrets engine.

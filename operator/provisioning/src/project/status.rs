@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use steamer_api::{ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess};
 use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT};
+use steamer_openbao::NamespacePath;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 
@@ -100,12 +101,17 @@ pub(super) fn verdict(project: &Project) -> Verdict {
     Verdict::Ready(Reason::Disabled, format!("access to {namespace} is disabled; values are kept"))
 }
 
+/// The namespace of the project as clients of the server address it.
+fn published(project: &Project) -> NamespacePath {
+    project.root.join(project.namespace.as_str())
+}
+
 fn runner(project: &Project) -> Option<RunnerAccess> {
     project.auth.get(PIPELINE_MOUNT).map(|_| RunnerAccess {
         server_url: project.server_url.clone(),
-        inline_auth_path: project.namespace.path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
+        inline_auth_path: published(project).path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
         role: ROLE_PIPELINES.to_owned(),
-        engine_path: project.namespace.path(&project.engine),
+        engine_path: published(project).path(&project.engine),
         engine_name: ENGINE_NAME.to_owned(),
         data_root: DATA_ROOT.to_owned(),
     })
@@ -115,7 +121,7 @@ fn vault(project: &Project) -> Option<VaultAccess> {
     let mount = project.auth.get(PIPELINE_MOUNT)?;
     mount.cel_roles.contains_key(ROLE_ID_TOKENS).then(|| VaultAccess {
         server_url: project.server_url.clone(),
-        namespace: project.namespace.as_str().to_owned(),
+        namespace: published(project).as_str().to_owned(),
         auth_path: format!("{PIPELINE_MOUNT}/cel"),
         role: ROLE_ID_TOKENS.to_owned(),
     })
@@ -142,6 +148,21 @@ mod tests {
         insta::assert_yaml_snapshot!(status);
         assert!(announcement(&project, &status).is_none());
         assert!(announcement(&project, &applied(&project)).is_none());
+    }
+
+    #[test]
+    fn every_published_path_contains_the_namespace_of_an_external_cluster() {
+        let mut found = found();
+        let mut cluster = (*found.references.cluster).clone();
+        cluster.spec.external.as_mut().unwrap().namespace = Some("teams/a".to_owned());
+        found.references.cluster = cluster.into();
+        let project = validated(&project(json!({})), &found).unwrap();
+        let status = applied(&project);
+        let (runner, vault) = (status.runner.unwrap(), status.vault.unwrap());
+        for path in [runner.inline_auth_path, runner.engine_path, vault.namespace] {
+            assert!(path.starts_with("teams/a/org_1/group_7/project_42"), "{path}");
+        }
+        assert_eq!(status.provisioned.unwrap().openbao_namespace, "org_1/group_7/project_42");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use steamer_api::{Engine, OpenBaoCluster, Provisioned, Reference, SecretsProject};
 use steamer_core::error::Error;
 use steamer_core::layout;
-use steamer_openbao::KvConfig;
+use steamer_openbao::{KvConfig, NamespacePath};
 use steamer_runtime::ObjectName;
 
 use super::contributions::{Merged, merged};
@@ -49,6 +49,7 @@ fn without_access(project: &SecretsProject, found: &Found) -> Project {
     Project {
         cluster: reference_to(&references.cluster),
         server_url: server_url(&references.cluster),
+        root: root(&references.cluster),
         namespace: tenant_namespace.join(&layout::project(spec.scope, spec.id)),
         tenant_namespace,
         engine: layout::engine(&engine.name),
@@ -70,6 +71,11 @@ fn reference_to(cluster: &OpenBaoCluster) -> Reference {
 
 fn server_url(cluster: &OpenBaoCluster) -> String {
     cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address())
+}
+
+fn root(cluster: &OpenBaoCluster) -> NamespacePath {
+    let external = cluster.spec.external.as_ref();
+    NamespacePath::new(external.and_then(|external| external.namespace.as_deref()).unwrap_or_default())
 }
 
 fn kv(engine: &Engine) -> KvConfig {
