@@ -33,7 +33,7 @@ fn cluster(case: &Case, login: &Value) -> Value {
         "external": {
             "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"}, "managementAuth": login,
         },
-        "allowedNamespaces": {"from": "All"},
+        "jwtAudience": "https://bao.example.com", "allowedNamespaces": {"from": "All"},
     })
 }
 

@@ -33,23 +33,25 @@ impl Claim<'_> {
             // Managed clusters that share the default audience.
             return Ok(());
         }
-        let namespace = self.cluster.namespace().unwrap_or_default();
-        let in_other_namespace =
-            |other: &&Arc<OpenBaoCluster>| other.namespace().unwrap_or_default() != namespace;
-        for other in others.iter().filter(in_other_namespace).filter(|other| self.precedes(other)) {
-            self.audience(other)?;
-            self.server(other)?;
+        let audience = server_audience(self.cluster);
+        if let Some(holder) = self.holder(others, |other| server_audience(other) == audience) {
+            self.audience(holder)?;
         }
-        Ok(())
+        let id = self.cluster_id;
+        let runs_it = |other: &OpenBaoCluster| !id.is_empty() && cluster_id(other) == id;
+        self.holder(others, runs_it).map_or(Ok(()), |holder| self.server(holder))
     }
 
-    /// A managed cluster precedes external ones, and an older one precedes a younger one.
-    fn precedes(&self, other: &OpenBaoCluster) -> bool {
-        match (self.cluster.spec.managed.is_some(), other.spec.managed.is_some()) {
-            (false, true) => true,
-            (true, false) => false,
-            _ => seniority(other, true) < seniority(self.cluster, true),
-        }
+    /// The first of the clusters, if it belongs to another namespace. Only the first one counts: a cluster that is itself
+    /// in conflict cannot exclude others.
+    fn holder<'o>(
+        &self,
+        others: &'o [Arc<OpenBaoCluster>],
+        holds: impl Fn(&OpenBaoCluster) -> bool,
+    ) -> Option<&'o OpenBaoCluster> {
+        let first = others.iter().filter(|other| holds(other)).min_by_key(|other| rank(other))?;
+        let in_other_namespace = first.namespace() != self.cluster.namespace();
+        (in_other_namespace && rank(first) < rank(self.cluster)).then_some(&**first)
     }
 
     fn audience(&self, other: &OpenBaoCluster) -> Result<(), Error> {
@@ -68,10 +70,8 @@ impl Claim<'_> {
 
     fn server(&self, other: &OpenBaoCluster) -> Result<(), Error> {
         let own = self.cluster.namespace().unwrap_or_default();
-        let id = other.status.as_ref().and_then(|status| status.cluster_id.as_deref()).unwrap_or_default();
-        let is_same = !id.is_empty() && id == self.cluster_id;
         let namespace = other.namespace().unwrap_or_default();
-        if !is_same || other.allowed_namespaces().allow(&namespace, &own, self.labels) {
+        if other.allowed_namespaces().allow(&namespace, &own, self.labels) {
             return Ok(());
         }
         let name = ObjectName::of(other);
@@ -80,6 +80,16 @@ impl Claim<'_> {
              the namespace to its allowedNamespaces"
         )))
     }
+}
+
+/// Order of clusters with the same server or audience: managed ones first, then older ones.
+fn rank(cluster: &OpenBaoCluster) -> (bool, (i64, bool, ObjectName)) {
+    (cluster.spec.managed.is_none(), seniority(cluster, true))
+}
+
+/// The cluster ID that OpenBao reported last. Empty if there is none.
+fn cluster_id(cluster: &OpenBaoCluster) -> &str {
+    cluster.status.as_ref().and_then(|status| status.cluster_id.as_deref()).unwrap_or_default()
 }
 
 /// All addresses of a cluster.
@@ -231,5 +241,15 @@ mod tests {
         other.spec.allowed_namespaces = serde_json::from_value(json!({"from": "All"})).unwrap();
         let claim = Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new() };
         assert!(claim.check(&[Arc::new(other)]).is_ok());
+    }
+
+    #[test]
+    fn a_cluster_that_is_itself_in_conflict_excludes_no_other() {
+        let own = cluster("own/main", LATE, external("https://a", "a"));
+        let mut first = cluster("a/a", EARLY, external("https://a", "a"));
+        first.spec.allowed_namespaces = serde_json::from_value(json!({"from": "All"})).unwrap();
+        let second = cluster("b/b", "2026-01-01T06:00:00Z", external("https://evil", "a"));
+        let claim = Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new() };
+        assert!(claim.check(&[Arc::new(second), Arc::new(first), Arc::new(own.clone())]).is_ok());
     }
 }
