@@ -14,6 +14,8 @@ use crate::nodes::members::{Answer, process};
 const TAKEOVER: Duration = Duration::from_secs(30);
 /// Longest time for which a former leader reports itself as active after it lost the lock.
 const ECHO: Duration = Duration::from_secs(5);
+/// Time after which OpenBao's lock expires without a renewal.
+const EXPIRY: Duration = Duration::from_secs(15);
 /// Number of refused connections in a row that prove the end of a process.
 const REFUSALS: u32 = 2;
 
@@ -80,10 +82,14 @@ impl Memory {
         self.outage = true;
     }
 
-    /// Time for which a lock has not been renewed although the database answered.
+    /// Time for which a lock has not been renewed although the database answered. A leader that gave up during an outage
+    /// cannot delete its lock: the lock expires first, and another node takes it.
     fn lateness(&self, lock: &Lock, now: Instant) -> f64 {
-        let most = self.back_since.map(|since| now.duration_since(since).as_secs_f64());
-        most.map_or(lock.age, |most| most.min(lock.age))
+        let back = self.back_since.map(|since| now.duration_since(since).as_secs_f64());
+        match back.filter(|back| lock.age > *back) {
+            Some(back) => (back - EXPIRY.as_secs_f64()).max(0.0),
+            None => lock.age,
+        }
     }
 
     /// Records one observation. Returns the duration of a takeover that just ended.
@@ -318,12 +324,11 @@ mod tests {
             (memory.suspect(&case).is_some(), abandoned)
         };
         assert_eq!(suspected(60, 60.0, health(false)), (false, false), "it had no time to renew");
-        assert_eq!(suspected(65, 65.0, health(true)), (false, false));
-        assert_eq!(
-            suspected(67, 67.0, health(true)),
-            (true, true),
-            "it does not renew although the database is back"
-        );
+        assert_eq!(suspected(80, 80.0, health(true)), (false, false), "its lock expires first");
+        let lost = suspected(82, 82.0, health(true));
+        assert_eq!(lost, (true, true), "it does not renew although the database is back");
+        assert_eq!(suspected(90, 5.0, health(true)), (false, false), "it has renewed");
+        assert_eq!(suspected(92, 7.0, health(true)), (true, true), "the outage is over");
     }
 
     #[test]

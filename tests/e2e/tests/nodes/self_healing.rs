@@ -58,6 +58,11 @@ async fn killed_and_deleted_nodes_recover() -> Result<()> {
     Ok(())
 }
 
+/// Number of fenced leaders.
+async fn fenced(bao: &Bao) -> Result<usize> {
+    Ok(bao.object().await?.status.map(|status| status.fenced.len()).unwrap_or_default())
+}
+
 #[tokio::test]
 async fn a_database_outage_restarts_no_pod() -> Result<()> {
     // A dedicated server, so that other tests are not affected.
@@ -73,6 +78,7 @@ async fn a_database_outage_restarts_no_pod() -> Result<()> {
     )?;
     registers.goes_on().await?;
     // Killed and restarted.
+    let fenced = fenced(&bao).await?;
     postgres.kill();
     let away = bao.until("the outage is reported", |object| {
         condition(object, "StorageReachable").is_some_and(|(status, ..)| status == "False")
@@ -102,6 +108,7 @@ async fn a_database_outage_restarts_no_pod() -> Result<()> {
     registers.goes_on().await?;
     bao.until("all three nodes are Ready", whole).await?;
     assert_eq!(Bao::restarts(&bao.pods().await?), before, "no container was restarted");
+    assert_eq!(self::fenced(&bao).await?, fenced, "no leader was fenced because it could not renew its lock");
     let outcome = registers.check(&bao).await?;
     println!("database connections terminated, database killed and frozen: {outcome}");
     Ok(())
