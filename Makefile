@@ -33,6 +33,9 @@ chart: ## Lint and render the charts
 docs: ## Generate the reference of every kind
 	@cargo xtask docs
 
+golden: ## Write the results of Go that the tests of operator/template compare; needs Go
+	@cd operator/template/golden && go run . > ../golden.jsonl.new && mv ../golden.jsonl.new ../golden.jsonl
+
 verify: ## Regenerate all generated files and fail on a difference
 	@cargo xtask verify
 
@@ -53,4 +56,4 @@ faults: ## Measure the effect of each fault on a managed cluster; TIMES=20: 20 k
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover self_healing dependency_outages rollouts seals databases
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture openbao_takes_over_without_fencing
 
-.PHONY: faults help run stop test lint fmt manifests image chart e2e soak bench docs verify
+.PHONY: faults golden help run stop test lint fmt manifests image chart e2e soak bench docs verify

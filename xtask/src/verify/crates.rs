@@ -7,6 +7,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-api", &[]),
     ("steamer-openbao", &[]),
     ("steamer-runtime", &[]),
+    ("steamer-template", &[]),
     ("steamer-core", &["steamer-api", "steamer-openbao", "steamer-runtime"]),
     ("steamer-cluster", FAMILY),
     ("steamer-provisioning", FAMILY),
@@ -26,7 +27,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Dependencies of a family of kinds. Families never depend on each other.
-const FAMILY: &[&str] = &["steamer-api", "steamer-openbao", "steamer-runtime", "steamer-core"];
+const FAMILY: &[&str] =
+    &["steamer-api", "steamer-openbao", "steamer-runtime", "steamer-template", "steamer-core"];
 
 /// Crates that are never shipped. They may depend on every crate, and no operator crate may depend on them.
 const DEVELOPMENT: &[&str] = &["steamer-testing", "steamer-e2e", "xtask"];

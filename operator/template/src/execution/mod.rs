@@ -1,0 +1,7 @@
+//! Execution of parsed templates.
+
+mod arguments;
+mod commands;
+mod fields;
+pub(crate) mod machine;
+mod state;
