@@ -108,6 +108,9 @@ impl<K: Synced> Controller<K> {
     /// Obtains the value and brings the Secret to the desired state.
     async fn sync(&self, pass: &Pass<'_, K>, known: Option<Known>, why: Why) -> Result<Action, Error> {
         let name = ObjectName::of(pass.object);
+        if !pass.object.common().destination.create {
+            self.engine.destinations.may_merge(pass.dependencies, &pass.frame).await?;
+        }
         let Some(obtained) = pass.source.obtain(pass.engine, pass.oldest(known.as_ref(), why)).await? else {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);

@@ -27,6 +27,13 @@ use super::repetition::write;
 const MAX_MANAGER: usize = 128;
 
 impl Destinations {
+    /// Checks whether the keys may be written, before the value is read.
+    pub(crate) async fn may_merge(&self, dependencies: &Dependencies, frame: &Frame) -> Result<(), Error> {
+        let found = self.named.get(dependencies, &frame.name).await;
+        let observed = Observed::of(&*found.ok_or_else(|| missing(&frame.name))?, &self.observed.mac);
+        self.claim(dependencies, frame, Intent::Merge, &observed).await.map(drop)
+    }
+
     /// Writes the keys into an existing Secret. Returns true if a write was necessary.
     pub(crate) async fn merge(
         &self,
@@ -38,9 +45,7 @@ impl Destinations {
         let mut existing = self.named.get(dependencies, name).await;
         for _ in 0..ATTEMPTS {
             let Some(secret) = existing else {
-                return Err(Error::Waiting(format!(
-                    "Secret {name} does not exist: create it, or set destination.create: true"
-                )));
+                return Err(missing(name));
             };
             match self.merge_into(dependencies, frame, content, &secret).await {
                 Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_conflict() => {
@@ -108,6 +113,10 @@ impl Destinations {
             result => Ok(result?),
         }
     }
+}
+
+fn missing(name: &ObjectName) -> Error {
+    Error::Waiting(format!("Secret {name} does not exist: create it, or set destination.create: true"))
 }
 
 /// The body of an apply without fields. With the uid it cannot create a Secret if this one is deleted in the meantime.
