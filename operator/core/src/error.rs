@@ -233,6 +233,8 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         OpenBao::Credential(_) => Reason::ReferenceNotFound,
         OpenBao::InUse { .. } => Reason::Conflict,
         OpenBao::Invalid { .. } | OpenBao::Settings(_) => Reason::Invalid,
+        OpenBao::Foreign { .. } => Reason::NotOpenBao,
+        OpenBao::Mount { .. } => Reason::MountChanged,
         OpenBao::Uninitialized
         | OpenBao::NotFound { .. }
         | OpenBao::CheckAndSet { .. }

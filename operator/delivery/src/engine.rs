@@ -10,6 +10,7 @@ mod document;
 mod frame;
 mod labels;
 mod merge;
+mod mounts;
 mod observed;
 mod pass;
 mod readings;
@@ -25,7 +26,7 @@ mod validate;
 
 pub(crate) use controller::Controller;
 pub(crate) use document::Document;
-pub(crate) use readings::Request;
+pub(crate) use readings::{Reader, Request};
 pub(crate) use schedule::Schedule;
 pub(crate) use shared::Engine;
 pub(crate) use stamp::{Held, request_digest};

@@ -7,16 +7,16 @@ use kube::ResourceExt;
 use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType, rules};
 use steamer_core::Error;
 use steamer_core::error::Shared;
-use steamer_openbao::{Kv, Session};
+use steamer_openbao::Kv;
 
 use crate::engine::{
-    Common, Document, Engine, Held, Obtained, Oldest, ReadAccess, Recorded, Request, Schedule, Source,
-    Synced, request_digest,
+    Common, Document, Engine, Held, Obtained, Oldest, ReadAccess, Reader, Recorded, Request, Schedule,
+    Source, Synced, request_digest,
 };
 
 /// A path of a KV engine.
 pub(crate) struct KvSource {
-    session: Session,
+    reader: Reader,
     read: Request,
     schedule: Schedule,
     /// Digest of the request.
@@ -56,7 +56,7 @@ impl Synced for BaoStaticSecret {
 
     fn source(&self, access: ReadAccess) -> KvSource {
         let spec = &self.spec;
-        let ReadAccess { session, namespace, login } = access;
+        let ReadAccess { reader, namespace, login } = access;
         let read = Request {
             login,
             namespace,
@@ -71,7 +71,7 @@ impl Synced for BaoStaticSecret {
                 &(&read.login.server, &read.namespace, &read.mount, &read.path),
             ),
             request: request(self, &read),
-            session,
+            reader,
             read,
         }
     }
@@ -130,9 +130,13 @@ impl Source for KvSource {
 
     fn describe(&self) -> String {
         let Request { mount, path, version, .. } = &self.read;
+        let hint = match (self.read.kind, path.strip_prefix("data/")) {
+            (KvType::V2, Some(rest)) => format!(" (Steamer adds data/ itself: write path: {rest})"),
+            _ => String::new(),
+        };
         match version {
-            Some(version) => format!("{mount}/{path} version {version}"),
-            None => format!("{mount}/{path}"),
+            Some(version) => format!("{mount}/{path} version {version}{hint}"),
+            None => format!("{mount}/{path}{hint}"),
         }
     }
 
@@ -141,7 +145,7 @@ impl Source for KvSource {
     }
 
     async fn obtain(&self, engine: &Engine, Oldest(oldest): Oldest) -> Result<Option<Obtained>, Error> {
-        let reading = engine.readings.read(&self.session, &self.read, oldest).await;
+        let reading = engine.readings.read(&self.reader, &self.read, oldest).await;
         let reading = reading.map_err(|error| Error::Shared(Shared(error)))?;
         let Kv::Value { values, version, metadata: _ } = &reading.value else {
             return Ok(None);

@@ -16,6 +16,14 @@ pub enum Error {
         /// Network error.
         source: reqwest::Error,
     },
+    /// A response that is not from OpenBao.
+    #[error("the server does not answer as OpenBao at {path} (status {status}): check the address")]
+    Foreign {
+        /// Path, from the root namespace.
+        path: String,
+        /// HTTP status.
+        status: u16,
+    },
     /// Every node that answered is sealed.
     #[error("OpenBao is sealed")]
     Sealed,
@@ -55,8 +63,18 @@ pub enum Error {
     NotFound {
         /// Path, from the root namespace.
         path: String,
-        /// Field `data` of the response, which KV v2 returns for deleted versions.
-        data: Value,
+        /// Version that was deleted, which KV v2 returns.
+        deleted: Option<Deleted>,
+        /// Whether an engine answered. `false`: nothing is mounted there, or the namespace does not exist.
+        mounted: bool,
+    },
+    /// The mount is gone, or is not the engine that the request needs.
+    #[error("mount {mount} in OpenBao {found}")]
+    Mount {
+        /// Path of the mount, from the root namespace.
+        mount: String,
+        /// What is there instead, and what to change.
+        found: String,
     },
     /// A mount or auth mount already exists at, above or below the path.
     #[error("{path} is already in use in OpenBao")]
@@ -101,6 +119,13 @@ pub enum Error {
     Settings(#[source] reqwest::Error),
 }
 
+/// A version of KV v2 that was deleted or destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Number of the version, if OpenBao states it.
+    pub version: Option<i64>,
+}
+
 /// Error of a [`Credential`](crate::Credential).
 pub type CredentialError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -131,23 +156,27 @@ impl Error {
         let message = message(body);
         let said = |text: &str| message.contains(text);
         match status.as_u16() {
+            code @ 400..=499 if !is_of_openbao(body) => Self::Foreign { path, status: code },
             400 if said("path is already in use") => Self::InUse { path },
             400 if said("check-and-set parameter") => Self::CheckAndSet { path },
             400 if said("No secret engine mount at")
                 || said("No auth engine at")
                 || said("cannot fetch sysview") =>
             {
-                Self::NotFound { path, data: Value::Null }
+                Self::NotFound { path, deleted: None, mounted: false }
             }
             // A KV v2 mount returns this shortly after it is mounted.
             400 if said("Upgrading from non-versioned to versioned") => {
                 Self::Server { status: 400, path, message }
             }
             403 => Self::Denied { method: method.to_owned(), path },
-            404 if said("route entry not found") || said("no handler for route") => {
-                Self::NotFound { path, data: Value::Null }
+            404 if said("route entry not found")
+                || said("no handler for route")
+                || said("namespace not found") =>
+            {
+                Self::NotFound { path, deleted: None, mounted: false }
             }
-            404 => Self::NotFound { path, data: body.get("data").cloned().unwrap_or_default() },
+            404 => Self::NotFound { path, deleted: deleted(body), mounted: true },
             // A CEL program that does not type-check always causes a 500.
             500 if said("type-checking") || said("error compiling") || said("failed to validate CEL") => {
                 Self::Invalid { path, message }
@@ -159,6 +188,18 @@ impl Error {
             code => Self::Server { status: code, path, message },
         }
     }
+}
+
+/// Returns whether an error has the marks of OpenBao: a list of messages, or the ID of the request.
+fn is_of_openbao(body: &Value) -> bool {
+    let errors = body.get("errors").and_then(Value::as_array);
+    errors.is_some_and(|errors| errors.iter().all(Value::is_string))
+        || body.get("request_id").is_some_and(Value::is_string)
+}
+
+fn deleted(body: &Value) -> Option<Deleted> {
+    let data = body.get("data").filter(|data| !data.is_null())?;
+    Some(Deleted { version: data.pointer("/metadata/version").and_then(Value::as_i64) })
 }
 
 /// Returns OpenBao's error messages, truncated for a status.

@@ -39,6 +39,8 @@ pub enum Reason {
     SourceMissing,
     /// The mount in OpenBao is gone, or is not the one that the spec describes.
     MountChanged,
+    /// A server answers that is not OpenBao, such as a proxy in front of it.
+    NotOpenBao,
     /// A ResourceQuota of Kubernetes is used up.
     QuotaExceeded,
     /// `expiresAt`, or the expiration of a certificate, has passed.
@@ -76,6 +78,7 @@ impl Reason {
             Self::ProgressingWithRetry => "ProgressingWithRetry",
             Self::SourceMissing => "SourceMissing",
             Self::MountChanged => "MountChanged",
+            Self::NotOpenBao => "NotOpenBao",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::Expired => "Expired",
             Self::Throttled => "Throttled",

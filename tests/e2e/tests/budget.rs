@@ -35,6 +35,7 @@ fn of_openbao(asked: &Asked) -> Option<String> {
     let kind = match asked.path.split('/').collect::<Vec<_>>()[..] {
         [.., "data", _] => "value",
         [.., "login"] => "login",
+        [.., "internal", "ui", "mounts", _] => "mount",
         _ => return None,
     };
     Some(format!("{} {kind}", asked.method))
@@ -86,6 +87,7 @@ async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()>
     let others = |asked: &&String| ["GET secret", "PATCH secret", "GET status"].contains(&asked.as_str());
     assert_eq!(kubernetes.keys().find(others), None, "{kubernetes:?}");
     // The operator's own identity and that of the two BaoAuths; one more token shows the API server's audiences.
+    assert_eq!(openbao["GET mount"], 1, "one check per login and mount: {openbao:?}");
     assert_eq!(openbao["POST login"], 2, "one login per identity, not per object: {openbao:?}");
     assert_eq!(kubernetes["POST token"], 3, "{kubernetes:?}");
 

@@ -263,6 +263,33 @@ async fn a_deleted_value_keeps_clears_or_deletes_the_secret_according_to_on_sour
 }
 
 #[tokio::test]
+async fn a_mount_that_is_gone_or_of_another_type_removes_nothing() -> Result<()> {
+    let case = Case::new("static-mounts").await?;
+    engine(&case, "static-mounts").await?;
+    case.admin()?.write_kv2("static-mounts", "app", &json!({"v": "1"})).await?;
+    case.object("BaoAuth", "default", auth("static-mounts")).await?;
+    for kind in ["kv-v1", "kv-v2"] {
+        let changes = json!({"type": kind, "onSourceDeleted": "Delete"});
+        case.object("BaoStaticSecret", kind, spec("static-mounts", kind, changes)).await?;
+    }
+    case.ready::<BaoStaticSecret>("kv-v1", "False/MountChanged").await?;
+    case.ready::<BaoStaticSecret>("kv-v2", "True/Applied").await?;
+    let admin = case.admin()?;
+    let mount = async |version: &str| {
+        admin.request_any(Method::DELETE, "sys/mounts/static-mounts", None).await?;
+        let body = json!({"type": "kv", "options": {"version": version}});
+        admin.request_any(Method::POST, "sys/mounts/static-mounts", Some(body)).await
+    };
+    admin.request_any(Method::DELETE, "sys/mounts/static-mounts", None).await?;
+    case.ready::<BaoStaticSecret>("kv-v2", "False/MountChanged").await?;
+    mount("1").await?;
+    crate::drift::nudge(&case, "BaoStaticSecret", "kv-v2").await?;
+    case.ready::<BaoStaticSecret>("kv-v2", "False/MountChanged").await?;
+    assert_eq!(value_of(&case, "kv-v2").await?["v"], "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_error_about_an_invalid_value_does_not_contain_the_value() -> Result<()> {
     let case = Case::new("static-invalid").await?;
     engine(&case, "static-invalid").await?;

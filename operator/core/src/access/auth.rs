@@ -24,6 +24,9 @@ const LONGEST_TOKEN: i64 = 3600;
 pub struct Access {
     /// A session in the root namespace.
     pub session: Session,
+    /// A session with a token of the same login, for endpoints that refuse inline authentication. It logs in at its first
+    /// request.
+    pub token: Session,
     /// Login of the session. Objects with equal logins share reads.
     pub login: LoginKey,
 }
@@ -210,8 +213,10 @@ pub async fn access(
         }
     };
     let login = LoginKey { server: server.key.clone(), namespace, mount, role, inline, owner };
+    let with_token = LoginKey { inline: false, ..login.clone() };
+    let token = context.sessions.session(&server, with_token, stored.clone()).await;
     let session = context.sessions.session(&server, login.clone(), stored).await;
-    Ok(Access { session, login })
+    Ok(Access { session, token, login })
 }
 
 fn own_account(account: &str, namespace: Option<&str>, consumer: &str) -> Result<(), Error> {

@@ -15,6 +15,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, decide};
 use super::pass::Pass;
+use super::readings::Reader;
 use super::shared::Engine;
 use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
@@ -78,9 +79,10 @@ impl<K: Synced> Controller<K> {
         let (context, common) = (&*self.engine.context, object.common());
         let consumer = object.namespace().unwrap_or_default();
         let auth = auth_of(context, dependencies, common.auth_ref, &consumer)?;
-        let Access { session, login } = access(context, dependencies, &auth, &consumer).await?;
+        let Access { session, token, login } = access(context, dependencies, &auth, &consumer).await?;
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
-        Ok(ReadAccess { session: session.within(namespace.as_str()), namespace, login })
+        let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
+        Ok(ReadAccess { reader: Reader { session, token }, namespace, login })
     }
 
     async fn run(&self, pass: &Pass<'_, K>) -> Result<Action, Error> {

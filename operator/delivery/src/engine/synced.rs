@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use steamer_api::{Destination, HasConditions, Kind, LastSync, OnSourceDeleted, Reference};
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
-use steamer_openbao::{NamespacePath, Session};
+use steamer_openbao::NamespacePath;
 
 use super::document::Document;
+use super::readings::Reader;
 use super::schedule::Schedule;
 use super::shared::Engine;
 use super::stamp::Held;
@@ -70,10 +71,10 @@ pub(crate) struct Recorded {
     pub(crate) handled: Option<String>,
 }
 
-/// A session in the OpenBao namespace of the value, and its login.
+/// Sessions in the OpenBao namespace of the value, and their login.
 #[derive(Clone)]
 pub(crate) struct ReadAccess {
-    pub(crate) session: Session,
+    pub(crate) reader: Reader,
     pub(crate) namespace: NamespacePath,
     /// Objects with equal logins share reads.
     pub(crate) login: LoginKey,

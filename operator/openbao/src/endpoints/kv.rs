@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::session::{Call, absent};
-use crate::{Error, Session};
+use crate::{Deleted, Error, Session};
 
 /// Keys and values of a secret. `Debug` shows only the keys.
 #[derive(Clone, Default)]
@@ -84,24 +84,24 @@ fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 }
 
 impl Session {
-    /// Reads a value of a KV v1 engine. Returns [`Kv::Absent`] for a path without a value.
+    /// Reads a value of a KV v1 engine. Returns [`Kv::Absent`] for a path without a value. Other engines can give the same
+    /// answers: see [`Session::kv_engine`].
     ///
     /// # Errors
-    /// Any [`Error`] of a request.
+    /// [`Error::Mount`] if nothing is mounted there. Any other [`Error`] of a request.
     pub async fn read_kv1(&self, mount: &str, path: &str) -> Result<Kv, Error> {
-        let found: Option<Raw> = absent(self.data(Call::get(&format!("{mount}/{path}"))).await)?;
-        Ok(found.map_or(Kv::Absent, |data| Kv::Value {
-            values: values(data),
-            version: None,
-            metadata: Value::Null,
-        }))
+        match self.data(Call::get(&format!("{mount}/{path}"))).await {
+            Ok(data) => Ok(Kv::Value { values: values(data), version: None, metadata: Value::Null }),
+            Err(Error::NotFound { mounted: true, deleted: None, .. }) => Ok(Kv::Absent),
+            Err(error) => Err(self.of_mount(mount, error)),
+        }
     }
 
     /// Reads a value of a KV v2 engine: the latest version, or `version`. Returns [`Kv::Absent`] for a path without a
     /// value, and [`Kv::Deleted`] for a deleted or destroyed version.
     ///
     /// # Errors
-    /// Any [`Error`] of a request.
+    /// [`Error::Mount`] if nothing is mounted there, or another engine. Any other [`Error`] of a request.
     pub async fn read_kv2(&self, mount: &str, path: &str, version: Option<i64>) -> Result<Kv, Error> {
         let path = format!("{mount}/data/{path}");
         let mut call = Call::get(&path);
@@ -109,11 +109,30 @@ impl Session {
             call = call.query("version", version.to_string());
         }
         match self.data::<Version>(call).await {
-            Ok(found) => Ok(found.into()),
-            Err(Error::NotFound { data: Value::Null, .. }) => Ok(Kv::Absent),
-            Err(Error::NotFound { data, .. }) => Ok(Kv::Deleted { version: version_of(&data) }),
-            Err(error) => Err(error),
+            Ok(found) => found.kv().ok_or_else(|| self.other_engine(mount)),
+            Err(Error::NotFound { mounted: true, deleted: None, .. }) => Ok(Kv::Absent),
+            Err(Error::NotFound { deleted: Some(Deleted { version: Some(version) }), .. }) => {
+                Ok(Kv::Deleted { version: Some(version) })
+            }
+            Err(error) => Err(self.of_mount(mount, error)),
         }
+    }
+
+    /// An answer that no KV engine gives for a missing value is not an absent value.
+    fn of_mount(&self, mount: &str, error: Error) -> Error {
+        match error {
+            Error::NotFound { mounted: false, .. } => Error::Mount {
+                mount: self.namespace().path(mount),
+                found: "does not exist: correct mount and namespace, or restore the mount".to_owned(),
+            },
+            Error::NotFound { .. } => self.other_engine(mount),
+            error => error,
+        }
+    }
+
+    fn other_engine(&self, mount: &str) -> Error {
+        let found = "does not answer as a KV engine of that version: correct mount or type".to_owned();
+        Error::Mount { mount: self.namespace().path(mount), found }
     }
 
     /// Writes a value of a KV v2 engine. Returns its version.
@@ -178,18 +197,16 @@ struct Version {
     metadata: Value,
 }
 
-impl From<Version> for Kv {
-    fn from(Version { data, metadata }: Version) -> Self {
-        let version = metadata.get("version").and_then(Value::as_i64);
-        match data {
-            Some(keys) => Self::Value { values: values(keys), version, metadata },
-            None => Self::Deleted { version },
-        }
+impl Version {
+    /// The value. `None` without a number of the version: no answer of KV v2.
+    fn kv(self) -> Option<Kv> {
+        let Self { data, metadata } = self;
+        let version = Some(metadata.get("version")?.as_i64()?);
+        Some(match data {
+            Some(keys) => Kv::Value { values: values(keys), version, metadata },
+            None => Kv::Deleted { version },
+        })
     }
-}
-
-fn version_of(data: &Value) -> Option<i64> {
-    data.pointer("/metadata/version").and_then(Value::as_i64)
 }
 
 fn values(keys: Raw) -> Values {
@@ -230,7 +247,8 @@ mod tests {
     fn strings_are_kept_and_other_values_become_json() {
         let text = r#"{"data": {"a": "x\n", "b": {"e": ["\u003c\\u003c"], "c": 1}, "d": null,
             "n": [123456789012345678901234567890, 1.10, 1e400]}, "metadata": {"version": 3}}"#;
-        let Kv::Value { values, version, .. } = serde_json::from_str::<Version>(text).unwrap().into() else {
+        let Kv::Value { values, version, .. } = serde_json::from_str::<Version>(text).unwrap().kv().unwrap()
+        else {
             panic!("a value")
         };
         assert_eq!(version, Some(3));
