@@ -30,6 +30,9 @@ image: ## Build the operator image; PROFILE=release for a release image
 chart: ## Lint and render the charts
 	@cargo xtask chart
 
+deny: ## Check licenses, duplicates, sources and advisories of the dependencies
+	@cargo xtask deny
+
 docs: ## Generate the reference of every kind
 	@cargo xtask docs
 
@@ -56,4 +59,4 @@ faults: ## Measure the effect of each fault on a managed cluster; TIMES=20: 20 k
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover self_healing dependency_outages rollouts seals databases
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture openbao_takes_over_without_fencing
 
-.PHONY: faults golden help run stop test lint fmt manifests image chart e2e soak bench docs verify
+.PHONY: faults golden help run stop test lint fmt manifests image chart e2e soak bench deny docs verify

@@ -2,6 +2,7 @@
 
 mod bench;
 mod chart;
+mod deny;
 mod docs;
 mod index;
 mod manifests;
@@ -44,6 +45,8 @@ enum Command {
     Docs,
     /// Lints and renders the charts.
     Chart,
+    /// Checks licenses, duplicates, sources and advisories of the dependencies.
+    Deny,
     /// Checks generated files, dependencies between crates and modules, and wording.
     Verify,
 }
@@ -60,6 +63,7 @@ fn main() -> Result<()> {
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),
         Command::Chart => chart::check(),
+        Command::Deny => deny::check(),
         Command::Verify => verify::verify(),
     }
 }

