@@ -62,6 +62,13 @@ pub(crate) struct Run {
     /// minute. At least 1s.
     #[arg(long, default_value = "90s", value_parser = duration)]
     pub(crate) api_silence: Duration,
+    /// Permits connections to OpenBao servers and issuers at loopback addresses. Link-local addresses are never permitted.
+    #[arg(long)]
+    pub(crate) allow_loopback: bool,
+    /// Connects to OpenBao servers and issuers through the proxies of the environment variables HTTPS_PROXY, HTTP_PROXY
+    /// and NO_PROXY. A proxy resolves names, so addresses are not checked. Managed clusters are reached directly.
+    #[arg(long)]
+    pub(crate) use_proxy: bool,
     /// Address of the admin server: probes and metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use kube::Config;
 use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
+use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, terminated};
@@ -86,6 +87,7 @@ fn settings(arguments: Run, instance: String) -> Settings {
         cluster_namespaces: ClusterNamespaces::new(arguments.cluster_namespaces),
         consent: Consent::new(arguments.allowed_audiences),
         drift_interval: arguments.drift_interval,
+        outgoing: Outgoing { loopback: arguments.allow_loopback, proxy: arguments.use_proxy },
         limits: Limits { workers: arguments.workers, ..Limits::default() },
     }
 }

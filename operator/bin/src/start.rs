@@ -15,6 +15,7 @@ use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
 use steamer_core::tasks::Tasks;
 use steamer_core::{Context, Error, Stores};
+use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
 use steamer_runtime::{Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) consent: Consent,
     /// How often state without a watch (OpenBao) is re-read.
     pub(crate) drift_interval: Duration,
+    /// Rules for outgoing connections.
+    pub(crate) outgoing: Outgoing,
     /// Limits of each controller.
     pub(crate) limits: Limits,
 }
@@ -75,6 +78,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         cluster_namespaces,
         consent,
         drift_interval,
+        outgoing,
         limits,
     } = settings;
     let index = Arc::new(Index::default());
@@ -86,7 +90,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         api_audiences: api_audiences.clone(),
     };
     Ok(Context {
-        sessions: Sessions::new(tokens),
+        sessions: Sessions::new(tokens, outgoing),
         secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         accounts: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         mac: Mac::load(&client, &namespace).await?,

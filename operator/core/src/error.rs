@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_openbao::Error as OpenBao;
-use steamer_runtime::{Failure, ObjectName, Reason, Retry};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Failure, ObjectName, Reason, Retry, describe};
 
 use crate::api_server;
 
@@ -90,6 +91,8 @@ impl Error {
             self,
             Self::OpenBao(
                 OpenBao::Unreachable { .. }
+                    | OpenBao::Redirect { .. }
+                    | OpenBao::Foreign { .. }
                     | OpenBao::Sealed
                     | OpenBao::NoLeader
                     | OpenBao::Uninitialized
@@ -208,6 +211,16 @@ impl std::error::Error for Shared {
 const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval between attempts after a denied request.
 const DENIED_INTERVAL: Duration = Duration::from_secs(20);
+/// Returns the verdict on an object that needs an OpenBao with this error.
+#[must_use]
+pub fn openbao_verdict(error: &OpenBao) -> Verdict {
+    let (reason, message) = (openbao_reason(error), describe(error));
+    if openbao_stalled(error) {
+        Verdict::Stalled(reason, message)
+    } else {
+        Verdict::Retrying(reason, message)
+    }
+}
 
 fn openbao_retry(error: &OpenBao) -> Retry {
     match error {
@@ -232,7 +245,7 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,
         OpenBao::Credential(_) => Reason::ReferenceNotFound,
         OpenBao::InUse { .. } => Reason::Conflict,
-        OpenBao::Invalid { .. } | OpenBao::Settings(_) => Reason::Invalid,
+        OpenBao::Invalid { .. } | OpenBao::Settings(_) | OpenBao::Redirect { .. } => Reason::Invalid,
         OpenBao::Foreign { .. } => Reason::NotOpenBao,
         OpenBao::Mount { .. } => Reason::MountChanged,
         OpenBao::Uninitialized

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steamer_api::{BaoConnection, BaoConnectionStatus};
 use steamer_core::context::Context;
-use steamer_core::error::Error;
+use steamer_core::error::{Error, openbao_verdict};
 use steamer_openbao::{Error as OpenBao, Health, Identity};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
@@ -26,10 +26,7 @@ impl Reconcile for Controller {
         dependencies: &Dependencies,
     ) -> Result<Action, Error> {
         let server = self.0.connection_server(dependencies, &connection).await?;
-        let health = match server.client.session(Identity::Anonymous).health().await {
-            Err(error) if !error.is_transient() => return Err(error.into()),
-            health => health,
-        };
+        let health = server.client.session(Identity::Anonymous).health().await;
         let verdict = verdict(&server.address, &health);
         status(&self.0, &connection, &server.address, health.ok(), &verdict).await?;
         // A change of the status requeues the objects that read through this connection.
@@ -45,7 +42,7 @@ fn verdict(address: &str, health: &Result<Health, OpenBao>) -> Verdict {
         Ok(health) => {
             Verdict::Ready(Reason::Applied, format!("OpenBao {} answers at {address}", health.version))
         }
-        Err(_) => Verdict::Retrying(Reason::Unreachable, format!("OpenBao at {address} cannot be reached")),
+        Err(error) => openbao_verdict(error),
     }
 }
 

@@ -5,6 +5,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::fault::Fault;
+use crate::json::Malformed;
+use crate::settings::InvalidSetting;
+
 /// Error of a request to OpenBao. No error text contains a secret value, a token or a JWT.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,8 +17,16 @@ pub enum Error {
     Unreachable {
         /// Address that was tried last.
         address: String,
-        /// Network error.
-        source: reqwest::Error,
+        /// Cause.
+        source: Fault,
+    },
+    /// A server in front of OpenBao redirects. Redirects are not followed.
+    #[error("OpenBao at {address} does not answer")]
+    Redirect {
+        /// Address that was tried last.
+        address: String,
+        /// The redirect and its target.
+        source: Fault,
     },
     /// A response that is not from OpenBao.
     #[error("the server does not answer as OpenBao at {path} (status {status}): check the address")]
@@ -111,12 +123,12 @@ pub enum Error {
     Answer {
         /// Path, from the root namespace.
         path: String,
-        /// Parse error.
-        source: serde_json::Error,
+        /// Position and class of the error.
+        source: Malformed,
     },
     /// A certificate, key or address in the settings is invalid.
     #[error("invalid settings of the connection to OpenBao")]
-    Settings(#[source] reqwest::Error),
+    Settings(#[source] InvalidSetting),
 }
 
 /// A version of KV v2 that was deleted or destroyed.
@@ -197,16 +209,46 @@ fn is_of_openbao(body: &Value) -> bool {
         || body.get("request_id").is_some_and(Value::is_string)
 }
 
+/// Stands for a message that the response does not contain.
+pub(crate) const NO_MESSAGE: &str = "the response contains no message of OpenBao";
+
 fn deleted(body: &Value) -> Option<Deleted> {
     let data = body.get("data").filter(|data| !data.is_null())?;
     Some(Deleted { version: data.pointer("/metadata/version").and_then(Value::as_i64) })
 }
 
-/// Returns OpenBao's error messages, truncated for a status.
+/// Returns OpenBao's error messages in a form that is safe to publish.
 fn message(body: &Value) -> String {
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = errors.iter().filter_map(Value::as_str).map(str::trim).collect::<Vec<_>>().join("; ");
-    text.replace('\n', " ").chars().take(512).collect()
+    if text.is_empty() { NO_MESSAGE.to_owned() } else { publishable(&text) }
+}
+
+/// Removes control characters, tokens and JWTs, and truncates a text for a status.
+fn publishable(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .take(4096)
+        .map(|character| if is_printable(character) { character } else { ' ' })
+        .collect();
+    let words: Vec<&str> =
+        text.split_whitespace().map(|word| if is_credential(word) { "***" } else { word }).collect();
+    words.join(" ").chars().take(512).collect()
+}
+
+/// Returns whether a character is visible. Format characters reverse or hide text in a terminal.
+fn is_printable(character: char) -> bool {
+    let format = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !character.is_control() && !format
+}
+
+/// Returns whether a word contains a token of OpenBao or Vault, or a JWT.
+fn is_credential(word: &str) -> bool {
+    let starts = |part: &str| ["eyJ", "hvs.", "hvb.", "hvr."].iter().any(|prefix| part.starts_with(prefix));
+    let legacy =
+        |part: &str| part.len() >= 24 && ["s.", "b.", "r."].iter().any(|prefix| part.starts_with(prefix));
+    word.split(|character: char| !(character.is_ascii_alphanumeric() || "._-".contains(character)))
+        .any(|part| starts(part) || legacy(part))
 }
 
 #[cfg(test)]
@@ -215,6 +257,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[rstest]
+    #[case::colors("a\u{1b}[31m b\r\nc", "a [31m b c")]
+    #[case::reversed("a\u{202e}b", "a b")]
+    #[case::jwt("bad token \"eyJhbGciOi.J9.x\"", "bad token ***")]
+    #[case::tokens("hvs.CAESI id=s.abcdefghijklmnopqrstuvwx s.o.", "*** *** s.o.")]
+    fn a_published_message_contains_neither_control_characters_nor_credentials(
+        #[case] text: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(publishable(text), expected);
+        assert_eq!(publishable(&"x".repeat(10_000)).len(), 512);
+    }
 
     #[rstest]
     #[case(503, "Vault is sealed", "OpenBao is sealed")]

@@ -4,17 +4,30 @@
 //! OpenBao namespace, with a method for every endpoint. This crate does not depend on Kubernetes and never prints a
 //! secret.
 
+mod answer;
+mod body;
 mod client;
 mod endpoints;
 mod error;
+mod fault;
+#[cfg(test)]
+mod handshakes;
+#[cfg(test)]
+mod hostile;
 mod identity;
+mod json;
+#[cfg(test)]
+mod leaks;
 mod login;
 mod namespace;
+mod outgoing;
 #[cfg(test)]
 mod presence;
 mod requests;
+mod resolver;
 mod session;
 mod settings;
+mod transport;
 
 pub use client::Client;
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
@@ -25,8 +38,13 @@ pub use endpoints::namespaces::{Namespace, NamespaceDeletion};
 pub use endpoints::policies::{Cas, Policy};
 pub use endpoints::tokens::TokenInfo;
 pub use error::{CredentialError, Deleted, Error};
+pub use fault::Fault;
 pub use identity::Identity;
+pub use json::Malformed;
 pub use login::{Credential, Login, LoginKind, LoginState, Presentation};
 pub use namespace::NamespacePath;
+pub use outgoing::Outgoing;
+pub use resolver::Resolver;
 pub use session::Session;
-pub use settings::{Resolver, Settings};
+pub use settings::{InvalidSetting, Settings};
+pub use transport::{Transport, certificates, joined_pem};

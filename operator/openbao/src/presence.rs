@@ -22,7 +22,12 @@ fn session(status: u16, body: &str) -> Session {
             let _ = reply(&mut stream.unwrap(), &answer);
         }
     });
-    let settings = Settings { addresses, patience: Some(Duration::ZERO), ..Settings::default() };
+    let settings = Settings {
+        addresses,
+        patience: Some(Duration::ZERO),
+        outgoing: crate::Outgoing::LOOPBACK,
+        ..Settings::default()
+    };
     Client::new(&settings).unwrap().session(Identity::Anonymous)
 }
 

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::NamespacePath;
-use crate::client::Request;
+use crate::answer::Request;
 
 /// A POST request.
 pub(crate) fn post(namespace: NamespacePath, path: &str, body: Value, headers: HeaderMap) -> Request {

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::client::{Answer, Client, Request};
+use crate::answer::{Answer, Request};
+use crate::client::Client;
 use crate::identity::Rejection;
 use crate::{Error, Identity, NamespacePath};
 
@@ -159,9 +160,11 @@ impl Session {
             data: Option<&'a RawValue>,
         }
         let answer = self.answer(call).await?;
-        let envelope: Envelope<'_> = serde_json::from_slice(&answer.text).unwrap_or_default();
-        let data = envelope.data.map_or("null", RawValue::get);
-        serde_json::from_str(data).map_err(|source| Error::Answer { path, source })
+        let parsed = answer.content::<Envelope<'_>>().and_then(|envelope| {
+            let data = envelope.and_then(|envelope| envelope.data).map_or("null", RawValue::get);
+            Ok(serde_json::from_str(data)?)
+        });
+        parsed.map_err(|source| Error::Answer { path, source })
     }
 
     /// Returns the names below a path, or an empty list if the path does not exist.

@@ -1,12 +1,13 @@
-//! Connection settings of a server, and how its names are resolved.
+//! Connection settings of a server.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+use crate::outgoing::Outgoing;
+use crate::resolver::Resolver;
 
 /// Connection settings of a server.
 #[derive(Clone, Default)]
@@ -23,7 +24,7 @@ pub struct Settings {
     pub insecure: bool,
     /// Headers to send with every request.
     pub headers: BTreeMap<String, String>,
-    /// Timeout of a single request. Default: 30 s.
+    /// Timeout of a single request, at most one minute. Default: 30 s.
     pub timeout: Option<Duration>,
     /// Time during which a request is retried while no node can serve it. Default: 20 s, the duration of a failover.
     pub patience: Option<Duration>,
@@ -32,38 +33,33 @@ pub struct Settings {
     pub resolver: Option<Resolver>,
     /// `true` uses HTTP/1.1 only: the connection of an aborted request is not reused. Default: `false`.
     pub plain: bool,
+    /// Rules of this process for outgoing connections.
+    pub outgoing: Outgoing,
     /// `true`: the address is that of one node, which answers reads itself. `false`: reads are forwarded to the leader.
     /// Default: `false`.
     pub node: bool,
 }
 
-/// Resolves some names to addresses.
-#[derive(Clone)]
-pub struct Resolver(Arc<Known>);
-
-type Known = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
-
-impl Resolver {
-    /// Returns a resolver that calls `known`. Names for which it returns `None` are resolved by DNS.
-    #[must_use]
-    pub fn new(known: impl Fn(&str) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(known))
-    }
-}
-
-impl reqwest::dns::Resolve for Resolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let known = (self.0)(name.as_str());
-        Box::pin(async move {
-            let addresses: reqwest::dns::Addrs = match known {
-                Some(address) => Box::new(std::iter::once(SocketAddr::new(address, 0))),
-                None => Box::new(
-                    tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter(),
-                ),
-            };
-            Ok(addresses)
-        })
-    }
+/// Setting that is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSetting {
+    /// An address is not an HTTP URL.
+    #[error("an address is not a URL such as https://openbao.openbao.svc:8200")]
+    Address,
+    /// The CA bundle contains no certificate.
+    #[error("the CA bundle contains no PEM certificate")]
+    NoCertificate,
+    /// The client certificate or its key is missing or not PEM.
+    #[error("the client certificate needs a PEM certificate and a PEM private key")]
+    ClientCertificate,
+    /// A name or value of a header is not valid.
+    #[error("header {0} of the connection has an invalid name or value")]
+    Header(usize),
+    /// The TLS library rejects a certificate or key.
+    #[error(
+        "a CA certificate, the client certificate or its key is not usable: it needs X.509 version 3 and a matching key"
+    )]
+    Unusable,
 }
 
 impl fmt::Debug for Settings {

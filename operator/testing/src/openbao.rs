@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_openbao::{Client, Error, Identity, Session, Settings};
+use steamer_openbao::{Client, Error, Identity, Outgoing, Session, Settings};
 
 use crate::certificates::Authority;
 use crate::ports;
@@ -161,6 +161,7 @@ impl OpenBao {
             addresses: vec![self.url.clone()],
             ca: self.ca.clone().into_bytes(),
             timeout: Some(Duration::from_secs(20)),
+            outgoing: Outgoing::LOOPBACK,
             ..Settings::default()
         }
     }

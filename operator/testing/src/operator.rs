@@ -44,7 +44,8 @@ impl Operator {
         let process = Program::new(&self.name, &binary)
             .args(["run", "--log-format=json", &format!("--admin-address=127.0.0.1:{port}")])
             .args([&format!("--log-level-address=127.0.0.1:{level_port}")])
-            .args([&format!("--instance={}", self.name)])
+            // The servers of the tests run on this machine.
+            .args(["--allow-loopback", &format!("--instance={}", self.name)])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig.display().to_string())
             .start(&self.logs)?;

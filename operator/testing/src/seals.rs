@@ -14,7 +14,7 @@ use kube::{Client as Kube, ResourceExt};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use steamer_openbao::{Client, Identity, Session, Settings};
+use steamer_openbao::{Client, Identity, Outgoing, Session, Settings};
 
 use crate::fleet::Fleet;
 use crate::openbao::{initialize, seal_status};
@@ -248,6 +248,7 @@ impl TransitServer {
         Settings {
             addresses: vec![self.address.clone()],
             timeout: Some(Duration::from_secs(10)),
+            outgoing: Outgoing::LOOPBACK,
             ..Settings::default()
         }
     }

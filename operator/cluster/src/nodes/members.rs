@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use steamer_core::access::sessions::Sessions;
 use steamer_core::error::Error;
-use steamer_openbao::{Client, Error as OpenBao, Health, Identity, Settings};
+use steamer_openbao::{Client, Error as OpenBao, Fault, Health, Identity, Settings};
 
 use crate::cluster::{REVISION, Version};
 
@@ -184,22 +184,10 @@ fn last_line(text: &str) -> Option<String> {
 async fn health(client: &Client) -> Answer {
     match client.session(Identity::Anonymous).health().await {
         Ok(health) => Answer::Health(health),
-        Err(OpenBao::Unreachable { source, .. }) if refused(&source) => Answer::Refused,
+        Err(OpenBao::Unreachable { source: Fault::Refused, .. }) => Answer::Refused,
         Err(OpenBao::Unreachable { .. }) => Answer::Silent,
         Err(_) => Answer::NoStorage,
     }
-}
-
-fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        let kind = current.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind == Some(std::io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
 }
 
 /// Asks the node of a pod for its health.

@@ -158,6 +158,7 @@ async fn transit_session(sources: &Sources<'_>, seal: &TransitSeal) -> Result<Se
         ca,
         timeout: Some(Duration::from_secs(5)),
         patience: Some(Duration::ZERO),
+        outgoing: sources.context.sessions.outgoing,
         ..Settings::default()
     };
     let session = Client::new(&settings)?.session(Identity::Token(token));

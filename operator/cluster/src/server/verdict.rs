@@ -1,5 +1,6 @@
 //! Verdict on a server.
 
+use steamer_core::error::openbao_verdict;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Failure, Reason};
@@ -12,7 +13,7 @@ pub(crate) fn verdict(address: &str, server: &Server) -> Verdict {
         (Err(OpenBao::Server { .. }), _) => {
             Verdict::Retrying(Reason::Failed, format!("OpenBao at {address} cannot reach its storage"))
         }
-        (Err(_), _) => Verdict::Retrying(problem(server), format!("OpenBao at {address} cannot be reached")),
+        (Err(error), _) => openbao_verdict(error),
         (Ok(health), _) if !health.initialized => {
             Verdict::Progressing(Reason::Waiting, format!("OpenBao at {address} is not initialized"))
         }

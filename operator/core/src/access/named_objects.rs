@@ -178,4 +178,20 @@ impl NamedSecrets {
         let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
         value.ok_or_else(|| Error::Waiting(format!("Secret {name} has no key `{key}`")))
     }
+    /// The PEM certificates in a key of a Secret.
+    ///
+    /// # Errors
+    /// Same as [`Self::value`], and [`Error::Invalid`] if the value contains no certificate.
+    pub async fn certificates(
+        self: &Arc<Self>,
+        dependencies: &Dependencies,
+        name: &ObjectName,
+        key: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let bundle = self.value(dependencies, name, key).await?;
+        match steamer_openbao::certificates(&bundle) {
+            Ok(_) => Ok(bundle),
+            Err(_) => Err(Error::Invalid(format!("Secret {name}, key `{key}`, contains no PEM certificate"))),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster};
-use steamer_openbao::{Identity, NamespacePath, Session, Settings};
+use steamer_openbao::{Identity, NamespacePath, Session, Settings, joined_pem};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::rivals::Claim;
@@ -123,7 +123,7 @@ impl Context {
         let mut settings = Settings { addresses, ..Settings::default() };
         if let Some(reference) = &external.ca_secret_ref {
             let name = ObjectName::new(cluster.namespace().unwrap_or_default(), &reference.name);
-            settings.ca = self.secrets.value(dependencies, &name, &reference.key).await?;
+            settings.ca = self.secrets.certificates(dependencies, &name, &reference.key).await?;
         }
         self.sessions.server(&settings)
     }
@@ -173,13 +173,14 @@ impl Context {
             ..Settings::default()
         };
         if let Some(name) = ca_cert_secret_ref {
-            settings.ca =
-                self.secrets.value(dependencies, &ObjectName::new(namespace, name), "ca.crt").await?;
+            let name = ObjectName::new(namespace, name);
+            settings.ca = self.secrets.certificates(dependencies, &name, "ca.crt").await?;
         }
         if let Some(name) = client_cert_secret_ref {
             let name = ObjectName::new(namespace, name);
-            let mut pem = self.secrets.value(dependencies, &name, "tls.crt").await?;
-            pem.extend(self.secrets.value(dependencies, &name, "tls.key").await?);
+            let certificate = self.secrets.certificates(dependencies, &name, "tls.crt").await?;
+            let key = self.secrets.value(dependencies, &name, "tls.key").await?;
+            let pem = joined_pem(&[&certificate, &key]);
             settings.client_certificate = Some(String::from_utf8_lossy(&pem).into_owned().into());
         }
         Ok(settings)

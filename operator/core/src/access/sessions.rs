@@ -1,6 +1,5 @@
 //! Sessions: one HTTP client for each server, one identity for each login. All objects share them.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,10 +7,9 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use steamer_openbao::{
-    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
-    Settings,
+    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Outgoing, Presentation,
+    Session, Settings,
 };
-use steamer_runtime::Locked;
 use steamer_runtime::ObjectName;
 
 use super::service_accounts::{ServiceAccountToken, TokenSource};
@@ -21,6 +19,8 @@ use crate::error::Error;
 
 /// How long an identity is kept without use. Its token is then revoked.
 const IDLE: Duration = Duration::from_secs(3600);
+/// Most servers with an HTTP client. A client keeps connections and CA certificates in memory.
+const CLIENTS: u64 = 512;
 /// How long the operator waits for the revocation of its tokens when it stops.
 const REVOCATION: Duration = Duration::from_secs(5);
 
@@ -68,9 +68,13 @@ pub struct Server {
 /// All clients and identities.
 pub struct Sessions {
     tokens: TokenSource,
-    servers: Locked<HashMap<ServerKey, Client>>,
-    identities: moka::future::Cache<LoginKey, (Client, Identity)>,
+    /// Rules for all connections of this process.
+    pub outgoing: Outgoing,
+    servers: moka::sync::Cache<ServerKey, Client>,
+    identities: Identities,
 }
+
+type Identities = moka::future::Cache<LoginKey, (Client, Identity)>;
 
 /// A JWT from a Secret.
 struct StoredJwt(SecretString);
@@ -89,15 +93,17 @@ impl Credential for StoredJwt {
 impl Sessions {
     /// No sessions.
     #[must_use]
-    pub fn new(tokens: TokenSource) -> Self {
+    pub fn new(tokens: TokenSource, outgoing: Outgoing) -> Self {
         let identities = moka::future::Cache::builder()
             .time_to_idle(IDLE)
             .max_capacity(10_000)
+            .support_invalidation_closures()
             .async_eviction_listener(|_, (client, identity): (Client, Identity), _| {
                 Box::pin(async move { identity.revoke(&client).await })
             })
             .build();
-        Self { tokens, servers: Locked::default(), identities }
+        let servers = servers(identities.clone());
+        Self { tokens, outgoing, servers, identities }
     }
 
     /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
@@ -127,14 +133,14 @@ impl Sessions {
     /// [`Error::OpenBao`] if the settings are invalid.
     pub fn server(&self, settings: &Settings) -> Result<Server, Error> {
         let key = server_key(settings);
-        let mut servers = self.servers.lock();
         let address = settings.addresses.first().cloned().unwrap_or_default();
-        if let Some(client) = servers.get(&key) {
-            return Ok(Server { key, client: client.clone(), address });
+        if let Some(client) = self.servers.get(&key) {
+            return Ok(Server { key, client, address });
         }
-        let metrics = self.tokens.metrics.clone();
-        let client = Client::counted(settings, move || metrics.openbao_asked())?;
-        servers.insert(key.clone(), client.clone());
+        let (metrics, settings) =
+            (self.tokens.metrics.clone(), Settings { outgoing: self.outgoing, ..settings.clone() });
+        let client = Client::counted(&settings, move || metrics.openbao_asked())?;
+        let client = self.servers.entry(key.clone()).or_insert(client).into_value();
         Ok(Server { key, client, address })
     }
 
@@ -149,6 +155,18 @@ impl Sessions {
     }
 }
 
+/// A client that is evicted takes its logins along, which hold it as well.
+fn servers(identities: Identities) -> moka::sync::Cache<ServerKey, Client> {
+    moka::sync::Cache::builder()
+        .time_to_idle(IDLE)
+        .max_capacity(CLIENTS)
+        .eviction_listener(move |server: Arc<ServerKey>, _, _| {
+            // The error states that closures are not supported, which they are.
+            let _ = identities.invalidate_entries_if(move |login, _| login.server == *server);
+        })
+        .build()
+}
+
 /// Digests the settings of a connection, so that no private key is kept in a map key.
 fn server_key(settings: &Settings) -> ServerKey {
     let Settings {
@@ -160,13 +178,16 @@ fn server_key(settings: &Settings) -> ServerKey {
         headers,
         timeout,
         patience,
-        resolver: _,
+        resolver,
         plain,
+        outgoing: _,
         node,
     } = settings;
+    // A managed cluster resolves its nodes, a connection to the same addresses does not.
+    let resolver = resolver.is_some();
     let certificate = client_certificate.as_ref().map(|pem| digest(pem.expose_secret().as_bytes()));
     let text = format!(
-        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain} {node}",
+        "{addresses:?} {} {certificate:?} {server_name:?} {insecure} {headers:?} {timeout:?} {patience:?} {plain} {resolver} {node}",
         digest(ca)
     );
     ServerKey(digest(text.as_bytes()))

@@ -14,6 +14,11 @@ use super::mounts::{MountKey, Mounts};
 /// reconcile them all on a busy machine. No value is kept longer.
 const SHARED: Duration = Duration::from_secs(15);
 
+/// Most bytes of all values that are kept.
+const CAPACITY: u64 = 32 << 20;
+/// Approximate number of bytes of a request.
+const REQUEST: usize = 1024;
+
 impl MountKey {
     fn of(source: &Request) -> Self {
         let Request { login, namespace, mount, kind, .. } = source.clone();
@@ -56,8 +61,12 @@ pub(crate) struct Readings {
 
 impl Readings {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        let shared = moka::future::Cache::builder().time_to_live(SHARED).build();
-        Self { shared, mounts: Mounts::default(), metrics }
+        let weigh = |_: &Request, reading: &Arc<Reading>| {
+            u32::try_from(reading.value.size().saturating_add(REQUEST)).unwrap_or(u32::MAX)
+        };
+        let shared =
+            moka::future::Cache::builder().time_to_live(SHARED).weigher(weigh).max_capacity(CAPACITY);
+        Self { shared: shared.build(), mounts: Mounts::default(), metrics }
     }
 
     /// The value, read at `oldest` or later.

@@ -1,25 +1,31 @@
 //! State of a node: health, seal, leader.
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
+use crate::answer::Answer;
+use crate::error::NO_MESSAGE;
 use crate::session::Call;
 use crate::{Error, Session};
 
 /// Response of `sys/health`: the state of the node that answered. Requires no identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
 pub struct Health {
     /// `true` if OpenBao is initialized.
     pub initialized: bool,
     /// `true` if the node is sealed.
     pub sealed: bool,
     /// `true` if the node is a standby.
+    #[serde(default)]
     pub standby: bool,
     /// OpenBao version of the node.
+    #[serde(deserialize_with = "version")]
     pub version: String,
     /// Name of the cluster.
+    #[serde(default)]
     pub cluster_name: String,
     /// ID of the cluster. Identifies its storage.
+    #[serde(default)]
     pub cluster_id: String,
 }
 
@@ -86,17 +92,38 @@ impl Session {
         self.state("sys/leader").await
     }
 
-    async fn state<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    async fn state<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let answer = self.within_root().anonymous(Call::get(path)).await?;
-        let body = answer.body();
-        if body.get("errors").is_some() {
-            return Err(Error::from_answer(answer.status, "GET", path.to_owned(), &body));
-        }
-        serde_json::from_value(body).map_err(|source| Error::Answer { path: path.to_owned(), source })
+        state(&answer, path)
     }
 
     /// Returns an anonymous session in the root namespace, the only one that has these endpoints.
     fn within_root(&self) -> Self {
         self.client().session(crate::Identity::Anonymous)
+    }
+}
+
+/// Reads a version in a form that fits into a status.
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let expected = |character: &char| character.is_ascii_alphanumeric() || ".+-_".contains(*character);
+    let version: String = text.chars().filter(expected).take(63).collect();
+    if version.is_empty() { Err(D::Error::custom("no version")) } else { Ok(version) }
+}
+
+/// Reads the state of a node. A server that is not OpenBao may answer as well.
+fn state<T: DeserializeOwned>(answer: &Answer, path: &str) -> Result<T, Error> {
+    let (path, status) = (path.to_owned(), answer.status.as_u16());
+    let body = answer.body();
+    if body.get("errors").is_some() {
+        return Err(Error::from_answer(answer.status, "GET", path, &body));
+    }
+    match serde_json::from_value(body) {
+        Ok(state) => Ok(state),
+        // A load balancer without a server.
+        Err(_) if matches!(status, 500..=504) => {
+            Err(Error::Server { status, path, message: NO_MESSAGE.to_owned() })
+        }
+        Err(_) => Err(Error::Foreign { path, status }),
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::json::compact;
 use crate::session::{Call, absent};
 use crate::{Deleted, Error, Session};
 
@@ -30,7 +31,7 @@ impl Json {
     #[must_use]
     pub fn text(&self) -> SecretString {
         let text = self.0.expose_secret();
-        serde_json::from_str::<String>(text).unwrap_or_else(|_| json_text(text)).into()
+        serde_json::from_str::<String>(text).unwrap_or_else(|_| compact(text)).into()
     }
 
     /// The value as the JSON text that OpenBao returned.
@@ -59,6 +60,17 @@ pub enum Kv {
     },
     /// The path has never had a value.
     Absent,
+}
+
+impl Kv {
+    /// Returns the approximate number of bytes in memory.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        const ENTRY: usize = 128;
+        let Self::Value { values, metadata, .. } = self else { return ENTRY };
+        let entries = values.0.iter().map(|(key, value)| ENTRY + key.len() + value.0.expose_secret().len());
+        ENTRY + entries.sum::<usize>() + metadata.to_string().len() * 4
+    }
 }
 
 /// Settings of a KV v2 engine (`<mount>/config`).
@@ -214,38 +226,13 @@ fn values(keys: Raw) -> Values {
     Values(keys.into_iter().map(|(key, raw)| (key, json(raw))).collect())
 }
 
-/// Returns compact JSON with every number exactly as stored. OpenBao escapes `<`, `>` and `&` in strings; this function
-/// does not.
-fn json_text(text: &str) -> String {
-    let read = |text: &str| match text.as_bytes().first()? {
-        b'{' => {
-            let members: Raw = serde_json::from_str(text).ok()?;
-            let texts: Vec<String> = members
-                .iter()
-                .map(|(key, value)| format!("{}:{}", json!(key), json_text(value.get())))
-                .collect();
-            Some(format!("{{{}}}", texts.join(",")))
-        }
-        b'[' => {
-            let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
-            Some(format!(
-                "[{}]",
-                items.iter().map(|item| json_text(item.get())).collect::<Vec<_>>().join(",")
-            ))
-        }
-        b'"' => Some(json!(serde_json::from_str::<String>(text).ok()?).to_string()),
-        _ => None,
-    };
-    read(text).unwrap_or_else(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn strings_are_kept_and_other_values_become_json() {
-        let text = r#"{"data": {"a": "x\n", "b": {"e": ["\u003c\\u003c"], "c": 1}, "d": null,
+        let text = r#"{"data": {"a": "x\n", "b": {"c": 1, "e": ["\u003c\\u003c"]}, "d": null,
             "n": [123456789012345678901234567890, 1.10, 1e400]}, "metadata": {"version": 3}}"#;
         let Kv::Value { values, version, .. } = serde_json::from_str::<Version>(text).unwrap().kv().unwrap()
         else {

@@ -7,7 +7,7 @@ use std::sync::Mutex as Locked;
 use rstest::rstest;
 
 use super::*;
-use crate::{Identity, Session, Settings};
+use crate::{Identity, Outgoing, Session, Settings};
 
 /// State of the server: tokens that it accepts, JWTs that it accepts, and the requests that it received.
 #[derive(Default)]
@@ -91,8 +91,12 @@ fn start(jwt: &str) -> (Arc<Locked<Server>>, Client) {
             std::thread::spawn(move || serve(stream, &server));
         }
     });
-    let settings =
-        Settings { addresses: vec![address], patience: Some(Duration::ZERO), ..Settings::default() };
+    let settings = Settings {
+        addresses: vec![address],
+        patience: Some(Duration::ZERO),
+        outgoing: Outgoing::LOOPBACK,
+        ..Settings::default()
+    };
     (server, Client::new(&settings).unwrap())
 }
 

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
+use reqwest::Url;
 use serde::Deserialize;
 use steamer_api::JWTIssuer;
 use steamer_core::access::issuer::bound_issuer;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_openbao::{Settings, Transport};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::published::Published;
 
 /// Timeout of a request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest discovery document or key set.
+const LIMIT: usize = 1024 * 1024;
 
 /// The keys, or the reason why they are not available.
 pub(crate) type Fetched = Result<Published, String>;
@@ -34,7 +38,7 @@ pub(crate) async fn fetch(
         return Ok(Ok(Published::of_pem(keys, issuer)));
     }
     let ca = ca(context, dependencies, issuer).await?;
-    Ok(published_keys(issuer, &ca).await)
+    Ok(published_keys(context, issuer, &ca).await)
 }
 
 /// The CA of the issuer's server, in PEM; empty for public CAs.
@@ -47,32 +51,37 @@ pub(crate) async fn ca(
         return Ok(Vec::new());
     };
     let name = ObjectName::new(issuer.namespace().unwrap_or_default(), &reference.name);
-    context.secrets.value(dependencies, &name, &reference.key).await
+    context.secrets.certificates(dependencies, &name, &reference.key).await
 }
 
-async fn published_keys(issuer: &JWTIssuer, ca: &[u8]) -> Fetched {
-    let client = client(ca)?;
+async fn published_keys(context: &Context, issuer: &JWTIssuer, ca: &[u8]) -> Fetched {
+    let transport = transport(context, ca)?;
     let (url, mistake) = match &issuer.spec.jwks_url {
         Some(url) => (url.clone(), None),
         None => {
-            let discovery = discovered(&client, issuer).await?;
+            let discovery = discovered(&transport, issuer).await?;
             let mistake = disagreement(issuer, &discovery);
             (discovery.jwks_uri, mistake)
         }
     };
-    let document = get(&client, &url).await?;
+    let document = get(&transport, &url).await?;
     let published = Published::read(&document, issuer);
     let published = published.ok_or_else(|| format!("the response of {url} is not a key set (JWKS)"))?;
     Ok(Published { mistake: mistake.or(published.mistake), ..published })
 }
 
 /// The discovery document.
-async fn discovered(client: &reqwest::Client, issuer: &JWTIssuer) -> Result<Discovery, String> {
+async fn discovered(transport: &Transport, issuer: &JWTIssuer) -> Result<Discovery, String> {
     let issuer = issuer.spec.oidc_discovery_url.as_deref().unwrap_or_default().trim_end_matches('/');
     let url = format!("{issuer}/.well-known/openid-configuration");
-    let document = get(client, &url).await?;
+    let document = get(transport, &url).await?;
     let discovery: Discovery = serde_json::from_slice(&document)
         .map_err(|_| format!("the response of {url} does not contain a jwks_uri"))?;
+    if !is_trusted(&url, &discovery.jwks_uri) {
+        return Err(format!(
+            "the jwks_uri in {url} is neither https nor on the same server: correct the issuer, or set jwksUrl"
+        ));
+    }
     Ok(discovery)
 }
 
@@ -97,23 +106,24 @@ fn disagreement(issuer: &JWTIssuer, discovery: &Discovery) -> Option<String> {
     })
 }
 
-fn client(ca: &[u8]) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
-    if !ca.is_empty() {
-        let bundle = reqwest::Certificate::from_pem_bundle(ca)
-            .map_err(|_| "the Secret of caSecretRef does not contain a CA certificate in PEM".to_owned())?;
-        builder = builder.tls_certs_only(bundle);
-    }
-    builder.build().map_err(|error| error.to_string())
+/// Returns whether an issuer may name this key set: on the same server, or with a verified certificate.
+fn is_trusted(issuer: &str, keys: &str) -> bool {
+    let (Ok(issuer), Ok(keys)) = (Url::parse(issuer), Url::parse(keys)) else { return false };
+    keys.scheme() == "https" || (keys.origin() == issuer.origin() && keys.scheme() == "http")
 }
 
-async fn get(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.map_err(|error| match error.status() {
-        Some(status) => format!("{url} returned status {status}"),
-        None => format!("{url} is unreachable"),
-    })?;
-    answer.bytes().await.map(|bytes| bytes.to_vec()).map_err(|_| format!("cannot read the response of {url}"))
+fn transport(context: &Context, ca: &[u8]) -> Result<Transport, String> {
+    let settings = Settings {
+        ca: ca.to_vec(),
+        timeout: Some(TIMEOUT),
+        outgoing: context.sessions.outgoing,
+        ..Settings::default()
+    };
+    Transport::new(&settings).map_err(|invalid| invalid.to_string())
+}
+
+async fn get(transport: &Transport, url: &str) -> Result<Vec<u8>, String> {
+    transport.get(url, LIMIT).await.map_err(|fault| format!("cannot fetch {url}: {fault}"))
 }
 
 #[cfg(test)]
@@ -146,5 +156,16 @@ mod tests {
         let discovery = Discovery { issuer: stated.to_owned(), jwks_uri: "https://k".to_owned() };
         let found = disagreement(&issuer, &discovery).unwrap_or_default();
         assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found}");
+    }
+
+    #[rstest]
+    #[case::same_server("http://issuer:8080/keys", true)]
+    #[case::https("https://keys.example.com/x", true)]
+    #[case::other_server("http://metadata/keys", false)]
+    #[case::other_port("http://issuer:8081/keys", false)]
+    #[case::no_url("keys", false)]
+    #[case::file("file:///etc/passwd", false)]
+    fn an_issuer_names_keys_on_its_own_server_or_by_https(#[case] keys: &str, #[case] expected: bool) {
+        assert_eq!(is_trusted("http://issuer:8080/.well-known/openid-configuration", keys), expected);
     }
 }

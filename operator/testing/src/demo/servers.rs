@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_openbao::{Client, Identity, Session, Settings};
+use steamer_openbao::{Client, Identity, Outgoing, Session, Settings};
 
 use super::cluster::NODE_PORT;
 use super::{ISSUER_URL, OPERATOR, SERVERS, labels};
@@ -96,6 +96,7 @@ pub(super) async fn login(kubectl: &Kubectl, secrets: &Secrets, address: &str) -
         addresses: vec![address.to_owned()],
         ca: ca.into_bytes(),
         timeout: Some(Duration::from_secs(15)),
+        outgoing: Outgoing::LOOPBACK,
         ..Settings::default()
     })?;
     let anonymous = client.session(Identity::Anonymous);

@@ -15,7 +15,7 @@ use kube::api::{Api, ListParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
-use steamer_openbao::{Client, Identity, Resolver, Session, Settings};
+use steamer_openbao::{Client, Identity, Outgoing, Resolver, Session, Settings};
 use steamer_testing::Fleet;
 use steamer_testing::fleet::Turn;
 use steamer_testing::nodes::NODE;
@@ -306,6 +306,7 @@ impl Bao {
             resolver: Some(resolver),
             timeout: Some(Duration::from_secs(1)),
             patience: Some(patience),
+            outgoing: Outgoing::LOOPBACK,
             node: pods.len() == 1,
             ..Settings::default()
         })?)

@@ -9,7 +9,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
-use steamer_openbao::{Client, Identity, Settings};
+use steamer_openbao::{Client, Identity, Outgoing, Settings};
 use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
 use steamer_testing::openbao::{initialize, mount_kv};
@@ -203,7 +203,11 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
             .start(&logs)
     });
     let process = process.await?;
-    let settings = Settings { addresses: vec![format!("http://{NODE}:{port}")], ..Settings::default() };
+    let settings = Settings {
+        addresses: vec![format!("http://{NODE}:{port}")],
+        outgoing: Outgoing::LOOPBACK,
+        ..Settings::default()
+    };
     let token = initialize(&settings, 1).await?;
     let root = Client::new(&settings)?.session(Identity::Token(token.clone()));
     mount_kv(&root, "kv").await?;
