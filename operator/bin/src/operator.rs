@@ -2,15 +2,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kube::Config;
+use kube::{Client, Config};
 use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
-use steamer_runtime::{Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, terminated};
+use steamer_runtime::{
+    Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, on_own_thread, terminated,
+};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -60,22 +64,57 @@ async fn elected(
     let config = Config::infer()
         .await
         .context("no Kubernetes configuration: not running in a cluster and no kubeconfig found")?;
-    let counted = process.metrics.clone();
-    let client = kubernetes::client(config, arguments.api_silence, move || counted.kubernetes_asked())?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
-    let mut lease = Lease::new(client.clone(), lease(&arguments, &instance));
+    let api = Api { config, silence: arguments.api_silence, metrics: process.metrics.clone() };
+    let client = api.client()?;
+    let holder = lease(&arguments, &instance);
+    let mut lease = Lease::new(client.clone(), holder.clone());
     if until(&process.shutdown, lease.acquire()).await.is_none() {
         return Ok(());
     }
     process.last_active = lease.last_active();
+    let (stop, mut lost) = kept(api, holder)?;
     let controllers = start(client, settings(arguments, instance), process);
-    let result = tokio::select! {
-        result = controllers => result.context("cannot start the controllers"),
-        () = lease.keep() => Err(anyhow!("lost the leader lease")),
-        ended = admin => Err(anyhow!("the admin server stopped unexpectedly: {ended:?}")),
+    let (is_kept, result) = tokio::select! {
+        result = controllers => (true, result.context("cannot start the controllers")),
+        _ = &mut lost => (false, Err(anyhow!("lost the leader lease"))),
+        ended = admin => (true, Err(anyhow!("the admin server stopped unexpectedly: {ended:?}"))),
     };
+    stop.cancel();
+    if is_kept {
+        // A renewal after the release would acquire the lease again.
+        let _ = lost.await;
+    }
     lease.release().await;
     result
+}
+
+/// Settings of a client of the Kubernetes API.
+struct Api {
+    config: Config,
+    silence: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Api {
+    fn client(&self) -> Result<Client, kube::Error> {
+        let counted = self.metrics.clone();
+        kubernetes::client(self.config.clone(), self.silence, move || counted.kubernetes_asked())
+    }
+}
+
+/// Keeps the lease on a thread of its own: work of the controllers must not delay its renewal. The receiver completes
+/// when the lease is lost, or after a stop.
+fn kept(api: Api, holder: LeaseSettings) -> std::io::Result<(CancellationToken, oneshot::Receiver<()>)> {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let lost = on_own_thread("lease", async move {
+        match api.client() {
+            Ok(client) => drop(until(&stopped, Lease::new(client, holder).keep()).await),
+            Err(problem) => error!(error = &problem as &dyn std::error::Error, "cannot keep the lease"),
+        }
+    })?;
+    Ok((stop, lost))
 }
 
 fn settings(arguments: Run, instance: String) -> Settings {

@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, put};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::Metrics;
 use crate::logs::Level;
@@ -57,10 +58,11 @@ pub async fn serve(address: SocketAddr, admin: Admin, shutdown: CancellationToke
     axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
-/// Runs the server that changes the log level (`PUT /log-level`) until shutdown.
+/// Runs the server that changes the log level (`PUT /log-level`) until shutdown. It is optional: two operators that share
+/// a network cannot both listen on the address.
 ///
 /// # Errors
-/// If the address is not a loopback address, or if the server cannot listen on it.
+/// If the address is not a loopback address.
 pub async fn serve_level(
     address: SocketAddr,
     level: Level,
@@ -71,7 +73,14 @@ pub async fn serve_level(
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
     }
     let router = Router::new().route("/log-level", put(set_level)).with_state(level);
-    let listener = TcpListener::bind(address).await?;
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(%address, %error, "the log level cannot be changed: the server cannot listen on its address");
+            shutdown.cancelled().await;
+            return Ok(());
+        }
+    };
     axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 

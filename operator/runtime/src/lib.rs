@@ -26,6 +26,7 @@ mod scope;
 mod shutdown;
 mod status;
 mod store;
+mod thread;
 mod watch;
 
 pub use events::Events;
@@ -46,4 +47,5 @@ pub use scope::Scope;
 pub use shutdown::terminated;
 pub use status::Statuses;
 pub use store::Store;
+pub use thread::on_own_thread;
 pub use watch::{Edges, Watch};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use steamer_api::{Kind, OpenBaoCluster};
@@ -10,7 +11,7 @@ use steamer_core::digest::digest;
 use steamer_core::ownership::Owner;
 use steamer_openbao::Settings;
 use steamer_runtime::Locked;
-use steamer_runtime::ObjectName;
+use steamer_runtime::{ObjectName, caught_future};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -70,7 +71,7 @@ impl Guards {
         let guard = guards.entry(target.cluster.name.clone()).or_insert_with(|| {
             let (sender, receiver) = watch::channel(target.clone());
             let (publisher, report) = watch::channel(GuardReport::default());
-            let task = tokio::spawn(watcher::run(context.clone(), receiver, publisher)).abort_handle();
+            let task = tokio::spawn(restarted(context.clone(), receiver, publisher)).abort_handle();
             Guard { target: sender, report, task }
         });
         guard.target.send_if_modified(|held| {
@@ -94,6 +95,20 @@ impl Guards {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Guard>> {
         self.0.lock()
+    }
+}
+
+/// Runs a guard until shutdown. After a panic, it starts again: without it, there is no failover.
+async fn restarted(
+    context: Arc<Context>,
+    target: watch::Receiver<Arc<GuardTarget>>,
+    report: watch::Sender<GuardReport>,
+) {
+    while caught_future(watcher::run(context.clone(), target.clone(), report.clone())).await.is_err() {
+        let cluster = target.borrow().cluster.name.clone();
+        context.runtime.metrics.panicked(OpenBaoCluster::KIND);
+        tracing::error!(%cluster, "a panic in the failover guard; it starts again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
