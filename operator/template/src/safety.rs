@@ -27,6 +27,7 @@ fn render(text: &str) -> Result<Vec<u8>, Error> {
 #[case(r#"{{ $s := "x" }}{{ range 100 }}{{ $s = print $s $s }}{{ end }}"#)]
 #[case(r#"{{ $s := repeat 30000 "x" }}{{ replace "x" $s $s }}"#)]
 #[case(r#"{{ $s := repeat 30000 "x" }}{{ regexReplaceAll "x" $s $s }}"#)]
+#[case(r#"{{ $s := repeat 100000 "a" }}{{ $r := repeat 5000 "$0" }}{{ regexReplaceAll "a+" $s $r }}"#)]
 #[case("{{ $l := list 1 }}{{ range 60 }}{{ $l = list $l $l }}{{ end }}{{ $l }}")]
 #[case("{{ $l := list 1 }}{{ range 60 }}{{ $l = list $l $l }}{{ end }}{{ toJson $l }}")]
 #[case("{{ $l := list 1 }}{{ range 60 }}{{ $l = list $l $l }}{{ end }}{{ deepEqual $l (deepCopy $l) }}")]
@@ -44,6 +45,14 @@ fn expensive_templates_are_stopped(#[case] text: &str) {
     let start = Instant::now();
     assert!(render(text).is_err());
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_search_in_bytes_takes_linear_time() {
+    let text = r#"{{ $s := print (repeat 400000 "a") "\xff" }}{{ $n := print (repeat 200000 "a") "\xfe" }}{{ contains $n $s }}"#;
+    let start = Instant::now();
+    assert_eq!(render(text).unwrap(), b"false");
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -123,14 +123,6 @@ pub(crate) fn is_space(char: char) -> bool {
     char.is_whitespace()
 }
 
-/// Start of the first occurrence of `needle`.
-pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    if needle.is_empty() {
-        return Some(0);
-    }
-    bytes.windows(needle.len()).position(|window| window == needle)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -147,7 +147,7 @@ fn replace(scope: &mut Scope, args: &[Item], expand: Expand) -> Result<Item, Fau
         match expand {
             Expand::Groups => {
                 let references = replacement.iter().filter(|byte| **byte == b'$').count();
-                scope.allocate_many(references, source.len() / 64)?;
+                scope.allocate_many(references, found.len())?;
                 groups.expand(replacement, &mut out);
             }
             Expand::Nothing => out.extend_from_slice(replacement),

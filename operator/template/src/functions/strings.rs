@@ -1,5 +1,7 @@
 //! Strings: search, replacement, splitting and joining.
 
+use memchr::memmem;
+
 use super::convert;
 use super::signature::Parameter::{Any, Int, String as Str};
 use super::signature::{Body, Function, any, int, lossy, shared, text};
@@ -23,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] =
         }),
         two("contains", |scope, args| {
             scope.step(text(args, 1).len() / 64)?;
-            Ok(Item::Bool(position(text(args, 1), text(args, 0)).is_some()))
+            Ok(Item::Bool(memmem::find(text(args, 1), text(args, 0)).is_some()))
         }),
         two("hasPrefix", |_, args| Ok(Item::Bool(text(args, 1).starts_with(text(args, 0))))),
         two("hasSuffix", |_, args| Ok(Item::Bool(text(args, 1).ends_with(text(args, 0))))),
@@ -53,14 +55,6 @@ const fn two(name: &'static str, body: Body) -> Function {
     Function::new(name, &[Str, Str], body)
 }
 
-/// Start of `needle`, in linear time for valid UTF-8.
-fn position(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    match (std::str::from_utf8(bytes), std::str::from_utf8(needle)) {
-        (Ok(bytes), Ok(needle)) => bytes.find(needle),
-        _ => text::find(bytes, needle),
-    }
-}
-
 /// The text without space at both ends.
 fn lossless_trim(bytes: &[u8]) -> &[u8] {
     trim_matches(bytes, text::is_space)
@@ -87,7 +81,7 @@ fn parts<'a>(bytes: &'a [u8], separator: &[u8], limit: usize) -> Vec<&'a [u8]> {
         let found = match text::runes(rest).next() {
             Some(rune) if separator.is_empty() && rune.size < rest.len() => Some(rune.size),
             _ if separator.is_empty() => None,
-            _ => position(rest, separator),
+            _ => memmem::find(rest, separator),
         };
         let Some(found) = found else { break };
         parts.push(&rest[..found]);
