@@ -2,6 +2,7 @@
 //! Every other test runs under the same policy.
 
 use anyhow::{Result, ensure};
+use http::{HeaderName, HeaderValue};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -13,12 +14,13 @@ use crate::fixture::Case;
 
 /// A client with the operator's name and all permissions, so that only the policy can refuse a request.
 async fn operator(case: &Case) -> Result<Client> {
-    let mut config = Kubeconfig::read_from(&case.ground.plane.kubeconfig)?;
-    for user in config.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut()) {
-        user.impersonate = Some(format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"));
-        user.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+    let kubeconfig = Kubeconfig::read_from(&case.ground.plane.kubeconfig)?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let name = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}");
+    // kube ignores the identity to impersonate of a kubeconfig.
+    for (header, value) in [("impersonate-user", name.as_str()), ("impersonate-group", "system:masters")] {
+        config.headers.push((HeaderName::from_static(header), HeaderValue::from_str(value)?));
     }
-    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     Ok(kubernetes::client(config, std::time::Duration::from_secs(300), || {})?)
 }
 

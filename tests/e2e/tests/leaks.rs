@@ -110,7 +110,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     case.api::<Secret>().patch("app", &PatchParams::default(), &Patch::Merge(&edit)).await?;
     holds(&rig, "app", CANARIES[1]).await?;
 
-    // Every error that can occur while a value is processed: invalid key, size, type or label, and a foreign Secret.
+    // Every error that can occur while a value is processed: invalid key, size or type, and a foreign Secret.
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": case.namespace},
         "stringData": {"mine": "x"},
@@ -120,7 +120,6 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         ("key", json!({"a b": CANARIES[0]}), json!({}), "False/Invalid"),
         ("size", json!({"password": CANARIES[0].repeat(40_000)}), json!({}), "False/Invalid"),
         ("type", json!({"password": CANARIES[0]}), json!({"type": "kubernetes.io/tls"}), "False/"),
-        ("label", json!({"password": CANARIES[0]}), json!({"labels": {"a": "not a label!"}}), "False/"),
         ("conflict", json!({"password": CANARIES[0]}), json!({"name": "theirs"}), "False/Conflict"),
     ];
     for (name, value, destination, ready) in wrong {

@@ -25,6 +25,7 @@ mod rotation;
 mod samples;
 mod server_faults;
 mod settled;
+mod silent_servers;
 mod static_secrets;
 mod statuses;
 mod tenancy;

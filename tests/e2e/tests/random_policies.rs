@@ -99,9 +99,11 @@ impl Spec {
 
     /// Returns the contexts of the policy; an empty list is "any".
     fn contexts(&self) -> Vec<JobContext> {
-        let each = |texts: &[String]| match texts {
-            [] => vec![None],
-            texts => texts.iter().map(|text| Pattern::new(text)).collect(),
+        // A pattern of stars alone makes the others redundant.
+        let each = |texts: &[String]| {
+            let patterns: Option<Vec<Pattern>> = texts.iter().map(|text| Pattern::new(text)).collect();
+            let patterns = patterns.filter(|patterns| !patterns.is_empty());
+            patterns.map_or(vec![None], |patterns| patterns.into_iter().map(Some).collect())
         };
         let (environments, branches) = (each(&self.environments), each(&self.branches));
         let pairs = environments

@@ -54,6 +54,9 @@ impl Context {
         let server = self.cluster_server(dependencies, cluster).await?;
         let OperatorLogin { mount, role } = operator_login(cluster.spec.external.as_ref())?;
         let audience = server_audience(cluster);
+        self.safe_audiences(std::slice::from_ref(&audience)).map_err(|error| {
+            Error::Invalid(format!("OpenBaoCluster {}: {error}", ObjectName::of(cluster)))
+        })?;
         self.without_rival(dependencies, cluster).await?;
         let root = cluster.spec.external.as_ref().and_then(|external| external.namespace.as_deref());
         let root = NamespacePath::new(root.unwrap_or_default());
