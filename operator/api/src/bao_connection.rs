@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{conditions, never_observed};
+use crate::rules;
 use crate::{AllowedNamespaces, Duration, Reference};
 
 /// Connection to an OpenBao server that secrets are read from.
@@ -29,15 +30,16 @@ pub struct BaoConnectionSpec {
     /// URL of the server. Exactly one of `address` and `clusterRef` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://openbao.openbao.svc:8200"))]
+    #[x_kube(validation = rules::ADDRESS)]
     pub address: Option<String>,
     /// OpenBaoCluster to connect to, instead of an address. Its TLS settings apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_ref: Option<Reference>,
-    /// HTTP headers sent with every request. `X-Vault-*` and `Authorization` are reserved.
+    /// HTTP headers sent with every request. `X-Vault-*`, `X-Forwarded-*`, `Authorization`, `Host`, `Cookie` and headers of
+    /// the connection are reserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = ("self.all(name, !name.lowerAscii().startsWith('x-vault-') && name.lowerAscii() != 'authorization')", "X-Vault-* and Authorization headers are reserved: to select a namespace, set namespace on the BaoAuth instead"))]
+    #[x_kube(validation = rules::HEADER_NAMES, validation = rules::RESERVED_HEADERS, validation = rules::HEADER_VALUES)]
     pub headers: BTreeMap<String, String>,
     /// Name that the server's certificate must contain. Default: the host of `address`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{conditions, never_observed};
+use crate::rules;
 use crate::{AllowedNamespaces, Duration, SecretKeyReference};
 
 /// Issuer of the JWTs that CI jobs log in with.
@@ -31,12 +32,12 @@ pub struct JWTIssuerSpec {
     /// one of `oidcDiscoveryUrl`, `jwksUrl` and `publicKeys` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+') && !self.contains('.well-known')", "oidcDiscoveryUrl must be the URL of the issuer without /.well-known/openid-configuration, such as https://gitlab.example.com"))]
+    #[x_kube(validation = rules::URL, validation = ("!self.contains('.well-known')", "oidcDiscoveryUrl must be the URL of the issuer without /.well-known/openid-configuration, such as https://gitlab.example.com"))]
     pub oidc_discovery_url: Option<String>,
     /// URL of the issuer's key set (JWKS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "jwksUrl must be a URL, such as https://gitlab.example.com/oauth/discovery/keys"))]
+    #[x_kube(validation = rules::URL_WITH_QUERY)]
     pub jwks_url: Option<String>,
     /// Public keys in PEM, for an issuer without a reachable key set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -70,7 +70,7 @@ pub struct OpenBaoClusterSpec {
     /// Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+')", "externalUrl must be a URL, such as https://bao.example.com"))]
+    #[x_kube(validation = crate::rules::URL)]
     pub external_url: Option<String>,
     /// Audience (`aud`) of JWTs for this OpenBao. Immutable. Used by JWTIssuers and SecretsProjects that set no
     /// audiences.

@@ -6,6 +6,63 @@ use std::collections::BTreeMap;
 /// CEL expression and message.
 type Rule = (&'static str, &'static str);
 
+/// Regular expression for URLs: scheme, host and port without user and password, and the rest.
+macro_rules! url {
+    ($start:literal, $rest:literal, $end:literal) => {
+        concat!(
+            $start,
+            r".matches(r'^https?://([[][0-9a-fA-F:.]+[]]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)",
+            r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
+            $rest,
+            "$')",
+            $end
+        )
+    };
+}
+
+/// Address of a server.
+pub(crate) const ADDRESS: Rule = (
+    url!("self", "", ""),
+    "address must be a URL of scheme, host and port, without user and path, such as https://openbao.openbao.svc:8200",
+);
+
+/// Addresses of servers.
+pub(crate) const ADDRESSES: Rule = (
+    url!("self.all(address, address", "", ")"),
+    "each address must be a URL of scheme, host and port, without user and path, such as https://openbao.openbao.svc:8200",
+);
+
+/// URL with an optional path.
+pub(crate) const URL: Rule = (
+    url!("self", r"(/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?", ""),
+    "must be a URL such as https://gitlab.example.com, without user, query, fragment and blanks",
+);
+
+/// URL with an optional path and query.
+pub(crate) const URL_WITH_QUERY: Rule = (
+    url!("self", r"(/[A-Za-z0-9._~!$&()*+,;=:@%/?-]*)?", ""),
+    "must be a URL such as https://gitlab.example.com/oauth/discovery/keys, without user, fragment and blanks",
+);
+
+/// Names of HTTP headers.
+pub(crate) const HEADER_NAMES: Rule = (
+    "self.all(name, name.matches(r'^[!#$%&*+.^_|~0-9A-Za-z-]{1,256}$'))",
+    "a header name consists of letters, digits, - and _",
+);
+
+/// Names of HTTP headers that a user may set.
+pub(crate) const RESERVED_HEADERS: Rule = (
+    "self.all(name, !name.lowerAscii().matches('^(x-vault-.*|x-forwarded-.*|proxy-.*|authorization|host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|cookie|forwarded)$'))",
+    "the headers X-Vault-*, X-Forwarded-*, Proxy-*, Authorization, Host, Cookie and those of the connection are reserved: to \
+     select a namespace, set namespace on the BaoAuth instead",
+);
+
+/// Values of HTTP headers.
+pub(crate) const HEADER_VALUES: Rule = (
+    r"self.all(name, size(self[name]) <= 4096 && self[name].matches(r'^([!-~]([ -~]*[!-~])?)?$'))",
+    "a header value has at most 4096 visible ASCII characters, and no line break and no blank at its start or end",
+);
+
 /// Path of an OpenBao namespace.
 pub(crate) const NAMESPACE: Rule = (
     r"!self.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $')",

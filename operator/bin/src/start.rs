@@ -1,7 +1,7 @@
 //! Wiring: the shared state, and one line for each family of controllers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -110,6 +110,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         stores: Stores::new(cluster_namespaces),
         cluster_objects: Stores::default(),
         drift_interval,
+        started: Instant::now(),
         last_active,
         client,
     })

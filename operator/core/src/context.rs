@@ -1,7 +1,7 @@
 //! State and clients that every controller shares.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -50,6 +50,8 @@ pub struct Context {
     pub mac: Mac,
     /// How often state without a watch (OpenBao) is re-read.
     pub drift_interval: Duration,
+    /// When this process started.
+    pub started: Instant,
     /// When the previous process was active last. What was due since then is overdue.
     pub last_active: Option<Timestamp>,
 }

@@ -93,6 +93,8 @@ impl Error {
                 OpenBao::Unreachable { .. }
                     | OpenBao::Redirect { .. }
                     | OpenBao::Foreign { .. }
+                    | OpenBao::Answer { .. }
+                    | OpenBao::Throttled { .. }
                     | OpenBao::Sealed
                     | OpenBao::NoLeader
                     | OpenBao::Uninitialized

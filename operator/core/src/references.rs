@@ -69,7 +69,11 @@ impl Stores {
     ) -> Result<Arc<K>, Error> {
         dependencies.on(Key::new(K::KIND, name.clone()));
         self.honor(K::ID, &name.namespace)?;
-        self.of::<K>().get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
+        let store = self.of::<K>();
+        if store.is_unreadable(name) && store.get(name).is_none() {
+            return Err(Error::Waiting(format!("{} {name} cannot be parsed: correct it", K::KIND)));
+        }
+        store.get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 
     /// The labels of a Namespace.

@@ -53,7 +53,7 @@ macro_rules! existence {
             #[must_use]
             pub fn exists(&self, kind: KindId, name: &ObjectName) -> bool {
                 match kind {
-                    $(KindId::$kind => self.of::<steamer_api::$kind>().get(name).is_some()),+
+                    $(KindId::$kind => self.of::<steamer_api::$kind>().exists(name)),+
                 }
             }
         }

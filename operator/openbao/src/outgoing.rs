@@ -25,8 +25,10 @@ impl Outgoing {
         match address {
             IpAddr::V4(address) => !address.is_link_local(),
             IpAddr::V6(address) => {
-                !address.is_unicast_link_local()
-                    && address.segments() != [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+                let [first, second, ..] = address.segments();
+                // AWS: fd00:ec2::/32. Google Cloud: fd20:ce::/32. Translation of IPv4 addresses: 64:ff9b::/96.
+                let reserved = matches!((first, second), (0xfd00, 0xec2) | (0xfd20, 0xce) | (0x64, 0xff9b));
+                !address.is_unicast_link_local() && !reserved
             }
         }
     }

@@ -102,8 +102,10 @@ fn builder(settings: &Settings) -> ClientBuilder {
         .http2_keep_alive_interval(silence)
         .http2_keep_alive_timeout(silence);
     let builder = if settings.plain { builder.http1_only() } else { builder };
-    // Pods have no proxy between them and the operator.
-    if settings.outgoing.proxy && settings.resolver.is_none() { builder } else { builder.no_proxy() }
+    // Pods have no proxy between them and the operator. A proxy would resolve the name of the certificate instead of the
+    // address.
+    let direct = settings.resolver.is_some() || settings.server_name.is_some();
+    if settings.outgoing.proxy && !direct { builder } else { builder.no_proxy() }
 }
 
 fn secured(mut builder: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, InvalidSetting> {

@@ -1,6 +1,6 @@
 //! Cache of watched objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -10,6 +10,8 @@ use crate::ObjectName;
 /// Cache of the objects of a kind. May be stale: after a write, use the response of the write.
 pub struct Store<K> {
     objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
+    /// Objects that exist and cannot be parsed.
+    unreadable: Arc<RwLock<HashSet<ObjectName>>>,
     synced: Arc<watch::Sender<bool>>,
     /// Number of objects that were added.
     added: Arc<watch::Sender<u64>>,
@@ -21,6 +23,7 @@ impl<K> Clone for Store<K> {
     fn clone(&self) -> Self {
         Self {
             objects: self.objects.clone(),
+            unreadable: self.unreadable.clone(),
             synced: self.synced.clone(),
             added: self.added.clone(),
             covered: self.covered.clone(),
@@ -32,6 +35,7 @@ impl<K> Default for Store<K> {
     fn default() -> Self {
         Self {
             objects: Arc::default(),
+            unreadable: Arc::default(),
             synced: Arc::new(watch::channel(false).0),
             added: Arc::new(watch::channel(0).0),
             covered: Arc::new(watch::channel(0).0),
@@ -44,6 +48,28 @@ impl<K> Store<K> {
     #[must_use]
     pub fn get(&self, name: &ObjectName) -> Option<Arc<K>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Returns whether an object of that name exists, even if it cannot be parsed.
+    #[must_use]
+    pub fn exists(&self, name: &ObjectName) -> bool {
+        self.is_unreadable(name) || self.get(name).is_some()
+    }
+
+    /// Returns whether the latest version of the object cannot be parsed.
+    #[must_use]
+    pub fn is_unreadable(&self, name: &ObjectName) -> bool {
+        self.unreadable.read().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    /// Records whether the latest version of an object can be parsed.
+    pub(crate) fn set_unreadable(&self, name: &ObjectName, unreadable: bool) {
+        let mut names = self.unreadable.write().unwrap_or_else(PoisonError::into_inner);
+        if unreadable {
+            names.insert(name.clone());
+        } else {
+            names.remove(name);
+        }
     }
 
     /// Returns all objects for which `chosen` returns `true`.
@@ -115,6 +141,8 @@ impl<K> Store<K> {
     }
 
     pub(crate) fn names(&self) -> Vec<ObjectName> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        let unreadable = self.unreadable.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.keys().cloned().chain(unreadable).collect::<HashSet<_>>().into_iter().collect()
     }
 }

@@ -137,13 +137,15 @@ where
         let mut object = match object.0 {
             Ok(object) => object,
             Err(unreadable) => {
+                // The last version that could be parsed stays in force: an object that exists must not count as deleted.
                 self.unreadable(&name, &unreadable.cause);
-                return self.gone(seen, &name);
+                return self.store.set_unreadable(&name, true);
             }
         };
         if self.scope.as_ref().is_some_and(|scope| !scope.keeps(&object)) {
             return self.gone(seen, &name);
         }
+        self.store.set_unreadable(&name, false);
         object.managed_fields_mut().clear();
         let fresh =
             self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
@@ -179,6 +181,7 @@ where
 
     fn gone(&self, seen: &mut Seen, name: &ObjectName) {
         seen.marks.remove(name);
+        self.store.set_unreadable(name, false);
         if let Some(object) = self.store.remove(name) {
             let Edges { by_any_change, by_spec } = (self.edges)(&object);
             self.wake(&by_any_change, name);

@@ -160,7 +160,7 @@ impl OpenBao {
         Settings {
             addresses: vec![self.url.clone()],
             ca: self.ca.clone().into_bytes(),
-            timeout: Some(Duration::from_secs(20)),
+            timeout: Some(Duration::from_secs(60)),
             outgoing: Outgoing::LOOPBACK,
             ..Settings::default()
         }

@@ -1,6 +1,6 @@
 //! Invalid specs are rejected at admission, with a message that says what to write instead.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::SecretsProject;
@@ -169,6 +169,9 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"address": "https://bao", "headers": {"X-Vault-Namespace": "a"}}),
             "set namespace on the BaoAuth",
         ),
+        ("BaoConnection", headers(json!({"X Odd": "a"})), "a header name consists of"),
+        ("BaoConnection", headers(json!({"Cookie": "a"})), "headers X-Vault-*, X-Forwarded-*"),
+        ("BaoConnection", headers(json!({"X-Gate": "let-me-in\n"})), "a header value has"),
         (
             "BaoConnection",
             json!({"clusterRef": {"name": "main"}, "skipTLSVerify": true}),
@@ -268,6 +271,10 @@ fn merged(mut base: Value, changes: Value) -> Value {
     base
 }
 
+fn headers(headers: Value) -> Value {
+    json!({"address": "https://bao", "headers": headers})
+}
+
 #[tokio::test]
 async fn an_invalid_spec_is_rejected_with_a_helpful_message() -> Result<()> {
     let case = Case::new("admission").await?;
@@ -311,4 +318,59 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let fresh: Api<SecretsProject> = case.api();
     assert_eq!(fresh.get("p").await?.spec.id, 42);
     Ok(())
+}
+
+/// Every field with a URL, and a spec in which it has a value.
+fn with_url(field: &str, url: &str) -> (&'static str, Value) {
+    let login = json!({"jwt": {"role": "steamer", "audience": "a"}});
+    match field {
+        "connection" => ("BaoConnection", json!({"address": url})),
+        "address" => ("OpenBaoCluster", json!({"external": {"address": url, "managementAuth": login}})),
+        "additional" => (
+            "OpenBaoCluster",
+            json!({"external": {"address": "https://bao", "additionalAddresses": [url], "managementAuth": login}}),
+        ),
+        "external" => (
+            "OpenBaoCluster",
+            json!({"external": {"address": "https://bao", "managementAuth": login}, "externalUrl": url}),
+        ),
+        "discovery" => ("JWTIssuer", json!({"oidcDiscoveryUrl": url})),
+        _ => ("JWTIssuer", json!({"jwksUrl": url, "boundIssuer": "a"})),
+    }
+}
+
+#[tokio::test]
+async fn no_field_accepts_a_url_with_credentials_or_without_a_host() -> Result<()> {
+    let case = Case::new("admission-urls").await?;
+    let fields = ["connection", "address", "additional", "external", "discovery", "keys"];
+    let wrong = [
+        "bao:8200",
+        "https://",
+        "https://user:password@bao",
+        "https://bao#a",
+        "https://bao ",
+        "https://b ao",
+        "https://bao\n",
+        "https://bao:99999",
+        "https://bao:0",
+        "ftp://bao",
+        "https://-bao",
+        "https://bao\\x",
+    ];
+    for (number, field) in fields.iter().enumerate() {
+        for url in wrong {
+            let (kind, spec) = with_url(field, url);
+            let refused = case.object(kind, &format!("wrong{number}"), spec).await.err();
+            let text = refused.with_context(|| format!("{field} accepts {url:?}"))?.to_string();
+            assert!(text.contains("must be a URL"), "{field} {url:?}: {text}");
+        }
+        for url in
+            ["https://bao", "http://bao.example.com:8200", "https://[fd00::1]:443", "https://10.0.0.1:65535"]
+        {
+            let (kind, spec) = with_url(field, url);
+            case.object(kind, &format!("right{number}"), spec).await?;
+        }
+    }
+    let keys = with_url("keys", "https://login.example.com/keys?p=policy");
+    case.object(keys.0, "query", keys.1).await.map(drop)
 }

@@ -26,7 +26,12 @@ async fn operator(case: &Case) -> Result<Client> {
 
 /// Sends a request that changes nothing. Returns the refusal of the policy.
 async fn refusal(client: &Client, method: &str, path: &str, body: &Value) -> Result<Option<String>> {
-    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let content = match (method, path.contains("/pods/")) {
+        // Containers are merged by name.
+        ("PATCH", true) => "application/strategic-merge-patch+json",
+        ("PATCH", false) => "application/merge-patch+json",
+        _ => "application/json",
+    };
     let request = http::Request::builder()
         .method(method)
         .uri(format!("{path}?dryRun=All"))

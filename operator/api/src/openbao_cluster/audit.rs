@@ -63,7 +63,7 @@ pub struct FileAudit {
 #[serde(rename_all = "camelCase")]
 pub struct HttpAudit {
     /// URL of the receiver.
-    #[x_kube(validation = ("self.matches('^https?://.+')", "http.uri must be a URL"))]
+    #[x_kube(validation = crate::rules::URL_WITH_QUERY)]
     #[schemars(length(max = 512))]
     pub uri: String,
     /// Secret with the HTTP headers of each call: its keys are header names, such as `Authorization`. A changed value

@@ -11,11 +11,12 @@ use crate::SecretKeyReference;
 pub struct ExternalServer {
     /// URL of the server, such as `https://openbao.openbao.svc:8200`.
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://openbao.openbao.svc:8200"))]
+    #[x_kube(validation = crate::rules::ADDRESS)]
     pub address: String,
     /// URLs of other nodes of the same OpenBao cluster, used when a node is unreachable or cannot serve the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 8), inner(length(max = 512)))]
+    #[x_kube(validation = crate::rules::ADDRESSES)]
     pub additional_addresses: Vec<String>,
     /// Secret that holds the CA certificate of the server. Default: the CA certificates of the operator's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -99,7 +99,7 @@ fn yes() -> bool {
 pub struct TransitSeal {
     /// URL of the other OpenBao.
     #[schemars(length(max = 512))]
-    #[x_kube(validation = ("self.matches('^https?://[^/]+$')", "address must be a URL without a path, such as https://seal.kms.svc:8200"))]
+    #[x_kube(validation = crate::rules::ADDRESS)]
     pub address: String,
     /// Path of the transit mount. Default: `transit`.
     #[serde(default = "transit")]

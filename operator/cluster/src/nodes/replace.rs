@@ -75,7 +75,12 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         unhealthy_for: member.unhealthy_for,
         ending: member.is_ending(),
         backs_off: member.backs_off(),
-        unready_for: member.unready_for(now),
+        // A node of the wrong version is ready for Kubernetes.
+        unready_for: if right_version {
+            member.unready_for(now)
+        } else {
+            member.running_for(now).unwrap_or_default()
+        },
         running: member.running_for(now),
         trouble: match &member.answer {
             Answer::Health(health) if !right_version => {

@@ -62,16 +62,21 @@ pub(crate) async fn observe(
             let Some(session) = session else { return };
             // An error says nothing about the age of the node's data.
             let Ok(answer) = session.request_any(Method::GET, STANDBY_MARK, None).await else { return };
-            member.is_stale = differs(&answer, &mark.text);
+            member.is_stale = is_older(&answer, &mark.text);
         }
     });
     futures::future::join_all(asked).await;
 }
 
-/// Returns true if an answer contains another mark. Trailing white space is not kept by every version.
-fn differs(answer: &Value, expected: &str) -> bool {
+/// Returns true if an answer contains an earlier mark. A later one was written although its response was lost.
+fn is_older(answer: &Value, expected: &str) -> bool {
     let policy = answer.pointer("/data/policy").and_then(Value::as_str);
-    policy.is_some_and(|policy| policy.trim() != expected.trim())
+    policy.is_some_and(|policy| time(policy) < time(expected))
+}
+
+/// The time of a mark in microseconds. None if the text is no mark.
+fn time(text: &str) -> Option<i64> {
+    text.trim_start().strip_prefix("# ")?.lines().next()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -84,10 +89,12 @@ mod tests {
     #[case(json!({"data": {"policy": "# 2\n"}}), false)]
     #[case(json!({"data": {"policy": "# 2"}}), false)]
     #[case(json!({"data": {"policy": "# 1\n"}}), true)]
+    #[case(json!({"data": {"policy": "# 3\n"}}), false)]
+    #[case(json!({"data": {"policy": ""}}), true)]
     #[case(json!({"data": {}}), false)]
     #[case(json!({}), false)]
-    fn only_another_mark_is_stale(#[case] answer: Value, #[case] expected: bool) {
-        assert_eq!(differs(&answer, "# 2\n"), expected);
+    fn only_an_earlier_mark_is_stale(#[case] answer: Value, #[case] expected: bool) {
+        assert_eq!(is_older(&answer, "# 2\n"), expected);
     }
 
     #[test]

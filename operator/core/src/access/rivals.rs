@@ -82,9 +82,10 @@ impl Claim<'_> {
     }
 }
 
-/// Order of clusters with the same server or audience: managed ones first, then older ones.
+/// Order of clusters with the same server or audience: managed ones that have run first, then older ones.
 fn rank(cluster: &OpenBaoCluster) -> (bool, (i64, bool, ObjectName)) {
-    (cluster.spec.managed.is_none(), seniority(cluster, true))
+    let has_run = cluster.spec.managed.is_some() && !cluster_id(cluster).is_empty();
+    (!has_run, seniority(cluster, true))
 }
 
 /// The cluster ID that OpenBao reported last. Empty if there is none.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
-use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, OpenBaoCluster};
+use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, Kind, OpenBaoCluster};
 use steamer_openbao::{Identity, NamespacePath, Session, Settings, joined_pem};
 use steamer_runtime::{Dependencies, ObjectName};
 
@@ -33,11 +33,17 @@ struct OperatorLogin {
     role: String,
 }
 
-/// The ID of an external cluster, if it was observed with the current spec.
+/// The ID of an external cluster, if it was observed with the current spec. A suspended or failed reconcile keeps the ID
+/// of an earlier spec.
 fn known_cluster_id(cluster: &OpenBaoCluster) -> Option<&str> {
     let status = cluster.status.as_ref()?;
-    let is_current = Some(status.observed_generation) == cluster.metadata.generation;
-    status.cluster_id.as_deref().filter(|_| is_current)
+    let generation = cluster.metadata.generation;
+    let is_true = |kind: &str| {
+        let mut found = status.conditions.iter().filter(|condition| condition.type_ == kind);
+        found.any(|condition| condition.status == "True" && condition.observed_generation == generation)
+    };
+    let is_current = Some(status.observed_generation) == generation && is_true("Ready");
+    status.cluster_id.as_deref().filter(|_| is_current && !cluster.spec.suspend)
 }
 
 impl Context {
@@ -93,7 +99,10 @@ impl Context {
         let namespace = cluster.namespace().unwrap_or_default();
         let labels = self.stores.labels(&namespace);
         let claim = Claim { cluster, cluster_id: &cluster_id, labels: &labels };
-        claim.check(&self.stores.of::<OpenBaoCluster>().filter(|_| true))
+        let honored = |other: &OpenBaoCluster| {
+            self.stores.honor(OpenBaoCluster::ID, &other.namespace().unwrap_or_default()).is_ok()
+        };
+        claim.check(&self.stores.of::<OpenBaoCluster>().filter(honored))
     }
 
     /// The owner of the JWT of a login. Fails before a token is requested if the ServiceAccount does not exist, or if the

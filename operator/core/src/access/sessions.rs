@@ -21,7 +21,7 @@ use crate::error::Error;
 const IDLE: Duration = Duration::from_secs(3600);
 /// Most servers with an HTTP client. A client keeps connections and CA certificates in memory.
 const CLIENTS: u64 = 512;
-/// How long the operator waits for the revocation of its tokens when it stops.
+/// How long the operator waits for the revocation of a token that is not used any more, and of all when it stops.
 const REVOCATION: Duration = Duration::from_secs(5);
 
 /// A login. Equal logins share one identity and one token.
@@ -99,7 +99,9 @@ impl Sessions {
             .max_capacity(10_000)
             .support_invalidation_closures()
             .async_eviction_listener(|_, (client, identity): (Client, Identity), _| {
-                Box::pin(async move { identity.revoke(&client).await })
+                // The listener runs in the reconcile of any object, which must not wait for this server.
+                let revoked = async move { identity.revoke(&client).await };
+                Box::pin(async move { drop(tokio::spawn(tokio::time::timeout(REVOCATION, revoked))) })
             })
             .build();
         let servers = servers(identities.clone());

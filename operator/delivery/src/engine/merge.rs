@@ -97,7 +97,15 @@ impl Destinations {
         match found.filter(|secret| owns_keys(secret, mark)) {
             Some(secret) => {
                 let parameters = PatchParams::apply(&field_manager(mark));
-                self.apply(name, &parameters, fields(&secret, None)).await.map(drop)
+                let body = Patch::Apply(fields(&secret, None));
+                match self.api(&name.namespace).patch(&name.name, &parameters, &body).await {
+                    // The Secret is immutable, or its type requires a key.
+                    Err(kube::Error::Api(status)) if status.code == 422 => {
+                        tracing::warn!(secret = %name, "the keys stay: the API server does not accept their removal");
+                        Ok(())
+                    }
+                    result => Ok(result.map(drop)?),
+                }
             }
             None => Ok(()),
         }

@@ -25,6 +25,9 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
         if keeps_values {
             // No access may outlive its object.
             removal.resources.policy = DeletionPolicy::Retain;
+            for orphan in &mut removal.resources.orphans {
+                orphan.deletion_policy = DeletionPolicy::Retain;
+            }
         }
         remove(object, &removal, pass).await?;
         if keeps_values {

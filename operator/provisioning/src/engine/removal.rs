@@ -1,6 +1,7 @@
 //! Removal of the resources of an object, from its recorded footprint.
 
 use steamer_api::{DeletionPolicy, Orphan};
+use steamer_core::Context;
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
 use steamer_core::ownership::orphans::{Handover, is_child, is_removable, remove_orphans};
@@ -41,6 +42,11 @@ impl Removal<'_> {
     /// The operator's session in the cluster of the footprint.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
         self.pass.session_in(&self.resources.footprint.cluster).await
+    }
+
+    /// The shared state.
+    pub(crate) fn context(&self) -> &Context {
+        self.pass.context
     }
 
     /// Access to cached objects.

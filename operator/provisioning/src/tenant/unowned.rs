@@ -10,7 +10,15 @@ use steamer_openbao::{Error as OpenBao, Namespace, NamespacePath};
 
 use crate::engine::Removal;
 
+/// Time after the start of the operator before anything is collected, in drift intervals: a restore of Kubernetes creates
+/// projects after their tenants.
+const GRACE: u32 = 2;
+
 pub(super) async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
+    let context = removal.context();
+    if context.started.elapsed() < context.drift_interval * GRACE {
+        return Ok(());
+    }
     let session = removal.session().await?;
     let tenant = removal.namespace();
     let children = match session.within(tenant.as_str()).child_namespaces().await {
@@ -31,8 +39,12 @@ pub(super) async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
 fn unowned(removal: &Removal<'_>, path: &NamespacePath, child: &Namespace) -> Option<Mark> {
     let mark = Mark::of_metadata(&child.custom_metadata).filter(|_| !child.tainted)?;
     let is_project = mark.owner == Owner::Object(KindId::SecretsProject) && removal.is_of_installation(&mark);
-    let project = removal.lookup().cached::<SecretsProject>(&mark.name);
-    (is_project && !project.is_some_and(|project| is_at(&project, path))).then_some(mark)
+    let is_owned = match removal.lookup().cached::<SecretsProject>(&mark.name) {
+        Some(project) => is_at(&project, path),
+        // An object that cannot be parsed.
+        None => removal.context().exists(&mark),
+    };
+    (is_project && !is_owned).then_some(mark)
 }
 
 /// Returns true if the namespace is the one of the project.

@@ -18,7 +18,8 @@ CREATE TRIGGER late BEFORE INSERT ON openbao_kv_store FOR EACH ROW WHEN (NEW.pat
 
 #[tokio::test]
 async fn a_standby_that_does_not_know_the_leader_is_restarted() -> Result<()> {
-    let bao = Bao::serving("leaderless", |_| {}).await?;
+    // A standby that answers reads itself follows the leader by more than the lock.
+    let bao = Bao::serving("leaderless", |spec| spec["managed"]["standbyReads"] = json!(true)).await?;
     let admin = bao.admin().await?;
     mount_kv(&admin, "kv").await?;
     bao.postgres.sql("leaderless", LATE)?;
