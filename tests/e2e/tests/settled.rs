@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
-use steamer_testing::ground::{apply, yaml};
+use steamer_testing::ground::{AUDIENCE, apply, yaml};
 use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
@@ -120,16 +120,18 @@ async fn several_passes(reads: &impl Fn() -> Result<usize>) -> Result<()> {
     .await
 }
 
-/// Applies the samples unchanged, except for the addresses of OpenBao and the issuer and a short refresh interval.
+/// Applies the samples unchanged, except for the address and audience of OpenBao, the address of the issuer, and a short refresh
+/// interval.
 async fn samples(rig: &Rig) -> Result<()> {
     let case = &rig.case;
-    let addresses = [
+    let replaced = [
         ("https://main.openbao.svc:8200", rig.openbao_url()),
         ("http://gitlab.openbao.svc:8080", case.ground.issuer.url.as_str()),
+        ("openbao:openbao/main", AUDIENCE),
     ];
     let role = json!({
         "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
-        "audience": "openbao", "token_policies": ["default"], "token_ttl": "10m",
+        "audience": AUDIENCE, "token_policies": ["default"], "token_ttl": "10m",
     });
     case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
     let cluster = json!({
@@ -138,7 +140,7 @@ async fn samples(rig: &Rig) -> Result<()> {
         "spec": {
             "external": {
                 "address": rig.openbao_url(), "caSecretRef": {"name": "openbao-ca"},
-                "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
+                "managementAuth": {"kubernetes": {"role": "steamer", "audience": AUDIENCE}},
             },
             "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
             "allowedNamespaces": {"from": "All"},
@@ -146,7 +148,7 @@ async fn samples(rig: &Rig) -> Result<()> {
     });
     let others = |path: &std::path::Path| !path.ends_with("openbaocluster.yaml");
     for (path, mut text) in steamer_testing::demo::samples()?.into_iter().filter(|(path, _)| others(path)) {
-        for (sample, here) in addresses {
+        for (sample, here) in replaced {
             text = text.replace(sample, here);
         }
         for mut object in yaml(&text)? {
