@@ -190,6 +190,7 @@ fn hopeless(error: &Error) -> bool {
             | Error::Throttled { .. }
             | Error::Redirect { .. }
             | Error::Answer { .. }
+            | Error::Unreachable { source: Fault::Forbidden(_), .. }
     )
 }
 
@@ -222,5 +223,12 @@ mod tests {
         assert!(!format!("{:?}", Client::new(&settings).unwrap()).contains("token"));
         assert!(matches!(more_telling(Some(Error::Sealed), Error::NoLeader), Error::NoLeader));
         assert!(matches!(more_telling(Some(Error::NoLeader), Error::Sealed), Error::NoLeader));
+    }
+
+    #[test]
+    fn a_forbidden_address_is_not_tried_again() {
+        let unreachable = |source| Error::Unreachable { address: "http://a".to_owned(), source };
+        assert!(hopeless(&unreachable(Fault::Forbidden([169, 254, 169, 254].into()))));
+        assert!(!hopeless(&unreachable(Fault::Refused)));
     }
 }
