@@ -6,12 +6,14 @@ help: ## Print this help
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: ## Create a cluster with OpenBao, install Steamer, apply the samples and run a demo
+	@echo "==> building the commands of this checkout (some minutes the first time)"
 	@cargo xtask run
 
 stop: ## Stop everything that `make run` started
 	@cargo xtask stop
 
 test: ## Run all tests on real servers; installs their dependencies; ONLY=name runs one test and shows its output
+	@echo "==> building the commands of this checkout (some minutes the first time)"
 	@cargo xtask test $(if $(ONLY),--only "$(ONLY)")
 
 lint: ## Check formatting and lints
