@@ -261,6 +261,11 @@ macro_rules! conditions {
 }
 pub(crate) use conditions;
 
+/// Default of a field that is `true` unless it is set.
+pub(crate) fn yes() -> bool {
+    true
+}
+
 /// Value of `observedGeneration` before the first reconcile.
 pub(crate) fn never_observed() -> i64 {
     -1

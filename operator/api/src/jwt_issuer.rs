@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
+use crate::common::{conditions, never_observed, yes};
 use crate::rules;
 use crate::{AllowedNamespaces, Duration, SecretKeyReference};
 
@@ -90,10 +90,6 @@ fn one_minute() -> Duration {
 
 fn five_minutes() -> Duration {
     Duration::from_secs(300)
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Kind of issuer.

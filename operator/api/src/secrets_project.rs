@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::common::yes;
 use crate::{AllowedNamespaces, Duration, Lifecycle, Reference};
 
 pub use status::*;
@@ -60,10 +61,6 @@ pub struct SecretsProjectSpec {
     /// Lifecycle of the resources in OpenBao.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn kv() -> Vec<Engine> {

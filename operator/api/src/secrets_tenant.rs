@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
+use crate::common::{conditions, never_observed, yes};
 use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
 
 /// A group, a user or a whole organization. The secrets of its projects are isolated from those of all other tenants.
@@ -61,10 +61,6 @@ pub struct SecretsTenantSpec {
     /// Lifecycle of the resources in OpenBao.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Isolation of tenants.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::LocalReference;
+use crate::common::yes;
 
 /// Audit device that logs requests and responses. A request that no device can log fails. Exactly one of `file`, `http`
 /// and `socket` is required.
@@ -41,10 +42,6 @@ impl AuditDevice {
     pub fn headers(&self) -> Option<&LocalReference> {
         self.http.as_ref()?.headers_secret_ref.as_ref()
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Audit device that logs to the output of the pod.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SealPlugin;
 use super::seal_rules;
+use crate::common::yes;
 use crate::{LocalReference, SecretKeyReference};
 
 /// Seal that unseals OpenBao when it starts. Exactly one type is required.
@@ -87,10 +88,6 @@ pub struct StaticSeal {
 
 fn first_key() -> String {
     "k1".to_owned()
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Transit secrets engine of another OpenBao.
