@@ -60,13 +60,15 @@ pub(crate) fn count_updated(members: &[Member], revision: &str) -> usize {
 
 fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
     let updated = member.revision() == Some(target.revision);
-    let right_version =
-        !updated || member.answer == Answer::Migrating || member.version() == Some(target.version);
+    // A node that does not answer has no version.
+    let wrong_version = updated
+        && member.answer != Answer::Migrating
+        && member.version().is_some_and(|version| version != target.version);
     Node {
         pod: member.name(),
         uid: member.uid(),
         updated,
-        serves: member.serves() && right_version,
+        serves: member.serves() && !wrong_version,
         leads: member.answer.is_active(),
         sealed: member.answer.is_sealed(),
         refuses_connections: member.answer == Answer::Refused,
@@ -76,14 +78,14 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         ending: member.is_ending(),
         backs_off: member.backs_off(),
         // A node of the wrong version is ready for Kubernetes.
-        unready_for: if right_version {
-            member.unready_for(now)
-        } else {
+        unready_for: if wrong_version {
             member.running_for(now).unwrap_or_default()
+        } else {
+            member.unready_for(now)
         },
         running: member.running_for(now),
         trouble: match &member.answer {
-            Answer::Health(health) if !right_version => {
+            Answer::Health(health) if wrong_version => {
                 Some(format!("it runs version {}, not {}", health.version, target.version))
             }
             answer if target.migrating && answer.is_sealed() => {
@@ -91,5 +93,51 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
             }
             _ => member.trouble(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use k8s_openapi::api::core::v1::Pod;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tests::{TEMPLATE, member};
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Returns the step for a leader and a new standby whose container is in `state`.
+    fn step(answer: char, state: &Value, unready: Duration) -> Step {
+        let now = Timestamp::now();
+        let mut new = member((1, answer));
+        let mut pod: Value = json!(*new.pod);
+        pod["status"]["containerStatuses"][0]["state"] = state.clone();
+        pod["status"]["conditions"] = json!([{
+            "type": "Ready", "status": "False", "lastTransitionTime": now - unready,
+        }]);
+        new.pod = Arc::new(serde_json::from_value::<Pod>(pod).unwrap());
+        let target = Target { revision: TEMPLATE, version: "2.7.2".parse().unwrap(), migrating: false };
+        let goal =
+            Goal { replicas: 2, hold: None, seal_reachable: true, initialized: true, node_timeout: TIMEOUT };
+        plan(&[member((0, 'l')), new], target, &goal, now).step
+    }
+
+    #[rstest]
+    #[case::its_image_does_not_exist('x', json!({"waiting": {"reason": "ErrImageNeverPull"}}))]
+    #[case::its_process_ended('x', json!({"terminated": {"exitCode": 1}}))]
+    #[case::it_does_not_answer('x', json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}))]
+    #[case::it_is_sealed('z', json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}))]
+    fn a_node_that_does_not_come_up_stops_the_rollout_after_the_timeout(
+        #[case] answer: char,
+        #[case] state: Value,
+    ) {
+        let early = step(answer, &state, TIMEOUT - Duration::from_secs(2));
+        assert!(matches!(early, Step::Wait(_)), "{early:?}");
+        let late = step(answer, &state, TIMEOUT + Duration::from_secs(2));
+        assert!(matches!(&late, Step::Stop(why) if why.contains("within 10 s")), "{late:?}");
     }
 }
