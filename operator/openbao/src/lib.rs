@@ -25,6 +25,7 @@ mod outgoing;
 mod presence;
 mod requests;
 mod resolver;
+mod roots;
 mod session;
 mod settings;
 mod transport;

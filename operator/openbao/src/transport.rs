@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use crate::body;
 use crate::fault::Fault;
 use crate::resolver::{Names, host};
+use crate::roots;
 use crate::settings::{InvalidSetting, Settings};
 
 /// Longest timeout of a request.
@@ -110,9 +111,10 @@ fn builder(settings: &Settings) -> ClientBuilder {
 
 fn secured(mut builder: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, InvalidSetting> {
     builder = builder.tls_danger_accept_invalid_certs(settings.insecure);
-    if !settings.ca.is_empty() {
-        builder = builder.tls_certs_only(certificates(&settings.ca)?);
-    }
+    builder = builder.tls_certs_only(match settings.ca.as_slice() {
+        [] => roots::system().to_vec(),
+        ca => certificates(ca)?,
+    });
     if let Some(pem) = &settings.client_certificate {
         let identity = reqwest::Identity::from_pem(pem.expose_secret().as_bytes());
         builder = builder.identity(identity.map_err(|_| InvalidSetting::ClientCertificate)?);
