@@ -17,6 +17,10 @@ pub(crate) use lifeline::{Lifeline, end_all, in_cgroup};
 pub use server::{Server, tail, while_all_run, while_running};
 pub use slot::Slot;
 
+/// Garbage collection of the programs in Go, in percent of their live memory. By default they spend a quarter of their
+/// CPU time on it, and the tests have more memory than CPU time.
+const GARBAGE: &str = "400";
+
 /// A server process. It is killed when this value is dropped, and by the kernel when the thread that started it exits.
 pub struct Process {
     server: Server,
@@ -84,6 +88,7 @@ impl Program {
         let child = self
             .command
             .args(&self.arguments)
+            .env("GOGC", GARBAGE)
             .stdin(lifeline.hold()?)
             .stdout(output.try_clone()?)
             .stderr(output)

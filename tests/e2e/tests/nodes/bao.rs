@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
@@ -66,14 +69,14 @@ pub struct Bao {
 
 /// Keeps the addresses of the pods current while the test runs.
 async fn follow(kube: kube::Client, namespace: String, addresses: Arc<RwLock<HashMap<String, IpAddr>>>) {
-    let api: Api<Pod> = Api::namespaced(kube, &namespace);
-    let address = |pod: &Pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?));
-    loop {
-        if let Ok(pods) = api.list(&ListParams::default()).await {
-            let now: HashMap<String, IpAddr> = pods.items.iter().filter_map(address).collect();
-            *addresses.write().unwrap_or_else(PoisonError::into_inner) = now;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let address =
+        |pod: &Arc<Pod>| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?));
+    let (pods, writer) = reflector::store();
+    let events = watcher(Api::<Pod>::namespaced(kube, &namespace), watcher::Config::default());
+    let mut events = pin!(events.default_backoff().reflect(writer));
+    while events.next().await.is_some() {
+        let now: HashMap<String, IpAddr> = pods.state().iter().filter_map(address).collect();
+        *addresses.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 
@@ -325,7 +328,7 @@ impl Bao {
 
     /// Logs in with a JWT.
     pub async fn login(&self, mount: &str, role: &str, jwt: &str) -> Result<Session> {
-        let client = self.client(&NODES, Duration::from_secs(20)).await?;
+        let client = self.client(&NODES, Duration::from_secs(60)).await?;
         let anonymous = client.session(Identity::Anonymous);
         let body = json!({"role": role, "jwt": jwt});
         let answer = anonymous.request_any(Method::POST, &format!("auth/{mount}/login"), Some(body)).await?;
