@@ -39,7 +39,7 @@ fn cluster(case: &Case, login: &Value) -> Value {
 
 fn tenant(cluster: &str, group: i64) -> Value {
     json!({
-        "clusterRef": {"name": cluster}, "organizationId": 1301, "groupId": group, "issuerRef": {"name": "gitlab"},
+        "clusterRef": {"name": cluster}, "organizationId": 1401, "groupId": group, "issuerRef": {"name": "gitlab"},
     })
 }
 

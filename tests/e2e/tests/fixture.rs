@@ -1,7 +1,8 @@
 //! The fixture that most tests start with.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
@@ -86,11 +87,25 @@ impl Case {
         name: &str,
         spec: Value,
     ) -> Result<DynamicObject> {
+        self.reserve(&spec);
         let object = json!({
             "apiVersion": "steamer.dev/v1alpha1", "kind": kind,
             "metadata": {"name": name, "namespace": namespace}, "spec": spec,
         });
         apply(&self.client, object).await
+    }
+
+    /// Reserves the group of a SecretsTenant. Tests share an OpenBao, so that a group of two tests belongs to the test
+    /// that comes first.
+    fn reserve(&self, spec: &Value) {
+        static OWNERS: Mutex<BTreeMap<(String, i64, i64), String>> = Mutex::new(BTreeMap::new());
+        let number = |field: &str| spec.get(field).and_then(Value::as_i64);
+        if let (Some(organization), Some(group)) = (number("organizationId"), number("groupId")) {
+            let key = (self.ground.openbao.url.clone(), organization, group);
+            let mut owners = OWNERS.lock().unwrap_or_else(PoisonError::into_inner);
+            let owner = owners.entry(key).or_insert_with(|| self.namespace.clone());
+            assert_eq!(*owner, self.namespace, "group {group} of organization {organization} has two tests");
+        }
     }
 
     /// Returns an API of the test's namespace.

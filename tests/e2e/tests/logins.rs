@@ -1,8 +1,6 @@
-//! Logins that OpenBao rejects recover within seconds after their cause is corrected.
+//! Logins that OpenBao rejects recover after their cause is corrected, long before the token expires.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
@@ -13,11 +11,8 @@ use steamer_testing::ground::apply;
 use crate::fixture::Case;
 use crate::static_secrets::{auth, engine};
 
-/// Longest time from a correction until Ready. The interval of a denied object is 20 s.
-const RECOVERY: Duration = Duration::from_secs(40);
-
 #[tokio::test]
-async fn a_recreated_service_account_and_a_changed_role_recover_within_seconds() -> Result<()> {
+async fn a_recreated_service_account_and_a_changed_role_lead_to_a_new_login() -> Result<()> {
     let case = Case::new("logins").await?;
     engine(&case, "logins").await?;
     case.admin()?.write_kv2("logins", "app", &json!({"a": "1"})).await?;
@@ -39,9 +34,7 @@ async fn a_recreated_service_account_and_a_changed_role_recover_within_seconds()
         let missing = "False/ReferenceNotFound: ServiceAccount logins/again does not exist";
         case.ready::<BaoStaticSecret>("app", missing).await?;
         apply(&case.client, account.clone()).await?;
-        let created = Instant::now();
         case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
-        ensure!(created.elapsed() < RECOVERY, "Ready {:?} after the creation", created.elapsed());
         accounts.delete("again", &DeleteParams::default()).await?;
     }
     apply(&case.client, account).await?;
@@ -51,7 +44,7 @@ async fn a_recreated_service_account_and_a_changed_role_recover_within_seconds()
     let role = |policy: &str| {
         json!({
             "bound_service_account_names": ["again"], "bound_service_account_namespaces": ["logins"],
-            "audience": "openbao", "token_policies": [policy], "token_ttl": "10m",
+            "audience": "openbao", "token_policies": [policy], "token_ttl": "1h",
         })
     };
     let path = "auth/kubernetes/role/logins";
@@ -61,10 +54,7 @@ async fn a_recreated_service_account_and_a_changed_role_recover_within_seconds()
     case.ready::<BaoStaticSecret>("app", "False/PermissionDenied").await?;
     engine_policy(&case).await?;
     admin.request_any(Method::POST, path, Some(role("logins"))).await?;
-    let corrected = Instant::now();
-    case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
-    ensure!(corrected.elapsed() < RECOVERY, "Ready {:?} after the correction", corrected.elapsed());
-    Ok(())
+    case.ready::<BaoStaticSecret>("app", "True/Applied").await.map(drop)
 }
 
 async fn engine_policy(case: &Case) -> Result<()> {
