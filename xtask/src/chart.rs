@@ -14,7 +14,7 @@ use steamer_testing::tools::{self, output};
 const CASES: &[(&str, &[&str])] = &[
     ("defaults", &[]),
     ("one replica", &["--set", "replicas=1,podDisruptionBudget.enabled=false,openshift=true"]),
-    ("namespaces", &["--set", "clusterNamespaces={openbao,vault}"]),
+    ("namespaces", &["--set", "watchNamespaces={web,api},clusterNamespaces={openbao}"]),
     (
         "all features",
         &["--set", "metrics.serviceMonitor.enabled=true,networkPolicy.enabled=true,installationId=home"],
@@ -32,7 +32,7 @@ const WRONG: &[&str] = &[
     "logLevl=debug",
     "leaseDuration=soon",
     "image.digest=latest",
-    "clusterNamespaces={Web}",
+    "watchNamespaces={Web}",
     "podDisruptionBudget.minAvailable=some",
 ];
 

@@ -47,6 +47,21 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- toYaml $context -}}
 {{- end -}}
 
+{{/* Namespaces with a Role for delivery and provisioning, as a JSON object. Empty: a ClusterRole. */}}
+{{- define "steamer.watched" -}}
+{{- $namespaces := list -}}
+{{- if .Values.watchNamespaces -}}
+{{- $namespaces = concat .Values.watchNamespaces .Values.clusterNamespaces (list .Release.Namespace) | uniq -}}
+{{- end -}}
+{{- dict "namespaces" $namespaces | toJson -}}
+{{- end -}}
+
+{{/* Namespaces with a Role for managed clusters, as a JSON object. Empty: a ClusterRole. */}}
+{{- define "steamer.clusters" -}}
+{{- $watched := include "steamer.watched" . | fromJson -}}
+{{- dict "namespaces" (.Values.clusterNamespaces | default $watched.namespaces) | toJson -}}
+{{- end -}}
+
 {{/* Binding of the operator. Arguments: the root, kind, name, namespace or "". */}}
 {{- define "steamer.binding" -}}
 {{- $root := index . 0 -}}
@@ -68,18 +83,25 @@ subjects:
     namespace: {{ $root.Release.Namespace }}
 {{- end -}}
 
-{{/* A ClusterRole of the operator and its binding. Arguments: the root, suffix of the name, file with the rules. */}}
+{{/* A role of the operator and its binding: a ClusterRole, or a Role in each namespace. Arguments: the root, suffix of
+     the name, file with the rules, namespaces. */}}
 {{- define "steamer.role" -}}
 {{- $root := index . 0 -}}
-{{- $name := printf "%s-%s%s" $root.Release.Namespace (include "steamer.name" $root) (index . 1) }}
+{{- $name := printf "%s-%s%s" $root.Release.Namespace (include "steamer.name" $root) (index . 1) -}}
+{{- $rules := $root.Files.Get (printf "files/%s" (index . 2)) -}}
+{{- range (index . 3 | default (list "")) }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
+kind: {{ if . }}Role{{ else }}ClusterRole{{ end }}
 metadata:
   name: {{ $name }}
+  {{- if . }}
+  namespace: {{ . }}
+  {{- end }}
   labels: {{- include "steamer.labels" $root | nindent 4 }}
 rules:
-{{ $root.Files.Get (printf "files/%s" (index . 2)) | indent 2 }}
+{{ $rules | indent 2 }}
 ---
-{{ include "steamer.binding" (list $root "ClusterRole" $name "") }}
+{{ include "steamer.binding" (list $root (ternary "Role" "ClusterRole" (ne . "")) $name .) }}
+{{- end }}
 {{- end -}}

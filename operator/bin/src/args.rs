@@ -49,6 +49,10 @@ pub(crate) struct Run {
     /// OpenBaoCluster for logins to that cluster.
     #[arg(long, env = "STEAMER_ALLOWED_AUDIENCES", value_delimiter = ',')]
     pub(crate) allowed_audiences: Vec<String>,
+    /// Namespaces of the objects that the operator reconciles, separated by commas. The cluster namespaces and the
+    /// operator's own namespace are always included. Default: all namespaces.
+    #[arg(long, env = "STEAMER_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub(crate) watch_namespaces: Vec<String>,
     /// Duration of the leader lease without renewal. At least 1s.
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub(crate) lease_duration: Duration,

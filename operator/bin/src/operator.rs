@@ -12,7 +12,7 @@ use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
 use steamer_runtime::logs::{self, Format};
 use steamer_runtime::{
-    Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, on_own_thread, terminated,
+    Coverage, Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, on_own_thread, terminated,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -118,11 +118,20 @@ fn kept(api: Api, holder: LeaseSettings) -> std::io::Result<(CancellationToken, 
 }
 
 fn settings(arguments: Run, instance: String) -> Settings {
+    let namespaces = Coverage::of(&arguments.watch_namespaces)
+        .with(&arguments.cluster_namespaces)
+        .with(std::slice::from_ref(&arguments.namespace));
+    let managed_namespaces = match Coverage::of(&arguments.cluster_namespaces) {
+        Coverage::All => namespaces.clone(),
+        some => some,
+    };
     Settings {
         namespace: arguments.namespace,
         service_account: arguments.service_account,
         instance,
         installation: arguments.installation,
+        namespaces,
+        managed_namespaces,
         cluster_namespaces: ClusterNamespaces::new(arguments.cluster_namespaces),
         consent: Consent::new(arguments.allowed_audiences),
         drift_interval: arguments.drift_interval,

@@ -17,7 +17,7 @@ use steamer_core::tasks::Tasks;
 use steamer_core::{Context, Error, Stores};
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
-use steamer_runtime::{Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
+use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
 use tokio_util::sync::CancellationToken;
 
 /// Settings of the process.
@@ -33,6 +33,10 @@ pub(crate) struct Settings {
     pub(crate) installation: Option<String>,
     /// Namespaces of OpenBaoClusters, SecretsTenants and JWTIssuers.
     pub(crate) cluster_namespaces: ClusterNamespaces,
+    /// Namespaces to reconcile.
+    pub(crate) namespaces: Coverage,
+    /// Namespaces of managed clusters.
+    pub(crate) managed_namespaces: Coverage,
     /// Audiences that every ServiceAccount allows.
     pub(crate) consent: Consent,
     /// How often state without a watch (OpenBao) is re-read.
@@ -76,6 +80,8 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         instance,
         installation: chosen,
         cluster_namespaces,
+        namespaces,
+        managed_namespaces,
         consent,
         drift_interval,
         outgoing,
@@ -96,6 +102,8 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         mac: Mac::load(&client, &namespace).await?,
         installation: installation(&client, &namespace, chosen.as_deref()).await?,
         api_audiences,
+        namespaces,
+        managed_namespaces,
         consent,
         api_issuer: ApiIssuerSource::default(),
         operator,

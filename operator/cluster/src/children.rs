@@ -32,11 +32,12 @@ macro_rules! children {
         /// Adds the watches of the objects that Steamer creates for clusters: only those with the cluster label, and
         /// only if the cluster exists.
         pub(crate) fn watch(tasks: &mut Tasks) {
-            let stores = tasks.context().cluster_objects.clone();
-            let clusters = tasks.context().stores.of::<OpenBaoCluster>();
+            let context = tasks.context();
+            let (stores, namespaces) = (&context.cluster_objects, &context.managed_namespaces);
+            let clusters = context.stores.of::<OpenBaoCluster>();
             $({
                 let watched = Watched::new(stores.of::<$kind>(), $edges).labelled(CLUSTER_LABEL);
-                tasks.watch(watched.scoped(of_managed_clusters(&clusters)));
+                tasks.watch(watched.scoped(of_managed_clusters(&clusters)).within(namespaces.clone()));
             })+
         }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use steamer_api::Kind;
-use steamer_runtime::{ObjectName, Runtime};
+use steamer_runtime::{Coverage, ObjectName, Runtime};
 
 use crate::access::api_audiences::ApiAudiences;
 use crate::access::audiences::SafeAudiences;
@@ -30,6 +30,10 @@ pub struct Context {
     pub stores: Stores,
     /// Objects that Steamer created for managed clusters: only those that carry the cluster label.
     pub cluster_objects: Stores,
+    /// Namespaces of Steamer's kinds and of the Secrets that it writes.
+    pub namespaces: Coverage,
+    /// Namespaces of managed clusters: Steamer may create pods, Services and the like only there.
+    pub managed_namespaces: Coverage,
     /// Sessions in OpenBao.
     pub sessions: Sessions,
     /// Secrets that objects refer to by name.

@@ -73,6 +73,9 @@ impl Stores {
         if store.is_unreadable(name) && store.get(name).is_none() {
             return Err(Error::Waiting(format!("{} {name} cannot be parsed: correct it", K::KIND)));
         }
+        if !store.knows(&name.namespace) {
+            return Err(Error::Waiting(unwatched(K::KIND, name)));
+        }
         store.get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 
@@ -81,6 +84,14 @@ impl Stores {
         let found = self.of::<Namespace>().get(&ObjectName::new("", namespace));
         found.map(|namespace| namespace.labels().clone()).unwrap_or_default()
     }
+}
+
+fn unwatched(kind: &str, name: &ObjectName) -> String {
+    format!(
+        "{kind} {name} is unknown, because the operator does not watch namespace {} or may not list its objects: add the \
+         namespace to --watch-namespaces of the operator (Helm value watchNamespaces)",
+        name.namespace
+    )
 }
 
 /// Sort key of objects that claim the same resource: the oldest object comes first. Kubernetes has creation times in

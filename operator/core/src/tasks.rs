@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::api::Api;
@@ -11,7 +12,7 @@ use kube::runtime::watcher::{self, ListSemantic};
 use serde::de::DeserializeOwned;
 use steamer_api::RECONCILE_ANNOTATION;
 use steamer_runtime::admin::Readiness;
-use steamer_runtime::{Edges, Guarded, Reconcile, Scope, Store, Trigger, Watch, run, trigger};
+use steamer_runtime::{Coverage, Edges, Guarded, Part, Reconcile, Scope, Store, Trigger, Watch, run, trigger};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -36,6 +37,8 @@ pub struct Watched<K> {
     controller: Option<(&'static str, Trigger)>,
     edges: fn(&K) -> Edges,
     scope: Option<Scope<K>>,
+    /// Default: the namespaces of Steamer's kinds.
+    namespaces: Option<Coverage>,
 }
 
 /// Number of objects in one page of a list with a scope. A page can contain large objects that are dropped.
@@ -45,7 +48,14 @@ impl<K> Watched<K> {
     /// A watch of all objects of a type.
     pub fn new(store: Store<K>, edges: fn(&K) -> Edges) -> Self {
         let config = watcher::Config::default().any_semantic();
-        Self { store, config, controller: None, edges, scope: None }
+        Self { store, config, controller: None, edges, scope: None, namespaces: None }
+    }
+
+    /// Limits the watch to namespaces.
+    #[must_use]
+    pub fn within(mut self, namespaces: Coverage) -> Self {
+        self.namespaces = Some(namespaces);
+        self
     }
 
     /// Limits the watch to objects with a label.
@@ -71,7 +81,8 @@ impl Tasks {
         let (started, _) = watch::channel(false);
         let namespaces = context.stores.of::<Namespace>();
         let mut tasks = Self { set: JoinSet::new(), context, readiness, caches: Vec::new(), started };
-        tasks.watch(Watched::new(namespaces, Edges::of_self));
+        let all = Part::of_all(Api::all(tasks.context.client.clone()));
+        tasks.watch_parts(Watched::new(namespaces, Edges::of_self), vec![all]);
         tasks
     }
 
@@ -101,11 +112,21 @@ impl Tasks {
     /// Adds a watch.
     pub fn watch<K>(&mut self, watched: Watched<K>)
     where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K: Send + Sync + 'static,
+    {
+        let namespaces = watched.namespaces.as_ref().unwrap_or(&self.context.namespaces);
+        let parts = namespaces.parts(&self.context.client);
+        self.watch_parts(watched, parts);
+    }
+
+    fn watch_parts<K>(&mut self, watched: Watched<K>, parts: Vec<Part<Guarded<K>>>)
+    where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let Watched { store, config, controller, edges, scope } = watched;
+        let Watched { store, config, controller, edges, scope, namespaces: _ } = watched;
         let watch = Watch {
-            api: Api::<Guarded<K>>::all(self.context.client.clone()),
+            parts,
             config,
             store: store.clone(),
             controller,

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod conditions;
+mod coverage;
 mod events;
 #[cfg(test)]
 mod fake;
@@ -11,6 +12,7 @@ mod index;
 mod instant;
 pub mod kubernetes;
 mod lease;
+mod listing;
 mod locked;
 pub mod logs;
 mod metrics;
@@ -29,11 +31,13 @@ mod store;
 mod thread;
 mod watch;
 
+pub use coverage::Coverage;
 pub use events::Events;
 pub use guarded::{Cause, Guarded, Unreadable};
 pub use index::{Dependencies, Index, Key, Waiter};
 pub use instant::after;
 pub use lease::{Lease, LeaseSettings};
+pub use listing::{Listings, Part};
 pub use locked::Locked;
 pub use metrics::Metrics;
 pub use name::ObjectName;

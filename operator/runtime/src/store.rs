@@ -3,15 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use kube::runtime::watcher;
 use tokio::sync::watch;
 
-use crate::ObjectName;
+use crate::listing::{Listings, Part};
+use crate::{Locked, ObjectName};
 
 /// Cache of the objects of a kind. May be stale: after a write, use the response of the write.
 pub struct Store<K> {
     objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
     /// Objects that exist and cannot be parsed.
     unreadable: Arc<RwLock<HashSet<ObjectName>>>,
+    /// Lists that fill the cache.
+    listings: Arc<Locked<Listings>>,
     synced: Arc<watch::Sender<bool>>,
     /// Number of objects that were added.
     added: Arc<watch::Sender<u64>>,
@@ -24,6 +28,7 @@ impl<K> Clone for Store<K> {
         Self {
             objects: self.objects.clone(),
             unreadable: self.unreadable.clone(),
+            listings: self.listings.clone(),
             synced: self.synced.clone(),
             added: self.added.clone(),
             covered: self.covered.clone(),
@@ -36,6 +41,7 @@ impl<K> Default for Store<K> {
         Self {
             objects: Arc::default(),
             unreadable: Arc::default(),
+            listings: Arc::default(),
             synced: Arc::new(watch::channel(false).0),
             added: Arc::new(watch::channel(0).0),
             covered: Arc::new(watch::channel(0).0),
@@ -50,10 +56,17 @@ impl<K> Store<K> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Returns whether an object of that name exists, even if it cannot be parsed.
+    /// Returns whether an object of that name exists, even if it cannot be parsed, or can exist: in a namespace that is
+    /// not watched, or of which the API server refuses a list.
     #[must_use]
     pub fn exists(&self, name: &ObjectName) -> bool {
-        self.is_unreadable(name) || self.get(name).is_some()
+        self.is_unreadable(name) || self.get(name).is_some() || !self.knows(&name.namespace)
+    }
+
+    /// Returns whether the cache contains the objects of that namespace.
+    #[must_use]
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.listings.lock().knows(namespace)
     }
 
     /// Returns whether the latest version of the object cannot be parsed.
@@ -90,20 +103,42 @@ impl<K> Store<K> {
         self.len() == 0
     }
 
-    /// Waits until the initial list is complete.
+    /// Waits until the initial lists are complete.
     pub async fn synced(&self) {
         let mut synced = self.synced.subscribe();
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
-    /// Returns whether the initial list is complete.
+    /// Returns whether the initial lists are complete.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         *self.synced.borrow()
     }
 
-    pub(crate) fn mark_synced(&self) {
-        self.synced.send_replace(true);
+    /// Expects a list of each part.
+    pub(crate) fn expect<P>(&self, parts: &[Part<P>]) {
+        *self.listings.lock() = Listings::of(parts);
+    }
+
+    /// Records a complete list that considered that many owners.
+    pub(crate) fn listed(&self, namespace: Option<&str>, owners: u64) {
+        self.listings.lock().listed(namespace, owners);
+        self.advance();
+    }
+
+    /// Records an error of a list or watch.
+    pub(crate) fn failed(&self, namespace: Option<&str>, error: &watcher::Error) {
+        if self.listings.lock().failed(namespace, error) {
+            self.advance();
+        }
+    }
+
+    fn advance(&self) {
+        let listings = self.listings.lock().clone();
+        self.covered.send_replace(listings.owners());
+        if listings.is_complete() {
+            self.synced.send_replace(true);
+        }
     }
 
     pub(crate) fn insert(&self, name: ObjectName, object: Arc<K>) {
@@ -122,10 +157,6 @@ impl<K> Store<K> {
     /// Waits until a list with a scope has considered that many owners.
     pub async fn covers(&self, owners: u64) {
         let _ = self.covered.subscribe().wait_for(|covered| *covered >= owners).await;
-    }
-
-    pub(crate) fn cover(&self, owners: u64) {
-        self.covered.send_replace(owners);
     }
 
     pub(crate) fn syncs(&self) -> watch::Receiver<bool> {

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use kube::api::Api;
+use futures::stream::FuturesUnordered;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
@@ -14,13 +14,14 @@ use serde::de::DeserializeOwned;
 use tracing::{error, warn};
 
 use crate::guarded::{Cause, Guarded};
+use crate::listing::Part;
 use crate::panic::caught;
 use crate::{Index, Key, Lane, Metrics, ObjectName, Scope, Store, Trigger, Waiter};
 
 /// A watch of a kind.
 pub struct Watch<K> {
-    /// API of the kind.
-    pub api: Api<Guarded<K>>,
+    /// Parts of the watch: one for all namespaces, or one for each.
+    pub parts: Vec<Part<Guarded<K>>>,
     /// Selection of the objects.
     pub config: watcher::Config,
     /// Store to fill.
@@ -85,14 +86,21 @@ where
 {
     /// Watches without end. Errors of the API server are retried with a backoff.
     pub async fn run(self) {
-        let (mut seen, mut scope) = (Seen::default(), self.scope.clone());
+        self.store.expect(&self.parts);
+        let mut parts: FuturesUnordered<_> = self.parts.iter().map(|part| self.follow(part)).collect();
+        let _ = parts.next().await;
+    }
+
+    async fn follow(&self, part: &Part<Guarded<K>>) {
+        let mut seen = Seen { namespace: part.namespace.clone(), ..Seen::default() };
+        let mut scope = self.scope.clone();
         if let Some(scope) = &mut scope {
             scope.ready().await;
         }
         loop {
             seen.owners = scope.as_mut().map_or(0, Scope::owners);
             seen.listed = Some(HashSet::new());
-            let mut events = pin!(watcher::watcher(self.api.clone(), self.config.clone()).default_backoff());
+            let mut events = pin!(watcher::watcher(part.api.clone(), self.config.clone()).default_backoff());
             loop {
                 tokio::select! {
                     biased;
@@ -114,8 +122,9 @@ where
             Ok(Event::InitDone) => self.listed(seen),
             Ok(Event::Delete(object)) => self.gone(seen, &ObjectName::of(&object)),
             Err(error) => {
+                self.store.failed(seen.namespace.as_deref(), &error);
                 let error = &error as &dyn std::error::Error;
-                warn!(kind = %K::kind(&()), error, "watch failed");
+                warn!(kind = %K::kind(&()), namespace = seen.namespace, error, "watch failed");
             }
         }
     }
@@ -194,13 +203,12 @@ where
     fn listed(&self, seen: &mut Seen) {
         let listed = seen.listed.take().unwrap_or_default();
         for name in self.store.names() {
-            if !listed.contains(&name) {
+            if seen.covers(&name) && !listed.contains(&name) {
                 self.gone(seen, &name);
             }
         }
         seen.started = true;
-        self.store.cover(seen.owners);
-        self.store.mark_synced();
+        self.store.listed(seen.namespace.as_deref(), seen.owners);
     }
 
     /// Requeues the waiters of the keys, except the object itself, which wrote its own status.
@@ -226,13 +234,22 @@ where
     }
 }
 
+/// State of the watch of one part.
 #[derive(Default)]
 struct Seen {
+    /// `None`: all namespaces.
+    namespace: Option<String>,
     marks: HashMap<ObjectName, Mark>,
     listed: Option<HashSet<ObjectName>>,
     started: bool,
     /// Number of owners at the start of the last list.
     owners: u64,
+}
+
+impl Seen {
+    fn covers(&self, name: &ObjectName) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace)
+    }
 }
 
 async fn grown<K>(scope: &mut Option<Scope<K>>) {
@@ -257,6 +274,7 @@ mod tests {
     use std::time::Duration;
 
     use k8s_openapi::api::core::v1::{ConfigMap, Service};
+    use kube::api::Api;
     use serde_json::{Value, json};
 
     use super::*;
@@ -290,7 +308,7 @@ mod tests {
             known.get(&ObjectName::new(object.namespace().unwrap_or_default(), owner)).is_some()
         };
         Watch {
-            api: Api::all(fake.client()),
+            parts: vec![Part::of_all(Api::all(fake.client()))],
             config: watcher::Config::default(),
             store: Store::default(),
             controller: None,
@@ -330,12 +348,61 @@ mod tests {
         let running = tokio::spawn(watch.run());
         tokio::task::yield_now().await;
         assert!(!store.is_synced(), "the watch waits until all owners are known");
-        owners.mark_synced();
+        owners.listed(None, 0);
         retained(&store, &["own"]).await;
         let (name, service) = owner("foreign");
         owners.insert(name, service);
         store.covers(2).await;
         retained(&store, &["foreign", "own"]).await;
+        running.abort();
+    }
+
+    /// A server that refuses lists of namespace `refused`, and expires every watch.
+    fn by_namespace(request: &Received) -> (u16, Value) {
+        let namespace = request.path.split('/').nth(4).unwrap_or_default().to_owned();
+        if namespace == "refused" {
+            let status = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"});
+            return (403, status);
+        }
+        match answer(request) {
+            (200, _) => {
+                let items = [owned(&namespace, "main")];
+                (200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+            }
+            expired => expired,
+        }
+    }
+
+    fn in_namespaces(fake: &Fake, namespaces: &[&str]) -> Watch<ConfigMap> {
+        let names: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        let parts = crate::Coverage::of(&names).parts(&fake.client());
+        Watch { parts, scope: None, ..watch(fake, &Store::default()) }
+    }
+
+    #[tokio::test]
+    async fn a_list_of_one_namespace_removes_no_object_of_another() {
+        let fake = Fake::answering(by_namespace);
+        let watch = in_namespaces(&fake, &["a", "b"]);
+        let store = watch.store.clone();
+        let running = tokio::spawn(watch.run());
+        retained(&store, &["a", "b"]).await;
+        let lists = || fake.requests().iter().filter(|request| !request.query.contains("watch=")).count();
+        while lists() < 6 {
+            assert_eq!(store.len(), 2);
+            tokio::task::yield_now().await;
+        }
+        running.abort();
+    }
+
+    #[tokio::test]
+    async fn a_refused_list_delays_no_other_namespace_and_its_objects_are_unknown() {
+        let fake = Fake::answering(by_namespace);
+        let watch = in_namespaces(&fake, &["a", "refused"]);
+        let store = watch.store.clone();
+        let running = tokio::spawn(watch.run());
+        retained(&store, &["a"]).await;
+        let exists = |namespace: &str| store.exists(&ObjectName::new(namespace, "other"));
+        assert!(!exists("a") && exists("refused") && exists("not-watched"));
         running.abort();
     }
 }

@@ -30,3 +30,4 @@ mod static_secrets;
 mod statuses;
 mod tenancy;
 mod user_roles;
+mod watch_namespaces;

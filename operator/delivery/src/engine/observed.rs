@@ -7,10 +7,10 @@ use std::sync::{Arc, MutexGuard};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::Api;
+use kube::ResourceExt;
+use futures::stream::FuturesUnordered;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Client, ResourceExt};
 use serde::Deserialize;
 use steamer_core::access::named_objects::secret_key;
 use steamer_core::mac::Mac;
@@ -18,7 +18,7 @@ use steamer_core::ownership::mark::Mark;
 use steamer_core::ownership::secret::{CLUSTER_LABEL, Occupant};
 use steamer_core::tasks::Tasks;
 use steamer_runtime::Locked;
-use steamer_runtime::{Index, ObjectName};
+use steamer_runtime::{Index, Listings, ObjectName, Part};
 use tokio::sync::watch;
 
 use super::content::data_mac;
@@ -114,6 +114,7 @@ pub(crate) struct ObservedSecrets {
     pub(crate) mac: Mac,
     index: Arc<Index>,
     seen: Locked<Seen>,
+    listings: Locked<Listings>,
     synced: watch::Sender<bool>,
 }
 
@@ -149,7 +150,7 @@ impl Seen {
 
 impl ObservedSecrets {
     pub(crate) fn new(mac: Mac, index: Arc<Index>) -> Self {
-        Self { mac, index, seen: Locked::default(), synced: watch::channel(false).0 }
+        Self { mac, index, seen: Locked::default(), listings: Locked::default(), synced: watch::channel(false).0 }
     }
 
     pub(crate) fn get(&self, name: &ObjectName) -> Option<Arc<Observed>> {
@@ -192,15 +193,22 @@ impl ObservedSecrets {
         let (synced, complete) = (self.clone(), self.clone());
         tasks.cache(async move { synced.synced().await });
         tasks.require("the watch of Secrets", move || complete.is_synced());
-        let client = tasks.context().client.clone();
-        tasks.until_shutdown(self.run(client));
+        let context = tasks.context();
+        let parts = context.namespaces.parts(&context.client);
+        tasks.until_shutdown(self.run(parts));
     }
 
     /// Watches until the process ends.
-    pub(crate) async fn run(self: Arc<Self>, client: Client) {
+    pub(crate) async fn run(self: Arc<Self>, parts: Vec<Part<Secret>>) {
+        *self.listings.lock() = Listings::of(&parts);
+        let mut running: FuturesUnordered<_> = parts.into_iter().map(|part| self.follow(part)).collect();
+        let _ = running.next().await;
+    }
+
+    async fn follow(&self, Part { namespace, api }: Part<Secret>) {
         let config =
             watcher::Config::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).page_size(100);
-        let mut events = pin!(watcher::watcher(Api::<Secret>::all(client), config).default_backoff());
+        let mut events = pin!(watcher::watcher(api, config).default_backoff());
         let mut listed = None;
         while let Some(event) = events.next().await {
             match event {
@@ -213,8 +221,12 @@ impl ObservedSecrets {
                     self.applied(name, &secret);
                 }
                 Ok(Event::Delete(secret)) => self.gone(&secret),
-                Ok(Event::InitDone) => self.listed(&listed.take().unwrap_or_default()),
+                Ok(Event::InitDone) => {
+                    self.listed(namespace.as_deref(), &listed.take().unwrap_or_default());
+                }
                 Err(error) => {
+                    self.listings.lock().failed(namespace.as_deref(), &error);
+                    self.advance();
                     tracing::warn!(error = &error as &dyn std::error::Error, "watch of Secrets failed")
                 }
             }
@@ -244,14 +256,24 @@ impl ObservedSecrets {
         }
     }
 
-    fn listed(&self, listed: &HashSet<ObjectName>) {
-        let gone: Vec<ObjectName> =
-            self.seen().secrets.keys().filter(|name| !listed.contains(name)).cloned().collect();
+    /// Handles the end of a list of one namespace, or of all.
+    fn listed(&self, namespace: Option<&str>, listed: &HashSet<ObjectName>) {
+        let is_gone = |name: &&ObjectName| {
+            namespace.is_none_or(|namespace| namespace == name.namespace) && !listed.contains(*name)
+        };
+        let gone: Vec<ObjectName> = self.seen().secrets.keys().filter(is_gone).cloned().collect();
         for name in gone {
             self.seen().remove(&name, |_| true);
             self.index.wake(&[secret_key(&name)], None);
         }
-        self.synced.send_replace(true);
+        self.listings.lock().listed(namespace, 0);
+        self.advance();
+    }
+
+    fn advance(&self) {
+        if self.listings.lock().is_complete() {
+            self.synced.send_replace(true);
+        }
     }
 }
 
