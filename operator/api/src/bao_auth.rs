@@ -27,6 +27,8 @@ use crate::{AllowedNamespaces, Reference};
 #[x_kube(validation = ("has(self.projectRef) || has(self.method)", "method is required: Kubernetes or JWT"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes)", "kubernetes is required with method Kubernetes, and only allowed with it"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt)", "jwt is required with method JWT, and only allowed with it"))]
+#[x_kube(validation = ("has(self.clusterRef) || !has(self.kubernetes) || (has(self.kubernetes.audiences) && size(self.kubernetes.audiences) > 0)", "kubernetes.audiences is required without clusterRef: only an OpenBaoCluster has a default audience"))]
+#[x_kube(validation = ("has(self.clusterRef) || !has(self.jwt) || !has(self.jwt.serviceAccount) || (has(self.jwt.audiences) && size(self.jwt.audiences) > 0)", "jwt.audiences is required with serviceAccount and without clusterRef: only an OpenBaoCluster has a default audience"))]
 pub struct BaoAuthSpec {
     /// BaoConnection to log in through. Exactly one of `connectionRef`, `clusterRef` and `projectRef` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,8 +93,9 @@ pub struct KubernetesMethod {
     #[schemars(length(min = 1, max = 253))]
     pub service_account: String,
     /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected: OpenBao could use
-    /// such a token to access the Kubernetes API.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
+    /// such a token to access the Kubernetes API. Default: the audience of the cluster of `clusterRef`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
     /// Lifetime of the token in seconds, 600 to 3600. Default: 600.
     #[serde(default = "ten_minutes")]
@@ -104,7 +107,6 @@ pub struct KubernetesMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.serviceAccount) != has(self.secretRef)", "jwt requires exactly one of serviceAccount and secretRef"))]
-#[x_kube(validation = ("!has(self.serviceAccount) || (has(self.audiences) && size(self.audiences) > 0)", "audiences is required with serviceAccount: without it the token would be valid for the API server"))]
 pub struct JwtMethod {
     /// Name of the role to log in as.
     #[schemars(length(min = 1, max = 255))]
@@ -118,8 +120,8 @@ pub struct JwtMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_ref: Option<String>,
-    /// Audiences of the ServiceAccount's token. Required with `serviceAccount`. An audience that the API server accepts
-    /// is rejected.
+    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected. Default: the audience
+    /// of the cluster of `clusterRef`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,

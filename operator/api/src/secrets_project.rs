@@ -214,7 +214,7 @@ pub struct Workload {
     #[x_kube(validation = ("!self.contains('*')", "namespace must be a name, not a pattern"))]
     pub namespace: String,
     /// Audience of the ServiceAccount's tokens. An audience that the API server accepts is rejected. Default: the audience
-    /// of the operator's login at the cluster, which is `openbao` for a managed cluster.
+    /// of the operator's login at the cluster, which is `openbao:<namespace>/<name>` for a managed cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub audience: Option<String>,

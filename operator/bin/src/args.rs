@@ -76,6 +76,10 @@ pub(crate) struct Run {
     /// Address of the admin server: probes and metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,
+    /// Serves the metrics only to bearers of a token that the Kubernetes API server knows, and with the right to `get` the
+    /// nonResourceURL `/metrics`. The operator must be allowed to create TokenReviews and SubjectAccessReviews.
+    #[arg(long)]
+    pub(crate) metrics_authentication: bool,
     /// Loopback address of the server that changes the log level (`PUT /log-level`): only processes in the pod and
     /// `kubectl port-forward` reach it.
     #[arg(long, default_value = "127.0.0.1:8081")]

@@ -8,11 +8,13 @@ use anyhow::{Context, anyhow};
 use kube::{Client, Config};
 use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
+use steamer_core::urgent::Urgent;
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
-use steamer_runtime::logs::{self, Format};
+use steamer_runtime::logs::{self, Format, Level};
 use steamer_runtime::{
-    Coverage, Lease, LeaseSettings, Limits, Metrics, kubernetes, log_panics, on_own_thread, terminated,
+    Coverage, Lease, LeaseSettings, Limits, Metrics, Reviews, kubernetes, log_panics, on_own_thread,
+    terminated,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::args::{LogFormat, Run};
-use crate::start::{Process, Settings, start};
+use crate::start::{Clients, Process, Settings, start};
 
 /// Name of the leader lease.
 const LEASE: &str = "steamer";
@@ -35,18 +37,11 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     no_core_dumps();
     let shutdown = CancellationToken::new();
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
-    let (metrics, readiness) = (Arc::new(Metrics::default()), Readiness::default());
+    let process =
+        Process { metrics: Arc::default(), readiness: Readiness::default(), shutdown, last_active: None };
     // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
-    let shown = Admin { metrics: metrics.clone(), readiness: readiness.clone() };
-    let (shown_at, level_at) = (arguments.admin_address, arguments.log_level_address);
-    let (until_end, until_ended) = (ended.clone(), ended.clone());
-    let admin = tokio::spawn(async move {
-        let level = admin::serve_level(level_at, level, until_end);
-        tokio::try_join!(admin::serve(shown_at, shown, until_ended), level).map(drop)
-    });
-    let process = Process { metrics, readiness, shutdown, last_active: None };
-    let result = elected(arguments, process, admin).await;
+    let result = served(arguments, process, Served { level, ended: ended.clone() }).await;
     if let Err(problem) = &result {
         error!(error = format!("{problem:#}"), "stopping after an error");
     }
@@ -55,17 +50,41 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     result
 }
 
+/// State of the admin servers.
+struct Served {
+    level: Level,
+    ended: CancellationToken,
+}
+
+/// Starts the admin servers, and runs the operator beside them.
+async fn served(arguments: Run, process: Process, served: Served) -> anyhow::Result<()> {
+    let config = Config::infer()
+        .await
+        .context("no Kubernetes configuration: not running in a cluster and no kubeconfig found")?;
+    let api = Api { config, silence: arguments.api_silence, metrics: process.metrics.clone() };
+    let reviews = arguments.metrics_authentication.then(|| api.client().map(Reviews::new)).transpose()?;
+    let admin = Admin { metrics: process.metrics.clone(), readiness: process.readiness.clone(), reviews };
+    let (admin_address, level_address) = (arguments.admin_address, arguments.log_level_address);
+    let admin = tokio::spawn(async move {
+        let level = admin::serve_level(level_address, served.level, served.ended.clone());
+        tokio::try_join!(admin::serve(admin_address, admin, served.ended), level).map(drop)
+    });
+    elected(arguments, process, Elected { api, admin }).await
+}
+
+/// Parts of the process that start before the election.
+struct Elected {
+    api: Api,
+    admin: JoinHandle<std::io::Result<()>>,
+}
+
 /// Waits for the leader lease and runs the controllers while the process holds it.
 async fn elected(
     arguments: Run,
     mut process: Process,
-    admin: JoinHandle<std::io::Result<()>>,
+    Elected { api, admin }: Elected,
 ) -> anyhow::Result<()> {
-    let config = Config::infer()
-        .await
-        .context("no Kubernetes configuration: not running in a cluster and no kubeconfig found")?;
     let instance = arguments.instance.clone().unwrap_or_else(|| format!("steamer-{}", std::process::id()));
-    let api = Api { config, silence: arguments.api_silence, metrics: process.metrics.clone() };
     let client = api.client()?;
     let holder = lease(&arguments, &instance);
     let mut lease = Lease::new(client.clone(), holder.clone());
@@ -73,8 +92,10 @@ async fn elected(
         return Ok(());
     }
     process.last_active = lease.last_active();
+    let urgent = Urgent::start(|| api.client(), instance.clone())?;
     let (stop, mut lost) = kept(api, holder)?;
-    let controllers = start(client, settings(arguments, instance), process);
+    let clients = Clients { client, urgent };
+    let controllers = start(clients, settings(arguments, instance), process);
     let (is_kept, result) = tokio::select! {
         result = controllers => (true, result.context("cannot start the controllers")),
         _ = &mut lost => (false, Err(anyhow!("lost the leader lease"))),

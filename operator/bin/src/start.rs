@@ -14,6 +14,7 @@ use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
 use steamer_core::tasks::Tasks;
+use steamer_core::urgent::Urgent;
 use steamer_core::{Context, Error, Stores};
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
@@ -56,13 +57,20 @@ pub(crate) struct Process {
     pub(crate) last_active: Option<Timestamp>,
 }
 
+/// Clients of the Kubernetes API.
+pub(crate) struct Clients {
+    pub(crate) client: Client,
+    /// Client and thread of the failover.
+    pub(crate) urgent: Urgent,
+}
+
 /// Runs all controllers until shutdown. The end of one of them ends all.
 ///
 /// # Errors
 /// When the API server does not provide the required objects at the start.
-pub(crate) async fn start(client: Client, settings: Settings, process: Process) -> Result<(), Error> {
+pub(crate) async fn start(clients: Clients, settings: Settings, process: Process) -> Result<(), Error> {
     let readiness = process.readiness.clone();
-    let context = Arc::new(context(client, settings, process).await?);
+    let context = Arc::new(context(clients, settings, process).await?);
     let mut tasks = Tasks::new(context.clone(), readiness);
     steamer_cluster::register(&mut tasks);
     steamer_provisioning::register(&mut tasks);
@@ -72,7 +80,8 @@ pub(crate) async fn start(client: Client, settings: Settings, process: Process) 
     Ok(())
 }
 
-async fn context(client: Client, settings: Settings, process: Process) -> Result<Context, Error> {
+async fn context(clients: Clients, settings: Settings, process: Process) -> Result<Context, Error> {
+    let Clients { client, urgent } = clients;
     let Process { metrics, readiness: _, shutdown, last_active } = process;
     let Settings {
         namespace,
@@ -117,6 +126,7 @@ async fn context(client: Client, settings: Settings, process: Process) -> Result
         }),
         stores: Stores::new(cluster_namespaces),
         cluster_objects: Stores::default(),
+        urgent,
         drift_interval,
         started: Instant::now(),
         last_active,

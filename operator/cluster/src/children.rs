@@ -12,7 +12,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, to_value};
 use steamer_api::OpenBaoCluster;
-use steamer_core::access::managed::ca_key;
+use steamer_core::access::managed::{ca_key, tls_secret};
 use steamer_core::tasks::{Tasks, Watched};
 use steamer_core::{Context, Error, Stores};
 use steamer_runtime::{Edges, Key, Object, ObjectName, Scope, Store};
@@ -26,7 +26,7 @@ pub(crate) const MANAGER: &str = "steamer";
 pub(crate) trait Child: Object {}
 
 macro_rules! children {
-    ($($kind:ident with $edges:ident),+ $(,)?) => {
+    ($($kind:ident with $edges:ident, $run:ident);+ $(;)?) => {
         $(impl Child for $kind {})+
 
         /// Adds the watches of the objects that Steamer creates for clusters: only those with the cluster label, and
@@ -37,7 +37,8 @@ macro_rules! children {
             let clusters = context.stores.of::<OpenBaoCluster>();
             $({
                 let watched = Watched::new(stores.of::<$kind>(), $edges).labelled(CLUSTER_LABEL);
-                tasks.watch(watched.scoped(of_managed_clusters(&clusters)).within(namespaces.clone()));
+                let watched = watched.scoped(of_managed_clusters(&clusters)).within(namespaces.clone());
+                tasks.watch($run(watched));
             })+
         }
 
@@ -50,14 +51,23 @@ macro_rules! children {
     };
 }
 children! {
-    Pod with edges,
-    StatefulSet with edges,
-    Service with edges,
-    ConfigMap with config_map_edges,
-    Secret with edges,
-    ServiceAccount with edges,
-    PodDisruptionBudget with edges,
-    NetworkPolicy with edges,
+    Pod with edges, urgent;
+    StatefulSet with edges, ordinary;
+    Service with edges, ordinary;
+    ConfigMap with edges, ordinary;
+    Secret with secret_edges, ordinary;
+    ServiceAccount with edges, ordinary;
+    PodDisruptionBudget with edges, ordinary;
+    NetworkPolicy with edges, ordinary;
+}
+
+/// Runs a watch on the thread of the failover, which decides with the pods.
+fn urgent<K>(watched: Watched<K>) -> Watched<K> {
+    watched.urgent()
+}
+
+fn ordinary<K>(watched: Watched<K>) -> Watched<K> {
+    watched
 }
 
 /// Objects of managed clusters. Everyone can create objects with the cluster label: they must not be kept in memory.
@@ -89,10 +99,11 @@ pub(crate) fn edges<K: Resource>(object: &K) -> Edges {
     Edges { by_any_change: cluster_of(object).map(children_of).into_iter().collect(), by_spec: Vec::new() }
 }
 
-/// Requeues the cluster, and the objects that trust the CA of the ConfigMap.
-pub(crate) fn config_map_edges(object: &ConfigMap) -> Edges {
+/// Requeues the cluster, and the objects that trust the CA in the Secret.
+pub(crate) fn secret_edges(object: &Secret) -> Edges {
     let mut edges = edges(object);
-    edges.by_any_change.extend(cluster_of(object).map(ca_key));
+    let authority = cluster_of(object).filter(|cluster| tls_secret(cluster) == ObjectName::of(object));
+    edges.by_any_change.extend(authority.map(ca_key));
     edges
 }
 
@@ -273,6 +284,21 @@ mod tests {
             "metadata": {"name": "x", "namespace": "ns", "labels": {CLUSTER_LABEL: "main"}}, "data": {"key": text},
         });
         serde_json::from_value(json).unwrap()
+    }
+
+    #[rstest]
+    #[case::certificate("main-tls", "main", true)]
+    #[case::authority("main-ca", "main", false)]
+    #[case::certificate_of_another_cluster("main-tls", "other", false)]
+    fn only_the_secret_with_the_trusted_ca_requeues_its_users(
+        #[case] name: &str,
+        #[case] cluster: &str,
+        #[case] expected: bool,
+    ) {
+        let metadata = json!({"name": name, "namespace": "ns", "labels": {CLUSTER_LABEL: cluster}});
+        let secret: Secret = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        let users = ca_key(ObjectName::new("ns", cluster));
+        assert_eq!(secret_edges(&secret).by_any_change.contains(&users), expected);
     }
 
     #[test]

@@ -5,4 +5,6 @@ mod fence;
 mod judge;
 pub(crate) mod registry;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;
 mod watcher;

@@ -58,7 +58,8 @@ pub(crate) async fn reconcile(
     }
     let found = &fetch(context, dependencies, object).await?;
     let cluster = &validate(object, found)?;
-    let guard_target = &guards.target(context, child_api, cluster);
+    let ca = context.managed_ca(dependencies, object).await.ok();
+    let guard_target = &guards.target(context, ca, cluster);
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target };
     converge(&Effects::new(sources), Input { object, cluster, found, guard_report }).await

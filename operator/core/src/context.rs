@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::mac::Mac;
 use crate::ownership::{Mark, Owner};
 use crate::stores::Stores;
+use crate::urgent::Urgent;
 
 /// The shared state. It knows nothing about a single kind.
 pub struct Context {
@@ -30,6 +31,8 @@ pub struct Context {
     pub stores: Stores,
     /// Objects that Steamer created for managed clusters: only those that carry the cluster label.
     pub cluster_objects: Stores,
+    /// Thread and clients for the failover.
+    pub urgent: Urgent,
     /// Namespaces of Steamer's kinds and of the Secrets that it writes.
     pub namespaces: Coverage,
     /// Namespaces of managed clusters: Steamer may create pods, Services and the like only there.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use steamer_api::{Scope, SecretsTenant};
 use steamer_openbao::NamespacePath;
+use steamer_runtime::ObjectName;
 
 /// Prefix of the namespace of an organization, directly below the root of the installation.
 pub const ORGANIZATION: &str = "org_";
@@ -38,11 +39,15 @@ pub const OPERATOR_MOUNT: &str = "kubernetes";
 pub const OPERATOR_ROLE: &str = "steamer";
 /// Auth mount of type `kubernetes` for applications in a managed cluster. Self-initialization creates it.
 pub const TOKEN_REVIEW_MOUNT: &str = "token_review";
-/// Default audience of the tokens with which the operator and administrators log in to a managed cluster.
-pub const OPERATOR_AUDIENCE: &str = "openbao";
 
 /// Mounts that every namespace contains.
 pub const BUILT_IN_MOUNTS: [&str; 5] = ["cubbyhole/", "identity/", "sys/", "token/", "ns_cubbyhole/"];
+
+/// Default audience of the tokens for a managed cluster. No other server has it, so no other server can use the tokens.
+#[must_use]
+pub fn default_audience(cluster: &ObjectName) -> String {
+    format!("openbao:{cluster}")
+}
 
 /// The namespace of a tenant, relative to the root of the installation.
 #[must_use]

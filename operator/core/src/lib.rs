@@ -14,6 +14,7 @@ pub mod references;
 pub mod report;
 pub mod stores;
 pub mod tasks;
+pub mod urgent;
 pub mod write_limit;
 
 pub use context::Context;

@@ -12,7 +12,9 @@ use kube::runtime::watcher::{self, ListSemantic};
 use serde::de::DeserializeOwned;
 use steamer_api::RECONCILE_ANNOTATION;
 use steamer_runtime::admin::Readiness;
-use steamer_runtime::{Coverage, Edges, Guarded, Part, Reconcile, Scope, Store, Trigger, Watch, run, trigger};
+use steamer_runtime::{
+    Coverage, Edges, Guarded, Part, Reconcile, Scope, Store, Trigger, Watch, run, trigger,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -39,6 +41,7 @@ pub struct Watched<K> {
     scope: Option<Scope<K>>,
     /// Default: the namespaces of Steamer's kinds.
     namespaces: Option<Coverage>,
+    is_urgent: bool,
 }
 
 /// Number of objects in one page of a list with a scope. A page can contain large objects that are dropped.
@@ -48,13 +51,20 @@ impl<K> Watched<K> {
     /// A watch of all objects of a type.
     pub fn new(store: Store<K>, edges: fn(&K) -> Edges) -> Self {
         let config = watcher::Config::default().any_semantic();
-        Self { store, config, controller: None, edges, scope: None, namespaces: None }
+        Self { store, config, controller: None, edges, scope: None, namespaces: None, is_urgent: false }
     }
 
     /// Limits the watch to namespaces.
     #[must_use]
     pub fn within(mut self, namespaces: Coverage) -> Self {
         self.namespaces = Some(namespaces);
+        self
+    }
+
+    /// Runs the watch on the thread of the failover.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.is_urgent = true;
         self
     }
 
@@ -116,7 +126,8 @@ impl Tasks {
         K: Send + Sync + 'static,
     {
         let namespaces = watched.namespaces.as_ref().unwrap_or(&self.context.namespaces);
-        let parts = namespaces.parts(&self.context.client);
+        let Context { client, urgent, .. } = &*self.context;
+        let parts = namespaces.parts(if watched.is_urgent { &urgent.client } else { client });
         self.watch_parts(watched, parts);
     }
 
@@ -124,7 +135,7 @@ impl Tasks {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let Watched { store, config, controller, edges, scope, namespaces: _ } = watched;
+        let Watched { store, config, controller, edges, scope, namespaces: _, is_urgent } = watched;
         let watch = Watch {
             parts,
             config,
@@ -139,7 +150,12 @@ impl Tasks {
         let seen = store.clone();
         self.readiness.require(format!("the watch of {}", K::plural(&())), move || seen.is_synced());
         self.cache(async move { store.synced().await });
-        self.until_shutdown(watch.run());
+        if is_urgent {
+            let running = self.context.urgent.thread.spawn(watch.run());
+            self.until_shutdown(async move { drop(running.await) });
+        } else {
+            self.until_shutdown(watch.run());
+        }
     }
 
     /// Adds a cache that controllers wait for.

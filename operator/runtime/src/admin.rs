@@ -6,15 +6,16 @@ use std::sync::Arc;
 use crate::Locked;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::Metrics;
 use crate::logs::Level;
+use crate::reviews::Decision;
+use crate::{Metrics, Reviews};
 
 /// Readiness checks of the process.
 #[derive(Clone, Default)]
@@ -42,6 +43,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Conditions of readiness.
     pub readiness: Readiness,
+    /// Reviews of the readers of the metrics. `None`: everyone may read them.
+    pub reviews: Option<Reviews>,
 }
 
 /// Runs the server until shutdown: `/livez`, `/readyz` and `/metrics`. It changes nothing, because every pod can reach it.
@@ -93,9 +96,35 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     }
 }
 
-async fn metrics_text(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+async fn metrics_text(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    if let Some(reviews) = &admin.reviews
+        && let Some(refusal) = refusal(reviews.decide(bearer(&headers), "/metrics").await)
+    {
+        return refusal.into_response();
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.text())
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn refusal(decision: Decision) -> Option<(StatusCode, &'static str)> {
+    match decision {
+        Decision::Allowed => None,
+        Decision::Unauthenticated => {
+            Some((StatusCode::UNAUTHORIZED, "a token of a ServiceAccount is required\n"))
+        }
+        Decision::Forbidden => {
+            Some((StatusCode::FORBIDDEN, "the right to get the nonResourceURL /metrics is required\n"))
+        }
+        Decision::Unavailable => {
+            Some((StatusCode::SERVICE_UNAVAILABLE, "the token cannot be reviewed now\n"))
+        }
+    }
 }
 
 async fn set_level(State(level): State<Level>, filter: String) -> impl IntoResponse {
@@ -110,6 +139,20 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case(Some("Bearer a.b"), Some("a.b"))]
+    #[case(Some("bearer  a.b "), Some("a.b"))]
+    #[case(Some("Basic a.b"), None)]
+    #[case(Some("a.b"), None)]
+    #[case(None, None)]
+    fn only_a_bearer_token_identifies_a_reader(#[case] value: Option<&str>, #[case] expected: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        assert_eq!(bearer(&headers), expected);
+    }
 
     #[rstest]
     #[case("0.0.0.0:0")]

@@ -31,7 +31,7 @@ struct Progress {
     refused: bool,
 }
 
-/// Progress of the lists of a watch. Whoever can remove a permission in a namespace must not stop the others: a refused
+/// Progress of the lists of a watch. A user can remove a permission in one namespace and must not stop the others: a refused
 /// list is not waited for, and the objects of its namespace are unknown, not absent.
 #[derive(Clone, Debug, Default)]
 pub struct Listings(BTreeMap<Option<String>, Progress>);

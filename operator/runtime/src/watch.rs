@@ -364,13 +364,12 @@ mod tests {
             let status = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"});
             return (403, status);
         }
-        match answer(request) {
-            (200, _) => {
-                let items = [owned(&namespace, "main")];
-                (200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
-            }
-            expired => expired,
+        if request.query.contains("watch=") {
+            let status = json!({"status": "Failure", "reason": "Expired", "code": 410, "message": "expired"});
+            return (200, json!({"type": "ERROR", "object": status}));
         }
+        let items = [owned(&namespace, "main")];
+        (200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
     }
 
     fn in_namespaces(fake: &Fake, namespaces: &[&str]) -> Watch<ConfigMap> {
@@ -387,10 +386,13 @@ mod tests {
         let running = tokio::spawn(watch.run());
         retained(&store, &["a", "b"]).await;
         let lists = || fake.requests().iter().filter(|request| !request.query.contains("watch=")).count();
-        while lists() < 6 {
-            assert_eq!(store.len(), 2);
-            tokio::task::yield_now().await;
-        }
+        let listed_again = async {
+            while lists() < 4 {
+                assert_eq!(store.len(), 2);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), listed_again).await.unwrap();
         running.abort();
     }
 

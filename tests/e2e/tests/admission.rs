@@ -191,8 +191,16 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("BaoAuth", json!({"projectRef": {"name": "web"}}), "projectRef and workload must be set together"),
         (
             "BaoAuth",
-            json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r", "serviceAccount": "s"}}),
-            "audiences is required",
+            json!({"connectionRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r", "serviceAccount": "s"}}),
+            "jwt.audiences is required",
+        ),
+        (
+            "BaoAuth",
+            json!({
+                "connectionRef": {"name": "main"}, "method": "Kubernetes",
+                "kubernetes": {"role": "r", "serviceAccount": "s"},
+            }),
+            "kubernetes.audiences is required",
         ),
         (
             "BaoAuth",

@@ -21,7 +21,8 @@ async fn a_recreated_service_account_and_a_changed_role_lead_to_a_new_login() ->
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "again", "namespace": case.namespace},
     });
     let mut spec = auth("logins");
-    spec["kubernetes"]["serviceAccount"] = json!("again");
+    // The audience is that of the cluster.
+    spec["kubernetes"] = json!({"role": "logins", "serviceAccount": "again"});
     case.object("BaoAuth", "default", spec).await?;
     let spec = json!({
         "mount": "logins", "path": "app", "type": "kv-v2", "refreshAfter": "1s",

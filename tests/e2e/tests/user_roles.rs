@@ -72,5 +72,15 @@ async fn the_roles_for_users_exclude_statuses_and_the_kinds_of_the_platform() ->
             ensure!(!asked("default", role, verb, resource).await?, "{role} has rights in another namespace");
         }
     }
+    for definition in steamer_api::definitions() {
+        let kind = definition.spec.names.plural;
+        for role in roles {
+            ensure!(asked(&case.namespace, role, "list", &kind).await?, "{role} cannot list {kind}");
+            for (verb, subresource) in [("patch", "status"), ("update", "status"), ("update", "finalizers")] {
+                let answer = asked(&case.namespace, role, verb, &format!("{kind}/{subresource}")).await?;
+                ensure!(!answer, "{role} can {verb} {kind}/{subresource}");
+            }
+        }
+    }
     Ok(())
 }

@@ -4,8 +4,11 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
+use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
+use steamer_api::{BaoAuth, BaoConnection};
 use steamer_testing::Ground;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token, apply, yaml};
@@ -13,13 +16,13 @@ use steamer_testing::operator::Operator;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
-use crate::fixture::Case;
+use crate::fixture::{Case, ready_in};
 
 /// Objects of the chart for these namespaces.
 fn chart() -> Result<Vec<Value>> {
     let mut helm = Command::new(tools::helm()?);
     helm.args(["template", "steamer", "--namespace", OPERATOR_NAMESPACE, "--kube-version", "1.34.0"])
-        .args(["--set", "watchNamespaces={watched},clusterNamespaces={clusters}"])
+        .args(["--set", "watchNamespaces={watched},clusterNamespaces={clusters},metrics.authentication=true"])
         .arg(checkout().join("charts/steamer"));
     yaml(&tools::output(&mut helm)?)
 }
@@ -75,35 +78,76 @@ async fn an_operator_with_roles_in_its_namespaces_reconciles_these_namespaces_on
     }
     let operator = Operator { kubeconfig, arguments, ..ground.operator.clone() };
     // Ready: every watch has listed its objects.
-    let _running = ground.run(&operator).await?;
+    let running = ground.run(&operator).await?;
     let case = Case { ground, client, namespace: "watched".to_owned() };
     let spec = json!({"address": "https://127.0.0.1:1"});
     for namespace in ["other", "watched", "clusters"] {
         case.object_in(namespace, "BaoConnection", "x", spec.clone()).await?;
     }
-    let status = async |namespace: &str| -> Result<Value> {
-        let path = format!("/apis/steamer.dev/v1alpha1/namespaces/{namespace}/baoconnections/x");
-        let object: Value = case.client.request(http::Request::get(path).body(Vec::new())?).await?;
-        Ok(object["status"].clone())
-    };
     for namespace in ["watched", "clusters"] {
-        eventually("the connection has a status", || async {
-            let status = status(namespace).await.map_err(|error| error.to_string())?;
-            if status.is_null() { Err(format!("{namespace}: no status")) } else { Ok(()) }
-        })
-        .await?;
+        reconciled(&case, namespace, "x").await?;
     }
-    ensure!(status("other").await?.is_null(), "an object outside of the namespaces was reconciled");
-    let spec = json!({"connectionRef": {"name": "x", "namespace": "other"}, "kubernetes": {"role": "x"}});
-    case.object_in("watched", "BaoAuth", "x", spec).await?;
-    case.condition_in("watched", "BaoAuth", "x", "add the namespace to --watch-namespaces").await?;
-    Ok(())
+    let status = api(&case, "other").get("x").await?.status;
+    ensure!(status.is_none(), "an object outside of the namespaces was reconciled");
+    // An object in a namespace that is not watched is unknown, not absent.
+    let kubernetes = json!({"role": "x", "serviceAccount": "default", "audiences": ["openbao"]});
+    let reference = json!({"name": "x", "namespace": "other"});
+    let spec = json!({"connectionRef": reference, "method": "Kubernetes", "kubernetes": kubernetes});
+    case.object("BaoAuth", "x", spec).await?;
+    case.ready::<BaoAuth>("x", "False/Waiting: BaoConnection other/x is unknown").await?;
+    readers(&case, &running.admin).await?;
+    // A namespace without its RoleBinding does not stop the others, also not after a restart.
+    drop(running);
+    let bindings: Api<RoleBinding> = Api::namespaced(case.client.clone(), "watched");
+    bindings.delete("steamer-system-steamer-delivery", &DeleteParams::default()).await?;
+    let _running = case.ground.run(&operator).await?;
+    let spec = json!({"address": "https://127.0.0.1:2"});
+    case.object_in("clusters", "BaoConnection", "y", spec).await?;
+    reconciled(&case, "clusters", "y").await
+}
+
+fn api(case: &Case, namespace: &str) -> Api<BaoConnection> {
+    Api::namespaced(case.client.clone(), namespace)
+}
+
+async fn reconciled(case: &Case, namespace: &str, name: &str) -> Result<()> {
+    ready_in(&api(case, namespace), name, "False/").await.map(drop)
+}
+
+/// The metrics are served to a ServiceAccount as soon as it has the role of the chart.
+async fn readers(case: &Case, admin: &str) -> Result<()> {
+    let url = format!("{admin}/metrics");
+    ensure!(reqwest::get(&url).await?.status() == 401, "the metrics are served without a token");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": "watched"}});
+    apply(&case.client, account).await?;
+    let token = account_token(&case.client, "watched", "reader", &[]).await?;
+    let client = reqwest::Client::new();
+    let read = async || client.get(&url).bearer_auth(&token).send().await.map(|answer| answer.status());
+    ensure!(read().await? == 403, "the metrics are served to a user without the right");
+    ensure!(client.get(&url).bearer_auth("x").send().await?.status() == 401, "an unknown token is accepted");
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "reader"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "steamer-system-steamer-metrics-reader",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "watched"}],
+    });
+    apply(&case.client, binding).await?;
+    eventually("the metrics are served", || async {
+        let status = read().await.map_err(|error| error.to_string())?;
+        if status == 200 { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await
 }
 
 /// Namespaces in the arguments of the Deployment.
 fn arguments(objects: &[Value]) -> Option<Vec<String>> {
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment")?;
     let arguments = deployment.pointer("/spec/template/spec/containers/0/args")?.as_array()?;
-    let namespaces = arguments.iter().filter_map(Value::as_str).filter(|text| text.contains("-namespaces="));
+    let namespaces = arguments
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|text| text.contains("-namespaces=") || *text == "--metrics-authentication");
     Some(namespaces.map(str::to_owned).collect())
 }

@@ -29,9 +29,10 @@ pub struct ManagedServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// Audience of the tokens with which the operator, administrators and workloads log in, such as
-    /// `openbao:<namespace>/<name>`. Set one that no other server has, so that no other server can use these tokens. To
-    /// change it, an administrator first binds the new audience in the roles. Default: `openbao`.
+    /// Audience of the tokens with which the operator, administrators and workloads log in. No other server may have it:
+    /// another server that receives such a token could use it here. To change it, an administrator first binds the new
+    /// audience in the roles. Data that was restored from another cluster keeps the audience of that cluster. Default:
+    /// `openbao:<namespace>/<name>` of this OpenBaoCluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub audience: Option<String>,

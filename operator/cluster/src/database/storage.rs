@@ -27,10 +27,10 @@ pub(crate) struct Storage {
 /// Opens the database. Creates and marks the tables if they do not exist, unless the cluster is suspended.
 pub(crate) async fn open(effects: &Effects<'_>, cluster: &Cluster) -> Result<Storage, Error> {
     let target = effects.guard_target;
-    let server = target.owner.server().await?;
+    let server = target.links.owner.server().await?;
     server.check(cluster.spec.replicas, cluster.spec.storage.postgresql.max_connections_per_pod)?;
     claim(target, cluster).await?;
-    let (contents, timeline) = tokio::join!(target.owner.contents(), target.owner.timeline());
+    let (contents, timeline) = tokio::join!(target.links.owner.contents(), target.links.owner.timeline());
     let (roles, obstacle) = node_roles(target, cluster).await?;
     Ok(Storage { server, timeline, contents: contents?, roles, obstacle })
 }
@@ -49,7 +49,7 @@ enum Claim {
 
 /// Ensures that the tables exist and belong to this cluster.
 async fn claim(target: &GuardTarget, cluster: &Cluster) -> Result<(), Error> {
-    let (owner, mark) = (&target.owner, &target.mark);
+    let (owner, mark) = (&target.links.owner, &target.mark);
     let occupant = owner.occupant(mark).await?;
     match plan_claim(cluster, &occupant)? {
         Claim::Keep => Ok(()),
@@ -101,7 +101,7 @@ fn other(occupant: &Occupant) -> String {
 
 /// Takes over the data of another OpenBao. None of its nodes may run.
 async fn take_over(target: &GuardTarget, occupant: &Occupant) -> Result<(), Error> {
-    let owner = &target.owner;
+    let owner = &target.links.owner;
     if let Some(lock) = owner.lock().await?.filter(|lock| lock.age < LOCK_SECONDS) {
         return Err(Error::Waiting(format!(
             "database `{}` is still used by {}: its leader renewed its lock {:.0} s ago; stop it",
@@ -119,7 +119,7 @@ async fn node_roles(
     cluster: &Cluster,
 ) -> Result<(Option<Vec<NodeRole>>, Option<Obstacle>), Error> {
     let fences = cluster.fencing == Fencing::Database;
-    let Some(admin) = target.admin.as_ref().filter(|_| fences) else { return Ok((None, None)) };
+    let Some(admin) = target.links.admin.as_ref().filter(|_| fences) else { return Ok((None, None)) };
     let obstacle = match admin.obstacle().await {
         Ok(obstacle) => obstacle,
         Err(error) if error.stalled() => return Ok((None, Some(Obstacle::Rights(describe(&error))))),

@@ -28,7 +28,7 @@ impl Fence<'_> {
     pub(super) async fn free(&self, lock: &Lock) {
         let cluster = &self.target.cluster;
         let patience = cluster.spec.failover.detection.get();
-        match self.target.owner.free_unannounced_lock(&lock.value, patience).await {
+        match self.target.own_links.owner.free_unannounced_lock(&lock.value, patience).await {
             Ok(false) => {}
             Ok(true) => {
                 tracing::warn!(cluster = %cluster.name, age = lock.age, "an abandoned lock is freed");
@@ -68,14 +68,14 @@ impl Fence<'_> {
     /// Publishes an Event of the cluster.
     async fn publish(&self, reason: Reason, note: &str) {
         if let Some(cluster) = self.context.stores.of::<OpenBaoCluster>().get(&self.target.cluster.name) {
-            self.context.runtime.events.warn(&*cluster, reason, note).await;
+            self.context.urgent.events.warn(&*cluster, reason, note).await;
         }
     }
 
     async fn replace(&self, suspect: &Suspect) -> Result<(), Error> {
         let ordinal = suspect.ordinal();
         let roles = self.login_roles(ordinal).await?;
-        match self.target.role_admin().filter(|_| !roles.is_empty()) {
+        match self.target.own_links.role_admin(&self.target.mark).filter(|_| !roles.is_empty()) {
             Some(role_admin) => self.lock_out(&role_admin, &roles, suspect).await,
             None => self.release_ended(suspect).await,
         }
@@ -111,7 +111,7 @@ impl Fence<'_> {
                 "its node has no dedicated role, and its process may still run".to_owned(),
             ));
         }
-        let owner = &self.target.owner;
+        let owner = &self.target.own_links.owner;
         if let Some(address) = &suspect.holder.address {
             owner.end_sessions_from(address).await?;
         }
@@ -122,7 +122,9 @@ impl Fence<'_> {
     /// Every role that a node can log in as now. Read from the database: a watch cache may be stale.
     async fn login_roles(&self, ordinal: u32) -> Result<Vec<NodeRole>, Error> {
         let fences = self.target.cluster.fencing == Fencing::Database;
-        let Some(admin) = self.target.admin.as_ref().filter(|_| fences) else { return Ok(Vec::new()) };
+        let Some(admin) = self.target.own_links.admin.as_ref().filter(|_| fences) else {
+            return Ok(Vec::new());
+        };
         let mut roles = admin.node_roles(self.target.cluster.name(), &self.target.mark).await?;
         roles.retain(|role| {
             role.own && role.can_login && parse_role(&role.name).is_some_and(|(of, _)| of == ordinal)

@@ -1,10 +1,9 @@
-//! The guards of all clusters: one background task per managed cluster.
+//! The guards of all clusters: one background task per managed cluster, on the thread of the failover.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
 use steamer_api::{Kind, OpenBaoCluster};
 use steamer_core::context::Context;
 use steamer_core::digest::digest;
@@ -13,12 +12,10 @@ use steamer_openbao::Settings;
 use steamer_runtime::Locked;
 use steamer_runtime::{ObjectName, caught_future};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::children::ChildApi;
 use crate::cluster::Cluster;
-use crate::database::Database;
-use crate::guard::target::{GuardReport, GuardTarget};
+use crate::guard::target::{GuardReport, GuardTarget, Links};
 use crate::guard::watcher;
 
 /// The guards of all clusters.
@@ -28,35 +25,32 @@ pub(crate) struct Guards(Locked<HashMap<ObjectName, Guard>>);
 struct Guard {
     target: watch::Sender<Arc<GuardTarget>>,
     report: watch::Receiver<GuardReport>,
-    task: AbortHandle,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Guards {
-    /// Target for a cluster. A target with the same settings is reused, together with its connections.
+    /// Target for a cluster with a CA. A target with the same settings is reused, together with its connections. Without
+    /// a CA, that of the known target stays in force.
     pub(crate) fn target(
         &self,
         context: &Context,
-        child_api: &ChildApi<'_>,
+        ca: Option<Vec<u8>>,
         cluster: &Cluster,
     ) -> Arc<GuardTarget> {
-        let server = node_settings(context, child_api, cluster);
-        let digest = settings_digest(cluster, &server);
         let known = self.known(&cluster.name);
+        let ca = ca.or_else(|| known.as_ref().map(|known| known.server.ca.clone()));
+        let server = node_settings(context, ca.unwrap_or_default());
+        let digest = settings_digest(cluster, &server);
         if let Some(known) = known.as_ref().filter(|known| known.digest == digest) {
             return known.clone();
         }
-        let database = |login| Arc::new(Database::new(login, context.runtime.metrics.clone()));
+        let links = || Links::new(cluster, &context.runtime.metrics);
         Arc::new(GuardTarget {
             cluster: cluster.clone(),
             mark: context.mark(Owner::Object(OpenBaoCluster::ID), cluster.name.clone()).to_string(),
-            owner: database(cluster.owner.clone()),
-            admin: cluster.admin.clone().map(database),
+            links: links(),
+            own_links: links(),
+            own_clients: Locked::default(),
             server,
             logins: known.map(|known| known.logins.clone()).unwrap_or_default(),
             unhealthy: Locked::default(),
@@ -71,8 +65,8 @@ impl Guards {
         let guard = guards.entry(target.cluster.name.clone()).or_insert_with(|| {
             let (sender, receiver) = watch::channel(target.clone());
             let (publisher, report) = watch::channel(GuardReport::default());
-            let task = tokio::spawn(restarted(context.clone(), receiver, publisher)).abort_handle();
-            Guard { target: sender, report, task }
+            let running = restarted(context.clone(), receiver, publisher);
+            Guard { target: sender, report, _task: context.urgent.thread.spawn(running) }
         });
         guard.target.send_if_modified(|held| {
             let differs = held.digest != target.digest;
@@ -126,12 +120,6 @@ fn settings_digest(cluster: &Cluster, server: &Settings) -> String {
 }
 
 /// Nodes are reached by their stable names at the addresses of their pods.
-fn node_settings(context: &Context, child_api: &ChildApi<'_>, cluster: &Cluster) -> Settings {
-    let map = child_api.get::<ConfigMap>(&cluster.ca_config_map());
-    let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
-    Settings {
-        ca: ca.unwrap_or_default().into_bytes(),
-        resolver: Some(context.node_resolver()),
-        ..Settings::default()
-    }
+fn node_settings(context: &Context, ca: Vec<u8>) -> Settings {
+    Settings { ca, resolver: Some(context.node_resolver()), ..Settings::default() }
 }

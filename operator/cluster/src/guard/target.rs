@@ -1,24 +1,51 @@
 //! Input and output of the guard of one cluster.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use steamer_openbao::Settings;
-use steamer_runtime::{Key, Locked, ObjectName};
+use steamer_core::access::sessions::Sessions;
+use steamer_core::error::Error;
+use steamer_openbao::{Client, Settings};
+use steamer_runtime::{Key, Locked, Metrics, ObjectName};
 
 use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
 use crate::nodes::health::Unhealthy;
+use crate::nodes::members;
 use crate::nodes::standby_mark::StandbyMark;
+
+/// Connections to the database of a cluster. Those of a guard are separate: each connection belongs to the runtime that
+/// opened it, and reconciles must not delay a guard.
+pub(crate) struct Links {
+    pub(crate) owner: Database,
+    pub(crate) admin: Option<Database>,
+}
+
+impl Links {
+    pub(crate) fn new(cluster: &Cluster, metrics: &Arc<Metrics>) -> Self {
+        let database = |login| Database::new(login, metrics.clone());
+        Self { owner: database(cluster.owner.clone()), admin: cluster.admin.clone().map(database) }
+    }
+
+    /// The logins that manage node roles, if an admin login exists.
+    pub(crate) fn role_admin<'a>(&'a self, mark: &'a str) -> Option<RoleAdmin<'a>> {
+        Some(RoleAdmin { owner: &self.owner, admin: self.admin.as_ref()?, mark })
+    }
+}
 
 /// The cluster that a guard watches, and its connections.
 pub(crate) struct GuardTarget {
     pub(crate) cluster: Cluster,
     /// Mark of the cluster on its database and its roles.
     pub(crate) mark: String,
-    pub(crate) owner: Arc<Database>,
-    pub(crate) admin: Option<Arc<Database>>,
+    /// Connections of reconciles.
+    pub(crate) links: Links,
+    /// Connections of the guard.
+    pub(crate) own_links: Links,
+    /// Clients of the guard, by pod.
+    pub(crate) own_clients: Locked<HashMap<String, Client>>,
     /// Settings of a client of a node, without its address.
     pub(crate) server: Settings,
     /// Serializes login changes: a fence and a reconcile may race.
@@ -34,8 +61,18 @@ pub(crate) struct GuardTarget {
 impl GuardTarget {
     /// The logins that manage node roles, if an admin login exists.
     pub(crate) fn role_admin(&self) -> Option<RoleAdmin<'_>> {
-        let admin = self.admin.as_ref()?;
-        Some(RoleAdmin { owner: &self.owner, admin, mark: &self.mark })
+        self.links.role_admin(&self.mark)
+    }
+
+    /// Client of the guard for the node in a pod.
+    pub(crate) fn own_client(&self, sessions: &Sessions, pod: &str) -> Result<Client, Error> {
+        let mut clients = self.own_clients.lock();
+        if let Some(client) = clients.get(pod) {
+            return Ok(client.clone());
+        }
+        let client = sessions.separate(&members::settings(self.cluster.url(pod), &self.server))?;
+        clients.insert(pod.to_owned(), client.clone());
+        Ok(client)
     }
 }
 

@@ -28,6 +28,9 @@ const LATE: f64 = 5.5;
 /// Pause while no node leads, or while the renewal of the lock is overdue.
 const ALERT: Duration = Duration::from_millis(200);
 
+/// Longest time after which an error can be that of one connection. A leader could renew its lock in the meantime.
+const QUICK: Duration = Duration::from_secs(1);
+
 /// Guards one cluster until shutdown.
 pub(crate) async fn run(
     context: Arc<Context>,
@@ -54,7 +57,7 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     fn child_api(&self) -> ChildApi<'_> {
         ChildApi {
-            client: self.context.client.clone(),
+            client: self.context.urgent.client.clone(),
             stores: &self.context.cluster_objects,
             cluster: self.target.cluster.name.clone(),
         }
@@ -63,7 +66,7 @@ impl Watcher<'_> {
     /// One observation and its consequences. Returns the pause until the next one.
     async fn round(&self, memory: &mut Memory, report: &watch::Sender<GuardReport>) -> Duration {
         let pods = self.child_api().all::<Pod>();
-        let (lock, answers) = tokio::join!(self.target.owner.lock(), self.ask(&pods, memory));
+        let (lock, answers) = tokio::join!(self.lock(), self.ask(&pods, memory));
         let mut next = report.borrow().clone();
         self.measure(lock.as_ref());
         match &lock {
@@ -87,6 +90,11 @@ impl Watcher<'_> {
         self.publish(report, next);
         let is_late = lock.is_ok_and(|lock| lock.is_some_and(|lock| lock.age > LATE));
         if active.is_some() && !is_late { CALM } else { ALERT }
+    }
+
+    /// The lock. The loss of one connection is not an outage of the database: a new one decides.
+    async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
+        confirmed(QUICK, || self.target.own_links.owner.lock()).await
     }
 
     fn measure(&self, lock: Result<&Option<Lock>, &DatabaseError>) {
@@ -144,7 +152,7 @@ impl Watcher<'_> {
     }
 
     fn client(&self, pod: &str) -> Result<Client, Error> {
-        members::client(&self.context.sessions, self.target.cluster.url(pod), &self.target.server)
+        self.target.own_client(&self.context.sessions, pod)
     }
 
     /// The leader, and the time since when it leads as the node itself reports it. Each leader is asked once.
@@ -174,5 +182,45 @@ impl Watcher<'_> {
 
     fn detection(&self) -> Duration {
         self.target.cluster.spec.failover.detection.get()
+    }
+}
+
+/// Repeats a query once, if it failed within `quick`.
+async fn confirmed<T, E, F>(quick: Duration, query: impl Fn() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let asked = Instant::now();
+    match query().await {
+        Err(_) if asked.elapsed() < quick => query().await,
+        answer => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::answer(0, Duration::MAX, Ok(()), 1)]
+    #[case::lost_connection(1, Duration::MAX, Ok(()), 2)]
+    #[case::outage(2, Duration::MAX, Err(()), 2)]
+    #[case::no_answer_in_time(1, Duration::ZERO, Err(()), 1)]
+    #[tokio::test]
+    async fn one_failed_query_is_no_outage_if_a_new_connection_answers_at_once(
+        #[case] failures: u64,
+        #[case] quick: Duration,
+        #[case] expected: Result<(), ()>,
+        #[case] queries: u64,
+    ) {
+        let asked = AtomicU64::new(0);
+        let query =
+            || async { if asked.fetch_add(1, Ordering::Relaxed) < failures { Err(()) } else { Ok(()) } };
+        assert_eq!(confirmed(quick, query).await, expected);
+        assert_eq!(asked.load(Ordering::Relaxed), queries);
     }
 }

@@ -135,7 +135,7 @@ async fn prepare_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges)
         configuration::write(effects, cluster, configuration).await?;
     }
     if set.clears_locks {
-        effects.guard_target.owner.clear_locks().await?;
+        effects.guard_target.links.owner.clear_locks().await?;
     }
     Ok(())
 }

@@ -82,7 +82,8 @@ async fn clean(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<(), E
     let Deletion { context, guards, dependencies, child_api } = deletion;
     let found = fetch(context, dependencies, object).await?;
     let cluster = validate(object, &found)?;
-    let target = guards.target(context, child_api, &cluster);
+    let ca = context.managed_ca(dependencies, object).await.ok();
+    let target = guards.target(context, ca, &cluster);
     if let Some(role_admin) = target.role_admin() {
         let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
         for role in roles.iter().filter(|role| role.own) {
@@ -109,8 +110,8 @@ fn check_consent(object: &OpenBaoCluster, cluster: &Cluster) -> Result<(), Error
 }
 
 async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &GuardTarget) -> Result<(), Error> {
-    if target.owner.occupant(&target.mark).await? == Occupant::Own {
-        target.owner.drop_tables().await?;
+    if target.links.owner.occupant(&target.mark).await? == Occupant::Own {
+        target.links.owner.drop_tables().await?;
     }
     let mut names = vec![cluster.recovery_secret()];
     names.extend(cluster.spec.seal.r#static.as_ref().map(|seal| static_secret(cluster, seal)));

@@ -204,8 +204,8 @@ pub(crate) fn client(sessions: &Sessions, url: String, shared: &Settings) -> Res
     Ok(sessions.server(&settings(url, shared))?.client)
 }
 
-/// Settings of a client of one node.
-fn settings(url: String, shared: &Settings) -> Settings {
+/// Settings of a client of one node. `url` contains its stable name.
+pub(crate) fn settings(url: String, shared: &Settings) -> Settings {
     Settings {
         addresses: vec![url],
         timeout: Some(Duration::from_secs(1)),

@@ -30,7 +30,7 @@ pub(crate) fn initialization(
     operator: &ObjectName,
     issuers: &[AdministratorIssuer],
 ) -> Value {
-    let mut requests = operator_requests(operator, managed_audience(&cluster.spec));
+    let mut requests = operator_requests(operator, &managed_audience(&cluster.spec, &cluster.name));
     if cluster.spec.token_review {
         requests.extend(token_review_requests());
     }
@@ -100,7 +100,7 @@ fn account_request(administrator: &Administrator, cluster: &Cluster) -> Option<V
     let account = service_account.as_ref()?;
     let namespace = account.namespace.as_deref().unwrap_or(&cluster.name.namespace);
     let subject = account_subject(&ObjectName::new(namespace, &account.name));
-    let audiences = json!([managed_audience(&cluster.spec)]);
+    let audiences = json!([managed_audience(&cluster.spec, &cluster.name)]);
     let role = role(&subject, audiences, policy, ADMINISTRATOR_TTL);
     Some(request(&format!("role_{name}"), &format!("auth/{OPERATOR_MOUNT}/role/{name}"), role))
 }

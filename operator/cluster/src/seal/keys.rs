@@ -70,7 +70,7 @@ pub(crate) async fn observe(
         Some(_) => keys.clone(),
         None => Keys { in_use: key_in_use(sources, keys, &fingerprints).await?, rotating: None },
     };
-    let owner = &sources.guard_target.owner;
+    let owner = &sources.guard_target.links.owner;
     let rewrapped = keys.is_changing_to(&seal.key_id)
         && owner.wrapped_by(&seal.key_id).await?
         && !owner.uses(&keys.in_use).await?;
@@ -106,7 +106,7 @@ async fn key_in_use(
     recorded: &Keys,
     fingerprints: &BTreeMap<String, String>,
 ) -> Result<String, Error> {
-    let owner = &sources.guard_target.owner;
+    let owner = &sources.guard_target.links.owner;
     if owner.uses(&recorded.in_use).await? {
         return Ok(recorded.in_use.clone());
     }

@@ -4,7 +4,8 @@ use steamer_api::OpenBaoCluster;
 use steamer_core::access::server_audience::server_audience;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_openbao::Identity;
+use steamer_core::layout::OPERATOR_ROLE;
+use steamer_openbao::{Error as OpenBao, Identity};
 use steamer_runtime::Dependencies;
 
 use crate::operator_policy;
@@ -28,7 +29,47 @@ pub(crate) async fn fetch(
         let session = context.operator_session(dependencies, object).await?;
         server.leader = session.leader().await.ok();
         let needed = operator_policy::needed_rules(object);
-        server.missing = operator_policy::missing(&session, &needed).await.map_err(Error::from);
+        let missing = operator_policy::missing(&session, &needed).await;
+        server.missing = missing.map_err(|error| Error::from(explained(error, object)));
     }
     Ok(server)
+}
+
+/// Adds to a rejected login of a managed cluster that its role has to bind the audience. Restored data contains the role
+/// of another cluster.
+fn explained(error: OpenBao, object: &OpenBaoCluster) -> OpenBao {
+    match error {
+        OpenBao::Login { path, message } if object.spec.managed.is_some() => OpenBao::Login {
+            path,
+            message: format!(
+                "{message}; role `{OPERATOR_ROLE}` has to bind audience `{}`: for data of another OpenBaoCluster, set \
+                 managed.audience to the audience of that cluster, or bind this audience in the role",
+                server_audience(object)
+            ),
+        },
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::object;
+
+    #[test]
+    fn a_rejected_login_of_a_managed_cluster_names_the_audience_to_bind() {
+        let login =
+            || OpenBao::Login { path: "auth/kubernetes/login".to_owned(), message: "denied".to_owned() };
+        let text = explained(login(), &object()).to_string();
+        assert!(
+            text.contains("denied; role `steamer` has to bind audience `openbao:openbao/main`"),
+            "{text}"
+        );
+        let mut restored = object();
+        restored.spec.managed.as_mut().unwrap().audience = Some("openbao:old/main".to_owned());
+        assert!(explained(login(), &restored).to_string().contains("`openbao:old/main`"));
+        restored.spec.managed = None;
+        assert_eq!(explained(login(), &restored).to_string(), login().to_string());
+        assert!(matches!(explained(OpenBao::Sealed, &object()), OpenBao::Sealed));
+    }
 }

@@ -93,12 +93,15 @@ enum MethodCredential {
 /// # Errors
 /// [`Error::Invalid`] for an incomplete method or an audience of the API server.
 pub fn method_of(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Method, Error> {
-    let method = match auth.spec.method {
+    let mut method = match auth.spec.method {
         None => workload_method(context, dependencies, auth)?,
         Some(AuthMethod::Kubernetes) => kubernetes_method(auth)?,
         Some(AuthMethod::JWT) => jwt_method(auth)?,
     };
-    if let MethodCredential::ServiceAccount { audiences, .. } = &method.credential {
+    if let MethodCredential::ServiceAccount { audiences, .. } = &mut method.credential {
+        if audiences.is_empty() {
+            audiences.push(Receiver::of(context, dependencies, auth)?.default_audience()?);
+        }
         context.safe_audiences(audiences)?;
     }
     Ok(method)

@@ -1,6 +1,7 @@
 //! Addresses of clusters that Steamer runs: nodes by their stable names, at the addresses of their pods.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt;
 use steamer_api::{OpenBaoCluster, ServerTlsMode};
 use steamer_openbao::{Resolver, Settings};
 use steamer_runtime::{Dependencies, Key, ObjectName};
@@ -22,6 +23,12 @@ pub fn ca_key(cluster: ObjectName) -> Key {
 #[must_use]
 pub fn ca_config_map(cluster: &ObjectName) -> ObjectName {
     ObjectName::new(&cluster.namespace, format!("{}-ca", cluster.name))
+}
+
+/// The name of the Secret with the certificate of the nodes that Steamer issues, and its CA.
+#[must_use]
+pub fn tls_secret(cluster: &ObjectName) -> ObjectName {
+    ObjectName::new(&cluster.namespace, format!("{}-tls", cluster.name))
 }
 
 /// The name of the pod of a node.
@@ -63,34 +70,80 @@ impl Context {
     }
 
     /// The server of a managed cluster.
-    pub(super) fn managed_server(
+    pub(super) async fn managed_server(
         &self,
         dependencies: &Dependencies,
         cluster: &OpenBaoCluster,
     ) -> Result<Server, Error> {
         let name = ObjectName::of(cluster);
         dependencies.on(ca_key(name.clone()));
-        let map = self.cluster_objects.of::<ConfigMap>().get(&ca_config_map(&name));
-        let ca = map.and_then(|map| map.data.as_ref()?.get("ca.crt").cloned());
-        let ca = ca.or_else(|| cluster.is_plain().then(String::new));
-        let ca =
-            ca.ok_or_else(|| Error::Waiting(format!("OpenBaoCluster {name} has no certificates yet")))?;
+        let ca = self.managed_ca(dependencies, cluster).await?;
         let managed = cluster.spec.managed.as_ref();
         let (replicas, tls) =
             managed.map_or_else(Default::default, |managed| (managed.replicas, managed.tls.mode));
         let server = self.sessions.server(&Settings {
             addresses: (0..replicas).map(|ordinal| url(&name, &pod(&name, ordinal), tls)).collect(),
-            ca: ca.into_bytes(),
+            ca,
             resolver: Some(self.node_resolver()),
             ..Settings::default()
         })?;
         Ok(Server { address: cluster.address(), ..server })
     }
+
+    /// The CA of a managed cluster, from the Secret of its certificate. Empty without TLS. The ConfigMap is for other
+    /// clients: an identity that can write ConfigMaps must not decide which server receives the operator's token.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] before the first certificate, and any error of the Secret that the spec names.
+    pub async fn managed_ca(
+        &self,
+        dependencies: &Dependencies,
+        cluster: &OpenBaoCluster,
+    ) -> Result<Vec<u8>, Error> {
+        if cluster.is_plain() {
+            return Ok(Vec::new());
+        }
+        let name = ObjectName::of(cluster);
+        if let Some(given) = given_secret(cluster) {
+            return self.secrets.value(dependencies, &given, "ca.crt").await;
+        }
+        let secret = self.cluster_objects.of::<Secret>().get(&tls_secret(&name));
+        let ca = secret.and_then(|secret| Some(secret.data.as_ref()?.get("ca.crt")?.0.clone()));
+        ca.ok_or_else(|| Error::Waiting(format!("OpenBaoCluster {name} has no certificates yet")))
+    }
+}
+
+/// The Secret with a certificate that the spec names.
+fn given_secret(cluster: &OpenBaoCluster) -> Option<ObjectName> {
+    let reference = cluster.spec.managed.as_ref()?.tls.secret_ref.as_ref()?;
+    Some(ObjectName::new(cluster.namespace().unwrap_or_default(), &reference.name))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[test]
+    fn the_ca_of_a_given_certificate_is_in_its_secret() {
+        let cluster = |tls: Value| -> OpenBaoCluster {
+            let managed = json!({
+                "version": "2.7.2", "seal": {"static": {}}, "tls": tls,
+                "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
+            });
+            let metadata = json!({"name": "main", "namespace": "openbao"});
+            let object = json!({
+                "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster", "metadata": metadata,
+                "spec": {"managed": managed},
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        assert_eq!(given_secret(&cluster(json!({}))), None);
+        let given = cluster(json!({"mode": "Secret", "secretRef": {"name": "own"}}));
+        assert_eq!(given_secret(&given), Some(ObjectName::new("openbao", "own")));
+        assert_eq!(tls_secret(&ObjectName::of(&given)), ObjectName::new("openbao", "main-tls"));
+    }
 
     #[test]
     fn a_pod_is_found_by_its_stable_name() {

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use steamer_api::{BaoAuth, BaoConnection, OpenBaoCluster, SecretsProject};
 use steamer_runtime::{Dependencies, ObjectName};
 
-use super::server_audience::declared_audiences;
+use super::server_audience::{declared_audiences, server_audience};
 use super::sessions::Server;
 use crate::context::Context;
 use crate::error::Error;
@@ -51,6 +51,18 @@ impl Receiver {
                 context.cluster_server(dependencies, cluster).await
             }
             Self::Connection(connection) => context.connection_server(dependencies, connection).await,
+        }
+    }
+
+    /// The audience of logins that name none.
+    pub(super) fn default_audience(&self) -> Result<String, Error> {
+        match self {
+            Self::Cluster(cluster) | Self::ProjectCluster(cluster) => Ok(server_audience(cluster)),
+            Self::Connection(connection) => Err(Error::Invalid(format!(
+                "audiences is required, because BaoConnection {} has no default audience: set the audience that the role \
+                 in OpenBao binds",
+                ObjectName::of(&**connection)
+            ))),
         }
     }
 
@@ -105,4 +117,33 @@ pub(super) fn project_cluster(
 
 pub(super) fn not_provisioned(project: &SecretsProject) -> Error {
     Error::Waiting(format!("SecretsProject {} is not active yet", ObjectName::of(project)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_has_a_default_audience_and_an_address_has_none() {
+        let cluster: OpenBaoCluster = serde_json::from_value(json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
+            "metadata": {"name": "main", "namespace": "openbao"},
+            "spec": {"managed": {
+                "version": "2.7.2", "seal": {"static": {}},
+                "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
+            }},
+        }))
+        .unwrap();
+        let cluster = Receiver::Cluster(Arc::new(cluster));
+        assert_eq!(cluster.default_audience().unwrap(), "openbao:openbao/main");
+        let connection: BaoConnection = serde_json::from_value(json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": "BaoConnection",
+            "metadata": {"name": "direct", "namespace": "web"}, "spec": {"address": "https://bao"},
+        }))
+        .unwrap();
+        let refused = Receiver::Connection(Arc::new(connection)).default_audience().unwrap_err().to_string();
+        assert!(refused.contains("audiences is required") && refused.contains("web/direct"), "{refused}");
+    }
 }

@@ -7,9 +7,8 @@ use kube::ResourceExt;
 use steamer_api::{OpenBaoCluster, Referable};
 use steamer_runtime::ObjectName;
 
-use super::server_audience::server_audience;
+use super::server_audience::{has_default_audience, server_audience};
 use crate::error::Error;
-use crate::layout::OPERATOR_AUDIENCE;
 use crate::references::seniority;
 
 /// A cluster whose login is checked.
@@ -29,10 +28,6 @@ impl Claim<'_> {
     /// # Errors
     /// [`Error::Conflict`] names the other cluster.
     pub fn check(&self, others: &[Arc<OpenBaoCluster>]) -> Result<(), Error> {
-        if self.cluster.spec.managed.is_some() && server_audience(self.cluster) == OPERATOR_AUDIENCE {
-            // Managed clusters that share the default audience.
-            return Ok(());
-        }
         let audience = server_audience(self.cluster);
         if let Some(holder) = self.holder(others, |other| server_audience(other) == audience) {
             self.audience(holder)?;
@@ -82,10 +77,11 @@ impl Claim<'_> {
     }
 }
 
-/// Order of clusters with the same server or audience: managed ones that have run first, then older ones.
-fn rank(cluster: &OpenBaoCluster) -> (bool, (i64, bool, ObjectName)) {
+/// Order of clusters with the same server or audience: the one that the audience names, then managed ones that have run,
+/// then older ones.
+fn rank(cluster: &OpenBaoCluster) -> (bool, bool, (i64, bool, ObjectName)) {
     let has_run = cluster.spec.managed.is_some() && !cluster_id(cluster).is_empty();
-    (!has_run, seniority(cluster, true))
+    (!has_default_audience(cluster), !has_run, seniority(cluster, true))
 }
 
 /// The cluster ID that OpenBao reported last. Empty if there is none.
@@ -195,7 +191,7 @@ mod tests {
         Some("the server is the one of OpenBaoCluster a/main")
     )]
     #[case::audience_of_a_managed_one(
-        external("https://b", "openbao"),
+        external("https://b", "openbao:a/main"),
         "id-2",
         cluster("a/main", LATE, managed()),
         Some("identifies the server of OpenBaoCluster a/main")
@@ -213,11 +209,29 @@ mod tests {
         cluster("a/main", EARLY, owned("x")),
         Some("identifies the server of OpenBaoCluster a/main")
     )]
+    #[case::restored_beside_the_original(
+        owned("openbao:a/main"),
+        "",
+        cluster("a/main", LATE, managed()),
+        Some("identifies the server of OpenBaoCluster a/main")
+    )]
+    #[case::external_with_the_audience_of_this_one(
+        managed(),
+        "",
+        cluster("a/a", EARLY, external("https://a", "openbao:own/main")),
+        None
+    )]
+    #[case::managed_with_the_audience_of_this_one(
+        managed(),
+        "",
+        cluster("a/main", EARLY, owned("openbao:own/main")),
+        None
+    )]
     #[case::managed_with_an_audience_of_its_own(owned("x"), "", cluster("a/main", EARLY, owned("y")), None)]
     #[case::audience_of_a_managed_one_of_the_same_namespace(
-        external("https://b", "openbao"),
+        external("https://b", "openbao:own/other"),
         "id-2",
-        cluster("own/main", LATE, managed()),
+        cluster("own/other", LATE, managed()),
         None
     )]
     fn a_login_is_of_use_only_to_the_server_that_its_audience_identifies(

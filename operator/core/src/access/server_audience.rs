@@ -1,9 +1,10 @@
 //! Audience of an OpenBao server: of the tokens with which the operator and workloads log in there.
 
 use steamer_api::{ExternalServer, ManagedServer, ManagementLogin, OpenBaoCluster};
+use steamer_runtime::ObjectName;
 
 use crate::error::Error;
-use crate::layout::OPERATOR_AUDIENCE;
+use crate::layout::default_audience;
 
 /// The audience of a cluster: of the operator's login, and the default of its workloads.
 #[must_use]
@@ -11,13 +12,20 @@ pub fn server_audience(cluster: &OpenBaoCluster) -> String {
     if let Some(external) = &cluster.spec.external {
         return management_login(external).map(|login| login.audience.clone()).unwrap_or_default();
     }
-    cluster.spec.managed.as_ref().map_or(OPERATOR_AUDIENCE, managed_audience).to_owned()
+    let name = ObjectName::of(cluster);
+    cluster.spec.managed.as_ref().map(|managed| managed_audience(managed, &name)).unwrap_or_default()
 }
 
 /// The audience of a managed cluster.
 #[must_use]
-pub fn managed_audience(managed: &ManagedServer) -> &str {
-    managed.audience.as_deref().unwrap_or(OPERATOR_AUDIENCE)
+pub fn managed_audience(managed: &ManagedServer, name: &ObjectName) -> String {
+    managed.audience.clone().unwrap_or_else(|| default_audience(name))
+}
+
+/// Returns true for a managed cluster with the audience that its own name determines.
+#[must_use]
+pub fn has_default_audience(cluster: &OpenBaoCluster) -> bool {
+    cluster.spec.managed.is_some() && server_audience(cluster) == default_audience(&ObjectName::of(cluster))
 }
 
 /// The audiences that tokens for a server may have.
@@ -56,9 +64,9 @@ mod tests {
             "version": "2.7.2", "seal": {"static": {}},
             "storage": {"postgresql": {"secretRef": {"name": "pg"}, "tls": {"mode": "Require"}}},
         }}));
-        assert_eq!(declared_audiences(&managed), ["openbao", "https://bao"]);
-        managed.spec.managed.as_mut().unwrap().audience = Some("openbao:openbao/main".to_owned());
         assert_eq!(declared_audiences(&managed), ["openbao:openbao/main", "https://bao"]);
+        managed.spec.managed.as_mut().unwrap().audience = Some("openbao:old/main".to_owned());
+        assert_eq!(declared_audiences(&managed), ["openbao:old/main", "https://bao"]);
         let external = cluster(json!({"external": {
             "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
         }}));

@@ -128,7 +128,7 @@ impl Context {
         cluster: &OpenBaoCluster,
     ) -> Result<Server, Error> {
         let Some(external) = &cluster.spec.external else {
-            return self.managed_server(dependencies, cluster);
+            return self.managed_server(dependencies, cluster).await;
         };
         let mut addresses = vec![external.address.clone()];
         addresses.extend(external.additional_addresses.iter().cloned());

@@ -139,11 +139,19 @@ impl Sessions {
         if let Some(client) = self.servers.get(&key) {
             return Ok(Server { key, client, address });
         }
-        let (metrics, settings) =
-            (self.tokens.metrics.clone(), Settings { outgoing: self.outgoing, ..settings.clone() });
-        let client = Client::counted(&settings, move || metrics.openbao_asked())?;
+        let client = self.separate(settings)?;
         let client = self.servers.entry(key.clone()).or_insert(client).into_value();
         Ok(Server { key, client, address })
+    }
+
+    /// A client with connections of its own.
+    ///
+    /// # Errors
+    /// [`Error::OpenBao`] if the settings are invalid.
+    pub fn separate(&self, settings: &Settings) -> Result<Client, Error> {
+        let (metrics, settings) =
+            (self.tokens.metrics.clone(), Settings { outgoing: self.outgoing, ..settings.clone() });
+        Ok(Client::counted(&settings, move || metrics.openbao_asked())?)
     }
 
     /// Revokes all tokens when the process ends.

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
-use futures::stream::FuturesUnordered;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use serde::Deserialize;
@@ -150,7 +150,13 @@ impl Seen {
 
 impl ObservedSecrets {
     pub(crate) fn new(mac: Mac, index: Arc<Index>) -> Self {
-        Self { mac, index, seen: Locked::default(), listings: Locked::default(), synced: watch::channel(false).0 }
+        Self {
+            mac,
+            index,
+            seen: Locked::default(),
+            listings: Locked::default(),
+            synced: watch::channel(false).0,
+        }
     }
 
     pub(crate) fn get(&self, name: &ObjectName) -> Option<Arc<Observed>> {

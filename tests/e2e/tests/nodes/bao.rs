@@ -322,8 +322,13 @@ impl Bao {
 
     /// Logs in as the administrator of another cluster, from which the storage of this one was restored.
     pub async fn admin_of(&self, other: &Self) -> Result<Session> {
-        let jwt = account_token(&self.kube, &other.namespace, "admin", &["openbao"]).await?;
+        let jwt = account_token(&self.kube, &other.namespace, "admin", &[&other.audience()]).await?;
         self.login("kubernetes", "admin", &jwt).await
+    }
+
+    /// Default audience of the cluster.
+    pub fn audience(&self) -> String {
+        format!("openbao:{}/main", self.namespace)
     }
 
     /// Logs in with a JWT.

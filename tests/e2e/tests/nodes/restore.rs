@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_openbao::{Client, Identity, Outgoing, Settings};
 use steamer_testing::nodes::NODE;
@@ -55,6 +55,15 @@ async fn a_dump_restored_into_a_new_database_is_unsealed_by_a_new_cluster() -> R
     let annotation = json!({"metadata": {"annotations": {"steamer.dev/restore": "today"}}});
     let clusters: Api<OpenBaoCluster> = Api::namespaced(new.kube.clone(), &new.namespace);
     clusters.patch("main", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&annotation)).await?;
+    // The role of the operator is that of the old cluster, which still exists: its audience belongs to that one.
+    let refused = new.until("the cluster serves, and denies the login of the operator", |object| {
+        condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "PermissionDenied")
+    });
+    let refused = refused.await?;
+    let (_, _, message) = condition(&refused, "Stalled").context("the cluster is not stalled")?;
+    assert!(message.contains("managed.audience") && message.contains(&new.audience()), "{message}");
+    let admin = new.admin_of(&old).await?;
+    admin.request_any(Method::POST, "auth/kubernetes/role/steamer", Some(operator_role(&new))).await?;
     let serving = new.ready().await?;
     let id = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.cluster_id.clone());
     assert_eq!(
@@ -63,7 +72,6 @@ async fn a_dump_restored_into_a_new_database_is_unsealed_by_a_new_cluster() -> R
         "the restored cluster has the same OpenBao cluster ID"
     );
     // Only the administrator of the old cluster can log in: the role is bound to that ServiceAccount and its namespace.
-    let admin = new.admin_of(&old).await?;
     let read = admin.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "from before");
     Ok(())
@@ -215,6 +223,14 @@ async fn by_hand(bao: &Bao, folder: &Path) -> Result<(Process, SecretString)> {
     Ok((process, token))
 }
 
+/// Role of the operator, with the default audience of a cluster.
+fn operator_role(bao: &Bao) -> Value {
+    json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": bao.audience(), "token_policies": "steamer",
+        "bound_subject": "system:serviceaccount:steamer-system:steamer", "token_ttl": "10m", "token_max_ttl": "10m",
+    })
+}
+
 #[tokio::test]
 async fn an_existing_openbao_is_adopted() -> Result<()> {
     let bao = Bao::prepare("adopted").await?;
@@ -247,15 +263,11 @@ async fn an_existing_openbao_is_adopted() -> Result<()> {
         .args(["openbao-policy", "--managed"])
         .output()?;
     let policy = json!({"policy": String::from_utf8(printed.stdout)?});
-    let role = json!({
-        "role_type": "jwt", "user_claim": "sub", "bound_audiences": "openbao", "token_policies": "steamer",
-        "bound_subject": "system:serviceaccount:steamer-system:steamer", "token_ttl": "10m", "token_max_ttl": "10m",
-    });
     for (path, body) in [
         ("sys/policies/acl/steamer", policy),
         ("sys/auth/kubernetes", json!({"type": "jwt"})),
         ("auth/kubernetes/config", json!({"provider_config": {"provider": "kubernetes"}})),
-        ("auth/kubernetes/role/steamer", role),
+        ("auth/kubernetes/role/steamer", operator_role(&bao)),
     ] {
         root.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?;
     }

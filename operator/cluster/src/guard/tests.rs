@@ -1,0 +1,94 @@
+//! A guard beside reconciles that never return.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde_json::json;
+use steamer_core::access::api_audiences::ApiAudiences;
+use steamer_core::access::consent::Consent;
+use steamer_core::access::named_objects::NamedObjects;
+use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
+use steamer_core::access::sessions::Sessions;
+use steamer_core::context::Context;
+use steamer_core::mac::Mac;
+use steamer_core::stores::Stores;
+use steamer_core::urgent::Urgent;
+use steamer_openbao::Outgoing;
+use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
+
+use crate::database::login::Login;
+use crate::guard::registry::Guards;
+use crate::tests::{cluster, owner_login};
+
+/// A client of an API server that answers every request with a TokenRequest.
+fn client() -> Client {
+    let service = tower::service_fn(|_: Request<Body>| async {
+        let status = json!({"token": "jwt", "expirationTimestamp": "2040-01-01T00:00:00Z"});
+        let answer = json!({"metadata": {}, "spec": {"audiences": ["api"]}, "status": status});
+        Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+    });
+    Client::new(service, "default")
+}
+
+async fn context() -> Arc<Context> {
+    let (client, index, metrics) = (client(), Arc::new(Index::default()), Arc::new(Metrics::default()));
+    let operator = ObjectName::new("steamer-system", "steamer");
+    let api_audiences = Arc::new(ApiAudiences::read(client.clone(), operator.clone()).await.unwrap());
+    let tokens = TokenSource {
+        client: client.clone(),
+        metrics: metrics.clone(),
+        api_audiences: api_audiences.clone(),
+    };
+    Arc::new(Context {
+        runtime: Arc::new(Runtime {
+            statuses: Statuses::new(client.clone()),
+            events: Events::new(client.clone(), "test".to_owned()),
+            metrics,
+            index: index.clone(),
+            shutdown: Default::default(),
+            limits: Limits::default(),
+        }),
+        stores: Stores::default(),
+        cluster_objects: Stores::default(),
+        urgent: Urgent::start(|| Ok(self::client()), "test".to_owned()).unwrap(),
+        namespaces: Coverage::All,
+        managed_namespaces: Coverage::All,
+        sessions: Sessions::new(tokens, Outgoing::default()),
+        secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
+        accounts: Arc::new(NamedObjects::new(client.clone(), index)),
+        installation: "test".to_owned(),
+        operator,
+        api_audiences,
+        consent: Consent::default(),
+        api_issuer: ApiIssuerSource::default(),
+        mac: Mac::new(&[7; 32]),
+        drift_interval: Duration::from_secs(300),
+        started: Instant::now(),
+        last_active: None,
+        client,
+    })
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods)]
+async fn a_guard_observes_while_every_worker_of_the_reconciles_is_blocked() {
+    let (context, guards) = (context().await, Guards::default());
+    let mut cluster = cluster();
+    cluster.owner = refused_login();
+    let target = guards.target(&context, None, &cluster);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Never awaits: the only worker of this runtime is blocked.
+    while guards.watch(&context, target.clone()).storage.is_none() {
+        assert!(Instant::now() < deadline, "the guard did not observe its database");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A database at a port that refuses connections.
+fn refused_login() -> Login {
+    Login { host: "127.0.0.1".to_owned(), port: 1, ..owner_login() }
+}
