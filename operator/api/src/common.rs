@@ -184,7 +184,7 @@ pub enum DeletionPolicy {
 pub struct PlannedChange {
     /// Kind of the change: `Create`, `Update` or `Delete`.
     pub operation: Operation,
-    /// Path in OpenBao, from the root namespace.
+    /// Path in OpenBao, from the root namespace of the server.
     #[schemars(length(max = 1024))]
     pub path: String,
     /// Reason of the change.
@@ -216,7 +216,7 @@ pub struct Orphan {
     /// Name of the deleted object.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// OpenBao namespace that contains the resources.
+    /// OpenBao namespace that contains the resources, relative to `external.namespace` of the cluster.
     #[schemars(length(max = 512))]
     pub openbao_namespace: String,
     /// `Delete`: secrets engines and their values are deleted too. `Retain`: they are kept.

@@ -143,9 +143,41 @@ pub struct JWTIssuerStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]
     pub key_digests: Vec<String>,
+    /// Number of keys that OpenBao cannot read. They are left out.
+    #[serde(default)]
+    pub unreadable_keys: i64,
+    /// Usable keys of a key set that also contains keys which OpenBao cannot read. Auth mounts contain these keys instead
+    /// of the URL of the key set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readable_keys: Option<ReadableKeys>,
     /// Number of fetches that found a key removed or replaced. A change rewrites the auth mounts.
     #[serde(default)]
     pub key_removals: i64,
+}
+
+/// Usable keys of a key set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadableKeys {
+    /// `oidcDiscoveryUrl` or `jwksUrl` of the key set.
+    #[schemars(length(max = 512))]
+    pub source: String,
+    /// Public keys in PEM.
+    #[schemars(length(max = 64), inner(length(max = 8192)))]
+    pub keys: Vec<String>,
+}
+
+impl JWTIssuer {
+    /// Returns the URL of the key set. `None` with `publicKeys`.
+    pub fn source(&self) -> Option<&str> {
+        self.spec.oidc_discovery_url.as_deref().or(self.spec.jwks_url.as_deref())
+    }
+
+    /// Returns the keys that auth mounts contain instead of the URL of the key set. `None` if OpenBao can read the key set.
+    pub fn readable_keys(&self) -> Option<&[String]> {
+        let readable = self.status.as_ref()?.readable_keys.as_ref()?;
+        (self.source() == Some(&readable.source)).then_some(&readable.keys)
+    }
 }
 
 conditions!(JWTIssuerStatus);

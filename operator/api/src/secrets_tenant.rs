@@ -20,6 +20,7 @@ use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("self.organizationId != 1 || has(self.groupId) || has(self.userId)", "organizationId 1 is the default organization, which contains unrelated groups: set groupId to the top-level group, or userId"))]
 #[x_kube(validation = ("!(has(self.groupId) && has(self.userId))", "a SecretsTenant allows at most one of groupId and userId"))]
 #[x_kube(validation = ("has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)", "groupId is immutable: create another SecretsTenant"))]
 #[x_kube(validation = ("has(self.userId) == has(oldSelf.userId) && (!has(self.userId) || self.userId == oldSelf.userId)", "userId is immutable: create another SecretsTenant"))]
@@ -27,12 +28,13 @@ pub struct SecretsTenantSpec {
     /// OpenBaoCluster that holds the tenant. Immutable.
     #[x_kube(validation = ("self == oldSelf", "clusterRef is immutable: create another SecretsTenant"))]
     pub cluster_ref: Reference,
-    /// ID of the organization, 1 or greater. Immutable.
+    /// ID of the organization, 1 or greater. 1 is the default organization of GitLab, which contains unrelated groups: it
+    /// requires `groupId` or `userId`. Immutable.
     #[schemars(range(min = 1))]
     #[x_kube(validation = ("self == oldSelf", "organizationId is immutable: create another SecretsTenant"))]
     pub organization_id: i64,
     /// ID of the top-level group, 1 or greater. If neither `groupId` nor `userId` is set, the organization itself is
-    /// the tenant. Immutable.
+    /// the tenant. Its groups can be tenants of their own beside it. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub group_id: Option<i64>,
@@ -102,7 +104,7 @@ pub struct SecretsTenantStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// OpenBao namespace of the tenant, from the root namespace.
+    /// OpenBao namespace of the tenant, from the root namespace of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub openbao_namespace: Option<String>,

@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod keys;
 pub mod managed;
 pub mod named_objects;
+pub mod public_key;
 mod receivers;
 pub mod rivals;
 pub mod server_audience;

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use steamer_api::{Scope, SecretsTenant};
+use steamer_api::{OpenBaoCluster, Scope, SecretsTenant};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
@@ -49,6 +49,13 @@ pub fn default_audience(cluster: &ObjectName) -> String {
     format!("openbao:{cluster}")
 }
 
+/// The OpenBao namespace that Steamer uses as its root in a cluster.
+#[must_use]
+pub fn root(cluster: &OpenBaoCluster) -> NamespacePath {
+    let external = cluster.spec.external.as_ref();
+    NamespacePath::new(external.and_then(|external| external.namespace.as_deref()).unwrap_or_default())
+}
+
 /// The namespace of a tenant, relative to the root of the installation.
 #[must_use]
 pub fn tenant(tenant: &SecretsTenant) -> NamespacePath {
@@ -58,6 +65,12 @@ pub fn tenant(tenant: &SecretsTenant) -> NamespacePath {
         (None, Some(user)) => organization.join(&format!("{USER}{user}")),
         (None, None) => organization,
     }
+}
+
+/// Returns true if the path is that of the namespace of an organization, which can contain several tenants.
+#[must_use]
+pub fn is_organization(path: &NamespacePath) -> bool {
+    path.split().is_some_and(|(parent, name)| parent.is_root() && name.starts_with(ORGANIZATION))
 }
 
 /// The last segment of the namespace of a project or group.
@@ -87,13 +100,22 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(r#""organizationId":1"#, "org_1")]
+    #[case(r#""organizationId":5"#, "org_5")]
     #[case(r#""organizationId":1,"groupId":7"#, "org_1/group_7")]
     #[case(r#""organizationId":1,"userId":9"#, "org_1/user_9")]
     fn a_tenant_is_below_its_organization(#[case] ids: &str, #[case] expected: &str) {
         let text = format!(r#"{{"clusterRef":{{"name":"main"}},"issuerRef":{{"name":"i"}},{ids}}}"#);
         let spec = serde_json::from_str(&text).unwrap();
         assert_eq!(tenant(&SecretsTenant::new("acme", spec)).as_str(), expected);
+    }
+
+    #[rstest]
+    #[case("org_1", true)]
+    #[case("org_1/group_7", false)]
+    #[case("group_7", false)]
+    #[case("", false)]
+    fn an_organization_is_directly_below_the_root(#[case] path: &str, #[case] expected: bool) {
+        assert_eq!(is_organization(&NamespacePath::new(path)), expected);
     }
 
     #[test]

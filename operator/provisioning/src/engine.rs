@@ -8,6 +8,7 @@ mod course;
 mod deletion;
 mod orphans;
 mod pass;
+mod prepared;
 mod provision;
 mod removal;
 mod rights;

@@ -21,10 +21,10 @@ pub(crate) fn write(
         return Ok(Write::create_namespace(path, rights.mark));
     };
     if namespace.tainted {
-        return Err(deleting(path));
+        return Err(deleting(&rights.published(path)));
     }
     let found = Mark::of_metadata(&namespace.custom_metadata);
-    Ok(match rights.hold(&format!("namespace {path}"), found.as_ref())? {
+    Ok(match rights.hold(&format!("namespace {}", rights.published(path)), found.as_ref())? {
         Hold::Owned => None,
         Hold::Adoptable => Write::adopt_namespace(path, rights.mark),
     })

@@ -4,6 +4,7 @@ mod audiences;
 mod contributions;
 mod desired;
 mod fetch;
+mod issuer;
 mod memory;
 mod observed;
 mod pipelines;
@@ -18,7 +19,9 @@ mod workloads;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use steamer_api::{Lifecycle, PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus};
+use steamer_api::{
+    Lifecycle, PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant,
+};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::remove_project;
 use steamer_core::references::target;
@@ -28,7 +31,8 @@ use steamer_runtime::{Key, ObjectName};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
 use crate::pipeline_policy::in_force::InForce;
-use crate::relations::{children, tenant_of};
+use crate::relations::{children, cluster_of, tenant_of};
+use crate::tenant::claims;
 use crate::write::Plan;
 use desired::Project;
 use fetch::{Found, References};
@@ -54,9 +58,14 @@ impl Provision for SecretsProject {
     }
 
     fn subject(&self) -> Option<Subject> {
-        let name = format!("{:?} {}", self.spec.scope, self.spec.id);
+        let name = claims::subject(self.spec.scope, self.spec.id);
         let established = self.status.as_ref().is_some_and(|status| status.provisioned.is_some());
-        Some(Subject { parent: tenant_of(self), name, established })
+        Some(Subject { name, established })
+    }
+
+    fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName> {
+        let tenant = lookup.cached::<SecretsTenant>(&tenant_of(self))?;
+        Some(cluster_of(&tenant))
     }
 
     fn references(&self, lookup: &Lookup<'_>) -> Result<References, Error> {
@@ -85,7 +94,7 @@ impl Provision for SecretsProject {
     }
 
     fn planned(status: &mut SecretsProjectStatus, project: &Project, changes: Vec<PlannedChange>) {
-        status.openbao_namespace = Some(project.namespace.as_str().to_owned());
+        status.openbao_namespace = Some(project.published().as_str().to_owned());
         status.plan = changes;
     }
 

@@ -24,6 +24,19 @@ use crate::engine::{Footprint, Lookup, Pass, Provision, Removal, Rights, Setting
 use crate::relations::{children, cluster_of, tenant_of};
 use crate::write::Plan;
 
+/// Innermost namespace of a tenant.
+pub(crate) struct Place {
+    root: NamespacePath,
+    namespace: NamespacePath,
+}
+
+impl Place {
+    /// The namespace as clients of the server address it.
+    fn published(&self) -> NamespacePath {
+        self.root.join(self.namespace.as_str())
+    }
+}
+
 /// Names of waiting projects in a message.
 const MOST_NAMES: usize = 3;
 
@@ -33,9 +46,9 @@ impl Provision for SecretsTenant {
     type Memory = ();
     type References = Arc<OpenBaoCluster>;
     type Withdrawn = ();
-    type Found = ();
-    /// The innermost namespace.
-    type Desired = NamespacePath;
+    /// Root of the cluster.
+    type Found = NamespacePath;
+    type Desired = Place;
     /// Every level of the namespace, outermost first.
     type Observed = Vec<(NamespacePath, Option<Namespace>)>;
 
@@ -45,7 +58,11 @@ impl Provision for SecretsTenant {
 
     fn subject(&self) -> Option<Subject> {
         let name = layout::tenant(self).as_str().to_owned();
-        Some(Subject { parent: cluster_of(self), name, established: has_finalizer(self) })
+        Some(Subject { name, established: has_finalizer(self) })
+    }
+
+    fn cluster(&self, _lookup: &Lookup<'_>) -> Option<ObjectName> {
+        Some(cluster_of(self))
     }
 
     fn references(&self, lookup: &Lookup<'_>) -> Result<Arc<OpenBaoCluster>, Error> {
@@ -55,33 +72,40 @@ impl Provision for SecretsTenant {
         Ok(cluster)
     }
 
-    async fn fetch(&self, cluster: Arc<OpenBaoCluster>, pass: &Pass<'_>) -> Result<(Session, ()), Error> {
-        Ok((pass.session(&cluster).await?, ()))
+    async fn fetch(
+        &self,
+        cluster: Arc<OpenBaoCluster>,
+        pass: &Pass<'_>,
+    ) -> Result<(Session, NamespacePath), Error> {
+        let session = pass.session(&cluster).await?;
+        let root = session.namespace().clone();
+        Ok((session, root))
     }
 
-    fn validate(&self, (): (), _setting: &Setting<'_>) -> Result<NamespacePath, Error> {
-        Ok(layout::tenant(self))
+    fn validate(&self, root: NamespacePath, _setting: &Setting<'_>) -> Result<Place, Error> {
+        Ok(Place { root, namespace: layout::tenant(self) })
     }
 
-    async fn observe(session: &Session, namespace: &NamespacePath) -> Result<Self::Observed, Error> {
-        levels(session, namespace).await
+    async fn observe(session: &Session, place: &Place) -> Result<Self::Observed, Error> {
+        levels(session, &place.namespace).await
     }
 
-    fn plan(namespace: &NamespacePath, levels: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
-        Ok(Plan { writes: plan::writes(namespace, levels, rights)?, expires_at: None })
+    fn plan(place: &Place, levels: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
+        Ok(Plan { writes: plan::writes(&place.namespace, levels, rights)?, expires_at: None })
     }
 
-    fn announcement(_: &NamespacePath, _: &SecretsTenantStatus) -> Option<SecretsTenantStatus> {
+    fn announcement(_: &Place, _: &SecretsTenantStatus) -> Option<SecretsTenantStatus> {
         // The spec determines the namespace.
         None
     }
 
-    fn planned(status: &mut SecretsTenantStatus, namespace: &NamespacePath, changes: Vec<PlannedChange>) {
-        status.openbao_namespace = Some(namespace.as_str().to_owned());
+    fn planned(status: &mut SecretsTenantStatus, place: &Place, changes: Vec<PlannedChange>) {
+        status.openbao_namespace = Some(place.published().as_str().to_owned());
         status.plan = changes;
     }
 
-    fn applied(&self, _: &mut SecretsTenantStatus, namespace: &NamespacePath, _: Timestamp) -> Verdict {
+    fn applied(&self, _: &mut SecretsTenantStatus, place: &Place, _: Timestamp) -> Verdict {
+        let namespace = place.published();
         if self.spec.enabled {
             return Verdict::Ready(Reason::Applied, format!("namespace {namespace} exists"));
         }
@@ -129,11 +153,11 @@ impl Provision for SecretsTenant {
     }
 
     async fn withdraw(&self, _cluster: &Arc<OpenBaoCluster>, removal: &Removal<'_>) -> Result<(), Error> {
-        Self::collect(removal).await
+        self.collect(removal).await
     }
 
-    async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
-        unowned::collect(removal).await
+    async fn collect(&self, removal: &Removal<'_>) -> Result<(), Error> {
+        unowned::collect(self, removal).await
     }
 }
 
@@ -154,6 +178,21 @@ mod tests {
         let namespace = Some("org_1/group_7".to_owned());
         tenant.status = Some(SecretsTenantStatus { openbao_namespace: namespace, ..Default::default() });
         tenant
+    }
+
+    #[test]
+    fn every_published_path_contains_the_namespace_of_an_external_cluster() {
+        let namespace = NamespacePath::new("org_1/group_7");
+        let mut status = SecretsTenantStatus::default();
+        for enabled in [true, false] {
+            let mut tenant = tenant();
+            tenant.spec.enabled = enabled;
+            let place = Place { root: NamespacePath::new("teams/a"), namespace: namespace.clone() };
+            SecretsTenant::planned(&mut status, &place, Vec::new());
+            assert_eq!(status.openbao_namespace.as_deref(), Some("teams/a/org_1/group_7"));
+            let verdict = format!("{:?}", tenant.applied(&mut status, &place, Timestamp::UNIX_EPOCH));
+            assert!(verdict.contains(" teams/a/org_1/group_7 "), "{verdict}");
+        }
     }
 
     #[test]

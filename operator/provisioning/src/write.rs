@@ -147,13 +147,13 @@ impl Write {
         Some(Self::update(&parent, call, ADOPTED))
     }
 
-    /// The write as `status.plan` lists it.
-    pub(crate) fn described(&self) -> PlannedChange {
-        let path = self.path().chars().take(LONGEST_PATH).collect();
+    /// The write as `status.plan` lists it. `root` is the root namespace of the cluster.
+    pub(crate) fn described(&self, root: &NamespacePath) -> PlannedChange {
+        let path = root.path(&self.path()).chars().take(LONGEST_PATH).collect();
         PlannedChange { operation: self.operation, path, reason: self.reason.to_owned() }
     }
 
-    /// The path, from the root namespace.
+    /// The path, from the root namespace of the cluster.
     fn path(&self) -> String {
         self.namespace.path(&self.call.path())
     }
@@ -282,7 +282,11 @@ mod tests {
     #[case::deletion(Call::Delete(jwt_role_path("jwt", "all")), "auth/jwt/role/all")]
     fn a_path_starts_at_the_root_namespace(#[case] call: Call, #[case] path: &str) {
         let write = Write::update(&namespace(), call, DIFFERS);
-        assert_eq!(write.described().path, format!("org_1/group_7/{path}"));
+        assert_eq!(write.described(&NamespacePath::root()).path, format!("org_1/group_7/{path}"));
+        assert_eq!(
+            write.described(&NamespacePath::new("teams/a")).path,
+            format!("teams/a/org_1/group_7/{path}")
+        );
     }
 
     #[test]
@@ -317,8 +321,8 @@ mod tests {
     #[test]
     fn a_described_write_fits_into_the_status() {
         let write = Write::create(&namespace(), policy(&"ß".repeat(2000)));
-        assert_eq!(write.described().path.chars().count(), LONGEST_PATH);
-        assert_eq!(write.described().operation, Operation::Create);
-        assert_eq!(write.described().reason, MISSING);
+        let described = write.described(&NamespacePath::root());
+        assert_eq!(described.path.chars().count(), LONGEST_PATH);
+        assert_eq!((described.operation, described.reason.as_str()), (Operation::Create, MISSING));
     }
 }

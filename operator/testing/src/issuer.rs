@@ -20,6 +20,8 @@ pub struct JwtIssuer {
     /// URL of the issuer, which is also its `iss`.
     pub url: String,
     keys: Arc<RwLock<Vec<Key>>>,
+    /// Other members of the key set.
+    others: Arc<RwLock<Vec<Value>>>,
 }
 
 struct Key {
@@ -46,7 +48,7 @@ impl JwtIssuer {
     /// # Errors
     /// When the system provides no random numbers.
     pub fn at(url: String) -> Result<Self> {
-        let issuer = Self { url, keys: Arc::default() };
+        let issuer = Self { url, keys: Arc::default(), others: Arc::default() };
         issuer.add_key("key-1")?;
         Ok(issuer)
     }
@@ -57,7 +59,7 @@ impl JwtIssuer {
     /// When the key cannot be parsed.
     pub fn with_key(url: String, id: &str, pkcs8: &[u8]) -> Result<Self> {
         let pair = KeyPair::from_pkcs8(pkcs8).ok().context("no RSA key in PKCS#8")?;
-        let issuer = Self { url, keys: Arc::default() };
+        let issuer = Self { url, keys: Arc::default(), others: Arc::default() };
         issuer.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
         Ok(issuer)
     }
@@ -89,7 +91,13 @@ impl JwtIssuer {
     pub fn key_set(&self) -> Value {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let published = keys.iter().filter(|key| key.published);
-        json!({"keys": published.map(|key| jwk(&key.id, &key.pair)).collect::<Vec<_>>()})
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner).clone();
+        json!({"keys": published.map(|key| jwk(&key.id, &key.pair)).chain(others).collect::<Vec<_>>()})
+    }
+
+    /// Publishes these keys beside its own ones, instead of those of the last call.
+    pub fn publish(&self, others: Vec<Value>) {
+        *self.others.write().unwrap_or_else(PoisonError::into_inner) = others;
     }
 
     /// Creates and publishes a key.

@@ -39,6 +39,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         ("SecretsTenant", tenant(json!({"organizationId": 0})), "greater than or equal to 1"),
         ("SecretsTenant", tenant(json!({"groupId": 0})), "greater than or equal to 1"),
+        ("SecretsTenant", tenant(json!({"groupId": null})), "organizationId 1 is the default organization"),
         ("SecretsTenant", tenant(json!({"userId": 3})), "at most one of groupId and userId"),
         ("SecretsTenant", tenant(json!({"layout": "PathPrefix"})), "Unsupported value"),
         ("SecretsTenant", tenant(json!({"deletionDeadline": "soon"})), "write a duration with its unit"),

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
 use steamer_testing::control_plane::ISSUER;
@@ -188,5 +188,28 @@ async fn an_external_cluster_cannot_name_the_audience_or_the_server_of_another_n
     });
     case.object_in("rivals-other", "OpenBaoCluster", "collector", collector).await?;
     ready_in(&clusters, "collector", "False/Conflict: audience `openbao` identifies the server of").await?;
+
+    // The audience does not pass to a waiting cluster when its holder is deleted, and the holder can return.
+    let server = |address: &str| {
+        json!({
+            "external": {
+                "address": address, "caSecretRef": {"name": "main-ca"},
+                "managementAuth": {"kubernetes": {"role": "steamer", "audience": "rivals.example.com"}},
+            },
+        })
+    };
+    let holder = server(&case.ground.openbao.url);
+    case.object("OpenBaoCluster", "holder", holder.clone()).await?;
+    case.object_in("rivals-other", "OpenBaoCluster", "waiting", server(&address)).await?;
+    let conflict = |text: &str| {
+        format!(
+            "False/Conflict: audience `rivals.example.com` {text} the server of OpenBaoCluster rivals/holder"
+        )
+    };
+    ready_in(&clusters, "waiting", &conflict("identifies")).await?;
+    case.api::<OpenBaoCluster>().delete("holder", &DeleteParams::default()).await?;
+    ready_in(&clusters, "waiting", &conflict("identified")).await?;
+    case.object("OpenBaoCluster", "holder", holder).await?;
+    ready_in(&clusters, "waiting", &conflict("identifies")).await?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject, SecretsTenant};
 
@@ -119,7 +120,16 @@ async fn access_of_a_project_whose_finalizer_was_removed_is_collected_by_its_ten
     })
     .await?;
     assert_eq!(inside.list_kv2("secrets/kv", "explicit").await?, ["A"]);
-    Ok(())
+    let events: Api<Event> = case.api();
+    steamer_testing::wait::eventually("an Event states that the values are kept", || async {
+        let list = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let notes: Vec<String> = list.items.into_iter().filter_map(|event| event.note).collect();
+        let states = |note: &String| {
+            note.contains("SecretsProject deletion-stripped/web") && note.contains("values are kept")
+        };
+        if notes.iter().any(states) { Ok(()) } else { Err(format!("{notes:?}")) }
+    })
+    .await
 }
 
 #[tokio::test]

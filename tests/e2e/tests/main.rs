@@ -11,6 +11,7 @@ mod deletion;
 mod docs;
 mod drift;
 mod fixture;
+mod grants;
 mod leadership;
 mod leaks;
 mod logins;

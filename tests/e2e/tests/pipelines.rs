@@ -356,6 +356,56 @@ async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
 }
 
 #[tokio::test]
+async fn keys_that_openbao_cannot_read_are_left_out() -> Result<()> {
+    let case = Case::new("pipelines-unreadable").await?;
+    let issuer = {
+        let ground = case.ground.clone();
+        ground.at_home(async { JwtIssuer::start().await }).await?
+    };
+    let coordinate = "A".repeat(43);
+    issuer.publish(vec![
+        json!({"kty": "EC", "crv": "secp256k1", "kid": "curve", "x": coordinate, "y": coordinate}),
+        json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"}),
+    ]);
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"})).await?;
+    let left_out = "True/Applied: 1 keys; 2 keys are left out";
+    case.ready::<JWTIssuer>("gitlab", left_out).await?;
+    let spec = json!({
+        "clusterRef": {"name": "main"}, "organizationId": 231, "groupId": 7, "issuerRef": {"name": "gitlab"},
+    });
+    case.object("SecretsTenant", "acme", spec).await?;
+    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    let namespace = "org_231/group_7/project_42";
+    let claims = pipeline_claims(&issuer.url, AUDIENCE);
+    let works = async |key: &str, expected: bool| {
+        let jwt = issuer.sign(key, &claims)?;
+        eventually(&format!("a login with {key} works: {expected}"), || async {
+            let login = case.login(namespace, "all_pipelines", &jwt).await;
+            if login.is_ok() == expected { Ok(()) } else { Err(format!("{login:?}")) }
+        })
+        .await
+    };
+    works("key-1", true).await?;
+    issuer.add_key("key-2")?;
+    works("key-2", true).await?;
+    issuer.withdraw_key("key-1");
+    works("key-1", false).await?;
+    works("key-2", true).await?;
+    // Without such keys, OpenBao reads the key set itself again.
+    issuer.publish(Vec::new());
+    eventually("no key is left out", || async {
+        let found: JWTIssuer = case.api().get("gitlab").await.map_err(|error| error.to_string())?;
+        let status = found.status.unwrap_or_default();
+        let all = status.unreadable_keys == 0 && status.readable_keys.is_none();
+        if all { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await?;
+    works("key-1", false).await?;
+    works("key-2", true).await
+}
+
+#[tokio::test]
 async fn a_claim_of_another_type_counts_as_absent() -> Result<()> {
     let case = Case::new("pipelines-types").await?;
     let namespace = case.project(207).await?;

@@ -160,6 +160,73 @@ async fn the_oldest_of_two_objects_for_one_project_wins() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_project_has_one_owner_across_the_tenants_of_a_cluster() -> Result<()> {
+    let case = Case::new("tenancy-owners").await?;
+    case.project(105).await?;
+    let tenant = json!({
+        "clusterRef": {"name": "main"}, "organizationId": 105, "groupId": 8, "issuerRef": {"name": "gitlab"},
+    });
+    case.object("SecretsTenant", "beta", tenant).await?;
+    case.ready::<SecretsTenant>("beta", "True/Applied").await?;
+    let spec = |id: i64| json!({"tenantRef": {"name": "beta"}, "id": id});
+    case.object("SecretsProject", "rival", spec(42)).await?;
+    case.object("SecretsProject", "other", spec(43)).await?;
+    let owner = "False/Conflict: SecretsProject tenancy-owners/web already claims project 42";
+    case.ready::<SecretsProject>("rival", owner).await?;
+    case.ready::<SecretsProject>("other", "True/Applied").await?;
+    assert!(case.admin()?.within("org_105/group_8").child_namespace("project_42").await?.is_none());
+    case.ready::<SecretsProject>("web", "True/Applied").await?;
+    case.api::<SecretsProject>().delete("web", &DeleteParams::default()).await?;
+    case.ready::<SecretsProject>("rival", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn an_organization_is_a_tenant_beside_its_groups() -> Result<()> {
+    let case = Case::new("tenancy-organization").await?;
+    // The tenant of group 7 comes first.
+    case.project(106).await?;
+    let tenant = |group: Option<i64>| {
+        let mut spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": 106, "issuerRef": {"name": "gitlab"},
+            "deletionPolicy": "Delete",
+        });
+        group.into_iter().for_each(|group| spec["groupId"] = json!(group));
+        spec
+    };
+    let ready = async |name: &str| case.ready::<SecretsTenant>(name, "True/Applied").await.map(drop);
+    case.object("SecretsTenant", "whole", tenant(None)).await?;
+    ready("whole").await?;
+    let spec = json!({"tenantRef": {"name": "whole"}, "id": 50, "deletionPolicy": "Delete"});
+    case.object("SecretsProject", "plain", spec).await?;
+    case.ready::<SecretsProject>("plain", "True/Applied").await?;
+    // The tenant of group 9 comes after that of the organization.
+    case.object("SecretsTenant", "late", tenant(Some(9))).await?;
+    ready("late").await?;
+    let nudge = json!({"metadata": {"annotations": {"steamer.dev/reconcile": "now"}}});
+    let tenants: Api<SecretsTenant> = case.api();
+    tenants.patch("acme", &PatchParams::default(), &Patch::Merge(&nudge)).await?;
+    ready("acme").await?;
+    let organization = case.admin()?.within("org_106");
+    let children =
+        async || anyhow::Ok(organization.child_namespaces().await?.into_keys().collect::<Vec<_>>());
+    assert_eq!(children().await?, ["group_7", "group_9", "project_50"]);
+
+    // Its deletion leaves the tenants of the groups, and another tenant can follow it.
+    let projects: Api<SecretsProject> = case.api();
+    projects.delete("plain", &DeleteParams::default()).await?;
+    crate::openbao_outage::gone(&projects, "plain").await?;
+    for name in ["late", "whole"] {
+        tenants.delete(name, &DeleteParams::default()).await?;
+        crate::openbao_outage::gone(&tenants, name).await?;
+    }
+    assert_eq!(children().await?, ["group_7"]);
+    case.object("SecretsTenant", "next", tenant(None)).await?;
+    ready("next").await?;
+    ready("acme").await?;
+    case.ready::<SecretsProject>("web", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
 async fn revoking_allowed_namespaces_removes_a_policy_and_granting_them_restores_it() -> Result<()> {
     let case = Case::new("tenancy-withdraw").await?;
     let namespace = case.project(103).await?;

@@ -42,6 +42,10 @@ pub struct OpenBaoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub cluster_id: Option<String>,
+    /// OpenBaoCluster whose audience this object claims. Kept until the audience of this object changes, or the conflict is
+    /// resolved: the audience does not pass to this object when the other one is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience_holder: Option<AudienceHolder>,
     /// Name of the ConfigMap that holds the CA certificate of a managed cluster (key `ca.crt`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
@@ -277,6 +281,18 @@ pub struct Fenced {
     /// Reason of the fencing.
     #[schemars(length(max = 1024))]
     pub reason: String,
+}
+
+/// The cluster that had an audience first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AudienceHolder {
+    /// Namespace and name of the OpenBaoCluster.
+    #[schemars(length(max = 317))]
+    pub cluster: String,
+    /// The audience.
+    #[schemars(length(max = 512))]
+    pub audience: String,
 }
 
 conditions!(OpenBaoClusterStatus);

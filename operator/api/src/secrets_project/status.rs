@@ -22,7 +22,7 @@ pub struct SecretsProjectStatus {
     /// Summary of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<ProjectPhase>,
-    /// OpenBao namespace of the project, from the root namespace.
+    /// OpenBao namespace of the project, from the root namespace of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub openbao_namespace: Option<String>,
@@ -59,7 +59,7 @@ pub enum ProjectPhase {
     Failed,
 }
 
-/// Location of provisioned resources.
+/// Location of provisioned resources. Its namespaces are relative to `external.namespace` of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Provisioned {
@@ -74,6 +74,10 @@ pub struct Provisioned {
     /// Path of the engine's mount.
     #[schemars(length(max = 255))]
     pub engine: String,
+    /// JWTIssuer of the pipeline mount, with its namespace. It keeps its access while the spec refers to a JWTIssuer that
+    /// does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_ref: Option<Reference>,
     /// `keyRemovals` of the issuer when the pipeline mount was last written.
     #[serde(default)]
     pub issuer_key_removals: i64,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::public_key::PublicKey;
 use crate::digest::digest;
 
 /// Longest key ID that is kept, in characters.
@@ -29,7 +28,7 @@ impl KeySet {
     pub fn read(document: &[u8]) -> Result<Self, serde_json::Error> {
         let Jwks { keys } = serde_json::from_slice(document)?;
         let named = keys.into_iter().map(|key| {
-            let material = digest(material(&key).as_bytes());
+            let material = PublicKey::of_jwk(&key).map_or_else(|| unknown(&key), |key| key.digest());
             let id = key
                 .get("kid")
                 .and_then(Value::as_str)
@@ -41,7 +40,7 @@ impl KeySet {
 
     /// The key set of PEM keys.
     pub fn of_pem(keys: &[String]) -> Self {
-        let digests = keys.iter().map(|key| digest(key.trim().as_bytes()));
+        let digests = keys.iter().map(|key| pem_digest(key));
         Self(digests.map(|digest| (digest[..16].to_owned(), digest)).collect())
     }
 
@@ -52,11 +51,18 @@ impl KeySet {
     }
 }
 
-/// The parameters that identify a key, as one text.
-fn material(key: &Value) -> String {
-    ["kty", "n", "e", "crv", "x", "y"]
+/// The digest of a key in PEM. The same key has the same digest in a JWKS.
+#[must_use]
+pub fn pem_digest(key: &str) -> String {
+    PublicKey::of_pem(key).map_or_else(|_| digest(key.trim().as_bytes()), |key| key.digest())
+}
+
+/// The digest of a key of an unknown type.
+fn unknown(key: &Value) -> String {
+    let parts = ["kty", "n", "e", "crv", "x", "y"]
         .map(|part| key.get(part).and_then(Value::as_str).unwrap_or_default())
-        .join(".")
+        .join(".");
+    digest(parts.as_bytes())
 }
 
 /// The keys of a JWKS document in PEM, sorted. Key types that OpenBao does not support are omitted.
@@ -65,57 +71,9 @@ fn material(key: &Value) -> String {
 /// When the document is not a JWKS.
 pub fn pem_keys(document: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     let Jwks { keys } = serde_json::from_slice(document)?;
-    let mut pems: Vec<String> = keys.iter().filter_map(subject_public_key).map(|der| pem(&der)).collect();
+    let mut pems: Vec<String> = keys.iter().filter_map(PublicKey::of_jwk).map(|key| key.pem()).collect();
     pems.sort();
     Ok(pems)
-}
-
-fn pem(der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let lines: Vec<&str> =
-        encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
-}
-
-/// SubjectPublicKeyInfo (RFC 5280) of an RSA or P-256 key.
-fn subject_public_key(key: &Value) -> Option<Vec<u8>> {
-    const RSA: &[u8] =
-        &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    const P256: &[u8] = &[
-        0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-        0x3d, 0x03, 0x01, 0x07,
-    ];
-    let part = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?.trim_end_matches('=')).ok();
-    let (algorithm, public) = match (key.get("kty")?.as_str()?, key.get("crv").and_then(Value::as_str)) {
-        ("RSA", _) => (RSA, der(0x30, &[integer(&part("n")?), integer(&part("e")?)].concat())),
-        ("EC", Some("P-256")) => (P256, [vec![4], part("x")?, part("y")?].concat()),
-        _ => return None,
-    };
-    let bits = der(0x03, &[vec![0], public].concat());
-    Some(der(0x30, &[algorithm.to_vec(), bits].concat()))
-}
-
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let mut value = bytes.to_vec();
-    // DER integers are signed: a leading 1 bit would make the value negative.
-    if value.first().is_some_and(|first| first & 0x80 != 0) {
-        value.insert(0, 0);
-    }
-    der(0x02, &value)
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len();
-    let mut out = vec![tag];
-    if length < 128 {
-        out.push(u8::try_from(length).unwrap_or_default());
-    } else {
-        let bytes: Vec<u8> = length.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
-        out.push(0x80 | u8::try_from(bytes.len()).unwrap_or_default());
-        out.extend(bytes);
-    }
-    out.extend(content);
-    out
 }
 
 #[cfg(test)]
@@ -156,6 +114,20 @@ mod tests {
             [
                 "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n6e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\n-----END PUBLIC KEY-----\n"
             ]
+        );
+    }
+
+    #[test]
+    fn a_rewrapped_key_is_the_same_key() {
+        let jwks = br#"{"keys":[{"kid":"a","kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+        let pem = pem_keys(jwks).unwrap().remove(0);
+        let body: String = pem.lines().filter(|line| !line.contains("-----")).collect();
+        let lines = [&body[..20], &body[20..60], &body[60..]].join("\r\n");
+        let rewrapped = format!("\n-----BEGIN PUBLIC KEY-----\r\n{lines}\r\n-----END PUBLIC KEY-----\r\n");
+        assert_eq!(KeySet::of_pem(&[rewrapped]), KeySet::of_pem(std::slice::from_ref(&pem)));
+        assert!(
+            !KeySet::read(jwks).unwrap().loses_to(&KeySet::of_pem(&[pem])),
+            "the same key in another form"
         );
     }
 }

@@ -1,14 +1,17 @@
 //! Rivals: OpenBaoClusters of other namespaces that name the server, or the audience, of an external cluster.
+//!
+//! A cluster that was in conflict about an audience stays in conflict when the holder of the audience is deleted: the server
+//! of the holder still accepts the audience, and the holder may be recreated. The status of the waiting cluster records the
+//! holder. Nothing records an audience of a deleted cluster that no other cluster claimed: the next cluster obtains it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use steamer_api::{OpenBaoCluster, Referable};
+use steamer_api::{AudienceHolder, OpenBaoCluster, Referable};
 use steamer_runtime::ObjectName;
 
 use super::server_audience::{has_default_audience, server_audience};
-use crate::error::Error;
 use crate::references::seniority;
 
 /// A cluster whose login is checked.
@@ -19,6 +22,17 @@ pub struct Claim<'a> {
     pub cluster_id: &'a str,
     /// Labels of its namespace.
     pub labels: &'a BTreeMap<String, String>,
+    /// Returns true if OpenBaoClusters are honored in the namespace of a cluster.
+    pub is_honored: &'a dyn Fn(&OpenBaoCluster) -> bool,
+}
+
+/// A conflict with another cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The cluster that had the audience first, for the status.
+    pub holder: Option<AudienceHolder>,
+    /// Names the other cluster, and the necessary change.
+    pub message: String,
 }
 
 impl Claim<'_> {
@@ -26,10 +40,16 @@ impl Claim<'_> {
     /// namespaces that this server's cluster allows.
     ///
     /// # Errors
-    /// [`Error::Conflict`] names the other cluster.
-    pub fn check(&self, others: &[Arc<OpenBaoCluster>]) -> Result<(), Error> {
+    /// [`Conflict`] names the other cluster.
+    pub fn check(&self, others: &[Arc<OpenBaoCluster>]) -> Result<(), Conflict> {
         let audience = server_audience(self.cluster);
-        if let Some(holder) = self.holder(others, |other| server_audience(other) == audience) {
+        if let Some(former) = recorded(self.cluster, &audience) {
+            self.recorded(former, others)?;
+        }
+        let holds = |other: &OpenBaoCluster| {
+            server_audience(other) == audience && recorded(other, &audience).is_none()
+        };
+        if let Some(holder) = self.holder(others, holds) {
             self.audience(holder)?;
         }
         let id = self.cluster_id;
@@ -44,37 +64,65 @@ impl Claim<'_> {
         others: &'o [Arc<OpenBaoCluster>],
         holds: impl Fn(&OpenBaoCluster) -> bool,
     ) -> Option<&'o OpenBaoCluster> {
-        let first = others.iter().filter(|other| holds(other)).min_by_key(|other| rank(other))?;
+        let first = others
+            .iter()
+            .filter(|other| (self.is_honored)(other) && holds(other))
+            .min_by_key(|other| rank(other))?;
         let in_other_namespace = first.namespace() != self.cluster.namespace();
         (in_other_namespace && rank(first) < rank(self.cluster)).then_some(&**first)
     }
 
-    fn audience(&self, other: &OpenBaoCluster) -> Result<(), Error> {
+    /// Checks the holder of an earlier conflict. It precedes this cluster also after it was recreated.
+    fn recorded(&self, former: &AudienceHolder, others: &[Arc<OpenBaoCluster>]) -> Result<(), Conflict> {
+        match others.iter().find(|other| ObjectName::of(&***other).to_string() == former.cluster) {
+            Some(other) if !(self.is_honored)(other) || server_audience(other) != former.audience => Ok(()),
+            Some(other) => self.audience(other),
+            None => Err(Conflict {
+                message: format!(
+                    "audience `{}` identified the server of OpenBaoCluster {}, which was deleted while this object claimed \
+                     its audience: choose another audience, and bind it in the role of the operator; or recreate this object \
+                     if the audience identifies its server now",
+                    former.audience, former.cluster
+                ),
+                holder: Some(former.clone()),
+            }),
+        }
+    }
+
+    fn audience(&self, other: &OpenBaoCluster) -> Result<(), Conflict> {
         let audience = server_audience(self.cluster);
         let theirs = addresses(other);
         let is_same_server = addresses(self.cluster).iter().all(|address| theirs.contains(address));
         if audience != server_audience(other) || is_same_server {
             return Ok(());
         }
-        Err(Error::Conflict(format!(
-            "audience `{audience}` identifies the server of OpenBaoCluster {}, which has another address: choose another \
-             audience, and bind it in the role of the operator",
-            ObjectName::of(other)
-        )))
+        let name = ObjectName::of(other);
+        let message = format!(
+            "audience `{audience}` identifies the server of OpenBaoCluster {name}, which has another address: choose another \
+             audience, and bind it in the role of the operator"
+        );
+        Err(Conflict { message, holder: Some(AudienceHolder { cluster: name.to_string(), audience }) })
     }
 
-    fn server(&self, other: &OpenBaoCluster) -> Result<(), Error> {
+    fn server(&self, other: &OpenBaoCluster) -> Result<(), Conflict> {
         let own = self.cluster.namespace().unwrap_or_default();
         let namespace = other.namespace().unwrap_or_default();
         if other.allowed_namespaces().allow(&namespace, &own, self.labels) {
             return Ok(());
         }
         let name = ObjectName::of(other);
-        Err(Error::Conflict(format!(
+        let message = format!(
             "the server is the one of OpenBaoCluster {name}, which does not allow namespace {own}: refer to {name}, and add \
              the namespace to its allowedNamespaces"
-        )))
+        );
+        Err(Conflict { message, holder: None })
     }
+}
+
+/// The recorded holder of an audience that a cluster claims. The audience of a cluster that names it has no other holder.
+fn recorded<'c>(cluster: &'c OpenBaoCluster, audience: &str) -> Option<&'c AudienceHolder> {
+    let holder = cluster.status.as_ref()?.audience_holder.as_ref()?;
+    (holder.audience == audience && !has_default_audience(cluster)).then_some(holder)
 }
 
 /// Order of clusters with the same server or audience: the one that the audience names, then managed ones that have run,
@@ -241,10 +289,15 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         let own = cluster("own/main", "2026-01-01T12:00:00Z", spec);
-        let claim = Claim { cluster: &own, cluster_id, labels: &BTreeMap::new() };
+        let claim = Claim { cluster: &own, cluster_id, labels: &BTreeMap::new(), is_honored: &|_| true };
         match (claim.check(&[Arc::new(other)]), expected) {
             (Ok(()), None) => {}
-            (Err(Error::Conflict(text)), Some(expected)) if text.contains(expected) => {}
+            (Err(conflict), Some(expected)) if conflict.message.contains(expected) => {
+                assert_eq!(
+                    conflict.holder.is_some(),
+                    expected.contains("audience") || expected.contains("identifies")
+                );
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -254,7 +307,8 @@ mod tests {
         let own = cluster("own/main", LATE, external("https://b", "b"));
         let mut other = cluster("a/a", EARLY, managed());
         other.spec.allowed_namespaces = serde_json::from_value(json!({"from": "All"})).unwrap();
-        let claim = Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new() };
+        let claim =
+            Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new(), is_honored: &|_| true };
         assert!(claim.check(&[Arc::new(other)]).is_ok());
     }
 
@@ -264,7 +318,72 @@ mod tests {
         let mut first = cluster("a/a", EARLY, external("https://a", "a"));
         first.spec.allowed_namespaces = serde_json::from_value(json!({"from": "All"})).unwrap();
         let second = cluster("b/b", "2026-01-01T06:00:00Z", external("https://evil", "a"));
-        let claim = Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new() };
+        let claim =
+            Claim { cluster: &own, cluster_id: "id-1", labels: &BTreeMap::new(), is_honored: &|_| true };
         assert!(claim.check(&[Arc::new(second), Arc::new(first), Arc::new(own.clone())]).is_ok());
+    }
+
+    /// An external cluster that was in conflict with `a/a` about an audience.
+    fn waiting(audience: &str, recorded: &str) -> OpenBaoCluster {
+        let mut cluster = cluster("own/main", EARLY, external("https://own", audience));
+        cluster.status.as_mut().unwrap().audience_holder =
+            Some(AudienceHolder { cluster: "a/a".to_owned(), audience: recorded.to_owned() });
+        cluster
+    }
+
+    const DELETED: &str = "which was deleted while this object claimed its audience";
+    const HELD: &str = "audience `x` identifies the server of OpenBaoCluster a/a";
+
+    #[rstest]
+    #[case::holder_deleted(waiting("x", "x"), None, true, Some(DELETED))]
+    #[case::holder_recreated(
+        waiting("x", "x"),
+        Some(cluster("a/a", LATE, external("https://a", "x"))),
+        true,
+        Some(HELD)
+    )]
+    #[case::holder_has_another_audience(
+        waiting("x", "x"),
+        Some(cluster("a/a", LATE, external("https://a", "y"))),
+        true,
+        None
+    )]
+    #[case::holder_is_not_honored(
+        waiting("x", "x"),
+        Some(cluster("a/a", EARLY, external("https://a", "x"))),
+        false,
+        None
+    )]
+    #[case::audience_changed(waiting("y", "x"), None, true, None)]
+    fn a_waiting_cluster_does_not_obtain_the_audience_of_a_deleted_one(
+        #[case] own: OpenBaoCluster,
+        #[case] holder: Option<OpenBaoCluster>,
+        #[case] is_honored: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let others: Vec<_> = holder.into_iter().chain([own.clone()]).map(Arc::new).collect();
+        let is_honored = &|other: &OpenBaoCluster| is_honored || other.namespace() == own.namespace();
+        let claim = Claim { cluster: &own, cluster_id: "id-2", labels: &BTreeMap::new(), is_honored };
+        match (claim.check(&others), expected) {
+            (Ok(()), None) => {}
+            (Err(conflict), Some(expected)) => {
+                assert!(conflict.message.contains(expected), "{conflict:?}");
+                assert_eq!(conflict.holder, own.status.as_ref().unwrap().audience_holder);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_recreated_cluster_is_not_excluded_by_one_that_waited() {
+        let recreated = cluster("a/a", LATE, external("https://a", "x"));
+        let others = [Arc::new(waiting("x", "x")), Arc::new(recreated.clone())];
+        let claim = Claim {
+            cluster: &recreated,
+            cluster_id: "id-2",
+            labels: &BTreeMap::new(),
+            is_honored: &|_| true,
+        };
+        assert_eq!(claim.check(&others), Ok(()));
     }
 }

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
-use steamer_api::{BaoConnection, BaoConnectionSpec, ExternalServer, Kind, OpenBaoCluster};
-use steamer_openbao::{Identity, NamespacePath, Session, Settings, joined_pem};
+use steamer_api::{
+    AudienceHolder, BaoConnection, BaoConnectionSpec, ExternalServer, Kind, OpenBaoCluster,
+    OpenBaoClusterStatus,
+};
+use steamer_openbao::{Identity, Session, Settings, joined_pem};
 use steamer_runtime::{Dependencies, ObjectName};
 
-use super::rivals::Claim;
+use super::rivals::{Claim, Conflict};
 use super::server_audience::{management_login, server_audience};
 use super::sessions::{CredentialOwner, LoginKey, Server};
 use super::token_requests::TokenRequestKey;
 use crate::context::Context;
 use crate::error::Error;
-use crate::layout::{OPERATOR_MOUNT, OPERATOR_ROLE};
+use crate::layout::{self, OPERATOR_MOUNT, OPERATOR_ROLE};
 
 /// Lifetime of the operator's token requests, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: i64 = 600;
@@ -64,8 +67,7 @@ impl Context {
             Error::Invalid(format!("OpenBaoCluster {}: {error}", ObjectName::of(cluster)))
         })?;
         self.without_rival(dependencies, cluster).await?;
-        let root = cluster.spec.external.as_ref().and_then(|external| external.namespace.as_deref());
-        let root = NamespacePath::new(root.unwrap_or_default());
+        let root = layout::root(cluster);
         let token = AccountToken {
             account: self.operator.clone(),
             audiences: vec![audience],
@@ -96,13 +98,34 @@ impl Context {
                 server.client.session(Identity::Anonymous).health().await?.cluster_id
             }
         };
-        let namespace = cluster.namespace().unwrap_or_default();
-        let labels = self.stores.labels(&namespace);
-        let claim = Claim { cluster, cluster_id: &cluster_id, labels: &labels };
-        let honored = |other: &OpenBaoCluster| {
+        let found = self.conflict(cluster, &cluster_id);
+        self.record_holder(cluster, found.as_ref().and_then(|conflict| conflict.holder.as_ref())).await?;
+        found.map_or(Ok(()), |conflict| Err(Error::Conflict(conflict.message)))
+    }
+
+    fn conflict(&self, cluster: &OpenBaoCluster, cluster_id: &str) -> Option<Conflict> {
+        let labels = self.stores.labels(&cluster.namespace().unwrap_or_default());
+        let is_honored = &|other: &OpenBaoCluster| {
             self.stores.honor(OpenBaoCluster::ID, &other.namespace().unwrap_or_default()).is_ok()
         };
-        claim.check(&self.stores.of::<OpenBaoCluster>().filter(honored))
+        let claim = Claim { cluster, cluster_id, labels: &labels, is_honored };
+        claim.check(&self.stores.of::<OpenBaoCluster>().filter(|_| true)).err()
+    }
+
+    /// Writes the holder of an audience to the status of a cluster that claims it, or removes it.
+    async fn record_holder(
+        &self,
+        cluster: &OpenBaoCluster,
+        holder: Option<&AudienceHolder>,
+    ) -> Result<(), Error> {
+        let cached = cluster.status.as_ref().and_then(|status| status.audience_holder.as_ref());
+        if holder == cached {
+            return Ok(());
+        }
+        let mut status: OpenBaoClusterStatus = self.last(cluster);
+        status.audience_holder = holder.cloned();
+        self.runtime.statuses.write(cluster, &status).await?;
+        Ok(())
     }
 
     /// The owner of the JWT of a login. Fails before a token is requested if the ServiceAccount does not exist, or if the

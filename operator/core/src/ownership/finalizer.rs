@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
-use steamer_api::{FINALIZER, Lifecycle};
+use steamer_api::{FINALIZER, Lifecycle, OpenBaoCluster};
 use steamer_runtime::{Failure, Object, Reason, Retry, describe};
 
 use super::orphans::Handover;
 use crate::context::Context;
 use crate::error::Error;
+use crate::layout;
 
 /// Returns true if the object has Steamer's finalizer.
 pub fn has_finalizer<K: Object>(object: &K) -> bool {
@@ -121,7 +122,9 @@ impl Context {
         if let Some(pause) = pause(since, lifecycle.deletion_deadline.get(), now) {
             return Err(Error::DeletionWaits(Box::new(error), pause));
         }
-        let note = note(&handover.namespaces(), &error);
+        let cluster = self.stores.of::<OpenBaoCluster>().get(&handover.cluster);
+        let root = cluster.map(|cluster| layout::root(&cluster)).unwrap_or_default();
+        let note = note(&handover.namespaces(&root), &error);
         self.runtime.events.warn(object, Reason::Deleting, &note).await;
         handover.carry_out(self).await
     }

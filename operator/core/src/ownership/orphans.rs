@@ -21,9 +21,10 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// The OpenBao namespaces of all orphans, for a message.
-    pub(super) fn namespaces(&self) -> String {
-        self.orphans.iter().map(|orphan| orphan.openbao_namespace.as_str()).collect::<Vec<_>>().join(", ")
+    /// The OpenBao namespaces of all orphans, for a message. `root` is the root of the cluster.
+    pub(super) fn namespaces(&self, root: &NamespacePath) -> String {
+        let published = self.orphans.iter().map(|orphan| root.path(&orphan.openbao_namespace));
+        published.collect::<Vec<_>>().join(", ")
     }
 
     /// Writes the orphans to the status of the tenant, or of the cluster if the tenant is gone. If both are gone, only the
@@ -86,11 +87,13 @@ pub fn is_removable(orphan: &Orphan) -> bool {
     resources(&Owner::parse(&orphan.kind)).is_some()
 }
 
-/// Returns true if `parent` directly contains the namespace of the orphan. A status that lists others was forged.
+/// Returns true if the orphan is a child of the tenant with the namespace `parent`, which directly contains its namespace.
+/// A status that lists others was forged. Other tenants below an organization are not children of its tenant.
 #[must_use]
 pub fn is_child(orphan: &Orphan, parent: &NamespacePath) -> bool {
     let namespace = NamespacePath::new(&orphan.openbao_namespace);
-    namespace.split().is_some_and(|(found, _)| found == *parent)
+    let is_tenant = Owner::parse(&orphan.kind) == Owner::Object(KindId::SecretsTenant);
+    !is_tenant && namespace.split().is_some_and(|(found, _)| found == *parent)
 }
 
 /// Next step for an orphan.
@@ -225,6 +228,13 @@ mod tests {
     fn an_orphan_belongs_to_the_tenant_that_contains_it(#[case] namespace: &str, #[case] expected: bool) {
         let orphan = orphan("SecretsProject", "web", namespace);
         assert_eq!(is_child(&orphan, &NamespacePath::new("org_1/group_7")), expected);
+    }
+
+    #[test]
+    fn a_tenant_is_no_child_of_the_tenant_of_its_organization() {
+        let organization = NamespacePath::new("org_1");
+        assert!(!is_child(&orphan("SecretsTenant", "acme", "org_1/group_7"), &organization));
+        assert!(is_child(&orphan("SecretsProject", "web", "org_1/group_7"), &organization));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use steamer_openbao::{Namespace, NamespaceDeletion, NamespacePath, Session};
 
 use super::mark::Mark;
 use crate::error::Error;
-use crate::layout::{AUTH_MOUNTS, BUILT_IN_MOUNTS, POLICY_PREFIXES};
+use crate::layout::{AUTH_MOUNTS, BUILT_IN_MOUNTS, POLICY_PREFIXES, is_organization};
 
 /// The owner of what is removed, and what happens to its values.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub async fn owns_namespace(
         return Ok(false);
     };
     match session.within(parent.as_str()).child_namespace(name).await? {
-        Some(found) if found.tainted => Err(deleting(namespace)),
+        Some(found) if found.tainted => Err(deleting(&published(session, namespace))),
         found => Ok(found.and_then(|found| Mark::of_metadata(&found.custom_metadata)).as_ref() == Some(mark)),
     }
 }
@@ -60,7 +60,7 @@ pub async fn remove_project(
         return Ok(());
     };
     match session.within(parent.as_str()).delete_namespace(name).await? {
-        NamespaceDeletion::InProgress => Err(deleting(namespace)),
+        NamespaceDeletion::InProgress => Err(deleting(&published(session, namespace))),
         NamespaceDeletion::Gone | NamespaceDeletion::HasChildren => Ok(()),
     }
 }
@@ -79,29 +79,34 @@ async fn remove_engines(inside: &Session, mark: &Mark) -> Result<bool, Error> {
 }
 
 /// Removes the auth mounts and policies of the owner. Auth mounts go first, so that no new token is issued. A token
-/// that stays valid until it expires, such as a batch token, loses its access with the policies.
+/// that stays valid until it expires, such as a batch token, loses its access with the policies. Returns true if there
+/// were any.
 ///
 /// # Errors
 /// Any error of OpenBao.
-pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<(), Error> {
+pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<bool, Error> {
+    let mut found = false;
     for path in AUTH_MOUNTS {
         let mount = inside.auth_mount(path).await?;
         if mount.is_some_and(|mount| Mark::read(&mount.description).as_ref() == Some(mark)) {
             inside.disable_auth(path).await?;
+            found = true;
         }
     }
     for prefix in POLICY_PREFIXES {
         for (name, policy) in inside.policies_below(prefix).await? {
             if Mark::of_policy(&policy.policy).as_ref() == Some(mark) {
                 inside.delete_policy(&name).await?;
+                found = true;
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Deletes the namespace of a tenant, and the namespace of its organization if no other tenant uses it. Does nothing with
-/// `Retain`. Namespaces of other owners, and namespaces that contain others, stay.
+/// `Retain`. Namespaces of other owners, and namespaces that contain others, stay. The namespace of an organization that
+/// contains tenants belongs to the installation again.
 ///
 /// # Errors
 /// [`Error::Deleting`] while OpenBao deletes a namespace.
@@ -124,14 +129,30 @@ pub async fn remove_namespaces(
         }
         match session.within(parent.as_str()).delete_namespace(name).await? {
             NamespaceDeletion::Gone => {}
-            NamespaceDeletion::HasChildren => return Ok(()),
-            NamespaceDeletion::InProgress => return Err(deleting(&level)),
+            NamespaceDeletion::HasChildren => return hand_back(session, &level, &expected).await,
+            NamespaceDeletion::InProgress => return Err(deleting(&published(session, &level))),
         }
     }
     Ok(())
 }
 
-/// The error while OpenBao deletes a namespace.
+/// Marks the namespace of an organization as one of the installation.
+async fn hand_back(session: &Session, level: &NamespacePath, owner: &Mark) -> Result<(), Error> {
+    let shared = owner.organization(level);
+    match level.split() {
+        Some((parent, name)) if is_organization(level) && *owner != shared => {
+            Ok(session.within(parent.as_str()).mark_namespace(name, &shared.metadata()).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A namespace as clients of the server address it. Sessions of the operator are in the root of the cluster.
+fn published(session: &Session, namespace: &NamespacePath) -> NamespacePath {
+    session.namespace().join(namespace.as_str())
+}
+
+/// The error while OpenBao deletes a namespace, which is published.
 #[must_use]
 pub fn deleting(namespace: &NamespacePath) -> Error {
     Error::Deleting(format!("OpenBao is deleting namespace {namespace}"))

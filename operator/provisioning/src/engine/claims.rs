@@ -1,4 +1,4 @@
-//! Claims of several objects to one subject: an object that has provisioned it wins, otherwise the oldest.
+//! Claims of several objects of a cluster to one subject: an object that has provisioned it wins, otherwise the oldest.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Re
     let Some(subject) = object.subject() else {
         return Ok(());
     };
-    let own = ObjectName::of(object);
+    let (own, cluster) = (ObjectName::of(object), object.cluster(lookup));
     let mut rivals = lookup.list(subject.key::<K>(), |other: &K| is_rival(other, &subject, &own));
-    rivals.retain(|rival| may_claim(&**rival, lookup));
-    match preceding(object, &rivals) {
-        Some(first) => Err(conflict(first, &subject)),
-        None => Ok(()),
+    rivals.retain(|rival| rival.cluster(lookup) == cluster && may_claim(&**rival, lookup));
+    match (preceding(object, &rivals), cluster) {
+        (Some(first), Some(cluster)) => Err(conflict(first, &subject, &cluster)),
+        _ => Ok(()),
     }
 }
 
 fn is_rival<K: Provision>(other: &K, subject: &Subject, own: &ObjectName) -> bool {
-    let same = other.subject().is_some_and(|other| other.key::<K>() == subject.key::<K>());
+    let same = other.subject().is_some_and(|other| other.name == subject.name);
     same && ObjectName::of(other) != *own
 }
 
@@ -44,12 +44,10 @@ fn preceding<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K
     (rank(first) < rank(object)).then_some(first)
 }
 
-fn conflict<K: Provision>(first: &K, subject: &Subject) -> Error {
-    let first = ObjectName::of(first);
+fn conflict<K: Provision>(first: &K, subject: &Subject, cluster: &ObjectName) -> Error {
+    let (kind, first, subject) = (K::KIND, ObjectName::of(first), &subject.name);
     Error::Conflict(format!(
-        "{} {first} already claims {}: delete one of the two objects",
-        K::KIND,
-        subject.name
+        "{kind} {first} already claims {subject} in OpenBaoCluster {cluster}: delete one of the two objects"
     ))
 }
 
@@ -84,11 +82,12 @@ mod tests {
         let (subject, name) = (own.subject().unwrap(), ObjectName::of(own));
         let rivals = others.into_iter().filter(|other| is_rival(other, &subject, &name));
         let rivals: Vec<_> = rivals.map(Arc::new).collect();
-        preceding(own, &rivals).map(|first| conflict(first, &subject).to_string())
+        let cluster = ObjectName::new("ns", "main");
+        preceding(own, &rivals).map(|first| conflict(first, &subject, &cluster).to_string())
     }
 
-    const A: &str = "SecretsTenant ns/a already claims org_1/group_7: delete one of the two objects";
-    const Z: &str = "SecretsTenant ns/z already claims org_1/group_7: delete one of the two objects";
+    const A: &str = "SecretsTenant ns/a already claims org_1/group_7 in OpenBaoCluster ns/main: delete one of the two objects";
+    const Z: &str = "SecretsTenant ns/z already claims org_1/group_7 in OpenBaoCluster ns/main: delete one of the two objects";
 
     #[rstest]
     #[case::none(vec![], None)]

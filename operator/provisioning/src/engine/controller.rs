@@ -5,29 +5,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_openbao::Session;
 use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
 
-use super::claims::claim_subject;
 use super::course::{Access, Course, Due, is_revoked};
 use super::pass::Pass;
-use super::provision::{Memory, Provision, Setting};
-use super::rights::Rights;
+use super::prepared::{Prepared, prepare};
+use super::provision::{Memory, Provision};
 use super::status::Applied;
 use super::{deletion, orphans, status};
-use crate::write::{self, Plan};
+use crate::write;
 
 /// Controller of kind `K`.
 pub(crate) struct Controller<K: Provision> {
     context: Arc<Context>,
     memory: K::Memory,
-}
-
-/// A plan, and where it is executed.
-struct Prepared<K: Provision> {
-    session: Session,
-    desired: K::Desired,
-    plan: Plan,
 }
 
 impl<K: Provision> Reconcile for Controller<K> {
@@ -36,9 +27,9 @@ impl<K: Provision> Reconcile for Controller<K> {
     const NAME: &'static str = K::NAME;
 
     fn edges(object: &K) -> Edges {
-        let mut edges = Edges { by_spec: object.relations(), ..Edges::of_self(object) };
-        edges.by_any_change.extend(object.subject().map(|subject| subject.key::<K>()));
-        edges
+        let subject = object.subject().map(|subject| subject.key::<K>());
+        let by_spec = object.relations().into_iter().chain(subject).collect();
+        Edges { by_spec, ..Edges::of_self(object) }
     }
 
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
@@ -78,7 +69,7 @@ impl<K: Provision> Controller<K> {
         }
         let prepared = prepare(object, pass, now).await?;
         let has_orphans = if course == Course::Observe {
-            status::observed(object, &prepared.desired, &prepared.plan, pass).await?;
+            status::observed(object, &prepared, pass).await?;
             false
         } else {
             self.enforce(object, &prepared, pass).await?
@@ -99,7 +90,7 @@ impl<K: Provision> Controller<K> {
         write::execute(session, &plan.writes).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
-            K::collect(&removal).await?;
+            object.collect(&removal).await?;
         }
         let has_orphans = status::applied(object, Applied { desired, removed_orphans }, pass).await?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
@@ -133,36 +124,4 @@ impl<K: Provision> Controller<K> {
         self.memory.withdrawn(&ObjectName::of(object), &withdrawn, &pass.context.runtime.index);
         status::change(object, |status| object.withdrawn(status, &withdrawn, Timestamp::now()), pass).await
     }
-}
-
-async fn prepare<K: Provision>(object: &K, pass: &Pass<'_>, now: Timestamp) -> Result<Prepared<K>, Error> {
-    let references = object.references(&pass.lookup())?;
-    claim_subject(object, &pass.lookup())?;
-    let (session, found) = object.fetch(references, pass).await?;
-    let desired = validated(object, found, pass, now)?;
-    let observed = K::observe(&session, &desired).await?;
-    let plan = planned(object, &desired, &observed, pass)?;
-    Ok(Prepared { session, desired, plan })
-}
-
-fn validated<K: Provision>(
-    object: &K,
-    found: K::Found,
-    pass: &Pass<'_>,
-    now: Timestamp,
-) -> Result<K::Desired, Error> {
-    let mark = &pass.context.mark_of(object);
-    let safe_audiences = &|audiences: &[String]| pass.context.safe_audiences(audiences).map(drop);
-    object.validate(found, &Setting { mark, now, safe_audiences })
-}
-
-fn planned<K: Provision>(
-    object: &K,
-    desired: &K::Desired,
-    observed: &K::Observed,
-    pass: &Pass<'_>,
-) -> Result<Plan, Error> {
-    let mark = &pass.context.mark_of(object);
-    let exists = &|mark: &_| pass.context.exists(mark);
-    K::plan(desired, observed, &Rights { mark, adopt: object.lifecycle().adopt, exists })
 }

@@ -130,10 +130,19 @@ mod tests {
         Error::NotFound { kind: kind.as_str(), name: ObjectName::new("a", "b") }
     }
 
+    fn denied(kind: KindId) -> Error {
+        Error::Denied { kind: kind.as_str(), name: ObjectName::new("a", "b"), from: "c".to_owned() }
+    }
+
     #[rstest]
     #[case::ready(None, Access::Settled)]
     #[case::deleted_issuer(Some(missing(KindId::JWTIssuer)), Access::Revoke)]
+    #[case::deleted_tenant(Some(missing(KindId::SecretsTenant)), Access::Revoke)]
     #[case::unlisted(Some(Error::NotAllowed(String::new())), Access::Revoke)]
+    #[case::issuer_denies(Some(denied(KindId::JWTIssuer)), Access::Revoke)]
+    #[case::tenant_denies(Some(denied(KindId::SecretsTenant)), Access::Revoke)]
+    #[case::cluster_denies(Some(denied(KindId::OpenBaoCluster)), Access::Revoke)]
+    #[case::project_of_another_owner(Some(Error::Conflict(String::new())), Access::Withdraw)]
     #[case::sealed(Some(OpenBao::Sealed.into()), Access::Settled)]
     #[case::invalid_spec(Some(Error::Invalid(String::new())), Access::Withdraw)]
     #[case::missing_secret(Some(Error::Waiting(String::new())), Access::Withdraw)]

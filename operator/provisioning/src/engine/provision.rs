@@ -48,10 +48,13 @@ pub(crate) trait Provision: Kind {
         Vec::new()
     }
 
-    /// Returns the entity that only one object may provision.
+    /// Returns the entity that only one object of a cluster may provision.
     fn subject(&self) -> Option<Subject> {
         None
     }
+
+    /// Returns the cluster of the object. None while an object that determines it does not exist.
+    fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName>;
 
     /// Resolves references and checks every right. Runs even under `suspend`, so that a revoked right takes effect.
     ///
@@ -125,7 +128,7 @@ pub(crate) trait Provision: Kind {
     ) -> impl Future<Output = Result<Self::Withdrawn, Error>> + Send;
 
     /// Removes access that deleted children left without a record, such as after their finalizer was removed.
-    fn collect(_removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
+    fn collect(&self, _removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
         async { Ok(()) }
     }
 

@@ -4,12 +4,15 @@ use steamer_api::Adopt;
 use steamer_core::error::Error;
 use steamer_core::ownership::mark::foreign;
 use steamer_core::ownership::{Claim, Mark, claim};
+use steamer_openbao::NamespacePath;
 
 /// What decides about the right of an object to a resource.
 #[derive(Clone, Copy)]
 pub(crate) struct Rights<'a> {
     /// Mark of the object.
     pub(crate) mark: &'a Mark,
+    /// OpenBao namespace that is the root of the cluster. Published paths contain it.
+    pub(crate) root: &'a NamespacePath,
     /// `spec.adopt` of the object.
     pub(crate) adopt: Adopt,
     /// Returns true if the object that a mark names exists.
@@ -32,6 +35,11 @@ impl<'a> Rights<'a> {
         'a: 'b,
     {
         Rights { mark, ..*self }
+    }
+
+    /// A namespace as clients of the server address it.
+    pub(crate) fn published(&self, namespace: &NamespacePath) -> NamespacePath {
+        self.root.join(namespace.as_str())
     }
 
     /// Returns true if `found` is the mark of the object.
@@ -86,7 +94,8 @@ mod tests {
         #[case] expected: &str,
     ) {
         let (own, found) = (mark("web"), found.map(mark));
-        let rights = Rights { mark: &own, adopt, exists: &|mark| mark.name.name == "existing" };
+        let root = NamespacePath::root();
+        let rights = Rights { mark: &own, root: &root, adopt, exists: &|mark| mark.name.name == "existing" };
         let decided = match rights.hold("mount m", found.as_ref()) {
             Ok(hold) => format!("Ok({hold:?})"),
             Err(error) => format!("Err: {error}"),

@@ -8,8 +8,9 @@ use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
 
 use super::pass::Pass;
+use super::prepared::Prepared;
 use super::provision::Provision;
-use crate::write::{Plan, Write};
+use crate::write::Write;
 
 /// Most changes in a status.
 const MOST_CHANGES: usize = 1000;
@@ -47,11 +48,11 @@ pub(super) async fn announce<K: Provision>(
 
 pub(super) async fn observed<K: Provision>(
     object: &K,
-    desired: &K::Desired,
-    plan: &Plan,
+    Prepared { session, desired, plan }: &Prepared<K>,
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
-    let changes = plan.writes.iter().take(MOST_CHANGES).map(Write::described).collect();
+    let described = |write: &Write| write.described(session.namespace());
+    let changes = plan.writes.iter().take(MOST_CHANGES).map(described).collect();
     let mut status: K::Status = pass.context.last(object);
     K::planned(&mut status, desired, changes);
     pass.context.report(object, status, &compared(plan.writes.len())).await

@@ -3,12 +3,10 @@
 use steamer_api::Kind;
 use steamer_runtime::{Key, ObjectName};
 
-/// An external entity, such as a project of a tenant. Of several objects with the same subject, one that has
+/// An external entity, such as a project. Of several objects of one cluster with the same subject, one that has
 /// provisioned it wins, otherwise the oldest.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Object that contains the entity.
-    pub(crate) parent: ObjectName,
     /// Name of the entity, as messages show it.
     pub(crate) name: String,
     /// True if the object has provisioned the entity.
@@ -16,9 +14,9 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The key under which the claimants wait for each other.
+    /// The key under which the claimants wait for each other. It does not contain the cluster, because only the parents of
+    /// an object determine it.
     pub(super) fn key<K: Kind>(&self) -> Key {
-        let name = ObjectName::new(self.parent.to_string(), &self.name);
-        Key::new(format!("subject of kind {}", K::KIND), name)
+        Key::new(format!("subject of kind {}", K::KIND), ObjectName::new("", &self.name))
     }
 }

@@ -5,22 +5,21 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use steamer_api::{Algorithm, JWTIssuer};
 use steamer_core::access::keys::KeySet;
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use steamer_core::access::public_key::{Family, PublicKey, Unreadable};
 
 /// Shortest RSA modulus that is accepted, in bits.
 const SHORTEST_RSA: usize = 2048;
-/// Length of the base64 text of that modulus.
-const SHORTEST_RSA_TEXT: usize = SHORTEST_RSA.div_ceil(6);
+/// Types of unreadable keys in a message.
+const MOST_TYPES: usize = 3;
 
 /// Keys of an issuer.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) keys: KeySet,
-    /// Number of keys that a login can use.
-    pub(crate) usable: usize,
+    /// Keys that a login can use, in PEM.
+    pub(crate) usable: Vec<String>,
+    /// Types of the keys that OpenBao cannot read.
+    pub(crate) unreadable: Vec<String>,
     /// Reason why no login can work.
     pub(crate) mistake: Option<String>,
 }
@@ -28,44 +27,32 @@ pub(crate) struct Published {
 /// Use of a key in OpenBao.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Use {
-    /// It verifies signatures of these algorithms.
-    Verifies(Family),
+    /// It verifies signatures.
+    Verifies(PublicKey),
     /// OpenBao ignores it.
     Ignored,
-    /// OpenBao cannot read a key set with such a key.
-    Unreadable,
+    /// OpenBao cannot read a key set with a key of this type.
+    Unreadable(String),
 }
 
-/// Keys that can be used with the same algorithms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Family {
-    Rsa,
-    P256,
-    P384,
-    P521,
-    Ed25519,
-}
-
-impl Family {
-    fn of(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::ES256 => Self::P256,
-            Algorithm::ES384 => Self::P384,
-            Algorithm::ES512 => Self::P521,
-            Algorithm::EdDSA => Self::Ed25519,
-            _ => Self::Rsa,
-        }
+fn family(algorithm: Algorithm) -> Family {
+    match algorithm {
+        Algorithm::ES256 => Family::P256,
+        Algorithm::ES384 => Family::P384,
+        Algorithm::ES512 => Family::P521,
+        Algorithm::EdDSA => Family::Ed25519,
+        _ => Family::Rsa,
     }
+}
 
-    /// The algorithm that a message suggests.
-    fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Rsa => Algorithm::RS256,
-            Self::P256 => Algorithm::ES256,
-            Self::P384 => Algorithm::ES384,
-            Self::P521 => Algorithm::ES512,
-            Self::Ed25519 => Algorithm::EdDSA,
-        }
+/// The algorithm that a message suggests.
+fn algorithm(family: Family) -> Algorithm {
+    match family {
+        Family::Rsa => Algorithm::RS256,
+        Family::P256 => Algorithm::ES256,
+        Family::P384 => Algorithm::ES384,
+        Family::P521 => Algorithm::ES512,
+        Family::Ed25519 => Algorithm::EdDSA,
     }
 }
 
@@ -76,50 +63,60 @@ impl Published {
         let document: Value = serde_json::from_slice(document).ok()?;
         let published = document.get("keys")?.as_array()?;
         let uses: Vec<Use> = published.iter().map(of_jwk).collect();
-        let unreadable = published.iter().zip(&uses).find(|(_, found)| **found == Use::Unreadable);
-        let mistake = unreadable.map(|(key, _)| {
-            format!(
-                "OpenBao cannot read the key set, because it contains a key of type {}: remove the key from the key set, or \
-                 set publicKeys and boundIssuer instead",
-                described(key)
-            )
-        });
-        Some(Self::judged(keys, &uses, mistake, issuer))
+        Some(Self::judged(keys, &uses, issuer))
     }
 
     /// Parses keys in PEM.
     pub(crate) fn of_pem(pems: &[String], issuer: &JWTIssuer) -> Self {
-        let uses: Vec<Use> = pems.iter().map(|pem| of_pem(pem).unwrap_or(Use::Unreadable)).collect();
-        let unreadable = uses.iter().position(|found| *found == Use::Unreadable);
-        let mistake = unreadable.map(|index| {
+        let mistake = pems.iter().position(|pem| PublicKey::of_pem(pem) == Err(Unreadable::Text)).map(|index| {
             format!(
                 "publicKeys[{index}] is not one public key or certificate in PEM that OpenBao can read: copy exactly one \
                  complete block, from its BEGIN line to its END line"
             )
         });
-        Self::judged(KeySet::of_pem(pems), &uses, mistake, issuer)
+        let uses: Vec<Use> = pems.iter().map(|pem| of_pem(pem)).collect();
+        let judged = Self::judged(KeySet::of_pem(pems), &uses, issuer);
+        Self { mistake: mistake.or(judged.mistake), ..judged }
     }
 
-    fn judged(keys: KeySet, uses: &[Use], mistake: Option<String>, issuer: &JWTIssuer) -> Self {
-        let accepted: BTreeSet<Family> = issuer.spec.algorithms.iter().copied().map(Family::of).collect();
-        let is_usable = |found: &&Use| matches!(found, Use::Verifies(family) if accepted.contains(family));
-        let usable = uses.iter().filter(is_usable).count();
-        let mistake = mistake.or_else(|| (usable == 0).then(|| without_usable_key(uses, issuer)));
-        Self { keys, usable, mistake }
+    fn judged(keys: KeySet, uses: &[Use], issuer: &JWTIssuer) -> Self {
+        let accepted: BTreeSet<Family> = issuer.spec.algorithms.iter().copied().map(family).collect();
+        let usable = uses.iter().filter_map(|found| match found {
+            Use::Verifies(key) if accepted.contains(&key.family) => Some(key.pem()),
+            _ => None,
+        });
+        let unreadable = uses.iter().filter_map(|found| match found {
+            Use::Unreadable(kind) => Some(kind.clone()),
+            _ => None,
+        });
+        let (usable, unreadable) = (usable.collect::<Vec<_>>(), unreadable.collect());
+        let mistake = usable.is_empty().then(|| without_usable_key(uses, issuer));
+        Self { keys, usable, unreadable, mistake }
     }
 
     /// Message of the status.
     pub(crate) fn described(&self) -> String {
-        match self.keys.0.len().saturating_sub(self.usable) {
-            0 => format!("{} keys", self.usable),
-            left_out => format!("{} keys; {left_out} other keys cannot be used for logins", self.usable),
+        let (usable, unreadable) = (self.usable.len(), self.unreadable.len());
+        let mut text = format!("{usable} keys");
+        match self.keys.0.len().saturating_sub(usable + unreadable) {
+            0 => {}
+            others => text.push_str(&format!("; {others} other keys cannot be used for logins")),
         }
+        if unreadable > 0 {
+            let kinds: BTreeSet<&str> = self.unreadable.iter().map(String::as_str).collect();
+            let kinds = kinds.into_iter().take(MOST_TYPES).collect::<Vec<_>>().join(", ");
+            text.push_str(&format!(
+                "; {unreadable} keys are left out, because OpenBao cannot read them ({kinds}): auth mounts contain the usable \
+                 keys, and a new key works after the next fetch"
+            ));
+        }
+        text
     }
 }
 
 fn without_usable_key(uses: &[Use], issuer: &JWTIssuer) -> String {
     let other = uses.iter().find_map(|found| match found {
-        Use::Verifies(family) => Some(family.algorithm()),
+        Use::Verifies(key) => Some(algorithm(key.family)),
         _ => None,
     });
     let algorithms = &issuer.spec.algorithms;
@@ -147,52 +144,26 @@ fn described(key: &Value) -> String {
 
 fn of_jwk(key: &Value) -> Use {
     let part = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
-    let family = match (part("kty"), part("crv")) {
-        ("RSA", _) if part("n").trim_end_matches('=').len() < SHORTEST_RSA_TEXT => return Use::Ignored,
-        ("RSA", _) => Family::Rsa,
-        ("EC", "P-256") => Family::P256,
-        ("EC", "P-384") => Family::P384,
-        ("EC", "P-521") => Family::P521,
-        ("OKP", "Ed25519") => Family::Ed25519,
-        ("oct", _) => return Use::Ignored,
-        _ => return Use::Unreadable,
-    };
-    if part("use") == "enc" { Use::Ignored } else { Use::Verifies(family) }
-}
-
-/// None: the text is not one block of PEM.
-fn of_pem(text: &str) -> Option<Use> {
-    let blocks: Vec<Pem> = Pem::iter_from_buffer(text.trim().as_bytes()).collect::<Result<_, _>>().ok()?;
-    let [block] = blocks.as_slice() else { return None };
-    match block.label.as_str() {
-        "PUBLIC KEY" => {
-            let (rest, key) = SubjectPublicKeyInfo::from_der(&block.contents).ok()?;
-            rest.is_empty().then(|| of_public_key(&key))
-        }
-        "CERTIFICATE" => {
-            let (_, certificate) = X509Certificate::from_der(&block.contents).ok()?;
-            Some(of_public_key(certificate.public_key()))
-        }
-        _ => None,
+    match PublicKey::of_jwk(key).filter(|_| has_texts(key)) {
+        None if part("kty") == "oct" => Use::Ignored,
+        None => Use::Unreadable(described(key)),
+        Some(_) if part("use") == "enc" => Use::Ignored,
+        Some(key) => of_key(key),
     }
 }
 
-fn of_public_key(key: &SubjectPublicKeyInfo<'_>) -> Use {
-    let parameter = key.algorithm.parameters.as_ref().and_then(|found| found.as_oid().ok());
-    let parameter = parameter.map(|oid| oid.to_id_string()).unwrap_or_default();
-    let algorithm = key.algorithm.algorithm.to_id_string();
-    match (algorithm.as_str(), parameter.as_str()) {
-        ("1.2.840.113549.1.1.1", _) => match key.parsed() {
-            Ok(PublicKey::RSA(rsa)) if rsa.key_size() < SHORTEST_RSA => Use::Ignored,
-            Ok(PublicKey::RSA(_)) => Use::Verifies(Family::Rsa),
-            _ => Use::Unreadable,
-        },
-        ("1.2.840.10045.2.1", "1.2.840.10045.3.1.7") => Use::Verifies(Family::P256),
-        ("1.2.840.10045.2.1", "1.3.132.0.34") => Use::Verifies(Family::P384),
-        ("1.2.840.10045.2.1", "1.3.132.0.35") => Use::Verifies(Family::P521),
-        ("1.3.101.112", _) => Use::Verifies(Family::Ed25519),
-        _ => Use::Unreadable,
-    }
+/// OpenBao rejects a key set with a member of another type.
+fn has_texts(key: &Value) -> bool {
+    ["kid", "use", "alg"].iter().all(|name| key.get(name).is_none_or(Value::is_string))
+}
+
+fn of_pem(text: &str) -> Use {
+    PublicKey::of_pem(text).map_or_else(|_| Use::Unreadable("PEM".to_owned()), of_key)
+}
+
+fn of_key(key: PublicKey) -> Use {
+    let is_short = key.family == Family::Rsa && key.modulus_bits < SHORTEST_RSA;
+    if is_short { Use::Ignored } else { Use::Verifies(key) }
 }
 
 #[cfg(test)]
@@ -217,13 +188,21 @@ mod tests {
     }
 
     fn curve(kty: &str, crv: &str) -> Value {
-        json!({"kty": kty, "crv": crv, "x": crv, "y": "y"})
+        let coordinate = "A".repeat(43);
+        json!({"kty": kty, "crv": crv, "x": coordinate, "y": coordinate})
+    }
+
+    fn with(mut key: Value, member: &str, value: Value) -> Value {
+        key[member] = value;
+        key
     }
 
     const NONE: &str = "no login can work: the key set contains no key";
     const OTHER: &str = r#"none of the 1 keys can be used with algorithms [RS256]; add the algorithm of the issuer, such as ES256"#;
     const WEAK: &str = "RSA keys need at least 2048 bits";
-    const CURVE: &str = "it contains a key of type EC secp256k1: remove the key";
+    const CURVE: &str =
+        "1 keys; 1 keys are left out, because OpenBao cannot read them (EC secp256k1): auth mounts contain";
+    const ONLY_CURVE: &str = "none of the 1 keys is a public signature key that OpenBao accepts";
 
     #[rstest]
     #[case::rsa(vec![rsa(256)], &["RS256"], "1 keys")]
@@ -238,8 +217,12 @@ mod tests {
     #[case::encryption(vec![with_use(rsa(256), "enc")], &["RS256"], WEAK)]
     #[case::signature(vec![with_use(rsa(256), "sig")], &["RS256"], "1 keys")]
     #[case::secp256k1(vec![rsa(256), curve("EC", "secp256k1")], &["RS256"], CURVE)]
-    #[case::new_type(vec![rsa(256), json!({"kty": "AKP", "alg": "ML-DSA-44"})], &["RS256"], "a key of type AKP")]
-    #[case::key_agreement(vec![rsa(256), curve("OKP", "X25519")], &["RS256"], "a key of type OKP X25519")]
+    #[case::new_type(vec![rsa(256), json!({"kty": "AKP", "alg": "ML-DSA-44"})], &["RS256"], "1 keys; 1 keys are left out, because OpenBao cannot read them (AKP)")]
+    #[case::key_agreement(vec![rsa(256), curve("OKP", "X25519")], &["RS256"], "1 keys; 1 keys are left out, because OpenBao cannot read them (OKP X25519)")]
+    #[case::only_unreadable(vec![curve("EC", "secp256k1")], &["RS256"], ONLY_CURVE)]
+    #[case::two_unreadable(vec![curve("EC", "A"), rsa(256), with(curve("EC", "A"), "x", json!("x")), rsa(128)], &["RS256"], "1 keys; 1 other keys cannot be used for logins; 2 keys are left out, because OpenBao cannot read them (EC A)")]
+    #[case::no_coordinate(vec![rsa(256), with(curve("EC", "P-256"), "y", Value::Null)], &["RS256"], "1 keys; 1 keys are left out")]
+    #[case::numeric_id(vec![rsa(256), with(curve("EC", "P-256"), "kid", json!(7))], &["RS256"], "1 keys; 1 keys are left out")]
     fn a_key_set_must_contain_a_key_that_a_login_can_use(
         #[case] keys: Vec<Value>,
         #[case] algorithms: &[&str],
@@ -250,6 +233,7 @@ mod tests {
         let text = published.mistake.clone().unwrap_or_else(|| published.described());
         assert!(text.contains(expected), "{text}");
         assert_eq!(published.mistake.is_none(), expected.starts_with(|c: char| c.is_ascii_digit()), "{text}");
+        assert!(published.usable.iter().all(|pem| PublicKey::of_pem(pem).is_ok()), "{published:?}");
     }
 
     /// A P-256 key.

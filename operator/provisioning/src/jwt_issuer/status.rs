@@ -1,6 +1,6 @@
 //! Status of a JWTIssuer.
 
-use steamer_api::{JWTIssuer, JWTIssuerStatus};
+use steamer_api::{JWTIssuer, JWTIssuerStatus, ReadableKeys};
 use steamer_core::access::issuer::bound_issuer;
 use steamer_core::access::keys::KeySet;
 use steamer_core::context::Context;
@@ -9,6 +9,10 @@ use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
 
 use crate::jwt_issuer::fetch::Fetched;
+use crate::jwt_issuer::published::Published;
+
+/// Most keys in a status.
+const MOST_KEYS: usize = 64;
 
 pub(crate) async fn suspended(context: &Context, issuer: &JWTIssuer) -> Result<(), Error> {
     context.report(issuer, context.last::<_, JWTIssuerStatus>(issuer), &Verdict::Suspended).await
@@ -24,6 +28,8 @@ pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetch
                 None => Verdict::Ready(Reason::Applied, published.described()),
                 Some(mistake) => Verdict::Stalled(Reason::Invalid, mistake.clone()),
             };
+            status.unreadable_keys = i64::try_from(published.unreadable.len()).unwrap_or(i64::MAX);
+            status.readable_keys = readable_keys(issuer, &published);
             record(&mut status, published.keys);
             verdict
         }
@@ -33,13 +39,21 @@ pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetch
     context.report(issuer, status, &verdict).await
 }
 
+/// The keys that auth mounts contain instead of a URL, if OpenBao cannot read the key set at the URL.
+fn readable_keys(issuer: &JWTIssuer, published: &Published) -> Option<ReadableKeys> {
+    let source =
+        issuer.source().filter(|_| !published.unreadable.is_empty() && !published.usable.is_empty())?;
+    let keys = published.usable.iter().take(MOST_KEYS).cloned().collect();
+    Some(ReadableKeys { source: source.to_owned(), keys })
+}
+
 /// Writes the keys to the status and counts removals. After a removal, projects write their mounts again.
 fn record(status: &mut JWTIssuerStatus, keys: KeySet) {
     let before = KeySet(status.key_ids.iter().cloned().zip(status.key_digests.iter().cloned()).collect());
     if before.loses_to(&keys) {
         status.key_removals += 1;
     }
-    (status.key_ids, status.key_digests) = keys.0.into_iter().take(64).unzip();
+    (status.key_ids, status.key_digests) = keys.0.into_iter().take(MOST_KEYS).unzip();
 }
 
 #[cfg(test)]
@@ -50,6 +64,32 @@ mod tests {
 
     fn keys(keys: &[(&str, &str)]) -> KeySet {
         KeySet(keys.iter().map(|(id, digest)| ((*id).to_owned(), (*digest).to_owned())).collect())
+    }
+
+    #[rstest]
+    #[case::url(serde_json::json!({"jwksUrl": "https://gitlab/keys", "boundIssuer": "i"}), 1, 1, true)]
+    #[case::readable(serde_json::json!({"jwksUrl": "https://gitlab/keys", "boundIssuer": "i"}), 0, 1, false)]
+    #[case::no_usable_key(serde_json::json!({"jwksUrl": "https://gitlab/keys", "boundIssuer": "i"}), 1, 0, false)]
+    #[case::stated(serde_json::json!({"publicKeys": ["a"], "boundIssuer": "i"}), 1, 1, false)]
+    fn usable_keys_replace_the_url_of_a_key_set_that_openbao_cannot_read(
+        #[case] spec: serde_json::Value,
+        #[case] unreadable: usize,
+        #[case] usable: usize,
+        #[case] expected: bool,
+    ) {
+        let mut issuer = JWTIssuer::new("gitlab", serde_json::from_value(spec).unwrap());
+        let published = Published {
+            keys: KeySet::default(),
+            usable: vec!["pem".to_owned(); usable],
+            unreadable: vec!["AKP".to_owned(); unreadable],
+            mistake: None,
+        };
+        let status =
+            JWTIssuerStatus { readable_keys: readable_keys(&issuer, &published), ..Default::default() };
+        issuer.status = Some(status);
+        assert_eq!(issuer.readable_keys().is_some(), expected);
+        issuer.spec.jwks_url = Some("https://other/keys".to_owned());
+        assert_eq!(issuer.readable_keys(), None, "keys of another source");
     }
 
     #[rstest]

@@ -13,6 +13,8 @@ use crate::pipeline_policy::in_force::Contributions;
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) cluster: Reference,
+    /// JWTIssuer of the pipeline mount.
+    pub(crate) issuer: Reference,
     pub(crate) server_url: String,
     /// OpenBao namespace that is the root of the installation. Published paths contain it.
     pub(crate) root: NamespacePath,
@@ -59,6 +61,11 @@ pub(crate) struct Access {
 }
 
 impl Project {
+    /// The namespace of the project as clients of the server address it.
+    pub(crate) fn published(&self) -> NamespacePath {
+        self.root.join(self.namespace.as_str())
+    }
+
     pub(crate) fn grant(&mut self, access: Access) {
         let Access { mount, auth, policies } = access;
         self.auth.insert(mount, auth);

@@ -10,6 +10,7 @@ use steamer_core::references::seniority;
 use steamer_openbao::Session;
 use steamer_runtime::ObjectName;
 
+use super::issuer::{MissingIssuer, issuer};
 use crate::engine::{Lookup, Pass};
 use crate::jwt_issuer::fetch::ca;
 use crate::relations::{children, project_of};
@@ -20,6 +21,8 @@ pub(crate) struct References {
     pub(crate) tenant: Arc<SecretsTenant>,
     pub(crate) cluster: Arc<OpenBaoCluster>,
     pub(crate) issuer: Arc<JWTIssuer>,
+    /// The spec refers to a JWTIssuer that does not exist. `issuer` is the one that the project used before.
+    pub(crate) missing_issuer: Option<MissingIssuer>,
 }
 
 /// Everything that validation needs.
@@ -40,11 +43,9 @@ pub(crate) fn references(project: &SecretsProject, lookup: &Lookup<'_>) -> Resul
     claims::allow(&tenant, &namespace, spec.scope, spec.id)?;
     let tenant_namespace = tenant.namespace().unwrap_or_default();
     let cluster = lookup.resolve(&tenant.spec.cluster_ref, &tenant_namespace)?;
-    let issuer = match &spec.issuer_ref {
-        Some(reference) => lookup.resolve(reference, &namespace)?,
-        None => lookup.resolve(&tenant.spec.issuer_ref, &tenant_namespace)?,
-    };
-    Ok(References { tenant, cluster, issuer })
+    let (issuer, missing_issuer) =
+        issuer(project, &tenant, &|reference, from| lookup.resolve(reference, from))?;
+    Ok(References { tenant, cluster, issuer, missing_issuer })
 }
 
 pub(crate) async fn fetch(
@@ -52,6 +53,9 @@ pub(crate) async fn fetch(
     references: References,
     pass: &Pass<'_>,
 ) -> Result<(Session, Found), Error> {
+    if let Some(missing) = references.missing_issuer {
+        return Err(Error::other(missing));
+    }
     has_namespace(&references.tenant)?;
     let issuer_ca = ca(pass.context, pass.dependencies, &references.issuer).await?;
     let issuer_ca = String::from_utf8_lossy(&issuer_ca).into_owned();

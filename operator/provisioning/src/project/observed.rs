@@ -39,7 +39,7 @@ pub(crate) async fn observe(session: &Session, project: &Project) -> Result<Obse
         return Ok(Observed::default());
     };
     if namespace.tainted {
-        return Err(deleting(&project.namespace));
+        return Err(deleting(&project.published()));
     }
     let session = session.within(project.namespace.as_str());
     let (engine, pipelines, workloads, mut policies, workload_policies) = tokio::try_join!(

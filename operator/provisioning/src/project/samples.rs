@@ -80,6 +80,7 @@ pub(super) fn found() -> Found {
         tenant: shared("SecretsTenant", "acme", tenant),
         cluster: shared("OpenBaoCluster", "main", cluster),
         issuer: shared("JWTIssuer", "gitlab", issuer),
+        missing_issuer: None,
     };
     let api_issuer = ApiIssuer { issuer: "https://kubernetes".to_owned(), keys: vec!["key".to_owned()] };
     Found {

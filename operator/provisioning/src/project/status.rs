@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use steamer_api::{ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess};
 use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT};
-use steamer_openbao::NamespacePath;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 
@@ -26,7 +25,7 @@ pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Op
         Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
     Some(SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
-        openbao_namespace: Some(project.namespace.as_str().to_owned()),
+        openbao_namespace: Some(project.published().as_str().to_owned()),
         provisioned: Some(provisioned),
         ..last.clone()
     })
@@ -38,6 +37,7 @@ fn provisioned(project: &Project) -> Provisioned {
         tenant_namespace: project.tenant_namespace.as_str().to_owned(),
         openbao_namespace: project.namespace.as_str().to_owned(),
         engine: project.engine.clone(),
+        issuer_ref: Some(project.issuer.clone()),
         issuer_key_removals: project.key_removals.now,
         policies: project.policies.keys().map(|name| name_digest(name)).collect(),
     }
@@ -93,7 +93,7 @@ pub(super) fn without_access(status: &mut SecretsProjectStatus, phase: ProjectPh
 }
 
 pub(super) fn verdict(project: &Project) -> Verdict {
-    let namespace = &project.namespace;
+    let namespace = project.published();
     if project.enabled {
         let message = format!("policies in force in {namespace}: {}", project.policies.len());
         return Verdict::Ready(Reason::Applied, message);
@@ -101,17 +101,12 @@ pub(super) fn verdict(project: &Project) -> Verdict {
     Verdict::Ready(Reason::Disabled, format!("access to {namespace} is disabled; values are kept"))
 }
 
-/// The namespace of the project as clients of the server address it.
-fn published(project: &Project) -> NamespacePath {
-    project.root.join(project.namespace.as_str())
-}
-
 fn runner(project: &Project) -> Option<RunnerAccess> {
     project.auth.get(PIPELINE_MOUNT).map(|_| RunnerAccess {
         server_url: project.server_url.clone(),
-        inline_auth_path: published(project).path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
+        inline_auth_path: project.published().path(&format!("auth/{PIPELINE_MOUNT}/cel/login")),
         role: ROLE_PIPELINES.to_owned(),
-        engine_path: published(project).path(&project.engine),
+        engine_path: project.published().path(&project.engine),
         engine_name: ENGINE_NAME.to_owned(),
         data_root: DATA_ROOT.to_owned(),
     })
@@ -121,7 +116,7 @@ fn vault(project: &Project) -> Option<VaultAccess> {
     let mount = project.auth.get(PIPELINE_MOUNT)?;
     mount.cel_roles.contains_key(ROLE_ID_TOKENS).then(|| VaultAccess {
         server_url: project.server_url.clone(),
-        namespace: published(project).as_str().to_owned(),
+        namespace: project.published().as_str().to_owned(),
         auth_path: format!("{PIPELINE_MOUNT}/cel"),
         role: ROLE_ID_TOKENS.to_owned(),
     })
@@ -130,9 +125,11 @@ fn vault(project: &Project) -> Option<VaultAccess> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use steamer_api::SecretsProject;
 
     use super::super::samples::{found, project, validated};
     use super::*;
+    use crate::engine::Provision;
 
     fn applied(project: &Project) -> SecretsProjectStatus {
         let mut status = SecretsProjectStatus::default();
@@ -156,11 +153,21 @@ mod tests {
         let mut cluster = (*found.references.cluster).clone();
         cluster.spec.external.as_mut().unwrap().namespace = Some("teams/a".to_owned());
         found.references.cluster = cluster.into();
-        let project = validated(&project(json!({})), &found).unwrap();
+        let object = project(json!({}));
+        let project = validated(&object, &found).unwrap();
         let status = applied(&project);
         let (runner, vault) = (status.runner.unwrap(), status.vault.unwrap());
-        for path in [runner.inline_auth_path, runner.engine_path, vault.namespace] {
+        let first = announcement(&project, &SecretsProjectStatus::default()).unwrap();
+        let mut planned = SecretsProjectStatus::default();
+        SecretsProject::planned(&mut planned, &project, Vec::new());
+        let namespaces = [first.openbao_namespace.unwrap(), planned.openbao_namespace.unwrap()];
+        for path in [runner.inline_auth_path, runner.engine_path, vault.namespace].iter().chain(&namespaces) {
             assert!(path.starts_with("teams/a/org_1/group_7/project_42"), "{path}");
+        }
+        for enabled in [true, false] {
+            let message =
+                format!("{:?}", verdict(&Project { enabled, ..validated(&object, &found).unwrap() }));
+            assert!(message.contains(" teams/a/org_1/group_7/project_42"), "{message}");
         }
         assert_eq!(status.provisioned.unwrap().openbao_namespace, "org_1/group_7/project_42");
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use steamer_api::{Engine, OpenBaoCluster, Provisioned, Reference, SecretsProject};
+use steamer_api::{Engine, Kind, OpenBaoCluster, Provisioned, Reference, SecretsProject};
 use steamer_core::error::Error;
 use steamer_core::layout;
-use steamer_openbao::{KvConfig, NamespacePath};
+use steamer_openbao::KvConfig;
 use steamer_runtime::ObjectName;
 
 use super::contributions::{Merged, merged};
@@ -47,9 +47,10 @@ fn without_access(project: &SecretsProject, found: &Found) -> Project {
     let tenant_namespace = layout::tenant(&references.tenant);
     let written = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
     Project {
-        cluster: reference_to(&references.cluster),
+        cluster: reference_to(&*references.cluster),
+        issuer: reference_to(&*references.issuer),
         server_url: server_url(&references.cluster),
-        root: root(&references.cluster),
+        root: layout::root(&references.cluster),
         namespace: tenant_namespace.join(&layout::project(spec.scope, spec.id)),
         tenant_namespace,
         engine: layout::engine(&engine.name),
@@ -64,18 +65,13 @@ fn without_access(project: &SecretsProject, found: &Found) -> Project {
     }
 }
 
-fn reference_to(cluster: &OpenBaoCluster) -> Reference {
-    let ObjectName { namespace, name } = ObjectName::of(cluster);
+fn reference_to<K: Kind>(object: &K) -> Reference {
+    let ObjectName { namespace, name } = ObjectName::of(object);
     Reference { name, namespace: Some(namespace) }
 }
 
 fn server_url(cluster: &OpenBaoCluster) -> String {
     cluster.spec.external_url.clone().unwrap_or_else(|| cluster.address())
-}
-
-fn root(cluster: &OpenBaoCluster) -> NamespacePath {
-    let external = cluster.spec.external.as_ref();
-    NamespacePath::new(external.and_then(|external| external.namespace.as_deref()).unwrap_or_default())
 }
 
 fn kv(engine: &Engine) -> KvConfig {

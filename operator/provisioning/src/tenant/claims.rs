@@ -24,15 +24,20 @@ pub(crate) fn allow(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: i
     if tenant.spec.projects.iter().any(listed) {
         return Ok(());
     }
+    let (tenant, subject) = (ObjectName::of(tenant), subject(scope, id));
+    Err(Error::NotAllowed(format!(
+        "SecretsTenant {tenant} does not allow namespace {namespace} to claim {subject}: list it in spec.projects of the \
+         SecretsTenant"
+    )))
+}
+
+/// The project or group of that ID, as messages name it.
+pub(crate) fn subject(scope: Scope, id: i64) -> String {
     let entity = match scope {
         Scope::Project => "project",
         Scope::Group => "group",
     };
-    Err(Error::NotAllowed(format!(
-        "SecretsTenant {} does not allow namespace {namespace} to claim {entity} {id}: list it in spec.projects of the \
-         SecretsTenant",
-        ObjectName::of(tenant)
-    )))
+    format!("{entity} {id}")
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Access to projects that no longer exist: the finalizer of the project was removed, or its status was changed. Nothing
-//! lists these resources, so the tenant finds them in OpenBao by their marks. Values stay.
+//! lists these resources, so the tenant finds them in OpenBao by their marks. Values stay, because the `deletionPolicy` of
+//! the project is not known.
 
-use steamer_api::{KindId, SecretsProject};
+use steamer_api::{KindId, SecretsProject, SecretsTenant};
 use steamer_core::error::Error;
 use steamer_core::layout;
 use steamer_core::ownership::removal::remove_access;
 use steamer_core::ownership::{Mark, Owner};
 use steamer_openbao::{Error as OpenBao, Namespace, NamespacePath};
+use steamer_runtime::Reason;
 
 use crate::engine::Removal;
 
@@ -14,7 +16,7 @@ use crate::engine::Removal;
 /// projects after their tenants.
 const GRACE: u32 = 2;
 
-pub(super) async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
+pub(super) async fn collect(object: &SecretsTenant, removal: &Removal<'_>) -> Result<(), Error> {
     let context = removal.context();
     if context.started.elapsed() < context.drift_interval * GRACE {
         return Ok(());
@@ -28,11 +30,25 @@ pub(super) async fn collect(removal: &Removal<'_>) -> Result<(), Error> {
     };
     for (name, child) in &children {
         let path = tenant.join(name);
-        if let Some(mark) = unowned(removal, &path, child) {
-            remove_access(&session.within(path.as_str()), &mark).await?;
+        let Some(mark) = unowned(removal, &path, child) else { continue };
+        let inside = session.within(path.as_str());
+        if remove_access(&inside, &mark).await? {
+            let note = note(&mark, inside.namespace());
+            context.runtime.events.warn(object, Reason::Deleting, &note).await;
         }
     }
     Ok(())
+}
+
+/// Text of the Event about removed access. The `deletionPolicy` was in the spec of the deleted project only, so the safe
+/// one applies.
+fn note(mark: &Mark, namespace: &NamespacePath) -> String {
+    format!(
+        "removed the access to {namespace} of {} {}, which was deleted without its finalizer: its deletionPolicy is not \
+         known, so its values are kept; to delete them, recreate it with deletionPolicy: Delete, wait until it is Ready, and \
+         delete it",
+        mark.owner, mark.name
+    )
 }
 
 /// The mark of a namespace that belongs to no existing project.
@@ -61,6 +77,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_event_about_removed_access_states_that_values_are_kept() {
+        let mark = Mark::parse("i/SecretsProject/ns/web").unwrap();
+        let note = note(&mark, &NamespacePath::new("teams/a/org_1/project_42"));
+        let expected = "removed the access to teams/a/org_1/project_42 of SecretsProject ns/web, which was deleted without";
+        assert!(note.starts_with(expected) && note.contains("its values are kept"), "{note}");
+    }
 
     #[rstest]
     #[case::own("org_1/group_7/project_42", None, true)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use steamer_core::access::keys::KeySet;
 use steamer_core::error::Error;
 use steamer_core::layout::PIPELINE_MOUNT;
 use steamer_core::ownership::Mark;
@@ -48,7 +49,8 @@ impl Login<'_> {
     }
 
     fn adoption(&self, mount: &AuthMount, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
-        let resource = format!("auth mount {}", self.project.namespace.path(&format!("auth/{}", self.path)));
+        let resource =
+            format!("auth mount {}", self.project.published().path(&format!("auth/{}", self.path)));
         let hold = rights.hold(&resource, Mark::read(&mount.description).as_ref())?;
         if mount.kind != JWT {
             return Err(Error::Conflict(format!("{resource} in OpenBao is not of type jwt: remove it")));
@@ -138,14 +140,16 @@ impl Login<'_> {
     }
 }
 
-/// Compares the fields that OpenBao returns.
+/// Compares the fields that OpenBao returns. Keys are compared by their material.
 fn is_same(observed: &JwtConfig, desired: &JwtConfig) -> bool {
-    let trimmed = |keys: &JwtKeys| match keys {
-        JwtKeys::Static(keys) => JwtKeys::Static(keys.iter().map(|key| key.trim().to_owned()).collect()),
-        other => other.clone(),
+    let has_same_keys = match (&observed.keys, &desired.keys) {
+        (JwtKeys::Static(observed), JwtKeys::Static(desired)) => {
+            KeySet::of_pem(observed) == KeySet::of_pem(desired)
+        }
+        (observed, desired) => observed == desired,
     };
-    let JwtConfig { keys, ca, bound_issuer, algorithms, skip_validation: _ } = desired;
-    trimmed(&observed.keys) == trimmed(keys)
+    let JwtConfig { keys: _, ca, bound_issuer, algorithms, skip_validation: _ } = desired;
+    has_same_keys
         && observed.ca.trim() == ca.trim()
         && observed.bound_issuer == *bound_issuer
         && observed.algorithms == *algorithms

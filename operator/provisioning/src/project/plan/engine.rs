@@ -42,7 +42,7 @@ fn creation(project: &Project, rights: &Rights<'_>) -> Write {
 }
 
 fn adoption(project: &Project, mount: &Mount, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
-    let path = project.namespace.path(&project.engine);
+    let path = project.published().path(&project.engine);
     let hold = rights.hold(&format!("mount {path}"), Mark::read(&mount.description).as_ref())?;
     if !is_kv2(mount) {
         return Err(Error::Conflict(format!(

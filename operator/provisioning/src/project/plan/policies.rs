@@ -46,6 +46,6 @@ fn check(project: &Project, name: &str, policy: &Policy, rights: &Rights<'_>) ->
     if owns(project, name, policy, rights) {
         return Ok(());
     }
-    let resource = format!("policy {}", project.namespace.path(name));
+    let resource = format!("policy {}", project.published().path(name));
     rights.hold(&resource, Mark::of_policy(&policy.policy).as_ref()).map(drop)
 }

@@ -2,7 +2,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use steamer_api::{Adopt, PlannedChange};
 use steamer_core::layout::{PIPELINE_MOUNT, WORKLOAD_MOUNT};
-use steamer_openbao::{CelRole, JwtConfig, JwtKeys, JwtRole};
+use steamer_openbao::{CelRole, JwtConfig, JwtKeys, JwtRole, NamespacePath};
 
 use super::*;
 use crate::pipelines::workload_policy_text;
@@ -29,10 +29,12 @@ fn desired() -> Project {
     desired
 }
 
+/// Writes are described with the root of the desired state.
 fn planned(desired: &Project, observed: &Observed, adopt: Adopt) -> Result<Vec<PlannedChange>, Error> {
-    let rights = Rights { mark: &mark(), adopt, exists: &|mark| mark.name.name == "existing" };
+    let rights =
+        Rights { mark: &mark(), root: &desired.root, adopt, exists: &|mark| mark.name.name == "existing" };
     let writes = writes(desired, observed, &rights)?;
-    Ok(writes.iter().map(Write::described).collect())
+    Ok(writes.iter().map(|write| write.described(rights.root)).collect())
 }
 
 /// The plan after a change of the settled state, without the namespace of the project.
@@ -155,6 +157,29 @@ fn a_foreign_resource_is_a_conflict_unless_it_is_adopted(
     let owner = if owner.contains("org_1") { owner.to_owned() } else { format!("{POLICY} {owner}") };
     assert_eq!(after(replace, Adopt::Never), format!("{owner}{ADVICE}"));
     assert_eq!(after(replace, Adopt::IfUnowned), adopted);
+}
+
+#[rstest]
+#[case::change(by(|_, observed| observed.engine = None), "teams/a/org_1/group_7/project_42/sys/mounts/secrets/kv")]
+#[case::namespace(by(|_, observed| observed.namespace.as_mut().unwrap().custom_metadata.clear()), "namespace teams/a/org_1/group_7/project_42 in")]
+#[case::deletion(by(|_, observed| observed.namespace.as_mut().unwrap().tainted = true), "deleting namespace teams/a/org_1/group_7/project_42")]
+#[case::engine(by(|_, observed| observed.engine = Some(mount("kv", &mark_of("deleted")))), "mount teams/a/org_1/group_7/project_42/secrets/kv in")]
+#[case::engine_of_another_type(by(|_, observed| observed.engine = Some(mount("transit", &mark()))), "mount teams/a/org_1/group_7/project_42/secrets/kv in")]
+#[case::login(by(|_, observed| auth(observed, PIPELINE_MOUNT).mount = mount("jwt", &mark_of("deleted"))), "auth mount teams/a/org_1/group_7/project_42/auth/pipeline_jwt in")]
+#[case::login_of_another_type(by(|_, observed| auth(observed, PIPELINE_MOUNT).mount = mount("userpass", &mark())), "auth mount teams/a/org_1/group_7/project_42/auth/pipeline_jwt in")]
+#[case::policy(by(|_, observed| edit(observed, UNMARKED)), "policy teams/a/org_1/group_7/project_42/pipelines/global in")]
+fn every_published_path_contains_the_namespace_of_an_external_cluster(
+    #[case] change: Change,
+    #[case] expected: &str,
+) {
+    let mut desired = Project { root: NamespacePath::new("teams/a"), ..desired() };
+    let mut observed = settled(&desired);
+    change(&mut desired, &mut observed);
+    let published = match planned(&desired, &observed, Adopt::Never) {
+        Ok(changes) => changes.into_iter().map(|change| change.path).collect::<Vec<_>>().join(" "),
+        Err(error) => error.to_string(),
+    };
+    assert!(published.contains(expected), "{published}");
 }
 
 #[rstest]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rstest::rstest;
 use serde_json::json;
 use steamer_api::{Adopt, Mode, Operation, PipelinePolicy};
+use steamer_openbao::NamespacePath;
 
 use super::*;
 use crate::engine::Rights;
@@ -47,7 +48,8 @@ fn removals(found: &Found, mode: Option<Mode>) -> Vec<String> {
     let observed = settled(&before);
     let writes = if mode == Some(Mode::Enforce) {
         let desired = validated(&project(json!({})), found).unwrap();
-        let rights = Rights { mark: &mark(), adopt: Adopt::Never, exists: &|_| true };
+        let rights =
+            Rights { mark: &mark(), root: &NamespacePath::root(), adopt: Adopt::Never, exists: &|_| true };
         plan::writes(&desired, &observed, &rights).unwrap()
     } else if is_disabled(&found.references) {
         return vec!["all".to_owned()];
@@ -58,7 +60,7 @@ fn removals(found: &Found, mode: Option<Mode>) -> Vec<String> {
         let granted = Granted { texts: &texts, mark: &mark(), policies_written: &[] };
         granted.writes(&before.namespace, &observed.policies)
     };
-    let described = writes.iter().map(crate::write::Write::described);
+    let described = writes.iter().map(|write| write.described(&NamespacePath::root()));
     let access = described.filter(|change| {
         let reduced = change.operation == Operation::Update && change.path.contains("/acl/");
         reduced || change.operation == Operation::Delete
