@@ -26,12 +26,17 @@ use crate::{AllowedNamespaces, Duration, Reference};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.address) != has(self.clusterRef)", "a BaoConnection requires exactly one of address and clusterRef"))]
 #[x_kube(validation = ("!has(self.clusterRef) || !(has(self.tlsServerName) || has(self.caCertSecretRef) || has(self.clientCertSecretRef) || (has(self.skipTLSVerify) && self.skipTLSVerify))", "with clusterRef the TLS settings come from the cluster: remove tlsServerName, caCertSecretRef, clientCertSecretRef and skipTLSVerify"))]
+#[x_kube(validation = rules::PLAINTEXT_ADDRESS)]
 pub struct BaoConnectionSpec {
     /// URL of the server. Exactly one of `address` and `clusterRef` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::ADDRESS)]
     pub address: Option<String>,
+    /// `true` accepts an `http://` address: everyone in the network can read and change all requests and values. Default:
+    /// `false`.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// OpenBaoCluster to connect to, instead of an address. Its TLS settings apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_ref: Option<Reference>,

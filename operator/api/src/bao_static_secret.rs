@@ -170,6 +170,11 @@ pub struct BaoStaticSecretStatus {
     /// Version of the secret that was written, `kv-v2` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// ID of the KV mount that the value was read from. A mount that is recreated has another ID: a value that is missing in
+    /// it is not a deleted value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub mount_id: Option<String>,
     /// Last write of the Kubernetes Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<LastSync>,

@@ -24,6 +24,7 @@ use crate::{AllowedNamespaces, Duration, SecretKeyReference};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("(has(self.oidcDiscoveryUrl) ? 1 : 0) + (has(self.jwksUrl) ? 1 : 0) + (has(self.publicKeys) ? 1 : 0) == 1", "a JWTIssuer requires exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"))]
 #[x_kube(validation = ("has(self.boundIssuer) || has(self.oidcDiscoveryUrl)", "boundIssuer is required with jwksUrl and publicKeys: it is the `iss` claim that tokens must have"))]
+#[x_kube(validation = rules::PLAINTEXT_ISSUER)]
 pub struct JWTIssuerSpec {
     /// Kind of issuer. Determines which claims are checked. Default: `GitLab`.
     #[serde(default)]
@@ -39,6 +40,9 @@ pub struct JWTIssuerSpec {
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::URL_WITH_QUERY)]
     pub jwks_url: Option<String>,
+    /// `true` accepts `http://` URLs: everyone in the network can replace the keys of the issuer. Default: `false`.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// Public keys in PEM, for an issuer without a reachable key set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 32, max = 8192)))]

@@ -39,3 +39,6 @@ pub const VERSION: &str = "v1alpha1";
 pub const FINALIZER: &str = "steamer.dev/openbao";
 /// Annotation that triggers a full reconcile whenever its value changes.
 pub const RECONCILE_ANNOTATION: &str = "steamer.dev/reconcile";
+
+/// Annotation of a BaoStaticSecret with the ID of a recreated mount: values that are missing in it count as deleted.
+pub const ACCEPT_MOUNT_ANNOTATION: &str = "steamer.dev/accept-mount";

@@ -32,6 +32,36 @@ pub(crate) const ADDRESSES: Rule = (
     "each address must be a URL of scheme, host and port, without user and path, such as https://openbao.openbao.svc:8200",
 );
 
+/// Message for an `http://` address without consent.
+macro_rules! plaintext {
+    ($field:literal) => {
+        concat!(
+            $field,
+            " must be an https:// URL: with http:// everyone in the network can read and change all requests and values. \
+             Set allowPlaintext: true to accept this"
+        )
+    };
+}
+
+/// Consent to an address without TLS.
+pub(crate) const PLAINTEXT_ADDRESS: Rule = (
+    "(has(self.allowPlaintext) && self.allowPlaintext) || !has(self.address) || !self.address.startsWith('http:')",
+    plaintext!("address"),
+);
+
+/// Consent to addresses without TLS.
+pub(crate) const PLAINTEXT_ADDRESSES: Rule = (
+    "(has(self.allowPlaintext) && self.allowPlaintext) || !(self.address.startsWith('http:') || (has(self.additionalAddresses) && self.additionalAddresses.exists(address, address.startsWith('http:'))))",
+    plaintext!("each address"),
+);
+
+/// Consent to an issuer without TLS.
+pub(crate) const PLAINTEXT_ISSUER: Rule = (
+    "(has(self.allowPlaintext) && self.allowPlaintext) || !((has(self.oidcDiscoveryUrl) && self.oidcDiscoveryUrl.startsWith('http:')) || (has(self.jwksUrl) && self.jwksUrl.startsWith('http:')))",
+    "oidcDiscoveryUrl and jwksUrl must be https:// URLs: with http:// everyone in the network can replace the keys of the \
+     issuer. Set allowPlaintext: true to accept this",
+);
+
 /// URL with an optional path.
 pub(crate) const URL: Rule = (
     url!("self", r"(/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?", ""),
@@ -135,6 +165,12 @@ fn is_reserved(key: &str) -> bool {
     };
     let reserved = ["kubernetes.io", "k8s.io", "steamer.dev"].into_iter().any(below);
     reserved && (prefix != "app.kubernetes.io" || name == "managed-by")
+}
+
+/// Returns the first address that [`PLAINTEXT_ADDRESSES`] refuses without consent.
+#[must_use]
+pub fn plaintext_address<'a>(mut addresses: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    addresses.find(|address| !address.starts_with("https:"))
 }
 
 /// Returns true for a type that [`SECRET_TYPE`] refuses.

@@ -105,7 +105,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         api_audiences: api_audiences.clone(),
     };
     Ok(Context {
-        sessions: Sessions::new(tokens, outgoing),
+        sessions: Sessions::new(tokens, outgoing, index.clone()),
         secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         accounts: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         mac: Mac::load(&client, &namespace).await?,

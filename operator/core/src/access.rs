@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod keys;
 pub mod managed;
 pub mod named_objects;
+mod observation;
 pub mod public_key;
 mod receivers;
 pub mod rivals;

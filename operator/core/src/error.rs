@@ -71,6 +71,18 @@ pub enum Error {
     /// An internal error, for example no random numbers. Retried with backoff.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The API server did not return a watched object.
+    #[error("cannot read {kind} {name}: {text}")]
+    Unobserved {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: ObjectName,
+        /// What the API server answered.
+        text: String,
+        /// Reason for it.
+        reason: Reason,
+    },
     /// The API server refused a request or is unreachable. The text of `kube` is not part of the chain of causes: it
     /// repeats the message, and contains names of Rust types.
     #[error("{}", api_server::sentence(.0))]
@@ -122,6 +134,7 @@ impl Failure for Error {
             Self::Shared(error) => openbao_reason(&error.0),
             Self::Other(error) => error.0.reason(),
             Self::Internal(_) => Reason::Failed,
+            Self::Unobserved { reason, .. } => *reason,
             Self::Kubernetes(error) => api_server::reason(error),
         }
     }
@@ -143,6 +156,7 @@ impl Failure for Error {
             | Self::Conflict(_)
             | Self::Contended(_)
             | Self::Internal(_)
+            | Self::Unobserved { .. }
             | Self::Kubernetes(_) => Retry::Backoff,
         }
     }
@@ -157,7 +171,7 @@ impl Failure for Error {
             Self::OpenBao(error) => openbao_stalled(error),
             Self::Shared(error) => openbao_stalled(&error.0),
             Self::Other(error) => error.0.stalled(),
-            Self::Kubernetes(_) => {
+            Self::Kubernetes(_) | Self::Unobserved { .. } => {
                 matches!(self.reason(), Reason::PermissionDenied | Reason::Invalid | Reason::QuotaExceeded)
             }
             _ => false,
@@ -190,6 +204,34 @@ impl std::fmt::Display for Other {
 impl std::error::Error for Other {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
+    }
+}
+
+/// The API server gives no token for a login to OpenBao.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot request a token of ServiceAccount {account}")]
+pub struct NoToken {
+    /// The ServiceAccount.
+    pub account: ObjectName,
+    /// Cause.
+    pub source: Error,
+}
+
+impl NoToken {
+    /// Only a missing ServiceAccount is a missing reference. An API server that is unreachable or refuses is its own cause.
+    fn reason(&self) -> Reason {
+        match &self.source {
+            Error::Kubernetes(kube::Error::Api(status)) if status.is_not_found() => Reason::ReferenceNotFound,
+            error => error.reason(),
+        }
+    }
+}
+
+/// The cause of a missing credential, if it is an error of the API server.
+fn no_token(error: &OpenBao) -> Option<&NoToken> {
+    match error {
+        OpenBao::Credential(error) => error.downcast_ref(),
+        _ => None,
     }
 }
 
@@ -235,7 +277,10 @@ fn openbao_retry(error: &OpenBao) -> Retry {
 }
 
 fn openbao_stalled(error: &OpenBao) -> bool {
-    !error.is_transient() && !matches!(error, OpenBao::Credential(_))
+    match error {
+        OpenBao::Credential(_) => no_token(error).is_some_and(|error| error.source.stalled()),
+        error => !error.is_transient(),
+    }
 }
 
 fn openbao_reason(error: &OpenBao) -> Reason {
@@ -245,7 +290,7 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         OpenBao::NoLeader => Reason::NoLeader,
         OpenBao::Throttled { .. } => Reason::Throttled,
         OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,
-        OpenBao::Credential(_) => Reason::ReferenceNotFound,
+        OpenBao::Credential(_) => no_token(error).map_or(Reason::ReferenceNotFound, NoToken::reason),
         OpenBao::InUse { .. } => Reason::Conflict,
         OpenBao::Invalid { .. } | OpenBao::Settings(_) | OpenBao::Redirect { .. } => Reason::Invalid,
         OpenBao::Foreign { .. } => Reason::NotOpenBao,
@@ -261,9 +306,38 @@ fn openbao_reason(error: &OpenBao) -> Reason {
 #[cfg(test)]
 mod tests {
     use kube::core::Status;
+    use rstest::rstest;
     use steamer_runtime::describe;
 
     use super::*;
+
+    fn answered(code: u16, reason: &str) -> Error {
+        kube::Error::Api(Status::failure("no", reason).with_code(code).boxed()).into()
+    }
+
+    fn unreachable() -> Error {
+        kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))).into()
+    }
+
+    #[rstest]
+    #[case::deleted(answered(404, "NotFound"), Reason::ReferenceNotFound, false)]
+    #[case::forbidden(answered(403, "Forbidden"), Reason::PermissionDenied, true)]
+    #[case::overloaded(answered(503, "ServiceUnavailable"), Reason::Failed, false)]
+    #[case::throttled(answered(429, "TooManyRequests"), Reason::Failed, false)]
+    #[case::down(unreachable(), Reason::Unreachable, false)]
+    #[case::unsafe_audience(Error::Invalid("audience".to_owned()), Reason::Invalid, true)]
+    fn a_token_that_the_api_server_does_not_issue_states_its_cause(
+        #[case] source: Error,
+        #[case] reason: Reason,
+        #[case] stalled: bool,
+    ) {
+        let account = ObjectName::new("web", "app");
+        let error = OpenBao::Credential(Box::new(NoToken { account, source }));
+        let shared = Error::Shared(Shared(Arc::new(error)));
+        assert_eq!((shared.reason(), shared.stalled()), (reason, stalled));
+        assert_eq!(shared.retry(), Retry::Backoff);
+        assert!(describe(&shared).contains("cannot request a token of ServiceAccount web/app: "));
+    }
 
     #[test]
     fn an_error_of_the_api_server_is_described_once_and_without_debug_text() {

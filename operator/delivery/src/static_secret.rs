@@ -4,13 +4,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{BaoStaticSecret, BaoStaticSecretStatus, KvType, rules};
+use steamer_api::{
+    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretStatus, KvType, RECONCILE_ANNOTATION, rules,
+};
 use steamer_core::Error;
 use steamer_core::error::Shared;
-use steamer_openbao::Kv;
+use steamer_openbao::{Error as OpenBao, Kv};
+use steamer_runtime::ObjectName;
 
 use crate::engine::{
-    Common, Document, Engine, Held, Obtained, Oldest, ReadAccess, Reader, Recorded, Request, Schedule,
+    Asked, Common, Document, Engine, Held, Obtained, Read, ReadAccess, Reader, Recorded, Request, Schedule,
     Source, Synced, request_digest,
 };
 
@@ -21,6 +24,24 @@ pub(crate) struct KvSource {
     schedule: Schedule,
     /// Digest of the request.
     request: String,
+    /// Name of the object.
+    object: ObjectName,
+}
+
+impl KvSource {
+    /// The error for a missing value in a mount that is not the one that contained it.
+    fn recreated(&self, id: &str) -> Error {
+        let ObjectName { namespace, name } = &self.object;
+        Error::OpenBao(OpenBao::Mount {
+            mount: self.read.namespace.path(&self.read.mount),
+            found: format!(
+                "was recreated and contains no value at {}: restore the value, or accept the new mount with `kubectl \
+                 --namespace {namespace} annotate baostaticsecret {name} --overwrite {ACCEPT_MOUNT_ANNOTATION}={id} \
+                 {RECONCILE_ANNOTATION}={id}`",
+                self.read.path
+            ),
+        })
+    }
 }
 
 impl Synced for BaoStaticSecret {
@@ -71,6 +92,7 @@ impl Synced for BaoStaticSecret {
                 &(&read.login.server, &read.namespace, &read.mount, &read.path),
             ),
             request: request(self, &read),
+            object: ObjectName::of(self),
             reader,
             read,
         }
@@ -80,6 +102,7 @@ impl Synced for BaoStaticSecret {
         let BaoStaticSecretStatus {
             secret_mac,
             version,
+            mount_id: mount,
             destination,
             last_sync,
             stamp,
@@ -87,15 +110,16 @@ impl Synced for BaoStaticSecret {
             observed_generation: _,
             conditions: _,
         } = status.clone();
-        Recorded { secret_mac, version, destination, last_sync, stamp, handled }
+        Recorded { secret_mac, version, mount, destination, last_sync, stamp, handled }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
-        let Recorded { secret_mac, version, destination, last_sync, stamp, handled } = recorded;
+        let Recorded { secret_mac, version, mount, destination, last_sync, stamp, handled } = recorded;
         let last = std::mem::take(status);
         *status = BaoStaticSecretStatus {
             secret_mac,
             version,
+            mount_id: mount,
             destination,
             last_sync,
             stamp,
@@ -144,16 +168,20 @@ impl Source for KvSource {
         self.schedule
     }
 
-    async fn obtain(&self, engine: &Engine, Oldest(oldest): Oldest) -> Result<Option<Obtained>, Error> {
-        let reading = engine.readings.read(&self.reader, &self.read, oldest).await;
-        let reading = reading.map_err(|error| Error::Shared(Shared(error)))?;
-        let Kv::Value { values, version, metadata: _ } = &reading.value else {
-            return Ok(None);
+    async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
+        let read = engine.readings.read(&self.reader, &self.read, &asked).await;
+        let Read { reading, mount } = read.map_err(|error| Error::Shared(Shared(error)))?;
+        let found = mount.as_deref().unwrap_or_default();
+        let (values, version) = match &reading.value {
+            Kv::Value { values, version, metadata: _ } => (values, *version),
+            Kv::Absent if !asked.recognizes(found) => return Err(self.recreated(found)),
+            Kv::Absent | Kv::Deleted { .. } => return Ok(None),
         };
         let age = Instant::now().saturating_duration_since(reading.at);
         Ok(Some(Obtained {
             documents: vec![Document { values: values.clone() }],
-            held: Held::Read { versions: vec![*version] },
+            held: Held::Read { versions: vec![version] },
+            mount,
             at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),
         }))
     }

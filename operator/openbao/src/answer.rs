@@ -6,6 +6,7 @@ use reqwest::header::{CACHE_CONTROL, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::fault::Fault;
 use crate::json::{self, Malformed};
@@ -54,13 +55,62 @@ impl Answer {
         if self.text.is_empty() { Ok(None) } else { self.parsed() }
     }
 
+    /// Checks that a successful response has the marks of OpenBao: a proxy can answer as well. `path` is from the root
+    /// namespace.
+    pub(crate) fn of_openbao(self, path: &str) -> Result<Self, Error> {
+        self.with(path, is_marked)
+    }
+
+    /// Checks that a successful response is a JSON object, which the endpoints of a node's own state return.
+    pub(crate) fn object(self, path: &str) -> Result<Self, Error> {
+        self.with(path, |_| true)
+    }
+
+    fn with(self, path: &str, genuine: fn(&Marks<'_>) -> bool) -> Result<Self, Error> {
+        let (status, path) = (self.status.as_u16(), path.to_owned());
+        let is_object = self.text.trim_ascii_start().starts_with(b"{");
+        match self.parsed::<Marks<'_>>() {
+            _ if self.status == StatusCode::NO_CONTENT => Ok(self),
+            Ok(marks) if is_object && genuine(&marks) => Ok(self),
+            Err(source @ Malformed::Nested) => Err(Error::Answer { path, source }),
+            _ => Err(Error::Foreign { path, status }),
+        }
+    }
+
     /// Parses the body.
     pub(crate) fn parsed<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Malformed> {
         json::parse(&self.text)
     }
 }
 
+/// Fields of which each successful response of an engine or auth method has one.
+#[derive(Deserialize)]
+struct Marks<'a> {
+    #[serde(borrow)]
+    request_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    auth: Option<&'a RawValue>,
+}
+
+fn is_marked(marks: &Marks<'_>) -> bool {
+    marks.request_id.is_some() || marks.data.is_some() || marks.auth.is_some()
+}
+
 impl Request {
+    /// Returns a request for the state of a node.
+    pub(crate) fn get(path: &str) -> Self {
+        Self {
+            method: Method::GET,
+            namespace: NamespacePath::root(),
+            path: path.to_owned(),
+            query: Vec::new(),
+            body: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
     /// Returns the path from the root namespace.
     pub(crate) fn full_path(&self) -> String {
         self.namespace.path(&self.path)

@@ -1,23 +1,37 @@
 //! Client of a server: nodes, retries during a failover, one connection pool.
 
+mod circuit;
+mod gate;
 mod leader_index;
+mod node;
+#[cfg(test)]
+mod outages;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use crate::answer::{Answer, Request};
 use crate::fault::Fault;
-use crate::json::Malformed;
-use crate::settings::InvalidSetting;
-use crate::transport::{Transport, parsed};
+use crate::transport::Transport;
 use crate::{Error, Identity, NamespacePath, Session, Settings, answer, body};
 
+use circuit::{Outage, Refusal};
+use gate::{Entry, Gate};
 use leader_index::LeaderIndex;
+use node::Node;
+
+/// Longest time for one request with its retries at all nodes, unless its own timeout is longer. A reconcile makes several
+/// requests.
+const LONGEST: Duration = Duration::from_secs(45);
+/// Longest pause between two probes of a server that is down.
+const PROBE: Duration = Duration::from_secs(10);
+/// Longest pause between two probes of pods, which restart within seconds.
+const PROBE_OF_PODS: Duration = Duration::from_secs(2);
 
 /// Client of a server. Cheap to clone: all clones share connections and the known state of the server.
 #[derive(Clone)]
@@ -31,18 +45,27 @@ struct Inner {
     /// No node served the last request: the next requests are not retried.
     down: AtomicBool,
     patience: Duration,
+    /// Longest time for one request with its retries.
+    longest: Duration,
     /// None: the node that is addressed answers itself.
     leader_index: Option<LeaderIndex>,
-    asked: Box<dyn Fn() + Send + Sync>,
+    /// None: the state of the one node is the subject of the requests.
+    gate: Option<Gate>,
+    /// A probe is scheduled.
+    probing: AtomicBool,
+    observer: Box<dyn Observer>,
 }
 
-/// A node of a server.
-struct Node {
-    /// Address for messages, as the settings state it.
-    address: String,
-    /// URL for requests. Contains the name of the certificate.
-    url: Url,
+/// Observer of the requests of a client.
+pub trait Observer: Send + Sync {
+    /// Called for each HTTP request that is sent.
+    fn asked(&self) {}
+
+    /// Called when a server answers that was known to be down.
+    fn recovered(&self) {}
 }
+
+impl Observer for () {}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,24 +81,36 @@ impl Client {
     /// # Errors
     /// [`Error::Settings`] if a certificate or an address is invalid.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        Self::counted(settings, || {})
+        Self::observed(settings, ())
     }
 
-    /// Same as [`Client::new`], and calls `asked` for each HTTP request that is sent.
+    /// Same as [`Client::new`], with an observer.
     ///
     /// # Errors
     /// Same as [`Client::new`].
-    pub fn counted(settings: &Settings, asked: impl Fn() + Send + Sync + 'static) -> Result<Self, Error> {
+    pub fn observed(settings: &Settings, observer: impl Observer + 'static) -> Result<Self, Error> {
+        Self::bounded(settings, observer, settings.timeout.map_or(LONGEST, |timeout| timeout.max(LONGEST)))
+    }
+
+    fn bounded(
+        settings: &Settings,
+        observer: impl Observer + 'static,
+        longest: Duration,
+    ) -> Result<Self, Error> {
         let nodes = settings.addresses.iter().map(|address| Node::new(address, settings));
         let nodes = nodes.collect::<Result<_, _>>().map_err(Error::Settings)?;
+        let probe = if settings.resolver.is_some() { PROBE_OF_PODS } else { PROBE };
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(settings).map_err(Error::Settings)?,
             nodes,
             preferred: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             patience: settings.patience.unwrap_or(Duration::from_secs(20)),
+            longest,
             leader_index: (!settings.node).then(LeaderIndex::default),
-            asked: Box::new(asked),
+            gate: (!settings.node).then(|| Gate::new(probe)),
+            probing: AtomicBool::new(false),
+            observer: Box::new(observer),
         })))
     }
 
@@ -85,36 +120,102 @@ impl Client {
         Session::new(self.clone(), identity, NamespacePath::root())
     }
 
-    /// Sends a request to a node that serves it, and retries during a failover.
+    /// Sends a request to a node that serves it, and retries during a failover. While the server is known to be down, returns
+    /// the last fault at once.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        match self.attempt(request).await {
+            Ok(result) => result,
+            Err(Refusal { outage, left }) => {
+                self.probe_after(left);
+                Err(Error::Unreachable { address: outage.address, source: outage.fault })
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Result<Answer, Error>, Refusal> {
+        let mut entry = self.entry().await?;
         let started = Instant::now();
         for round in 0.. {
-            let error = match self.round(request).await {
-                Ok(answer) => {
-                    self.0.down.store(false, Ordering::Relaxed);
-                    return Ok(answer);
-                }
+            let result = self.round(request, started).await;
+            self.heard(&result);
+            let error = match result {
+                Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => error,
             };
             let pause = pause(round);
             let patience = if self.0.down.load(Ordering::Relaxed) { Duration::ZERO } else { self.0.patience };
             if hopeless(&error) || started.elapsed() + pause > patience {
-                self.0.down.store(!matches!(error, Error::Throttled { .. }), Ordering::Relaxed);
-                return Err(error);
+                self.0.down.store(is_down(&error), Ordering::Relaxed);
+                if let Some(entry) = &entry {
+                    entry.failed(started, &error);
+                }
+                return Ok(Err(error));
             }
+            drop(entry);
             tokio::time::sleep(pause).await;
+            entry = self.entry().await?;
         }
         unreachable!("the loop ends by returning")
     }
 
+    /// Waits for the turn of a request.
+    async fn entry(&self) -> Result<Option<Entry<'_>>, Refusal> {
+        let Some(gate) = &self.0.gate else {
+            return Ok(None);
+        };
+        match tokio::time::timeout(self.0.longest, gate.enter()).await {
+            Ok(entered) => entered.map(Some),
+            Err(_) => {
+                let address = self.0.nodes.first().map(|node| node.address.clone()).unwrap_or_default();
+                Err(Refusal { outage: Outage { address, fault: Fault::Busy }, left: Duration::ZERO })
+            }
+        }
+    }
+
+    /// Records a response, which may be an error. It closes the circuit.
+    fn heard(&self, result: &Result<Answer, Error>) {
+        if matches!(result, Err(Error::Unreachable { .. })) {
+            return;
+        }
+        if result.is_ok() {
+            self.0.down.store(false, Ordering::Relaxed);
+        }
+        if self.0.gate.as_ref().is_some_and(Gate::answered) {
+            self.0.observer.recovered();
+        }
+    }
+
+    /// Schedules a probe for requests that were refused. Those who made them learn from the observer that the server is
+    /// back.
+    fn probe_after(&self, pause: Duration) {
+        if self.0.probing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let client = Arc::downgrade(&self.0);
+        let probe: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            let Some(inner) = client.upgrade() else { return };
+            inner.probing.store(false, Ordering::Relaxed);
+            // A probe that fails, or is refused because of another, waits for the next refused request.
+            let _ = Self(inner).attempt(&Request::get("sys/health")).await;
+        });
+        tokio::spawn(probe);
+    }
+
     /// Tries each node once until one serves the request. Returns the most specific of all errors.
-    async fn round(&self, request: &Request) -> Result<Answer, Error> {
+    async fn round(&self, request: &Request, started: Instant) -> Result<Answer, Error> {
         let count = self.0.nodes.len();
         let first = self.0.preferred.load(Ordering::Relaxed);
         let mut worst = None;
         for offset in 0..count {
             let index = (first + offset) % count;
-            match self.once(&self.0.nodes[index], request).await {
+            let left = self.0.longest.saturating_sub(started.elapsed());
+            if left.is_zero() && worst.is_some() {
+                // The next request starts with the node that this one did not reach.
+                self.0.preferred.store(index, Ordering::Relaxed);
+                break;
+            }
+            match self.within(left, &self.0.nodes[index], request).await {
                 Ok(answer) => {
                     // A standby fails if it has to write first, such as the salt of a new audit device: the next
                     // request goes to another node.
@@ -126,6 +227,12 @@ impl Client {
             }
         }
         Err(worst.unwrap_or(Error::NoLeader))
+    }
+
+    /// Sends a request to a node, which must answer within `left`.
+    async fn within(&self, left: Duration, node: &Node, request: &Request) -> Result<Answer, Error> {
+        let answer = tokio::time::timeout(left, self.once(node, request)).await;
+        answer.unwrap_or_else(|_| Err(node.error(request, Fault::Silent)))
     }
 
     /// Sends a request to a node, which forwards it to the leader.
@@ -143,41 +250,13 @@ impl Client {
     }
 
     async fn respond(&self, node: &Node, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
-        (self.0.asked)();
+        self.0.observer.asked();
         let fault = |fault| node.error(request, fault);
         let prepared = answer::prepared(&self.0.transport, &node.url, request).headers(leader);
         let response = self.0.transport.send(prepared).await.map_err(fault)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = body::read(response, request.limit(status)).await.map_err(fault)?;
         Ok(Answer { status, headers, text })
-    }
-}
-
-impl Node {
-    fn new(address: &str, settings: &Settings) -> Result<Self, InvalidSetting> {
-        let mut url = parsed(address)?;
-        if let Some(name) = &settings.server_name {
-            url.set_host(Some(name)).map_err(|_| InvalidSetting::Address)?;
-        }
-        Ok(Self { address: address.trim_end_matches('/').to_owned(), url })
-    }
-
-    fn served(&self, answer: Answer, request: &Request) -> Result<Answer, Error> {
-        answer::served(answer, request, &self.url).map_err(|problem| match problem {
-            Ok(error) => error,
-            Err(fault) => self.error(request, fault),
-        })
-    }
-
-    fn error(&self, request: &Request, fault: Fault) -> Error {
-        let address = self.address.clone();
-        match fault {
-            Fault::TooLarge(limit) => {
-                Error::Answer { path: request.full_path(), source: Malformed::TooLarge(limit) }
-            }
-            fault @ Fault::Redirect(_) => Error::Redirect { address, source: fault },
-            source => Error::Unreachable { address, source },
-        }
     }
 }
 
@@ -192,6 +271,11 @@ fn hopeless(error: &Error) -> bool {
             | Error::Answer { .. }
             | Error::Unreachable { source: Fault::Forbidden(_), .. }
     )
+}
+
+/// Returns whether the next requests are not worth a retry.
+fn is_down(error: &Error) -> bool {
+    !matches!(error, Error::Throttled { .. } | Error::Answer { .. })
 }
 
 fn more_telling(known: Option<Error>, new: Error) -> Error {

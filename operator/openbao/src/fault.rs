@@ -25,6 +25,9 @@ pub enum Fault {
     /// The time for the request ended.
     #[error("no complete response within the timeout")]
     Silent,
+    /// Earlier requests took all the time.
+    #[error("the server answers too slowly: other requests of Steamer wait for it")]
+    Busy,
     /// The connection broke.
     #[error("the connection ended before the response was complete")]
     Closed,

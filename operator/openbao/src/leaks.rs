@@ -42,10 +42,10 @@ const SHAPES: [&str; 22] = [
     "<html>canary-Zq7xW3vNf0</html>",
 ];
 
-type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+pub(crate) type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 
 /// Calls every endpoint.
-fn endpoints(session: &Session) -> Vec<Call<'_>> {
+pub(crate) fn endpoints(session: &Session) -> Vec<Call<'_>> {
     macro_rules! calls {
         ($($name:ident($($argument:expr),*)),* $(,)?) => {
             vec![$(Box::pin(async move { session.$name($($argument),*).await.map(drop) }) as Call<'_>),*]
@@ -114,7 +114,7 @@ impl Credential for Jwt {
     }
 }
 
-fn login() -> Identity {
+pub(crate) fn login() -> Identity {
     Identity::login(Login {
         namespace: NamespacePath::root(),
         mount: "jwt".to_owned(),

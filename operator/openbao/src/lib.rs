@@ -23,6 +23,8 @@ mod namespace;
 mod outgoing;
 #[cfg(test)]
 mod presence;
+#[cfg(test)]
+mod proxies;
 mod requests;
 mod resolver;
 mod roots;
@@ -30,7 +32,7 @@ mod session;
 mod settings;
 mod transport;
 
-pub use client::Client;
+pub use client::{Client, Observer};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
 pub use endpoints::kv::{Json, Kv, KvConfig, Values};

@@ -251,6 +251,7 @@ impl LoginState {
                 Error::from_answer(answer.status, "POST", self.login.path(), &answer.body()),
             ));
         }
+        let answer = answer.of_openbao(&self.login.path())?;
         token(&answer.body()).ok_or_else(|| Error::Login {
             path: self.login.path(),
             message: "the response contains no token".into(),
@@ -287,7 +288,7 @@ fn login_error(login: &Login, error: Error) -> Error {
 fn token(body: &Value) -> Option<Token> {
     let auth = body.get("auth")?;
     Some(Token {
-        secret: auth.get("client_token")?.as_str()?.to_owned().into(),
+        secret: auth.get("client_token")?.as_str().filter(|token| !token.is_empty())?.to_owned().into(),
         made: Instant::now(),
         lifetime: Duration::from_secs(auth.get("lease_duration").and_then(Value::as_u64).unwrap_or(0)),
         renewable: auth.get("renewable").and_then(Value::as_bool).unwrap_or(false),

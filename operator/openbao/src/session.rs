@@ -102,7 +102,8 @@ impl Session {
     /// # Errors
     /// Any [`Error`] of a request.
     pub async fn request_any(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
-        self.call(Call { method, body, ..Call::get(path) }).await
+        let answer = self.answer(Call { method, body, ..Call::get(path) }).await?;
+        Ok(answer.object(&self.namespace.path(path))?.body())
     }
 
     /// Revokes the token of the session's login, if there is one.
@@ -117,7 +118,13 @@ impl Session {
 
     /// Sends a call and returns the body of a successful response.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Value, Error> {
-        self.answer(call).await.map(|answer| answer.body())
+        self.genuine(call).await.map(|answer| answer.body())
+    }
+
+    /// Sends a call and returns a successful response of OpenBao.
+    async fn genuine(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let path = self.namespace.path(call.path);
+        self.answer(call).await?.of_openbao(&path)
     }
 
     async fn answer(&self, call: Call<'_>) -> Result<Answer, Error> {
@@ -159,7 +166,7 @@ impl Session {
             #[serde(borrow)]
             data: Option<&'a RawValue>,
         }
-        let answer = self.answer(call).await?;
+        let answer = self.genuine(call).await?;
         let parsed = answer.content::<Envelope<'_>>().and_then(|envelope| {
             let data = envelope.and_then(|envelope| envelope.data).map_or("null", RawValue::get);
             Ok(serde_json::from_str(data)?)

@@ -25,6 +25,9 @@ pub struct JwtIssuer {
 }
 
 struct Key {
+    /// Name in this process.
+    name: String,
+    /// Published ID.
     id: String,
     pair: Arc<KeyPair>,
     published: bool,
@@ -60,7 +63,7 @@ impl JwtIssuer {
     pub fn with_key(url: String, id: &str, pkcs8: &[u8]) -> Result<Self> {
         let pair = KeyPair::from_pkcs8(pkcs8).ok().context("no RSA key in PKCS#8")?;
         let issuer = Self { url, keys: Arc::default(), others: Arc::default() };
-        issuer.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
+        issuer.push(id, id, pair);
         Ok(issuer)
     }
 
@@ -105,14 +108,26 @@ impl JwtIssuer {
     /// # Errors
     /// When the system provides no random numbers.
     pub fn add_key(&self, id: &str) -> Result<()> {
-        let pair = KeyPair::generate(KeySize::Rsa2048).ok().context("no key")?;
-        self.write().push(Key { id: id.to_owned(), pair: Arc::new(pair), published: true });
+        self.add_key_as(id, id)
+    }
+
+    /// Creates the key `name` and publishes it with an ID that another key can have, too.
+    ///
+    /// # Errors
+    /// When the system provides no random numbers.
+    pub fn add_key_as(&self, name: &str, id: &str) -> Result<()> {
+        self.push(name, id, KeyPair::generate(KeySize::Rsa2048).ok().context("no key")?);
         Ok(())
     }
 
+    fn push(&self, name: &str, id: &str, pair: KeyPair) {
+        let (name, id) = (name.to_owned(), id.to_owned());
+        self.write().push(Key { name, id, pair: Arc::new(pair), published: true });
+    }
+
     /// Stops publishing a key. It can still sign, like a stolen key.
-    pub fn withdraw_key(&self, id: &str) {
-        for key in self.write().iter_mut().filter(|key| key.id == id) {
+    pub fn withdraw_key(&self, name: &str) {
+        for key in self.write().iter_mut().filter(|key| key.name == name) {
             key.published = false;
         }
     }
@@ -163,10 +178,10 @@ impl JwtIssuer {
         Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    fn pair(&self, id: &str) -> Result<Arc<KeyPair>> {
+    fn pair(&self, name: &str) -> Result<Arc<KeyPair>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let found = keys.iter().find(|key| key.id == id).map(|key| key.pair.clone());
-        found.with_context(|| format!("the issuer has no key {id}"))
+        let found = keys.iter().find(|key| key.name == name).map(|key| key.pair.clone());
+        found.with_context(|| format!("the issuer has no key {name}"))
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Vec<Key>> {

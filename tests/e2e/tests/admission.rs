@@ -106,6 +106,35 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"external": {"address": "bao:8200", "managementAuth": {"jwt": {"audience": "a"}}}}),
             "address must be a URL",
         ),
+        ("BaoConnection", json!({"address": "http://bao"}), "Set allowPlaintext: true to accept this"),
+        (
+            "BaoConnection",
+            json!({"address": "http://bao", "allowPlaintext": false}),
+            "address must be an https:// URL",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {"address": "http://bao", "managementAuth": {"jwt": {"audience": "a"}}}}),
+            "Set allowPlaintext: true to accept this",
+        ),
+        (
+            "OpenBaoCluster",
+            json!({"external": {
+                "address": "https://bao", "additionalAddresses": ["https://b", "http://c"],
+                "managementAuth": {"jwt": {"audience": "a"}},
+            }}),
+            "each address must be an https:// URL",
+        ),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "http://a"}),
+            "oidcDiscoveryUrl and jwksUrl must be https://",
+        ),
+        (
+            "JWTIssuer",
+            json!({"jwksUrl": "http://a/keys", "boundIssuer": "a"}),
+            "oidcDiscoveryUrl and jwksUrl must be https://",
+        ),
         (
             "OpenBaoCluster",
             json!({"external": {"address": "https://bao", "managementAuth": {}}}),
@@ -333,18 +362,23 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
 fn with_url(field: &str, url: &str) -> (&'static str, Value) {
     let login = json!({"jwt": {"role": "steamer", "audience": "a"}});
     match field {
-        "connection" => ("BaoConnection", json!({"address": url})),
-        "address" => ("OpenBaoCluster", json!({"external": {"address": url, "managementAuth": login}})),
+        "connection" => ("BaoConnection", json!({"address": url, "allowPlaintext": true})),
+        "address" => (
+            "OpenBaoCluster",
+            json!({"external": {"address": url, "allowPlaintext": true, "managementAuth": login}}),
+        ),
         "additional" => (
             "OpenBaoCluster",
-            json!({"external": {"address": "https://bao", "additionalAddresses": [url], "managementAuth": login}}),
+            json!({"external": {
+                "address": "https://bao", "additionalAddresses": [url], "allowPlaintext": true, "managementAuth": login,
+            }}),
         ),
         "external" => (
             "OpenBaoCluster",
             json!({"external": {"address": "https://bao", "managementAuth": login}, "externalUrl": url}),
         ),
-        "discovery" => ("JWTIssuer", json!({"oidcDiscoveryUrl": url})),
-        _ => ("JWTIssuer", json!({"jwksUrl": url, "boundIssuer": "a"})),
+        "discovery" => ("JWTIssuer", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})),
+        _ => ("JWTIssuer", json!({"jwksUrl": url, "boundIssuer": "a", "allowPlaintext": true})),
     }
 }
 

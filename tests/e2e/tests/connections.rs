@@ -66,7 +66,8 @@ async fn keys_from_a_url_or_the_spec_and_a_jwt_from_a_secret_allow_logins() -> R
     let case = Case::new("connections-keys").await?;
     case.tenant(901).await?;
     let issuer = &case.ground.issuer;
-    let by_url = json!({"jwksUrl": format!("{}/keys", issuer.url), "boundIssuer": issuer.url});
+    let by_url =
+        json!({"jwksUrl": format!("{}/keys", issuer.url), "boundIssuer": issuer.url, "allowPlaintext": true});
     let by_hand = json!({"publicKeys": [issuer.public_pem("key-1")?], "boundIssuer": issuer.url});
     for (name, spec, id) in [("by-url", by_url, 51), ("by-hand", by_hand, 52)] {
         case.object("JWTIssuer", name, spec).await?;

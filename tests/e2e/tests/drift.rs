@@ -211,7 +211,7 @@ async fn a_foreign_resource_is_kept_and_the_object_recovers_when_it_is_removed()
     let made = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
     made("sys/namespaces/org_302", json!({"custom_metadata": {"made-by": "hand"}})).await?;
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     let spec = json!({"clusterRef": {"name": "main"}, "organizationId": 302, "groupId": 7, "issuerRef": {"name": "gitlab"}});
     case.object("SecretsTenant", "acme", spec).await?;
     let refused = case.ready::<steamer_api::SecretsTenant>("acme", "False/Conflict").await?;

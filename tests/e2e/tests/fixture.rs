@@ -65,7 +65,7 @@ impl Case {
         apply(&self.client, ca).await?;
         let spec = json!({
             "external": {
-                "address": url, "caSecretRef": {"name": format!("{name}-ca")},
+                "address": url, "allowPlaintext": url.starts_with("http:"), "caSecretRef": {"name": format!("{name}-ca")},
                 "managementAuth": {"kubernetes": {"role": "steamer", "audience": openbao.audience}},
             },
             "jwtAudience": "https://bao.example.com",

@@ -33,7 +33,7 @@ fn listed(id: i64) -> Value {
 }
 
 fn issuer(case: &Case) -> Value {
-    json!({"oidcDiscoveryUrl": case.ground.issuer.url, "refreshAfter": "1s", "allowedNamespaces": {"from": "All"}})
+    json!({"oidcDiscoveryUrl": case.ground.issuer.url, "allowPlaintext": true, "refreshAfter": "1s", "allowedNamespaces": {"from": "All"}})
 }
 
 fn grants() -> Vec<Grant> {

@@ -1,14 +1,15 @@
 //! Logins that OpenBao rejects recover after their cause is corrected, long before the token expires.
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use serde_json::json;
 use steamer_api::BaoStaticSecret;
 use steamer_testing::ground::apply;
 
-use crate::fixture::Case;
+use crate::fixture::{Case, ready_in};
+use crate::openbao_outage::gone;
 use crate::static_secrets::{auth, engine};
 
 #[tokio::test]
@@ -56,6 +57,38 @@ async fn a_recreated_service_account_and_a_changed_role_lead_to_a_new_login() ->
     engine_policy(&case).await?;
     admin.request_any(Method::POST, path, Some(role("logins"))).await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_recreated_under_its_name_logs_in_with_its_new_account() -> Result<()> {
+    const AGAIN: &str = "logins-again";
+    let case = Case::new("logins-namespace").await?;
+    engine(&case, "logins-namespace").await?;
+    let admin = case.admin()?;
+    admin.write_kv2("logins-namespace", "app", &json!({"a": "1"})).await?;
+    // Tokens that end soon: the next login needs a JWT of the new ServiceAccount.
+    let role = json!({
+        "bound_service_account_names": ["default"], "bound_service_account_namespaces": [AGAIN],
+        "audience": "openbao", "token_policies": ["logins-namespace"], "token_ttl": "20s", "token_max_ttl": "20s",
+    });
+    admin.request_any(Method::POST, "auth/kubernetes/role/logins-namespace", Some(role)).await?;
+    let mut login = auth("logins-namespace");
+    login["clusterRef"] = json!({"name": "main", "namespace": case.namespace});
+    let spec = json!({
+        "mount": "logins-namespace", "path": "app", "type": "kv-v2", "refreshAfter": "1s",
+        "destination": {"name": "app", "create": true},
+    });
+    let objects: Api<BaoStaticSecret> = Api::namespaced(case.client.clone(), AGAIN);
+    let namespaces: Api<Namespace> = Api::all(case.client.clone());
+    for _ in 0..3 {
+        case.make_namespace(AGAIN, json!({})).await?;
+        case.object_in(AGAIN, "BaoAuth", "default", login.clone()).await?;
+        case.object_in(AGAIN, "BaoStaticSecret", "app", spec.clone()).await?;
+        ready_in(&objects, "app", "True/Applied").await?;
+        namespaces.delete(AGAIN, &DeleteParams::default()).await?;
+        gone(&namespaces, AGAIN).await?;
+    }
+    Ok(())
 }
 
 async fn engine_policy(case: &Case) -> Result<()> {

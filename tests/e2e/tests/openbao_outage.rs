@@ -16,7 +16,7 @@ use crate::fixture::Case;
 async fn project(case: &Case, openbao: &OpenBao, organization: i64, deletion: &str) -> Result<()> {
     case.cluster("own", openbao).await?;
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     let spec = json!({
         "clusterRef": {"name": "own"}, "organizationId": organization, "groupId": 7, "issuerRef": {"name": "gitlab"},
         "deletionPolicy": deletion, "deletionDeadline": "3s",

@@ -161,7 +161,7 @@ async fn begin(case: &Case, phase: &str) -> Result<()> {
 
 async fn provision(case: &Case) -> Result<()> {
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "organizationId": 1001, "groupId": 7, "issuerRef": {"name": "gitlab"},
         "deletionPolicy": "Delete",

@@ -326,7 +326,12 @@ async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
         let ground = case.ground.clone();
         ground.at_home(async { JwtIssuer::start().await }).await?
     };
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"})).await?;
+    case.object(
+        "JWTIssuer",
+        "gitlab",
+        json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"}),
+    )
+    .await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "organizationId": 205, "groupId": 7, "issuerRef": {"name": "gitlab"},
     });
@@ -367,7 +372,12 @@ async fn keys_that_openbao_cannot_read_are_left_out() -> Result<()> {
         json!({"kty": "EC", "crv": "secp256k1", "kid": "curve", "x": coordinate, "y": coordinate}),
         json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"}),
     ]);
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"})).await?;
+    case.object(
+        "JWTIssuer",
+        "gitlab",
+        json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"}),
+    )
+    .await?;
     let left_out = "True/Applied: 1 keys; 2 keys are left out";
     case.ready::<JWTIssuer>("gitlab", left_out).await?;
     let spec = json!({

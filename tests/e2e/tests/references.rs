@@ -84,7 +84,7 @@ async fn each_created_reference_requeues_the_objects_that_wait_for_it() -> Resul
     case.object("SecretsTenant", "acme", spec).await?;
     case.ready::<SecretsTenant>("acme", "False/ReferenceNotFound").await?;
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     case.ready::<SecretsProject>("web", "True/Applied").await?;
     case.ready::<PipelinePolicy>("all", "True/Applied").await?;
     case.ready::<BaoStaticSecret>("app", "False/SourceMissing").await?;

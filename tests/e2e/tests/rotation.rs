@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use steamer_api::SecretsProject;
+use steamer_api::{JWTIssuer, SecretsProject};
 use steamer_testing::issuer::{JwtIssuer, pipeline_claims};
 use steamer_testing::ports;
 use steamer_testing::wait::eventually;
@@ -16,7 +16,7 @@ use crate::tenancy::AUDIENCE;
 
 /// Creates tenant and project of an issuer. Returns the project's OpenBao namespace.
 async fn project(case: &Case, issuer: &JwtIssuer, organization: i64) -> Result<String> {
-    let spec = json!({"oidcDiscoveryUrl": issuer.url, "refreshAfter": "1s"});
+    let spec = json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"});
     case.object("JWTIssuer", "gitlab", spec).await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7, "issuerRef": {"name": "gitlab"},
@@ -111,4 +111,48 @@ async fn an_unreachable_issuer_does_not_delay_a_project() -> Result<()> {
         if readable == ["A"] { Ok(()) } else { Err(format!("{readable:?}")) }
     })
     .await
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_is_rejected_although_another_key_has_its_id() -> Result<()> {
+    let case = Case::new("rotation-twins").await?;
+    let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
+    issuer.add_key_as("twin", "key-1")?;
+    let namespace = project(&case, &issuer, 1303).await?;
+    let claims = pipeline_claims(&issuer.url, AUDIENCE);
+    let (first, twin) = (issuer.sign("key-1", &claims)?, issuer.sign_as("twin", "key-1", &claims)?);
+    for jwt in [&first, &twin] {
+        case.login(&namespace, "all_pipelines", jwt).await?;
+    }
+    issuer.withdraw_key("key-1");
+    eventually("the withdrawn key is rejected", || async {
+        match case.login(&namespace, "all_pipelines", &first).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("login succeeded"),
+        }
+    })
+    .await?;
+    case.login(&namespace, "all_pipelines", &twin).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_openbao_cannot_read_are_reported_by_the_issuer() -> Result<()> {
+    let case = Case::new("rotation-pem").await?;
+    let right = JwtIssuer::at("https://gitlab.example.com".to_owned())?.public_pem("key-1")?;
+    let lines: Vec<&str> = right.lines().collect();
+    let end = lines.len() - 1;
+    let wrong = [
+        ("junk", [lines[0], "junkjunkjunk", lines[end]].join("\n")),
+        ("cut", lines[..end].join("\n")),
+        ("shortened", [&lines[..end - 1], &lines[end..]].concat().join("\n")),
+        ("twice", format!("{right}{right}")),
+    ];
+    let spec = |pem: &str| json!({"publicKeys": [pem], "boundIssuer": "https://gitlab.example.com"});
+    for (name, pem) in &wrong {
+        case.object("JWTIssuer", name, spec(pem)).await?;
+        case.ready::<JWTIssuer>(name, "False/Invalid: publicKeys[0] is not one public key").await?;
+    }
+    case.object("JWTIssuer", wrong[0].0, spec(&right)).await?;
+    case.ready::<JWTIssuer>(wrong[0].0, "True/Applied").await.map(drop)
 }

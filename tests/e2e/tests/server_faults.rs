@@ -158,7 +158,7 @@ async fn a_slow_openbao_delays_only_the_objects_that_use_it() -> Result<()> {
     let rig = rig("trouble-slow", &[]).await?;
     let case = &rig.case;
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "organizationId": 1101, "groupId": 7, "issuerRef": {"name": "gitlab"},
     });

@@ -42,7 +42,12 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     let own = case.ground.own_openbao("settled").await?;
     case.cluster("own", &own).await?;
     let url = case.ground.issuer.url.clone();
-    case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "refreshAfter": "1s"})).await?;
+    case.object(
+        "JWTIssuer",
+        "gitlab",
+        json!({"oidcDiscoveryUrl": url, "allowPlaintext": true, "refreshAfter": "1s"}),
+    )
+    .await?;
     let spec = json!({"clusterRef": {"name": "own"}, "organizationId": 801, "groupId": 7, "issuerRef": {"name": "gitlab"}});
     case.object("SecretsTenant", "acme", spec).await?;
     let workloads =
@@ -139,7 +144,7 @@ async fn samples(rig: &Rig) -> Result<()> {
         "metadata": {"name": "main", "namespace": "openbao"},
         "spec": {
             "external": {
-                "address": rig.openbao_url(), "caSecretRef": {"name": "openbao-ca"},
+                "address": rig.openbao_url(), "allowPlaintext": true, "caSecretRef": {"name": "openbao-ca"},
                 "managementAuth": {"kubernetes": {"role": "steamer", "audience": AUDIENCE}},
             },
             "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
@@ -154,6 +159,9 @@ async fn samples(rig: &Rig) -> Result<()> {
         for mut object in yaml(&text)? {
             if object["kind"] == "BaoStaticSecret" {
                 object["spec"]["refreshAfter"] = json!("2s");
+            }
+            if object["spec"]["address"].is_string() {
+                object["spec"]["allowPlaintext"] = json!(true);
             }
             apply(&case.client, object).await.with_context(|| path.display().to_string())?;
         }

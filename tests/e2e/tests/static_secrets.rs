@@ -263,6 +263,78 @@ async fn a_deleted_value_keeps_clears_or_deletes_the_secret_according_to_on_sour
 }
 
 #[tokio::test]
+async fn keys_in_a_foreign_secret_follow_a_rename_and_on_source_deleted() -> Result<()> {
+    let case = Case::new("static-keys").await?;
+    engine(&case, "static-keys").await?;
+    case.admin()?.write_kv2("static-keys", "app", &json!({"v": "1"})).await?;
+    case.object("BaoAuth", "default", auth("static-keys")).await?;
+    let policies = [("retain", "Retain"), ("clear", "Clear"), ("delete", "Delete")];
+    let keys = async |secret: &str| {
+        Ok::<_, anyhow::Error>(value_of(&case, secret).await?.into_keys().collect::<Vec<_>>())
+    };
+    for (name, policy) in policies {
+        for secret in [name.to_owned(), format!("{name}-renamed")] {
+            let theirs = json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": "static-keys"},
+                "data": {"own": "eA=="},
+            });
+            steamer_testing::ground::apply(&case.client, theirs).await?;
+            let changes = json!({"onSourceDeleted": policy, "destination": {"name": secret}});
+            case.object("BaoStaticSecret", name, spec("static-keys", name, changes)).await?;
+            case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
+            assert_eq!(keys(&secret).await?, ["own", "v"]);
+        }
+        // The keys of the former destination are removed, and so is the mark.
+        let former = case.api::<Secret>().get(name).await?;
+        assert!(
+            !former.metadata.annotations.unwrap_or_default().contains_key("steamer.dev/keys-of"),
+            "{name}"
+        );
+        assert_eq!(keys(name).await?, ["own"]);
+    }
+    case.admin()?.request_any(Method::DELETE, "static-keys/data/app", None).await?;
+    for (name, _) in policies {
+        case.ready::<BaoStaticSecret>(name, "False/SourceMissing").await?;
+        let expected: &[&str] = if name == "retain" { &["own", "v"] } else { &["own"] };
+        assert_eq!(keys(&format!("{name}-renamed")).await?, expected, "{name}");
+    }
+    case.admin()?.write_kv2("static-keys", "app", &json!({"w": "2"})).await?;
+    for (name, _) in policies {
+        case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
+        assert_eq!(keys(&format!("{name}-renamed")).await?, ["own", "w"], "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recreated_owner_waits_for_the_object_that_follows_it() -> Result<()> {
+    let case = Case::new("static-former").await?;
+    engine(&case, "static-former").await?;
+    for path in ["owner", "merger"] {
+        case.admin()?.write_kv2("static-former", path, &json!({path: "1"})).await?;
+    }
+    case.object("BaoAuth", "default", auth("static-former")).await?;
+    let destination = json!({"name": "shared", "create": true, "deletionPolicy": "Retain"});
+    let owner = spec("static-former", "shared", json!({"path": "owner", "destination": destination}));
+    case.object("BaoStaticSecret", "owner", owner.clone()).await?;
+    case.ready::<BaoStaticSecret>("owner", "True/Applied").await?;
+    case.api::<BaoStaticSecret>().delete("owner", &DeleteParams::default()).await?;
+    crate::openbao_outage::gone(&case.api::<BaoStaticSecret>(), "owner").await?;
+    let merger = json!({"path": "merger", "destination": {"name": "shared"}});
+    case.object("BaoStaticSecret", "merger", spec("static-former", "shared", merger)).await?;
+    case.ready::<BaoStaticSecret>("merger", "True/Applied").await?;
+    case.object("BaoStaticSecret", "owner", owner).await?;
+    case.ready::<BaoStaticSecret>("owner", "False/Conflict").await?;
+    crate::drift::nudge(&case, "BaoStaticSecret", "merger").await?;
+    case.ready::<BaoStaticSecret>("merger", "True/Applied").await?;
+    assert_eq!(value_of(&case, "shared").await?.into_keys().collect::<Vec<_>>(), ["merger", "owner"]);
+    case.api::<BaoStaticSecret>().delete("merger", &DeleteParams::default()).await?;
+    case.ready::<BaoStaticSecret>("owner", "True/Applied").await?;
+    assert_eq!(value_of(&case, "shared").await?.into_keys().collect::<Vec<_>>(), ["owner"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_mount_that_is_gone_or_of_another_type_removes_nothing() -> Result<()> {
     let case = Case::new("static-mounts").await?;
     engine(&case, "static-mounts").await?;

@@ -49,7 +49,7 @@ async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> R
     let mut rig = Rig::new("statuses").await?;
     let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
     let url = rig.case.ground.issuer.url.clone();
-    rig.case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url})).await?;
+    rig.case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;
     let spec = json!({
         "clusterRef": {"name": "main"}, "organizationId": 1201, "groupId": 7, "issuerRef": {"name": "gitlab"},
         "deletionPolicy": "Delete",
@@ -142,7 +142,7 @@ async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> R
     },
     "jwtAudience": "https://bao.example.com",
 }))]
-#[case::issuer("JWTIssuer", "False/Unreachable", "InProgress", json!({"oidcDiscoveryUrl": "http://127.0.0.1:1"}))]
+#[case::issuer("JWTIssuer", "False/Unreachable", "InProgress", json!({"oidcDiscoveryUrl": "http://127.0.0.1:1", "allowPlaintext": true}))]
 #[case::tenant("SecretsTenant", "False/ReferenceNotFound", "InProgress", json!({
     "clusterRef": {"name": "none"}, "organizationId": 1203, "groupId": 7, "issuerRef": {"name": "none"},
 }))]

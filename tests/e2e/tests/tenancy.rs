@@ -27,7 +27,12 @@ impl Case {
 
     pub async fn tenant(&self, organization: i64) -> Result<()> {
         let url = self.ground.issuer.url.clone();
-        self.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "refreshAfter": "5s"})).await?;
+        self.object(
+            "JWTIssuer",
+            "gitlab",
+            json!({"oidcDiscoveryUrl": url, "allowPlaintext": true, "refreshAfter": "5s"}),
+        )
+        .await?;
         let spec = json!({
             "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7,
             "issuerRef": {"name": "gitlab"}, "deletionPolicy": "Delete",

@@ -73,8 +73,8 @@ async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
     let gate = Gate::default();
     let proxy = Proxy::start(&gate, &rig.ground.openbao.url, &rig.ground.openbao.ca)?;
     cluster(rig, &proxy.url).await?;
-    let issuer =
-        json!({"jwksUrl": format!("{}/keys", rig.ground.issuer.url), "boundIssuer": rig.ground.issuer.url});
+    let url = &rig.ground.issuer.url;
+    let issuer = json!({"jwksUrl": format!("{url}/keys"), "boundIssuer": url, "allowPlaintext": true});
     rig.object("JWTIssuer", "gitlab", issuer).await?;
     let tenant = json!({
         "clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "gitlab"},
@@ -103,7 +103,7 @@ async fn recorded(rig: &mut Rig) -> Result<Vec<Asked>> {
 async fn cluster(rig: &Rig, url: &str) -> Result<()> {
     let spec = json!({
         "external": {
-            "address": url, "caSecretRef": {"name": "ca"}, "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
+            "address": url, "allowPlaintext": true, "caSecretRef": {"name": "ca"}, "managementAuth": {"kubernetes": {"role": "steamer", "audience": "openbao"}},
         },
         "jwtAudience": "https://bao.example.com",
     });

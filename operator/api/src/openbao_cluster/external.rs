@@ -8,6 +8,7 @@ use crate::SecretKeyReference;
 /// Existing OpenBao server that Steamer does not run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = crate::rules::PLAINTEXT_ADDRESSES)]
 pub struct ExternalServer {
     /// URL of the server, such as `https://openbao.openbao.svc:8200`.
     #[schemars(length(max = 512))]
@@ -18,6 +19,10 @@ pub struct ExternalServer {
     #[schemars(length(max = 8), inner(length(max = 512)))]
     #[x_kube(validation = crate::rules::ADDRESSES)]
     pub additional_addresses: Vec<String>,
+    /// `true` accepts `http://` addresses: everyone in the network can read and change all requests and values. Default:
+    /// `false`.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// Secret that holds the CA certificate of the server. Default: the CA certificates of the operator's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,

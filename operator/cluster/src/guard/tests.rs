@@ -57,7 +57,7 @@ async fn context() -> Arc<Context> {
         urgent: Urgent::start(|| Ok(self::client()), "test".to_owned()).unwrap(),
         namespaces: Coverage::All,
         managed_namespaces: Coverage::All,
-        sessions: Sessions::new(tokens, Outgoing::default()),
+        sessions: Sessions::new(tokens, Outgoing::default(), index.clone()),
         secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         accounts: Arc::new(NamedObjects::new(client.clone(), index)),
         installation: "test".to_owned(),

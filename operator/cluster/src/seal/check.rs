@@ -92,6 +92,7 @@ async fn check(sources: &Sources<'_>, cluster: &Cluster, contents: Contents, sea
             SealCheck::Refused(format!("the seal's OpenBao: {}", steamer_runtime::describe(&error)))
         }
         Err(Error::Waiting(text)) => SealCheck::Unreachable(text),
+        Err(error @ Error::Unobserved { .. }) => SealCheck::Unreachable(steamer_runtime::describe(&error)),
         Err(error) => SealCheck::Refused(steamer_runtime::describe(&error)),
     }
 }

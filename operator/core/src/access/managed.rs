@@ -81,12 +81,13 @@ impl Context {
         let managed = cluster.spec.managed.as_ref();
         let (replicas, tls) =
             managed.map_or_else(Default::default, |managed| (managed.replicas, managed.tls.mode));
-        let server = self.sessions.server(&Settings {
+        let settings = Settings {
             addresses: (0..replicas).map(|ordinal| url(&name, &pod(&name, ordinal), tls)).collect(),
             ca,
             resolver: Some(self.node_resolver()),
             ..Settings::default()
-        })?;
+        };
+        let server = self.shared_server(dependencies, &settings)?;
         Ok(Server { address: cluster.address(), ..server })
     }
 

@@ -6,24 +6,26 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
-use kube::{Client, Resource, ResourceExt};
+use kube::runtime::watcher;
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
-use steamer_runtime::Locked;
-use steamer_runtime::{Dependencies, Index, Key, ObjectName};
+use steamer_runtime::{Dependencies, Index, Key, Locked, ObjectName, Reason};
 use tokio::sync::watch;
 
+use super::observation::{Observation, Refusal, Seen};
 use crate::error::Error;
 
 /// How long a reconcile waits for the first answer of the API server.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a watch looks for objects that depend on it.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The key of a Secret: a change requeues the objects that depend on it.
 pub fn secret_key(name: &ObjectName) -> Key {
@@ -67,9 +69,6 @@ pub struct NamedObjects<K> {
     watched: Locked<HashMap<ObjectName, watch::Receiver<Seen<K>>>>,
 }
 
-/// None until the first answer of the API server.
-type Seen<K> = Option<Option<Arc<K>>>;
-
 impl<K: Named> NamedObjects<K> {
     pub fn new(client: Client, index: Arc<Index>) -> Self {
         Self { client, index, watched: Locked::default() }
@@ -78,88 +77,83 @@ impl<K: Named> NamedObjects<K> {
     /// The object of that name.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if it does not exist, [`Error::Waiting`] if the API server does not answer.
+    /// [`Error::NotFound`] if it does not exist, [`Error::Unobserved`] if the API server does not return it.
     pub async fn existing(
         self: &Arc<Self>,
         dependencies: &Dependencies,
         name: &ObjectName,
     ) -> Result<Arc<K>, Error> {
-        match self.observed(dependencies, name).await {
-            Some(Some(found)) => Ok(found),
-            Some(None) => Err(Error::NotFound { kind: K::KIND, name: name.clone() }),
-            None => Err(Error::Waiting(format!("the API server did not return {} {name} yet", K::KIND))),
-        }
+        let found = self.get(dependencies, name).await?;
+        found.ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 
     /// The last observed state of the object, if it exists. A change requeues the dependent object.
-    pub async fn get(self: &Arc<Self>, dependencies: &Dependencies, name: &ObjectName) -> Option<Arc<K>> {
-        self.observed(dependencies, name).await.flatten()
-    }
-
-    /// None if the API server did not answer.
-    async fn observed(self: &Arc<Self>, dependencies: &Dependencies, name: &ObjectName) -> Seen<K> {
+    ///
+    /// # Errors
+    /// [`Error::Unobserved`] if the API server does not answer or refuses the watch.
+    pub async fn get(
+        self: &Arc<Self>,
+        dependencies: &Dependencies,
+        name: &ObjectName,
+    ) -> Result<Option<Arc<K>>, Error> {
         dependencies.on(K::key(name));
         let mut seen = self.watch(name);
-        let found = tokio::time::timeout(PATIENCE, seen.wait_for(Option::is_some)).await;
-        found.ok()?.ok()?.clone()
+        let found = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !matches!(seen, Seen::Unknown)));
+        let refusal = match found.await.map(|seen| seen.map(|seen| seen.clone())) {
+            Ok(Ok(Seen::Known(object))) => return Ok(object),
+            Ok(Ok(Seen::Refused(refusal))) => refusal,
+            _ => Refusal { text: "the API server did not answer".to_owned(), reason: Reason::Unreachable },
+        };
+        let Refusal { text, reason } = refusal;
+        Err(Error::Unobserved { kind: K::KIND, name: name.clone(), text, reason })
     }
 
     fn watch(self: &Arc<Self>, name: &ObjectName) -> watch::Receiver<Seen<K>> {
         let mut watched = self.watched.lock();
-        watched
-            .entry(name.clone())
-            .or_insert_with(|| {
-                let (sender, receiver) = watch::channel(None);
-                tokio::spawn(self.clone().follow(name.clone(), sender));
-                receiver
-            })
-            .clone()
+        // A closed channel belongs to a watch that ended.
+        if let Some(receiver) = watched.get(name).filter(|receiver| receiver.has_changed().is_ok()) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(Seen::Unknown);
+        tokio::spawn(self.clone().follow(name.clone(), Observation::new(sender, PATIENCE)));
+        watched.insert(name.clone(), receiver.clone());
+        receiver
     }
 
     /// Watches one object as long as an object depends on it.
-    async fn follow(self: Arc<Self>, name: ObjectName, seen: watch::Sender<Seen<K>>) {
+    async fn follow(self: Arc<Self>, name: ObjectName, mut observation: Observation<K>) {
         let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
         let mut events = pin!(watcher::watcher(api, config).default_backoff());
-        let (mut present, started) = (false, Instant::now());
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                () = tokio::time::sleep(Duration::from_secs(60)) => {
-                    if self.index.is_awaited(&K::key(&name)) { continue }
-                    self.watched.lock().remove(&name);
-                    return;
+                () = tokio::time::sleep(IDLE) => {
+                    if self.ended(&name) { return } else { continue }
                 }
             };
-            let now = match event {
-                Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
-                    present = true;
-                    Some(Arc::new(object))
-                }
-                Some(Ok(Event::Delete(_))) => {
-                    present = false;
-                    None
-                }
-                Some(Ok(Event::Init)) => {
-                    present = false;
-                    continue;
-                }
-                Some(Ok(Event::InitDone)) if !present => None,
-                Some(Ok(Event::InitDone) | Err(_)) => continue,
-                None => return,
-            };
-            // The first answer goes to the waiting reconcile; later ones, and one that came too late, requeue the objects.
-            let version =
-                |object: &Option<Arc<K>>| object.as_ref().and_then(|object| object.resource_version());
-            let news = match seen.borrow().as_ref() {
-                None => started.elapsed() >= PATIENCE,
-                Some(last) => version(last) != version(&now),
-            };
-            seen.send_replace(Some(now));
-            if news {
+            let Some(event) = event else { break };
+            if let Err(error) = &event {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(kind = K::KIND, object = %name, error, "watch of an object failed");
+            }
+            if observation.learn(event) {
                 self.index.wake(&[K::key(&name)], None);
             }
         }
+        drop(observation);
+        self.index.wake(&[K::key(&name)], None);
+    }
+
+    /// Ends the watch of an object that no object depends on. An object that depends on it from now on starts another
+    /// watch: it registers before it looks for the watch.
+    fn ended(&self, name: &ObjectName) -> bool {
+        let mut watched = self.watched.lock();
+        let idle = !self.index.is_awaited(&K::key(name));
+        if idle {
+            watched.remove(name);
+        }
+        idle
     }
 }
 
@@ -178,6 +172,7 @@ impl NamedSecrets {
         let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
         value.ok_or_else(|| Error::Waiting(format!("Secret {name} has no key `{key}`")))
     }
+
     /// The PEM certificates in a key of a Secret.
     ///
     /// # Errors

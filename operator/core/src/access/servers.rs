@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use steamer_api::{
     AudienceHolder, BaoConnection, BaoConnectionSpec, ExternalServer, Kind, OpenBaoCluster,
-    OpenBaoClusterStatus,
+    OpenBaoClusterStatus, rules,
 };
 use steamer_openbao::{Identity, Session, Settings, joined_pem};
 use steamer_runtime::{Dependencies, ObjectName};
@@ -155,12 +155,13 @@ impl Context {
         };
         let mut addresses = vec![external.address.clone()];
         addresses.extend(external.additional_addresses.iter().cloned());
+        encrypted(&addresses, external.allow_plaintext.into())?;
         let mut settings = Settings { addresses, ..Settings::default() };
         if let Some(reference) = &external.ca_secret_ref {
             let name = ObjectName::new(cluster.namespace().unwrap_or_default(), &reference.name);
             settings.ca = self.secrets.certificates(dependencies, &name, &reference.key).await?;
         }
-        self.sessions.server(&settings)
+        self.shared_server(dependencies, &settings)
     }
 
     /// The server of a connection.
@@ -178,7 +179,18 @@ impl Context {
             return self.cluster_server(dependencies, &cluster).await;
         }
         let settings = self.connection_settings(dependencies, &connection.spec, &namespace).await?;
-        self.sessions.server(&settings)
+        self.shared_server(dependencies, &settings)
+    }
+
+    /// The server with these settings. The object is requeued when the server recovers from an outage.
+    pub(super) fn shared_server(
+        &self,
+        dependencies: &Dependencies,
+        settings: &Settings,
+    ) -> Result<Server, Error> {
+        let server = self.sessions.server(settings)?;
+        dependencies.on(server.key.recovery());
+        Ok(server)
     }
 
     async fn connection_settings(
@@ -189,6 +201,7 @@ impl Context {
     ) -> Result<Settings, Error> {
         let BaoConnectionSpec {
             address,
+            allow_plaintext,
             cluster_ref: _,
             headers,
             tls_server_name,
@@ -198,8 +211,10 @@ impl Context {
             timeout,
             allowed_namespaces: _,
         } = spec;
+        let addresses: Vec<String> = address.iter().cloned().collect();
+        encrypted(&addresses, (*allow_plaintext).into())?;
         let mut settings = Settings {
-            addresses: address.iter().cloned().collect(),
+            addresses,
             server_name: tls_server_name.clone(),
             insecure: *skip_tls_verify,
             headers: headers.clone(),
@@ -222,6 +237,29 @@ impl Context {
     }
 }
 
+/// Consent to connections without TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plaintext {
+    Accepted,
+    Refused,
+}
+
+impl From<bool> for Plaintext {
+    fn from(accepted: bool) -> Self {
+        if accepted { Self::Accepted } else { Self::Refused }
+    }
+}
+
+/// Refuses an address without TLS of an object that was admitted before the rule existed.
+fn encrypted(addresses: &[String], plaintext: Plaintext) -> Result<(), Error> {
+    match rules::plaintext_address(addresses.iter().map(String::as_str)) {
+        Some(address) if plaintext == Plaintext::Refused => Err(Error::Invalid(format!(
+            "{address} is not an https:// URL: change the address, or set allowPlaintext: true"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The login at a managed cluster (`external` is none), or the one that the spec of an external server states.
 fn operator_login(external: Option<&ExternalServer>) -> Result<OperatorLogin, Error> {
     let Some(external) = external else {
@@ -231,4 +269,25 @@ fn operator_login(external: Option<&ExternalServer>) -> Result<OperatorLogin, Er
     let default = if external.management_auth.kubernetes.is_some() { "kubernetes" } else { "jwt" };
     let mount = login.mount.clone().unwrap_or_else(|| default.to_owned());
     Ok(OperatorLogin { mount, role: login.role.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(&["https://a"], Plaintext::Refused, true)]
+    #[case(&["http://a"], Plaintext::Refused, false)]
+    #[case(&["https://a", "http://b"], Plaintext::Refused, false)]
+    #[case(&["https://a", "http://b"], Plaintext::Accepted, true)]
+    fn an_address_without_tls_needs_consent(
+        #[case] addresses: &[&str],
+        #[case] plaintext: Plaintext,
+        #[case] accepted: bool,
+    ) {
+        let addresses: Vec<String> = addresses.iter().map(|address| (*address).to_owned()).collect();
+        assert_eq!(encrypted(&addresses, plaintext).is_ok(), accepted);
+    }
 }

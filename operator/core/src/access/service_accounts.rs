@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use secrecy::SecretString;
 use steamer_openbao::{Credential, CredentialError};
-use steamer_runtime::{Metrics, ObjectName, after};
+use steamer_runtime::{Metrics, after};
 use tokio::sync::Mutex;
 
 use super::api_audiences::ApiAudiences;
 use super::token_requests::{self, TokenRequestKey};
 use crate::access::keys::pem_keys;
-use crate::error::Error;
+use crate::error::{Error, NoToken};
 
 /// Requests tokens of any ServiceAccount.
 #[derive(Clone)]
@@ -40,13 +40,6 @@ struct Held {
     token: SecretString,
     until: Instant,
     uses: u32,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot request a token of ServiceAccount {account}")]
-struct NoToken {
-    account: ObjectName,
-    source: Error,
 }
 
 impl ServiceAccountToken {

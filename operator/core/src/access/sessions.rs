@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use steamer_openbao::{
-    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Outgoing, Presentation,
-    Session, Settings,
+    Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Observer, Outgoing,
+    Presentation, Session, Settings,
 };
-use steamer_runtime::ObjectName;
+use steamer_runtime::{Index, Key, Metrics, ObjectName};
 
 use super::service_accounts::{ServiceAccountToken, TokenSource};
 use super::token_requests::TokenRequestKey;
@@ -54,6 +54,39 @@ pub enum CredentialOwner {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServerKey(String);
 
+impl ServerKey {
+    /// The key for the recovery of the server: it requeues the objects that use the server.
+    pub(super) fn recovery(&self) -> Key {
+        Key::new("Server", ObjectName::new("", &self.0))
+    }
+}
+
+/// Counts the requests to a server, and requeues the objects that use it when it recovers.
+struct Watcher {
+    metrics: Arc<Metrics>,
+    index: Arc<Index>,
+    key: Key,
+}
+
+/// Counts the requests to a server.
+struct Counter(Arc<Metrics>);
+
+impl Observer for Counter {
+    fn asked(&self) {
+        self.0.openbao_asked();
+    }
+}
+
+impl Observer for Watcher {
+    fn asked(&self) {
+        self.metrics.openbao_asked();
+    }
+
+    fn recovered(&self) {
+        self.index.wake(std::slice::from_ref(&self.key), None);
+    }
+}
+
 /// A server and the client for it.
 #[derive(Clone)]
 pub struct Server {
@@ -68,6 +101,7 @@ pub struct Server {
 /// All clients and identities.
 pub struct Sessions {
     tokens: TokenSource,
+    index: Arc<Index>,
     /// Rules for all connections of this process.
     pub outgoing: Outgoing,
     servers: moka::sync::Cache<ServerKey, Client>,
@@ -93,7 +127,7 @@ impl Credential for StoredJwt {
 impl Sessions {
     /// No sessions.
     #[must_use]
-    pub fn new(tokens: TokenSource, outgoing: Outgoing) -> Self {
+    pub fn new(tokens: TokenSource, outgoing: Outgoing, index: Arc<Index>) -> Self {
         let identities = moka::future::Cache::builder()
             .time_to_idle(IDLE)
             .max_capacity(10_000)
@@ -105,7 +139,7 @@ impl Sessions {
             })
             .build();
         let servers = servers(identities.clone());
-        Self { tokens, outgoing, servers, identities }
+        Self { tokens, index, outgoing, servers, identities }
     }
 
     /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
@@ -139,7 +173,9 @@ impl Sessions {
         if let Some(client) = self.servers.get(&key) {
             return Ok(Server { key, client, address });
         }
-        let client = self.separate(settings)?;
+        let settings = Settings { outgoing: self.outgoing, ..settings.clone() };
+        let (metrics, index) = (self.tokens.metrics.clone(), self.index.clone());
+        let client = Client::observed(&settings, Watcher { metrics, index, key: key.recovery() })?;
         let client = self.servers.entry(key.clone()).or_insert(client).into_value();
         Ok(Server { key, client, address })
     }
@@ -149,9 +185,8 @@ impl Sessions {
     /// # Errors
     /// [`Error::OpenBao`] if the settings are invalid.
     pub fn separate(&self, settings: &Settings) -> Result<Client, Error> {
-        let (metrics, settings) =
-            (self.tokens.metrics.clone(), Settings { outgoing: self.outgoing, ..settings.clone() });
-        Ok(Client::counted(&settings, move || metrics.openbao_asked())?)
+        let settings = Settings { outgoing: self.outgoing, ..settings.clone() };
+        Ok(Client::observed(&settings, Counter(self.tokens.metrics.clone()))?)
     }
 
     /// Revokes all tokens when the process ends.

@@ -81,16 +81,15 @@ pub fn claim_secret(
     intent: Intent,
     exists: impl Fn(&Mark) -> bool,
 ) -> Result<Claim, Refusal> {
-    let right = |mark: Option<&Mark>| claim(ours, mark, Adopt::IfUnowned, &exists);
-    if occupant.owner.as_ref() == Some(ours) {
+    // An object writes keys only while the owner does not exist. An owner that is recreated later waits for it.
+    if intent == Intent::Merge && occupant.keys_of.as_ref() == Some(ours) {
         return Ok(Claim::Ours);
     }
-    for mark in occupant.marks() {
-        if right(Some(mark)) == Claim::Foreign {
-            return Err(Refusal::Owned(mark.clone()));
-        }
+    let is_foreign = |mark: &&Mark| claim(ours, Some(mark), Adopt::IfUnowned, &exists) == Claim::Foreign;
+    if let Some(mark) = occupant.marks().find(is_foreign) {
+        return Err(Refusal::Owned(mark.clone()));
     }
-    if intent == Intent::Merge && occupant.keys_of.as_ref() == Some(ours) {
+    if occupant.owner.as_ref() == Some(ours) {
         return Ok(Claim::Ours);
     }
     if let Some(protection) = occupant.protection() {
@@ -137,6 +136,15 @@ mod tests {
     #[case::controlled(|o: &mut Occupant| o.controller = Some("App web".into()), [false, false, false])]
     #[case::of_a_cluster(|o: &mut Occupant| o.cluster = Some("main".into()), [false, false, false])]
     #[case::immutable(|o: &mut Occupant| o.immutable = true, [false, false, false])]
+    #[case::ours_with_keys_of_a_living_object(
+        |o: &mut Occupant| { o.owner = Some(mark("us")); o.keys_of = Some(mark("living")) }, [false, false, false]
+    )]
+    #[case::ours_with_keys_of_a_deleted_object(
+        |o: &mut Occupant| { o.owner = Some(mark("us")); o.keys_of = Some(mark("gone")) }, [true, true, true]
+    )]
+    #[case::our_keys_in_a_secret_of_a_recreated_object(
+        |o: &mut Occupant| { o.owner = Some(mark("living")); o.keys_of = Some(mark("us")) }, [false, false, true]
+    )]
     #[case::our_immutable_one(
         |o: &mut Occupant| { o.owner = Some(mark("us")); o.immutable = true }, [true, true, true]
     )]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use steamer_core::Error;
 use steamer_core::ownership::Claim;
 use steamer_core::ownership::mark::{Mark, Owner};
-use steamer_core::ownership::secret::{Intent, Refusal, claim_secret};
+use steamer_core::ownership::secret::{Intent, Occupant, Refusal, claim_secret};
 use steamer_core::write_limit::Write;
 use steamer_runtime::{Dependencies, Key};
 
@@ -28,13 +28,18 @@ impl Destinations {
         for mark in occupant.marks().filter(|mark| **mark != frame.mark) {
             dependencies.on(key(mark));
         }
-        let exists = |mark: &Mark| self.exists(mark);
-        let refusal = match claim_secret(&frame.mark, &occupant, intent, exists) {
+        let refusal = match self.right(&frame.mark, &occupant, intent) {
             Ok(claim) => return Ok(claim),
             Err(refusal) => refusal,
         };
-        self.named.get(dependencies, &frame.name).await;
-        Err(conflict(frame, intent, &refusal))
+        // Only a watch by name reports the end of a Secret of another owner.
+        self.named.get(dependencies, &frame.name).await?;
+        Err(conflict(frame, intent, &refusal, observed))
+    }
+
+    /// Right of an object to a Secret.
+    pub(super) fn right(&self, ours: &Mark, occupant: &Occupant, intent: Intent) -> Result<Claim, Refusal> {
+        claim_secret(ours, occupant, intent, |mark| self.exists(mark))
     }
 
     fn exists(&self, mark: &Mark) -> bool {
@@ -68,11 +73,84 @@ fn key(mark: &Mark) -> Key {
     Key::new(mark.owner.to_string(), mark.name.clone())
 }
 
-fn conflict(frame: &Frame, intent: Intent, refusal: &Refusal) -> Error {
-    let hint = match (intent, refusal) {
-        (Intent::Create, Refusal::Unowned) => ", or set destination.overwrite: true",
-        _ => "",
+/// The error for a Secret of another owner. It suggests only what helps: `overwrite` changes neither a type nor a Secret
+/// with an owner or a protection.
+fn conflict(frame: &Frame, intent: Intent, refusal: &Refusal, observed: &Observed) -> Error {
+    let Frame { name, type_, .. } = frame;
+    let other_type = *type_ != observed.type_;
+    let advice = match (intent, refusal) {
+        (Intent::Create, Refusal::Unowned) if other_type => format!(
+            "delete it, choose another destination.name, or set destination.type: {} and destination.overwrite: true",
+            observed.type_
+        ),
+        (Intent::Create, Refusal::Unowned) => {
+            "delete it, choose another destination.name, or set destination.overwrite: true".to_owned()
+        }
+        (Intent::Merge, Refusal::Owned(_)) => {
+            "choose another destination.name, or remove the object that it belongs to".to_owned()
+        }
+        (_, Refusal::Owned(_)) => "remove that object, or choose another destination.name".to_owned(),
+        _ => "choose another destination.name, or delete it".to_owned(),
     };
-    let name = &frame.name;
-    Error::Conflict(format!("Secret {name} {refusal}: remove it, choose another destination.name{hint}"))
+    Error::Conflict(format!("Secret {name} {refusal}: {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rstest::rstest;
+    use steamer_api::KindId;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    fn frame() -> Frame {
+        let name = ObjectName::new("web", "app");
+        let owner = Owner::Object(KindId::BaoStaticSecret);
+        Frame {
+            mark: Mark { installation: "i".to_owned(), owner, name: name.clone() },
+            name,
+            type_: "Opaque".to_owned(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            owner: None,
+        }
+    }
+
+    fn owned() -> Refusal {
+        let owner = Owner::Object(KindId::BaoStaticSecret);
+        let name = ObjectName::new("web", "other");
+        Refusal::Owned(Mark { installation: "i".to_owned(), owner, name })
+    }
+
+    #[rstest]
+    #[case::unowned(Intent::Create, Refusal::Unowned, "Opaque", &["destination.overwrite: true"])]
+    #[case::another_type(
+        Intent::Create,
+        Refusal::Unowned,
+        "x/y",
+        &["destination.type: x/y and destination.overwrite: true"]
+    )]
+    #[case::owned(Intent::Create, owned(), "Opaque", &["remove that object", "BaoStaticSecret web/other"])]
+    #[case::owned_and_merged(Intent::Merge, owned(), "Opaque", &["remove the object that it belongs to"])]
+    #[case::protected(Intent::Create, Refusal::Protected("is immutable".to_owned()), "Opaque", &["delete it"])]
+    #[case::protected_from_overwrite(
+        Intent::Overwrite,
+        Refusal::Protected("is immutable".to_owned()),
+        "Opaque",
+        &["is immutable", "choose another destination.name"]
+    )]
+    fn a_conflict_suggests_overwrite_only_where_it_helps(
+        #[case] intent: Intent,
+        #[case] refusal: Refusal,
+        #[case] type_: &str,
+        #[case] parts: &[&str],
+    ) {
+        let observed = Observed { type_: type_.to_owned(), ..Observed::default() };
+        let text = conflict(&frame(), intent, &refusal, &observed).to_string();
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        let helps = intent == Intent::Create && refusal == Refusal::Unowned;
+        assert_eq!(text.contains("overwrite"), helps, "{text}");
+    }
 }

@@ -26,12 +26,7 @@ impl Content {
         let bytes = |text: &str| SecretSlice::from(text.as_bytes().to_vec());
         let content: BTreeMap<_, _> =
             values.map(|(key, value)| (key.clone(), bytes(value.text().expose_secret()))).collect();
-        if let Some(key) = content.keys().find(|key| !is_key(key)) {
-            return Err(Error::Invalid(format!(
-                "key `{key}` cannot be a key of a Secret, which allows letters, digits, -, _ and ., at most 253 characters, \
-                 and no .. at the start: rename it in OpenBao"
-            )));
-        }
+        check_keys(&content)?;
         let size: usize = content.values().map(|value| value.expose_secret().len()).sum();
         if size > MAX_BYTES {
             return Err(Error::Invalid(format!(
@@ -58,14 +53,36 @@ pub(super) fn data_mac<'a>(
     mac.of([(secret.to_string().as_str(), of_data.as_bytes())])
 }
 
-/// Returns true if the API server accepts the text as a key of a Secret.
-fn is_key(key: &str) -> bool {
+/// Refuses keys that the API server does not accept. The message contains no key: a key can be secret, too.
+fn check_keys<T>(content: &BTreeMap<String, T>) -> Result<(), Error> {
+    let mut mistakes = content.keys().zip(1..).filter_map(|(key, position)| Some((position, mistake(key)?)));
+    let Some((position, mistake)) = mistakes.next() else {
+        return Ok(());
+    };
+    let more = mistakes.count();
+    let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    Err(Error::Invalid(format!(
+        "key {position} of {} in alphabetical order {mistake}{others}: a key of a Secret consists of letters, digits, -, _ and \
+         ., has at most 253 characters, and does not start with ..: rename it in OpenBao",
+        content.len()
+    )))
+}
+
+/// States why the API server does not accept a text as a key of a Secret.
+fn mistake(key: &str) -> Option<&'static str> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
-    (1..=253).contains(&key.len()) && key.chars().all(allowed) && key != "." && !key.starts_with("..")
+    match key {
+        "" => Some("is empty"),
+        _ if key.len() > 253 => Some("is too long"),
+        _ if !key.chars().all(allowed) => Some("contains another character"),
+        _ if key == "." || key.starts_with("..") => Some("is . or starts with .."),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -79,18 +96,44 @@ mod tests {
     }
 
     #[rstest]
-    #[case("a", true)]
-    #[case(".dockerconfigjson", true)]
-    #[case("A-b_c.d", true)]
-    #[case("", false)]
-    #[case(".", false)]
-    #[case("..a", false)]
-    #[case("a b", false)]
-    #[case("a/b", false)]
-    #[case("ä", false)]
-    #[case(&"k".repeat(253), true)]
-    #[case(&"k".repeat(254), false)]
-    fn a_key_follows_the_rules_of_the_api_server(#[case] key: &str, #[case] accepted: bool) {
-        assert_eq!(is_key(key), accepted);
+    #[case("a", None)]
+    #[case(".dockerconfigjson", None)]
+    #[case("A-b_c.d", None)]
+    #[case("", Some("is empty"))]
+    #[case(".", Some("is . or starts with .."))]
+    #[case("..a", Some("is . or starts with .."))]
+    #[case("a b", Some("another character"))]
+    #[case("a/b", Some("another character"))]
+    #[case("ä", Some("another character"))]
+    #[case(&"k".repeat(253), None)]
+    #[case(&"k".repeat(254), Some("is too long"))]
+    fn a_key_follows_the_rules_of_the_api_server(#[case] key: &str, #[case] expected: Option<&str>) {
+        let content = BTreeMap::from([("0".to_owned(), ()), (key.to_owned(), ())]);
+        let text = check_keys(&content).err().map(|error| error.to_string());
+        match (text, expected) {
+            (None, None) => {}
+            (Some(text), Some(expected)) => assert!(text.contains(expected), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_error_does_not_contain_a_key(keys in proptest::collection::btree_set("[a-z]{0,3}canary.{0,300}", 1..5)) {
+            let content = keys.into_iter().map(|key| (key, ())).collect();
+            if let Err(error) = check_keys(&content) {
+                prop_assert!(!error.to_string().contains("canary"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_states_the_position_of_the_key() {
+        let content = ["b", "c d", "a", "e f"].map(|key| (key.to_owned(), ())).into();
+        let text = check_keys(&content).unwrap_err().to_string();
+        assert!(
+            text.starts_with("key 3 of 4 in alphabetical order contains another character (and 1 more)"),
+            "{text}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, MutexGuard};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -14,7 +15,8 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, decide};
-use super::pass::Pass;
+use super::nudges::{Nudge, Nudges};
+use super::pass::{Pass, requested};
 use super::readings::Reader;
 use super::shared::Engine;
 use super::state::frame;
@@ -28,6 +30,7 @@ const ATTEMPTS: usize = 4;
 pub(crate) struct Controller<K> {
     engine: Arc<Engine>,
     known: Locked<HashMap<ObjectName, Known>>,
+    nudges: Nudges,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -55,6 +58,7 @@ impl<K: Synced> Reconcile for Controller<K> {
             frame: frame(context, &*object),
             login: access.login.clone(),
             source: object.source(access),
+            nudge: self.nudge(&*object),
             object: &*object,
         };
         self.run(&pass).await
@@ -62,17 +66,27 @@ impl<K: Synced> Reconcile for Controller<K> {
 
     fn forget(&self, name: &ObjectName) {
         self.known().remove(name);
+        self.nudges.forget(name);
         self.engine.destinations.limit.forget(name);
     }
 }
 
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, known: Locked::default(), kind: PhantomData }
+        Self { engine, known: Locked::default(), nudges: Nudges::default(), kind: PhantomData }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
         self.known.lock()
+    }
+
+    /// The requested reconcile of an object, if it was not handled yet.
+    fn nudge(&self, object: &K) -> Nudge {
+        let last = K::recorded(&self.engine.context.last(object));
+        match requested(object, &last) {
+            None => Nudge::None,
+            Some(_) => self.nudges.admit(&ObjectName::of(object), Instant::now()),
+        }
     }
 
     async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {
@@ -89,7 +103,7 @@ impl<K: Synced> Controller<K> {
         let known = self.known().get(&ObjectName::of(pass.object)).cloned();
         let known = known.or_else(|| pass.restored());
         for _ in 0..ATTEMPTS {
-            let seen = self.engine.seen(pass.dependencies, pass.object, &pass.frame).await;
+            let seen = self.engine.seen(pass.dependencies, pass.object, &pass.frame).await?;
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why).await? {
@@ -113,13 +127,15 @@ impl<K: Synced> Controller<K> {
         if !pass.object.common().destination.create {
             self.engine.destinations.may_merge(pass.dependencies, &pass.frame).await?;
         }
-        let Some(obtained) = pass.source.obtain(pass.engine, pass.oldest(known.as_ref(), why)).await? else {
+        let Some(obtained) = pass.obtain(known.as_ref(), why).await? else {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);
         };
         let due = pass.source.schedule().next(obtained.at);
+        let mount = obtained.mount.clone();
         let (stamp, written) = pass.put(obtained).await?;
-        let known = Known { version: stamp.held.version(), stamp, login: Some(pass.login.clone()), due };
+        let known =
+            Known { version: stamp.held.version(), stamp, mount, login: Some(pass.login.clone()), due };
         if written {
             tracing::info!(secret = %pass.frame.name, version = known.version, reason = why.as_str(), "Secret written");
         }
@@ -132,6 +148,7 @@ impl<K: Synced> Controller<K> {
         pass.prune().await?;
         pass.report(&known, written).await?;
         let pause = pass.source.schedule().until(known.due, Timestamp::now());
+        let pause = if let Nudge::Later(nudge) = pass.nudge { pause.min(nudge) } else { pause };
         self.known().insert(ObjectName::of(pass.object), known);
         Ok(Action::After(pause))
     }

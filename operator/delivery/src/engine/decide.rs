@@ -62,6 +62,8 @@ pub(crate) struct Known {
     pub(crate) stamp: Stamp,
     /// Version of the value. It can be newer than the one in the stamp, with the same content.
     pub(crate) version: Option<i64>,
+    /// ID of the mount of the value.
+    pub(crate) mount: Option<String>,
     /// Login of the last read. None after a restart.
     pub(crate) login: Option<LoginKey>,
     /// When the value is due again.
@@ -182,7 +184,7 @@ mod tests {
 
     fn known(login: Option<LoginKey>, due: i64) -> Option<Known> {
         let due = Timestamp::from_second(NOW + due).unwrap();
-        Some(Known { stamp: stamp("r", "c"), version: Some(1), login, due })
+        Some(Known { stamp: stamp("r", "c"), version: Some(1), mount: None, login, due })
     }
 
     /// What a running operator knows about an object that is due in 30 s.

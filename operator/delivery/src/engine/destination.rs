@@ -171,9 +171,14 @@ impl Destinations {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The Secret of that name, if it belongs to `mark`.
+    /// The Secret of that name, if it belongs to `mark` and to no other object.
     pub(crate) fn own(&self, name: &ObjectName, mark: &Mark) -> Option<Arc<Observed>> {
-        self.observed.get(name).filter(|observed| observed.mark().as_ref() == Some(mark))
+        let is_own = |observed: &Arc<Observed>| {
+            let occupant = observed.occupant();
+            occupant.owner.as_ref() == Some(mark)
+                && self.right(mark, &occupant, Intent::Create) == Ok(Claim::Ours)
+        };
+        self.observed.get(name).filter(is_own)
     }
 }
 

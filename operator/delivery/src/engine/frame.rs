@@ -12,7 +12,7 @@ use steamer_core::ownership::Mark;
 use steamer_runtime::ObjectName;
 
 use super::content::Content;
-use super::labels::{APPLIED, MANAGED_BY, OWNER, STAMP};
+use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
 use super::observed::Observed;
 use super::stamp::Stamp;
 
@@ -56,6 +56,7 @@ impl Frame {
             && contains(&observed.annotations, &self.own_annotations())
             && !has_stale(&observed.labels, &applied.labels, &self.labels)
             && !has_stale(&observed.annotations, &applied.annotations, &self.annotations)
+            && !observed.annotations.contains_key(KEYS_OF)
             && owner_uid == observed_owner.map(|reference| &reference.uid);
         match (self.type_ == observed.type_, fits) {
             (false, _) => Fit::OtherType,
@@ -71,7 +72,11 @@ impl Frame {
     }
 
     fn metadata(&self, observed: &Observed, annotations: BTreeMap<String, String>) -> Value {
-        let applied = observed.applied();
+        let mut applied = observed.applied();
+        // The keys of a deleted object are replaced: it must not claim the Secret when it is recreated.
+        if observed.annotations.contains_key(KEYS_OF) {
+            applied.annotations.push(KEYS_OF.to_owned());
+        }
         json!({
             "uid": observed.uid,
             "resourceVersion": observed.resource_version.to_string(),
@@ -243,6 +248,7 @@ mod tests {
     #[case::another_owner(|o: &mut Observed| o.owners[0].uid = "u2".into(), Fit::Differs)]
     #[case::no_owner(|o: &mut Observed| o.owners.clear(), Fit::Differs)]
     #[case::another_type(|o: &mut Observed| o.type_ = "example.com/x".into(), Fit::OtherType)]
+    #[case::keys_of_another_object(|o: &mut Observed| drop(o.annotations.insert(KEYS_OF.into(), "x".into())), Fit::Differs)]
     #[case::stamp_is_no_part_of_the_frame(|o: &mut Observed| drop(o.annotations.remove(STAMP)), Fit::Fits)]
     fn the_frame_ignores_other_clients(#[case] change: fn(&mut Observed), #[case] expected: Fit) {
         let frame = frame();
@@ -257,6 +263,14 @@ mod tests {
         let spec = Frame { labels: BTreeMap::new(), ..frame() };
         assert_eq!(spec.fit(&observed), Fit::Differs);
         assert_eq!(spec.patch(&observed)["metadata"]["labels"]["app"], Value::Null);
+    }
+
+    #[test]
+    fn a_write_of_the_owner_ends_the_claim_of_a_deleted_object_to_keys() {
+        let mut observed = written(&frame());
+        observed.annotations.insert(KEYS_OF.to_owned(), "i/BaoStaticSecret/web/gone".to_owned());
+        assert_eq!(frame().patch(&observed)["metadata"]["annotations"][KEYS_OF], Value::Null);
+        assert!(frame().patch(&observed)["metadata"]["annotations"].get(KEYS_OF).is_some());
     }
 
     #[test]

@@ -29,7 +29,7 @@ const MAX_MANAGER: usize = 128;
 impl Destinations {
     /// Checks whether the keys may be written, before the value is read.
     pub(crate) async fn may_merge(&self, dependencies: &Dependencies, frame: &Frame) -> Result<(), Error> {
-        let found = self.named.get(dependencies, &frame.name).await;
+        let found = self.named.get(dependencies, &frame.name).await?;
         let observed = Observed::of(&*found.ok_or_else(|| missing(&frame.name))?, &self.observed.mac);
         self.claim(dependencies, frame, Intent::Merge, &observed).await.map(drop)
     }
@@ -42,7 +42,7 @@ impl Destinations {
         content: &Content,
     ) -> Result<bool, Error> {
         let name = &frame.name;
-        let mut existing = self.named.get(dependencies, name).await;
+        let mut existing = self.named.get(dependencies, name).await?;
         for _ in 0..ATTEMPTS {
             let Some(secret) = existing else {
                 return Err(missing(name));

@@ -2,7 +2,6 @@
 //! counts as absent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steamer_api::KvType;
@@ -23,17 +22,8 @@ pub(super) struct MountKey {
     pub(super) kind: KvType,
 }
 
-/// Result of a check.
-#[derive(Clone)]
-struct Checked {
-    /// ID of the mount. It changes when the mount is recreated.
-    id: String,
-    /// Whether a later check found another ID.
-    replaced: Arc<AtomicBool>,
-}
-
-/// The mounts that were checked.
-pub(super) struct Mounts(moka::future::Cache<MountKey, Checked>);
+/// IDs of the mounts that were checked. A mount that is recreated has another ID. None if the login may not know it.
+pub(super) struct Mounts(moka::future::Cache<MountKey, Option<String>>);
 
 impl Default for Mounts {
     fn default() -> Self {
@@ -49,58 +39,71 @@ impl MountKey {
         }
     }
 
-    /// An answer of KV v2 identifies its engine. Inline authentication cannot check a mount, and for this login no token is
-    /// created if the answers suffice.
+    /// An answer of KV v2 identifies its engine. Inline authentication cannot check a mount, and for this login a token is
+    /// created only to record the ID of the mount.
     fn identifies_itself(&self) -> bool {
         self.kind == KvType::V2 && self.login.inline
+    }
+
+    /// Returns true if the read replaces a check that failed. A mount that is gone is denied, too; the read states which.
+    fn answers_instead_of(&self, error: &Error) -> bool {
+        match error {
+            Error::Mount { .. } => false,
+            Error::Denied { .. } => self.kind == KvType::V2,
+            _ => self.identifies_itself(),
+        }
     }
 }
 
 impl Mounts {
-    /// Checks a mount before its first read.
+    /// Checks a mount before its first read. Returns its ID, if it is known. `recorded`: the object knows the ID.
     ///
     /// # Errors
     /// [`Error::Mount`] if it is another engine. Any other [`Error`] of a request.
-    pub(super) async fn check(&self, session: &Session, mount: &MountKey) -> Result<(), Arc<Error>> {
-        if mount.identifies_itself() {
-            return Ok(());
+    pub(super) async fn check(
+        &self,
+        session: &Session,
+        mount: &MountKey,
+        recorded: Recorded,
+    ) -> Result<Option<String>, Arc<Error>> {
+        if mount.identifies_itself() && recorded == Recorded::Yes {
+            return Ok(self.0.get(mount).await.flatten());
         }
-        match self.0.try_get_with(mount.clone(), checked(session, mount)).await {
-            // A mount that is gone is denied, too. The read states which, and an answer of KV v2 identifies its engine.
-            Err(error) if mount.kind == KvType::V2 && matches!(*error, Error::Denied { .. }) => Ok(()),
-            result => result.map(drop),
+        let checked = async {
+            match id(session, mount).await {
+                Err(error) if mount.identifies_itself() && is_refused(&error) => Ok(None),
+                result => result.map(Some),
+            }
+        };
+        match self.0.try_get_with(mount.clone(), checked).await {
+            Err(error) if mount.answers_instead_of(&error) => Ok(None),
+            result => result,
         }
     }
 
-    /// Confirms that the mount is still the one that was checked: otherwise its values are not absent, but out of reach.
+    /// Returns the current ID of a mount without a value: it decides whether the value is absent, or out of reach.
     ///
     /// # Errors
-    /// [`Error::Mount`] if it is another engine, or was recreated. Any other [`Error`] of a request.
-    pub(super) async fn confirm_absence(&self, session: &Session, mount: &MountKey) -> Result<(), Error> {
-        let now = checked(session, mount).await?;
-        let Some(known) = self.0.get(mount).await else {
-            self.0.insert(mount.clone(), now).await;
-            return Ok(());
-        };
-        if known.id == now.id {
-            return Ok(());
-        }
-        known.replaced.store(true, Ordering::Relaxed);
-        Err(Error::Mount {
-            mount: mount.namespace.path(&mount.mount),
-            found: "was recreated and contains no value at this path: restore the value".to_owned(),
-        })
-    }
-
-    /// Accepts a recreated mount that contains a value.
-    pub(super) async fn answered(&self, mount: &MountKey) {
-        if self.0.get(mount).await.is_some_and(|known| known.replaced.load(Ordering::Relaxed)) {
-            self.0.invalidate(mount).await;
-        }
+    /// [`Error::Mount`] if it is another engine. Any other [`Error`] of a request.
+    pub(super) async fn confirm_absence(&self, session: &Session, mount: &MountKey) -> Result<String, Error> {
+        let now = id(session, mount).await?;
+        self.0.insert(mount.clone(), Some(now.clone())).await;
+        Ok(now)
     }
 }
 
-async fn checked(session: &Session, mount: &MountKey) -> Result<Checked, Error> {
-    let id = session.kv_engine(&mount.mount, mount.version()).await?;
-    Ok(Checked { id, replaced: Arc::default() })
+/// Whether the status of an object contains the ID of the mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    Yes,
+    No,
+}
+
+async fn id(session: &Session, mount: &MountKey) -> Result<String, Error> {
+    session.kv_engine(&mount.mount, mount.version()).await
+}
+
+/// Returns true if the same check is refused again.
+fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Denied { .. } | Error::Login { .. } | Error::Invalid { .. })
 }

@@ -86,11 +86,6 @@ impl Observed {
         }
     }
 
-    /// The mark of the owner.
-    pub(crate) fn mark(&self) -> Option<Mark> {
-        Mark::parse(self.annotations.get(OWNER)?)
-    }
-
     /// The stamp that was written with the data.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         Stamp::parse(self.annotations.get(STAMP)?)

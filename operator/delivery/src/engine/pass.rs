@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use steamer_api::{DeletionPolicy, HasConditions, LastSync, OnSourceDeleted, RECONCILE_ANNOTATION};
+use steamer_api::{
+    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, HasConditions, LastSync, OnSourceDeleted, RECONCILE_ANNOTATION,
+};
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
 use steamer_core::ownership::secret::Intent;
@@ -16,9 +18,10 @@ use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
 use super::frame::{Frame, Wanted};
 use super::merge::owns_keys;
+use super::nudges::Nudge;
 use super::shared::Engine;
 use super::stamp::{Held, Stamp};
-use super::synced::{Obtained, Oldest, Recorded, Source, Synced};
+use super::synced::{Asked, Obtained, Recorded, Source, Synced};
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {
@@ -28,6 +31,14 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) frame: Frame,
     pub(super) source: K::Source,
     pub(super) login: LoginKey,
+    /// The requested reconcile, if any.
+    pub(super) nudge: Nudge,
+}
+
+/// The value of the reconcile annotation, if it was not handled yet.
+pub(super) fn requested<'a, K: Synced>(object: &'a K, last: &Recorded) -> Option<&'a String> {
+    let request = object.annotations().get(RECONCILE_ANNOTATION)?;
+    (Some(request) != last.handled.as_ref()).then_some(request)
 }
 
 impl<K: Synced> Pass<'_, K> {
@@ -39,9 +50,12 @@ impl<K: Synced> Pass<'_, K> {
         K::recorded(&self.status())
     }
 
-    /// The value of the reconcile annotation.
-    fn request(&self) -> Option<&String> {
-        self.object.annotations().get(RECONCILE_ANNOTATION)
+    /// The value of the reconcile annotation that counts as handled after this pass.
+    fn handled(&self, last: Option<String>) -> Option<String> {
+        match self.nudge {
+            Nudge::Later(_) => last,
+            Nudge::None | Nudge::Now => self.object.annotations().get(RECONCILE_ANNOTATION).cloned(),
+        }
     }
 
     pub(super) fn inputs<'a>(&'a self, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
@@ -51,7 +65,7 @@ impl<K: Synced> Pass<'_, K> {
             login: &self.login,
             known,
             seen,
-            requested: self.request().is_some_and(|at| Some(at) != K::recorded(&status).handled.as_ref()),
+            requested: self.nudge == Nudge::Now,
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
             schedule: self.source.schedule(),
             now: Timestamp::now(),
@@ -62,15 +76,29 @@ impl<K: Synced> Pass<'_, K> {
     /// overdue.
     pub(super) fn restored(&self) -> Option<Known> {
         let status = self.status();
-        let Recorded { stamp, version, .. } = K::recorded(&status);
+        let Recorded { stamp, version, mount, .. } = K::recorded(&status);
         let stamp = Stamp::parse(stamp.as_deref().filter(|_| status.is_ready())?)?;
         let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
-        Some(Known { stamp, version, login: None, due: self.source.schedule().next(last_active) })
+        Some(Known { stamp, version, mount, login: None, due: self.source.schedule().next(last_active) })
+    }
+
+    /// Obtains the value.
+    pub(super) async fn obtain(&self, known: Option<&Known>, why: Why) -> Result<Option<Obtained>, Error> {
+        let Recorded { mount, stamp, .. } = self.recorded();
+        // The mount of another request is another mount.
+        let stamp = stamp.as_deref().and_then(Stamp::parse);
+        let mount = mount.filter(|_| stamp.is_some_and(|stamp| stamp.request == self.source.request()));
+        let asked = Asked {
+            oldest: self.oldest(known, why),
+            mount: mount.as_deref(),
+            accepted: self.object.annotations().get(ACCEPT_MOUNT_ANNOTATION).map(String::as_str),
+        };
+        self.source.obtain(self.engine, asked).await
     }
 
     /// How old a shared value may be: a refresh uses values read since it was due, a new object uses values read since it
     /// was created (its value may have been written just before), a changed spec and a requested reconcile read again.
-    pub(super) fn oldest(&self, known: Option<&Known>, why: Why) -> Oldest {
+    fn oldest(&self, known: Option<&Known>, why: Why) -> Instant {
         let period = self.source.schedule().period;
         let age = match why {
             Why::SpecChanged | Why::ReconcileRequested => Duration::ZERO,
@@ -79,7 +107,7 @@ impl<K: Synced> Pass<'_, K> {
             Why::DestinationMissing | Why::DestinationDrifted => period,
         };
         let now = Instant::now();
-        Oldest(now.checked_sub(age).unwrap_or(now))
+        now.checked_sub(age).unwrap_or(now)
     }
 
     /// Minimum age of the object. Kubernetes has creation times in seconds.
@@ -90,7 +118,7 @@ impl<K: Synced> Pass<'_, K> {
 
     /// Writes the value and its stamp. Returns whether a write was necessary.
     pub(super) async fn put(&self, obtained: Obtained) -> Result<(Stamp, bool), Error> {
-        let Obtained { documents, held, at: _ } = obtained;
+        let Obtained { documents, held, mount: _, at: _ } = obtained;
         let content = Content::render(&documents)?;
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
         let stamp = Stamp { request: self.source.request().to_owned(), content: mac, held };
@@ -170,7 +198,7 @@ impl<K: Synced> Pass<'_, K> {
     /// Removes the keys from a Secret of another client. The object still owns its place in it.
     async fn clear_keys(&self) -> Result<&'static str, Error> {
         let (destinations, frame) = (&self.engine.destinations, &self.frame);
-        let found = destinations.named.get(self.dependencies, &frame.name).await;
+        let found = destinations.named.get(self.dependencies, &frame.name).await?;
         if !found.is_some_and(|secret| owns_keys(&secret, &frame.mark)) {
             return Ok("");
         }
@@ -198,18 +226,22 @@ impl<K: Synced> Pass<'_, K> {
             Some(version) => format!("Secret {name} contains version {version}"),
             None => format!("Secret {name} contains the value"),
         };
-        let stamp = last
-            .stamp
-            .filter(|text| Stamp::parse(text).is_some_and(|recorded| recorded.is_same_value(&known.stamp)));
+        let recorded = last.stamp.as_deref().and_then(Stamp::parse);
+        let mount = last
+            .mount
+            .filter(|_| recorded.as_ref().is_some_and(|recorded| recorded.request == known.stamp.request));
+        let stamp =
+            last.stamp.filter(|_| recorded.is_some_and(|recorded| recorded.is_same_value(&known.stamp)));
         K::record(
             &mut status,
             Recorded {
                 secret_mac: Some(known.stamp.content.clone()),
                 version: known.version,
+                mount: known.mount.clone().or(mount),
                 destination: Some(name.clone()),
                 last_sync: reason.map(last_sync).or(last.last_sync),
                 stamp: stamp.or_else(|| Some(known.stamp.text())),
-                handled: self.request().cloned(),
+                handled: self.handled(last.handled),
             },
         );
         let verdict = Verdict::Ready(Reason::Applied, message);

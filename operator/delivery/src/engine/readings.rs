@@ -8,7 +8,8 @@ use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::{Error, Kv, NamespacePath, Session};
 use steamer_runtime::Metrics;
 
-use super::mounts::{MountKey, Mounts};
+use super::mounts::{MountKey, Mounts, Recorded};
+use super::synced::Asked;
 
 /// How long a value is kept for other objects. Objects on one path are due at the same time; this is long enough to
 /// reconcile them all on a busy machine. No value is kept longer.
@@ -50,6 +51,15 @@ pub(crate) struct Reader {
 pub(crate) struct Reading {
     pub(crate) value: Kv,
     pub(crate) at: Instant,
+    /// ID of the mount, if it contains no value.
+    mount: Option<String>,
+}
+
+/// A value for one object.
+pub(crate) struct Read {
+    pub(crate) reading: Arc<Reading>,
+    /// ID of the mount, if it was checked. Known for an absent value.
+    pub(crate) mount: Option<String>,
 }
 
 /// Current and recent reads.
@@ -69,19 +79,21 @@ impl Readings {
         Self { shared: shared.build(), mounts: Mounts::default(), metrics }
     }
 
-    /// The value, read at `oldest` or later.
+    /// The value, read at `asked.oldest` or later.
     pub(crate) async fn read(
         &self,
         reader: &Reader,
         source: &Request,
-        oldest: Instant,
-    ) -> Result<Arc<Reading>, Arc<Error>> {
-        let mount = MountKey::of(source);
-        self.mounts.check(&reader.token, &mount).await?;
-        if self.shared.get(source).await.is_some_and(|reading| reading.at < oldest) {
+        asked: &Asked<'_>,
+    ) -> Result<Read, Arc<Error>> {
+        let key = MountKey::of(source);
+        let recorded = if asked.mount.is_some() { Recorded::Yes } else { Recorded::No };
+        let checked = self.mounts.check(&reader.token, &key, recorded).await?;
+        if self.shared.get(source).await.is_some_and(|reading| reading.at < asked.oldest) {
             self.shared.invalidate(source).await;
         }
-        self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await
+        let reading = self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await?;
+        Ok(Read { mount: reading.mount.clone().or(checked), reading })
     }
 
     async fn fetch(&self, reader: &Reader, source: &Request) -> Result<Arc<Reading>, Error> {
@@ -92,11 +104,136 @@ impl Readings {
             KvType::V1 => session.read_kv1(&source.mount, &source.path).await?,
             KvType::V2 => session.read_kv2(&source.mount, &source.path, source.version).await?,
         };
-        let mount = MountKey::of(source);
-        match &value {
-            Kv::Absent => self.mounts.confirm_absence(&reader.token, &mount).await?,
-            Kv::Value { .. } | Kv::Deleted { .. } => self.mounts.answered(&mount).await,
+        let mount = match &value {
+            Kv::Absent => Some(self.mounts.confirm_absence(&reader.token, &MountKey::of(source)).await?),
+            Kv::Value { .. } | Kv::Deleted { .. } => None,
+        };
+        Ok(Arc::new(Reading { value, at, mount }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+
+    use rstest::rstest;
+    use steamer_core::access::sessions::{CredentialOwner, ServerKey};
+    use steamer_openbao::{Client, Identity, Outgoing, Settings};
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+
+    /// An OpenBao with one mount.
+    struct Bao {
+        /// ID of the mount.
+        id: &'static str,
+        has_value: bool,
+        /// Number of checks of the mount.
+        checks: usize,
+    }
+
+    impl Bao {
+        fn answer(&mut self, path: &str) -> (u16, String) {
+            if path.contains("/sys/internal/ui/mounts/") {
+                self.checks += 1;
+                let data = format!(
+                    r#"{{"type":"kv","path":"kv/","options":{{"version":"2"}},"uuid":"{}"}}"#,
+                    self.id
+                );
+                return (200, format!(r#"{{"request_id":"1","data":{data}}}"#));
+            }
+            if self.has_value {
+                return (
+                    200,
+                    r#"{"request_id":"1","data":{"data":{"a":"1"},"metadata":{"version":1}}}"#.to_owned(),
+                );
+            }
+            (404, r#"{"errors":[]}"#.to_owned())
         }
-        Ok(Arc::new(Reading { value, at }))
+    }
+
+    fn respond(mut stream: TcpStream, bao: &Mutex<Bao>) -> std::io::Result<()> {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let (status, body) = bao.lock().unwrap().answer(head.split(' ').nth(1).unwrap_or_default());
+        let length = body.len();
+        write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    }
+
+    fn serve() -> (Arc<Mutex<Bao>>, Reader) {
+        let bao = Arc::new(Mutex::new(Bao { id: "one", has_value: true, checks: 0 }));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = vec![format!("http://{}", listener.local_addr().unwrap())];
+        let served = bao.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = respond(stream.unwrap(), &served);
+            }
+        });
+        let settings = Settings { addresses, outgoing: Outgoing::LOOPBACK, ..Settings::default() };
+        let session = Client::new(&settings).unwrap().session(Identity::Token("t".to_owned().into()));
+        (bao, Reader { session: session.clone(), token: session })
+    }
+
+    fn request(inline: bool) -> Request {
+        let login = LoginKey {
+            server: ServerKey::default(),
+            namespace: NamespacePath::default(),
+            mount: "kubernetes".to_owned(),
+            role: "role".to_owned(),
+            inline,
+            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
+        };
+        let (mount, path) = ("kv".to_owned(), "app".to_owned());
+        Request { login, namespace: NamespacePath::default(), mount, path, kind: KvType::V2, version: None }
+    }
+
+    /// Reads the value now. Returns the ID of the mount.
+    async fn id(
+        readings: &Readings,
+        reader: &Reader,
+        source: &Request,
+        mount: Option<&str>,
+    ) -> Option<String> {
+        let asked = Asked { oldest: Instant::now(), mount, accepted: None };
+        readings.read(reader, source, &asked).await.ok().unwrap().mount
+    }
+
+    #[rstest]
+    #[case::token(false, 1)]
+    #[case::inline(true, 0)]
+    #[tokio::test]
+    async fn the_id_of_a_mount_is_asked_once_and_again_before_a_value_counts_as_absent(
+        #[case] inline: bool,
+        #[case] checks_after_a_restart: usize,
+    ) {
+        let ((bao, reader), source) = (serve(), request(inline));
+        let readings = Readings::new(Arc::default());
+        for mount in [None, Some("one"), Some("one"), None] {
+            assert_eq!(id(&readings, &reader, &source, mount).await.as_deref(), Some("one"));
+        }
+        assert_eq!(bao.lock().unwrap().checks, 1);
+
+        let restarted = Readings::new(Arc::default());
+        bao.lock().unwrap().checks = 0;
+        for _ in 0..3 {
+            id(&restarted, &reader, &source, Some("one")).await;
+        }
+        assert_eq!(bao.lock().unwrap().checks, checks_after_a_restart);
+
+        // Recreated without the value: each read states the current mount.
+        *bao.lock().unwrap() = Bao { id: "two", has_value: false, checks: 0 };
+        for _ in 0..2 {
+            assert_eq!(id(&restarted, &reader, &source, Some("one")).await.as_deref(), Some("two"));
+        }
+        // Restored: the new mount is known.
+        bao.lock().unwrap().has_value = true;
+        assert_eq!(id(&restarted, &reader, &source, Some("one")).await.as_deref(), Some("two"));
     }
 }

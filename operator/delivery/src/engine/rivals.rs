@@ -1,7 +1,7 @@
-//! Two objects that target one Secret, against a model of the API server: never two owners, never endless writes, and the
-//! one that waits takes over when the other is gone.
+//! Objects that target one Secret, against a model of the API server: never two owners, never endless writes, the one that
+//! waits takes over when the other is gone, and a recreated object takes nothing from the one that follows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use steamer_api::KindId;
@@ -21,6 +21,8 @@ struct Rival {
 #[derive(Clone, Debug, Default)]
 struct Stored {
     owner: Option<Mark>,
+    /// UID in the owner reference.
+    uid: u32,
     keys_of: Option<(Mark, String)>,
     keys: BTreeMap<String, String>,
 }
@@ -28,7 +30,9 @@ struct Stored {
 #[derive(Clone, Debug, Default)]
 struct World {
     secret: Option<Stored>,
-    living: BTreeSet<String>,
+    /// Objects that exist, with their UID.
+    living: BTreeMap<String, u32>,
+    created: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +45,13 @@ enum Outcome {
 impl World {
     fn step(&mut self, rival: &Rival) -> Outcome {
         let living = &self.living;
+        let uid = living.get(&rival.mark.to_string()).copied().unwrap_or_default();
         let manager = field_manager(&rival.mark);
         let Some(stored) = &mut self.secret else {
             if rival.intent == Intent::Merge {
                 return Outcome::Refused;
             }
-            self.secret = Some(Stored { owner: Some(rival.mark.clone()), ..Stored::default() });
+            self.secret = Some(Stored { owner: Some(rival.mark.clone()), uid, ..Stored::default() });
             return Outcome::Wrote;
         };
         let occupant = Occupant {
@@ -54,17 +59,25 @@ impl World {
             keys_of: stored.keys_of.as_ref().map(|(mark, _)| mark.clone()),
             ..Occupant::default()
         };
-        let exists = |mark: &Mark| living.contains(&mark.to_string());
+        let exists = |mark: &Mark| living.contains_key(&mark.to_string());
         if claim_secret(&rival.mark, &occupant, rival.intent, exists).is_err() {
             return Outcome::Refused;
         }
-        if rival.intent == Intent::Merge { stored.merge(rival, manager) } else { stored.replace(rival) }
+        if rival.intent == Intent::Merge { stored.merge(rival, manager) } else { stored.replace(rival, uid) }
+    }
+
+    fn create(&mut self, rival: &Rival) {
+        self.created += 1;
+        self.living.entry(rival.mark.to_string()).or_insert(self.created);
     }
 
     /// Deletes an object: the API server collects its Secret, the finalizer removes its keys.
     fn delete(&mut self, rival: &Rival) {
-        self.living.remove(&rival.mark.to_string());
-        self.secret = self.secret.take().filter(|stored| stored.owner.as_ref() != Some(&rival.mark));
+        let Some(uid) = self.living.remove(&rival.mark.to_string()) else {
+            return;
+        };
+        let is_of = |stored: &Stored| stored.owner.as_ref() == Some(&rival.mark) && stored.uid == uid;
+        self.secret = self.secret.take().filter(|stored| !is_of(stored));
         if let Some(stored) = &mut self.secret {
             stored.keys.remove(&field_manager(&rival.mark));
             stored.keys_of.take_if(|(mark, _)| *mark == rival.mark);
@@ -73,12 +86,14 @@ impl World {
 }
 
 impl Stored {
-    fn replace(&mut self, rival: &Rival) -> Outcome {
-        if self.owner.as_ref() == Some(&rival.mark) && self.keys.is_empty() {
+    fn replace(&mut self, rival: &Rival, uid: u32) -> Outcome {
+        let is_own = self.owner.as_ref() == Some(&rival.mark) && self.uid == uid;
+        if is_own && self.keys.is_empty() && self.keys_of.is_none() {
             return Outcome::Settled;
         }
-        self.owner = Some(rival.mark.clone());
+        (self.owner, self.uid) = (Some(rival.mark.clone()), uid);
         self.keys.clear();
+        self.keys_of = None;
         Outcome::Wrote
     }
 
@@ -103,21 +118,74 @@ fn rival() -> impl Strategy<Value = (Intent, usize)> {
     (intent, prop_oneof![1_usize..10, 115_usize..130, 200_usize..252])
 }
 
+fn rivals(of: &[(Intent, usize)]) -> Vec<Rival> {
+    let named = of.iter().zip(["a", "b", "c"]);
+    let rival = |((intent, length), end): (&(Intent, usize), &str)| {
+        let name = ObjectName::new("web", format!("{}{end}", "x".repeat(*length)));
+        let owner = Owner::Object(KindId::BaoStaticSecret);
+        Rival { mark: Mark { installation: "i".to_owned(), owner, name }, intent: *intent }
+    };
+    named.map(rival).collect()
+}
+
+/// Reconciles all objects that exist. Returns the settled ones, and whether one of them wrote.
+fn round(world: &mut World, rivals: &[Rival]) -> (Vec<usize>, bool) {
+    let exists = |world: &World, rival: &Rival| world.living.contains_key(&rival.mark.to_string());
+    let step = |world: &mut World, rival: &Rival| exists(world, rival).then(|| world.step(rival));
+    let outcomes: Vec<_> = rivals.iter().map(|rival| step(world, rival)).collect();
+    let settled = (0..rivals.len()).filter(|at| outcomes[*at] == Some(Outcome::Settled)).collect();
+    (settled, outcomes.contains(&Some(Outcome::Wrote)))
+}
+
+/// Event in the life of an object.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Created,
+    Deleted,
+    /// Deleted with `deletionPolicy: Retain`.
+    Left,
+}
+
 proptest! {
+    #[test]
+    fn a_secret_stays_with_its_object_until_that_is_deleted(
+        of in proptest::collection::vec(rival(), 3),
+        foreign in any::<bool>(),
+        events in proptest::collection::vec(
+            (0_usize..3, prop_oneof![Just(Event::Created), Just(Event::Deleted), Just(Event::Left)]), 1..30,
+        ),
+    ) {
+        let rivals = rivals(&of);
+        let mut world = World { secret: foreign.then(Stored::default), ..World::default() };
+        let mut winner = None;
+        for (at, event) in events {
+            match event {
+                Event::Created => world.create(&rivals[at]),
+                Event::Deleted => world.delete(&rivals[at]),
+                Event::Left => drop(world.living.remove(&rivals[at].mark.to_string())),
+            }
+            let former = winner.filter(|winner| *winner != at || matches!(event, Event::Created));
+            round(&mut world, &rivals);
+            round(&mut world, &rivals);
+            let (settled, wrote) = round(&mut world, &rivals);
+            prop_assert!(!wrote && settled.len() <= 1, "{settled:?} {world:?}");
+            winner = settled.first().copied();
+            prop_assert!(former.is_none() || winner == former, "{former:?} lost to {winner:?}: {world:?}");
+            let willing = rivals.iter().filter(|rival| rival.intent != Intent::Create);
+            let waits = willing.filter(|rival| world.living.contains_key(&rival.mark.to_string())).count() > 0;
+            prop_assert!(!waits || world.secret.is_none() || winner.is_some(), "all wait: {world:?}");
+        }
+    }
+
     #[test]
     fn one_secret_has_one_object(
         pair in [rival(), rival()],
         foreign in any::<bool>(),
         order in proptest::collection::vec(0_usize..2, 40),
     ) {
-        let ends = ["a", "b"];
-        let rivals: Vec<Rival> = pair.iter().zip(ends).map(|((intent, length), end)| {
-            let name = ObjectName::new("web", format!("{}{end}", "x".repeat(*length)));
-            let owner = Owner::Object(KindId::BaoStaticSecret);
-            Rival { mark: Mark { installation: "i".to_owned(), owner, name }, intent: *intent }
-        }).collect();
-        let living = rivals.iter().map(|rival| rival.mark.to_string()).collect();
-        let mut world = World { secret: foreign.then(Stored::default), living };
+        let rivals = rivals(&pair);
+        let mut world = World { secret: foreign.then(Stored::default), ..World::default() };
+        rivals.iter().for_each(|rival| world.create(rival));
         let writes = order.iter().filter(|at| world.step(&rivals[**at]) == Outcome::Wrote).count();
         prop_assert!(writes <= 1, "{writes} writes: {world:?}");
         let rounds = [0, 1].map(|_| rivals.iter().map(|rival| world.step(rival)).collect::<Vec<_>>());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use steamer_api::{CreationPolicy, DeletionPolicy, Destination};
-use steamer_core::Context;
 use steamer_core::access::named_objects::secret_key;
+use steamer_core::{Context, Error};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::decide::Seen;
@@ -46,19 +46,21 @@ impl Engine {
         dependencies: &Dependencies,
         object: &K,
         frame: &Frame,
-    ) -> Option<Seen> {
+    ) -> Result<Option<Seen>, Error> {
         dependencies.on(secret_key(&frame.name));
         if object.common().destination.create {
-            return self.destinations.own(&frame.name, &frame.mark).map(|observed| own(frame, &observed));
+            return Ok(self.destinations.own(&frame.name, &frame.mark).map(|observed| own(frame, &observed)));
         }
-        let secret = self.destinations.named.get(dependencies, &frame.name).await?;
+        let Some(secret) = self.destinations.named.get(dependencies, &frame.name).await? else {
+            return Ok(None);
+        };
         let owned = owns_keys(&secret, &frame.mark);
         let Recorded { stamp, .. } = K::recorded(&self.context.last(object));
-        Some(Seen {
+        Ok(Some(Seen {
             stamp: stamp.as_deref().and_then(Stamp::parse),
             content: if owned { mac_of_own_keys(&secret, frame, &self.context.mac) } else { String::new() },
             fit: Fit::Fits,
-        })
+        }))
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Recorded {
     pub(crate) secret_mac: Option<String>,
     /// Version of the value.
     pub(crate) version: Option<i64>,
+    /// ID of the mount of the value.
+    pub(crate) mount: Option<String>,
     /// Name of the Secret that was written last.
     pub(crate) destination: Option<String>,
     /// The last write.
@@ -95,17 +97,55 @@ pub(crate) trait Source: Send + Sync {
     fn obtain(
         &self,
         engine: &Engine,
-        oldest: Oldest,
+        asked: Asked<'_>,
     ) -> impl Future<Output = Result<Option<Obtained>, Error>> + Send;
 }
 
-/// How old a shared value may be.
-pub(crate) struct Oldest(pub(crate) Instant);
+/// Conditions for a value.
+pub(crate) struct Asked<'a> {
+    /// How old a shared value may be.
+    pub(crate) oldest: Instant,
+    /// ID of the mount that contained the value of the same request.
+    pub(crate) mount: Option<&'a str>,
+    /// Another ID of the mount that the user accepts.
+    pub(crate) accepted: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Returns true if a missing value of the mount with this ID is a deleted value.
+    pub(crate) fn recognizes(&self, mount: &str) -> bool {
+        self.mount.is_none_or(|known| known == mount) || self.accepted == Some(mount)
+    }
+}
 
 /// A value.
 pub(crate) struct Obtained {
     pub(crate) documents: Vec<Document>,
     pub(crate) held: Held,
+    /// ID of the mount, if it was checked.
+    pub(crate) mount: Option<String>,
     /// When OpenBao returned it.
     pub(crate) at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::first_read(None, None, true)]
+    #[case::same_mount(Some("new"), None, true)]
+    #[case::recreated(Some("old"), None, false)]
+    #[case::accepted(Some("old"), Some("new"), true)]
+    #[case::another_one_accepted(Some("old"), Some("newer"), false)]
+    fn a_missing_value_of_a_recreated_mount_is_not_deleted(
+        #[case] mount: Option<&str>,
+        #[case] accepted: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        let asked = Asked { oldest: Instant::now(), mount, accepted };
+        assert_eq!(asked.recognizes("new"), expected);
+    }
 }

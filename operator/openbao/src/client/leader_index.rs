@@ -133,6 +133,8 @@ mod tests {
 
     const GOOD: &str =
         "HTTP/1.1 200 OK\r\nx-vault-index: c:0/1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    const STATE: &str = "HTTP/1.1 200 OK\r\nx-vault-index: c:0/1\r\nconnection: close\r\ncontent-length: 35\r\n\r\n\
+                         {\"initialized\":true,\"sealed\":false}";
     const BAD: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 50\r\n\r\n\
                        {\"errors\":[\"failed to decode \\\"X-Vault-Index\\\"\"]}\n";
     const OLD: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
@@ -162,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_state_of_a_node_is_its_own() {
-        let (address, server) = server(&[GOOD, GOOD]);
+        let (address, server) = server(&[GOOD, STATE]);
         let settings =
             Settings { addresses: vec![address], outgoing: Outgoing::LOOPBACK, ..Settings::default() };
         let session = Client::new(&settings).unwrap().session(Identity::Anonymous);

@@ -31,30 +31,32 @@ pub struct Health {
 
 /// Response of `sys/seal-status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
 pub struct SealStatus {
     /// Type of the seal.
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub kind: String,
     /// `true` if OpenBao is initialized.
     pub initialized: bool,
     /// `true` if the node is sealed.
     pub sealed: bool,
     /// OpenBao version of the node.
+    #[serde(default)]
     pub version: String,
 }
 
 /// Response of `sys/leader`. OpenBao 2.6 omits `is_self` if it is false.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
 pub struct Leader {
     /// `true` if several nodes can share the storage.
     pub ha_enabled: bool,
     /// `true` if the node that answered is the leader.
+    #[serde(default)]
     pub is_self: bool,
     /// `api_addr` of the leader. Empty if none is known.
+    #[serde(default)]
     pub leader_address: String,
     /// Time at which the node became the leader. The zero time on a standby.
+    #[serde(default)]
     pub active_time: String,
 }
 

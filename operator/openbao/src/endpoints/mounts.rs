@@ -83,6 +83,13 @@ impl Visible {
     }
 }
 
+/// Returns an ID in a form that fits into a status.
+fn id(uuid: &str) -> String {
+    let plain = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
+    let id: String = uuid.chars().filter(plain).take(64).collect();
+    if id.is_empty() { "unknown".to_owned() } else { id }
+}
+
 /// A new mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MountRequest {
@@ -121,7 +128,7 @@ impl Session {
     pub async fn kv_engine(&self, mount: &str, version: KvVersion) -> Result<String, Error> {
         let found: Visible = self.data(Call::get(&format!("sys/internal/ui/mounts/{mount}"))).await?;
         match found.mismatch(mount, version) {
-            None => Ok(found.uuid),
+            None => Ok(id(&found.uuid)),
             Some(found) => Err(Error::Mount { mount: self.namespace().path(mount), found }),
         }
     }

@@ -1,0 +1,260 @@
+//! State of a circuit breaker. While a server is known to be down, requests are answered at once with the last fault; after
+//! a growing pause, one request probes the server.
+
+use std::time::{Duration, Instant};
+
+use crate::fault::Fault;
+
+/// First pause. It doubles with each probe that fails.
+const FIRST: Duration = Duration::from_secs(1);
+/// A circuit that opens again within this time continues with its last pause.
+const RELAPSE: Duration = Duration::from_secs(60);
+
+/// An address that does not answer, and the cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outage {
+    pub(crate) address: String,
+    pub(crate) fault: Fault,
+}
+
+/// Right to send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticket {
+    /// The server is not known to be down.
+    Regular,
+    /// The one request that tests whether the server answers again.
+    Probe,
+}
+
+/// A request that is not sent: the last fault, and the time until the next probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) outage: Outage,
+    pub(crate) left: Duration,
+}
+
+/// A request that ended without a response.
+pub(crate) struct Failure {
+    pub(crate) ticket: Ticket,
+    pub(crate) outage: Outage,
+    /// When the request was made.
+    pub(crate) started: Instant,
+    /// Random number, so that several operators and servers do not probe at the same time.
+    pub(crate) jitter: u64,
+}
+
+/// Circuit breaker of one server.
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    longest: Duration,
+    /// When the server answered last.
+    answered: Option<Instant>,
+    open: Option<Open>,
+    /// Pauses before the circuit closed.
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Open {
+    outage: Outage,
+    pauses: u32,
+    until: Instant,
+    probing: bool,
+}
+
+impl Circuit {
+    /// Returns a closed circuit with a longest pause.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self { longest, answered: None, open: None, last: 0 }
+    }
+
+    /// Returns the refusal of a request that is made now, if any.
+    pub(crate) fn refusal(&self, now: Instant) -> Option<Refusal> {
+        let open = self.open.as_ref()?;
+        let left = open.until.saturating_duration_since(now);
+        let refused = open.probing || !left.is_zero();
+        refused.then(|| Refusal { outage: open.outage.clone(), left })
+    }
+
+    /// Admits a request. After a pause, the first one is the probe.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Ticket, Refusal> {
+        if let Some(refusal) = self.refusal(now) {
+            return Err(refusal);
+        }
+        Ok(match &mut self.open {
+            None => Ticket::Regular,
+            Some(open) => {
+                open.probing = true;
+                Ticket::Probe
+            }
+        })
+    }
+
+    /// Closes the circuit. Returns true if it was open.
+    pub(crate) fn answered(&mut self, now: Instant) -> bool {
+        self.answered = Some(self.answered.map_or(now, |last| last.max(now)));
+        let Some(open) = self.open.take() else {
+            return false;
+        };
+        self.last = open.pauses;
+        true
+    }
+
+    /// Opens the circuit, unless the server answered another request since this one was made.
+    pub(crate) fn failed(&mut self, failure: Failure, now: Instant) {
+        let Failure { ticket, outage, started, jitter } = failure;
+        if self.answered.is_some_and(|answered| answered >= started) {
+            return;
+        }
+        let pauses = match &self.open {
+            Some(_) if ticket == Ticket::Regular => return,
+            Some(open) => open.pauses.saturating_add(1),
+            None => self.relapsed(now).saturating_add(1),
+        };
+        let until = now.checked_add(pause(pauses, self.longest, jitter)).unwrap_or(now);
+        self.open = Some(Open { outage, pauses, until, probing: false });
+    }
+
+    /// Ends a probe without a result. The next request is the probe.
+    pub(crate) fn abandoned(&mut self, ticket: Ticket) {
+        if let Some(open) = self.open.as_mut().filter(|_| ticket == Ticket::Probe) {
+            open.probing = false;
+        }
+    }
+
+    /// Pauses of an outage that ended a moment ago: the server answers some requests only.
+    fn relapsed(&self, now: Instant) -> u32 {
+        let recent = self.answered.is_some_and(|at| now.saturating_duration_since(at) < RELAPSE);
+        if recent { self.last } else { 0 }
+    }
+}
+
+/// Returns 80 to 100 % of the pause.
+fn pause(pauses: u32, longest: Duration, jitter: u64) -> Duration {
+    let doubled = FIRST.saturating_mul(1 << pauses.saturating_sub(1).min(10)).min(longest);
+    doubled * (80 + u32::try_from(jitter % 21).unwrap_or_default()) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    fn failure(ticket: Ticket, started: Instant) -> Failure {
+        let outage = Outage { address: "https://bao".to_owned(), fault: Fault::Refused };
+        Failure { ticket, outage, started, jitter: 20 }
+    }
+
+    #[rstest]
+    #[case(1, 1000)]
+    #[case(2, 2000)]
+    #[case(4, 8000)]
+    #[case(5, 10_000)]
+    #[case(u32::MAX, 10_000)]
+    fn a_pause_doubles_up_to_the_longest(#[case] pauses: u32, #[case] expected: u128) {
+        assert_eq!(pause(pauses, LONGEST, 20).as_millis(), expected);
+        assert_eq!(pause(pauses, LONGEST, 21).as_millis(), expected * 8 / 10);
+    }
+
+    #[test]
+    fn one_probe_tests_a_server_that_is_down() {
+        let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(circuit.admit(start), Ok(Ticket::Regular));
+        circuit.failed(failure(Ticket::Regular, start), start);
+        let refusal = circuit.admit(start).unwrap_err();
+        assert_eq!((refusal.outage.fault, refusal.left), (Fault::Refused, Duration::from_secs(1)));
+        assert_eq!(circuit.admit(at(1)), Ok(Ticket::Probe));
+        assert!(circuit.admit(at(100)).is_err(), "a second probe");
+        circuit.failed(failure(Ticket::Probe, at(1)), at(100));
+        assert_eq!(circuit.admit(at(101)).unwrap_err().left, Duration::from_secs(1), "the pause doubles");
+        assert_eq!(circuit.admit(at(102)), Ok(Ticket::Probe));
+        assert!(circuit.answered(at(103)));
+        assert_eq!(circuit.admit(at(103)), Ok(Ticket::Regular));
+        assert!(!circuit.answered(at(104)));
+    }
+
+    #[test]
+    fn a_slow_request_does_not_open_the_circuit_of_a_server_that_answers_others() {
+        let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
+        circuit.answered(start + Duration::from_secs(5));
+        circuit.failed(failure(Ticket::Regular, start), start + Duration::from_secs(30));
+        assert_eq!(circuit.refusal(start + Duration::from_secs(30)), None);
+    }
+
+    #[test]
+    fn requests_from_before_the_outage_do_not_lengthen_the_pause() {
+        let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
+        for _ in 0..20 {
+            circuit.failed(failure(Ticket::Regular, start), start);
+        }
+        assert_eq!(circuit.admit(start).unwrap_err().left, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn an_abandoned_probe_leaves_the_place_to_the_next() {
+        let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
+        circuit.failed(failure(Ticket::Regular, start), start);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(circuit.admit(later), Ok(Ticket::Probe));
+        circuit.abandoned(Ticket::Regular);
+        assert!(circuit.admit(later).is_err());
+        circuit.abandoned(Ticket::Probe);
+        assert_eq!(circuit.admit(later), Ok(Ticket::Probe));
+    }
+
+    #[test]
+    fn a_server_that_relapses_continues_with_its_pause() {
+        let (mut circuit, mut now) = (Circuit::new(LONGEST), Instant::now());
+        for _ in 0..6 {
+            circuit.failed(failure(Ticket::Regular, now), now);
+            now += LONGEST;
+            assert_eq!(circuit.admit(now), Ok(Ticket::Probe));
+            circuit.answered(now);
+            now += Duration::from_secs(1);
+        }
+        circuit.failed(failure(Ticket::Regular, now), now);
+        assert_eq!(circuit.admit(now).unwrap_err().left, LONGEST);
+    }
+
+    proptest! {
+        /// Any order of events: at most one probe, never a longer refusal than the longest pause beside a probe, and an
+        /// answer closes the circuit.
+        #[test]
+        fn a_refusal_ends(events in proptest::collection::vec((0_u8..4, 0_u64..15_000, any::<u64>()), 1..200)) {
+            let (mut circuit, mut now) = (Circuit::new(LONGEST), Instant::now());
+            let mut probe = None;
+            for (event, millis, jitter) in events {
+                now += Duration::from_millis(millis);
+                match event {
+                    0 => match circuit.admit(now) {
+                        Ok(Ticket::Probe) => prop_assert!(probe.replace(now).is_none(), "two probes"),
+                        Ok(Ticket::Regular) => {}
+                        Err(refusal) => prop_assert!(probe.is_some() || !refusal.left.is_zero()),
+                    },
+                    1 => {
+                        circuit.answered(now);
+                        probe = None;
+                        prop_assert_eq!(circuit.refusal(now), None);
+                    }
+                    2 => {
+                        let ticket = probe.take().map_or((Ticket::Regular, now), |at| (Ticket::Probe, at));
+                        circuit.failed(Failure { jitter, ..failure(ticket.0, ticket.1) }, now);
+                    }
+                    _ => if probe.take().is_some() {
+                        circuit.abandoned(Ticket::Probe);
+                    },
+                }
+                let left = circuit.refusal(now).map_or(Duration::ZERO, |refusal| refusal.left);
+                prop_assert!(left <= LONGEST);
+                if probe.is_none() {
+                    prop_assert_eq!(circuit.refusal(now + LONGEST), None);
+                }
+            }
+        }
+    }
+}
