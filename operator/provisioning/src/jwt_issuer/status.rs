@@ -1,5 +1,7 @@
 //! Status of a JWTIssuer.
 
+use std::collections::BTreeSet;
+
 use steamer_api::{JWTIssuer, JWTIssuerStatus, ReadableKeys};
 use steamer_core::access::issuer::bound_issuer;
 use steamer_core::access::keys::KeySet;
@@ -43,7 +45,9 @@ pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetch
 fn readable_keys(issuer: &JWTIssuer, published: &Published) -> Option<ReadableKeys> {
     let source =
         issuer.source().filter(|_| !published.unreadable.is_empty() && !published.usable.is_empty())?;
-    let keys = published.usable.iter().take(MOST_KEYS).cloned().collect();
+    // The order of the key set must not change the status.
+    let keys: BTreeSet<&String> = published.usable.iter().collect();
+    let keys = keys.into_iter().take(MOST_KEYS).cloned().collect();
     Some(ReadableKeys { source: source.to_owned(), keys })
 }
 
@@ -90,6 +94,20 @@ mod tests {
         assert_eq!(issuer.readable_keys().is_some(), expected);
         issuer.spec.jwks_url = Some("https://other/keys".to_owned());
         assert_eq!(issuer.readable_keys(), None, "keys of another source");
+    }
+
+    #[test]
+    fn the_order_of_a_key_set_does_not_change_the_status() {
+        let spec = serde_json::json!({"jwksUrl": "https://gitlab/keys", "boundIssuer": "i"});
+        let issuer = JWTIssuer::new("gitlab", serde_json::from_value(spec).unwrap());
+        let kept = |usable: &[&str]| {
+            let usable = usable.iter().map(|key| (*key).to_owned()).collect();
+            let unreadable = vec!["AKP".to_owned()];
+            let published = Published { keys: KeySet::default(), usable, unreadable, mistake: None };
+            readable_keys(&issuer, &published).unwrap().keys
+        };
+        assert_eq!(kept(&["b", "a", "b"]), ["a", "b"]);
+        assert_eq!(kept(&["a", "b"]), ["a", "b"]);
     }
 
     #[rstest]
