@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use steamer_api::Kind;
-use steamer_runtime::{Coverage, ObjectName, Runtime};
+use steamer_runtime::{Coverage, ObjectName, Presence, Runtime};
 
 use crate::access::api_audiences::ApiAudiences;
 use crate::access::audiences::SafeAudiences;
@@ -83,13 +83,20 @@ impl Context {
         self.api_audiences.safe(audiences.to_vec())
     }
 
-    /// Returns true if the object that a mark names exists. An organization belongs to the installation and always
-    /// exists; so does an object of a kind that this version does not know.
+    /// Returns true if the object that a mark names exists, or can exist in a namespace that the cache does not
+    /// contain.
     #[must_use]
     pub fn exists(&self, mark: &Mark) -> bool {
+        self.presence(mark) != Presence::Absent
+    }
+
+    /// Returns whether the object that a mark names exists, as [`Stores::presence`]. An organization belongs to the
+    /// installation and always exists; so does an object of a kind that this version does not know.
+    #[must_use]
+    pub fn presence(&self, mark: &Mark) -> Presence {
         match &mark.owner {
-            Owner::Object(kind) => self.stores.exists(*kind, &mark.name),
-            Owner::Organization | Owner::Unknown(_) => true,
+            Owner::Object(kind) => self.stores.presence(*kind, &mark.name),
+            Owner::Organization | Owner::Unknown(_) => Presence::Present,
         }
     }
 }

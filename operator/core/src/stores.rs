@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 
 use steamer_api::KindId;
 use steamer_runtime::Locked;
-use steamer_runtime::{ObjectName, Store};
+use steamer_runtime::{ObjectName, Presence, Store};
 
 use crate::cluster_namespaces::ClusterNamespaces;
 use crate::error::Error;
@@ -49,11 +49,18 @@ impl Stores {
 macro_rules! existence {
     ($($kind:ident),+ $(,)?) => {
         impl Stores {
-            /// Returns true if an object of that kind and name is in the cache.
+            /// Returns true if an object of that kind and name exists, or can exist in a namespace that the cache does
+            /// not contain.
             #[must_use]
             pub fn exists(&self, kind: KindId, name: &ObjectName) -> bool {
+                self.presence(kind, name) != Presence::Absent
+            }
+
+            /// Returns whether an object of that kind and name exists, as [`Store::presence`].
+            #[must_use]
+            pub fn presence(&self, kind: KindId, name: &ObjectName) -> Presence {
                 match kind {
-                    $(KindId::$kind => self.of::<steamer_api::$kind>().exists(name)),+
+                    $(KindId::$kind => self.of::<steamer_api::$kind>().presence(name)),+
                 }
             }
         }

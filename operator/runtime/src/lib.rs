@@ -52,6 +52,6 @@ pub use runner::{Limits, Runtime, run};
 pub use scope::Scope;
 pub use shutdown::terminated;
 pub use status::Statuses;
-pub use store::Store;
+pub use store::{Presence, Store};
 pub use thread::{OwnThread, on_own_thread};
 pub use watch::{Edges, Watch};

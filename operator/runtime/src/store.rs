@@ -9,6 +9,17 @@ use tokio::sync::watch;
 use crate::listing::{Listings, Part};
 use crate::{Locked, ObjectName};
 
+/// Existence of an object, according to the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It exists, even if it cannot be parsed.
+    Present,
+    /// It does not exist.
+    Absent,
+    /// Its namespace is not watched, or the API server refuses a list of it.
+    Unknown,
+}
+
 /// Cache of the objects of a kind. May be stale: after a write, use the response of the write.
 pub struct Store<K> {
     objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
@@ -60,7 +71,19 @@ impl<K> Store<K> {
     /// not watched, or of which the API server refuses a list.
     #[must_use]
     pub fn exists(&self, name: &ObjectName) -> bool {
-        self.is_unreadable(name) || self.get(name).is_some() || !self.knows(&name.namespace)
+        self.presence(name) != Presence::Absent
+    }
+
+    /// Returns whether an object of that name exists, or that the cache does not contain its namespace.
+    #[must_use]
+    pub fn presence(&self, name: &ObjectName) -> Presence {
+        if self.is_unreadable(name) || self.get(name).is_some() {
+            Presence::Present
+        } else if self.knows(&name.namespace) {
+            Presence::Absent
+        } else {
+            Presence::Unknown
+        }
     }
 
     /// Returns whether the cache contains the objects of that namespace.

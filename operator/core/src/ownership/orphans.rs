@@ -3,7 +3,7 @@
 
 use steamer_api::{KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, SecretsTenant, SecretsTenantStatus};
 use steamer_openbao::{NamespacePath, Session};
-use steamer_runtime::ObjectName;
+use steamer_runtime::{ObjectName, Presence};
 
 use super::mark::{Mark, Owner};
 use super::removal::{Owned, remove_namespaces, remove_project};
@@ -81,10 +81,16 @@ fn resources(owner: &Owner) -> Option<Resources> {
     }
 }
 
-/// Returns true if this version can remove the orphan. Others stay in the list.
+/// Returns true if Steamer can remove the orphan: this version supports its kind, and the cache contains its namespace.
+/// Others stay in the list.
 #[must_use]
-pub fn is_removable(orphan: &Orphan) -> bool {
-    resources(&Owner::parse(&orphan.kind)).is_some()
+pub fn is_removable(context: &Context, orphan: &Orphan) -> bool {
+    let mark = mark_of(context, orphan);
+    resources(&mark.owner).is_some() && context.presence(&mark) != Presence::Unknown
+}
+
+fn mark_of(context: &Context, orphan: &Orphan) -> Mark {
+    context.mark(Owner::parse(&orphan.kind), ObjectName::new(&orphan.namespace, &orphan.name))
 }
 
 /// Returns true if the orphan is a child of the tenant with the namespace `parent`, which directly contains its namespace.
@@ -95,6 +101,10 @@ pub fn is_child(orphan: &Orphan, parent: &NamespacePath) -> bool {
     let is_tenant = Owner::parse(&orphan.kind) == Owner::Object(KindId::SecretsTenant);
     !is_tenant && namespace.split().is_some_and(|(found, _)| found == *parent)
 }
+
+/// Reason to keep an orphan: its object may have been recreated.
+const UNKNOWN_NAMESPACE: &str =
+    "Steamer does not watch the namespace of the object, or is not allowed to list it";
 
 /// Next step for an orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +117,17 @@ enum Step {
 }
 
 /// Decides about an orphan with the mark `mark`. `left` are the orphans before it that remain.
-fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], exists: impl Fn(&Mark) -> bool) -> Step {
+fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], presence: impl Fn(&Mark) -> Presence) -> Step {
     let Some(resources) = resources(&mark.owner) else {
         return Step::Keep("this version of Steamer cannot remove the resources of this kind");
     };
     let below = format!("{}/", orphan.openbao_namespace);
-    if exists(mark) {
-        Step::Forget
-    } else if left.iter().any(|other| other.openbao_namespace.starts_with(&below)) {
+    match presence(mark) {
+        Presence::Present => return Step::Forget,
+        Presence::Unknown => return Step::Keep(UNKNOWN_NAMESPACE),
+        Presence::Absent => {}
+    }
+    if left.iter().any(|other| other.openbao_namespace.starts_with(&below)) {
         Step::Keep("the namespace contains another orphan")
     } else {
         Step::Remove(resources)
@@ -125,8 +138,8 @@ fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], exists: impl Fn(&Mark) ->
 pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<Orphan>) -> Vec<Orphan> {
     let mut left: Vec<Orphan> = Vec::new();
     for orphan in orphans {
-        let mark = context.mark(Owner::parse(&orphan.kind), ObjectName::new(&orphan.namespace, &orphan.name));
-        let removed = match step(&mark, &orphan, &left, |mark| context.exists(mark)) {
+        let mark = mark_of(context, &orphan);
+        let removed = match step(&mark, &orphan, &left, |mark| context.presence(mark)) {
             Step::Forget => Ok(()),
             Step::Keep(reason) => Err(Error::Deleting(reason.to_owned())),
             Step::Remove(resources) => {
@@ -182,7 +195,11 @@ mod tests {
     fn decided(orphan: &Orphan, left: &[Orphan]) -> Step {
         let name = ObjectName::new(&orphan.namespace, &orphan.name);
         let mark = Mark { installation: "i".to_owned(), owner: Owner::parse(&orphan.kind), name };
-        step(&mark, orphan, left, |mark| mark.name.name == "recreated")
+        step(&mark, orphan, left, |mark| match mark.name.name.as_str() {
+            "recreated" => Presence::Present,
+            "unknown" => Presence::Unknown,
+            _ => Presence::Absent,
+        })
     }
 
     const UNSUPPORTED: Step = Step::Keep("this version of Steamer cannot remove the resources of this kind");
@@ -191,6 +208,7 @@ mod tests {
     #[case::tenant("SecretsTenant", "gone", Step::Remove(Resources::Namespaces))]
     #[case::project("SecretsProject", "gone", Step::Remove(Resources::Project))]
     #[case::recreated("SecretsProject", "recreated", Step::Forget)]
+    #[case::unknown_namespace("SecretsProject", "unknown", Step::Keep(UNKNOWN_NAMESPACE))]
     #[case::no_resources("JWTIssuer", "gone", UNSUPPORTED)]
     #[case::organization("Organization", "gone", UNSUPPORTED)]
     #[case::unknown_kind("BaoFuture", "gone", UNSUPPORTED)]
@@ -202,7 +220,7 @@ mod tests {
     ) {
         let orphan = orphan(kind, name, "org_1/group_7");
         assert_eq!(decided(&orphan, &[]), expected);
-        assert_eq!(is_removable(&orphan), expected != UNSUPPORTED);
+        assert_eq!(resources(&Owner::parse(kind)).is_some(), expected != UNSUPPORTED);
     }
 
     #[rstest]

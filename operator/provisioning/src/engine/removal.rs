@@ -70,7 +70,7 @@ impl Removal<'_> {
         Owned { mark: &self.resources.mark, policy: self.resources.policy, is_reclaimed: &|| false }
     }
 
-    /// Removes the orphans of deleted children. Hands those that this version cannot remove over to the cluster.
+    /// Removes the orphans of deleted children. Hands those that Steamer cannot remove over to the cluster.
     ///
     /// # Errors
     /// [`Error::Deleting`] while others remain.
@@ -78,10 +78,11 @@ impl Removal<'_> {
         let mut honored = self.resources.orphans.clone();
         honored.retain(|orphan| is_child(orphan, self.namespace()));
         let left = remove_orphans(self.pass.context, session, honored).await;
-        let (left, unsupported): (Vec<_>, Vec<_>) = left.into_iter().partition(is_removable);
-        if !unsupported.is_empty() {
+        let removable = |orphan: &Orphan| is_removable(self.pass.context, orphan);
+        let (left, others): (Vec<_>, Vec<_>) = left.into_iter().partition(removable);
+        if !others.is_empty() {
             let cluster = self.resources.footprint.cluster.clone();
-            let handover = Handover { orphans: unsupported, cluster, tenant: None };
+            let handover = Handover { orphans: others, cluster, tenant: None };
             handover.carry_out(self.pass.context).await?;
         }
         if left.is_empty() {

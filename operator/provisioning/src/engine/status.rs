@@ -87,7 +87,7 @@ pub(super) async fn applied<K: Provision>(
     let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
         // A child that was deleted in the meantime has added to the list.
         orphans.retain(|orphan| !applied.removed_orphans.contains(orphan));
-        orphans.iter().any(is_removable)
+        orphans.iter().any(|orphan| is_removable(pass.context, orphan))
     });
     pass.context.report(object, status, &verdict).await?;
     Ok(has_orphans)
