@@ -82,7 +82,7 @@ pub(crate) trait Provision: Kind {
     fn plan(desired: &Self::Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error>;
 
     /// Returns the status that must be written before the first write to OpenBao, so that a deletion finds the
-    /// resources. None if the spec or the last status already determines their location.
+    /// resources, and a revoked right the access. None if the spec or the last status already determines them.
     fn announcement(desired: &Self::Desired, last: &Self::Status) -> Option<Self::Status>;
 
     /// Writes the facts that hold in every mode, and the pending changes, to the status.

@@ -15,11 +15,12 @@ const ENGINE_NAME: &str = "kv-v2";
 /// Conditions of the access to a project.
 const ACCESS: [&str; 2] = ["AuthReady", "PoliciesReady"];
 
-/// The status before the first write to OpenBao: it records the namespace for a deletion.
+/// The status before the first write to OpenBao: it records the namespace for a deletion, and a change of the issuer.
 pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
-    let recorded = last.provisioned.as_ref().map(|last| last.openbao_namespace.as_str());
-    if recorded == Some(project.namespace.as_str()) {
-        return None;
+    let recorded = last.provisioned.as_ref();
+    if let Some(recorded) = recorded.filter(|it| it.openbao_namespace == project.namespace.as_str()) {
+        let provisioned = Some(between_issuers(project, recorded)?);
+        return Some(SecretsProjectStatus { provisioned, ..last.clone() });
     }
     let provisioned =
         Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
@@ -29,6 +30,13 @@ pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Op
         provisioned: Some(provisioned),
         ..last.clone()
     })
+}
+
+/// The record while the pipeline mount changes to another issuer. If the writes fail, the mount trusts either of the two.
+/// The record then names none, so that no access outlives a deleted issuer.
+fn between_issuers(project: &Project, recorded: &Provisioned) -> Option<Provisioned> {
+    let is_changed = recorded.issuer_ref.as_ref().is_some_and(|issuer| *issuer != project.issuer);
+    is_changed.then(|| Provisioned { issuer_ref: None, ..recorded.clone() })
 }
 
 fn provisioned(project: &Project) -> Provisioned {
@@ -145,6 +153,19 @@ mod tests {
         insta::assert_yaml_snapshot!(status);
         assert!(announcement(&project, &status).is_none());
         assert!(announcement(&project, &applied(&project)).is_none());
+    }
+
+    #[test]
+    fn no_issuer_is_recorded_while_the_mount_changes_to_another_one() {
+        let project = validated(&project(json!({})), &found()).unwrap();
+        let mut before = applied(&project);
+        let recorded = before.provisioned.as_mut().unwrap();
+        recorded.issuer_ref.as_mut().unwrap().name = "other".to_owned();
+        let status = announcement(&project, &before).unwrap();
+        let expected = Provisioned { issuer_ref: None, ..before.provisioned.clone().unwrap() };
+        assert_eq!(status.provisioned, Some(expected));
+        assert_eq!(status.phase, before.phase);
+        assert!(announcement(&project, &status).is_none());
     }
 
     #[test]
