@@ -53,7 +53,10 @@ pub(crate) async fn fetch(
     references: References,
     pass: &Pass<'_>,
 ) -> Result<(Session, Found), Error> {
-    if let Some(missing) = references.missing_issuer {
+    // A disabled project has no access, so it needs no issuer.
+    if project.spec.enabled
+        && let Some(missing) = references.missing_issuer
+    {
         return Err(Error::other(missing));
     }
     has_namespace(&references.tenant)?;
