@@ -139,8 +139,9 @@ impl Provision for SecretsProject {
         match withdrawn {
             Withdrawn::All => status::without_access(status, ProjectPhase::Disabled, &time),
             Withdrawn::Part { key_removals, .. } => {
-                let provisioned = status.provisioned.iter_mut();
-                provisioned.for_each(|provisioned| provisioned.issuer_key_removals = *key_removals);
+                if let (Some(provisioned), Some(removals)) = (&mut status.provisioned, key_removals) {
+                    provisioned.issuer_key_removals = *removals;
+                }
             }
         }
     }

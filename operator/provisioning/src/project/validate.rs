@@ -65,7 +65,7 @@ fn without_access(project: &SecretsProject, found: &Found) -> Project {
     }
 }
 
-fn reference_to<K: Kind>(object: &K) -> Reference {
+pub(super) fn reference_to<K: Kind>(object: &K) -> Reference {
     let ObjectName { namespace, name } = ObjectName::of(object);
     Reference { name, namespace: Some(namespace) }
 }

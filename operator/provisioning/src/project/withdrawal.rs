@@ -4,7 +4,7 @@ mod keys;
 mod rules;
 
 use jiff::Timestamp;
-use steamer_api::{JWTIssuer, SecretsProject};
+use steamer_api::{JWTIssuer, Provisioned, SecretsProject};
 use steamer_core::error::Error;
 use steamer_core::layout::{self, PIPELINE_MOUNT, PIPELINE_POLICIES};
 use steamer_core::ownership::Mark;
@@ -15,7 +15,7 @@ use super::contributions::{Merged, merged};
 use super::desired::KeyRemovals;
 use super::fetch::{References, policies};
 use super::pipelines::{PolicyNames, policy_texts};
-use super::validate::key_removals;
+use super::validate::{key_removals, reference_to};
 use crate::engine::Removal;
 use crate::pipeline_policy::in_force::Contributions;
 use crate::write;
@@ -31,8 +31,8 @@ pub(crate) enum Withdrawn {
     Part {
         /// PipelinePolicies that grant nothing any more.
         ended: Contributions,
-        /// `keyRemovals` of the issuer that the pipeline mount reflects.
-        key_removals: i64,
+        /// `keyRemovals` of the issuer that the pipeline mount reflects. None: the mount trusts another issuer.
+        key_removals: Option<i64>,
     },
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn withdraw(
     let texts = policy_texts(&grants, &PolicyNames { owner: &owner, engine: &engine });
     let written = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
     let policies_written = written.map(|written| written.policies.as_slice()).unwrap_or_default();
-    let removals = key_removals(references, written);
+    let removals = trusted_removals(references, written);
     let session = removal.session().await?;
     if owns_namespace(&session, removal.namespace(), mark).await? {
         let inside = session.within(removal.namespace().as_str());
@@ -73,7 +73,7 @@ pub(super) async fn withdraw(
         writes.extend(narrowed.write(removal.namespace()));
         write::execute(&session, &writes).await?;
     }
-    Ok(Withdrawn::Part { ended: contributions.ended(), key_removals: removals.now })
+    Ok(Withdrawn::Part { ended: contributions.ended(), key_removals: removals.map(|it| it.now) })
 }
 
 /// A disabled tenant withdraws all access. `enabled: false` of the project itself follows the mode of the project.
@@ -85,13 +85,21 @@ fn engine(project: &SecretsProject) -> String {
     layout::engine(project.spec.engines.first().cloned().unwrap_or_default().name)
 }
 
+/// Key removals of the issuer. None while the mount trusts the keys of another issuer.
+fn trusted_removals(references: &References, written: Option<&Provisioned>) -> Option<KeyRemovals> {
+    let trusted = written.and_then(|written| written.issuer_ref.as_ref());
+    let is_other = trusted.is_some_and(|trusted| *trusted != reference_to(&*references.issuer));
+    (!is_other).then(|| key_removals(references, written))
+}
+
 /// The configuration of the pipeline mount without withdrawn keys of the issuer.
 async fn narrowed(
     inside: &Session,
     issuer: &JWTIssuer,
-    removals: KeyRemovals,
+    removals: Option<KeyRemovals>,
     mark: &Mark,
 ) -> Result<Narrowed, Error> {
+    let Some(removals) = removals else { return Ok(Narrowed::Same) };
     if issuer.spec.public_keys.is_none() && removals.now == removals.written {
         return Ok(Narrowed::Same);
     }

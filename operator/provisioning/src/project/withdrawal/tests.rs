@@ -93,3 +93,19 @@ fn a_disabled_tenant_has_no_access_in_any_mode(
 ) {
     assert!(!removals(&disabled_tenant(), mode).is_empty());
 }
+
+#[rstest]
+#[case::same(Some("gitlab"), true)]
+#[case::unknown(None, true)]
+#[case::other(Some("other"), false)]
+fn only_the_issuer_that_the_mount_trusts_withdraws_keys(
+    #[case] trusted: Option<&str>,
+    #[case] expected: bool,
+) {
+    let references = found().references;
+    let issuer_ref = trusted.map(|name| json!({"name": name, "namespace": "ns"}));
+    let written = json!({"clusterRef": {"name": "main"}, "tenantNamespace": "t", "openbaoNamespace": "t/p",
+                         "engine": "secrets/kv", "issuerRef": issuer_ref});
+    let written: Provisioned = serde_json::from_value(written).unwrap();
+    assert_eq!(trusted_removals(&references, Some(&written)).is_some(), expected);
+}
