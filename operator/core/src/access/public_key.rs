@@ -1,6 +1,10 @@
 //! Public keys that OpenBao can read. A key is identified by its material, which is the same in a JWK, a PEM block and a
 //! certificate.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, EcdsaVerificationAlgorithm,
+    ParsedPublicKey,
+};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
@@ -70,6 +74,16 @@ impl Family {
             Self::P384 => &[0x30, 16, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22],
             Self::P521 => &[0x30, 16, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x23],
             Self::Ed25519 => &[0x30, 5, 6, 3, 0x2b, 0x65, 0x70],
+        }
+    }
+
+    /// Verification on the elliptic curve. None for other families.
+    fn verification(self) -> Option<&'static EcdsaVerificationAlgorithm> {
+        match self {
+            Self::P256 => Some(&ECDSA_P256_SHA256_ASN1),
+            Self::P384 => Some(&ECDSA_P384_SHA384_ASN1),
+            Self::P521 => Some(&ECDSA_P521_SHA512_ASN1),
+            Self::Rsa | Self::Ed25519 => None,
         }
     }
 
@@ -148,9 +162,12 @@ impl PublicKey {
         Some(Self { modulus_bits, ..Self::encoded(Family::Rsa, content) })
     }
 
+    /// A point on its curve. OpenBao rejects other points.
     fn elliptic(family: Family, x: &[u8], y: &[u8]) -> Option<Self> {
         let size = family.coordinate();
-        (x.len() == size && y.len() == size).then(|| Self::encoded(family, [&[4], x, y].concat()))
+        let point = (x.len() == size && y.len() == size).then(|| [&[4], x, y].concat())?;
+        ParsedPublicKey::new(family.verification()?, &point).ok()?;
+        Some(Self::encoded(family, point))
     }
 
     /// An uncompressed point. OpenBao does not read compressed ones.
@@ -232,6 +249,22 @@ mod tests {
         (0..=255).map(|byte: u8| byte | 0x80).collect()
     }
 
+    /// Generators of the curves (SEC 2).
+    const P256: [&str; 2] =
+        ["axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"];
+    const P384: [&str; 2] = [
+        "qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3",
+        "NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f",
+    ];
+    const P521: [&str; 2] = [
+        "AMaFjga3BATpzZ4-y2YjlbRCnGSBOQU_tSH4KK9ga009uqFLXnfv51ko_h3BJ6L_qN4zSLPBhWpCm_l-fjHC5b1m",
+        "ARg5KWp4mjvABFyKX7QsfRvZmPVESVebRGgXr70XJz5mLJfucple9CZAxVC5AT-tB2E1PHCGonLCQIi-lHaf0WZQ",
+    ];
+
+    fn point(crv: &str, [x, y]: [&str; 2]) -> Value {
+        json!({"kty": "EC", "crv": crv, "x": x, "y": y})
+    }
+
     fn curve(kty: &str, crv: &str, size: usize) -> Value {
         json!({"kty": kty, "crv": crv, "x": text(&vec![1; size]), "y": text(&vec![2; size])})
     }
@@ -239,9 +272,14 @@ mod tests {
     #[rstest]
     #[case::rsa(rsa(&modulus()), Some((Family::Rsa, 2048)))]
     #[case::short_rsa(rsa(&[1; 128]), Some((Family::Rsa, 1017)))]
-    #[case::p256(curve("EC", "P-256", 32), Some((Family::P256, 0)))]
-    #[case::p384(curve("EC", "P-384", 48), Some((Family::P384, 0)))]
-    #[case::p521(curve("EC", "P-521", 66), Some((Family::P521, 0)))]
+    #[case::p256(point("P-256", P256), Some((Family::P256, 0)))]
+    #[case::p384(point("P-384", P384), Some((Family::P384, 0)))]
+    #[case::p521(point("P-521", P521), Some((Family::P521, 0)))]
+    #[case::off_p256(curve("EC", "P-256", 32), None)]
+    #[case::off_p384(curve("EC", "P-384", 48), None)]
+    #[case::off_p521(curve("EC", "P-521", 66), None)]
+    #[case::swapped(point("P-256", [P256[1], P256[0]]), None)]
+    #[case::origin(point("P-256", ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"; 2]), None)]
     #[case::ed25519(curve("OKP", "Ed25519", 32), Some((Family::Ed25519, 0)))]
     #[case::short_coordinate(curve("EC", "P-256", 31), None)]
     #[case::secp256k1(curve("EC", "secp256k1", 32), None)]

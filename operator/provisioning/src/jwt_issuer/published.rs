@@ -187,9 +187,11 @@ mod tests {
         key
     }
 
+    /// A key with the generator of P-256.
     fn curve(kty: &str, crv: &str) -> Value {
-        let coordinate = "A".repeat(43);
-        json!({"kty": kty, "crv": crv, "x": coordinate, "y": coordinate})
+        let (x, y) =
+            ("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
+        json!({"kty": kty, "crv": crv, "x": x, "y": y})
     }
 
     fn with(mut key: Value, member: &str, value: Value) -> Value {
@@ -222,6 +224,7 @@ mod tests {
     #[case::only_unreadable(vec![curve("EC", "secp256k1")], &["RS256"], ONLY_CURVE)]
     #[case::two_unreadable(vec![curve("EC", "A"), rsa(256), with(curve("EC", "A"), "x", json!("x")), rsa(128)], &["RS256"], "1 keys; 1 other keys cannot be used for logins; 2 keys are left out, because OpenBao cannot read them (EC A)")]
     #[case::no_coordinate(vec![rsa(256), with(curve("EC", "P-256"), "y", Value::Null)], &["RS256"], "1 keys; 1 keys are left out")]
+    #[case::off_the_curve(vec![rsa(256), with(curve("EC", "P-256"), "y", json!("A".repeat(43)))], &["RS256"], "1 keys; 1 keys are left out")]
     #[case::numeric_id(vec![rsa(256), with(curve("EC", "P-256"), "kid", json!(7))], &["RS256"], "1 keys; 1 keys are left out")]
     fn a_key_set_must_contain_a_key_that_a_login_can_use(
         #[case] keys: Vec<Value>,
