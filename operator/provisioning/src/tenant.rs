@@ -144,6 +144,7 @@ impl Provision for SecretsTenant {
         // A request that always reaches OpenBao: its error tells whether the deadline applies.
         levels(session, removal.namespace()).await?;
         removal.remove_orphans(session).await?;
+        unowned::revoke_unknown(session, removal).await?;
         remove_namespaces(session, removal.namespace(), removal.owned()).await
     }
 

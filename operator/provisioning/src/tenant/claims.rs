@@ -3,6 +3,7 @@
 use kube::ResourceExt;
 use steamer_api::{ProjectClaim, Scope, SecretsTenant};
 use steamer_core::error::Error;
+use steamer_core::layout;
 use steamer_runtime::ObjectName;
 
 /// Checks that the tenant allows an object in `namespace` to claim the project or group of that ID.
@@ -29,6 +30,20 @@ pub(crate) fn allow(tenant: &SecretsTenant, namespace: &str, scope: Scope, id: i
         "SecretsTenant {tenant} does not allow namespace {namespace} to claim {subject}: list it in spec.projects of the \
          SecretsTenant"
     )))
+}
+
+/// Returns true if the tenant allows an object in `namespace` to claim the project or group with the OpenBao namespace
+/// `name`.
+pub(crate) fn admits(tenant: &SecretsTenant, namespace: &str, name: &str) -> bool {
+    let (claims, own) = (&tenant.spec.projects, tenant.namespace().unwrap_or_default());
+    if claims.is_empty() && namespace == own {
+        return true;
+    }
+    let is_named = |scope: Scope, ids: &[i64]| ids.iter().any(|id| layout::project(scope, *id) == name);
+    claims.iter().any(|claim| {
+        claim.namespaces.iter().any(|listed| listed == namespace)
+            && (is_named(Scope::Project, &claim.ids) || is_named(Scope::Group, &claim.group_ids))
+    })
 }
 
 /// The project or group of that ID, as messages name it.
@@ -73,5 +88,6 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(allow(&tenant(projects), namespace, scope, id).is_ok(), expected);
+        assert_eq!(admits(&tenant(projects), namespace, &layout::project(scope, id)), expected);
     }
 }

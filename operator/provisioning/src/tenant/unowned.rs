@@ -1,20 +1,31 @@
 //! Access to projects that no longer exist: the finalizer of the project was removed, or its status was changed. Nothing
 //! lists these resources, so the tenant finds them in OpenBao by their marks. Values stay, because the `deletionPolicy` of
-//! the project is not known.
+//! the project is not known. A project in a namespace that the cache does not contain cannot remove its own access, so the
+//! tenant removes the access that it does not grant.
 
 use steamer_api::{KindId, SecretsProject, SecretsTenant};
 use steamer_core::error::Error;
 use steamer_core::layout;
-use steamer_core::ownership::removal::remove_access;
+use steamer_core::ownership::removal::{owns_namespace, remove_access};
 use steamer_core::ownership::{Mark, Owner};
-use steamer_openbao::{Error as OpenBao, Namespace, NamespacePath};
-use steamer_runtime::Reason;
+use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
+use steamer_runtime::{ObjectName, Presence, Reason};
 
+use super::claims;
 use crate::engine::Removal;
 
 /// Time after the start of the operator before anything is collected, in drift intervals: a restore of Kubernetes creates
 /// projects after their tenants.
 const GRACE: u32 = 2;
+
+/// Reason to remove access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The project does not exist, or has another namespace.
+    Deleted,
+    /// The project may exist, and the tenant does not grant its access.
+    NotGranted,
+}
 
 pub(super) async fn collect(object: &SecretsTenant, removal: &Removal<'_>) -> Result<(), Error> {
     let context = removal.context();
@@ -22,45 +33,102 @@ pub(super) async fn collect(object: &SecretsTenant, removal: &Removal<'_>) -> Re
         return Ok(());
     }
     let session = removal.session().await?;
-    let tenant = removal.namespace();
-    let children = match session.within(tenant.as_str()).child_namespaces().await {
-        // The policy of an older version lacks this right. OpenBaoCluster reports it.
-        Err(OpenBao::Denied { .. }) => return Ok(()),
-        children => children?,
-    };
-    for (name, child) in &children {
-        let path = tenant.join(name);
-        let Some(mark) = unowned(removal, &path, child) else { continue };
+    for (path, mark) in projects(&session, removal).await? {
+        let Some(cause) = cause(object, removal, (&path, &mark)) else { continue };
         let inside = session.within(path.as_str());
         if remove_access(&inside, &mark).await? {
-            let note = note(&mark, inside.namespace());
-            context.runtime.events.warn(object, Reason::Deleting, &note).await;
+            let note = cause.note(&mark, inside.namespace());
+            context.runtime.events.warn(object, cause.reason(), &note).await;
         }
     }
     Ok(())
 }
 
-/// Text of the Event about removed access. The `deletionPolicy` was in the spec of the deleted project only, so the safe
-/// one applies.
-fn note(mark: &Mark, namespace: &NamespacePath) -> String {
-    format!(
-        "removed the access to {namespace} of {} {}, which was deleted without its finalizer: its deletionPolicy is not \
-         known, so its values are kept; to delete them, recreate it with deletionPolicy: Delete, wait until it is Ready, and \
-         delete it",
-        mark.owner, mark.name
-    )
+/// Removes the access of projects in namespaces that the cache does not contain. The deletion of the tenant does not wait
+/// for them.
+pub(super) async fn revoke_unknown(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
+    for (path, mark) in projects(session, removal).await? {
+        if removal.context().presence(&mark) == Presence::Unknown {
+            remove_access(&session.within(path.as_str()), &mark).await?;
+        }
+    }
+    Ok(())
 }
 
-/// The mark of a namespace that belongs to no existing project.
-fn unowned(removal: &Removal<'_>, path: &NamespacePath, child: &Namespace) -> Option<Mark> {
-    let mark = Mark::of_metadata(&child.custom_metadata).filter(|_| !child.tainted)?;
-    let is_project = mark.owner == Owner::Object(KindId::SecretsProject) && removal.is_of_installation(&mark);
-    let is_owned = match removal.lookup().cached::<SecretsProject>(&mark.name) {
-        Some(project) => is_at(&project, path),
-        // An object that cannot be parsed.
-        None => removal.context().exists(&mark),
+/// The projects of this installation in the namespace of the tenant: their namespaces and marks.
+async fn projects(session: &Session, removal: &Removal<'_>) -> Result<Vec<(NamespacePath, Mark)>, Error> {
+    let tenant = removal.namespace();
+    // The namespace can belong to another SecretsTenant, which grants other access.
+    if !owns_namespace(session, tenant, removal.owned().mark).await? {
+        return Ok(Vec::new());
+    }
+    let children = match session.within(tenant.as_str()).child_namespaces().await {
+        // The policy of an older version lacks this right. OpenBaoCluster reports it.
+        Err(OpenBao::Denied { .. }) => return Ok(Vec::new()),
+        children => children?,
     };
-    (is_project && !is_owned).then_some(mark)
+    let mut found = Vec::new();
+    for (name, child) in &children {
+        let mark = Mark::of_metadata(&child.custom_metadata).filter(|_| !child.tainted);
+        let is_project = |mark: &Mark| mark.owner == Owner::Object(KindId::SecretsProject);
+        let mark = mark.filter(|mark| is_project(mark) && removal.is_of_installation(mark));
+        found.extend(mark.map(|mark| (tenant.join(name), mark)));
+    }
+    Ok(found)
+}
+
+/// The reason to remove the access to a namespace with a mark.
+fn cause(
+    object: &SecretsTenant,
+    removal: &Removal<'_>,
+    (path, mark): (&NamespacePath, &Mark),
+) -> Option<Cause> {
+    let lookup = removal.lookup();
+    if let Some(project) = lookup.cached::<SecretsProject>(&mark.name) {
+        return (!is_at(&project, path)).then_some(Cause::Deleted);
+    }
+    match removal.context().presence(mark) {
+        // An object that cannot be parsed.
+        Presence::Present => None,
+        Presence::Absent => Some(Cause::Deleted),
+        Presence::Unknown => {
+            let is_allowed = lookup.allows::<SecretsTenant>(&ObjectName::of(object), &mark.name.namespace);
+            (!is_allowed || !grants(object, mark, path)).then_some(Cause::NotGranted)
+        }
+    }
+}
+
+/// Returns true if the spec of the tenant grants access to a project of that mark and OpenBao namespace.
+fn grants(tenant: &SecretsTenant, mark: &Mark, path: &NamespacePath) -> bool {
+    let name = path.split().map(|(_, name)| name).unwrap_or_default();
+    tenant.spec.enabled && claims::admits(tenant, &mark.name.namespace, name)
+}
+
+impl Cause {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Deleted => Reason::Deleting,
+            Self::NotGranted => Reason::ReferenceDenied,
+        }
+    }
+
+    /// Text of the Event about removed access. The `deletionPolicy` was in the spec of the deleted project only, so the
+    /// safe one applies.
+    fn note(self, mark: &Mark, namespace: &NamespacePath) -> String {
+        let Mark { owner, name, .. } = mark;
+        match self {
+            Self::Deleted => format!(
+                "removed the access to {namespace} of {owner} {name}, which was deleted without its finalizer: its \
+                 deletionPolicy is not known, so its values are kept; to delete them, recreate it with \
+                 deletionPolicy: Delete, wait until it is Ready, and delete it"
+            ),
+            Self::NotGranted => format!(
+                "removed the access to {namespace} of {owner} {name}, which the SecretsTenant does not grant: \
+                 Steamer does not watch Kubernetes namespace {}, or is not allowed to list it; values are kept",
+                name.namespace
+            ),
+        }
+    }
 }
 
 /// Returns true if the namespace is the one of the project.
@@ -81,9 +149,35 @@ mod tests {
     #[test]
     fn the_event_about_removed_access_states_that_values_are_kept() {
         let mark = Mark::parse("i/SecretsProject/ns/web").unwrap();
-        let note = note(&mark, &NamespacePath::new("teams/a/org_1/project_42"));
+        let namespace = NamespacePath::new("teams/a/org_1/project_42");
+        let note = Cause::Deleted.note(&mark, &namespace);
         let expected = "removed the access to teams/a/org_1/project_42 of SecretsProject ns/web, which was deleted without";
         assert!(note.starts_with(expected) && note.contains("its values are kept"), "{note}");
+        let note = Cause::NotGranted.note(&mark, &namespace);
+        assert!(note.contains("Kubernetes namespace ns,") && note.contains("values are kept"), "{note}");
+    }
+
+    #[rstest]
+    #[case::listed(true, "ns", "org_1/group_7/project_42", true)]
+    #[case::disabled_tenant(false, "ns", "org_1/group_7/project_42", false)]
+    #[case::another_namespace(true, "other", "org_1/group_7/project_42", false)]
+    #[case::another_id(true, "ns", "org_1/group_7/project_43", false)]
+    #[case::group(true, "ns", "org_1/group_7/group_8", true)]
+    #[case::another_scope(true, "ns", "org_1/group_7/group_42", false)]
+    fn a_tenant_grants_access_only_to_listed_claims(
+        #[case] enabled: bool,
+        #[case] namespace: &str,
+        #[case] path: &str,
+        #[case] expected: bool,
+    ) {
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "gitlab"},
+            "enabled": enabled,
+            "projects": [{"name": "web", "namespaces": ["ns"], "ids": [42], "groupIds": [8]}],
+        });
+        let tenant = SecretsTenant::new("acme", serde_json::from_value(spec).unwrap());
+        let mark = Mark::parse(&format!("i/SecretsProject/{namespace}/web")).unwrap();
+        assert_eq!(grants(&tenant, &mark, &NamespacePath::new(path)), expected);
     }
 
     #[rstest]
