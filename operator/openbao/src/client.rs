@@ -32,6 +32,8 @@ const LONGEST: Duration = Duration::from_secs(45);
 const PROBE: Duration = Duration::from_secs(10);
 /// Longest pause between two probes of pods, which restart within seconds.
 const PROBE_OF_PODS: Duration = Duration::from_secs(2);
+/// Longest time in which a node answers a probe, unless the timeout of the settings is shorter.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Client of a server. Cheap to clone: all clones share connections and the known state of the server.
 #[derive(Clone)]
@@ -51,9 +53,27 @@ struct Inner {
     leader_index: Option<LeaderIndex>,
     /// None: the state of the one node is the subject of the requests.
     gate: Option<Gate>,
-    /// A probe is scheduled.
+    /// A probe is scheduled or being sent.
     probing: AtomicBool,
     observer: Box<dyn Observer>,
+}
+
+/// Bounds of the time of one request with its retries.
+#[derive(Clone, Copy)]
+struct Limits {
+    end: Instant,
+    /// Longest time at one node.
+    node: Duration,
+}
+
+impl Limits {
+    fn within(longest: Duration) -> Self {
+        Self { end: Instant::now() + longest, node: longest }
+    }
+
+    fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
 }
 
 /// Observer of the requests of a client.
@@ -133,18 +153,18 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request) -> Result<Result<Answer, Error>, Refusal> {
-        let mut entry = self.entry().await?;
+        let limits = Limits::within(self.0.longest);
+        let mut entry = self.entry(limits).await?;
         let started = Instant::now();
         for round in 0.. {
-            let result = self.round(request, started).await;
+            let result = self.round(request, limits).await;
             self.heard(&result);
             let error = match result {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => error,
             };
             let pause = pause(round);
-            let patience = if self.0.down.load(Ordering::Relaxed) { Duration::ZERO } else { self.0.patience };
-            if hopeless(&error) || started.elapsed() + pause > patience {
+            if hopeless(&error) || started.elapsed() + pause > self.patience() || limits.left() < pause {
                 self.0.down.store(is_down(&error), Ordering::Relaxed);
                 if let Some(entry) = &entry {
                     entry.failed(started, &error);
@@ -153,17 +173,22 @@ impl Client {
             }
             drop(entry);
             tokio::time::sleep(pause).await;
-            entry = self.entry().await?;
+            entry = self.entry(limits).await?;
         }
         unreachable!("the loop ends by returning")
     }
 
+    /// Returns how long a request is retried.
+    fn patience(&self) -> Duration {
+        if self.0.down.load(Ordering::Relaxed) { Duration::ZERO } else { self.0.patience }
+    }
+
     /// Waits for the turn of a request.
-    async fn entry(&self) -> Result<Option<Entry<'_>>, Refusal> {
+    async fn entry(&self, limits: Limits) -> Result<Option<Entry<'_>>, Refusal> {
         let Some(gate) = &self.0.gate else {
             return Ok(None);
         };
-        match tokio::time::timeout(self.0.longest, gate.enter()).await {
+        match tokio::time::timeout(limits.left(), gate.enter()).await {
             Ok(entered) => entered.map(Some),
             Err(_) => {
                 let address = self.0.nodes.first().map(|node| node.address.clone()).unwrap_or_default();
@@ -185,37 +210,56 @@ impl Client {
         }
     }
 
-    /// Schedules a probe for requests that were refused. Those who made them learn from the observer that the server is
-    /// back.
+    /// Schedules a probe for requests that were refused, and repeats it until the server answers. The callers of the
+    /// requests learn from the observer that the server is back. An evicted client ends the probes.
     fn probe_after(&self, pause: Duration) {
         if self.0.probing.swap(true, Ordering::Relaxed) {
             return;
         }
         let client = Arc::downgrade(&self.0);
-        let probe: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            tokio::time::sleep(pause).await;
-            let Some(inner) = client.upgrade() else { return };
-            inner.probing.store(false, Ordering::Relaxed);
-            // A probe that fails, or is refused because of another, waits for the next refused request.
-            let _ = Self(inner).attempt(&Request::get("sys/health")).await;
+        let probes: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let mut next = Some(pause);
+            while let Some(pause) = next {
+                tokio::time::sleep(pause).await;
+                let Some(inner) = client.upgrade() else { return };
+                next = Self(inner).probe().await;
+            }
         });
-        tokio::spawn(probe);
+        tokio::spawn(probes);
+    }
+
+    /// Probes a server that is known to be down. Returns the time until the next probe, if it is still down. The probe
+    /// needs no turn: silent requests can hold all of them.
+    async fn probe(&self) -> Option<Duration> {
+        let gate = self.0.gate.as_ref()?;
+        let started = Instant::now();
+        if gate.pause().is_some() {
+            let limits = Limits { node: PROBE_TIMEOUT, ..Limits::within(self.0.longest) };
+            let result = self.round(&Request::get("sys/health"), limits).await;
+            self.heard(&result);
+            if let Err(error) = &result {
+                gate.probe_failed(started, error);
+            }
+        }
+        self.0.probing.store(false, Ordering::Relaxed);
+        let pause = gate.pause()?;
+        // A request that was refused meanwhile may have scheduled the next probe.
+        (!self.0.probing.swap(true, Ordering::Relaxed)).then_some(pause)
     }
 
     /// Tries each node once until one serves the request. Returns the most specific of all errors.
-    async fn round(&self, request: &Request, started: Instant) -> Result<Answer, Error> {
+    async fn round(&self, request: &Request, limits: Limits) -> Result<Answer, Error> {
         let count = self.0.nodes.len();
         let first = self.0.preferred.load(Ordering::Relaxed);
         let mut worst = None;
         for offset in 0..count {
             let index = (first + offset) % count;
-            let left = self.0.longest.saturating_sub(started.elapsed());
-            if left.is_zero() && worst.is_some() {
+            if limits.left().is_zero() && worst.is_some() {
                 // The next request starts with the node that this one did not reach.
                 self.0.preferred.store(index, Ordering::Relaxed);
                 break;
             }
-            match self.within(left, &self.0.nodes[index], request).await {
+            match self.within(limits, &self.0.nodes[index], request).await {
                 Ok(answer) => {
                     // A standby fails if it has to write first, such as the salt of a new audit device: the next
                     // request goes to another node.
@@ -229,8 +273,9 @@ impl Client {
         Err(worst.unwrap_or(Error::NoLeader))
     }
 
-    /// Sends a request to a node, which must answer within `left`.
-    async fn within(&self, left: Duration, node: &Node, request: &Request) -> Result<Answer, Error> {
+    /// Sends a request to a node, which must answer within the limits.
+    async fn within(&self, limits: Limits, node: &Node, request: &Request) -> Result<Answer, Error> {
+        let left = limits.left().min(limits.node);
         let answer = tokio::time::timeout(left, self.once(node, request)).await;
         answer.unwrap_or_else(|_| Err(node.error(request, Fault::Silent)))
     }

@@ -1,5 +1,5 @@
 //! State of a circuit breaker. While a server is known to be down, requests are answered at once with the last fault; after
-//! a growing pause, one request probes the server.
+//! each of the growing pauses, a request for the server's health probes it.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,12 @@ pub(crate) struct Outage {
     pub(crate) fault: Fault,
 }
 
-/// Right to send a request.
+/// Purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ticket {
-    /// The server is not known to be down.
+pub(crate) enum Purpose {
+    /// A request that was made while the server was not known to be down.
     Regular,
-    /// The one request that tests whether the server answers again.
+    /// A request that tests whether the server answers again.
     Probe,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Refusal {
 
 /// A request that ended without a response.
 pub(crate) struct Failure {
-    pub(crate) ticket: Ticket,
+    pub(crate) purpose: Purpose,
     pub(crate) outage: Outage,
     /// When the request was made.
     pub(crate) started: Instant,
@@ -59,7 +59,6 @@ struct Open {
     outage: Outage,
     pauses: u32,
     until: Instant,
-    probing: bool,
 }
 
 impl Circuit {
@@ -71,23 +70,7 @@ impl Circuit {
     /// Returns the refusal of a request that is made now, if any.
     pub(crate) fn refusal(&self, now: Instant) -> Option<Refusal> {
         let open = self.open.as_ref()?;
-        let left = open.until.saturating_duration_since(now);
-        let refused = open.probing || !left.is_zero();
-        refused.then(|| Refusal { outage: open.outage.clone(), left })
-    }
-
-    /// Admits a request. After a pause, the first one is the probe.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<Ticket, Refusal> {
-        if let Some(refusal) = self.refusal(now) {
-            return Err(refusal);
-        }
-        Ok(match &mut self.open {
-            None => Ticket::Regular,
-            Some(open) => {
-                open.probing = true;
-                Ticket::Probe
-            }
-        })
+        Some(Refusal { outage: open.outage.clone(), left: open.until.saturating_duration_since(now) })
     }
 
     /// Closes the circuit. Returns true if it was open.
@@ -102,24 +85,17 @@ impl Circuit {
 
     /// Opens the circuit, unless the server answered another request since this one was made.
     pub(crate) fn failed(&mut self, failure: Failure, now: Instant) {
-        let Failure { ticket, outage, started, jitter } = failure;
+        let Failure { purpose, outage, started, jitter } = failure;
         if self.answered.is_some_and(|answered| answered >= started) {
             return;
         }
         let pauses = match &self.open {
-            Some(_) if ticket == Ticket::Regular => return,
+            Some(_) if purpose == Purpose::Regular => return,
             Some(open) => open.pauses.saturating_add(1),
             None => self.relapsed(now).saturating_add(1),
         };
         let until = now.checked_add(pause(pauses, self.longest, jitter)).unwrap_or(now);
-        self.open = Some(Open { outage, pauses, until, probing: false });
-    }
-
-    /// Ends a probe without a result. The next request is the probe.
-    pub(crate) fn abandoned(&mut self, ticket: Ticket) {
-        if let Some(open) = self.open.as_mut().filter(|_| ticket == Ticket::Probe) {
-            open.probing = false;
-        }
+        self.open = Some(Open { outage, pauses, until });
     }
 
     /// Pauses of an outage that ended a moment ago: the server answers some requests only.
@@ -144,9 +120,13 @@ mod tests {
 
     const LONGEST: Duration = Duration::from_secs(10);
 
-    fn failure(ticket: Ticket, started: Instant) -> Failure {
+    fn failure(purpose: Purpose, started: Instant) -> Failure {
         let outage = Outage { address: "https://bao".to_owned(), fault: Fault::Refused };
-        Failure { ticket, outage, started, jitter: 20 }
+        Failure { purpose, outage, started, jitter: 20 }
+    }
+
+    fn left(circuit: &Circuit, now: Instant) -> Option<Duration> {
+        circuit.refusal(now).map(|refusal| refusal.left)
     }
 
     #[rstest]
@@ -161,20 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_tests_a_server_that_is_down() {
+    fn requests_are_refused_until_a_probe_is_answered() {
         let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(circuit.admit(start), Ok(Ticket::Regular));
-        circuit.failed(failure(Ticket::Regular, start), start);
-        let refusal = circuit.admit(start).unwrap_err();
+        assert_eq!(circuit.refusal(start), None);
+        circuit.failed(failure(Purpose::Regular, start), start);
+        let refusal = circuit.refusal(start).unwrap();
         assert_eq!((refusal.outage.fault, refusal.left), (Fault::Refused, Duration::from_secs(1)));
-        assert_eq!(circuit.admit(at(1)), Ok(Ticket::Probe));
-        assert!(circuit.admit(at(100)).is_err(), "a second probe");
-        circuit.failed(failure(Ticket::Probe, at(1)), at(100));
-        assert_eq!(circuit.admit(at(101)).unwrap_err().left, Duration::from_secs(1), "the pause doubles");
-        assert_eq!(circuit.admit(at(102)), Ok(Ticket::Probe));
+        assert_eq!(left(&circuit, at(1)), Some(Duration::ZERO), "no probe was answered");
+        circuit.failed(failure(Purpose::Probe, at(1)), at(100));
+        assert_eq!(left(&circuit, at(101)), Some(Duration::from_secs(1)), "the pause doubles");
         assert!(circuit.answered(at(103)));
-        assert_eq!(circuit.admit(at(103)), Ok(Ticket::Regular));
+        assert_eq!(circuit.refusal(at(103)), None);
         assert!(!circuit.answered(at(104)));
     }
 
@@ -182,7 +160,7 @@ mod tests {
     fn a_slow_request_does_not_open_the_circuit_of_a_server_that_answers_others() {
         let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
         circuit.answered(start + Duration::from_secs(5));
-        circuit.failed(failure(Ticket::Regular, start), start + Duration::from_secs(30));
+        circuit.failed(failure(Purpose::Regular, start), start + Duration::from_secs(30));
         assert_eq!(circuit.refusal(start + Duration::from_secs(30)), None);
     }
 
@@ -190,70 +168,51 @@ mod tests {
     fn requests_from_before_the_outage_do_not_lengthen_the_pause() {
         let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
         for _ in 0..20 {
-            circuit.failed(failure(Ticket::Regular, start), start);
+            circuit.failed(failure(Purpose::Regular, start), start);
         }
-        assert_eq!(circuit.admit(start).unwrap_err().left, Duration::from_secs(1));
-    }
-
-    #[test]
-    fn an_abandoned_probe_leaves_the_place_to_the_next() {
-        let (mut circuit, start) = (Circuit::new(LONGEST), Instant::now());
-        circuit.failed(failure(Ticket::Regular, start), start);
-        let later = start + Duration::from_secs(1);
-        assert_eq!(circuit.admit(later), Ok(Ticket::Probe));
-        circuit.abandoned(Ticket::Regular);
-        assert!(circuit.admit(later).is_err());
-        circuit.abandoned(Ticket::Probe);
-        assert_eq!(circuit.admit(later), Ok(Ticket::Probe));
+        assert_eq!(left(&circuit, start), Some(Duration::from_secs(1)));
     }
 
     #[test]
     fn a_server_that_relapses_continues_with_its_pause() {
         let (mut circuit, mut now) = (Circuit::new(LONGEST), Instant::now());
         for _ in 0..6 {
-            circuit.failed(failure(Ticket::Regular, now), now);
+            circuit.failed(failure(Purpose::Regular, now), now);
             now += LONGEST;
-            assert_eq!(circuit.admit(now), Ok(Ticket::Probe));
+            assert_eq!(left(&circuit, now), Some(Duration::ZERO));
             circuit.answered(now);
             now += Duration::from_secs(1);
         }
-        circuit.failed(failure(Ticket::Regular, now), now);
-        assert_eq!(circuit.admit(now).unwrap_err().left, LONGEST);
+        circuit.failed(failure(Purpose::Regular, now), now);
+        assert_eq!(left(&circuit, now), Some(LONGEST));
     }
 
     proptest! {
-        /// Any order of events: at most one probe, never a longer refusal than the longest pause beside a probe, and an
-        /// answer closes the circuit.
+        /// Any order of events: requests are refused exactly while the server is down, only a probe starts another pause,
+        /// no pause is longer than the longest, and an answer closes the circuit.
         #[test]
-        fn a_refusal_ends(events in proptest::collection::vec((0_u8..4, 0_u64..15_000, any::<u64>()), 1..200)) {
-            let (mut circuit, mut now) = (Circuit::new(LONGEST), Instant::now());
-            let mut probe = None;
+        fn a_refusal_ends(events in proptest::collection::vec((0_u8..3, 1_u64..15_000, any::<u64>()), 1..200)) {
+            let (mut circuit, mut now, mut down) = (Circuit::new(LONGEST), Instant::now(), false);
             for (event, millis, jitter) in events {
                 now += Duration::from_millis(millis);
+                let before = circuit.refusal(now);
                 match event {
-                    0 => match circuit.admit(now) {
-                        Ok(Ticket::Probe) => prop_assert!(probe.replace(now).is_none(), "two probes"),
-                        Ok(Ticket::Regular) => {}
-                        Err(refusal) => prop_assert!(probe.is_some() || !refusal.left.is_zero()),
-                    },
+                    0 => {
+                        prop_assert_eq!(circuit.answered(now), down);
+                        down = false;
+                    }
                     1 => {
-                        circuit.answered(now);
-                        probe = None;
-                        prop_assert_eq!(circuit.refusal(now), None);
+                        circuit.failed(Failure { jitter, ..failure(Purpose::Regular, now) }, now);
+                        prop_assert!(before.is_none() || circuit.refusal(now) == before);
+                        down = true;
                     }
-                    2 => {
-                        let ticket = probe.take().map_or((Ticket::Regular, now), |at| (Ticket::Probe, at));
-                        circuit.failed(Failure { jitter, ..failure(ticket.0, ticket.1) }, now);
-                    }
-                    _ => if probe.take().is_some() {
-                        circuit.abandoned(Ticket::Probe);
+                    _ => if down {
+                        circuit.failed(Failure { jitter, ..failure(Purpose::Probe, now) }, now);
+                        prop_assert!(left(&circuit, now).is_some_and(|left| !left.is_zero()));
                     },
                 }
-                let left = circuit.refusal(now).map_or(Duration::ZERO, |refusal| refusal.left);
-                prop_assert!(left <= LONGEST);
-                if probe.is_none() {
-                    prop_assert_eq!(circuit.refusal(now + LONGEST), None);
-                }
+                prop_assert_eq!(circuit.refusal(now).is_some(), down);
+                prop_assert!(left(&circuit, now).unwrap_or_default() <= LONGEST);
             }
         }
     }

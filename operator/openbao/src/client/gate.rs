@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::circuit::{Circuit, Failure, Outage, Refusal, Ticket};
+use super::circuit::{Circuit, Failure, Outage, Purpose, Refusal};
 use crate::Error;
 use crate::fault::Fault;
 
@@ -23,7 +23,6 @@ pub(super) struct Gate {
 /// One request that is being sent.
 pub(super) struct Entry<'a> {
     gate: &'a Gate,
-    ticket: Ticket,
     _permit: Option<SemaphorePermit<'a>>,
 }
 
@@ -38,18 +37,37 @@ impl Gate {
     /// # Errors
     /// The refusal, at once, while the server is known to be down.
     pub(super) async fn enter(&self) -> Result<Entry<'_>, Refusal> {
-        if let Some(refusal) = self.circuit().refusal(Instant::now()) {
-            return Err(refusal);
-        }
+        self.refused()?;
         // The semaphore is never closed.
         let permit = self.requests.acquire().await.ok();
-        let ticket = self.circuit().admit(Instant::now())?;
-        Ok(Entry { gate: self, ticket, _permit: permit })
+        self.refused()?;
+        Ok(Entry { gate: self, _permit: permit })
+    }
+
+    fn refused(&self) -> Result<(), Refusal> {
+        self.circuit().refusal(Instant::now()).map_or(Ok(()), Err)
+    }
+
+    /// Returns the time until the next probe, if the server is known to be down.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.circuit().refusal(Instant::now()).map(|refusal| refusal.left)
     }
 
     /// Records a response. Returns true if the server was known to be down.
     pub(super) fn answered(&self) -> bool {
         self.circuit().answered(Instant::now())
+    }
+
+    /// Records that a probe, made at `started`, ended without a response.
+    pub(super) fn probe_failed(&self, started: Instant, error: &Error) {
+        self.failed(Purpose::Probe, started, error);
+    }
+
+    fn failed(&self, purpose: Purpose, started: Instant, error: &Error) {
+        let Error::Unreachable { address, source } = error else { return };
+        let outage = Outage { address: address.clone(), fault: source.clone() };
+        let failure = Failure { purpose, outage, started, jitter: random() };
+        self.circuit().failed(failure, Instant::now());
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -60,21 +78,10 @@ impl Gate {
 impl Entry<'_> {
     /// Records that a request, made at `started`, ended without a response.
     pub(super) fn failed(&self, started: Instant, error: &Error) {
-        let Error::Unreachable { address, source } = error else { return };
         // No connection was made.
-        if matches!(source, Fault::Forbidden(_)) {
-            return;
+        if !matches!(error, Error::Unreachable { source: Fault::Forbidden(_), .. }) {
+            self.gate.failed(Purpose::Regular, started, error);
         }
-        let outage = Outage { address: address.clone(), fault: source.clone() };
-        let failure = Failure { ticket: self.ticket, outage, started, jitter: random() };
-        self.gate.circuit().failed(failure, Instant::now());
-    }
-}
-
-impl Drop for Entry<'_> {
-    /// A probe that is dropped without a result leaves its place to the next request.
-    fn drop(&mut self) {
-        self.gate.circuit().abandoned(self.ticket);
     }
 }
 

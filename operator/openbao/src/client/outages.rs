@@ -81,6 +81,25 @@ async fn a_server_that_is_down_is_answered_for_at_once_until_it_recovers() {
 }
 
 #[tokio::test]
+async fn no_request_waits_for_a_probe_and_a_failed_probe_is_repeated() {
+    let Lazy { server, .. } = lazy();
+    let client = Client::new(&server.settings()).unwrap();
+    assert_eq!(fault(health(&client).await), Fault::Silent);
+    // The first pause is over, and no request was refused that would have caused a probe.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    let started = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(fault(health(&client).await), Fault::Silent);
+    }
+    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+    while server.connections.load(Ordering::SeqCst) < 3 {
+        assert!(started.elapsed() < Duration::from_secs(10), "the probe is not repeated");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_node_is_asked_each_time() {
     let Lazy { server, .. } = lazy();
     let settings = Settings { node: true, timeout: Some(Duration::from_millis(50)), ..server.settings() };
