@@ -146,7 +146,10 @@ impl Client {
         match self.attempt(request).await {
             Ok(result) => result,
             Err(Refusal { outage, left }) => {
-                self.probe_after(left);
+                // A server with too many requests is not down.
+                if outage.fault != Fault::Busy {
+                    self.probe_after(left);
+                }
                 Err(Error::Unreachable { address: outage.address, source: outage.fault })
             }
         }

@@ -139,6 +139,7 @@ async fn a_request_waits_for_its_turn_within_bounds() {
         entries.push(gate.enter().await.ok().unwrap());
     }
     assert_eq!(fault(health(&client).await), Fault::Busy);
+    assert!(!client.0.probing.load(Ordering::SeqCst), "a probe of a server that is busy");
 }
 
 #[tokio::test]
