@@ -155,6 +155,11 @@ impl Client {
         }
     }
 
+    /// Sends a request once, without a turn and even while the server is known to be down.
+    pub(crate) async fn send_at_once(&self, request: &Request) -> Result<Answer, Error> {
+        self.round(request, Limits::within(self.0.longest)).await
+    }
+
     async fn attempt(&self, request: &Request) -> Result<Result<Answer, Error>, Refusal> {
         let limits = Limits::within(self.0.longest);
         let mut entry = self.entry(limits).await?;

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::answer::Request;
 use crate::client::Client;
 use crate::requests::{post, secret_header, token_header};
 use crate::{CredentialError, Error, NamespacePath};
@@ -199,7 +200,7 @@ impl LoginState {
         slot.token = None;
         self.login.credential.discard().await;
         drop(slot);
-        revoke(client, refused).await;
+        let _ = client.send(&revocation(refused)).await;
         true
     }
 
@@ -213,10 +214,11 @@ impl LoginState {
         slot.admits() && self.login.credential.discard().await
     }
 
-    /// Revokes the token, if there is one. Errors are ignored, because the token expires anyway.
+    /// Revokes the token, if there is one. Errors are ignored, because the token expires anyway. At the end of the process,
+    /// there is no time to wait for other requests.
     pub(crate) async fn revoke(&self, client: &Client) {
         if let Some(token) = self.slot.lock().await.token.take() {
-            revoke(client, &token.secret).await;
+            let _ = client.send_at_once(&revocation(&token.secret)).await;
         }
     }
 
@@ -266,9 +268,8 @@ async fn renewed(client: &Client, old: &Token) -> Option<Token> {
     token(&answer.body()).filter(|new| new.lifetime * 2 > old.lifetime)
 }
 
-async fn revoke(client: &Client, token: &SecretString) {
-    let request = post(NamespacePath::root(), "auth/token/revoke-self", json!({}), token_header(token));
-    let _ = client.send(&request).await;
+fn revocation(token: &SecretString) -> Request {
+    post(NamespacePath::root(), "auth/token/revoke-self", json!({}), token_header(token))
 }
 
 fn login_error(login: &Login, error: Error) -> Error {

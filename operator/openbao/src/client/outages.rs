@@ -143,6 +143,19 @@ async fn a_request_waits_for_its_turn_within_bounds() {
 }
 
 #[tokio::test]
+async fn a_request_at_once_waits_for_no_turn() {
+    let Lazy { server, up, .. } = lazy();
+    up.store(true, Ordering::SeqCst);
+    let client = Client::new(&server.settings()).unwrap();
+    let gate: &Gate = client.0.gate.as_ref().unwrap();
+    let mut entries = Vec::new();
+    for _ in 0..8 {
+        entries.push(gate.enter().await.ok().unwrap());
+    }
+    assert!(client.send_at_once(&Request::get("sys/health")).await.is_ok());
+}
+
+#[tokio::test]
 async fn nine_silent_addresses_end_in_time_and_each_is_tried() {
     let nodes: Vec<Lazy> = (0..9).map(|_| lazy()).collect();
     let addresses = nodes.iter().map(|node| node.server.address.clone()).collect();
