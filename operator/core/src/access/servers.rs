@@ -239,7 +239,7 @@ impl Context {
 
 /// Consent to connections without TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Plaintext {
+pub enum Plaintext {
     Accepted,
     Refused,
 }
@@ -251,7 +251,10 @@ impl From<bool> for Plaintext {
 }
 
 /// Refuses an address without TLS of an object that was admitted before the rule existed.
-fn encrypted(addresses: &[String], plaintext: Plaintext) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Invalid`] without consent.
+pub fn encrypted(addresses: &[String], plaintext: Plaintext) -> Result<(), Error> {
     match rules::plaintext_address(addresses.iter().map(String::as_str)) {
         Some(address) if plaintext == Plaintext::Refused => Err(Error::Invalid(format!(
             "{address} is not an https:// URL: change the address, or set allowPlaintext: true"
