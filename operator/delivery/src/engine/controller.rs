@@ -107,10 +107,10 @@ impl<K: Synced> Controller<K> {
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why).await? {
-                        return self.settled(pass, known.clone(), Some(why)).await;
+                        return self.kept(pass, known.clone(), Some(why)).await;
                     }
                 }
-                (Act::Nothing, Some(known)) => return self.settled(pass, known.clone(), None).await,
+                (Act::Nothing, Some(known)) => return self.kept(pass, known.clone(), None).await,
                 (Act::Render(why) | Act::Obtain(why), _) => return self.sync(pass, known, why).await,
                 // The checks name a reason to obtain the value of an object that is not known.
                 (Act::Nothing | Act::Frame(_), None) => {
@@ -119,6 +119,15 @@ impl<K: Synced> Controller<K> {
             }
         }
         Err(Error::Contended(format!("Secret {} is being changed by another client", pass.frame.name)))
+    }
+
+    /// Reports an object of which no value was read, unless its last reconcile failed and the requested one, which reads
+    /// again, waits.
+    async fn kept(&self, pass: &Pass<'_, K>, known: Known, written: Option<Why>) -> Result<Action, Error> {
+        match pass.unresolved() {
+            Some(pause) => Ok(Action::After(pause)),
+            None => self.settled(pass, known, written).await,
+        }
     }
 
     /// Obtains the value and brings the Secret to the desired state.

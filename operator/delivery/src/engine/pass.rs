@@ -58,6 +58,14 @@ impl<K: Synced> Pass<'_, K> {
         }
     }
 
+    /// How long the requested reconcile of an object that is not ready waits.
+    pub(super) fn unresolved(&self) -> Option<Duration> {
+        match self.nudge {
+            Nudge::Later(pause) if !self.status().is_ready() => Some(pause),
+            Nudge::None | Nudge::Now | Nudge::Later(_) => None,
+        }
+    }
+
     pub(super) fn inputs<'a>(&'a self, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
         let status = self.status();
         Inputs {
