@@ -24,6 +24,8 @@ pub(crate) struct KvSource {
     schedule: Schedule,
     /// Digest of the request.
     request: String,
+    /// Digest of the mount.
+    mount: String,
     /// Name of the object.
     object: ObjectName,
 }
@@ -92,6 +94,11 @@ impl Synced for BaoStaticSecret {
                 &(&read.login.server, &read.namespace, &read.mount, &read.path),
             ),
             request: request(self, &read),
+            mount: request_digest(&[
+                &format!("{:?}", read.login.server),
+                read.namespace.as_str(),
+                &read.mount,
+            ]),
             object: ObjectName::of(self),
             reader,
             read,
@@ -150,6 +157,10 @@ fn request(object: &BaoStaticSecret, read: &Request) -> String {
 impl Source for KvSource {
     fn request(&self) -> &str {
         &self.request
+    }
+
+    fn mount(&self) -> &str {
+        &self.mount
     }
 
     fn describe(&self) -> String {

@@ -93,9 +93,9 @@ impl<K: Synced> Pass<'_, K> {
     /// Obtains the value.
     pub(super) async fn obtain(&self, known: Option<&Known>, why: Why) -> Result<Option<Obtained>, Error> {
         let Recorded { mount, stamp, .. } = self.recorded();
-        // The mount of another request is another mount.
+        let (request, source_mount) = (self.source.request(), self.source.mount());
         let stamp = stamp.as_deref().and_then(Stamp::parse);
-        let mount = mount.filter(|_| stamp.is_some_and(|stamp| stamp.request == self.source.request()));
+        let mount = mount.filter(|_| stamp.is_some_and(|stamp| stamp.is_of_mount(request, source_mount)));
         let asked = Asked {
             oldest: self.oldest(known, why),
             mount: mount.as_deref(),
@@ -129,7 +129,8 @@ impl<K: Synced> Pass<'_, K> {
         let Obtained { documents, held, mount: _, at: _ } = obtained;
         let content = Content::render(&documents)?;
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        let stamp = Stamp { request: self.source.request().to_owned(), content: mac, held };
+        let (request, mount) = (self.source.request().to_owned(), self.source.mount().to_owned());
+        let stamp = Stamp { request, mount, content: mac, held };
         let written = self.write(&content, &stamp).await?;
         Ok((stamp, written))
     }
@@ -221,7 +222,8 @@ impl<K: Synced> Pass<'_, K> {
     fn cleared(&self) -> (Content, Stamp) {
         let content = Content::default();
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        (content, Stamp { request: String::new(), content: mac, held: Held::Read { versions: Vec::new() } })
+        let held = Held::Read { versions: Vec::new() };
+        (content, Stamp { request: String::new(), mount: String::new(), content: mac, held })
     }
 
     /// Writes the status of a synced object.
@@ -235,11 +237,10 @@ impl<K: Synced> Pass<'_, K> {
             None => format!("Secret {name} contains the value"),
         };
         let recorded = last.stamp.as_deref().and_then(Stamp::parse);
-        let mount = last
-            .mount
-            .filter(|_| recorded.as_ref().is_some_and(|recorded| recorded.request == known.stamp.request));
-        let stamp =
-            last.stamp.filter(|_| recorded.is_some_and(|recorded| recorded.is_same_value(&known.stamp)));
+        let Stamp { request, mount, .. } = &known.stamp;
+        let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
+        let same_stamp = recorded.is_some_and(|it| it.is_same_value(&known.stamp) && it.mount == *mount);
+        let (mount, stamp) = (last.mount.filter(|_| same_mount), last.stamp.filter(|_| same_stamp));
         K::record(
             &mut status,
             Recorded {

@@ -10,6 +10,9 @@ use steamer_core::digest::digest;
 pub(crate) struct Stamp {
     /// Digest of the request for the value. A different request obtains a new value.
     pub(crate) request: String,
+    /// Digest of the server, the OpenBao namespace and the mount. Empty in stamps of earlier versions of Steamer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) mount: String,
     /// Keyed digest of the content.
     pub(crate) content: String,
     /// The value that was obtained.
@@ -38,6 +41,11 @@ impl Stamp {
         self.request == other.request && self.content == other.content
     }
 
+    /// Returns true if the value is from the mount of a source, which another path, version and login do not change.
+    pub(crate) fn is_of_mount(&self, request: &str, mount: &str) -> bool {
+        self.request == request || (!mount.is_empty() && self.mount == mount)
+    }
+
     /// Text of the annotation.
     pub(crate) fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -64,7 +72,8 @@ mod tests {
     #[test]
     fn a_stamp_survives_writing_and_reading() {
         let held = Held::Read { versions: vec![Some(3), None] };
-        let stamp = Stamp { request: request_digest(&["a", "b"]), content: "mac".to_owned(), held };
+        let (request, mount) = (request_digest(&["a", "b"]), String::new());
+        let stamp = Stamp { request, mount, content: "mac".to_owned(), held };
         assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
         assert_eq!(stamp.held.version(), Some(3));
         assert_eq!(Stamp::parse("{}"), None);
@@ -75,6 +84,21 @@ mod tests {
                 stamp.request
             )
         );
+    }
+
+    #[test]
+    fn the_mount_of_another_request_can_be_the_same() {
+        let stamp = |mount: &str| Stamp {
+            request: "r".to_owned(),
+            mount: mount.to_owned(),
+            content: "mac".to_owned(),
+            held: Held::Read { versions: Vec::new() },
+        };
+        assert_eq!(Stamp::parse(&stamp("m").text()), Some(stamp("m")));
+        assert!(stamp("m").is_of_mount("other", "m"));
+        assert!(!stamp("m").is_of_mount("other", "n"));
+        assert!(stamp("").is_of_mount("r", "m"));
+        assert!(!stamp("").is_of_mount("other", ""));
     }
 
     #[test]

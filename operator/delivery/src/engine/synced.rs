@@ -87,6 +87,9 @@ pub(crate) trait Source: Send + Sync {
     /// Digest of the request: different if a new value must be obtained.
     fn request(&self) -> &str;
 
+    /// Digest of the server, the OpenBao namespace and the mount.
+    fn mount(&self) -> &str;
+
     /// Name of the source in messages.
     fn describe(&self) -> String;
 
@@ -105,7 +108,7 @@ pub(crate) trait Source: Send + Sync {
 pub(crate) struct Asked<'a> {
     /// How old a shared value may be.
     pub(crate) oldest: Instant,
-    /// ID of the mount that contained the value of the same request.
+    /// ID of the mount that contained the value, if the source has the same mount.
     pub(crate) mount: Option<&'a str>,
     /// Another ID of the mount that the user accepts.
     pub(crate) accepted: Option<&'a str>,
