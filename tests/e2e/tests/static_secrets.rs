@@ -325,7 +325,14 @@ async fn a_recreated_owner_waits_for_the_object_that_follows_it() -> Result<()> 
     case.ready::<BaoStaticSecret>("merger", "True/Applied").await?;
     case.object("BaoStaticSecret", "owner", owner).await?;
     case.ready::<BaoStaticSecret>("owner", "False/Conflict").await?;
+    // The status of before says True as well, so a new value shows that the object was reconciled again.
+    case.admin()?.write_kv2("static-former", "merger", &json!({"merger": "2"})).await?;
     crate::drift::nudge(&case, "BaoStaticSecret", "merger").await?;
+    eventually("the new value is in the Secret", || async {
+        let seen = value_of(&case, "shared").await.map_err(|error| error.to_string())?;
+        if seen.get("merger").is_some_and(|value| value == "2") { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await?;
     case.ready::<BaoStaticSecret>("merger", "True/Applied").await?;
     assert_eq!(value_of(&case, "shared").await?.into_keys().collect::<Vec<_>>(), ["merger", "owner"]);
     case.api::<BaoStaticSecret>().delete("merger", &DeleteParams::default()).await?;
