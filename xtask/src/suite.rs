@@ -14,7 +14,7 @@ use clap::Args;
 use steamer_testing::{cache, durations, turns};
 
 use binary::{Binary, Matching, Run};
-use failures::Failure;
+use failures::Report;
 
 /// Number of tests in the list of the slowest ones.
 const SLOWEST: usize = 20;
@@ -50,8 +50,7 @@ pub(super) struct SoakOptions {
 /// Test binary that failed.
 struct Failed<'a> {
     binary: &'a Binary,
-    /// Empty when the process ended before it could report its failures.
-    tests: Vec<Failure>,
+    report: Report,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -76,16 +75,16 @@ fn all(options: &Options) -> Result<()> {
 /// Runs each failed test once more, without others beside it, and prints the ones that pass now: they depend on time
 /// or on other tests. Returns the failures that remain.
 fn repeat(failed: &[Failed<'_>]) -> Result<Vec<String>> {
-    let few = failed.iter().map(|one| one.tests.len()).sum::<usize>() <= REPEATED;
+    let few = failed.iter().map(|one| one.report.failed.len()).sum::<usize>() <= REPEATED;
     let mut remaining = Vec::new();
-    for Failed { binary, tests } in failed {
-        if tests.is_empty() {
+    for Failed { binary, report } in failed {
+        if !report.complete || report.failed.is_empty() {
             remaining.push(format!("{}: the process ended early", binary.name));
         }
-        for failure in tests {
+        for failure in &report.failed {
             let text = format!("{} {failure}", binary.name);
             println!("\n==> failed: {text}");
-            if few && binary.command(&[&failure.test, "--exact", "--nocapture"]).status()?.success() {
+            if few && binary.passes(&failure.test)? {
                 println!("==> passed alone, so this test is not reliable: {} {}", binary.name, failure.test);
             } else {
                 remaining.push(text);
@@ -149,14 +148,14 @@ fn together<'a>(
     let mut failed = Vec::new();
     for (mut run, binary) in runs.into_iter().zip(binaries) {
         let status = run.child.wait()?;
-        let tests = run.printer.join().map_err(|_| anyhow!("cannot print the output of {}", run.name))??;
-        if !status.success() {
+        let report = run.printer.join().map_err(|_| anyhow!("cannot print the output of {}", run.name))??;
+        if !status.success() || !report.complete {
             if let Some(folder) = folder {
                 // The next round deletes the logs of finished processes.
                 let logs = cache::logs()?.join(format!("ground-{}", run.child.id()));
                 let _ = std::fs::rename(logs, folder.join(format!("{}-logs", run.name)));
             }
-            failed.push(Failed { binary, tests });
+            failed.push(Failed { binary, report });
         }
     }
     Ok(failed)

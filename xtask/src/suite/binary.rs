@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use steamer_testing::{cache, tools, turns};
 
-use super::failures::{Failure, Failures};
+use super::failures::{Failures, RESULT, Report, is_one_passed};
 
 /// Threads of libtest: more than a binary has tests, so that all of them wait for a turn from the start.
 const THREADS: &str = "--test-threads=256";
@@ -29,8 +29,8 @@ pub(super) struct Binary {
 pub(super) struct Run {
     pub(super) name: String,
     pub(super) child: Child,
-    /// Returns the failed tests of the output.
-    pub(super) printer: JoinHandle<std::io::Result<Vec<Failure>>>,
+    /// Returns the result in the output.
+    pub(super) printer: JoinHandle<std::io::Result<Report>>,
 }
 
 pub(super) fn cargo(arguments: &[&str]) -> Command {
@@ -77,6 +77,19 @@ impl Binary {
         command
     }
 
+    /// Runs a test alone and prints its output. Returns true if this test ran and passed.
+    pub(super) fn passes(&self, test: &str) -> Result<bool> {
+        let mut child = self.command(&[test, "--exact", "--nocapture"]).stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("no output")?;
+        let mut passed = false;
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            passed |= is_one_passed(&line);
+        }
+        Ok(child.wait()?.success() && passed)
+    }
+
     pub(super) fn matching(&self, name: &str) -> Result<Matching> {
         let listed = |more: &[&str]| -> Result<Vec<String>> {
             let text = tools::output(self.command(&["--list", "--format=terse"]).args(more))?;
@@ -112,13 +125,13 @@ impl Binary {
     }
 }
 
-/// Prints the output of a binary, and copies it to a file. Returns the failed tests.
-fn print(name: &str, output: ChildStdout, mut copy: Option<File>) -> std::io::Result<Vec<Failure>> {
+/// Prints the output of a binary, and copies it to a file. Returns the result.
+fn print(name: &str, output: ChildStdout, mut copy: Option<File>) -> std::io::Result<Report> {
     let mut failures = Failures::default();
     for line in BufReader::new(output).lines() {
         let line = line?;
         // Tests that wait for their turn would fill the screen.
-        if line.starts_with("test result:") {
+        if line.starts_with(RESULT) {
             println!("{name}:\n{line}");
         } else if !line.ends_with("has been running for over 60 seconds") {
             println!("{name}: {line}");
@@ -128,5 +141,5 @@ fn print(name: &str, output: ChildStdout, mut copy: Option<File>) -> std::io::Re
         }
         failures.read(&line);
     }
-    Ok(failures.all())
+    Ok(failures.report())
 }
