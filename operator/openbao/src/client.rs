@@ -3,9 +3,11 @@
 mod circuit;
 mod gate;
 mod leader_index;
+mod limits;
 mod node;
 #[cfg(test)]
 mod outages;
+mod retries;
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,7 +25,9 @@ use crate::{Error, Identity, NamespacePath, Session, Settings, answer, body};
 use circuit::{Outage, Refusal};
 use gate::{Entry, Gate};
 use leader_index::LeaderIndex;
+use limits::Limits;
 use node::Node;
+use retries::{hopeless, is_down, more_telling, pause};
 
 /// Longest time for one request with its retries at all nodes, unless its own timeout is longer. A reconcile makes several
 /// requests.
@@ -32,8 +36,6 @@ const LONGEST: Duration = Duration::from_secs(45);
 const PROBE: Duration = Duration::from_secs(10);
 /// Longest pause between two probes of pods, which restart within seconds.
 const PROBE_OF_PODS: Duration = Duration::from_secs(2);
-/// Longest time in which a node answers a probe, unless the timeout of the settings is shorter.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Client of a server. Cheap to clone: all clones share connections and the known state of the server.
 #[derive(Clone)]
@@ -56,24 +58,6 @@ struct Inner {
     /// A probe is scheduled or being sent.
     probing: AtomicBool,
     observer: Box<dyn Observer>,
-}
-
-/// Bounds of the time of one request with its retries.
-#[derive(Clone, Copy)]
-struct Limits {
-    end: Instant,
-    /// Longest time at one node.
-    node: Duration,
-}
-
-impl Limits {
-    fn within(longest: Duration) -> Self {
-        Self { end: Instant::now() + longest, node: longest }
-    }
-
-    fn left(self) -> Duration {
-        self.end.saturating_duration_since(Instant::now())
-    }
 }
 
 /// Observer of the requests of a client.
@@ -242,7 +226,7 @@ impl Client {
         let gate = self.0.gate.as_ref()?;
         let started = Instant::now();
         if gate.pause().is_some() {
-            let limits = Limits { node: PROBE_TIMEOUT, ..Limits::within(self.0.longest) };
+            let limits = Limits::of_probe(self.0.longest);
             let result = self.round(&Request::get("sys/health"), limits).await;
             self.heard(&result);
             if let Err(error) = &result {
@@ -310,62 +294,5 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = body::read(response, request.limit(status)).await.map_err(fault)?;
         Ok(Answer { status, headers, text })
-    }
-}
-
-/// Returns whether a retry within seconds is pointless.
-fn hopeless(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Sealed
-            | Error::Uninitialized
-            | Error::Throttled { .. }
-            | Error::Redirect { .. }
-            | Error::Answer { .. }
-            | Error::Unreachable { source: Fault::Forbidden(_), .. }
-    )
-}
-
-/// Returns whether the next requests are not worth a retry.
-fn is_down(error: &Error) -> bool {
-    !matches!(error, Error::Throttled { .. } | Error::Answer { .. })
-}
-
-fn more_telling(known: Option<Error>, new: Error) -> Error {
-    let rank = |error: &Error| match error {
-        Error::Throttled { .. } => 5,
-        Error::NoLeader => 4,
-        Error::Sealed => 3,
-        Error::Redirect { .. } | Error::Answer { .. } => 2,
-        _ => 1,
-    };
-    match known {
-        Some(known) if rank(&known) >= rank(&new) => known,
-        _ => new,
-    }
-}
-
-/// Returns the pause after a round: 100 ms, doubled each round up to 2 s.
-fn pause(round: u32) -> Duration {
-    Duration::from_millis(100 << round.min(5)).min(Duration::from_secs(2))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_leader_has_priority_over_a_sealed_node() {
-        let settings = Settings { addresses: vec!["http://a".into()], ..Settings::default() };
-        assert!(!format!("{:?}", Client::new(&settings).unwrap()).contains("token"));
-        assert!(matches!(more_telling(Some(Error::Sealed), Error::NoLeader), Error::NoLeader));
-        assert!(matches!(more_telling(Some(Error::NoLeader), Error::Sealed), Error::NoLeader));
-    }
-
-    #[test]
-    fn a_forbidden_address_is_not_tried_again() {
-        let unreachable = |source| Error::Unreachable { address: "http://a".to_owned(), source };
-        assert!(hopeless(&unreachable(Fault::Forbidden([169, 254, 169, 254].into()))));
-        assert!(!hopeless(&unreachable(Fault::Refused)));
     }
 }

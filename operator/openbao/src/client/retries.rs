@@ -1,0 +1,64 @@
+//! Errors of nodes: which one is reported, and whether a retry can succeed.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::fault::Fault;
+
+/// Returns whether a retry within seconds is pointless.
+pub(super) fn hopeless(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Sealed
+            | Error::Uninitialized
+            | Error::Throttled { .. }
+            | Error::Redirect { .. }
+            | Error::Answer { .. }
+            | Error::Unreachable { source: Fault::Forbidden(_), .. }
+    )
+}
+
+/// Returns whether the next requests are not worth a retry.
+pub(super) fn is_down(error: &Error) -> bool {
+    !matches!(error, Error::Throttled { .. } | Error::Answer { .. })
+}
+
+pub(super) fn more_telling(known: Option<Error>, new: Error) -> Error {
+    let rank = |error: &Error| match error {
+        Error::Throttled { .. } => 5,
+        Error::NoLeader => 4,
+        Error::Sealed => 3,
+        Error::Redirect { .. } | Error::Answer { .. } => 2,
+        _ => 1,
+    };
+    match known {
+        Some(known) if rank(&known) >= rank(&new) => known,
+        _ => new,
+    }
+}
+
+/// Returns the pause after a round: 100 ms, doubled each round up to 2 s.
+pub(super) fn pause(round: u32) -> Duration {
+    Duration::from_millis(100 << round.min(5)).min(Duration::from_secs(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Client, Settings};
+
+    #[test]
+    fn a_missing_leader_has_priority_over_a_sealed_node() {
+        let settings = Settings { addresses: vec!["http://a".into()], ..Settings::default() };
+        assert!(!format!("{:?}", Client::new(&settings).unwrap()).contains("token"));
+        assert!(matches!(more_telling(Some(Error::Sealed), Error::NoLeader), Error::NoLeader));
+        assert!(matches!(more_telling(Some(Error::NoLeader), Error::Sealed), Error::NoLeader));
+    }
+
+    #[test]
+    fn a_forbidden_address_is_not_tried_again() {
+        let unreachable = |source| Error::Unreachable { address: "http://a".to_owned(), source };
+        assert!(hopeless(&unreachable(Fault::Forbidden([169, 254, 169, 254].into()))));
+        assert!(!hopeless(&unreachable(Fault::Refused)));
+    }
+}
