@@ -48,6 +48,15 @@ macro_rules! children {
             let clusters = context.stores.of::<OpenBaoCluster>().added();
             $(context.cluster_objects.of::<$kind>().covers(clusters).await;)+
         }
+
+        /// Returns a kind whose objects in a namespace are unknown: no list contains them, because the namespace is not
+        /// watched or the API server refuses the list.
+        fn unknown(context: &Context, namespace: &str) -> Option<&'static str> {
+            $(if !context.cluster_objects.of::<$kind>().knows(namespace) {
+                return Some(stringify!($kind));
+            })+
+            None
+        }
     };
 }
 children! {
@@ -59,6 +68,21 @@ children! {
     ServiceAccount with edges, ordinary;
     PodDisruptionBudget with edges, ordinary;
     NetworkPolicy with edges, ordinary;
+}
+
+/// Checks that the objects of a cluster are known. Otherwise it would look as if no node ran, and a deletion or a restore would
+/// change the database below running nodes.
+///
+/// # Errors
+/// [`Error::Waiting`] names a kind that is unknown.
+pub(crate) fn known(context: &Context, namespace: &str) -> Result<(), Error> {
+    match unknown(context, namespace) {
+        None => Ok(()),
+        Some(kind) => Err(Error::Waiting(format!(
+            "the operator cannot list objects of kind {kind} in namespace {namespace}: add the namespace to clusterNamespaces \
+             and install the operator's Role there"
+        ))),
+    }
 }
 
 /// Runs a watch on the thread of the failover, which decides with the pods.

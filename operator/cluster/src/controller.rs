@@ -37,6 +37,7 @@ impl Reconcile for Controller {
         }
         if object.spec.managed.is_some() {
             children::complete(&self.context).await;
+            children::known(&self.context, &ObjectName::of(&*object).namespace)?;
             managed::reconcile(&self.context, &self.guards, dependencies, &object).await
         } else {
             external::reconcile(&self.context, dependencies, &object).await
