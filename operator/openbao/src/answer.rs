@@ -138,11 +138,12 @@ pub(crate) fn prepared(transport: &Transport, node: &Url, request: &Request) -> 
     if !request.namespace.is_root() {
         builder = builder.header("x-vault-namespace", request.namespace.as_str());
     }
-    if let Some(body) = &request.body {
-        builder = builder.json(body);
-    }
+    // `json` sets the content type unless there is one.
     if request.method == Method::PATCH {
         builder = builder.header(reqwest::header::CONTENT_TYPE, "application/merge-patch+json");
+    }
+    if let Some(body) = &request.body {
+        builder = builder.json(body);
     }
     builder
 }
