@@ -81,6 +81,13 @@ impl Mounts {
         }
     }
 
+    /// Asks again at the next read: a login that may not read the value may be permitted later, and then know the mount.
+    pub(super) async fn forget_refusal(&self, mount: &MountKey) {
+        if self.0.get(mount).await == Some(None) {
+            self.0.invalidate(mount).await;
+        }
+    }
+
     /// Returns the current ID of a mount without a value: it decides whether the value is absent, or out of reach.
     ///
     /// # Errors

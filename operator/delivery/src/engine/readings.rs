@@ -92,7 +92,13 @@ impl Readings {
         if self.shared.get(source).await.is_some_and(|reading| reading.at < asked.oldest) {
             self.shared.invalidate(source).await;
         }
-        let reading = self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await?;
+        let reading = match self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await {
+            Ok(reading) => reading,
+            Err(error) => {
+                self.mounts.forget_refusal(&key).await;
+                return Err(error);
+            }
+        };
         Ok(Read { mount: reading.mount.clone().or(checked), reading })
     }
 
@@ -130,14 +136,20 @@ mod tests {
         /// ID of the mount.
         id: &'static str,
         has_value: bool,
+        /// All requests are denied.
+        denies: bool,
         /// Number of checks of the mount.
         checks: usize,
     }
 
     impl Bao {
         fn answer(&mut self, path: &str) -> (u16, String) {
-            if path.contains("/sys/internal/ui/mounts/") {
-                self.checks += 1;
+            let is_check = path.contains("/sys/internal/ui/mounts/");
+            self.checks += usize::from(is_check);
+            if self.denies {
+                return (403, r#"{"errors":["permission denied"]}"#.to_owned());
+            }
+            if is_check {
                 let data = format!(
                     r#"{{"type":"kv","path":"kv/","options":{{"version":"2"}},"uuid":"{}"}}"#,
                     self.id
@@ -167,7 +179,7 @@ mod tests {
     }
 
     fn serve() -> (Arc<Mutex<Bao>>, Reader) {
-        let bao = Arc::new(Mutex::new(Bao { id: "one", has_value: true, checks: 0 }));
+        let bao = Arc::new(Mutex::new(Bao { id: "one", has_value: true, denies: false, checks: 0 }));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses = vec![format!("http://{}", listener.local_addr().unwrap())];
         let served = bao.clone();
@@ -228,12 +240,26 @@ mod tests {
         assert_eq!(bao.lock().unwrap().checks, checks_after_a_restart);
 
         // Recreated without the value: each read states the current mount.
-        *bao.lock().unwrap() = Bao { id: "two", has_value: false, checks: 0 };
+        *bao.lock().unwrap() = Bao { id: "two", has_value: false, denies: false, checks: 0 };
         for _ in 0..2 {
             assert_eq!(id(&restarted, &reader, &source, Some("one")).await.as_deref(), Some("two"));
         }
         // Restored: the new mount is known.
         bao.lock().unwrap().has_value = true;
         assert_eq!(id(&restarted, &reader, &source, Some("one")).await.as_deref(), Some("two"));
+    }
+
+    #[rstest]
+    #[case::token(false)]
+    #[case::inline(true)]
+    #[tokio::test]
+    async fn a_login_that_becomes_permitted_records_the_id_of_the_mount(#[case] inline: bool) {
+        let ((bao, reader), source) = (serve(), request(inline));
+        let readings = Readings::new(Arc::default());
+        bao.lock().unwrap().denies = true;
+        let asked = || Asked { oldest: Instant::now(), mount: None, accepted: None };
+        assert!(readings.read(&reader, &source, &asked()).await.is_err());
+        bao.lock().unwrap().denies = false;
+        assert_eq!(id(&readings, &reader, &source, None).await.as_deref(), Some("one"));
     }
 }
