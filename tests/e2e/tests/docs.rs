@@ -63,6 +63,10 @@ impl Reader {
         );
         let places = vec![
             ("https://openbao.openbao.svc:8200", openbao.url.clone()),
+            (
+                "oidcDiscoveryUrl: https://gitlab.example.com",
+                format!("oidcDiscoveryUrl: {}\n  allowPlaintext: true", ground.issuer.url),
+            ),
             ("https://gitlab.example.com", ground.issuer.url.clone()),
             ("kubernetes_host=https://kubernetes.default.svc", kubernetes),
             ("kubectl --namespace steamer-system exec deployment/steamer -- /steamer", "steamer".to_owned()),
