@@ -27,8 +27,8 @@ mod validate;
 
 pub(crate) use controller::Controller;
 pub(crate) use document::Document;
-pub(crate) use readings::{Read, Reader, Request};
+pub(crate) use readings::{Asked, Read, Reader, Request};
 pub(crate) use schedule::Schedule;
 pub(crate) use shared::Engine;
 pub(crate) use stamp::{Held, request_digest};
-pub(crate) use synced::{Asked, Common, Obtained, ReadAccess, Recorded, Source, Synced};
+pub(crate) use synced::{Common, Obtained, ReadAccess, Recorded, Source, Synced};

@@ -19,9 +19,10 @@ use super::decide::{Inputs, Known, Seen, Why};
 use super::frame::{Frame, Wanted};
 use super::merge::owns_keys;
 use super::nudges::Nudge;
+use super::readings::Asked;
 use super::shared::Engine;
 use super::stamp::{Held, Stamp};
-use super::synced::{Asked, Obtained, Recorded, Source, Synced};
+use super::synced::{Obtained, Recorded, Source, Synced};
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {

@@ -9,7 +9,6 @@ use steamer_openbao::{Error, Kv, NamespacePath, Session};
 use steamer_runtime::Metrics;
 
 use super::mounts::{MountKey, Mounts, Recorded};
-use super::synced::Asked;
 
 /// How long a value is kept for other objects. Objects on one path are due at the same time; this is long enough to
 /// reconcile them all on a busy machine. No value is kept longer.
@@ -67,6 +66,23 @@ pub(crate) struct Readings {
     shared: moka::future::Cache<Request, Arc<Reading>>,
     mounts: Mounts,
     metrics: Arc<Metrics>,
+}
+
+/// Conditions for a value.
+pub(crate) struct Asked<'a> {
+    /// How old a shared value may be.
+    pub(crate) oldest: Instant,
+    /// ID of the mount that contained the value, if the source has the same mount.
+    pub(crate) mount: Option<&'a str>,
+    /// Another ID of the mount that the user accepts.
+    pub(crate) accepted: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Returns true if a missing value of the mount with this ID is a deleted value.
+    pub(crate) fn recognizes(&self, mount: &str) -> bool {
+        self.mount.is_none_or(|known| known == mount) || self.accepted == Some(mount)
+    }
 }
 
 impl Readings {
@@ -261,5 +277,20 @@ mod tests {
         assert!(readings.read(&reader, &source, &asked()).await.is_err());
         bao.lock().unwrap().denies = false;
         assert_eq!(id(&readings, &reader, &source, None).await.as_deref(), Some("one"));
+    }
+
+    #[rstest]
+    #[case::first_read(None, None, true)]
+    #[case::same_mount(Some("new"), None, true)]
+    #[case::recreated(Some("old"), None, false)]
+    #[case::accepted(Some("old"), Some("new"), true)]
+    #[case::another_one_accepted(Some("old"), Some("newer"), false)]
+    fn a_missing_value_of_a_recreated_mount_is_not_deleted(
+        #[case] mount: Option<&str>,
+        #[case] accepted: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        let asked = Asked { oldest: Instant::now(), mount, accepted };
+        assert_eq!(asked.recognizes("new"), expected);
     }
 }

@@ -1,7 +1,5 @@
 //! What a kind tells the engine.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +9,7 @@ use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
 
 use super::document::Document;
-use super::readings::Reader;
+use super::readings::{Asked, Reader};
 use super::schedule::Schedule;
 use super::shared::Engine;
 use super::stamp::Held;
@@ -104,23 +102,6 @@ pub(crate) trait Source: Send + Sync {
     ) -> impl Future<Output = Result<Option<Obtained>, Error>> + Send;
 }
 
-/// Conditions for a value.
-pub(crate) struct Asked<'a> {
-    /// How old a shared value may be.
-    pub(crate) oldest: Instant,
-    /// ID of the mount that contained the value, if the source has the same mount.
-    pub(crate) mount: Option<&'a str>,
-    /// Another ID of the mount that the user accepts.
-    pub(crate) accepted: Option<&'a str>,
-}
-
-impl Asked<'_> {
-    /// Returns true if a missing value of the mount with this ID is a deleted value.
-    pub(crate) fn recognizes(&self, mount: &str) -> bool {
-        self.mount.is_none_or(|known| known == mount) || self.accepted == Some(mount)
-    }
-}
-
 /// A value.
 pub(crate) struct Obtained {
     pub(crate) documents: Vec<Document>,
@@ -129,26 +110,4 @@ pub(crate) struct Obtained {
     pub(crate) mount: Option<String>,
     /// When OpenBao returned it.
     pub(crate) at: Timestamp,
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::first_read(None, None, true)]
-    #[case::same_mount(Some("new"), None, true)]
-    #[case::recreated(Some("old"), None, false)]
-    #[case::accepted(Some("old"), Some("new"), true)]
-    #[case::another_one_accepted(Some("old"), Some("newer"), false)]
-    fn a_missing_value_of_a_recreated_mount_is_not_deleted(
-        #[case] mount: Option<&str>,
-        #[case] accepted: Option<&str>,
-        #[case] expected: bool,
-    ) {
-        let asked = Asked { oldest: Instant::now(), mount, accepted };
-        assert_eq!(asked.recognizes("new"), expected);
-    }
 }
