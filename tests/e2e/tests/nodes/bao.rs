@@ -256,7 +256,7 @@ impl Bao {
 
     /// Returns the leader according to the first of `pods` that answers, if it knows one.
     pub async fn followed_by(&self, pods: &[&str]) -> Result<Option<String>> {
-        let client = self.client(pods, Duration::ZERO).await?;
+        let client = self.client(pods, Duration::from_secs(5)).await?;
         let answer = client.session(Identity::Anonymous).leader().await?;
         let host = answer.leader_address.split("//").nth(1).and_then(|host| host.split('.').next());
         Ok(host.map(str::to_owned))

@@ -47,7 +47,8 @@ async fn a_standby_that_does_not_know_the_leader_is_restarted() -> Result<()> {
     assert_eq!(now, leader, "the leader did not change");
     for pod in NODES {
         assert_eq!(bao.followed_by(&[pod]).await?.as_deref(), Some(&*now), "{pod}");
-        let own = bao.client(&[pod], std::time::Duration::ZERO).await?.session(admin.identity().clone());
+        let own =
+            bao.client(&[pod], std::time::Duration::from_secs(20)).await?.session(admin.identity().clone());
         own.request_any(Method::POST, "kv/data/a", Some(json!({"data": {"from": pod}}))).await?;
     }
     Ok(())
