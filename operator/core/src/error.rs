@@ -1,6 +1,7 @@
 //! Errors of a reconcile, one variant for each outcome: the variant determines condition reason and retry.
 
-use std::sync::Arc;
+mod wrapped;
+
 use std::time::Duration;
 
 use steamer_openbao::Error as OpenBao;
@@ -8,6 +9,8 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Failure, ObjectName, Reason, Retry, describe};
 
 use crate::api_server;
+
+pub use wrapped::{Other, Shared};
 
 /// Reason why a reconcile did not complete.
 #[derive(Debug, thiserror::Error)]
@@ -179,10 +182,6 @@ impl Failure for Error {
     }
 }
 
-/// An error that a family of controllers defines.
-#[derive(Debug)]
-pub struct Other(Box<dyn Failure>);
-
 impl Error {
     /// Wraps an error of a family of controllers.
     pub fn other(error: impl Failure) -> Self {
@@ -192,18 +191,6 @@ impl Error {
     /// Wraps an internal error.
     pub fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Box::new(error))
-    }
-}
-
-impl std::fmt::Display for Other {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Other {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 
@@ -235,26 +222,11 @@ fn no_token(error: &OpenBao) -> Option<&NoToken> {
     }
 }
 
-/// An error that several objects share.
-#[derive(Debug)]
-pub struct Shared(pub Arc<OpenBao>);
-
-impl std::fmt::Display for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Shared {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
 /// Interval between attempts after a rejected login. Objects with the same login share its result.
 const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval between attempts after a denied request.
 const DENIED_INTERVAL: Duration = Duration::from_secs(20);
+
 /// Returns the verdict on an object that needs an OpenBao with this error.
 #[must_use]
 pub fn openbao_verdict(error: &OpenBao) -> Verdict {
@@ -305,6 +277,8 @@ fn openbao_reason(error: &OpenBao) -> Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use kube::core::Status;
     use rstest::rstest;
     use steamer_runtime::describe;
