@@ -1,5 +1,6 @@
 //! Tests of the whole operator against a real API server and a real OpenBao. One file per behavior.
 
+mod access_review;
 mod admin;
 mod admission;
 mod admission_policy;

@@ -7,6 +7,7 @@ use steamer_openbao::{Error, Identity};
 use steamer_testing::control_plane;
 use steamer_testing::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
 
+use crate::access_review::{Right, allowed};
 use crate::fixture::Case;
 
 #[tokio::test]
@@ -81,21 +82,8 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
 async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     let case = Case::new("operator-rights-kubernetes").await?;
     let client = control_plane::client(&case.ground.operator.kubeconfig).await?;
-    let review = |verb: &str, group: &str, resource: &str| {
-        json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": "default"}},
-        })
-    };
-    let allowed = |object: Value| {
-        let client = client.clone();
-        async move {
-            let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-                .header("content-type", "application/json")
-                .body(object.to_string().into_bytes())?;
-            let answer: Value = client.request(request).await?;
-            anyhow::Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
-        }
+    let allowed = async |verb: &str, group: &str, resource: &str| {
+        allowed(&client, &Right { namespace: "default", verb, group, resource }).await
     };
     let refused = [
         ("create", "", "pods"),
@@ -123,8 +111,8 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
         ("patch", "", "namespaces"),
     ];
     for (verb, group, resource) in refused {
-        assert!(!allowed(review(verb, group, resource)).await?, "{verb} {resource}.{group} is allowed");
+        assert!(!allowed(verb, group, resource).await?, "{verb} {resource}.{group} is allowed");
     }
-    assert!(allowed(review("create", "", "secrets")).await?);
+    assert!(allowed("create", "", "secrets").await?);
     Ok(())
 }

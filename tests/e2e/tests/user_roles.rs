@@ -1,29 +1,12 @@
 //! Roles for users: aggregated to `view`, `edit` and `admin`, and the role of the platform team.
 
 use anyhow::{Result, ensure};
-use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_testing::ground::apply;
 use steamer_testing::wait::eventually;
 
+use crate::access_review::{Right, allowed_to};
 use crate::fixture::Case;
-
-/// Asks the API server whether a user may make a request.
-async fn allowed(client: &Client, namespace: &str, user: &str, verb: &str, resource: &str) -> Result<bool> {
-    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-    let attributes = json!({
-        "verb": verb, "group": "steamer.dev", "resource": resource, "subresource": subresource, "namespace": namespace,
-    });
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-        "spec": {"user": user, "resourceAttributes": attributes},
-    });
-    let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
-        .header("content-type", "application/json")
-        .body(review.to_string().into_bytes())?;
-    let answer: Value = client.request(request).await?;
-    Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
-}
 
 /// Rights of each role: verb, resource, and the roles that allow it.
 const RIGHTS: [(&str, &str, &str); 15] = [
@@ -57,7 +40,8 @@ async fn the_roles_for_users_exclude_statuses_and_the_kinds_of_the_platform() ->
         })).await?;
     }
     let asked = async |namespace: &str, role: &str, verb: &str, resource: &str| {
-        allowed(&case.client, namespace, &format!("{role}-user"), verb, resource).await
+        let right = Right { namespace, verb, group: "steamer.dev", resource };
+        allowed_to(&case.client, &format!("{role}-user"), &right).await
     };
     eventually("Kubernetes has aggregated the roles", || async {
         let ready = asked(&case.namespace, "admin", "create", "baoauths").await;

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::Client;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoConnection};
@@ -16,6 +15,7 @@ use steamer_testing::operator::Operator;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
+use crate::access_review::{Right, allowed};
 use crate::fixture::{Case, ready_in};
 
 /// Objects of the chart for these namespaces.
@@ -25,19 +25,6 @@ fn chart() -> Result<Vec<Value>> {
         .args(["--set", "watchNamespaces={watched},clusterNamespaces={clusters},metrics.authentication=true"])
         .arg(checkout().join("charts/steamer"));
     yaml(&tools::output(&mut helm)?)
-}
-
-async fn allowed(client: &Client, namespace: &str, verb: &str, resource: &str) -> Result<bool> {
-    let attributes = json!({"verb": verb, "resource": resource, "namespace": namespace});
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    });
-    let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-        .header("content-type", "application/json")
-        .body(review.to_string().into_bytes())?;
-    let answer: Value = client.request(request).await?;
-    Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
 }
 
 /// Verb, resource, and the namespaces in which the operator has the right.
@@ -72,7 +59,7 @@ async fn an_operator_with_roles_in_its_namespaces_reconciles_these_namespaces_on
     for (verb, resource, namespaces) in RIGHTS {
         for namespace in [OPERATOR_NAMESPACE, "watched", "clusters", "other"] {
             let expected = namespaces.split_whitespace().any(|one| one == namespace);
-            let answer = allowed(&limited, namespace, verb, resource).await?;
+            let answer = allowed(&limited, &Right { namespace, verb, group: "", resource }).await?;
             ensure!(answer == expected, "{verb} {resource} in {namespace} is {answer}");
         }
     }
