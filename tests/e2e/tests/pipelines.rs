@@ -322,23 +322,9 @@ async fn reads(session: &steamer_openbao::Session, names: &[&str], expected: &[&
 #[tokio::test]
 async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
     let case = Case::new("pipelines-keys").await?;
-    let issuer = {
-        let ground = case.ground.clone();
-        ground.at_home(async { JwtIssuer::start().await }).await?
-    };
-    case.object(
-        "JWTIssuer",
-        "gitlab",
-        json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"}),
-    )
-    .await?;
-    let spec = json!({
-        "clusterRef": {"name": "main"}, "organizationId": 205, "groupId": 7, "issuerRef": {"name": "gitlab"},
-    });
-    case.object("SecretsTenant", "acme", spec).await?;
-    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
-    case.ready::<SecretsProject>("web", "True/Applied").await?;
-    let namespace = "org_205/group_7/project_42";
+    let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
+    case.follow(&issuer).await?;
+    let namespace = &case.project_of_issuer(205).await?;
     let claims = pipeline_claims(&issuer.url, AUDIENCE);
     let old = issuer.sign("key-1", &claims)?;
     case.login(namespace, "all_pipelines", &old).await?;
@@ -363,30 +349,16 @@ async fn a_key_that_the_issuer_has_removed_stops_working() -> Result<()> {
 #[tokio::test]
 async fn keys_that_openbao_cannot_read_are_left_out() -> Result<()> {
     let case = Case::new("pipelines-unreadable").await?;
-    let issuer = {
-        let ground = case.ground.clone();
-        ground.at_home(async { JwtIssuer::start().await }).await?
-    };
+    let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
     let coordinate = "A".repeat(43);
     issuer.publish(vec![
         json!({"kty": "EC", "crv": "secp256k1", "kid": "curve", "x": coordinate, "y": coordinate}),
         json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"}),
     ]);
-    case.object(
-        "JWTIssuer",
-        "gitlab",
-        json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"}),
-    )
-    .await?;
+    case.follow(&issuer).await?;
     let left_out = "True/Applied: 1 keys; 2 keys are left out";
     case.ready::<JWTIssuer>("gitlab", left_out).await?;
-    let spec = json!({
-        "clusterRef": {"name": "main"}, "organizationId": 231, "groupId": 7, "issuerRef": {"name": "gitlab"},
-    });
-    case.object("SecretsTenant", "acme", spec).await?;
-    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
-    case.ready::<SecretsProject>("web", "True/Applied").await?;
-    let namespace = "org_231/group_7/project_42";
+    let namespace = &case.project_of_issuer(231).await?;
     let claims = pipeline_claims(&issuer.url, AUDIENCE);
     let works = async |key: &str, expected: bool| {
         let jwt = issuer.sign(key, &claims)?;

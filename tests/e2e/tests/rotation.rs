@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use steamer_api::{JWTIssuer, SecretsProject};
+use steamer_api::JWTIssuer;
 use steamer_testing::issuer::{JwtIssuer, pipeline_claims};
 use steamer_testing::ports;
 use steamer_testing::wait::eventually;
@@ -14,24 +14,12 @@ use tokio::net::TcpListener;
 use crate::fixture::Case;
 use crate::tenancy::AUDIENCE;
 
-/// Creates tenant and project of an issuer. Returns the project's OpenBao namespace.
-async fn project(case: &Case, issuer: &JwtIssuer, organization: i64) -> Result<String> {
-    let spec = json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"});
-    case.object("JWTIssuer", "gitlab", spec).await?;
-    let spec = json!({
-        "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7, "issuerRef": {"name": "gitlab"},
-    });
-    case.object("SecretsTenant", "acme", spec).await?;
-    case.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
-    case.ready::<SecretsProject>("web", "True/Applied").await?;
-    Ok(format!("org_{organization}/group_7/project_42"))
-}
-
 #[tokio::test]
 async fn jobs_can_log_in_throughout_a_key_rotation() -> Result<()> {
     let case = Arc::new(Case::new("rotation").await?);
     let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
-    let namespace = project(&case, &issuer, 1301).await?;
+    case.follow(&issuer).await?;
+    let namespace = case.project_of_issuer(1301).await?;
     // Number of the key with which the issuer currently signs.
     let (current, logins) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
     let jobs = {
@@ -89,7 +77,8 @@ async fn an_unreachable_issuer_does_not_delay_a_project() -> Result<()> {
     let case = Case::new("rotation-down").await?;
     let port = ports::free()?;
     let issuer = JwtIssuer::at(format!("http://127.0.0.1:{port}"))?;
-    let namespace = project(&case, &issuer, 1302).await?;
+    case.follow(&issuer).await?;
+    let namespace = case.project_of_issuer(1302).await?;
     case.values(&namespace, &["A"]).await?;
     case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
     // Logins fail while there are no keys, and succeed once there are, without another reconcile.
@@ -118,7 +107,8 @@ async fn a_withdrawn_key_is_rejected_although_another_key_has_its_id() -> Result
     let case = Case::new("rotation-twins").await?;
     let issuer = case.ground.at_home(async { JwtIssuer::start().await }).await?;
     issuer.add_key_as("twin", "key-1")?;
-    let namespace = project(&case, &issuer, 1303).await?;
+    case.follow(&issuer).await?;
+    let namespace = case.project_of_issuer(1303).await?;
     let claims = pipeline_claims(&issuer.url, AUDIENCE);
     let (first, twin) = (issuer.sign("key-1", &claims)?, issuer.sign_as("twin", "key-1", &claims)?);
     for jwt in [&first, &twin] {

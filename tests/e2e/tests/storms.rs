@@ -24,6 +24,18 @@ async fn rig(name: &'static str) -> Result<Rig> {
     Ok(rig)
 }
 
+/// A rig with a BaoStaticSecret that is not due for an hour.
+async fn synced(name: &'static str) -> Result<Rig> {
+    let rig = rig(name).await?;
+    let spec = json!({
+        "mount": name, "path": "app", "type": "kv-v2", "refreshAfter": "1h",
+        "destination": {"name": "app", "create": true},
+    });
+    rig.case.object("BaoStaticSecret", "app", spec).await?;
+    rig.case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    Ok(rig)
+}
+
 fn writes(rig: &Rig) -> usize {
     let writes = |path: &str| path.contains("/secrets/") || path.ends_with("/secrets");
     rig.kubernetes
@@ -34,13 +46,7 @@ fn writes(rig: &Rig) -> usize {
 
 #[tokio::test]
 async fn a_client_that_undoes_each_write_causes_no_storm() -> Result<()> {
-    let rig = rig("storm").await?;
-    let spec = json!({
-        "mount": "storm", "path": "app", "type": "kv-v2", "refreshAfter": "1h",
-        "destination": {"name": "app", "create": true},
-    });
-    rig.case.object("BaoStaticSecret", "app", spec).await?;
-    rig.case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    let rig = synced("storm").await?;
     rig.kubernetes.forget();
     let secrets: Api<Secret> = rig.case.api();
     let ends = tokio::time::Instant::now() + PERIOD;
@@ -83,13 +89,7 @@ async fn two_objects_of_one_secret_write_nothing_once_they_are_settled() -> Resu
 
 #[tokio::test]
 async fn requested_reconciles_without_end_are_limited() -> Result<()> {
-    let rig = rig("storm-nudges").await?;
-    let spec = json!({
-        "mount": "storm-nudges", "path": "app", "type": "kv-v2", "refreshAfter": "1h",
-        "destination": {"name": "app", "create": true},
-    });
-    rig.case.object("BaoStaticSecret", "app", spec).await?;
-    rig.case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    let rig = synced("storm-nudges").await?;
     rig.openbao.forget();
     let objects: Api<BaoStaticSecret> = rig.case.api();
     let ends = tokio::time::Instant::now() + PERIOD;

@@ -5,7 +5,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_openbao::{Error, Identity, Session};
-use steamer_testing::issuer::pipeline_claims;
+use steamer_testing::issuer::{JwtIssuer, pipeline_claims};
 use steamer_testing::wait::eventually;
 
 use crate::fixture::{Case, ready_in};
@@ -40,6 +40,25 @@ impl Case {
         self.object("SecretsTenant", "acme", spec).await?;
         self.ready::<JWTIssuer>("gitlab", "True/Applied").await?;
         self.ready::<SecretsTenant>("acme", "True/Applied").await.map(drop)
+    }
+
+    /// Creates JWTIssuer `gitlab` for an issuer of the test, whose keys are fetched every second.
+    pub async fn follow(&self, issuer: &JwtIssuer) -> Result<()> {
+        let spec = json!({"oidcDiscoveryUrl": issuer.url, "allowPlaintext": true, "refreshAfter": "1s"});
+        self.object("JWTIssuer", "gitlab", spec).await.map(drop)
+    }
+
+    /// Creates SecretsTenant `acme` and SecretsProject `web` (42) of the existing JWTIssuer `gitlab`, which are kept when they
+    /// are deleted. Returns the OpenBao namespace of the project.
+    pub async fn project_of_issuer(&self, organization: i64) -> Result<String> {
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7,
+            "issuerRef": {"name": "gitlab"},
+        });
+        self.object("SecretsTenant", "acme", spec).await?;
+        self.object("SecretsProject", "web", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
+        self.ready::<SecretsProject>("web", "True/Applied").await?;
+        Ok(format!("org_{organization}/group_7/project_42"))
     }
 
     /// Applies a PipelinePolicy of project `web` and waits until it is Ready.
