@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{conditions, never_observed};
-use crate::{DeletionPolicy, Duration, Reference, rules};
+use crate::{DeletionPolicy, Duration, Reference, Transformation, rules};
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -117,6 +117,9 @@ pub struct Destination {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = rules::SECRET_TYPE)]
     pub type_: Option<String>,
+    /// Templates and filters for the keys of the Secret. Default: each key of the value, unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<Transformation>,
     /// `Owner`: the Secret is deleted with this object. `Orphan`: the Secret is kept. Default: `Owner`.
     #[serde(default)]
     pub creation_policy: CreationPolicy,
@@ -198,8 +201,8 @@ pub struct BaoStaticSecretStatus {
 pub struct LastSync {
     /// Time of the write.
     pub time: Time,
-    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `ReconcileRequested`, `DestinationMissing`,
-    /// `DestinationDrifted`, `RefreshDue`.
+    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `TransformationChanged`,
+    /// `ReconcileRequested`, `DestinationMissing`, `DestinationDrifted`, `RefreshDue`.
     #[schemars(length(max = 63))]
     pub reason: String,
 }

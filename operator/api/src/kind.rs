@@ -25,6 +25,7 @@ macro_rules! for_each_kind {
             BaoConnection,
             BaoAuth,
             BaoStaticSecret,
+            SecretTransformation,
         }
     };
 }
@@ -111,7 +112,15 @@ macro_rules! referable {
         }
     )+};
 }
-referable!(OpenBaoCluster, JWTIssuer, SecretsTenant, SecretsProject, BaoConnection, BaoAuth);
+referable!(
+    OpenBaoCluster,
+    JWTIssuer,
+    SecretsTenant,
+    SecretsProject,
+    BaoConnection,
+    BaoAuth,
+    SecretTransformation
+);
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,10 @@ mod openbao_cluster;
 mod pipeline_policy;
 pub mod rules;
 mod schema;
+mod secret_transformation;
 mod secrets_project;
 mod secrets_tenant;
+mod transformation;
 
 pub use bao_auth::*;
 pub use bao_connection::*;
@@ -28,8 +30,10 @@ pub use kind::{Kind, KindId, Referable};
 pub use openbao_cluster::*;
 pub use pipeline_policy::*;
 pub use schema::definitions;
+pub use secret_transformation::*;
 pub use secrets_project::*;
 pub use secrets_tenant::*;
+pub use transformation::*;
 
 /// API group of every kind.
 pub const GROUP: &str = "steamer.dev";

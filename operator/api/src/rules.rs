@@ -124,6 +124,19 @@ pub(crate) const SECRET_TYPE: Rule = (
      Kubernetes and Helm act on such Secrets",
 );
 
+/// Keys of a Secret that contain the results of templates.
+pub(crate) const TEMPLATE_KEYS: Rule = (
+    "self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && !key.startsWith('..'))",
+    "a key of templates is a key of the Secret: it consists of letters, digits, -, _ and ., has at most 253 characters, and \
+     does not start with ..",
+);
+
+/// Key of a Secret that contains the result of a template.
+pub(crate) const KEY_OVERRIDE: Rule = (
+    "self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
+    "keyOverride must be a key of a Secret: it consists of letters, digits, -, _ and ., and does not start with ..",
+);
+
 /// Keys of labels and annotations.
 pub(crate) const KEYS: Rule = (
     "self.all(key, !format.qualifiedName().validate(key).hasValue())",

@@ -15,6 +15,7 @@ mod nudges;
 mod observed;
 mod pass;
 mod readings;
+mod rendering;
 mod repetition;
 #[cfg(test)]
 mod rivals;
@@ -23,6 +24,7 @@ mod shared;
 mod stamp;
 mod state;
 mod synced;
+mod transformation;
 mod validate;
 
 pub(crate) use controller::Controller;
@@ -32,3 +34,4 @@ pub(crate) use schedule::Schedule;
 pub(crate) use shared::Engine;
 pub(crate) use stamp::{Held, request_digest};
 pub(crate) use synced::{Common, Obtained, ReadAccess, Recorded, Source, Synced};
+pub(crate) use transformation::{Definition, Program};

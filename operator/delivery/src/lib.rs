@@ -3,6 +3,7 @@
 mod auth;
 mod connection;
 mod engine;
+mod secret_transformation;
 mod static_secret;
 
 use steamer_api::BaoStaticSecret;
@@ -15,5 +16,6 @@ pub fn register(tasks: &mut Tasks) {
     let engine = Engine::new(tasks);
     tasks.controller(connection::Controller(tasks.context()));
     tasks.controller(auth::Controller(tasks.context()));
+    tasks.controller(secret_transformation::Controller(tasks.context()));
     tasks.controller(Controller::<BaoStaticSecret>::new(engine));
 }

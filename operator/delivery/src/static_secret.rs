@@ -183,14 +183,16 @@ impl Source for KvSource {
         let read = engine.readings.read(&self.reader, &self.read, &asked).await;
         let Read { reading, mount } = read.map_err(|error| Error::Shared(Shared(error)))?;
         let found = mount.as_deref().unwrap_or_default();
-        let (values, version) = match &reading.value {
-            Kv::Value { values, version, metadata: _ } => (values, *version),
+        let (document, version) = match &reading.value {
+            Kv::Value { values, version, metadata } => {
+                (Document { values: values.clone(), metadata: metadata.clone() }, *version)
+            }
             Kv::Absent if !asked.recognizes(found) => return Err(self.recreated(found)),
             Kv::Absent | Kv::Deleted { .. } => return Ok(None),
         };
         let age = Instant::now().saturating_duration_since(reading.at);
         Ok(Some(Obtained {
-            documents: vec![Document { values: values.clone() }],
+            documents: vec![document],
             held: Held::Read { versions: vec![version] },
             mount,
             at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),

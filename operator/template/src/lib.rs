@@ -46,6 +46,7 @@
 mod constraint;
 mod error;
 mod execution;
+mod expression;
 mod format;
 mod functions;
 mod item;
@@ -66,6 +67,7 @@ mod golden;
 mod safety;
 
 pub use error::Error;
+pub use expression::Pattern;
 pub use scope::Limits;
 pub use template::{Template, Templates};
 pub use value::Value;

@@ -67,6 +67,10 @@ impl Scope {
         Ok(())
     }
 
+    pub(crate) fn steps_left(&self) -> u64 {
+        self.steps
+    }
+
     /// Pays for memory before it is allocated.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<(), Fault> {
         let left = self.memory.checked_sub(bytes);

@@ -46,6 +46,16 @@ impl Templates {
     ///
     /// The template fails for this data, or exceeds a limit. The error contains no data.
     pub fn render_bytes(&self, name: &str, data: &Value, limits: &Limits) -> Result<Vec<u8>, Error> {
+        self.render_counted(name, data, limits).map(|(bytes, _)| bytes)
+    }
+
+    /// Renders the template `name`. Returns the result and the steps that it needed, for several templates that share
+    /// [`Limits::steps`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::render_bytes`].
+    pub fn render_counted(&self, name: &str, data: &Value, limits: &Limits) -> Result<(Vec<u8>, u64), Error> {
         machine::run(&self.definitions, name, data, limits)
     }
 

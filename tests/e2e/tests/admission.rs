@@ -297,6 +297,28 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             secret(json!({"destination": {"name": "a", "overwrite": true}})),
             "overwrite requires create: true",
         ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"transformation": {"templates": {"a b": {"text": ""}}}})),
+            "a key of templates is a key of the Secret",
+        ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"transformation": {"templates": {"..a": {"text": ""}}}})),
+            "does not start with ..",
+        ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"transformation": {"transformationRefs": [
+                {"name": "a", "templateRefs": [{"name": "b", "keyOverride": "a/b"}]},
+            ]}})),
+            "keyOverride must be a key of a Secret",
+        ),
+        (
+            "SecretTransformation",
+            json!({"templates": {"a/b": {"text": ""}}}),
+            "a key of templates is a key of the Secret",
+        ),
         ("BaoStaticSecret", secret(json!({"destination": {"name": "A_B"}})), "lowercase letters"),
         ("BaoStaticSecret", secret(json!({"vaultAuthRef": "x"})), "field not declared in schema"),
     ]

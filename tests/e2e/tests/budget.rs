@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use steamer_api::BaoStaticSecret;
 use steamer_testing::proxy::Asked;
 use steamer_testing::wait::eventually;
@@ -41,6 +41,16 @@ fn of_openbao(asked: &Asked) -> Option<String> {
     Some(format!("{} {kind}", asked.method))
 }
 
+/// Returns the destination of an object. Every third one has a template.
+fn destination(number: usize) -> Value {
+    let mut destination = json!({"name": format!("s{number}"), "create": true});
+    if number.is_multiple_of(3) {
+        let template = json!({"text": "{{ .Secrets.a }} {{ .Metadata.version }}"});
+        destination["transformation"] = json!({"templates": {"b": template}});
+    }
+    destination
+}
+
 async fn all_ready(rig: &Rig) -> Result<()> {
     let objects: Api<BaoStaticSecret> = rig.case.api();
     eventually("all objects are Ready", || async {
@@ -69,7 +79,7 @@ async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()>
             // Two BaoAuths with the same identity.
             "authRef": {"name": if number % 2 == 0 { "first" } else { "second" }},
             "mount": "budget", "path": format!("p{}", number % PATHS), "type": "kv-v2", "refreshAfter": "15s",
-            "destination": {"name": format!("s{number}"), "create": true},
+            "destination": destination(number),
         });
         case.object("BaoStaticSecret", &format!("s{number}"), spec).await?;
     }

@@ -110,7 +110,10 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     case.api::<Secret>().patch("app", &PatchParams::default(), &Patch::Merge(&edit)).await?;
     holds(&rig, "app", CANARIES[1]).await?;
 
-    // Every error that can occur while a value is processed: invalid key, size or type, and a foreign Secret.
+    // Every error that can occur while a value is processed: invalid key, size or type, a foreign Secret, and a template.
+    let wrong = json!({"templates": {"a": {"text": "{{ mustToDate .Secrets.password .Secrets.password }}"}}});
+    case.object("SecretTransformation", "wrong", wrong).await?;
+    let rendered = |text: &str| json!({"transformation": {"templates": {"a": {"text": text}}}});
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": case.namespace},
         "stringData": {"mine": "x"},
@@ -121,6 +124,24 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         ("size", json!({"password": CANARIES[0].repeat(40_000)}), json!({}), "False/Invalid"),
         ("type", json!({"password": CANARIES[0]}), json!({"type": "kubernetes.io/tls"}), "False/"),
         ("conflict", json!({"password": CANARIES[0]}), json!({"name": "theirs"}), "False/Conflict"),
+        (
+            "template",
+            json!({"password": CANARIES[0]}),
+            rendered("{{ atoi .Secrets.password }}"),
+            "False/Invalid",
+        ),
+        (
+            "fails",
+            json!({"password": CANARIES[0]}),
+            rendered("{{ fail .Secrets.password }}"),
+            "False/Invalid",
+        ),
+        (
+            "shared",
+            json!({"password": CANARIES[0]}),
+            json!({"transformation": {"transformationRefs": [{"name": "wrong"}]}}),
+            "False/Invalid",
+        ),
     ];
     for (name, value, destination, ready) in wrong {
         admin.write_kv2("leaks", name, &value).await?;

@@ -33,5 +33,6 @@ mod static_secrets;
 mod statuses;
 mod storms;
 mod tenancy;
+mod transformations;
 mod user_roles;
 mod watch_namespaces;

@@ -298,10 +298,17 @@ async fn a_restart_neither_reads_nor_writes_a_secret_that_is_not_due() -> Result
     apply(&case.client, foreign).await?;
     synced("owned", own("owned")).await?;
     synced("merged", json!({"name": "foreign"})).await?;
+    let template = json!({"templates": {"b": {"text": "{{ .Secrets.a }} {{ .Metadata.version }}"}}});
+    case.object("SecretTransformation", "shared", template).await?;
+    let references = json!([{"name": "shared"}]);
+    let transformed =
+        json!({"name": "rendered", "create": true, "transformation": {"transformationRefs": references}});
+    synced("rendered", transformed).await?;
     rig.start().await?;
     let case = &rig.case;
     case.ready::<BaoStaticSecret>("owned", "True/Applied").await?;
     case.ready::<BaoStaticSecret>("merged", "True/Applied").await?;
+    case.ready::<BaoStaticSecret>("rendered", "True/Applied").await?;
 
     rig.kill().await?;
     rig.kubernetes.forget();
@@ -331,7 +338,9 @@ async fn a_restart_neither_reads_nor_writes_a_secret_that_is_not_due() -> Result
     case.object("BaoStaticSecret", "later", spec).await?;
     case.ready::<BaoStaticSecret>("later", "True/Applied").await?;
     assert_eq!(reads("later"), 1, "the new object is read");
-    assert_eq!((reads("owned"), reads("merged")), (0, 0), "a restart read a value that was not due");
+    let read = ["owned", "merged", "rendered"].map(reads);
+    assert_eq!(read, [0, 0, 0], "a restart read a value that was not due");
+    assert_eq!(writes("rendered"), BTreeMap::new(), "a restart rendered a value again");
     assert_eq!(
         writes("foreign"),
         BTreeMap::new(),

@@ -155,6 +155,7 @@ async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> R
 #[case::secret("BaoStaticSecret", "False/ReferenceNotFound", "InProgress", json!({
     "authRef": {"name": "none"}, "mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true},
 }))]
+#[case::transformation("SecretTransformation", "False/Invalid", "Failed", json!({"templates": {"a": {"text": "{{"}}}))]
 #[tokio::test]
 async fn a_failing_object_is_not_current(
     #[case] kind: &str,

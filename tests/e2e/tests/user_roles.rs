@@ -9,11 +9,12 @@ use crate::access_review::{Right, allowed_to};
 use crate::fixture::Case;
 
 /// Rights of each role: verb, resource, and the roles that allow it.
-const RIGHTS: [(&str, &str, &str); 15] = [
+const RIGHTS: [(&str, &str, &str); 16] = [
     ("get", "openbaoclusters", "view edit admin steamer-platform"),
     ("watch", "baostaticsecrets", "view edit admin steamer-platform"),
     ("list", "jwtissuers", "view edit admin steamer-platform"),
     ("create", "baostaticsecrets", "edit admin steamer-platform"),
+    ("update", "secrettransformations", "edit admin steamer-platform"),
     ("patch", "baoauths", "edit admin steamer-platform"),
     ("delete", "pipelinepolicies", "edit admin steamer-platform"),
     ("update", "secretsprojects", "edit admin steamer-platform"),

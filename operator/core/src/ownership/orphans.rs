@@ -74,7 +74,8 @@ fn resources(owner: &Owner) -> Option<Resources> {
             | KindId::PipelinePolicy
             | KindId::BaoConnection
             | KindId::BaoAuth
-            | KindId::BaoStaticSecret,
+            | KindId::BaoStaticSecret
+            | KindId::SecretTransformation,
         )
         | Owner::Organization
         | Owner::Unknown(_) => None,

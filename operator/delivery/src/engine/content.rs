@@ -7,8 +7,6 @@ use steamer_core::Error;
 use steamer_core::mac::Mac;
 use steamer_runtime::ObjectName;
 
-use super::document::Document;
-
 /// Largest data of a Secret that the API server accepts, in bytes: values without their keys.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -17,15 +15,11 @@ const MAX_BYTES: usize = 1024 * 1024;
 pub(crate) struct Content(pub(crate) BTreeMap<String, SecretSlice<u8>>);
 
 impl Content {
-    /// The content that documents render to: strings as they are, other values as JSON.
+    /// Checks the keys and bytes of a Secret.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a key or a size that the API server does not accept.
-    pub(crate) fn render(documents: &[Document]) -> Result<Self, Error> {
-        let values = documents.iter().flat_map(|document| &document.values.0);
-        let bytes = |text: &str| SecretSlice::from(text.as_bytes().to_vec());
-        let content: BTreeMap<_, _> =
-            values.map(|(key, value)| (key.clone(), bytes(value.text().expose_secret()))).collect();
+    pub(crate) fn new(content: BTreeMap<String, SecretSlice<u8>>) -> Result<Self, Error> {
         check_keys(&content)?;
         let size: usize = content.values().map(|value| value.expose_secret().len()).sum();
         if size > MAX_BYTES {
@@ -63,7 +57,7 @@ fn check_keys<T>(content: &BTreeMap<String, T>) -> Result<(), Error> {
     let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     Err(Error::Invalid(format!(
         "key {position} of {} in alphabetical order {mistake}{others}: a key of a Secret consists of letters, digits, -, _ and \
-         ., has at most 253 characters, and does not start with ..: rename it in OpenBao",
+         ., has at most 253 characters, and does not start with ..: rename it in OpenBao, or exclude it with destination.transformation.excludes",
         content.len()
     )))
 }

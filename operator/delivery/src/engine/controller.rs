@@ -51,11 +51,13 @@ impl<K: Synced> Reconcile for Controller<K> {
         }
         validate(object.common().destination)?;
         object.validate()?;
+        let rendering = self.engine.rendering(dependencies, &*object)?;
         let access = self.access(dependencies, &*object).await?;
         let pass = Pass {
             engine: &self.engine,
             dependencies,
             frame: frame(context, &*object),
+            rendering,
             login: access.login.clone(),
             source: object.source(access),
             nudge: self.nudge(&*object),
@@ -136,13 +138,15 @@ impl<K: Synced> Controller<K> {
         if !pass.object.common().destination.create {
             self.engine.destinations.may_merge(pass.dependencies, &pass.frame).await?;
         }
+        // Before the read: an invalid template needs no value.
+        let renderer = pass.rendering.renderer()?;
         let Some(obtained) = pass.obtain(known.as_ref(), why).await? else {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);
         };
         let due = pass.source.schedule().next(obtained.at);
         let mount = obtained.mount.clone();
-        let (stamp, written) = pass.put(obtained).await?;
+        let (stamp, written) = pass.put(renderer, obtained).await?;
         let known =
             Known { version: stamp.held.version(), stamp, mount, login: Some(pass.login.clone()), due };
         if written {

@@ -26,6 +26,7 @@ pub(crate) enum Why {
     NeverSynced,
     ReconcileRequested,
     SpecChanged,
+    TransformationChanged,
     DestinationMissing,
     DestinationDrifted,
     RefreshDue,
@@ -37,6 +38,7 @@ impl Why {
             Self::NeverSynced => "NeverSynced",
             Self::ReconcileRequested => "ReconcileRequested",
             Self::SpecChanged => "SpecChanged",
+            Self::TransformationChanged => "TransformationChanged",
             Self::DestinationMissing => "DestinationMissing",
             Self::DestinationDrifted => "DestinationDrifted",
             Self::RefreshDue => "RefreshDue",
@@ -74,6 +76,8 @@ pub(crate) struct Known {
 pub(crate) struct Inputs<'a> {
     /// Digest of the request of the spec.
     pub(crate) request: &'a str,
+    /// Digest of the transformation of the spec.
+    pub(crate) rendering: &'a str,
     /// Login of the spec.
     pub(crate) login: &'a LoginKey,
     /// None for an object that was never synced, or whose last reconcile failed before a restart.
@@ -91,8 +95,17 @@ pub(crate) struct Inputs<'a> {
 type Check = fn(&Inputs<'_>) -> Option<Act>;
 
 /// A frame that differs comes last: a full write repairs it too.
-const CHECKS: &[Check] =
-    &[requested, never_synced, other_request, missing, other_data, other_type, due, other_frame];
+const CHECKS: &[Check] = &[
+    requested,
+    never_synced,
+    other_request,
+    missing,
+    other_rendering,
+    other_data,
+    other_type,
+    due,
+    other_frame,
+];
 
 /// The first action that is necessary.
 pub(crate) fn decide(inputs: &Inputs<'_>) -> Act {
@@ -115,6 +128,12 @@ fn other_request(inputs: &Inputs<'_>) -> Option<Act> {
 
 fn missing(inputs: &Inputs<'_>) -> Option<Act> {
     inputs.seen.is_none().then_some(Act::Obtain(Why::DestinationMissing))
+}
+
+/// Another transformation of the same value: an edited template must not obtain a new value.
+fn other_rendering(inputs: &Inputs<'_>) -> Option<Act> {
+    let other = inputs.known?.stamp.rendering != inputs.rendering;
+    other.then_some(Act::Render(Why::TransformationChanged))
 }
 
 /// The stamp of the Secret must equal the known one: an editor of the Secret can change the former, but not the latter.
@@ -160,7 +179,13 @@ mod tests {
 
     fn stamp(request: &str, content: &str) -> Stamp {
         let held = Held::Read { versions: vec![Some(1)] };
-        Stamp { request: request.to_owned(), mount: String::new(), content: content.to_owned(), held }
+        Stamp {
+            request: request.to_owned(),
+            mount: String::new(),
+            rendering: String::new(),
+            content: content.to_owned(),
+            held,
+        }
     }
 
     fn seen(stamp: Option<Stamp>, content: &str, fit: Fit) -> Option<Seen> {
@@ -195,6 +220,7 @@ mod tests {
     fn inputs<'a>(login: &'a LoginKey, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
         Inputs {
             request: "r",
+            rendering: "",
             login,
             known,
             seen,
@@ -260,6 +286,23 @@ mod tests {
         let (login, known) = (login("role"), running());
         let inputs = Inputs { request: "other", ..inputs(&login, known.as_ref(), seen.as_ref()) };
         assert_eq!(decide(&inputs), Act::Obtain(Why::SpecChanged));
+    }
+
+    #[rstest]
+    #[case::settled(right(Fit::Fits), Act::Render(Why::TransformationChanged))]
+    #[case::edited_data(seen(Some(stamp("r", "c")), "x", Fit::Fits), Act::Render(Why::TransformationChanged))]
+    #[case::deleted(None, Act::Obtain(Why::DestinationMissing))]
+    fn an_edited_transformation_renders_the_value_and_does_not_obtain_another_one(
+        #[case] seen: Option<Seen>,
+        #[case] expected: Act,
+    ) {
+        let (login, known) = (login("role"), running());
+        let inputs = Inputs {
+            rendering: "other",
+            spec_changed: true,
+            ..inputs(&login, known.as_ref(), seen.as_ref())
+        };
+        assert_eq!(decide(&inputs), expected);
     }
 
     #[test]

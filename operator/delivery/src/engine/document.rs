@@ -1,5 +1,6 @@
 //! A value as OpenBao returned it.
 
+use serde_json::Value;
 use steamer_openbao::Values;
 
 /// Typed values of one source. It has no `Debug`.
@@ -7,4 +8,6 @@ use steamer_openbao::Values;
 pub(crate) struct Document {
     /// JSON values by key.
     pub(crate) values: Values,
+    /// Metadata of the version. Null if the engine has no versions.
+    pub(crate) metadata: Value,
 }

@@ -218,7 +218,13 @@ mod tests {
 
     fn stamp() -> Stamp {
         let held = Held::Read { versions: vec![Some(1)] };
-        Stamp { request: "r".to_owned(), mount: String::new(), content: "c".to_owned(), held }
+        Stamp {
+            request: "r".to_owned(),
+            mount: String::new(),
+            rendering: String::new(),
+            content: "c".to_owned(),
+            held,
+        }
     }
 
     /// The Secret as the API server returns it after the first write.

@@ -20,6 +20,7 @@ use super::frame::{Frame, Wanted};
 use super::merge::owns_keys;
 use super::nudges::Nudge;
 use super::readings::Asked;
+use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
 use super::stamp::{Held, Stamp};
 use super::synced::{Obtained, Recorded, Source, Synced};
@@ -30,6 +31,7 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) dependencies: &'a Dependencies,
     pub(super) object: &'a K,
     pub(super) frame: Frame,
+    pub(super) rendering: Rendering,
     pub(super) source: K::Source,
     pub(super) login: LoginKey,
     /// The requested reconcile, if any.
@@ -71,6 +73,7 @@ impl<K: Synced> Pass<'_, K> {
         let status = self.status();
         Inputs {
             request: self.source.request(),
+            rendering: &self.rendering.digest,
             login: &self.login,
             known,
             seen,
@@ -113,7 +116,7 @@ impl<K: Synced> Pass<'_, K> {
             Why::SpecChanged | Why::ReconcileRequested => Duration::ZERO,
             Why::NeverSynced => period.min(self.age()),
             Why::RefreshDue => known.map_or(period, |known| since(known.due).min(period)),
-            Why::DestinationMissing | Why::DestinationDrifted => period,
+            Why::TransformationChanged | Why::DestinationMissing | Why::DestinationDrifted => period,
         };
         let now = Instant::now();
         now.checked_sub(age).unwrap_or(now)
@@ -126,12 +129,16 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     /// Writes the value and its stamp. Returns whether a write was necessary.
-    pub(super) async fn put(&self, obtained: Obtained) -> Result<(Stamp, bool), Error> {
+    pub(super) async fn put(&self, renderer: Renderer, obtained: Obtained) -> Result<(Stamp, bool), Error> {
         let Obtained { documents, held, mount: _, at: _ } = obtained;
-        let content = Content::render(&documents)?;
-        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        let (request, mount) = (self.source.request().to_owned(), self.source.mount().to_owned());
-        let stamp = Stamp { request, mount, content: mac, held };
+        let content = renderer.render(documents).await?;
+        let stamp = Stamp {
+            request: self.source.request().to_owned(),
+            mount: self.source.mount().to_owned(),
+            rendering: self.rendering.digest.clone(),
+            content: content.mac(&self.engine.context.mac, &self.frame.name),
+            held,
+        };
         let written = self.write(&content, &stamp).await?;
         Ok((stamp, written))
     }
@@ -224,7 +231,8 @@ impl<K: Synced> Pass<'_, K> {
         let content = Content::default();
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
         let held = Held::Read { versions: Vec::new() };
-        (content, Stamp { request: String::new(), mount: String::new(), content: mac, held })
+        let (request, mount, rendering) = Default::default();
+        (content, Stamp { request, mount, rendering, content: mac, held })
     }
 
     /// Writes the status of a synced object.
@@ -238,9 +246,11 @@ impl<K: Synced> Pass<'_, K> {
             None => format!("Secret {name} contains the value"),
         };
         let recorded = last.stamp.as_deref().and_then(Stamp::parse);
-        let Stamp { request, mount, .. } = &known.stamp;
+        let Stamp { request, mount, rendering, .. } = &known.stamp;
         let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
-        let same_stamp = recorded.is_some_and(|it| it.is_same_value(&known.stamp) && it.mount == *mount);
+        let same_stamp = recorded.is_some_and(|it| {
+            it.is_same_value(&known.stamp) && it.mount == *mount && it.rendering == *rendering
+        });
         let (mount, stamp) = (last.mount.filter(|_| same_mount), last.stamp.filter(|_| same_stamp));
         K::record(
             &mut status,

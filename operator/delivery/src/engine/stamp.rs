@@ -13,6 +13,9 @@ pub(crate) struct Stamp {
     /// Digest of the server, the OpenBao namespace and the mount. Empty in stamps of earlier versions of Steamer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) mount: String,
+    /// Digest of the transformation. A different one renders the value again. Empty without a transformation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) rendering: String,
     /// Keyed digest of the content.
     pub(crate) content: String,
     /// The value that was obtained.
@@ -36,7 +39,7 @@ impl Stamp {
         serde_json::from_str(text).ok()
     }
 
-    /// Returns true if both belong to the same request and content. The versions can differ.
+    /// Returns true if both belong to the same request and content. Versions and transformations can differ.
     pub(crate) fn is_same_value(&self, other: &Self) -> bool {
         self.request == other.request && self.content == other.content
     }
@@ -73,7 +76,7 @@ mod tests {
     fn a_stamp_survives_writing_and_reading() {
         let held = Held::Read { versions: vec![Some(3), None] };
         let (request, mount) = (request_digest(&["a", "b"]), String::new());
-        let stamp = Stamp { request, mount, content: "mac".to_owned(), held };
+        let stamp = Stamp { request, mount, rendering: String::new(), content: "mac".to_owned(), held };
         assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
         assert_eq!(stamp.held.version(), Some(3));
         assert_eq!(Stamp::parse("{}"), None);
@@ -91,6 +94,7 @@ mod tests {
         let stamp = |mount: &str| Stamp {
             request: "r".to_owned(),
             mount: mount.to_owned(),
+            rendering: String::new(),
             content: "mac".to_owned(),
             held: Held::Read { versions: Vec::new() },
         };

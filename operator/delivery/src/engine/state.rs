@@ -25,6 +25,7 @@ pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
         labels,
         annotations,
         type_,
+        transformation: _,
         creation_policy,
         deletion_policy,
     } = object.common().destination;

@@ -16,6 +16,14 @@ use crate::{Deleted, Error, Session};
 #[derive(Clone, Default)]
 pub struct Values(pub BTreeMap<String, Json>);
 
+/// The values of a JSON object. Empty for any other JSON.
+impl From<&Value> for Values {
+    fn from(object: &Value) -> Self {
+        let entries = object.as_object().into_iter().flatten();
+        Self(entries.map(|(key, value)| (key.clone(), Json(value.to_string().into()))).collect())
+    }
+}
+
 impl fmt::Debug for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -32,6 +40,12 @@ impl Json {
     pub fn text(&self) -> SecretString {
         let text = self.0.expose_secret();
         serde_json::from_str::<String>(text).unwrap_or_else(|_| compact(text)).into()
+    }
+
+    /// The value as compact JSON.
+    #[must_use]
+    pub fn compact(&self) -> SecretString {
+        compact(self.0.expose_secret()).into()
     }
 
     /// The value as the JSON text that OpenBao returned.

@@ -9,13 +9,13 @@ use crate::scope::Limits;
 use crate::syntax::node::{Branch, Node, Pipeline};
 use crate::value::Value;
 
-/// The result of template `name`.
+/// The result of template `name`, and the steps that it needed.
 pub(crate) fn run(
     definitions: &Definitions,
     name: &str,
     data: &Value,
     limits: &Limits,
-) -> Result<Vec<u8>, Error> {
+) -> Result<(Vec<u8>, u64), Error> {
     let Some(definition) = definitions.get(name) else {
         let source = Source { name: name.to_owned(), text: String::new() };
         return Err(Fault::new("no template has this name").at(&source, 0));
@@ -25,7 +25,8 @@ pub(crate) fn run(
     let dot = state.located(0, imported)?;
     state.swap_variables(&dot);
     state.walk(&dot, &definition.body)?;
-    Ok(state.output)
+    let steps = limits.steps.saturating_sub(state.scope.steps_left());
+    Ok((state.output, steps))
 }
 
 /// How the execution continues after a list of nodes.

@@ -1,16 +1,14 @@
 //! Regular expressions.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::signature::Parameter::{Int, String as Str};
 use super::signature::{Body, Function, int, shared, text};
 use crate::error::Fault;
+use crate::expression;
 use crate::item::{Element, Item, List};
-use crate::pattern;
 use crate::scope::Scope;
 
-/// Largest program of an expression, in bytes.
-const SIZE: usize = 1 << 20;
 /// Most expressions that one rendering keeps.
 const KEPT: usize = 64;
 
@@ -74,9 +72,7 @@ fn compiled(scope: &mut Scope, args: &[Item]) -> Result<Regex, Fault> {
     scope.step(500 + source.len())?;
     let invalid = || Fault::new("invalid regular expression");
     let source_text = std::str::from_utf8(&source).map_err(|_| invalid())?;
-    let translated = pattern::translate(source_text).ok_or_else(invalid)?;
-    let regex = RegexBuilder::new(&translated).size_limit(SIZE).dfa_size_limit(SIZE).build();
-    let regex = regex.map_err(|_| invalid())?;
+    let regex = expression::compile(source_text).ok_or_else(invalid)?;
     if scope.regexes().len() >= KEPT {
         scope.regexes().clear();
     }

@@ -1,0 +1,94 @@
+//! Rendering of a value: the transformation of an object with everything that it refers to, and the content of its Secret.
+
+use kube::ResourceExt;
+use steamer_api::SecretTransformation;
+use steamer_core::Error;
+use steamer_core::digest::digest;
+use steamer_core::references::target;
+use steamer_runtime::{Dependencies, caught};
+
+use super::content::Content;
+use super::document::Document;
+use super::shared::Engine;
+use super::synced::Synced;
+use super::transformation::{Definition, Program, Subject, plain};
+
+/// How the value of an object becomes the content of its Secret.
+pub(super) struct Rendering {
+    /// Digest of everything that determines the content, except the value. Empty without a transformation.
+    pub(super) digest: String,
+    definition: Option<Definition>,
+    subject: Subject,
+}
+
+/// A [`Rendering`] with parsed templates.
+pub(super) struct Renderer {
+    program: Option<Program>,
+    subject: Subject,
+}
+
+impl Engine {
+    /// The rendering of an object. A change of a SecretTransformation that it refers to requeues the object.
+    ///
+    /// # Errors
+    /// As [`steamer_core::Stores::resolve`] and [`Definition::refer`].
+    pub(super) fn rendering<K: Synced>(
+        &self,
+        dependencies: &Dependencies,
+        object: &K,
+    ) -> Result<Rendering, Error> {
+        let Some(transformation) = &object.common().destination.transformation else {
+            return Ok(Rendering::none());
+        };
+        let namespace = object.namespace().unwrap_or_default();
+        let mut definition = Definition::inline(transformation);
+        for reference in &transformation.transformation_refs {
+            let name = target(&reference.reference(), &namespace);
+            let found: std::sync::Arc<SecretTransformation> =
+                self.context.stores.named(dependencies, &name, &namespace)?;
+            definition.refer(reference, &name, &found.spec)?;
+        }
+        let uid = object.uid().unwrap_or_default();
+        Ok(Rendering::new(definition, Subject::new(uid, object.labels(), object.annotations())))
+    }
+}
+
+impl Rendering {
+    fn none() -> Self {
+        Self { digest: String::new(), definition: None, subject: Subject::default() }
+    }
+
+    fn new(definition: Definition, subject: Subject) -> Self {
+        // Only templates read labels and annotations.
+        let input = definition.has_templates().then_some(&subject);
+        let text = serde_json::json!([definition, input]).to_string();
+        Self { digest: digest(text.as_bytes())[..16].to_owned(), definition: Some(definition), subject }
+    }
+
+    /// Parses the templates.
+    ///
+    /// # Errors
+    /// As [`Program::parse`].
+    pub(super) fn renderer(&self) -> Result<Renderer, Error> {
+        let program = self.definition.as_ref().map(Program::parse).transpose()?;
+        Ok(Renderer { program, subject: self.subject.clone() })
+    }
+}
+
+impl Renderer {
+    /// The content of the Secret.
+    ///
+    /// # Errors
+    /// As [`Program::run`] and [`Content::new`].
+    pub(super) async fn render(self, documents: Vec<Document>) -> Result<Content, Error> {
+        let Self { program, subject } = self;
+        let Some(program) = program else {
+            return Content::new(plain(&documents));
+        };
+        // A template can compute for seconds: it must not block a worker of the runtime. The text of a panic can contain a
+        // value.
+        let run = move || caught(|| program.run(&documents, &subject));
+        let ended = tokio::task::spawn_blocking(run).await.map_err(Error::internal)?;
+        Content::new(ended.map_err(Error::internal)??)
+    }
+}
