@@ -1,8 +1,9 @@
-//! Generated lists of all kinds: samples, table of contents, table in the README.
+//! Generated lists of all kinds: samples, table of contents, tables in the README and in the page about security.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use steamer_api::{KindId, Property};
 use steamer_testing::cache::checkout;
 
 use crate::{docs, manifests};
@@ -15,12 +16,17 @@ struct Kind {
     name: String,
     short: Option<String>,
     about: String,
+    properties: &'static [Property],
 }
 
 impl Kind {
     /// Name of its sample and of its pages, without an ending.
     fn file(&self) -> String {
         self.name.to_lowercase()
+    }
+
+    fn is(&self, property: Property) -> bool {
+        self.properties.contains(&property)
     }
 }
 
@@ -33,7 +39,8 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
     Ok(vec![
         (PathBuf::from("config/samples/kustomization.yaml"), samples(&kinds)),
         (PathBuf::from("docs/SUMMARY.md"), summary(&read("docs/SUMMARY.md")?, &kinds)?),
-        (PathBuf::from("README.md"), readme(&read("README.md")?, &kinds)?),
+        (PathBuf::from("README.md"), with_table(&read("README.md")?, &README.text(&kinds))?),
+        (PathBuf::from(SECURITY_PAGE), with_table(&read(SECURITY_PAGE)?, &SECURITY.text(&kinds))?),
     ])
 }
 
@@ -53,11 +60,11 @@ pub(crate) fn missing(root: &Path) -> Vec<String> {
 
 fn kinds() -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
-    for definition in steamer_api::definitions() {
+    for (definition, kind) in steamer_api::definitions().into_iter().zip(KindId::ALL) {
         let about = first_sentence(&docs::description(&definition)?).to_owned();
         let names = definition.spec.names;
         let short = names.short_names.and_then(|names| names.into_iter().next());
-        kinds.push(Kind { name: names.kind, short, about });
+        kinds.push(Kind { name: names.kind, short, about, properties: kind.properties() });
     }
     Ok(kinds)
 }
@@ -89,18 +96,40 @@ fn summary(text: &str, kinds: &[Kind]) -> Result<String> {
     Ok(lines.map(|line| format!("{line}\n")).collect())
 }
 
-/// `text` with the table between its two marks replaced.
-fn readme(text: &str, kinds: &[Kind]) -> Result<String> {
-    let lacks = |mark: &str| format!("README.md does not contain the line {mark}");
-    let (before, rest) = text.split_once(START).with_context(|| lacks(START))?;
-    let (_, after) = rest.split_once(END).with_context(|| lacks(END))?;
-    let rows: String = kinds.iter().map(row).collect();
-    let header = "| kind | description | documentation |\n|---|---|---|\n";
-    Ok(format!("{before}{START}\n{header}{rows}{END}{after}"))
+/// A table with one row for each kind.
+struct Table {
+    header: &'static str,
+    row: fn(&Kind) -> String,
 }
 
-fn row(kind: &Kind) -> String {
-    let Kind { name, short, about } = kind;
+const SECURITY_PAGE: &str = "docs/security.md";
+const README: Table = Table { header: "| kind | description | documentation |\n|---|---|---|\n", row: described };
+const SECURITY: Table = Table { header: "| kind | written by | honored in |\n|---|---|---|\n", row: protected };
+
+impl Table {
+    fn text(&self, kinds: &[Kind]) -> String {
+        let rows: String = kinds.iter().map(self.row).collect();
+        format!("{}{rows}", self.header)
+    }
+}
+
+/// `text` with the table between its two marks replaced.
+fn with_table(text: &str, table: &str) -> Result<String> {
+    let lacks = |mark: &str| format!("a page with a table of kinds does not contain the line {mark}");
+    let (before, rest) = text.split_once(START).with_context(|| lacks(START))?;
+    let (_, after) = rest.split_once(END).with_context(|| lacks(END))?;
+    Ok(format!("{before}{START}\n{table}{END}{after}"))
+}
+
+/// Writers of a kind, and the namespaces in which it is honored.
+fn protected(kind: &Kind) -> String {
+    let writers = if kind.is(Property::Platform) { "platform team" } else { "role `edit` of the namespace" };
+    let namespaces = if kind.is(Property::Restricted) { "`clusterNamespaces`" } else { "every watched namespace" };
+    format!("| `{}` | {writers} | {namespaces} |\n", kind.name)
+}
+
+fn described(kind: &Kind) -> String {
+    let Kind { name, short, about, .. } = kind;
     let short = short.as_ref().map(|short| format!(" (`{short}`)")).unwrap_or_default();
     let about = about.replace('|', "\\|");
     let file = kind.file();
@@ -114,12 +143,14 @@ mod tests {
     use super::*;
 
     fn two() -> Vec<Kind> {
-        let kind = |name: &str, short: Option<&str>| Kind {
+        let kind = |name: &str, short: Option<&str>, properties| Kind {
             name: name.to_owned(),
             short: short.map(str::to_owned),
             about: format!("A {name} | more"),
+            properties,
         };
-        vec![kind("BaoAuth", None), kind("OpenBaoCluster", Some("obc"))]
+        let platform = &[Property::Platform, Property::Restricted];
+        vec![kind("BaoAuth", None, &[]), kind("OpenBaoCluster", Some("obc"), platform)]
     }
 
     #[test]
@@ -143,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_keeps_all_outside_its_marks() {
+    fn a_page_keeps_all_outside_its_marks() {
         let text = format!("before\n{START}\nold\n{END}\nafter\n");
         let expected = format!(
             "before\n{START}\n| kind | description | documentation |\n|---|---|---|\n\
@@ -152,9 +183,20 @@ mod tests {
             | `OpenBaoCluster` (`obc`) | A OpenBaoCluster \\| more | [page](docs/kinds/openbaocluster.md), \
             [reference](docs/reference/openbaocluster.md) |\n{END}\nafter\n"
         );
-        assert_eq!(readme(&text, &two()).unwrap(), expected);
-        assert_eq!(readme(&expected, &two()).unwrap(), expected);
-        assert!(readme("no marks", &two()).is_err());
+        let table = README.text(&two());
+        assert_eq!(with_table(&text, &table).unwrap(), expected);
+        assert_eq!(with_table(&expected, &table).unwrap(), expected);
+        assert!(with_table("no marks", &table).is_err());
+    }
+
+    #[test]
+    fn the_page_about_security_states_who_writes_a_kind() {
+        assert_eq!(
+            SECURITY.text(&two()),
+            "| kind | written by | honored in |\n|---|---|---|\n\
+             | `BaoAuth` | role `edit` of the namespace | every watched namespace |\n\
+             | `OpenBaoCluster` | platform team | `clusterNamespaces` |\n"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::KindId;
 
 macro_rules! parsers {
-    ($($kind:ident),+ $(,)?) => {
+    ($($kind:ident $properties:tt),+ $(,)?) => {
         fn parse(kind: KindId, object: Value) -> Result<Value, String> {
             match kind {
                 $(KindId::$kind => {

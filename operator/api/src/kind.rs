@@ -1,5 +1,5 @@
-//! List of kinds. Everything that exists once per kind is derived from it: definitions, stores, existence, readiness,
-//! RBAC rules, samples index, docs index.
+//! List of kinds with their properties. Everything that exists once per kind is derived from it: definitions, stores,
+//! existence, readiness, RBAC rules, traits, samples index, docs index.
 
 use std::fmt::{self, Debug};
 
@@ -9,25 +9,40 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::AllowedNamespaces;
+use crate::{AllowedNamespaces, Lifecycle};
 
-/// Calls a macro with the names of all kinds, in the order in which the documentation lists them. To add a kind, add a
-/// line here.
+/// Calls a macro with the names of all kinds and their properties ([`Property`]), in the order in which the documentation
+/// lists them. To add a kind, add a line here.
 #[macro_export]
 macro_rules! for_each_kind {
     ($call:ident) => {
         $call! {
-            OpenBaoCluster,
-            JWTIssuer,
-            SecretsTenant,
-            SecretsProject,
-            PipelinePolicy,
-            BaoConnection,
-            BaoAuth,
-            BaoStaticSecret,
-            SecretTransformation,
+            OpenBaoCluster [Platform, Restricted, Referable],
+            JWTIssuer [Platform, Restricted, Referable],
+            SecretsTenant [Platform, Restricted, Referable, Lifecycle],
+            SecretsProject [Referable, Lifecycle],
+            PipelinePolicy [],
+            BaoConnection [Referable],
+            BaoAuth [Referable],
+            BaoStaticSecret [],
+            SecretTransformation [Referable],
         }
     };
+}
+
+/// A property of a kind. The list of kinds states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// Only the platform team may write objects of the kind, because they control the access of every tenant. Without it,
+    /// everyone with the role `edit` of a namespace may write them.
+    Platform,
+    /// Objects of the kind decide where the operator logs in, or which keys OpenBao trusts. `--cluster-namespaces` names
+    /// the namespaces in which they are honored.
+    Restricted,
+    /// Objects of other namespaces can refer to objects of the kind: implements [`Referable`].
+    Referable,
+    /// Objects of the kind create resources in OpenBao: implements [`HasLifecycle`].
+    Lifecycle,
 }
 
 /// A kind of the API.
@@ -47,14 +62,39 @@ pub trait Kind:
     const KIND: &'static str = Self::ID.as_str();
 }
 
+/// A kind that creates resources in OpenBao.
+pub trait HasLifecycle: Kind {
+    /// Returns the lifecycle of the resources.
+    fn lifecycle(&self) -> &Lifecycle;
+}
+
 /// A kind that objects of other namespaces can refer to.
 pub trait Referable: Kind {
     /// Returns the namespaces that may refer to the object.
     fn allowed_namespaces(&self) -> &AllowedNamespaces;
 }
 
+/// Implements the trait of a property.
+macro_rules! implement {
+    ($kind:ident Referable) => {
+        impl Referable for crate::$kind {
+            fn allowed_namespaces(&self) -> &AllowedNamespaces {
+                &self.spec.allowed_namespaces
+            }
+        }
+    };
+    ($kind:ident Lifecycle) => {
+        impl HasLifecycle for crate::$kind {
+            fn lifecycle(&self) -> &Lifecycle {
+                &self.spec.lifecycle
+            }
+        }
+    };
+    ($kind:ident $without_trait:ident) => {};
+}
+
 macro_rules! kinds {
-    ($($kind:ident),+ $(,)?) => {
+    ($($kind:ident [$($property:ident),*]),+ $(,)?) => {
         /// One of the kinds of the API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum KindId {
@@ -73,12 +113,25 @@ macro_rules! kinds {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$kind => stringify!($kind)),+ }
             }
+
+            /// Returns the properties of the kind.
+            #[must_use]
+            pub const fn properties(self) -> &'static [Property] {
+                match self { $(Self::$kind => &[$(Property::$property),*]),+ }
+            }
+
+            /// Returns the name of the kind in URLs and RBAC rules, such as `secretsprojects`.
+            #[must_use]
+            pub fn plural(self) -> String {
+                match self { $(Self::$kind => crate::$kind::plural(&()).into_owned()),+ }
+            }
         }
 
         $(
             impl Kind for crate::$kind {
                 const ID: KindId = KindId::$kind;
             }
+            $(implement!($kind $property);)*
         )+
 
         /// Returns the CustomResourceDefinition of every kind, as derived from its type.
@@ -95,6 +148,12 @@ impl KindId {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
+
+    /// Returns true if the kind has the property.
+    #[must_use]
+    pub fn is(self, property: Property) -> bool {
+        self.properties().contains(&property)
+    }
 }
 
 impl fmt::Display for KindId {
@@ -102,25 +161,6 @@ impl fmt::Display for KindId {
         f.write_str(self.as_str())
     }
 }
-
-macro_rules! referable {
-    ($($kind:ident),+ $(,)?) => {$(
-        impl Referable for crate::$kind {
-            fn allowed_namespaces(&self) -> &AllowedNamespaces {
-                &self.spec.allowed_namespaces
-            }
-        }
-    )+};
-}
-referable!(
-    OpenBaoCluster,
-    JWTIssuer,
-    SecretsTenant,
-    SecretsProject,
-    BaoConnection,
-    BaoAuth,
-    SecretTransformation
-);
 
 #[cfg(test)]
 mod tests {
@@ -132,5 +172,19 @@ mod tests {
             assert_eq!(KindId::parse(kind.as_str()), Some(*kind));
         }
         assert_eq!(KindId::parse("Secret"), None);
+    }
+
+    #[test]
+    fn a_property_that_requires_a_field_of_the_spec_is_stated_for_every_kind_with_that_field() {
+        for (kind, definition) in KindId::ALL.iter().zip(crate::definitions()) {
+            let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
+            let spec = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"];
+            for (property, field) in
+                [(Property::Referable, "allowedNamespaces"), (Property::Lifecycle, "deletionDeadline")]
+            {
+                assert_eq!(kind.is(property), spec[field].is_object(), "{kind}: {field}");
+            }
+            assert_eq!(definition.spec.names.plural, kind.plural());
+        }
     }
 }

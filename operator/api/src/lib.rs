@@ -26,7 +26,7 @@ pub use bao_static_secret::*;
 pub use common::*;
 pub use duration::Duration;
 pub use jwt_issuer::*;
-pub use kind::{Kind, KindId, Referable};
+pub use kind::{HasLifecycle, Kind, KindId, Property, Referable};
 pub use openbao_cluster::*;
 pub use pipeline_policy::*;
 pub use schema::definitions;

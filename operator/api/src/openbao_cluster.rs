@@ -88,8 +88,7 @@ pub struct OpenBaoClusterSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub administrators: Vec<Administrator>,
-    /// Namespaces whose BaoConnections, BaoAuths and SecretsTenants may refer to this cluster. Default: only its own
-    /// namespace.
+    /// Namespaces whose objects may refer to this cluster. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
     /// `true` stops checking an external server, and stops changes to a managed cluster; the last `Ready` condition is

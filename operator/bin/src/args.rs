@@ -40,8 +40,8 @@ pub(crate) struct Run {
     /// kube-system.
     #[arg(long, env = "STEAMER_INSTALLATION")]
     pub(crate) installation: Option<String>,
-    /// Namespaces in which OpenBaoClusters, SecretsTenants and JWTIssuers are honored, separated by commas. Objects of
-    /// these kinds in other namespaces are Stalled. Default: all namespaces.
+    /// Namespaces in which kinds that decide about servers and trusted keys (OpenBaoCluster, SecretsTenant, JWTIssuer, ...)
+    /// are honored, separated by commas. Objects of these kinds in other namespaces are Stalled. Default: all namespaces.
     #[arg(long, env = "STEAMER_CLUSTER_NAMESPACES", value_delimiter = ',')]
     pub(crate) cluster_namespaces: Vec<String>,
     /// Audiences for which the operator requests tokens of every ServiceAccount, separated by commas, besides the

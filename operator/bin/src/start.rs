@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) instance: String,
     /// ID of this installation. Default: the uid of the `kube-system` namespace.
     pub(crate) installation: Option<String>,
-    /// Namespaces of OpenBaoClusters, SecretsTenants and JWTIssuers.
+    /// Namespaces of the kinds that decide about servers and trusted keys.
     pub(crate) cluster_namespaces: ClusterNamespaces,
     /// Namespaces to reconcile.
     pub(crate) namespaces: Coverage,

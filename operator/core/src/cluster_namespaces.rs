@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use steamer_api::KindId;
+use steamer_api::{KindId, Property};
 
 use crate::error::Error;
 
-/// Kinds that decide where the operator logs in, and which keys OpenBao trusts.
-const RESTRICTED: [KindId; 3] = [KindId::OpenBaoCluster, KindId::SecretsTenant, KindId::JWTIssuer];
-
-/// Namespaces of OpenBaoClusters, SecretsTenants and JWTIssuers. Empty: all namespaces.
+/// Namespaces of objects of [`Property::Restricted`] kinds. Empty: all namespaces.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterNamespaces(BTreeSet<String>);
 
@@ -25,7 +22,7 @@ impl ClusterNamespaces {
     /// # Errors
     /// [`Error::Invalid`] names the flag.
     pub fn honor(&self, kind: KindId, namespace: &str) -> Result<(), Error> {
-        if self.0.is_empty() || !RESTRICTED.contains(&kind) || self.0.contains(namespace) {
+        if self.0.is_empty() || !kind.is(Property::Restricted) || self.0.contains(namespace) {
             return Ok(());
         }
         Err(Error::Invalid(format!(

@@ -47,7 +47,7 @@ impl Stores {
 }
 
 macro_rules! existence {
-    ($($kind:ident),+ $(,)?) => {
+    ($($kind:ident $properties:tt),+ $(,)?) => {
         impl Stores {
             /// Returns true if an object of that kind and name exists, or can exist in a namespace that the cache does
             /// not contain.

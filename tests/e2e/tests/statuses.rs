@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use rstest::rstest;
 use serde_json::{Value, json};
-use steamer_api::SecretsProject;
+use steamer_api::{KindId, SecretsProject};
+use steamer_testing::demo::samples;
+use steamer_testing::ground::{apply, yaml};
 use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::ports;
@@ -133,52 +134,91 @@ async fn kstatus_and_kubectl_wait_are_correct_in_every_state_of_a_project() -> R
     gone(&projects, "held").await
 }
 
-/// An object of each kind that cannot be Ready, with the expected `Ready` condition and kstatus.
-#[rstest]
-#[case::cluster("OpenBaoCluster", "False/Unreachable", "InProgress", json!({
-    "external": {
-        "address": "https://127.0.0.1:1",
-        "managementAuth": {"kubernetes": {"role": "steamer", "audience": "nowhere"}},
-    },
-    "jwtAudience": "https://bao.example.com",
-}))]
-#[case::issuer("JWTIssuer", "False/Unreachable", "InProgress", json!({"oidcDiscoveryUrl": "http://127.0.0.1:1", "allowPlaintext": true}))]
-#[case::tenant("SecretsTenant", "False/ReferenceNotFound", "InProgress", json!({
-    "clusterRef": {"name": "none"}, "organizationId": 1203, "groupId": 7, "issuerRef": {"name": "none"},
-}))]
-#[case::project("SecretsProject", "False/ReferenceNotFound", "InProgress", json!({"tenantRef": {"name": "none"}, "id": 1}))]
-#[case::policy("PipelinePolicy", "False/ReferenceNotFound", "InProgress", json!({
-    "projectRef": {"name": "none"}, "secrets": [{"name": "A"}],
-}))]
-#[case::connection("BaoConnection", "False/Unreachable", "InProgress", json!({"address": "https://127.0.0.1:1"}))]
-#[case::auth("BaoAuth", "False/ReferenceNotFound", "InProgress", json!({"projectRef": {"name": "none"}, "workload": "app"}))]
-#[case::secret("BaoStaticSecret", "False/ReferenceNotFound", "InProgress", json!({
-    "authRef": {"name": "none"}, "mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true},
-}))]
-#[case::transformation("SecretTransformation", "False/Invalid", "Failed", json!({"templates": {"a": {"text": "{{"}}}))]
-#[tokio::test]
-async fn a_failing_object_is_not_current(
-    #[case] kind: &str,
-    #[case] ready: &str,
-    #[case] word: &str,
-    #[case] spec: Value,
-) -> Result<()> {
-    let namespace = format!("statuses-{}", kind.to_lowercase());
-    let case = Case::new(&namespace).await?;
-    case.object(kind, "failing", spec).await?;
-    let kubectl = Kubectl::new(&case.ground.plane.kubeconfig)?;
-    eventually(&format!("{kind} is {ready}"), || async {
-        let text = kubectl
-            .run(&["-n", &namespace, "get", kind, "failing", "-o", "json"])
-            .map_err(|error| error.to_string())?;
-        let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let seen = (ready_of(&object), kstatus(&[object]).map_err(|error| error.to_string())?);
-        if seen.0.starts_with(ready) && seen.1[0].starts_with(word) {
-            Ok(())
-        } else {
-            Err(format!("{seen:?}"))
+/// A spec that cannot be Ready, with the expected `Ready` condition and kstatus.
+type Failing = (Value, &'static str, &'static str);
+
+/// The specs of kinds that do not need another object.
+fn without_references(kind: KindId) -> Option<Failing> {
+    let (spec, ready, word) = match kind {
+        KindId::OpenBaoCluster => {
+            let login = json!({"kubernetes": {"role": "steamer", "audience": "nowhere"}});
+            let external = json!({"address": "https://127.0.0.1:1", "managementAuth": login});
+            let spec = json!({"external": external, "jwtAudience": "https://bao.example.com"});
+            (spec, "False/Unreachable", "InProgress")
         }
-    })
-    .await
-    .with_context(|| kind.to_owned())
+        KindId::JWTIssuer => {
+            let spec = json!({"oidcDiscoveryUrl": "http://127.0.0.1:1", "allowPlaintext": true});
+            (spec, "False/Unreachable", "InProgress")
+        }
+        KindId::BaoConnection => {
+            (json!({"address": "https://127.0.0.1:1"}), "False/Unreachable", "InProgress")
+        }
+        KindId::SecretTransformation => {
+            (json!({"templates": {"a": {"text": "{{"}}}), "False/Invalid", "Failed")
+        }
+        _ => return None,
+    };
+    Some((spec, ready, word))
+}
+
+/// The spec of the first sample of a kind that refers to another object, with references to objects that do not exist.
+/// `None` for a kind without references.
+fn without_targets(kind: KindId) -> Result<Option<Failing>> {
+    for (_, text) in samples()? {
+        for object in yaml(&text)? {
+            let mut spec = object["spec"].clone();
+            if object["kind"] == kind.as_str() && remove_targets(&mut spec) {
+                return Ok(Some((spec, "False/ReferenceNotFound", "InProgress")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Lets the references of a spec refer to objects that do not exist. Returns false if there are none.
+fn remove_targets(spec: &mut Value) -> bool {
+    let mut found = false;
+    for (field, value) in spec.as_object_mut().into_iter().flatten() {
+        if field.ends_with("Ref") && value["name"].is_string() {
+            *value = json!({"name": "none"});
+            found = true;
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_object_of_any_kind_that_cannot_be_ready_is_not_current() -> Result<()> {
+    let case = Case::new("statuses-failing").await?;
+    let kubectl = Kubectl::new(&case.ground.plane.kubeconfig)?;
+    let mut failing = Vec::new();
+    for kind in KindId::ALL {
+        let known = without_references(*kind).map_or_else(|| without_targets(*kind), |known| Ok(Some(known)));
+        let (spec, ready, word) = known?.with_context(|| format!("{kind} needs an entry in without_references"))?;
+        apply(
+            &case.client,
+            json!({
+                "apiVersion": "steamer.dev/v1alpha1", "kind": kind.as_str(),
+                "metadata": {"name": "failing", "namespace": case.namespace}, "spec": spec,
+            }),
+        )
+        .await?;
+        failing.push((kind.as_str(), ready, word));
+    }
+    for (kind, ready, word) in failing {
+        eventually(&format!("{kind} is {ready}"), || async {
+            let text = kubectl
+                .run(&["-n", &case.namespace, "get", kind, "failing", "-o", "json"])
+                .map_err(|error| error.to_string())?;
+            let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            let seen = (ready_of(&object), kstatus(&[object]).map_err(|error| error.to_string())?);
+            if seen.0.starts_with(ready) && seen.1[0].starts_with(word) {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        })
+        .await?;
+    }
+    Ok(())
 }
