@@ -13,6 +13,7 @@ use steamer_core::access::sessions::Sessions;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
+use steamer_core::ownership::removers::Removers;
 use steamer_core::tasks::Tasks;
 use steamer_core::urgent::Urgent;
 use steamer_core::{Context, Error, Stores};
@@ -125,6 +126,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
             limits,
         }),
         stores: Stores::new(cluster_namespaces),
+        removers: Removers::default(),
         cluster_objects: Stores::default(),
         urgent,
         drift_interval,

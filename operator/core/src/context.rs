@@ -17,6 +17,7 @@ use crate::access::service_accounts::ApiIssuerSource;
 use crate::access::sessions::Sessions;
 use crate::error::Error;
 use crate::mac::Mac;
+use crate::ownership::removers::Removers;
 use crate::ownership::{Mark, Owner};
 use crate::stores::Stores;
 use crate::urgent::Urgent;
@@ -53,6 +54,8 @@ pub struct Context {
     pub consent: Consent,
     /// Issuer and keys of ServiceAccount tokens.
     pub api_issuer: ApiIssuerSource,
+    /// Removal of the resources of deleted objects.
+    pub removers: Removers,
     /// Keyed digests of secret values.
     pub mac: Mac,
     /// How often state without a watch (OpenBao) is re-read.

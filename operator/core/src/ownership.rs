@@ -5,6 +5,7 @@ pub mod installation;
 pub mod mark;
 pub mod orphans;
 pub mod removal;
+pub mod removers;
 pub mod secret;
 
 pub use mark::{Claim, Mark, Owner, claim};

@@ -12,20 +12,34 @@ mod write;
 
 use std::sync::Arc;
 
-use engine::{Controller, Provision};
+use engine::{Controller, Memory, Provision};
+use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
 use steamer_api::{SecretsProject, SecretsTenant};
+use steamer_core::Error;
+use steamer_core::ownership::removal::Owned;
 use steamer_core::tasks::Tasks;
+use steamer_openbao::{NamespacePath, Session};
 
 /// Adds the controllers of this family. A kind on the engine is one line.
 pub fn register(tasks: &mut Tasks) {
     let in_force = Arc::new(InForce::default());
-    provision::<SecretsTenant>(tasks, ());
-    provision::<SecretsProject>(tasks, in_force.clone());
+    provision::<SecretsTenant, _>(tasks, ());
+    provision::<SecretsProject, _>(tasks, in_force.clone());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }
 
-fn provision<K: Provision>(tasks: &mut Tasks, memory: K::Memory) {
-    tasks.controller(Controller::<K>::new(tasks.context(), memory));
+fn provision<K: Provision, M: Memory<K>>(tasks: &mut Tasks, memory: M) {
+    let context = tasks.context();
+    context.removers.add(K::ID, remove::<K>);
+    tasks.controller(Controller::<K, M>::new(context, memory));
+}
+
+fn remove<'a, K: Provision>(
+    session: &'a Session,
+    namespace: &'a NamespacePath,
+    owned: Owned<'a>,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(K::remove(session, namespace, owned))
 }

@@ -16,21 +16,18 @@ mod validate;
 mod withdrawal;
 mod workloads;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use steamer_api::{
-    Lifecycle, PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant,
+    PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant,
 };
 use steamer_core::error::Error;
-use steamer_core::ownership::removal::remove_project;
+use steamer_core::ownership::removal::{Owned, remove_project};
 use steamer_core::references::target;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Key, ObjectName};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Removal, Rights, Setting, Subject};
-use crate::pipeline_policy::in_force::InForce;
 use crate::relations::{children, cluster_of, tenant_of};
 use crate::tenant::claims;
 use crate::write::Plan;
@@ -42,16 +39,11 @@ use withdrawal::Withdrawn;
 impl Provision for SecretsProject {
     const NAME: &'static str = "secretsproject";
     type Status = SecretsProjectStatus;
-    type Memory = Arc<InForce>;
     type References = References;
     type Withdrawn = Withdrawn;
     type Found = Found;
     type Desired = Project;
     type Observed = Observed;
-
-    fn lifecycle(&self) -> &Lifecycle {
-        &self.spec.lifecycle
-    }
 
     fn relations(&self) -> Vec<Key> {
         vec![children::<Self>(tenant_of(self))]
@@ -117,12 +109,8 @@ impl Provision for SecretsProject {
         })
     }
 
-    async fn remove(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
-        remove_project(session, removal.namespace(), removal.owned()).await
-    }
-
-    async fn revoke(removal: &Removal<'_>) -> Result<(), Error> {
-        withdrawal::revoke(removal).await
+    async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
+        remove_project(session, namespace, owned).await
     }
 
     fn revoked(&self, status: &mut SecretsProjectStatus, now: Timestamp) {
@@ -130,8 +118,12 @@ impl Provision for SecretsProject {
         status::without_access(status, ProjectPhase::Failed, &time);
     }
 
-    async fn withdraw(&self, references: &References, removal: &Removal<'_>) -> Result<Withdrawn, Error> {
-        withdrawal::withdraw(self, references, removal).await
+    async fn withdraw(
+        &self,
+        references: &References,
+        removal: &Removal<'_>,
+    ) -> Result<Option<Withdrawn>, Error> {
+        withdrawal::withdraw(self, references, removal).await.map(Some)
     }
 
     fn withdrawn(&self, status: &mut SecretsProjectStatus, withdrawn: &Withdrawn, now: Timestamp) {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    JWTIssuer, Lifecycle, OpenBaoCluster, Orphan, PlannedChange, SecretsProject, SecretsTenant,
+    JWTIssuer, OpenBaoCluster, Orphan, PlannedChange, SecretsProject, SecretsTenant,
     SecretsTenantStatus,
 };
 use steamer_core::error::Error;
 use steamer_core::layout;
 use steamer_core::ownership::finalizer::has_finalizer;
-use steamer_core::ownership::removal::{levels, remove_namespaces};
+use steamer_core::ownership::removal::{Owned, levels, remove_namespaces};
 use steamer_openbao::{Namespace, NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{ObjectName, Reason};
@@ -43,7 +43,6 @@ const MOST_NAMES: usize = 3;
 impl Provision for SecretsTenant {
     const NAME: &'static str = "secretstenant";
     type Status = SecretsTenantStatus;
-    type Memory = ();
     type References = Arc<OpenBaoCluster>;
     type Withdrawn = ();
     /// Root of the cluster.
@@ -51,10 +50,6 @@ impl Provision for SecretsTenant {
     type Desired = Place;
     /// Every level of the namespace, outermost first.
     type Observed = Vec<(NamespacePath, Option<Namespace>)>;
-
-    fn lifecycle(&self) -> &Lifecycle {
-        &self.spec.lifecycle
-    }
 
     fn subject(&self) -> Option<Subject> {
         let name = layout::tenant(self).as_str().to_owned();
@@ -92,11 +87,6 @@ impl Provision for SecretsTenant {
 
     fn plan(place: &Place, levels: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
         Ok(Plan { writes: plan::writes(&place.namespace, levels, rights)?, expires_at: None })
-    }
-
-    fn announcement(_: &Place, _: &SecretsTenantStatus) -> Option<SecretsTenantStatus> {
-        // The spec determines the namespace.
-        None
     }
 
     fn planned(status: &mut SecretsTenantStatus, place: &Place, changes: Vec<PlannedChange>) {
@@ -140,12 +130,15 @@ impl Provision for SecretsTenant {
         has_finalizer(self).then(footprint)
     }
 
-    async fn remove(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
+    async fn remove_children(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
         // A request that always reaches OpenBao: its error tells whether the deadline applies.
         levels(session, removal.namespace()).await?;
         removal.remove_orphans(session).await?;
-        unowned::revoke_unknown(session, removal).await?;
-        remove_namespaces(session, removal.namespace(), removal.owned()).await
+        unowned::revoke_unknown(session, removal).await
+    }
+
+    async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
+        remove_namespaces(session, namespace, owned).await
     }
 
     async fn revoke(_removal: &Removal<'_>) -> Result<(), Error> {
@@ -153,8 +146,13 @@ impl Provision for SecretsTenant {
         Ok(())
     }
 
-    async fn withdraw(&self, _cluster: &Arc<OpenBaoCluster>, removal: &Removal<'_>) -> Result<(), Error> {
-        self.collect(removal).await
+    async fn withdraw(
+        &self,
+        _cluster: &Arc<OpenBaoCluster>,
+        removal: &Removal<'_>,
+    ) -> Result<Option<()>, Error> {
+        self.collect(removal).await?;
+        Ok(None)
     }
 
     async fn collect(&self, removal: &Removal<'_>) -> Result<(), Error> {

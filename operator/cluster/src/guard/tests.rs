@@ -53,6 +53,7 @@ async fn context() -> Arc<Context> {
             limits: Limits::default(),
         }),
         stores: Stores::default(),
+        removers: Default::default(),
         cluster_objects: Stores::default(),
         urgent: Urgent::start(|| Ok(self::client()), "test".to_owned()).unwrap(),
         namespaces: Coverage::All,

@@ -6,7 +6,7 @@ use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{ObjectName, Presence};
 
 use super::mark::{Mark, Owner};
-use super::removal::{Owned, remove_namespaces, remove_project};
+use super::removal::Owned;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -56,38 +56,12 @@ fn remember(known: &mut Vec<Orphan>, orphans: Vec<Orphan>) {
     }
 }
 
-/// Resources that an orphan of a supported kind has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resources {
-    Namespaces,
-    Project,
-}
-
-/// Resources of a deleted object. None for an owner that leaves no orphans, or that this version does not know.
-fn resources(owner: &Owner) -> Option<Resources> {
-    match owner {
-        Owner::Object(KindId::SecretsTenant) => Some(Resources::Namespaces),
-        Owner::Object(KindId::SecretsProject) => Some(Resources::Project),
-        Owner::Object(
-            KindId::OpenBaoCluster
-            | KindId::JWTIssuer
-            | KindId::PipelinePolicy
-            | KindId::BaoConnection
-            | KindId::BaoAuth
-            | KindId::BaoStaticSecret
-            | KindId::SecretTransformation,
-        )
-        | Owner::Organization
-        | Owner::Unknown(_) => None,
-    }
-}
-
 /// Returns true if Steamer can remove the orphan: this version supports its kind, and the cache contains its namespace.
 /// Others stay in the list.
 #[must_use]
 pub fn is_removable(context: &Context, orphan: &Orphan) -> bool {
     let mark = mark_of(context, orphan);
-    resources(&mark.owner).is_some() && context.presence(&mark) != Presence::Unknown
+    context.removers.of(&mark.owner).is_some() && context.presence(&mark) != Presence::Unknown
 }
 
 fn mark_of(context: &Context, orphan: &Orphan) -> Mark {
@@ -103,6 +77,8 @@ pub fn is_child(orphan: &Orphan, parent: &NamespacePath) -> bool {
     !is_tenant && namespace.split().is_some_and(|(found, _)| found == *parent)
 }
 
+/// Reason to keep an orphan: its kind has no remover.
+const UNSUPPORTED: &str = "this version of Steamer cannot remove the resources of this kind";
 /// Reason to keep an orphan: its object may have been recreated.
 const UNKNOWN_NAMESPACE: &str =
     "Steamer does not watch the namespace of the object, or is not allowed to list it";
@@ -114,16 +90,13 @@ enum Step {
     Forget,
     /// The orphan stays in the list, for this reason.
     Keep(&'static str),
-    Remove(Resources),
+    Remove,
 }
 
-/// Decides about an orphan with the mark `mark`. `left` are the orphans before it that remain.
-fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], presence: impl Fn(&Mark) -> Presence) -> Step {
-    let Some(resources) = resources(&mark.owner) else {
-        return Step::Keep("this version of Steamer cannot remove the resources of this kind");
-    };
+/// Decides about an orphan, from the presence of its object. `left` are the orphans before it that remain.
+fn step(orphan: &Orphan, left: &[Orphan], presence: Presence) -> Step {
     let below = format!("{}/", orphan.openbao_namespace);
-    match presence(mark) {
+    match presence {
         Presence::Present => return Step::Forget,
         Presence::Unknown => return Step::Keep(UNKNOWN_NAMESPACE),
         Presence::Absent => {}
@@ -131,7 +104,7 @@ fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], presence: impl Fn(&Mark) 
     if left.iter().any(|other| other.openbao_namespace.starts_with(&below)) {
         Step::Keep("the namespace contains another orphan")
     } else {
-        Step::Remove(resources)
+        Step::Remove
     }
 }
 
@@ -139,17 +112,7 @@ fn step(mark: &Mark, orphan: &Orphan, left: &[Orphan], presence: impl Fn(&Mark) 
 pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<Orphan>) -> Vec<Orphan> {
     let mut left: Vec<Orphan> = Vec::new();
     for orphan in orphans {
-        let mark = mark_of(context, &orphan);
-        let removed = match step(&mark, &orphan, &left, |mark| context.presence(mark)) {
-            Step::Forget => Ok(()),
-            Step::Keep(reason) => Err(Error::Deleting(reason.to_owned())),
-            Step::Remove(resources) => {
-                let is_reclaimed = &|| context.exists(&mark);
-                let owned = Owned { mark: &mark, policy: orphan.deletion_policy, is_reclaimed };
-                remove(session, &orphan, owned, resources).await
-            }
-        };
-        if let Err(error) = removed {
+        if let Err(error) = remove(context, session, (&orphan, &left)).await {
             let error = &error as &dyn std::error::Error;
             tracing::info!(
                 kind = orphan.kind,
@@ -163,16 +126,25 @@ pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<O
     left
 }
 
+/// Removes an orphan. `left` are the orphans before it that remain.
 async fn remove(
+    context: &Context,
     session: &Session,
-    orphan: &Orphan,
-    owned: Owned<'_>,
-    resources: Resources,
+    (orphan, left): (&Orphan, &[Orphan]),
 ) -> Result<(), Error> {
-    let namespace = NamespacePath::new(&orphan.openbao_namespace);
-    match resources {
-        Resources::Namespaces => remove_namespaces(session, &namespace, owned).await,
-        Resources::Project => remove_project(session, &namespace, owned).await,
+    let mark = mark_of(context, orphan);
+    let keep = |reason: &str| Err(Error::Deleting(reason.to_owned()));
+    let Some(remove) = context.removers.of(&mark.owner) else {
+        return keep(UNSUPPORTED);
+    };
+    match step(orphan, left, context.presence(&mark)) {
+        Step::Forget => Ok(()),
+        Step::Keep(reason) => keep(reason),
+        Step::Remove => {
+            let is_reclaimed = &|| context.exists(&mark);
+            let owned = Owned { mark: &mark, policy: orphan.deletion_policy, is_reclaimed };
+            remove(session, &NamespacePath::new(&orphan.openbao_namespace), owned).await
+        }
     }
 }
 
@@ -194,40 +166,26 @@ mod tests {
     }
 
     fn decided(orphan: &Orphan, left: &[Orphan]) -> Step {
-        let name = ObjectName::new(&orphan.namespace, &orphan.name);
-        let mark = Mark { installation: "i".to_owned(), owner: Owner::parse(&orphan.kind), name };
-        step(&mark, orphan, left, |mark| match mark.name.name.as_str() {
+        let presence = match orphan.name.as_str() {
             "recreated" => Presence::Present,
             "unknown" => Presence::Unknown,
             _ => Presence::Absent,
-        })
+        };
+        step(orphan, left, presence)
     }
 
-    const UNSUPPORTED: Step = Step::Keep("this version of Steamer cannot remove the resources of this kind");
-
     #[rstest]
-    #[case::tenant("SecretsTenant", "gone", Step::Remove(Resources::Namespaces))]
-    #[case::project("SecretsProject", "gone", Step::Remove(Resources::Project))]
-    #[case::recreated("SecretsProject", "recreated", Step::Forget)]
-    #[case::unknown_namespace("SecretsProject", "unknown", Step::Keep(UNKNOWN_NAMESPACE))]
-    #[case::no_resources("JWTIssuer", "gone", UNSUPPORTED)]
-    #[case::organization("Organization", "gone", UNSUPPORTED)]
-    #[case::unknown_kind("BaoFuture", "gone", UNSUPPORTED)]
-    #[case::unknown_kind_of_an_existing_object("BaoFuture", "recreated", UNSUPPORTED)]
-    fn the_kind_of_an_orphan_determines_its_removal(
-        #[case] kind: &str,
-        #[case] name: &str,
-        #[case] expected: Step,
-    ) {
-        let orphan = orphan(kind, name, "org_1/group_7");
-        assert_eq!(decided(&orphan, &[]), expected);
-        assert_eq!(resources(&Owner::parse(kind)).is_some(), expected != UNSUPPORTED);
+    #[case::gone("gone", Step::Remove)]
+    #[case::recreated("recreated", Step::Forget)]
+    #[case::unknown_namespace("unknown", Step::Keep(UNKNOWN_NAMESPACE))]
+    fn an_orphan_is_removed_only_if_its_object_is_gone(#[case] name: &str, #[case] expected: Step) {
+        assert_eq!(decided(&orphan("SecretsProject", name, "org_1/group_7"), &[]), expected);
     }
 
     #[rstest]
     #[case::contains_another("gone", "org_1/group_7", Step::Keep("the namespace contains another orphan"))]
     #[case::recreated("recreated", "org_1/group_7", Step::Forget)]
-    #[case::beside_another("gone", "org_1/group_70", Step::Remove(Resources::Namespaces))]
+    #[case::beside_another("gone", "org_1/group_70", Step::Remove)]
     fn an_orphan_is_removed_after_those_that_its_namespace_contains(
         #[case] name: &str,
         #[case] namespace: &str,

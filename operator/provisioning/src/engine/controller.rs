@@ -1,5 +1,6 @@
 //! The controller of a kind on the engine.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,12 +17,13 @@ use super::{deletion, orphans, status};
 use crate::write;
 
 /// Controller of kind `K`.
-pub(crate) struct Controller<K: Provision> {
+pub(crate) struct Controller<K: Provision, M: Memory<K>> {
     context: Arc<Context>,
-    memory: K::Memory,
+    memory: M,
+    kind: PhantomData<K>,
 }
 
-impl<K: Provision> Reconcile for Controller<K> {
+impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
     type Object = K;
     type Error = Error;
     const NAME: &'static str = K::NAME;
@@ -51,9 +53,9 @@ impl<K: Provision> Reconcile for Controller<K> {
     }
 }
 
-impl<K: Provision> Controller<K> {
-    pub(crate) fn new(context: Arc<Context>, memory: K::Memory) -> Self {
-        Self { context, memory }
+impl<K: Provision, M: Memory<K>> Controller<K, M> {
+    pub(crate) fn new(context: Arc<Context>, memory: M) -> Self {
+        Self { context, memory, kind: PhantomData }
     }
 
     async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
@@ -120,7 +122,9 @@ impl<K: Provision> Controller<K> {
         let Some(removal) = deletion::removal(object, pass) else {
             return Ok(());
         };
-        let withdrawn = object.withdraw(&references, &removal).await?;
+        let Some(withdrawn) = object.withdraw(&references, &removal).await? else {
+            return Ok(());
+        };
         self.memory.withdrawn(&ObjectName::of(object), &withdrawn, &pass.context.runtime.index);
         status::change(object, |status| object.withdrawn(status, &withdrawn, Timestamp::now()), pass).await
     }

@@ -3,6 +3,7 @@
 use steamer_api::DeletionPolicy;
 use steamer_core::error::Error;
 use steamer_core::ownership::finalizer::{Obstacle, has_finalizer};
+use steamer_openbao::Session;
 use steamer_runtime::{Action, Reason};
 
 use super::course::Course;
@@ -60,5 +61,10 @@ async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>
 
 async fn try_remove<K: Provision>(removal: &Removal<'_>) -> Result<(), Obstacle> {
     let session = removal.session().await.map_err(Obstacle::Session)?;
-    K::remove(&session, removal).await.map_err(Obstacle::Request)
+    remove_all::<K>(&session, removal).await.map_err(Obstacle::Request)
+}
+
+async fn remove_all<K: Provision>(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
+    K::remove_children(session, removal).await?;
+    K::remove(session, removal.namespace(), removal.owned()).await
 }

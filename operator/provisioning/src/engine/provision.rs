@@ -5,10 +5,11 @@ use std::future::Future;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use steamer_api::{HasConditions, Kind, Lifecycle, Orphan, PlannedChange};
+use steamer_api::{DeletionPolicy, HasConditions, HasLifecycle, Orphan, PlannedChange};
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
-use steamer_openbao::Session;
+use steamer_core::ownership::removal::Owned;
+use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Index, Key, ObjectName};
 
@@ -20,15 +21,14 @@ use crate::write::Plan;
 
 /// A kind that creates resources in OpenBao. A reconcile calls `references`, `fetch`, `validate`, `observe` and `plan`,
 /// then `announcement` before the first write, and `planned` and `applied` after the last one. A deletion calls
-/// `deletable`, `footprint` and `remove`. After a revoked right, the engine calls `footprint`, `revoke` and `revoked`. A
-/// reconcile that does not write the desired state calls `footprint`, `withdraw` and `withdrawn`.
-pub(crate) trait Provision: Kind {
+/// `deletable`, `footprint`, `remove_children` and `remove`; the removal of an orphan calls `remove`. After a revoked
+/// right, the engine calls `footprint`, `revoke` and `revoked`. A reconcile that does not write the desired state calls
+/// `footprint`, `withdraw` and `withdrawn`.
+pub(crate) trait Provision: HasLifecycle {
     /// Name of the controller.
     const NAME: &'static str;
     /// Status of the kind.
     type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
-    /// In-memory state that other controllers read.
-    type Memory: Memory<Self::Desired, Self::Withdrawn>;
     /// Objects that the object refers to.
     type References: Send + Sync;
     /// Access that was removed although the desired state was not written.
@@ -40,9 +40,6 @@ pub(crate) trait Provision: Kind {
     /// Current state in OpenBao.
     type Observed: Send + Sync;
 
-    /// Returns the lifecycle of the spec.
-    fn lifecycle(&self) -> &Lifecycle;
-
     /// Returns the keys of relations to parents. A change of the spec requeues the parents.
     fn relations(&self) -> Vec<Key> {
         Vec::new()
@@ -53,8 +50,10 @@ pub(crate) trait Provision: Kind {
         None
     }
 
-    /// Returns the cluster of the object. None while an object that determines it does not exist.
-    fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName>;
+    /// Returns the cluster of an object with a subject. None while an object that determines it does not exist.
+    fn cluster(&self, _lookup: &Lookup<'_>) -> Option<ObjectName> {
+        None
+    }
 
     /// Resolves references and checks every right. Runs even under `suspend`, so that a revoked right takes effect.
     ///
@@ -83,7 +82,9 @@ pub(crate) trait Provision: Kind {
 
     /// Returns the status that must be written before the first write to OpenBao, so that a deletion finds the
     /// resources, and a revoked right the access. None if the spec or the last status already determines them.
-    fn announcement(desired: &Self::Desired, last: &Self::Status) -> Option<Self::Status>;
+    fn announcement(_desired: &Self::Desired, _last: &Self::Status) -> Option<Self::Status> {
+        None
+    }
 
     /// Writes the facts that hold in every mode, and the pending changes, to the status.
     fn planned(status: &mut Self::Status, desired: &Self::Desired, changes: Vec<PlannedChange>);
@@ -110,22 +111,42 @@ pub(crate) trait Provision: Kind {
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
 
-    /// Removes all resources that carry the mark of the object, access first. Can be repeated.
-    fn remove(session: &Session, removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Removes the resources of children, before those of the object.
+    fn remove_children(
+        _session: &Session,
+        _removal: &Removal<'_>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Removes all resources in a namespace that carry the mark of the owner, access first. With `Retain`, removes the
+    /// access only. Can be repeated. Must work without the object, because it also removes orphans.
+    fn remove(
+        session: &Session,
+        namespace: &NamespacePath,
+        owned: Owned<'_>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Removes access that a revoked right had granted. Engines and values stay.
-    fn revoke(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn revoke(removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
+        async move {
+            let owned = Owned { policy: DeletionPolicy::Retain, ..removal.owned() };
+            Self::remove(&removal.session().await?, removal.namespace(), owned).await
+        }
+    }
 
     /// Writes the effect of `revoke` to the status.
     fn revoked(&self, _status: &mut Self::Status, _now: Timestamp) {}
 
     /// Removes access that other objects no longer grant, and adds none. Runs under `suspend` and `mode: Observe`, and
-    /// when the desired state cannot be computed or written.
+    /// when the desired state cannot be computed or written. None if the status does not depend on it.
     fn withdraw(
         &self,
-        references: &Self::References,
-        removal: &Removal<'_>,
-    ) -> impl Future<Output = Result<Self::Withdrawn, Error>> + Send;
+        _references: &Self::References,
+        _removal: &Removal<'_>,
+    ) -> impl Future<Output = Result<Option<Self::Withdrawn>, Error>> + Send {
+        async { Ok(None) }
+    }
 
     /// Removes access that deleted children left without a record, such as after their finalizer was removed.
     fn collect(&self, _removal: &Removal<'_>) -> impl Future<Output = Result<(), Error>> + Send {
@@ -146,18 +167,18 @@ pub(crate) struct Setting<'a> {
     pub(crate) safe_audiences: &'a (dyn Fn(&[String]) -> Result<(), Error> + 'a),
 }
 
-/// In-memory state of a kind, updated around the writes.
-pub(crate) trait Memory<D, W>: Send + Sync + 'static {
+/// In-memory state of a kind that other controllers read, updated around the writes.
+pub(crate) trait Memory<K: Provision>: Send + Sync + 'static {
     /// Called before the first write.
-    fn before_writes(&self, _object: &ObjectName, _desired: &D) {}
+    fn before_writes(&self, _object: &ObjectName, _desired: &K::Desired) {}
     /// Called after the status of the last write is written.
-    fn after_writes(&self, _object: &ObjectName, _desired: &D, _index: &Index) {}
+    fn after_writes(&self, _object: &ObjectName, _desired: &K::Desired, _index: &Index) {}
     /// Called before access is revoked.
     fn revoked(&self, _object: &ObjectName, _index: &Index) {}
     /// Called after a part of the access is removed.
-    fn withdrawn(&self, _object: &ObjectName, _withdrawn: &W, _index: &Index) {}
+    fn withdrawn(&self, _object: &ObjectName, _withdrawn: &K::Withdrawn, _index: &Index) {}
     /// Called when the object no longer exists.
     fn forget(&self, _object: &ObjectName) {}
 }
 
-impl<D, W> Memory<D, W> for () {}
+impl<K: Provision> Memory<K> for () {}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use steamer_api::SecretsProject;
 use steamer_runtime::{Index, ObjectName};
 
 use super::desired::Project;
@@ -9,7 +10,7 @@ use super::withdrawal::Withdrawn;
 use crate::engine::Memory;
 use crate::pipeline_policy::in_force::{Contributions, InForce};
 
-impl Memory<Project, Withdrawn> for Arc<InForce> {
+impl Memory<SecretsProject> for Arc<InForce> {
     fn before_writes(&self, project: &ObjectName, desired: &Project) {
         self.retain(project, &desired.contributions);
     }

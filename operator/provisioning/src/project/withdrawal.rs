@@ -8,7 +8,7 @@ use steamer_api::{JWTIssuer, Provisioned, SecretsProject};
 use steamer_core::error::Error;
 use steamer_core::layout::{self, PIPELINE_MOUNT, PIPELINE_POLICIES};
 use steamer_core::ownership::Mark;
-use steamer_core::ownership::removal::{owns_namespace, remove_access};
+use steamer_core::ownership::removal::owns_namespace;
 use steamer_openbao::Session;
 
 use super::contributions::{Merged, merged};
@@ -16,7 +16,7 @@ use super::desired::KeyRemovals;
 use super::fetch::{References, policies};
 use super::pipelines::{PolicyNames, policy_texts};
 use super::validate::{key_removals, reference_to};
-use crate::engine::Removal;
+use crate::engine::{Provision, Removal};
 use crate::pipeline_policy::in_force::Contributions;
 use crate::write;
 use keys::Narrowed;
@@ -36,23 +36,13 @@ pub(crate) enum Withdrawn {
     },
 }
 
-/// Removes all access to a project.
-pub(super) async fn revoke(removal: &Removal<'_>) -> Result<(), Error> {
-    let session = removal.session().await?;
-    let (namespace, mark) = (removal.namespace(), removal.owned().mark);
-    if owns_namespace(&session, namespace, mark).await? {
-        remove_access(&session.within(namespace.as_str()), mark).await?;
-    }
-    Ok(())
-}
-
 pub(super) async fn withdraw(
     project: &SecretsProject,
     references: &References,
     removal: &Removal<'_>,
 ) -> Result<Withdrawn, Error> {
     if is_disabled(references) {
-        revoke(removal).await?;
+        SecretsProject::revoke(removal).await?;
         return Ok(Withdrawn::All);
     }
     let Merged { grants, contributions, .. } =
