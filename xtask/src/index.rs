@@ -103,8 +103,10 @@ struct Table {
 }
 
 const SECURITY_PAGE: &str = "docs/security.md";
-const README: Table = Table { header: "| kind | description | documentation |\n|---|---|---|\n", row: described };
-const SECURITY: Table = Table { header: "| kind | written by | honored in |\n|---|---|---|\n", row: protected };
+const README: Table =
+    Table { header: "| kind | description | documentation |\n|---|---|---|\n", row: described };
+const SECURITY: Table =
+    Table { header: "| kind | written by | honored in |\n|---|---|---|\n", row: protected };
 
 impl Table {
     fn text(&self, kinds: &[Kind]) -> String {
@@ -124,7 +126,8 @@ fn with_table(text: &str, table: &str) -> Result<String> {
 /// Writers of a kind, and the namespaces in which it is honored.
 fn protected(kind: &Kind) -> String {
     let writers = if kind.is(Property::Platform) { "platform team" } else { "role `edit` of the namespace" };
-    let namespaces = if kind.is(Property::Restricted) { "`clusterNamespaces`" } else { "every watched namespace" };
+    let namespaces =
+        if kind.is(Property::Restricted) { "`clusterNamespaces`" } else { "every watched namespace" };
     format!("| `{}` | {writers} | {namespaces} |\n", kind.name)
 }
 
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_about_security_states_who_writes_a_kind() {
+    fn the_page_about_security_states_the_writers_of_a_kind() {
         assert_eq!(
             SECURITY.text(&two()),
             "| kind | written by | honored in |\n|---|---|---|\n\

@@ -1,12 +1,10 @@
 //! Kind BaoAuth: a login to an OpenBao server.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
-use crate::{AllowedNamespaces, Reference};
+use crate::{AllowedNamespaces, CommonStatus, Reference};
 
 /// Login to an OpenBao server: connection, auth method, mount and role.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -151,17 +149,11 @@ pub enum Inline {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoAuthStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling` and `Stalled`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// Path of the auth mount in use, from the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 768))]
     pub mount: Option<String>,
 }
-
-conditions!(BaoAuthStatus);

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
 use crate::rules;
-use crate::{AllowedNamespaces, Duration, Reference};
+use crate::{AllowedNamespaces, CommonStatus, Duration, Reference};
 
 /// Connection to an OpenBao server that secrets are read from.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -77,13 +75,9 @@ pub struct BaoConnectionSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoConnectionStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling` and `Stalled`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// URL in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
@@ -93,5 +87,3 @@ pub struct BaoConnectionStatus {
     #[schemars(length(max = 63))]
     pub version: Option<String>,
 }
-
-conditions!(BaoConnectionStatus);

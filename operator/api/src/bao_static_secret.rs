@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
-use crate::{DeletionPolicy, Duration, Reference, Transformation, rules};
+use crate::{CommonStatus, DeletionPolicy, Duration, Reference, Transformation, rules};
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -159,13 +158,9 @@ pub enum OnSourceDeleted {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaoStaticSecretStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
     #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -206,5 +201,3 @@ pub struct LastSync {
     #[schemars(length(max = 63))]
     pub reason: String,
 }
-
-conditions!(BaoStaticSecretStatus);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -223,52 +222,9 @@ pub struct Orphan {
     pub deletion_policy: DeletionPolicy,
 }
 
-/// Fields that every status has.
-pub trait HasConditions {
-    /// Returns the conditions.
-    fn conditions(&self) -> &[Condition];
-    /// Returns the conditions for modification.
-    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
-    /// Returns `observedGeneration`: the generation of the spec that the status was computed from, or -1 before the first
-    /// reconcile.
-    fn observed_generation(&self) -> i64;
-    /// Returns `observedGeneration` for modification.
-    fn observed_generation_mut(&mut self) -> &mut i64;
-
-    /// Returns true if the condition `Ready` is `True`.
-    fn is_ready(&self) -> bool {
-        self.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    }
-}
-
-macro_rules! conditions {
-    ($($status:ty),+) => {$(
-        impl $crate::HasConditions for $status {
-            fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
-                &self.conditions
-            }
-            fn conditions_mut(&mut self) -> &mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-                &mut self.conditions
-            }
-            fn observed_generation(&self) -> i64 {
-                self.observed_generation
-            }
-            fn observed_generation_mut(&mut self) -> &mut i64 {
-                &mut self.observed_generation
-            }
-        }
-    )+};
-}
-pub(crate) use conditions;
-
 /// Default of a field that is `true` unless it is set.
 pub(crate) fn yes() -> bool {
     true
-}
-
-/// Value of `observedGeneration` before the first reconcile.
-pub(crate) fn never_observed() -> i64 {
-    -1
 }
 
 #[cfg(test)]

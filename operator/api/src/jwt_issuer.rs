@@ -1,13 +1,12 @@
 //! Kind JWTIssuer: an issuer of the JWTs of CI jobs.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed, yes};
+use crate::common::yes;
 use crate::rules;
-use crate::{AllowedNamespaces, Duration, SecretKeyReference};
+use crate::{AllowedNamespaces, CommonStatus, Duration, SecretKeyReference};
 
 /// Issuer of the JWTs that CI jobs log in with.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -124,13 +123,9 @@ pub enum Algorithm {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JWTIssuerStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// `true` if the last fetch of the key set succeeded. Unset with `publicKeys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable: Option<bool>,
@@ -183,5 +178,3 @@ impl JWTIssuer {
         (self.source() == Some(&readable.source)).then_some(&readable.keys)
     }
 }
-
-conditions!(JWTIssuerStatus);

@@ -6,10 +6,11 @@ use std::fmt::{self, Debug};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
+use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{AllowedNamespaces, Lifecycle};
+use crate::{AllowedNamespaces, CommonStatus, HasConditions, HasLifecycleStatus, Lifecycle, LifecycleStatus};
 
 /// Calls a macro with the names of all kinds and their properties ([`Property`]), in the order in which the documentation
 /// lists them. To add a kind, add a line here.
@@ -48,6 +49,7 @@ pub enum Property {
 /// A kind of the API.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasStatus<Status: HasConditions + Default + DeserializeOwned + Serialize + Send + Sync>
     + Clone
     + Debug
     + DeserializeOwned
@@ -63,7 +65,7 @@ pub trait Kind:
 }
 
 /// A kind that creates resources in OpenBao.
-pub trait HasLifecycle: Kind {
+pub trait HasLifecycle: Kind + HasStatus<Status: HasLifecycleStatus> {
     /// Returns the lifecycle of the resources.
     fn lifecycle(&self) -> &Lifecycle;
 }
@@ -87,6 +89,12 @@ macro_rules! implement {
         impl HasLifecycle for crate::$kind {
             fn lifecycle(&self) -> &Lifecycle {
                 &self.spec.lifecycle
+            }
+        }
+
+        impl HasLifecycleStatus for <crate::$kind as HasStatus>::Status {
+            fn lifecycle_mut(&mut self) -> &mut LifecycleStatus {
+                &mut self.lifecycle
             }
         }
     };
@@ -130,6 +138,16 @@ macro_rules! kinds {
         $(
             impl Kind for crate::$kind {
                 const ID: KindId = KindId::$kind;
+            }
+
+            impl HasConditions for <crate::$kind as HasStatus>::Status {
+                fn common(&self) -> &CommonStatus {
+                    &self.common
+                }
+
+                fn common_mut(&mut self) -> &mut CommonStatus {
+                    &mut self.common
+                }
             }
             $(implement!($kind $property);)*
         )+

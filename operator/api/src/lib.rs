@@ -18,6 +18,7 @@ mod schema;
 mod secret_transformation;
 mod secrets_project;
 mod secrets_tenant;
+mod status;
 mod transformation;
 
 pub use bao_auth::*;
@@ -33,6 +34,7 @@ pub use schema::definitions;
 pub use secret_transformation::*;
 pub use secrets_project::*;
 pub use secrets_tenant::*;
+pub use status::*;
 pub use transformation::*;
 
 /// API group of every kind.

@@ -1,12 +1,11 @@
 //! Kind SecretsTenant: an organization, a group or a user with isolated secrets.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed, yes};
-use crate::{AllowedNamespaces, Lifecycle, Orphan, PlannedChange, Reference};
+use crate::common::yes;
+use crate::{AllowedNamespaces, CommonStatus, Lifecycle, LifecycleStatus, Orphan, Reference};
 
 /// A group, a user or a whole organization. The secrets of its projects are isolated from those of all other tenants.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -97,25 +96,14 @@ pub struct ProjectClaim {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsTenantStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// OpenBao namespace of the tenant, from the root namespace of the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub openbao_namespace: Option<String>,
-    /// Pending changes, with `mode: Observe`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
-    pub plan: Vec<PlannedChange>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
+    /// Fields of the resources in OpenBao.
+    #[serde(flatten)]
+    pub lifecycle: LifecycleStatus,
     /// Resources that deleted projects left in OpenBao while it was unreachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub orphans: Vec<Orphan>,
 }
-
-conditions!(SecretsTenantStatus);

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::Api;
-use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_api::{HasConditions, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::Object;
@@ -87,10 +87,9 @@ impl Exposure<'_> {
     fn may_exist(&self) -> bool {
         let last: OpenBaoClusterStatus = self.context.last(self.object);
         let generation = self.object.metadata.generation.unwrap_or(0);
-        let ready =
-            last.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let ready = last.is_ready();
         // Nothing was removed from a spec that never changed.
-        generation > 1 && (!ready || last.observed_generation != generation)
+        generation > 1 && (!ready || last.common.observed_generation != generation)
     }
 }
 

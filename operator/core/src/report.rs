@@ -30,8 +30,9 @@ impl Context {
         S: HasConditions + Serialize,
     {
         let generation = object.meta().generation.unwrap_or(0);
-        Conditions::new(status.conditions_mut(), generation, Timestamp::now()).conclude(verdict);
-        *status.observed_generation_mut() = generation;
+        let common = status.common_mut();
+        Conditions::new(&mut common.conditions, generation, Timestamp::now()).conclude(verdict);
+        common.observed_generation = generation;
         let changes = self.runtime.statuses.write(object, &status).await?;
         self.runtime.events.publish(object, &changes).await;
         Ok(())

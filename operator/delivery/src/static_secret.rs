@@ -48,7 +48,6 @@ impl KvSource {
 
 impl Synced for BaoStaticSecret {
     const NAME: &'static str = "baostaticsecret";
-    type Status = BaoStaticSecretStatus;
     type Source = KvSource;
 
     fn common(&self) -> Common<'_> {
@@ -114,8 +113,7 @@ impl Synced for BaoStaticSecret {
             last_sync,
             stamp,
             last_handled_reconcile_at: handled,
-            observed_generation: _,
-            conditions: _,
+            common: _,
         } = status.clone();
         Recorded { secret_mac, version, mount, destination, last_sync, stamp, handled }
     }

@@ -17,9 +17,7 @@ mod withdrawal;
 mod workloads;
 
 use jiff::Timestamp;
-use steamer_api::{
-    PlannedChange, ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant,
-};
+use steamer_api::{ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::{Owned, remove_project};
 use steamer_core::references::target;
@@ -38,7 +36,6 @@ use withdrawal::Withdrawn;
 
 impl Provision for SecretsProject {
     const NAME: &'static str = "secretsproject";
-    type Status = SecretsProjectStatus;
     type References = References;
     type Withdrawn = Withdrawn;
     type Found = Found;
@@ -85,9 +82,8 @@ impl Provision for SecretsProject {
         status::announcement(project, last)
     }
 
-    fn planned(status: &mut SecretsProjectStatus, project: &Project, changes: Vec<PlannedChange>) {
-        status.openbao_namespace = Some(project.published().as_str().to_owned());
-        status.plan = changes;
+    fn published(project: &Project) -> NamespacePath {
+        project.published()
     }
 
     fn applied(&self, status: &mut SecretsProjectStatus, project: &Project, now: Timestamp) -> Verdict {

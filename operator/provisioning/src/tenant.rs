@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{
-    JWTIssuer, OpenBaoCluster, Orphan, PlannedChange, SecretsProject, SecretsTenant,
-    SecretsTenantStatus,
-};
+use steamer_api::{JWTIssuer, OpenBaoCluster, Orphan, SecretsProject, SecretsTenant, SecretsTenantStatus};
 use steamer_core::error::Error;
 use steamer_core::layout;
 use steamer_core::ownership::finalizer::has_finalizer;
@@ -30,19 +27,11 @@ pub(crate) struct Place {
     namespace: NamespacePath,
 }
 
-impl Place {
-    /// The namespace as clients of the server address it.
-    fn published(&self) -> NamespacePath {
-        self.root.join(self.namespace.as_str())
-    }
-}
-
 /// Names of waiting projects in a message.
 const MOST_NAMES: usize = 3;
 
 impl Provision for SecretsTenant {
     const NAME: &'static str = "secretstenant";
-    type Status = SecretsTenantStatus;
     type References = Arc<OpenBaoCluster>;
     type Withdrawn = ();
     /// Root of the cluster.
@@ -89,13 +78,12 @@ impl Provision for SecretsTenant {
         Ok(Plan { writes: plan::writes(&place.namespace, levels, rights)?, expires_at: None })
     }
 
-    fn planned(status: &mut SecretsTenantStatus, place: &Place, changes: Vec<PlannedChange>) {
-        status.openbao_namespace = Some(place.published().as_str().to_owned());
-        status.plan = changes;
+    fn published(place: &Place) -> NamespacePath {
+        place.root.join(place.namespace.as_str())
     }
 
     fn applied(&self, _: &mut SecretsTenantStatus, place: &Place, _: Timestamp) -> Verdict {
-        let namespace = place.published();
+        let namespace = Self::published(place);
         if self.spec.enabled {
             return Verdict::Ready(Reason::Applied, format!("namespace {namespace} exists"));
         }
@@ -163,7 +151,7 @@ impl Provision for SecretsTenant {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use steamer_api::FINALIZER;
+    use steamer_api::{FINALIZER, LifecycleStatus};
 
     use super::*;
 
@@ -175,7 +163,8 @@ mod tests {
         tenant.metadata.namespace = Some("ns".to_owned());
         // The status under `mode: Observe`.
         let namespace = Some("org_1/group_7".to_owned());
-        tenant.status = Some(SecretsTenantStatus { openbao_namespace: namespace, ..Default::default() });
+        let lifecycle = LifecycleStatus { openbao_namespace: namespace, ..LifecycleStatus::default() };
+        tenant.status = Some(SecretsTenantStatus { lifecycle, ..SecretsTenantStatus::default() });
         tenant
     }
 
@@ -187,8 +176,7 @@ mod tests {
             let mut tenant = tenant();
             tenant.spec.enabled = enabled;
             let place = Place { root: NamespacePath::new("teams/a"), namespace: namespace.clone() };
-            SecretsTenant::planned(&mut status, &place, Vec::new());
-            assert_eq!(status.openbao_namespace.as_deref(), Some("teams/a/org_1/group_7"));
+            assert_eq!(SecretsTenant::published(&place).as_str(), "teams/a/org_1/group_7");
             let verdict = format!("{:?}", tenant.applied(&mut status, &place, Timestamp::UNIX_EPOCH));
             assert!(verdict.contains(" teams/a/org_1/group_7 "), "{verdict}");
         }

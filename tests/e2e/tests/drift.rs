@@ -104,7 +104,7 @@ async fn drift_of_a_project_is_repaired_and_only_reported_under_observe() -> Res
         assert_ne!(wrong, right, "{what}");
         look(&projects).await?;
         let observed = case.ready::<SecretsProject>("web", "False/Drifted").await.context(what)?;
-        assert!(!observed.status.context("the object has no status")?.plan.is_empty(), "{what}");
+        assert!(!observed.status.context("the object has no status")?.lifecycle.plan.is_empty(), "{what}");
         assert_eq!(state(&project).await?, wrong, "{what} was changed under Observe");
         projects.patch("web", &PatchParams::default(), &mode("Enforce")).await?;
         case.ready::<SecretsProject>("web", "True/Applied").await.context(what)?;
@@ -173,7 +173,7 @@ async fn drift_of_a_secret_is_repaired_at_once() -> Result<()> {
     objects.patch("app", &PatchParams::default(), &suspended(true)).await?;
     eventually("the object is suspended", || async {
         let object = objects.get("app").await.map_err(|error| error.to_string())?;
-        let conditions = object.status.unwrap_or_default().conditions;
+        let conditions = object.status.unwrap_or_default().common.conditions;
         if conditions.iter().any(|condition| condition.type_ == "Suspended") {
             Ok(())
         } else {

@@ -171,7 +171,7 @@ async fn the_oldest_of_two_objects_for_one_project_wins() -> Result<()> {
     case.project(102).await?;
     case.object("SecretsProject", "second", json!({"tenantRef": {"name": "acme"}, "id": 42})).await?;
     let second = case.ready::<SecretsProject>("second", "False/Conflict").await?;
-    let conditions = second.status.context("the object has no status")?.conditions;
+    let conditions = second.status.context("the object has no status")?.common.conditions;
     assert!(conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True"));
     case.ready::<SecretsProject>("web", "True/Applied").await?;
     // It takes over when the first one is deleted, because nothing that remains in OpenBao is marked as owned by an
@@ -292,7 +292,7 @@ async fn revoking_allowed_namespaces_removes_a_policy_and_granting_them_restores
 pub async fn suspended(projects: &Api<SecretsProject>, name: &str) -> Result<()> {
     eventually("the project is suspended", || async {
         let project = projects.get(name).await.map_err(|error| error.to_string())?;
-        let conditions = project.status.map(|status| status.conditions).unwrap_or_default();
+        let conditions = project.status.map(|status| status.common.conditions).unwrap_or_default();
         let found = conditions.iter().any(|it| it.type_ == "Suspended" && it.status == "True");
         if found { Ok(()) } else { Err(format!("{conditions:?}")) }
     })

@@ -14,8 +14,11 @@ const READERS: &[&str] = &["view", "edit", "admin", "steamer-platform"];
 
 /// Rights to a kind: verbs, and the roles that allow them.
 fn rights(kind: KindId) -> [(&'static [&'static str], &'static [&'static str]); 2] {
-    let writers: &[&str] =
-        if kind.is(Property::Platform) { &["steamer-platform"] } else { &["edit", "admin", "steamer-platform"] };
+    let writers: &[&str] = if kind.is(Property::Platform) {
+        &["steamer-platform"]
+    } else {
+        &["edit", "admin", "steamer-platform"]
+    };
     [(&["get", "list", "watch"], READERS), (&["create", "update", "patch", "delete"], writers)]
 }
 

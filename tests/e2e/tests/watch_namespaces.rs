@@ -76,7 +76,10 @@ async fn an_operator_with_roles_in_its_namespaces_reconciles_these_namespaces_on
     }
     // The schema has defaults for the status of a new object.
     let status = api(&case, "other").get("x").await?.status.unwrap_or_default();
-    ensure!(status.conditions.is_empty(), "an object outside of the namespaces was reconciled: {status:?}");
+    ensure!(
+        status.common.conditions.is_empty(),
+        "an object outside of the namespaces was reconciled: {status:?}"
+    );
     // An object in a namespace that is not watched is unknown, not absent.
     let kubernetes = json!({"role": "x", "serviceAccount": "default", "audiences": ["openbao"]});
     let reference = json!({"name": "x", "namespace": "other"});

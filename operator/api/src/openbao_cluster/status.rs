@@ -1,25 +1,18 @@
 //! Status of an OpenBaoCluster.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Orphan;
-use crate::common::{conditions, never_observed};
+use crate::{CommonStatus, Orphan};
 
 /// Observed state of an OpenBao cluster or server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenBaoClusterStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling`, `Stalled`, `Suspended`, `Available`, `Initialized`, `Unsealed`,
-    /// `LeaderElected` and `OperatorPolicyCurrent`. A managed cluster also has `StorageReachable`, `SealReachable`,
-    /// `CertificatesValid`, `FencingReady`, `Degraded` and `UpgradeInProgress`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// Summary of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<ClusterPhase>,
@@ -294,5 +287,3 @@ pub struct AudienceHolder {
     #[schemars(length(max = 512))]
     pub audience: String,
 }
-
-conditions!(OpenBaoClusterStatus);

@@ -1,31 +1,23 @@
 //! Status of a SecretsProject.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{conditions, never_observed};
-use crate::{PlannedChange, Reference};
+use crate::{CommonStatus, LifecycleStatus, Reference};
 
 /// Observed state of a project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsProjectStatus {
-    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
-    #[serde(default = "never_observed")]
-    pub observed_generation: i64,
-    /// Conditions `Ready`, `Reconciling`, `Stalled`, `Suspended`, `NamespaceReady`, `EngineReady`, `AuthReady` and
-    /// `PoliciesReady`.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
+    /// Fields of every kind.
+    #[serde(flatten)]
+    pub common: CommonStatus,
     /// Summary of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<ProjectPhase>,
-    /// OpenBao namespace of the project, from the root namespace of the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub openbao_namespace: Option<String>,
+    /// Fields of the resources in OpenBao.
+    #[serde(flatten)]
+    pub lifecycle: LifecycleStatus,
     /// Location of the provisioned resources. Used for deletion, when the tenant may no longer exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned: Option<Provisioned>,
@@ -38,10 +30,6 @@ pub struct SecretsProjectStatus {
     /// Number of policies in force.
     #[serde(default)]
     pub policies: i64,
-    /// Pending changes, with `mode: Observe`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
-    pub plan: Vec<PlannedChange>,
 }
 
 /// Summary of the state of a project.
@@ -129,5 +117,3 @@ pub struct VaultAccess {
     #[schemars(length(max = 255))]
     pub role: String,
 }
-
-conditions!(SecretsProjectStatus);

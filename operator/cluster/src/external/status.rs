@@ -22,7 +22,10 @@ pub(super) async fn status(
 ) -> Result<(), Error> {
     let mut status: OpenBaoClusterStatus = context.last(object);
     let generation = object.metadata.generation.unwrap_or(0);
-    conditions::set(&mut Conditions::new(&mut status.conditions, generation, Timestamp::now()), server);
+    conditions::set(
+        &mut Conditions::new(&mut status.common.conditions, generation, Timestamp::now()),
+        server,
+    );
     if let Ok(health) = &server.health {
         status.version =
             Some(health.version.clone()).filter(|version| !version.is_empty()).or(status.version);

@@ -23,7 +23,7 @@ fn derived(report: &Report<'_>, orphans: Vec<Orphan>) -> OpenBaoClusterStatus {
     let mut status = report.input.found.last.clone();
     status.orphans = without(orphans, &report.openbao.removed_orphans);
     let generation = report.input.object.metadata.generation.unwrap_or(0);
-    conditions::set(&mut Conditions::new(&mut status.conditions, generation, report.now), report);
+    conditions::set(&mut Conditions::new(&mut status.common.conditions, generation, report.now), report);
     summary::members(&mut status, report);
     summary::database(&mut status, report);
     summary::seal(&mut status, report);

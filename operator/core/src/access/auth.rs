@@ -171,7 +171,7 @@ fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAut
         None => server_audience(&*project_cluster(context, dependencies, &project)?),
     };
     let status = project.status.as_ref().filter(|status| status.phase == Some(ProjectPhase::Active));
-    let namespace = status.and_then(|status| status.openbao_namespace.as_deref());
+    let namespace = status.and_then(|status| status.lifecycle.openbao_namespace.as_deref());
     Ok(Method {
         namespace: NamespacePath::new(namespace.ok_or_else(|| not_provisioned(&project))?),
         mount: WORKLOAD_MOUNT.to_owned(),

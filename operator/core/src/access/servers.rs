@@ -42,10 +42,10 @@ fn known_cluster_id(cluster: &OpenBaoCluster) -> Option<&str> {
     let status = cluster.status.as_ref()?;
     let generation = cluster.metadata.generation;
     let is_true = |kind: &str| {
-        let mut found = status.conditions.iter().filter(|condition| condition.type_ == kind);
+        let mut found = status.common.conditions.iter().filter(|condition| condition.type_ == kind);
         found.any(|condition| condition.status == "True" && condition.observed_generation == generation)
     };
-    let is_current = Some(status.observed_generation) == generation && is_true("Ready");
+    let is_current = Some(status.common.observed_generation) == generation && is_true("Ready");
     status.cluster_id.as_deref().filter(|_| is_current && !cluster.spec.suspend)
 }
 

@@ -1,9 +1,7 @@
 //! What a kind tells the engine.
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use steamer_api::{Destination, HasConditions, Kind, LastSync, OnSourceDeleted, Reference};
+use steamer_api::{Destination, Kind, LastSync, OnSourceDeleted, Reference};
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
@@ -18,8 +16,6 @@ use super::stamp::Held;
 pub(crate) trait Synced: Kind {
     /// Name of the controller.
     const NAME: &'static str;
-    /// Status of the kind.
-    type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
     /// Source of the value.
     type Source: Source;
 

@@ -41,7 +41,8 @@ impl<'a> Pass<'a> {
 /// A managed cluster stays usable while only its latest spec is invalid: its nodes still run the last valid one, and
 /// access must be withdrawn in time.
 fn is_usable(cluster: &OpenBaoCluster) -> Result<(), Error> {
-    let conditions = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions =
+        cluster.status.as_ref().map(|status| status.common.conditions.as_slice()).unwrap_or_default();
     let stalled =
         conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True");
     let forbidding: &[Reason] = match cluster.spec.external {

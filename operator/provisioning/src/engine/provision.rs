@@ -3,9 +3,7 @@
 use std::future::Future;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use steamer_api::{DeletionPolicy, HasConditions, HasLifecycle, Orphan, PlannedChange};
+use steamer_api::{DeletionPolicy, HasLifecycle, Orphan};
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
 use steamer_core::ownership::removal::Owned;
@@ -20,15 +18,13 @@ use super::subject::Subject;
 use crate::write::Plan;
 
 /// A kind that creates resources in OpenBao. A reconcile calls `references`, `fetch`, `validate`, `observe` and `plan`,
-/// then `announcement` before the first write, and `planned` and `applied` after the last one. A deletion calls
+/// then `announcement` before the first write, and `applied` after the last one. A deletion calls
 /// `deletable`, `footprint`, `remove_children` and `remove`; the removal of an orphan calls `remove`. After a revoked
 /// right, the engine calls `footprint`, `revoke` and `revoked`. A reconcile that does not write the desired state calls
 /// `footprint`, `withdraw` and `withdrawn`.
 pub(crate) trait Provision: HasLifecycle {
     /// Name of the controller.
     const NAME: &'static str;
-    /// Status of the kind.
-    type Status: HasConditions + Serialize + DeserializeOwned + Default + Send + Sync;
     /// Objects that the object refers to.
     type References: Send + Sync;
     /// Access that was removed although the desired state was not written.
@@ -86,8 +82,8 @@ pub(crate) trait Provision: HasLifecycle {
         None
     }
 
-    /// Writes the facts that hold in every mode, and the pending changes, to the status.
-    fn planned(status: &mut Self::Status, desired: &Self::Desired, changes: Vec<PlannedChange>);
+    /// Returns the namespace that contains the resources, as clients of the server address it.
+    fn published(desired: &Self::Desired) -> NamespacePath;
 
     /// Writes the facts of an applied plan to the status.
     fn applied(&self, status: &mut Self::Status, desired: &Self::Desired, now: Timestamp) -> Verdict;

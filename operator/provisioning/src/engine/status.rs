@@ -1,7 +1,7 @@
 //! Statuses that every kind writes.
 
 use jiff::Timestamp;
-use steamer_api::Orphan;
+use steamer_api::{HasLifecycleStatus, Orphan, PlannedChange};
 use steamer_core::error::Error;
 use steamer_core::ownership::orphans::is_removable;
 use steamer_runtime::Reason;
@@ -54,8 +54,15 @@ pub(super) async fn observed<K: Provision>(
     let described = |write: &Write| write.described(session.namespace());
     let changes = plan.writes.iter().take(MOST_CHANGES).map(described).collect();
     let mut status: K::Status = pass.context.last(object);
-    K::planned(&mut status, desired, changes);
+    planned::<K>(&mut status, desired, changes);
     pass.context.report(object, status, &compared(plan.writes.len())).await
+}
+
+/// Writes the facts that hold in every mode, and the pending changes, to the status.
+fn planned<K: Provision>(status: &mut K::Status, desired: &K::Desired, changes: Vec<PlannedChange>) {
+    let lifecycle = status.lifecycle_mut();
+    lifecycle.openbao_namespace = Some(K::published(desired).as_str().to_owned());
+    lifecycle.plan = changes;
 }
 
 /// Result of a comparison without writes.
@@ -82,7 +89,7 @@ pub(super) async fn applied<K: Provision>(
     pass: &Pass<'_>,
 ) -> Result<bool, Error> {
     let mut status: K::Status = pass.context.last(object);
-    K::planned(&mut status, applied.desired, Vec::new());
+    planned::<K>(&mut status, applied.desired, Vec::new());
     let verdict = object.applied(&mut status, applied.desired, Timestamp::now());
     let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
         // A child that was deleted in the meantime has added to the list.

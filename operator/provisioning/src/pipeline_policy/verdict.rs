@@ -43,7 +43,8 @@ fn is_disabled(project: &SecretsProject) -> bool {
 
 /// Reason and message of the project's `Ready` condition.
 fn ready(project: &SecretsProject) -> String {
-    let conditions = project.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions =
+        project.status.as_ref().map(|status| status.common.conditions.as_slice()).unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
     ready.map_or_else(
         || "it has not been reconciled yet".to_owned(),

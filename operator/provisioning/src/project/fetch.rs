@@ -73,7 +73,7 @@ pub(crate) async fn fetch(
 }
 
 fn has_namespace(tenant: &SecretsTenant) -> Result<(), Error> {
-    if tenant.status.as_ref().is_some_and(|status| status.openbao_namespace.is_some()) {
+    if tenant.status.as_ref().is_some_and(|status| status.lifecycle.openbao_namespace.is_some()) {
         return Ok(());
     }
     let name = ObjectName::of(tenant);

@@ -1,7 +1,9 @@
 //! Status of a project.
 
 use jiff::Timestamp;
-use steamer_api::{ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess};
+use steamer_api::{
+    LifecycleStatus, ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess,
+};
 use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT};
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
@@ -24,9 +26,10 @@ pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Op
     }
     let provisioned =
         Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
+    let openbao_namespace = Some(project.published().as_str().to_owned());
     Some(SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
-        openbao_namespace: Some(project.published().as_str().to_owned()),
+        lifecycle: LifecycleStatus { openbao_namespace, ..last.lifecycle.clone() },
         provisioned: Some(provisioned),
         ..last.clone()
     })
@@ -69,7 +72,7 @@ pub(super) struct Time {
 
 impl Time {
     fn conditions<'a>(&self, status: &'a mut SecretsProjectStatus) -> Conditions<'a> {
-        Conditions::new(&mut status.conditions, self.generation.unwrap_or(0), self.now)
+        Conditions::new(&mut status.common.conditions, self.generation.unwrap_or(0), self.now)
     }
 }
 
@@ -179,9 +182,8 @@ mod tests {
         let status = applied(&project);
         let (runner, vault) = (status.runner.unwrap(), status.vault.unwrap());
         let first = announcement(&project, &SecretsProjectStatus::default()).unwrap();
-        let mut planned = SecretsProjectStatus::default();
-        SecretsProject::planned(&mut planned, &project, Vec::new());
-        let namespaces = [first.openbao_namespace.unwrap(), planned.openbao_namespace.unwrap()];
+        let published = SecretsProject::published(&project).as_str().to_owned();
+        let namespaces = [first.lifecycle.openbao_namespace.unwrap(), published];
         for path in [runner.inline_auth_path, runner.engine_path, vault.namespace].iter().chain(&namespaces) {
             assert!(path.starts_with("teams/a/org_1/group_7/project_42"), "{path}");
         }
@@ -213,7 +215,7 @@ mod tests {
         without_access(&mut status, phase, &Time { generation: Some(2), now: Timestamp::UNIX_EPOCH });
         assert_eq!((status.phase, status.policies), (Some(phase), 0));
         assert!(status.runner.is_none() && status.vault.is_none() && status.provisioned.is_some());
-        let conditions = status.conditions.iter();
+        let conditions = status.common.conditions.iter();
         let found: Vec<_> =
             conditions.map(|it| format!("{}={}/{}", it.type_, it.status, it.reason)).collect();
         let access = ["AuthReady", "PoliciesReady"].map(|kind| format!("{kind}=False/{reason}"));

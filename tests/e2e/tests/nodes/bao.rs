@@ -210,6 +210,7 @@ impl Bao {
     fn describe(&self, object: &OpenBaoCluster) -> String {
         let Some(status) = &object.status else { return "no status".to_owned() };
         let conditions: Vec<String> = status
+            .common
             .conditions
             .iter()
             .map(|condition| {
@@ -356,13 +357,13 @@ impl Drop for Bao {
 
 pub fn is_ready(object: &OpenBaoCluster) -> bool {
     let Some(status) = &object.status else { return false };
-    status.observed_generation == object.metadata.generation.unwrap_or(0)
+    status.common.observed_generation == object.metadata.generation.unwrap_or(0)
         && condition(object, "Ready").is_some_and(|(status, ..)| status == "True")
 }
 
 /// Returns status, reason and message of a condition.
 pub fn condition<'a>(object: &'a OpenBaoCluster, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let conditions = &object.status.as_ref()?.conditions;
+    let conditions = &object.status.as_ref()?.common.conditions;
     let found = conditions.iter().find(|condition| condition.type_ == kind)?;
     Some((&found.status, &found.reason, &found.message))
 }

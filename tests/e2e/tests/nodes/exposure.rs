@@ -126,7 +126,7 @@ async fn nodes_can_serve_plain_http_and_mount_a_workload_identity_token() -> Res
     let status = bao.object().await?.status.context("the object has no status")?;
     assert_eq!(status.endpoint.as_deref(), Some("http://main.plain-http.svc:8200"));
     assert_eq!(status.ca_config_map, None);
-    ensure!(status.conditions.iter().all(|condition| condition.type_ != "CertificatesValid"));
+    ensure!(status.common.conditions.iter().all(|condition| condition.type_ != "CertificatesValid"));
     let token = bao.file_in("main-0", "/openbao/identity/token")?;
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).context("not a JWT")?)?;
     let claims: Value = serde_json::from_slice(&claims)?;

@@ -32,7 +32,7 @@ impl Bao {
     /// Waits until the operator has reconciled the current spec. No reconcile of an older, valid spec is then in progress.
     async fn observed(&self) -> Result<()> {
         let current = |object: &OpenBaoCluster| {
-            let observed = object.status.as_ref().map(|status| status.observed_generation);
+            let observed = object.status.as_ref().map(|status| status.common.observed_generation);
             observed == object.metadata.generation
         };
         self.until("the spec is observed", current).await.map(drop)

@@ -1,0 +1,72 @@
+//! Fields that statuses have in common.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::PlannedChange;
+
+/// Status fields of every kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommonStatus {
+    /// Generation of the spec that this status was computed from. -1 until the first reconcile.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    /// Conditions `Ready`, `Reconciling` and `Stalled`; `Suspended` while `suspend` is `true`; and the conditions
+    /// that the page of the kind lists.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Value of `observedGeneration` before the first reconcile.
+fn never_observed() -> i64 {
+    -1
+}
+
+/// Status fields of a kind that creates resources in OpenBao.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LifecycleStatus {
+    /// OpenBao namespace that contains the resources, from the root namespace of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub openbao_namespace: Option<String>,
+    /// Pending changes, with `mode: Observe`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub plan: Vec<PlannedChange>,
+}
+
+/// The status of a kind. The list of kinds implements it for each status with a field `common`.
+pub trait HasConditions {
+    /// Returns the fields that every status has.
+    fn common(&self) -> &CommonStatus;
+
+    /// Returns the fields that every status has, for modification.
+    fn common_mut(&mut self) -> &mut CommonStatus;
+
+    /// Returns the conditions.
+    fn conditions(&self) -> &[Condition] {
+        &self.common().conditions
+    }
+
+    /// Returns `observedGeneration`: the generation of the spec that the status was computed from, or -1 before the first
+    /// reconcile.
+    fn observed_generation(&self) -> i64 {
+        self.common().observed_generation
+    }
+
+    /// Returns true if the condition `Ready` is `True`.
+    fn is_ready(&self) -> bool {
+        self.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+}
+
+/// The status of a kind that creates resources in OpenBao. The list of kinds implements it for each status with a field
+/// `lifecycle`.
+pub trait HasLifecycleStatus: HasConditions {
+    /// Returns the fields of the resources, for modification.
+    fn lifecycle_mut(&mut self) -> &mut LifecycleStatus;
+}
