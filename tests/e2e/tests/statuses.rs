@@ -194,7 +194,8 @@ async fn an_object_of_any_kind_that_cannot_be_ready_is_not_current() -> Result<(
     let mut failing = Vec::new();
     for kind in KindId::ALL {
         let known = without_references(*kind).map_or_else(|| without_targets(*kind), |known| Ok(Some(known)));
-        let (spec, ready, word) = known?.with_context(|| format!("{kind} needs an entry in without_references"))?;
+        let (spec, ready, word) =
+            known?.with_context(|| format!("{kind} needs an entry in without_references"))?;
         apply(
             &case.client,
             json!({
