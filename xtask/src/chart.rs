@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use steamer_testing::cache::checkout;
 use steamer_testing::tools::{self, output};
 
@@ -139,18 +139,42 @@ fn rendered(helm: &Path, values: &BTreeMap<String, Value>) -> Result<String> {
 
 /// Builds the kustomizations, which install the same objects without Helm.
 fn kustomize() -> Result<()> {
-    for folder in ["config/default", "config/samples"] {
-        let kubectl = tools::kubernetes("kubectl")?;
-        let built = output(Command::new(kubectl).arg("kustomize").arg(checkout().join(folder)))?;
-        println!("{folder}: {} objects", steamer_testing::ground::yaml(&built)?.len());
+    for folder in ["config/default", "config/samples", "config/namespaced"] {
+        println!("{folder}: {} objects", built(folder)?.len());
     }
+    namespaced(&built("config/namespaced")?)
+}
+
+/// Objects of a kustomization.
+fn built(folder: &str) -> Result<Vec<Value>> {
+    let kubectl = tools::kubernetes("kubectl")?;
+    steamer_testing::ground::yaml(&output(
+        Command::new(kubectl).arg("kustomize").arg(checkout().join(folder)),
+    )?)
+}
+
+/// Checks that an installation for some namespaces grants the rights for namespaced objects in these only.
+fn namespaced(objects: &[Value]) -> Result<()> {
+    let names = |kind: &str| {
+        let of_kind = objects.iter().filter(|object| object["kind"] == kind);
+        let place =
+            |object: &Value| format!("{} {}", object["roleRef"]["name"], object["metadata"]["namespace"]);
+        let mut names: Vec<String> = of_kind.map(place).collect();
+        names.sort();
+        names.join(", ").replace('"', "")
+    };
+    let bindings = "steamer steamer-system, steamer-clusters openbao, steamer-delivery apps, steamer-delivery openbao, \
+                    steamer-delivery steamer-system";
+    ensure!(names("ClusterRoleBinding") == "steamer null", "{}", names("ClusterRoleBinding"));
+    ensure!(names("RoleBinding") == bindings, "{}", names("RoleBinding"));
+    let arguments = objects.iter().find_map(|object| object.pointer("/spec/template/spec/containers/0/args"));
+    let expected = json!(["run", "--watch-namespaces=apps", "--cluster-namespaces=openbao"]);
+    ensure!(arguments == Some(&expected), "{arguments:?}");
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

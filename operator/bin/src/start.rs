@@ -19,6 +19,7 @@ use steamer_core::urgent::Urgent;
 use steamer_core::{Context, Error, Stores};
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
+use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
 use tokio_util::sync::CancellationToken;
 
@@ -128,6 +129,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         stores: Stores::new(cluster_namespaces),
         removers: Removers::default(),
         cluster_objects: Stores::default(),
+        cluster_writes: WriteLimit::default(),
         urgent,
         drift_interval,
         started: Instant::now(),

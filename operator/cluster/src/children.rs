@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
@@ -10,14 +11,15 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, to_value};
 use steamer_api::OpenBaoCluster;
 use steamer_core::access::managed::{ca_key, tls_secret};
 use steamer_core::tasks::{Tasks, Watched};
 use steamer_core::{Context, Error, Stores};
+use steamer_runtime::write_limit::{Write, WriteLimit};
 use steamer_runtime::{Edges, Key, Object, ObjectName, Scope, Store};
 
 use crate::cluster::CLUSTER_LABEL;
+use crate::difference::repair;
 
 /// Field manager of server-side apply.
 pub(crate) const MANAGER: &str = "steamer";
@@ -136,6 +138,7 @@ pub(crate) struct ChildApi<'a> {
     pub(crate) client: Client,
     pub(crate) stores: &'a Stores,
     pub(crate) cluster: ObjectName,
+    pub(crate) limit: &'a WriteLimit,
 }
 
 impl ChildApi<'_> {
@@ -188,12 +191,28 @@ impl ChildApi<'_> {
         if let Some(foreign) = live.filter(|live| !is_of(*live, &self.cluster)) {
             return Err(conflict(foreign, remedy));
         }
-        if !differs(live, desired)? {
-            return Ok(false);
-        }
-        let parameters = PatchParams::apply(MANAGER).force();
-        self.api::<K>().patch(&desired.name_any(), &parameters, &Patch::Apply(desired)).await?;
-        Ok(true)
+        let Some(write) = repair(live, desired)? else { return Ok(false) };
+        let (name, parameters) = (desired.name_any(), PatchParams::apply(MANAGER).force());
+        let resource = format!("{} {name}", K::kind(&()));
+        self.limited(&resource, write, async {
+            Ok(self.api::<K>().patch(&name, &parameters, &Patch::Apply(desired)).await?)
+        })
+        .await
+        .map(|_| true)
+    }
+
+    /// Makes a write, except if another client undid it several times.
+    pub(crate) async fn limited<T>(
+        &self,
+        resource: &str,
+        write: Write,
+        action: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let admitted = self.limit.admit(&self.cluster, write, Instant::now());
+        admitted.map_err(|pause| Error::Repeated(undone(resource), pause))?;
+        let done = action.await?;
+        self.limit.record(&self.cluster, write, Instant::now());
+        Ok(done)
     }
 
     /// Deletes an object that belongs to the cluster, if it exists.
@@ -241,6 +260,13 @@ pub(crate) enum Ending {
     AtOnce,
 }
 
+fn undone(resource: &str) -> String {
+    format!(
+        "another client undoes each change of {resource}: find it in metadata.managedFields or among the mutating webhooks, \
+         and stop it"
+    )
+}
+
 fn conflict<K: Object>(foreign: &K, remedy: &str) -> Error {
     Error::Conflict(format!(
         "{} {} already exists and does not belong to this cluster: delete it or {remedy}",
@@ -249,59 +275,12 @@ fn conflict<K: Object>(foreign: &K, remedy: &str) -> Error {
     ))
 }
 
-/// Returns true if the desired state is not part of the live state.
-fn differs<K: Object>(live: Option<&K>, desired: &K) -> Result<bool, Error> {
-    let Some(live) = live else { return Ok(true) };
-    let live = to_value(live).map_err(Error::internal)?;
-    let desired = to_value(desired).map_err(Error::internal)?;
-    Ok(!holds(&live, &desired))
-}
-
-/// Returns true if the live value contains the desired one. Fields that the API server added are ignored.
-fn holds(live: &Value, desired: &Value) -> bool {
-    match (live, desired) {
-        (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
-            live.get(key).map_or_else(|| is_omitted(desired), |live| holds(live, desired))
-        }),
-        (Value::Array(live), Value::Array(desired)) => {
-            live.len() == desired.len()
-                && live.iter().zip(desired).all(|(live, desired)| holds(live, desired))
-        }
-        (live, desired) => live == desired,
-    }
-}
-
-/// Returns true for a value that the API server leaves out of its response.
-fn is_omitted(desired: &Value) -> bool {
-    match desired {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
-
-    #[rstest]
-    #[case(json!({"a": 1, "b": {"c": 2, "d": 3}}), json!({"b": {"c": 2}}), true)]
-    #[case(json!({"a": [{"x": 1, "default": true}]}), json!({"a": [{"x": 1}]}), true)]
-    #[case(json!({"a": [{"x": 1}, {"x": 2}]}), json!({"a": [{"x": 1}]}), false)]
-    #[case(json!({"a": 1}), json!({"a": 2}), false)]
-    #[case(json!({"a": 1}), json!({"a": 1, "b": {}, "c": false}), true)]
-    #[case(json!({"a": 1}), json!({"a": 1, "b": true}), false)]
-    fn added_fields_are_ignored_and_removed_ones_are_not(
-        #[case] live: Value,
-        #[case] desired: Value,
-        #[case] expected: bool,
-    ) {
-        assert_eq!(holds(&live, &desired), expected);
-    }
 
     fn config_map(text: &str) -> ConfigMap {
         let json = json!({
@@ -323,15 +302,6 @@ mod tests {
         let secret: Secret = serde_json::from_value(json!({"metadata": metadata})).unwrap();
         let users = ca_key(ObjectName::new("ns", cluster));
         assert_eq!(secret_edges(&secret).by_any_change.contains(&users), expected);
-    }
-
-    #[test]
-    fn an_object_is_written_if_it_is_missing_or_differs() {
-        let mut live = config_map("a");
-        live.metadata.resource_version = Some("7".to_owned());
-        assert!(differs(None, &config_map("a")).unwrap());
-        assert!(!differs(Some(&live), &config_map("a")).unwrap());
-        assert!(differs(Some(&live), &config_map("b")).unwrap());
     }
 
     #[test]

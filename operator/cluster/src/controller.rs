@@ -46,6 +46,7 @@ impl Reconcile for Controller {
 
     fn forget(&self, name: &ObjectName) {
         self.guards.stop(name);
+        self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);
     }
 }

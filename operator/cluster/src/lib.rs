@@ -6,6 +6,7 @@ mod children;
 mod cluster;
 mod controller;
 mod database;
+mod difference;
 mod effects;
 mod exposure;
 mod external;

@@ -48,8 +48,12 @@ pub(crate) async fn reconcile(
     let name = name(object)?;
     dependencies.on(children_of(name.clone()));
     dependencies.on(guard_key(&name));
-    let child_api =
-        &ChildApi { client: context.client.clone(), stores: &context.cluster_objects, cluster: name };
+    let child_api = &ChildApi {
+        client: context.client.clone(),
+        stores: &context.cluster_objects,
+        cluster: name,
+        limit: &context.cluster_writes,
+    };
     if object.metadata.deletion_timestamp.is_some() {
         return delete(&Deletion { context, guards, dependencies, child_api }, object).await;
     }

@@ -17,3 +17,4 @@ pub mod servers;
 pub mod service_accounts;
 pub mod sessions;
 pub mod token_requests;
+pub mod transports;

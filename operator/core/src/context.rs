@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use steamer_api::Kind;
+use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, ObjectName, Presence, Runtime};
 
 use crate::access::api_audiences::ApiAudiences;
@@ -32,6 +33,8 @@ pub struct Context {
     pub stores: Stores,
     /// Objects that Steamer created for managed clusters: only those that carry the cluster label.
     pub cluster_objects: Stores,
+    /// Limit of the writes of these objects.
+    pub cluster_writes: WriteLimit,
     /// Thread and clients for the failover.
     pub urgent: Urgent,
     /// Namespaces of Steamer's kinds and of the Secrets that it writes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{Failure, ObjectName, Reason, Retry, describe};
+use steamer_runtime::{Failure, ObjectName, Reason, Retry, StatusError, describe};
 
 use crate::api_server;
 
@@ -95,6 +95,16 @@ pub enum Error {
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
         Self::Kubernetes(error)
+    }
+}
+
+impl From<StatusError> for Error {
+    fn from(error: StatusError) -> Self {
+        let text = error.to_string();
+        match error {
+            StatusError::Contested(pause) => Self::Repeated(text, pause),
+            StatusError::Kubernetes(error) => Self::Kubernetes(error),
+        }
     }
 }
 

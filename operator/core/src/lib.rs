@@ -15,7 +15,6 @@ pub mod report;
 pub mod stores;
 pub mod tasks;
 pub mod urgent;
-pub mod write_limit;
 
 pub use context::Context;
 pub use error::Error;

@@ -37,6 +37,9 @@ pub enum Fault {
     /// TLS failed.
     #[error("{0}")]
     Tls(&'static str),
+    /// The server's certificate is not accepted.
+    #[error("{0}")]
+    Certificate(&'static str),
     /// The server's certificate has another name.
     #[error("the server's certificate is not valid for the name {0}")]
     Name(String),
@@ -60,6 +63,11 @@ impl Fault {
         let causes =
             || std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| cause(*error));
         causes().find_map(known).unwrap_or(if error.is_connect() { Self::Unroutable } else { Self::Closed })
+    }
+
+    /// Returns whether the server answers with a certificate that is not accepted. Neither side changes within seconds.
+    pub(crate) fn is_of_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::Name(_))
     }
 
     /// Returns the fault of a redirect from `from` to `location`.
@@ -108,7 +116,7 @@ fn tls(error: &rustls::Error) -> Fault {
         InvalidCertificate(CertificateError::NotValidForNameContext { expected, .. }) => {
             Fault::Name(expected.to_str().into_owned())
         }
-        InvalidCertificate(problem) => Fault::Tls(certificate(problem)),
+        InvalidCertificate(problem) => Fault::Certificate(certificate(problem)),
         InvalidMessage(_) => {
             Fault::Tls("the server does not answer with TLS: check the port, or use http://")
         }

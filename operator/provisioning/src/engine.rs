@@ -11,6 +11,7 @@ mod pass;
 mod prepared;
 mod provision;
 mod removal;
+mod repairs;
 mod rights;
 mod status;
 mod subject;

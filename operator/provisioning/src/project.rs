@@ -16,6 +16,8 @@ mod validate;
 mod withdrawal;
 mod workloads;
 
+use std::fmt::Debug;
+
 use jiff::Timestamp;
 use steamer_api::{ProjectPhase, SecretsProject, SecretsProjectStatus, SecretsTenant};
 use steamer_core::error::Error;
@@ -71,6 +73,10 @@ impl Provision for SecretsProject {
 
     async fn observe(session: &Session, project: &Project) -> Result<Observed, Error> {
         observed::observe(session, project).await
+    }
+
+    fn state(observed: &Observed) -> impl Debug {
+        observed.state()
     }
 
     fn plan(project: &Project, observed: &Observed, rights: &Rights<'_>) -> Result<Plan, Error> {

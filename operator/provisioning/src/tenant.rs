@@ -4,6 +4,7 @@ pub(crate) mod claims;
 mod plan;
 mod unowned;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -72,6 +73,10 @@ impl Provision for SecretsTenant {
 
     async fn observe(session: &Session, place: &Place) -> Result<Self::Observed, Error> {
         levels(session, &place.namespace).await
+    }
+
+    fn state(observed: &Self::Observed) -> impl Debug {
+        observed
     }
 
     fn plan(place: &Place, levels: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {

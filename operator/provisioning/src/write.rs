@@ -1,5 +1,6 @@
 //! Writes to OpenBao: path, reason and execution of each.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use steamer_openbao::{
     Cas, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, MountRequest, Namespace, NamespacePath,
     Session,
 };
+use steamer_runtime::write_limit::{Write as Repetition, digest};
 
 /// Reason of a write that creates a resource.
 pub(crate) const MISSING: &str = "does not exist";
@@ -158,6 +160,22 @@ impl Write {
         self.namespace.path(&self.call.path())
     }
 
+    /// Returns true for the repair of a difference, which another client can cause again. A right that ended must take
+    /// effect each time.
+    pub(crate) fn is_repair(&self) -> bool {
+        [MISSING, ADOPTED, DIFFERS, UNDESIRED].contains(&self.reason)
+    }
+
+    /// The write, for the limit of repetitions. `before` is the digest of the observed state.
+    pub(crate) fn repetition(&self, before: u64) -> Repetition {
+        let desired = match &self.call {
+            // Without the version, which is another one in each write.
+            Call::PutPolicy { text, .. } => digest(text),
+            call => digest(&format!("{call:?}")),
+        };
+        Repetition { resource: digest(&self.path()), desired, before }
+    }
+
     async fn execute(&self, session: &Session) -> Result<(), Error> {
         self.call.execute(&session.within(self.namespace.as_str())).await
     }
@@ -235,15 +253,20 @@ async fn put_kv_config(session: &Session, path: &str, config: &KvConfig) -> Resu
 }
 
 /// Executes writes in their order, from the session's namespace. Stops at the first error; the next reconcile computes
-/// the remaining writes from the state that it observes.
-pub(crate) async fn execute(session: &Session, writes: &[Write]) -> Result<(), Error> {
+/// the remaining writes from the state that it observes. Calls `done` after each write.
+pub(crate) async fn execute<W: Borrow<Write>>(
+    session: &Session,
+    writes: &[W],
+    done: impl Fn(&Write),
+) -> Result<(), Error> {
     if !writes.is_empty() {
         tracing::info!(writes = writes.len(), "changing OpenBao");
     }
-    for write in writes {
+    for write in writes.iter().map(Borrow::borrow) {
         let Write { operation, reason, .. } = write;
         tracing::debug!(?operation, path = write.path(), reason, "writing to OpenBao");
         write.execute(session).await?;
+        done(write);
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ mod status;
 mod store;
 mod thread;
 mod watch;
+pub mod write_limit;
 
 pub use coverage::Coverage;
 pub use events::Events;
@@ -51,7 +52,7 @@ pub use reviews::Reviews;
 pub use runner::{Limits, Runtime, run};
 pub use scope::Scope;
 pub use shutdown::terminated;
-pub use status::Statuses;
+pub use status::{StatusError, Statuses};
 pub use store::{Presence, Store};
 pub use thread::{OwnThread, on_own_thread};
 pub use watch::{Edges, Watch};

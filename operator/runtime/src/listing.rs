@@ -32,7 +32,7 @@ struct Progress {
 }
 
 /// Progress of the lists of a watch. A user can remove a permission in one namespace and must not stop the others: a refused
-/// list is not waited for, and the objects of its namespace are unknown, not absent.
+/// list is not waited for, and the objects of its namespace are unknown, not absent, also those of an earlier list.
 #[derive(Clone, Debug, Default)]
 pub struct Listings(BTreeMap<Option<String>, Progress>);
 
@@ -75,13 +75,24 @@ impl Listings {
     pub fn knows(&self, namespace: &str) -> bool {
         self.0.is_empty()
             || self.0.contains_key(&None)
-            || self.0.get(&Some(namespace.to_owned())).is_some_and(|part| part.listed.is_some())
+            || self
+                .0
+                .get(&Some(namespace.to_owned()))
+                .is_some_and(|part| part.listed.is_some() && !part.refused)
     }
 }
 
 fn is_refusal(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
+    }
+}
+
+/// Returns whether the API server refuses to continue a watch. It does not tell whether it also refuses a list.
+pub(crate) fn is_refused_watch(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
         _ => false,
     }
 }
@@ -121,8 +132,11 @@ mod tests {
         lists.failed(Some("b"), &error(403));
         assert!(lists.knows("a") && !lists.knows("b") && !lists.knows("outside"));
         lists.listed(Some("b"), 0);
+        assert!(lists.knows("b"));
         lists.failed(Some("b"), &error(403));
-        assert!(lists.knows("b"), "the objects of the last list remain known");
+        assert!(lists.knows("a") && !lists.knows("b"), "the objects of the last list may have changed");
+        lists.listed(Some("b"), 0);
+        assert!(lists.knows("b"));
     }
 
     #[test]

@@ -10,20 +10,25 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::Client;
 use kube::api::{Api, PostParams};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 
 use crate::Locked;
 
 /// How long a decision about a token is reused.
 const LIFETIME: Duration = Duration::from_secs(30);
-/// Most decisions to remember.
+/// How long a token that was accepted has turns of its own.
+const PROVEN: Duration = Duration::from_secs(3600);
+/// Most decisions of each kind to remember.
 const CAPACITY: usize = 256;
-/// Most reviews at the same time. Every pod can send tokens, which must not become requests to the API server without end.
+/// Most reviews of tokens of each kind at the same time. Every pod can send tokens, which must not become requests to the
+/// API server without end.
 const CONCURRENT: usize = 4;
+/// Most unknown tokens that wait for a review.
+const WAITING: usize = 64;
 /// Longest token.
 const LONGEST: usize = 16 * 1024;
-/// Time limit of a review.
+/// Time limit of a review, and of the wait for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decision about a request.
@@ -39,18 +44,32 @@ pub(crate) enum Decision {
     Unavailable,
 }
 
-/// Reviews tokens with TokenReview and SubjectAccessReview.
+/// Digest of a token and a path.
+type Key = Vec<u8>;
+
+/// Reviews tokens with TokenReview and SubjectAccessReview. Accepted and refused tokens share nothing: requests with unknown
+/// tokens neither displace an accepted token nor occupy its turn.
 pub struct Reviews {
     client: Client,
-    known: Locked<HashMap<Vec<u8>, (Decision, Instant)>>,
-    turns: Semaphore,
+    accepted: Locked<HashMap<Key, Instant>>,
+    refused: Locked<HashMap<Key, (Decision, Instant)>>,
+    accepted_turns: Semaphore,
+    unknown_turns: Semaphore,
+    waiting: Semaphore,
 }
 
 impl Reviews {
     /// Returns reviews by the API server of a client. Its user must be allowed to create both kinds of reviews.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, known: Locked::default(), turns: Semaphore::new(CONCURRENT) }
+        Self {
+            client,
+            accepted: Locked::default(),
+            refused: Locked::default(),
+            accepted_turns: Semaphore::new(CONCURRENT),
+            unknown_turns: Semaphore::new(CONCURRENT),
+            waiting: Semaphore::new(WAITING),
+        }
     }
 
     /// Decides whether the bearer of a token may read a path that is not a Kubernetes resource.
@@ -62,7 +81,7 @@ impl Reviews {
         if let Some(decision) = self.remembered(&key) {
             return decision;
         }
-        let Ok(_turn) = self.turns.try_acquire() else { return Decision::Unavailable };
+        let Some(_turn) = self.turn(&key).await else { return Decision::Unavailable };
         match tokio::time::timeout(TIMEOUT, self.review(token, path)).await {
             Ok(Ok(decision)) => {
                 self.remember(key, decision);
@@ -77,17 +96,37 @@ impl Reviews {
     }
 
     fn remembered(&self, key: &[u8]) -> Option<Decision> {
-        let known = self.known.lock();
-        known.get(key).filter(|(_, at)| at.elapsed() < LIFETIME).map(|(decision, _)| *decision)
+        if self.accepted_within(LIFETIME, key) {
+            return Some(Decision::Allowed);
+        }
+        let refused = self.refused.lock();
+        refused.get(key).filter(|(_, at)| at.elapsed() < LIFETIME).map(|(decision, _)| *decision)
     }
 
-    fn remember(&self, key: Vec<u8>, decision: Decision) {
-        let mut known = self.known.lock();
-        if known.len() >= CAPACITY {
-            known.retain(|_, (_, at)| at.elapsed() < LIFETIME);
+    fn accepted_within(&self, period: Duration, key: &[u8]) -> bool {
+        self.accepted.lock().get(key).is_some_and(|at| at.elapsed() < period)
+    }
+
+    /// Waits for the turn of a review. None if too many tokens wait, or for too long.
+    async fn turn(&self, key: &[u8]) -> Option<SemaphorePermit<'_>> {
+        let is_proven = self.accepted_within(PROVEN, key);
+        let _waiting = if is_proven { None } else { Some(self.waiting.try_acquire().ok()?) };
+        let turns = if is_proven { &self.accepted_turns } else { &self.unknown_turns };
+        tokio::time::timeout(TIMEOUT, turns.acquire()).await.ok()?.ok()
+    }
+
+    fn remember(&self, key: Key, decision: Decision) {
+        let now = Instant::now();
+        if decision == Decision::Allowed {
+            return keep(&mut self.accepted.lock(), PROVEN, (key, now));
         }
-        if known.len() < CAPACITY {
-            known.insert(key, (decision, Instant::now()));
+        self.accepted.lock().remove(&key);
+        let mut refused = self.refused.lock();
+        if refused.len() >= CAPACITY {
+            refused.retain(|_, (_, at)| at.elapsed() < LIFETIME);
+        }
+        if refused.len() < CAPACITY {
+            refused.insert(key, (decision, now));
         }
     }
 
@@ -116,6 +155,17 @@ impl Reviews {
         let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
         let allowed = api.create(&PostParams::default(), &review).await?.status.is_some_and(|s| s.allowed);
         Ok(if allowed { Decision::Allowed } else { Decision::Forbidden })
+    }
+}
+
+/// Remembers an accepted token. Of too many, the one with the oldest review is reviewed again.
+fn keep(accepted: &mut HashMap<Key, Instant>, period: Duration, (key, now): (Key, Instant)) {
+    accepted.retain(|_, at| now.saturating_duration_since(*at) < period);
+    accepted.insert(key, now);
+    if accepted.len() > CAPACITY
+        && let Some(oldest) = accepted.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone())
+    {
+        accepted.remove(&oldest);
     }
 }
 
@@ -196,12 +246,52 @@ mod tests {
         for number in 0..=CAPACITY {
             reviews.decide(Some(&format!("t{number}")), "/metrics").await;
         }
-        assert_eq!(reviews.known.lock().len(), CAPACITY);
+        assert_eq!(reviews.refused.lock().len(), CAPACITY);
         let asked = fake.requests().len();
         let tokens: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
         let decisions = tokens.iter().map(|token| reviews.decide(Some(token), "/metrics"));
         let decisions = futures::future::join_all(decisions).await;
         let turned_away = decisions.iter().filter(|decision| **decision == Decision::Unavailable).count();
-        assert_eq!((turned_away, fake.requests().len() - asked), (100 - CONCURRENT, CONCURRENT));
+        let reviewed = WAITING + CONCURRENT;
+        assert_eq!((turned_away, fake.requests().len() - asked), (100 - reviewed, reviewed));
+    }
+
+    /// Reviews that remember an old acceptance of `reader`, while unknown tokens occupy all turns and caches.
+    async fn flooded(fake: &Fake) -> Reviews {
+        let reviews = Reviews::new(fake.client());
+        assert_eq!(reviews.decide(Some("reader"), "/metrics").await, Decision::Allowed);
+        for number in 0..=CAPACITY {
+            reviews.decide(Some(&format!("t{number}")), "/metrics").await;
+        }
+        reviews.unknown_turns.forget_permits(CONCURRENT);
+        reviews.waiting.forget_permits(WAITING);
+        reviews
+    }
+
+    #[tokio::test]
+    async fn unknown_tokens_keep_no_accepted_token_out() {
+        let fake = Fake::answering(answer);
+        let reviews = flooded(&fake).await;
+        assert_eq!(reviews.decide(Some("unknown"), "/metrics").await, Decision::Unavailable);
+        let asked = fake.requests().len();
+        assert_eq!(reviews.decide(Some("reader"), "/metrics").await, Decision::Allowed);
+        assert_eq!(fake.requests().len(), asked, "the decision is remembered");
+        let old = Instant::now().checked_sub(2 * LIFETIME).unwrap();
+        reviews.accepted.lock().values_mut().for_each(|at| *at = old);
+        assert_eq!(reviews.decide(Some("reader"), "/metrics").await, Decision::Allowed);
+        assert_eq!(fake.requests().len(), asked + 2, "the token is reviewed again");
+    }
+
+    #[test]
+    fn accepted_tokens_are_bounded_and_the_oldest_is_forgotten() {
+        let (mut accepted, start) = (HashMap::new(), Instant::now());
+        for number in 0..=CAPACITY {
+            let at = start + Duration::from_millis(u64::try_from(number).unwrap());
+            keep(&mut accepted, PROVEN, (number.to_be_bytes().to_vec(), at));
+        }
+        assert_eq!(accepted.len(), CAPACITY);
+        assert!(!accepted.contains_key(0_usize.to_be_bytes().as_slice()));
+        keep(&mut accepted, PROVEN, (vec![1], start + 2 * PROVEN));
+        assert_eq!(accepted.len(), 1);
     }
 }

@@ -17,6 +17,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 use crate::conditions::{Conditions, Verdict};
 use crate::queue::{Queue, backoff};
 use crate::reconcile::chain;
+use crate::status::Step;
 use crate::{
     Action, Events, Failure, Index, Lane, Metrics, ObjectName, Reason, Reconcile, Retry, Statuses, Store,
     after, caught_future,
@@ -246,7 +247,7 @@ impl<R: Reconcile> Visit<R> {
         }
         status["conditions"] = serde_json::json!(list);
         status["observedGeneration"] = generation.into();
-        match self.runtime.statuses.write(object, &status).await {
+        match self.runtime.statuses.write_in(Step::Failure, object, &status).await {
             Ok(changes) => self.runtime.events.publish(object, &changes).await,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

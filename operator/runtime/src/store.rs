@@ -149,11 +149,13 @@ impl<K> Store<K> {
         self.advance();
     }
 
-    /// Records an error of a list or watch.
-    pub(crate) fn failed(&self, namespace: Option<&str>, error: &watcher::Error) {
-        if self.listings.lock().failed(namespace, error) {
+    /// Records an error of a list or watch. Returns whether it is the refusal of a list.
+    pub(crate) fn failed(&self, namespace: Option<&str>, error: &watcher::Error) -> bool {
+        let refused = self.listings.lock().failed(namespace, error);
+        if refused {
             self.advance();
         }
+        refused
     }
 
     fn advance(&self) {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tracing::{error, warn};
 
 use crate::guarded::{Cause, Guarded};
-use crate::listing::Part;
+use crate::listing::{Part, is_refused_watch};
 use crate::panic::caught;
 use crate::{Index, Key, Lane, Metrics, ObjectName, Scope, Store, Trigger, Waiter};
 
@@ -54,6 +55,9 @@ impl Edges {
         Self { by_any_change: vec![Key::of(object)], by_spec: Vec::new() }
     }
 }
+
+/// Pause before the list that follows a refused watch.
+const AFTER_REFUSAL: Duration = Duration::from_secs(3);
 
 /// Properties whose change requeues the object in its own controller: spec, deletion, nudge. Not the status.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,30 +105,52 @@ where
             seen.owners = scope.as_mut().map_or(0, Scope::owners);
             seen.listed = Some(HashSet::new());
             let mut events = pin!(watcher::watcher(part.api.clone(), self.config.clone()).default_backoff());
-            loop {
+            let is_refused = loop {
                 tokio::select! {
                     biased;
                     event = events.next() => match event {
-                        Some(event) => self.handled(&mut seen, event),
+                        Some(event) => if self.handled(&mut seen, event) { break true },
                         None => return,
                     },
                     // A list is never interrupted: new owners without end must not keep it from completing.
-                    () = grown(&mut scope), if seen.listed.is_none() => break,
+                    () = grown(&mut scope), if seen.listed.is_none() => break false,
                 }
+            };
+            if is_refused {
+                tokio::time::sleep(AFTER_REFUSAL).await;
             }
         }
     }
 
-    fn handled(&self, seen: &mut Seen, event: Result<Event<Guarded<K>>, watcher::Error>) {
+    /// Returns true if the API server refuses to continue the watch, and a new list must tell whether the objects of the
+    /// namespace are still known.
+    fn handled(&self, seen: &mut Seen, event: Result<Event<Guarded<K>>, watcher::Error>) -> bool {
         match event {
             Ok(Event::Init) => seen.listed = Some(HashSet::new()),
             Ok(Event::InitApply(object) | Event::Apply(object)) => self.isolated(seen, object),
             Ok(Event::InitDone) => self.listed(seen),
             Ok(Event::Delete(object)) => self.gone(seen, &ObjectName::of(&object)),
             Err(error) => {
-                self.store.failed(seen.namespace.as_deref(), &error);
-                let error = &error as &dyn std::error::Error;
-                warn!(kind = %K::kind(&()), namespace = seen.namespace, error, "watch failed");
+                if self.store.failed(seen.namespace.as_deref(), &error) {
+                    self.lost(seen);
+                }
+                let text = &error as &dyn std::error::Error;
+                warn!(kind = %K::kind(&()), namespace = seen.namespace, error = text, "watch failed");
+                return seen.namespace.is_some() && is_refused_watch(&error);
+            }
+        }
+        false
+    }
+
+    /// Removes the objects of a namespace that may no longer be listed: they must not be reconciled from an old state. Objects
+    /// of other kinds stay in the cache, because a running reconcile would take an empty cache for deleted objects.
+    fn lost(&self, seen: &mut Seen) {
+        if self.controller.is_none() {
+            return;
+        }
+        for name in self.store.names() {
+            if seen.covers(&name) {
+                self.gone(seen, &name);
             }
         }
     }
@@ -271,10 +297,11 @@ fn settled<K: Resource>(object: &K) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use k8s_openapi::api::core::v1::{ConfigMap, Service};
     use kube::api::Api;
+    use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
@@ -393,6 +420,45 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), listed_again).await.unwrap();
+        running.abort();
+    }
+
+    /// Refuses the lists of namespace `b` after a while. A watch expires, or is refused as well.
+    #[rstest]
+    #[case::expired_watch(410)]
+    #[case::refused_watch(403)]
+    #[tokio::test]
+    async fn objects_of_a_namespace_that_is_refused_later_become_unknown_until_it_is_listed_again(
+        #[case] watch_code: u16,
+    ) {
+        let is_refused = Arc::<AtomicBool>::default();
+        let refused = is_refused.clone();
+        let fake = Fake::answering(move |request| {
+            let is_watch = request.query.contains("watch=");
+            let of_refused = request.path.contains("/namespaces/b/");
+            if of_refused && (if is_watch { watch_code == 403 } else { refused.load(Ordering::SeqCst) }) {
+                let status =
+                    json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"});
+                return (403, status);
+            }
+            by_namespace(request)
+        });
+        let (trigger, mut requeued) = crate::trigger();
+        let controller = Some(("test", trigger));
+        let watch = Watch { controller, ..in_namespaces(&fake, &["a", "b"]) };
+        let store = watch.store.clone();
+        let running = tokio::spawn(watch.run());
+        retained(&store, &["a", "b"]).await;
+        let lost = ObjectName::new("b", "main");
+        while requeued.recv().await.unwrap().0 != lost {}
+        is_refused.store(true, Ordering::SeqCst);
+        retained(&store, &["a"]).await;
+        assert_eq!(store.presence(&lost), crate::Presence::Unknown);
+        while requeued.recv().await.unwrap().0 != lost {}
+        is_refused.store(false, Ordering::SeqCst);
+        retained(&store, &["a", "b"]).await;
+        assert_eq!(store.presence(&ObjectName::new("b", "other")), crate::Presence::Absent);
+        while requeued.recv().await.unwrap().0 != lost {}
         running.abort();
     }
 

@@ -218,3 +218,17 @@ fn every_link_resolves_and_every_page_is_in_the_table_of_contents() -> Result<()
     }
     Ok(())
 }
+
+#[test]
+fn the_tested_versions_in_the_docs_are_those_of_the_test_ground() -> Result<()> {
+    let page = std::fs::read_to_string(checkout().join("docs/quick-start.md"))?;
+    let kubernetes = tools::KUBERNETES.trim_start_matches('v');
+    let openbao = format!("{}, {}", tools::OLDER_OPENBAO, tools::OPENBAO);
+    for tested in [kubernetes, &openbao] {
+        ensure!(
+            page.contains(&format!("| {tested} |")),
+            "docs/quick-start.md does not name {tested} as tested"
+        );
+    }
+    Ok(())
+}

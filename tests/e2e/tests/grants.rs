@@ -3,159 +3,198 @@
 use anyhow::Result;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
+use rstest::rstest;
 use serde_json::{Value, json};
-use steamer_api::{BaoStaticSecret, JWTIssuer, SecretsProject, SecretsTenant};
+use steamer_api::{BaoStaticSecret, JWTIssuer, SecretsProject};
+use steamer_openbao::Session;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::{Case, ready_in};
 use crate::tenancy::readable_with;
 
-const NAMESPACE: &str = "grants";
-const GUEST: &str = "grants-guest";
-const PROJECT: &str = "org_107/group_7/project_42";
+/// A project in a namespace that needs every grant, for one test.
+struct Scene {
+    case: Case,
+    /// Namespace of the project.
+    guest: String,
+    /// OpenBao namespace of the project.
+    path: String,
+    projects: Api<SecretsProject>,
+}
 
 /// A grant, and how it is withdrawn and restored.
 enum Grant {
     /// A change of the spec of an object: kind, name, spec without and with the grant.
-    Spec(&'static str, &'static str, Value, Value),
+    Spec(&'static str, &'static str, fn(&Scene) -> [Value; 2]),
     /// The label of the namespace of the project, which the tenant selects.
     Label,
     /// The existence of the issuer.
     Issuer,
 }
+use Grant::{Issuer, Label, Spec};
 
 fn selected() -> Value {
     json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}})
 }
 
-fn listed(id: i64) -> Value {
-    json!({"projects": [{"name": "web", "namespaces": [GUEST], "ids": [id]}]})
+fn listed(scene: &Scene, id: i64) -> Value {
+    json!({"projects": [{"name": "web", "namespaces": [scene.guest], "ids": [id]}]})
 }
 
 fn issuer(case: &Case) -> Value {
     json!({"oidcDiscoveryUrl": case.ground.issuer.url, "allowPlaintext": true, "refreshAfter": "1s", "allowedNamespaces": {"from": "All"}})
 }
 
-fn grants() -> Vec<Grant> {
-    let allowed = |from: Value| json!({"allowedNamespaces": from});
-    let (same, all) = (json!({"from": "Same", "selector": null}), json!({"from": "All"}));
-    vec![
-        Grant::Spec("SecretsTenant", "acme", allowed(same.clone()), allowed(selected())),
-        Grant::Spec("SecretsTenant", "acme", listed(1), listed(42)),
-        Grant::Spec("SecretsTenant", "acme", json!({"enabled": false}), json!({"enabled": true})),
-        Grant::Spec("JWTIssuer", "gitlab", allowed(same), allowed(all)),
-        Grant::Label,
-        Grant::Issuer,
-    ]
+fn namespaces_of_the_tenant(_: &Scene) -> [Value; 2] {
+    [json!({"from": "Same", "selector": null}), selected()].map(|from| json!({"allowedNamespaces": from}))
+}
+
+fn projects_of_the_tenant(scene: &Scene) -> [Value; 2] {
+    [listed(scene, 1), listed(scene, 42)]
+}
+
+fn enabled_tenant(_: &Scene) -> [Value; 2] {
+    [json!({"enabled": false}), json!({"enabled": true})]
+}
+
+fn namespaces_of_the_issuer(_: &Scene) -> [Value; 2] {
+    [json!({"from": "Same"}), json!({"from": "All"})].map(|from| json!({"allowedNamespaces": from}))
 }
 
 impl Grant {
-    async fn withdraw(&self, case: &Case) -> Result<()> {
+    async fn withdraw(&self, scene: &Scene) -> Result<()> {
         match self {
-            Self::Spec(kind, name, without, _) => change(case, kind, name, without).await,
-            Self::Label => case.make_namespace(GUEST, json!({"team": "other"})).await,
-            Self::Issuer => {
-                case.api::<JWTIssuer>().delete("gitlab", &DeleteParams::default()).await?;
+            Spec(kind, name, specs) => scene.change(kind, name, &specs(scene)[0]).await,
+            Label => scene.case.make_namespace(&scene.guest, json!({"team": "other"})).await,
+            Issuer => {
+                scene.case.api::<JWTIssuer>().delete("gitlab", &DeleteParams::default()).await?;
                 Ok(())
             }
         }
     }
 
-    async fn restore(&self, case: &Case) -> Result<()> {
+    async fn restore(&self, scene: &Scene) -> Result<()> {
         match self {
-            Self::Spec(kind, name, _, with) => change(case, kind, name, with).await,
-            Self::Label => case.make_namespace(GUEST, json!({"team": "web"})).await,
-            Self::Issuer => case.object("JWTIssuer", "gitlab", issuer(case)).await.map(drop),
-        }
-    }
-
-    fn described(&self) -> String {
-        match self {
-            Self::Spec(kind, _, without, _) => format!("{kind} {without}"),
-            Self::Label => "label".to_owned(),
-            Self::Issuer => "issuer".to_owned(),
+            Spec(kind, name, specs) => scene.change(kind, name, &specs(scene)[1]).await,
+            Label => scene.case.make_namespace(&scene.guest, json!({"team": "web"})).await,
+            Issuer => scene.case.object("JWTIssuer", "gitlab", issuer(&scene.case)).await.map(drop),
         }
     }
 }
 
-async fn change(case: &Case, kind: &str, name: &str, spec: &Value) -> Result<()> {
-    let gvk = GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-    let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
-    let api: Api<DynamicObject> = Api::namespaced_with(case.client.clone(), NAMESPACE, &resource);
-    api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+impl Scene {
+    async fn new(name: &str, organization: i64) -> Result<Self> {
+        let case = Case::new(name).await?;
+        let projects = Api::namespaced(case.client.clone(), &format!("{name}-guest"));
+        let path = format!("org_{organization}/group_7/project_42");
+        let scene = Self { case, guest: format!("{name}-guest"), path, projects };
+        let (case, guest) = (&scene.case, &scene.guest);
+        case.make_namespace(guest, json!({"team": "web"})).await?;
+        case.object("JWTIssuer", "gitlab", issuer(case)).await?;
+        let mut tenant = json!({
+            "clusterRef": {"name": "main"}, "organizationId": organization, "groupId": 7,
+            "issuerRef": {"name": "gitlab"}, "deletionPolicy": "Delete", "allowedNamespaces": selected(),
+        });
+        tenant["projects"] = listed(&scene, 42)["projects"].take();
+        case.object("SecretsTenant", "acme", tenant).await?;
+        let reference = |name: &str| json!({"name": name, "namespace": case.namespace});
+        let spec = json!({"tenantRef": reference("acme"), "issuerRef": reference("gitlab"), "id": 42});
+        case.object_in(guest, "SecretsProject", "web", spec).await?;
+        let policy = json!({"projectRef": {"name": "web"}, "secrets": [{"name": "A"}]});
+        case.object_in(guest, "PipelinePolicy", "all", policy).await?;
+        ready_in(&scene.projects, "web", "True/Applied").await?;
+        case.values(&scene.path, &["A"]).await?;
+        Ok(scene)
+    }
+
+    async fn change(&self, kind: &str, name: &str, spec: &Value) -> Result<()> {
+        let gvk = GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _) = kube::discovery::pinned_kind(&self.case.client, &gvk).await?;
+        let namespace = &self.case.namespace;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.case.client.clone(), namespace, &resource);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+        Ok(())
+    }
+
+    async fn set(&self, spec: &Value) -> Result<()> {
+        self.projects.patch("web", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+        Ok(())
+    }
+
+    fn sign(&self) -> Result<String> {
+        self.case.ground.issuer.sign("key-1", &self.case.claims())
+    }
+
+    /// Waits until a job can log in and read the value. Returns its session.
+    async fn access(&self, jwt: &str, row: &str) -> Result<Session> {
+        eventually(&format!("access before: {row}"), || async {
+            let session = self.case.login(&self.path, "all_pipelines", jwt).await;
+            let session = session.map_err(|error| error.to_string())?;
+            match readable_with(&session, &["A"]).await {
+                Ok(readable) if readable == ["A"] => Ok(session),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until neither a login nor a live session has access, and the status offers none.
+    async fn no_access(&self, jwt: &str, session: &Session, row: &str) -> Result<()> {
+        eventually(&format!("no access: {row}"), || async {
+            let login = self.case.login(&self.path, "all_pipelines", jwt).await.is_ok();
+            let project = self.projects.get("web").await.map_err(|error| error.to_string())?;
+            let runner = project.status.unwrap_or_default().runner;
+            match readable_with(session, &["A"]).await {
+                Ok(readable) if readable.is_empty() && !login && runner.is_none() => Ok(()),
+                other => Err(format!("{login} {other:?} {runner:?}")),
+            }
+        })
+        .await
+    }
+}
+
+#[rstest]
+#[case::namespaces_of_the_tenant(171, Spec("SecretsTenant", "acme", namespaces_of_the_tenant))]
+#[case::projects_of_the_tenant(172, Spec("SecretsTenant", "acme", projects_of_the_tenant))]
+#[case::enabled_tenant(173, Spec("SecretsTenant", "acme", enabled_tenant))]
+#[case::namespaces_of_the_issuer(174, Spec("JWTIssuer", "gitlab", namespaces_of_the_issuer))]
+#[case::label(175, Label)]
+#[case::issuer(176, Issuer)]
+#[tokio::test]
+async fn a_withdrawn_grant_removes_access_in_every_mode(
+    #[case] organization: i64,
+    #[case] grant: Grant,
+) -> Result<()> {
+    let scene = Scene::new(&format!("grants-{organization}"), organization).await?;
+    let enforce = json!({"suspend": false, "mode": "Enforce"});
+    for mode in [enforce.clone(), json!({"suspend": true}), json!({"mode": "Observe"})] {
+        let (jwt, row) = (scene.sign()?, format!("grant {organization} under {mode}"));
+        let session = scene.access(&jwt, &row).await?;
+        scene.set(&mode).await?;
+        grant.withdraw(&scene).await?;
+        scene.no_access(&jwt, &session, &row).await?;
+        grant.restore(&scene).await?;
+        scene.set(&enforce).await?;
+        ready_in(&scene.projects, "web", "True/Applied").await?;
+    }
     Ok(())
 }
 
-/// Creates a project in a namespace that needs every grant.
-async fn project(case: &Case) -> Result<Api<SecretsProject>> {
-    case.make_namespace(GUEST, json!({"team": "web"})).await?;
-    case.tenant(107).await?;
-    case.object("JWTIssuer", "gitlab", issuer(case)).await?;
-    change(case, "SecretsTenant", "acme", &json!({"allowedNamespaces": selected()})).await?;
-    change(case, "SecretsTenant", "acme", &listed(42)).await?;
-    case.ready::<SecretsTenant>("acme", "True/Applied").await?;
-    case.ready::<JWTIssuer>("gitlab", "True/Applied").await?;
-    let reference = |name: &str| json!({"name": name, "namespace": NAMESPACE});
-    let spec = json!({"tenantRef": reference("acme"), "issuerRef": reference("gitlab"), "id": 42});
-    case.object_in(GUEST, "SecretsProject", "web", spec).await?;
-    let projects: Api<SecretsProject> = Api::namespaced(case.client.clone(), GUEST);
-    ready_in(&projects, "web", "True/Applied").await?;
-    let policy = json!({"projectRef": {"name": "web"}, "secrets": [{"name": "A"}]});
-    case.object_in(GUEST, "PipelinePolicy", "all", policy).await?;
-    case.values(PROJECT, &["A"]).await?;
-    Ok(projects)
-}
-
 #[tokio::test]
-async fn every_withdrawn_grant_removes_access_in_every_mode() -> Result<()> {
-    let case = Case::new(NAMESPACE).await?;
-    let projects = project(&case).await?;
-    let sign = || case.ground.issuer.sign("key-1", &case.claims());
-    let set = async |mode: &Value| {
-        projects.patch("web", &PatchParams::default(), &Patch::Merge(json!({"spec": mode}))).await
-    };
-    let enforce = json!({"suspend": false, "mode": "Enforce"});
-    for grant in grants() {
-        for mode in [enforce.clone(), json!({"suspend": true}), json!({"mode": "Observe"})] {
-            let jwt = sign()?;
-            let row = format!("{} under {mode}", grant.described());
-            let session = eventually(&format!("access before: {row}"), || async {
-                let session = case.login(PROJECT, "all_pipelines", &jwt).await;
-                let session = session.map_err(|error| error.to_string())?;
-                match readable_with(&session, &["A"]).await {
-                    Ok(readable) if readable == ["A"] => Ok(session),
-                    other => Err(format!("{other:?}")),
-                }
-            })
-            .await?;
-            set(&mode).await?;
-            grant.withdraw(&case).await?;
-            eventually(&format!("no access: {row}"), || async {
-                let login = case.login(PROJECT, "all_pipelines", &jwt).await.is_ok();
-                let project = projects.get("web").await.map_err(|error| error.to_string())?;
-                let runner = project.status.unwrap_or_default().runner;
-                match readable_with(&session, &["A"]).await {
-                    Ok(readable) if readable.is_empty() && !login && runner.is_none() => Ok(()),
-                    other => Err(format!("{login} {other:?} {runner:?}")),
-                }
-            })
-            .await?;
-            grant.restore(&case).await?;
-            set(&enforce).await?;
-            ready_in(&projects, "web", "True/Applied").await?;
-        }
-    }
+async fn only_the_issuer_that_was_used_grants_access() -> Result<()> {
+    let scene = Scene::new("grants-177", 177).await?;
+    let jwt = scene.sign()?;
+    scene.access(&jwt, "an issuer that exists").await?;
     // A name that never existed withdraws nothing.
-    let jwt = sign()?;
-    set(&json!({"issuerRef": {"name": "wrong", "namespace": NAMESPACE}})).await?;
+    scene.set(&json!({"issuerRef": {"name": "wrong", "namespace": "grants-177"}})).await?;
     let waits =
-        "False/ReferenceNotFound: JWTIssuer grants/wrong does not exist: create it, or correct issuerRef";
-    ready_in(&projects, "web", waits).await?;
-    case.login(PROJECT, "all_pipelines", &jwt).await?;
+        "False/ReferenceNotFound: JWTIssuer grants-177/wrong does not exist: create it, or correct issuerRef";
+    ready_in(&scene.projects, "web", waits).await?;
+    scene.case.login(&scene.path, "all_pipelines", &jwt).await?;
     // The issuer that was used before still counts.
-    Grant::Issuer.withdraw(&case).await?;
+    Issuer.withdraw(&scene).await?;
     eventually("a deleted issuer lets no job in", || async {
-        match case.login(PROJECT, "all_pipelines", &jwt).await {
+        match scene.case.login(&scene.path, "all_pipelines", &jwt).await {
             Err(_) => Ok(()),
             Ok(_) => Err("login succeeded"),
         }

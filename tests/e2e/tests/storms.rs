@@ -5,10 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
+use reqwest::Method;
 use serde_json::json;
-use steamer_api::BaoStaticSecret;
+use steamer_api::{BaoStaticSecret, SecretsProject};
 use steamer_testing::ground::apply;
+use steamer_testing::wait::eventually;
 
+use crate::drift::nudge;
+use crate::fixture::ready_of;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
@@ -61,6 +65,36 @@ async fn a_client_that_undoes_each_write_causes_no_storm() -> Result<()> {
     let writes = writes(&rig);
     println!("{writes} repairs of {undone} edits in {PERIOD:?}");
     assert!((1..=20).contains(&writes), "{writes} repairs of {undone} edits");
+    removed_role(&rig).await
+}
+
+/// Removes a role of a project after each repair, until the project is paused.
+async fn removed_role(rig: &Rig) -> Result<()> {
+    let namespace = rig.case.project(118).await?;
+    let inside = rig.case.admin()?.within(&namespace);
+    let projects: Api<SecretsProject> = rig.case.api();
+    let (role, mut repairs) = ("auth/pipeline_jwt/cel/role/all_pipelines", 0);
+    let is_paused = loop {
+        inside.request_any(Method::DELETE, role, None).await?;
+        nudge(&rig.case, "SecretsProject", "web").await?;
+        let is_paused = eventually("the role is repaired, or the project is paused", || async {
+            let project = projects.get("web").await.map_err(|error| error.to_string())?;
+            let value = serde_json::to_value(&project).map_err(|error| error.to_string())?;
+            let paused =
+                format!("False/Conflict: another client undoes each change of {namespace}/{role} in OpenBao");
+            if ready_of(&value).starts_with(&paused) {
+                return Ok(true);
+            }
+            let repaired = inside.cel_role("pipeline_jwt", "all_pipelines").await;
+            repaired.map_err(|error| error.to_string())?.map(|_| false).ok_or(ready_of(&value))
+        })
+        .await?;
+        repairs += usize::from(!is_paused);
+        if is_paused || repairs > 10 {
+            break is_paused;
+        }
+    };
+    assert!(is_paused && repairs >= 5, "paused: {is_paused}, after {repairs} repairs");
     Ok(())
 }
 
@@ -107,7 +141,7 @@ async fn requested_reconciles_without_end_are_limited() -> Result<()> {
     println!("{reads} reads of {number} requests");
     assert!((1..=6).contains(&reads), "{reads} reads of {number} requests");
     // The last request is handled.
-    steamer_testing::wait::eventually("the last request is handled", || async {
+    eventually("the last request is handled", || async {
         let object = objects.get("app").await.map_err(|error| error.to_string())?;
         let handled = object.status.and_then(|status| status.last_handled_reconcile_at).unwrap_or_default();
         if handled == last { Ok(()) } else { Err(handled) }

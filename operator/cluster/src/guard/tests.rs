@@ -18,6 +18,7 @@ use steamer_core::mac::Mac;
 use steamer_core::stores::Stores;
 use steamer_core::urgent::Urgent;
 use steamer_openbao::Outgoing;
+use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
 
 use crate::database::login::Login;
@@ -55,6 +56,7 @@ async fn context() -> Arc<Context> {
         stores: Stores::default(),
         removers: Default::default(),
         cluster_objects: Stores::default(),
+        cluster_writes: WriteLimit::default(),
         urgent: Urgent::start(|| Ok(self::client()), "test".to_owned()).unwrap(),
         namespaces: Coverage::All,
         managed_namespaces: Coverage::All,

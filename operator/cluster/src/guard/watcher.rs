@@ -60,6 +60,7 @@ impl Watcher<'_> {
             client: self.context.urgent.client.clone(),
             stores: &self.context.cluster_objects,
             cluster: self.target.cluster.name.clone(),
+            limit: &self.context.cluster_writes,
         }
     }
 
@@ -171,13 +172,22 @@ impl Watcher<'_> {
 
     fn judge(&self, memory: &Memory, lock: Option<&Lock>, answers: &[(Arc<Pod>, Answer)]) -> Option<Suspect> {
         let pods = self.child_api().all::<Pod>();
+        if !self.knows_pods() {
+            return None;
+        }
         let case = Case { lock, answers, pods: &pods, now: Instant::now(), detection: self.detection() };
         memory.judge(self.target.cluster.fencing, &case)
     }
 
     fn is_abandoned(&self, memory: &Memory, lock: &Lock) -> bool {
         self.target.cluster.fencing != Fencing::None
+            && self.knows_pods()
             && memory.is_abandoned(lock, self.detection(), Instant::now())
+    }
+
+    /// Without the right to list pods, a leader whose pod is unknown looks lost.
+    fn knows_pods(&self) -> bool {
+        self.context.cluster_objects.of::<Pod>().knows(&self.target.cluster.name.namespace)
     }
 
     fn detection(&self) -> Duration {

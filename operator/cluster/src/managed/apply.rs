@@ -37,7 +37,10 @@ pub(crate) async fn apply(effects: &Effects<'_>, input: Input<'_>, plan: Plan) -
         return Applied { keys, rollout, trouble, exposed: Ok(()) };
     }
     let changed = match apply_surroundings(effects, cluster, surroundings.as_ref()).await {
-        Ok(()) => apply_pods(effects, cluster, &pods).await,
+        Ok(contested) => {
+            let outcome = apply_pods(effects, cluster, &pods).await;
+            Outcome { error: outcome.error.or(contested), ..outcome }
+        }
         Err(error) => Outcome::failed(error),
     };
     let exposed =
@@ -67,27 +70,39 @@ impl Outcome {
     }
 }
 
-/// Writes the objects that pods need and that do not depend on the database.
+/// Writes the objects that pods need and that do not depend on the database. Returns the error of a contested object: it
+/// exists, and does not prevent other changes.
 async fn apply_surroundings(
     effects: &Effects<'_>,
     cluster: &Cluster,
     surroundings: Option<&Surroundings>,
-) -> Result<(), Error> {
-    let Some(Surroundings { seal_ports }) = surroundings else { return Ok(()) };
-    let child_api = effects.child_api;
-    child_api.keep(&account::account(cluster)).await?;
+) -> Result<Option<Error>, Error> {
+    let Some(Surroundings { seal_ports }) = surroundings else { return Ok(None) };
+    let (child_api, mut contested) = (effects.child_api, None);
+    set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
     for service in services::services(cluster) {
-        child_api.keep(&service).await?;
+        set_aside(child_api.keep(&service).await, &mut contested)?;
     }
     match disruption_budget::disruption_budget(cluster) {
-        Some(budget) => drop(child_api.keep(&budget).await?),
+        Some(budget) => set_aside(child_api.keep(&budget).await, &mut contested)?,
         None => child_api.remove::<PodDisruptionBudget>(cluster.name()).await?,
     }
     match network_policy::network_policy(cluster, seal_ports) {
-        Some(policy) => drop(child_api.keep(&policy).await?),
+        Some(policy) => set_aside(child_api.keep(&policy).await, &mut contested)?,
         None => child_api.remove::<NetworkPolicy>(cluster.name()).await?,
     }
-    Ok(())
+    Ok(contested)
+}
+
+/// Keeps the first error of an object that another client changes each time.
+fn set_aside(kept: Result<bool, Error>, contested: &mut Option<Error>) -> Result<(), Error> {
+    match kept {
+        Err(error @ Error::Repeated(..)) => {
+            contested.get_or_insert(error);
+            Ok(())
+        }
+        kept => kept.map(drop),
+    }
 }
 
 async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Outcome {

@@ -48,7 +48,19 @@ fn stalled_error(report: &Report<'_>) -> Option<Verdict> {
         report.observed.certificate.as_ref().err().map(Arc::as_ref),
         report.applied.exposed.as_ref().err(),
     ];
-    errors.into_iter().flatten().find(|error| error.stalled()).map(Failure::verdict)
+    errors.into_iter().flatten().find(|error| error.stalled() && !is_contested(error)).map(Failure::verdict)
+}
+
+/// Another client changes an object of the cluster each time. The cluster may serve: what uses it goes on.
+fn is_contested(error: &Error) -> bool {
+    matches!(error, Error::Repeated(..))
+}
+
+fn verdict_of(error: &Error) -> Verdict {
+    match error {
+        Error::Repeated(text, _) => Verdict::Retrying(Reason::Conflict, text.clone()),
+        error => error.verdict(),
+    }
 }
 
 fn stopped_rollout(report: &Report<'_>) -> Option<Verdict> {
@@ -70,7 +82,7 @@ fn unreachable_storage(report: &Report<'_>) -> Option<Verdict> {
 }
 
 fn trouble(report: &Report<'_>) -> Option<Verdict> {
-    report.trouble().map(|error| error.verdict())
+    report.trouble().map(|error| verdict_of(error))
 }
 
 fn no_serving_node(report: &Report<'_>) -> Option<Verdict> {
@@ -106,7 +118,7 @@ fn rollout(report: &Report<'_>) -> Option<Verdict> {
 }
 
 fn exposure(report: &Report<'_>) -> Option<Verdict> {
-    report.applied.exposed.as_ref().err().map(Failure::verdict)
+    report.applied.exposed.as_ref().err().map(verdict_of)
 }
 
 fn server_verdict(report: &Report<'_>, server: &Server) -> Verdict {

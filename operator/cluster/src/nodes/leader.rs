@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use steamer_core::error::Error;
 use steamer_openbao::Session;
+use steamer_runtime::write_limit::{Write, digest};
 
 use crate::cluster::{ACTIVE, Cluster};
 use crate::effects::Effects;
@@ -24,14 +25,25 @@ const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
 pub(crate) async fn label(effects: &Effects<'_>, leader: &str) -> Result<(), Error> {
     let api = effects.child_api.api::<Pod>();
     for (pod, active) in labels(&effects.child_api.all::<Pod>(), leader) {
-        let patch = json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}});
-        match api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await {
-            // The pod was deleted or recreated in the meantime.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-            other => drop(other?),
-        }
+        let (name, patch) =
+            (pod.name_any(), json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}}));
+        let written = async {
+            match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+                // The pod was deleted or recreated in the meantime.
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+                other => Ok(other.map(drop)?),
+            }
+        };
+        let resource = format!("label {ACTIVE} of Pod {name}");
+        effects.child_api.limited(&resource, labeling(pod, active), written).await?;
     }
     Ok(())
+}
+
+/// The write of a label. A recreated pod is another resource, and another leader another desired state.
+fn labeling(pod: &Pod, active: &str) -> Write {
+    let before = pod.labels().get(ACTIVE);
+    Write { resource: digest(&(ACTIVE, pod.uid())), desired: digest(active), before: digest(&before) }
 }
 
 /// The pods whose label differs, and the desired values.
@@ -82,7 +94,11 @@ pub(crate) async fn execute(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use rstest::rstest;
+    use steamer_runtime::ObjectName;
+    use steamer_runtime::write_limit::WriteLimit;
 
     use super::*;
     use crate::tests::{cluster, member};
@@ -109,6 +125,27 @@ mod tests {
         let members: Vec<Member> = nodes.chars().enumerate().map(member).collect();
         let planned = step_down(&cluster, &live(executed), &members);
         assert_eq!(planned.map(|step_down| step_down.pod).as_deref(), expected);
+    }
+
+    #[test]
+    fn only_a_label_that_is_removed_from_the_same_pod_again_and_again_is_limited() {
+        let pod = |uid: &str, active: Option<&str>| {
+            let pod = json!({"metadata": {"name": "main-0", "uid": uid, "labels": {ACTIVE: active}}});
+            serde_json::from_value::<Pod>(pod).unwrap_or_default()
+        };
+        let (limit, name, now) = (WriteLimit::default(), ObjectName::new("ns", "main"), Instant::now());
+        let write = |pod: &Pod, active: &str| {
+            let write = labeling(pod, active);
+            limit.admit(&name, write, now).is_ok_and(|()| {
+                limit.record(&name, write, now);
+                true
+            })
+        };
+        let (led, follows) = (pod("a", Some("true")), pod("a", Some("false")));
+        let failovers = (0..50).all(|_| write(&follows, "true") && write(&led, "false"));
+        let recreated = (0..50).all(|number| write(&pod(&number.to_string(), Some("x")), "true"));
+        assert!(failovers && recreated);
+        assert!((0..50).filter(|_| write(&follows, "true")).count() < 10);
     }
 
     #[test]

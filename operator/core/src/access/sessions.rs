@@ -14,6 +14,7 @@ use steamer_runtime::{Index, Key, Metrics, ObjectName};
 
 use super::service_accounts::{ServiceAccountToken, TokenSource};
 use super::token_requests::TokenRequestKey;
+use super::transports::Transports;
 use crate::digest::digest;
 use crate::error::Error;
 
@@ -105,6 +106,8 @@ pub struct Sessions {
     /// Rules for all connections of this process.
     pub outgoing: Outgoing,
     servers: moka::sync::Cache<ServerKey, Client>,
+    /// Clients for documents of other servers.
+    pub documents: Transports,
     identities: Identities,
 }
 
@@ -139,7 +142,8 @@ impl Sessions {
             })
             .build();
         let servers = servers(identities.clone());
-        Self { tokens, index, outgoing, servers, identities }
+        let documents = Transports::new(outgoing);
+        Self { tokens, index, outgoing, servers, documents, identities }
     }
 
     /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].

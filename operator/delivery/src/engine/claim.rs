@@ -6,7 +6,7 @@ use steamer_core::Error;
 use steamer_core::ownership::Claim;
 use steamer_core::ownership::mark::{Mark, Owner};
 use steamer_core::ownership::secret::{Intent, Occupant, Refusal, claim_secret};
-use steamer_core::write_limit::Write;
+use steamer_runtime::write_limit::Write;
 use steamer_runtime::{Dependencies, Key};
 
 use super::destination::Destinations;

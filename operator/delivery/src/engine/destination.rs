@@ -10,8 +10,8 @@ use serde_json::Value;
 use steamer_core::access::named_objects::{NamedSecrets, secret_key};
 use steamer_core::ownership::secret::Intent;
 use steamer_core::ownership::{Claim, Mark};
-use steamer_core::write_limit::WriteLimit;
 use steamer_core::{Error, Stores};
+use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::frame::{Fit, Frame, Wanted};

@@ -1,9 +1,9 @@
 //! Digests of a write, which tell whether it repeats an earlier one.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 
-use steamer_core::write_limit::Write;
+use steamer_runtime::write_limit::{Write, digest};
 
 use super::frame::Frame;
 use super::labels::{APPLIED, STAMP};
@@ -11,7 +11,7 @@ use super::observed::Observed;
 
 /// A write of the desired frame and content. `content` is the digest of the data, `observed` the Secret before the write.
 pub(super) fn write(frame: &Frame, content: &str, observed: Option<&Observed>) -> Write {
-    Write { desired: digest(&desired(frame, content)), before: digest(&observed.map(state)) }
+    Write { resource: 0, desired: digest(&desired(frame, content)), before: digest(&observed.map(state)) }
 }
 
 fn desired<'a>(frame: &'a Frame, content: &'a str) -> impl Hash + 'a {
@@ -24,10 +24,4 @@ fn state(observed: &Observed) -> impl Hash + '_ {
     let annotations: BTreeMap<_, _> = observed.annotations.iter().filter(|(key, _)| own(key)).collect();
     let owners: Vec<_> = observed.owners.iter().map(|owner| &owner.uid).collect();
     (&observed.type_, &observed.mac, &observed.labels, annotations, owners)
-}
-
-fn digest(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

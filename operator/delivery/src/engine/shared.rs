@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use steamer_core::Context;
 use steamer_core::tasks::Tasks;
-use steamer_core::write_limit::WriteLimit;
+use steamer_runtime::write_limit::WriteLimit;
 
 use super::destination::Destinations;
 use super::observed::ObservedSecrets;

@@ -7,15 +7,16 @@ use crate::fault::Fault;
 
 /// Returns whether a retry within seconds is pointless.
 pub(super) fn hopeless(error: &Error) -> bool {
-    matches!(
-        error,
+    match error {
         Error::Sealed
-            | Error::Uninitialized
-            | Error::Throttled { .. }
-            | Error::Redirect { .. }
-            | Error::Answer { .. }
-            | Error::Unreachable { source: Fault::Forbidden(_), .. }
-    )
+        | Error::Uninitialized
+        | Error::Throttled { .. }
+        | Error::Redirect { .. }
+        | Error::Answer { .. }
+        | Error::Unreachable { source: Fault::Forbidden(_), .. } => true,
+        Error::Unreachable { source, .. } => source.is_of_certificate(),
+        _ => false,
+    }
 }
 
 /// Returns whether the next requests are not worth a retry.
@@ -29,6 +30,8 @@ pub(super) fn more_telling(known: Option<Error>, new: Error) -> Error {
         Error::NoLeader => 4,
         Error::Sealed => 3,
         Error::Redirect { .. } | Error::Answer { .. } => 2,
+        // Another node can come back within seconds.
+        Error::Unreachable { source, .. } if source.is_of_certificate() => 0,
         _ => 1,
     };
     match known {
@@ -44,6 +47,8 @@ pub(super) fn pause(round: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::{Client, Settings};
 
@@ -55,10 +60,27 @@ mod tests {
         assert!(matches!(more_telling(Some(Error::NoLeader), Error::Sealed), Error::NoLeader));
     }
 
+    fn unreachable(source: Fault) -> Error {
+        Error::Unreachable { address: "http://a".to_owned(), source }
+    }
+
+    #[rstest]
+    #[case::forbidden(Fault::Forbidden([169, 254, 169, 254].into()), true)]
+    #[case::certificate(Fault::Certificate("expired"), true)]
+    #[case::name(Fault::Name("bao".to_owned()), true)]
+    #[case::handshake(Fault::Tls("the server ended the TLS handshake"), false)]
+    #[case::refused(Fault::Refused, false)]
+    #[case::unresolved(Fault::Unresolved("bao".to_owned()), false)]
+    fn what_does_not_change_within_seconds_is_not_tried_again(#[case] fault: Fault, #[case] expected: bool) {
+        assert_eq!(hopeless(&unreachable(fault)), expected);
+    }
+
     #[test]
-    fn a_forbidden_address_is_not_tried_again() {
-        let unreachable = |source| Error::Unreachable { address: "http://a".to_owned(), source };
-        assert!(hopeless(&unreachable(Fault::Forbidden([169, 254, 169, 254].into()))));
-        assert!(!hopeless(&unreachable(Fault::Refused)));
+    fn a_node_that_may_come_back_is_tried_again_despite_the_certificate_of_another() {
+        let faults = [Fault::Refused, Fault::Certificate("expired")];
+        for (first, second) in [(0, 1), (1, 0)] {
+            let known = Some(unreachable(faults[first].clone()));
+            assert!(!hopeless(&more_telling(known, unreachable(faults[second].clone()))));
+        }
     }
 }

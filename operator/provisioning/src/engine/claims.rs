@@ -45,9 +45,16 @@ fn preceding<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K
 }
 
 fn conflict<K: Provision>(first: &K, subject: &Subject, cluster: &ObjectName) -> Error {
-    let (kind, first, subject) = (K::KIND, ObjectName::of(first), &subject.name);
+    let (kind, first, name) = (K::KIND, ObjectName::of(first), &subject.name);
+    // Both were provisioned before their IDs were compared. Only an administrator knows which one is right, and workloads of
+    // both may run: access is withdrawn, but not revoked.
+    let kept = if subject.established {
+        "; until then, this one keeps its access, and only less is granted"
+    } else {
+        ""
+    };
     Error::Conflict(format!(
-        "{kind} {first} already claims {subject} in OpenBaoCluster {cluster}: delete one of the two objects"
+        "{kind} {first} already claims {name} in OpenBaoCluster {cluster}: delete one of the two objects{kept}"
     ))
 }
 
@@ -115,7 +122,9 @@ mod tests {
         #[case] others: Vec<SecretsTenant>,
         #[case] expected: Option<&str>,
     ) {
-        assert_eq!(conflict_of(&established(tenant("own", 7, 10)), others).as_deref(), expected);
+        let kept = "; until then, this one keeps its access, and only less is granted";
+        let expected = expected.map(|text| format!("{text}{kept}"));
+        assert_eq!(conflict_of(&established(tenant("own", 7, 10)), others), expected);
     }
 
     #[test]

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
 
 use super::course::{Access, Course, Due, is_revoked};
 use super::pass::Pass;
 use super::prepared::{Prepared, prepare};
 use super::provision::{Memory, Provision};
+use super::repairs::Repairs;
 use super::status::Applied;
 use super::{deletion, orphans, status};
-use crate::write;
 
 /// Controller of kind `K`.
 pub(crate) struct Controller<K: Provision, M: Memory<K>> {
     context: Arc<Context>,
     memory: M,
+    limit: WriteLimit,
     kind: PhantomData<K>,
 }
 
@@ -50,12 +52,13 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
 
     fn forget(&self, name: &ObjectName) {
         self.memory.forget(name);
+        self.limit.forget(name);
     }
 }
 
 impl<K: Provision, M: Memory<K>> Controller<K, M> {
     pub(crate) fn new(context: Arc<Context>, memory: M) -> Self {
-        Self { context, memory, kind: PhantomData }
+        Self { context, memory, limit: WriteLimit::default(), kind: PhantomData }
     }
 
     async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
@@ -83,13 +86,13 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
 
     /// Executes a plan. Returns true if orphans remain that a later reconcile can remove.
     async fn enforce(&self, object: &K, prepared: &Prepared<K>, pass: &Pass<'_>) -> Result<bool, Error> {
-        let Prepared { session, desired, plan } = prepared;
+        let Prepared { session, desired, plan, before } = prepared;
         let name = ObjectName::of(object);
         // A deletion finds the resources from the first write on.
         pass.context.add_finalizer(object).await?;
         status::announce(object, desired, pass).await?;
         self.memory.before_writes(&name, desired);
-        write::execute(session, &plan.writes).await?;
+        Repairs { limit: &self.limit, object: &name, before: *before }.execute(session, &plan.writes).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use steamer_core::error::Error;
 use steamer_openbao::{NamespacePath, Session};
+use steamer_runtime::write_limit::digest;
 
 use super::claims::claim_subject;
 use super::pass::Pass;
@@ -15,6 +16,8 @@ pub(super) struct Prepared<K: Provision> {
     pub(super) session: Session,
     pub(super) desired: K::Desired,
     pub(super) plan: Plan,
+    /// Digest of the observed state.
+    pub(super) before: u64,
 }
 
 pub(super) async fn prepare<K: Provision>(
@@ -29,7 +32,8 @@ pub(super) async fn prepare<K: Provision>(
     let observed = K::observe(&session, &desired).await?;
     let state = State::<K> { root: session.namespace(), desired: &desired, observed: &observed };
     let plan = planned(object, &state, pass)?;
-    Ok(Prepared { session, desired, plan })
+    let before = digest(&format!("{:?}", K::state(&observed)));
+    Ok(Prepared { session, desired, plan, before })
 }
 
 fn validated<K: Provision>(

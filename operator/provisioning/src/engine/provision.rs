@@ -1,5 +1,6 @@
 //! The trait of a kind on the engine.
 
+use std::fmt::Debug;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -72,6 +73,9 @@ pub(crate) trait Provision: HasLifecycle {
         session: &Session,
         desired: &Self::Desired,
     ) -> impl Future<Output = Result<Self::Observed, Error>> + Send;
+
+    /// Returns the observed state without counters and times: two equal states differ from the desired one in the same way.
+    fn state(observed: &Self::Observed) -> impl Debug;
 
     /// Computes the writes that lead from the observed to the desired state, in the order in which they are safe.
     fn plan(desired: &Self::Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error>;

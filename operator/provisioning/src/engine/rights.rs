@@ -2,7 +2,7 @@
 
 use steamer_api::Adopt;
 use steamer_core::error::Error;
-use steamer_core::ownership::mark::foreign;
+use steamer_core::ownership::mark::{described, foreign};
 use steamer_core::ownership::{Claim, Mark, claim};
 use steamer_openbao::NamespacePath;
 
@@ -50,13 +50,26 @@ impl<'a> Rights<'a> {
     /// The right to a resource with the mark `found`. `resource` names it in messages.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for a resource of another owner, or of none without `adopt`.
+    /// [`Error::Conflict`] for a resource of another owner or kind, or of none without `adopt`.
     pub(crate) fn hold(&self, resource: &str, found: Option<&Mark>) -> Result<Hold, Error> {
         match claim(self.mark, found, self.adopt, self.exists) {
             Claim::Ours => Ok(Hold::Owned),
-            Claim::Adopt => Ok(Hold::Adoptable),
+            Claim::Adopt => self.same_kind(resource, found).map(|()| Hold::Adoptable),
             Claim::Foreign => Err(foreign(resource, found)),
         }
+    }
+
+    /// Refuses what a deleted object of another kind left. A group that is a tenant and a group-scoped project have the same
+    /// path, and the values of the one must not become readable to the jobs of the other.
+    fn same_kind(&self, resource: &str, found: Option<&Mark>) -> Result<(), Error> {
+        let Some(found) = found.filter(|found| found.owner != self.mark.owner) else {
+            return Ok(());
+        };
+        Err(Error::Conflict(format!(
+            "{resource} in OpenBao belonged to {}, and a {} does not adopt it: remove it, or create that object again",
+            described(Some(found)),
+            self.mark.owner
+        )))
     }
 }
 
@@ -72,6 +85,26 @@ mod tests {
     fn mark(name: &str) -> Mark {
         let owner = Owner::Object(KindId::SecretsProject);
         Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", name) }
+    }
+
+    #[rstest]
+    #[case::same_kind(KindId::SecretsProject, "Ok(Adoptable)")]
+    #[case::group_tenant(
+        KindId::SecretsTenant,
+        "Err: namespace org_5/group_7 in OpenBao belonged to SecretsTenant ns/deleted, and a SecretsProject does not adopt it: remove it, or create that object again"
+    )]
+    fn what_an_object_of_another_kind_has_left_is_never_adopted(
+        #[case] left_by: KindId,
+        #[case] expected: &str,
+    ) {
+        let (own, root) = (mark("web"), NamespacePath::root());
+        let found = Mark { owner: Owner::Object(left_by), ..mark("deleted") };
+        let rights = Rights { mark: &own, root: &root, adopt: Adopt::IfUnowned, exists: &|_| false };
+        let decided = match rights.hold("namespace org_5/group_7", Some(&found)) {
+            Ok(hold) => format!("Ok({hold:?})"),
+            Err(error) => format!("Err: {error}"),
+        };
+        assert_eq!(decided, expected);
     }
 
     #[rstest]

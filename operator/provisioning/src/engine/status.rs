@@ -48,7 +48,7 @@ pub(super) async fn announce<K: Provision>(
 
 pub(super) async fn observed<K: Provision>(
     object: &K,
-    Prepared { session, desired, plan }: &Prepared<K>,
+    Prepared { session, desired, plan, .. }: &Prepared<K>,
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
     let described = |write: &Write| write.described(session.namespace());

@@ -1,7 +1,5 @@
 //! Keys of an issuer, from its spec or from its server.
 
-use std::time::Duration;
-
 use kube::ResourceExt;
 use reqwest::Url;
 use serde::Deserialize;
@@ -9,13 +7,11 @@ use steamer_api::JWTIssuer;
 use steamer_core::access::issuer::bound_issuer;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_openbao::{Settings, Transport};
+use steamer_openbao::{Fault, Transport};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::published::Published;
 
-/// Timeout of a request to the issuer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest discovery document or key set.
 const LIMIT: usize = 1024 * 1024;
 
@@ -55,7 +51,7 @@ pub(crate) async fn ca(
 }
 
 async fn published_keys(context: &Context, issuer: &JWTIssuer, ca: &[u8]) -> Fetched {
-    let transport = transport(context, ca)?;
+    let transport = context.sessions.documents.trusting(ca).map_err(|invalid| invalid.to_string())?;
     let (url, mistake) = match &issuer.spec.jwks_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -112,18 +108,13 @@ fn is_trusted(issuer: &str, keys: &str) -> bool {
     keys.scheme() == "https" || (keys.origin() == issuer.origin() && keys.scheme() == "http")
 }
 
-fn transport(context: &Context, ca: &[u8]) -> Result<Transport, String> {
-    let settings = Settings {
-        ca: ca.to_vec(),
-        timeout: Some(TIMEOUT),
-        outgoing: context.sessions.outgoing,
-        ..Settings::default()
-    };
-    Transport::new(&settings).map_err(|invalid| invalid.to_string())
-}
-
 async fn get(transport: &Transport, url: &str) -> Result<Vec<u8>, String> {
-    transport.get(url, LIMIT).await.map_err(|fault| format!("cannot fetch {url}: {fault}"))
+    let document = match transport.get(url, LIMIT).await {
+        // The server can close a connection that was used before.
+        Err(Fault::Closed) => transport.get(url, LIMIT).await,
+        result => result,
+    };
+    document.map_err(|fault| format!("cannot fetch {url}: {fault}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Current state of a project in OpenBao.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use steamer_core::error::Error;
 use steamer_core::layout::{PIPELINE_MOUNT, PIPELINE_POLICIES, WORKLOAD_MOUNT, WORKLOAD_POLICIES};
@@ -29,6 +30,15 @@ pub(crate) struct ObservedAuth {
     pub(crate) config: Option<JwtConfig>,
     pub(crate) cel_roles: BTreeMap<String, CelRole>,
     pub(crate) jwt_roles: BTreeMap<String, JwtRole>,
+}
+
+impl Observed {
+    /// The state without the versions of policies, which count writes.
+    pub(crate) fn state(&self) -> impl Debug {
+        let policies: BTreeMap<_, _> =
+            self.policies.iter().map(|(name, found)| (name, &found.policy)).collect();
+        (&self.namespace, &self.engine, &self.kv, &self.auth, policies)
+    }
 }
 
 pub(crate) async fn observe(session: &Session, project: &Project) -> Result<Observed, Error> {

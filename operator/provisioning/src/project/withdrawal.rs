@@ -61,7 +61,7 @@ pub(super) async fn withdraw(
         let mut writes = granted.writes(removal.namespace(), &observed);
         let narrowed = narrowed(&inside, &references.issuer, removals, mark).await?;
         writes.extend(narrowed.write(removal.namespace()));
-        write::execute(&session, &writes).await?;
+        write::execute(&session, &writes, |_| {}).await?;
     }
     Ok(Withdrawn::Part { ended: contributions.ended(), key_removals: removals.map(|it| it.now) })
 }

@@ -121,6 +121,14 @@ fn invalid(text: &str) -> Error {
     },
     "(Waiting, \"t\")"
 )]
+#[case::a_contested_object_stops_no_user_of_the_cluster(
+    |case: &mut Case| {
+        let contested = || Error::Repeated("c".to_owned(), std::time::Duration::ZERO);
+        case.applied.trouble = Some(Arc::new(contested()));
+        case.applied.exposed = Err(contested());
+    },
+    "Retrying(Conflict, \"c\")"
+)]
 #[case::trouble_of_openbao_precedes_that_of_the_nodes(
     |case: &mut Case| {
         case.applied.trouble = Some(Arc::new(invalid("t")));

@@ -1,0 +1,127 @@
+//! Writes of a plan, except those that another client undoes each time.
+
+use std::time::{Duration, Instant};
+
+use steamer_core::error::Error;
+use steamer_openbao::Session;
+use steamer_runtime::ObjectName;
+use steamer_runtime::write_limit::WriteLimit;
+
+use crate::write::{Write, execute};
+
+/// Longest path in a message, in characters.
+const LONGEST_PATH: usize = 200;
+
+/// Executes the plans of one object.
+pub(super) struct Repairs<'a> {
+    pub(super) limit: &'a WriteLimit,
+    pub(super) object: &'a ObjectName,
+    /// Digest of the observed state.
+    pub(super) before: u64,
+}
+
+/// A write that is paused, and for how long.
+#[derive(Debug)]
+struct Contested<'a>(&'a Write, Duration);
+
+impl Repairs<'_> {
+    /// Executes the writes of a plan in their order.
+    ///
+    /// # Errors
+    /// The first error of a write. [`Error::Repeated`] after all other writes if another client undid one several times.
+    pub(super) async fn execute(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+        let (due, contested) = self.divided(writes, Instant::now());
+        execute(session, &due, |write| self.record(write, Instant::now())).await?;
+        match contested {
+            None => Ok(()),
+            Some(Contested(write, pause)) => {
+                let path =
+                    write.described(session.namespace()).path.chars().take(LONGEST_PATH).collect::<String>();
+                let text = format!(
+                    "another client undoes each change of {path} in OpenBao: find it in the audit log of OpenBao, and stop it"
+                );
+                Err(Error::Repeated(text, pause))
+            }
+        }
+    }
+
+    /// The writes that may be made now, and the paused one that is due first.
+    fn divided<'w>(&self, writes: &'w [Write], now: Instant) -> (Vec<&'w Write>, Option<Contested<'w>>) {
+        let (mut due, mut contested) = (Vec::new(), None::<Contested<'w>>);
+        for write in writes {
+            match self.admit(write, now) {
+                Ok(()) => due.push(write),
+                Err(pause) if contested.as_ref().is_none_or(|Contested(_, first)| pause < *first) => {
+                    contested = Some(Contested(write, pause));
+                }
+                Err(_) => {}
+            }
+        }
+        (due, contested)
+    }
+
+    fn admit(&self, write: &Write, now: Instant) -> Result<(), Duration> {
+        if !write.is_repair() {
+            return Ok(());
+        }
+        self.limit.admit(self.object, write.repetition(self.before), now)
+    }
+
+    fn record(&self, write: &Write, now: Instant) {
+        if write.is_repair() {
+            self.limit.record(self.object, write.repetition(self.before), now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steamer_openbao::{Cas, NamespacePath};
+
+    use super::*;
+    use crate::write::{Call, DIFFERS, WITHDRAWN};
+
+    fn policy(name: &str, text: &str, version: i64) -> Write {
+        let call =
+            Call::PutPolicy { name: name.to_owned(), text: text.to_owned(), cas: Cas::Version(version) };
+        Write::update(&NamespacePath::new("org_1"), call, DIFFERS)
+    }
+
+    /// Number of executed writes of `rounds` plans, one each second. `plan` makes a plan, and the state that it observed.
+    fn executed(rounds: i64, plan: impl Fn(i64) -> (Vec<Write>, u64)) -> usize {
+        let (limit, object, start) = (WriteLimit::default(), ObjectName::new("ns", "web"), Instant::now());
+        let mut executed = 0;
+        for round in 0..rounds {
+            let (writes, before) = plan(round);
+            let repairs = Repairs { limit: &limit, object: &object, before };
+            let now = start + Duration::from_secs(round.unsigned_abs());
+            let (due, contested) = repairs.divided(&writes, now);
+            assert_eq!(due.len() < writes.len(), contested.is_some());
+            due.iter().for_each(|write| repairs.record(write, now));
+            executed += due.len();
+        }
+        executed
+    }
+
+    #[test]
+    fn a_write_that_is_undone_each_time_is_paused_and_the_others_are_executed() {
+        let undone = |round: i64| vec![policy("a", "same", round), policy("b", &round.to_string(), round)];
+        let writes = executed(60, |round| (undone(round), 0));
+        assert!((61..=70).contains(&writes), "{writes}");
+    }
+
+    #[test]
+    fn new_specs_and_manual_changes_are_never_paused() {
+        let specs = executed(60, |round| (vec![policy("a", &round.to_string(), round)], 0));
+        let toggled = executed(60, |round| (vec![policy("a", &(round % 2).to_string(), round)], 0));
+        let manual = executed(20, |round| (vec![policy("a", "same", round)], round.unsigned_abs()));
+        let others = executed(60, |round| (vec![policy(&round.to_string(), "same", round)], 0));
+        assert_eq!((specs, toggled, manual, others), (60, 60, 20, 60));
+    }
+
+    #[test]
+    fn a_right_that_ended_is_removed_each_time() {
+        let ended = || Write::delete(&NamespacePath::root(), "auth/jwt/role/a".to_owned(), WITHDRAWN);
+        assert_eq!(executed(60, |_| (vec![ended()], 0)), 60);
+    }
+}
