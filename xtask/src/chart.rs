@@ -164,7 +164,8 @@ fn namespaced(objects: &[Value]) -> Result<()> {
         names.join(", ").replace('"', "")
     };
     let bindings = "steamer steamer-system, steamer-clusters openbao, steamer-delivery apps, steamer-delivery openbao, \
-                    steamer-delivery steamer-system";
+                    steamer-delivery steamer-system, steamer-restarts apps, steamer-restarts openbao, \
+                    steamer-restarts steamer-system";
     ensure!(names("ClusterRoleBinding") == "steamer null", "{}", names("ClusterRoleBinding"));
     ensure!(names("RoleBinding") == bindings, "{}", names("RoleBinding"));
     let arguments = objects.iter().find_map(|object| object.pointer("/spec/template/spec/containers/0/args"));

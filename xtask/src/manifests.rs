@@ -13,10 +13,11 @@ const RBAC: &str = "config/rbac";
 /// Policy for the writes of the operator.
 const ADMISSION: &str = "config/admission/policy.yaml";
 /// ClusterRoles of `config/rbac` and the chart files with their rules: file, role, chart file.
-const ROLES: [(&str, &str, &str); 6] = [
+const ROLES: [(&str, &str, &str); 7] = [
     ("role.yaml", "steamer", "rules-global.yaml"),
     ("delivery_role.yaml", "steamer-delivery", "rules-delivery.yaml"),
     ("clusters_role.yaml", "steamer-clusters", "rules-clusters.yaml"),
+    ("restarts_role.yaml", "steamer-restarts", "rules-restarts.yaml"),
     ("user_roles.yaml", "steamer-view", "rules-view.yaml"),
     ("user_roles.yaml", "steamer-edit", "rules-edit.yaml"),
     ("user_roles.yaml", "steamer-platform", "rules-platform.yaml"),

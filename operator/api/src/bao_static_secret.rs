@@ -7,7 +7,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CommonStatus, DeletionPolicy, Duration, Reference, Transformation, rules};
+use crate::{
+    CommonStatus, DeletionPolicy, Duration, Reference, RolloutRestart, RolloutRestartTarget, Transformation,
+    WorkloadRestarts, rules,
+};
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -59,6 +62,14 @@ pub struct BaoStaticSecretSpec {
     /// it. `Clear`: remove all keys. `Delete`: delete it. Default: `Retain`.
     #[serde(default)]
     pub on_source_deleted: OnSourceDeleted,
+    /// Workloads of the namespace to restart when the data of the Secret changes. The creation of the Secret, a change of
+    /// its labels and the repair of an edit restart nothing. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub rollout_restart_targets: Vec<RolloutRestartTarget>,
+    /// How workloads are restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_restart: Option<RolloutRestart>,
     /// `true` stops reading the secret and leaves the Kubernetes Secret unchanged. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -184,6 +195,9 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub stamp: Option<String>,
+    /// Restarts of workloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<WorkloadRestarts>,
     /// Value of the annotation `steamer.dev/reconcile` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -20,6 +20,7 @@ mod secrets_project;
 mod secrets_tenant;
 mod status;
 mod transformation;
+mod workload_restarts;
 
 pub use bao_auth::*;
 pub use bao_connection::*;
@@ -36,6 +37,7 @@ pub use secrets_project::*;
 pub use secrets_tenant::*;
 pub use status::*;
 pub use transformation::*;
+pub use workload_restarts::*;
 
 /// API group of every kind.
 pub const GROUP: &str = "steamer.dev";

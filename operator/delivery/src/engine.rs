@@ -1,5 +1,6 @@
 //! The engine of all kinds that become Secrets. A kind implements [`Synced`]; its [`Source`] provides the value.
 
+mod change;
 mod claim;
 mod content;
 mod controller;
@@ -13,10 +14,12 @@ mod merge;
 mod mounts;
 mod nudges;
 mod observed;
+mod pace;
 mod pass;
 mod readings;
 mod rendering;
 mod repetition;
+mod restart;
 #[cfg(test)]
 mod rivals;
 mod schedule;
@@ -26,6 +29,7 @@ mod state;
 mod synced;
 mod transformation;
 mod validate;
+mod workloads;
 
 pub(crate) use controller::Controller;
 pub(crate) use document::Document;

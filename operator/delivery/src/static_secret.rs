@@ -57,6 +57,8 @@ impl Synced for BaoStaticSecret {
             namespace: spec.namespace.as_deref(),
             destination: &spec.destination,
             on_source_deleted: spec.on_source_deleted,
+            restart_targets: &spec.rollout_restart_targets,
+            restart: spec.rollout_restart.as_ref(),
             suspend: spec.suspend,
         }
     }
@@ -112,14 +114,16 @@ impl Synced for BaoStaticSecret {
             destination,
             last_sync,
             stamp,
+            restarts,
             last_handled_reconcile_at: handled,
             common: _,
         } = status.clone();
-        Recorded { secret_mac, version, mount, destination, last_sync, stamp, handled }
+        Recorded { secret_mac, version, mount, destination, last_sync, stamp, restarts, handled }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
-        let Recorded { secret_mac, version, mount, destination, last_sync, stamp, handled } = recorded;
+        let Recorded { secret_mac, version, mount, destination, last_sync, stamp, restarts, handled } =
+            recorded;
         let last = std::mem::take(status);
         *status = BaoStaticSecretStatus {
             secret_mac,
@@ -128,6 +132,7 @@ impl Synced for BaoStaticSecret {
             destination,
             last_sync,
             stamp,
+            restarts,
             last_handled_reconcile_at: handled,
             ..last
         };

@@ -7,7 +7,7 @@ use tracing::debug;
 use crate::Reason;
 use crate::status::Changes;
 
-/// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for a warning that no status can report.
+/// Publishes Events (`events.k8s.io`): one when `Ready` changes, and one for an action or a warning that `Ready` does not report.
 pub struct Events(Recorder);
 
 impl Events {
@@ -31,6 +31,11 @@ impl Events {
     /// Publishes a warning Event.
     pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: Reason, note: &str) {
         self.send(object, EventType::Warning, reason.as_str(), note).await;
+    }
+
+    /// Publishes an Event for an action.
+    pub async fn announce<K: Resource<DynamicType = ()>>(&self, object: &K, reason: Reason, note: &str) {
+        self.send(object, EventType::Normal, reason.as_str(), note).await;
     }
 
     async fn send<K: Resource<DynamicType = ()>>(

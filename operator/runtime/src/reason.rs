@@ -53,6 +53,8 @@ pub enum Reason {
     Fenced,
     /// Pods are being replaced for a change.
     RollingOut,
+    /// Workloads were restarted for a changed Secret.
+    Restarted,
 }
 
 impl Reason {
@@ -85,6 +87,7 @@ impl Reason {
             Self::Failed => "Failed",
             Self::Fenced => "Fenced",
             Self::RollingOut => "RollingOut",
+            Self::Restarted => "Restarted",
         }
     }
 }

@@ -24,6 +24,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             changes,
         )
     };
+    let target = |target: Value| secret(json!({"rolloutRestartTargets": [target]}));
     let destination = |changes: Value| {
         secret(json!({"destination": merged(json!({"name": "a", "create": true}), changes)}))
     };
@@ -321,6 +322,34 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("BaoStaticSecret", secret(json!({"destination": {"name": "A_B"}})), "lowercase letters"),
         ("BaoStaticSecret", secret(json!({"vaultAuthRef": "x"})), "field not declared in schema"),
+        ("BaoStaticSecret", target(json!({"kind": "Deployment"})), "exactly one of name and selector"),
+        (
+            "BaoStaticSecret",
+            target(json!({"kind": "Deployment", "name": "a", "selector": {"matchLabels": {"a": "b"}}})),
+            "exactly one of name and selector",
+        ),
+        ("BaoStaticSecret", target(json!({"kind": "Job", "name": "a"})), "Unsupported value"),
+        ("BaoStaticSecret", target(json!({"kind": "Deployment", "name": "A_B"})), "valid name of a workload"),
+        (
+            "BaoStaticSecret",
+            target(json!({"kind": "DaemonSet", "selector": {"matchLabels": {}}})),
+            "should have at least 1 properties",
+        ),
+        (
+            "BaoStaticSecret",
+            target(json!({"kind": "DaemonSet", "selector": {"matchLabels": {"a": "b c"}}})),
+            "a value of a label has",
+        ),
+        (
+            "BaoStaticSecret",
+            secret(json!({"rolloutRestart": {"debounce": "2h"}})),
+            "debounce must be at most 1h",
+        ),
+        (
+            "BaoStaticSecret",
+            secret(json!({"rolloutRestart": {"maxConcurrent": 0}})),
+            "greater than or equal to 1",
+        ),
     ]
 }
 

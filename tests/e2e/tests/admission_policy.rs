@@ -76,13 +76,28 @@ fn stateful_set(owned: &str, account: &str, pod: &Value) -> Value {
     object("apps/v1", "StatefulSet", owned, &json!({"spec": spec}))
 }
 
+fn workload(kind: &str) -> Value {
+    let container = json!({"name": "c", "image": "i"});
+    let metadata = json!({"labels": {"a": "b"}, "annotations": {"theirs": "x"}});
+    let mut spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": metadata, "spec": {"containers": [container]}}});
+    if kind != "DaemonSet" {
+        spec["replicas"] = json!(1);
+    }
+    object("apps/v1", kind, "foreign", &json!({"spec": spec}))
+}
+
+/// A patch of the annotations of a pod template.
+fn annotated(annotations: Value) -> Value {
+    json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})
+}
+
 fn token(audiences: &[&str], seconds: i64) -> Value {
     let spec = json!({"audiences": audiences, "expirationSeconds": seconds});
     json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
 }
 
-/// Creates a pod of another owner and a pod of a managed cluster.
-async fn pods(case: &Case) -> Result<()> {
+/// Creates a pod of another owner, a pod of a managed cluster, and workloads of another owner.
+async fn objects(case: &Case) -> Result<()> {
     for (name, owned) in [("foreign", "foreign"), ("node", "owned")] {
         let spec = json!({"serviceAccountName": "default", "containers": [{"name": "c", "image": "i"}]});
         let mut pod = object("v1", "Pod", owned, &json!({"spec": spec}));
@@ -90,13 +105,19 @@ async fn pods(case: &Case) -> Result<()> {
         pod["metadata"]["namespace"] = json!(case.namespace);
         apply(&case.client, pod).await?;
     }
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let mut workload = workload(kind);
+        workload["metadata"]["name"] = json!("foreign");
+        workload["metadata"]["namespace"] = json!(case.namespace);
+        apply(&case.client, workload).await?;
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make() -> Result<()> {
     let case = Case::new("admission-policy").await?;
-    pods(&case).await?;
+    objects(&case).await?;
     let client = operator(&case).await?;
     let here = |resource: &str| format!("/api/v1/namespaces/{}/{resource}", case.namespace);
     let apis =
@@ -104,6 +125,8 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
     let own_kinds = apis("steamer.dev/v1alpha1", "openbaoclusters");
     let sets = apis("apps/v1", "statefulsets");
     let rbac = "rbac.authorization.k8s.io/v1";
+    let deployment = apis("apps/v1", "deployments/foreign");
+    let restart = || annotated(json!({"steamer.dev/restarted-for": "{}"}));
     let own_token =
         format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_ACCOUNT}/token");
     let none = json!({});
@@ -171,6 +194,37 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
         ("PATCH", format!("/api/v1/namespaces/{}", case.namespace), label.clone()),
         ("PATCH", format!("{own_kinds}/main"), json!({"spec": {"allowedNamespaces": {"from": "Same"}}})),
         ("DELETE", format!("{own_kinds}/main"), none.clone()),
+        ("POST", apis("apps/v1", "deployments"), workload("Deployment")),
+        ("POST", apis("apps/v1", "daemonsets"), workload("DaemonSet")),
+        ("DELETE", deployment.clone(), none.clone()),
+        ("PATCH", deployment.clone(), annotated(json!({"steamer.dev/restarted-for": "{}", "other": "x"}))),
+        ("PATCH", deployment.clone(), annotated(json!({"theirs": "y"}))),
+        ("PATCH", deployment.clone(), annotated(json!({"theirs": null}))),
+        ("PATCH", deployment.clone(), json!({"spec": {"replicas": 2}})),
+        ("PATCH", deployment.clone(), json!({"spec": {"paused": true}})),
+        ("PATCH", deployment.clone(), label.clone()),
+        ("PATCH", deployment.clone(), json!({"metadata": {"annotations": {"other": "x"}}})),
+        ("PATCH", deployment.clone(), json!({"metadata": {"finalizers": ["steamer.dev/x"]}})),
+        (
+            "PATCH",
+            deployment.clone(),
+            json!({"spec": {"template": {"metadata": {"labels": {"steamer.dev/cluster": "main"}}}}}),
+        ),
+        (
+            "PATCH",
+            deployment.clone(),
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "other"}]}}}}),
+        ),
+        (
+            "PATCH",
+            apis("apps/v1", "statefulsets/foreign"),
+            json!({"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}}),
+        ),
+        (
+            "PATCH",
+            apis("apps/v1", "daemonsets/foreign"),
+            json!({"spec": {"template": {"spec": {"hostPID": true}}}}),
+        ),
     ];
     for (method, path, body) in &refused {
         let refusal = refusal(&client, method, path, body).await?;
@@ -185,6 +239,9 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
         ("POST", here("secrets"), object("v1", "Secret", "foreign", &secret("Opaque"))),
         ("POST", here("serviceaccounts/default/token"), token(&[AUDIENCE], 600)),
         ("POST", own_token, token(&[], 600)),
+        ("PATCH", deployment, restart()),
+        ("PATCH", apis("apps/v1", "statefulsets/foreign"), restart()),
+        ("PATCH", apis("apps/v1", "daemonsets/foreign"), restart()),
         ("PATCH", format!("{own_kinds}/main"), json!({"metadata": {"finalizers": ["steamer.dev/x"]}})),
     ];
     for (method, path, body) in &admitted {

@@ -80,6 +80,7 @@ async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()>
             "authRef": {"name": if number % 2 == 0 { "first" } else { "second" }},
             "mount": "budget", "path": format!("p{}", number % PATHS), "type": "kv-v2", "refreshAfter": "15s",
             "destination": destination(number),
+            "rolloutRestartTargets": [{"kind": "Deployment", "selector": {"matchLabels": {"app": "web"}}}],
         });
         case.object("BaoStaticSecret", &format!("s{number}"), spec).await?;
     }
@@ -94,7 +95,10 @@ async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()>
     assert_eq!(kubernetes["POST secrets"], OBJECTS, "one write per Secret");
     assert_eq!(kubernetes["PATCH status"], OBJECTS, "one status write per object");
     // Besides, the CA of the BaoAuths is found by a list of Secrets with its name; no Secret and no object is read.
-    let others = |asked: &&String| ["GET secret", "PATCH secret", "GET status"].contains(&asked.as_str());
+    let others = |asked: &&String| {
+        ["GET secret", "PATCH secret", "GET status"].contains(&asked.as_str())
+            || asked.contains("/deployments")
+    };
     assert_eq!(kubernetes.keys().find(others), None, "{kubernetes:?}");
     // The operator's own identity and that of the two BaoAuths; one more token shows the API server's audiences.
     assert_eq!(openbao["GET mount"], 1, "one check per login and mount: {openbao:?}");

@@ -36,3 +36,4 @@ mod tenancy;
 mod transformations;
 mod user_roles;
 mod watch_namespaces;
+mod workload_restarts;

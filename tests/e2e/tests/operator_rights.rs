@@ -103,7 +103,11 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
         ("escalate", "rbac.authorization.k8s.io", "roles"),
         ("bind", "rbac.authorization.k8s.io", "roles"),
         ("update", "", "nodes"),
-        ("patch", "apps", "deployments"),
+        ("create", "apps", "deployments"),
+        ("update", "apps", "deployments"),
+        ("delete", "apps", "daemonsets"),
+        ("patch", "apps", "replicasets"),
+        ("create", "argoproj.io", "rollouts"),
         ("create", "batch", "jobs"),
         ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
         ("update", "coordination.k8s.io", "leases"),
@@ -113,6 +117,15 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     for (verb, group, resource) in refused {
         assert!(!allowed(verb, group, resource).await?, "{verb} {resource}.{group} is allowed");
     }
-    assert!(allowed("create", "", "secrets").await?);
+    // The admission policy limits these patches to the annotation of a restart.
+    let granted = [
+        ("create", "", "secrets"),
+        ("patch", "apps", "deployments"),
+        ("patch", "apps", "daemonsets"),
+        ("patch", "argoproj.io", "rollouts"),
+    ];
+    for (verb, group, resource) in granted {
+        assert!(allowed(verb, group, resource).await?, "{verb} {resource}.{group} is not allowed");
+    }
     Ok(())
 }

@@ -69,6 +69,7 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
         json!({
             "mount": "secrets/kv", "path": "explicit/A", "type": "kv-v2", "refreshAfter": "1s",
             "destination": {"name": "app", "create": true, "labels": {"a": "b"}},
+            "rolloutRestartTargets": [{"kind": "Deployment", "name": "app"}], "rolloutRestart": {"mode": "Consumers"},
         }),
     )
     .await?;

@@ -27,15 +27,16 @@ fn chart() -> Result<Vec<Value>> {
     yaml(&tools::output(&mut helm)?)
 }
 
-/// Verb, resource, and the namespaces in which the operator has the right.
-const RIGHTS: [(&str, &str, &str); 7] = [
-    ("patch", "secrets", "watched clusters steamer-system"),
-    ("list", "secrets", "watched clusters steamer-system"),
-    ("create", "serviceaccounts/token", "watched clusters steamer-system"),
-    ("patch", "pods", "clusters"),
-    ("create", "services", "clusters"),
-    ("create", "serviceaccounts", "clusters"),
-    ("create", "pods", ""),
+/// Verb, group, resource, and the namespaces in which the operator has the right.
+const RIGHTS: [(&str, &str, &str, &str); 8] = [
+    ("patch", "", "secrets", "watched clusters steamer-system"),
+    ("list", "", "secrets", "watched clusters steamer-system"),
+    ("create", "", "serviceaccounts/token", "watched clusters steamer-system"),
+    ("patch", "apps", "deployments", "watched clusters steamer-system"),
+    ("patch", "", "pods", "clusters"),
+    ("create", "", "services", "clusters"),
+    ("create", "", "serviceaccounts", "clusters"),
+    ("create", "", "pods", ""),
 ];
 
 #[tokio::test]
@@ -56,10 +57,10 @@ async fn an_operator_with_roles_in_its_namespaces_reconciles_these_namespaces_on
     let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
     let kubeconfig = ground.plane.kubeconfig_for("limited", &token)?;
     let limited = steamer_testing::control_plane::client(&kubeconfig).await?;
-    for (verb, resource, namespaces) in RIGHTS {
+    for (verb, group, resource, namespaces) in RIGHTS {
         for namespace in [OPERATOR_NAMESPACE, "watched", "clusters", "other"] {
             let expected = namespaces.split_whitespace().any(|one| one == namespace);
-            let answer = allowed(&limited, &Right { namespace, verb, group: "", resource }).await?;
+            let answer = allowed(&limited, &Right { namespace, verb, group, resource }).await?;
             ensure!(answer == expected, "{verb} {resource} in {namespace} is {answer}");
         }
     }

@@ -16,6 +16,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, decide};
 use super::nudges::{Nudge, Nudges};
+use super::pace::paced;
 use super::pass::{Pass, requested};
 use super::readings::Reader;
 use super::shared::Engine;
@@ -49,26 +50,14 @@ impl<K: Synced> Reconcile for Controller<K> {
             context.report(&*object, context.last::<_, K::Status>(&*object), &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
-        validate(object.common().destination)?;
-        object.validate()?;
-        let rendering = self.engine.rendering(dependencies, &*object)?;
-        let access = self.access(dependencies, &*object).await?;
-        let pass = Pass {
-            engine: &self.engine,
-            dependencies,
-            frame: frame(context, &*object),
-            rendering,
-            login: access.login.clone(),
-            source: object.source(access),
-            nudge: self.nudge(&*object),
-            object: &*object,
-        };
-        self.run(&pass).await
+        let synced = self.synced(&object, dependencies).await;
+        paced(synced, self.engine.restart(&*object).await)
     }
 
     fn forget(&self, name: &ObjectName) {
         self.known().remove(name);
         self.nudges.forget(name);
+        self.engine.forget_restarts::<K>(name);
         self.engine.destinations.limit.forget(name);
     }
 }
@@ -89,6 +78,24 @@ impl<K: Synced> Controller<K> {
             None => Nudge::None,
             Some(_) => self.nudges.admit(&ObjectName::of(object), Instant::now()),
         }
+    }
+
+    async fn synced(&self, object: &K, dependencies: &Dependencies) -> Result<Action, Error> {
+        validate(object.common().destination)?;
+        object.validate()?;
+        let rendering = self.engine.rendering(dependencies, object)?;
+        let access = self.access(dependencies, object).await?;
+        let pass = Pass {
+            engine: &self.engine,
+            dependencies,
+            frame: frame(&self.engine.context, object),
+            rendering,
+            login: access.login.clone(),
+            source: object.source(access),
+            nudge: self.nudge(object),
+            object,
+        };
+        self.run(&pass).await
     }
 
     async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {

@@ -185,6 +185,7 @@ mod tests {
             rendering: String::new(),
             content: content.to_owned(),
             held,
+            change: 0,
         }
     }
 

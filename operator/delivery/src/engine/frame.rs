@@ -224,6 +224,7 @@ mod tests {
             rendering: String::new(),
             content: "c".to_owned(),
             held,
+            change: 0,
         }
     }
 

@@ -24,6 +24,7 @@ use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
 use super::stamp::{Held, Stamp};
 use super::synced::{Obtained, Recorded, Source, Synced};
+use super::workloads;
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {
@@ -132,11 +133,13 @@ impl<K: Synced> Pass<'_, K> {
     pub(super) async fn put(&self, renderer: Renderer, obtained: Obtained) -> Result<(Stamp, bool), Error> {
         let Obtained { documents, held, mount: _, at: _ } = obtained;
         let content = renderer.render(documents).await?;
+        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
         let stamp = Stamp {
+            change: self.engine.before(self.object).next(self.source.request(), &mac),
             request: self.source.request().to_owned(),
             mount: self.source.mount().to_owned(),
             rendering: self.rendering.digest.clone(),
-            content: content.mac(&self.engine.context.mac, &self.frame.name),
+            content: mac,
             held,
         };
         let written = self.write(&content, &stamp).await?;
@@ -226,13 +229,14 @@ impl<K: Synced> Pass<'_, K> {
         Ok("; its keys are removed from the Secret")
     }
 
-    /// An empty Secret. Its request matches no spec.
+    /// An empty Secret. Its request matches no spec. It restarts no workload: only a new value does.
     fn cleared(&self) -> (Content, Stamp) {
         let content = Content::default();
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
         let held = Held::Read { versions: Vec::new() };
+        let change = self.engine.before(self.object).last();
         let (request, mount, rendering) = Default::default();
-        (content, Stamp { request, mount, rendering, content: mac, held })
+        (content, Stamp { request, mount, rendering, content: mac, held, change })
     }
 
     /// Writes the status of a synced object.
@@ -249,7 +253,8 @@ impl<K: Synced> Pass<'_, K> {
         let Stamp { request, mount, rendering, .. } = &known.stamp;
         let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
         let same_stamp = recorded.is_some_and(|it| {
-            it.is_same_value(&known.stamp) && it.mount == *mount && it.rendering == *rendering
+            let same_source = it.mount == *mount && it.rendering == *rendering;
+            it.is_same_value(&known.stamp) && same_source && it.change == known.stamp.change
         });
         let (mount, stamp) = (last.mount.filter(|_| same_mount), last.stamp.filter(|_| same_stamp));
         K::record(
@@ -261,9 +266,11 @@ impl<K: Synced> Pass<'_, K> {
                 destination: Some(name.clone()),
                 last_sync: reason.map(last_sync).or(last.last_sync),
                 stamp: stamp.or_else(|| Some(known.stamp.text())),
+                restarts: workloads::kept(&self.object.common(), last.restarts, known.stamp.change),
                 handled: self.handled(last.handled),
             },
         );
+        workloads::clear(&self.object.common(), &mut status);
         let verdict = Verdict::Ready(Reason::Applied, message);
         self.engine.context.report(self.object, status, &verdict).await
     }

@@ -9,12 +9,14 @@ use steamer_runtime::write_limit::WriteLimit;
 use super::destination::Destinations;
 use super::observed::ObservedSecrets;
 use super::readings::Readings;
+use super::restart::Restarts;
 
 /// Destinations and reads: objects of all kinds share them.
 pub(crate) struct Engine {
     pub(crate) context: Arc<Context>,
     pub(crate) destinations: Destinations,
     pub(crate) readings: Readings,
+    pub(crate) restarts: Restarts,
 }
 
 impl Engine {
@@ -30,6 +32,8 @@ impl Engine {
             stores: context.stores.clone(),
             limit: WriteLimit::default(),
         };
-        Arc::new(Self { destinations, readings: Readings::new(context.runtime.metrics.clone()), context })
+        let readings = Readings::new(context.runtime.metrics.clone());
+        let restarts = Restarts::new(context.client.clone());
+        Arc::new(Self { destinations, readings, restarts, context })
     }
 }

@@ -20,6 +20,14 @@ pub(crate) struct Stamp {
     pub(crate) content: String,
     /// The value that was obtained.
     pub(crate) held: Held,
+    /// Number of the last change of the content. The creation of the Secret is change 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) change: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(change: &i64) -> bool {
+    *change == 0
 }
 
 /// The value that a Secret contains.
@@ -76,7 +84,8 @@ mod tests {
     fn a_stamp_survives_writing_and_reading() {
         let held = Held::Read { versions: vec![Some(3), None] };
         let (request, mount) = (request_digest(&["a", "b"]), String::new());
-        let stamp = Stamp { request, mount, rendering: String::new(), content: "mac".to_owned(), held };
+        let (rendering, content) = (String::new(), "mac".to_owned());
+        let stamp = Stamp { request, mount, rendering, content, held, change: 0 };
         assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
         assert_eq!(stamp.held.version(), Some(3));
         assert_eq!(Stamp::parse("{}"), None);
@@ -97,6 +106,7 @@ mod tests {
             rendering: String::new(),
             content: "mac".to_owned(),
             held: Held::Read { versions: Vec::new() },
+            change: 3,
         };
         assert_eq!(Stamp::parse(&stamp("m").text()), Some(stamp("m")));
         assert!(stamp("m").is_of_mount("other", "m"));

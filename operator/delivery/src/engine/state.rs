@@ -8,6 +8,7 @@ use steamer_core::access::named_objects::secret_key;
 use steamer_core::{Context, Error};
 use steamer_runtime::{Dependencies, ObjectName};
 
+use super::change::Before;
 use super::decide::Seen;
 use super::frame::{Fit, Frame};
 use super::merge::{mac_of_own_keys, owns_keys};
@@ -41,6 +42,20 @@ pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
 }
 
 impl Engine {
+    /// The Secret of an object before a write.
+    pub(super) fn before<K: Synced>(&self, object: &K) -> Before {
+        let destination = object.common().destination;
+        let name = ObjectName::new(object.namespace().unwrap_or_default(), &destination.name);
+        let own = self.destinations.own(&name, &self.context.mark_of(object)).filter(|_| destination.create);
+        let Recorded { stamp, destination: former, .. } = K::recorded(&self.context.last(object));
+        Before {
+            own: own.as_ref().and_then(|observed| observed.stamp()),
+            data: own.map(|observed| observed.mac.clone()),
+            recorded: stamp.as_deref().and_then(Stamp::parse),
+            is_renamed: former.is_some_and(|former| former != destination.name),
+        }
+    }
+
     /// The Secret of an object as it is. A change requeues the object.
     pub(super) async fn seen<K: Synced>(
         &self,

@@ -1,7 +1,10 @@
 //! What a kind tells the engine.
 
 use jiff::Timestamp;
-use steamer_api::{Destination, Kind, LastSync, OnSourceDeleted, Reference};
+use steamer_api::{
+    Destination, Kind, LastSync, OnSourceDeleted, Reference, RestartMode, RolloutRestart,
+    RolloutRestartTarget, WorkloadRestarts,
+};
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
@@ -45,7 +48,20 @@ pub(crate) struct Common<'a> {
     pub(crate) namespace: Option<&'a str>,
     pub(crate) destination: &'a Destination,
     pub(crate) on_source_deleted: OnSourceDeleted,
+    pub(crate) restart_targets: &'a [RolloutRestartTarget],
+    pub(crate) restart: Option<&'a RolloutRestart>,
     pub(crate) suspend: bool,
+}
+
+impl Common<'_> {
+    /// Whether a change of the Secret restarts workloads.
+    pub(crate) fn restarts(&self) -> bool {
+        match self.restart.map(|restart| restart.mode).unwrap_or_default() {
+            RestartMode::Targets => !self.restart_targets.is_empty(),
+            RestartMode::Consumers => true,
+            RestartMode::None => false,
+        }
+    }
 }
 
 /// The part of a status that the engine reads and writes.
@@ -63,6 +79,8 @@ pub(crate) struct Recorded {
     pub(crate) last_sync: Option<LastSync>,
     /// The stamp of the last sync.
     pub(crate) stamp: Option<String>,
+    /// Restarts of workloads.
+    pub(crate) restarts: Option<WorkloadRestarts>,
     /// Value of the reconcile annotation that was handled last.
     pub(crate) handled: Option<String>,
 }

@@ -1,0 +1,102 @@
+//! Number of the last change of a Secret's content. It is part of the stamp and written in the same request as the data, so
+//! that a crash loses no change. The creation of the Secret is change 0.
+
+use super::stamp::Stamp;
+
+/// How far the stamp of a Secret can be ahead of the status. Another client can edit the stamp of the Secret, but not that
+/// of the status.
+const AHEAD: i64 = 1000;
+
+/// The Secret before a write.
+pub(super) struct Before {
+    /// Stamp of the Secret.
+    pub(super) own: Option<Stamp>,
+    /// Keyed digest of the data that the Secret contains.
+    pub(super) data: Option<String>,
+    /// Stamp in the status.
+    pub(super) recorded: Option<Stamp>,
+    /// Whether the stamp in the status belongs to a Secret of another name.
+    pub(super) is_renamed: bool,
+}
+
+impl Before {
+    /// Number of the last change.
+    pub(super) fn last(&self) -> i64 {
+        let recorded = self.recorded.as_ref().map_or(0, |stamp| stamp.change);
+        let own = self.own.as_ref().map_or(0, |stamp| stamp.change);
+        if own <= recorded.saturating_add(AHEAD) { own.max(recorded) } else { recorded }
+    }
+
+    /// Number of the change that writes this content.
+    pub(super) fn next(&self, request: &str, content: &str) -> i64 {
+        let in_status = self.recorded.as_ref().filter(|_| !self.is_renamed);
+        let Some(previous) = self.own.as_ref().or(in_status) else {
+            return self.last();
+        };
+        // The stamp of an object that was deleted and left its Secret: the numbers of the new object start at 0.
+        let is_former = self.recorded.is_none() && previous.request != request;
+        let last = if is_former { 0 } else { self.last() };
+        // The digests of all stamps differ if the key of the digests was replaced.
+        let is_same = previous.content == content || self.data.as_deref() == Some(content);
+        last.saturating_add(i64::from(!is_same))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::stamp::Held;
+    use super::*;
+
+    fn stamp((request, content, change): (&str, &str, i64)) -> Stamp {
+        let held = Held::Read { versions: Vec::new() };
+        Stamp {
+            request: request.to_owned(),
+            mount: String::new(),
+            rendering: String::new(),
+            content: content.to_owned(),
+            held,
+            change,
+        }
+    }
+
+    #[rstest]
+    #[case::creation(None, None, false, 0)]
+    #[case::same_content(Some(("r", "new", 3)), Some(("r", "new", 3)), false, 3)]
+    #[case::other_content(Some(("r", "old", 3)), Some(("r", "old", 3)), false, 4)]
+    #[case::other_request_with_the_same_content(Some(("q", "new", 3)), Some(("q", "new", 3)), false, 3)]
+    #[case::other_request_with_other_content(Some(("q", "old", 3)), Some(("q", "old", 3)), false, 4)]
+    #[case::crash_before_the_status(Some(("r", "new", 4)), Some(("r", "old", 3)), false, 4)]
+    #[case::change_after_such_a_crash(Some(("r", "old", 4)), Some(("r", "older", 3)), false, 5)]
+    #[case::back_to_the_first_content(Some(("r", "old", 4)), Some(("r", "new", 3)), false, 5)]
+    #[case::a_deleted_secret_with_the_same_content(None, Some(("r", "new", 3)), false, 3)]
+    #[case::a_deleted_secret_with_other_content(None, Some(("r", "old", 3)), false, 4)]
+    #[case::a_renamed_destination_is_a_creation(None, Some(("r", "old", 3)), true, 3)]
+    #[case::a_retained_secret_of_a_deleted_object(Some(("q", "new", 7)), None, false, 0)]
+    #[case::a_retained_secret_with_other_content(Some(("q", "old", 7)), None, false, 1)]
+    #[case::crash_after_the_takeover(Some(("r", "new", 1)), None, false, 1)]
+    #[case::an_edited_stamp(Some(("r", "old", i64::MAX)), Some(("r", "old", 3)), false, 4)]
+    #[case::a_stamp_that_was_set_back(Some(("r", "old", 0)), Some(("r", "old", 3)), false, 4)]
+    fn a_change_gets_a_number(
+        #[case] own: Option<(&str, &str, i64)>,
+        #[case] recorded: Option<(&str, &str, i64)>,
+        #[case] is_renamed: bool,
+        #[case] expected: i64,
+    ) {
+        let before = Before { own: own.map(stamp), data: None, recorded: recorded.map(stamp), is_renamed };
+        assert_eq!(before.next("r", "new"), expected);
+    }
+    #[test]
+    fn a_new_key_of_the_digests_is_no_change() {
+        let old = || Some(stamp(("r", "old-key", 3)));
+        let before = |data: &str| Before {
+            own: old(),
+            data: Some(data.to_owned()),
+            recorded: old(),
+            is_renamed: false,
+        };
+        assert_eq!(before("new").next("r", "new"), 3);
+        assert_eq!(before("edited").next("r", "new"), 4);
+    }
+}

@@ -1,0 +1,188 @@
+//! Changes that wait for their restart, by workload: changes of several Secrets become one restart. After a crash, the
+//! objects whose restarts are owed add them again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use steamer_api::KindId;
+use steamer_runtime::ObjectName;
+
+use super::marks::Change;
+use super::problem::Problem;
+use super::workload::Workload;
+
+/// How many times `debounce` a restart waits at most, if further Secrets change again and again.
+const LONGEST: u32 = 6;
+/// First pause after a failed restart. It doubles with each further one.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// An object of a kind that becomes a Secret.
+pub(crate) type ObjectKey = (KindId, ObjectName);
+
+/// The workloads that a change restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selected {
+    pub(super) workloads: Vec<Workload>,
+    /// Targets that can never be restarted.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A change with restarts that are owed.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    /// Name of the Secret.
+    pub(super) secret: String,
+    pub(super) change: Change,
+    pub(super) selected: Selected,
+    pub(super) debounce: Duration,
+}
+
+struct Noted {
+    pending: Pending,
+    first: Instant,
+    last: Instant,
+}
+
+/// All changes that wait.
+#[derive(Default)]
+pub(super) struct Batches {
+    objects: HashMap<ObjectKey, Noted>,
+    workloads: HashMap<Workload, HashSet<ObjectKey>>,
+    failures: HashMap<ObjectKey, u32>,
+}
+
+impl Batches {
+    /// The workloads of a change that waits.
+    pub(super) fn selected(&self, object: &ObjectKey, change: &Change) -> Option<Selected> {
+        let noted = self.objects.get(object).filter(|noted| noted.pending.change == *change)?;
+        Some(noted.pending.selected.clone())
+    }
+
+    /// Adds a change. It replaces an earlier change of the same object.
+    pub(super) fn note(&mut self, object: ObjectKey, pending: Pending, now: Instant) {
+        let first = self.remove(&object).map_or(now, |noted| noted.first);
+        for workload in &pending.selected.workloads {
+            self.workloads.entry(workload.clone()).or_default().insert(object.clone());
+        }
+        self.objects.insert(object, Noted { pending, first, last: now });
+    }
+
+    /// How long the restarts of an object wait for changes of further Secrets.
+    pub(super) fn pause(&self, object: &ObjectKey, now: Instant) -> Option<Duration> {
+        let noted = self.objects.get(object)?;
+        let peers = noted.pending.selected.workloads.iter().flat_map(|workload| self.of(workload));
+        let calm = peers.chain([noted]).map(|peer| peer.last + peer.pending.debounce).max()?;
+        let due = calm.min(noted.first + noted.pending.debounce * LONGEST);
+        Some(due.saturating_duration_since(now)).filter(|pause| !pause.is_zero())
+    }
+
+    /// All changes that one restart of a workload covers.
+    pub(super) fn changes(&self, workload: &Workload) -> BTreeMap<String, Change> {
+        let changes = self.of(workload).map(|noted| &noted.pending);
+        changes.map(|pending| (pending.secret.clone(), pending.change.clone())).collect()
+    }
+
+    /// Counts a failure. Returns the pause until the next attempt.
+    pub(super) fn failed(&mut self, object: &ObjectKey) -> Duration {
+        let failures = self.failures.entry(object.clone()).or_default();
+        *failures = failures.saturating_add(1);
+        PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Removes an object with no restart that is owed.
+    pub(super) fn forget(&mut self, object: &ObjectKey) {
+        self.remove(object);
+        self.failures.remove(object);
+    }
+
+    fn remove(&mut self, object: &ObjectKey) -> Option<Noted> {
+        let noted = self.objects.remove(object)?;
+        for workload in &noted.pending.selected.workloads {
+            if let Some(objects) = self.workloads.get_mut(workload) {
+                objects.remove(object);
+                if objects.is_empty() {
+                    self.workloads.remove(workload);
+                }
+            }
+        }
+        Some(noted)
+    }
+
+    fn of<'a>(&'a self, workload: &Workload) -> impl Iterator<Item = &'a Noted> {
+        let objects = self.workloads.get(workload).into_iter().flatten();
+        objects.filter_map(|object| self.objects.get(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steamer_api::WorkloadKind;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(name: &str) -> ObjectKey {
+        (KindId::BaoStaticSecret, ObjectName::new("web", name))
+    }
+
+    fn workload(name: &str) -> Workload {
+        Workload { kind: WorkloadKind::Deployment, name: ObjectName::new("web", name) }
+    }
+
+    fn selected(workloads: &[&str]) -> Selected {
+        Selected { workloads: workloads.iter().map(|name| workload(name)).collect(), problems: Vec::new() }
+    }
+
+    fn pending(secret: &str, number: i64, workloads: &[&str]) -> Pending {
+        Pending {
+            secret: secret.to_owned(),
+            change: Change::new(number, secret),
+            selected: selected(workloads),
+            debounce: 5 * SECOND,
+        }
+    }
+
+    #[test]
+    fn changes_within_the_debounce_become_one_restart_of_a_shared_workload() {
+        let (mut batches, start) = (Batches::default(), Instant::now());
+        batches.note(key("a"), pending("a", 1, &["shared", "own"]), start);
+        batches.note(key("b"), pending("b", 2, &["shared"]), start + 4 * SECOND);
+        batches.note(key("c"), pending("c", 1, &["other"]), start);
+        assert_eq!(batches.pause(&key("a"), start + 5 * SECOND), Some(4 * SECOND));
+        assert_eq!(batches.pause(&key("b"), start + 9 * SECOND), None);
+        assert_eq!(batches.pause(&key("c"), start + 5 * SECOND), None);
+        let changes = batches.changes(&workload("shared"));
+        let expected = [("a", Change::new(1, "a")), ("b", Change::new(2, "b"))];
+        assert_eq!(changes, expected.map(|(name, change)| (name.to_owned(), change)).into());
+        batches.forget(&key("a"));
+        assert_eq!(batches.changes(&workload("shared")).len(), 1);
+        assert!(batches.changes(&workload("own")).is_empty());
+    }
+
+    #[test]
+    fn endless_changes_do_not_delay_a_restart_forever() {
+        let (mut batches, start) = (Batches::default(), Instant::now());
+        for second in 0..40 {
+            let now = start + second * SECOND;
+            batches.note(key("a"), pending("a", i64::from(second), &["shared"]), now);
+            assert_eq!(batches.pause(&key("a"), now).is_none(), second >= 30, "{second}");
+        }
+        assert!(
+            batches.selected(&key("a"), &Change::new(38, "a")).is_none(),
+            "a replaced change is not kept"
+        );
+        assert_eq!(batches.selected(&key("a"), &Change::new(39, "a")), Some(selected(&["shared"])));
+    }
+
+    #[test]
+    fn failures_are_repeated_with_growing_pauses_up_to_five_minutes() {
+        let mut batches = Batches::default();
+        let pauses: Vec<u64> = (0..8).map(|_| batches.failed(&key("a")).as_secs()).collect();
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
+        batches.forget(&key("a"));
+        assert_eq!(batches.failed(&key("a")), PAUSE);
+    }
+}

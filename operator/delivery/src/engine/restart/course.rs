@@ -1,0 +1,148 @@
+//! Restarts of the workloads of an object, step by step.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use steamer_runtime::{Locked, ObjectName};
+
+use super::batches::{Batches, ObjectKey, Selected};
+use super::outcome::{Outcome, Seen};
+use super::owed::Owed;
+use super::plan::{State, plan};
+use super::problem::{Problem, is_missing};
+use super::progress::Progress;
+use super::selection;
+use super::workload::{Found, Workload, resource};
+
+/// Field manager of the writes.
+const MANAGER: &str = "steamer-restarts";
+/// How often a restart is repeated that another client overtook.
+const ATTEMPTS: usize = 4;
+/// How often the rollouts are looked at on which others wait.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The restarts of all objects.
+pub(crate) struct Restarts {
+    client: Client,
+    batches: Locked<Batches>,
+}
+
+impl Restarts {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, batches: Locked::default() }
+    }
+
+    /// Discards the restarts of an object that owes none.
+    pub(crate) fn forget(&self, object: &ObjectKey) {
+        self.batches.lock().forget(object);
+    }
+
+    /// Makes the next step. Returns the pause before it, or its outcome.
+    pub(crate) async fn step(&self, owed: &Owed<'_>) -> Result<Outcome, Duration> {
+        let selected = match self.selected(owed).await {
+            Ok(selected) => selected,
+            Err(problem) => return Ok(Outcome { problems: vec![problem], ..Outcome::default() }),
+        };
+        if let Some(pause) = self.batches.lock().pause(&owed.object, Instant::now()) {
+            return Err(pause);
+        }
+        Ok(self.restart(owed, selected).await)
+    }
+
+    /// The pause after an outcome. None if no restart is owed anymore.
+    pub(crate) fn pause_after(&self, owed: &Owed<'_>, outcome: &Outcome) -> Option<Duration> {
+        let mut batches = self.batches.lock();
+        if outcome.is_failed() {
+            return Some(batches.failed(&owed.object));
+        }
+        if outcome.is_finished() {
+            batches.forget(&owed.object);
+            return None;
+        }
+        Some(POLL)
+    }
+
+    async fn selected(&self, owed: &Owed<'_>) -> Result<Selected, Problem> {
+        let known = self.batches.lock().selected(&owed.object, &owed.change);
+        if let Some(selected) = known {
+            return Ok(selected);
+        }
+        let selected = selection::selected(&self.client, owed).await?;
+        self.batches.lock().note(owed.object.clone(), owed.pending(selected.clone()), Instant::now());
+        Ok(selected)
+    }
+
+    async fn restart(&self, owed: &Owed<'_>, Selected { workloads, problems }: Selected) -> Outcome {
+        let mut outcome = Outcome { workloads: Vec::new(), problems };
+        for workload in workloads {
+            let seen = self.look(owed, &workload).await;
+            outcome.workloads.push((workload, seen));
+        }
+        let states: Vec<State> = outcome.workloads.iter().map(|(_, seen)| seen.state()).collect();
+        for position in plan(&states, owed.limit()) {
+            let (workload, seen) = &mut outcome.workloads[position];
+            if let Seen::Owed(found) = std::mem::replace(seen, Seen::Gone) {
+                *seen = self.patched(owed, workload, found).await;
+            }
+        }
+        outcome
+    }
+
+    /// The state of a workload. One that the status lists is read only if others wait for its rollout.
+    async fn look(&self, owed: &Owed<'_>, workload: &Workload) -> Seen {
+        let is_recorded = owed.is_recorded(workload);
+        if is_recorded && owed.limit().is_none() {
+            return Seen::Restarted(Progress::RolledOut);
+        }
+        let object = match self.api(workload).get(&workload.name.name).await {
+            Ok(object) => object,
+            Err(kube::Error::Api(status)) if is_missing(&status) && owed.names(workload) => {
+                return Seen::Problem(Problem::missing(workload));
+            }
+            Err(kube::Error::Api(status)) if is_missing(&status) => return Seen::Gone,
+            Err(error) => {
+                return Seen::Problem(Problem::of(workload.kind, &format!("read {workload}"), error));
+            }
+        };
+        let found = Found::new(workload.kind, object);
+        if is_recorded || found.is_restarted(owed.secret, &owed.change) {
+            return Seen::Restarted(found.progress());
+        }
+        if found.is_of_cluster() {
+            return Seen::Problem(Problem::of_cluster(workload));
+        }
+        Seen::Owed(Box::new(found))
+    }
+
+    /// Restarts a workload for all changes that wait.
+    async fn patched(&self, owed: &Owed<'_>, workload: &Workload, mut found: Box<Found>) -> Seen {
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        for _ in 0..ATTEMPTS {
+            let mut changes = self.batches.lock().changes(workload);
+            changes.insert(owed.secret.to_owned(), owed.change.clone());
+            let patch = Patch::Merge(found.patch(&changes, Timestamp::now()));
+            match self.api(workload).patch(&workload.name.name, &parameters, &patch).await {
+                Ok(object) => {
+                    tracing::info!(%workload, secret = owed.secret, "workload restarted");
+                    return Seen::Patched(Found::new(workload.kind, object).progress());
+                }
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(error) => {
+                    return Seen::Problem(Problem::of(workload.kind, &format!("restart {workload}"), error));
+                }
+            }
+            match self.look(owed, workload).await {
+                Seen::Owed(again) => found = again,
+                seen => return seen,
+            }
+        }
+        Seen::Problem(Problem::contended(workload))
+    }
+
+    fn api(&self, workload: &Workload) -> Api<DynamicObject> {
+        let ObjectName { namespace, .. } = &workload.name;
+        Api::namespaced_with(self.client.clone(), namespace, &resource(workload.kind))
+    }
+}

@@ -1,0 +1,54 @@
+//! Restarts that are owed for an object.
+
+use steamer_api::{RestartedWorkload, RolloutRestart, RolloutRestartTarget};
+
+use super::batches::{ObjectKey, Pending, Selected};
+use super::marks::Change;
+use super::workload::Workload;
+
+/// The restarts that the last change of a Secret requires.
+pub(crate) struct Owed<'a> {
+    pub(crate) object: ObjectKey,
+    /// Name of the Secret.
+    pub(crate) secret: &'a str,
+    pub(crate) change: Change,
+    pub(crate) targets: &'a [RolloutRestartTarget],
+    pub(crate) settings: RolloutRestart,
+    /// Workloads in the status.
+    pub(crate) recorded: Vec<RestartedWorkload>,
+}
+
+impl Owed<'_> {
+    pub(super) fn namespace(&self) -> &str {
+        &self.object.1.namespace
+    }
+
+    /// Maximum number of workloads that roll out at the same time.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.settings.max_concurrent.and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// Whether the status contains the restart of a workload. It counts even if another client removed the annotation.
+    pub(super) fn is_recorded(&self, workload: &Workload) -> bool {
+        let is_same =
+            |entry: &&RestartedWorkload| entry.kind == workload.kind && entry.name == workload.name.name;
+        self.recorded.iter().filter(is_same).any(|entry| entry.change >= self.change.number)
+    }
+
+    /// Whether a target names the workload.
+    pub(super) fn names(&self, workload: &Workload) -> bool {
+        let is_same = |target: &RolloutRestartTarget| {
+            target.kind == workload.kind && target.name.as_ref() == Some(&workload.name.name)
+        };
+        self.targets.iter().any(is_same)
+    }
+
+    pub(super) fn pending(&self, selected: Selected) -> Pending {
+        Pending {
+            secret: self.secret.to_owned(),
+            change: self.change.clone(),
+            selected,
+            debounce: self.settings.debounce.get(),
+        }
+    }
+}

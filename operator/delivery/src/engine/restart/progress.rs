@@ -1,0 +1,114 @@
+//! State of the rollout of a workload.
+
+use serde_json::Value;
+use steamer_api::WorkloadKind;
+
+/// State of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All pods run the current template.
+    RolledOut,
+    /// Pods are being replaced.
+    Rolling,
+    /// The workload is paused: its pods are replaced when it is resumed.
+    Paused,
+}
+
+/// The state of the rollout of an object. With `OnDelete`, the user replaces the pods, and nothing waits for it.
+pub(super) fn progress(kind: WorkloadKind, object: &Value) -> Progress {
+    let strategy = &object["spec"]["updateStrategy"]["type"];
+    let is_done = match kind {
+        WorkloadKind::Deployment if object["spec"]["paused"] == true => return Progress::Paused,
+        WorkloadKind::Deployment => observed(object) && deployment(object),
+        _ if strategy == "OnDelete" => true,
+        WorkloadKind::StatefulSet => observed(object) && stateful_set(object),
+        WorkloadKind::DaemonSet => observed(object) && daemon_set(object),
+        // Argo Rollouts copies the time when all pods are restarted.
+        WorkloadKind::ArgoRollout => object["status"]["restartedAt"] == object["spec"]["restartAt"],
+    };
+    if is_done { Progress::RolledOut } else { Progress::Rolling }
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+/// Returns true if the controller of the workload has seen the current spec.
+fn observed(object: &Value) -> bool {
+    number(&object["status"]["observedGeneration"]) >= number(&object["metadata"]["generation"])
+}
+
+fn replicas(object: &Value) -> i64 {
+    object["spec"]["replicas"].as_i64().unwrap_or(1)
+}
+
+fn deployment(object: &Value) -> bool {
+    let (status, wanted) = (&object["status"], replicas(object));
+    ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| number(&status[*field]) == wanted)
+}
+
+fn stateful_set(object: &Value) -> bool {
+    let (status, wanted) = (&object["status"], replicas(object));
+    let kept = number(&object["spec"]["updateStrategy"]["rollingUpdate"]["partition"]);
+    number(&status["updatedReplicas"]) >= wanted - kept && number(&status["readyReplicas"]) == wanted
+}
+
+fn daemon_set(object: &Value) -> bool {
+    let (status, wanted) = (&object["status"], &object["status"]["desiredNumberScheduled"]);
+    ["updatedNumberScheduled", "numberAvailable"]
+        .iter()
+        .all(|field| number(&status[*field]) >= number(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn done(kind: WorkloadKind) -> Value {
+        let (metadata, spec) = (json!({"generation": 2}), json!({"replicas": 3}));
+        let status = match kind {
+            WorkloadKind::Deployment => {
+                json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
+            }
+            WorkloadKind::StatefulSet => {
+                json!({"observedGeneration": 2, "updatedReplicas": 3, "readyReplicas": 3})
+            }
+            WorkloadKind::DaemonSet => json!({
+                "observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3,
+            }),
+            WorkloadKind::ArgoRollout => json!({}),
+        };
+        json!({"metadata": metadata, "spec": spec, "status": status})
+    }
+
+    #[rstest]
+    #[case::deployment(WorkloadKind::Deployment, "/", json!(null), Progress::RolledOut)]
+    #[case::not_observed(WorkloadKind::Deployment, "/status/observedGeneration", json!(1), Progress::Rolling)]
+    #[case::old_pods(WorkloadKind::Deployment, "/status/replicas", json!(4), Progress::Rolling)]
+    #[case::not_updated(WorkloadKind::Deployment, "/status/updatedReplicas", json!(2), Progress::Rolling)]
+    #[case::not_available(WorkloadKind::Deployment, "/status/availableReplicas", json!(2), Progress::Rolling)]
+    #[case::paused(WorkloadKind::Deployment, "/spec/paused", json!(true), Progress::Paused)]
+    #[case::stateful_set(WorkloadKind::StatefulSet, "/", json!(null), Progress::RolledOut)]
+    #[case::not_ready(WorkloadKind::StatefulSet, "/status/readyReplicas", json!(2), Progress::Rolling)]
+    #[case::on_delete(WorkloadKind::StatefulSet, "/spec/updateStrategy", json!({"type": "OnDelete"}), Progress::RolledOut)]
+    #[case::partition(WorkloadKind::StatefulSet, "/spec/updateStrategy", json!({"rollingUpdate": {"partition": 9}}), Progress::RolledOut)]
+    #[case::daemon_set(WorkloadKind::DaemonSet, "/", json!(null), Progress::RolledOut)]
+    #[case::old_daemon(WorkloadKind::DaemonSet, "/status/updatedNumberScheduled", json!(2), Progress::Rolling)]
+    #[case::rollout(WorkloadKind::ArgoRollout, "/", json!(null), Progress::RolledOut)]
+    #[case::rollout_restarts(WorkloadKind::ArgoRollout, "/spec/restartAt", json!("2026-01-02T03:04:05Z"), Progress::Rolling)]
+    fn a_rollout_is_complete_when_all_pods_are_new(
+        #[case] kind: WorkloadKind,
+        #[case] field: &str,
+        #[case] value: Value,
+        #[case] expected: Progress,
+    ) {
+        let mut object = done(kind);
+        if let Some((parent, name)) = field.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            object.pointer_mut(parent).unwrap()[name] = value;
+        }
+        assert_eq!(progress(kind, &object), expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! The part of a reconcile that restarts workloads. It needs no OpenBao: restarts are made while it is unreachable, too.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use steamer_api::{HasConditions, WorkloadRestarts};
+use steamer_core::Error;
+use steamer_runtime::conditions::{Conditions, State};
+use steamer_runtime::{ObjectName, Reason};
+
+use super::restart::{Change, Condition, Outcome, Owed};
+use super::shared::Engine;
+use super::synced::{Common, Synced};
+
+/// Type of the condition.
+const CONDITION: &str = "WorkloadsRestarted";
+
+impl Engine {
+    /// Makes the next step of the restarts of an object. Returns the pause before the next one, if restarts are owed.
+    pub(super) async fn restart<K: Synced>(&self, object: &K) -> Result<Option<Duration>, Error> {
+        let Some(owed) = owed(self, object) else {
+            self.forget_restarts::<K>(&ObjectName::of(object));
+            return Ok(None);
+        };
+        match self.restarts.step(&owed).await {
+            Err(pause) => Ok(Some(pause)),
+            Ok(outcome) => {
+                self.report_restarts(object, &owed, &outcome).await?;
+                Ok(self.restarts.pause_after(&owed, &outcome))
+            }
+        }
+    }
+
+    /// Discards the restarts of an object that owes none.
+    pub(super) fn forget_restarts<K: Synced>(&self, name: &ObjectName) {
+        self.restarts.forget(&(K::ID, name.clone()));
+    }
+
+    async fn report_restarts<K: Synced>(
+        &self,
+        object: &K,
+        owed: &Owed<'_>,
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
+        let mut status: K::Status = self.context.last(object);
+        let mut recorded = K::recorded(&status);
+        let last = recorded.restarts.map_or(0, |restarts| restarts.change);
+        recorded.restarts = Some(outcome.status(owed, last, Timestamp::now()));
+        K::record(&mut status, recorded);
+        let Condition { status: state, reason, message } = outcome.condition(owed);
+        let generation = object.meta().generation.unwrap_or_default();
+        let conditions = &mut status.common_mut().conditions;
+        let before = conditions.iter().find(|condition| condition.type_ == CONDITION);
+        let is_news = before.is_none_or(|before| before.reason != reason.as_str());
+        Conditions::new(conditions, generation, Timestamp::now()).set(CONDITION, state, reason, &message);
+        let runtime = &self.context.runtime;
+        runtime.statuses.write(object, &status).await?;
+        if !outcome.patched().is_empty() {
+            let note = format!("restarted for Secret {}: {}", owed.secret, outcome.patched().join(", "));
+            runtime.events.announce(object, Reason::Restarted, &note).await;
+        }
+        if is_news && state == State::False && reason != Reason::RollingOut {
+            runtime.events.warn(object, reason, &message).await;
+        }
+        Ok(())
+    }
+}
+
+/// The restarts that are owed, if any.
+fn owed<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
+    let Common { destination, restart_targets, restart, .. } =
+        Some(object.common()).filter(Common::restarts)?;
+    let recorded = K::recorded(&engine.context.last(object));
+    recorded.stamp.as_ref()?;
+    let restarts = recorded.restarts.unwrap_or_default();
+    let number = engine.before(object).last();
+    (number > restarts.change).then(|| Owed {
+        object: (K::ID, ObjectName::of(object)),
+        secret: &destination.name,
+        change: Change::new(number, &object.uid().unwrap_or_default()),
+        targets: restart_targets,
+        settings: restart.cloned().unwrap_or_default(),
+        recorded: restarts.workloads,
+    })
+}
+
+/// The restarts in the status of a synced object. An object without restarts owes none, also if it gets targets later.
+pub(super) fn kept(
+    common: &Common<'_>,
+    last: Option<WorkloadRestarts>,
+    change: i64,
+) -> Option<WorkloadRestarts> {
+    if common.restarts() {
+        return last;
+    }
+    (change > 0).then(|| WorkloadRestarts { change, workloads: Vec::new() })
+}
+
+/// Removes the condition of an object that restarts no workloads.
+pub(super) fn clear(common: &Common<'_>, status: &mut impl HasConditions) {
+    if !common.restarts() {
+        status.common_mut().conditions.retain(|condition| condition.type_ != CONDITION);
+    }
+}
