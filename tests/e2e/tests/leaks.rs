@@ -127,7 +127,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         (
             "template",
             json!({"password": CANARIES[0]}),
-            rendered("{{ atoi .Secrets.password }}"),
+            rendered("{{ mustFromJson .Secrets.password }}"),
             "False/Invalid",
         ),
         (
