@@ -26,7 +26,8 @@ use crate::{
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.version")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
+#[x_kube(validation = ("has(self.sources) ? !(has(self.mount) || has(self.path) || has(self.type) || has(self.version)) : has(self.mount) && has(self.path) && has(self.type)", "mount, path and type are required for one secret, and sources for several: write one of them"))]
+#[x_kube(validation = ("!has(self.type) || self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
 pub struct BaoStaticSecretSpec {
     /// BaoAuth to log in with. Default: the BaoAuth `default` in this namespace, or else the BaoAuth `default` in the
     /// operator's namespace if it allows references from this namespace.
@@ -37,21 +38,28 @@ pub struct BaoStaticSecretSpec {
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::NAMESPACE)]
     pub namespace: Option<String>,
-    /// Path of the KV mount, such as `secrets/kv`. Mounts of other engines are refused.
+    /// Path of the KV mount, such as `secrets/kv`. Mounts of other engines are refused. Required without `sources`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
-    pub mount: String,
-    /// Path of the secret within the mount, without `data/`.
+    pub mount: Option<String>,
+    /// Path of the secret within the mount, without `data/`. Required without `sources`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::SECRET_PATH)]
-    pub path: String,
-    /// Version of the KV engine: `kv-v1` or `kv-v2`.
-    #[serde(rename = "type")]
-    pub type_: KvType,
+    pub path: Option<String>,
+    /// Version of the KV engine: `kv-v1` or `kv-v2`. Required without `sources`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<KvType>,
     /// Version of the secret to read, `kv-v2` only. 0 or unset: the latest version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub version: Option<i64>,
+    /// Secrets to write to one Kubernetes Secret, instead of `mount`, `path`, `type` and `version`. All must exist, and no two
+    /// may have the same key. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    pub sources: Vec<SecretSource>,
     /// Interval at which the secret is read. Default: 60s. Minimum: 1s.
     #[serde(default = "one_minute")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "refreshAfter must be at least 1s: a shorter interval would only load OpenBao"))]
@@ -77,6 +85,49 @@ pub struct BaoStaticSecretSpec {
 
 fn one_minute() -> Duration {
     Duration::from_secs(60)
+}
+
+/// One of several secrets of a Kubernetes Secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
+pub struct SecretSource {
+    /// Path of the KV mount, such as `secrets/kv`.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
+    pub mount: String,
+    /// Path of the secret within the mount, without `data/`.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::SECRET_PATH)]
+    pub path: String,
+    /// Version of the KV engine: `kv-v1` or `kv-v2`.
+    #[serde(rename = "type")]
+    pub type_: KvType,
+    /// Version of the secret to read, `kv-v2` only. 0 or unset: the latest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub version: Option<i64>,
+    /// Text before the name of each key. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub prefix: Option<String>,
+    /// Keys to read. Default: all keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub keys: Vec<SourceKey>,
+}
+
+/// Key of a secret that is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceKey {
+    /// Key in OpenBao. It must exist.
+    #[schemars(length(min = 1, max = 1024))]
+    pub key: String,
+    /// Key of the Kubernetes Secret, after the prefix. Default: `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
 }
 
 /// Version of a KV engine.
@@ -176,13 +227,13 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub secret_mac: Option<String>,
-    /// Version of the secret that was written, `kv-v2` only.
+    /// Version of the secret that was written, `kv-v2` only. Unset with several `sources`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
     /// ID of the KV mount that the value was read from. A mount that is recreated has another ID: a value that is missing in
-    /// it is not a deleted value.
+    /// it is not a deleted value. With `sources`: the ID for each source, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 1024))]
     pub mount_id: Option<String>,
     /// Last write of the Kubernetes Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,14 @@
-//! BaoStaticSecret: a value of a KV engine as a Secret.
+//! BaoStaticSecret: values of KV engines as a Secret.
+
+mod part;
 
 use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretStatus, KvType, RECONCILE_ANNOTATION, rules,
+    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus,
+    RECONCILE_ANNOTATION, SecretSource, rules,
 };
 use steamer_core::Error;
 use steamer_core::error::Shared;
@@ -13,14 +16,15 @@ use steamer_openbao::{Error as OpenBao, Kv};
 use steamer_runtime::ObjectName;
 
 use crate::engine::{
-    Asked, Common, Document, Engine, Held, Obtained, Read, ReadAccess, Reader, Recorded, Request, Schedule,
-    Source, Synced, request_digest,
+    Asked, Common, Document, Engine, Obtained, Read, ReadAccess, Reader, Recorded, Request, Schedule, Source,
+    Synced, request_digest,
 };
+use part::{Collected, Found, Part};
 
-/// A path of a KV engine.
+/// Paths of KV engines.
 pub(crate) struct KvSource {
     reader: Reader,
-    read: Request,
+    parts: Vec<Part>,
     schedule: Schedule,
     /// Digest of the request.
     request: String,
@@ -32,15 +36,15 @@ pub(crate) struct KvSource {
 
 impl KvSource {
     /// The error for a missing value in a mount that is not the one that contained it.
-    fn recreated(&self, id: &str) -> Error {
+    fn recreated(&self, read: &Request, id: &str) -> Error {
         let ObjectName { namespace, name } = &self.object;
         Error::OpenBao(OpenBao::Mount {
-            mount: self.read.namespace.path(&self.read.mount),
+            mount: read.namespace.path(&read.mount),
             found: format!(
                 "was recreated and contains no value at {}: restore the value, or accept the new mount with `kubectl \
                  --namespace {namespace} annotate baostaticsecret {name} --overwrite {ACCEPT_MOUNT_ANNOTATION}={id} \
                  {RECONCILE_ANNOTATION}={id}`",
-                self.read.path
+                read.path
             ),
         })
     }
@@ -64,45 +68,33 @@ impl Synced for BaoStaticSecret {
     }
 
     fn validate(&self) -> Result<(), Error> {
-        let (mount, path) = (&self.spec.mount, &self.spec.path);
-        if rules::is_no_kv_mount(mount) {
-            return Err(Error::Invalid(format!(
-                "mount `{mount}` is not the path of a KV engine: correct spec.mount"
-            )));
+        let sources = sources(&self.spec);
+        if sources.is_empty() {
+            return Err(Error::Invalid(
+                "mount, path and type, or sources, are required: add them".to_owned(),
+            ));
         }
-        if rules::is_no_secret_path(path) {
-            return Err(Error::Invalid(format!(
-                "path `{path}` has an empty segment, . or .. as a segment, or control characters: correct spec.path"
-            )));
-        }
-        Ok(())
+        sources.iter().try_for_each(validate)
     }
 
     fn source(&self, access: ReadAccess) -> KvSource {
         let spec = &self.spec;
-        let ReadAccess { reader, namespace, login } = access;
-        let read = Request {
-            login,
-            namespace,
-            mount: spec.mount.trim_matches('/').to_owned(),
-            path: spec.path.clone(),
-            kind: spec.type_,
-            version: spec.version.filter(|version| *version > 0),
-        };
+        let reader = access.reader.clone();
+        let parts: Vec<Part> = sources(spec).into_iter().map(|source| Part::new(source, &access)).collect();
+        // Objects with the same first source are due at the same time.
+        let first = parts
+            .first()
+            .map(|Part { read, .. }| (&read.login.server, &read.namespace, &read.mount, &read.path));
         KvSource {
-            schedule: Schedule::new(
-                spec.refresh_after.get(),
-                &(&read.login.server, &read.namespace, &read.mount, &read.path),
-            ),
-            request: request(self, &read),
-            mount: request_digest(&[
-                &format!("{:?}", read.login.server),
-                read.namespace.as_str(),
-                &read.mount,
-            ]),
+            schedule: match first {
+                Some(first) => Schedule::new(spec.refresh_after.get(), &first),
+                None => Schedule::new(spec.refresh_after.get(), &()),
+            },
+            request: request(self, &parts),
+            mount: mounts(&access, &parts),
             object: ObjectName::of(self),
             reader,
-            read,
+            parts,
         }
     }
 
@@ -139,22 +131,48 @@ impl Synced for BaoStaticSecret {
     }
 }
 
-/// The login is no part of the request, but the reference to the BaoAuth is: another BaoAuth can read another server.
-fn request(object: &BaoStaticSecret, read: &Request) -> String {
-    let version = read.version.map(|version| version.to_string()).unwrap_or_default();
-    let kind = match read.kind {
-        KvType::V1 => "kv-v1",
-        KvType::V2 => "kv-v2",
+/// The sources of a spec: its own path, or `sources`.
+fn sources(spec: &BaoStaticSecretSpec) -> Vec<SecretSource> {
+    let BaoStaticSecretSpec { mount: Some(mount), path: Some(path), type_: Some(type_), version, .. } = spec
+    else {
+        return spec.sources.clone();
     };
-    request_digest(&[
-        &object.uid().unwrap_or_default(),
-        &format!("{:?}", object.spec.auth_ref),
-        object.spec.namespace.as_deref().unwrap_or_default(),
-        &read.mount,
-        &read.path,
-        kind,
-        &version,
-    ])
+    let (mount, path) = (mount.clone(), path.clone());
+    vec![SecretSource { mount, path, type_: *type_, version: *version, prefix: None, keys: Vec::new() }]
+}
+
+fn validate(source: &SecretSource) -> Result<(), Error> {
+    let SecretSource { mount, path, .. } = source;
+    if rules::is_no_kv_mount(mount) {
+        return Err(Error::Invalid(format!(
+            "mount `{mount}` is not the path of a KV engine: correct spec.mount"
+        )));
+    }
+    if rules::is_no_secret_path(path) {
+        return Err(Error::Invalid(format!(
+            "path `{path}` has an empty segment, . or .. as a segment, or control characters: correct spec.path"
+        )));
+    }
+    Ok(())
+}
+
+/// Digest of server, OpenBao namespace and mounts.
+fn mounts(access: &ReadAccess, parts: &[Part]) -> String {
+    let server = format!("{:?}", access.login.server);
+    let mounts = parts.iter().map(|part| part.read.mount.as_str());
+    let texts: Vec<&str> = [server.as_str(), access.namespace.as_str()].into_iter().chain(mounts).collect();
+    request_digest(&texts)
+}
+
+/// The login is no part of the request, but the reference to the BaoAuth is: another BaoAuth can read another server.
+fn request(object: &BaoStaticSecret, parts: &[Part]) -> String {
+    let mut texts = vec![
+        object.uid().unwrap_or_default(),
+        format!("{:?}", object.spec.auth_ref),
+        object.spec.namespace.clone().unwrap_or_default(),
+    ];
+    texts.extend(parts.iter().flat_map(Part::request));
+    request_digest(&texts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 impl Source for KvSource {
@@ -167,15 +185,7 @@ impl Source for KvSource {
     }
 
     fn describe(&self) -> String {
-        let Request { mount, path, version, .. } = &self.read;
-        let hint = match (self.read.kind, path.strip_prefix("data/")) {
-            (KvType::V2, Some(rest)) => format!(" (Steamer adds data/ itself: write path: {rest})"),
-            _ => String::new(),
-        };
-        match version {
-            Some(version) => format!("{mount}/{path} version {version}{hint}"),
-            None => format!("{mount}/{path}{hint}"),
-        }
+        self.parts.iter().map(Part::describe).collect::<Vec<_>>().join(" or ")
     }
 
     fn schedule(&self) -> Schedule {
@@ -183,21 +193,35 @@ impl Source for KvSource {
     }
 
     async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
-        let read = engine.readings.read(&self.reader, &self.read, &asked).await;
+        let mut all = Collected::default();
+        for (position, part) in self.parts.iter().enumerate() {
+            let mount = asked.mount.and_then(|ids| ids.split(',').nth(position)).filter(|id| !id.is_empty());
+            let Some(found) = self.read(engine, part, &Asked { mount, ..asked }).await? else {
+                return Ok(None);
+            };
+            all.add(found)?;
+        }
+        Ok(Some(all.obtained()))
+    }
+}
+
+impl KvSource {
+    /// Reads one source. `None` if it has no value.
+    async fn read(&self, engine: &Engine, part: &Part, asked: &Asked<'_>) -> Result<Option<Found>, Error> {
+        let read = engine.readings.read(&self.reader, &part.read, asked).await;
         let Read { reading, mount } = read.map_err(|error| Error::Shared(Shared(error)))?;
-        let found = mount.as_deref().unwrap_or_default();
-        let (document, version) = match &reading.value {
-            Kv::Value { values, version, metadata } => {
-                (Document { values: values.clone(), metadata: metadata.clone() }, *version)
-            }
-            Kv::Absent if !asked.recognizes(found) => return Err(self.recreated(found)),
+        let id = mount.as_deref().unwrap_or_default();
+        let (values, version, metadata) = match &reading.value {
+            Kv::Value { values, version, metadata } => (values, *version, metadata.clone()),
+            Kv::Absent if !asked.recognizes(id) => return Err(self.recreated(&part.read, id)),
             Kv::Absent | Kv::Deleted { .. } => return Ok(None),
         };
         let age = Instant::now().saturating_duration_since(reading.at);
-        Ok(Some(Obtained {
-            documents: vec![document],
-            held: Held::Read { versions: vec![version] },
-            mount,
+        Ok(Some(Found {
+            document: Document { values: part.selected(values)?, metadata },
+            version,
+            // An inline login reads the ID once.
+            mount: mount.or_else(|| asked.mount.map(str::to_owned)),
             at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),
         }))
     }

@@ -246,6 +246,24 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             secret(json!({"type": "kv-v1", "version": 3})),
             "version is only supported with type kv-v2",
         ),
+        (
+            "BaoStaticSecret",
+            secret(json!({"sources": [{"mount": "kv", "path": "a", "type": "kv-v2"}]})),
+            "sources for several: write one of them",
+        ),
+        (
+            "BaoStaticSecret",
+            json!({"mount": "kv", "type": "kv-v2", "destination": {"name": "a", "create": true}}),
+            "mount, path and type are required",
+        ),
+        (
+            "BaoStaticSecret",
+            json!({
+                "sources": [{"mount": "kv", "path": "a//b", "type": "kv-v2"}],
+                "destination": {"name": "a", "create": true},
+            }),
+            "empty segments",
+        ),
         ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "must not contain . or .."),
         ("BaoStaticSecret", secret(json!({"path": "a//b"})), "empty segments"),
         ("BaoStaticSecret", secret(json!({"mount": "kv/../kv"})), "without empty segments, . or .."),

@@ -200,6 +200,56 @@ async fn a_foreign_secret_is_overwritten_only_with_overwrite_and_merged_into_wit
 }
 
 #[tokio::test]
+async fn several_paths_become_one_secret() -> Result<()> {
+    let case = Case::new("static-sources").await?;
+    engine(&case, "static-sources").await?;
+    let admin = case.admin()?;
+    admin.write_kv2("static-sources", "db", &json!({"user": "app", "password": "p"})).await?;
+    admin.write_kv2("static-sources", "api", &json!({"user": "x", "token": "t"})).await?;
+    case.object("BaoAuth", "default", auth("static-sources")).await?;
+    let source = |path: &str, changes: serde_json::Value| {
+        let mut source = json!({"mount": "static-sources", "path": path, "type": "kv-v2"});
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            source[key] = value.clone();
+        }
+        source
+    };
+    let spec = |name: &str, sources: serde_json::Value| {
+        let template =
+            json!({"templates": {"line": {"text": "{{ .Secrets.DB_user }}:{{ .Secrets.TOKEN }}"}}});
+        let destination = json!({"name": name, "create": true, "transformation": template});
+        json!({"sources": sources, "refreshAfter": "1s", "destination": destination})
+    };
+    let token = json!({"keys": [{"key": "token", "name": "TOKEN"}]});
+    let sources = json!([source("db", json!({"prefix": "DB_"})), source("api", token)]);
+    case.object("BaoStaticSecret", "app", spec("app", sources)).await?;
+    let contains = async |token: &str| {
+        let line = format!("app:{token}");
+        let wanted = [("DB_password", "p"), ("DB_user", "app"), ("TOKEN", token), ("line", &line)];
+        let wanted = wanted.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        eventually("the Secret contains the keys of both paths", || async {
+            let seen = value_of(&case, "app").await.map_err(|error| error.to_string())?;
+            if seen == wanted.clone().into() { Ok(()) } else { Err(format!("{seen:?}")) }
+        })
+        .await
+    };
+    contains("t").await?;
+    admin.write_kv2("static-sources", "api", &json!({"token": "t2"})).await?;
+    contains("t2").await?;
+
+    // Without a prefix both paths have the key `user`, and an absent path keeps the Secret.
+    admin.write_kv2("static-sources", "api", &json!({"user": "x", "token": "t2"})).await?;
+    let both = json!([source("db", json!({})), source("api", json!({}))]);
+    case.object("BaoStaticSecret", "both", spec("both", both)).await?;
+    let refused = case.ready::<BaoStaticSecret>("both", "False/Invalid").await?;
+    assert!(serde_json::to_string(&refused)?.contains("sources 1 and 2 have a key of the same name"));
+    admin.delete_kv2("static-sources", "api").await?;
+    let missing = serde_json::to_string(&case.ready::<BaoStaticSecret>("app", "False/SourceMissing").await?)?;
+    assert!(missing.contains("static-sources/api"), "{missing}");
+    contains("t2").await
+}
+
+#[tokio::test]
 async fn two_objects_never_share_a_secret_and_the_waiting_one_takes_over() -> Result<()> {
     let case = Case::new("static-rivals").await?;
     engine(&case, "static-rivals").await?;

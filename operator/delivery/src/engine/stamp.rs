@@ -67,7 +67,7 @@ impl Held {
     /// Version of a value from a single source.
     pub(crate) fn version(&self) -> Option<i64> {
         let Self::Read { versions } = self;
-        versions.first().copied().flatten()
+        if let [version] = versions[..] { version } else { None }
     }
 }
 
@@ -87,7 +87,8 @@ mod tests {
         let (rendering, content) = (String::new(), "mac".to_owned());
         let stamp = Stamp { request, mount, rendering, content, held, change: 0 };
         assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
-        assert_eq!(stamp.held.version(), Some(3));
+        assert_eq!(stamp.held.version(), None, "two sources");
+        assert_eq!(Held::Read { versions: vec![Some(3)] }.version(), Some(3));
         assert_eq!(Stamp::parse("{}"), None);
         assert_eq!(
             stamp.text(),

@@ -141,10 +141,10 @@ fn unique(definition: &Definition) -> Result<(), Error> {
     )))
 }
 
-/// The answer of the KV engine as JSON. With metadata it is that of KV v2.
+/// The answer of the KV engine as JSON. With metadata it is that of KV v2. A list for several sources.
 fn raw(documents: &[Document]) -> String {
-    let objects: Vec<String> = documents.iter().map(raw_of).collect();
-    objects.join("\n")
+    let answers: Vec<String> = documents.iter().map(raw_of).collect();
+    if let [answer] = &answers[..] { answer.clone() } else { format!("[{}]", answers.join(",")) }
 }
 
 fn raw_of(document: &Document) -> String {
