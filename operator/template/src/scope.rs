@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use regex::bytes::Regex;
-
 use crate::error::Fault;
+use crate::expression::Compiled;
 use crate::item::{Dict, Element, Item, List};
 use crate::text::Text;
 use crate::value::Value;
@@ -43,7 +42,7 @@ pub(crate) struct Scope {
     memory: usize,
     /// Every dict, because dicts that contain each other are never freed otherwise.
     dicts: Vec<Rc<Dict>>,
-    regexes: HashMap<Text, Regex>,
+    regexes: HashMap<Text, Compiled>,
     seed: Vec<u8>,
     draws: u64,
 }
@@ -157,7 +156,7 @@ impl Scope {
     }
 
     /// Compiled regular expressions of this rendering.
-    pub(crate) fn regexes(&mut self) -> &mut HashMap<Text, Regex> {
+    pub(crate) fn regexes(&mut self) -> &mut HashMap<Text, Compiled> {
         &mut self.regexes
     }
 

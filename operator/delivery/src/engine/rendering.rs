@@ -6,12 +6,16 @@ use steamer_core::Error;
 use steamer_core::digest::digest;
 use steamer_core::references::target;
 use steamer_runtime::{Dependencies, caught};
+use tokio::sync::Semaphore;
 
 use super::content::Content;
 use super::document::Document;
 use super::shared::Engine;
 use super::synced::Synced;
 use super::transformation::{Definition, Program, Subject, plain};
+
+/// Renderings that run at the same time. Each one uses a processor and tens of megabytes at most.
+static RENDERINGS: Semaphore = Semaphore::const_new(4);
 
 /// How the value of an object becomes the content of its Secret.
 pub(super) struct Rendering {
@@ -85,9 +89,13 @@ impl Renderer {
         let Some(program) = program else {
             return Content::new(plain(&documents));
         };
-        // A template can compute for seconds: it must not block a worker of the runtime. The text of a panic can contain a
-        // value.
-        let run = move || caught(|| program.run(&documents, &subject));
+        // A template can compute for seconds: it must not block a worker of the runtime, and few of them run at the same
+        // time. The text of a panic can contain a value.
+        let permit = RENDERINGS.acquire().await.map_err(Error::internal)?;
+        let run = move || {
+            let _permit = permit;
+            caught(|| program.run(&documents, &subject))
+        };
         let ended = tokio::task::spawn_blocking(run).await.map_err(Error::internal)?;
         Content::new(ended.map_err(Error::internal)??)
     }

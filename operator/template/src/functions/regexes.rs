@@ -5,12 +5,15 @@ use regex::bytes::Regex;
 use super::signature::Parameter::{Int, String as Str};
 use super::signature::{Body, Function, int, shared, text};
 use crate::error::Fault;
-use crate::expression;
+use crate::expression::{self, Compiled};
 use crate::item::{Element, Item, List};
 use crate::scope::Scope;
+use crate::text::Text;
 
 /// Most expressions that one rendering keeps.
 const KEPT: usize = 64;
+/// Operations of a search that cost one step.
+const OPERATIONS_PER_STEP: usize = 256;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     two("regexMatch", |scope, args| match compiled(scope, args) {
@@ -64,20 +67,27 @@ const fn counted(name: &'static str, body: Body) -> Function {
 /// The expression in the first argument. Pays for its use on the second.
 fn compiled(scope: &mut Scope, args: &[Item]) -> Result<Regex, Fault> {
     let source = shared(args, 0);
-    let work = (source.len() + 1).saturating_mul(text(args, 1).len() + 1);
-    scope.step(work / 256)?;
-    if let Some(known) = scope.regexes().get(&source) {
-        return Ok(known.clone());
-    }
+    let known = scope.regexes().get(&source).cloned();
+    let compiled = match known {
+        Some(known) => known,
+        None => compile(scope, &source)?,
+    };
+    scope.step(compiled.work(text(args, 1)) / OPERATIONS_PER_STEP)?;
+    Ok(compiled.regex)
+}
+
+/// Compiles an expression, pays for it, and keeps it.
+fn compile(scope: &mut Scope, source: &Text) -> Result<Compiled, Fault> {
     scope.step(500 + source.len())?;
     let invalid = || Fault::new("invalid regular expression");
-    let source_text = std::str::from_utf8(&source).map_err(|_| invalid())?;
-    let regex = expression::compile(source_text).ok_or_else(invalid)?;
+    let source_text = std::str::from_utf8(source).map_err(|_| invalid())?;
+    let compiled = expression::compile(source_text).ok_or_else(invalid)?;
+    scope.allocate(compiled.memory())?;
     if scope.regexes().len() >= KEPT {
         scope.regexes().clear();
     }
-    scope.regexes().insert(source, regex.clone());
-    Ok(regex)
+    scope.regexes().insert(source.clone(), compiled.clone());
+    Ok(compiled)
 }
 
 fn find(scope: &mut Scope, args: &[Item]) -> Result<Item, Fault> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use steamer_core::Error;
-use steamer_template::Pattern;
+use steamer_template::{Patterns, Unusable};
 
 /// Keys of a value that are written.
 pub(super) struct Filter {
     /// Empty: all keys.
-    includes: Vec<Pattern>,
-    excludes: Vec<Pattern>,
+    includes: Patterns,
+    excludes: Patterns,
 }
 
 impl Filter {
@@ -26,18 +26,23 @@ impl Filter {
 
     /// Returns true if a key is written. An exclusion has precedence.
     pub(super) fn accepts(&self, key: &str) -> bool {
-        let matches = |pattern: &Pattern| pattern.is_match(key);
-        !self.excludes.iter().any(matches) && (self.includes.is_empty() || self.includes.iter().any(matches))
+        !self.excludes.is_match(key) && (self.includes.is_empty() || self.includes.is_match(key))
     }
 }
 
-fn patterns(expressions: &BTreeMap<String, String>, field: &str) -> Result<Vec<Pattern>, Error> {
-    let parse = |(expression, origin): (&String, &String)| {
-        Pattern::parse(expression).ok_or_else(|| {
+fn patterns(expressions: &BTreeMap<String, String>, field: &str) -> Result<Patterns, Error> {
+    Patterns::parse(expressions.keys().map(String::as_str)).map_err(|unusable| match unusable {
+        Unusable::Invalid(position) => {
+            let (expression, origin) = expressions.iter().nth(position).unzip();
+            let [expression, origin] = [expression, origin].map(|text| text.map(String::as_str).unwrap_or_default());
             Error::Invalid(format!(
                 "{origin}: `{expression}` in {field} is not a regular expression of Go: correct it"
             ))
-        })
-    };
-    expressions.iter().map(parse).collect()
+        }
+        Unusable::TooLarge => Error::Invalid(format!(
+            "the {} regular expressions in {field} are too large together: use fewer or shorter ones, and smaller \
+             repetitions",
+            expressions.len()
+        )),
+    })
 }
