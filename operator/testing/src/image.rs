@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::cache;
+use crate::process::GARBAGE;
 use crate::tools::{self, output, succeed};
 
 /// Description of an image.
@@ -56,7 +57,7 @@ impl Image {
         let layer_digest = sha256(&layer)?;
         let config = json!({
             "architecture": architecture(), "os": "linux", "created": "1970-01-01T00:00:00Z",
-            "config": {"Entrypoint": self.entrypoint, "User": self.user, "WorkingDir": "/", "Env": ["PATH=/bin:/usr/bin:/"]},
+            "config": {"Entrypoint": self.entrypoint, "User": self.user, "WorkingDir": "/", "Env": ["PATH=/bin:/usr/bin:/", format!("GOGC={GARBAGE}")]},
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
         });
         std::fs::write(work.path().join("config.json"), config.to_string())?;

@@ -43,7 +43,7 @@ pub fn configuration(url: &str, listener: &Value, connection_url: &str) -> Value
         "listener": [{"tcp": listener}],
         "storage": {"postgresql": {
             "connection_url": connection_url, "ha_enabled": "true", "max_parallel": "16",
-            "max_connect_retries": "0", "skip_create_table": "true",
+            "max_idle_connections": "16", "transaction_max_parallel": "14", "max_connect_retries": "0", "skip_create_table": "true",
         }},
         "seal": {"static": {"current_key_id": "k1", "current_key": key}},
     })

@@ -19,7 +19,7 @@ pub use slot::Slot;
 
 /// Garbage collection of the programs in Go, in percent of their live memory. By default they spend a quarter of their
 /// CPU time on it, and the tests have more memory than CPU time.
-const GARBAGE: &str = "400";
+pub(crate) const GARBAGE: &str = "800";
 
 /// A server process. It is killed when this value is dropped, and by the kernel when the thread that started it exits.
 pub struct Process {

@@ -23,7 +23,9 @@ pub struct PostgresqlStorage {
     /// TLS settings of the connection.
     #[serde(default)]
     pub tls: DatabaseTls,
-    /// Maximum number of connections per node. Default: 16.
+    /// Maximum number of connections per node, which stay open when they are idle. Two of them are never used by
+    /// transactions, so that the leader can always renew its lock. PostgreSQL must accept this number for each node.
+    /// Default: 16.
     #[serde(default = "sixteen")]
     #[schemars(range(min = 4, max = 1024))]
     pub max_connections_per_pod: i32,

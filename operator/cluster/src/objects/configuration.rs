@@ -20,6 +20,9 @@ pub(crate) const PLUGINS: &str = "/openbao/plugins";
 /// Folder of the headers of audit devices in a pod.
 pub(crate) const HEADERS: &str = "/openbao/headers";
 
+/// Connections of a node that transactions do not use: one for the renewal of the lock, one for other statements.
+const RESERVED_CONNECTIONS: i32 = 2;
+
 /// Headers that an audit device sends: their names, and a digest of their values.
 #[derive(Clone, Debug)]
 pub(crate) struct Headers {
@@ -38,10 +41,7 @@ pub(crate) fn configuration(
         "listener": [{"tcp": listener(cluster)}, {"tcp": metrics_listener()}],
         "telemetry": {"prometheus_retention_time": "60s", "disable_hostname": true},
         // All connection parameters are in the pod's own service file.
-        "storage": {"postgresql": {
-            "connection_url": "", "ha_enabled": "true", "max_connect_retries": "0", "skip_create_table": "true",
-            "max_parallel": cluster.spec.storage.postgresql.max_connections_per_pod.to_string(),
-        }},
+        "storage": {"postgresql": storage(cluster.spec.storage.postgresql.max_connections_per_pod)},
         "seal": seals(seal),
     });
     if !cluster.spec.audit.is_empty() {
@@ -55,6 +55,20 @@ pub(crate) fn configuration(
         config["plugin"] = json!(plugins);
     }
     config
+}
+
+/// The storage of a node that opens at most `connections` connections.
+///
+/// OpenBao keeps 2 idle connections by default: with more concurrent requests, most queries open a new connection, which
+/// costs a process of PostgreSQL and a SCRAM authentication. It permits 64 transactions by default: with as many
+/// transactions as connections, the renewal of the leader's lock waits for a connection until the leader steps down.
+fn storage(connections: i32) -> Value {
+    json!({
+        "connection_url": "", "ha_enabled": "true", "max_connect_retries": "0", "skip_create_table": "true",
+        "max_parallel": connections.to_string(),
+        "max_idle_connections": connections.to_string(),
+        "transaction_max_parallel": (connections - RESERVED_CONNECTIONS).to_string(),
+    })
 }
 
 /// The plugins, by type and name: those of the seal and those of the spec.
@@ -208,6 +222,18 @@ mod tests {
         let cluster = cluster_with(fields);
         let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
         insta::assert_yaml_snapshot!(name, configuration(&cluster, &seal, &BTreeMap::new()));
+    }
+
+    #[rstest]
+    #[case::smallest(4, "2")]
+    #[case::default(16, "14")]
+    fn the_renewal_of_the_lock_has_a_connection_besides_all_transactions(
+        #[case] connections: i32,
+        #[case] transactions: &str,
+    ) {
+        let storage = storage(connections);
+        assert_eq!(storage["transaction_max_parallel"], transactions);
+        assert_eq!(storage["max_idle_connections"], storage["max_parallel"]);
     }
 
     #[rstest]
