@@ -130,7 +130,7 @@ fn missing(inputs: &Inputs<'_>) -> Option<Act> {
     inputs.seen.is_none().then_some(Act::Obtain(Why::DestinationMissing))
 }
 
-/// Another transformation of the same value: an edited template must not obtain a new value.
+/// Another transformation of the same value: an edited template renders the value, and issues no new credential.
 fn other_rendering(inputs: &Inputs<'_>) -> Option<Act> {
     let other = inputs.known?.stamp.rendering != inputs.rendering;
     other.then_some(Act::Render(Why::TransformationChanged))
