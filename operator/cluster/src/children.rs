@@ -169,7 +169,7 @@ impl ChildApi<'_> {
         Api::namespaced(self.client.clone(), &self.cluster.namespace)
     }
 
-    /// Applies an object if its live state differs from the desired one. Returns true if it was written.
+    /// Applies an object if its live state differs from the desired one. Returns true if this changed it.
     pub(crate) async fn keep<K: Child>(&self, desired: &K) -> Result<bool, Error> {
         let (name, remedy) = (desired.name_any(), "rename the cluster");
         if let Some(live) = self.get::<K>(&name) {
@@ -180,8 +180,8 @@ impl ChildApi<'_> {
         self.apply(live.as_ref(), desired, remedy).await
     }
 
-    /// Applies an object if it differs from the given live one. Returns true if it was written. An object that does not
-    /// belong to the cluster is a conflict: `remedy` is what to do besides deleting it.
+    /// Applies an object if it differs from the given live one. Returns true if this changed it. An object that does
+    /// not belong to the cluster is a conflict: `remedy` is what to do besides deleting it.
     pub(crate) async fn apply<K: Object>(
         &self,
         live: Option<&K>,
@@ -195,24 +195,27 @@ impl ChildApi<'_> {
         let (name, parameters) = (desired.name_any(), PatchParams::apply(MANAGER).force());
         let resource = format!("{} {name}", K::kind(&()));
         self.limited(&resource, write, async {
-            Ok(self.api::<K>().patch(&name, &parameters, &Patch::Apply(desired)).await?)
+            let written = self.api::<K>().patch(&name, &parameters, &Patch::Apply(desired)).await?;
+            Ok(is_changed(live, &written))
         })
         .await
-        .map(|_| true)
     }
 
-    /// Makes a write, except if another client undid it several times.
-    pub(crate) async fn limited<T>(
+    /// Makes a write, except if another client undid it several times. `action` returns true if it changed something:
+    /// only such a write counts.
+    pub(crate) async fn limited(
         &self,
         resource: &str,
         write: Write,
-        action: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<T, Error> {
+        action: impl Future<Output = Result<bool, Error>> + Send,
+    ) -> Result<bool, Error> {
         let admitted = self.limit.admit(&self.cluster, write, Instant::now());
         admitted.map_err(|pause| Error::Repeated(undone(resource), pause))?;
-        let done = action.await?;
-        self.limit.record(&self.cluster, write, Instant::now());
-        Ok(done)
+        let is_changed = action.await?;
+        if is_changed {
+            self.limit.record(&self.cluster, write, Instant::now());
+        }
+        Ok(is_changed)
     }
 
     /// Deletes an object that belongs to the cluster, if it exists.
@@ -230,6 +233,12 @@ impl ChildApi<'_> {
         };
         delete(&self.api::<Pod>(), name, &parameters).await
     }
+}
+
+/// Returns true if a write changed the live object. A write that a mutating webhook reverts in the same request does
+/// not.
+pub(crate) fn is_changed<K: Resource>(live: Option<&K>, written: &K) -> bool {
+    live.is_none_or(|live| live.resource_version() != written.resource_version())
 }
 
 /// Parameters that delete this object, and not another one that was created under its name since.
@@ -277,10 +286,42 @@ fn conflict<K: Object>(foreign: &K, remedy: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    /// A client of an API server that answers every request with a ConfigMap of this version.
+    fn client(version: &str) -> Client {
+        let answer =
+            json!({"metadata": {"name": "x", "namespace": "ns", "resourceVersion": version}}).to_string();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let answer = answer.clone().into_bytes();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer))) }
+        });
+        Client::new(service, "default")
+    }
+
+    #[rstest]
+    #[case::mutating_webhook("7", true)]
+    #[case::client_that_undoes_each_write("8", false)]
+    #[tokio::test]
+    async fn only_a_write_that_changes_the_object_counts(#[case] written: &str, #[case] expected: bool) {
+        let (stores, limit) = (Stores::default(), WriteLimit::default());
+        let cluster = ObjectName::new("ns", "main");
+        let child_api = ChildApi { client: client(written), stores: &stores, cluster, limit: &limit };
+        let mut live = config_map("a");
+        live.metadata.resource_version = Some("7".to_owned());
+        let mut result = Ok(false);
+        for _ in 0..50 {
+            result = result.and(child_api.apply(Some(&live), &config_map("b"), "").await);
+        }
+        assert_eq!(result.is_ok(), expected);
+    }
 
     fn config_map(text: &str) -> ConfigMap {
         let json = json!({

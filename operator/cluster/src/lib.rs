@@ -4,6 +4,7 @@ mod audit;
 mod certificates;
 mod children;
 mod cluster;
+mod contested;
 mod controller;
 mod database;
 mod difference;

@@ -151,7 +151,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
     Observed {
         storage: Ok(storage()),
         labeled: Ok(()),
-        certificate: Ok(Certificate { ends: Some(i64::MAX), issued: "PEM".to_owned() }),
+        certificate: Ok(Certificate { ends: Some(i64::MAX), issued: "PEM".to_owned(), contested: None }),
         migration: Migration::None,
         seal: SealCheck::Opens("key `k1` is in Secret main-seal".to_owned()),
         keys: Ok(Some(StaticKeys {

@@ -1,6 +1,7 @@
 //! The certificates of the nodes, in Secrets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use steamer_api::ServerTlsMode;
@@ -10,17 +11,23 @@ use crate::certificates::given;
 use crate::certificates::issue as certificates;
 use crate::certificates::issue::Held;
 use crate::cluster::Cluster;
+use crate::contested::set_aside;
 use crate::effects::{Effects, Sources};
 use crate::objects::config_map;
 use crate::objects::secret::secret;
 
+/// Entries of a Secret.
+type Entries = BTreeMap<String, String>;
+
 /// The certificate of the nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Certificate {
     /// Expiration in seconds since the epoch. None without TLS.
     pub(crate) ends: Option<i64>,
     /// Certificate in PEM.
     pub(crate) issued: String,
+    /// First error of a contested object. The certificate can be used nevertheless.
+    pub(crate) contested: Option<Arc<Error>>,
 }
 
 /// Issues or renews CA and certificate, and publishes the CA.
@@ -41,7 +48,8 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
     };
     let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
     let key = value("tls.key").await?;
-    effects.child_api.keep(&config_map::authority(cluster, &bundle)).await?;
+    let mut contested = None;
+    set_aside(effects.child_api.keep(&config_map::authority(cluster, &bundle)).await, &mut contested)?;
     let validity = certificates::validity(&certificate).ok_or_else(|| {
         Error::Invalid(format!(
             "`tls.crt` of Secret {} is not a valid certificate in PEM",
@@ -51,7 +59,7 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
     if let Some(defect) = given::defect(cluster, &certificate, &key) {
         return Err(Error::Invalid(format!("`tls.crt` of Secret {} {defect}", effects.named(&name))));
     }
-    Ok(Certificate { ends: Some(validity.to), issued: String::new() })
+    Ok(Certificate { ends: Some(validity.to), issued: String::new(), contested: contested.map(Arc::new) })
 }
 
 /// Issues what is missing or due.
@@ -59,11 +67,28 @@ async fn issue(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, 
     let (authority, leaf) = (cluster.child("-ca"), cluster.child("-tls"));
     let held = Held { authority: entries(effects, &authority).await?, leaf: entries(effects, &leaf).await? };
     let wanted = certificates::wanted(cluster, &held, certificates::now())?;
-    effects.child_api.keep(&secret(cluster, &authority, &wanted.authority)).await?;
-    effects.child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await?;
-    effects.child_api.keep(&secret(cluster, &leaf, &wanted.leaf)).await?;
+    let (child_api, mut contested) = (effects.child_api, None);
+    let kept = child_api.keep(&secret(cluster, &authority, &wanted.authority)).await;
+    settle(kept, [&held.authority, &wanted.authority], &mut contested)?;
+    // Nodes do not read the ConfigMap.
+    set_aside(child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await, &mut contested)?;
+    let kept = child_api.keep(&secret(cluster, &leaf, &wanted.leaf)).await;
+    settle(kept, [&held.leaf, &wanted.leaf], &mut contested)?;
     let issued = wanted.leaf.get("tls.crt").cloned().unwrap_or_default();
-    Ok(Certificate { ends: Some(wanted.leaf_ends), issued })
+    Ok(Certificate { ends: Some(wanted.leaf_ends), issued, contested: contested.map(Arc::new) })
+}
+
+/// Sets the error of a contested Secret aside if the live Secret contains the desired entries. Entries that were not
+/// written must not be used: each attempt creates new keys.
+fn settle(
+    kept: Result<bool, Error>,
+    [live, desired]: [&Entries; 2],
+    contested: &mut Option<Error>,
+) -> Result<(), Error> {
+    if desired.iter().all(|(key, value)| live.get(key) == Some(value)) {
+        return set_aside(kept, contested);
+    }
+    kept.map(drop)
 }
 
 /// The certificate in use.
@@ -75,16 +100,44 @@ pub(crate) fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Result<Certif
     let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
     let issued = text.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
     match certificates::validity(&issued) {
-        Some(validity) => Ok(Certificate { ends: Some(validity.to), issued }),
+        Some(validity) => Ok(Certificate { ends: Some(validity.to), issued, contested: None }),
         None => Err(Error::Waiting("no certificate has been issued".to_owned())),
     }
 }
 
-async fn entries(sources: &Sources<'_>, name: &str) -> Result<BTreeMap<String, String>, Error> {
+async fn entries(sources: &Sources<'_>, name: &str) -> Result<Entries, Error> {
     let secret = sources.child_api.read::<Secret>(name).await?;
     let entries = secret.iter().flat_map(|secret| secret.data.iter().flatten());
     let text = |(key, value): (&String, &k8s_openapi::ByteString)| {
         (key.clone(), String::from_utf8_lossy(&value.0).into_owned())
     };
     Ok(entries.map(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::same_entries(&[("ca.crt", "a")], true)]
+    #[case::another_entry(&[("ca.crt", "a"), ("next.crt", "n")], true)]
+    #[case::other_entries(&[("ca.crt", "b")], false)]
+    #[case::no_secret(&[], false)]
+    fn a_contested_secret_can_be_used_if_it_contains_the_desired_entries(
+        #[case] live: &[(&str, &str)],
+        #[case] expected: bool,
+    ) {
+        let entries = |entries: &[(&str, &str)]| -> Entries {
+            entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let (live, desired) = (entries(live), entries(&[("ca.crt", "a")]));
+        let refused = Err(Error::Repeated("Secret main-ca".to_owned(), Duration::ZERO));
+        let mut contested = None;
+        assert_eq!(settle(refused, [&live, &desired], &mut contested).is_ok(), expected);
+        assert_eq!(contested.is_some(), expected);
+    }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use steamer_core::error::Error;
 
 use crate::cluster::{Cluster, Mode};
+use crate::contested::set_aside;
 use crate::database::logins;
 use crate::effects::Effects;
 use crate::exposure::Exposure;
@@ -68,6 +69,11 @@ impl Outcome {
     fn failed(error: Error) -> Self {
         Self { rollout: None, is_set_kept: false, error: Some(error) }
     }
+
+    /// Adds an error that did not prevent these changes. An error of a change precedes it.
+    fn or(self, error: Error) -> Self {
+        Self { error: self.error.or(Some(error)), ..self }
+    }
 }
 
 /// Writes the objects that pods need and that do not depend on the database. Returns the error of a contested object: it
@@ -94,17 +100,6 @@ async fn apply_surroundings(
     Ok(contested)
 }
 
-/// Keeps the first error of an object that another client changes each time.
-fn set_aside(kept: Result<bool, Error>, contested: &mut Option<Error>) -> Result<(), Error> {
-    match kept {
-        Err(error @ Error::Repeated(..)) => {
-            contested.get_or_insert(error);
-            Ok(())
-        }
-        kept => kept.map(drop),
-    }
-}
-
 async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Outcome {
     match pods {
         Pods::Unchanged => Outcome { rollout: None, is_set_kept: false, error: None },
@@ -129,46 +124,59 @@ async fn change_pods(effects: &Effects<'_>, cluster: &Cluster, changes: &PodChan
     if let Err(error) = first_start::apply(effects, cluster, initialization).await {
         return Outcome::failed(error);
     }
-    let prepared = match set {
-        Some(set) => prepare_set(effects, cluster, set).await.map(|()| Some(set)),
-        None => Ok(None),
-    };
-    match (prepared, repair) {
-        (Ok(Some(set)), _) => change_set(effects, cluster, set).await,
-        // A StatefulSet that cannot be changed does not prevent the repair of its pods.
-        (unchanged, Some(repair)) => {
-            let repaired = roll(effects, cluster, repair).await;
-            Outcome { error: repaired.error.or(unchanged.err()), ..repaired }
+    let Some(set) = set else { return roll_live(effects, cluster, repair.as_ref()).await };
+    match write_set(effects, cluster, set).await {
+        Ok(None) => finish_set(effects, cluster, set).await,
+        // The live StatefulSet may refer to any ConfigMap: none is removed.
+        Ok(Some(contested)) => {
+            let rolled = roll_live(effects, cluster, repair.as_ref()).await;
+            unseal(effects, cluster, &set.unseal, rolled).await.or(contested)
         }
-        (unchanged, None) => Outcome { rollout: None, is_set_kept: false, error: unchanged.err() },
+        // A StatefulSet that cannot be changed does not prevent the repair of its pods.
+        Err(error) => roll_live(effects, cluster, repair.as_ref()).await.or(error),
     }
 }
 
-/// Writes what the StatefulSet refers to.
-async fn prepare_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) -> Result<(), Error> {
+/// Writes the StatefulSet, and before it the objects that it refers to. Returns the error of a contested StatefulSet,
+/// which does not prevent other changes.
+async fn write_set(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    set: &SetChanges,
+) -> Result<Option<Error>, Error> {
     if let Some(configuration) = &set.configuration {
         configuration::write(effects, cluster, configuration).await?;
     }
     if set.clears_locks {
         effects.guard_target.links.owner.clear_locks().await?;
     }
-    Ok(())
+    let mut contested = None;
+    set_aside(effects.child_api.keep(&set.stateful_set).await, &mut contested)?;
+    Ok(contested)
 }
 
-async fn change_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) -> Outcome {
-    if let Err(error) = effects.child_api.keep(&set.stateful_set).await {
-        return Outcome::failed(error);
+/// Rolls out the live StatefulSet, if it exists.
+async fn roll_live(effects: &Effects<'_>, cluster: &Cluster, repair: Option<&Rollout>) -> Outcome {
+    match repair {
+        Some(repair) => roll(effects, cluster, repair).await,
+        None => Outcome { rollout: None, is_set_kept: false, error: None },
     }
+}
+
+/// Rolls out the written StatefulSet.
+async fn finish_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) -> Outcome {
     let rolled = Outcome { is_set_kept: true, ..roll(effects, cluster, &set.rollout).await };
-    if rolled.error.is_some() {
+    let unsealed = unseal(effects, cluster, &set.unseal, rolled).await;
+    if unsealed.error.is_some() {
+        return unsealed;
+    }
+    Outcome { error: configuration::remove_unused(effects, &set.unused).await.err(), ..unsealed }
+}
+
+/// Unseals the nodes of a seal migration after a rollout without an error.
+async fn unseal(effects: &Effects<'_>, cluster: &Cluster, pods: &[String], rolled: Outcome) -> Outcome {
+    if rolled.error.is_some() || pods.is_empty() {
         return rolled;
     }
-    Outcome { error: finish_set(effects, cluster, set).await.err(), ..rolled }
-}
-
-async fn finish_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) -> Result<(), Error> {
-    if !set.unseal.is_empty() {
-        migration::unseal(effects, cluster, &set.unseal).await?;
-    }
-    configuration::remove_unused(effects, &set.unused).await
+    Outcome { error: migration::unseal(effects, cluster, pods).await.err(), ..rolled }
 }

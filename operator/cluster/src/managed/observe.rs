@@ -52,6 +52,13 @@ impl Observed {
         self.storage.as_ref().is_ok_and(|storage| storage.contents.initialized)
     }
 
+    /// First error of the preparation that prevents no change.
+    pub(crate) fn contested(&self) -> Option<Arc<Error>> {
+        let certificate = self.certificate.as_ref().ok();
+        let of_certificate = || certificate.and_then(|certificate| certificate.contested.clone());
+        self.labeled.as_ref().err().cloned().or_else(of_certificate)
+    }
+
     /// Returns true if a node that starts can read its storage.
     pub(crate) fn can_start(&self) -> bool {
         self.storage.is_ok() && self.seal.opens()

@@ -92,8 +92,16 @@ pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Pla
         return plan;
     }
     let trouble = Planner { input, observed, now }.complete(&mut plan).err();
-    plan.trouble = trouble.or_else(|| observed.labeled.as_ref().err().cloned());
+    plan.trouble = trouble.or_else(|| observed.contested());
     plan
+}
+
+/// The error of a plan without a certificate.
+fn no_certificate(error: &Arc<Error>) -> Arc<Error> {
+    match &**error {
+        Error::Repeated(..) => Arc::clone(error),
+        error => Arc::new(Error::Waiting(format!("certificates: {}", describe(error)))),
+    }
 }
 
 /// Input of a plan.
@@ -115,7 +123,7 @@ impl Planner<'_> {
         check_plugins(cluster, &seal)?;
         plan.surroundings = Some(Surroundings { seal_ports: seal.ports.clone() });
         if let Err(error) = &observed.certificate {
-            return Err(Arc::new(Error::Waiting(format!("certificates: {}", describe(&**error)))));
+            return Err(no_certificate(error));
         }
         let Ok(storage) = &observed.storage else {
             // Running nodes continue without the database. The StatefulSet is neither created nor changed.

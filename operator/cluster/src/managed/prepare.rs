@@ -84,7 +84,7 @@ pub(crate) async fn prepare(effects: &Effects<'_>, input: Input<'_>) -> Result<P
 
 async fn label(effects: &Effects<'_>, input: Input<'_>) -> Result<(), Error> {
     match &input.guard_report.leader {
-        Some(leader) => leader::label(effects, &leader.pod).await,
+        Some(leader) => leader::label(effects, &leader.pod, leader.since).await,
         None => Ok(()),
     }
 }

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::json;
 use steamer_core::error::Error;
 use steamer_openbao::Session;
 use steamer_runtime::write_limit::{Write, digest};
 
+use crate::children::{ChildApi, is_changed};
 use crate::cluster::{ACTIVE, Cluster};
+use crate::contested::set_aside;
 use crate::effects::Effects;
 use crate::nodes::members::Member;
 use crate::paths;
@@ -22,35 +25,59 @@ const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
 
 /// Writes the labels that the Service of the leader selects. OpenBao can do this itself, but then it neither starts nor
 /// leads for minutes while the Kubernetes API is unreachable.
-pub(crate) async fn label(effects: &Effects<'_>, leader: &str) -> Result<(), Error> {
-    let api = effects.child_api.api::<Pod>();
-    for (pod, active) in labels(&effects.child_api.all::<Pod>(), leader) {
-        let (name, patch) =
-            (pod.name_any(), json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}}));
-        let written = async {
-            match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-                // The pod was deleted or recreated in the meantime.
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-                other => Ok(other.map(drop)?),
-            }
-        };
-        let resource = format!("label {ACTIVE} of Pod {name}");
-        effects.child_api.limited(&resource, labeling(pod, active), written).await?;
+///
+/// # Errors
+/// [`Error::Repeated`] if another client undoes a label. The other pods are labeled nevertheless.
+pub(crate) async fn label(effects: &Effects<'_>, leader: &str, since: Timestamp) -> Result<(), Error> {
+    let term = digest(&(leader, since));
+    label_pods(effects.child_api, &effects.child_api.all::<Pod>(), leader, term).await
+}
+
+async fn label_pods(
+    child_api: &ChildApi<'_>,
+    pods: &[Arc<Pod>],
+    leader: &str,
+    term: u64,
+) -> Result<(), Error> {
+    let (api, mut contested) = (child_api.api::<Pod>(), None);
+    for (pod, active) in labels(pods, leader) {
+        let resource = format!("label {ACTIVE} of Pod {}", pod.name_any());
+        let written =
+            child_api.limited(&resource, labeling(pod, active, term), write(&api, pod, active)).await;
+        set_aside(written, &mut contested)?;
     }
-    Ok(())
+    contested.map_or(Ok(()), Err)
 }
 
-/// The write of a label. A recreated pod is another resource, and another leader another desired state.
-fn labeling(pod: &Pod, active: &str) -> Write {
+/// Writes the label of a pod. Returns true if this changed the pod.
+async fn write(api: &Api<Pod>, pod: &Pod, active: &str) -> Result<bool, Error> {
+    let (name, patch) = (pod.name_any(), json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}}));
+    match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        // The pod was deleted or recreated in the meantime.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
+        written => Ok(is_changed(Some(pod), &written?)),
+    }
+}
+
+/// The write of a label. A recreated pod is another resource. Each term of a leader is another desired state, also for
+/// a leader that returns: the limit must not refuse a change of the leader.
+fn labeling(pod: &Pod, active: &str, term: u64) -> Write {
     let before = pod.labels().get(ACTIVE);
-    Write { resource: digest(&(ACTIVE, pod.uid())), desired: digest(active), before: digest(&before) }
+    Write {
+        resource: digest(&(ACTIVE, pod.uid())),
+        desired: digest(&(active, term)),
+        before: digest(&before),
+    }
 }
 
-/// The pods whose label differs, and the desired values.
+/// The pods whose label differs, and the desired values. The leader comes first.
 fn labels<'a>(pods: &'a [Arc<Pod>], leader: &str) -> Vec<(&'a Pod, &'static str)> {
     let desired = |pod: &Pod| if pod.name_any() == leader { "true" } else { "false" };
     let differs = |pod: &Pod| pod.labels().get(ACTIVE).map(String::as_str) != Some(desired(pod));
-    pods.iter().map(|pod| &**pod).filter(|pod| differs(pod)).map(|pod| (pod, desired(pod))).collect()
+    let mut labels: Vec<_> =
+        pods.iter().map(|pod| &**pod).filter(|pod| differs(pod)).map(|pod| (pod, desired(pod))).collect();
+    labels.sort_by_key(|(_, active)| *active != "true");
+    labels
 }
 
 /// A request to step down that is not executed yet.
@@ -94,11 +121,16 @@ pub(crate) async fn execute(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::time::Instant;
 
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
     use rstest::rstest;
-    use steamer_runtime::ObjectName;
+    use steamer_core::Stores;
     use steamer_runtime::write_limit::WriteLimit;
+    use steamer_runtime::{Locked, ObjectName};
 
     use super::*;
     use crate::tests::{cluster, member};
@@ -135,7 +167,7 @@ mod tests {
         };
         let (limit, name, now) = (WriteLimit::default(), ObjectName::new("ns", "main"), Instant::now());
         let write = |pod: &Pod, active: &str| {
-            let write = labeling(pod, active);
+            let write = labeling(pod, active, 1);
             limit.admit(&name, write, now).is_ok_and(|()| {
                 limit.record(&name, write, now);
                 true
@@ -148,15 +180,53 @@ mod tests {
         assert!((0..50).filter(|_| write(&follows, "true")).count() < 10);
     }
 
+    /// Pods `main-0` and so on with these labels.
+    fn pods(labels: [&str; 3]) -> [Arc<Pod>; 3] {
+        [0, 1, 2].map(|index: usize| {
+            let (name, labels) = (format!("main-{index}"), json!({ACTIVE: labels[index]}));
+            let pod =
+                json!({"metadata": {"name": name, "uid": name, "resourceVersion": "1", "labels": labels}});
+            Arc::new(serde_json::from_value::<Pod>(pod).unwrap())
+        })
+    }
+
+    /// A client of an API server that records the names of written objects, and changes each of them.
+    fn client(written: &Arc<Locked<Vec<String>>>) -> Client {
+        let written = written.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            written.lock().push(name);
+            let answer = json!({"metadata": {"resourceVersion": "2"}}).to_string().into_bytes();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer))) }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_contested_label_stops_neither_other_labels_nor_a_change_of_the_leader() {
+        let (stores, limit) = (Stores::default(), WriteLimit::default());
+        let written = Arc::new(Locked::new(Vec::<String>::new()));
+        let cluster = ObjectName::new("ns", "main");
+        let child_api = ChildApi { client: client(&written), stores: &stores, cluster, limit: &limit };
+        let contested = pods(["true", "true", "false"]);
+        while label_pods(&child_api, &contested, "main-1", 1).await.is_ok() {}
+        let taken = || std::mem::take(&mut *written.lock());
+        assert!(taken().iter().all(|name| name == "main-0"));
+        let also_new = label_pods(&child_api, &pods(["true", "true", ""]), "main-1", 1).await;
+        assert!(matches!(also_new, Err(Error::Repeated(..))), "{also_new:?}");
+        assert_eq!(taken(), ["main-2"]);
+        assert!(label_pods(&child_api, &contested, "main-2", 2).await.is_ok());
+        assert_eq!(taken(), ["main-2", "main-0", "main-1"]);
+        // The same leader again: main-0 must be labeled although it was paused with the same desired label.
+        while label_pods(&child_api, &pods(["true", "false", "true"]), "main-2", 2).await.is_ok() {}
+        assert!(label_pods(&child_api, &pods(["true", "false", "true"]), "main-2", 3).await.is_ok());
+    }
+
     #[test]
     fn only_pods_with_another_label_are_labeled() {
-        let pod = |name: &str, active: &str| {
-            let pod = json!({"metadata": {"name": name, "labels": {ACTIVE: active}}});
-            Arc::new(serde_json::from_value::<Pod>(pod).unwrap())
-        };
-        let pods = [pod("main-0", "true"), pod("main-1", "false"), pod("main-2", "false")];
+        let pods = pods(["true", "false", "false"]);
         let changed = labels(&pods, "main-1");
         let changed: Vec<_> = changed.iter().map(|(pod, active)| (pod.name_any(), *active)).collect();
-        assert_eq!(changed, [("main-0".to_owned(), "false"), ("main-1".to_owned(), "true")]);
+        assert_eq!(changed, [("main-1".to_owned(), "true"), ("main-0".to_owned(), "false")]);
     }
 }

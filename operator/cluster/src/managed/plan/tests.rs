@@ -63,6 +63,10 @@ fn waiting(text: &str) -> Arc<Error> {
     Arc::new(Error::Waiting(text.to_owned()))
 }
 
+fn contested(text: &str) -> Arc<Error> {
+    Arc::new(Error::Repeated(text.to_owned(), std::time::Duration::ZERO))
+}
+
 #[test]
 fn a_healthy_cluster_keeps_all_objects_and_its_number_of_nodes() {
     assert_eq!(Case::healthy().text(), "surroundings, set of 3");
@@ -85,6 +89,14 @@ fn the_first_start_begins_with_one_node() {
 #[case::certificates_missing(
     |case: &mut Case| case.observed.certificate = Err(waiting("c")),
     "surroundings, no pods: certificates: c"
+)]
+#[case::certificates_contested(
+    |case: &mut Case| case.observed.certificate = Err(contested("Secret main-tls")),
+    "surroundings, no pods: Secret main-tls"
+)]
+#[case::metadata_of_the_certificates_contested(
+    |case: &mut Case| case.observed.certificate.as_mut().unwrap().contested = Some(contested("Secret main-ca")),
+    "surroundings, set of 3: Secret main-ca"
 )]
 #[case::database_unreachable(
     |case: &mut Case| case.observed.storage = Err(waiting("d")),
