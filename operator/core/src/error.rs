@@ -1,5 +1,6 @@
 //! Errors of a reconcile, one variant for each outcome: the variant determines condition reason and retry.
 
+mod contested;
 mod wrapped;
 
 use std::time::Duration;
@@ -11,6 +12,9 @@ use steamer_runtime::{Failure, ObjectName, Reason, Retry, StatusError, describe}
 use crate::api_server;
 
 pub use wrapped::{Other, Shared};
+
+/// Longest time until the next reconcile after [`Error::Repeated`]: its pause limits the contested write only.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Reason why a reconcile did not complete.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +48,7 @@ pub enum Error {
     /// A resource of another owner exists. The text names it.
     #[error("{0}")]
     Conflict(String),
-    /// Another client undoes each write. The text names the resource. Tried again after the duration.
+    /// Another client undoes each write. The text names the resource. The write is paused for the duration.
     #[error("{0}")]
     Repeated(String, Duration),
     /// Another client changes the same object at the same time. Retried with backoff.
@@ -157,9 +161,8 @@ impl Failure for Error {
             Self::NotFound { .. } | Self::Denied { .. } | Self::NotAllowed(_) | Self::Waiting(_) => {
                 Retry::OnChange
             }
-            Self::SourceMissing(_, pause) | Self::DeletionWaits(_, pause) | Self::Repeated(_, pause) => {
-                Retry::After(*pause)
-            }
+            Self::SourceMissing(_, pause) | Self::DeletionWaits(_, pause) => Retry::After(*pause),
+            Self::Repeated(_, pause) => Retry::After((*pause).min(LONGEST_PAUSE)),
             Self::OpenBao(error) => openbao_retry(error),
             Self::Shared(error) => openbao_retry(&error.0),
             // OpenBao deletes a namespace in the background and has no watch for it.

@@ -160,10 +160,10 @@ impl Write {
         self.namespace.path(&self.call.path())
     }
 
-    /// Returns true for the repair of a difference, which another client can cause again. A right that ended must take
-    /// effect each time.
+    /// Returns true for the repair of a difference, which another client can cause again. The removal of access must
+    /// take effect each time.
     pub(crate) fn is_repair(&self) -> bool {
-        [MISSING, ADOPTED, DIFFERS, UNDESIRED].contains(&self.reason)
+        [MISSING, ADOPTED, DIFFERS].contains(&self.reason)
     }
 
     /// The write, for the limit of repetitions. `before` is the digest of the observed state.

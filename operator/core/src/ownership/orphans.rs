@@ -3,7 +3,7 @@
 
 use steamer_api::{KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, SecretsTenant, SecretsTenantStatus};
 use steamer_openbao::{NamespacePath, Session};
-use steamer_runtime::{ObjectName, Presence};
+use steamer_runtime::{ObjectName, Presence, StatusError};
 
 use super::mark::{Mark, Owner};
 use super::removal::Owned;
@@ -27,8 +27,9 @@ impl Handover {
         published.collect::<Vec<_>>().join(", ")
     }
 
-    /// Writes the orphans to the status of the tenant, or of the cluster if the tenant is gone. If both are gone, only the
-    /// Event reports the orphans.
+    /// Writes the orphans to the status of the tenant, or of the cluster if the tenant is gone or another client
+    /// overwrites its status each time. If neither status can contain them, only the Event or the log reports the
+    /// orphans: a contested status must not keep the finalizer of the deleted object.
     ///
     /// # Errors
     /// Any error of the API server.
@@ -37,21 +38,36 @@ impl Handover {
         let tenant = tenant.and_then(|name| context.stores.of::<SecretsTenant>().get(&name));
         if let Some(tenant) = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none()) {
             let mut status: SecretsTenantStatus = context.last(&*tenant);
-            remember(&mut status.orphans, orphans);
-            context.runtime.statuses.write(&*tenant, &status).await?;
-        } else if let Some(cluster) = context.stores.of::<OpenBaoCluster>().get(&cluster) {
-            let mut status: OpenBaoClusterStatus = context.last(&*cluster);
-            remember(&mut status.orphans, orphans);
-            context.runtime.statuses.write(&*cluster, &status).await?;
+            remember(&mut status.orphans, &orphans);
+            if is_written(context.runtime.statuses.write(&*tenant, &status).await)? {
+                return Ok(());
+            }
+        }
+        let Some(cluster) = context.stores.of::<OpenBaoCluster>().get(&cluster) else { return Ok(()) };
+        let mut status: OpenBaoClusterStatus = context.last(&*cluster);
+        remember(&mut status.orphans, &orphans);
+        if !is_written(context.runtime.statuses.write(&*cluster, &status).await)? {
+            tracing::warn!(
+                ?orphans,
+                "another client overwrites the status that lists orphans: remove them by hand"
+            );
         }
         Ok(())
     }
 }
 
-fn remember(known: &mut Vec<Orphan>, orphans: Vec<Orphan>) {
+/// Returns false if another client overwrites the status each time.
+fn is_written<T>(result: Result<T, StatusError>) -> Result<bool, Error> {
+    match result {
+        Err(StatusError::Contested(_)) => Ok(false),
+        result => Ok(result.map(|_| true)?),
+    }
+}
+
+fn remember(known: &mut Vec<Orphan>, orphans: &[Orphan]) {
     for orphan in orphans {
-        if !known.contains(&orphan) {
-            known.push(orphan);
+        if !known.contains(orphan) {
+            known.push(orphan.clone());
         }
     }
 }
@@ -150,6 +166,8 @@ async fn remove(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rstest::rstest;
     use steamer_api::DeletionPolicy;
 
@@ -214,15 +232,30 @@ mod tests {
         assert!(is_child(&orphan("SecretsProject", "web", "org_1/group_7"), &organization));
     }
 
+    fn unavailable() -> StatusError {
+        kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))).into()
+    }
+
+    #[rstest]
+    #[case::written(Ok(()), Some(true))]
+    #[case::contested(Err(StatusError::Contested(Duration::from_secs(3600))), Some(false))]
+    #[case::unavailable(Err(unavailable()), None)]
+    fn a_contested_status_of_the_parent_does_not_keep_a_deleted_object(
+        #[case] result: Result<(), StatusError>,
+        #[case] expected: Option<bool>,
+    ) {
+        assert_eq!(is_written(result).ok(), expected);
+    }
+
     #[test]
     fn an_orphan_is_listed_once() {
         let (first, second) =
             (orphan("SecretsProject", "a", "org_1/a"), orphan("SecretsProject", "b", "org_1/b"));
         let mut known = vec![first.clone()];
-        remember(&mut known, vec![second.clone(), first.clone(), second.clone()]);
+        remember(&mut known, &[second.clone(), first.clone(), second.clone()]);
         assert_eq!(known, [first.clone(), second]);
         let retained = Orphan { deletion_policy: DeletionPolicy::Retain, ..first };
-        remember(&mut known, vec![retained]);
+        remember(&mut known, &[retained]);
         assert_eq!(known.len(), 3);
     }
 }

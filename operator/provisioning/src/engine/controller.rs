@@ -38,16 +38,9 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
 
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
         let pass = Pass { context: &self.context, dependencies };
-        if object.meta().deletion_timestamp.is_some() {
-            return deletion::delete(&*object, &pass).await;
-        }
-        let result = self.visit(&object, &pass).await;
-        match Access::after(Course::of(object.lifecycle()), result.as_ref().err()) {
-            Access::Revoke => self.revoke(&object, &pass).await?,
-            Access::Withdraw => self.withdraw(&object, &pass).await?,
-            Access::Settled => {}
-        }
-        result
+        let result = self.run(&object, &pass).await;
+        // The pause of a contested write does not delay the detection of other drift.
+        result.map_err(|error| error.retried_within(self.context.drift_interval))
     }
 
     fn forget(&self, name: &ObjectName) {
@@ -59,6 +52,19 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
 impl<K: Provision, M: Memory<K>> Controller<K, M> {
     pub(crate) fn new(context: Arc<Context>, memory: M) -> Self {
         Self { context, memory, limit: WriteLimit::default(), kind: PhantomData }
+    }
+
+    async fn run(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
+        if object.meta().deletion_timestamp.is_some() {
+            return deletion::delete(object, pass).await;
+        }
+        let result = self.visit(object, pass).await;
+        match Access::after(Course::of(object.lifecycle()), result.as_ref().err()) {
+            Access::Revoke => self.revoke(object, pass).await?,
+            Access::Withdraw => self.withdraw(object, pass).await?,
+            Access::Settled => {}
+        }
+        result
     }
 
     async fn visit(&self, object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
@@ -73,33 +79,41 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
             return Ok(Action::AwaitChange);
         }
         let prepared = prepare(object, pass, now).await?;
-        let has_orphans = if course == Course::Observe {
+        let (has_orphans, contested) = if course == Course::Observe {
             status::observed(object, &prepared, pass).await?;
-            false
+            (false, None)
         } else {
             self.enforce(object, &prepared, pass).await?
         };
         let drift_interval = pass.context.drift_interval;
         let due = Due { drift_interval, expires_at: prepared.plan.expires_at, has_orphans };
-        Ok(Action::After(due.after(now)))
+        due.or_contested(contested, now)
     }
 
-    /// Executes a plan. Returns true if orphans remain that a later reconcile can remove.
-    async fn enforce(&self, object: &K, prepared: &Prepared<K>, pass: &Pass<'_>) -> Result<bool, Error> {
+    /// Executes a plan. Returns true if orphans remain that a later reconcile can remove, and the error of a write that
+    /// another client undoes each time.
+    async fn enforce(
+        &self,
+        object: &K,
+        prepared: &Prepared<K>,
+        pass: &Pass<'_>,
+    ) -> Result<(bool, Option<Error>), Error> {
         let Prepared { session, desired, plan, before } = prepared;
         let name = ObjectName::of(object);
         // A deletion finds the resources from the first write on.
         pass.context.add_finalizer(object).await?;
         status::announce(object, desired, pass).await?;
         self.memory.before_writes(&name, desired);
-        Repairs { limit: &self.limit, object: &name, before: *before }.execute(session, &plan.writes).await?;
+        let repairs = Repairs { limit: &self.limit, object: &name, before: *before };
+        let contested = repairs.execute(session, &plan.writes).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;
         }
-        let has_orphans = status::applied(object, Applied { desired, removed_orphans }, pass).await?;
+        let applied = Applied { desired, removed_orphans, contested: contested.as_ref() };
+        let (has_orphans, overwritten) = Error::set_aside(status::applied(object, applied, pass).await)?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
-        Ok(has_orphans)
+        Ok((has_orphans, contested.or(overwritten)))
     }
 
     /// Removes all access, regardless of `suspend` and `mode`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use steamer_api::{JWTIssuer, Kind, Lifecycle, Mode, SecretsTenant};
 use steamer_core::error::Error;
+use steamer_runtime::Action;
 
 /// Pause before orphans that OpenBao is still deleting are checked again. OpenBao has no watch for them.
 const ORPHANS: Duration = Duration::from_secs(2);
@@ -84,6 +85,15 @@ impl Due {
         let orphans = self.has_orphans.then_some(ORPHANS);
         [Some(self.drift_interval), expiration, orphans].into_iter().flatten().min().unwrap_or_default()
     }
+
+    /// Result of a visit. The pause of a contested write never delays the next visit.
+    ///
+    /// # Errors
+    /// The error of the contested write.
+    pub(super) fn or_contested(&self, contested: Option<Error>, now: Timestamp) -> Result<Action, Error> {
+        let after = self.after(now);
+        contested.map_or(Ok(Action::After(after)), |error| Err(error.retried_within(after)))
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +101,7 @@ mod tests {
     use rstest::rstest;
     use steamer_api::KindId;
     use steamer_openbao::Error as OpenBao;
-    use steamer_runtime::ObjectName;
+    use steamer_runtime::{Failure, ObjectName, Retry};
 
     use super::*;
 
@@ -124,6 +134,22 @@ mod tests {
         let expires_at = expires_in.map(|seconds| at(1_000 + seconds));
         let due = Due { drift_interval: Duration::from_secs(300), expires_at, has_orphans };
         assert_eq!(due.after(at(1_000)), Duration::from_millis(milliseconds));
+    }
+
+    #[rstest]
+    #[case::short_pause(30, false, 30)]
+    #[case::drift(3600, false, 300)]
+    #[case::orphans(3600, true, 2)]
+    fn a_contested_write_does_not_delay_other_work(
+        #[case] pause: u64,
+        #[case] has_orphans: bool,
+        #[case] seconds: u64,
+    ) {
+        let due = Due { drift_interval: Duration::from_secs(300), expires_at: None, has_orphans };
+        let contested = Error::Repeated(String::new(), Duration::from_secs(pause));
+        let error = due.or_contested(Some(contested), Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(seconds)));
+        assert!(due.or_contested(None, Timestamp::UNIX_EPOCH).is_ok());
     }
 
     fn missing(kind: KindId) -> Error {

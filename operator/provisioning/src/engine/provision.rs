@@ -171,7 +171,7 @@ pub(crate) struct Setting<'a> {
 pub(crate) trait Memory<K: Provision>: Send + Sync + 'static {
     /// Called before the first write.
     fn before_writes(&self, _object: &ObjectName, _desired: &K::Desired) {}
-    /// Called after the status of the last write is written.
+    /// Called after the last write and its status. The status can be missing if another client overwrites it each time.
     fn after_writes(&self, _object: &ObjectName, _desired: &K::Desired, _index: &Index) {}
     /// Called before access is revoked.
     fn revoked(&self, _object: &ObjectName, _index: &Index) {}

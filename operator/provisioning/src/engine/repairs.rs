@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use steamer_core::error::Error;
-use steamer_openbao::Session;
+use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::ObjectName;
 use steamer_runtime::write_limit::WriteLimit;
 
@@ -24,25 +24,28 @@ pub(super) struct Repairs<'a> {
 #[derive(Debug)]
 struct Contested<'a>(&'a Write, Duration);
 
+impl Contested<'_> {
+    /// The error of the object. `root` is the root namespace of the cluster.
+    fn into_error(self, root: &NamespacePath) -> Error {
+        let Self(write, pause) = self;
+        let path: String = write.described(root).path.chars().take(LONGEST_PATH).collect();
+        let text = format!(
+            "another client undoes each change of {path} in OpenBao: find it in the audit log of OpenBao, and stop it"
+        );
+        Error::Repeated(text, pause)
+    }
+}
+
 impl Repairs<'_> {
-    /// Executes the writes of a plan in their order.
+    /// Executes the writes of a plan in their order. Returns [`Error::Repeated`] if one of them is paused because
+    /// another client undid it several times: all others are executed.
     ///
     /// # Errors
-    /// The first error of a write. [`Error::Repeated`] after all other writes if another client undid one several times.
-    pub(super) async fn execute(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+    /// The first error of a write.
+    pub(super) async fn execute(&self, session: &Session, writes: &[Write]) -> Result<Option<Error>, Error> {
         let (due, contested) = self.divided(writes, Instant::now());
         execute(session, &due, |write| self.record(write, Instant::now())).await?;
-        match contested {
-            None => Ok(()),
-            Some(Contested(write, pause)) => {
-                let path =
-                    write.described(session.namespace()).path.chars().take(LONGEST_PATH).collect::<String>();
-                let text = format!(
-                    "another client undoes each change of {path} in OpenBao: find it in the audit log of OpenBao, and stop it"
-                );
-                Err(Error::Repeated(text, pause))
-            }
-        }
+        Ok(contested.map(|contested| contested.into_error(session.namespace())))
     }
 
     /// The writes that may be made now, and the paused one that is due first.
@@ -76,10 +79,11 @@ impl Repairs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use steamer_openbao::{Cas, NamespacePath};
+    use rstest::rstest;
+    use steamer_openbao::Cas;
 
     use super::*;
-    use crate::write::{Call, DIFFERS, WITHDRAWN};
+    use crate::write::{Call, DIFFERS, UNDESIRED, WITHDRAWN};
 
     fn policy(name: &str, text: &str, version: i64) -> Write {
         let call =
@@ -120,8 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn a_right_that_ended_is_removed_each_time() {
-        let ended = || Write::delete(&NamespacePath::root(), "auth/jwt/role/a".to_owned(), WITHDRAWN);
-        assert_eq!(executed(60, |_| (vec![ended()], 0)), 60);
+    fn a_paused_write_is_reported_with_its_path_and_pause() {
+        let write = policy("a", "same", 1);
+        let error = Contested(&write, Duration::from_secs(30)).into_error(&NamespacePath::new("teams"));
+        let is_repeated = matches!(&error, Error::Repeated(_, pause) if *pause == Duration::from_secs(30));
+        assert!(is_repeated && error.to_string().contains("teams/org_1/sys/policies/acl/a"), "{error}");
+    }
+
+    #[rstest]
+    #[case::ended(WITHDRAWN)]
+    #[case::created_by_another_client(UNDESIRED)]
+    fn access_that_is_not_granted_is_removed_each_time(#[case] reason: &'static str) {
+        let delete = || Write::delete(&NamespacePath::root(), "auth/jwt/role/a".to_owned(), reason);
+        assert_eq!(executed(60, |_| (vec![delete()], 0)), 60);
     }
 }

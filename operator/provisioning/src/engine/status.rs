@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use steamer_api::{HasLifecycleStatus, Orphan, PlannedChange};
 use steamer_core::error::Error;
 use steamer_core::ownership::orphans::is_removable;
-use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{Failure, Reason};
 
 use super::pass::Pass;
 use super::prepared::Prepared;
@@ -76,10 +76,12 @@ fn compared(changes: usize) -> Verdict {
     }
 }
 
-/// Result of the removal of orphans: those that were removed.
+/// Result of an executed plan.
 pub(super) struct Applied<'a, K: Provision> {
     pub(super) desired: &'a K::Desired,
     pub(super) removed_orphans: &'a [Orphan],
+    /// Error of a write that is paused. It determines the verdict.
+    pub(super) contested: Option<&'a Error>,
 }
 
 /// Reports an applied plan. Returns true if orphans remain that a later reconcile can remove.
@@ -91,6 +93,7 @@ pub(super) async fn applied<K: Provision>(
     let mut status: K::Status = pass.context.last(object);
     planned::<K>(&mut status, applied.desired, Vec::new());
     let verdict = object.applied(&mut status, applied.desired, Timestamp::now());
+    let verdict = applied.contested.map_or(verdict, Failure::verdict);
     let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
         // A child that was deleted in the meantime has added to the list.
         orphans.retain(|orphan| !applied.removed_orphans.contains(orphan));

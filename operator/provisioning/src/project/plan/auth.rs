@@ -66,8 +66,9 @@ impl Login<'_> {
         let call = Call::PutJwtConfig { mount: self.path.to_owned(), config: desired.clone() };
         match self.observed.and_then(|observed| observed.config.as_ref()) {
             None => Some(self.create(call)),
-            Some(config) if !is_same(config, desired) => Some(self.update(call, DIFFERS)),
+            // Before other differences: their repair can be paused.
             Some(_) if self.has_removed_key() => Some(self.update(call, KEY_REMOVED)),
+            Some(config) if !is_same(config, desired) => Some(self.update(call, DIFFERS)),
             Some(_) => None,
         }
     }

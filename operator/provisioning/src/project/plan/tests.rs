@@ -125,6 +125,10 @@ fn drift_is_repaired(#[case] drift: Change, #[case] expected: &str) {
 #[rstest]
 #[case::discovered(by(|desired, _| desired.key_removals.now += 1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
 #[case::never_written(by(|desired, _| desired.key_removals.written = -1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
+#[case::discovered_with_another_difference(by(|desired, observed| {
+    desired.key_removals.now += 1;
+    config(observed, PIPELINE_MOUNT).bound_issuer = "evil".to_owned();
+}), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
 #[case::stated(by(|desired, observed| {
     desired.key_removals.now += 1;
     let keys = JwtKeys::Static(vec!["key".to_owned()]);
