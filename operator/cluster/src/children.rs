@@ -16,7 +16,7 @@ use steamer_core::access::managed::{ca_key, tls_secret};
 use steamer_core::tasks::{Tasks, Watched};
 use steamer_core::{Context, Error, Stores};
 use steamer_runtime::write_limit::{Write, WriteLimit};
-use steamer_runtime::{Edges, Key, Object, ObjectName, Scope, Store};
+use steamer_runtime::{Edges, Key, Object, ObjectName, Presence, Scope, Store};
 
 use crate::cluster::CLUSTER_LABEL;
 use crate::difference::repair;
@@ -99,9 +99,18 @@ fn ordinary<K>(watched: Watched<K>) -> Watched<K> {
 /// Objects of managed clusters. Everyone can create objects with the cluster label: they must not be kept in memory.
 fn of_managed_clusters<K: Child>(clusters: &Store<OpenBaoCluster>) -> Scope<K> {
     let known = clusters.clone();
-    let cluster = move |object: &K| known.get(&cluster_of(object)?);
-    let is_managed = |cluster: Arc<OpenBaoCluster>| cluster.spec.managed.is_some();
-    Scope::new(clusters, move |object| cluster(object).is_some_and(is_managed))
+    Scope::new(clusters, move |object| {
+        cluster_of(object).is_some_and(|cluster| may_be_managed(&known, &cluster))
+    })
+}
+
+/// Returns true if the cluster is managed, or unknown because the API server refuses the list of OpenBaoClusters: its
+/// guard still runs, and treats a pod that is not in the cache as lost.
+fn may_be_managed(clusters: &Store<OpenBaoCluster>, name: &ObjectName) -> bool {
+    match clusters.get(name) {
+        Some(cluster) => cluster.spec.managed.is_some(),
+        None => clusters.presence(name) == Presence::Unknown,
+    }
 }
 
 /// Key of all objects of a cluster: a change requeues the cluster.
@@ -290,6 +299,7 @@ mod tests {
 
     use http::{Request, Response};
     use kube::client::Body;
+    use kube::runtime::watcher;
     use rstest::rstest;
     use serde_json::json;
 
@@ -321,6 +331,21 @@ mod tests {
             result = result.and(child_api.apply(Some(&live), &config_map("b"), "").await);
         }
         assert_eq!(result.is_ok(), expected);
+    }
+
+    #[rstest]
+    #[case::known(false, false)]
+    #[case::refused(true, true)]
+    fn objects_of_a_missing_cluster_are_kept_only_while_it_may_exist(
+        #[case] is_refused: bool,
+        #[case] expected: bool,
+    ) {
+        let clusters = Store::<OpenBaoCluster>::default();
+        clusters.listed(Some("ns"), 0);
+        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+        let refusal = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
+        assert!(!is_refused || clusters.failed(Some("ns"), &refusal));
+        assert_eq!(may_be_managed(&clusters, &ObjectName::new("ns", "main")), expected);
     }
 
     fn config_map(text: &str) -> ConfigMap {

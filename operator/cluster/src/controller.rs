@@ -13,7 +13,7 @@ use crate::{children, external, managed};
 /// Controller of OpenBaoCluster.
 pub(crate) struct Controller {
     context: Arc<Context>,
-    guards: Guards,
+    pub(crate) guards: Guards,
 }
 
 impl Controller {
@@ -44,7 +44,12 @@ impl Reconcile for Controller {
         }
     }
 
+    /// Keeps the state of a cluster that may exist: its nodes need the guard while the API server refuses the list. A
+    /// later list requeues a cluster that was deleted in the meantime.
     fn forget(&self, name: &ObjectName) {
+        if self.context.stores.exists(OpenBaoCluster::ID, name) {
+            return;
+        }
         self.guards.stop(name);
         self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Resource, ResourceExt};
 use steamer_api::{Referable, Reference};
-use steamer_runtime::{Dependencies, Key, ObjectName};
+use steamer_runtime::{Dependencies, Key, ObjectName, Presence};
 
 use crate::error::Error;
 use crate::stores::Stores;
@@ -61,7 +61,8 @@ impl Stores {
     /// The object of that name. The caller must have checked the right to refer to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::Invalid`] if the kind is not honored in the namespace.
+    /// [`Error::NotFound`], [`Error::Waiting`] if the cache does not contain the namespace, or [`Error::Invalid`] if
+    /// the kind is not honored in the namespace.
     pub fn existing<K: Referable>(
         &self,
         dependencies: &Dependencies,
@@ -70,13 +71,17 @@ impl Stores {
         dependencies.on(Key::new(K::KIND, name.clone()));
         self.honor(K::ID, &name.namespace)?;
         let store = self.of::<K>();
-        if store.is_unreadable(name) && store.get(name).is_none() {
-            return Err(Error::Waiting(format!("{} {name} cannot be parsed: correct it", K::KIND)));
+        if let Some(found) = store.get(name) {
+            return Ok(found);
         }
-        if !store.knows(&name.namespace) {
-            return Err(Error::Waiting(unwatched(K::KIND, name)));
+        dependencies.on(Key::of_list(K::KIND, &name.namespace));
+        match store.presence(name) {
+            Presence::Present => store
+                .get(name)
+                .ok_or_else(|| Error::Waiting(format!("{} {name} cannot be parsed: correct it", K::KIND))),
+            Presence::Absent => Err(Error::NotFound { kind: K::KIND, name: name.clone() }),
+            Presence::Unknown => Err(Error::Waiting(unwatched(K::KIND, name))),
         }
-        store.get(name).ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
     }
 
     /// The labels of a Namespace.
@@ -99,4 +104,59 @@ fn unwatched(kind: &str, name: &ObjectName) -> String {
 pub fn seniority<K: Resource>(object: &K, established: bool) -> (i64, bool, ObjectName) {
     let created = object.meta().creation_timestamp.as_ref().map_or(i64::MAX, |at| at.0.as_second());
     (created, !established, ObjectName::of(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher;
+    use rstest::rstest;
+    use serde_json::json;
+    use steamer_api::SecretsTenant;
+    use steamer_runtime::Index;
+
+    use super::*;
+
+    fn tenant() -> Arc<SecretsTenant> {
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "organizationId": 1, "groupId": 7, "issuerRef": {"name": "gitlab"},
+        });
+        let mut tenant = SecretsTenant::new("acme", serde_json::from_value(spec).unwrap());
+        tenant.metadata.namespace = Some("ns".to_owned());
+        Arc::new(tenant)
+    }
+
+    fn refusal() -> watcher::Error {
+        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[rstest]
+    #[case::cached(true, false, "found")]
+    #[case::cached_and_refused(true, true, "found")]
+    #[case::refused(false, true, "waiting")]
+    #[case::deleted(false, false, "not found")]
+    fn an_object_in_a_refused_namespace_is_not_reported_as_deleted(
+        #[case] is_cached: bool,
+        #[case] is_refused: bool,
+        #[case] expected: &str,
+    ) {
+        let (stores, index, name) =
+            (Stores::default(), Arc::<Index>::default(), ObjectName::new("ns", "acme"));
+        let store = stores.of::<SecretsTenant>();
+        store.listed(Some("ns"), 0);
+        if is_cached {
+            store.insert(name.clone(), tenant());
+        }
+        assert!(!is_refused || store.failed(Some("ns"), &refusal()));
+        let dependencies = index.pass("test", ObjectName::new("ns", "web"));
+        let found = match stores.existing::<SecretsTenant>(&dependencies, &name) {
+            Ok(_) => "found",
+            Err(Error::Waiting(_)) => "waiting",
+            Err(Error::NotFound { .. }) => "not found",
+            Err(_) => "another error",
+        };
+        assert_eq!(found, expected);
+        let is_requeued = index.is_awaited(&Key::of_list("SecretsTenant", "ns"));
+        assert_eq!(is_requeued, !is_cached, "the end of a list requeues an object with a missing reference");
+    }
 }

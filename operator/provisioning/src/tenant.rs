@@ -102,9 +102,9 @@ impl Provision for SecretsTenant {
 
     fn deletable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
         let name = ObjectName::of(self);
-        let projects = lookup.list(children::<SecretsProject>(name.clone()), |project: &SecretsProject| {
-            tenant_of(project) == name
-        });
+        let key = children::<SecretsProject>(name.clone());
+        let of_tenant = |project: &SecretsProject| tenant_of(project) == name;
+        let projects = lookup.children::<SecretsProject, Self>((key, &name), of_tenant)?;
         if projects.is_empty() {
             return Ok(());
         }
@@ -155,8 +155,12 @@ impl Provision for SecretsTenant {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::watcher;
+    use rstest::rstest;
     use serde_json::json;
     use steamer_api::{FINALIZER, LifecycleStatus};
+    use steamer_core::Stores;
+    use steamer_runtime::Index;
 
     use super::*;
 
@@ -185,6 +189,50 @@ mod tests {
             let verdict = format!("{:?}", tenant.applied(&mut status, &place, Timestamp::UNIX_EPOCH));
             assert!(verdict.contains(" teams/a/org_1/group_7 "), "{verdict}");
         }
+    }
+
+    fn project() -> SecretsProject {
+        let spec = json!({"tenantRef": {"name": "acme"}, "id": 42});
+        let mut project = SecretsProject::new("web", serde_json::from_value(spec).unwrap());
+        project.metadata.namespace = Some("ns".to_owned());
+        project
+    }
+
+    fn refusal() -> watcher::Error {
+        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[rstest]
+    #[case::no_project(false, false, None)]
+    #[case::project(true, false, Some("waits for the deletion of its projects: ns/web (1 in total)"))]
+    #[case::unknown_projects(
+        false,
+        true,
+        Some("refuses to list objects of kind SecretsProject in namespace ns: ")
+    )]
+    fn the_deletion_of_a_tenant_waits_for_its_projects(
+        #[case] has_project: bool,
+        #[case] is_refused: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let (stores, tenant, index) = (Stores::default(), tenant(), Arc::<Index>::default());
+        stores.of::<SecretsTenant>().insert(ObjectName::of(&tenant), Arc::new(tenant.clone()));
+        let projects = stores.of::<SecretsProject>();
+        projects.listed(Some("ns"), 0);
+        if has_project {
+            let project = project();
+            projects.insert(ObjectName::of(&project), Arc::new(project));
+        }
+        assert!(!is_refused || projects.failed(Some("ns"), &refusal()));
+        let dependencies = index.pass("test", ObjectName::of(&tenant));
+        let result = tenant.deletable(&Lookup { stores: &stores, dependencies: &dependencies });
+        let message = result.err().map(|error| error.to_string());
+        let is_expected = match (&message, expected) {
+            (Some(message), Some(expected)) => message.contains(expected),
+            (message, expected) => message.is_none() && expected.is_none(),
+        };
+        assert!(is_expected, "{message:?}");
     }
 
     #[test]

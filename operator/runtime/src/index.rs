@@ -26,6 +26,12 @@ impl Key {
         Self { kind: kind.into(), name }
     }
 
+    /// Returns the key of the list of a kind in a namespace: when the list completes, its waiters are requeued.
+    #[must_use]
+    pub fn of_list(kind: &str, namespace: &str) -> Self {
+        Self::new(format!("list of kind {kind}"), ObjectName::new(namespace, ""))
+    }
+
     /// Returns the key of an object.
     pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
         Self::new(K::kind(&()), ObjectName::of(object))

@@ -31,6 +31,13 @@ struct Progress {
     refused: bool,
 }
 
+impl Progress {
+    /// Returns whether an object that the list does not contain is absent.
+    fn is_known(&self) -> bool {
+        self.listed.is_some() && !self.refused
+    }
+}
+
 /// Progress of the lists of a watch. A user can remove a permission in one namespace and must not stop the others: a refused
 /// list is not waited for, and the objects of its namespace are unknown, not absent, also those of an earlier list.
 #[derive(Clone, Debug, Default)]
@@ -75,10 +82,13 @@ impl Listings {
     pub fn knows(&self, namespace: &str) -> bool {
         self.0.is_empty()
             || self.0.contains_key(&None)
-            || self
-                .0
-                .get(&Some(namespace.to_owned()))
-                .is_some_and(|part| part.listed.is_some() && !part.refused)
+            || self.0.get(&Some(namespace.to_owned())).is_some_and(Progress::is_known)
+    }
+
+    /// Returns the namespaces of the lists that are refused or not complete.
+    pub(crate) fn unlisted(&self) -> Vec<String> {
+        let unlisted = self.0.iter().filter(|(_, part)| !part.is_known());
+        unlisted.filter_map(|(namespace, _)| namespace.clone()).collect()
     }
 }
 
@@ -129,10 +139,12 @@ mod tests {
     fn objects_of_a_namespace_without_a_list_are_unknown() {
         let mut lists = listings(&[Some("a"), Some("b")]);
         lists.listed(Some("a"), 0);
+        assert_eq!(lists.unlisted(), ["b"]);
         lists.failed(Some("b"), &error(403));
         assert!(lists.knows("a") && !lists.knows("b") && !lists.knows("outside"));
+        assert_eq!(lists.unlisted(), ["b"]);
         lists.listed(Some("b"), 0);
-        assert!(lists.knows("b"));
+        assert!(lists.knows("b") && lists.unlisted().is_empty());
         lists.failed(Some("b"), &error(403));
         assert!(lists.knows("a") && !lists.knows("b"), "the objects of the last list may have changed");
         lists.listed(Some("b"), 0);
@@ -142,6 +154,7 @@ mod tests {
     #[test]
     fn a_list_of_all_namespaces_must_not_be_refused() {
         let mut lists = listings(&[None]);
+        assert!(lists.unlisted().is_empty());
         assert!(!lists.failed(None, &error(403)) && !lists.is_complete());
         lists.listed(None, 0);
         assert!(lists.is_complete() && lists.knows("any"));

@@ -77,9 +77,11 @@ impl<K> Store<K> {
     /// Returns whether an object of that name exists, or that the cache does not contain its namespace.
     #[must_use]
     pub fn presence(&self, name: &ObjectName) -> Presence {
+        // A refusal is recorded before the objects are removed, and a completed list after they are inserted again.
+        let was_known = self.knows(&name.namespace);
         if self.is_unreadable(name) || self.get(name).is_some() {
             Presence::Present
-        } else if self.knows(&name.namespace) {
+        } else if was_known && self.knows(&name.namespace) {
             Presence::Absent
         } else {
             Presence::Unknown
@@ -90,6 +92,12 @@ impl<K> Store<K> {
     #[must_use]
     pub fn knows(&self, namespace: &str) -> bool {
         self.listings.lock().knows(namespace)
+    }
+
+    /// Returns the watched namespaces of which the cache does not contain the objects: the API server refuses the list.
+    #[must_use]
+    pub fn unlisted(&self) -> Vec<String> {
+        self.listings.lock().unlisted()
     }
 
     /// Returns whether the latest version of the object cannot be parsed.
@@ -144,13 +152,14 @@ impl<K> Store<K> {
     }
 
     /// Records a complete list that considered that many owners.
-    pub(crate) fn listed(&self, namespace: Option<&str>, owners: u64) {
+    pub fn listed(&self, namespace: Option<&str>, owners: u64) {
         self.listings.lock().listed(namespace, owners);
         self.advance();
     }
 
     /// Records an error of a list or watch. Returns whether it is the refusal of a list.
-    pub(crate) fn failed(&self, namespace: Option<&str>, error: &watcher::Error) -> bool {
+    #[must_use]
+    pub fn failed(&self, namespace: Option<&str>, error: &watcher::Error) -> bool {
         let refused = self.listings.lock().failed(namespace, error);
         if refused {
             self.advance();
@@ -166,7 +175,8 @@ impl<K> Store<K> {
         }
     }
 
-    pub(crate) fn insert(&self, name: ObjectName, object: Arc<K>) {
+    /// Adds an object, or replaces its earlier version.
+    pub fn insert(&self, name: ObjectName, object: Arc<K>) {
         let last = self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(name, object);
         if last.is_none() {
             self.added.send_modify(|count| *count = count.wrapping_add(1));

@@ -151,6 +151,7 @@ where
         for name in self.store.names() {
             if seen.covers(&name) {
                 self.gone(seen, &name);
+                seen.lost.insert(name);
             }
         }
     }
@@ -216,11 +217,14 @@ where
 
     fn gone(&self, seen: &mut Seen, name: &ObjectName) {
         seen.marks.remove(name);
+        let was_unreadable = self.store.is_unreadable(name);
         self.store.set_unreadable(name, false);
         if let Some(object) = self.store.remove(name) {
             let Edges { by_any_change, by_spec } = (self.edges)(&object);
             self.wake(&by_any_change, name);
             self.wake(&by_spec, name);
+            self.tell(name.clone(), Lane::Changed);
+        } else if was_unreadable {
             self.tell(name.clone(), Lane::Changed);
         }
     }
@@ -235,6 +239,20 @@ where
         }
         seen.started = true;
         self.store.listed(seen.namespace.as_deref(), seen.owners);
+        self.known_again(seen, &listed);
+    }
+
+    /// Requeues the waiters of the list, and the objects that were deleted while the list was refused: their in-memory
+    /// state is discarded only now.
+    fn known_again(&self, seen: &mut Seen, listed: &HashSet<ObjectName>) {
+        for name in std::mem::take(&mut seen.lost) {
+            if !listed.contains(&name) {
+                self.tell(name, Lane::Changed);
+            }
+        }
+        if let Some(namespace) = &seen.namespace {
+            self.index.wake(&[Key::of_list(&K::kind(&()), namespace)], None);
+        }
     }
 
     /// Requeues the waiters of the keys, except the object itself, which wrote its own status.
@@ -267,6 +285,8 @@ struct Seen {
     namespace: Option<String>,
     marks: HashMap<ObjectName, Mark>,
     listed: Option<HashSet<ObjectName>>,
+    /// Objects that were removed from the cache because the list was refused.
+    lost: HashSet<ObjectName>,
     started: bool,
     /// Number of owners at the start of the last list.
     owners: u64,
@@ -297,7 +317,7 @@ fn settled<K: Resource>(object: &K) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use k8s_openapi::api::core::v1::{ConfigMap, Service};
     use kube::api::Api;
@@ -459,6 +479,45 @@ mod tests {
         retained(&store, &["a", "b"]).await;
         assert_eq!(store.presence(&ObjectName::new("b", "other")), crate::Presence::Absent);
         while requeued.recv().await.unwrap().0 != lost {}
+        running.abort();
+    }
+
+    /// The object is deleted while the list is refused.
+    #[tokio::test]
+    async fn the_end_of_a_refusal_requeues_deleted_objects_and_the_waiters_of_the_list() {
+        let phase = Arc::<AtomicUsize>::default();
+        let server = phase.clone();
+        let fake = Fake::answering(move |request| {
+            let is_watch = request.query.contains("watch=");
+            match server.load(Ordering::SeqCst) {
+                1 if !is_watch => {
+                    (403, json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"}))
+                }
+                2 if !is_watch => (200, json!({"metadata": {"resourceVersion": "1"}, "items": []})),
+                _ => by_namespace(request),
+            }
+        });
+        let (trigger, mut requeued) = crate::trigger();
+        let watch = Watch { controller: Some(("test", trigger)), ..in_namespaces(&fake, &["b"]) };
+        let (store, lost, waiter) =
+            (watch.store.clone(), ObjectName::new("b", "main"), ObjectName::new("a", "waiter"));
+        let (trigger, mut woken) = crate::trigger();
+        watch.index.register("waiting", trigger);
+        let running_index = watch.index.clone();
+        let running = tokio::spawn(watch.run());
+        retained(&store, &["b"]).await;
+        assert_eq!(requeued.recv().await.unwrap().0, lost);
+        phase.store(1, Ordering::SeqCst);
+        retained(&store, &[]).await;
+        assert_eq!(store.unlisted(), ["b"]);
+        assert_eq!(requeued.recv().await.unwrap().0, lost);
+        let dependencies = running_index.pass("waiting", waiter.clone());
+        dependencies.on(Key::of_list("ConfigMap", "b"));
+        phase.store(2, Ordering::SeqCst);
+        let known_again = async { (requeued.recv().await.unwrap().0, woken.recv().await.unwrap().0) };
+        let known_again = tokio::time::timeout(Duration::from_secs(60), known_again).await.unwrap();
+        assert_eq!(known_again, (lost.clone(), waiter));
+        assert_eq!(store.presence(&lost), crate::Presence::Absent);
         running.abort();
     }
 

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_pattern_matches_any_part_unless_it_has_anchors() {
-        let matches = |pattern: &str, text: &str| Patterns::parse([pattern]).map(|found| found.is_match(text));
+        let matches =
+            |pattern: &str, text: &str| Patterns::parse([pattern]).map(|found| found.is_match(text));
         assert_eq!(matches("b", "abc"), Ok(true));
         assert_eq!(matches("^b$", "abc"), Ok(false));
         assert_eq!(matches(r"\d", "٣"), Ok(false), "digits are ASCII, as in Go");

@@ -1,4 +1,4 @@
-//! A guard beside reconciles that never return.
+//! A guard beside reconciles that never return, and the guard of a cluster that left the cache.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
+use kube::runtime::watcher;
+use rstest::rstest;
 use serde_json::json;
+use steamer_api::OpenBaoCluster;
 use steamer_core::access::api_audiences::ApiAudiences;
 use steamer_core::access::consent::Consent;
 use steamer_core::access::named_objects::NamedObjects;
@@ -19,8 +22,9 @@ use steamer_core::stores::Stores;
 use steamer_core::urgent::Urgent;
 use steamer_openbao::Outgoing;
 use steamer_runtime::write_limit::WriteLimit;
-use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
+use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Reconcile, Runtime, Statuses};
 
+use crate::controller::Controller;
 use crate::database::login::Login;
 use crate::guard::registry::Guards;
 use crate::tests::{cluster, owner_login};
@@ -89,6 +93,33 @@ async fn a_guard_observes_while_every_worker_of_the_reconciles_is_blocked() {
         assert!(Instant::now() < deadline, "the guard did not observe its database");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[rstest]
+#[case::deleted(false, false)]
+#[case::refused(true, true)]
+#[tokio::test]
+async fn the_guard_of_a_cluster_stops_only_after_its_deletion(
+    #[case] is_refused: bool,
+    #[case] is_kept: bool,
+) {
+    let (context, mut cluster) = (context().await, cluster());
+    cluster.owner = refused_login();
+    let (clusters, namespace) = (context.stores.of::<OpenBaoCluster>(), cluster.name.namespace.clone());
+    clusters.listed(Some(&namespace), 0);
+    let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+    let refusal = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
+    assert!(!is_refused || clusters.failed(Some(&namespace), &refusal));
+    let controller = Controller::new(context.clone());
+    let target = controller.guards.target(&context, None, &cluster);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while controller.guards.watch(&context, target.clone()).storage.is_none() {
+        assert!(Instant::now() < deadline, "the guard did not observe its database");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    controller.forget(&cluster.name);
+    // A guard that starts again has no report yet.
+    assert_eq!(controller.guards.watch(&context, target).storage.is_some(), is_kept);
 }
 
 /// A database at a port that refuses connections.

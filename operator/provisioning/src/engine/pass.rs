@@ -62,8 +62,8 @@ fn is_usable(cluster: &OpenBaoCluster) -> Result<(), Error> {
 /// Access to cached objects. It sends no requests.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup<'a> {
-    stores: &'a Stores,
-    dependencies: &'a Dependencies,
+    pub(crate) stores: &'a Stores,
+    pub(crate) dependencies: &'a Dependencies,
 }
 
 impl Lookup<'_> {
@@ -74,8 +74,15 @@ impl Lookup<'_> {
 
     /// Returns true if objects of namespace `from` may refer to the object. A change of that right requeues the
     /// current object.
-    pub(crate) fn allows<K: Referable>(&self, name: &ObjectName, from: &str) -> bool {
-        self.stores.named::<K>(self.dependencies, name, from).is_ok()
+    ///
+    /// # Errors
+    /// An object that is not in the cache: its right is unknown.
+    pub(crate) fn allows<K: Referable>(&self, name: &ObjectName, from: &str) -> Result<bool, Error> {
+        match self.stores.named::<K>(self.dependencies, name, from) {
+            Ok(_) => Ok(true),
+            Err(Error::Denied { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The object of that name, without a right to refer to it. A change of it does not requeue the current object.
@@ -88,6 +95,44 @@ impl Lookup<'_> {
         self.dependencies.on(key);
         self.stores.of::<K>().filter(chosen)
     }
+
+    /// As [`Self::list`], for decisions in which a missing object counts as deleted: namespaces that may refer to
+    /// `parent` must be listed. Namespaces that are not watched do not count.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] while the API server refuses a list. The next complete list requeues the current object.
+    pub(crate) fn children<K: Kind, P: Referable>(
+        &self,
+        (key, parent): (Key, &ObjectName),
+        chosen: impl Fn(&K) -> bool,
+    ) -> Result<Vec<Arc<K>>, Error> {
+        // A refusal is recorded before the objects leave the cache, and a completed list after they are inserted again.
+        self.listed::<K, P>(parent)?;
+        let found = self.list(key, chosen);
+        self.listed::<K, P>(parent)?;
+        Ok(found)
+    }
+
+    fn listed<K: Kind, P: Referable>(&self, parent: &ObjectName) -> Result<(), Error> {
+        let store = self.stores.of::<K>();
+        for namespace in store.unlisted() {
+            if !self.allows::<P>(parent, &namespace)? {
+                continue;
+            }
+            self.dependencies.on(Key::of_list(K::KIND, &namespace));
+            if !store.knows(&namespace) {
+                return Err(Error::Waiting(refused(K::KIND, &namespace)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(kind: &str, namespace: &str) -> String {
+    format!(
+        "the API server refuses to list objects of kind {kind} in namespace {namespace}: install the operator's Role \
+         and RoleBinding there; nothing is removed from OpenBao until then"
+    )
 }
 
 #[cfg(test)]
@@ -127,5 +172,11 @@ mod tests {
         });
         cluster.status = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
         assert_eq!(is_usable(&cluster).is_ok(), expected);
+    }
+
+    #[test]
+    fn the_message_about_a_refused_list_names_the_kind_the_namespace_and_the_remedy() {
+        let message = refused("PipelinePolicy", "web");
+        assert!(message.contains("kind PipelinePolicy in namespace web: install"), "{message}");
     }
 }

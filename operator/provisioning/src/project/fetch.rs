@@ -68,7 +68,7 @@ pub(crate) async fn fetch(
         Some(pass.context.api_issuer.get(&pass.context.client).await?)
     };
     let session = pass.session(&references.cluster).await?;
-    let policies = policies(project, &pass.lookup());
+    let policies = needed_policies(project, &pass.lookup())?;
     Ok((session, Found { references, issuer_ca, api_issuer, policies }))
 }
 
@@ -80,12 +80,109 @@ fn has_namespace(tenant: &SecretsTenant) -> Result<(), Error> {
     Err(Error::Waiting(format!("SecretsTenant {name} has not created its OpenBao namespace yet")))
 }
 
+/// As [`policies`]. A disabled project loses its access even while its policies are unknown.
+fn needed_policies(project: &SecretsProject, lookup: &Lookup<'_>) -> Result<Vec<Arc<PipelinePolicy>>, Error> {
+    match policies(project, lookup) {
+        Err(_) if !project.spec.enabled => Ok(Vec::new()),
+        found => found,
+    }
+}
+
 /// The PipelinePolicies that the project allows, oldest first.
-pub(crate) fn policies(project: &SecretsProject, lookup: &Lookup<'_>) -> Vec<Arc<PipelinePolicy>> {
+///
+/// # Errors
+/// [`Error::Waiting`] while the PipelinePolicies of a namespace that the project allows are unknown: without them, the
+/// project would delete their access.
+pub(crate) fn policies(
+    project: &SecretsProject,
+    lookup: &Lookup<'_>,
+) -> Result<Vec<Arc<PipelinePolicy>>, Error> {
     let name = ObjectName::of(project);
     let key = children::<PipelinePolicy>(name.clone());
-    let mut policies = lookup.list(key, |policy: &PipelinePolicy| project_of(policy) == name);
-    policies.retain(|policy| lookup.allows::<SecretsProject>(&name, &policy.namespace().unwrap_or_default()));
+    let of_project = |policy: &PipelinePolicy| project_of(policy) == name;
+    let mut policies = Vec::new();
+    for policy in lookup.children::<PipelinePolicy, SecretsProject>((key, &name), of_project)? {
+        if lookup.allows::<SecretsProject>(&name, &policy.namespace().unwrap_or_default())? {
+            policies.push(policy);
+        }
+    }
     policies.sort_by_key(|policy| seniority(&**policy, true));
-    policies
+    Ok(policies)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher;
+    use rstest::rstest;
+    use serde_json::json;
+    use steamer_core::Stores;
+    use steamer_runtime::{Index, Key};
+
+    use super::*;
+    use crate::project::samples::{policy, project};
+
+    fn refusal() -> watcher::Error {
+        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    /// A project in namespace `ns`, which does not allow the others, with a policy in the cache.
+    fn stores(project: &SecretsProject) -> Stores {
+        let stores = Stores::default();
+        let policies = stores.of::<PipelinePolicy>();
+        for namespace in ["ns", "ci"] {
+            policies.listed(Some(namespace), 0);
+        }
+        let policy = policy("all", json!({"branches": ["main"]}));
+        policies.insert(ObjectName::of(&*policy), policy);
+        stores.of::<SecretsProject>().insert(ObjectName::of(project), Arc::new(project.clone()));
+        stores
+    }
+
+    #[rstest]
+    #[case::none("Same", None, Some(1))]
+    #[case::own("Same", Some("ns"), None)]
+    #[case::other_that_is_not_allowed("Same", Some("ci"), Some(1))]
+    #[case::other_that_is_allowed("All", Some("ci"), None)]
+    fn a_project_waits_while_a_list_of_its_policies_is_refused(
+        #[case] from: &str,
+        #[case] refused: Option<&str>,
+        #[case] expected: Option<usize>,
+    ) {
+        let project = project(json!({"spec": {"allowedNamespaces": {"from": from}}}));
+        let (stores, index) = (stores(&project), Arc::<Index>::default());
+        let store = stores.of::<PipelinePolicy>();
+        assert!(refused.is_none_or(|namespace| store.failed(Some(namespace), &refusal())));
+        let dependencies = index.pass("test", ObjectName::of(&project));
+        let found = policies(&project, &Lookup { stores: &stores, dependencies: &dependencies });
+        if let Err(error) = &found {
+            assert!(matches!(error, Error::Waiting(_)), "{error}");
+            assert!(index.is_awaited(&Key::of_list("PipelinePolicy", refused.unwrap_or_default())));
+        }
+        assert_eq!(found.ok().map(|policies| policies.len()), expected);
+    }
+
+    #[rstest]
+    #[case::enabled(true, false)]
+    #[case::disabled(false, true)]
+    fn a_disabled_project_does_not_wait_for_its_policies(#[case] enabled: bool, #[case] expected: bool) {
+        let project = project(json!({"spec": {"enabled": enabled}}));
+        let (stores, index) = (stores(&project), Arc::<Index>::default());
+        assert!(stores.of::<PipelinePolicy>().failed(Some("ns"), &refusal()));
+        let dependencies = index.pass("test", ObjectName::of(&project));
+        let lookup = Lookup { stores: &stores, dependencies: &dependencies };
+        assert_eq!(needed_policies(&project, &lookup).is_ok(), expected);
+    }
+
+    #[test]
+    fn policies_are_unknown_if_their_project_left_the_cache() {
+        let project = project(json!({}));
+        let (stores, index) = (Stores::default(), Arc::<Index>::default());
+        let policy = policy("all", json!({"branches": ["main"]}));
+        stores.of::<PipelinePolicy>().insert(ObjectName::of(&*policy), policy);
+        assert!(stores.of::<SecretsProject>().failed(Some("ns"), &refusal()));
+        let dependencies = index.pass("test", ObjectName::of(&project));
+        let found = policies(&project, &Lookup { stores: &stores, dependencies: &dependencies });
+        assert!(matches!(found, Err(Error::Waiting(_))));
+    }
 }

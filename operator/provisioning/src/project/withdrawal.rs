@@ -46,7 +46,7 @@ pub(super) async fn withdraw(
         return Ok(Withdrawn::All);
     }
     let Merged { grants, contributions, .. } =
-        merged(&policies(project, &removal.lookup()), Timestamp::now());
+        merged(&policies(project, &removal.lookup())?, Timestamp::now());
     let mark = removal.owned().mark;
     let (owner, engine) = (mark.description(), engine(project));
     let texts = policy_texts(&grants, &PolicyNames { owner: &owner, engine: &engine });

@@ -92,7 +92,9 @@ fn cause(
         Presence::Present => None,
         Presence::Absent => Some(Cause::Deleted),
         Presence::Unknown => {
-            let is_allowed = lookup.allows::<SecretsTenant>(&ObjectName::of(object), &mark.name.namespace);
+            // The tenant itself can be unknown by now.
+            let tenant = ObjectName::of(object);
+            let is_allowed = lookup.allows::<SecretsTenant>(&tenant, &mark.name.namespace).ok()?;
             (!is_allowed || !grants(object, mark, path)).then_some(Cause::NotGranted)
         }
     }
