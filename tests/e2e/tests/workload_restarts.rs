@@ -104,7 +104,8 @@ async fn a_batch_of_changed_secrets_restarts_each_consumer_once_and_nothing_else
     workload(&case, "DaemonSet", "agent", projected).await?;
     workload(&case, "StatefulSet", "pulls", json!({"imagePullSecrets": [{"name": "a"}]})).await?;
     workload(&case, "StatefulSet", "selected", json!({})).await?;
-    let consumers = json!({"mode": "Consumers"});
+    // Long enough that a loaded machine syncs both within it.
+    let consumers = json!({"mode": "Consumers", "debounce": "20s"});
     let selected = json!([{"kind": "StatefulSet", "selector": {"matchLabels": {"app": "selected"}}}]);
     synced(&case, "a", json!({"rolloutRestart": consumers, "rolloutRestartTargets": selected})).await?;
     synced(&case, "b", json!({"rolloutRestart": consumers})).await?;
@@ -167,6 +168,12 @@ async fn a_batch_of_changed_secrets_restarts_each_consumer_once_and_nothing_else
     change(&case, &["d"], "1").await?;
     reported(&case, "d", "False/ReferenceNotFound: Deployment gone does not exist: create it, or").await?;
     case.ready::<BaoStaticSecret>("d", "True/Applied").await?;
+    assert_eq!(deployment(&case, "first").await?, "3 c d");
+
+    // The condition no longer reports the targets after their removal from the spec, and nothing is restarted.
+    let present = Patch::Merge(json!({"spec": {"rolloutRestartTargets": [target("first")]}}));
+    case.api::<BaoStaticSecret>().patch("d", &PatchParams::default(), &present).await?;
+    reported(&case, "d", "True/Applied: 1 workload restarted for change 1 of Secret d").await?;
     assert_eq!(deployment(&case, "first").await?, "3 c d");
     Ok(())
 }

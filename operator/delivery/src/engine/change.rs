@@ -15,14 +15,16 @@ pub(super) struct Before {
     pub(super) data: Option<String>,
     /// Stamp in the status.
     pub(super) recorded: Option<Stamp>,
+    /// Number of the change in the status for which all workloads were restarted.
+    pub(super) restarted: i64,
     /// Whether the stamp in the status belongs to a Secret of another name.
     pub(super) is_renamed: bool,
 }
 
 impl Before {
-    /// Number of the last change.
+    /// Number of the last change. A number that falls behind the restarted one would lose the next restarts.
     pub(super) fn last(&self) -> i64 {
-        let recorded = self.recorded.as_ref().map_or(0, |stamp| stamp.change);
+        let recorded = self.recorded.as_ref().map_or(0, |stamp| stamp.change).max(self.restarted);
         let own = self.own.as_ref().map_or(0, |stamp| stamp.change);
         if own <= recorded.saturating_add(AHEAD) { own.max(recorded) } else { recorded }
     }
@@ -34,7 +36,7 @@ impl Before {
             return self.last();
         };
         // The stamp of an object that was deleted and left its Secret: the numbers of the new object start at 0.
-        let is_former = self.recorded.is_none() && previous.request != request;
+        let is_former = self.recorded.is_none() && self.restarted == 0 && previous.request != request;
         let last = if is_former { 0 } else { self.last() };
         // The digests of all stamps differ if the key of the digests was replaced.
         let is_same = previous.content == content || self.data.as_deref() == Some(content);
@@ -84,16 +86,35 @@ mod tests {
         #[case] is_renamed: bool,
         #[case] expected: i64,
     ) {
-        let before = Before { own: own.map(stamp), data: None, recorded: recorded.map(stamp), is_renamed };
+        let (own, recorded) = (own.map(stamp), recorded.map(stamp));
+        let before = Before { own, data: None, recorded, restarted: 0, is_renamed };
         assert_eq!(before.next("r", "new"), expected);
     }
-    #[test]
-    fn a_new_key_of_the_digests_is_no_change() {
+
+    #[rstest]
+    #[case::behind(Some(("r", "old", 1)), 8)]
+    #[case::no_stamp(None, 8)]
+    #[case::ahead(Some(("r", "old", 9)), 10)]
+    fn a_change_gets_a_greater_number_than_the_restarted_one(
+        #[case] recorded: Option<(&str, &str, i64)>,
+        #[case] expected: i64,
+    ) {
+        let own = Some(stamp(("r", "old", 1)));
+        let before =
+            Before { own, data: None, recorded: recorded.map(stamp), restarted: 7, is_renamed: false };
+        assert_eq!(before.next("r", "new"), expected);
+    }
+
+    #[rstest]
+    #[case::own_secret(Some(("r", "old-key", 3)))]
+    #[case::secret_of_another_client(None)]
+    fn a_new_key_of_the_digests_is_no_change(#[case] own: Option<(&str, &str, i64)>) {
         let old = || Some(stamp(("r", "old-key", 3)));
         let before = |data: &str| Before {
-            own: old(),
+            own: own.map(stamp),
             data: Some(data.to_owned()),
             recorded: old(),
+            restarted: 0,
             is_renamed: false,
         };
         assert_eq!(before("new").next("r", "new"), 3);

@@ -16,7 +16,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, decide};
 use super::nudges::{Nudge, Nudges};
-use super::pace::paced;
+use super::pace::{Pace, Visit};
 use super::pass::{Pass, requested};
 use super::readings::Reader;
 use super::shared::Engine;
@@ -32,6 +32,7 @@ pub(crate) struct Controller<K> {
     engine: Arc<Engine>,
     known: Locked<HashMap<ObjectName, Known>>,
     nudges: Nudges,
+    pace: Pace,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -47,16 +48,21 @@ impl<K: Synced> Reconcile for Controller<K> {
             return Ok(Action::AwaitChange);
         }
         if object.common().suspend {
+            self.pace.forget(&ObjectName::of(&*object));
             context.report(&*object, context.last::<_, K::Status>(&*object), &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
+        let name = ObjectName::of(&*object);
+        self.pace.start(&name, Instant::now());
         let synced = self.synced(&object, dependencies).await;
-        paced(synced, self.engine.restart(&*object).await)
+        let restarts = self.engine.restart(&*object).await;
+        self.pace.joined(&name, Visit { synced, restarts, at: Instant::now() })
     }
 
     fn forget(&self, name: &ObjectName) {
         self.known().remove(name);
         self.nudges.forget(name);
+        self.pace.forget(name);
         self.engine.forget_restarts::<K>(name);
         self.engine.destinations.limit.forget(name);
     }
@@ -64,7 +70,8 @@ impl<K: Synced> Reconcile for Controller<K> {
 
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, known: Locked::default(), nudges: Nudges::default(), kind: PhantomData }
+        let (nudges, pace) = (Nudges::default(), Pace::default());
+        Self { engine, known: Locked::default(), nudges, pace, kind: PhantomData }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
@@ -147,6 +154,7 @@ impl<K: Synced> Controller<K> {
         }
         // Before the read: an invalid template needs no value.
         let renderer = pass.rendering.renderer()?;
+        self.pace.admit(&name)?;
         let Some(obtained) = pass.obtain(known.as_ref(), why).await? else {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);

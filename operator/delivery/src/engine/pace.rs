@@ -1,35 +1,125 @@
 //! When an object is reconciled again: when its value is due, or when its restarts continue.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use steamer_core::Error;
-use steamer_runtime::{Action, Failure, Reason, Retry};
+use steamer_runtime::{Action, Failure, Locked, ObjectName, Reason, Retry};
 
-/// Pause after a step of the restarts that cannot be reported.
+/// Pause after a step of the restarts that cannot be reported, and after the first failed sync.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause after a failed sync.
+const LONGEST: Duration = Duration::from_secs(300);
 
-/// Joins the results of the sync and of the restarts. A sync that fails does not delay the restarts.
-pub(super) fn paced(
-    synced: Result<Action, Error>,
-    restarts: Result<Option<Duration>, Error>,
-) -> Result<Action, Error> {
-    match (synced, restarts) {
-        (synced, Ok(None)) => synced,
-        (Ok(Action::AwaitChange), Ok(Some(pause))) => Ok(Action::After(pause)),
-        (Ok(Action::After(due)), Ok(Some(pause))) => Ok(Action::After(due.min(pause))),
-        (Ok(_), Err(error)) => Err(error),
-        (Err(error), restarts) => {
-            let pause = restarts.ok().flatten().unwrap_or(PAUSE);
-            Err(Error::other(Paced { error, pause }))
+/// Results of one visit.
+pub(super) struct Visit {
+    pub(super) synced: Result<Action, Error>,
+    /// Pause before the next step of the restarts, if restarts are owed.
+    pub(super) restarts: Result<Option<Duration>, Error>,
+    pub(super) at: Instant,
+}
+
+/// Failed syncs of objects with restarts that are owed. Visits for the restarts repeat the error and read no value.
+#[derive(Default)]
+pub(super) struct Pace(Locked<HashMap<ObjectName, Failed>>);
+
+/// A failed sync.
+struct Failed {
+    error: Arc<Error>,
+    failures: u32,
+    /// When the value is read again.
+    due: Instant,
+    /// When the next visit is due. A change causes an earlier one, which reads the value.
+    visit: Instant,
+    state: State,
+}
+
+/// State of the current visit.
+#[derive(PartialEq, Eq)]
+enum State {
+    MayRead,
+    ForRestarts,
+    Refused,
+}
+
+impl Pace {
+    /// Starts a visit.
+    pub(super) fn start(&self, object: &ObjectName, now: Instant) {
+        if let Some(failed) = self.0.lock().get_mut(object) {
+            let is_for_restarts = failed.visit <= now && now < failed.due;
+            failed.state = if is_for_restarts { State::ForRestarts } else { State::MayRead };
         }
+    }
+
+    /// Admits the read of a value.
+    ///
+    /// # Errors
+    /// The error of the last sync, if the visit is for the restarts.
+    pub(super) fn admit(&self, object: &ObjectName) -> Result<(), Error> {
+        match self.0.lock().get_mut(object).filter(|failed| failed.state == State::ForRestarts) {
+            Some(failed) => {
+                failed.state = State::Refused;
+                let pause = failed.due.saturating_duration_since(Instant::now());
+                Err(Error::other(Paced { error: failed.error.clone(), pause }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Joins the results of the sync and of the restarts. A sync that fails does not delay the restarts.
+    pub(super) fn joined(&self, object: &ObjectName, visit: Visit) -> Result<Action, Error> {
+        let Visit { synced, restarts, at } = visit;
+        let pause = restarts.as_ref().map_or(Some(PAUSE), |pause| *pause);
+        let synced = match (synced, pause) {
+            (Err(error), Some(pause)) => return Err(self.failed(object, error, (at, pause))),
+            (synced, _) => synced,
+        };
+        self.forget(object);
+        match (synced?, restarts?) {
+            (Action::AwaitChange, Some(pause)) => Ok(Action::After(pause)),
+            (Action::After(due), Some(pause)) => Ok(Action::After(due.min(pause))),
+            (action, None) => Ok(action),
+        }
+    }
+
+    /// Discards the failures of an object.
+    pub(super) fn forget(&self, object: &ObjectName) {
+        self.0.lock().remove(object);
+    }
+
+    fn failed(&self, object: &ObjectName, error: Error, (now, pause): (Instant, Duration)) -> Error {
+        let mut all = self.0.lock();
+        let mut failed = match all.remove(object) {
+            Some(failed) if failed.state == State::Refused => failed,
+            former => Failed::new(error, former.map_or(1, |former| former.failures.saturating_add(1)), now),
+        };
+        let pause = pause.min(failed.due.saturating_duration_since(now));
+        (failed.visit, failed.state) = (now + pause, State::MayRead);
+        let paced = Paced { error: failed.error.clone(), pause };
+        all.insert(object.clone(), failed);
+        Error::other(paced)
+    }
+}
+
+impl Failed {
+    fn new(error: Error, failures: u32, now: Instant) -> Self {
+        let pause = match error.retry() {
+            Retry::After(pause) => pause,
+            Retry::Backoff => PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)),
+            Retry::OnChange => LONGEST,
+        };
+        // A change can coincide with a visit for the restarts, which does not read. The limit bounds its delay.
+        let due = now + pause.min(LONGEST);
+        Self { error: Arc::new(error), failures, due, visit: due, state: State::MayRead }
     }
 }
 
 /// An error of the sync of an object with restarts that are owed.
 #[derive(Debug)]
 struct Paced {
-    error: Error,
+    error: Arc<Error>,
     pause: Duration,
 }
 
@@ -51,10 +141,7 @@ impl Failure for Paced {
     }
 
     fn retry(&self) -> Retry {
-        match self.error.retry() {
-            Retry::After(due) => Retry::After(due.min(self.pause)),
-            Retry::Backoff | Retry::OnChange => Retry::After(self.pause),
-        }
+        Retry::After(self.pause)
     }
 
     fn stalled(&self) -> bool {
@@ -72,6 +159,10 @@ mod tests {
 
     fn invalid() -> Error {
         Error::Invalid("wrong".to_owned())
+    }
+
+    fn object() -> ObjectName {
+        ObjectName::new("web", "app")
     }
 
     fn missing() -> Error {
@@ -93,7 +184,8 @@ mod tests {
         #[case] restarts: Result<Option<Duration>, Error>,
         #[case] seconds: Option<u64>,
     ) {
-        let next = match paced(synced, restarts) {
+        let visit = Visit { synced, restarts, at: Instant::now() };
+        let next = match Pace::default().joined(&object(), visit) {
             Ok(Action::After(pause)) => Some(pause),
             Ok(Action::AwaitChange) => None,
             Err(error) => match error.retry() {
@@ -106,10 +198,60 @@ mod tests {
 
     #[test]
     fn the_error_of_the_sync_is_reported_as_it_is() {
-        let error = paced(Err(invalid()), Ok(Some(SECOND))).unwrap_err();
+        let visit = Visit { synced: Err(invalid()), restarts: Ok(Some(SECOND)), at: Instant::now() };
+        let error = Pace::default().joined(&object(), visit).unwrap_err();
         assert_eq!(
             (error.reason(), error.stalled(), error.to_string()),
             (Reason::Invalid, true, "wrong".to_owned())
         );
+    }
+
+    /// Visits an object every 5 seconds for a restart that does not end. Returns the seconds of its reads.
+    fn reads(fail: impl Fn() -> Error, changed: u64) -> Vec<u64> {
+        let (pace, start) = (Pace::default(), Instant::now());
+        let (mut second, mut reads) = (0, Vec::new());
+        while second <= 60 {
+            let at = start + Duration::from_secs(second);
+            pace.start(&object(), at);
+            let synced = pace.admit(&object()).and_then(|()| {
+                reads.push(second);
+                Err(fail())
+            });
+            let error =
+                pace.joined(&object(), Visit { synced, restarts: Ok(Some(5 * SECOND)), at }).unwrap_err();
+            assert_eq!((error.reason(), error.to_string()), (fail().reason(), fail().to_string()));
+            let pause = match error.retry() {
+                Retry::After(pause) => pause.as_secs(),
+                Retry::OnChange | Retry::Backoff => 1000,
+            };
+            let next = second + pause;
+            second = if second < changed { next.min(changed) } else { next };
+        }
+        reads
+    }
+
+    #[test]
+    fn visits_for_the_restarts_do_not_read_the_value() {
+        let backoff = || Error::internal(std::io::Error::other("down"));
+        assert_eq!(backoff().retry(), Retry::Backoff);
+        assert_eq!(reads(backoff, 0), [0, 5, 15, 35]);
+        assert_eq!(reads(|| Error::SourceMissing("no value".to_owned(), 23 * SECOND), 0), [0, 23, 46]);
+        let waiting = || Error::Waiting("x".to_owned());
+        assert_eq!(reads(waiting, 0), [0]);
+        assert_eq!(reads(waiting, 12), [0, 12], "a change reads the value");
+    }
+
+    #[test]
+    fn a_sync_without_restarts_keeps_its_retry() {
+        let pace = Pace::default();
+        let visit = |restarts| Visit {
+            synced: Err(Error::Waiting("x".to_owned())),
+            restarts: Ok(restarts),
+            at: Instant::now(),
+        };
+        assert!(pace.joined(&object(), visit(Some(SECOND))).is_err());
+        assert_eq!(pace.joined(&object(), visit(None)).unwrap_err().retry(), Retry::OnChange);
+        pace.start(&object(), Instant::now() + 2 * SECOND);
+        assert!(pace.admit(&object()).is_ok(), "the failure is discarded");
     }
 }

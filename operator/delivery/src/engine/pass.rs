@@ -134,14 +134,16 @@ impl<K: Synced> Pass<'_, K> {
         let Obtained { documents, held, mount: _, at: _ } = obtained;
         let content = renderer.render(documents).await?;
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        let stamp = Stamp {
-            change: self.engine.before(self.object).next(self.source.request(), &mac),
+        let mut stamp = Stamp {
+            change: 0,
             request: self.source.request().to_owned(),
             mount: self.source.mount().to_owned(),
             rendering: self.rendering.digest.clone(),
             content: mac,
             held,
         };
+        let before = self.engine.before_write(self.dependencies, self.object, &stamp).await?;
+        stamp.change = before.next(&stamp.request, &stamp.content);
         let written = self.write(&content, &stamp).await?;
         Ok((stamp, written))
     }

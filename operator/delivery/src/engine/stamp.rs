@@ -52,6 +52,17 @@ impl Stamp {
         self.request == other.request && self.content == other.content
     }
 
+    /// Returns true if both belong to the same versions and transformation, and false without versions. After a crash, the
+    /// keys in a Secret of another client can be newer than the stamp in the status: then the versions differ.
+    pub(crate) fn is_same_version(&self, other: &Self) -> bool {
+        let Held::Read { versions } = &self.held;
+        let is_known = !versions.is_empty() && versions.iter().all(Option::is_some);
+        is_known
+            && self.held == other.held
+            && self.request == other.request
+            && self.rendering == other.rendering
+    }
+
     /// Returns true if the value is from the mount of a source, which another path, version and login do not change.
     pub(crate) fn is_of_mount(&self, request: &str, mount: &str) -> bool {
         self.request == request || (!mount.is_empty() && self.mount == mount)
@@ -114,6 +125,24 @@ mod tests {
         assert!(!stamp("m").is_of_mount("other", "n"));
         assert!(stamp("").is_of_mount("r", "m"));
         assert!(!stamp("").is_of_mount("other", ""));
+    }
+
+    #[test]
+    fn the_version_of_a_value_differs_with_its_source_and_transformation() {
+        let stamp = |request: &str, rendering: &str, version: Option<i64>| Stamp {
+            request: request.to_owned(),
+            mount: String::new(),
+            rendering: rendering.to_owned(),
+            content: version.map_or("old".to_owned(), |version| version.to_string()),
+            held: Held::Read { versions: vec![version] },
+            change: 0,
+        };
+        let is_same = |other: Stamp| stamp("r", "t", Some(3)).is_same_version(&other);
+        assert!(is_same(stamp("r", "t", Some(3))));
+        assert!(!is_same(stamp("r", "t", Some(4))));
+        assert!(!is_same(stamp("q", "t", Some(3))));
+        assert!(!is_same(stamp("r", "u", Some(3))));
+        assert!(!stamp("r", "t", None).is_same_version(&stamp("r", "t", None)));
     }
 
     #[test]

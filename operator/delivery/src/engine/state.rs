@@ -47,13 +47,33 @@ impl Engine {
         let destination = object.common().destination;
         let name = ObjectName::new(object.namespace().unwrap_or_default(), &destination.name);
         let own = self.destinations.own(&name, &self.context.mark_of(object)).filter(|_| destination.create);
-        let Recorded { stamp, destination: former, .. } = K::recorded(&self.context.last(object));
+        let Recorded { stamp, destination: former, restarts, .. } = K::recorded(&self.context.last(object));
         Before {
             own: own.as_ref().and_then(|observed| observed.stamp()),
             data: own.map(|observed| observed.mac.clone()),
             recorded: stamp.as_deref().and_then(Stamp::parse),
+            restarted: restarts.map_or(0, |restarts| restarts.change),
             is_renamed: former.is_some_and(|former| former != destination.name),
         }
+    }
+
+    /// The Secret of an object before a write of the value with this stamp.
+    pub(super) async fn before_write<K: Synced>(
+        &self,
+        dependencies: &Dependencies,
+        object: &K,
+        stamp: &Stamp,
+    ) -> Result<Before, Error> {
+        let mut before = self.before(object);
+        if !object.common().destination.create
+            && before.recorded.as_ref().is_some_and(|it| it.is_same_version(stamp))
+        {
+            let frame = frame(&self.context, object);
+            let secret = self.destinations.named.get(dependencies, &frame.name).await?;
+            let own = secret.filter(|secret| owns_keys(secret, &frame.mark));
+            before.data = own.map(|secret| mac_of_own_keys(&secret, &frame, &self.context.mac));
+        }
+        Ok(before)
     }
 
     /// The Secret of an object as it is. A change requeues the object.

@@ -21,7 +21,7 @@ impl Engine {
     pub(super) async fn restart<K: Synced>(&self, object: &K) -> Result<Option<Duration>, Error> {
         let Some(owed) = owed(self, object) else {
             self.forget_restarts::<K>(&ObjectName::of(object));
-            return Ok(None);
+            return self.review(object).await.map(|()| None);
         };
         match self.restarts.step(&owed).await {
             Err(pause) => Ok(Some(pause)),
@@ -37,6 +37,21 @@ impl Engine {
         self.restarts.forget(&(K::ID, name.clone()));
     }
 
+    /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
+    async fn review<K: Synced>(&self, object: &K) -> Result<(), Error> {
+        let mut status: K::Status = self.context.last(object);
+        let is_false = status.conditions().iter().any(|it| it.type_ == CONDITION && it.status == "False");
+        let Some(last) = last_change(self, object).filter(|_| is_false) else {
+            return Ok(());
+        };
+        let outcome = self.restarts.review(&last).await;
+        if !outcome.is_failed() {
+            set(object, &mut status, &outcome.condition(&last));
+            self.context.runtime.statuses.write(object, &status).await?;
+        }
+        Ok(())
+    }
+
     async fn report_restarts<K: Synced>(
         &self,
         object: &K,
@@ -48,12 +63,11 @@ impl Engine {
         let last = recorded.restarts.map_or(0, |restarts| restarts.change);
         recorded.restarts = Some(outcome.status(owed, last, Timestamp::now()));
         K::record(&mut status, recorded);
-        let Condition { status: state, reason, message } = outcome.condition(owed);
-        let generation = object.meta().generation.unwrap_or_default();
-        let conditions = &mut status.common_mut().conditions;
-        let before = conditions.iter().find(|condition| condition.type_ == CONDITION);
-        let is_news = before.is_none_or(|before| before.reason != reason.as_str());
-        Conditions::new(conditions, generation, Timestamp::now()).set(CONDITION, state, reason, &message);
+        let condition = outcome.condition(owed);
+        let before = status.conditions().iter().find(|condition| condition.type_ == CONDITION);
+        let is_news = before.is_none_or(|before| before.reason != condition.reason.as_str());
+        set(object, &mut status, &condition);
+        let Condition { status: state, reason, message } = condition;
         let runtime = &self.context.runtime;
         runtime.statuses.write(object, &status).await?;
         if !outcome.patched().is_empty() {
@@ -67,18 +81,32 @@ impl Engine {
     }
 }
 
+fn set<K: Synced>(object: &K, status: &mut K::Status, condition: &Condition) {
+    let Condition { status: state, reason, message } = condition;
+    let generation = object.meta().generation.unwrap_or_default();
+    let conditions = &mut status.common_mut().conditions;
+    Conditions::new(conditions, generation, Timestamp::now()).set(CONDITION, *state, *reason, message);
+}
+
 /// The restarts that are owed, if any.
 fn owed<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
+    let restarted = K::recorded(&engine.context.last(object)).restarts.map_or(0, |restarts| restarts.change);
+    last_change(engine, object).filter(|last| last.change.number > restarted)
+}
+
+/// The restarts that the last change requires, whether or not they are complete.
+fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
     let Common { destination, restart_targets, restart, .. } =
         Some(object.common()).filter(Common::restarts)?;
     let recorded = K::recorded(&engine.context.last(object));
     recorded.stamp.as_ref()?;
     let restarts = recorded.restarts.unwrap_or_default();
     let number = engine.before(object).last();
-    (number > restarts.change).then(|| Owed {
+    Some(Owed {
         object: (K::ID, ObjectName::of(object)),
         secret: &destination.name,
         change: Change::new(number, &object.uid().unwrap_or_default()),
+        generation: object.meta().generation.unwrap_or_default(),
         targets: restart_targets,
         settings: restart.cloned().unwrap_or_default(),
         recorded: restarts.workloads,

@@ -25,8 +25,15 @@ pub(crate) type ObjectKey = (KindId, ObjectName);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selected {
     pub(super) workloads: Vec<Workload>,
-    /// Targets that can never be restarted.
+    /// Targets that cannot be restarted or listed.
     pub(super) problems: Vec<Problem>,
+}
+
+impl Selected {
+    /// Whether all targets were listed.
+    fn is_complete(&self) -> bool {
+        self.problems.iter().all(|problem| problem.is_final)
+    }
 }
 
 /// A change with restarts that are owed.
@@ -35,8 +42,16 @@ pub(super) struct Pending {
     /// Name of the Secret.
     pub(super) secret: String,
     pub(super) change: Change,
+    /// Generation of the object: another spec can have other targets.
+    pub(super) generation: i64,
     pub(super) selected: Selected,
     pub(super) debounce: Duration,
+}
+
+impl Pending {
+    fn is_of(&self, change: &Change, generation: i64) -> bool {
+        self.change == *change && self.generation == generation
+    }
 }
 
 struct Noted {
@@ -54,19 +69,24 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// The workloads of a change that waits.
-    pub(super) fn selected(&self, object: &ObjectKey, change: &Change) -> Option<Selected> {
-        let noted = self.objects.get(object).filter(|noted| noted.pending.change == *change)?;
-        Some(noted.pending.selected.clone())
+    /// The workloads of a change that waits. None if they must be selected again: after a change of the spec, or if not
+    /// all were listed.
+    pub(super) fn selected(&self, object: &ObjectKey, change: &Change, generation: i64) -> Option<Selected> {
+        let pending = &self.objects.get(object)?.pending;
+        let is_current = pending.is_of(change, generation) && pending.selected.is_complete();
+        is_current.then(|| pending.selected.clone())
     }
 
-    /// Adds a change. It replaces an earlier change of the same object.
+    /// Adds a change. It replaces an earlier change of the same object. A repeated selection does not extend the wait.
     pub(super) fn note(&mut self, object: ObjectKey, pending: Pending, now: Instant) {
-        let first = self.remove(&object).map_or(now, |noted| noted.first);
+        let former = self.remove(&object);
+        let first = former.as_ref().map_or(now, |noted| noted.first);
+        let same = former.filter(|noted| noted.pending.is_of(&pending.change, pending.generation));
+        let last = same.map_or(now, |noted| noted.last);
         for workload in &pending.selected.workloads {
             self.workloads.entry(workload.clone()).or_default().insert(object.clone());
         }
-        self.objects.insert(object, Noted { pending, first, last: now });
+        self.objects.insert(object, Noted { pending, first, last });
     }
 
     /// How long the restarts of an object wait for changes of further Secrets.
@@ -140,6 +160,7 @@ mod tests {
         Pending {
             secret: secret.to_owned(),
             change: Change::new(number, secret),
+            generation: 1,
             selected: selected(workloads),
             debounce: 5 * SECOND,
         }
@@ -171,10 +192,28 @@ mod tests {
             assert_eq!(batches.pause(&key("a"), now).is_none(), second >= 30, "{second}");
         }
         assert!(
-            batches.selected(&key("a"), &Change::new(38, "a")).is_none(),
+            batches.selected(&key("a"), &Change::new(38, "a"), 1).is_none(),
             "a replaced change is not kept"
         );
-        assert_eq!(batches.selected(&key("a"), &Change::new(39, "a")), Some(selected(&["shared"])));
+        assert_eq!(batches.selected(&key("a"), &Change::new(39, "a"), 1), Some(selected(&["shared"])));
+        assert!(
+            batches.selected(&key("a"), &Change::new(39, "a"), 2).is_none(),
+            "another spec can have other targets"
+        );
+    }
+
+    #[test]
+    fn an_incomplete_selection_is_repeated_and_waits_only_once() {
+        let (mut batches, start) = (Batches::default(), Instant::now());
+        let incomplete = || {
+            let mut pending = pending("a", 1, &["listed"]);
+            pending.selected.problems.push(Problem::contended(&workload("x")));
+            pending
+        };
+        batches.note(key("a"), incomplete(), start);
+        assert!(batches.selected(&key("a"), &Change::new(1, "a"), 1).is_none());
+        batches.note(key("a"), incomplete(), start + 5 * SECOND);
+        assert_eq!(batches.pause(&key("a"), start + 5 * SECOND), None);
     }
 
     #[test]

@@ -41,10 +41,7 @@ impl Restarts {
 
     /// Makes the next step. Returns the pause before it, or its outcome.
     pub(crate) async fn step(&self, owed: &Owed<'_>) -> Result<Outcome, Duration> {
-        let selected = match self.selected(owed).await {
-            Ok(selected) => selected,
-            Err(problem) => return Ok(Outcome { problems: vec![problem], ..Outcome::default() }),
-        };
+        let selected = self.selected(owed).await;
         if let Some(pause) = self.batches.lock().pause(&owed.object, Instant::now()) {
             return Err(pause);
         }
@@ -64,14 +61,28 @@ impl Restarts {
         Some(POLL)
     }
 
-    async fn selected(&self, owed: &Owed<'_>) -> Result<Selected, Problem> {
-        let known = self.batches.lock().selected(&owed.object, &owed.change);
-        if let Some(selected) = known {
-            return Ok(selected);
+    /// Looks at the targets of an object that owes no restart, and restarts nothing. Returns the problems that remain.
+    pub(crate) async fn review(&self, owed: &Owed<'_>) -> Outcome {
+        let Selected { workloads, mut problems } = selection::targeted(&self.client, owed).await;
+        for workload in &workloads {
+            if owed.names(workload)
+                && let Seen::Problem(problem) = self.look(owed, workload).await
+            {
+                problems.push(problem);
+            }
         }
-        let selected = selection::selected(&self.client, owed).await?;
+        let restarted = owed.restarted().map(|workload| (workload, Seen::Restarted(Progress::RolledOut)));
+        Outcome { workloads: restarted.collect(), problems }
+    }
+
+    async fn selected(&self, owed: &Owed<'_>) -> Selected {
+        let known = self.batches.lock().selected(&owed.object, &owed.change, owed.generation);
+        if let Some(selected) = known {
+            return selected;
+        }
+        let selected = selection::selected(&self.client, owed).await;
         self.batches.lock().note(owed.object.clone(), owed.pending(selected.clone()), Instant::now());
-        Ok(selected)
+        selected
     }
 
     async fn restart(&self, owed: &Owed<'_>, Selected { workloads, problems }: Selected) -> Outcome {

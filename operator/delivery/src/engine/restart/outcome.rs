@@ -39,7 +39,6 @@ impl Seen {
 }
 
 /// All workloads in one step.
-#[derive(Default)]
 pub(crate) struct Outcome {
     pub(super) workloads: Vec<(Workload, Seen)>,
     /// Problems of targets without a workload.
@@ -69,7 +68,7 @@ impl Outcome {
     }
 
     /// Whether a restart failed and is tried again.
-    pub(super) fn is_failed(&self) -> bool {
+    pub(crate) fn is_failed(&self) -> bool {
         self.problems().any(|problem| !problem.is_final)
     }
 
@@ -163,6 +162,7 @@ mod tests {
             object: (KindId::BaoStaticSecret, ObjectName::new("web", "app")),
             secret: "app",
             change: Change::new(2, "u"),
+            generation: 1,
             targets: &[],
             settings: Default::default(),
             recorded: vec![entry("done", 2), entry("again", 1), entry("other", 1)],
@@ -215,6 +215,12 @@ mod tests {
         let seen: Vec<_> =
             status.workloads.iter().map(|it| (it.name.as_str(), it.time.0.as_second(), it.change)).collect();
         assert_eq!(seen, [("again", 9, 2), ("done", 1, 2), ("other", 1, 1)]);
+    }
+
+    #[test]
+    fn the_status_names_the_workloads_that_were_restarted_for_the_change() {
+        let restarted: Vec<Workload> = owed().restarted().collect();
+        assert_eq!(restarted, [workload("done")]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Restarts that are owed for an object.
 
 use steamer_api::{RestartedWorkload, RolloutRestart, RolloutRestartTarget};
+use steamer_runtime::ObjectName;
 
 use super::batches::{ObjectKey, Pending, Selected};
 use super::marks::Change;
@@ -12,6 +13,8 @@ pub(crate) struct Owed<'a> {
     /// Name of the Secret.
     pub(crate) secret: &'a str,
     pub(crate) change: Change,
+    /// Generation of the object.
+    pub(crate) generation: i64,
     pub(crate) targets: &'a [RolloutRestartTarget],
     pub(crate) settings: RolloutRestart,
     /// Workloads in the status.
@@ -35,6 +38,15 @@ impl Owed<'_> {
         self.recorded.iter().filter(is_same).any(|entry| entry.change >= self.change.number)
     }
 
+    /// The workloads in the status that were restarted for the change.
+    pub(super) fn restarted(&self) -> impl Iterator<Item = Workload> {
+        let restarted = self.recorded.iter().filter(|entry| entry.change >= self.change.number);
+        restarted.map(|entry| {
+            let name = ObjectName::new(self.namespace(), &entry.name);
+            Workload { kind: entry.kind, name }
+        })
+    }
+
     /// Whether a target names the workload.
     pub(super) fn names(&self, workload: &Workload) -> bool {
         let is_same = |target: &RolloutRestartTarget| {
@@ -47,6 +59,7 @@ impl Owed<'_> {
         Pending {
             secret: self.secret.to_owned(),
             change: self.change.clone(),
+            generation: self.generation,
             selected,
             debounce: self.settings.debounce.get(),
         }

@@ -18,20 +18,39 @@ use super::workload::{Workload, is_of_cluster, resource};
 const PAGE: u32 = 50;
 
 /// The targets by name, those that selectors match, and with `mode: Consumers` those that use the Secret.
-pub(super) async fn selected(client: &Client, owed: &Owed<'_>) -> Result<Selected, Problem> {
-    let (mut workloads, mut problems) = (BTreeSet::new(), Vec::new());
-    for target in owed.targets {
-        match of_target(client, owed, target).await {
-            Err(problem) if problem.is_final => problems.push(problem),
-            listed => workloads.extend(listed?),
-        }
-    }
+pub(super) async fn selected(client: &Client, owed: &Owed<'_>) -> Selected {
+    let mut lists = targets(client, owed).await;
     if owed.settings.mode == RestartMode::Consumers {
         for kind in WorkloadKind::ALL {
-            workloads.extend(consumers(client, owed, kind).await?);
+            lists.push(consumers(client, owed, kind).await);
         }
     }
-    Ok(Selected { workloads: workloads.into_iter().collect(), problems })
+    joined(lists)
+}
+
+/// The targets by name, and those that selectors match.
+pub(super) async fn targeted(client: &Client, owed: &Owed<'_>) -> Selected {
+    joined(targets(client, owed).await)
+}
+
+async fn targets(client: &Client, owed: &Owed<'_>) -> Vec<Result<Vec<Workload>, Problem>> {
+    let mut lists = Vec::new();
+    for target in owed.targets {
+        lists.push(of_target(client, owed, target).await);
+    }
+    lists
+}
+
+/// Joins lists of workloads. A list that failed does not prevent the restarts of the others.
+fn joined(lists: Vec<Result<Vec<Workload>, Problem>>) -> Selected {
+    let (mut workloads, mut problems) = (BTreeSet::new(), Vec::new());
+    for listed in lists {
+        match listed {
+            Ok(listed) => workloads.extend(listed),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Selected { workloads: workloads.into_iter().collect(), problems }
 }
 
 async fn of_target(
@@ -98,4 +117,20 @@ async fn list(
     }
     let named = |name| Workload { kind, name: ObjectName::new(owed.namespace(), name) };
     Ok(names.into_iter().map(named).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_cannot_be_listed_does_not_prevent_the_restarts_of_the_others() {
+        let workload =
+            |name: &str| Workload { kind: WorkloadKind::Deployment, name: ObjectName::new("web", name) };
+        let problem = Problem::contended(&workload("x"));
+        let lists =
+            vec![Ok(vec![workload("b")]), Err(problem.clone()), Ok(vec![workload("a"), workload("b")])];
+        let expected = Selected { workloads: vec![workload("a"), workload("b")], problems: vec![problem] };
+        assert_eq!(joined(lists), expected);
+    }
 }

@@ -76,7 +76,7 @@ impl Found {
         let last =
             self.object.data["spec"]["restartAt"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
         let earliest = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_secs(1)).ok());
-        whole_second(earliest.map_or(now, |earliest| earliest.max(now)))
+        next_second(earliest.map_or(now, |earliest| earliest.max(now)))
     }
 
     fn marks(&self) -> Marks {
@@ -107,6 +107,13 @@ impl Found {
 /// Whether a workload belongs to a managed OpenBaoCluster: its controller replaces the pods one by one.
 pub(super) fn is_of_cluster(object: &DynamicObject) -> bool {
     object.labels().contains_key(CLUSTER_LABEL)
+}
+
+/// The time in seconds, rounded up: pods that started earlier in the same second are restarted, too.
+fn next_second(time: Timestamp) -> Timestamp {
+    let second = whole_second(time);
+    let next = || second.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(second);
+    if second < time { next() } else { second }
 }
 
 /// The precision of times in Kubernetes.
@@ -159,8 +166,8 @@ mod tests {
     fn two_restarts_of_an_argo_rollout_in_one_second_differ() {
         let mut found = found(WorkloadKind::ArgoRollout, &json!({}));
         found.object.data["spec"]["restartAt"] = json!("1970-01-01T00:00:09Z");
-        for (now, expected) in [(9, 10), (8, 10), (11, 11)] {
-            let now = Timestamp::from_second(now).unwrap();
+        for (now, expected) in [(9_000, 10), (8_000, 10), (9_500, 10), (11_000, 11), (11_001, 12)] {
+            let now = Timestamp::from_millisecond(now).unwrap();
             assert_eq!(found.restart_at(now), Timestamp::from_second(expected).unwrap());
         }
     }
