@@ -111,7 +111,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     holds(&rig, "app", CANARIES[1]).await?;
 
     // Every error that can occur while a value is processed: invalid key, size or type, a foreign Secret, and a template.
-    let wrong = json!({"templates": {"a": {"text": "{{ mustToDate .Secrets.password .Secrets.password }}"}}});
+    let wrong = json!({"templates": {"a": {"text": "{{ mustToDate \"2006\" .Secrets.password }}"}}});
     case.object("SecretTransformation", "wrong", wrong).await?;
     let rendered = |text: &str| json!({"transformation": {"templates": {"a": {"text": text}}}});
     let theirs = json!({
