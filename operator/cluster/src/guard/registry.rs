@@ -83,7 +83,8 @@ impl Guards {
         self.lock().remove(cluster);
     }
 
-    fn known(&self, cluster: &ObjectName) -> Option<Arc<GuardTarget>> {
+    /// Target of the guard of a cluster. `None` if the cluster has no guard.
+    pub(super) fn known(&self, cluster: &ObjectName) -> Option<Arc<GuardTarget>> {
         self.lock().get(cluster).map(|guard| guard.target.borrow().clone())
     }
 
