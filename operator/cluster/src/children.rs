@@ -299,11 +299,11 @@ mod tests {
 
     use http::{Request, Response};
     use kube::client::Body;
-    use kube::runtime::watcher;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+    use crate::tests::refusal;
 
     /// A client of an API server that answers every request with a ConfigMap of this version.
     fn client(version: &str) -> Client {
@@ -342,9 +342,7 @@ mod tests {
     ) {
         let clusters = Store::<OpenBaoCluster>::default();
         clusters.listed(Some("ns"), 0);
-        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
-        let refusal = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
-        assert!(!is_refused || clusters.failed(Some("ns"), &refusal));
+        assert!(!is_refused || clusters.failed(Some("ns"), &refusal()));
         assert_eq!(may_be_managed(&clusters, &ObjectName::new("ns", "main")), expected);
     }
 

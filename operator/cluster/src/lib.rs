@@ -4,7 +4,6 @@ mod audit;
 mod certificates;
 mod children;
 mod cluster;
-mod contested;
 mod controller;
 mod database;
 mod difference;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::runtime::watcher;
 use serde_json::json;
 use steamer_api::{DatabaseTlsMode, Fencing, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_openbao::{Health, Leader};
@@ -187,4 +188,10 @@ pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
     }
     cluster.spec = serde_json::from_value(spec).unwrap();
     cluster
+}
+
+/// The answer of the API server to a list that the operator may not make.
+pub(crate) fn refusal() -> watcher::Error {
+    let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+    watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
 }

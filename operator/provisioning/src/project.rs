@@ -10,7 +10,7 @@ mod observed;
 mod pipelines;
 mod plan;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod status;
 mod validate;
 mod withdrawal;

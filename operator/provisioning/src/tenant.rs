@@ -155,7 +155,6 @@ impl Provision for SecretsTenant {
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::watcher;
     use rstest::rstest;
     use serde_json::json;
     use steamer_api::{FINALIZER, LifecycleStatus};
@@ -163,6 +162,7 @@ mod tests {
     use steamer_runtime::Index;
 
     use super::*;
+    use crate::project::samples::refusal;
 
     fn tenant() -> SecretsTenant {
         let spec = json!({
@@ -196,11 +196,6 @@ mod tests {
         let mut project = SecretsProject::new("web", serde_json::from_value(spec).unwrap());
         project.metadata.namespace = Some("ns".to_owned());
         project
-    }
-
-    fn refusal() -> watcher::Error {
-        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
-        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
     }
 
     #[rstest]

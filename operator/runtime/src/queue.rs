@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::ObjectName;
 use crate::namespaces::{Group, Namespaces};
+use crate::pause::doubled;
 
 /// Priority of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,7 +228,7 @@ impl Queue {
 /// Returns the backoff: 1 s, doubled with each failure up to 5 min, with a jitter of 20% so that many objects do not
 /// retry at the same time.
 pub(crate) fn backoff(failures: u32, seed: u64) -> Duration {
-    let base = Duration::from_secs(1 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(300));
+    let base = doubled(Duration::from_secs(1), failures.saturating_sub(1), Duration::from_secs(300));
     base.mul_f64(0.8 + 0.4 * (seed % 1000) as f64 / 1000.0)
 }
 

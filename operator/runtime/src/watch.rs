@@ -1,5 +1,7 @@
 //! Watch of a kind: fills its store, and requeues the objects of its controller and dependent objects.
 
+mod mark;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::pin::pin;
@@ -14,6 +16,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::{error, warn};
 
+use self::mark::Mark;
 use crate::guarded::{Cause, Guarded};
 use crate::listing::{Part, is_refused_watch};
 use crate::panic::caught;
@@ -58,31 +61,6 @@ impl Edges {
 
 /// Pause before the list that follows a refused watch.
 const AFTER_REFUSAL: Duration = Duration::from_secs(3);
-
-/// Properties whose change requeues the object in its own controller: spec, deletion, nudge. Not the status.
-#[derive(Clone, PartialEq, Eq)]
-struct Mark {
-    uid: Option<String>,
-    generation: Option<i64>,
-    deleting: bool,
-    nudge: Option<String>,
-    finalizers: usize,
-}
-
-impl Mark {
-    /// Returns the priority of a change from `last`. A user can change the annotation without end: that must not delay
-    /// the changes of other objects.
-    fn lane_after(&self, last: &Self) -> Lane {
-        let is_nudge = *self == Self { nudge: self.nudge.clone(), ..last.clone() };
-        if is_nudge { Lane::Background } else { Lane::Changed }
-    }
-
-    /// Returns whether the change from `last` requires a reconcile. An added finalizer does not: the running reconcile
-    /// added it.
-    fn asks_for_a_pass_after(&self, last: &Self) -> bool {
-        *self != Self { finalizers: last.finalizers.max(self.finalizers), ..last.clone() }
-    }
-}
 
 impl<K> Watch<K>
 where
@@ -185,7 +163,7 @@ where
         object.managed_fields_mut().clear();
         let fresh =
             self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
-        let mark = self.mark(&object);
+        let mark = Mark::of(&object, self.nudge);
         let last = seen.marks.get(&name);
         let changed = last.is_none_or(|last| mark.asks_for_a_pass_after(last));
         let lane = last.map_or(Lane::Changed, |last| mark.lane_after(last));
@@ -264,16 +242,6 @@ where
     fn tell(&self, name: ObjectName, lane: Lane) {
         if let Some((_, trigger)) = &self.controller {
             trigger.send(name, lane);
-        }
-    }
-
-    fn mark(&self, object: &K) -> Mark {
-        Mark {
-            uid: object.uid(),
-            generation: object.meta().generation,
-            deleting: object.meta().deletion_timestamp.is_some(),
-            nudge: object.annotations().get(self.nudge).cloned(),
-            finalizers: object.finalizers().len(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use crate::{Locked, ObjectName};
+use crate::{Locked, ObjectName, doubled};
 
 /// Period in which writes are counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ impl Meter {
     }
 
     fn pause(&mut self, now: Instant) -> Duration {
-        let pause = PAUSE.saturating_mul(1 << self.pauses.min(10)).min(LONGEST);
+        let pause = doubled(PAUSE, self.pauses, LONGEST);
         self.pauses += 1;
         self.paused_until = now.checked_add(pause);
         self.recent.clear();

@@ -11,7 +11,6 @@ use crate::certificates::given;
 use crate::certificates::issue as certificates;
 use crate::certificates::issue::Held;
 use crate::cluster::Cluster;
-use crate::contested::set_aside;
 use crate::effects::{Effects, Sources};
 use crate::objects::config_map;
 use crate::objects::secret::secret;
@@ -49,7 +48,7 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
     let (certificate, bundle) = (value("tls.crt").await?, value("ca.crt").await?);
     let key = value("tls.key").await?;
     let mut contested = None;
-    set_aside(effects.child_api.keep(&config_map::authority(cluster, &bundle)).await, &mut contested)?;
+    Error::set_aside(effects.child_api.keep(&config_map::authority(cluster, &bundle)).await, &mut contested)?;
     let validity = certificates::validity(&certificate).ok_or_else(|| {
         Error::Invalid(format!(
             "`tls.crt` of Secret {} is not a valid certificate in PEM",
@@ -71,7 +70,7 @@ async fn issue(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, 
     let kept = child_api.keep(&secret(cluster, &authority, &wanted.authority)).await;
     settle(kept, [&held.authority, &wanted.authority], &mut contested)?;
     // Nodes do not read the ConfigMap.
-    set_aside(child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await, &mut contested)?;
+    Error::set_aside(child_api.keep(&config_map::authority(cluster, &wanted.bundle)).await, &mut contested)?;
     let kept = child_api.keep(&secret(cluster, &leaf, &wanted.leaf)).await;
     settle(kept, [&held.leaf, &wanted.leaf], &mut contested)?;
     let issued = wanted.leaf.get("tls.crt").cloned().unwrap_or_default();
@@ -84,11 +83,11 @@ fn settle(
     kept: Result<bool, Error>,
     [live, desired]: [&Entries; 2],
     contested: &mut Option<Error>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if desired.iter().all(|(key, value)| live.get(key) == Some(value)) {
-        return set_aside(kept, contested);
+        return Error::set_aside(kept, contested);
     }
-    kept.map(drop)
+    kept
 }
 
 /// The certificate in use.

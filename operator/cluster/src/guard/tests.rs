@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
-use kube::runtime::watcher;
 use rstest::rstest;
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
@@ -27,7 +26,7 @@ use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Reco
 use crate::controller::Controller;
 use crate::database::login::Login;
 use crate::guard::registry::Guards;
-use crate::tests::{cluster, owner_login};
+use crate::tests::{cluster, owner_login, refusal};
 
 /// A client of an API server that answers every request with a TokenRequest.
 fn client() -> Client {
@@ -107,9 +106,7 @@ async fn the_guard_of_a_cluster_stops_only_after_its_deletion(
     cluster.owner = refused_login();
     let (clusters, namespace) = (context.stores.of::<OpenBaoCluster>(), cluster.name.namespace.clone());
     clusters.listed(Some(&namespace), 0);
-    let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
-    let refusal = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
-    assert!(!is_refused || clusters.failed(Some(&namespace), &refusal));
+    assert!(!is_refused || clusters.failed(Some(&namespace), &refusal()));
     let controller = Controller::new(context.clone());
     let target = controller.guards.target(&context, None, &cluster);
     controller.guards.watch(&context, target);

@@ -7,7 +7,6 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use steamer_core::error::Error;
 
 use crate::cluster::{Cluster, Mode};
-use crate::contested::set_aside;
 use crate::database::logins;
 use crate::effects::Effects;
 use crate::exposure::Exposure;
@@ -85,16 +84,16 @@ async fn apply_surroundings(
 ) -> Result<Option<Error>, Error> {
     let Some(Surroundings { seal_ports }) = surroundings else { return Ok(None) };
     let (child_api, mut contested) = (effects.child_api, None);
-    set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
+    Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
     for service in services::services(cluster) {
-        set_aside(child_api.keep(&service).await, &mut contested)?;
+        Error::set_aside(child_api.keep(&service).await, &mut contested)?;
     }
     match disruption_budget::disruption_budget(cluster) {
-        Some(budget) => set_aside(child_api.keep(&budget).await, &mut contested)?,
+        Some(budget) => drop(Error::set_aside(child_api.keep(&budget).await, &mut contested)?),
         None => child_api.remove::<PodDisruptionBudget>(cluster.name()).await?,
     }
     match network_policy::network_policy(cluster, seal_ports) {
-        Some(policy) => set_aside(child_api.keep(&policy).await, &mut contested)?,
+        Some(policy) => drop(Error::set_aside(child_api.keep(&policy).await, &mut contested)?),
         None => child_api.remove::<NetworkPolicy>(cluster.name()).await?,
     }
     Ok(contested)
@@ -151,7 +150,7 @@ async fn write_set(
         effects.guard_target.links.owner.clear_locks().await?;
     }
     let mut contested = None;
-    set_aside(effects.child_api.keep(&set.stateful_set).await, &mut contested)?;
+    Error::set_aside(effects.child_api.keep(&set.stateful_set).await, &mut contested)?;
     Ok(contested)
 }
 

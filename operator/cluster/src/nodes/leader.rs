@@ -15,7 +15,6 @@ use steamer_runtime::write_limit::{Write, digest};
 
 use crate::children::{ChildApi, is_changed};
 use crate::cluster::{ACTIVE, Cluster};
-use crate::contested::set_aside;
 use crate::effects::Effects;
 use crate::nodes::members::Member;
 use crate::paths;
@@ -44,7 +43,7 @@ async fn label_pods(
         let resource = format!("label {ACTIVE} of Pod {}", pod.name_any());
         let written =
             child_api.limited(&resource, labeling(pod, active, term), write(&api, pod, active)).await;
-        set_aside(written, &mut contested)?;
+        Error::set_aside(written, &mut contested)?;
     }
     contested.map_or(Ok(()), Err)
 }

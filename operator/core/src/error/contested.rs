@@ -5,14 +5,18 @@ use std::time::Duration;
 use super::Error;
 
 impl Error {
-    /// Separates [`Error::Repeated`] from the result, for a write that must not stop the rest of a reconcile.
+    /// Keeps the first [`Error::Repeated`] in `contested`, for a write that must not stop the rest of a reconcile. The value
+    /// is the default one then.
     ///
     /// # Errors
     /// Any other error.
-    pub fn set_aside<T: Default>(result: Result<T, Self>) -> Result<(T, Option<Self>), Self> {
+    pub fn set_aside<T: Default>(result: Result<T, Self>, contested: &mut Option<Self>) -> Result<T, Self> {
         match result {
-            Err(error @ Self::Repeated(..)) => Ok((T::default(), Some(error))),
-            result => result.map(|value| (value, None)),
+            Err(error @ Self::Repeated(..)) => {
+                contested.get_or_insert(error);
+                Ok(T::default())
+            }
+            result => result,
         }
     }
 
@@ -63,8 +67,29 @@ mod tests {
         #[case] result: Result<bool, Error>,
         #[case] expected: Option<(bool, Option<Reason>)>,
     ) {
-        let separated = Error::set_aside(result).ok();
-        let found = separated.map(|(value, error)| (value, error.map(|error| error.reason())));
+        let mut contested = None;
+        let value = Error::set_aside(result, &mut contested).ok();
+        let found = value.map(|value| (value, contested.map(|error| error.reason())));
         assert_eq!(found, expected);
+    }
+
+    fn undone(text: &str) -> Error {
+        Error::Repeated(text.to_owned(), Duration::ZERO)
+    }
+
+    #[rstest]
+    #[case::written(vec![Ok(true), Ok(false)], None, None)]
+    #[case::contested(vec![Err(undone("a")), Ok(true), Err(undone("b"))], None, Some("a"))]
+    #[case::failed(vec![Err(undone("a")), Err(Error::Waiting("b".to_owned()))], Some("b"), Some("a"))]
+    fn the_first_contested_write_of_several_is_kept(
+        #[case] writes: Vec<Result<bool, Error>>,
+        #[case] failed: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let mut first = None;
+        let result =
+            writes.into_iter().try_for_each(|written| Error::set_aside(written, &mut first).map(drop));
+        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), failed);
+        assert_eq!(first.map(|error| error.to_string()).as_deref(), expected);
     }
 }

@@ -48,19 +48,10 @@ impl Before {
 mod tests {
     use rstest::rstest;
 
-    use super::super::stamp::Held;
     use super::*;
 
     fn stamp((request, content, change): (&str, &str, i64)) -> Stamp {
-        let held = Held::Read { versions: Vec::new() };
-        Stamp {
-            request: request.to_owned(),
-            mount: String::new(),
-            rendering: String::new(),
-            content: content.to_owned(),
-            held,
-            change,
-        }
+        Stamp { request: request.to_owned(), content: content.to_owned(), change, ..Stamp::default() }
     }
 
     #[rstest]

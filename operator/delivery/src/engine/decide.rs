@@ -179,14 +179,7 @@ mod tests {
 
     fn stamp(request: &str, content: &str) -> Stamp {
         let held = Held::Read { versions: vec![Some(1)] };
-        Stamp {
-            request: request.to_owned(),
-            mount: String::new(),
-            rendering: String::new(),
-            content: content.to_owned(),
-            held,
-            change: 0,
-        }
+        Stamp { request: request.to_owned(), content: content.to_owned(), held, ..Stamp::default() }
     }
 
     fn seen(stamp: Option<Stamp>, content: &str, fit: Fit) -> Option<Seen> {

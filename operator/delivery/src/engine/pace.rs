@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use steamer_core::Error;
-use steamer_runtime::{Action, Failure, Locked, ObjectName, Reason, Retry};
+use steamer_runtime::{Action, Failure, Locked, ObjectName, Reason, Retry, doubled};
 
 /// Pause after a step of the restarts that cannot be reported, and after the first failed sync.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ impl Failed {
     fn new(error: Error, failures: u32, now: Instant) -> Self {
         let pause = match error.retry() {
             Retry::After(pause) => pause,
-            Retry::Backoff => PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)),
+            Retry::Backoff => doubled(PAUSE, failures.saturating_sub(1), LONGEST),
             Retry::OnChange => LONGEST,
         };
         // A change can coincide with a visit for the restarts, which does not read. The limit bounds its delay.

@@ -22,7 +22,7 @@ use super::nudges::Nudge;
 use super::readings::Asked;
 use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
-use super::stamp::{Held, Stamp};
+use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
 use super::workloads;
 
@@ -235,10 +235,8 @@ impl<K: Synced> Pass<'_, K> {
     fn cleared(&self) -> (Content, Stamp) {
         let content = Content::default();
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        let held = Held::Read { versions: Vec::new() };
         let change = self.engine.before(self.object).last();
-        let (request, mount, rendering) = Default::default();
-        (content, Stamp { request, mount, rendering, content: mac, held, change })
+        (content, Stamp { content: mac, change, ..Stamp::default() })
     }
 
     /// Writes the status of a synced object.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use steamer_core::digest::digest;
 
 /// What a Secret contains, without its values.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// Digest of the request for the value. A different request obtains a new value.
     pub(crate) request: String,
@@ -39,6 +39,12 @@ pub(crate) enum Held {
         /// Version of each source.
         versions: Vec<Option<i64>>,
     },
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::Read { versions: Vec::new() }
+    }
 }
 
 impl Stamp {
@@ -115,10 +121,9 @@ mod tests {
         let stamp = |mount: &str| Stamp {
             request: "r".to_owned(),
             mount: mount.to_owned(),
-            rendering: String::new(),
             content: "mac".to_owned(),
-            held: Held::Read { versions: Vec::new() },
             change: 3,
+            ..Stamp::default()
         };
         assert_eq!(Stamp::parse(&stamp("m").text()), Some(stamp("m")));
         assert!(stamp("m").is_of_mount("other", "m"));
@@ -131,11 +136,10 @@ mod tests {
     fn the_version_of_a_value_differs_with_its_source_and_transformation() {
         let stamp = |request: &str, rendering: &str, version: Option<i64>| Stamp {
             request: request.to_owned(),
-            mount: String::new(),
             rendering: rendering.to_owned(),
             content: version.map_or("old".to_owned(), |version| version.to_string()),
             held: Held::Read { versions: vec![version] },
-            change: 0,
+            ..Stamp::default()
         };
         let is_same = |other: Stamp| stamp("r", "t", Some(3)).is_same_version(&other);
         assert!(is_same(stamp("r", "t", Some(3))));

@@ -19,15 +19,19 @@ const CONDITION: &str = "WorkloadsRestarted";
 impl Engine {
     /// Makes the next step of the restarts of an object. Returns the pause before the next one, if restarts are owed.
     pub(super) async fn restart<K: Synced>(&self, object: &K) -> Result<Option<Duration>, Error> {
-        let Some(owed) = owed(self, object) else {
+        let Some(last) = last_change(self, object) else {
             self.forget_restarts::<K>(&ObjectName::of(object));
-            return self.review(object).await.map(|()| None);
+            return Ok(None);
         };
-        match self.restarts.step(&owed).await {
+        if last.is_complete() {
+            self.restarts.forget(&last.object);
+            return self.review(object, &last).await.map(|()| None);
+        }
+        match self.restarts.step(&last).await {
             Err(pause) => Ok(Some(pause)),
             Ok(outcome) => {
-                self.report_restarts(object, &owed, &outcome).await?;
-                Ok(self.restarts.pause_after(&owed, &outcome))
+                self.report_restarts(object, &last, &outcome).await?;
+                Ok(self.restarts.pause_after(&last, &outcome))
             }
         }
     }
@@ -38,15 +42,14 @@ impl Engine {
     }
 
     /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
-    async fn review<K: Synced>(&self, object: &K) -> Result<(), Error> {
+    async fn review<K: Synced>(&self, object: &K, last: &Owed<'_>) -> Result<(), Error> {
         let mut status: K::Status = self.context.last(object);
-        let is_false = status.conditions().iter().any(|it| it.type_ == CONDITION && it.status == "False");
-        let Some(last) = last_change(self, object).filter(|_| is_false) else {
+        if !status.conditions().iter().any(|it| it.type_ == CONDITION && it.status == "False") {
             return Ok(());
-        };
-        let outcome = self.restarts.review(&last).await;
+        }
+        let outcome = self.restarts.review(last).await;
         if !outcome.is_failed() {
-            set(object, &mut status, &outcome.condition(&last));
+            set(object, &mut status, &outcome.condition(last));
             self.context.runtime.statuses.write(object, &status).await?;
         }
         Ok(())
@@ -60,8 +63,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let mut status: K::Status = self.context.last(object);
         let mut recorded = K::recorded(&status);
-        let last = recorded.restarts.map_or(0, |restarts| restarts.change);
-        recorded.restarts = Some(outcome.status(owed, last, Timestamp::now()));
+        recorded.restarts = Some(outcome.status(owed, Timestamp::now()));
         K::record(&mut status, recorded);
         let condition = outcome.condition(owed);
         let before = status.conditions().iter().find(|condition| condition.type_ == CONDITION);
@@ -88,13 +90,7 @@ fn set<K: Synced>(object: &K, status: &mut K::Status, condition: &Condition) {
     Conditions::new(conditions, generation, Timestamp::now()).set(CONDITION, *state, *reason, message);
 }
 
-/// The restarts that are owed, if any.
-fn owed<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
-    let restarted = K::recorded(&engine.context.last(object)).restarts.map_or(0, |restarts| restarts.change);
-    last_change(engine, object).filter(|last| last.change.number > restarted)
-}
-
-/// The restarts that the last change requires, whether or not they are complete.
+/// The restarts that the last change requires, whether or not they are complete. None if the object restarts nothing.
 fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
     let Common { destination, restart_targets, restart, .. } =
         Some(object.common()).filter(Common::restarts)?;
@@ -109,6 +105,7 @@ fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>
         generation: object.meta().generation.unwrap_or_default(),
         targets: restart_targets,
         settings: restart.cloned().unwrap_or_default(),
+        complete: restarts.change,
         recorded: restarts.workloads,
     })
 }

@@ -105,15 +105,16 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         status::announce(object, desired, pass).await?;
         self.memory.before_writes(&name, desired);
         let repairs = Repairs { limit: &self.limit, object: &name, before: *before };
-        let contested = repairs.execute(session, &plan.writes).await?;
+        let mut contested = repairs.execute(session, &plan.writes).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;
         }
         let applied = Applied { desired, removed_orphans, contested: contested.as_ref() };
-        let (has_orphans, overwritten) = Error::set_aside(status::applied(object, applied, pass).await)?;
+        let reported = status::applied(object, applied, pass).await;
+        let has_orphans = Error::set_aside(reported, &mut contested)?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
-        Ok((has_orphans, contested.or(overwritten)))
+        Ok((has_orphans, contested))
     }
 
     /// Removes all access, regardless of `suspend` and `mode`.

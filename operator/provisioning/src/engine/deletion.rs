@@ -22,7 +22,7 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
     object.deletable(&pass.lookup())?;
     if let Some(mut removal) = removal(object, pass) {
         // No access may outlive its object because another client overwrites the status.
-        Error::set_aside(status::change(object, K::deleting, pass).await)?;
+        Error::set_aside(status::change(object, K::deleting, pass).await, &mut None)?;
         let keeps_values = Course::of(object.lifecycle()) != Course::Enforce;
         if keeps_values {
             // No access may outlive its object.

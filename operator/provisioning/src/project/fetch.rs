@@ -112,19 +112,13 @@ pub(crate) fn policies(
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::watcher;
     use rstest::rstest;
     use serde_json::json;
     use steamer_core::Stores;
     use steamer_runtime::{Index, Key};
 
     use super::*;
-    use crate::project::samples::{policy, project};
-
-    fn refusal() -> watcher::Error {
-        let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
-        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
-    }
+    use crate::project::samples::{policy, project, refusal};
 
     /// A project in namespace `ns`, which does not allow the others, with a policy in the cache.
     fn stores(project: &SecretsProject) -> Stores {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_api::{KindId, PipelinePolicy, SecretsProject};
@@ -18,6 +19,12 @@ use super::fetch::{Found, References};
 use super::observed::{Observed, ObservedAuth};
 use super::validate::validate;
 use crate::engine::Setting;
+
+/// The answer of the API server to a list that the operator may not make.
+pub(crate) fn refusal() -> watcher::Error {
+    let status = kube::core::Status { code: 403, ..kube::core::Status::default() };
+    watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+}
 
 /// Mark of project `web`.
 pub(super) fn mark() -> Mark {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use steamer_api::KindId;
-use steamer_runtime::ObjectName;
+use steamer_runtime::{ObjectName, doubled};
 
 use super::marks::Change;
 use super::problem::Problem;
@@ -108,7 +108,7 @@ impl Batches {
     pub(super) fn failed(&mut self, object: &ObjectKey) -> Duration {
         let failures = self.failures.entry(object.clone()).or_default();
         *failures = failures.saturating_add(1);
-        PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE)
+        doubled(PAUSE, *failures - 1, LONGEST_PAUSE)
     }
 
     /// Removes an object with no restart that is owed.

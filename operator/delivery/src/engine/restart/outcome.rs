@@ -84,7 +84,7 @@ impl Outcome {
     }
 
     /// The status after this step.
-    pub(crate) fn status(&self, owed: &Owed<'_>, last: i64, now: Timestamp) -> WorkloadRestarts {
+    pub(crate) fn status(&self, owed: &Owed<'_>, now: Timestamp) -> WorkloadRestarts {
         let mut workloads = owed.recorded.clone();
         for (workload, seen) in &self.workloads {
             if matches!(seen.state(), State::Restarted(_)) && !owed.is_recorded(workload) {
@@ -95,7 +95,7 @@ impl Outcome {
             }
         }
         workloads.truncate(MOST);
-        let change = if self.is_finished() { owed.change.number } else { last };
+        let change = if self.is_finished() { owed.change.number } else { owed.complete };
         WorkloadRestarts { change, workloads }
     }
 
@@ -165,6 +165,7 @@ mod tests {
             generation: 1,
             targets: &[],
             settings: Default::default(),
+            complete: 1,
             recorded: vec![entry("done", 2), entry("again", 1), entry("other", 1)],
         }
     }
@@ -200,7 +201,7 @@ mod tests {
         #[case] message: &str,
     ) {
         let (owed, now) = (owed(), Timestamp::from_second(9).unwrap());
-        assert_eq!(outcome.status(&owed, 1, now).change, change);
+        assert_eq!(outcome.status(&owed, now).change, change);
         let condition = outcome.condition(&owed);
         assert!(condition.message.starts_with(message), "{}", condition.message);
         let is_complete = change == 2 && outcome.problems().next().is_none();
@@ -211,7 +212,7 @@ mod tests {
     fn the_status_lists_the_latest_restarts_first_and_keeps_the_time_of_each() {
         let seen =
             vec![("done", Seen::Restarted(Progress::RolledOut)), ("again", ROLLING), ("gone", Seen::Gone)];
-        let status = outcome(seen).status(&owed(), 1, Timestamp::from_second(9).unwrap());
+        let status = outcome(seen).status(&owed(), Timestamp::from_second(9).unwrap());
         let seen: Vec<_> =
             status.workloads.iter().map(|it| (it.name.as_str(), it.time.0.as_second(), it.change)).collect();
         assert_eq!(seen, [("again", 9, 2), ("done", 1, 2), ("other", 1, 1)]);
@@ -227,7 +228,7 @@ mod tests {
     fn the_status_is_bounded() {
         let names: Vec<String> = (0..80).map(|number| format!("w{number}")).collect();
         let seen = names.iter().map(|name| (name.as_str(), ROLLING)).collect();
-        let status = outcome(seen).status(&owed(), 1, Timestamp::from_second(9).unwrap());
+        let status = outcome(seen).status(&owed(), Timestamp::from_second(9).unwrap());
         assert_eq!((status.workloads.len(), status.change), (MOST, 2));
     }
 }

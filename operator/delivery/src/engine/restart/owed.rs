@@ -17,11 +17,18 @@ pub(crate) struct Owed<'a> {
     pub(crate) generation: i64,
     pub(crate) targets: &'a [RolloutRestartTarget],
     pub(crate) settings: RolloutRestart,
+    /// Number of the change in the status for which all workloads were restarted.
+    pub(crate) complete: i64,
     /// Workloads in the status.
     pub(crate) recorded: Vec<RestartedWorkload>,
 }
 
 impl Owed<'_> {
+    /// Whether all workloads were restarted.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.change.number <= self.complete
+    }
+
     pub(super) fn namespace(&self) -> &str {
         &self.object.1.namespace
     }

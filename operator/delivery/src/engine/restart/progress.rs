@@ -14,15 +14,15 @@ pub(super) enum Progress {
     Paused,
 }
 
-/// The state of the rollout of an object. With `OnDelete`, the user replaces the pods, and nothing waits for it.
-pub(super) fn progress(kind: WorkloadKind, object: &Value) -> Progress {
+/// The state of the rollout of an object with this generation. With `OnDelete`, the user replaces the pods, and nothing waits for it.
+pub(super) fn progress(kind: WorkloadKind, generation: i64, object: &Value) -> Progress {
     let strategy = &object["spec"]["updateStrategy"]["type"];
     let is_done = match kind {
         WorkloadKind::Deployment if object["spec"]["paused"] == true => return Progress::Paused,
-        WorkloadKind::Deployment => observed(object) && deployment(object),
+        WorkloadKind::Deployment => observed(object, generation) && deployment(object),
         _ if strategy == "OnDelete" => true,
-        WorkloadKind::StatefulSet => observed(object) && stateful_set(object),
-        WorkloadKind::DaemonSet => observed(object) && daemon_set(object),
+        WorkloadKind::StatefulSet => observed(object, generation) && stateful_set(object),
+        WorkloadKind::DaemonSet => observed(object, generation) && daemon_set(object),
         // Argo Rollouts copies the time when all pods are restarted.
         WorkloadKind::ArgoRollout => object["status"]["restartedAt"] == object["spec"]["restartAt"],
     };
@@ -34,8 +34,8 @@ fn number(value: &Value) -> i64 {
 }
 
 /// Returns true if the controller of the workload has seen the current spec.
-fn observed(object: &Value) -> bool {
-    number(&object["status"]["observedGeneration"]) >= number(&object["metadata"]["generation"])
+fn observed(object: &Value, generation: i64) -> bool {
+    number(&object["status"]["observedGeneration"]) >= generation
 }
 
 fn replicas(object: &Value) -> i64 {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn done(kind: WorkloadKind) -> Value {
-        let (metadata, spec) = (json!({"generation": 2}), json!({"replicas": 3}));
+        let spec = json!({"replicas": 3});
         let status = match kind {
             WorkloadKind::Deployment => {
                 json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
@@ -81,7 +81,7 @@ mod tests {
             }),
             WorkloadKind::ArgoRollout => json!({}),
         };
-        json!({"metadata": metadata, "spec": spec, "status": status})
+        json!({"spec": spec, "status": status})
     }
 
     #[rstest]
@@ -109,6 +109,6 @@ mod tests {
         if let Some((parent, name)) = field.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
             object.pointer_mut(parent).unwrap()[name] = value;
         }
-        assert_eq!(progress(kind, &object), expected);
+        assert_eq!(progress(kind, 2, &object), expected);
     }
 }

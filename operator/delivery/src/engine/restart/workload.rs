@@ -63,12 +63,7 @@ impl Found {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let metadata = json!({"generation": self.object.metadata.generation});
-        let Value::Object(mut fields) = self.object.data.clone() else {
-            return Progress::RolledOut;
-        };
-        fields.insert("metadata".to_owned(), metadata);
-        progress(self.kind, &Value::Object(fields))
+        progress(self.kind, self.object.metadata.generation.unwrap_or_default(), &self.object.data)
     }
 
     /// Time of the restart of an Argo Rollout: later than that of its last restart, and in seconds.
