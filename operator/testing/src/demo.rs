@@ -110,11 +110,7 @@ pub async fn run() -> Result<()> {
     println!(
         "  kubectl --namespace {APPLICATION} get secret api -o jsonpath='{{.data.value}}' | base64 -d\n"
     );
-    println!(
-        "Paths of kubectl and bao: {} and {}.",
-        tools::kubernetes("kubectl")?.display(),
-        tools::bao(tools::OPENBAO)?.display()
-    );
+    println!("The first command adds kubectl and bao to PATH.");
     Ok(())
 }
 
@@ -196,7 +192,7 @@ fn name_of(object: &serde_json::Value) -> String {
     format!("{} {} ({})", object["kind"], object["metadata"]["name"], why.unwrap_or_default())
 }
 
-/// Writes variables for a shell, with absolute paths and quoted values.
+/// Writes variables for a shell, with absolute paths and quoted values. `PATH` starts with the folders of kubectl and bao.
 fn write_env(kubeconfig: &Path, bao: &servers::Bao, secrets: &servers::Secrets) -> Result<PathBuf> {
     use secrecy::ExposeSecret;
     let path = cache::logs()?.join("env");
@@ -209,7 +205,10 @@ fn write_env(kubeconfig: &Path, bao: &servers::Bao, secrets: &servers::Secrets) 
     ];
     let text: String =
         values.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
-    std::fs::write(&path, text)?;
+    let programs = [tools::kubernetes("kubectl")?, tools::bao(tools::OPENBAO)?];
+    let folders = programs.iter().filter_map(|program| program.parent());
+    let folders: Vec<String> = folders.map(|folder| quoted(&folder.display().to_string())).collect();
+    std::fs::write(&path, format!("{text}export PATH={}:\"$PATH\"\n", folders.join(":")))?;
     tools::succeed(std::process::Command::new("chmod").arg("600").arg(&path))?;
     Ok(path)
 }

@@ -40,9 +40,8 @@ fn patterns(expressions: &BTreeMap<String, String>, field: &str) -> Result<Patte
             ))
         }
         Unusable::TooLarge => Error::Invalid(format!(
-            "the {} regular expressions in {field} are too large together: use fewer or shorter ones, and smaller \
-             repetitions",
-            expressions.len()
+            "the regular expressions in {field} are too large when they are compiled together: use fewer or shorter ones, \
+             and smaller repetitions"
         )),
     })
 }
