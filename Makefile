@@ -52,12 +52,12 @@ soak: ## Run the end-to-end tests in random order for HOURS (default 8); SEED=n 
 
 bench: ## Run the benchmarks (requests, writes, time, memory); about an hour
 	@cargo xtask bench $(BENCH)
-	@cargo build --quiet --package steamer
+	@cargo build --quiet --workspace --bin steamer
 	@cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture performance
 	@$(MAKE) --no-print-directory faults TIMES=3
 
 faults: ## Measure the effect of each fault on a managed cluster; TIMES=20: 20 killed leaders, 10 of each other fault, 50 held writes; about an hour
-	@cargo build --quiet --package steamer
+	@cargo build --quiet --workspace --bin steamer
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover self_healing dependency_outages rollouts seals databases
 	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture openbao_takes_over_without_fencing
 

@@ -178,7 +178,7 @@ fn succeed(command: &mut Command) -> Result<()> {
 
 /// Builds the operator, which the tests start.
 fn build() -> Result<()> {
-    succeed(&mut binary::cargo(&["build", "--quiet", "--package", "steamer"]))
+    succeed(&mut binary::cargo(&["build", "--quiet", "--workspace", "--bin", "steamer"]))
 }
 
 fn unit_tests(arguments: &[&str]) -> Result<()> {

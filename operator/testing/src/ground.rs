@@ -89,6 +89,23 @@ impl Ground {
         self.home.spawn(work).await?
     }
 
+    /// Runs `work` after a test of the shared ground, on the thread of the servers. Other grounds end with their test. An
+    /// error of `work` is printed.
+    pub fn after_test<F>(ground: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        if SHARED.get().is_none_or(|shared| !Arc::ptr_eq(shared, ground)) {
+            return;
+        }
+        let work = work(ground.clone());
+        ground.home.spawn(async move {
+            if let Err(error) = work.await {
+                eprintln!("cannot stop the work for a test that has ended: {error:#}");
+            }
+        });
+    }
+
     /// Starts an operator that outlives the test, and waits until it is ready.
     ///
     /// # Errors

@@ -199,7 +199,12 @@ fn libraries_of(program: &Path) -> Result<Vec<String>> {
 /// When the build fails.
 pub fn built(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--package", package, "--bin", binary, "--profile", profile]);
+    cargo.args(["build", "--quiet", "--bin", binary, "--profile", profile]);
+    match profile {
+        // Shares the dependencies of the tests, which have more features.
+        "dev" => cargo.arg("--workspace"),
+        _ => cargo.args(["--package", package]),
+    };
     // The variable of an outer `cargo run` causes a full rebuild.
     cargo.env_remove("CARGO_MANIFEST_DIR").current_dir(cache::checkout());
     succeed(&mut cargo)?;

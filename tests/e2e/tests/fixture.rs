@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, DynamicObject};
-use kube::{Client, Resource};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use steamer_api::{BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
 use steamer_openbao::Session;
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
@@ -21,6 +22,45 @@ pub struct Case {
     pub ground: Arc<Ground>,
     pub client: Client,
     pub namespace: String,
+    /// All namespaces of the test.
+    namespaces: Mutex<Vec<String>>,
+}
+
+impl Drop for Case {
+    /// Ends the work for the objects of the test. Otherwise the operator, which all tests share, would check them against
+    /// OpenBao until the last test has ended.
+    fn drop(&mut self) {
+        let namespaces = std::mem::take(self.namespaces.get_mut().unwrap_or_else(PoisonError::into_inner));
+        Ground::after_test(&self.ground, |ground| async move {
+            let client = ground.client().await?;
+            for namespace in namespaces {
+                stop_work(&client, &namespace).await?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Suspends or deletes the objects of a namespace.
+async fn stop_work(client: &Client, namespace: &str) -> Result<()> {
+    let secrets = Api::<BaoStaticSecret>::namespaced(client.clone(), namespace);
+    secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    suspend::<SecretsProject>(client, namespace).await?;
+    suspend::<SecretsTenant>(client, namespace).await?;
+    suspend::<JWTIssuer>(client, namespace).await?;
+    suspend::<OpenBaoCluster>(client, namespace).await
+}
+
+async fn suspend<K>(client: &Client, namespace: &str) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api = Api::<K>::namespaced(client.clone(), namespace);
+    let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
+    for object in api.list(&ListParams::default()).await? {
+        api.patch(&object.name_any(), &PatchParams::default(), &patch).await?;
+    }
+    Ok(())
 }
 
 impl Case {
@@ -32,13 +72,19 @@ impl Case {
     /// Same as [`Case::new`], on another ground.
     pub async fn on(ground: Arc<Ground>, name: &str) -> Result<Self> {
         let client = ground.client().await?;
-        let case = Self { client, namespace: name.to_owned(), ground };
+        let case = Self::of(ground, client, name);
         case.make_namespace(name, json!({})).await?;
         case.cluster("main", &case.ground.openbao).await?;
         Ok(case)
     }
 
+    /// The fixture of a namespace that already exists.
+    pub fn of(ground: Arc<Ground>, client: Client, namespace: &str) -> Self {
+        Self { ground, client, namespace: namespace.to_owned(), namespaces: Mutex::default() }
+    }
+
     pub async fn make_namespace(&self, name: &str, labels: Value) -> Result<()> {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         apply(&self.client, namespace).await?;

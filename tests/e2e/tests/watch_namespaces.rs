@@ -67,7 +67,7 @@ async fn an_operator_with_roles_in_its_namespaces_reconciles_these_namespaces_on
     let operator = Operator { kubeconfig, arguments, ..ground.operator.clone() };
     // Ready: every watch has listed its objects.
     let running = ground.run(&operator).await?;
-    let case = Case { ground, client, namespace: "watched".to_owned() };
+    let case = Case::of(ground, client, "watched");
     let spec = json!({"address": "https://127.0.0.1:1"});
     for namespace in ["other", "watched", "clusters"] {
         case.object_in(namespace, "BaoConnection", "x", spec.clone()).await?;

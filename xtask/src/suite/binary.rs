@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) printer: JoinHandle<std::io::Result<Report>>,
 }
 
+/// A command of cargo. All of them select the whole workspace: with another selection, dependencies have other features, and
+/// are compiled once more.
 pub(super) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new("cargo");
     // The variable of the outer `cargo run` causes a full rebuild.
@@ -43,7 +45,7 @@ pub(super) fn cargo(arguments: &[&str]) -> Command {
 /// Builds the end-to-end tests. Returns their binaries.
 pub(super) fn build() -> Result<Vec<Binary>> {
     let format = "--message-format=json-render-diagnostics";
-    let mut cargo = cargo(&["test", "--quiet", "--package", "steamer-e2e", "--no-run", format]);
+    let mut cargo = cargo(&["test", "--quiet", "--workspace", "--test", "*", "--no-run", format]);
     let output = cargo.stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the end-to-end tests do not build");
     let text = String::from_utf8(output.stdout)?;
