@@ -120,6 +120,7 @@ impl Error {
             self,
             Self::OpenBao(
                 OpenBao::Unreachable { .. }
+                    | OpenBao::Unanswered { .. }
                     | OpenBao::Redirect { .. }
                     | OpenBao::Foreign { .. }
                     | OpenBao::Answer { .. }
@@ -270,7 +271,7 @@ fn openbao_stalled(error: &OpenBao) -> bool {
 
 fn openbao_reason(error: &OpenBao) -> Reason {
     match error {
-        OpenBao::Unreachable { .. } => Reason::Unreachable,
+        OpenBao::Unreachable { .. } | OpenBao::Unanswered { .. } => Reason::Unreachable,
         OpenBao::Sealed => Reason::Sealed,
         OpenBao::NoLeader => Reason::NoLeader,
         OpenBao::Throttled { .. } => Reason::Throttled,

@@ -64,6 +64,7 @@ impl Synced for BaoStaticSecret {
             restart_targets: &spec.rollout_restart_targets,
             restart: spec.rollout_restart.as_ref(),
             suspend: spec.suspend,
+            revoke: false,
         }
     }
 

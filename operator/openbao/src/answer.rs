@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Value>,
     pub(crate) headers: HeaderMap,
+    /// Whether the request can be sent again if its response was lost. `false` for requests that create a credential.
+    pub(crate) repeatable: bool,
 }
 
 /// A response, successful or not.
@@ -108,6 +110,7 @@ impl Request {
             query: Vec::new(),
             body: None,
             headers: HeaderMap::new(),
+            repeatable: true,
         }
     }
 
@@ -215,6 +218,7 @@ mod tests {
             query: vec![("version", "3".into())],
             body: None,
             headers: HeaderMap::new(),
+            repeatable: true,
         }
     }
 

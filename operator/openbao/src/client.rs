@@ -27,7 +27,7 @@ use gate::{Entry, Gate};
 use leader_index::LeaderIndex;
 use limits::Limits;
 use node::Node;
-use retries::{hopeless, is_down, more_telling, pause};
+use retries::{hopeless, is_down, is_unsent, more_telling, pause, unrepeated};
 
 /// Longest time for one request with its retries at all nodes, unless its own timeout is longer. A reconcile makes several
 /// requests.
@@ -156,7 +156,8 @@ impl Client {
                 Err(error) => error,
             };
             let pause = pause(round);
-            if hopeless(&error) || started.elapsed() + pause > self.patience() || limits.left() < pause {
+            let final_ = hopeless(&error) || !(request.repeatable || is_unsent(&error));
+            if final_ || started.elapsed() + pause > self.patience() || limits.left() < pause {
                 self.0.down.store(is_down(&error), Ordering::Relaxed);
                 if let Some(entry) = &entry {
                     entry.failed(started, &error);
@@ -191,7 +192,7 @@ impl Client {
 
     /// Records a response, which may be an error. It closes the circuit.
     fn heard(&self, result: &Result<Answer, Error>) {
-        if matches!(result, Err(Error::Unreachable { .. })) {
+        if matches!(result, Err(Error::Unreachable { .. } | Error::Unanswered { .. })) {
             return;
         }
         if result.is_ok() {
@@ -259,6 +260,7 @@ impl Client {
                     self.0.preferred.store((index + failed) % count, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                Err(error) if !request.repeatable && !is_unsent(&error) => return Err(unrepeated(error)),
                 Err(error) => worst = Some(more_telling(worst, error)),
             }
         }

@@ -20,6 +20,14 @@ pub enum Error {
         /// Cause.
         source: Fault,
     },
+    /// The response to a request that must not be repeated was lost. OpenBao may have executed it.
+    #[error("the response of OpenBao at {address} was lost")]
+    Unanswered {
+        /// Address of the node.
+        address: String,
+        /// Cause.
+        source: Fault,
+    },
     /// A server in front of OpenBao redirects. Redirects are not followed.
     #[error("OpenBao at {address} does not answer")]
     Redirect {
@@ -148,6 +156,7 @@ impl Error {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::Unanswered { .. }
                 | Self::Sealed
                 | Self::Uninitialized
                 | Self::NoLeader

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::Error;
 use crate::client::Client;
-use crate::login::{Login, LoginState};
+use crate::login::{Login, LoginState, TokenLife};
 use crate::requests::token_header;
 
 /// Identity that requests are made with.
@@ -71,6 +71,17 @@ impl Identity {
             Self::Login(state) => {
                 let token = state.current(client).await?;
                 Ok((token_header(&token), Some(token)))
+            }
+        }
+    }
+
+    /// Logs in once more. Returns the token, which nothing else uses, and its lifetime.
+    pub(crate) async fn separate(&self, client: &Client) -> Result<(SecretString, TokenLife), Error> {
+        match self {
+            Self::Login(state) => state.separate(client).await,
+            Self::Anonymous | Self::Token(_) => {
+                let message = "a fixed token cannot log in again".to_owned();
+                Err(Error::Login { path: self.login_path(), message })
             }
         }
     }

@@ -90,6 +90,15 @@ struct Token {
     renewable: bool,
 }
 
+/// Lifetime of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLife {
+    /// Remaining lifetime. Zero: the token does not expire.
+    pub duration: Duration,
+    /// Whether the token can be renewed.
+    pub renewable: bool,
+}
+
 /// A rejected login. All requests share its error until it is repeated.
 struct Rejected {
     at: Instant,
@@ -130,6 +139,10 @@ impl Login {
 impl Token {
     fn due(&self) -> bool {
         !self.lifetime.is_zero() && self.made.elapsed() > self.lifetime * 2 / 3
+    }
+
+    fn life(&self) -> TokenLife {
+        TokenLife { duration: self.lifetime, renewable: self.renewable }
     }
 
     fn dead(&self) -> bool {
@@ -184,6 +197,14 @@ impl LoginState {
         let secret = token.secret.clone();
         slot.token = Some(token);
         Ok(secret)
+    }
+
+    /// Logs in for a token of its own. It is neither kept nor renewed here.
+    pub(crate) async fn separate(&self, client: &Client) -> Result<(SecretString, TokenLife), Error> {
+        let mut slot = self.slot.lock().await;
+        let token = self.admitted(client, &mut slot).await?;
+        let life = token.life();
+        Ok((token.secret, life))
     }
 
     /// Handles a 403 for a token. Returns whether the request can succeed with the current token. The role, or the
@@ -284,6 +305,11 @@ fn login_error(login: &Login, error: Error) -> Error {
         },
         other => other,
     }
+}
+
+/// Returns the lifetime of the token in a response.
+pub(crate) fn token_life(body: &Value) -> Option<TokenLife> {
+    token(body).map(|token| token.life())
 }
 
 fn token(body: &Value) -> Option<Token> {

@@ -16,6 +16,7 @@ pub(crate) fn post(namespace: NamespacePath, path: &str, body: Value, headers: H
         query: Vec::new(),
         body: Some(body),
         headers,
+        repeatable: true,
     }
 }
 

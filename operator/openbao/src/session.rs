@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::answer::{Answer, Request};
 use crate::client::Client;
 use crate::identity::Rejection;
+use crate::login::TokenLife;
 use crate::{Error, Identity, NamespacePath};
 
 /// Header of a response whose inline login failed.
@@ -38,11 +39,12 @@ pub(crate) struct Call<'a> {
     path: &'a str,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
+    repeatable: bool,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, query: Vec::new(), body: None }
+        Self { method: Method::GET, path, query: Vec::new(), body: None, repeatable: true }
     }
 
     pub(crate) fn list(path: &'a str) -> Self {
@@ -59,6 +61,15 @@ impl<'a> Call<'a> {
 
     pub(crate) fn delete(path: &'a str) -> Self {
         Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    pub(crate) fn of(method: Method, path: &'a str, body: Option<Value>) -> Self {
+        Self { method, body, ..Self::get(path) }
+    }
+
+    /// The call is sent once: a response that is lost is [`Error::Unanswered`].
+    pub(crate) fn once(self) -> Self {
+        Self { repeatable: false, ..self }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: String) -> Self {
@@ -102,8 +113,23 @@ impl Session {
     /// # Errors
     /// Any [`Error`] of a request.
     pub async fn request_any(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
-        let answer = self.answer(Call { method, body, ..Call::get(path) }).await?;
+        let answer = self.answer(Call::of(method, path, body)).await?;
         Ok(answer.object(&self.namespace.path(path))?.body())
+    }
+
+    /// Logs in once more. Returns a session whose token nothing else uses, so that its revocation ends exactly the leases
+    /// that were issued with it, and the lifetime of the token.
+    ///
+    /// # Errors
+    /// [`Error::Login`] for a rejected login and for an identity without a login. Any other [`Error`] of a request.
+    pub async fn separate(&self) -> Result<(Self, TokenLife), Error> {
+        let (token, life) = self.identity.separate(&self.client).await?;
+        Ok((Self { identity: Identity::Token(token), ..self.clone() }, life))
+    }
+
+    /// Returns a session of the same identity in the root namespace.
+    pub(crate) fn at_root(&self) -> Self {
+        Self { namespace: NamespacePath::root(), ..self.clone() }
     }
 
     /// Revokes the token of the session's login, if there is one.
@@ -174,6 +200,14 @@ impl Session {
         parsed.map_err(|source| Error::Answer { path, source })
     }
 
+    /// Sends a call and returns its response as `T`, or the default of `T` for a response without content.
+    pub(crate) async fn content<T: DeserializeOwned + Default>(&self, call: Call<'_>) -> Result<T, Error> {
+        let path = self.namespace.path(call.path);
+        let answer = self.genuine(call).await?;
+        let parsed = answer.content::<T>().map(Option::unwrap_or_default);
+        parsed.map_err(|source| Error::Answer { path, source })
+    }
+
     /// Returns the names below a path, or an empty list if the path does not exist.
     pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, Error> {
         #[derive(serde::Deserialize)]
@@ -185,12 +219,13 @@ impl Session {
     }
 
     fn request(&self, call: Call<'_>, headers: HeaderMap) -> Request {
-        let Call { method, path, query, body } = call;
+        let Call { method, path, query, body, repeatable } = call;
         if self.identity.is_inline() {
             let (namespace, path) = (NamespacePath::root(), self.namespace.path(path));
-            return Request { method, namespace, path, query, body, headers };
+            return Request { method, namespace, path, query, body, headers, repeatable };
         }
-        Request { method, namespace: self.namespace.clone(), path: path.to_owned(), query, body, headers }
+        let (namespace, path) = (self.namespace.clone(), path.to_owned());
+        Request { method, namespace, path, query, body, headers, repeatable }
     }
 }
 

@@ -20,6 +20,31 @@ use crate::layout::WORKLOAD_MOUNT;
 /// Longest lifetime of a token, in seconds. An object that was created before the limit can state more.
 const LONGEST_TOKEN: i64 = 3600;
 
+/// What a login is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests whose results do not depend on the token.
+    Read,
+    /// Leases, which OpenBao revokes with the token that they were issued with.
+    Lease,
+}
+
+impl Purpose {
+    /// Refuses a BaoAuth that cannot be used for the purpose.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for inline logins, which have no token.
+    pub fn check(self, auth: &BaoAuth) -> Result<(), Error> {
+        if self == Self::Lease && auth.spec.inline == Inline::Always {
+            return Err(Error::Invalid(format!(
+                "BaoAuth {} has inline: Always, and OpenBao grants leases only to tokens: set inline: Auto, or another authRef",
+                ObjectName::of(auth)
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// Access to OpenBao.
 pub struct Access {
     /// A session in the root namespace.

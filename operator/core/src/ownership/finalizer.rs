@@ -69,6 +69,13 @@ fn pause(since: Timestamp, deadline: Duration, now: Timestamp) -> Option<Duratio
     (!left.is_zero()).then(|| (left + Duration::from_millis(100)).min(Duration::from_secs(5)))
 }
 
+/// Time until the next attempt of the deletion of an object. None after the deadline.
+pub fn until_deadline<K: Object>(object: &K, deadline: Duration) -> Option<Duration> {
+    let now = Timestamp::now();
+    let since = object.meta().deletion_timestamp.as_ref().map_or(now, |at| at.0);
+    pause(since, deadline, now)
+}
+
 impl Context {
     /// Adds the finalizer. Call it before anything is created that outlives the object.
     ///
@@ -117,9 +124,8 @@ impl Context {
         if !obstacle.has_deadline() {
             return Err(obstacle.into_error());
         }
-        let (error, now) = (obstacle.into_error(), Timestamp::now());
-        let since = object.meta().deletion_timestamp.as_ref().map_or(now, |at| at.0);
-        if let Some(pause) = pause(since, lifecycle.deletion_deadline.get(), now) {
+        let error = obstacle.into_error();
+        if let Some(pause) = until_deadline(object, lifecycle.deletion_deadline.get()) {
             return Err(Error::DeletionWaits(Box::new(error), pause));
         }
         let cluster = self.stores.of::<OpenBaoCluster>().get(&handover.cluster);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -15,17 +15,22 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, decide};
+use super::held::Held;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
 use super::pass::{Pass, requested};
+use super::pending::{Pending, Unwritten};
 use super::readings::Reader;
 use super::shared::Engine;
+use super::stamp::Stamp;
 use super::state::frame;
-use super::synced::{ReadAccess, Source, Synced};
+use super::synced::{Obtained, ReadAccess, Renewal, Source, Synced};
 use super::validate::validate;
 
 /// How often a decision is repeated because another client changed the Secret.
 const ATTEMPTS: usize = 4;
+/// Pause between a write and the revocation of the former value.
+const AFTER_WRITE: Duration = Duration::from_secs(1);
 
 /// Reconciles the objects of one kind.
 pub(crate) struct Controller<K> {
@@ -33,6 +38,7 @@ pub(crate) struct Controller<K> {
     known: Locked<HashMap<ObjectName, Known>>,
     nudges: Nudges,
     pace: Pace,
+    pending: Pending,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -44,6 +50,7 @@ impl<K: Synced> Reconcile for Controller<K> {
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
         let context = &self.engine.context;
         if object.meta().deletion_timestamp.is_some() {
+            self.end(&object, dependencies).await?;
             self.engine.release(&*object).await?;
             return Ok(Action::AwaitChange);
         }
@@ -60,7 +67,13 @@ impl<K: Synced> Reconcile for Controller<K> {
     }
 
     fn forget(&self, name: &ObjectName) {
-        self.known().remove(name);
+        for held in
+            self.known().remove(name).map(|known| known.stamp.held).into_iter().chain(self.unwritten(name))
+        {
+            if let Held::Lease(lease) = held {
+                self.engine.leases.forget(&lease.id);
+            }
+        }
         self.nudges.forget(name);
         self.pace.forget(name);
         self.engine.forget_restarts::<K>(name);
@@ -71,7 +84,22 @@ impl<K: Synced> Reconcile for Controller<K> {
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let (nudges, pace) = (Nudges::default(), Pace::default());
-        Self { engine, known: Locked::default(), nudges, pace, kind: PhantomData }
+        let pending = Pending::default();
+        Self { engine, known: Locked::default(), nudges, pace, pending, kind: PhantomData }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The stamp of an object, if this process knows it.
+    pub(super) fn stamp(&self, name: &ObjectName) -> Option<Stamp> {
+        self.known().get(name).map(|known| known.stamp.clone())
+    }
+
+    /// Removes the issued value of an object that could not be written.
+    pub(super) fn unwritten(&self, name: &ObjectName) -> Option<Held> {
+        self.pending.take(name).map(|unwritten| unwritten.obtained.held)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
@@ -105,10 +133,11 @@ impl<K: Synced> Controller<K> {
         self.run(&pass).await
     }
 
-    async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {
+    pub(super) async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {
         let (context, common) = (&*self.engine.context, object.common());
         let consumer = object.namespace().unwrap_or_default();
         let auth = auth_of(context, dependencies, common.auth_ref, &consumer)?;
+        K::Source::PURPOSE.check(&auth)?;
         let Access { session, token, login } = access(context, dependencies, &auth, &consumer).await?;
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
         let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
@@ -117,19 +146,21 @@ impl<K: Synced> Controller<K> {
 
     async fn run(&self, pass: &Pass<'_, K>) -> Result<Action, Error> {
         let known = self.known().get(&ObjectName::of(pass.object)).cloned();
-        let known = known.or_else(|| pass.restored());
+        let mut known = known.or_else(|| pass.restored());
         for _ in 0..ATTEMPTS {
             let seen = self.engine.seen(pass.dependencies, pass.object, &pass.frame).await?;
+            known = pass.caught_up(known, seen.as_ref());
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
-                    if pass.repair(why).await? {
+                    if pass.repair(why, known).await? {
                         return self.kept(pass, known.clone(), Some(why)).await;
                     }
                 }
                 (Act::Nothing, Some(known)) => return self.kept(pass, known.clone(), None).await,
+                (Act::Renew, Some(known)) => return self.renew(pass, known.clone()).await,
                 (Act::Render(why) | Act::Obtain(why), _) => return self.sync(pass, known, why).await,
                 // The checks name a reason to obtain the value of an object that is not known.
-                (Act::Nothing | Act::Frame(_), None) => {
+                (Act::Nothing | Act::Frame(_) | Act::Renew, None) => {
                     return self.sync(pass, known, Why::NeverSynced).await;
                 }
             }
@@ -155,29 +186,98 @@ impl<K: Synced> Controller<K> {
         // Before the read: an invalid template needs no value.
         let renderer = pass.rendering.renderer()?;
         self.pace.admit(&name)?;
-        let Some(obtained) = pass.obtain(known.as_ref(), why).await? else {
+        if pass.object.common().revoke {
+            self.engine.context.add_finalizer(pass.object).await?;
+        }
+        let Some(obtained) = self.obtain(pass, known.as_ref(), why).await? else {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);
         };
-        let due = pass.source.schedule().next(obtained.at);
-        let mount = obtained.mount.clone();
-        let (stamp, written) = pass.put(renderer, obtained).await?;
+        let (due, mount) = (pass.source.due(&obtained.held, obtained.at), obtained.mount.clone());
+        let (stamp, written) = match pass.put(renderer, &obtained, known.as_ref()).await {
+            Ok(done) => done,
+            Err(error) => {
+                self.pending.keep(&name, pass.source.request(), obtained);
+                return Err(error);
+            }
+        };
         let known =
             Known { version: stamp.held.version(), stamp, mount, login: Some(pass.login.clone()), due };
         if written {
             tracing::info!(secret = %pass.frame.name, version = known.version, reason = why.as_str(), "Secret written");
         }
+        self.replaced(pass, &known);
         self.settled(pass, known, written.then_some(why)).await
+    }
+
+    /// Obtains the value, unless the last one that was issued could not be written.
+    async fn obtain(
+        &self,
+        pass: &Pass<'_, K>,
+        known: Option<&Known>,
+        why: Why,
+    ) -> Result<Option<Obtained>, Error> {
+        if let Some(Unwritten { request, obtained }) = self.pending.take(&ObjectName::of(pass.object)) {
+            let is_valid = !obtained.held.has_ended(Timestamp::now()) && why != Why::ReconcileRequested;
+            if is_valid && request == pass.source.request() {
+                return Ok(Some(obtained));
+            }
+            if let Err(error) = pass.source.give_back(&self.engine, &obtained.held).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a value that is not used is not revoked"
+                );
+            }
+        }
+        pass.obtain(known, why).await
+    }
+
+    /// Keeps what is known about an issued value, even if its status cannot be written. The token of a former lease that is
+    /// not revoked is discarded.
+    fn replaced(&self, pass: &Pass<'_, K>, known: &Known) {
+        if !known.stamp.held.is_issued() {
+            return;
+        }
+        let former = self.known().insert(ObjectName::of(pass.object), known.clone());
+        if let Some(Known { stamp: Stamp { held: Held::Lease(lease), .. }, .. }) = former
+            && !pass.object.common().revoke
+        {
+            self.engine.leases.forget(&lease.id);
+        }
+    }
+
+    /// Renews the value. The Secret does not change.
+    async fn renew(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
+        self.pace.admit(&ObjectName::of(pass.object))?;
+        match pass.source.renew(&self.engine, &known.stamp.held).await? {
+            Renewal::Renewed(held) => {
+                known.due = pass.source.due(&held, Timestamp::now());
+                known.stamp.held = held;
+                self.known().insert(ObjectName::of(pass.object), known.clone());
+                self.settled(pass, known, None).await
+            }
+            Renewal::Gone => self.sync(pass, Some(known), Why::LeaseRevoked).await,
+        }
     }
 
     /// Reports a synced object and keeps what is known until the value is due. An error that no longer applies is removed
     /// from the status.
-    async fn settled(&self, pass: &Pass<'_, K>, known: Known, written: Option<Why>) -> Result<Action, Error> {
+    async fn settled(
+        &self,
+        pass: &Pass<'_, K>,
+        mut known: Known,
+        written: Option<Why>,
+    ) -> Result<Action, Error> {
         pass.prune().await?;
+        let former = match written {
+            None => pass.give_back_former(&mut known).await,
+            // The status, and then the workloads, come first.
+            Some(_) => (!known.stamp.former.is_empty()).then_some(AFTER_WRITE),
+        };
         pass.report(&known, written).await?;
-        let pause = pass.source.schedule().until(known.due, Timestamp::now());
-        let pause = if let Nudge::Later(nudge) = pass.nudge { pause.min(nudge) } else { pause };
+        let nudge = if let Nudge::Later(nudge) = pass.nudge { Some(nudge) } else { None };
+        let due = known.due.until(Timestamp::now());
         self.known().insert(ObjectName::of(pass.object), known);
-        Ok(Action::After(pause))
+        Ok(Action::After([former, nudge].into_iter().flatten().fold(due, Duration::min)))
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use steamer_core::access::sessions::LoginKey;
 
+use super::due::{Due, Task};
 use super::frame::Fit;
-use super::schedule::Schedule;
 use super::stamp::Stamp;
 
 /// What the engine does with an object.
@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Frame(Why),
     /// Writes the content again. A recent read of the value is sufficient.
     Render(Why),
+    /// Renews the value. The Secret does not change.
+    Renew,
     /// Obtains the value and writes it if it changed.
     Obtain(Why),
 }
@@ -30,6 +32,8 @@ pub(crate) enum Why {
     DestinationMissing,
     DestinationDrifted,
     RefreshDue,
+    RenewalDue,
+    LeaseRevoked,
 }
 
 impl Why {
@@ -42,6 +46,8 @@ impl Why {
             Self::DestinationMissing => "DestinationMissing",
             Self::DestinationDrifted => "DestinationDrifted",
             Self::RefreshDue => "RefreshDue",
+            Self::RenewalDue => "RenewalDue",
+            Self::LeaseRevoked => "LeaseRevoked",
         }
     }
 }
@@ -68,8 +74,8 @@ pub(crate) struct Known {
     pub(crate) mount: Option<String>,
     /// Login of the last read. None after a restart.
     pub(crate) login: Option<LoginKey>,
-    /// When the value is due again.
-    pub(crate) due: Timestamp,
+    /// When the value is due.
+    pub(crate) due: Due,
 }
 
 /// Everything that a decision needs.
@@ -88,7 +94,6 @@ pub(crate) struct Inputs<'a> {
     pub(crate) requested: bool,
     /// Whether the spec changed since the last status.
     pub(crate) spec_changed: bool,
-    pub(crate) schedule: Schedule,
     pub(crate) now: Timestamp,
 }
 
@@ -105,6 +110,7 @@ const CHECKS: &[Check] = &[
     other_type,
     due,
     other_frame,
+    other_stamp,
 ];
 
 /// The first action that is necessary.
@@ -122,7 +128,9 @@ fn never_synced(inputs: &Inputs<'_>) -> Option<Act> {
 
 fn other_request(inputs: &Inputs<'_>) -> Option<Act> {
     let known = inputs.known?;
-    let same_login = known.login.as_ref().is_none_or(|login| login == inputs.login);
+    // Another login reads the same value, but would be issued another one.
+    let same_login =
+        known.stamp.held.is_issued() || known.login.as_ref().is_none_or(|login| login == inputs.login);
     (known.stamp.request != inputs.request || !same_login).then_some(Act::Obtain(Why::SpecChanged))
 }
 
@@ -139,7 +147,8 @@ fn other_rendering(inputs: &Inputs<'_>) -> Option<Act> {
 /// The stamp of the Secret must equal the known one: an editor of the Secret can change the former, but not the latter.
 fn other_data(inputs: &Inputs<'_>) -> Option<Act> {
     let (known, seen) = (inputs.known?, inputs.seen?);
-    let stamped = seen.stamp.as_ref().is_some_and(|stamp| stamp.is_same_value(&known.stamp));
+    // An issued value cannot be obtained again: its data suffices.
+    let stamped = known.stamp.held.is_issued() || inputs.is_stamped();
     let right = stamped && seen.content == known.stamp.content;
     (!right).then_some(Act::Render(Why::DestinationDrifted))
 }
@@ -150,14 +159,32 @@ fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
-    inputs.schedule.until(inputs.known?.due, inputs.now).is_zero().then_some(Act::Obtain(Why::RefreshDue))
+    let Known { due, stamp, .. } = inputs.known?;
+    let action = match due.task {
+        Task::Renew if !stamp.held.has_ended(inputs.now) => Act::Renew,
+        Task::Renew => Act::Obtain(Why::RenewalDue),
+        Task::Obtain if stamp.held.is_issued() => Act::Obtain(Why::RenewalDue),
+        Task::Obtain => Act::Obtain(Why::RefreshDue),
+    };
+    due.is_now(inputs.now).then_some(action)
 }
 
 fn other_frame(inputs: &Inputs<'_>) -> Option<Act> {
     (inputs.seen?.fit == Fit::Differs).then_some(Act::Frame(inputs.frame_reason()))
 }
 
+/// The stamp of an issued value was edited, but not its data.
+fn other_stamp(inputs: &Inputs<'_>) -> Option<Act> {
+    (inputs.seen.is_some() && !inputs.is_stamped()).then_some(Act::Frame(Why::DestinationDrifted))
+}
+
 impl Inputs<'_> {
+    /// Whether the Secret has the stamp of the known value.
+    fn is_stamped(&self) -> bool {
+        let stamp = self.seen.and_then(|seen| seen.stamp.as_ref());
+        stamp.zip(self.known).is_some_and(|(stamp, known)| stamp.is_same_value(&known.stamp))
+    }
+
     fn frame_reason(&self) -> Why {
         if self.spec_changed { Why::SpecChanged } else { Why::DestinationDrifted }
     }
@@ -172,7 +199,8 @@ mod tests {
     use steamer_openbao::NamespacePath;
     use steamer_runtime::ObjectName;
 
-    use super::super::stamp::Held;
+    use super::super::held::{Held, LeaseHeld};
+    use super::super::schedule::Schedule;
     use super::*;
 
     const NOW: i64 = 1_000_000;
@@ -202,7 +230,8 @@ mod tests {
     }
 
     fn known(login: Option<LoginKey>, due: i64) -> Option<Known> {
-        let due = Timestamp::from_second(NOW + due).unwrap();
+        let schedule = Schedule::new(Duration::from_secs(60), &"path");
+        let due = Due::on(&schedule, Timestamp::from_second(NOW + due).unwrap());
         Some(Known { stamp: stamp("r", "c"), version: Some(1), mount: None, login, due })
     }
 
@@ -220,7 +249,6 @@ mod tests {
             seen,
             requested: false,
             spec_changed: false,
-            schedule: Schedule::new(Duration::from_secs(60), &"path"),
             now: Timestamp::from_second(NOW).unwrap(),
         }
     }
@@ -297,6 +325,67 @@ mod tests {
             ..inputs(&login, known.as_ref(), seen.as_ref())
         };
         assert_eq!(decide(&inputs), expected);
+    }
+
+    /// A lease with 30 s of 60 s left, which is due in `due` seconds.
+    fn leased(task: Task, due: i64) -> Option<Known> {
+        let at = |second| Timestamp::from_second(NOW + second).unwrap();
+        let (issued, ends) = (at(-30), at(30));
+        let lease = LeaseHeld {
+            id: "l".to_owned(),
+            issued,
+            at: issued,
+            ends,
+            seconds: 60,
+            renewable: true,
+            token: None,
+        };
+        let due = match task {
+            Task::Renew => Due::renew(issued, at(due)),
+            Task::Obtain => Due::obtain(issued, at(due)),
+        };
+        let known = known(Some(login("role")), 0)?;
+        Some(Known { stamp: Stamp { held: Held::Lease(lease), ..known.stamp }, due, ..known })
+    }
+
+    #[rstest]
+    #[case::settled(leased(Task::Renew, 10), right(Fit::Fits), Act::Nothing)]
+    #[case::edited_label(leased(Task::Renew, 10), right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
+    #[case::edited_stamp(
+        leased(Task::Renew, 10),
+        seen(Some(stamp("x", "c")), "c", Fit::Fits),
+        Act::Frame(Why::DestinationDrifted)
+    )]
+    #[case::no_stamp(
+        leased(Task::Renew, 10),
+        seen(None, "c", Fit::Fits),
+        Act::Frame(Why::DestinationDrifted)
+    )]
+    #[case::renewal(leased(Task::Renew, 0), right(Fit::Fits), Act::Renew)]
+    #[case::late_renewal(leased(Task::Renew, -20), right(Fit::Differs), Act::Renew)]
+    #[case::replacement(leased(Task::Obtain, 0), right(Fit::Fits), Act::Obtain(Why::RenewalDue))]
+    #[case::edited_data(
+        leased(Task::Renew, 10),
+        seen(Some(stamp("r", "c")), "x", Fit::Fits),
+        Act::Render(Why::DestinationDrifted)
+    )]
+    #[case::deleted(leased(Task::Renew, 10), None, Act::Obtain(Why::DestinationMissing))]
+    fn an_issued_value_is_obtained_again_only_if_its_data_is_lost_or_ends(
+        #[case] known: Option<Known>,
+        #[case] seen: Option<Seen>,
+        #[case] expected: Act,
+    ) {
+        // Another login: an edited BaoAuth, or a lost token.
+        let login = login("other");
+        assert_eq!(decide(&inputs(&login, known.as_ref(), seen.as_ref())), expected);
+    }
+
+    #[test]
+    fn a_lease_that_ended_while_openbao_was_unreachable_is_not_renewed() {
+        let (login, known, seen) = (login("role"), leased(Task::Renew, -20), right(Fit::Fits));
+        let now = Timestamp::from_second(NOW + 31).unwrap();
+        let inputs = Inputs { now, ..inputs(&login, known.as_ref(), seen.as_ref()) };
+        assert_eq!(decide(&inputs), Act::Obtain(Why::RenewalDue));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::frame::{Fit, Frame, Wanted};
 use super::labels::MANAGED_BY;
 use super::observed::{Observed, ObservedSecrets};
 use super::repetition::write;
+use super::stamp::Stamp;
 
 /// Field manager of the writes.
 const MANAGER: &str = "steamer";
@@ -117,14 +118,14 @@ impl Destinations {
         Ok(())
     }
 
-    /// Repairs labels, annotations and owner of the observed Secret. The write contains no data. Returns false if another
+    /// Repairs labels, annotations and owner of the observed Secret, and its stamp if there is one. The write contains no data. Returns false if another
     /// client changed the Secret in the meantime.
-    pub(crate) async fn put_frame(&self, frame: &Frame) -> Result<bool, Error> {
+    pub(crate) async fn put_frame(&self, frame: &Frame, stamp: Option<&Stamp>) -> Result<bool, Error> {
         let Some(observed) = self.own(&frame.name, &frame.mark) else {
             return Ok(false);
         };
         let write = write(frame, &observed.mac, Some(&observed));
-        match self.limited(frame, write, self.patch(&frame.name, frame.patch(&observed))).await {
+        match self.limited(frame, write, self.patch(&frame.name, frame.patch(&observed, stamp))).await {
             Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|_| false),
             result => result.map(|()| true),
         }

@@ -65,10 +65,12 @@ impl Frame {
         }
     }
 
-    /// The patch that repairs the frame of an observed Secret. It contains no data. The API server refuses it if another
-    /// client changed the Secret in the meantime.
-    pub(crate) fn patch(&self, observed: &Observed) -> Value {
-        json!({"metadata": self.metadata(observed, self.own_annotations())})
+    /// The patch that repairs the frame of an observed Secret, and its stamp if there is one. It contains no data. The API
+    /// server refuses it if another client changed the Secret in the meantime.
+    pub(crate) fn patch(&self, observed: &Observed, stamp: Option<&Stamp>) -> Value {
+        let mut annotations = self.own_annotations();
+        annotations.extend(stamp.map(|stamp| (STAMP.to_owned(), stamp.text())));
+        json!({"metadata": self.metadata(observed, annotations)})
     }
 
     fn metadata(&self, observed: &Observed, annotations: BTreeMap<String, String>) -> Value {
@@ -190,7 +192,7 @@ mod tests {
     use steamer_api::KindId;
     use steamer_core::ownership::Owner;
 
-    use super::super::stamp::Held;
+    use super::super::held::Held;
     use super::*;
 
     fn frame() -> Frame {
@@ -218,14 +220,7 @@ mod tests {
 
     fn stamp() -> Stamp {
         let held = Held::Read { versions: vec![Some(1)] };
-        Stamp {
-            request: "r".to_owned(),
-            mount: String::new(),
-            rendering: String::new(),
-            content: "c".to_owned(),
-            held,
-            change: 0,
-        }
+        Stamp { request: "r".to_owned(), content: "c".to_owned(), held, ..Stamp::default() }
     }
 
     /// The Secret as the API server returns it after the first write.
@@ -269,26 +264,29 @@ mod tests {
         let observed = written(&frame());
         let spec = Frame { labels: BTreeMap::new(), ..frame() };
         assert_eq!(spec.fit(&observed), Fit::Differs);
-        assert_eq!(spec.patch(&observed)["metadata"]["labels"]["app"], Value::Null);
+        assert_eq!(spec.patch(&observed, None)["metadata"]["labels"]["app"], Value::Null);
     }
 
     #[test]
     fn a_write_of_the_owner_ends_the_claim_of_a_deleted_object_to_keys() {
         let mut observed = written(&frame());
         observed.annotations.insert(KEYS_OF.to_owned(), "i/BaoStaticSecret/web/gone".to_owned());
-        assert_eq!(frame().patch(&observed)["metadata"]["annotations"][KEYS_OF], Value::Null);
-        assert!(frame().patch(&observed)["metadata"]["annotations"].get(KEYS_OF).is_some());
+        assert_eq!(frame().patch(&observed, None)["metadata"]["annotations"][KEYS_OF], Value::Null);
+        assert!(frame().patch(&observed, None)["metadata"]["annotations"].get(KEYS_OF).is_some());
     }
 
     #[test]
     fn a_patch_of_the_frame_contains_no_data_and_is_guarded() {
-        let patch = frame().patch(&written(&frame()));
+        let patch = frame().patch(&written(&frame()), None);
         assert_eq!(patch.get("data"), None);
         assert_eq!(patch["metadata"]["annotations"].get(STAMP), None);
         assert_eq!(
             (&patch["metadata"]["uid"], &patch["metadata"]["resourceVersion"]),
             (&json!("s"), &json!("7"))
         );
+        let patch = frame().patch(&written(&frame()), Some(&stamp()));
+        assert_eq!(patch.get("data"), None);
+        assert_eq!(patch["metadata"]["annotations"][STAMP], json!(stamp().text()));
     }
 
     #[test]

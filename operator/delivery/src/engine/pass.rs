@@ -3,16 +3,14 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, HasConditions, LastSync, OnSourceDeleted, RECONCILE_ANNOTATION,
+    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, HasConditions, OnSourceDeleted, RECONCILE_ANNOTATION,
 };
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
 use steamer_core::ownership::secret::Intent;
-use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{Dependencies, ObjectName, Reason};
+use steamer_runtime::{Dependencies, ObjectName};
 
 use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
@@ -24,7 +22,6 @@ use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
 use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
-use super::workloads;
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {
@@ -46,16 +43,16 @@ pub(super) fn requested<'a, K: Synced>(object: &'a K, last: &Recorded) -> Option
 }
 
 impl<K: Synced> Pass<'_, K> {
-    fn status(&self) -> K::Status {
+    pub(super) fn status(&self) -> K::Status {
         self.engine.context.last(self.object)
     }
 
-    fn recorded(&self) -> Recorded {
+    pub(super) fn recorded(&self) -> Recorded {
         K::recorded(&self.status())
     }
 
     /// The value of the reconcile annotation that counts as handled after this pass.
-    fn handled(&self, last: Option<String>) -> Option<String> {
+    pub(super) fn handled(&self, last: Option<String>) -> Option<String> {
         match self.nudge {
             Nudge::Later(_) => last,
             Nudge::None | Nudge::Now => self.object.annotations().get(RECONCILE_ANNOTATION).cloned(),
@@ -80,19 +77,40 @@ impl<K: Synced> Pass<'_, K> {
             seen,
             requested: self.nudge == Nudge::Now,
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
-            schedule: self.source.schedule(),
             now: Timestamp::now(),
         }
     }
 
     /// What the status says about a synced object after a restart. A value that became due while no operator was active is
-    /// overdue.
+    /// overdue. A value that was issued is not issued again because its last reconcile failed.
     pub(super) fn restored(&self) -> Option<Known> {
         let status = self.status();
         let Recorded { stamp, version, mount, .. } = K::recorded(&status);
-        let stamp = Stamp::parse(stamp.as_deref().filter(|_| status.is_ready())?)?;
+        let stamp = Stamp::parse(stamp.as_deref()?)?;
+        if stamp.held.is_read() && !status.is_ready() {
+            return None;
+        }
         let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
-        Some(Known { stamp, version, mount, login: None, due: self.source.schedule().next(last_active) })
+        let due = self.source.due(&stamp.held, last_active);
+        Some(Known { stamp, version, mount, login: None, due })
+    }
+
+    /// What is known about an object whose Secret contains a later value than the status states: the operator was killed
+    /// between the two writes.
+    pub(super) fn caught_up(&self, known: Option<Known>, seen: Option<&Seen>) -> Option<Known> {
+        let later = seen.and_then(|seen| {
+            let stamp = seen.stamp.clone().filter(|stamp| stamp.content == seen.content)?;
+            let (issued, last) = (stamp.held.issued_at()?, known.as_ref().map(|known| &known.stamp));
+            let is_later = last.is_none_or(|last| last.held.issued_at().is_none_or(|last| last < issued));
+            (is_later && stamp.is_sealed(&self.engine.context.mac)).then_some(stamp)
+        });
+        match later {
+            Some(stamp) => {
+                let due = self.source.due(&stamp.held, Timestamp::now());
+                Some(Known { stamp, version: None, mount: None, login: None, due })
+            }
+            None => known,
+        }
     }
 
     /// Obtains the value.
@@ -114,9 +132,11 @@ impl<K: Synced> Pass<'_, K> {
     fn oldest(&self, known: Option<&Known>, why: Why) -> Instant {
         let period = self.source.schedule().period;
         let age = match why {
-            Why::SpecChanged | Why::ReconcileRequested => Duration::ZERO,
+            Why::SpecChanged | Why::ReconcileRequested | Why::RenewalDue | Why::LeaseRevoked => {
+                Duration::ZERO
+            }
             Why::NeverSynced => period.min(self.age()),
-            Why::RefreshDue => known.map_or(period, |known| since(known.due).min(period)),
+            Why::RefreshDue => known.map_or(period, |known| since(known.due.at).min(period)),
             Why::TransformationChanged | Why::DestinationMissing | Why::DestinationDrifted => period,
         };
         let now = Instant::now();
@@ -130,20 +150,26 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     /// Writes the value and its stamp. Returns whether a write was necessary.
-    pub(super) async fn put(&self, renderer: Renderer, obtained: Obtained) -> Result<(Stamp, bool), Error> {
-        let Obtained { documents, held, mount: _, at: _ } = obtained;
-        let content = renderer.render(documents).await?;
-        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
+    pub(super) async fn put(
+        &self,
+        renderer: Renderer,
+        obtained: &Obtained,
+        known: Option<&Known>,
+    ) -> Result<(Stamp, bool), Error> {
+        let content = renderer.render(obtained.documents.clone()).await?;
+        let mac = &self.engine.context.mac;
         let mut stamp = Stamp {
-            change: 0,
             request: self.source.request().to_owned(),
             mount: self.source.mount().to_owned(),
             rendering: self.rendering.digest.clone(),
-            content: mac,
-            held,
+            content: content.mac(mac, &self.frame.name),
+            held: obtained.held.clone(),
+            former: self.former(known, &obtained.held),
+            ..Stamp::default()
         };
         let before = self.engine.before_write(self.dependencies, self.object, &stamp).await?;
         stamp.change = before.next(&stamp.request, &stamp.content);
+        let stamp = stamp.sealed(mac);
         let written = self.write(&content, &stamp).await?;
         Ok((stamp, written))
     }
@@ -165,8 +191,15 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     /// Repairs the frame of the Secret. Returns false if another client changed the Secret in the meantime.
-    pub(super) async fn repair(&self, why: Why) -> Result<bool, Error> {
-        let written = self.engine.destinations.put_frame(&self.frame).await?;
+    pub(super) async fn repair(&self, why: Why, known: &Known) -> Result<bool, Error> {
+        if !self.object.common().destination.create {
+            return Ok(true);
+        }
+        let own = self.engine.destinations.own(&self.frame.name, &self.frame.mark);
+        let is_stamped = own.and_then(|own| own.stamp()).is_some_and(|own| own.is_same_value(&known.stamp));
+        let stamp = (!is_stamped && known.stamp.held.is_issued())
+            .then(|| known.stamp.clone().sealed(&self.engine.context.mac));
+        let written = self.engine.destinations.put_frame(&self.frame, stamp.as_ref()).await?;
         if written {
             tracing::info!(secret = %self.frame.name, reason = why.as_str(), "labels and annotations written");
         }
@@ -238,56 +271,8 @@ impl<K: Synced> Pass<'_, K> {
         let change = self.engine.before(self.object).last();
         (content, Stamp { content: mac, change, ..Stamp::default() })
     }
-
-    /// Writes the status of a synced object.
-    pub(super) async fn report(&self, known: &Known, written: Option<Why>) -> Result<(), Error> {
-        let mut status = self.status();
-        let last = K::recorded(&status);
-        let reason = written.map(|why| reason(why, &last, known));
-        let name = &self.frame.name.name;
-        let message = match known.version {
-            Some(version) => format!("Secret {name} contains version {version}"),
-            None => format!("Secret {name} contains the value"),
-        };
-        let recorded = last.stamp.as_deref().and_then(Stamp::parse);
-        let Stamp { request, mount, rendering, .. } = &known.stamp;
-        let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
-        let same_stamp = recorded.is_some_and(|it| {
-            let same_source = it.mount == *mount && it.rendering == *rendering;
-            it.is_same_value(&known.stamp) && same_source && it.change == known.stamp.change
-        });
-        let (mount, stamp) = (last.mount.filter(|_| same_mount), last.stamp.filter(|_| same_stamp));
-        K::record(
-            &mut status,
-            Recorded {
-                secret_mac: Some(known.stamp.content.clone()),
-                version: known.version,
-                mount: known.mount.clone().or(mount),
-                destination: Some(name.clone()),
-                last_sync: reason.map(last_sync).or(last.last_sync),
-                stamp: stamp.or_else(|| Some(known.stamp.text())),
-                restarts: workloads::kept(&self.object.common(), last.restarts, known.stamp.change),
-                handled: self.handled(last.handled),
-            },
-        );
-        workloads::clear(&self.object.common(), &mut status);
-        let verdict = Verdict::Ready(Reason::Applied, message);
-        self.engine.context.report(self.object, status, &verdict).await
-    }
-}
-
-/// A refresh that wrote different content is reported as a changed value.
-fn reason(why: Why, last: &Recorded, known: &Known) -> &'static str {
-    let changed = last.secret_mac.as_ref() != Some(&known.stamp.content);
-    if why == Why::RefreshDue && changed { "ValueChanged" } else { why.as_str() }
 }
 
 fn since(at: Timestamp) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
-}
-
-fn last_sync(reason: &str) -> LastSync {
-    let now = Timestamp::now();
-    let time = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    LastSync { time, reason: reason.to_owned() }
 }

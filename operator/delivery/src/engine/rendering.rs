@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::content::Content;
 use super::document::Document;
 use super::shared::Engine;
-use super::synced::Synced;
+use super::synced::{Source, Synced};
 use super::transformation::{Definition, Program, Subject, plain};
 
 /// Renderings that run at the same time. Each one uses a processor and tens of megabytes at most.
@@ -53,7 +53,10 @@ impl Engine {
             definition.refer(reference, &name, &found.spec)?;
         }
         let uid = object.uid().unwrap_or_default();
-        Ok(Rendering::new(definition, Subject::new(uid, object.labels(), object.annotations())))
+        let subject = Subject::new(uid, object.labels(), object.annotations());
+        // An edited label must not issue a value: the next one is rendered with it.
+        let decisive = if K::Source::ISSUES { Subject::default() } else { subject.clone() };
+        Ok(Rendering::new(definition, subject, &decisive))
     }
 }
 
@@ -62,9 +65,10 @@ impl Rendering {
         Self { digest: String::new(), definition: None, subject: Subject::default() }
     }
 
-    fn new(definition: Definition, subject: Subject) -> Self {
+    /// `decisive`: labels and annotations that render the value again when they change.
+    fn new(definition: Definition, subject: Subject, decisive: &Subject) -> Self {
         // Only templates read labels and annotations.
-        let input = definition.has_templates().then_some(&subject);
+        let input = definition.has_templates().then_some(decisive);
         let text = serde_json::json!([definition, input]).to_string();
         Self { digest: digest(text.as_bytes())[..16].to_owned(), definition: Some(definition), subject }
     }

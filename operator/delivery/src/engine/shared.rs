@@ -7,6 +7,7 @@ use steamer_core::tasks::Tasks;
 use steamer_runtime::write_limit::WriteLimit;
 
 use super::destination::Destinations;
+use super::leases::Leases;
 use super::observed::ObservedSecrets;
 use super::readings::Readings;
 use super::restart::Restarts;
@@ -17,6 +18,7 @@ pub(crate) struct Engine {
     pub(crate) destinations: Destinations,
     pub(crate) readings: Readings,
     pub(crate) restarts: Restarts,
+    pub(crate) leases: Leases,
 }
 
 impl Engine {
@@ -34,6 +36,6 @@ impl Engine {
         };
         let readings = Readings::new(context.runtime.metrics.clone());
         let restarts = Restarts::new(context.client.clone());
-        Arc::new(Self { destinations, readings, restarts, context })
+        Arc::new(Self { destinations, readings, restarts, leases: Leases::default(), context })
     }
 }

@@ -2,8 +2,15 @@
 //! request as the data, and a field of the status, which an editor of the Secret cannot change. With `create: false` it is
 //! only in the status.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use steamer_core::digest::digest;
+use steamer_core::mac::Mac;
+
+use super::held::Held;
+
+/// Most former values of a stamp.
+const MOST_FORMER: usize = 4;
 
 /// What a Secret contains, without its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +27,12 @@ pub(crate) struct Stamp {
     pub(crate) content: String,
     /// The value that was obtained.
     pub(crate) held: Held,
+    /// Issued values that this one replaced and that are not revoked yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) former: Vec<Held>,
+    /// Keyed digest of the stamp of an issued value: an editor of the Secret must not choose what is revoked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) seal: String,
     /// Number of the last change of the content. The creation of the Secret is change 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) change: i64,
@@ -28,23 +41,6 @@ pub(crate) struct Stamp {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(change: &i64) -> bool {
     *change == 0
-}
-
-/// The value that a Secret contains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Held {
-    /// Values that can be read again: the version of each source, `None` where the engine has no versions.
-    Read {
-        /// Version of each source.
-        versions: Vec<Option<i64>>,
-    },
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self::Read { versions: Vec::new() }
-    }
 }
 
 impl Stamp {
@@ -61,12 +57,37 @@ impl Stamp {
     /// Returns true if both belong to the same versions and transformation, and false without versions. After a crash, the
     /// keys in a Secret of another client can be newer than the stamp in the status: then the versions differ.
     pub(crate) fn is_same_version(&self, other: &Self) -> bool {
-        let Held::Read { versions } = &self.held;
+        let Held::Read { versions } = &self.held else { return false };
         let is_known = !versions.is_empty() && versions.iter().all(Option::is_some);
         is_known
             && self.held == other.held
             && self.request == other.request
             && self.rendering == other.rendering
+    }
+
+    /// The stamp with its seal, if it belongs to an issued value.
+    pub(crate) fn sealed(mut self, mac: &Mac) -> Self {
+        self.seal.clear();
+        if self.held.is_issued() {
+            self.seal = mac.of([("stamp", self.text().as_bytes())]);
+        }
+        self
+    }
+
+    /// Returns true if Steamer wrote this stamp.
+    pub(crate) fn is_sealed(&self, mac: &Mac) -> bool {
+        !self.seal.is_empty() && self.clone().sealed(mac).seal == self.seal
+    }
+
+    /// The values that remain to be revoked when another value replaces this one.
+    pub(crate) fn replaced(&self, now: Timestamp) -> Vec<Held> {
+        let all = self.former.iter().chain([&self.held]);
+        let mut former: Vec<Held> =
+            all.filter(|held| held.is_issued() && !held.has_ended(now)).cloned().collect();
+        // The oldest ones end first, also without a revocation.
+        let surplus = former.len().saturating_sub(MOST_FORMER);
+        former.drain(..surplus);
+        former
     }
 
     /// Returns true if the value is from the mount of a source, which another path, version and login do not change.
@@ -80,14 +101,6 @@ impl Stamp {
     }
 }
 
-impl Held {
-    /// Version of a value from a single source.
-    pub(crate) fn version(&self) -> Option<i64> {
-        let Self::Read { versions } = self;
-        if let [version] = versions[..] { version } else { None }
-    }
-}
-
 /// Digest of a request for a value.
 pub(crate) fn request_digest(parts: &[&str]) -> String {
     digest(format!("{parts:?}").as_bytes())[..16].to_owned()
@@ -95,6 +108,7 @@ pub(crate) fn request_digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::held::LeaseHeld;
     use super::*;
 
     #[test]
@@ -102,7 +116,7 @@ mod tests {
         let held = Held::Read { versions: vec![Some(3), None] };
         let (request, mount) = (request_digest(&["a", "b"]), String::new());
         let (rendering, content) = (String::new(), "mac".to_owned());
-        let stamp = Stamp { request, mount, rendering, content, held, change: 0 };
+        let stamp = Stamp { request, mount, rendering, content, held, ..Stamp::default() };
         assert_eq!(Stamp::parse(&stamp.text()), Some(stamp.clone()));
         assert_eq!(stamp.held.version(), None, "two sources");
         assert_eq!(Held::Read { versions: vec![Some(3)] }.version(), Some(3));
@@ -147,6 +161,40 @@ mod tests {
         assert!(!is_same(stamp("q", "t", Some(3))));
         assert!(!is_same(stamp("r", "u", Some(3))));
         assert!(!stamp("r", "t", None).is_same_version(&stamp("r", "t", None)));
+    }
+
+    fn lease(id: &str, ends: i64) -> Held {
+        let at = Timestamp::from_second(1_000_000).unwrap();
+        let ends = Timestamp::from_second(1_000_000 + ends).unwrap();
+        let id = id.to_owned();
+        Held::Lease(LeaseHeld { id, issued: at, at, ends, seconds: 60, renewable: true, token: None })
+    }
+
+    #[test]
+    fn a_stamp_that_another_client_edited_is_not_sealed() {
+        let (mac, other) = (Mac::new(&[7; 32]), Mac::new(&[8; 32]));
+        let stamp = Stamp { held: lease("a", 60), content: "c".to_owned(), ..Stamp::default() }.sealed(&mac);
+        let read = Stamp::parse(&stamp.text()).unwrap();
+        assert!(read.is_sealed(&mac) && !read.is_sealed(&other));
+        assert!(!Stamp { former: vec![lease("b", 60)], ..read.clone() }.is_sealed(&mac));
+        assert!(!Stamp { held: lease("b", 60), ..read.clone() }.is_sealed(&mac));
+        assert!(!Stamp { seal: String::new(), ..read }.is_sealed(&mac));
+        assert_eq!(Stamp::default().sealed(&mac).seal, "", "stamps of values that are read stay as they are");
+    }
+
+    #[test]
+    fn a_replaced_value_remains_to_be_revoked_until_it_ends() {
+        let now = Timestamp::from_second(1_000_010).unwrap();
+        let stamp = Stamp {
+            held: lease("now", 60),
+            former: vec![lease("ended", 5), lease("before", 60)],
+            ..Stamp::default()
+        };
+        assert_eq!(stamp.replaced(now), [lease("before", 60), lease("now", 60)]);
+        assert_eq!(Stamp::default().replaced(now), []);
+        let many = Stamp { former: vec![lease("x", 60); 9], ..stamp };
+        assert_eq!(many.replaced(now).len(), MOST_FORMER);
+        assert_eq!(many.replaced(now).last(), Some(&lease("now", 60)));
     }
 
     #[test]

@@ -6,14 +6,17 @@ use steamer_api::{
     RolloutRestartTarget, WorkloadRestarts,
 };
 use steamer_core::Error;
+use steamer_core::access::auth::Purpose;
 use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
 
 use super::document::Document;
+use super::due::Due;
+use super::held::Held;
 use super::readings::{Asked, Reader};
 use super::schedule::Schedule;
 use super::shared::Engine;
-use super::stamp::Held;
+use super::stamp::Stamp;
 
 /// A kind that becomes a Secret: the common part of the CRDs, and the source of the value.
 pub(crate) trait Synced: Kind {
@@ -51,6 +54,8 @@ pub(crate) struct Common<'a> {
     pub(crate) restart_targets: &'a [RolloutRestartTarget],
     pub(crate) restart: Option<&'a RolloutRestart>,
     pub(crate) suspend: bool,
+    /// Whether issued values are revoked when they are replaced, and when the object is deleted.
+    pub(crate) revoke: bool,
 }
 
 impl Common<'_> {
@@ -85,6 +90,13 @@ pub(crate) struct Recorded {
     pub(crate) handled: Option<String>,
 }
 
+impl Recorded {
+    /// The value that the Secret contains.
+    pub(crate) fn held(&self) -> Option<Held> {
+        Stamp::parse(self.stamp.as_deref()?).map(|stamp| stamp.held)
+    }
+}
+
 /// Sessions in the OpenBao namespace of the value, and their login.
 #[derive(Clone)]
 pub(crate) struct ReadAccess {
@@ -96,6 +108,11 @@ pub(crate) struct ReadAccess {
 
 /// Source of a value.
 pub(crate) trait Source: Send + Sync {
+    /// Purpose of the login.
+    const PURPOSE: Purpose = Purpose::Read;
+    /// Whether each request creates another value. Then a label of the object, which templates can read, renders nothing.
+    const ISSUES: bool = false;
+
     /// Digest of the request: different if a new value must be obtained.
     fn request(&self) -> &str;
 
@@ -114,9 +131,36 @@ pub(crate) trait Source: Send + Sync {
         engine: &Engine,
         asked: Asked<'_>,
     ) -> impl Future<Output = Result<Option<Obtained>, Error>> + Send;
+
+    /// When a value is due, from what is recorded about it. `obtained`: when OpenBao returned it. After a restart, it is the
+    /// time until which an operator was active.
+    fn due(&self, _held: &Held, obtained: Timestamp) -> Due {
+        let schedule = self.schedule();
+        Due::on(&schedule, schedule.next(obtained))
+    }
+
+    /// Renews a value. Only called for values that are due for it.
+    fn renew(&self, _engine: &Engine, _held: &Held) -> impl Future<Output = Result<Renewal, Error>> + Send {
+        std::future::ready(Ok(Renewal::Gone))
+    }
+
+    /// Revokes a value. A value that does not exist anymore is no error.
+    fn give_back(&self, _engine: &Engine, _held: &Held) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+}
+
+/// Result of a renewal.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Renewal {
+    /// The value is valid for longer.
+    Renewed(Held),
+    /// OpenBao does not know the value anymore.
+    Gone,
 }
 
 /// A value.
+#[derive(Clone)]
 pub(crate) struct Obtained {
     pub(crate) documents: Vec<Document>,
     pub(crate) held: Held,

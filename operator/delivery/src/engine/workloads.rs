@@ -36,6 +36,14 @@ impl Engine {
         }
     }
 
+    /// Whether all workloads run with the last change of the Secret of an object.
+    pub(super) async fn is_rolled_out<K: Synced>(&self, object: &K) -> bool {
+        match last_change(self, object) {
+            Some(last) => last.is_complete() && self.restarts.are_rolled_out(&last).await,
+            None => true,
+        }
+    }
+
     /// Discards the restarts of an object that owes none.
     pub(super) fn forget_restarts<K: Synced>(&self, name: &ObjectName) {
         self.restarts.forget(&(K::ID, name.clone()));

@@ -19,9 +19,24 @@ pub(super) fn hopeless(error: &Error) -> bool {
     }
 }
 
+/// Returns whether a node certainly did not receive the request.
+pub(super) fn is_unsent(error: &Error) -> bool {
+    let Error::Unreachable { source, .. } = error else { return false };
+    source.is_of_certificate()
+        || matches!(source, Fault::Refused | Fault::Unresolved(_) | Fault::Forbidden(_) | Fault::Busy)
+}
+
+/// Returns the error of a request that must not be repeated: if it was sent, its response is lost.
+pub(super) fn unrepeated(error: Error) -> Error {
+    match error {
+        Error::Unreachable { address, source } => Error::Unanswered { address, source },
+        error => error,
+    }
+}
+
 /// Returns whether the next requests are not worth a retry.
 pub(super) fn is_down(error: &Error) -> bool {
-    !matches!(error, Error::Throttled { .. } | Error::Answer { .. })
+    !matches!(error, Error::Throttled { .. } | Error::Answer { .. } | Error::Unanswered { .. })
 }
 
 pub(super) fn more_telling(known: Option<Error>, new: Error) -> Error {
@@ -73,6 +88,23 @@ mod tests {
     #[case::unresolved(Fault::Unresolved("bao".to_owned()), false)]
     fn what_does_not_change_within_seconds_is_not_tried_again(#[case] fault: Fault, #[case] expected: bool) {
         assert_eq!(hopeless(&unreachable(fault)), expected);
+    }
+
+    #[rstest]
+    #[case::refused(unreachable(Fault::Refused), true)]
+    #[case::unresolved(unreachable(Fault::Unresolved("bao".to_owned())), true)]
+    #[case::certificate(unreachable(Fault::Certificate("expired")), true)]
+    #[case::silent(unreachable(Fault::Silent), false)]
+    #[case::closed(unreachable(Fault::Closed), false)]
+    #[case::no_leader(Error::NoLeader, false)]
+    fn only_a_request_that_was_not_sent_goes_to_another_node(#[case] error: Error, #[case] expected: bool) {
+        assert_eq!(is_unsent(&error), expected);
+    }
+
+    #[test]
+    fn a_lost_response_is_an_error_of_its_own() {
+        assert!(matches!(unrepeated(unreachable(Fault::Silent)), Error::Unanswered { .. }));
+        assert!(matches!(unrepeated(Error::Sealed), Error::Sealed));
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Session {
 }
 
 /// Keys with their values as OpenBao returned them.
-type Raw = BTreeMap<String, Box<RawValue>>;
+pub(crate) type Raw = BTreeMap<String, Box<RawValue>>;
 
 /// Field `data` of a read of KV v2.
 #[derive(Deserialize)]
@@ -235,7 +235,7 @@ impl Version {
     }
 }
 
-fn values(keys: Raw) -> Values {
+pub(crate) fn values(keys: Raw) -> Values {
     let json = |raw: Box<RawValue>| Json(SecretString::from(Box::<str>::from(raw)));
     Values(keys.into_iter().map(|(key, raw)| (key, json(raw))).collect())
 }

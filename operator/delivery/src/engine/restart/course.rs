@@ -75,6 +75,21 @@ impl Restarts {
         Outcome { workloads: restarted.collect(), problems }
     }
 
+    /// Whether no workload that was restarted for the last change runs pods with the former value.
+    pub(crate) async fn are_rolled_out(&self, owed: &Owed<'_>) -> bool {
+        for workload in owed.restarted() {
+            let progress = match self.api(&workload).get_opt(&workload.name.name).await {
+                Ok(Some(object)) => Found::new(workload.kind, object).progress(),
+                Ok(None) => Progress::RolledOut,
+                Err(_) => Progress::Rolling,
+            };
+            if progress != Progress::RolledOut {
+                return false;
+            }
+        }
+        true
+    }
+
     async fn selected(&self, owed: &Owed<'_>) -> Selected {
         let known = self.batches.lock().selected(&owed.object, &owed.change, owed.generation);
         if let Some(selected) = known {

@@ -1,0 +1,76 @@
+//! Tokens that leases depend on. Each lease has a token of its own, which nothing else uses: OpenBao revokes the lease with it,
+//! and only that lease. The tokens are in memory only, and the end of the process does not revoke them.
+
+use std::collections::HashMap;
+
+use steamer_core::Error;
+use steamer_openbao::{Error as OpenBao, Session};
+use steamer_runtime::{Locked, ObjectName};
+
+/// Sessions with the tokens of leases.
+#[derive(Default)]
+pub(crate) struct Leases {
+    /// By the ID of the lease.
+    held: Locked<HashMap<String, Session>>,
+    /// Tokens of requests that may have issued a lease, although no response arrived.
+    lost: Locked<HashMap<ObjectName, Vec<Session>>>,
+}
+
+impl Leases {
+    /// Keeps the session that a lease was issued with.
+    pub(crate) fn keep(&self, lease: &str, session: Session) {
+        self.held.lock().insert(lease.to_owned(), session);
+    }
+
+    /// The session that a lease was issued with. None after a restart.
+    pub(crate) fn of(&self, lease: &str) -> Option<Session> {
+        self.held.lock().get(lease).cloned()
+    }
+
+    /// Discards the session of a lease, and does not revoke it.
+    pub(crate) fn forget(&self, lease: &str) {
+        self.held.lock().remove(lease);
+    }
+
+    /// Revokes a lease with its token. Returns false if that is not possible: the token is not known or may not revoke itself.
+    ///
+    /// # Errors
+    /// Any error of OpenBao.
+    pub(crate) async fn revoke(&self, lease: &str) -> Result<bool, Error> {
+        let Some(session) = self.of(lease) else {
+            return Ok(false);
+        };
+        let revoked = match session.revoke_token().await {
+            Ok(()) => true,
+            Err(OpenBao::Denied { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        self.forget(lease);
+        Ok(revoked)
+    }
+
+    /// Records a request of an object whose response was lost.
+    pub(crate) fn lost(&self, object: &ObjectName, session: Session) {
+        self.lost.lock().entry(object.clone()).or_default().push(session);
+    }
+
+    /// Revokes the tokens of all requests of an object whose responses were lost.
+    ///
+    /// # Errors
+    /// The first error of OpenBao. The token is tried again the next time.
+    pub(crate) async fn settle(&self, object: &ObjectName) -> Result<(), Error> {
+        let mut lost = self.lost.lock().remove(object).unwrap_or_default();
+        while let Some(session) = lost.pop() {
+            match session.revoke_token().await {
+                // A denied token does not exist anymore.
+                Ok(()) | Err(OpenBao::Denied { .. }) => {}
+                Err(error) => {
+                    lost.push(session);
+                    self.lost.lock().entry(object.clone()).or_default().append(&mut lost);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
