@@ -26,6 +26,7 @@ macro_rules! for_each_kind {
             BaoConnection [Referable],
             BaoAuth [Referable],
             BaoStaticSecret [],
+            BaoDynamicSecret [],
             SecretTransformation [Referable],
         }
     };

@@ -4,6 +4,7 @@
 
 mod bao_auth;
 mod bao_connection;
+mod bao_dynamic_secret;
 mod bao_static_secret;
 mod common;
 mod duration;
@@ -24,6 +25,7 @@ mod workload_restarts;
 
 pub use bao_auth::*;
 pub use bao_connection::*;
+pub use bao_dynamic_secret::*;
 pub use bao_static_secret::*;
 pub use common::*;
 pub use duration::Duration;

@@ -111,6 +111,12 @@ pub(crate) const KV_MOUNT: Rule = (
     "mount must be the path of a KV engine: nothing below auth, sys, identity and cubbyhole is one",
 );
 
+/// Mount that can be an engine of credentials.
+pub(crate) const ENGINE_MOUNT: Rule = (
+    "!self.matches('^/?(auth|sys|identity|cubbyhole)(/|$)')",
+    "mount must be the path of a secrets engine: nothing below auth, sys, identity and cubbyhole is one",
+);
+
 /// Path of a secret in a KV engine.
 pub(crate) const SECRET_PATH: Rule = (
     r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",

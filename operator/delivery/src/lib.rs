@@ -2,11 +2,12 @@
 
 mod auth;
 mod connection;
+mod dynamic_secret;
 mod engine;
 mod secret_transformation;
 mod static_secret;
 
-use steamer_api::BaoStaticSecret;
+use steamer_api::{BaoDynamicSecret, BaoStaticSecret};
 use steamer_core::tasks::Tasks;
 
 use engine::{Controller, Engine};
@@ -17,5 +18,6 @@ pub fn register(tasks: &mut Tasks) {
     tasks.controller(connection::Controller(tasks.context()));
     tasks.controller(auth::Controller(tasks.context()));
     tasks.controller(secret_transformation::Controller(tasks.context()));
-    tasks.controller(Controller::<BaoStaticSecret>::new(engine));
+    tasks.controller(Controller::<BaoStaticSecret>::new(engine.clone()));
+    tasks.controller(Controller::<BaoDynamicSecret>::new(engine));
 }

@@ -90,6 +90,7 @@ pub async fn run() -> Result<()> {
     .await?;
     let bao = servers::login(&kubectl, &secrets, &cluster.bao_address()).await?;
     telling("waiting until all objects are Ready", async {
+        show::database(&bao, &secrets).await?;
         show::values(&kubectl, &bao).await?;
         all_ready(&kubectl).await
     })

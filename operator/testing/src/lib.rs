@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod certificates;
 pub mod control_plane;
+pub mod database;
 pub mod demo;
 pub mod durations;
 pub mod fleet;

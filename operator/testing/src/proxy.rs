@@ -66,6 +66,8 @@ struct Inner {
     hung: Mutex<HashSet<SocketAddr>>,
     cut: watch::Sender<Cut>,
     seen: Mutex<Vec<Asked>>,
+    /// End of the path of the request whose response is lost.
+    lost: Mutex<Option<String>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -80,7 +82,7 @@ impl Default for Gate {
     fn default() -> Self {
         let (traffic, cut) = (watch::channel(Traffic::default()).0, watch::channel(Cut::default()).0);
         let (peers, hung, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { traffic, peers, hung, cut, seen }))
+        Self(Arc::new(Inner { traffic, peers, hung, cut, seen, lost: Mutex::default() }))
     }
 }
 
@@ -108,6 +110,16 @@ impl Gate {
     /// Waits until a write is held.
     pub async fn reached(&self) {
         let _ = self.0.cut.subscribe().wait_for(|cut| cut.reached).await;
+    }
+
+    /// Loses the response to the next request whose path ends with `end`: the server executes the request, and the connection
+    /// ends before the response is complete.
+    pub fn lose(&self, end: &str) {
+        *locked(&self.0.lost) = Some(end.to_owned());
+    }
+
+    fn loses(&self, path: &str) -> bool {
+        locked(&self.0.lost).take_if(|end| path.ends_with(end.as_str())).is_some()
     }
 
     /// Requests that were forwarded so far.
@@ -260,11 +272,17 @@ async fn forward(
     }
     let mut headers = parts.headers;
     headers.remove(header::HOST);
+    let is_lost = server.gate.loses(parts.uri.path());
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let method = Method::from_bytes(parts.method.as_str().as_bytes()).unwrap_or_default();
     let sent =
         server.http.request(method, format!("{}{path}", server.url)).headers(headers).body(body).send();
     match sent.await {
+        Ok(answer) if is_lost => {
+            let _ = answer.bytes().await;
+            let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+            Response::new(Body::from_stream(broken))
+        }
         Ok(answer) => {
             let (status, mut headers) = (answer.status(), answer.headers().clone());
             headers.remove(header::TRANSFER_ENCODING);

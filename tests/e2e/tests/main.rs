@@ -11,6 +11,7 @@ mod contents;
 mod deletion;
 mod docs;
 mod drift;
+mod dynamic_secrets;
 mod fixture;
 mod grants;
 mod leadership;

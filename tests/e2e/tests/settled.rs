@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_testing::database::{self, Connection};
 use steamer_testing::ground::{AUDIENCE, apply, yaml};
 use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
@@ -140,6 +141,9 @@ async fn samples(rig: &Rig) -> Result<()> {
         "audience": AUDIENCE, "token_policies": ["default"], "token_ttl": "10m",
     });
     case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
+    let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
+    let connection = Connection { url: &url, user: "postgres", password: "trusted" };
+    database::sample(&case.admin()?, connection, AUDIENCE).await?;
     let cluster = json!({
         "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
         "metadata": {"name": "main", "namespace": "openbao"},

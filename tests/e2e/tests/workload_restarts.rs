@@ -17,7 +17,7 @@ use crate::static_secrets::{auth, engine};
 const ANNOTATION: &str = "steamer.dev/restarted-for";
 
 /// Creates a workload. `pod` is merged into the spec of its pods.
-async fn workload(case: &Case, kind: &str, name: &str, pod: Value) -> Result<()> {
+pub async fn workload(case: &Case, kind: &str, name: &str, pod: Value) -> Result<()> {
     let mut spec = json!({"containers": [{"name": "c", "image": "i"}]});
     for (key, value) in pod.as_object().into_iter().flatten() {
         spec[key] = value.clone();

@@ -67,9 +67,9 @@ impl<K: Synced> Reconcile for Controller<K> {
     }
 
     fn forget(&self, name: &ObjectName) {
-        for held in
-            self.known().remove(name).map(|known| known.stamp.held).into_iter().chain(self.unwritten(name))
-        {
+        let known = self.known().remove(name).map(|known| known.stamp);
+        let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
+        for held in held.chain(self.unwritten(name)) {
             if let Held::Lease(lease) = held {
                 self.engine.leases.forget(&lease.id);
             }
@@ -218,8 +218,7 @@ impl<K: Synced> Controller<K> {
         why: Why,
     ) -> Result<Option<Obtained>, Error> {
         if let Some(Unwritten { request, obtained }) = self.pending.take(&ObjectName::of(pass.object)) {
-            let is_valid = !obtained.held.has_ended(Timestamp::now()) && why != Why::ReconcileRequested;
-            if is_valid && request == pass.source.request() {
+            if request == pass.source.request() && !obtained.held.has_ended(Timestamp::now()) {
                 return Ok(Some(obtained));
             }
             if let Err(error) = pass.source.give_back(&self.engine, &obtained.held).await {

@@ -25,7 +25,7 @@ pub(super) struct Secrets {
     postgres_ca: String,
     certificate: String,
     key: String,
-    password: String,
+    pub(super) password: String,
     pub(super) issuer_key: Vec<u8>,
 }
 

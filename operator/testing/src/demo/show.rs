@@ -5,8 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Error;
 
-use super::APPLICATION;
-use super::servers::Bao;
+use super::servers::{Bao, Secrets};
+use super::{APPLICATION, SERVERS};
+use crate::database::{self, Connection};
 use crate::issuer::{JwtIssuer, pipeline_claims};
 use crate::kubectl::Kubectl;
 use crate::wait::eventually;
@@ -41,9 +42,17 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
     // Objects that wait for a value are reconciled before their next refresh.
     let now = jiff::Timestamp::now().to_string();
     let nudge = format!("steamer.dev/reconcile={now}");
-    kubectl
-        .run(&["--namespace", APPLICATION, "annotate", "--overwrite", "baostaticsecret", "--all", &nudge])
-        .map(drop)
+    for kind in ["baostaticsecret", "baodynamicsecret"] {
+        kubectl.run(&["--namespace", APPLICATION, "annotate", "--overwrite", kind, "--all", &nudge])?;
+    }
+    Ok(())
+}
+
+/// Creates the database engine of the samples. The PostgreSQL server is that of the storage.
+pub(super) async fn database(bao: &Bao, secrets: &Secrets) -> Result<()> {
+    let url = database::url(&format!("postgres.{SERVERS}.svc:5432"), "require");
+    let connection = Connection { url: &url, user: "admin", password: &secrets.password };
+    database::sample(&bao.admin(), connection, "openbao:openbao/main").await
 }
 
 fn projects(kubectl: &Kubectl) -> String {

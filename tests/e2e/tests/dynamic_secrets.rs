@@ -1,0 +1,259 @@
+//! Credentials with leases: each is issued once, renewed, replaced before its end and revoked.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::{BaoDynamicSecret, BaoDynamicSecretStatus};
+use steamer_openbao::Error;
+use steamer_testing::database::{self, Connection};
+use steamer_testing::wait::eventually;
+
+use crate::fixture::Case;
+use crate::rig::Rig;
+use crate::static_secrets::auth;
+use crate::workload_restarts::workload;
+
+/// Mounts the engine, and creates a login that may request its credentials and revoke leases.
+async fn engine(case: &Case, mount: &str) -> Result<()> {
+    let admin = case.admin()?;
+    let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
+    database::engine(&admin, mount, Connection { url: &url, user: "postgres", password: "trusted" }).await?;
+    let policy = json!({"path": {
+        format!("{mount}/*"): {"capabilities": ["read"]},
+        "sys/leases/revoke": {"capabilities": ["update"]},
+    }});
+    let body = json!({"policy": policy.to_string()});
+    admin.request_any(Method::POST, &format!("sys/policies/acl/{mount}"), Some(body)).await?;
+    let role = json!({
+        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
+        "audience": "openbao", "token_policies": [mount], "token_ttl": "2h",
+    });
+    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
+    case.object("BaoAuth", "default", auth(mount)).await.map(drop)
+}
+
+/// Applies an object that requests credentials of the role of the same name.
+async fn dynamic(case: &Case, name: &str, changes: Value) -> Result<()> {
+    let mut spec = json!({
+        "mount": case.namespace, "path": format!("creds/{name}"), "revoke": true,
+        "destination": {"name": name, "create": true},
+    });
+    for (key, value) in changes.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    case.object("BaoDynamicSecret", name, spec).await.map(drop)
+}
+
+/// Users of a role in PostgreSQL: OpenBao creates one for each lease.
+fn users(case: &Case, role: &str) -> Result<Vec<String>> {
+    let sql = format!("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%-{role}-%' ORDER BY 1");
+    Ok(case.ground.postgres.run("postgres", &sql)?.lines().map(str::to_owned).collect())
+}
+
+/// Waits until a role has exactly these users.
+async fn has_users(case: &Case, role: &str, expected: &[&str]) -> Result<()> {
+    eventually(&format!("{role} has the users {expected:?}"), || async {
+        let seen = users(case, role).map_err(|error| error.to_string())?;
+        let is_right =
+            seen.len() == expected.len() && expected.iter().all(|user| seen.iter().any(|it| it == user));
+        if is_right { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await
+}
+
+/// IDs of the leases of a role.
+async fn leases(case: &Case, role: &str) -> Result<usize> {
+    let path = format!("sys/leases/lookup/{}/creds/{role}", case.namespace);
+    match case.admin()?.request_any(Method::from_bytes(b"LIST")?, &path, None).await {
+        Ok(answer) => Ok(answer["data"]["keys"].as_array().map_or(0, Vec::len)),
+        Err(Error::NotFound { .. }) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn key(case: &Case, name: &str, key: &str) -> Result<String> {
+    let data = case.api::<Secret>().get(name).await?.data.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&data.get(key).context("the key is missing")?.0).into_owned())
+}
+
+async fn status(case: &Case, name: &str) -> Result<BaoDynamicSecretStatus> {
+    case.api::<BaoDynamicSecret>().get(name).await?.status.context("no status")
+}
+
+/// Waits until the status fits, and returns it.
+async fn reported(
+    case: &Case,
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&BaoDynamicSecretStatus) -> bool + Sync,
+) -> Result<BaoDynamicSecretStatus> {
+    eventually(&format!("{name}: {expected}"), || async {
+        let status = status(case, name).await.map_err(|error| error.to_string())?;
+        if fits(&status) { Ok(status) } else { Err(format!("{:?} {:?}", status.lease, status.last_sync)) }
+    })
+    .await
+}
+
+fn reason(status: &BaoDynamicSecretStatus) -> &str {
+    status.last_sync.as_ref().map_or("", |sync| &sync.reason)
+}
+
+fn lease_id(status: &BaoDynamicSecretStatus) -> &str {
+    status.lease.as_ref().map_or("", |lease| &lease.id)
+}
+
+/// Requests another credential and returns its user.
+async fn replaced(case: &Case, name: &str, nudge: &str) -> Result<String> {
+    let former = lease_id(&status(case, name).await?).to_owned();
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/reconcile": nudge}}}));
+    case.api::<BaoDynamicSecret>().patch(name, &PatchParams::default(), &patch).await?;
+    reported(case, name, "another lease", |status| lease_id(status) != former).await?;
+    key(case, name, "username").await
+}
+
+/// Plays the controller of Deployments: all pods run the current template.
+async fn roll_out(case: &Case, name: &str) -> Result<()> {
+    let deployments = case.api::<Deployment>();
+    let generation = deployments.get(name).await?.metadata.generation;
+    let status = json!({
+        "observedGeneration": generation, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+    });
+    let patch = Patch::Merge(json!({"status": status}));
+    deployments.patch_status(name, &PatchParams::default(), &patch).await.map(drop).map_err(Into::into)
+}
+
+/// Changes a label of the Secret and waits until it has it: the object was reconciled.
+async fn relabel(case: &Case, name: &str, value: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"destination": {"labels": {"round": value}}}}));
+    case.api::<BaoDynamicSecret>().patch(name, &PatchParams::default(), &patch).await?;
+    let secrets = case.api::<Secret>();
+    eventually("the Secret has the label", || async {
+        let secret = secrets.get(name).await.map_err(|error| error.to_string())?;
+        let seen = secret.metadata.labels.unwrap_or_default().get("round").cloned();
+        if seen.as_deref() == Some(value) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_credential_is_issued_once_renewed_replaced_and_revoked() -> Result<()> {
+    let mut rig = Rig::new("dynamic").await?;
+    engine(&rig.case, "dynamic").await?;
+    let admin = rig.case.admin()?;
+    // `dynrenew` is renewed, `dynmax` reaches its maximum after the first renewal.
+    for (name, times) in [("dynapp", ("1h", "24h")), ("dynrenew", ("6s", "1h")), ("dynmax", ("5s", "7s"))] {
+        database::role(&admin, &format!("dynamic/roles/{name}"), times).await?;
+    }
+    workload(&rig.case, "Deployment", "app", json!({})).await?;
+    let restarts = json!({
+        "rolloutRestartTargets": [{"kind": "Deployment", "name": "app"}], "rolloutRestart": {"debounce": "1s"},
+    });
+    dynamic(&rig.case, "dynapp", restarts).await?;
+    for name in ["dynrenew", "dynmax"] {
+        dynamic(&rig.case, name, json!({"renewalPercent": 50})).await?;
+    }
+    rig.start().await?;
+    let case = &rig.case;
+    for name in ["dynapp", "dynrenew", "dynmax"] {
+        case.ready::<BaoDynamicSecret>(name, "True/Applied").await?;
+    }
+    let first = key(case, "dynapp", "username").await?;
+    let renewing = status(case, "dynrenew").await?;
+    let expiry = |status: &BaoDynamicSecretStatus| status.lease.as_ref().map(|lease| lease.expires_at.0);
+    reported(case, "dynrenew", "renewed", |status| {
+        lease_id(status) == lease_id(&renewing) && expiry(status) > expiry(&renewing)
+    })
+    .await?;
+    reported(case, "dynmax", "replaced", |status| reason(status) == "RenewalDue").await?;
+
+    // A lease that an administrator revoked is noticed at its renewal.
+    let id = lease_id(&status(case, "dynrenew").await?).to_owned();
+    admin.revoke_lease(&id).await?;
+    reported(case, "dynrenew", "issued again", |status| reason(status) == "LeaseRevoked").await?;
+    let deleted = |name: &'static str| {
+        let objects = case.api::<BaoDynamicSecret>();
+        async move { objects.delete(name, &DeleteParams::default()).await.map(drop) }
+    };
+    for name in ["dynrenew", "dynmax"] {
+        deleted(name).await?;
+        has_users(case, name, &[]).await?;
+    }
+
+    // Labels, the stamp and a restart of the operator issue nothing.
+    relabel(case, "dynapp", "one").await?;
+    let stamp = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/holds": "edited"}}}));
+    case.api::<Secret>().patch("dynapp", &PatchParams::default(), &stamp).await?;
+    relabel(case, "dynapp", "two").await?;
+    rig.kill().await?;
+    rig.start().await?;
+    let case = &rig.case;
+    relabel(case, "dynapp", "three").await?;
+    let count = || {
+        let is_request = |asked: &steamer_testing::proxy::Asked| asked.path.ends_with("/creds/dynapp");
+        rig.openbao.seen().into_iter().filter(is_request).count()
+    };
+    assert_eq!(count(), 1);
+    has_users(case, "dynapp", &[&first]).await?;
+
+    // The former lease is revoked when the pods run with the new one, here with the right to revoke any lease: the restart
+    // lost the token.
+    let second = replaced(case, "dynapp", "1").await?;
+    eventually("the workload is restarted", || async {
+        let restarts = status(case, "dynapp").await.map_err(|error| error.to_string())?.restarts;
+        let change = restarts.map(|restarts| restarts.change);
+        if change == Some(1) { Ok(()) } else { Err(format!("{change:?}")) }
+    })
+    .await?;
+    has_users(case, "dynapp", &[&first, &second]).await?;
+    roll_out(case, "app").await?;
+    has_users(case, "dynapp", &[&second]).await?;
+
+    // A lost response leaves no lease, and the request is made again.
+    rig.openbao.lose("/creds/dynapp");
+    let third = replaced(case, "dynapp", "2").await?;
+    ensure!(third != second, "a new user");
+    assert_eq!(count(), 4, "the request whose response was lost, and the one after it");
+    has_users(case, "dynapp", &[&second, &third]).await?;
+    eventually("the workload rolls out", || async {
+        roll_out(case, "app").await.map_err(|error| error.to_string())?;
+        let seen = users(case, "dynapp").map_err(|error| error.to_string())?;
+        if seen == [third.clone()] { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await?;
+
+    case.api::<BaoDynamicSecret>().delete("dynapp", &DeleteParams::default()).await?;
+    has_users(case, "dynapp", &[]).await?;
+    for name in ["dynapp", "dynrenew", "dynmax"] {
+        assert_eq!(leases(case, name).await?, 0, "leases of {name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_password_of_a_static_role_is_read_after_each_rotation() -> Result<()> {
+    let case = Case::new("dynamic-static").await?;
+    engine(&case, "dynamic-static").await?;
+    let sql = "DROP ROLE IF EXISTS dynamic_static; CREATE ROLE dynamic_static LOGIN";
+    case.ground.postgres.run("postgres", sql)?;
+    let role = json!({"db_name": "postgres", "username": "dynamic_static", "rotation_period": "5s"});
+    case.admin()?.request_any(Method::POST, "dynamic-static/static-roles/app", Some(role)).await?;
+    // The consent to a static role is missing.
+    dynamic(&case, "app", json!({"path": "static-creds/app"})).await?;
+    case.ready::<BaoDynamicSecret>("app", "False/Invalid").await?;
+    dynamic(&case, "app", json!({"path": "static-creds/app", "allowStaticCreds": true})).await?;
+    case.ready::<BaoDynamicSecret>("app", "True/Applied").await?;
+    let first = key(&case, "app", "password").await?;
+    assert_eq!(key(&case, "app", "username").await?, "dynamic_static");
+    ensure!(key(&case, "app", "ttl").await.is_err(), "the remaining time is no part of the Secret");
+    let status = reported(&case, "app", "rotated", |status| reason(status) == "ValueChanged").await?;
+    ensure!(status.next_read.is_some() && status.lease.is_none(), "a static role has no lease");
+    assert_ne!(key(&case, "app", "password").await?, first);
+    // An inline login has no token.
+    let mut inline = auth("dynamic-static");
+    inline["inline"] = json!("Always");
+    case.object("BaoAuth", "default", inline).await?;
+    case.ready::<BaoDynamicSecret>("app", "False/Invalid").await.map(drop)
+}
