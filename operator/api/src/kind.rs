@@ -27,6 +27,7 @@ macro_rules! for_each_kind {
             BaoAuth [Referable],
             BaoStaticSecret [],
             BaoDynamicSecret [],
+            BaoPKISecret [],
             SecretTransformation [Referable],
         }
     };

@@ -5,6 +5,7 @@
 mod bao_auth;
 mod bao_connection;
 mod bao_dynamic_secret;
+mod bao_pki_secret;
 mod bao_static_secret;
 mod common;
 mod duration;
@@ -26,6 +27,7 @@ mod workload_restarts;
 pub use bao_auth::*;
 pub use bao_connection::*;
 pub use bao_dynamic_secret::*;
+pub use bao_pki_secret::*;
 pub use bao_static_secret::*;
 pub use common::*;
 pub use duration::Duration;

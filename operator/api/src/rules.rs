@@ -117,6 +117,12 @@ pub(crate) const ENGINE_MOUNT: Rule = (
     "mount must be the path of a secrets engine: nothing below auth, sys, identity and cubbyhole is one",
 );
 
+/// Role or issuer of a PKI engine.
+pub(crate) const PKI_NAME: Rule = (
+    "self.matches('^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$')",
+    "a role or issuer consists of letters, digits, _, . and -, and starts and ends with a letter, a digit or _",
+);
+
 /// Path of a secret in a KV engine.
 pub(crate) const SECRET_PATH: Rule = (
     r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",
@@ -208,6 +214,20 @@ pub fn is_no_kv_mount(mount: &str) -> bool {
     ["auth", "sys", "identity", "cubbyhole"].contains(&first) || segments.any(is_no_segment)
 }
 
+/// Returns true for a mount that [`MOUNT`] or [`ENGINE_MOUNT`] refuses.
+#[must_use]
+pub fn is_no_pki_mount(mount: &str) -> bool {
+    is_no_kv_mount(mount)
+}
+
+/// Returns true for a role or issuer that [`PKI_NAME`] refuses.
+#[must_use]
+pub fn is_no_pki_name(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let ends = name.bytes().next().is_some_and(word) && name.bytes().last().is_some_and(word);
+    !ends || !name.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
 /// Returns true for a path that [`SECRET_PATH`] refuses.
 #[must_use]
 pub fn is_no_secret_path(path: &str) -> bool {
@@ -262,6 +282,21 @@ mod tests {
     #[case("kv\n", true)]
     fn a_mount_outside_of_kv_engines_is_refused(#[case] mount: &str, #[case] refused: bool) {
         assert_eq!(is_no_kv_mount(mount), refused);
+    }
+
+    #[rstest]
+    #[case("web", false)]
+    #[case("default", false)]
+    #[case("a.b-c_d", false)]
+    #[case("9f2b7c1e-0000-4000-8000-000000000000", false)]
+    #[case("", true)]
+    #[case("-a", true)]
+    #[case("a.", true)]
+    #[case("a/b", true)]
+    #[case("..", true)]
+    #[case("a b", true)]
+    fn a_role_that_is_no_single_segment_is_refused(#[case] name: &str, #[case] refused: bool) {
+        assert_eq!(is_no_pki_name(name), refused);
     }
 
     #[rstest]

@@ -4,10 +4,11 @@ mod auth;
 mod connection;
 mod dynamic_secret;
 mod engine;
+mod pki_secret;
 mod secret_transformation;
 mod static_secret;
 
-use steamer_api::{BaoDynamicSecret, BaoStaticSecret};
+use steamer_api::{BaoDynamicSecret, BaoPKISecret, BaoStaticSecret};
 use steamer_core::tasks::Tasks;
 
 use engine::{Controller, Engine};
@@ -19,5 +20,6 @@ pub fn register(tasks: &mut Tasks) {
     tasks.controller(auth::Controller(tasks.context()));
     tasks.controller(secret_transformation::Controller(tasks.context()));
     tasks.controller(Controller::<BaoStaticSecret>::new(engine.clone()));
+    tasks.controller(Controller::<BaoPKISecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoDynamicSecret>::new(engine));
 }

@@ -6,5 +6,6 @@ pub(crate) mod kv;
 pub(crate) mod leases;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod pki;
 pub(crate) mod policies;
 pub(crate) mod tokens;

@@ -39,6 +39,7 @@ pub use endpoints::kv::{Json, Kv, KvConfig, Values};
 pub use endpoints::leases::{Issued, Lease};
 pub use endpoints::mounts::{KvVersion, Mount, MountRequest};
 pub use endpoints::namespaces::{Namespace, NamespaceDeletion};
+pub use endpoints::pki::PkiRole;
 pub use endpoints::policies::{Cas, Policy};
 pub use endpoints::tokens::TokenInfo;
 pub use error::{CredentialError, Deleted, Error};

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_openbao::{Error, Session};
 
 use crate::cache;
 use crate::issuer::JwtIssuer;
@@ -155,6 +157,33 @@ pub fn samples() -> Result<Vec<(PathBuf, String)>> {
     files.sort_by_key(|path| (!path.ends_with("namespaces.yaml"), path.clone()));
     let read = |path: PathBuf| Ok((path.clone(), std::fs::read_to_string(path)?));
     files.into_iter().map(read).collect()
+}
+
+/// Creates the PKI engine `pki` of the samples in the namespace of the session, with a root CA and the role `web`, and the
+/// policy `certificates`, which may use them.
+///
+/// # Errors
+/// The error of OpenBao.
+pub async fn pki(admin: &Session) -> Result<()> {
+    let post = async |path: &str, body: Value| admin.request_any(Method::POST, path, Some(body)).await;
+    match post("sys/mounts/pki", json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}})).await {
+        // The engine of an earlier run.
+        Err(Error::InUse { .. }) => return Ok(()),
+        result => result.map(drop)?,
+    }
+    post("pki/root/generate/internal", json!({"common_name": "Example CA", "ttl": "87600h"})).await?;
+    let role = json!({
+        "allowed_domains": "example.com", "allow_subdomains": true, "allow_bare_domains": true, "max_ttl": "720h",
+        "allowed_uri_sans": "spiffe://example.com/*", "allowed_other_sans": "*", "allowed_user_ids": "*",
+    });
+    post("pki/roles/web", role).await?;
+    let update = json!({"capabilities": ["update"]});
+    let paths = ["pki/issue/web", "pki/issuer/default/issue/web", "pki/revoke"];
+    let paths: serde_json::Map<_, _> =
+        paths.map(|path| (path.to_owned(), update.clone())).into_iter().collect();
+    let policy = json!({"policy": json!({"path": paths}).to_string()});
+    post("sys/policies/acl/certificates", policy).await.map(drop)?;
+    Ok(())
 }
 
 fn apply_samples(kubectl: &Kubectl) -> Result<()> {

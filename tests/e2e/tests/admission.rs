@@ -28,6 +28,9 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let destination = |changes: Value| {
         secret(json!({"destination": merged(json!({"name": "a", "create": true}), changes)}))
     };
+    let certificate = |changes: Value| {
+        merged(json!({"mount": "pki", "role": "web", "destination": {"name": "a", "create": true}}), changes)
+    };
     let managed = |changes: Value| {
         let server = json!({
             "version": "2.7.2", "storage": {"postgresql": {"secretRef": {"name": "db"}}}, "seal": {"static": {}},
@@ -237,6 +240,25 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "BaoAuth",
             json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r"}}),
             "exactly one of serviceAccount and secretRef",
+        ),
+        ("BaoPKISecret", certificate(json!({"mount": "sys/pki"})), "must be the path of a PKI engine"),
+        ("BaoPKISecret", certificate(json!({"role": "../web"})), "a role or issuer consists of"),
+        ("BaoPKISecret", certificate(json!({"issuerRef": "a/b"})), "a role or issuer consists of"),
+        ("BaoPKISecret", certificate(json!({"altNames": ["a,b"]})), "each entry of altNames is one name"),
+        ("BaoPKISecret", certificate(json!({"ipSans": ["10.0.0"]})), "must be an IP address"),
+        ("BaoPKISecret", certificate(json!({"ttl": "1 day"})), "ttl must be a duration with its unit"),
+        ("BaoPKISecret", certificate(json!({"ttl": "5d12h"})), "ttl must be a duration with its unit"),
+        ("BaoPKISecret", certificate(json!({"notAfter": "2030-01-01 00:00:00Z"})), "must be a time in UTC"),
+        (
+            "BaoPKISecret",
+            certificate(json!({"ttl": "1h", "notAfter": "2030-01-01T00:00:00Z"})),
+            "write one of them",
+        ),
+        ("BaoPKISecret", certificate(json!({"format": "p12"})), "Unsupported value"),
+        (
+            "BaoPKISecret",
+            certificate(json!({"format": "der", "destination": {"name": "a", "type": "kubernetes.io/tls"}})),
+            "a Secret of type kubernetes.io/tls contains PEM",
         ),
         ("BaoStaticSecret", secret(json!({"refreshAfter": "fast"})), "write a duration with its unit"),
         ("BaoStaticSecret", secret(json!({"refreshAfter": "100ms"})), "refreshAfter must be at least 1s"),

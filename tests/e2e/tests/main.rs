@@ -22,6 +22,7 @@ mod openbao_outage;
 mod operator_crash;
 mod operator_rights;
 mod pipelines;
+mod pki_secrets;
 mod random_policies;
 mod references;
 mod rig;

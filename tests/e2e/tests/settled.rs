@@ -138,8 +138,9 @@ async fn samples(rig: &Rig) -> Result<()> {
     ];
     let role = json!({
         "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
-        "audience": AUDIENCE, "token_policies": ["default"], "token_ttl": "10m",
+        "audience": AUDIENCE, "token_policies": ["certificates"], "token_ttl": "10m",
     });
+    steamer_testing::demo::pki(&case.admin()?).await?;
     case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
     let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
     let connection = Connection { url: &url, user: "postgres", password: "trusted" };

@@ -19,7 +19,7 @@ impl Engine {
         let destination = object.common().destination;
         let kept = destination.creation_policy == CreationPolicy::Orphan
             || destination.deletion_policy == DeletionPolicy::Retain;
-        if !kept {
+        if !kept || object.clears() {
             let Recorded { destination: former, .. } = K::recorded(&self.context.last(object));
             let former = former.filter(|former| *former != destination.name);
             for name in former.iter().chain([&destination.name]) {

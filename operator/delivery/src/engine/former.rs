@@ -82,7 +82,12 @@ mod tests {
         #[case] expected: i64,
     ) {
         let at = |second| Timestamp::from_second(1_000_000 + second).unwrap();
-        let held = Held::Certificate { serial: "0a".to_owned(), at: at(0), not_after: at(lifetime) };
+        let held = Held::Certificate {
+            mount: "pki".to_owned(),
+            serial: "0a".to_owned(),
+            at: at(0),
+            not_after: at(lifetime),
+        };
         assert_eq!(propagation(&held), Some(at(expected)));
         assert_eq!(propagation(&Held::default()), None);
     }

@@ -29,6 +29,8 @@ pub(crate) enum Held {
     },
     /// A certificate.
     Certificate {
+        /// Path of the mount that issued it.
+        mount: String,
         /// Serial number.
         serial: String,
         /// When it was issued.
@@ -228,7 +230,7 @@ mod tests {
     #[case(Held::Lease(lease(0, 3600, None)))]
     #[case(Held::Rotated { at: at(0), next: Some(at(9)) })]
     #[case(Held::Rotated { at: at(0), next: None })]
-    #[case(Held::Certificate { serial: "0a:1b".to_owned(), at: at(0), not_after: at(9) })]
+    #[case(Held::Certificate { mount: "pki".to_owned(), serial: "0a:1b".to_owned(), at: at(0), not_after: at(9) })]
     fn a_held_value_survives_writing_and_reading(#[case] held: Held) {
         let text = serde_json::to_string(&held).unwrap();
         assert_eq!(serde_json::from_str::<Held>(&text).unwrap(), held);

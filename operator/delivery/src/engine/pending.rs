@@ -43,7 +43,8 @@ mod tests {
         let obtained = |held| Obtained { documents: Vec::new(), held, mount: None, at };
         pending.keep(&name, "r", obtained(Held::Read { versions: vec![Some(1)] }));
         assert!(pending.take(&name).is_none());
-        let issued = Held::Certificate { serial: "0a".to_owned(), at, not_after: at };
+        let issued =
+            Held::Certificate { mount: "pki".to_owned(), serial: "0a".to_owned(), at, not_after: at };
         pending.keep(&name, "r", obtained(issued.clone()));
         let taken = pending.take(&name).unwrap();
         assert_eq!((taken.request.as_str(), taken.obtained.held), ("r", issued));

@@ -28,6 +28,11 @@ pub(crate) trait Synced: Kind {
     /// The fields that all kinds have.
     fn common(&self) -> Common<'_>;
 
+    /// Whether the keys in a Secret of another client are removed with the object, even if the Secret is retained.
+    fn clears(&self) -> bool {
+        false
+    }
+
     /// Checks the description of the source.
     ///
     /// # Errors

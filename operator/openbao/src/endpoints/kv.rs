@@ -35,6 +35,12 @@ impl fmt::Debug for Values {
 pub struct Json(SecretString);
 
 impl Json {
+    /// A JSON string.
+    #[must_use]
+    pub fn string(text: &str) -> Self {
+        Self(Value::from(text).to_string().into())
+    }
+
     /// The value as text: a string without its quotes, any other value as compact JSON.
     #[must_use]
     pub fn text(&self) -> SecretString {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_openbao::Error;
+use steamer_openbao::{Error, Session};
 
 use super::servers::{Bao, Secrets};
 use super::{APPLICATION, SERVERS};
@@ -39,6 +39,7 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
             .await?;
         }
     }
+    certificates(&first).await?;
     // Objects that wait for a value are reconciled before their next refresh.
     let now = jiff::Timestamp::now().to_string();
     let nudge = format!("steamer.dev/reconcile={now}");
@@ -53,6 +54,18 @@ pub(super) async fn database(bao: &Bao, secrets: &Secrets) -> Result<()> {
     let url = database::url(&format!("postgres.{SERVERS}.svc:5432"), "require");
     let connection = Connection { url: &url, user: "admin", password: &secrets.password };
     database::sample(&bao.admin(), connection, "openbao:openbao/main").await
+}
+
+/// Creates the PKI engine of the samples, and the role `web` with which ServiceAccount `web` logs in.
+async fn certificates(admin: &Session) -> Result<()> {
+    super::pki(admin).await?;
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"],
+        "bound_subject": format!("system:serviceaccount:{APPLICATION}:web"),
+        "token_policies": ["certificates"], "token_ttl": "10m",
+    });
+    admin.request_any(Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
+    Ok(())
 }
 
 fn projects(kubectl: &Kubectl) -> String {
