@@ -145,6 +145,8 @@ pub enum KvType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!(has(self.overwrite) && self.overwrite) || (has(self.create) && self.create)", "overwrite requires create: true"))]
+#[x_kube(validation = ("!(has(self.immutable) && self.immutable) || (has(self.create) && self.create)", "immutable requires create: true: a Secret of another owner keeps its setting"))]
+#[x_kube(validation = ("!(has(self.creationPolicy) && self.creationPolicy == 'Merge') || !(has(self.create) && self.create)", "creationPolicy: Merge writes into an existing Secret: remove create: true, or set creationPolicy to Owner or Orphan"))]
 pub struct Destination {
     /// Name of the Secret, in the namespace of this object.
     #[schemars(length(min = 1, max = 253))]
@@ -181,7 +183,12 @@ pub struct Destination {
     /// Templates and filters for the keys of the Secret. Default: each key of the value, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformation: Option<Transformation>,
-    /// `Owner`: the Secret is deleted with this object. `Orphan`: the Secret is kept. Default: `Owner`.
+    /// `true` writes an immutable Secret. If its data changes, Steamer deletes and recreates it, if the API server accepts
+    /// the new data. Requires `create: true`. Default: `false`.
+    #[serde(default)]
+    pub immutable: bool,
+    /// `Owner`: the Secret is deleted with this object. `Orphan`: the Secret is kept. `Merge`: the keys are written into an
+    /// existing Secret, as with `create: false`. Default: `Owner`.
     #[serde(default)]
     pub creation_policy: CreationPolicy,
     /// `Retain` keeps the Secret (with `create: false`: the keys in it) when this object is deleted or the destination is
@@ -202,6 +209,8 @@ pub enum CreationPolicy {
     Owner,
     /// No owner.
     Orphan,
+    /// Another client: the keys are removed with the BaoStaticSecret.
+    Merge,
 }
 
 /// Action on the Kubernetes Secret when its source was deleted in OpenBao.

@@ -114,6 +114,7 @@ mod tests {
             type_: "Opaque".to_owned(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            immutable: false,
             owner: None,
         }
     }

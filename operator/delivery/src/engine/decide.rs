@@ -153,9 +153,10 @@ fn other_data(inputs: &Inputs<'_>) -> Option<Act> {
     (!right).then_some(Act::Render(Why::DestinationDrifted))
 }
 
-/// The type of a Secret is immutable: the Secret is recreated with its value.
+/// The type and the immutability of a Secret cannot be changed: the Secret is recreated with its value.
 fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
-    (inputs.seen?.fit == Fit::OtherType).then_some(Act::Render(inputs.frame_reason()))
+    let is_fixed = matches!(inputs.seen?.fit, Fit::OtherType | Fit::Frozen);
+    is_fixed.then_some(Act::Render(inputs.frame_reason()))
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
@@ -281,6 +282,7 @@ mod tests {
     #[case::no_stamp(running(), seen(None, "c", Fit::Fits), Act::Render(Why::DestinationDrifted))]
     #[case::edited_label(running(), right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
     #[case::other_type(running(), right(Fit::OtherType), Act::Render(Why::DestinationDrifted))]
+    #[case::no_longer_immutable(running(), right(Fit::Frozen), Act::Render(Why::DestinationDrifted))]
     fn each_difference_has_one_action(
         #[case] known: Option<Known>,
         #[case] seen: Option<Seen>,

@@ -86,13 +86,14 @@ impl Destinations {
     }
 
     async fn replace(&self, wanted: &Wanted<'_>, observed: &Observed) -> Result<(), Error> {
-        match wanted.frame.fit(observed) {
-            Fit::OtherType => self.recreate(wanted, observed).await,
-            Fit::Fits | Fit::Differs => self.patch(&wanted.frame.name, wanted.patch(observed)).await,
+        if wanted.replaces(observed) {
+            return self.recreate(wanted, observed).await;
         }
+        self.patch(&wanted.frame.name, wanted.patch(observed)).await
     }
 
-    /// Replaces a Secret of another type. It is deleted only if the API server accepts the new one.
+    /// Replaces a Secret of another type, or an immutable one. It is deleted only if the API server accepts the new one. After
+    /// a crash in between, the Secret is missing, and the next pass creates it.
     async fn recreate(&self, wanted: &Wanted<'_>, observed: &Observed) -> Result<(), Error> {
         let name = &wanted.frame.name;
         let parameters = PostParams { dry_run: true, ..parameters() };
@@ -196,13 +197,14 @@ fn body(wanted: &Wanted<'_>) -> Result<Secret, Error> {
 fn writable(frame: &Frame, claim: Claim, observed: &Observed) -> Result<(), Error> {
     let (name, type_) = (&frame.name, &observed.type_);
     match (frame.fit(observed), claim) {
-        (Fit::OtherType, Claim::Ours) => Ok(()),
+        (Fit::OtherType | Fit::Frozen, Claim::Ours) => Ok(()),
         (Fit::OtherType, _) => Err(Error::Conflict(format!(
             "Secret {name} has type {type_}, and Kubernetes does not allow to change it: set destination.type to it, or \
              delete the Secret"
         ))),
-        _ if observed.immutable => Err(Error::Invalid(format!(
-            "Secret {name} is immutable and cannot follow the value: delete it, and Steamer creates it again"
+        _ if observed.immutable && !frame.immutable => Err(Error::Invalid(format!(
+            "Secret {name} is immutable and cannot follow the value: delete it, and Steamer creates it again, or set \
+             destination.immutable: true"
         ))),
         _ => Ok(()),
     }

@@ -24,6 +24,8 @@ pub(crate) struct Frame {
     pub(crate) labels: BTreeMap<String, String>,
     /// Annotations of the spec.
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Whether the API server refuses changes of the data.
+    pub(crate) immutable: bool,
     /// Owner reference. None if the Secret outlives the object.
     pub(crate) owner: Option<OwnerReference>,
     pub(crate) mark: Mark,
@@ -37,6 +39,8 @@ pub(crate) enum Fit {
     Differs,
     /// The type differs. The API server does not change the type of a Secret.
     OtherType,
+    /// Steamer made the Secret immutable for an earlier spec. The API server does not change it back.
+    Frozen,
 }
 
 /// A Secret in its desired state.
@@ -57,11 +61,13 @@ impl Frame {
             && !has_stale(&observed.labels, &applied.labels, &self.labels)
             && !has_stale(&observed.annotations, &applied.annotations, &self.annotations)
             && !observed.annotations.contains_key(KEYS_OF)
+            && (observed.immutable || !self.immutable)
             && owner_uid == observed_owner.map(|reference| &reference.uid);
-        match (self.type_ == observed.type_, fits) {
-            (false, _) => Fit::OtherType,
-            (true, true) => Fit::Fits,
-            (true, false) => Fit::Differs,
+        match fits {
+            _ if self.type_ != observed.type_ => Fit::OtherType,
+            _ if observed.immutable && applied.immutable && !self.immutable => Fit::Frozen,
+            true => Fit::Fits,
+            false => Fit::Differs,
         }
     }
 
@@ -70,7 +76,15 @@ impl Frame {
     pub(crate) fn patch(&self, observed: &Observed, stamp: Option<&Stamp>) -> Value {
         let mut annotations = self.own_annotations();
         annotations.extend(stamp.map(|stamp| (STAMP.to_owned(), stamp.text())));
-        json!({"metadata": self.metadata(observed, annotations)})
+        self.guarded(json!({"metadata": self.metadata(observed, annotations)}))
+    }
+
+    /// A body with the setting of an immutable Secret. Other Secrets have no such field.
+    fn guarded(&self, mut body: Value) -> Value {
+        if self.immutable {
+            body["immutable"] = Value::Bool(true);
+        }
+        body
     }
 
     fn metadata(&self, observed: &Observed, annotations: BTreeMap<String, String>) -> Value {
@@ -99,10 +113,13 @@ impl Frame {
         let mut annotations = self.annotations.clone();
         annotations.remove(STAMP);
         annotations.insert(OWNER.to_owned(), self.mark.to_string());
-        let applied = json!({
+        let mut applied = json!({
             "labels": self.labels.keys().collect::<Vec<_>>(),
             "annotations": self.annotations.keys().collect::<Vec<_>>(),
         });
+        if self.immutable {
+            applied["immutable"] = Value::Bool(true);
+        }
         annotations.insert(APPLIED.to_owned(), applied.to_string());
         annotations
     }
@@ -121,6 +138,12 @@ impl Wanted<'_> {
             && self.frame.fit(observed) == Fit::Fits
     }
 
+    /// Returns true if the API server refuses to change the observed Secret, so that it must be deleted and created again.
+    pub(crate) fn replaces(&self, observed: &Observed) -> bool {
+        let is_fixed = matches!(self.frame.fit(observed), Fit::OtherType | Fit::Frozen);
+        is_fixed || (observed.immutable && self.stamp.content != observed.mac)
+    }
+
     fn annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = self.frame.own_annotations();
         annotations.insert(STAMP.to_owned(), self.stamp.text());
@@ -130,7 +153,7 @@ impl Wanted<'_> {
     /// The body of the first write.
     pub(crate) fn object(&self) -> Value {
         let frame = self.frame;
-        json!({
+        frame.guarded(json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
@@ -142,7 +165,7 @@ impl Wanted<'_> {
             },
             "type": frame.type_,
             "data": encoded(self.content),
-        })
+        }))
     }
 
     /// The patch that brings an observed Secret to the desired state. It replaces the data completely. The API server
@@ -152,7 +175,8 @@ impl Wanted<'_> {
         for key in observed.keys.iter().filter(|key| !self.content.0.contains_key(*key)) {
             data.insert(key.clone(), Value::Null);
         }
-        json!({"metadata": self.frame.metadata(observed, self.annotations()), "data": data})
+        let metadata = self.frame.metadata(observed, self.annotations());
+        self.frame.guarded(json!({"metadata": metadata, "data": data}))
     }
 }
 
@@ -214,6 +238,7 @@ mod tests {
             type_: "Opaque".to_owned(),
             labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
             annotations: BTreeMap::from([("note".to_owned(), "mine".to_owned())]),
+            immutable: false,
             owner: Some(owner),
         }
     }
@@ -236,7 +261,7 @@ mod tests {
             labels: frame.all_labels(),
             annotations: wanted.annotations(),
             owners: frame.owner.iter().cloned().collect(),
-            immutable: false,
+            immutable: frame.immutable,
         }
     }
 
@@ -273,6 +298,37 @@ mod tests {
         observed.annotations.insert(KEYS_OF.to_owned(), "i/BaoStaticSecret/web/gone".to_owned());
         assert_eq!(frame().patch(&observed, None)["metadata"]["annotations"][KEYS_OF], Value::Null);
         assert!(frame().patch(&observed, None)["metadata"]["annotations"].get(KEYS_OF).is_some());
+    }
+
+    #[rstest]
+    #[case::unchanged(true, true, "c", Fit::Fits, false)]
+    #[case::another_value(true, true, "x", Fit::Fits, true)]
+    #[case::made_immutable(false, true, "c", Fit::Differs, false)]
+    #[case::made_immutable_with_another_value(false, true, "x", Fit::Differs, false)]
+    #[case::no_longer_immutable(true, false, "c", Fit::Frozen, true)]
+    #[case::never_immutable(false, false, "x", Fit::Fits, false)]
+    fn an_immutable_secret_is_replaced_only_where_the_api_server_refuses_a_change(
+        #[case] before: bool,
+        #[case] immutable: bool,
+        #[case] content: &str,
+        #[case] fit: Fit,
+        #[case] replaced: bool,
+    ) {
+        let observed = written(&Frame { immutable: before, ..frame() });
+        let (frame, stamp) =
+            (Frame { immutable, ..frame() }, Stamp { content: content.to_owned(), ..stamp() });
+        let wanted = Wanted { frame: &frame, content: &Content::default(), stamp: &stamp };
+        assert_eq!((frame.fit(&observed), wanted.replaces(&observed)), (fit, replaced));
+        let expected = if immutable { json!(true) } else { Value::Null };
+        for body in [frame.patch(&observed, None), wanted.patch(&observed), wanted.object()] {
+            assert_eq!(body["immutable"], expected);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_another_client_made_immutable_is_not_frozen_by_steamer() {
+        let observed = Observed { immutable: true, ..written(&frame()) };
+        assert_eq!(frame().fit(&observed), Fit::Fits);
     }
 
     #[test]

@@ -39,12 +39,13 @@ pub(crate) struct Observed {
     pub(crate) immutable: bool,
 }
 
-/// Labels and annotations that Steamer set from the spec.
+/// Labels, annotations and the immutability that Steamer set from the spec.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Applied {
     pub(crate) labels: Vec<String>,
     pub(crate) annotations: Vec<String>,
+    pub(crate) immutable: bool,
 }
 
 impl Observed {

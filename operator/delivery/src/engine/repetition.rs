@@ -15,7 +15,7 @@ pub(super) fn write(frame: &Frame, content: &str, observed: Option<&Observed>) -
 }
 
 fn desired<'a>(frame: &'a Frame, content: &'a str) -> impl Hash + 'a {
-    (&frame.name, &frame.type_, &frame.labels, &frame.annotations, content)
+    (&frame.name, &frame.type_, &frame.labels, &frame.annotations, frame.immutable, content)
 }
 
 /// The parts of a Secret that another client can change.
@@ -23,5 +23,5 @@ fn state(observed: &Observed) -> impl Hash + '_ {
     let own = |annotation: &&String| ![APPLIED, STAMP].contains(&annotation.as_str());
     let annotations: BTreeMap<_, _> = observed.annotations.iter().filter(|(key, _)| own(key)).collect();
     let owners: Vec<_> = observed.owners.iter().map(|owner| &owner.uid).collect();
-    (&observed.type_, &observed.mac, &observed.labels, annotations, owners)
+    (&observed.type_, &observed.mac, &observed.labels, annotations, observed.immutable, owners)
 }

@@ -27,6 +27,7 @@ pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
         annotations,
         type_,
         transformation: _,
+        immutable,
         creation_policy,
         deletion_policy,
     } = object.common().destination;
@@ -36,6 +37,7 @@ pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
         type_: type_.clone().unwrap_or_else(|| "Opaque".to_owned()),
         labels: labels.clone(),
         annotations: annotations.clone(),
+        immutable: *immutable,
         owner: if owned { object.controller_owner_ref(&()) } else { None },
         mark: context.mark_of(object),
     }
