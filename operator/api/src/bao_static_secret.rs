@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, DeletionPolicy, Duration, Reference, RolloutRestart, RolloutRestartTarget, Transformation,
-    WorkloadRestarts, rules,
+    CommonStatus, DeletionPolicy, Duration, KvType, Reference, RolloutRestart, RolloutRestartTarget,
+    SecretSource, Transformation, WorkloadRestarts, rules,
 };
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
@@ -64,6 +64,12 @@ pub struct BaoStaticSecretSpec {
     #[serde(default = "one_minute")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "refreshAfter must be at least 1s: a shorter interval would only load OpenBao"))]
     pub refresh_after: Duration,
+    /// When the secret is read. `Periodic`: every `refreshAfter`. `OnChange`: when the request for it, the BaoAuth, the
+    /// transformation or the Kubernetes Secret changes. `CreatedOnce`: when the Kubernetes Secret is created; afterwards only
+    /// its labels and annotations follow the spec. A new value of the annotation `steamer.dev/reconcile` reads it in any
+    /// case. Default: `Periodic`.
+    #[serde(default)]
+    pub refresh_policy: RefreshPolicy,
     /// Kubernetes Secret to write.
     pub destination: Destination,
     /// Action on the Kubernetes Secret when the secret does not exist in OpenBao or was deleted there. `Retain`: keep
@@ -87,58 +93,16 @@ fn one_minute() -> Duration {
     Duration::from_secs(60)
 }
 
-/// One of several secrets of a Kubernetes Secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("self.type == 'kv-v2' || !has(self.version) || self.version == 0", "version is only supported with type kv-v2: kv-v1 keeps no versions"))]
-pub struct SecretSource {
-    /// Path of the KV mount, such as `secrets/kv`.
-    #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
-    pub mount: String,
-    /// Path of the secret within the mount, without `data/`.
-    #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = rules::SECRET_PATH)]
-    pub path: String,
-    /// Version of the KV engine: `kv-v1` or `kv-v2`.
-    #[serde(rename = "type")]
-    pub type_: KvType,
-    /// Version of the secret to read, `kv-v2` only. 0 or unset: the latest version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub version: Option<i64>,
-    /// Text before the name of each key. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub prefix: Option<String>,
-    /// Keys to read. Default: all keys.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub keys: Vec<SourceKey>,
-}
-
-/// Key of a secret that is read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceKey {
-    /// Key in OpenBao. It must exist.
-    #[schemars(length(min = 1, max = 1024))]
-    pub key: String,
-    /// Key of the Kubernetes Secret, after the prefix. Default: `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub name: Option<String>,
-}
-
-/// Version of a KV engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum KvType {
-    /// Unversioned KV engine.
-    #[serde(rename = "kv-v1")]
-    V1,
-    /// Versioned KV engine.
-    #[serde(rename = "kv-v2")]
-    V2,
+/// When a secret is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RefreshPolicy {
+    /// Every `refreshAfter`.
+    #[default]
+    Periodic,
+    /// When the spec or the Kubernetes Secret changes.
+    OnChange,
+    /// When the Kubernetes Secret is created.
+    CreatedOnce,
 }
 
 /// Kubernetes Secret that is written.

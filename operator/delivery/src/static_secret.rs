@@ -86,11 +86,12 @@ impl Synced for BaoStaticSecret {
         let first = parts
             .first()
             .map(|Part { read, .. }| (&read.login.server, &read.namespace, &read.mount, &read.path));
+        let schedule = match first {
+            Some(first) => Schedule::new(spec.refresh_after.get(), &first),
+            None => Schedule::new(spec.refresh_after.get(), &()),
+        };
         KvSource {
-            schedule: match first {
-                Some(first) => Schedule::new(spec.refresh_after.get(), &first),
-                None => Schedule::new(spec.refresh_after.get(), &()),
-            },
+            schedule: schedule.with(spec.refresh_policy),
             request: request(self, &parts),
             mount: mounts(&access, &parts),
             object: ObjectName::of(self),

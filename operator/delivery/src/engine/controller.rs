@@ -14,7 +14,7 @@ use steamer_runtime::Locked;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
-use super::decide::{Act, Known, Why, decide};
+use super::decide::{Act, Known, Why, created, decide};
 use super::held::Held;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
@@ -150,6 +150,8 @@ impl<K: Synced> Controller<K> {
         for _ in 0..ATTEMPTS {
             let seen = self.engine.seen(pass.dependencies, pass.object, &pass.frame).await?;
             known = pass.caught_up(known, seen.as_ref());
+            let policy = pass.source.schedule().policy;
+            known = known.or_else(|| created(policy, seen.as_ref()?, Timestamp::now()));
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why, known).await? {
@@ -193,7 +195,7 @@ impl<K: Synced> Controller<K> {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);
         };
-        let (due, mount) = (pass.source.due(&obtained.held, obtained.at), obtained.mount.clone());
+        let (at, mount) = (obtained.at, obtained.mount.clone());
         let (stamp, written) = match pass.put(renderer, &obtained, known.as_ref()).await {
             Ok(done) => done,
             Err(error) => {
@@ -201,8 +203,13 @@ impl<K: Synced> Controller<K> {
                 return Err(error);
             }
         };
-        let known =
-            Known { version: stamp.held.version(), stamp, mount, login: Some(pass.login.clone()), due };
+        let known = Known {
+            version: stamp.held.version(),
+            stamp,
+            mount,
+            login: Some(pass.login.clone()),
+            obtained: at,
+        };
         if written {
             tracing::info!(secret = %pass.frame.name, version = known.version, reason = why.as_str(), "Secret written");
         }
@@ -250,7 +257,7 @@ impl<K: Synced> Controller<K> {
         self.pace.admit(&ObjectName::of(pass.object))?;
         match pass.source.renew(&self.engine, &known.stamp.held).await? {
             Renewal::Renewed(held) => {
-                known.due = pass.source.due(&held, Timestamp::now());
+                known.obtained = Timestamp::now();
                 known.stamp.held = held;
                 self.known().insert(ObjectName::of(pass.object), known.clone());
                 self.settled(pass, known, None).await
@@ -275,7 +282,7 @@ impl<K: Synced> Controller<K> {
         };
         pass.report(&known, written).await?;
         let nudge = if let Nudge::Later(nudge) = pass.nudge { Some(nudge) } else { None };
-        let due = known.due.until(Timestamp::now());
+        let due = pass.due(&known).until(Timestamp::now());
         self.known().insert(ObjectName::of(pass.object), known);
         Ok(Action::After([former, nudge].into_iter().flatten().fold(due, Duration::min)))
     }

@@ -1,6 +1,7 @@
 //! The decision about one object: small named checks in order. The first that holds is the reason for the action.
 
 use jiff::Timestamp;
+use steamer_api::RefreshPolicy;
 use steamer_core::access::sessions::LoginKey;
 
 use super::due::{Due, Task};
@@ -74,8 +75,8 @@ pub(crate) struct Known {
     pub(crate) mount: Option<String>,
     /// Login of the last read. None after a restart.
     pub(crate) login: Option<LoginKey>,
-    /// When the value is due.
-    pub(crate) due: Due,
+    /// When OpenBao returned the value. After a restart: until when an operator was active.
+    pub(crate) obtained: Timestamp,
 }
 
 /// Everything that a decision needs.
@@ -88,6 +89,10 @@ pub(crate) struct Inputs<'a> {
     pub(crate) login: &'a LoginKey,
     /// None for an object that was never synced, or whose last reconcile failed before a restart.
     pub(crate) known: Option<&'a Known>,
+    /// When the known value is due by the current spec.
+    pub(crate) due: Option<Due>,
+    /// When the value is read again.
+    pub(crate) policy: RefreshPolicy,
     /// The Secret, if it exists and belongs to the object.
     pub(crate) seen: Option<&'a Seen>,
     /// Whether the reconcile annotation has a new value.
@@ -102,6 +107,7 @@ type Check = fn(&Inputs<'_>) -> Option<Act>;
 /// A frame that differs comes last: a full write repairs it too.
 const CHECKS: &[Check] = &[
     requested,
+    created_once,
     never_synced,
     other_request,
     missing,
@@ -120,6 +126,26 @@ pub(crate) fn decide(inputs: &Inputs<'_>) -> Act {
 
 fn requested(inputs: &Inputs<'_>) -> Option<Act> {
     inputs.requested.then_some(Act::Obtain(Why::ReconcileRequested))
+}
+
+/// A Secret that is written once: only its labels and annotations follow the spec.
+fn created_once(inputs: &Inputs<'_>) -> Option<Act> {
+    let seen = inputs.seen.filter(|seen| is_created(inputs.policy, seen))?;
+    Some(if seen.fit == Fit::Differs { Act::Frame(inputs.frame_reason()) } else { Act::Nothing })
+}
+
+/// Returns true if the Secret exists and its data is never written again.
+fn is_created(policy: RefreshPolicy, seen: &Seen) -> bool {
+    // Without keys of the object in a Secret of another client, there is no digest.
+    policy == RefreshPolicy::CreatedOnce && !seen.content.is_empty()
+}
+
+/// The state of a Secret that is written once and exists. It holds even if the status was lost.
+pub(crate) fn created(policy: RefreshPolicy, seen: &Seen, now: Timestamp) -> Option<Known> {
+    let written = || Stamp { content: seen.content.clone(), ..Stamp::default() };
+    let stamp = seen.stamp.clone().unwrap_or_else(written);
+    let known = Known { version: stamp.held.version(), stamp, mount: None, login: None, obtained: now };
+    is_created(policy, seen).then_some(known)
 }
 
 fn never_synced(inputs: &Inputs<'_>) -> Option<Act> {
@@ -160,11 +186,11 @@ fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
-    let Known { due, stamp, .. } = inputs.known?;
+    let (due, held) = (inputs.due?, &inputs.known?.stamp.held);
     let action = match due.task {
-        Task::Renew if !stamp.held.has_ended(inputs.now) => Act::Renew,
+        Task::Renew if !held.has_ended(inputs.now) => Act::Renew,
         Task::Renew => Act::Obtain(Why::RenewalDue),
-        Task::Obtain if stamp.held.is_issued() => Act::Obtain(Why::RenewalDue),
+        Task::Obtain if held.is_issued() => Act::Obtain(Why::RenewalDue),
         Task::Obtain => Act::Obtain(Why::RefreshDue),
     };
     due.is_now(inputs.now).then_some(action)
@@ -230,27 +256,40 @@ mod tests {
         }
     }
 
-    fn known(login: Option<LoginKey>, due: i64) -> Option<Known> {
-        let schedule = Schedule::new(Duration::from_secs(60), &"path");
-        let due = Due::on(&schedule, Timestamp::from_second(NOW + due).unwrap());
-        Some(Known { stamp: stamp("r", "c"), version: Some(1), mount: None, login, due })
+    fn known(login: Option<LoginKey>, due: i64) -> Option<(Known, Due)> {
+        let (obtained, due) = (at(-30), Due::on(&schedule(RefreshPolicy::Periodic), at(due)));
+        Some((Known { stamp: stamp("r", "c"), version: Some(1), mount: None, login, obtained }, due))
+    }
+
+    fn schedule(policy: RefreshPolicy) -> Schedule {
+        Schedule::new(Duration::from_secs(60), &"path").with(policy)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(NOW + second).unwrap()
     }
 
     /// What a running operator knows about an object that is due in 30 s.
-    fn running() -> Option<Known> {
+    fn running() -> Option<(Known, Due)> {
         known(Some(login("role")), 30)
     }
 
-    fn inputs<'a>(login: &'a LoginKey, known: Option<&'a Known>, seen: Option<&'a Seen>) -> Inputs<'a> {
+    fn inputs<'a>(
+        login: &'a LoginKey,
+        known: Option<&'a (Known, Due)>,
+        seen: Option<&'a Seen>,
+    ) -> Inputs<'a> {
         Inputs {
             request: "r",
             rendering: "",
             login,
-            known,
+            known: known.map(|(known, _)| known),
+            due: known.map(|(_, due)| *due),
+            policy: RefreshPolicy::Periodic,
             seen,
             requested: false,
             spec_changed: false,
-            now: Timestamp::from_second(NOW).unwrap(),
+            now: at(0),
         }
     }
 
@@ -284,7 +323,7 @@ mod tests {
     #[case::other_type(running(), right(Fit::OtherType), Act::Render(Why::DestinationDrifted))]
     #[case::no_longer_immutable(running(), right(Fit::Frozen), Act::Render(Why::DestinationDrifted))]
     fn each_difference_has_one_action(
-        #[case] known: Option<Known>,
+        #[case] known: Option<(Known, Due)>,
         #[case] seen: Option<Seen>,
         #[case] expected: Act,
     ) {
@@ -330,8 +369,7 @@ mod tests {
     }
 
     /// A lease with 30 s of 60 s left, which is due in `due` seconds.
-    fn leased(task: Task, due: i64) -> Option<Known> {
-        let at = |second| Timestamp::from_second(NOW + second).unwrap();
+    fn leased(task: Task, due: i64) -> Option<(Known, Due)> {
         let (issued, ends) = (at(-30), at(30));
         let lease = LeaseHeld {
             id: "l".to_owned(),
@@ -346,8 +384,8 @@ mod tests {
             Task::Renew => Due::renew(issued, at(due)),
             Task::Obtain => Due::obtain(issued, at(due)),
         };
-        let known = known(Some(login("role")), 0)?;
-        Some(Known { stamp: Stamp { held: Held::Lease(lease), ..known.stamp }, due, ..known })
+        let (known, _) = known(Some(login("role")), 0)?;
+        Some((Known { stamp: Stamp { held: Held::Lease(lease), ..known.stamp }, ..known }, due))
     }
 
     #[rstest]
@@ -373,7 +411,7 @@ mod tests {
     )]
     #[case::deleted(leased(Task::Renew, 10), None, Act::Obtain(Why::DestinationMissing))]
     fn an_issued_value_is_obtained_again_only_if_its_data_is_lost_or_ends(
-        #[case] known: Option<Known>,
+        #[case] known: Option<(Known, Due)>,
         #[case] seen: Option<Seen>,
         #[case] expected: Act,
     ) {
@@ -385,9 +423,69 @@ mod tests {
     #[test]
     fn a_lease_that_ended_while_openbao_was_unreachable_is_not_renewed() {
         let (login, known, seen) = (login("role"), leased(Task::Renew, -20), right(Fit::Fits));
-        let now = Timestamp::from_second(NOW + 31).unwrap();
-        let inputs = Inputs { now, ..inputs(&login, known.as_ref(), seen.as_ref()) };
+        let inputs = Inputs { now: at(31), ..inputs(&login, known.as_ref(), seen.as_ref()) };
         assert_eq!(decide(&inputs), Act::Obtain(Why::RenewalDue));
+    }
+
+    #[rstest]
+    #[case::due(RefreshPolicy::OnChange, "", "r", right(Fit::Fits), Act::Nothing)]
+    #[case::another_request(
+        RefreshPolicy::OnChange,
+        "",
+        "q",
+        right(Fit::Fits),
+        Act::Obtain(Why::SpecChanged)
+    )]
+    #[case::another_template(
+        RefreshPolicy::OnChange,
+        "t",
+        "r",
+        right(Fit::Fits),
+        Act::Render(Why::TransformationChanged)
+    )]
+    #[case::deleted(RefreshPolicy::OnChange, "", "r", None, Act::Obtain(Why::DestinationMissing))]
+    #[case::due_once(RefreshPolicy::CreatedOnce, "", "r", right(Fit::Fits), Act::Nothing)]
+    #[case::another_request_once(RefreshPolicy::CreatedOnce, "t", "q", right(Fit::Fits), Act::Nothing)]
+    #[case::edited_once(RefreshPolicy::CreatedOnce, "", "r", seen(None, "x", Fit::Fits), Act::Nothing)]
+    #[case::other_type_once(RefreshPolicy::CreatedOnce, "", "r", right(Fit::OtherType), Act::Nothing)]
+    #[case::edited_label_once(
+        RefreshPolicy::CreatedOnce,
+        "",
+        "r",
+        right(Fit::Differs),
+        Act::Frame(Why::DestinationDrifted)
+    )]
+    #[case::deleted_once(RefreshPolicy::CreatedOnce, "", "q", None, Act::Obtain(Why::SpecChanged))]
+    #[case::keys_deleted_once(
+        RefreshPolicy::CreatedOnce,
+        "",
+        "r",
+        seen(None, "", Fit::Fits),
+        Act::Render(Why::DestinationDrifted)
+    )]
+    fn a_policy_limits_the_reads(
+        #[case] policy: RefreshPolicy,
+        #[case] rendering: &str,
+        #[case] request: &str,
+        #[case] seen: Option<Seen>,
+        #[case] expected: Act,
+    ) {
+        let (login, due) = (login("role"), Due::on(&schedule(policy), at(-100)));
+        let known = known(None, 0).map(|(known, _)| (known, due));
+        let inputs = inputs(&login, known.as_ref(), seen.as_ref());
+        assert_eq!(decide(&Inputs { request, rendering, policy, ..inputs }), expected);
+        let requested = Inputs { requested: true, policy, ..inputs };
+        assert_eq!(decide(&requested), Act::Obtain(Why::ReconcileRequested));
+    }
+
+    #[test]
+    fn a_secret_that_is_written_once_is_known_from_its_digest() {
+        let once = RefreshPolicy::CreatedOnce;
+        let seen = seen(None, "c", Fit::Fits).unwrap();
+        assert_eq!(created(once, &seen, at(0)).unwrap().stamp.content, "c");
+        assert!(created(RefreshPolicy::Periodic, &seen, at(0)).is_none());
+        let without_keys = Seen { content: String::new(), ..seen };
+        assert!(created(once, &without_keys, at(0)).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use steamer_api::RefreshPolicy;
 
 use super::schedule::Schedule;
 
@@ -33,6 +34,9 @@ pub(crate) struct Due {
 impl Due {
     /// A value that is read on a grid of times.
     pub(crate) fn on(schedule: &Schedule, at: Timestamp) -> Self {
+        if schedule.policy != RefreshPolicy::Periodic {
+            return Self::never();
+        }
         Self { at, task: Task::Obtain, longest: schedule.period }
     }
 
@@ -103,6 +107,8 @@ mod tests {
         assert_eq!(Due::on(&schedule, at(10)).until(at(0)), Duration::from_secs(10));
         assert!(Due::on(&schedule, at(100)).is_now(at(0)));
         assert!(Due::on(&schedule, at(0)).is_now(at(0)));
+        let policies = [RefreshPolicy::OnChange, RefreshPolicy::CreatedOnce];
+        assert!(policies.iter().all(|policy| !Due::on(&schedule.with(*policy), at(0)).is_now(at(0))));
     }
 
     proptest! {

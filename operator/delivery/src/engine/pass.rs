@@ -14,6 +14,7 @@ use steamer_runtime::{Dependencies, ObjectName};
 
 use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
+use super::due::Due;
 use super::frame::{Frame, Wanted};
 use super::merge::owns_keys;
 use super::nudges::Nudge;
@@ -76,9 +77,16 @@ impl<K: Synced> Pass<'_, K> {
             known,
             seen,
             requested: self.nudge == Nudge::Now,
+            due: known.map(|known| self.due(known)),
+            policy: self.source.schedule().policy,
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
             now: Timestamp::now(),
         }
+    }
+
+    /// When the value is due by the current spec.
+    pub(super) fn due(&self, known: &Known) -> Due {
+        self.source.due(&known.stamp.held, known.obtained)
     }
 
     /// What the status says about a synced object after a restart. A value that became due while no operator was active is
@@ -91,8 +99,7 @@ impl<K: Synced> Pass<'_, K> {
             return None;
         }
         let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
-        let due = self.source.due(&stamp.held, last_active);
-        Some(Known { stamp, version, mount, login: None, due })
+        Some(Known { stamp, version, mount, login: None, obtained: last_active })
     }
 
     /// What is known about an object whose Secret contains a later value than the status states: the operator was killed
@@ -106,8 +113,7 @@ impl<K: Synced> Pass<'_, K> {
         });
         match later {
             Some(stamp) => {
-                let due = self.source.due(&stamp.held, Timestamp::now());
-                Some(Known { stamp, version: None, mount: None, login: None, due })
+                Some(Known { stamp, version: None, mount: None, login: None, obtained: Timestamp::now() })
             }
             None => known,
         }
@@ -136,7 +142,7 @@ impl<K: Synced> Pass<'_, K> {
                 Duration::ZERO
             }
             Why::NeverSynced => period.min(self.age()),
-            Why::RefreshDue => known.map_or(period, |known| since(known.due.at).min(period)),
+            Why::RefreshDue => known.map_or(period, |known| since(self.due(known).at).min(period)),
             Why::TransformationChanged | Why::DestinationMissing | Why::DestinationDrifted => period,
         };
         let now = Instant::now();

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use steamer_api::RefreshPolicy;
 
 /// A fixed grid of times, one `period` apart. It depends only on the source and the period: objects on the same path are
 /// due at the same time, objects on different paths at different times, and a restart of the operator changes nothing.
@@ -11,6 +12,8 @@ use jiff::Timestamp;
 pub(crate) struct Schedule {
     pub(crate) period: Duration,
     offset: Duration,
+    /// With another policy than `Periodic`, the value is never due.
+    pub(crate) policy: RefreshPolicy,
 }
 
 impl Schedule {
@@ -21,7 +24,13 @@ impl Schedule {
         source.hash(&mut hasher);
         // Periods that divide each other share times, so objects with different periods share reads.
         let offset = u128::from(hasher.finish()) % period.as_nanos();
-        Self { period, offset: Duration::from_nanos(u64::try_from(offset).unwrap_or_default()) }
+        let offset = Duration::from_nanos(u64::try_from(offset).unwrap_or_default());
+        Self { period, offset, policy: RefreshPolicy::Periodic }
+    }
+
+    /// The same schedule with another policy.
+    pub(crate) fn with(self, policy: RefreshPolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The first time of the grid after `now`.
