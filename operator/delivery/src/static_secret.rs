@@ -1,14 +1,19 @@
 //! BaoStaticSecret: values of KV engines as a Secret.
 
+mod decoding;
+mod denial;
+mod naming;
 mod part;
+mod search;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
     ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus,
-    RECONCILE_ANNOTATION, SecretSource, rules,
+    Decoding, Find, RECONCILE_ANNOTATION, SecretSource, rules,
 };
 use steamer_core::Error;
 use steamer_core::error::Shared;
@@ -140,22 +145,36 @@ fn sources(spec: &BaoStaticSecretSpec) -> Vec<SecretSource> {
         return spec.sources.clone();
     };
     let (mount, path) = (mount.clone(), path.clone());
-    vec![SecretSource { mount, path, type_: *type_, version: *version, prefix: None, keys: Vec::new() }]
+    vec![SecretSource {
+        mount,
+        path: Some(path),
+        find: None,
+        type_: *type_,
+        version: *version,
+        prefix: None,
+        keys: Vec::new(),
+        decode: Decoding::None,
+        rewrite: Vec::new(),
+    }]
 }
 
 fn validate(source: &SecretSource) -> Result<(), Error> {
-    let SecretSource { mount, path, .. } = source;
+    let SecretSource { mount, path, find, .. } = source;
     if rules::is_no_kv_mount(mount) {
         return Err(Error::Invalid(format!(
             "mount `{mount}` is not the path of a KV engine: correct spec.mount"
         )));
     }
-    if rules::is_no_secret_path(path) {
+    let folder = find.as_ref().and_then(|find| find.path.as_ref());
+    if let Some(path) = path.iter().chain(folder).find(|path| rules::is_no_secret_path(path)) {
         return Err(Error::Invalid(format!(
             "path `{path}` has an empty segment, . or .. as a segment, or control characters: correct spec.path"
         )));
     }
-    Ok(())
+    if path.is_none() && find.is_none() {
+        return Err(Error::Invalid("a source has neither path nor find: add one of them".to_owned()));
+    }
+    Part::check(source)
 }
 
 /// Digest of server, OpenBao namespace and mounts.
@@ -198,7 +217,12 @@ impl Source for KvSource {
         let mut all = Collected::default();
         for (position, part) in self.parts.iter().enumerate() {
             let mount = asked.mount.and_then(|ids| ids.split(',').nth(position)).filter(|id| !id.is_empty());
-            let Some(found) = self.read(engine, part, &Asked { mount, ..asked }).await? else {
+            let asked = Asked { mount, ..asked };
+            let found = match &part.find {
+                Some(find) => self.search(engine, (part, find), &asked).await?,
+                None => self.read(engine, part, &asked).await?,
+            };
+            let Some(found) = found else {
                 return Ok(None);
             };
             all.add(found)?;
@@ -210,8 +234,7 @@ impl Source for KvSource {
 impl KvSource {
     /// Reads one source. `None` if it has no value.
     async fn read(&self, engine: &Engine, part: &Part, asked: &Asked<'_>) -> Result<Option<Found>, Error> {
-        let read = engine.readings.read(&self.reader, &part.read, asked).await;
-        let Read { reading, mount } = read.map_err(|error| Error::Shared(Shared(error)))?;
+        let Read { reading, mount } = self.value(engine, &part.read, asked).await?;
         let id = mount.as_deref().unwrap_or_default();
         let (values, version, metadata) = match &reading.value {
             Kv::Value { values, version, metadata } => (values, *version, metadata.clone()),
@@ -226,5 +249,37 @@ impl KvSource {
             mount: mount.or_else(|| asked.mount.map(str::to_owned)),
             at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),
         }))
+    }
+
+    async fn value(&self, engine: &Engine, read: &Request, asked: &Asked<'_>) -> Result<Read, Error> {
+        let read = engine.readings.read(&self.reader, read, asked).await;
+        read.map_err(|error| Error::Shared(Shared(error)))
+    }
+
+    /// Reads all secrets that a source finds. `None` if there is none.
+    async fn search(
+        &self,
+        engine: &Engine,
+        (part, find): (&Part, &Find),
+        asked: &Asked<'_>,
+    ) -> Result<Option<Found>, Error> {
+        let (at, read) = (Timestamp::now(), &part.read);
+        let checked = engine.readings.checked(&self.reader, read, asked).await;
+        let mount = checked.map_err(|error| Error::Shared(Shared(error)))?;
+        let mut secrets = BTreeMap::new();
+        for path in search::found(&self.reader.session, read, find).await? {
+            let read = Request { path: search::joined(&read.path, &path), ..read.clone() };
+            // A deleted version of KV v2 is still listed.
+            if let Kv::Value { values, .. } = &self.value(engine, &read, asked).await?.reading.value {
+                secrets.insert(path, values.clone());
+            }
+        }
+        if secrets.is_empty() {
+            let id = engine.readings.confirmed(&self.reader, read).await?;
+            return if asked.recognizes(&id) { Ok(None) } else { Err(self.recreated(read, &id)) };
+        }
+        let document = Document { values: part.collected(&secrets)?, metadata: serde_json::Value::Null };
+        let mount = mount.or_else(|| asked.mount.map(str::to_owned));
+        Ok(Some(Found { document, version: None, mount, at }))
     }
 }

@@ -8,6 +8,8 @@ use crate::pattern;
 const SIZES: [usize; 3] = [8 << 10, 64 << 10, 512 << 10];
 /// Largest compiled filter, in bytes: the sum of its expressions.
 const FILTER_SIZE: usize = 512 << 10;
+/// Largest compiled [`Expression`], in bytes.
+const EXPRESSION_SIZE: usize = 32 << 10;
 /// Bytes of a compiled expression for each of its states, at least.
 const STATE: usize = 32;
 
@@ -51,6 +53,53 @@ impl Patterns {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A small regular expression in Go's syntax, for names.
+///
+/// ```
+/// let expression = steamer_template::Expression::parse("^db-(.*)$").map_err(|_| "invalid")?;
+/// assert!(expression.is_match("db-user"));
+/// assert_eq!(expression.replace("db-user", "DB_$1", 64).as_deref(), Some("DB_user"));
+/// # Ok::<(), &str>(())
+/// ```
+pub struct Expression(Regex);
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// Returns [`Unusable`] if Go refuses the expression, or if it exceeds 32 KiB when compiled.
+    pub fn parse(text: &str) -> Result<Self, Unusable> {
+        let translated = translated(text).ok_or(Unusable::Invalid(0))?;
+        let mut builder = RegexBuilder::new(&translated);
+        let built = builder.size_limit(EXPRESSION_SIZE).dfa_size_limit(EXPRESSION_SIZE).build();
+        built.map(Self).map_err(|_| Unusable::TooLarge)
+    }
+
+    /// Returns true if the expression matches any part of a text.
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text.as_bytes())
+    }
+
+    /// Replaces every match as Go's `ReplaceAllString`: `$1` and `${name}` in `target` are groups. Returns `None` if the result
+    /// exceeds `limit` bytes.
+    #[must_use]
+    pub fn replace(&self, text: &str, target: &str, limit: usize) -> Option<String> {
+        let (mut out, mut end) = (Vec::new(), 0);
+        for groups in self.0.captures_iter(text.as_bytes()) {
+            let found = groups.get(0)?;
+            out.extend_from_slice(text.as_bytes().get(end..found.start())?);
+            groups.expand(target.as_bytes(), &mut out);
+            end = found.end();
+            if out.len() > limit {
+                return None;
+            }
+        }
+        out.extend_from_slice(text.as_bytes().get(end..)?);
+        String::from_utf8(out).ok().filter(|out| out.len() <= limit)
     }
 }
 
@@ -106,6 +155,20 @@ mod tests {
         assert_eq!(matches(r"\d", "٣"), Ok(false), "digits are ASCII, as in Go");
         assert_eq!(matches("(a", "a"), Err(Unusable::Invalid(0)));
         assert_eq!(matches("(?=a)", "a"), Err(Unusable::Invalid(0)));
+    }
+
+    #[test]
+    fn a_replacement_follows_go_and_is_bounded() {
+        let replace = |expression: &str, text: &str, target: &str| {
+            Expression::parse(expression).ok().and_then(|it| it.replace(text, target, 16))
+        };
+        assert_eq!(replace("^(.*)/(.*)$", "a/b", "${2}_$1").as_deref(), Some("b_a"));
+        assert_eq!(replace("[^a-z]", "a/b-c", "_").as_deref(), Some("a_b_c"));
+        assert_eq!(replace("a", "aa", "$1x").as_deref(), Some(""), "$1x is the group 1x, as in Go");
+        assert_eq!(replace("x", "ü", "y").as_deref(), Some("ü"));
+        assert_eq!(replace("a", "aaa", "123456"), None);
+        assert_eq!(Expression::parse("(?=a)").err(), Some(Unusable::Invalid(0)));
+        assert_eq!(Expression::parse("([a-z]?){500}").err(), Some(Unusable::TooLarge));
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod golden;
 mod safety;
 
 pub use error::Error;
-pub use expression::{Patterns, Unusable};
+pub use expression::{Expression, Patterns, Unusable};
 pub use scope::Limits;
 pub use template::{Template, Templates};
 pub use value::Value;

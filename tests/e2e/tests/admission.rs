@@ -31,6 +31,10 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let certificate = |changes: Value| {
         merged(json!({"mount": "pki", "role": "web", "destination": {"name": "a", "create": true}}), changes)
     };
+    let source = |changes: Value| {
+        let source = merged(json!({"mount": "kv", "type": "kv-v2"}), changes);
+        json!({"sources": [source], "destination": {"name": "a", "create": true}})
+    };
     let managed = |changes: Value| {
         let server = json!({
             "version": "2.7.2", "storage": {"postgresql": {"secretRef": {"name": "db"}}}, "seal": {"static": {}},
@@ -285,6 +289,29 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
                 "destination": {"name": "a", "create": true},
             }),
             "empty segments",
+        ),
+        ("BaoStaticSecret", source(json!({})), "exactly one of path (one secret) and find"),
+        ("BaoStaticSecret", source(json!({"path": "a", "find": {}})), "exactly one of path (one secret) and find"),
+        ("BaoStaticSecret", source(json!({"find": {"path": "a/"}})), "must not start or end with /"),
+        ("BaoStaticSecret", source(json!({"find": {}, "version": 1})), "keys and version are not supported with find"),
+        ("BaoStaticSecret", source(json!({"find": {}, "keys": [{"key": "a"}]})), "keys and version are not supported"),
+        ("BaoStaticSecret", source(json!({"find": {}, "decode": "Base64"})), "decode with find requires find.key"),
+        (
+            "BaoStaticSecret",
+            source(json!({"find": {"metadata": {"a": "b"}}, "type": "kv-v1"})),
+            "find.metadata is only supported with type kv-v2",
+        ),
+        ("BaoStaticSecret", source(json!({"path": "a", "decode": "Hex"})), "Unsupported value"),
+        ("BaoStaticSecret", secret(json!({"refreshPolicy": "Sometimes"})), "Unsupported value"),
+        (
+            "BaoStaticSecret",
+            secret(json!({"destination": {"name": "a", "immutable": true}})),
+            "immutable requires create: true",
+        ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"creationPolicy": "Merge"})),
+            "creationPolicy: Merge writes into an existing Secret",
         ),
         ("BaoStaticSecret", secret(json!({"path": "a/../b"})), "must not contain . or .."),
         ("BaoStaticSecret", secret(json!({"path": "a//b"})), "empty segments"),

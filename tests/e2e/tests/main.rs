@@ -9,6 +9,7 @@ mod budget;
 mod connections;
 mod contents;
 mod deletion;
+mod destinations;
 mod docs;
 mod drift;
 mod dynamic_secrets;

@@ -103,8 +103,7 @@ impl Readings {
         asked: &Asked<'_>,
     ) -> Result<Read, Arc<Error>> {
         let key = MountKey::of(source);
-        let recorded = if asked.mount.is_some() { Recorded::Yes } else { Recorded::No };
-        let checked = self.mounts.check(&reader.token, &key, recorded).await?;
+        let checked = self.checked(reader, source, asked).await?;
         if self.shared.get(source).await.is_some_and(|reading| reading.at < asked.oldest) {
             self.shared.invalidate(source).await;
         }
@@ -116,6 +115,28 @@ impl Readings {
             }
         };
         Ok(Read { mount: reading.mount.clone().or(checked), reading })
+    }
+
+    /// Checks the mount of a request. Returns its ID, if it is known.
+    ///
+    /// # Errors
+    /// As [`Mounts::check`].
+    pub(crate) async fn checked(
+        &self,
+        reader: &Reader,
+        source: &Request,
+        asked: &Asked<'_>,
+    ) -> Result<Option<String>, Arc<Error>> {
+        let recorded = if asked.mount.is_some() { Recorded::Yes } else { Recorded::No };
+        self.mounts.check(&reader.token, &MountKey::of(source), recorded).await
+    }
+
+    /// The current ID of a mount that contains no value.
+    ///
+    /// # Errors
+    /// As [`Mounts::confirm_absence`].
+    pub(crate) async fn confirmed(&self, reader: &Reader, source: &Request) -> Result<String, Error> {
+        self.mounts.confirm_absence(&reader.token, &MountKey::of(source)).await
     }
 
     async fn fetch(&self, reader: &Reader, source: &Request) -> Result<Arc<Reading>, Error> {

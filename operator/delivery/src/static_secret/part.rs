@@ -3,23 +3,34 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use steamer_api::{KvType, SecretSource, SourceKey};
+use steamer_api::{Decoding, Find, KvType, Rewrite, SecretSource, SourceKey};
 use steamer_core::Error;
 use steamer_openbao::{Json, Values};
 
+use super::decoding::decoded;
+use super::naming::{Naming, accepted, expression};
 use crate::engine::{Document, Held, Obtained, ReadAccess, Request};
 
 /// A path, with the names of its keys in the Secret.
 pub(super) struct Part {
+    /// With `find`: the folder.
     pub(super) read: Request,
+    pub(super) find: Option<Find>,
     prefix: Option<String>,
     /// Empty: all keys.
     keys: Vec<SourceKey>,
+    decode: Decoding,
+    rewrite: Vec<Rewrite>,
 }
+
+/// Keys with their values and encodings.
+type Entries = Vec<(String, Json, Decoding)>;
 
 impl Part {
     pub(super) fn new(source: SecretSource, access: &ReadAccess) -> Self {
-        let SecretSource { mount, path, type_: kind, version, prefix, keys } = source;
+        let SecretSource { mount, path, find, type_: kind, version, prefix, keys, decode, rewrite } = source;
+        let folder = || find.as_ref().and_then(|find| find.path.clone());
+        let path = path.or_else(folder).unwrap_or_default();
         let read = Request {
             login: access.login.clone(),
             namespace: access.namespace.clone(),
@@ -28,7 +39,7 @@ impl Part {
             kind,
             version: version.filter(|version| *version > 0),
         };
-        Self { read, prefix, keys }
+        Self { read, find, prefix, keys, decode, rewrite }
     }
 
     /// Texts of the digest of the request. Without prefix and keys they are those of earlier versions of Steamer.
@@ -43,6 +54,9 @@ impl Part {
         if self.prefix.is_some() || !self.keys.is_empty() {
             texts.push(format!("{:?} {:?}", self.prefix, self.keys));
         }
+        if self.find.is_some() || self.decode != Decoding::None || !self.rewrite.is_empty() {
+            texts.push(format!("{:?} {:?} {:?}", self.find, self.decode, self.rewrite));
+        }
         texts
     }
 
@@ -53,34 +67,91 @@ impl Part {
             (KvType::V2, Some(rest)) => format!(" (Steamer adds data/ itself: write path: {rest})"),
             _ => String::new(),
         };
-        match version {
-            Some(version) => format!("{mount}/{path} version {version}{hint}"),
-            None => format!("{mount}/{path}{hint}"),
+        match (version, &self.find) {
+            (_, Some(_)) => format!("find in {mount}/{path}"),
+            (Some(version), None) => format!("{mount}/{path} version {version}{hint}"),
+            (None, None) => format!("{mount}/{path}{hint}"),
         }
     }
 
     /// The values under their keys in the Secret.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a key of the spec does not exist, or if two have the same name.
+    /// [`Error::Invalid`] if a key of the spec does not exist, if a value is not encoded as the spec states, or if two keys
+    /// have the same name.
     pub(super) fn selected(&self, values: &Values) -> Result<Values, Error> {
-        let prefix = self.prefix.as_deref().unwrap_or_default();
         if self.keys.is_empty() {
-            let prefixed = |(key, value): (&String, &Json)| (format!("{prefix}{key}"), value.clone());
-            return Ok(Values(values.0.iter().map(prefixed).collect()));
+            let entry = |(key, value): (&String, &Json)| (key.clone(), value.clone(), self.decode);
+            return self.named(values.0.iter().map(entry).collect());
         }
-        let mut selected = BTreeMap::new();
-        for SourceKey { key, name } in &self.keys {
+        let entry = |SourceKey { key, name, decode }: &SourceKey| {
             let value = values.0.get(key).ok_or_else(|| self.missing(key))?;
-            let name = format!("{prefix}{}", name.as_ref().unwrap_or(key));
-            if selected.insert(name.clone(), value.clone()).is_some() {
-                return Err(Error::Invalid(format!(
-                    "two keys of {} have the name `{name}`",
-                    self.describe()
-                )));
+            Ok((name.as_ref().unwrap_or(key).clone(), value.clone(), decode.unwrap_or(self.decode)))
+        };
+        self.named(self.keys.iter().map(entry).collect::<Result<_, Error>>()?)
+    }
+
+    /// The secrets that `find` found, by path, under their keys in the Secret.
+    ///
+    /// # Errors
+    /// As [`Self::selected`].
+    pub(super) fn collected(&self, secrets: &BTreeMap<String, Values>) -> Result<Values, Error> {
+        let key = self.find.as_ref().and_then(|find| find.key.as_ref());
+        let entry = |(path, values): (&String, &Values)| {
+            let value = match key {
+                Some(key) => values.0.get(key).cloned().ok_or_else(|| self.missing(key))?,
+                None => values.json(),
+            };
+            Ok((path.clone(), value, self.decode))
+        };
+        self.named(secrets.iter().map(entry).collect::<Result<_, Error>>()?)
+    }
+
+    /// Decodes and renames. A message contains no key that the spec does not: a key can be secret, too.
+    fn named(&self, entries: Entries) -> Result<Values, Error> {
+        let (mut naming, mut named) = (Naming::parse(&self.rewrite)?, BTreeMap::new());
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        for (position, (name, value, decoding)) in entries.into_iter().enumerate() {
+            let value = decoded(&value, decoding).ok_or_else(|| self.encoded(position, decoding))?;
+            let name = naming.rewritten(&name).ok_or_else(|| self.too_long())?;
+            let name = if self.find.is_some() { accepted(&name) } else { name };
+            if named.insert(format!("{prefix}{name}"), value).is_some() {
+                return Err(self.repeated(&name));
             }
         }
-        Ok(Values(selected))
+        Ok(Values(named))
+    }
+
+    fn repeated(&self, name: &str) -> Error {
+        let of_spec = self.keys.iter().any(|key| key.name.as_ref().unwrap_or(&key.key) == name);
+        let which = if of_spec { format!("the name `{name}`") } else { "the same name".to_owned() };
+        Error::Invalid(format!("two keys of {} have {which}: correct the names or rewrite", self.describe()))
+    }
+
+    fn encoded(&self, position: usize, decoding: Decoding) -> Error {
+        Error::Invalid(format!(
+            "key {} of {} is not a text in {decoding:?}: correct decode, or the value in OpenBao",
+            position + 1,
+            self.describe()
+        ))
+    }
+
+    fn too_long(&self) -> Error {
+        Error::Invalid(format!(
+            "the names of the keys of {} are too long for rewrite: at most 1024 bytes each, and 32 KiB together",
+            self.describe()
+        ))
+    }
+
+    /// Checks the expressions of a source.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the expression.
+    pub(super) fn check(source: &SecretSource) -> Result<(), Error> {
+        if let Some(regexp) = source.find.as_ref().and_then(|find| find.regexp.as_ref()) {
+            expression(regexp, "find.regexp")?;
+        }
+        Naming::parse(&source.rewrite).map(drop)
     }
 
     fn missing(&self, key: &str) -> Error {
@@ -149,18 +220,21 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
     use steamer_core::access::sessions::{CredentialOwner, LoginKey, ServerKey};
-    use steamer_openbao::NamespacePath;
+    use steamer_openbao::{Client, Identity, NamespacePath, Settings};
     use steamer_runtime::ObjectName;
 
     use super::*;
+    use crate::engine::Reader;
 
     fn part(changes: &Value) -> Part {
         let mut source = json!({"mount": "kv", "path": "app", "type": "kv-v2"});
         for (field, value) in changes.as_object().unwrap() {
             source[field] = value.clone();
         }
-        let SecretSource { mount, path, type_: kind, prefix, keys, .. } =
-            serde_json::from_value(source).unwrap();
+        if changes.get("find").is_some() {
+            source["path"] = Value::Null;
+        }
+        let source: SecretSource = serde_json::from_value(source).unwrap();
         let login = LoginKey {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
@@ -169,8 +243,9 @@ mod tests {
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
         };
-        let namespace = NamespacePath::default();
-        Part { read: Request { login, namespace, mount, path, kind, version: None }, prefix, keys }
+        let session = Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
+        let reader = Reader { session: session.clone(), token: session };
+        Part::new(source, &ReadAccess { reader, namespace: NamespacePath::default(), login })
     }
 
     fn names(part: &Part) -> Result<Vec<String>, String> {
@@ -185,6 +260,7 @@ mod tests {
     #[case::prefix(json!({"prefix": "DB_"}), &["DB_password=p", "DB_user=app"])]
     #[case::one(json!({"keys": [{"key": "user"}]}), &["user=app"])]
     #[case::renamed(json!({"prefix": "DB_", "keys": [{"key": "user", "name": "LOGIN"}]}), &["DB_LOGIN=app"])]
+    #[case::rewritten(json!({"rewrite": [{"source": "^(.)", "target": "x_$1"}], "prefix": "A"}), &["Ax_password=p", "Ax_user=app"])]
     #[case::twice(json!({"keys": [{"key": "user"}, {"key": "user", "name": "u"}]}), &["u=app", "user=app"])]
     fn keys_are_selected_and_renamed(#[case] changes: Value, #[case] expected: &[&str]) {
         assert_eq!(names(&part(&changes)).unwrap(), expected);
@@ -197,6 +273,39 @@ mod tests {
         let keys = json!({"keys": [{"key": "user", "name": "a"}, {"key": "password", "name": "a"}]});
         let error = names(&part(&keys)).unwrap_err();
         assert!(error.contains("two keys of kv/app have the name `a`"), "{error}");
+    }
+
+    #[rstest]
+    #[case::whole(json!({"find": {}}), &[r#"team_a={"value":"1"}"#, r#"team_b={"value":"Mg=="}"#])]
+    #[case::key(json!({"find": {"key": "value"}}), &["team_a=1", "team_b=Mg=="])]
+    #[case::rewritten(
+        json!({"find": {"path": "team", "key": "value"}, "prefix": "T-", "rewrite": [{"source": "^team/", "target": ""}]}),
+        &["T-a=1", "T-b=Mg=="]
+    )]
+    fn found_secrets_become_keys(#[case] changes: Value, #[case] expected: &[&str]) {
+        let secrets = [("team/a", "1"), ("team/b", "Mg==")];
+        let secrets = secrets.map(|(path, value)| (path.to_owned(), Values::from(&json!({"value": value}))));
+        let found = part(&changes).collected(&secrets.into()).unwrap();
+        let entry = |(key, value): (&String, &Json)| format!("{key}={}", value.text().expose_secret());
+        assert_eq!(found.0.iter().map(entry).collect::<Vec<_>>(), expected);
+    }
+
+    #[rstest]
+    #[case::rewrite(json!({"rewrite": [{"source": ".*", "target": "canary"}]}), "have the same name")]
+    #[case::encoding(json!({"decode": "Base64"}), "key 1 of kv/app is not a text in Base64")]
+    #[case::long(json!({"rewrite": [{"source": "^", "target": "x"}, {"source": "x", "target": "y".repeat(1025)}]}), "too long")]
+    fn an_error_of_a_key_does_not_contain_it(#[case] changes: Value, #[case] expected: &str) {
+        let error = names(&part(&changes)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert!(["canary", "password"].iter().all(|part| !error.contains(part)), "{error}");
+    }
+
+    #[test]
+    fn found_secrets_with_one_name_are_refused_and_a_missing_key_is_named() {
+        let secrets = ["a/b", "a_b"].map(|path| (path.to_owned(), Values::from(&json!({"value": "1"}))));
+        let error = |find: Value| part(&json!({"find": find})).collected(&secrets.clone().into()).err().unwrap().to_string();
+        assert!(error(json!({})).contains("find in kv/ have the same name"), "{}", error(json!({})));
+        assert!(error(json!({"key": "x"})).contains("has no key `x`"));
     }
 
     fn found(value: &Value, mount: Option<&str>, second: i64) -> Found {
@@ -224,5 +333,6 @@ mod tests {
     fn the_request_of_one_path_is_that_of_earlier_versions() {
         assert_eq!(part(&json!({})).request(), ["kv", "app", "kv-v2", ""]);
         assert_eq!(part(&json!({"prefix": "a"})).request().len(), 5);
+        assert_eq!(part(&json!({"decode": "Auto"})).request().len(), 5);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -20,7 +20,17 @@ pub struct Values(pub BTreeMap<String, Json>);
 impl From<&Value> for Values {
     fn from(object: &Value) -> Self {
         let entries = object.as_object().into_iter().flatten();
-        Self(entries.map(|(key, value)| (key.clone(), Json(value.to_string().into()))).collect())
+        Self(entries.map(|(key, value)| (key.clone(), Json::new(value.to_string().into()))).collect())
+    }
+}
+
+impl Values {
+    /// The values as one JSON object, with every number exactly as OpenBao returned it.
+    #[must_use]
+    pub fn json(&self) -> Json {
+        let entry = |(key, value): (&String, &Json)| format!("{}:{}", json!(key), value.compact().expose_secret());
+        let entries: Vec<String> = self.0.iter().map(entry).collect();
+        Json::new(format!("{{{}}}", entries.join(",")).into())
     }
 }
 
@@ -32,32 +42,57 @@ impl fmt::Debug for Values {
 
 /// A secret value as JSON, with every number exactly as OpenBao returned it. It has no `Debug`.
 #[derive(Clone)]
-pub struct Json(SecretString);
+pub struct Json {
+    json: SecretString,
+    decoded: Option<SecretSlice<u8>>,
+}
 
 impl Json {
     /// A JSON string.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self(Value::from(text).to_string().into())
+        Self::new(Value::from(text).to_string().into())
+    }
+
+    fn new(json: SecretString) -> Self {
+        Self { json, decoded: None }
+    }
+
+    /// The value with the bytes that its text encodes.
+    #[must_use]
+    pub fn with_bytes(&self, bytes: SecretSlice<u8>) -> Self {
+        Self { decoded: Some(bytes), ..self.clone() }
+    }
+
+    /// The bytes that the text encodes, if they were decoded.
+    #[must_use]
+    pub fn decoded(&self) -> Option<&SecretSlice<u8>> {
+        self.decoded.as_ref()
+    }
+
+    /// Returns true for a string.
+    #[must_use]
+    pub fn is_string(&self) -> bool {
+        self.json.expose_secret().starts_with('"')
     }
 
     /// The value as text: a string without its quotes, any other value as compact JSON.
     #[must_use]
     pub fn text(&self) -> SecretString {
-        let text = self.0.expose_secret();
+        let text = self.json.expose_secret();
         serde_json::from_str::<String>(text).unwrap_or_else(|_| compact(text)).into()
     }
 
     /// The value as compact JSON.
     #[must_use]
     pub fn compact(&self) -> SecretString {
-        compact(self.0.expose_secret()).into()
+        compact(self.json.expose_secret()).into()
     }
 
     /// The value as the JSON text that OpenBao returned.
     #[must_use]
     pub fn json(&self) -> &SecretString {
-        &self.0
+        &self.json
     }
 }
 
@@ -88,7 +123,7 @@ impl Kv {
     pub fn size(&self) -> usize {
         const ENTRY: usize = 128;
         let Self::Value { values, metadata, .. } = self else { return ENTRY };
-        let entries = values.0.iter().map(|(key, value)| ENTRY + key.len() + value.0.expose_secret().len());
+        let entries = values.0.iter().map(|(key, value)| ENTRY + key.len() + value.json.expose_secret().len());
         ENTRY + entries.sum::<usize>() + metadata.to_string().len() * 4
     }
 }
@@ -201,6 +236,27 @@ impl Session {
         self.names(&format!("{mount}/metadata/{path}")).await
     }
 
+    /// Returns the names below a path of a KV v1 engine.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a request.
+    pub async fn list_kv1(&self, mount: &str, path: &str) -> Result<Vec<String>, Error> {
+        self.names(&format!("{mount}/{path}")).await
+    }
+
+    /// Returns the names below a path of a KV v2 engine, each with its custom metadata. The names of folders end with `/`
+    /// and have none.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a request.
+    pub async fn list_kv2_details(&self, mount: &str, path: &str) -> Result<CustomMetadata, Error> {
+        let path = format!("{mount}/detailed-metadata/{path}");
+        let details: Option<Details> = absent(self.data(Call::list(&path)).await)?;
+        let Details { keys, mut key_info } = details.unwrap_or_default();
+        let custom = |info: Option<Info>| info.and_then(|info| info.custom_metadata).unwrap_or_default();
+        Ok(keys.into_iter().map(|key| (key.clone(), custom(key_info.remove(&key)))).collect())
+    }
+
     /// Returns the settings of a KV v2 engine, or `None` if it does not exist.
     ///
     /// # Errors
@@ -216,6 +272,23 @@ impl Session {
     pub async fn put_kv_config(&self, mount: &str, config: &KvConfig) -> Result<(), Error> {
         self.call(Call::post(&format!("{mount}/config"), json!(config))).await.map(drop)
     }
+}
+
+/// Custom metadata by name.
+pub type CustomMetadata = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Field `data` of a list with details.
+#[derive(Default, Deserialize)]
+struct Details {
+    keys: Vec<String>,
+    #[serde(default)]
+    key_info: BTreeMap<String, Info>,
+}
+
+/// Details of a name.
+#[derive(Deserialize)]
+struct Info {
+    custom_metadata: Option<BTreeMap<String, String>>,
 }
 
 /// Keys with their values as OpenBao returned them.
@@ -242,7 +315,7 @@ impl Version {
 }
 
 pub(crate) fn values(keys: Raw) -> Values {
-    let json = |raw: Box<RawValue>| Json(SecretString::from(Box::<str>::from(raw)));
+    let json = |raw: Box<RawValue>| Json::new(SecretString::from(Box::<str>::from(raw)));
     Values(keys.into_iter().map(|(key, raw)| (key, json(raw))).collect())
 }
 
@@ -264,5 +337,10 @@ mod tests {
         assert_eq!(values.0["n"].text().expose_secret(), "[123456789012345678901234567890,1.10,1e400]");
         assert_eq!(values.0["d"].text().expose_secret(), "null");
         assert_eq!(format!("{values:?}"), r#"{"a", "b", "d", "n"}"#);
+        assert!(values.0["a"].is_string() && !values.0["d"].is_string());
+        let whole = values.json();
+        let expected =
+            r#"{"a":"x\n","b":{"c":1,"e":["<\\u003c"]},"d":null,"n":[123456789012345678901234567890,1.10,1e400]}"#;
+        assert_eq!(whole.json().expose_secret(), expected);
     }
 }

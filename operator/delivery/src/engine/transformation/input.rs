@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use steamer_core::Error;
+use steamer_openbao::Json;
 use steamer_template::{Value, decode};
 
 use super::super::document::Document;
@@ -46,8 +47,7 @@ impl Subject {
     pub(super) fn input(&self, documents: &[Document]) -> Result<Value, Error> {
         let mut secrets = BTreeMap::new();
         for (key, json) in documents.iter().flat_map(|document| &document.values.0) {
-            let decoded = decode(json.json().expose_secret().as_bytes());
-            secrets.insert(key.clone(), decoded.ok_or_else(unreadable)?);
+            secrets.insert(key.clone(), value(json).ok_or_else(unreadable)?);
         }
         let metadata = documents.iter().map(|document| &document.metadata).find(|found| found.is_object());
         let metadata = metadata.cloned().unwrap_or_else(|| serde_json::json!({}));
@@ -57,6 +57,15 @@ impl Subject {
             ("Annotations", texts(&self.annotations)),
             ("Labels", texts(&self.labels)),
         ]))
+    }
+}
+
+/// A value as templates read it. Decoded bytes that are no text stay encoded: a template can contain text only.
+fn value(json: &Json) -> Option<Value> {
+    let bytes = json.decoded().map(|bytes| std::str::from_utf8(bytes.expose_secret()));
+    match bytes {
+        Some(Ok(text)) => Some(Value::from(text)),
+        Some(Err(_)) | None => decode(json.json().expose_secret().as_bytes()),
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretSlice};
-use serde_json::json;
 use steamer_core::Error;
-use steamer_openbao::Values;
+use steamer_openbao::Json;
 use steamer_template::{Limits, Templates, Value};
 
 use super::super::document::Document;
@@ -124,8 +123,12 @@ impl Budget {
 /// The data without a transformation: strings as they are, other values as JSON.
 pub(crate) fn plain(documents: &[Document]) -> Data {
     let values = documents.iter().flat_map(|document| &document.values.0);
-    let bytes = |text: &str| SecretSlice::from(text.as_bytes().to_vec());
-    values.map(|(key, value)| (key.clone(), bytes(value.text().expose_secret()))).collect()
+    values.map(|(key, value)| (key.clone(), bytes(value))).collect()
+}
+
+fn bytes(value: &Json) -> SecretSlice<u8> {
+    let text = || value.text().expose_secret().as_bytes().to_vec().into();
+    value.decoded().cloned().unwrap_or_else(text)
 }
 
 /// Refuses two templates of one name.
@@ -148,18 +151,9 @@ fn raw(documents: &[Document]) -> String {
 }
 
 fn raw_of(document: &Document) -> String {
-    let data = object(&document.values);
+    let data = document.values.json().json().expose_secret().to_owned();
     if document.metadata.is_null() {
         return data;
     }
     format!(r#"{{"data":{data},"metadata":{}}}"#, document.metadata)
-}
-
-/// The values as one JSON object, with every number as OpenBao returned it.
-fn object(values: &Values) -> String {
-    let entry = |(key, value): (&String, &steamer_openbao::Json)| {
-        format!("{}:{}", json!(key), value.compact().expose_secret())
-    };
-    let entries: Vec<String> = values.0.iter().map(entry).collect();
-    format!("{{{}}}", entries.join(","))
 }
