@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, DeletionPolicy, Duration, KvType, Reference, RolloutRestart, RolloutRestartTarget,
-    SecretSource, Transformation, WorkloadRestarts, rules,
+    CommonStatus, DeletionPolicy, Duration, KvType, Mode, PlannedChange, Reference, RolloutRestart,
+    RolloutRestartTarget, SecretSource, Transformation, WorkloadRestarts, rules,
 };
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
@@ -84,6 +84,10 @@ pub struct BaoStaticSecretSpec {
     /// How workloads are restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout_restart: Option<RolloutRestart>,
+    /// `Enforce` writes the Kubernetes Secret. `Observe` reads the secret, lists the keys that would be written and the
+    /// workloads that would be restarted in `status.plan`, and writes nothing. Default: `Enforce`.
+    #[serde(default)]
+    pub mode: Mode,
     /// `true` stops reading the secret and leaves the Kubernetes Secret unchanged. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -219,6 +223,10 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub stamp: Option<String>,
+    /// Pending changes, with `mode: Observe`: names of keys and workloads, without values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub plan: Vec<PlannedChange>,
     /// Restarts of workloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<WorkloadRestarts>,

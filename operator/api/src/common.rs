@@ -150,7 +150,7 @@ fn ten_minutes() -> Duration {
 /// Reconciliation mode: change OpenBao, or only report differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// Change OpenBao to match the spec.
+    /// Make the changes that the spec requires.
     #[default]
     Enforce,
     /// Write nothing; report differences.
@@ -183,7 +183,8 @@ pub enum DeletionPolicy {
 pub struct PlannedChange {
     /// Kind of the change: `Create`, `Update` or `Delete`.
     pub operation: Operation,
-    /// Path in OpenBao, from the root namespace of the server.
+    /// Path in OpenBao, from the root namespace of the server. In a BaoStaticSecret: `Secret/<name>`, `Secret/<name>/<key>`, or
+    /// a workload such as `Deployment/web`.
     #[schemars(length(max = 1024))]
     pub path: String,
     /// Reason of the change.

@@ -18,6 +18,7 @@ mod leases;
 mod merge;
 mod mounts;
 mod nudges;
+mod observation;
 mod observed;
 mod pace;
 mod pass;

@@ -12,8 +12,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus,
-    Decoding, Find, RECONCILE_ANNOTATION, SecretSource, rules,
+    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus, Decoding, Find,
+    Mode, PlannedChange, RECONCILE_ANNOTATION, SecretSource, rules,
 };
 use steamer_core::Error;
 use steamer_core::error::Shared;
@@ -105,6 +105,14 @@ impl Synced for BaoStaticSecret {
         }
     }
 
+    fn mode(&self) -> Mode {
+        self.spec.mode
+    }
+
+    fn set_plan(status: &mut BaoStaticSecretStatus, plan: Vec<PlannedChange>) {
+        status.plan = plan;
+    }
+
     fn recorded(status: &BaoStaticSecretStatus) -> Recorded {
         let BaoStaticSecretStatus {
             secret_mac,
@@ -115,6 +123,7 @@ impl Synced for BaoStaticSecret {
             stamp,
             restarts,
             last_handled_reconcile_at: handled,
+            plan: _,
             common: _,
         } = status.clone();
         Recorded { secret_mac, version, mount, destination, last_sync, stamp, restarts, handled }

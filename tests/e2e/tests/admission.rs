@@ -291,11 +291,27 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "empty segments",
         ),
         ("BaoStaticSecret", source(json!({})), "exactly one of path (one secret) and find"),
-        ("BaoStaticSecret", source(json!({"path": "a", "find": {}})), "exactly one of path (one secret) and find"),
+        (
+            "BaoStaticSecret",
+            source(json!({"path": "a", "find": {}})),
+            "exactly one of path (one secret) and find",
+        ),
         ("BaoStaticSecret", source(json!({"find": {"path": "a/"}})), "must not start or end with /"),
-        ("BaoStaticSecret", source(json!({"find": {}, "version": 1})), "keys and version are not supported with find"),
-        ("BaoStaticSecret", source(json!({"find": {}, "keys": [{"key": "a"}]})), "keys and version are not supported"),
-        ("BaoStaticSecret", source(json!({"find": {}, "decode": "Base64"})), "decode with find requires find.key"),
+        (
+            "BaoStaticSecret",
+            source(json!({"find": {}, "version": 1})),
+            "keys and version are not supported with find",
+        ),
+        (
+            "BaoStaticSecret",
+            source(json!({"find": {}, "keys": [{"key": "a"}]})),
+            "keys and version are not supported",
+        ),
+        (
+            "BaoStaticSecret",
+            source(json!({"find": {}, "decode": "Base64"})),
+            "decode with find requires find.key",
+        ),
         (
             "BaoStaticSecret",
             source(json!({"find": {"metadata": {"a": "b"}}, "type": "kv-v1"})),

@@ -1,4 +1,5 @@
-//! Destinations that do not follow every value: immutable Secrets, and policies of reads.
+//! Destinations that do not follow every value: immutable Secrets, policies of reads, secrets of a folder, and objects that
+//! only report.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -29,7 +30,8 @@ async fn contains(case: &Case, name: &str, expected: &str) -> Result<Secret> {
     let secrets: Api<Secret> = case.api();
     eventually(&format!("{name} contains {expected}"), || async {
         let secret = secrets.get(name).await.map_err(|error| error.to_string())?;
-        let value = secret.data.iter().flatten().find(|(key, _)| *key == "v").map(|(_, value)| value.0.clone());
+        let value =
+            secret.data.iter().flatten().find(|(key, _)| *key == "v").map(|(_, value)| value.0.clone());
         if value.as_deref() == Some(expected.as_bytes()) { Ok(secret) } else { Err(format!("{value:?}")) }
     })
     .await
@@ -61,7 +63,10 @@ async fn an_immutable_secret_is_recreated_for_a_new_value_and_policies_limit_the
 
     // A label is changed in place, and an immutable Secret becomes an ordinary one.
     apply("fixed", json!({}), json!({"immutable": true, "labels": {"a": "b"}})).await?;
-    ensure!(contains(&case, "fixed", "2").await?.metadata.uid == second.metadata.uid, "a label recreates nothing");
+    ensure!(
+        contains(&case, "fixed", "2").await?.metadata.uid == second.metadata.uid,
+        "a label recreates nothing"
+    );
     apply("fixed", json!({}), json!({})).await?;
     ensure!(contains(&case, "fixed", "2").await?.immutable.is_none(), "it is not immutable any more");
 
@@ -79,17 +84,21 @@ async fn an_immutable_secret_is_recreated_for_a_new_value_and_policies_limit_the
 }
 
 #[tokio::test]
-async fn secrets_are_found_by_path_name_and_metadata_and_their_keys_are_rewritten_and_decoded() -> Result<()> {
+async fn secrets_are_found_by_path_name_and_metadata_and_their_keys_are_rewritten_and_decoded() -> Result<()>
+{
     let case = Case::new("found").await?;
     engine(&case, "found").await?;
     let admin = case.admin()?;
-    let values = [("team/db/user", "YXBw"), ("team/db/password", "//8="), ("team/web", "dw=="), ("other", "eA==")];
+    let values =
+        [("team/db/user", "YXBw"), ("team/db/password", "//8="), ("team/web", "dw=="), ("other", "eA==")];
     for (path, value) in values {
         admin.write_kv2("found", path, &json!({"v": value})).await?;
     }
     let metadata = json!({"custom_metadata": {"tier": "db"}});
     for path in ["team/db/user", "other"] {
-        admin.request_any(reqwest::Method::POST, &format!("found/metadata/{path}"), Some(metadata.clone())).await?;
+        admin
+            .request_any(reqwest::Method::POST, &format!("found/metadata/{path}"), Some(metadata.clone()))
+            .await?;
     }
     case.object("BaoAuth", "default", auth("found")).await?;
     let find = |find: Value, changes: Value| {
@@ -112,10 +121,15 @@ async fn secrets_are_found_by_path_name_and_metadata_and_their_keys_are_rewritte
     for (name, rule) in [("named", "found/metadata/team/*"), ("tagged", "found/detailed-metadata/*")] {
         let denied = case.ready::<BaoStaticSecret>(name, "False/PermissionDenied").await?;
         let message = serde_json::to_string(&denied)?;
-        ensure!(message.contains(&format!(r#"path \"{rule}\" {{ capabilities = [\"list\"] }}"#)), "{message}");
+        ensure!(
+            message.contains(&format!(r#"path \"{rule}\" {{ capabilities = [\"list\"] }}"#)),
+            "{message}"
+        );
     }
     let rules = json!({"path": {"found/*": {"capabilities": ["read", "list"]}}}).to_string();
-    admin.request_any(reqwest::Method::POST, "sys/policies/acl/found", Some(json!({"policy": rules}))).await?;
+    admin
+        .request_any(reqwest::Method::POST, "sys/policies/acl/found", Some(json!({"policy": rules})))
+        .await?;
     for name in ["named", "tagged"] {
         crate::drift::nudge(&case, "BaoStaticSecret", name).await?;
         case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
@@ -135,7 +149,11 @@ async fn secrets_are_found_by_path_name_and_metadata_and_their_keys_are_rewritte
     eventually("the Secret follows the folder", || async {
         let seen = contents("named").await.map_err(|error| error.to_string())?;
         let expected = [entry("DB_host", b"h"), entry("DB_user", b"app")];
-        if seen == expected { Ok(()) } else { Err(format!("{:?}", seen.iter().map(|(key, _)| key).collect::<Vec<_>>())) }
+        if seen == expected {
+            Ok(())
+        } else {
+            Err(format!("{:?}", seen.iter().map(|(key, _)| key).collect::<Vec<_>>()))
+        }
     })
     .await?;
     for path in ["team/db/host", "team/db/user"] {
@@ -149,5 +167,63 @@ async fn secrets_are_found_by_path_name_and_metadata_and_their_keys_are_rewritte
     admin.write_kv2("found", "team/db/user", &json!({"v": "canary!"})).await?;
     let invalid = serde_json::to_string(&case.ready::<BaoStaticSecret>("named", "False/Invalid").await?)?;
     ensure!(invalid.contains("is not a text in Base64") && !invalid.contains("canary"), "{invalid}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_observes_lists_keys_and_workloads_and_writes_nothing() -> Result<()> {
+    let case = Case::new("observed").await?;
+    engine(&case, "observed").await?;
+    let admin = case.admin()?;
+    admin.write_kv2("observed", "app", &json!({"v": "canary", "w": "2"})).await?;
+    case.object("BaoAuth", "default", auth("observed")).await?;
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app", "namespace": "observed"},
+        "stringData": {"v": "1", "x": "1"},
+    });
+    steamer_testing::ground::apply(&case.client, theirs).await?;
+    let secrets: Api<Secret> = case.api();
+    let before = secrets.get("app").await?;
+    let apply = async |mode: &str, expected: &str| {
+        let targets = json!([{"kind": "Deployment", "name": "web"}]);
+        let changes = json!({"mode": mode, "rolloutRestartTargets": targets});
+        case.object("BaoStaticSecret", "app", spec(&case, "app", &changes, &json!({"overwrite": true})))
+            .await?;
+        case.ready::<BaoStaticSecret>("app", expected).await
+    };
+    let plan = |object: &BaoStaticSecret| {
+        let plan = object.status.iter().flat_map(|status| &status.plan);
+        plan.map(|change| format!("{:?} {}", change.operation, change.path)).collect::<Vec<_>>()
+    };
+    let drifted = apply("Observe", "True/Drifted").await?;
+    let expected = [
+        "Update Secret/app",
+        "Update Secret/app/v",
+        "Create Secret/app/w",
+        "Delete Secret/app/x",
+        "Update Deployment/web",
+    ];
+    ensure!(plan(&drifted) == expected, "{:?}", plan(&drifted));
+    let text = serde_json::to_string(&drifted)?;
+    ensure!(!text.contains("canary") && text.contains(r#""type":"InSync""#), "{text}");
+    ensure!(secrets.get("app").await? == before, "no field was changed");
+
+    let applied = apply("Enforce", "True/Applied").await?;
+    ensure!(plan(&applied).is_empty() && !serde_json::to_string(&applied)?.contains("InSync"));
+    contains(&case, "app", "canary").await?;
+    apply("Observe", "True/Observed").await?;
+    let before = secrets.get("app").await?;
+    admin.write_kv2("observed", "app", &json!({"v": "canary", "w": "3"})).await?;
+    let objects: Api<BaoStaticSecret> = case.api();
+    eventually("the plan follows the value", || async {
+        let plan = plan(&objects.get("app").await.map_err(|error| error.to_string())?);
+        if plan == ["Update Secret/app/w", "Update Deployment/web"] {
+            Ok(())
+        } else {
+            Err(format!("{plan:?}"))
+        }
+    })
+    .await?;
+    ensure!(secrets.get("app").await? == before, "no field was changed");
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use steamer_api::Mode;
 use steamer_core::Error;
 use steamer_core::access::auth::{Access, access, auth_of};
 use steamer_openbao::NamespacePath;
@@ -62,7 +63,10 @@ impl<K: Synced> Reconcile for Controller<K> {
         let name = ObjectName::of(&*object);
         self.pace.start(&name, Instant::now());
         let synced = self.synced(&object, dependencies).await;
-        let restarts = self.engine.restart(&*object).await;
+        let restarts = match object.mode() {
+            Mode::Observe => Ok(None),
+            Mode::Enforce => self.engine.restart(&*object).await,
+        };
         self.pace.joined(&name, Visit { synced, restarts, at: Instant::now() })
     }
 
@@ -130,7 +134,10 @@ impl<K: Synced> Controller<K> {
             nudge: self.nudge(object),
             object,
         };
-        self.run(&pass).await
+        match object.mode() {
+            Mode::Observe => pass.observe().await,
+            Mode::Enforce => self.run(&pass).await,
+        }
     }
 
     pub(super) async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {

@@ -2,7 +2,7 @@
 //! of another client must be removed before the object is gone.
 
 use kube::ResourceExt;
-use steamer_api::{CreationPolicy, DeletionPolicy};
+use steamer_api::{CreationPolicy, DeletionPolicy, Mode};
 use steamer_core::Error;
 use steamer_core::ownership::finalizer::has_finalizer;
 use steamer_runtime::ObjectName;
@@ -18,7 +18,8 @@ impl Engine {
         }
         let destination = object.common().destination;
         let kept = destination.creation_policy == CreationPolicy::Orphan
-            || destination.deletion_policy == DeletionPolicy::Retain;
+            || destination.deletion_policy == DeletionPolicy::Retain
+            || object.mode() == Mode::Observe;
         if !kept || object.clears() {
             let Recorded { destination: former, .. } = K::recorded(&self.context.last(object));
             let former = former.filter(|former| *former != destination.name);

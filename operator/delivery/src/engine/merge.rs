@@ -152,6 +152,11 @@ fn mark_of_keys(secret: &Secret) -> Option<Mark> {
     Mark::parse(secret.annotations().get(KEYS_OF)?)
 }
 
+/// The keys that the object wrote into the Secret.
+pub(super) fn keys_of(secret: &Secret, mark: &Mark) -> BTreeSet<String> {
+    own_keys(secret, &field_manager(mark)).into_iter().map(str::to_owned).collect()
+}
+
 /// Keyed digest of the keys that this object wrote into the Secret.
 pub(super) fn mac_of_own_keys(secret: &Secret, frame: &Frame, mac: &Mac) -> String {
     let own = own_keys(secret, &field_manager(&frame.mark));

@@ -48,6 +48,7 @@ impl<K: Synced> Pass<'_, K> {
             },
         );
         workloads::clear(&self.object.common(), &mut status);
+        K::enforced(&mut status);
         let verdict = Verdict::Ready(Reason::Applied, message);
         self.engine.context.report(self.object, status, &verdict).await
     }

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use steamer_api::{
-    Destination, Kind, LastSync, OnSourceDeleted, Reference, RestartMode, RolloutRestart,
-    RolloutRestartTarget, WorkloadRestarts,
+    Destination, HasConditions, Kind, LastSync, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode,
+    RolloutRestart, RolloutRestartTarget, WorkloadRestarts,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
@@ -47,7 +47,24 @@ pub(crate) trait Synced: Kind {
 
     /// Writes what the engine recorded to the status.
     fn record(status: &mut Self::Status, recorded: Recorded);
+
+    /// Whether the object only reports what it would write.
+    fn mode(&self) -> Mode {
+        Mode::Enforce
+    }
+
+    /// Writes the changes that an object with `mode: Observe` would make to the status.
+    fn set_plan(_status: &mut Self::Status, _plan: Vec<PlannedChange>) {}
+
+    /// Removes the plan and its condition from the status of an object that writes.
+    fn enforced(status: &mut Self::Status) {
+        Self::set_plan(status, Vec::new());
+        status.common_mut().conditions.retain(|condition| condition.type_ != IN_SYNC);
+    }
 }
+
+/// Type of the condition of an object with `mode: Observe`.
+pub(super) const IN_SYNC: &str = "InSync";
 
 /// The fields that all kinds have.
 pub(crate) struct Common<'a> {

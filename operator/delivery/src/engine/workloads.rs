@@ -100,22 +100,34 @@ fn set<K: Synced>(object: &K, status: &mut K::Status, condition: &Condition) {
 
 /// The restarts that the last change requires, whether or not they are complete. None if the object restarts nothing.
 fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
-    let Common { destination, restart_targets, restart, .. } =
-        Some(object.common()).filter(Common::restarts)?;
+    let common = Some(object.common()).filter(Common::restarts)?;
     let recorded = K::recorded(&engine.context.last(object));
     recorded.stamp.as_ref()?;
     let restarts = recorded.restarts.unwrap_or_default();
     let number = engine.before(object).last();
-    Some(Owed {
+    Some(Owed { complete: restarts.change, recorded: restarts.workloads, ..owed(object, &common, number) })
+}
+
+/// The restarts of a change.
+fn owed<'a, K: Synced>(object: &K, common: &Common<'a>, number: i64) -> Owed<'a> {
+    Owed {
         object: (K::ID, ObjectName::of(object)),
-        secret: &destination.name,
+        secret: &common.destination.name,
         change: Change::new(number, &object.uid().unwrap_or_default()),
         generation: object.meta().generation.unwrap_or_default(),
-        targets: restart_targets,
-        settings: restart.cloned().unwrap_or_default(),
-        complete: restarts.change,
-        recorded: restarts.workloads,
-    })
+        targets: common.restart_targets,
+        settings: common.restart.cloned().unwrap_or_default(),
+        complete: 0,
+        recorded: Vec::new(),
+    }
+}
+
+/// The workloads that a change of the Secret would restart, such as `Deployment web`.
+pub(super) async fn to_restart<K: Synced>(engine: &Engine, object: &K) -> Vec<String> {
+    match Some(object.common()).filter(Common::restarts) {
+        Some(common) => engine.restarts.chosen(&owed(object, &common, 0)).await,
+        None => Vec::new(),
+    }
 }
 
 /// The restarts in the status of a synced object. An object without restarts owes none, also if it gets targets later.

@@ -57,7 +57,11 @@ mod tests {
     #[case::auto_url(Decoding::Auto, json!("_-8="), Some(Some(&b"\xff\xef"[..])))]
     #[case::auto_text(Decoding::Auto, json!("p/w"), Some(None))]
     #[case::auto_number(Decoding::Auto, json!(1234), Some(None))]
-    fn a_value_is_decoded(#[case] decoding: Decoding, #[case] value: Value, #[case] expected: Option<Option<&[u8]>>) {
+    fn a_value_is_decoded(
+        #[case] decoding: Decoding,
+        #[case] value: Value,
+        #[case] expected: Option<Option<&[u8]>>,
+    ) {
         let values = Values::from(&json!({"v": value}));
         let seen = decoded(&values.0["v"], decoding);
         let bytes = seen.as_ref().map(|value| value.decoded().map(|bytes| bytes.expose_secret().to_vec()));

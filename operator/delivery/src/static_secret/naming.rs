@@ -33,7 +33,8 @@ impl<'a> Naming<'a> {
             return Some(name.to_owned());
         }
         self.left = self.left.checked_sub(name.len()).filter(|_| name.len() <= LONGEST)?;
-        let replaced = |name: String, (source, target): &(Expression, &str)| source.replace(&name, target, LONGEST);
+        let replaced =
+            |name: String, (source, target): &(Expression, &str)| source.replace(&name, target, LONGEST);
         self.rewrites.iter().try_fold(name.to_owned(), replaced)
     }
 }
@@ -75,7 +76,10 @@ mod tests {
         let mut naming = Naming::parse(&rewrites).unwrap();
         assert_eq!(naming.rewritten("app-db-user").as_deref(), Some("APP_db_user"));
         assert_eq!(naming.rewritten("x").as_deref(), Some("APP_x"));
-        assert_eq!(Naming::parse(&[]).unwrap().rewritten(&"x".repeat(5000)).map(|name| name.len()), Some(5000));
+        assert_eq!(
+            Naming::parse(&[]).unwrap().rewritten(&"x".repeat(5000)).map(|name| name.len()),
+            Some(5000)
+        );
     }
 
     #[test]

@@ -243,7 +243,8 @@ mod tests {
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
         };
-        let session = Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
+        let session =
+            Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
         let reader = Reader { session: session.clone(), token: session };
         Part::new(source, &ReadAccess { reader, namespace: NamespacePath::default(), login })
     }
@@ -303,7 +304,9 @@ mod tests {
     #[test]
     fn found_secrets_with_one_name_are_refused_and_a_missing_key_is_named() {
         let secrets = ["a/b", "a_b"].map(|path| (path.to_owned(), Values::from(&json!({"value": "1"}))));
-        let error = |find: Value| part(&json!({"find": find})).collected(&secrets.clone().into()).err().unwrap().to_string();
+        let error = |find: Value| {
+            part(&json!({"find": find})).collected(&secrets.clone().into()).err().unwrap().to_string()
+        };
         assert!(error(json!({})).contains("find in kv/ have the same name"), "{}", error(json!({})));
         assert!(error(json!({"key": "x"})).contains("has no key `x`"));
     }

@@ -26,7 +26,8 @@ const SECRETS: usize = 100;
 pub(super) async fn found(session: &Session, read: &Request, find: &Find) -> Result<Vec<String>, Error> {
     let mut walk = Walk::default();
     while let Some(folder) = walk.next() {
-        let names = names(session, read, (find, &folder)).await.map_err(|error| denied(error, rule(read, find)))?;
+        let names =
+            names(session, read, (find, &folder)).await.map_err(|error| denied(error, rule(read, find)))?;
         walk.add(&folder, names).map_err(|bound| exceeded(read, &bound))?;
     }
     let paths = chosen(walk.secrets, find)?;
@@ -100,7 +101,8 @@ impl Walk {
             }
         }
         let levels = self.folders.iter().map(|folder| folder.matches('/').count()).max().unwrap_or_default();
-        let bounds = [(self.names, NAMES, "names"), (self.lists, FOLDERS, "folders"), (levels, LEVELS, "levels")];
+        let bounds =
+            [(self.names, NAMES, "names"), (self.lists, FOLDERS, "folders"), (levels, LEVELS, "levels")];
         match bounds.iter().find(|(count, most, _)| count > most) {
             Some((_, most, what)) => Err(format!("it has more than {most} {what}")),
             None => Ok(()),
@@ -111,7 +113,9 @@ impl Walk {
 /// Returns true for a name that would be another path.
 fn is_unsafe(name: &str) -> bool {
     let segment = name.strip_suffix('/').unwrap_or(name);
-    segment.is_empty() || [".", ".."].contains(&segment) || segment.contains(|it: char| it == '/' || it.is_control())
+    segment.is_empty()
+        || [".", ".."].contains(&segment)
+        || segment.contains(|it: char| it == '/' || it.is_control())
 }
 
 /// The secrets that match name and metadata.
@@ -125,7 +129,10 @@ fn chosen(secrets: CustomMetadata, find: &Find) -> Result<Vec<String>, Error> {
 }
 
 fn exceeded(read: &Request, bound: &str) -> Error {
-    Error::Invalid(format!("find in {}/{}: {bound}: set a longer find.path, or find.regexp", read.mount, read.path))
+    Error::Invalid(format!(
+        "find in {}/{}: {bound}: set a longer find.path, or find.regexp",
+        read.mount, read.path
+    ))
 }
 
 #[cfg(test)]
@@ -152,7 +159,8 @@ mod tests {
 
     #[test]
     fn names_folders_and_levels_are_bounded() {
-        let many = |count: usize, end: &str| (0..count).map(|it| (format!("{it}{end}"), BTreeMap::new())).collect();
+        let many =
+            |count: usize, end: &str| (0..count).map(|it| (format!("{it}{end}"), BTreeMap::new())).collect();
         let add = |names| Walk::default().add("", names);
         assert_eq!(add(many(1000, "")), Ok(()));
         assert_eq!(add(many(1001, "")).unwrap_err(), "it has more than 1000 names");
@@ -183,6 +191,9 @@ mod tests {
 
     #[test]
     fn paths_are_joined() {
-        assert_eq!((joined("", "a"), joined("a", ""), joined("a", "b/c")), ("a".into(), "a/".into(), "a/b/c".into()));
+        assert_eq!(
+            (joined("", "a"), joined("a", ""), joined("a", "b/c")),
+            ("a".into(), "a/".into(), "a/b/c".into())
+        );
     }
 }

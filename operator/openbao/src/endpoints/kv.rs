@@ -28,7 +28,8 @@ impl Values {
     /// The values as one JSON object, with every number exactly as OpenBao returned it.
     #[must_use]
     pub fn json(&self) -> Json {
-        let entry = |(key, value): (&String, &Json)| format!("{}:{}", json!(key), value.compact().expose_secret());
+        let entry =
+            |(key, value): (&String, &Json)| format!("{}:{}", json!(key), value.compact().expose_secret());
         let entries: Vec<String> = self.0.iter().map(entry).collect();
         Json::new(format!("{{{}}}", entries.join(",")).into())
     }
@@ -123,7 +124,8 @@ impl Kv {
     pub fn size(&self) -> usize {
         const ENTRY: usize = 128;
         let Self::Value { values, metadata, .. } = self else { return ENTRY };
-        let entries = values.0.iter().map(|(key, value)| ENTRY + key.len() + value.json.expose_secret().len());
+        let entries =
+            values.0.iter().map(|(key, value)| ENTRY + key.len() + value.json.expose_secret().len());
         ENTRY + entries.sum::<usize>() + metadata.to_string().len() * 4
     }
 }
@@ -339,8 +341,7 @@ mod tests {
         assert_eq!(format!("{values:?}"), r#"{"a", "b", "d", "n"}"#);
         assert!(values.0["a"].is_string() && !values.0["d"].is_string());
         let whole = values.json();
-        let expected =
-            r#"{"a":"x\n","b":{"c":1,"e":["<\\u003c"]},"d":null,"n":[123456789012345678901234567890,1.10,1e400]}"#;
+        let expected = r#"{"a":"x\n","b":{"c":1,"e":["<\\u003c"]},"d":null,"n":[123456789012345678901234567890,1.10,1e400]}"#;
         assert_eq!(whole.json().expose_secret(), expected);
     }
 }

@@ -61,6 +61,12 @@ impl Restarts {
         Some(POLL)
     }
 
+    /// The workloads that a change restarts. Kinds that cannot be listed are omitted.
+    pub(crate) async fn chosen(&self, owed: &Owed<'_>) -> Vec<String> {
+        let selected = selection::selected(&self.client, owed).await;
+        selected.workloads.iter().map(ToString::to_string).collect()
+    }
+
     /// Looks at the targets of an object that owes no restart, and restarts nothing. Returns the problems that remain.
     pub(crate) async fn review(&self, owed: &Owed<'_>) -> Outcome {
         let Selected { workloads, mut problems } = selection::targeted(&self.client, owed).await;
