@@ -32,6 +32,7 @@ mod restart;
 mod rivals;
 mod schedule;
 mod shared;
+mod staleness;
 mod stamp;
 mod state;
 mod synced;

@@ -7,6 +7,7 @@ mod coverage;
 mod events;
 #[cfg(test)]
 mod fake;
+mod freshness;
 mod guarded;
 mod index;
 mod instant;
@@ -36,6 +37,7 @@ pub mod write_limit;
 
 pub use coverage::Coverage;
 pub use events::Events;
+pub use freshness::Reading;
 pub use guarded::{Cause, Guarded, Unreadable};
 pub use index::{Dependencies, Index, Key, Waiter};
 pub use instant::after;

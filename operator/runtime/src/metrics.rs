@@ -12,10 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::freshness::{Freshness, Reading};
 use crate::{ObjectName, Reason};
 
-/// Metrics of the operator. Labels are names of controllers and reasons. OpenBaoClusters are the only objects that
-/// appear in labels, because they are few.
+/// Metrics of the operator. Labels are names of controllers, reasons and at most 1000 namespaces. OpenBaoClusters are the
+/// only objects that appear in labels, because they are few.
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<Outcome, Counter>,
@@ -25,6 +26,10 @@ pub struct Metrics {
     panics: Family<Panicking, Counter>,
     logins: Counter,
     reads: Counter,
+    delivery: Histogram,
+    freshness: Freshness,
+    oldest_read: Family<InNamespace, Gauge>,
+    next_due: Family<InNamespace, Gauge>,
     kubernetes: Counter,
     openbao: Counter,
     database: Counter,
@@ -48,6 +53,11 @@ impl From<&ObjectName> for Cluster {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Controller {
     controller: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InNamespace {
+    namespace: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -87,6 +97,14 @@ impl Default for Metrics {
         registry.register("queue_waiting", "Objects waiting for a worker", waiting.clone());
         registry.register("serviceaccount_tokens", "Tokens requested for ServiceAccounts", logins.clone());
         registry.register("value_reads", "Values read from OpenBao", reads.clone());
+        let delivery = Histogram::new([0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0]);
+        let help = "Seconds from the creation of a version in OpenBao to the write of the Secret that contained an earlier one";
+        registry.register("secret_delivery_seconds", help, delivery.clone());
+        let (oldest_read, next_due) = (Family::default(), Family::default());
+        let help = "Time of the oldest last read of the values of a namespace, in seconds since the epoch";
+        registry.register("secret_oldest_read_timestamp_seconds", help, oldest_read.clone());
+        let help = "Time at which the next value of a namespace is due, in seconds since the epoch";
+        registry.register("secret_next_due_timestamp_seconds", help, next_due.clone());
         let (kubernetes, openbao, database) = (Counter::default(), Counter::default(), Counter::default());
         registry.register("kubernetes_requests", "Requests to the Kubernetes API", kubernetes.clone());
         registry.register("openbao_requests", "Requests to OpenBao", openbao.clone());
@@ -107,6 +125,10 @@ impl Default for Metrics {
             panics,
             logins,
             reads,
+            delivery,
+            freshness: Freshness::default(),
+            oldest_read,
+            next_due,
             kubernetes,
             openbao,
             database,
@@ -147,6 +169,26 @@ impl Metrics {
     /// Counts a value that was read from OpenBao.
     pub fn value_read(&self) {
         self.reads.inc();
+    }
+
+    /// Records the time from the creation of a version in OpenBao to the write of its Secret, in seconds.
+    pub fn delivered(&self, seconds: f64) {
+        self.delivery.observe(seconds);
+    }
+
+    /// Records a successful read of the value of an object.
+    pub fn value_fresh(&self, controller: &'static str, object: &ObjectName, reading: Reading) {
+        self.freshness.record(controller, object, reading);
+    }
+
+    /// Records that the value of an object was not read. An earlier successful read is kept.
+    pub fn value_unread(&self, controller: &'static str, object: &ObjectName, since: i64) {
+        self.freshness.expect(controller, object, Reading { read: since, due: since });
+    }
+
+    /// Removes the age of a value that is not read any more.
+    pub fn value_ends(&self, controller: &'static str, object: &ObjectName) {
+        self.freshness.forget(controller, object);
     }
 
     /// Counts a request to the Kubernetes API.
@@ -194,6 +236,13 @@ impl Metrics {
     /// Returns all metrics as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        self.oldest_read.clear();
+        self.next_due.clear();
+        for (namespace, Reading { read, due }) in self.freshness.by_namespace() {
+            let labels = InNamespace { namespace };
+            self.oldest_read.get_or_create(&labels).set(read);
+            self.next_due.get_or_create(&labels).set(due);
+        }
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -16,6 +16,7 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, created, decide};
+use super::document::newest;
 use super::held::Held;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
@@ -23,6 +24,7 @@ use super::pass::{Pass, requested};
 use super::pending::{Pending, Unwritten};
 use super::readings::Reader;
 use super::shared::Engine;
+use super::staleness;
 use super::stamp::Stamp;
 use super::state::frame;
 use super::synced::{Obtained, ReadAccess, Renewal, Source, Synced};
@@ -57,6 +59,7 @@ impl<K: Synced> Reconcile for Controller<K> {
         }
         if object.common().suspend {
             self.pace.forget(&ObjectName::of(&*object));
+            staleness::ended::<K>(context, &ObjectName::of(&*object));
             context.report(&*object, context.last::<_, K::Status>(&*object), &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
@@ -67,6 +70,9 @@ impl<K: Synced> Reconcile for Controller<K> {
             Mode::Observe => Ok(None),
             Mode::Enforce => self.engine.restart(&*object).await,
         };
+        if synced.is_err() {
+            staleness::stale(&self.engine.context, &*object);
+        }
         self.pace.joined(&name, Visit { synced, restarts, at: Instant::now() })
     }
 
@@ -79,6 +85,7 @@ impl<K: Synced> Reconcile for Controller<K> {
             }
         }
         self.nudges.forget(name);
+        staleness::ended::<K>(&self.engine.context, name);
         self.pace.forget(name);
         self.engine.forget_restarts::<K>(name);
         self.engine.destinations.limit.forget(name);
@@ -202,7 +209,7 @@ impl<K: Synced> Controller<K> {
             self.known().remove(&name);
             return Err(pass.source_missing().await?);
         };
-        let (at, mount) = (obtained.at, obtained.mount.clone());
+        let (at, mount, created) = (obtained.at, obtained.mount.clone(), newest(&obtained.documents));
         let (stamp, written) = match pass.put(renderer, &obtained, known.as_ref()).await {
             Ok(done) => done,
             Err(error) => {
@@ -218,6 +225,7 @@ impl<K: Synced> Controller<K> {
             obtained: at,
         };
         if written {
+            staleness::delivered(&self.engine.context, why, created);
             tracing::info!(secret = %pass.frame.name, version = known.version, reason = why.as_str(), "Secret written");
         }
         self.replaced(pass, &known);
@@ -288,8 +296,10 @@ impl<K: Synced> Controller<K> {
             Some(_) => (!known.stamp.former.is_empty()).then_some(AFTER_WRITE),
         };
         pass.report(&known, written).await?;
+        let due = pass.due(&known);
+        staleness::fresh(&self.engine.context, pass.object, (&known, due));
         let nudge = if let Nudge::Later(nudge) = pass.nudge { Some(nudge) } else { None };
-        let due = pass.due(&known).until(Timestamp::now());
+        let due = due.until(Timestamp::now());
         self.known().insert(ObjectName::of(pass.object), known);
         Ok(Action::After([former, nudge].into_iter().flatten().fold(due, Duration::min)))
     }
