@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CommonStatus, DeletionPolicy, Duration, KvType, Mode, PlannedChange, Reference, RolloutRestart,
-    RolloutRestartTarget, SecretSource, Transformation, WorkloadRestarts, rules,
+    RolloutRestartTarget, SecretSource, SyncWindow, Transformation, WorkloadRestarts, rules,
 };
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
@@ -70,6 +70,12 @@ pub struct BaoStaticSecretSpec {
     /// case. Default: `Periodic`.
     #[serde(default)]
     pub refresh_policy: RefreshPolicy,
+    /// Times in which new values are delivered. Outside of them, the secret is not read when it is due, and the status states
+    /// until when. The creation of the Secret, a changed spec, the repair of an edit and the annotation
+    /// `steamer.dev/reconcile` do not wait. Default: always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub sync_windows: Vec<SyncWindow>,
     /// Kubernetes Secret to write.
     pub destination: Destination,
     /// Action on the Kubernetes Secret when the secret does not exist in OpenBao or was deleted there. `Retain`: keep

@@ -22,6 +22,7 @@ mod secret_transformation;
 mod secrets_project;
 mod secrets_tenant;
 mod status;
+mod sync_window;
 mod transformation;
 mod workload_restarts;
 
@@ -42,6 +43,7 @@ pub use secret_transformation::*;
 pub use secrets_project::*;
 pub use secrets_tenant::*;
 pub use status::*;
+pub use sync_window::*;
 pub use transformation::*;
 pub use workload_restarts::*;
 

@@ -5,6 +5,7 @@ mod denial;
 mod naming;
 mod part;
 mod search;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,8 +13,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus, Decoding, Find,
-    Mode, PlannedChange, RECONCILE_ANNOTATION, SecretSource, rules,
+    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus, Find, Mode,
+    PlannedChange, RECONCILE_ANNOTATION,
 };
 use steamer_core::Error;
 use steamer_core::error::Shared;
@@ -22,9 +23,10 @@ use steamer_runtime::ObjectName;
 
 use crate::engine::{
     Asked, Common, Document, Engine, Obtained, Read, ReadAccess, Reader, Recorded, Request, Schedule, Source,
-    Synced, request_digest,
+    Synced, Windows, request_digest,
 };
 use part::{Collected, Found, Part};
+use sources::{sources, validate};
 
 /// Paths of KV engines.
 pub(crate) struct KvSource {
@@ -80,6 +82,7 @@ impl Synced for BaoStaticSecret {
                 "mount, path and type, or sources, are required: add them".to_owned(),
             ));
         }
+        Windows::parse(&self.spec.sync_windows)?;
         sources.iter().try_for_each(validate)
     }
 
@@ -96,7 +99,7 @@ impl Synced for BaoStaticSecret {
             None => Schedule::new(spec.refresh_after.get(), &()),
         };
         KvSource {
-            schedule: schedule.with(spec.refresh_policy),
+            schedule: schedule.with(spec.refresh_policy).closed(closed_until(spec)),
             request: request(self, &parts),
             mount: mounts(&access, &parts),
             object: ObjectName::of(self),
@@ -147,43 +150,12 @@ impl Synced for BaoStaticSecret {
     }
 }
 
-/// The sources of a spec: its own path, or `sources`.
-fn sources(spec: &BaoStaticSecretSpec) -> Vec<SecretSource> {
-    let BaoStaticSecretSpec { mount: Some(mount), path: Some(path), type_: Some(type_), version, .. } = spec
-    else {
-        return spec.sources.clone();
-    };
-    let (mount, path) = (mount.clone(), path.clone());
-    vec![SecretSource {
-        mount,
-        path: Some(path),
-        find: None,
-        type_: *type_,
-        version: *version,
-        prefix: None,
-        keys: Vec::new(),
-        decode: Decoding::None,
-        rewrite: Vec::new(),
-    }]
-}
-
-fn validate(source: &SecretSource) -> Result<(), Error> {
-    let SecretSource { mount, path, find, .. } = source;
-    if rules::is_no_kv_mount(mount) {
-        return Err(Error::Invalid(format!(
-            "mount `{mount}` is not the path of a KV engine: correct spec.mount"
-        )));
+/// When a new value is delivered, if it waits for a sync window.
+fn closed_until(spec: &BaoStaticSecretSpec) -> Option<Timestamp> {
+    if spec.sync_windows.is_empty() {
+        return None;
     }
-    let folder = find.as_ref().and_then(|find| find.path.as_ref());
-    if let Some(path) = path.iter().chain(folder).find(|path| rules::is_no_secret_path(path)) {
-        return Err(Error::Invalid(format!(
-            "path `{path}` has an empty segment, . or .. as a segment, or control characters: correct spec.path"
-        )));
-    }
-    if path.is_none() && find.is_none() {
-        return Err(Error::Invalid("a source has neither path nor find: add one of them".to_owned()));
-    }
-    Part::check(source)
+    Windows::parse(&spec.sync_windows).ok()?.closed_until(Timestamp::now())
 }
 
 /// Digest of server, OpenBao namespace and mounts.

@@ -35,6 +35,9 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         let source = merged(json!({"mount": "kv", "type": "kv-v2"}), changes);
         json!({"sources": [source], "destination": {"name": "a", "create": true}})
     };
+    let window = |schedule: &str, duration: &str| {
+        secret(json!({"syncWindows": [{"kind": "Allow", "schedule": schedule, "duration": duration}]}))
+    };
     let managed = |changes: Value| {
         let server = json!({
             "version": "2.7.2", "storage": {"postgresql": {"secretRef": {"name": "db"}}}, "seal": {"static": {}},
@@ -319,6 +322,10 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("BaoStaticSecret", source(json!({"path": "a", "decode": "Hex"})), "Unsupported value"),
         ("BaoStaticSecret", secret(json!({"refreshPolicy": "Sometimes"})), "Unsupported value"),
+        ("BaoStaticSecret", window("at noon", "1h"), "schedule must be minute, hour, day of the month"),
+        ("BaoStaticSecret", window("* * * *", "1h"), "schedule must be minute, hour, day of the month"),
+        ("BaoStaticSecret", window("@daily", "10s"), "duration of a window must be 1m to 168h"),
+        ("BaoStaticSecret", window("0 2 * * MON-FRI", "169h"), "duration of a window must be 1m to 168h"),
         (
             "BaoStaticSecret",
             secret(json!({"destination": {"name": "a", "immutable": true}})),

@@ -55,11 +55,17 @@ async fn an_immutable_secret_is_recreated_for_a_new_value_and_policies_limit_the
     let first = contains(&case, "fixed", "1").await?;
     ensure!(first.immutable == Some(true), "the Secret is immutable");
 
+    // This window is open on February 31 only: no new value is delivered, and the message states it.
+    let window = json!({"syncWindows": [{"kind": "Allow", "schedule": "0 0 31 2 *", "duration": "1h"}]});
+    let closed = serde_json::to_string(&apply("closed", window, json!({})).await?)?;
+    ensure!(closed.contains("new values wait: no sync window opens"), "{closed}");
+
     admin.write_kv2("destinations", "app", &json!({"v": "2"})).await?;
     let second = contains(&case, "fixed", "2").await?;
     ensure!(second.immutable == Some(true) && second.metadata.uid != first.metadata.uid, "it was recreated");
-    contains(&case, "change", "1").await?;
-    contains(&case, "once", "1").await?;
+    for name in ["change", "once", "closed"] {
+        contains(&case, name, "1").await?;
+    }
 
     // A label is changed in place, and an immutable Secret becomes an ordinary one.
     apply("fixed", json!({}), json!({"immutable": true, "labels": {"a": "b"}})).await?;

@@ -37,6 +37,11 @@ impl Due {
         if schedule.policy != RefreshPolicy::Periodic {
             return Self::never();
         }
+        match schedule.closed_until {
+            None => {}
+            Some(until) if until == Timestamp::MAX => return Self::never(),
+            Some(until) => return Self { at: at.max(until), task: Task::Obtain, longest: Duration::MAX },
+        }
         Self { at, task: Task::Obtain, longest: schedule.period }
     }
 
@@ -104,6 +109,16 @@ mod tests {
     fn a_value_is_due_once(#[case] due: Due, #[case] now: Timestamp, #[case] seconds: Option<u64>) {
         assert_eq!(due.until(now), seconds.map_or(Duration::ZERO, Duration::from_secs));
         assert_eq!(due.is_now(now), seconds.is_none());
+    }
+
+    #[test]
+    fn a_value_that_is_due_waits_for_a_window() {
+        let schedule = Schedule::new(Duration::from_secs(60), &"path");
+        let until = |window| Due::on(&schedule.closed(window), at(100)).until(at(130));
+        assert_eq!(until(None), Duration::ZERO);
+        assert_eq!(until(Some(at(190))), Duration::from_secs(60));
+        assert_eq!(until(Some(at(120))), Duration::ZERO);
+        assert_eq!(until(Some(Timestamp::MAX)), LONGEST_PAUSE);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use steamer_runtime::conditions::Verdict;
 use super::decide::{Known, Why};
 use super::pass::Pass;
 use super::stamp::Stamp;
-use super::synced::{Recorded, Synced};
+use super::synced::{Recorded, Source, Synced};
 use super::workloads;
 
 impl<K: Synced> Pass<'_, K> {
@@ -20,9 +20,10 @@ impl<K: Synced> Pass<'_, K> {
         let last = K::recorded(&status);
         let reason = written.map(|why| reason(why, &last, known));
         let name = &self.frame.name.name;
+        let waits = self.source.schedule().waits();
         let message = match known.version {
-            Some(version) => format!("Secret {name} contains version {version}"),
-            None => format!("Secret {name} contains the value"),
+            Some(version) => format!("Secret {name} contains version {version}{waits}"),
+            None => format!("Secret {name} contains the value{waits}"),
         };
         let recorded = last.stamp.as_deref().and_then(Stamp::parse);
         let Stamp { request, mount, rendering, .. } = &known.stamp;

@@ -14,6 +14,8 @@ pub(crate) struct Schedule {
     offset: Duration,
     /// With another policy than `Periodic`, the value is never due.
     pub(crate) policy: RefreshPolicy,
+    /// When a value that is due can be delivered, if it must wait. [`Timestamp::MAX`]: never.
+    pub(crate) closed_until: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -25,12 +27,26 @@ impl Schedule {
         // Periods that divide each other share times, so objects with different periods share reads.
         let offset = u128::from(hasher.finish()) % period.as_nanos();
         let offset = Duration::from_nanos(u64::try_from(offset).unwrap_or_default());
-        Self { period, offset, policy: RefreshPolicy::Periodic }
+        Self { period, offset, policy: RefreshPolicy::Periodic, closed_until: None }
     }
 
     /// The same schedule with another policy.
     pub(crate) fn with(self, policy: RefreshPolicy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same schedule with a time until which values wait.
+    pub(crate) fn closed(self, until: Option<Timestamp>) -> Self {
+        Self { closed_until: until, ..self }
+    }
+
+    /// States until when a new value waits, for a message.
+    pub(crate) fn waits(&self) -> String {
+        match self.closed_until.filter(|_| self.policy == RefreshPolicy::Periodic) {
+            None => String::new(),
+            Some(until) if until == Timestamp::MAX => "; new values wait: no sync window opens".to_owned(),
+            Some(until) => format!("; new values wait for a sync window until {until}"),
+        }
     }
 
     /// The first time of the grid after `now`.
@@ -74,6 +90,15 @@ mod tests {
         let half = Schedule::new(Duration::from_secs(30), &"path");
         let due = minute.next(Timestamp::from_second(1_000_000).unwrap());
         assert_eq!(half.next(due - jiff::SignedDuration::from_nanos(1)), due);
+    }
+
+    #[test]
+    fn a_message_states_how_long_values_wait() {
+        let schedule = Schedule::new(Duration::from_secs(60), &"path");
+        let closed = schedule.closed(Timestamp::from_second(190).ok());
+        assert_eq!(schedule.waits(), "");
+        assert_eq!(closed.waits(), "; new values wait for a sync window until 1970-01-01T00:03:10Z");
+        assert_eq!(closed.with(RefreshPolicy::OnChange).waits(), "");
     }
 
     #[test]

@@ -1,0 +1,33 @@
+//! Times in which new values are delivered.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+
+/// A time that repeats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncWindow {
+    /// `Allow`: new values are only delivered in a window of this kind. `Deny`: they are not delivered in this window, even if
+    /// another one allows it.
+    pub kind: WindowKind,
+    /// Start of the window in the format of cron, in UTC: minute, hour, day of the month, month and day of the week, such as
+    /// `0 2 * * MON-FRI`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = ("self.matches('^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/-]+){4})$')", "schedule must be minute, hour, day of the month, month and day of the week, such as 0 2 * * MON-FRI, or @daily"))]
+    pub schedule: String,
+    /// Duration of the window. Minimum: 1m. Maximum: 168h.
+    #[x_kube(validation = ("duration(self) >= duration('1m') && duration(self) <= duration('168h')", "duration of a window must be 1m to 168h"))]
+    pub duration: Duration,
+}
+
+/// Effect of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WindowKind {
+    /// Values are delivered only in such windows.
+    Allow,
+    /// Values wait for the end of the window.
+    Deny,
+}

@@ -1,0 +1,128 @@
+//! Sync windows: times in which a new value is delivered.
+
+use jiff::{SignedDuration, Timestamp};
+use steamer_api::{SyncWindow, WindowKind};
+use steamer_core::Error;
+
+use super::cron::Cron;
+
+/// Most ends and starts of windows until the next open one.
+const STEPS: usize = 200;
+
+/// The windows of an object.
+pub(crate) struct Windows(Vec<Window>);
+
+struct Window {
+    cron: Cron,
+    duration: SignedDuration,
+    kind: WindowKind,
+}
+
+impl Windows {
+    /// Parses windows.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the schedule.
+    pub(crate) fn parse(windows: &[SyncWindow]) -> Result<Self, Error> {
+        let window = |window: &SyncWindow| {
+            let cron = Cron::parse(&window.schedule).ok_or_else(|| invalid(&window.schedule))?;
+            let seconds = i64::try_from(window.duration.get().as_secs()).unwrap_or(i64::MAX);
+            Ok(Window { cron, duration: SignedDuration::from_secs(seconds), kind: window.kind })
+        };
+        windows.iter().map(window).collect::<Result<_, Error>>().map(Self)
+    }
+
+    /// When the next value is delivered, if none is now. [`Timestamp::MAX`]: never.
+    pub(crate) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut at = now;
+        for _ in 0..STEPS {
+            match self.change(at) {
+                None => return Some(at).filter(|at| *at > now),
+                Some(next) if next > at && next < Timestamp::MAX => at = next,
+                Some(_) => break,
+            }
+        }
+        Some(Timestamp::MAX)
+    }
+
+    /// The end of a closed time: of the window that denies, or the start of the next one that allows. `None` if it is open.
+    fn change(&self, at: Timestamp) -> Option<Timestamp> {
+        if let Some(end) = self.of(WindowKind::Deny).filter_map(|window| window.end(at)).max() {
+            return Some(end);
+        }
+        let is_open = self.of(WindowKind::Allow).any(|window| window.end(at).is_some());
+        let is_restricted = self.of(WindowKind::Allow).next().is_some();
+        let start = || self.of(WindowKind::Allow).filter_map(|window| window.cron.next(at)).min();
+        (is_restricted && !is_open).then(|| start().unwrap_or(Timestamp::MAX))
+    }
+
+    fn of(&self, kind: WindowKind) -> impl Iterator<Item = &Window> {
+        self.0.iter().filter(move |window| window.kind == kind)
+    }
+}
+
+impl Window {
+    /// When the window ends that contains `at`.
+    fn end(&self, at: Timestamp) -> Option<Timestamp> {
+        let oldest = at.checked_sub(self.duration).ok()?;
+        let end = self.cron.last(at, oldest)?.checked_add(self.duration).ok()?;
+        (end > at).then_some(end)
+    }
+}
+
+fn invalid(schedule: &str) -> Error {
+    Error::Invalid(format!(
+        "syncWindows: `{schedule}` is not a schedule of cron: write minute, hour, day of the month, month and day of the week, \
+         such as `0 2 * * MON-FRI`"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn closed_until(windows: &[(&str, &str, &str)], now: &str) -> Option<String> {
+        let window = |(kind, schedule, duration): &(&str, &str, &str)| {
+            serde_json::from_value(json!({"kind": kind, "schedule": schedule, "duration": duration})).unwrap()
+        };
+        let windows: Vec<SyncWindow> = windows.iter().map(window).collect();
+        let until = Windows::parse(&windows).unwrap().closed_until(now.parse().unwrap());
+        until.map(|at| if at == Timestamp::MAX { "never".to_owned() } else { at.to_string() })
+    }
+
+    const NIGHT: (&str, &str, &str) = ("Allow", "0 22 * * *", "8h");
+    const FREEZE: (&str, &str, &str) = ("Deny", "0 0 24 12 *", "72h");
+
+    #[rstest]
+    #[case::no_window(&[], "2026-11-28T12:00:00Z", None)]
+    #[case::before(&[NIGHT], "2026-11-28T12:00:00Z", Some("2026-11-28T22:00:00Z"))]
+    #[case::start(&[NIGHT], "2026-11-28T22:00:00Z", None)]
+    #[case::after_midnight(&[NIGHT], "2026-11-29T05:59:59Z", None)]
+    #[case::end(&[NIGHT], "2026-11-29T06:00:00Z", Some("2026-11-29T22:00:00Z"))]
+    #[case::not_frozen(&[FREEZE], "2026-11-28T12:00:00Z", None)]
+    #[case::frozen(&[FREEZE], "2026-12-25T12:00:00Z", Some("2026-12-27T00:00:00Z"))]
+    #[case::frozen_night(&[NIGHT, FREEZE], "2026-12-24T12:00:00Z", Some("2026-12-27T00:00:00Z"))]
+    #[case::frozen_until_the_day(
+        &[("Allow", "0 12 * * *", "1h"), FREEZE], "2026-12-24T12:30:00Z", Some("2026-12-27T12:00:00Z")
+    )]
+    #[case::two_allow(&[NIGHT, ("Allow", "0 12 * * *", "1h")], "2026-11-28T12:30:00Z", None)]
+    #[case::always_denied(&[("Deny", "* * * * *", "1h")], "2026-11-28T12:00:00Z", Some("never"))]
+    #[case::never_allowed(&[("Allow", "0 0 31 2 *", "1h")], "2026-11-28T12:00:00Z", Some("never"))]
+    fn values_wait_for_the_next_open_window(
+        #[case] windows: &[(&str, &str, &str)],
+        #[case] now: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(closed_until(windows, now).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_schedule_that_is_not_cron_is_named() {
+        let window = json!({"kind": "Allow", "schedule": "at noon", "duration": "1h"});
+        let error = Windows::parse(&[serde_json::from_value(window).unwrap()]).err().unwrap().to_string();
+        assert!(error.contains("`at noon` is not a schedule of cron"), "{error}");
+    }
+}
