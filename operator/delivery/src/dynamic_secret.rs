@@ -84,7 +84,7 @@ impl Synced for BaoDynamicSecret {
             body: (!spec.params.is_empty()).then(|| json!(spec.params)),
             terms: Terms {
                 is_static: spec.allow_static_creds,
-                refresh_after: spec.refresh_after.as_ref().map(|interval| interval.get()),
+                refresh_after: spec.refresh_after.as_ref().map(steamer_api::Duration::get),
             },
             percent: u32::try_from(spec.renewal_percent.clamp(1, 90)).unwrap_or(90),
             request: request(self),
