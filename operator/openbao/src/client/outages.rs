@@ -183,3 +183,19 @@ async fn a_server_that_answers_with_an_error_is_not_down() {
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 5);
 }
+
+#[tokio::test]
+async fn a_request_for_a_credential_is_sent_to_one_node_and_once() {
+    // Each server reads the request and closes the connection.
+    let servers = [Server::start(|stream| request(stream)), Server::start(|stream| request(stream))];
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nodes = servers.iter().map(|server| server.address.clone());
+    // The first node refuses the connection: it did not receive the request.
+    let addresses = [format!("http://{free}")].into_iter().chain(nodes).collect();
+    let settings = Settings { addresses, patience: None, ..servers[0].settings() };
+    let session = Client::new(&settings).unwrap().session(Identity::Anonymous);
+    let issued = session.issue(reqwest::Method::GET, "database/creds/app", None).await;
+    assert!(matches!(issued, Err(Error::Unanswered { .. })), "{issued:?}");
+    let sent = servers.map(|server| server.connections.load(Ordering::SeqCst));
+    assert_eq!(sent, [1, 0]);
+}
