@@ -25,6 +25,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         )
     };
     let target = |target: Value| secret(json!({"rolloutRestartTargets": [target]}));
+    let dynamic = |changes: Value| {
+        merged(
+            json!({"mount": "database", "path": "creds/a", "destination": {"name": "a", "create": true}}),
+            changes,
+        )
+    };
     let destination = |changes: Value| {
         secret(json!({"destination": merged(json!({"name": "a", "create": true}), changes)}))
     };
@@ -361,6 +367,14 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "are reserved",
         ),
         ("BaoStaticSecret", destination(json!({"annotations": {"a.k8s.io/b": "c"}})), "are reserved"),
+        ("BaoDynamicSecret", dynamic(json!({"mount": "auth/token"})), "must be the path of a secrets engine"),
+        ("BaoDynamicSecret", dynamic(json!({"path": "creds/../x"})), "must not contain . or .."),
+        ("BaoDynamicSecret", dynamic(json!({"renewalPercent": 91})), "less than or equal to 90"),
+        (
+            "BaoDynamicSecret",
+            dynamic(json!({"requestHTTPMethod": "GET", "params": {"ttl": "1h"}})),
+            "params are sent with POST or PUT",
+        ),
         ("BaoStaticSecret", destination(json!({"labels": {"team": "a b"}})), "a value of a label has"),
         ("BaoStaticSecret", destination(json!({"labels": {"-bad": "a"}})), "keys of labels and annotations"),
         (
