@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use steamer_api::RefreshPolicy;
 use steamer_core::access::sessions::LoginKey;
+use steamer_core::mac::Mac;
 
 use super::due::{Due, Task};
 use super::frame::Fit;
@@ -62,6 +63,18 @@ pub(crate) struct Seen {
     pub(crate) content: String,
     /// How labels, annotations, owner and type fit.
     pub(crate) fit: Fit,
+}
+
+impl Seen {
+    /// The stamp of the Secret, if it is that of a value that was issued after the known one. Another client can edit the
+    /// stamp and restore an older Secret, but cannot seal a stamp.
+    pub(crate) fn later(&self, known: Option<&Stamp>, mac: &Mac) -> Option<Stamp> {
+        let stamp = self.stamp.as_ref().filter(|stamp| stamp.content == self.content)?;
+        let issued = stamp.held.issued_at()?;
+        let last = known.and_then(|known| known.held.issued_at());
+        let is_later = last.is_none_or(|last| last < issued);
+        (is_later && stamp.is_sealed(mac)).then(|| stamp.clone())
+    }
 }
 
 /// What the process knows about a synced object. After a restart it comes from the status.
@@ -418,6 +431,31 @@ mod tests {
         // Another login: an edited BaoAuth, or a lost token.
         let login = login("other");
         assert_eq!(decide(&inputs(&login, known.as_ref(), seen.as_ref())), expected);
+    }
+
+    #[rstest]
+    #[case::killed_before_the_first_status(None, 10, true)]
+    #[case::killed_before_the_next_status(Some(0), 10, true)]
+    #[case::settled(Some(10), 10, false)]
+    #[case::restored_from_a_backup(Some(10), 0, false)]
+    fn a_value_that_was_issued_before_a_crash_is_not_issued_again(
+        #[case] known: Option<i64>,
+        #[case] issued: i64,
+        #[case] expected: bool,
+    ) {
+        let (mac, other) = (Mac::new(&[7; 32]), Mac::new(&[8; 32]));
+        let at = |second| Timestamp::from_second(NOW + second).unwrap();
+        let stamp = |second| {
+            let held = Held::Certificate { serial: "0a".to_owned(), at: at(second), not_after: at(60) };
+            Stamp { held, ..stamp("r", "c") }.sealed(&mac)
+        };
+        let (known, written) = (known.map(stamp), stamp(issued));
+        let later = |stamp: &Stamp, content: &str, mac: &Mac| {
+            seen(Some(stamp.clone()), content, Fit::Fits).and_then(|seen| seen.later(known.as_ref(), mac))
+        };
+        assert_eq!(later(&written, "c", &mac), expected.then(|| written.clone()));
+        assert_eq!(later(&written, "edited", &mac), None);
+        assert_eq!(later(&written, "c", &other), None, "a stamp that Steamer did not write");
     }
 
     #[test]

@@ -105,12 +105,8 @@ impl<K: Synced> Pass<'_, K> {
     /// What is known about an object whose Secret contains a later value than the status states: the operator was killed
     /// between the two writes.
     pub(super) fn caught_up(&self, known: Option<Known>, seen: Option<&Seen>) -> Option<Known> {
-        let later = seen.and_then(|seen| {
-            let stamp = seen.stamp.clone().filter(|stamp| stamp.content == seen.content)?;
-            let (issued, last) = (stamp.held.issued_at()?, known.as_ref().map(|known| &known.stamp));
-            let is_later = last.is_none_or(|last| last.held.issued_at().is_none_or(|last| last < issued));
-            (is_later && stamp.is_sealed(&self.engine.context.mac)).then_some(stamp)
-        });
+        let mac = &self.engine.context.mac;
+        let later = seen.and_then(|seen| seen.later(known.as_ref().map(|known| &known.stamp), mac));
         match later {
             Some(stamp) => {
                 Some(Known { stamp, version: None, mount: None, login: None, obtained: Timestamp::now() })
