@@ -77,7 +77,7 @@ impl Synced for BaoPKISecret {
             mount: request_digest(&[&server, access.namespace.as_str(), &role.mount]),
             keys: keys(&spec.destination),
             renewal: Renewal {
-                offset: spec.expiry_offset.as_ref().map(|offset| offset.get()),
+                offset: spec.expiry_offset.as_ref().map(steamer_api::Duration::get),
                 fixed: fixed(spec),
             },
             session: access.reader.session,

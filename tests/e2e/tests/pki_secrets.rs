@@ -136,7 +136,9 @@ async fn a_certificate_is_issued_once_and_replaced_only_when_the_request_changes
         let destination = json!({
             "name": "web", "create": true, "type": "kubernetes.io/tls", "labels": {"team": label},
         });
-        spec(mount, "web", json!({"commonName": name, "destination": destination}))
+        // The former certificate is revoked when all workloads that use the Secret are rolled out: there are none.
+        let restart = json!({"mode": "Consumers", "debounce": "1s"});
+        spec(mount, "web", json!({"commonName": name, "destination": destination, "rolloutRestart": restart}))
     };
     case.object("BaoPKISecret", "web", tls("web.example.com", "a")).await?;
     let object = case.ready::<BaoPKISecret>("web", "True/Applied").await?;
@@ -202,10 +204,14 @@ async fn a_certificate_is_renewed_before_it_expires() -> Result<()> {
     });
     steamer_testing::ground::apply(&case.client, theirs).await?;
     let kept = json!({"name": "theirs", "deletionPolicy": "Retain"});
-    let changes = json!({"ttl": "9s", "expiryOffset": "5s", "clear": true, "destination": kept});
+    let changes = json!({"ttl": "24h", "expiryOffset": "1h", "clear": true, "destination": kept});
     case.object("BaoPKISecret", "short", spec(mount, "theirs", changes)).await?;
     let object = case.ready::<BaoPKISecret>("short", "True/Applied").await?;
-    let mut serial = serial_of(&object)?;
+    let first = serial_of(&object)?;
+    let objects: Api<BaoPKISecret> = case.api();
+    let short = json!({"ttl": "24s", "expiryOffset": "20s"});
+    objects.patch("short", &PatchParams::default(), &Patch::Merge(json!({"spec": short}))).await?;
+    let mut serial = serial_of(&replaced(&case, "short", &first).await?)?;
     for _ in 0..2 {
         let object = replaced(&case, "short", &serial).await?;
         let status = object.status.clone().context("no status")?;
@@ -219,7 +225,6 @@ async fn a_certificate_is_renewed_before_it_expires() -> Result<()> {
     assert_eq!(keys[..5], of_answer, "{keys:?}");
     assert_eq!(certificates(&data["ca_chain"])?[0].0, "CN=intermediate");
 
-    let objects: Api<BaoPKISecret> = case.api();
     objects.delete("short", &DeleteParams::default()).await?;
     gone(&objects, "short").await?;
     assert_eq!(texts(&case, "theirs").await?.keys().collect::<Vec<_>>(), ["mine"]);
