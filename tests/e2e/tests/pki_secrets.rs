@@ -200,7 +200,7 @@ async fn a_certificate_is_renewed_before_it_expires() -> Result<()> {
     // A Secret of another owner: the certificate comes and goes, the other keys stay.
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": case.namespace},
-        "stringData": {"mine": "x"},
+        "data": {"mine": "eA=="},
     });
     steamer_testing::ground::apply(&case.client, theirs).await?;
     let kept = json!({"name": "theirs", "deletionPolicy": "Retain"});
