@@ -1,13 +1,18 @@
 //! Kind BaoAuth: a login to an OpenBao server.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AllowedNamespaces, CommonStatus, Reference};
+use crate::{
+    AllowedNamespaces, AppRoleMethod, AuthMethod, CertMethod, CommonStatus, JwtMethod, KubernetesMethod,
+    PasswordMethod, Reference, TokenMethod, rules,
+};
 
 /// Login to an OpenBao server: connection, auth method, mount and role.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
     version = "v1alpha1",
@@ -19,16 +24,29 @@ use crate::{AllowedNamespaces, CommonStatus, Reference};
     printcolumn(name = "Mount", type_ = "string", json_path = ".status.mount")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1", "exactly one of connectionRef, clusterRef and projectRef is required"))]
+#[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1 || (has(self.authGlobalRef) && (has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 0)", "exactly one of connectionRef, clusterRef and projectRef is required, unless authGlobalRef refers to a BaoAuthGlobal that states the server"))]
 #[x_kube(validation = ("has(self.projectRef) == has(self.workload)", "projectRef and workload must be set together: workload is the name of an entry in the project's workloads"))]
-#[x_kube(validation = ("!has(self.projectRef) || !(has(self.method) || has(self.mount) || has(self.namespace) || has(self.kubernetes) || has(self.jwt))", "with projectRef the project defines the login: remove method, mount, namespace, kubernetes and jwt"))]
-#[x_kube(validation = ("has(self.projectRef) || has(self.method)", "method is required: Kubernetes or JWT"))]
-#[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes)", "kubernetes is required with method Kubernetes, and only allowed with it"))]
-#[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt)", "jwt is required with method JWT, and only allowed with it"))]
-#[x_kube(validation = ("has(self.clusterRef) || !has(self.kubernetes) || (has(self.kubernetes.audiences) && size(self.kubernetes.audiences) > 0)", "kubernetes.audiences is required without clusterRef: only an OpenBaoCluster has a default audience"))]
-#[x_kube(validation = ("has(self.clusterRef) || !has(self.jwt) || !has(self.jwt.serviceAccount) || (has(self.jwt.audiences) && size(self.jwt.audiences) > 0)", "jwt.audiences is required with serviceAccount and without clusterRef: only an OpenBaoCluster has a default audience"))]
+#[x_kube(validation = ("!has(self.projectRef) || !(has(self.authGlobalRef) || has(self.method) || has(self.mount) || has(self.namespace) || has(self.params) || has(self.kubernetes) || has(self.jwt) || has(self.appRole) || has(self.cert) || has(self.userPass) || has(self.ldap) || has(self.token))", "with projectRef the project defines the login: remove authGlobalRef, method, mount, namespace, params, and the settings of methods such as kubernetes and jwt"))]
+#[x_kube(validation = ("has(self.projectRef) || has(self.authGlobalRef) || has(self.method)", "method is required: Kubernetes, JWT, AppRole, Cert, UserPass, LDAP or Token"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes) || (self.method == 'Kubernetes' && has(self.authGlobalRef))", "kubernetes is required with method Kubernetes, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt) || (self.method == 'JWT' && has(self.authGlobalRef))", "jwt is required with method JWT, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'AppRole') == has(self.appRole) || (self.method == 'AppRole' && has(self.authGlobalRef))", "appRole is required with method AppRole, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'Cert') == has(self.cert) || (self.method == 'Cert' && has(self.authGlobalRef))", "cert is required with method Cert, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'UserPass') == has(self.userPass) || (self.method == 'UserPass' && has(self.authGlobalRef))", "userPass is required with method UserPass, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'LDAP') == has(self.ldap) || (self.method == 'LDAP' && has(self.authGlobalRef))", "ldap is required with method LDAP, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'Token') == has(self.token) || (self.method == 'Token' && has(self.authGlobalRef))", "token is required with method Token, and only allowed with it"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.kubernetes) || (has(self.kubernetes.role) && has(self.kubernetes.serviceAccount))", "kubernetes requires role and serviceAccount"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.jwt) || (has(self.jwt.role) && has(self.jwt.serviceAccount) != has(self.jwt.secretRef))", "jwt requires role, and exactly one of serviceAccount and secretRef"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.appRole) || (has(self.appRole.roleId) && has(self.appRole.secretRef) != has(self.appRole.secretIDPath))", "appRole requires roleId, and exactly one of secretRef and secretIDPath"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.userPass) || (has(self.userPass.username) && has(self.userPass.secretRef))", "userPass requires username and secretRef"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.ldap) || (has(self.ldap.username) && has(self.ldap.secretRef))", "ldap requires username and secretRef"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.token) || has(self.token.secretRef)", "token requires secretRef"))]
+#[x_kube(validation = ("!has(self.inline) || self.inline != 'Always' || !has(self.method) || self.method in ['Kubernetes', 'JWT']", "inline: Always requires method Kubernetes or JWT: the credentials of other methods are sent once for each token"))]
+#[x_kube(validation = ("has(self.clusterRef) || has(self.authGlobalRef) || !has(self.kubernetes) || (has(self.kubernetes.audiences) && size(self.kubernetes.audiences) > 0)", "kubernetes.audiences is required without clusterRef: only an OpenBaoCluster has a default audience"))]
+#[x_kube(validation = ("has(self.clusterRef) || has(self.authGlobalRef) || !has(self.jwt) || !has(self.jwt.serviceAccount) || (has(self.jwt.audiences) && size(self.jwt.audiences) > 0)", "jwt.audiences is required with serviceAccount and without clusterRef: only an OpenBaoCluster has a default audience"))]
 pub struct BaoAuthSpec {
-    /// BaoConnection to log in through. Exactly one of `connectionRef`, `clusterRef` and `projectRef` is required.
+    /// BaoConnection to log in through. Exactly one of `connectionRef`, `clusterRef` and `projectRef` is required, unless
+    /// the BaoAuthGlobal of `authGlobalRef` states the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_ref: Option<Reference>,
     /// OpenBaoCluster to log in to, instead of a connection.
@@ -42,18 +60,22 @@ pub struct BaoAuthSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub workload: Option<String>,
+    /// BaoAuthGlobal that states what this spec does not: server, method, namespace, mount and settings of the method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_global_ref: Option<AuthGlobalReference>,
     /// OpenBao namespace of the auth mount, and the default namespace of reads. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = crate::rules::NAMESPACE)]
+    #[x_kube(validation = rules::NAMESPACE)]
     pub namespace: Option<String>,
-    /// Auth method. Required unless `projectRef` is set.
+    /// Auth method. Required unless `projectRef` or `authGlobalRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<AuthMethod>,
-    /// Path of the auth mount, without `auth/`. Default: `kubernetes` or `jwt`, according to the method.
+    /// Path of the auth mount, without `auth/`. Default: `kubernetes`, `jwt`, `approle`, `cert`, `userpass` or `ldap`,
+    /// according to the method. Not used by method `Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = crate::rules::MOUNT)]
+    #[x_kube(validation = rules::MOUNT)]
     pub mount: Option<String>,
     /// Settings of `method: Kubernetes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,9 +83,34 @@ pub struct BaoAuthSpec {
     /// Settings of `method: JWT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtMethod>,
-    /// Login mode. `Auto`: the JWT method authenticates each read inline and stores no token in OpenBao; the
-    /// Kubernetes method logs in once. `Always`: inline with each read. `Never`: once; the token is renewed. Default:
-    /// `Auto`.
+    /// Settings of `method: AppRole`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_role: Option<AppRoleMethod>,
+    /// Settings of `method: Cert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<CertMethod>,
+    /// Settings of `method: UserPass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_pass: Option<PasswordMethod>,
+    /// Settings of `method: LDAP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ldap: Option<PasswordMethod>,
+    /// Settings of `method: Token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenMethod>,
+    /// Further parameters of the login request. They do not replace those of the method.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub params: BTreeMap<String, String>,
+    /// HTTP headers sent with the login and every other request, in addition to those of the connection. The same headers
+    /// are reserved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = rules::HEADER_NAMES, validation = rules::RESERVED_HEADERS, validation = rules::HEADER_VALUES)]
+    pub headers: BTreeMap<String, String>,
+    /// Login mode. `Auto`: the JWT method authenticates each read inline and stores no token in OpenBao; the other
+    /// methods log in once. `Always`: inline with each read, for Kubernetes and JWT. `Never`: once; the token is renewed.
+    /// Default: `Auto`.
     #[serde(default)]
     pub inline: Inline,
     /// Namespaces whose objects may refer to this BaoAuth. Default: only its own namespace.
@@ -71,72 +118,59 @@ pub struct BaoAuthSpec {
     pub allowed_namespaces: AllowedNamespaces,
 }
 
-/// An auth method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AuthMethod {
-    /// OpenBao validates a ServiceAccount token with the TokenReview API.
-    Kubernetes,
-    /// OpenBao verifies the signature of a JWT.
-    JWT,
-}
-
-/// Settings of Kubernetes auth.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Reference to a BaoAuthGlobal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct KubernetesMethod {
-    /// Name of the role to log in as.
-    #[schemars(length(min = 1, max = 255))]
-    pub role: String,
-    /// Name of the ServiceAccount, in the namespace of the object that reads.
-    #[schemars(length(min = 1, max = 253))]
-    pub service_account: String,
-    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected: OpenBao could use
-    /// such a token to access the Kubernetes API. Default: the audience of the cluster of `clusterRef`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
-    pub audiences: Vec<String>,
-    /// Lifetime of the token in seconds, 600 to 3600. Default: 600.
-    #[serde(default = "ten_minutes")]
-    #[schemars(range(min = 600, max = 3600))]
-    pub token_expiration_seconds: i64,
-}
-
-/// Settings of JWT auth. Exactly one of `serviceAccount` and `secretRef` is required.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.serviceAccount) != has(self.secretRef)", "jwt requires exactly one of serviceAccount and secretRef"))]
-pub struct JwtMethod {
-    /// Name of the role to log in as.
-    #[schemars(length(min = 1, max = 255))]
-    pub role: String,
-    /// Name of the ServiceAccount whose token is used, in the namespace of the object that reads.
+#[x_kube(validation = ("has(self.name) || (has(self.allowDefault) && self.allowDefault)", "authGlobalRef requires name, or allowDefault: true"))]
+pub struct AuthGlobalReference {
+    /// Name of the BaoAuthGlobal. Required unless `allowDefault` is `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
-    pub service_account: Option<String>,
-    /// Name of the Secret that holds a JWT (key `jwt`), in the namespace of the object that reads. The Secret needs the
-    /// label `steamer.dev/jwt: "true"`.
+    pub name: Option<String>,
+    /// Namespace of the BaoAuthGlobal. It must allow the reference in its `allowedNamespaces`. Default: the namespace of
+    /// the BaoAuth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub secret_ref: Option<String>,
-    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected. Default: the audience
-    /// of the cluster of `clusterRef`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
-    pub audiences: Vec<String>,
-    /// Lifetime of the ServiceAccount's token in seconds, 600 to 3600. Default: 600.
-    #[serde(default = "ten_minutes")]
-    #[schemars(range(min = 600, max = 3600))]
-    pub token_expiration_seconds: i64,
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// `true`: without `name`, the BaoAuthGlobal `default` of that namespace is used, or else the one of the operator's
+    /// namespace. Default: `false`.
+    #[serde(default)]
+    pub allow_default: bool,
+    /// Handling of parameters and headers that both objects state.
+    #[serde(default)]
+    pub merge_strategy: AuthMergeStrategy,
 }
 
-fn ten_minutes() -> i64 {
-    600
+/// Handling of parameters and headers that a BaoAuth and its BaoAuthGlobal state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthMergeStrategy {
+    /// Headers. Default: `None`.
+    #[serde(default)]
+    pub headers: MergeStrategy,
+    /// Parameters. Default: `None`.
+    #[serde(default)]
+    pub params: MergeStrategy,
+}
+
+/// How the entries of a BaoAuthGlobal are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MergeStrategy {
+    /// Only the entries of the BaoAuth.
+    #[default]
+    None,
+    /// All entries. For the same name, the BaoAuth comes first, then the settings of the method, then the defaults of the
+    /// BaoAuthGlobal.
+    Union,
+    /// The entries of one source: the BaoAuth, or else the settings of the method, or else the defaults of the
+    /// BaoAuthGlobal.
+    Replace,
 }
 
 /// Login mode: inline with every read, or once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Inline {
-    /// Inline with every read for JWT, once for Kubernetes.
+    /// Inline with every read for JWT, once for the other methods.
     #[default]
     Auto,
     /// Inline with every read.

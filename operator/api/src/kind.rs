@@ -25,6 +25,7 @@ macro_rules! for_each_kind {
             PipelinePolicy [],
             BaoConnection [Referable],
             BaoAuth [Referable],
+            BaoAuthGlobal [Referable],
             BaoStaticSecret [],
             BaoDynamicSecret [],
             BaoPKISecret [],

@@ -2,7 +2,9 @@
 //!
 //! Contains only types: specs and statuses. No code here performs I/O.
 
+mod auth_methods;
 mod bao_auth;
+mod bao_auth_global;
 mod bao_connection;
 mod bao_dynamic_secret;
 mod bao_pki_secret;
@@ -26,7 +28,9 @@ mod sync_window;
 mod transformation;
 mod workload_restarts;
 
+pub use auth_methods::*;
 pub use bao_auth::*;
+pub use bao_auth_global::*;
 pub use bao_connection::*;
 pub use bao_dynamic_secret::*;
 pub use bao_pki_secret::*;

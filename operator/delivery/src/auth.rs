@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use steamer_api::{BaoAuth, BaoAuthStatus};
-use steamer_core::access::auth::{Method, method_of, server_of};
+use steamer_core::access::auth::{method_of, server_of};
+use steamer_core::access::methods::Method;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::conditions::Verdict;

@@ -1,6 +1,7 @@
 //! The kinds that become Kubernetes Secrets, and the connections and logins that they use.
 
 mod auth;
+mod auth_global;
 mod connection;
 mod dynamic_secret;
 mod engine;
@@ -18,6 +19,7 @@ pub fn register(tasks: &mut Tasks) {
     let engine = Engine::new(tasks);
     tasks.controller(connection::Controller(tasks.context()));
     tasks.controller(auth::Controller(tasks.context()));
+    tasks.controller(auth_global::Controller(tasks.context()));
     tasks.controller(secret_transformation::Controller(tasks.context()));
     tasks.controller(Controller::<BaoStaticSecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoPKISecret>::new(engine.clone()));

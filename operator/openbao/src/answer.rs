@@ -122,9 +122,10 @@ impl Request {
     /// Returns the number of bytes that a response may have.
     pub(crate) fn limit(&self, status: StatusCode) -> usize {
         let listing = self.path.starts_with("sys/") || self.query.iter().any(|(name, _)| *name == "list");
+        let is_login = |path: &str| path.ends_with("/login") || path.contains("/login/");
         match self.path.as_str() {
             path if STATES.contains(&path) => STATE,
-            path if path.starts_with("auth/") && path.ends_with("/login") => STATE,
+            path if path.starts_with("auth/") && is_login(path) => STATE,
             _ if !status.is_success() => FAILURE,
             _ if listing => LISTING,
             _ => VALUE,

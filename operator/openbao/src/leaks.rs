@@ -105,7 +105,7 @@ pub(crate) fn endpoints(session: &Session) -> Vec<Call<'_>> {
 struct Jwt;
 
 impl Credential for Jwt {
-    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         Box::pin(std::future::ready(Ok(CANARY.to_owned().into())))
     }
 
@@ -120,6 +120,7 @@ pub(crate) fn login() -> Identity {
         mount: "jwt".to_owned(),
         role: "r".to_owned(),
         kind: LoginKind::Role,
+        params: std::collections::BTreeMap::new(),
         presentation: Presentation::Token,
         credential: Arc::new(Jwt),
     })

@@ -1,5 +1,10 @@
-//! Logins with a JWT: performed on demand, renewed in time, and repeated with a new JWT when OpenBao rejects them.
+//! Logins: performed on demand, renewed in time, and repeated with a new credential when OpenBao rejects them.
 
+mod method;
+mod rejection;
+mod token;
+
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,27 +14,34 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::answer::Request;
+use self::method::Cause;
+use self::rejection::Rejected;
+use self::token::Token;
+use crate::answer::{Answer, Request};
 use crate::client::Client;
 use crate::requests::{post, secret_header, token_header};
 use crate::{CredentialError, Error, NamespacePath};
 
+pub use self::method::LoginKind;
+pub use self::token::TokenLife;
+pub(crate) use self::token::token_life;
+
 /// Minimum time between two logins of one identity that denied requests cause.
 const BETWEEN_DENIALS: Duration = Duration::from_secs(5);
-/// Maximum time for which a rejected login is not repeated.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Shortest secret that is removed from messages of the server.
+const SHORTEST_SECRET: usize = 4;
 
-/// Source of the JWTs to log in with. Called before every login, and before every request with inline authentication,
-/// so an implementation caches the JWT until shortly before it expires.
+/// Source of the secret to log in with. Called before every login, and before every request with inline authentication,
+/// so an implementation caches the secret until shortly before it expires.
 pub trait Credential: Send + Sync {
-    /// Returns a JWT that is currently valid.
-    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>>;
+    /// Returns the secret that the method requires, such as a JWT or a password. Empty if it requires none.
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>>;
 
-    /// Discards the cached JWT, because OpenBao rejects it: the next JWT is a new one. Returns whether a new one may be
-    /// accepted, which is false if the discarded JWT was new itself.
+    /// Discards the cached secret, because OpenBao rejects it: the next one is new. Returns whether a new one may be
+    /// accepted, which is false if the discarded secret was new itself, or cannot be replaced.
     fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 }
 
@@ -40,23 +52,16 @@ pub struct Login {
     pub namespace: NamespacePath,
     /// Path of the auth mount, without `auth/`.
     pub mount: String,
-    /// Name of the role.
+    /// Name of the role or user, as [`LoginKind`] requires.
     pub role: String,
-    /// Login endpoint of the mount.
+    /// Auth method.
     pub kind: LoginKind,
+    /// Further parameters of the login. They do not replace those of the method.
+    pub params: BTreeMap<String, String>,
     /// Token, or inline authentication.
     pub presentation: Presentation,
-    /// Source of the JWT.
+    /// Source of the secret.
     pub credential: Arc<dyn Credential>,
-}
-
-/// Login endpoint of an auth mount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginKind {
-    /// `login`.
-    Role,
-    /// `cel/login`.
-    Cel,
 }
 
 /// Presentation of a login: as a token, or with each request.
@@ -80,31 +85,8 @@ struct Slot {
     /// Time of the last login that a denied request caused.
     denied: Option<Instant>,
     rejected: Option<Rejected>,
-}
-
-#[derive(Clone)]
-struct Token {
-    secret: SecretString,
-    made: Instant,
-    lifetime: Duration,
-    renewable: bool,
-}
-
-/// Lifetime of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenLife {
-    /// Remaining lifetime. Zero: the token does not expire.
-    pub duration: Duration,
-    /// Whether the token can be renewed.
-    pub renewable: bool,
-}
-
-/// A rejected login. All requests share its error until it is repeated.
-struct Rejected {
-    at: Instant,
-    times: u32,
-    path: String,
-    message: String,
+    /// Cause of the last rejected login.
+    cause: Cause,
 }
 
 impl Login {
@@ -113,50 +95,63 @@ impl Login {
     }
 
     fn endpoint(&self) -> String {
-        match self.kind {
-            LoginKind::Role => format!("auth/{}/login", self.mount),
-            LoginKind::Cel => format!("auth/{}/cel/login", self.mount),
-        }
+        self.kind.endpoint(&self.mount, &self.role)
     }
 
     pub(crate) fn is_inline(&self) -> bool {
         self.presentation == Presentation::Inline
     }
 
+    /// Returns all parameters of the login.
+    fn parameters(&self, secret: &SecretString) -> BTreeMap<String, String> {
+        let mut parameters = self.params.clone();
+        parameters.extend(self.kind.parameters(&self.role, secret));
+        parameters
+    }
+
     /// Returns the headers of inline authentication.
     pub(crate) async fn inline_headers(&self) -> Result<HeaderMap, Error> {
-        let jwt = self.credential.jwt().await.map_err(Error::Credential)?;
-        let parameter =
-            |key: &str, value: &str| URL_SAFE_NO_PAD.encode(json!({"key": key, "value": value}).to_string());
+        let secret = self.credential.secret().await.map_err(Error::Credential)?;
         let mut headers = secret_header("x-vault-inline-auth-path", &self.path());
-        let jwt = parameter("jwt", jwt.expose_secret());
-        headers.extend(secret_header("x-vault-inline-auth-parameter-jwt", &jwt));
-        headers.extend(secret_header("x-vault-inline-auth-parameter-role", &parameter("role", &self.role)));
+        for (key, value) in self.parameters(&secret) {
+            let name = format!("x-vault-inline-auth-parameter-{}", header_part(&key));
+            let value = URL_SAFE_NO_PAD.encode(json!({"key": key, "value": value}).to_string());
+            headers.extend(secret_header(&name, &value));
+        }
         Ok(headers)
     }
+
+    /// Returns the request of a login, or of the properties of a token.
+    fn request(&self, secret: &SecretString) -> Request {
+        if self.kind == LoginKind::Token {
+            let namespace = self.namespace.clone();
+            return Request { namespace, headers: token_header(secret), ..Request::get(&self.endpoint()) };
+        }
+        let body = json!(self.parameters(secret));
+        post(self.namespace.clone(), &self.endpoint(), body, HeaderMap::new())
+    }
+
+    /// Returns the token that a successful response grants.
+    fn token(&self, secret: SecretString, answer: &Answer) -> Option<Token> {
+        match self.kind {
+            LoginKind::Token => Token::existing(secret, &answer.body()),
+            _ => Token::issued(&answer.body()),
+        }
+    }
+
+    /// Returns the request that revokes a token of this login. A token that was not created by a login belongs to someone
+    /// else.
+    fn revocation(&self, token: &SecretString) -> Option<Request> {
+        let path = "auth/token/revoke-self";
+        let request = || post(NamespacePath::root(), path, json!({}), token_header(token));
+        (self.kind != LoginKind::Token).then(request)
+    }
 }
 
-impl Token {
-    fn due(&self) -> bool {
-        !self.lifetime.is_zero() && self.made.elapsed() > self.lifetime * 2 / 3
-    }
-
-    fn life(&self) -> TokenLife {
-        TokenLife { duration: self.lifetime, renewable: self.renewable }
-    }
-
-    fn dead(&self) -> bool {
-        !self.lifetime.is_zero() && self.made.elapsed() >= self.lifetime
-    }
-}
-
-impl Rejected {
-    /// Returns the error while the login must not be repeated: 1 s after the first two rejections, then longer.
-    fn error(&self) -> Option<Error> {
-        let pause = Duration::from_secs(1 << (self.times / 3).min(3)).min(LONGEST_PAUSE);
-        let error = || Error::Login { path: self.path.clone(), message: self.message.clone() };
-        (self.at.elapsed() < pause).then(error)
-    }
+/// Returns the part of a header name that is unique for the name of a parameter.
+fn header_part(key: &str) -> String {
+    let is_simple = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if is_simple { key.to_owned() } else { key.bytes().map(|byte| format!("x{byte:02x}")).collect() }
 }
 
 impl Slot {
@@ -167,13 +162,6 @@ impl Slot {
         }
         self.denied = Some(Instant::now());
         true
-    }
-
-    /// Records a rejected login.
-    fn reject(&mut self, path: &str, message: &str) {
-        let times = self.rejected.as_ref().map_or(0, |rejected| rejected.times) + 1;
-        let (path, message) = (path.to_owned(), message.to_owned());
-        self.rejected = Some(Rejected { at: Instant::now(), times, path, message });
     }
 }
 
@@ -187,7 +175,7 @@ impl LoginState {
         let mut slot = self.slot.lock().await;
         let next = match slot.token.as_ref() {
             Some(token) if !token.due() => return Ok(token.secret.clone()),
-            Some(token) if token.renewable && !token.dead() => renewed(client, token).await,
+            Some(token) if token.renewable && !token.dead() => Self::renewed(client, token).await,
             _ => None,
         };
         let token = match next {
@@ -202,6 +190,10 @@ impl LoginState {
     /// Logs in for a token of its own. It is neither kept nor renewed here.
     pub(crate) async fn separate(&self, client: &Client) -> Result<(SecretString, TokenLife), Error> {
         let mut slot = self.slot.lock().await;
+        if self.login.kind == LoginKind::Token {
+            let message = "a lease requires a token of its own: use another method".to_owned();
+            return Err(Error::Login { path: self.login.path(), message });
+        }
         let token = self.admitted(client, &mut slot).await?;
         let life = token.life();
         Ok((token.secret, life))
@@ -221,7 +213,9 @@ impl LoginState {
         slot.token = None;
         self.login.credential.discard().await;
         drop(slot);
-        let _ = client.send(&revocation(refused)).await;
+        if let Some(request) = self.login.revocation(refused) {
+            let _ = client.send(&request).await;
+        }
         true
     }
 
@@ -238,8 +232,9 @@ impl LoginState {
     /// Revokes the token, if there is one. Errors are ignored, because the token expires anyway. At the end of the process,
     /// there is no time to wait for other requests.
     pub(crate) async fn revoke(&self, client: &Client) {
-        if let Some(token) = self.slot.lock().await.token.take() {
-            let _ = client.send_at_once(&revocation(&token.secret)).await;
+        let token = self.slot.lock().await.token.take();
+        if let Some(request) = token.and_then(|token| self.login.revocation(&token.secret)) {
+            let _ = client.send_at_once(&request).await;
         }
     }
 
@@ -248,14 +243,16 @@ impl LoginState {
         if let Some(error) = slot.rejected.as_ref().and_then(Rejected::error) {
             return Err(error);
         }
-        let mut made = self.made(client).await;
+        let mut made = self.made(client, slot).await;
         if matches!(made, Err(Error::Login { .. })) && self.login.credential.discard().await {
-            made = self.made(client).await;
+            made = self.made(client, slot).await;
         }
         match &made {
             Ok(_) => slot.rejected = None,
             Err(Error::Login { path, message }) => {
-                slot.reject(path, message);
+                let times = slot.rejected.as_ref().map_or(0, |rejected| rejected.times) + 1;
+                let pause = self.login.kind.pause(times, slot.cause);
+                slot.rejected = Some(Rejected::new(times, pause, (path, message)));
                 self.login.credential.discard().await;
             }
             Err(_) => {}
@@ -263,63 +260,47 @@ impl LoginState {
         made
     }
 
-    async fn made(&self, client: &Client) -> Result<Token, Error> {
-        let jwt = self.login.credential.jwt().await.map_err(Error::Credential)?;
-        let body = json!({"role": self.login.role, "jwt": jwt.expose_secret()});
-        let request = post(self.login.namespace.clone(), &self.login.endpoint(), body, HeaderMap::new());
+    async fn made(&self, client: &Client, slot: &mut Slot) -> Result<Token, Error> {
+        let login = &self.login;
+        let secret = login.credential.secret().await.map_err(Error::Credential)?;
+        let request = login.request(&secret);
         let answer = client.send(&request).await?;
         if !answer.status.is_success() {
-            return Err(login_error(
-                &self.login,
-                Error::from_answer(answer.status, "POST", self.login.path(), &answer.body()),
-            ));
+            let method = request.method.as_str();
+            let error = Error::from_answer(answer.status, method, login.path(), &answer.body());
+            slot.cause = Cause::of(&error);
+            return Err(rejected(login, &secret, error));
         }
-        let answer = answer.of_openbao(&self.login.path())?;
-        token(&answer.body()).ok_or_else(|| Error::Login {
-            path: self.login.path(),
+        let answer = answer.of_openbao(&login.path())?;
+        login.token(secret, &answer).ok_or_else(|| Error::Login {
+            path: login.path(),
             message: "the response contains no token".into(),
         })
     }
-}
 
-/// Returns a renewed token, or `None` if the renewal fails or grants at most half of the previous lifetime.
-async fn renewed(client: &Client, old: &Token) -> Option<Token> {
-    let request = post(NamespacePath::root(), "auth/token/renew-self", json!({}), token_header(&old.secret));
-    let answer = client.send(&request).await.ok().filter(|answer| answer.status.is_success())?;
-    token(&answer.body()).filter(|new| new.lifetime * 2 > old.lifetime)
-}
-
-fn revocation(token: &SecretString) -> Request {
-    post(NamespacePath::root(), "auth/token/revoke-self", json!({}), token_header(token))
-}
-
-fn login_error(login: &Login, error: Error) -> Error {
-    match error {
-        Error::Invalid { path, message } => Error::Login { path, message },
-        Error::Denied { path, .. } | Error::NotFound { path, .. } => Error::Login {
-            path,
-            message: format!(
-                "check that the auth mount and role `{}` exist and accept this login",
-                login.role
-            ),
-        },
-        other => other,
+    /// Returns a renewed token, or `None` if the renewal fails or grants at most half of the previous lifetime.
+    async fn renewed(client: &Client, old: &Token) -> Option<Token> {
+        let request =
+            post(NamespacePath::root(), "auth/token/renew-self", json!({}), token_header(&old.secret));
+        let answer = client.send(&request).await.ok().filter(|answer| answer.status.is_success())?;
+        Token::issued(&answer.body()).filter(|new| new.lifetime * 2 > old.lifetime)
     }
 }
 
-/// Returns the lifetime of the token in a response.
-pub(crate) fn token_life(body: &Value) -> Option<TokenLife> {
-    token(body).map(|token| token.life())
+/// Returns the error of an unsuccessful login. The message of the server does not repeat the secret.
+fn rejected(login: &Login, secret: &SecretString, error: Error) -> Error {
+    let (path, message) = match error {
+        Error::Invalid { path, message } => {
+            (path, without(secret.expose_secret(), &message) + login.kind.notice())
+        }
+        Error::Denied { path, .. } | Error::NotFound { path, .. } => (path, login.kind.hint(&login.role)),
+        other => return other,
+    };
+    Error::Login { path, message }
 }
 
-fn token(body: &Value) -> Option<Token> {
-    let auth = body.get("auth")?;
-    Some(Token {
-        secret: auth.get("client_token")?.as_str().filter(|token| !token.is_empty())?.to_owned().into(),
-        made: Instant::now(),
-        lifetime: Duration::from_secs(auth.get("lease_duration").and_then(Value::as_u64).unwrap_or(0)),
-        renewable: auth.get("renewable").and_then(Value::as_bool).unwrap_or(false),
-    })
+fn without(secret: &str, message: &str) -> String {
+    if secret.len() < SHORTEST_SECRET { message.to_owned() } else { message.replace(secret, "***") }
 }
 
 #[cfg(test)]

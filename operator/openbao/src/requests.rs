@@ -1,6 +1,8 @@
 //! Requests and headers of logins.
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use std::str::FromStr;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -26,9 +28,9 @@ pub(crate) fn token_header(token: &SecretString) -> HeaderMap {
 }
 
 /// A header that logs do not show.
-pub(crate) fn secret_header(name: &'static str, value: &str) -> HeaderMap {
+pub(crate) fn secret_header(name: &str, value: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Ok(mut value) = HeaderValue::from_str(value) {
+    if let (Ok(name), Ok(mut value)) = (HeaderName::from_str(name), HeaderValue::from_str(value)) {
         value.set_sensitive(true);
         headers.insert(name, value);
     }

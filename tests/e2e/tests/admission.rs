@@ -51,6 +51,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         json!({"managed": merged(server, changes)})
     };
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
+    let by_cluster = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
     let workload =
         |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
     vec![
@@ -273,6 +274,60 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             certificate(json!({"format": "der", "destination": {"name": "a", "type": "kubernetes.io/tls"}})),
             "a Secret of type kubernetes.io/tls contains PEM",
         ),
+        ("BaoAuth", by_cluster(json!({"method": "AppRole"})), "appRole is required with method AppRole"),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "Token", "token": {"secretRef": "s"}, "ldap": {}})),
+            "ldap is required with method LDAP, and only allowed with it",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(
+                json!({"method": "AppRole", "appRole": {"roleId": "r", "secretRef": "s", "secretIDPath": "/a"}}),
+            ),
+            "exactly one of secretRef and secretIDPath",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "AppRole", "appRole": {"roleId": "r", "secretIDPath": "/a/../b"}})),
+            "secretIDPath",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "UserPass", "userPass": {"username": "u"}})),
+            "username and secretRef",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "LDAP", "ldap": {"username": "a/b", "secretRef": "s"}})),
+            "ldap.username",
+        ),
+        ("BaoAuth", by_cluster(json!({"method": "Token", "token": {}})), "token requires secretRef"),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "Token", "token": {"secretRef": "s"}, "inline": "Always"})),
+            "inline: Always requires method",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(
+                json!({"method": "Token", "token": {"secretRef": "s"}, "headers": {"X-Vault-Token": "a"}}),
+            ),
+            "headers X-Vault-*, X-Forwarded-*",
+        ),
+        ("BaoAuth", json!({"authGlobalRef": {}}), "requires name, or allowDefault"),
+        (
+            "BaoAuth",
+            json!({"projectRef": {"name": "web"}, "workload": "web", "authGlobalRef": {"name": "a"}}),
+            "remove authGlobalRef",
+        ),
+        (
+            "BaoAuthGlobal",
+            json!({"connectionRef": {"name": "a"}, "clusterRef": {"name": "a"}}),
+            "at most one of connectionRef and clusterRef",
+        ),
+        ("BaoAuthGlobal", json!({"jwt": {"mount": "a//b"}}), "without empty segments, . or .."),
+        ("BaoAuthGlobal", json!({"ldap": {"headers": {"Cookie": "a"}}}), "headers X-Vault-*, X-Forwarded-*"),
         ("BaoStaticSecret", secret(json!({"refreshAfter": "fast"})), "write a duration with its unit"),
         ("BaoStaticSecret", secret(json!({"refreshAfter": "100ms"})), "refreshAfter must be at least 1s"),
         ("BaoStaticSecret", secret(json!({"type": "kv-v3"})), "Unsupported value"),

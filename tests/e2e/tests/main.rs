@@ -5,6 +5,7 @@ mod admin;
 mod admission;
 mod admission_policy;
 mod audiences;
+mod auth_methods;
 mod budget;
 mod connections;
 mod contents;

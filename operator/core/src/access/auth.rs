@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
-use secrecy::SecretString;
-use steamer_api::{AuthMethod, BaoAuth, Inline, JwtMethod, ProjectPhase, Reference};
-use steamer_openbao::{NamespacePath, Session};
+use steamer_api::{BaoAuth, Inline, Reference};
+use steamer_openbao::{LoginKind, Session, Settings};
 use steamer_runtime::{Dependencies, ObjectName};
 
-use super::consent::{Asked, check_secret};
-use super::receivers::{Receiver, not_provisioned, project_cluster, project_of};
-use super::server_audience::server_audience;
-use super::servers::AccountToken;
-use super::sessions::{CredentialOwner, LoginKey, Server};
+use super::credentials::{Consumer, Owned, file};
+use super::defaults::Defaults;
+use super::effective::Effective;
+use super::methods::{self, Method, MethodCredential};
+use super::receivers::Receiver;
+use super::sessions::{CredentialOwner, LoginKey, LoginMethod, Server};
+use super::workload;
 use crate::context::Context;
 use crate::error::Error;
-use crate::layout::WORKLOAD_MOUNT;
-
-/// Longest lifetime of a token, in seconds. An object that was created before the limit can state more.
-const LONGEST_TOKEN: i64 = 3600;
 
 /// What a login is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +26,21 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Refuses a BaoAuth that cannot be used for the purpose.
+    /// Refuses a login that cannot be used for the purpose.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for inline logins, which have no token.
-    pub fn check(self, auth: &BaoAuth) -> Result<(), Error> {
-        if self == Self::Lease && auth.spec.inline == Inline::Always {
-            return Err(Error::Invalid(format!(
-                "BaoAuth {} has inline: Always, and OpenBao grants leases only to tokens: set inline: Auto, or another authRef",
-                ObjectName::of(auth)
-            )));
-        }
-        Ok(())
+    /// [`Error::Invalid`] for inline logins, which have no token, and for tokens of users, which are never revoked.
+    pub fn check(self, auth: &BaoAuth, login: &LoginKey) -> Result<(), Error> {
+        let refused = match self {
+            Self::Lease if auth.spec.inline == Inline::Always => "inline: Always",
+            Self::Lease if login.method.kind == LoginKind::Token => "method Token",
+            Self::Lease | Self::Read => return Ok(()),
+        };
+        Err(Error::Invalid(format!(
+            "BaoAuth {} has {refused}, and a lease requires a token of its own: set inline: Auto and another method, or \
+             another authRef",
+            ObjectName::of(auth)
+        )))
     }
 }
 
@@ -67,20 +66,13 @@ pub fn auth_of(
     reference: Option<&Reference>,
     namespace: &str,
 ) -> Result<Arc<BaoAuth>, Error> {
-    if let Some(reference) = reference {
-        return context.stores.resolve(dependencies, reference, namespace);
-    }
-    let own = context.stores.named(dependencies, &ObjectName::new(namespace, "default"), namespace);
-    match own {
-        Err(Error::NotFound { .. }) => {
-            let shared = ObjectName::new(&context.operator.namespace, "default");
-            context.stores.named(dependencies, &shared, namespace)
-        }
-        found => found,
+    match reference {
+        Some(reference) => context.stores.resolve(dependencies, reference, namespace),
+        None => Defaults::new(context, dependencies).of(namespace, namespace),
     }
 }
 
-/// The server of a BaoAuth. References are checked for the namespace of the BaoAuth.
+/// The server of a BaoAuth. References are checked for the namespace of the object that states them.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`] for its references, [`Error::Waiting`] while the server is not known yet.
@@ -89,181 +81,116 @@ pub async fn server_of(
     dependencies: &Dependencies,
     auth: &BaoAuth,
 ) -> Result<Server, Error> {
-    Receiver::of(context, dependencies, auth)?.server(context, dependencies).await
-}
-
-/// Login of a BaoAuth, without the namespace of the object that uses it.
-pub struct Method {
-    /// OpenBao namespace of the auth mount.
-    pub namespace: NamespacePath,
-    /// Path of the auth mount, without `auth/`.
-    pub mount: String,
-    role: String,
-    inline: bool,
-    credential: MethodCredential,
-}
-
-enum MethodCredential {
-    ServiceAccount {
-        name: String,
-        namespace: Option<String>,
-        audiences: Vec<String>,
-        expiration_seconds: i64,
-    },
-    Secret(String),
+    let auth = Effective::of(context, dependencies, auth)?;
+    let settings = Receiver::of(context, dependencies, &auth)?.settings(context, dependencies).await?;
+    context.shared_server(dependencies, &with_headers(settings, &auth))
 }
 
 /// The login method of a BaoAuth.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an incomplete method or an audience of the API server.
+/// [`Error::Invalid`] for an incomplete method, an audience of the API server, or a file of a BaoAuth outside of the
+/// operator's namespace.
 pub fn method_of(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Method, Error> {
-    let mut method = match auth.spec.method {
-        None => workload_method(context, dependencies, auth)?,
-        Some(AuthMethod::Kubernetes) => kubernetes_method(auth)?,
-        Some(AuthMethod::JWT) => jwt_method(auth)?,
-    };
-    if let MethodCredential::ServiceAccount { audiences, .. } = &mut method.credential {
-        if audiences.is_empty() {
-            audiences.push(Receiver::of(context, dependencies, auth)?.default_audience()?);
+    let auth = Effective::of(context, dependencies, auth)?;
+    let receiver = Receiver::of(context, dependencies, &auth)?;
+    checked(context, method(context, dependencies, &auth)?, (&auth, &receiver))
+}
+
+fn method(context: &Context, dependencies: &Dependencies, auth: &Effective) -> Result<Method, Error> {
+    if auth.spec.project_ref.is_some() {
+        return workload::method(context, dependencies, auth);
+    }
+    methods::method(&auth.spec)
+}
+
+/// A login with its audiences. Every author of a BaoAuth could otherwise send files of the operator to a server.
+fn checked(
+    context: &Context,
+    mut method: Method,
+    (auth, receiver): (&Effective, &Receiver),
+) -> Result<Method, Error> {
+    match &mut method.credential {
+        MethodCredential::ServiceAccount(source) => {
+            if source.audiences.is_empty() {
+                source.audiences.push(receiver.default_audience()?);
+            }
+            context.safe_audiences(&source.audiences)?;
         }
-        context.safe_audiences(audiences)?;
+        MethodCredential::File(_) if auth.name.namespace != context.operator.namespace => {
+            return Err(Error::Invalid(format!(
+                "secretIDPath requires a BaoAuth in namespace {} of the operator: use secretRef",
+                context.operator.namespace
+            )));
+        }
+        _ => {}
     }
     Ok(method)
 }
 
-fn inline(auth: &BaoAuth, automatic: bool) -> bool {
-    match auth.spec.inline {
-        Inline::Auto => automatic,
-        Inline::Always => true,
-        Inline::Never => false,
-    }
-}
-
-fn namespace_of(auth: &BaoAuth) -> NamespacePath {
-    NamespacePath::new(auth.spec.namespace.as_deref().unwrap_or_default())
-}
-
-fn mount_of(auth: &BaoAuth, default: &str) -> String {
-    auth.spec.mount.as_deref().unwrap_or(default).trim_matches('/').to_owned()
-}
-
-fn kubernetes_method(auth: &BaoAuth) -> Result<Method, Error> {
-    let block = auth.spec.kubernetes.as_ref();
-    let block =
-        block.ok_or_else(|| Error::Invalid("method Kubernetes needs the block kubernetes".to_owned()))?;
-    Ok(Method {
-        namespace: namespace_of(auth),
-        mount: mount_of(auth, "kubernetes"),
-        role: block.role.clone(),
-        inline: inline(auth, false),
-        credential: MethodCredential::ServiceAccount {
-            name: block.service_account.clone(),
-            namespace: None,
-            audiences: block.audiences.clone(),
-            expiration_seconds: block.token_expiration_seconds.min(LONGEST_TOKEN),
-        },
-    })
-}
-
-fn jwt_method(auth: &BaoAuth) -> Result<Method, Error> {
-    let block =
-        auth.spec.jwt.as_ref().ok_or_else(|| Error::Invalid("method JWT needs the block jwt".to_owned()))?;
-    let JwtMethod { role, service_account, secret_ref, audiences, token_expiration_seconds } = block;
-    let credential = match (service_account, secret_ref) {
-        (Some(name), _) => MethodCredential::ServiceAccount {
-            name: name.clone(),
-            namespace: None,
-            audiences: audiences.clone(),
-            expiration_seconds: (*token_expiration_seconds).min(LONGEST_TOKEN),
-        },
-        (None, Some(secret)) => MethodCredential::Secret(secret.clone()),
-        (None, None) => return Err(Error::Invalid("jwt needs serviceAccount or secretRef".to_owned())),
-    };
-    let (namespace, mount) = (namespace_of(auth), mount_of(auth, "jwt"));
-    Ok(Method { namespace, mount, role: role.clone(), inline: inline(auth, true), credential })
-}
-
-fn workload_method(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Method, Error> {
-    let project = project_of(context, dependencies, auth)?;
-    let wanted = auth.spec.workload.as_deref().unwrap_or_default();
-    let workload = project.spec.workloads.iter().find(|workload| workload.name == wanted);
-    let workload = workload.ok_or_else(|| {
-        Error::Waiting(format!("SecretsProject {} has no workload `{wanted}`", ObjectName::of(&*project)))
-    })?;
-    let audience = match &workload.audience {
-        Some(audience) => audience.clone(),
-        None => server_audience(&*project_cluster(context, dependencies, &project)?),
-    };
-    let status = project.status.as_ref().filter(|status| status.phase == Some(ProjectPhase::Active));
-    let namespace = status.and_then(|status| status.lifecycle.openbao_namespace.as_deref());
-    Ok(Method {
-        namespace: NamespacePath::new(namespace.ok_or_else(|| not_provisioned(&project))?),
-        mount: WORKLOAD_MOUNT.to_owned(),
-        role: workload.name.clone(),
-        inline: inline(auth, true),
-        credential: MethodCredential::ServiceAccount {
-            name: workload.service_account.clone(),
-            namespace: Some(workload.namespace.clone()),
-            audiences: vec![audience],
-            expiration_seconds: 600,
-        },
-    })
+fn with_headers(mut settings: Settings, auth: &Effective) -> Settings {
+    let own = &auth.spec.headers;
+    settings.headers.retain(|name, _| !own.keys().any(|other| other.eq_ignore_ascii_case(name)));
+    settings.headers.extend(own.clone());
+    settings
 }
 
 /// Access for an object in namespace `consumer` that refers to `auth`. ServiceAccounts and Secrets are always those of the
 /// consumer's namespace.
 ///
 /// # Errors
-/// As [`server_of`] and [`method_of`], and [`Error::NotAllowed`] for a ServiceAccount of another namespace or
-/// without consent.
+/// As [`server_of`] and [`method_of`], and [`Error::NotAllowed`] for a ServiceAccount of another namespace, or a
+/// ServiceAccount or Secret without consent.
 pub async fn access(
     context: &Context,
     dependencies: &Dependencies,
     auth: &BaoAuth,
     consumer: &str,
 ) -> Result<Access, Error> {
-    let receiver = Receiver::of(context, dependencies, auth)?;
-    let server = receiver.server(context, dependencies).await?;
-    let Method { namespace, mount, role, inline, credential } = method_of(context, dependencies, auth)?;
-    let (owner, stored) = match credential {
-        MethodCredential::ServiceAccount { name, namespace, audiences, expiration_seconds } => {
-            own_account(&name, namespace.as_deref(), consumer)?;
-            let account = ObjectName::new(consumer, name);
-            let of_server = receiver.audiences(context, dependencies, consumer).await?;
-            let object = context.accounts.existing(dependencies, &account).await?;
-            context.consent.check(&object, &Asked { audiences: &audiences, of_server: &of_server })?;
-            let token = AccountToken { account, audiences, expiration_seconds };
-            (context.account_credential(dependencies, token).await?, None)
-        }
-        MethodCredential::Secret(secret) => {
-            stored_jwt(context, dependencies, ObjectName::new(consumer, secret)).await?
-        }
-    };
-    let login = LoginKey { server: server.key.clone(), namespace, mount, role, inline, owner };
+    let auth = Effective::of(context, dependencies, auth)?;
+    let receiver = Receiver::of(context, dependencies, &auth)?;
+    let method = checked(context, method(context, dependencies, &auth)?, (&auth, &receiver))?;
+    let consumer = Consumer { context, dependencies, namespace: consumer };
+    let settings = settings(&consumer, &method.credential, (&auth, &receiver)).await?;
+    let server = context.shared_server(dependencies, &settings)?;
+    let Method { namespace, mount, role, kind, params, inline, credential } = method;
+    let Owned { owner, stored } = owned(&consumer, credential, (&auth, &receiver)).await?;
+    let (server_key, method) = (server.key.clone(), LoginMethod { kind, params });
+    let login = LoginKey { server: server_key, namespace, mount, role, method, inline, owner };
     let with_token = LoginKey { inline: false, ..login.clone() };
     let token = context.sessions.session(&server, with_token, stored.clone()).await;
     let session = context.sessions.session(&server, login.clone(), stored).await;
     Ok(Access { session, token, login })
 }
 
-fn own_account(account: &str, namespace: Option<&str>, consumer: &str) -> Result<(), Error> {
-    match namespace {
-        Some(namespace) if namespace != consumer => Err(Error::NotAllowed(format!(
-            "this workload is ServiceAccount {account} of namespace {namespace}: an object in namespace {consumer} cannot use it"
-        ))),
-        _ => Ok(()),
+/// The settings of the connections of a login: those of the receiver, the headers of the BaoAuth, and the client
+/// certificate of the method.
+async fn settings(
+    consumer: &Consumer<'_>,
+    credential: &MethodCredential,
+    (auth, receiver): (&Effective, &Receiver),
+) -> Result<Settings, Error> {
+    let of_receiver = receiver.settings(consumer.context, consumer.dependencies).await?;
+    let mut settings = with_headers(of_receiver, auth);
+    if let MethodCredential::Certificate(secret) = credential {
+        settings.client_certificate = Some(consumer.certificate(secret).await?);
     }
+    Ok(settings)
 }
 
-async fn stored_jwt(
-    context: &Context,
-    dependencies: &Dependencies,
-    name: ObjectName,
-) -> Result<(CredentialOwner, Option<SecretString>), Error> {
-    let secret = context.secrets.existing(dependencies, &name).await?;
-    check_secret(&secret)?;
-    let jwt = context.secrets.value(dependencies, &name, "jwt").await?;
-    let jwt: SecretString = String::from_utf8_lossy(&jwt).trim().to_owned().into();
-    Ok((CredentialOwner::Secret(name, secret.resource_version().unwrap_or_default()), Some(jwt)))
+/// The owner of the secret of a login.
+async fn owned(
+    consumer: &Consumer<'_>,
+    credential: MethodCredential,
+    (auth, receiver): (&Effective, &Receiver),
+) -> Result<Owned, Error> {
+    match credential {
+        MethodCredential::ServiceAccount(source) => consumer.account(source, receiver).await,
+        MethodCredential::Jwt(secret) => consumer.jwt(&secret).await,
+        MethodCredential::Secret { name, key } => consumer.value((&name, key), &auth.requested).await,
+        MethodCredential::File(path) => file(&path, &auth.requested),
+        MethodCredential::Certificate(_) | MethodCredential::Connection => {
+            Ok(Owned { owner: CredentialOwner::Certificate, stored: None })
+        }
+    }
 }

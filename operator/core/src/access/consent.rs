@@ -13,6 +13,8 @@ use crate::error::Error;
 pub const AUDIENCES: &str = "steamer.dev/audiences";
 /// Label of a Secret that holds a JWT for logins to OpenBao.
 pub const JWT: &str = "steamer.dev/jwt";
+/// Label of a Secret that holds another credential for logins to OpenBao.
+pub const LOGIN: &str = "steamer.dev/login";
 
 /// Audiences that the installation allows for every ServiceAccount.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +71,24 @@ impl Consent {
 /// # Errors
 /// [`Error::NotAllowed`] with the command that allows it.
 pub fn check_secret(secret: &Secret) -> Result<(), Error> {
-    if secret.labels().get(JWT).is_some_and(|value| value == "true") {
+    check_label(secret, JWT, "with its JWT")
+}
+
+/// Checks that the password, secret ID, token or client key of a Secret may be used for logins.
+///
+/// # Errors
+/// [`Error::NotAllowed`] with the command that allows it.
+pub fn check_login(secret: &Secret) -> Result<(), Error> {
+    check_label(secret, LOGIN, "to OpenBao")
+}
+
+fn check_label(secret: &Secret, label: &str, what: &str) -> Result<(), Error> {
+    if secret.labels().get(label).is_some_and(|value| value == "true") {
         return Ok(());
     }
     let name = ObjectName::of(secret);
     Err(Error::NotAllowed(format!(
-        "Secret {name} does not allow logins with its JWT: run `kubectl label secret {} --namespace {} {JWT}=true`",
+        "Secret {name} does not allow logins {what}: run `kubectl label secret {} --namespace {} {label}=true`",
         name.name, name.namespace
     )))
 }
@@ -129,14 +143,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case(json!({}), false)]
-    #[case(json!({JWT: "false"}), false)]
-    #[case(json!({JWT: "true"}), true)]
-    fn the_jwt_of_a_secret_is_used_only_with_its_label(
+    #[case(json!({}), false, false)]
+    #[case(json!({JWT: "false", LOGIN: "false"}), false, false)]
+    #[case(json!({JWT: "true"}), true, false)]
+    #[case(json!({LOGIN: "true"}), false, true)]
+    fn the_credential_of_a_secret_is_used_only_with_its_label(
         #[case] labels: serde_json::Value,
-        #[case] allowed: bool,
+        #[case] jwt: bool,
+        #[case] login: bool,
     ) {
         let secret = json!({"metadata": {"name": "jwt", "namespace": "web", "labels": labels}});
-        assert_eq!(check_secret(&serde_json::from_value(secret).unwrap()).is_ok(), allowed);
+        let secret = serde_json::from_value(secret).unwrap();
+        assert_eq!((check_secret(&secret).is_ok(), check_login(&secret).is_ok()), (jwt, login));
     }
 }

@@ -6,7 +6,6 @@ use steamer_api::{OpenBaoCluster, ServerTlsMode};
 use steamer_openbao::{Resolver, Settings};
 use steamer_runtime::{Dependencies, Key, ObjectName};
 
-use super::sessions::Server;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -69,26 +68,24 @@ impl Context {
         })
     }
 
-    /// The server of a managed cluster.
-    pub(super) async fn managed_server(
+    /// The settings of the connections to a managed cluster.
+    pub(super) async fn managed_settings(
         &self,
         dependencies: &Dependencies,
         cluster: &OpenBaoCluster,
-    ) -> Result<Server, Error> {
+    ) -> Result<Settings, Error> {
         let name = ObjectName::of(cluster);
         dependencies.on(ca_key(name.clone()));
         let ca = self.managed_ca(dependencies, cluster).await?;
         let managed = cluster.spec.managed.as_ref();
         let (replicas, tls) =
             managed.map_or_else(Default::default, |managed| (managed.replicas, managed.tls.mode));
-        let settings = Settings {
+        Ok(Settings {
             addresses: (0..replicas).map(|ordinal| url(&name, &pod(&name, ordinal), tls)).collect(),
             ca,
             resolver: Some(self.node_resolver()),
             ..Settings::default()
-        };
-        let server = self.shared_server(dependencies, &settings)?;
-        Ok(Server { address: cluster.address(), ..server })
+        })
     }
 
     /// The CA of a managed cluster, from the Secret of its certificate. Empty without TLS. The ConfigMap is for other

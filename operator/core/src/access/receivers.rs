@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use steamer_api::{BaoAuth, BaoConnection, OpenBaoCluster, SecretsProject};
+use steamer_api::{BaoConnection, OpenBaoCluster, SecretsProject};
+use steamer_openbao::Settings;
 use steamer_runtime::{Dependencies, ObjectName};
 
+use super::effective::Effective;
 use super::server_audience::{declared_audiences, server_audience};
-use super::sessions::Server;
 use crate::context::Context;
 use crate::error::Error;
 use crate::references::target;
@@ -23,17 +24,21 @@ pub(super) enum Receiver {
 }
 
 impl Receiver {
-    /// The receiver of a BaoAuth. References are checked for the namespace of the BaoAuth.
-    pub(super) fn of(context: &Context, dependencies: &Dependencies, auth: &BaoAuth) -> Result<Self, Error> {
-        let (stores, namespace) = (&context.stores, auth.namespace().unwrap_or_default());
+    /// The receiver of a BaoAuth. References are checked for the namespace of the object that states them.
+    pub(super) fn of(
+        context: &Context,
+        dependencies: &Dependencies,
+        auth: &Effective,
+    ) -> Result<Self, Error> {
+        let (stores, namespace) = (&context.stores, &auth.server_from);
         if let Some(reference) = &auth.spec.cluster_ref {
-            return stores.resolve(dependencies, reference, &namespace).map(Self::Cluster);
+            return stores.resolve(dependencies, reference, namespace).map(Self::Cluster);
         }
         let Some(reference) = &auth.spec.connection_ref else {
             let project = project_of(context, dependencies, auth)?;
             return project_cluster(context, dependencies, &project).map(Self::ProjectCluster);
         };
-        let connection: Arc<BaoConnection> = stores.resolve(dependencies, reference, &namespace)?;
+        let connection: Arc<BaoConnection> = stores.resolve(dependencies, reference, namespace)?;
         let own = connection.namespace().unwrap_or_default();
         match &connection.spec.cluster_ref {
             Some(reference) => stores.resolve(dependencies, reference, &own).map(Self::Cluster),
@@ -41,16 +46,16 @@ impl Receiver {
         }
     }
 
-    pub(super) async fn server(
+    pub(super) async fn settings(
         &self,
         context: &Context,
         dependencies: &Dependencies,
-    ) -> Result<Server, Error> {
+    ) -> Result<Settings, Error> {
         match self {
             Self::Cluster(cluster) | Self::ProjectCluster(cluster) => {
-                context.cluster_server(dependencies, cluster).await
+                context.cluster_settings(dependencies, cluster).await
             }
-            Self::Connection(connection) => context.connection_server(dependencies, connection).await,
+            Self::Connection(connection) => context.connection_settings(dependencies, connection).await,
         }
     }
 
@@ -94,13 +99,17 @@ impl Receiver {
 pub(super) fn project_of(
     context: &Context,
     dependencies: &Dependencies,
-    auth: &BaoAuth,
+    auth: &Effective,
 ) -> Result<Arc<SecretsProject>, Error> {
     let reference = auth.spec.project_ref.as_ref();
     let reference = reference.ok_or_else(|| {
-        Error::Invalid("one of connectionRef, clusterRef and projectRef is needed".to_owned())
+        Error::Invalid(
+            "one of connectionRef, clusterRef and projectRef is required: neither the BaoAuth nor its BaoAuthGlobal states \
+             one"
+            .to_owned(),
+        )
     })?;
-    context.stores.resolve(dependencies, reference, &auth.namespace().unwrap_or_default())
+    context.stores.resolve(dependencies, reference, &auth.name.namespace)
 }
 
 /// The cluster of a project. The caller must have checked the right to refer to the project.

@@ -1,18 +1,13 @@
-//! Servers: from an OpenBaoCluster or a BaoConnection to a client, and the operator's own session in a cluster.
-
-use std::time::Duration;
+//! Servers: from an OpenBaoCluster to a client, and the operator's own session in a cluster.
 
 use kube::ResourceExt;
-use steamer_api::{
-    AudienceHolder, BaoConnection, BaoConnectionSpec, ExternalServer, Kind, OpenBaoCluster,
-    OpenBaoClusterStatus, rules,
-};
-use steamer_openbao::{Identity, Session, Settings, joined_pem};
+use steamer_api::{AudienceHolder, ExternalServer, Kind, OpenBaoCluster, OpenBaoClusterStatus, rules};
+use steamer_openbao::{Identity, Session, Settings};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::rivals::{Claim, Conflict};
 use super::server_audience::{management_login, server_audience};
-use super::sessions::{CredentialOwner, LoginKey, Server};
+use super::sessions::{CredentialOwner, LoginKey, LoginMethod, Server};
 use super::token_requests::TokenRequestKey;
 use crate::context::Context;
 use crate::error::Error;
@@ -20,8 +15,6 @@ use crate::layout::{self, OPERATOR_MOUNT, OPERATOR_ROLE};
 
 /// Lifetime of the operator's token requests, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: i64 = 600;
-/// Longest timeout of a request.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Token of a ServiceAccount that a login needs.
 pub(super) struct AccountToken {
@@ -78,6 +71,7 @@ impl Context {
             namespace: root.clone(),
             mount,
             role,
+            method: LoginMethod::default(),
             inline: false,
             owner: self.account_credential(dependencies, token).await?,
         };
@@ -150,8 +144,20 @@ impl Context {
         dependencies: &Dependencies,
         cluster: &OpenBaoCluster,
     ) -> Result<Server, Error> {
+        let settings = self.cluster_settings(dependencies, cluster).await?;
+        let server = self.shared_server(dependencies, &settings)?;
+        let address = if cluster.spec.external.is_some() { server.address } else { cluster.address() };
+        Ok(Server { address, ..server })
+    }
+
+    /// The settings of the connections to a cluster.
+    pub(super) async fn cluster_settings(
+        &self,
+        dependencies: &Dependencies,
+        cluster: &OpenBaoCluster,
+    ) -> Result<Settings, Error> {
         let Some(external) = &cluster.spec.external else {
-            return self.managed_server(dependencies, cluster).await;
+            return self.managed_settings(dependencies, cluster).await;
         };
         let mut addresses = vec![external.address.clone()];
         addresses.extend(external.additional_addresses.iter().cloned());
@@ -161,25 +167,7 @@ impl Context {
             let name = ObjectName::new(cluster.namespace().unwrap_or_default(), &reference.name);
             settings.ca = self.secrets.certificates(dependencies, &name, &reference.key).await?;
         }
-        self.shared_server(dependencies, &settings)
-    }
-
-    /// The server of a connection.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] and [`Error::Denied`] for its cluster, [`Error::Waiting`] for a Secret without the key.
-    pub async fn connection_server(
-        &self,
-        dependencies: &Dependencies,
-        connection: &BaoConnection,
-    ) -> Result<Server, Error> {
-        let namespace = connection.namespace().unwrap_or_default();
-        if let Some(reference) = &connection.spec.cluster_ref {
-            let cluster = self.stores.resolve::<OpenBaoCluster>(dependencies, reference, &namespace)?;
-            return self.cluster_server(dependencies, &cluster).await;
-        }
-        let settings = self.connection_settings(dependencies, &connection.spec, &namespace).await?;
-        self.shared_server(dependencies, &settings)
+        Ok(settings)
     }
 
     /// The server with these settings. The object is requeued when the server recovers from an outage.
@@ -191,49 +179,6 @@ impl Context {
         let server = self.sessions.server(settings)?;
         dependencies.on(server.key.recovery());
         Ok(server)
-    }
-
-    async fn connection_settings(
-        &self,
-        dependencies: &Dependencies,
-        spec: &BaoConnectionSpec,
-        namespace: &str,
-    ) -> Result<Settings, Error> {
-        let BaoConnectionSpec {
-            address,
-            allow_plaintext,
-            cluster_ref: _,
-            headers,
-            tls_server_name,
-            ca_cert_secret_ref,
-            client_cert_secret_ref,
-            skip_tls_verify,
-            timeout,
-            allowed_namespaces: _,
-        } = spec;
-        let addresses: Vec<String> = address.iter().cloned().collect();
-        encrypted(&addresses, (*allow_plaintext).into())?;
-        let mut settings = Settings {
-            addresses,
-            server_name: tls_server_name.clone(),
-            insecure: *skip_tls_verify,
-            headers: headers.clone(),
-            // A stored object can be older than the bound of its schema.
-            timeout: timeout.as_ref().map(|timeout| timeout.get().min(LONGEST_TIMEOUT)),
-            ..Settings::default()
-        };
-        if let Some(name) = ca_cert_secret_ref {
-            let name = ObjectName::new(namespace, name);
-            settings.ca = self.secrets.certificates(dependencies, &name, "ca.crt").await?;
-        }
-        if let Some(name) = client_cert_secret_ref {
-            let name = ObjectName::new(namespace, name);
-            let certificate = self.secrets.certificates(dependencies, &name, "tls.crt").await?;
-            let key = self.secrets.value(dependencies, &name, "tls.key").await?;
-            let pem = joined_pem(&[&certificate, &key]);
-            settings.client_certificate = Some(String::from_utf8_lossy(&pem).into_owned().into());
-        }
-        Ok(settings)
     }
 }
 

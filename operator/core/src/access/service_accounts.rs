@@ -72,7 +72,7 @@ impl ServiceAccountToken {
 }
 
 impl Credential for ServiceAccountToken {
-    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         Box::pin(self.token())
     }
 

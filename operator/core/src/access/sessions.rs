@@ -1,5 +1,6 @@
 //! Sessions: one HTTP client for each server, one identity for each login. All objects share them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,21 +35,37 @@ pub struct LoginKey {
     pub namespace: NamespacePath,
     /// Path of the auth mount, without `auth/`.
     pub mount: String,
-    /// Role of the auth mount.
+    /// Role of the auth mount, or user.
     pub role: String,
+    /// Auth method and parameters.
+    pub method: LoginMethod,
     /// Whether each request carries the JWT itself (inline authentication) and no token is created.
     pub inline: bool,
     /// Owner of the JWT.
     pub owner: CredentialOwner,
 }
 
-/// Owner of a JWT.
+/// Auth method of a login, and its further parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoginMethod {
+    /// Auth method.
+    pub kind: LoginKind,
+    /// Further parameters.
+    pub params: BTreeMap<String, String>,
+}
+
+/// Owner of the secret of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialOwner {
     /// A ServiceAccount.
     ServiceAccount(TokenRequestKey),
-    /// A Secret, at that resource version.
+    /// A JWT in a Secret, at that resource version.
     Secret(ObjectName, String),
+    /// A password, secret ID or token with that digest. Equal ones share a login, so that a wrong password of several
+    /// namespaces is tried once.
+    Value(String),
+    /// The client certificate of the server's connections.
+    Certificate,
 }
 
 /// Digest of all settings of a connection.
@@ -113,11 +130,11 @@ pub struct Sessions {
 
 type Identities = moka::future::Cache<LoginKey, (Client, Identity)>;
 
-/// A JWT from a Secret.
-struct StoredJwt(SecretString);
+/// A secret that does not change.
+struct Stored(SecretString);
 
-impl Credential for StoredJwt {
-    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+impl Credential for Stored {
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         Box::pin(std::future::ready(Ok(self.0.clone())))
     }
 
@@ -146,7 +163,7 @@ impl Sessions {
         Self { tokens, index, outgoing, servers, documents, identities }
     }
 
-    /// A session in the root namespace of a server. `stored` is the JWT of [`CredentialOwner::Secret`].
+    /// A session in the root namespace of a server. `stored` is the secret of an owner that is no ServiceAccount.
     pub async fn session(&self, server: &Server, login: LoginKey, stored: Option<SecretString>) -> Session {
         let (client, identity) = self
             .identities
@@ -156,15 +173,18 @@ impl Sessions {
     }
 
     fn identity(&self, login: LoginKey, stored: Option<SecretString>) -> Identity {
-        let LoginKey { server: _, namespace, mount, role, inline, owner } = login;
+        let LoginKey { server: _, namespace, mount, role, method, inline, owner } = login;
         let credential: Arc<dyn Credential> = match owner {
             CredentialOwner::ServiceAccount(key) => {
                 Arc::new(ServiceAccountToken::new(self.tokens.clone(), key))
             }
-            CredentialOwner::Secret(..) => Arc::new(StoredJwt(stored.unwrap_or_default())),
+            CredentialOwner::Secret(..) | CredentialOwner::Value(_) | CredentialOwner::Certificate => {
+                Arc::new(Stored(stored.unwrap_or_default()))
+            }
         };
         let presentation = if inline { Presentation::Inline } else { Presentation::Token };
-        Identity::login(Login { namespace, mount, role, kind: LoginKind::Role, presentation, credential })
+        let LoginMethod { kind, params } = method;
+        Identity::login(Login { namespace, mount, role, kind, params, presentation, credential })
     }
 
     /// The server with these settings.

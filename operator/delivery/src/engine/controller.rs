@@ -151,8 +151,8 @@ impl<K: Synced> Controller<K> {
         let (context, common) = (&*self.engine.context, object.common());
         let consumer = object.namespace().unwrap_or_default();
         let auth = auth_of(context, dependencies, common.auth_ref, &consumer)?;
-        K::Source::PURPOSE.check(&auth)?;
         let Access { session, token, login } = access(context, dependencies, &auth, &consumer).await?;
+        K::Source::PURPOSE.check(&auth, &login)?;
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
         let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
         Ok(ReadAccess { reader: Reader { session, token }, namespace, login })

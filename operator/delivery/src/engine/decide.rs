@@ -235,7 +235,7 @@ mod tests {
     use std::time::Duration;
 
     use rstest::rstest;
-    use steamer_core::access::sessions::{CredentialOwner, ServerKey};
+    use steamer_core::access::sessions::{CredentialOwner, LoginMethod, ServerKey};
     use steamer_openbao::NamespacePath;
     use steamer_runtime::ObjectName;
 
@@ -263,6 +263,7 @@ mod tests {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
+            method: LoginMethod::default(),
             role: role.to_owned(),
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
@@ -446,7 +447,12 @@ mod tests {
         let (mac, other) = (Mac::new(&[7; 32]), Mac::new(&[8; 32]));
         let at = |second| Timestamp::from_second(NOW + second).unwrap();
         let stamp = |second| {
-            let held = Held::Certificate { serial: "0a".to_owned(), at: at(second), not_after: at(60) };
+            let held = Held::Certificate {
+                serial: "0a".to_owned(),
+                mount: "pki".to_owned(),
+                at: at(second),
+                not_after: at(60),
+            };
             Stamp { held, ..stamp("r", "c") }.sealed(&mac)
         };
         let (known, written) = (known.map(stamp), stamp(issued));

@@ -162,7 +162,7 @@ mod tests {
     use std::sync::Mutex;
 
     use rstest::rstest;
-    use steamer_core::access::sessions::{CredentialOwner, ServerKey};
+    use steamer_core::access::sessions::{CredentialOwner, LoginMethod, ServerKey};
     use steamer_openbao::{Client, Identity, Outgoing, Settings};
     use steamer_runtime::ObjectName;
 
@@ -235,6 +235,7 @@ mod tests {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
+            method: LoginMethod::default(),
             role: "role".to_owned(),
             inline,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),

@@ -219,7 +219,7 @@ mod tests {
     use rstest::rstest;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
-    use steamer_core::access::sessions::{CredentialOwner, LoginKey, ServerKey};
+    use steamer_core::access::sessions::{CredentialOwner, LoginKey, LoginMethod, ServerKey};
     use steamer_openbao::{Client, Identity, NamespacePath, Settings};
     use steamer_runtime::ObjectName;
 
@@ -239,6 +239,7 @@ mod tests {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
+            method: LoginMethod::default(),
             role: "role".to_owned(),
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex as Locked;
 
 use rstest::rstest;
+use serde_json::Value;
 
 use super::*;
 use crate::{Identity, Outgoing, Session, Settings};
@@ -32,9 +33,15 @@ impl Server {
         let inline = header("x-vault-inline-auth-parameter-jwt");
         let expected = URL_SAFE_NO_PAD.encode(json!({"key": "jwt", "value": self.jwt}).to_string());
         match kind.as_str() {
+            "lookup-self" if token == format!("token of {}", self.jwt) => {
+                (200, "", json!({"data": {"ttl": 3600, "renewable": false}}).to_string())
+            }
             "login" if body.contains(&format!("\"{}\"", self.jwt)) => {
                 let auth = json!({"client_token": format!("token of {}", self.jwt), "lease_duration": 3600});
                 (200, "", json!({"auth": auth}).to_string())
+            }
+            "app" | "login" if body.contains("wrong horse") => {
+                (400, "", r#"{"errors":["wrong horse is refused"]}"#.to_owned())
             }
             "revoke-self" => {
                 self.revoked.push(token);
@@ -111,7 +118,7 @@ struct State {
 }
 
 impl Credential for Jwts {
-    fn jwt(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
         let mut state = self.0.lock().unwrap();
         let (jwt, uses) = state.held.take().unwrap_or_else(|| {
             state.requested += 1;
@@ -134,6 +141,7 @@ fn session(client: &Client, presentation: Presentation) -> (Arc<Jwts>, Session) 
         mount: "kubernetes".to_owned(),
         role: "app".to_owned(),
         kind: LoginKind::Role,
+        params: BTreeMap::new(),
         presentation,
         credential: credential.clone(),
     };
@@ -197,7 +205,7 @@ async fn a_rejected_login_is_tried_with_a_new_jwt_and_then_shared_for_a_while() 
     let (server, client) = start("jwt-1");
     let (jwts, session) = session(&client, Presentation::Token);
     // A JWT that another login obtained earlier.
-    drop(jwts.jwt().await);
+    drop(jwts.secret().await);
     read(&session).await.unwrap();
     assert_eq!(server.lock().unwrap().count("login"), 2);
     server.lock().unwrap().jwt = "another".to_owned();
@@ -212,18 +220,83 @@ async fn a_rejected_login_is_tried_with_a_new_jwt_and_then_shared_for_a_while() 
     read(&session).await.unwrap();
 }
 
-#[rstest]
-#[case(1, 1)]
-#[case(2, 1)]
-#[case(4, 2)]
-#[case(40, 8)]
-fn the_pause_after_rejected_logins_is_bounded(#[case] times: u32, #[case] seconds: u64) {
-    let ago = |age: u64| Rejected {
-        at: Instant::now().checked_sub(Duration::from_millis(age)).unwrap(),
-        times,
-        path: String::new(),
-        message: String::new(),
+/// A secret that is never replaced.
+struct Fixed(&'static str);
+
+impl Credential for Fixed {
+    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>> {
+        Box::pin(std::future::ready(Ok(self.0.to_owned().into())))
+    }
+
+    fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(std::future::ready(false))
+    }
+}
+
+fn fixed(client: &Client, kind: LoginKind, secret: &'static str) -> Session {
+    let login = Login {
+        namespace: NamespacePath::root(),
+        mount: "m".to_owned(),
+        role: "app".to_owned(),
+        kind,
+        params: BTreeMap::from([
+            ("zone".to_owned(), "a".to_owned()),
+            ("password".to_owned(), "b".to_owned()),
+        ]),
+        presentation: Presentation::Token,
+        credential: Arc::new(Fixed(secret)),
     };
-    assert!(ago(seconds * 1000 - 500).error().is_some());
-    assert!(ago(seconds * 1000 + 100).error().is_none());
+    client.session(Identity::login(login))
+}
+
+#[rstest]
+#[case::password(LoginKind::Password)]
+#[case::app_role(LoginKind::AppRole)]
+#[tokio::test]
+async fn a_refused_credential_is_tried_once(#[case] kind: LoginKind) {
+    let (server, client) = start("correct horse");
+    let session = fixed(&client, kind, "wrong horse");
+    for _ in 0..20 {
+        let error = read(&session).await.unwrap_err().to_string();
+        assert!(
+            error.contains("*** is refused; Steamer tries this credential again after 30 minutes"),
+            "{error}"
+        );
+    }
+    let logins = server.lock().unwrap().asked.iter().filter(|asked| *asked != "read").count();
+    assert_eq!(logins, 1);
+}
+
+#[tokio::test]
+async fn an_existing_token_is_looked_up_once_and_never_revoked() {
+    let (server, client) = start("x");
+    let session = fixed(&client, LoginKind::Token, "token of x");
+    read(&session).await.unwrap();
+    read(&session).await.unwrap();
+    server.lock().unwrap().denies = true;
+    assert!(matches!(read(&session).await, Err(Error::Denied { .. })));
+    session.revoke().await;
+    let other = fixed(&client, LoginKind::Token, "token of y");
+    let refused = read(&other).await.unwrap_err().to_string();
+    assert!(refused.contains("auth/token/lookup-self: the token is not valid"), "{refused}");
+    let server = server.lock().unwrap();
+    assert_eq!((server.count("lookup-self"), server.count("login"), server.revoked.len()), (3, 0, 0));
+}
+
+#[test]
+fn parameters_of_the_method_come_first_and_inline_headers_have_unique_names() {
+    let (_, client) = start("x");
+    let session = fixed(&client, LoginKind::Password, "p");
+    let Identity::Login(state) = session.identity() else { panic!("no login") };
+    let parameters = state.login.parameters(&"p".to_owned().into());
+    let expected = [("password", "p"), ("zone", "a")];
+    assert!(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected));
+    assert_eq!(header_part("jwt"), "jwt");
+    assert_ne!(header_part("a_b"), header_part("a-b"));
+}
+
+#[test]
+fn a_message_does_not_repeat_the_secret() {
+    assert_eq!(without("hunter22", "hunter22 is wrong"), "*** is wrong");
+    assert_eq!(without("", "wrong"), "wrong");
 }

@@ -1,0 +1,142 @@
+//! Settings of the auth methods of BaoAuth and BaoAuthGlobal. Fields that a method requires are optional here, because a
+//! BaoAuth and its BaoAuthGlobal can each state a part of them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An auth method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AuthMethod {
+    /// OpenBao validates a ServiceAccount token with the TokenReview API.
+    Kubernetes,
+    /// OpenBao verifies the signature of a JWT.
+    JWT,
+    /// A role ID and a secret ID.
+    AppRole,
+    /// A TLS client certificate.
+    Cert,
+    /// A user of OpenBao and its password.
+    UserPass,
+    /// A user of an LDAP directory and its password.
+    LDAP,
+    /// A token.
+    Token,
+}
+
+/// Settings of Kubernetes auth. `role` and `serviceAccount` are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KubernetesMethod {
+    /// Name of the role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role: Option<String>,
+    /// Name of the ServiceAccount, in the namespace of the object that reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account: Option<String>,
+    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected: OpenBao could use
+    /// such a token to access the Kubernetes API. Default: the audience of the cluster of `clusterRef`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    pub audiences: Vec<String>,
+    /// Lifetime of the token in seconds, 600 to 3600. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 600, max = 3600))]
+    pub token_expiration_seconds: Option<i64>,
+}
+
+/// Settings of JWT auth. `role`, and exactly one of `serviceAccount` and `secretRef`, are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JwtMethod {
+    /// Name of the role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role: Option<String>,
+    /// Name of the ServiceAccount whose token is used, in the namespace of the object that reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account: Option<String>,
+    /// Name of the Secret that holds a JWT (key `jwt`), in the namespace of the object that reads. The Secret needs the
+    /// label `steamer.dev/jwt: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+    /// Audiences of the ServiceAccount's token. An audience that the API server accepts is rejected. Default: the audience
+    /// of the cluster of `clusterRef`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    pub audiences: Vec<String>,
+    /// Lifetime of the ServiceAccount's token in seconds, 600 to 3600. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 600, max = 3600))]
+    pub token_expiration_seconds: Option<i64>,
+}
+
+/// Settings of AppRole auth. `roleId`, and exactly one of `secretRef` and `secretIDPath`, are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRoleMethod {
+    /// Role ID of the role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role_id: Option<String>,
+    /// Name of the Secret that holds the secret ID (key `id`), in the namespace of the object that reads. The Secret needs
+    /// the label `steamer.dev/login: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+    /// Path of a file in the operator's pod that holds the secret ID. Only for a BaoAuth in the namespace of the operator.
+    #[serde(default, rename = "secretIDPath", skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 2, max = 512),
+        regex(pattern = r"^(/[A-Za-z0-9_-]([A-Za-z0-9._-]*[A-Za-z0-9_-])?)+$")
+    )]
+    pub secret_id_path: Option<String>,
+}
+
+/// Settings of certificate auth.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertMethod {
+    /// Name of the certificate role to log in as. Default: OpenBao tries all roles of the mount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role: Option<String>,
+    /// Name of the Secret that holds the client certificate and its key (keys `tls.crt` and `tls.key`), in the namespace of
+    /// the object that reads. The Secret needs the label `steamer.dev/login: "true"`. Default: the client certificate of the
+    /// BaoConnection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+}
+
+/// Settings of auth with user and password. Both fields are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordMethod {
+    /// Name of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 255),
+        regex(pattern = r"^[^/\x00-\x1f\x7f]*[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$")
+    )]
+    pub username: Option<String>,
+    /// Name of the Secret that holds the password (key `password`), in the namespace of the object that reads. The Secret
+    /// needs the label `steamer.dev/login: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+}
+
+/// Settings of auth with a token. `secretRef` is required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenMethod {
+    /// Name of the Secret that holds the token (key `token`), in the namespace of the object that reads. The Secret needs
+    /// the label `steamer.dev/login: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+}

@@ -1,0 +1,123 @@
+//! Auth methods: from the settings of a BaoAuth to a login. Each method is a file.
+
+mod app_role;
+mod cert;
+mod jwt;
+mod kubernetes;
+mod ldap;
+mod method;
+mod token;
+mod user_pass;
+
+use steamer_api::{AuthMethod, BaoAuthSpec};
+
+use crate::error::Error;
+
+pub(super) use self::method::ServiceAccountSource;
+pub use self::method::{Method, MethodCredential};
+
+/// The login that the settings of the method of a spec state. The spec has a method, and no project.
+///
+/// # Errors
+/// [`Error::Invalid`] for missing or contradictory settings.
+pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
+    let method = match spec.method {
+        None => Err(Error::Invalid(
+            "method is required: neither the BaoAuth nor its BaoAuthGlobal states one".to_owned(),
+        )),
+        Some(AuthMethod::Kubernetes) => kubernetes::method(spec),
+        Some(AuthMethod::JWT) => jwt::method(spec),
+        Some(AuthMethod::AppRole) => app_role::method(spec),
+        Some(AuthMethod::Cert) => cert::method(spec),
+        Some(AuthMethod::UserPass) => user_pass::method(spec),
+        Some(AuthMethod::LDAP) => ldap::method(spec),
+        Some(AuthMethod::Token) => token::method(spec),
+    }?;
+    method.presented(spec.inline)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+    use steamer_openbao::LoginKind;
+
+    use super::*;
+
+    fn resolved(spec: Value) -> Result<Method, String> {
+        let spec: BaoAuthSpec = serde_json::from_value(spec).unwrap();
+        method(&spec).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case::kubernetes(
+        json!({"method": "Kubernetes", "kubernetes": {"role": "r", "serviceAccount": "s"}}),
+        LoginKind::Role, "kubernetes", "r", "account s 600"
+    )]
+    #[case::kubernetes_older_than_the_limit(
+        json!({"method": "Kubernetes", "kubernetes": {"role": "r", "serviceAccount": "s", "tokenExpirationSeconds": 9000}}),
+        LoginKind::Role, "kubernetes", "r", "account s 3600"
+    )]
+    #[case::jwt(
+        json!({"method": "JWT", "jwt": {"role": "r", "serviceAccount": "s", "tokenExpirationSeconds": 700}}),
+        LoginKind::Role, "jwt", "r", "inline account s 700"
+    )]
+    #[case::stored_jwt(json!({"method": "JWT", "jwt": {"role": "r", "secretRef": "s"}, "inline": "Never"}), LoginKind::Role, "jwt", "r", "jwt s")]
+    #[case::app_role(json!({"method": "AppRole", "appRole": {"roleId": "r", "secretRef": "s"}}), LoginKind::AppRole, "approle", "r", "s key id")]
+    #[case::app_role_file(json!({"method": "AppRole", "appRole": {"roleId": "r", "secretIDPath": "/id"}}), LoginKind::AppRole, "approle", "r", "file /id")]
+    #[case::cert(json!({"method": "Cert", "cert": {"secretRef": "s"}}), LoginKind::Certificate, "cert", "", "certificate s")]
+    #[case::cert_of_the_connection(json!({"method": "Cert", "cert": {"role": "r"}}), LoginKind::Certificate, "cert", "r", "connection")]
+    #[case::user_pass(json!({"method": "UserPass", "userPass": {"username": "u", "secretRef": "s"}}), LoginKind::Password, "userpass", "u", "s key password")]
+    #[case::ldap(json!({"method": "LDAP", "ldap": {"username": "u", "secretRef": "s"}}), LoginKind::Password, "ldap", "u", "s key password")]
+    #[case::token(json!({"method": "Token", "token": {"secretRef": "s"}}), LoginKind::Token, "token", "", "s key token")]
+    #[case::own_mount(
+        json!({"method": "LDAP", "mount": "/corp/ldap/", "ldap": {"username": "u", "secretRef": "s"}}),
+        LoginKind::Password, "corp/ldap", "u", "s key password"
+    )]
+    fn each_method_becomes_a_login(
+        #[case] spec: Value,
+        #[case] kind: LoginKind,
+        #[case] mount: &str,
+        #[case] role: &str,
+        #[case] credential: &str,
+    ) {
+        let Method { mount: found, role: as_role, kind: of_kind, inline, credential: from, .. } =
+            resolved(spec).unwrap();
+        let text = match from {
+            MethodCredential::ServiceAccount(ServiceAccountSource { name, expiration_seconds, .. }) => {
+                format!("account {name} {expiration_seconds}")
+            }
+            MethodCredential::Jwt(secret) => format!("jwt {secret}"),
+            MethodCredential::Secret { name, key } => format!("{name} key {key}"),
+            MethodCredential::File(path) => format!("file {path}"),
+            MethodCredential::Certificate(secret) => format!("certificate {secret}"),
+            MethodCredential::Connection => "connection".to_owned(),
+        };
+        let text = if inline { format!("inline {text}") } else { text };
+        assert_eq!(
+            (found.as_str(), as_role.as_str(), of_kind, text.as_str()),
+            (mount, role, kind, credential)
+        );
+    }
+
+    #[rstest]
+    #[case::method(json!({}), "method is required")]
+    #[case::block(json!({"method": "AppRole"}), "method AppRole requires the block appRole")]
+    #[case::role(json!({"method": "Kubernetes", "kubernetes": {"serviceAccount": "s"}}), "kubernetes.role is required")]
+    #[case::account(json!({"method": "Kubernetes", "kubernetes": {"role": "s"}}), "kubernetes.serviceAccount is required")]
+    #[case::jwt(json!({"method": "JWT", "jwt": {"role": "r"}}), "jwt requires exactly one of serviceAccount and secretRef")]
+    #[case::role_id(json!({"method": "AppRole", "appRole": {"secretRef": "s"}}), "appRole.roleId is required")]
+    #[case::secret_id(json!({"method": "AppRole", "appRole": {"roleId": "s"}}), "exactly one of secretRef and secretIDPath")]
+    #[case::both(json!({"method": "AppRole", "appRole": {"roleId": "r", "secretRef": "s", "secretIDPath": "/a"}}), "exactly one of")]
+    #[case::user(json!({"method": "UserPass", "userPass": {"secretRef": "s"}}), "userPass.username is required")]
+    #[case::password(json!({"method": "LDAP", "ldap": {"username": "s"}}), "ldap.secretRef is required")]
+    #[case::token(json!({"method": "Token", "token": {}}), "token.secretRef is required")]
+    #[case::inline(
+        json!({"method": "UserPass", "inline": "Always", "userPass": {"username": "u", "secretRef": "s"}}),
+        "inline: Always requires method Kubernetes or JWT"
+    )]
+    fn missing_settings_are_named(#[case] spec: Value, #[case] expected: &str) {
+        let message = resolved(spec).err().unwrap_or_default();
+        assert!(message.contains(expected), "{message}");
+    }
+}
