@@ -30,6 +30,7 @@ macro_rules! for_each_kind {
             BaoDynamicSecret [],
             BaoPKISecret [],
             SecretTransformation [Referable],
+            BaoPushSecret [Lifecycle],
         }
     };
 }

@@ -129,6 +129,22 @@ pub(crate) const SECRET_PATH: Rule = (
     "path must not start or end with / and must not contain . or .. as a segment, empty segments and control characters",
 );
 
+/// Symbols of a generated password.
+pub(crate) const SYMBOLS: Rule = (
+    r"self.matches('^[!-/:-@\\[-`{-~]+$')",
+    "symbols must be ASCII characters other than letters, digits and blanks",
+);
+
+/// Name of a password policy.
+pub(crate) const PASSWORD_POLICY: Rule = (
+    "self.matches('^[A-Za-z0-9_.-]+$') && self != '.' && self != '..'",
+    "the name of a password policy consists of letters, digits, -, _ and .",
+);
+
+/// Comment of an SSH key.
+pub(crate) const SSH_COMMENT: Rule =
+    ("self.matches('^[ -~]*$')", "comment must consist of visible ASCII characters and blanks");
+
 /// Type of a Secret on which nothing acts.
 pub(crate) const SECRET_TYPE: Rule = (
     "!(self in ['kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token']) && !self.startsWith('helm.sh/')",

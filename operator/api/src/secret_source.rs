@@ -120,7 +120,7 @@ pub enum Decoding {
 }
 
 /// Version of a KV engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum KvType {
     /// Unversioned KV engine.
     #[serde(rename = "kv-v1")]

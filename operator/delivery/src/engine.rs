@@ -46,6 +46,8 @@ pub(crate) use controller::Controller;
 pub(crate) use document::Document;
 pub(crate) use due::{Due, jitter};
 pub(crate) use held::{Held, LeaseHeld, TokenHeld};
+pub(crate) use labels::{KEYS_OF, OWNER};
+pub(crate) use nudges::{Nudge, Nudges};
 pub(crate) use readings::{Asked, Read, Reader, Request};
 pub(crate) use schedule::Schedule;
 pub(crate) use shared::Engine;

@@ -6,6 +6,7 @@ mod connection;
 mod dynamic_secret;
 mod engine;
 mod pki_secret;
+mod push_secret;
 mod secret_transformation;
 mod static_secret;
 
@@ -24,4 +25,5 @@ pub fn register(tasks: &mut Tasks) {
     tasks.controller(Controller::<BaoStaticSecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoPKISecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoDynamicSecret>::new(engine));
+    tasks.controller(push_secret::Controller::new(tasks.context()));
 }

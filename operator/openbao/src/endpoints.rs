@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod health;
 pub(crate) mod kv;
+pub(crate) mod kv_entries;
 pub(crate) mod leases;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;

@@ -36,6 +36,7 @@ pub use client::{Client, Observer};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
 pub use endpoints::kv::{CustomMetadata, Json, Kv, KvConfig, Values};
+pub use endpoints::kv_entries::{KvMetadata, KvVersionState};
 pub use endpoints::leases::{Issued, Lease};
 pub use endpoints::mounts::{KvVersion, Mount, MountRequest};
 pub use endpoints::namespaces::{Namespace, NamespaceDeletion};

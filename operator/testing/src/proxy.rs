@@ -29,6 +29,8 @@ pub enum Traffic {
     Slow(Duration),
     /// Requests are accepted and not answered, and responses in progress stop, like on a half-open connection.
     Hangs,
+    /// Writes are forwarded when the treatment changes. Other requests are forwarded.
+    HoldsWrites,
 }
 
 /// A request that a proxy has seen.
@@ -154,12 +156,15 @@ impl Gate {
             let _ = self.0.cut.subscribe().wait_for(|cut| !cut.reached).await;
             return false;
         }
+        let writes = asked.writes();
         locked(&self.0.seen).push(asked);
         let traffic = *self.0.traffic.borrow();
         match traffic {
-            Traffic::Passes => {}
             Traffic::Slow(pause) => tokio::time::sleep(pause).await,
-            Traffic::Hangs => {}
+            Traffic::HoldsWrites if writes => {
+                let _ = self.0.traffic.subscribe().wait_for(|now| *now != Traffic::HoldsWrites).await;
+            }
+            Traffic::Passes | Traffic::Hangs | Traffic::HoldsWrites => {}
         }
         self.flows(peer).await;
         true

@@ -44,6 +44,16 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let window = |schedule: &str, duration: &str| {
         secret(json!({"syncWindows": [{"kind": "Allow", "schedule": schedule, "duration": duration}]}))
     };
+    let push = |changes: Value| {
+        merged(
+            json!({"secretRef": {"name": "s"}, "data": [{"mount": "kv", "path": "a", "type": "kv-v2"}]}),
+            changes,
+        )
+    };
+    let item = |changes: Value| {
+        push(json!({"data": [merged(json!({"mount": "kv", "path": "a", "type": "kv-v2"}), changes)]}))
+    };
+    let generator = |generator: Value| item(json!({"property": "p", "generate": generator}));
     let managed = |changes: Value| {
         let server = json!({
             "version": "2.7.2", "storage": {"postgresql": {"secretRef": {"name": "db"}}}, "seal": {"static": {}},
@@ -509,6 +519,35 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             secret(json!({"rolloutRestart": {"maxConcurrent": 0}})),
             "greater than or equal to 1",
         ),
+        ("BaoPushSecret", push(json!({"data": []})), "should have at least 1 items"),
+        ("BaoPushSecret", push(json!({"secretRef": null})), "secretRef is required"),
+        ("BaoPushSecret", push(json!({"refreshAfter": "100ms"})), "refreshAfter must be at least 1s"),
+        ("BaoPushSecret", push(json!({"deletionPolicy": "None"})), "Unsupported value"),
+        ("BaoPushSecret", item(json!({"mount": "sys"})), "must be the path of a KV engine"),
+        ("BaoPushSecret", item(json!({"path": "a/../b"})), "must not contain . or .."),
+        ("BaoPushSecret", item(json!({"property": "p"})), "property requires key or generate"),
+        (
+            "BaoPushSecret",
+            item(json!({"generate": {"uuid": {}}})),
+            "generate requires property and type kv-v2",
+        ),
+        (
+            "BaoPushSecret",
+            item(json!({"property": "p", "type": "kv-v1", "generate": {"uuid": {}}})),
+            "generate requires property and type kv-v2",
+        ),
+        ("BaoPushSecret", generator(json!({})), "requires exactly one of password, passwordPolicy"),
+        ("BaoPushSecret", generator(json!({"uuid": {}, "sshKey": {}})), "requires exactly one of password"),
+        ("BaoPushSecret", generator(json!({"password": {"length": 7}})), "greater than or equal to 8"),
+        ("BaoPushSecret", generator(json!({"password": {"minDigits": 31}})), "must not exceed its length"),
+        (
+            "BaoPushSecret",
+            generator(json!({"password": {"minLowercase": 0, "minUppercase": 0, "minDigits": 0}})),
+            "needs a class of characters",
+        ),
+        ("BaoPushSecret", generator(json!({"password": {"symbols": "a"}})), "symbols must be ASCII"),
+        ("BaoPushSecret", generator(json!({"passwordPolicy": {"name": "a/b"}})), "name of a password policy"),
+        ("BaoPushSecret", generator(json!({"sshKey": {"comment": "a\nb"}})), "visible ASCII characters"),
     ]
 }
 

@@ -25,6 +25,7 @@ mod operator_crash;
 mod operator_rights;
 mod pipelines;
 mod pki_secrets;
+mod push_secrets;
 mod random_policies;
 mod references;
 mod rig;

@@ -121,18 +121,27 @@ impl Context {
         obstacle: Obstacle,
         handover: Handover,
     ) -> Result<(), Error> {
-        if !obstacle.has_deadline() {
-            return Err(obstacle.into_error());
-        }
-        let error = obstacle.into_error();
-        if let Some(pause) = until_deadline(object, lifecycle.deletion_deadline.get()) {
-            return Err(Error::DeletionWaits(Box::new(error), pause));
-        }
+        let error = expired(object, lifecycle, obstacle)?;
         let cluster = self.stores.of::<OpenBaoCluster>().get(&handover.cluster);
         let root = cluster.map(|cluster| layout::root(&cluster)).unwrap_or_default();
         let note = note(&handover.namespaces(&root), &error);
         self.runtime.events.warn(object, Reason::Deleting, &note).await;
         handover.carry_out(self).await
+    }
+}
+
+/// Returns the error of a deletion whose deadline has passed.
+///
+/// # Errors
+/// The error of the request when OpenBao answered, [`Error::DeletionWaits`] before the deadline.
+pub fn expired<K: Object>(object: &K, lifecycle: &Lifecycle, obstacle: Obstacle) -> Result<Error, Error> {
+    if !obstacle.has_deadline() {
+        return Err(obstacle.into_error());
+    }
+    let error = obstacle.into_error();
+    match until_deadline(object, lifecycle.deletion_deadline.get()) {
+        Some(pause) => Err(Error::DeletionWaits(Box::new(error), pause)),
+        None => Ok(error),
     }
 }
 

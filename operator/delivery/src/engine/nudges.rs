@@ -12,7 +12,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// A requested reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nudge {
+pub(crate) enum Nudge {
     /// No reconcile is requested.
     None,
     /// The request is handled now.
@@ -23,11 +23,11 @@ pub(super) enum Nudge {
 
 /// Recent requested reconciles of all objects of a kind.
 #[derive(Default)]
-pub(super) struct Nudges(Locked<HashMap<ObjectName, VecDeque<Instant>>>);
+pub(crate) struct Nudges(Locked<HashMap<ObjectName, VecDeque<Instant>>>);
 
 impl Nudges {
     /// Admits a requested reconcile, or states how long it waits.
-    pub(super) fn admit(&self, object: &ObjectName, now: Instant) -> Nudge {
+    pub(crate) fn admit(&self, object: &ObjectName, now: Instant) -> Nudge {
         let mut recent = self.0.lock();
         let recent = recent.entry(object.clone()).or_default();
         recent.retain(|at| now.saturating_duration_since(*at) < PERIOD);
@@ -41,7 +41,7 @@ impl Nudges {
     }
 
     /// Discards the requests of a deleted object.
-    pub(super) fn forget(&self, object: &ObjectName) {
+    pub(crate) fn forget(&self, object: &ObjectName) {
         self.0.lock().remove(object);
     }
 }

@@ -188,7 +188,7 @@ impl Session {
     }
 
     /// An answer that no KV engine gives for a missing value is not an absent value.
-    fn of_mount(&self, mount: &str, error: Error) -> Error {
+    pub(super) fn of_mount(&self, mount: &str, error: Error) -> Error {
         match error {
             Error::NotFound { mounted: false, .. } => Error::Mount {
                 mount: self.namespace().path(mount),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -71,5 +72,18 @@ impl Session {
     /// Any [`Error`] of a request.
     pub async fn delete_policy(&self, name: &str) -> Result<(), Error> {
         absent(self.call(Call::delete(&format!("sys/policies/acl/{name}"))).await).map(drop)
+    }
+
+    /// Returns a new password by a password policy (`GET sys/policies/password/<name>/generate`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the policy does not exist. Any other [`Error`] of a request.
+    pub async fn generated_password(&self, policy: &str) -> Result<SecretString, Error> {
+        #[derive(Deserialize)]
+        struct Generated {
+            password: SecretString,
+        }
+        let path = format!("sys/policies/password/{policy}/generate");
+        self.data::<Generated>(Call::get(&path)).await.map(|generated| generated.password)
     }
 }

@@ -21,6 +21,7 @@ const VALUES: &[(&str, &[&str])] = &[
 /// Writes values into the projects of the samples once their engines exist.
 pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
     let first = bao.admin();
+    permit_push(&first).await?;
     for (namespace, names) in VALUES {
         let session = first.within(namespace);
         eventually("the projects have their engines", || async {
@@ -65,6 +66,24 @@ async fn certificates(admin: &Session) -> Result<()> {
         "token_policies": ["certificates"], "token_ttl": "10m",
     });
     admin.request_any(Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
+    Ok(())
+}
+
+/// Creates the role `push` of the samples, which may write values of project 42.
+async fn permit_push(admin: &Session) -> Result<()> {
+    let project = "org_1/group_7/project_42";
+    let path = |part: &str| format!("{project}/secrets/kv/{part}/explicit/*");
+    let rules = json!({"capabilities": ["create", "read", "update", "delete"]});
+    let mount = format!("{project}/sys/internal/ui/mounts/*");
+    let policy =
+        json!({"path": {path("data"): rules, path("metadata"): rules, mount: {"capabilities": ["read"]}}});
+    let policy = json!({"policy": policy.to_string()});
+    admin.request_any(Method::POST, "sys/policies/acl/push", Some(policy)).await?;
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_subject": format!("system:serviceaccount:{APPLICATION}:web"),
+        "bound_audiences": ["openbao:openbao/main"], "token_policies": ["push"], "token_ttl": "10m",
+    });
+    admin.request_any(Method::POST, "auth/kubernetes/role/push", Some(role)).await.map(drop)?;
     Ok(())
 }
 

@@ -1,0 +1,21 @@
+//! BaoPushSecret: keys of a Secret, and generated values, written to KV engines with the identity of the object.
+
+mod apply;
+mod controller;
+mod deletion;
+mod entry;
+mod fetch;
+mod generate;
+mod observed;
+mod pass;
+mod permissions;
+mod place;
+mod plan;
+mod problem;
+mod release;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub(crate) use controller::Controller;

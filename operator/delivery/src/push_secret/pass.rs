@@ -1,0 +1,85 @@
+//! One reconcile of one object: its desired and recorded state, and the result.
+
+use steamer_api::{
+    BaoPushSecret, BaoPushSecretStatus, DeletionPolicy, HasConditions, PlannedChange, PushedEntry,
+};
+use steamer_core::Error;
+use steamer_core::access::auth::Access;
+use steamer_core::ownership::Mark;
+use steamer_openbao::NamespacePath;
+use steamer_runtime::{Dependencies, Key, ObjectName};
+
+use super::entry::Entry;
+use super::observed::Observed;
+use super::place::Place;
+use super::status::Facts;
+use crate::engine::Schedule;
+
+/// One reconcile of one object.
+pub(super) struct Pass<'a> {
+    pub(super) object: &'a BaoPushSecret,
+    pub(super) dependencies: &'a Dependencies,
+    pub(super) name: ObjectName,
+    pub(super) mark: Mark,
+    pub(super) access: Access,
+    pub(super) namespace: NamespacePath,
+    pub(super) entries: Vec<Entry>,
+    pub(super) last: BaoPushSecretStatus,
+}
+
+/// Result of all entries.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) entries: Vec<PushedEntry>,
+    pub(super) kept: usize,
+    pub(super) plan: Vec<PlannedChange>,
+    /// The first error. Other entries are written nevertheless.
+    pub(super) failed: Option<Error>,
+}
+
+impl Pass<'_> {
+    pub(super) fn policy(&self) -> DeletionPolicy {
+        self.object.spec.lifecycle.deletion_policy
+    }
+
+    pub(super) fn recorded(&self, place: &Place) -> Option<&PushedEntry> {
+        self.last.entries.iter().find(|record| Place::of_record(record) == *place)
+    }
+
+    /// Requeues the object when the owner of an entry changes or is deleted.
+    pub(super) fn follow(&self, observed: &Observed) {
+        if let Observed::Found(found) = observed
+            && let Some(owner) = found.mark.as_ref().filter(|owner| **owner != self.mark)
+        {
+            self.dependencies.on(Key::new(owner.owner.to_string(), owner.name.clone()));
+        }
+    }
+
+    /// Entries that the spec no longer contains.
+    pub(super) fn former(&self) -> impl Iterator<Item = &PushedEntry> {
+        let is_former = |record: &&PushedEntry| {
+            let place = Place::of_record(record);
+            self.entries.iter().all(|entry| entry.place != place)
+        };
+        self.last.entries.iter().filter(is_former)
+    }
+
+    /// Returns true if the status records the desired state of this generation.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_recorded =
+            |entry: &Entry| self.recorded(&entry.place).is_some_and(|record| record.secret_mac == entry.mac);
+        self.last.is_ready()
+            && Some(self.last.observed_generation()) == self.object.metadata.generation
+            && self.last.entries.len() == self.entries.len()
+            && self.entries.iter().all(is_recorded)
+    }
+
+    pub(super) fn facts(&self, outcome: Outcome, handled: Option<String>) -> (Facts, Option<Error>) {
+        let Outcome { entries, kept, plan, failed } = outcome;
+        (Facts { namespace: self.namespace.clone(), entries, kept, plan, handled }, failed)
+    }
+
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule::new(self.object.spec.refresh_after.get(), &self.name)
+    }
+}

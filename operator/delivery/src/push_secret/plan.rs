@@ -1,0 +1,174 @@
+//! The step that leads from the observed to the desired state of an entry. Pure.
+
+use std::collections::BTreeMap;
+
+use steamer_api::{Adopt, KvType, Operation, PlannedChange, PushedEntry, UpdatePolicy};
+use steamer_core::Error;
+use steamer_core::ownership::mark::foreign;
+use steamer_core::ownership::{Claim, Mark, claim};
+use steamer_openbao::Values;
+
+use super::entry::Entry;
+use super::observed::{Content, Found, Observed};
+use super::problem;
+
+/// What decides about the right of an object to an entry.
+pub(super) struct Rights<'a> {
+    /// Mark of the object.
+    pub(super) mark: &'a Mark,
+    pub(super) adopt: Adopt,
+    pub(super) update: UpdatePolicy,
+    /// Returns true if the object that a mark names exists.
+    pub(super) exists: &'a dyn Fn(&Mark) -> bool,
+}
+
+/// The step for an entry.
+pub(super) enum Step {
+    /// The entry is in the desired state and has this version.
+    Settled(i64),
+    /// The entry exists and stays unchanged, whoever owns it.
+    Kept,
+    /// The mark is written, and the values if they differ.
+    Write(Write),
+}
+
+/// Writes of one entry.
+pub(super) struct Write {
+    /// Custom metadata to write first.
+    pub(super) marking: Option<Marking>,
+    /// None: the entry has the desired values.
+    pub(super) update: Option<Update>,
+    /// Version before the writes.
+    pub(super) version: i64,
+    pub(super) operation: Operation,
+    pub(super) reason: &'static str,
+}
+
+/// Custom metadata of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marking {
+    pub(super) before: BTreeMap<String, String>,
+    pub(super) after: BTreeMap<String, String>,
+}
+
+/// A new version.
+pub(super) struct Update {
+    /// Existing values. The generated ones among them are kept.
+    pub(super) existing: Values,
+}
+
+impl Write {
+    /// The change for the status.
+    pub(super) fn described(&self, entry: &Entry) -> PlannedChange {
+        let (path, reason) = (entry.place.published(), self.reason.to_owned());
+        PlannedChange { operation: self.operation, path, reason }
+    }
+}
+
+/// Computes the step.
+///
+/// # Errors
+/// [`Error::Conflict`] for an entry of another owner. An error for an entry that lost its generated values.
+pub(super) fn step(
+    entry: &Entry,
+    observed: Observed,
+    recorded: Option<&PushedEntry>,
+    rights: &Rights<'_>,
+) -> Result<Step, Error> {
+    match observed {
+        Observed::Absent => created(entry, recorded, rights),
+        Observed::Found(found) => existing(entry, found, recorded, rights),
+    }
+}
+
+/// The step for an entry that does not exist.
+fn created(entry: &Entry, recorded: Option<&PushedEntry>, rights: &Rights<'_>) -> Result<Step, Error> {
+    check_loss(entry, recorded)?;
+    let after = rights.mark.metadata();
+    let marking = (entry.place.kind == KvType::V2).then(|| Marking { before: BTreeMap::new(), after });
+    let update = Some(Update { existing: Values::default() });
+    let (operation, reason) = (Operation::Create, "the entry does not exist");
+    Ok(Step::Write(Write { marking, update, version: 0, operation, reason }))
+}
+
+/// The step for an existing entry.
+fn existing(
+    entry: &Entry,
+    found: Found,
+    recorded: Option<&PushedEntry>,
+    rights: &Rights<'_>,
+) -> Result<Step, Error> {
+    let has_values = !matches!(found.content, Content::Missing);
+    if has_values && rights.update == UpdatePolicy::IfNotExists {
+        let own = is_own(&found, recorded, rights);
+        return Ok(if own { Step::Settled(found.version) } else { Step::Kept });
+    }
+    let marking = marking(entry, &found, recorded, rights)?;
+    let version = found.version;
+    let update = match found.content {
+        Content::Recorded => None,
+        Content::Read(values) if entry.matches(&values) => None,
+        Content::Read(existing) => Some(Update { existing }),
+        Content::Missing => {
+            check_loss(entry, recorded)?;
+            Some(Update { existing: Values::default() })
+        }
+    };
+    let reason = match (&marking, has_values) {
+        (Some(_), _) => "the entry has no owner and is adopted",
+        (None, false) => "the latest version of the entry was deleted",
+        (None, true) => "the entry differs from the Secret",
+    };
+    if marking.is_none() && update.is_none() {
+        return Ok(Step::Settled(version));
+    }
+    Ok(Step::Write(Write { marking, update, version, operation: Operation::Update, reason }))
+}
+
+fn is_own(found: &Found, recorded: Option<&PushedEntry>, rights: &Rights<'_>) -> bool {
+    found.mark.as_ref() == Some(rights.mark) || recorded.is_some_and(|it| it.type_ == KvType::V1)
+}
+
+/// The mark to write. None if the object owns the entry.
+///
+/// # Errors
+/// [`Error::Conflict`] for an entry of another owner.
+fn marking(
+    entry: &Entry,
+    found: &Found,
+    recorded: Option<&PushedEntry>,
+    rights: &Rights<'_>,
+) -> Result<Option<Marking>, Error> {
+    if entry.place.kind == KvType::V1 {
+        return unversioned(entry, found, recorded).map(|()| None);
+    }
+    match claim(rights.mark, found.mark.as_ref(), rights.adopt, rights.exists) {
+        Claim::Ours => Ok(None),
+        Claim::Foreign => Err(foreign(&entry.place.published(), found.mark.as_ref())),
+        Claim::Adopt => {
+            let (before, mut after) = (found.custom.clone(), found.custom.clone());
+            after.extend(rights.mark.metadata());
+            Ok(Some(Marking { before, after }))
+        }
+    }
+}
+
+/// `kv-v1` records no owner: only the status tells which object wrote an entry. An equal entry needs no write.
+fn unversioned(entry: &Entry, found: &Found, recorded: Option<&PushedEntry>) -> Result<(), Error> {
+    let equal = matches!(&found.content, Content::Read(values) if entry.matches(values));
+    if recorded.is_some() || equal {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "{} exists in OpenBao, and kv-v1 records no owner: delete it, choose another path, or use kv-v2",
+        entry.place.published()
+    )))
+}
+
+/// A generated value is never replaced silently: it may be the password of a running system.
+fn check_loss(entry: &Entry, recorded: Option<&PushedEntry>) -> Result<(), Error> {
+    if entry.generated.is_empty() || recorded.is_none() {
+        return Ok(());
+    }
+    Err(problem::lost(&entry.place))
+}

@@ -1,0 +1,103 @@
+//! The status of an object.
+
+use steamer_api::{BaoPushSecret, BaoPushSecretStatus, PlannedChange, PushedEntry};
+use steamer_core::{Context, Error};
+use steamer_openbao::NamespacePath;
+use steamer_runtime::Reason;
+use steamer_runtime::conditions::Verdict;
+
+/// Facts of one reconcile.
+pub(super) struct Facts {
+    /// OpenBao namespace of the entries.
+    pub(super) namespace: NamespacePath,
+    /// Entries that the object has written.
+    pub(super) entries: Vec<PushedEntry>,
+    /// Number of existing entries that stay unchanged.
+    pub(super) kept: usize,
+    /// Pending changes.
+    pub(super) plan: Vec<PlannedChange>,
+    /// Value of the reconcile annotation that was handled.
+    pub(super) handled: Option<String>,
+}
+
+/// The last status.
+pub(super) fn last(context: &Context, object: &BaoPushSecret) -> BaoPushSecretStatus {
+    context.last(object)
+}
+
+impl Facts {
+    fn merged(self, status: BaoPushSecretStatus) -> BaoPushSecretStatus {
+        let Self { namespace, entries, kept: _, plan, handled } = self;
+        let mut status = BaoPushSecretStatus { entries, last_handled_reconcile_at: handled, ..status };
+        status.lifecycle.openbao_namespace = Some(namespace.as_str().to_owned());
+        status.lifecycle.plan = plan;
+        status
+    }
+
+    fn applied(&self) -> Verdict {
+        let count = self.entries.len();
+        let written = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        let kept = match self.kept {
+            0 => String::new(),
+            kept => format!("; kept unchanged because of updatePolicy: {kept}"),
+        };
+        Verdict::Ready(Reason::Applied, format!("{written} in OpenBao up to date{kept}"))
+    }
+
+    fn observed(&self) -> Verdict {
+        match self.plan.len() {
+            0 => Verdict::Ready(Reason::Observed, "OpenBao matches the spec".to_owned()),
+            count => Verdict::NotReady(
+                Reason::Drifted,
+                format!("OpenBao differs from the spec; pending changes: {count}, see status.plan"),
+            ),
+        }
+    }
+}
+
+/// Reports an object whose entries are in the desired state.
+pub(super) async fn applied(context: &Context, object: &BaoPushSecret, facts: Facts) -> Result<(), Error> {
+    let verdict = facts.applied();
+    context.report(object, facts.merged(last(context, object)), &verdict).await
+}
+
+/// Reports the pending changes.
+pub(super) async fn observed(context: &Context, object: &BaoPushSecret, facts: Facts) -> Result<(), Error> {
+    let verdict = facts.observed();
+    context.report(object, facts.merged(last(context, object)), &verdict).await
+}
+
+/// Writes the facts of a reconcile that failed in part. The error determines the conditions.
+pub(super) async fn partial(context: &Context, object: &BaoPushSecret, facts: Facts) -> Result<(), Error> {
+    let status = facts.merged(last(context, object));
+    context.runtime.statuses.write(object, &status).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(kept: usize, changes: usize) -> Facts {
+        let change = PlannedChange {
+            operation: steamer_api::Operation::Create,
+            path: "kv/data/app".to_owned(),
+            reason: "the entry does not exist".to_owned(),
+        };
+        let (namespace, plan) = (NamespacePath::root(), vec![change; changes]);
+        Facts { namespace, entries: Vec::new(), kept, plan, handled: None }
+    }
+
+    #[test]
+    fn the_message_states_what_was_written_and_what_was_kept() {
+        let text = |verdict| match verdict {
+            Verdict::Ready(_, text) | Verdict::NotReady(_, text) => text,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(text(facts(0, 0).applied()), "0 entries in OpenBao up to date");
+        let kept = "0 entries in OpenBao up to date; kept unchanged because of updatePolicy: 2";
+        assert_eq!(text(facts(2, 0).applied()), kept);
+        assert_eq!(text(facts(0, 0).observed()), "OpenBao matches the spec");
+        assert_eq!(facts(0, 1).observed().reason(), Reason::Drifted);
+    }
+}

@@ -1,0 +1,288 @@
+//! Secrets and generated values are written to OpenBao with the identity of their object.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::{BaoPushSecret, BaoStaticSecret};
+use steamer_openbao::{Kv, KvMetadata};
+use steamer_testing::ground::apply;
+use steamer_testing::openbao::mount_kv;
+use steamer_testing::proxy::{Asked, Traffic};
+use steamer_testing::wait::eventually;
+
+use crate::fixture::{Case, ready_of};
+use crate::openbao_outage::gone;
+use crate::rig::Rig;
+use crate::static_secrets::auth;
+
+/// Rules that the page about the kind states for entries of a mount.
+fn minimal(mount: &str) -> Value {
+    json!({
+        format!("{mount}/data/*"): {"capabilities": ["create", "read", "update"]},
+        format!("{mount}/metadata/*"): {"capabilities": ["create", "read", "update", "delete"]},
+    })
+}
+
+/// Mounts an engine, and creates a role with these rules and a BaoAuth for it.
+async fn engine(case: &Case, mount: &str, rules: Value) -> Result<()> {
+    let admin = case.admin()?;
+    mount_kv(&admin, mount).await?;
+    permit(case, mount, rules).await?;
+    let role = json!({
+        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
+        "audience": "openbao", "token_policies": [mount], "token_ttl": "10m",
+    });
+    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
+    case.object("BaoAuth", "default", auth(mount)).await.map(drop)
+}
+
+async fn permit(case: &Case, policy: &str, rules: Value) -> Result<()> {
+    let body = json!({"policy": json!({"path": rules}).to_string()});
+    case.admin()?.request_any(Method::POST, &format!("sys/policies/acl/{policy}"), Some(body)).await?;
+    Ok(())
+}
+
+async fn secret(case: &Case, name: &str, data: Value) -> Result<()> {
+    let metadata = json!({"name": name, "namespace": case.namespace});
+    let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data});
+    apply(&case.client, object).await.map(drop)
+}
+
+/// Returns the spec of an object that writes all keys of Secret `app` to a path of a mount, with `changes` applied.
+fn spec(mount: &str, path: &str, changes: Value) -> Value {
+    let mut spec = json!({
+        "secretRef": {"name": "app"}, "data": [{"mount": mount, "path": path, "type": "kv-v2"}], "refreshAfter": "1s",
+    });
+    for (key, value) in changes.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    spec
+}
+
+/// Returns an item with a generator.
+fn generated(mount: &str, path: &str, property: &str, generator: &str) -> Value {
+    let mut item =
+        json!({"mount": mount, "path": path, "type": "kv-v2", "property": property, "generate": {}});
+    item["generate"][generator] = json!({});
+    item
+}
+
+async fn value(case: &Case, mount: &str, path: &str, version: Option<i64>) -> Result<Value> {
+    use secrecy::ExposeSecret;
+    match case.admin()?.read_kv2(mount, path, version).await? {
+        Kv::Value { values, .. } => {
+            let text = |value: &steamer_openbao::Json| json!(value.text().expose_secret());
+            Ok(values.0.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+        }
+        other => anyhow::bail!("{path}: {other:?}"),
+    }
+}
+
+async fn contains(case: &Case, mount: &str, path: &str, expected: Value) -> Result<()> {
+    eventually(&format!("{path} contains {expected}"), || async {
+        let seen = value(case, mount, path, None).await.map_err(|error| error.to_string())?;
+        if seen == expected { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await
+}
+
+async fn metadata(case: &Case, mount: &str, path: &str) -> Result<KvMetadata> {
+    case.admin()?.kv_metadata(mount, path).await?.with_context(|| format!("{path} does not exist"))
+}
+
+async fn nudge(case: &Case, name: &str, text: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/reconcile": text}}}));
+    case.api::<BaoPushSecret>().patch(name, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> Result<()> {
+    let (case, mount) = (Case::new("push").await?, "push");
+    engine(&case, mount, json!({"push/data/*": {"capabilities": ["create", "read", "update"]}})).await?;
+    let admin = case.admin()?;
+    secret(&case, "app", json!({"user": "app", "password": "one"})).await?;
+
+    // The message contains the lines that the policy needs.
+    case.object("BaoPushSecret", "app", spec(mount, "app", json!({"deletionPolicy": "Delete"}))).await?;
+    let denied = case.ready::<BaoPushSecret>("app", "False/PermissionDenied").await?;
+    let message = ready_of(&serde_json::to_value(&denied)?);
+    let line = r#"path "push/metadata/app" { capabilities = ["create", "read", "update", "delete"] }"#;
+    ensure!(message.contains(line), "{message}");
+    permit(&case, mount, minimal(mount)).await?;
+    nudge(&case, "app", "permitted").await?;
+    case.ready::<BaoPushSecret>("app", "True/Applied").await?;
+    contains(&case, mount, "app", json!({"user": "app", "password": "one"})).await?;
+    let owner = metadata(&case, mount, "app").await?.custom_metadata["owner"].clone();
+    ensure!(owner.ends_with("/BaoPushSecret/push/app"), "{owner}");
+
+    // The Secret changes, and another client changes the entry.
+    secret(&case, "app", json!({"password": "two"})).await?;
+    contains(&case, mount, "app", json!({"user": "app", "password": "two"})).await?;
+    admin.write_kv2(mount, "app", &json!({"password": "edited", "more": "x"})).await?;
+    contains(&case, mount, "app", json!({"user": "app", "password": "two"})).await?;
+    admin.delete_kv2(mount, "app").await?;
+    contains(&case, mount, "app", json!({"user": "app", "password": "two"})).await?;
+
+    // Entries of others: without an owner, of another object, and kept by the update policy.
+    for path in ["foreign", "adopted", "kept"] {
+        admin.write_kv2(mount, path, &json!({"theirs": "x"})).await?;
+    }
+    let foreign = metadata(&case, mount, "foreign").await?;
+    for (name, path, changes, ready) in [
+        ("foreign", "foreign", json!({}), "False/Conflict"),
+        ("second", "app", json!({"adopt": "IfUnowned"}), "False/Conflict"),
+        ("adopted", "adopted", json!({"adopt": "IfUnowned"}), "True/Applied"),
+        ("kept", "kept", json!({"updatePolicy": "IfNotExists"}), "True/Applied"),
+        ("plan", "planned", json!({"mode": "Observe"}), "False/Drifted"),
+    ] {
+        case.object("BaoPushSecret", name, spec(mount, path, changes)).await?;
+        case.ready::<BaoPushSecret>(name, ready).await?;
+    }
+    assert_eq!(metadata(&case, mount, "foreign").await?, foreign);
+    assert_eq!(value(&case, mount, "foreign", None).await?, json!({"theirs": "x"}));
+    assert_eq!(value(&case, mount, "kept", None).await?, json!({"theirs": "x"}));
+    contains(&case, mount, "adopted", json!({"user": "app", "password": "two"})).await?;
+    let plan = case.ready::<BaoPushSecret>("plan", "False/Drifted").await?;
+    let plan = plan.status.context("no status")?.lifecycle.plan;
+    assert_eq!((plan.len(), plan[0].path.as_str()), (1, "push/data/planned"));
+    assert_eq!(admin.kv_metadata(mount, "planned").await?, None);
+
+    // A Secret that Steamer writes does not return to OpenBao.
+    let destination = json!({"name": "delivered", "create": true});
+    let delivered = json!({"mount": mount, "path": "kept", "type": "kv-v2", "destination": destination});
+    case.object("BaoStaticSecret", "delivered", delivered).await?;
+    case.ready::<BaoStaticSecret>("delivered", "True/Applied").await?;
+    let circle = spec(mount, "circle", json!({"secretRef": {"name": "delivered"}}));
+    case.object("BaoPushSecret", "circle", circle).await?;
+    let refused = case.ready::<BaoPushSecret>("circle", "False/Conflict").await?;
+    let message = ready_of(&serde_json::to_value(&refused)?);
+    ensure!(message.contains("is written by BaoStaticSecret push/delivered"), "{message}");
+
+    // kv-v1 records no owner.
+    let v1 = json!({"type": "kv", "options": {"version": "1"}});
+    admin.request_any(Method::POST, "sys/mounts/push-v1", Some(v1)).await?;
+    let mut rules = minimal(mount);
+    rules["push-v1/*"] = json!({"capabilities": ["create", "read", "update", "delete"]});
+    permit(&case, mount, rules).await?;
+    admin.write_kv1("push-v1", "theirs", &json!({"theirs": "x"})).await?;
+    for (path, ready) in [("own", "True/Applied"), ("theirs", "False/Conflict")] {
+        let data =
+            json!([{"mount": "push-v1", "path": path, "type": "kv-v1", "key": "password", "property": "p"}]);
+        let changes = json!({"data": data, "deletionPolicy": "Delete"});
+        case.object("BaoPushSecret", &format!("v1-{path}"), spec(mount, path, changes)).await?;
+        case.ready::<BaoPushSecret>(&format!("v1-{path}"), ready).await?;
+    }
+
+    // A deletion removes the entries of the object only. Another object takes over a path without an entry.
+    let objects: Api<BaoPushSecret> = case.api();
+    for name in ["v1-own", "v1-theirs", "foreign", "app"] {
+        objects.delete(name, &DeleteParams::default()).await?;
+        gone(&objects, name).await?;
+    }
+    assert!(matches!(admin.read_kv1("push-v1", "own").await?, Kv::Absent));
+    assert!(matches!(admin.read_kv1("push-v1", "theirs").await?, Kv::Value { .. }));
+    assert_eq!(metadata(&case, mount, "foreign").await?, foreign);
+    case.ready::<BaoPushSecret>("second", "True/Applied").await?;
+    let owner = metadata(&case, mount, "app").await?.custom_metadata["owner"].clone();
+    ensure!(owner.ends_with("/BaoPushSecret/push/second"), "{owner}");
+    Ok(())
+}
+
+/// Classifies the requests for entries.
+fn of_entries(asked: &Asked) -> Option<String> {
+    let of_entry = |part: &&str| asked.path.contains(&format!("/push-rig/{part}/"));
+    ["data", "metadata"].iter().find(|part| of_entry(part)).map(|part| format!("{} {part}", asked.method))
+}
+
+#[tokio::test]
+async fn a_concurrent_version_is_kept_and_generated_values_survive_a_restart() -> Result<()> {
+    let mut rig = Rig::new("push-rig").await?;
+    let mount = "push-rig";
+    engine(&rig.case, mount, minimal(mount)).await?;
+    secret(&rig.case, "app", json!({"v": "one"})).await?;
+    rig.case.object("BaoPushSecret", "app", spec(mount, "app", json!({}))).await?;
+    let items = json!([
+        generated(mount, "ids", "password", "password"),
+        generated(mount, "ids", "id", "uuid"),
+        generated(mount, "ids", "ssh", "sshKey"),
+        generated(mount, "ids", "tls", "tlsKey"),
+    ]);
+    let values = json!({"data": items, "refreshAfter": "24h"});
+    rig.case.object("BaoPushSecret", "ids", values.clone()).await?;
+    rig.start().await?;
+    for name in ["app", "ids"] {
+        rig.case.ready::<BaoPushSecret>(name, "True/Applied").await?;
+    }
+    let ids = value(&rig.case, mount, "ids", None).await?;
+    let keys: Vec<&String> = ids.as_object().context("no object")?.keys().collect();
+    assert_eq!(keys, ["id", "password", "ssh", "ssh.pub", "tls", "tls.pub"]);
+
+    // Settled: each check reads the metadata only, and nothing is written.
+    rig.openbao.forget();
+    rig.kubernetes.forget();
+    eventually("three checks", || async {
+        let seen = rig.openbao.count(of_entries);
+        if seen.get("GET metadata").is_some_and(|count| *count >= 3) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await?;
+    let seen = rig.openbao.count(of_entries);
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["GET metadata"], "{seen:?}");
+    let writes = rig.kubernetes.count(|asked| asked.writes().then(|| asked.path.clone()));
+    assert_eq!(writes, BTreeMap::new());
+
+    // Another client writes between the read and the write.
+    rig.openbao.set(Traffic::HoldsWrites);
+    secret(&rig.case, "app", json!({"v": "two"})).await?;
+    eventually("a write is held", || async {
+        let seen = rig.openbao.count(of_entries);
+        if seen.contains_key("POST data") { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await?;
+    let theirs = rig.case.admin()?.write_kv2(mount, "app", &json!({"v": "theirs"})).await?;
+    rig.openbao.set(Traffic::Passes);
+    let events: Api<Event> = rig.case.api();
+    eventually("the conflict is reported", || async {
+        let list = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let reasons: Vec<_> = list.items.into_iter().filter_map(|event| event.reason).collect();
+        if reasons.iter().any(|reason| reason == "Conflict") { Ok(()) } else { Err(format!("{reasons:?}")) }
+    })
+    .await?;
+    contains(&rig.case, mount, "app", json!({"v": "two"})).await?;
+    assert_eq!(metadata(&rig.case, mount, "app").await?.current_version, theirs + 1);
+    assert_eq!(value(&rig.case, mount, "app", Some(theirs)).await?, json!({"v": "theirs"}));
+    rig.case.ready::<BaoPushSecret>("app", "True/Applied").await?;
+
+    // A restart generates nothing, and reads nothing before it is due. A changed spec keeps the values.
+    rig.kill().await?;
+    rig.openbao.forget();
+    rig.start().await?;
+    secret(&rig.case, "app", json!({"v": "three"})).await?;
+    contains(&rig.case, mount, "app", json!({"v": "three"})).await?;
+    let of_ids = |asked: &Asked| asked.path.ends_with("/ids").then(|| asked.path.clone());
+    assert_eq!(rig.openbao.count(of_ids), BTreeMap::new());
+    let mut longer = values;
+    longer["data"][0]["generate"]["password"] = json!({"length": 64});
+    longer["data"].as_array_mut().context("no items")?.push(generated(mount, "ids", "second", "uuid"));
+    rig.case.object("BaoPushSecret", "ids", longer).await?;
+    rig.case.ready::<BaoPushSecret>("ids", "True/Applied").await?;
+    let mut after = value(&rig.case, mount, "ids", None).await?;
+    let second = after.as_object_mut().and_then(|after| after.remove("second"));
+    ensure!(second.is_some_and(|second| second.as_str().is_some_and(|second| second.len() == 36)));
+    assert_eq!(after, ids);
+
+    // A lost value is not replaced silently.
+    rig.case.admin()?.delete_kv2(mount, "ids").await?;
+    nudge(&rig.case, "ids", "lost").await?;
+    rig.case.ready::<BaoPushSecret>("ids", "False/SourceMissing").await?;
+    assert_eq!(rig.case.admin()?.kv_metadata(mount, "ids").await?, None);
+    Ok(())
+}
