@@ -9,9 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use steamer_api::BaoStaticSecret;
+use steamer_api::{BaoPushSecret, BaoStaticSecret};
 use steamer_testing::wait::eventually;
 
+use crate::fixture::Case;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
@@ -77,6 +78,28 @@ async fn holds(rig: &Rig, name: &str, canary: &str) -> Result<()> {
         }
     })
     .await
+}
+
+/// Writes a Secret to OpenBao: to a new path, to one of another owner, and to one that the policy does not allow.
+async fn push(case: &Case) -> Result<()> {
+    let source = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "source", "namespace": case.namespace},
+        "stringData": {"password": CANARIES[0]},
+    });
+    steamer_testing::ground::apply(&case.client, source).await?;
+    let rules = json!({"capabilities": ["create", "read", "update"]});
+    let paths = json!({"leaks/+/pushed": rules, "leaks/*": {"capabilities": ["read"]}});
+    let policy = json!({"policy": json!({"path": paths}).to_string()});
+    case.admin()?.request_any(reqwest::Method::POST, "sys/policies/acl/leaks", Some(policy)).await?;
+    for (path, ready) in
+        [("pushed", "True/Applied"), ("app", "False/Conflict"), ("forbidden", "False/PermissionDenied")]
+    {
+        let data = json!([{"mount": "leaks", "path": path, "type": "kv-v2"}]);
+        let spec = json!({"secretRef": {"name": "source"}, "data": data, "refreshAfter": "1s"});
+        case.object("BaoPushSecret", path, spec).await?;
+        case.ready::<BaoPushSecret>(path, ready).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -153,6 +176,8 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         case.ready::<BaoStaticSecret>(name, ready).await?;
     }
 
+    push(case).await?;
+
     let running = rig.running.as_mut().context("the operator is not running")?;
     let metrics = reqwest::get(format!("{}/metrics", running.admin)).await?.text().await?;
     ensure!(metrics.contains("steamer_value_reads_total"), "{metrics}");
@@ -161,7 +186,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     ensure!(logs.contains("TRACE"), "the log is not at trace level");
     ensure!(!running.process.crash()?, "a core dump was left behind");
 
-    let expected = BTreeSet::from(["/registry/secrets/leaks/app".to_owned()]);
+    let expected = BTreeSet::from(["app", "source"].map(|name| format!("/registry/secrets/leaks/{name}")));
     assert_eq!(leaking_keys(&rig).await?, expected, "etcd: objects, statuses, Events");
     assert_eq!(
         leaking_files(&rig.case.ground.logs)?,

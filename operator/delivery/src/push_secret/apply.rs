@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use steamer_api::KvType;
 use steamer_core::Error;
-use steamer_openbao::{Error as OpenBao, Session, Values};
+use steamer_openbao::{Error as OpenBao, Kv, Session, Values};
 use steamer_runtime::ObjectName;
 use steamer_runtime::write_limit::{Write as Limited, WriteLimit, digest};
 
-use super::entry::Entry;
+use super::entry::{Entry, same};
 use super::generate::generate;
 use super::place::Place;
-use super::plan::{Marking, Update, Write};
+use super::plan::{Marking, Write};
 
 /// Writes entries of one object.
 pub(super) struct Writer<'a> {
@@ -28,41 +28,45 @@ impl Writer<'_> {
         let admitted = self.limit.admit(self.object, limited, Instant::now());
         admitted.map_err(|pause| Error::Repeated(undone(&entry.place), pause))?;
         let session = entry.place.session(self.root);
-        if let Some(marking) = &write.marking {
-            mark(&session, &entry.place, marking).await?;
+        let Place { mount, path, .. } = &entry.place;
+        if let Some(Marking { after, version, .. }) = &write.marking {
+            session.put_kv_metadata(mount, path, after, *version).await?;
         }
         let Some(update) = &write.update else { return Ok(write.version) };
-        let version = update_values(&session, entry, write.version, update).await;
-        if let (Err(Error::OpenBao(OpenBao::CheckAndSet { .. })), Some(marking)) = (&version, &write.marking)
-        {
-            // The version of the other client must not become one of this object.
-            unmark(&session, &entry.place, marking).await?;
-        }
+        let values = completed(&session, entry, &update.existing).await?;
+        let version = put(&session, &entry.place, &values, write.version).await;
         self.limit.record(self.object, limited, Instant::now());
-        version
+        match version {
+            Err(Error::OpenBao(OpenBao::CheckAndSet { .. })) => {
+                overtaken(&session, entry, write, &values).await
+            }
+            version => version,
+        }
     }
 }
 
-async fn mark(session: &Session, place: &Place, marking: &Marking) -> Result<(), Error> {
-    Ok(session.put_kv_metadata(&place.mount, &place.path, &marking.after).await?)
-}
-
-async fn unmark(session: &Session, place: &Place, marking: &Marking) -> Result<(), Error> {
-    Ok(session.put_kv_metadata(&place.mount, &place.path, &marking.before).await?)
-}
-
-async fn update_values(
-    session: &Session,
-    entry: &Entry,
-    version: i64,
-    update: &Update,
-) -> Result<i64, Error> {
-    let values = completed(session, entry, &update.existing).await?;
-    let Place { mount, path, kind, .. } = &entry.place;
+async fn put(session: &Session, place: &Place, values: &Values, version: i64) -> Result<i64, Error> {
+    let Place { mount, path, kind, .. } = place;
     Ok(match kind {
-        KvType::V1 => session.put_kv1(mount, path, &values).await.map(|()| 0)?,
-        KvType::V2 => session.put_kv2(mount, path, &values, version).await?,
+        KvType::V1 => session.put_kv1(mount, path, values).await.map(|()| 0)?,
+        KvType::V2 => session.put_kv2(mount, path, values, version).await?,
     })
+}
+
+/// Handles a version that was written in the meantime. It is the own one if the answer to the write was lost and the client
+/// repeated it. The version of another client must not become one of this object: a new mark is removed.
+async fn overtaken(session: &Session, entry: &Entry, write: &Write, values: &Values) -> Result<i64, Error> {
+    let Place { mount, path, .. } = &entry.place;
+    if let Kv::Value { values: latest, version: Some(version), .. } =
+        session.read_kv2(mount, path, None).await?
+        && same(&latest, values)
+    {
+        return Ok(version);
+    }
+    if let Some(Marking { before, version, .. }) = &write.marking {
+        session.put_kv_metadata(mount, path, before, version + 1).await?;
+    }
+    Err(Error::OpenBao(OpenBao::CheckAndSet { path: entry.place.published() }))
 }
 
 /// The values of the Secret, the existing generated ones, and new ones for those that are missing.

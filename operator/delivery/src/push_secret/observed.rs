@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) mark: Option<Mark>,
     /// Custom metadata.
     pub(super) custom: BTreeMap<String, String>,
+    /// Number of the last change of the metadata. 0: there was none.
+    pub(super) metadata_version: i64,
     /// Latest version. 0 for an entry without a version, and for `kv-v1`.
     pub(super) version: i64,
     pub(super) content: Content,
@@ -75,7 +77,13 @@ async fn unversioned(root: &Session, place: &Place) -> Result<Observed, Error> {
     match place.session(root).read_kv1(&place.mount, &place.path).await? {
         Kv::Value { values, .. } => {
             let custom = BTreeMap::new();
-            Ok(Observed::Found(Found { mark: None, custom, version: 0, content: Content::Read(values) }))
+            Ok(Observed::Found(Found {
+                mark: None,
+                custom,
+                metadata_version: 0,
+                version: 0,
+                content: Content::Read(values),
+            }))
         }
         Kv::Deleted { .. } | Kv::Absent => Ok(Observed::Absent),
     }
@@ -94,13 +102,19 @@ async fn versioned(
     let found = Mark::of_metadata(&metadata.custom_metadata);
     let is_recorded = found.as_ref() == Some(mark)
         && recorded.is_some_and(|recorded| recorded.version == Some(metadata.current_version));
-    let version = metadata.current_version;
+    let KvMetadata { current_version: version, current_metadata_version: metadata_version, .. } = metadata;
     let content = match availability(&metadata, Timestamp::now()) {
         Availability::Missing => Content::Missing,
         Availability::Present if is_recorded => Content::Recorded,
         Availability::Present => read(&session, place, version).await?,
     };
-    Ok(Observed::Found(Found { mark: found, custom: metadata.custom_metadata, version, content }))
+    Ok(Observed::Found(Found {
+        mark: found,
+        custom: metadata.custom_metadata,
+        metadata_version,
+        version,
+        content,
+    }))
 }
 
 /// Reads the version of the metadata. The latest version can be another one by now: a write of it then fails.

@@ -49,6 +49,8 @@ pub(super) struct Write {
 pub(super) struct Marking {
     pub(super) before: BTreeMap<String, String>,
     pub(super) after: BTreeMap<String, String>,
+    /// Number of the last change of the metadata.
+    pub(super) version: i64,
 }
 
 /// A new version.
@@ -85,7 +87,8 @@ pub(super) fn step(
 fn created(entry: &Entry, recorded: Option<&PushedEntry>, rights: &Rights<'_>) -> Result<Step, Error> {
     check_loss(entry, recorded)?;
     let after = rights.mark.metadata();
-    let marking = (entry.place.kind == KvType::V2).then(|| Marking { before: BTreeMap::new(), after });
+    let marking =
+        (entry.place.kind == KvType::V2).then(|| Marking { before: BTreeMap::new(), after, version: 0 });
     let update = Some(Update { existing: Values::default() });
     let (operation, reason) = (Operation::Create, "the entry does not exist");
     Ok(Step::Write(Write { marking, update, version: 0, operation, reason }))
@@ -148,7 +151,7 @@ fn marking(
         Claim::Adopt => {
             let (before, mut after) = (found.custom.clone(), found.custom.clone());
             after.extend(rights.mark.metadata());
-            Ok(Some(Marking { before, after }))
+            Ok(Some(Marking { before, after, version: found.metadata_version }))
         }
     }
 }

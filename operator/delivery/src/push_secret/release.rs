@@ -62,8 +62,8 @@ impl Releaser<'_> {
         if policy == DeletionPolicy::Delete {
             return Ok(session.delete_kv2(&place.mount, &place.path).await?);
         }
-        let kept = without_mark(self.mark, found.custom_metadata);
-        match session.put_kv_metadata(&place.mount, &place.path, &kept).await {
+        let (cas, kept) = (found.current_metadata_version, without_mark(self.mark, found.custom_metadata));
+        match session.put_kv_metadata(&place.mount, &place.path, &kept, cas).await {
             // An entry of another policy keeps the mark. That is no reason to stop.
             Err(OpenBao::Denied { .. }) => Ok(()),
             result => Ok(result?),

@@ -62,7 +62,7 @@ fn values(object: Value) -> Values {
 fn found(owner: Option<&str>, version: i64, content: Content) -> Observed {
     let mark = owner.map(mark);
     let custom = mark.as_ref().map(Mark::metadata).unwrap_or_default();
-    Observed::Found(Found { mark, custom, version, content })
+    Observed::Found(Found { mark, custom, metadata_version: 0, version, content })
 }
 
 fn described(step: Result<Step, Error>) -> String {
@@ -139,13 +139,21 @@ fn an_entry_is_written_only_if_it_differs_and_belongs_to_the_object(
 }
 
 fn copy(observed: &Observed) -> Observed {
-    let Observed::Found(Found { mark, custom, version, content }) = observed else { return Observed::Absent };
+    let Observed::Found(Found { mark, custom, metadata_version, version, content }) = observed else {
+        return Observed::Absent;
+    };
     let content = match content {
         Content::Recorded => Content::Recorded,
         Content::Missing => Content::Missing,
         Content::Read(values) => Content::Read(values.clone()),
     };
-    Observed::Found(Found { mark: mark.clone(), custom: custom.clone(), version: *version, content })
+    Observed::Found(Found {
+        mark: mark.clone(),
+        custom: custom.clone(),
+        metadata_version: *metadata_version,
+        version: *version,
+        content,
+    })
 }
 
 #[rstest]
@@ -164,15 +172,20 @@ fn only_an_entry_without_an_existing_owner_is_adopted(#[case] owner: Option<&str
 fn an_adopted_entry_keeps_the_custom_metadata_of_users() {
     let (entry, own) = (entry("kv-v2", "1"), mark("own"));
     let custom = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
-    let observed =
-        Observed::Found(Found { mark: None, custom: custom.clone(), version: 1, content: right() });
+    let observed = Observed::Found(Found {
+        mark: None,
+        custom: custom.clone(),
+        metadata_version: 5,
+        version: 1,
+        content: right(),
+    });
     let exists: &dyn Fn(&Mark) -> bool = &|_| false;
     let rights = Rights { mark: &own, adopt: Adopt::IfUnowned, update: UpdatePolicy::Replace, exists };
     let Ok(Step::Write(write)) = step(&entry, observed, None, &rights) else { panic!("a write") };
     assert!(write.update.is_none(), "the values are equal");
     let marking = write.marking.unwrap();
     assert_eq!(super::release::without_mark(&own, marking.after.clone()), custom);
-    assert_eq!((marking.before, Mark::of_metadata(&marking.after)), (custom, Some(own)));
+    assert_eq!((marking.before, Mark::of_metadata(&marking.after), marking.version), (custom, Some(own), 5));
 }
 
 /// Keys of the Secret `app`: `a`, `b`, and `raw`, which is not UTF-8. Returns the values of the first entry, or the error.
@@ -320,7 +333,13 @@ impl Bao {
         }
         let content = self.versions.last().cloned().flatten().map_or(Content::Missing, Content::Read);
         let custom = self.owner.as_ref().map(Mark::metadata).unwrap_or_default();
-        Observed::Found(Found { mark: self.owner.clone(), custom, version: self.version(), content })
+        Observed::Found(Found {
+            mark: self.owner.clone(),
+            custom,
+            metadata_version: 0,
+            version: self.version(),
+            content,
+        })
     }
 
     fn act(&mut self, actor: Actor) {

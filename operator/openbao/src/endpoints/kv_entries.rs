@@ -66,17 +66,19 @@ impl Session {
         }
     }
 
-    /// Replaces the custom metadata of an entry of a KV v2 engine. Creates an entry without a version if none exists.
+    /// Replaces the custom metadata of an entry of a KV v2 engine if `cas` is the number of the last change of the metadata (0:
+    /// there was none). Creates an entry without a version if none exists.
     ///
     /// # Errors
-    /// [`Error::Mount`] if nothing is mounted there. Any other [`Error`] of a request.
+    /// [`Error::CheckAndSet`] if another client has changed the metadata, [`Error::Mount`] if nothing is mounted there. Any other [`Error`] of a request.
     pub async fn put_kv_metadata(
         &self,
         mount: &str,
         path: &str,
         custom: &BTreeMap<String, String>,
+        cas: i64,
     ) -> Result<(), Error> {
-        let body = json!({"custom_metadata": custom});
+        let body = json!({"custom_metadata": custom, "metadata_cas": cas});
         let written = self.call(Call::post(&format!("{mount}/metadata/{path}"), body)).await;
         written.map(drop).map_err(|error| self.of_mount(mount, error))
     }
