@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use crate::convert::Convert;
+
 /// Kubernetes operator for OpenBao.
 #[derive(Parser)]
 #[command(name = "steamer", version)]
@@ -23,6 +25,9 @@ pub(crate) enum Command {
         #[arg(long)]
         managed: bool,
     },
+    /// Converts objects of Vault Secrets Operator and External Secrets Operator to objects of Steamer. Writes the objects to
+    /// the standard output, and what has no counterpart to the standard error output.
+    Convert(Box<Convert>),
 }
 
 #[derive(Arguments)]

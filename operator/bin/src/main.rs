@@ -1,22 +1,26 @@
-//! Command `steamer`: runs the operator, or prints the policy that it requires.
+//! Command `steamer`: runs the operator, prints the policy that it requires, or converts objects of other operators.
 
 mod args;
+mod convert;
 mod operator;
 mod start;
+
+use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
 use steamer_cluster::operator_policy;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Run(settings) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(operator::run(*settings))
+            runtime.block_on(operator::run(*settings)).map(|()| ExitCode::SUCCESS)
         }
         Command::OpenbaoPolicy { managed } => {
             print!("{}", if managed { operator_policy::managed_text() } else { operator_policy::text() });
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
+        Command::Convert(arguments) => Ok(convert::run(*arguments)),
     }
 }

@@ -24,6 +24,7 @@ mod observed;
 mod pace;
 mod pass;
 mod pending;
+mod predecessors;
 mod readings;
 mod rendering;
 mod repetition;

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-cluster", FAMILY),
     ("steamer-provisioning", FAMILY),
     ("steamer-delivery", FAMILY),
+    ("steamer-convert", &["steamer-api", "steamer-template"]),
     (
         "steamer",
         &[
@@ -21,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "steamer-cluster",
             "steamer-provisioning",
             "steamer-delivery",
+            "steamer-convert",
             "steamer-openbao",
         ],
     ),

@@ -30,6 +30,8 @@ pub struct Occupant {
     pub keys_of: Option<Mark>,
     /// Kind and name of the controller of the Secret, other than the owner.
     pub controller: Option<String>,
+    /// Whether [`Intent::Overwrite`] replaces the controller: it is an object of an operator that Steamer follows.
+    pub is_replaceable: bool,
     /// Managed cluster that the Secret belongs to.
     pub cluster: Option<String>,
     /// Whether the Secret is immutable.
@@ -64,9 +66,12 @@ impl Occupant {
         self.owner.iter().chain(&self.keys_of)
     }
 
-    fn protection(&self) -> Option<String> {
+    fn protection(&self, intent: Intent) -> Option<String> {
         let cluster = self.cluster.as_ref().map(|cluster| format!("belongs to OpenBaoCluster {cluster}"));
-        let controller = || self.controller.as_ref().map(|controller| format!("is managed by {controller}"));
+        // Keys that are merged into the Secret of an active operator would be removed by it.
+        let is_protected = !self.is_replaceable || intent == Intent::Merge;
+        let controller = self.controller.as_ref().filter(|_| is_protected);
+        let controller = || controller.map(|controller| format!("is managed by {controller}"));
         cluster.or_else(controller).or_else(|| self.immutable.then(|| "is immutable".to_owned()))
     }
 }
@@ -92,7 +97,7 @@ pub fn claim_secret(
     if occupant.owner.as_ref() == Some(ours) {
         return Ok(Claim::Ours);
     }
-    if let Some(protection) = occupant.protection() {
+    if let Some(protection) = occupant.protection(intent) {
         return Err(Refusal::Protected(protection));
     }
     if intent == Intent::Create { Err(Refusal::Unowned) } else { Ok(Claim::Adopt) }
@@ -134,6 +139,9 @@ mod tests {
         |o: &mut Occupant| o.owner = Some(Mark { installation: "x".into(), ..mark("gone") }), [false, false, false]
     )]
     #[case::controlled(|o: &mut Occupant| o.controller = Some("App web".into()), [false, false, false])]
+    #[case::controlled_by_a_former_operator(
+        |o: &mut Occupant| { o.controller = Some("ExternalSecret web".into()); o.is_replaceable = true }, [false, true, false]
+    )]
     #[case::of_a_cluster(|o: &mut Occupant| o.cluster = Some("main".into()), [false, false, false])]
     #[case::immutable(|o: &mut Occupant| o.immutable = true, [false, false, false])]
     #[case::ours_with_keys_of_a_living_object(

@@ -14,6 +14,7 @@ use steamer_runtime::ObjectName;
 use super::content::Content;
 use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
 use super::observed::Observed;
+use super::predecessors;
 use super::stamp::Stamp;
 
 /// Everything of a Secret except its data.
@@ -62,6 +63,9 @@ impl Frame {
             && !has_stale(&observed.annotations, &applied.annotations, &self.annotations)
             && !observed.annotations.contains_key(KEYS_OF)
             && (observed.immutable || !self.immutable)
+            && !observed.owners.iter().any(predecessors::is_predecessor)
+            && predecessors::removals(&observed.labels, &self.labels).is_empty()
+            && predecessors::removals(&observed.annotations, &self.annotations).is_empty()
             && owner_uid == observed_owner.map(|reference| &reference.uid);
         match fits {
             _ if self.type_ != observed.type_ => Fit::OtherType,
@@ -96,8 +100,14 @@ impl Frame {
         json!({
             "uid": observed.uid,
             "resourceVersion": observed.resource_version.to_string(),
-            "labels": with_removals(&self.all_labels(), &applied.labels),
-            "annotations": with_removals(&annotations, &applied.annotations),
+            "labels": merged(
+                predecessors::removals(&observed.labels, &self.labels),
+                with_removals(&self.all_labels(), &applied.labels),
+            ),
+            "annotations": merged(
+                predecessors::removals(&observed.annotations, &self.annotations),
+                with_removals(&annotations, &applied.annotations),
+            ),
             "ownerReferences": self.owner_references(observed),
         })
     }
@@ -125,7 +135,8 @@ impl Frame {
     }
 
     fn owner_references(&self, observed: &Observed) -> Vec<OwnerReference> {
-        let others = observed.owners.iter().filter(|reference| !is_steamer(reference));
+        let is_other = |owner: &&OwnerReference| !is_steamer(owner) && !predecessors::is_predecessor(owner);
+        let others = observed.owners.iter().filter(is_other);
         others.cloned().chain(self.owner.clone()).collect()
     }
 }
@@ -168,10 +179,11 @@ impl Wanted<'_> {
         }))
     }
 
-    /// The patch that brings an observed Secret to the desired state. It replaces the data completely. The API server
-    /// refuses it if another client changed the Secret in the meantime.
+    /// The patch that brings an observed Secret to the desired state. It replaces the data completely, and contains no value
+    /// if the Secret has the same data. The API server refuses it if another client changed the Secret in the meantime.
     pub(crate) fn patch(&self, observed: &Observed) -> Value {
-        let mut data = encoded(self.content);
+        let is_same = self.stamp.content == observed.mac;
+        let mut data = if is_same { Map::new() } else { encoded(self.content) };
         for key in observed.keys.iter().filter(|key| !self.content.0.contains_key(*key)) {
             data.insert(key.clone(), Value::Null);
         }
@@ -206,6 +218,11 @@ fn has_stale(
 fn with_removals(wanted: &BTreeMap<String, String>, applied: &[String]) -> Map<String, Value> {
     let gone = applied.iter().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null));
     wanted.iter().map(|(key, value)| (key.clone(), json!(value))).chain(gone).collect()
+}
+
+fn merged(mut patch: Map<String, Value>, other: Map<String, Value>) -> Map<String, Value> {
+    patch.extend(other);
+    patch
 }
 
 #[cfg(test)]
@@ -329,6 +346,32 @@ mod tests {
     fn a_secret_that_another_client_made_immutable_is_not_frozen_by_steamer() {
         let observed = Observed { immutable: true, ..written(&frame()) };
         assert_eq!(frame().fit(&observed), Fit::Fits);
+    }
+
+    #[test]
+    fn a_takeover_removes_the_marks_of_the_former_operator_and_writes_no_value() {
+        let (frame, stamp) = (frame(), stamp());
+        let content = Content([("old".to_owned(), b"value".to_vec().into())].into());
+        let wanted = Wanted { frame: &frame, content: &content, stamp: &stamp };
+        let text = str::to_owned;
+        let former =
+            OwnerReference { api_version: text("external-secrets.io/v1"), ..OwnerReference::default() };
+        let other = OwnerReference { api_version: text("v1"), uid: text("o"), ..OwnerReference::default() };
+        let mut observed = written(&frame);
+        observed.labels.insert(text("reconcile.external-secrets.io/managed"), text("true"));
+        observed.labels.insert(MANAGED_BY.0.to_owned(), text("hashicorp-vso"));
+        observed.owners = vec![former, other.clone()];
+        assert_eq!(frame.fit(&observed), Fit::Differs);
+        let patch = wanted.patch(&observed);
+        assert_eq!(patch["data"], json!({}));
+        let metadata = &patch["metadata"];
+        assert_eq!(metadata["labels"]["reconcile.external-secrets.io/managed"], Value::Null);
+        assert!(metadata["labels"].get("reconcile.external-secrets.io/managed").is_some());
+        assert_eq!(metadata["labels"][MANAGED_BY.0], MANAGED_BY.1);
+        assert_eq!(metadata["ownerReferences"], json!([other, frame.owner]));
+        let changed = Stamp { content: "other".to_owned(), ..stamp.clone() };
+        let changed = Wanted { stamp: &changed, ..wanted }.patch(&observed);
+        assert_eq!(changed["data"], json!({"old": "dmFsdWU="}));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use super::content::data_mac;
 use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
+use super::predecessors::is_predecessor;
 use super::stamp::Stamp;
 
 /// A Secret without its values.
@@ -81,6 +82,7 @@ impl Observed {
         Occupant {
             keys_of: mark(KEYS_OF),
             controller: controller.map(|owner| format!("{} {}", owner.kind, owner.name)),
+            is_replaceable: controller.is_some_and(is_predecessor),
             cluster: self.labels.get(CLUSTER_LABEL).cloned(),
             immutable: self.immutable,
             owner,

@@ -144,10 +144,25 @@ fn unique(definition: &Definition) -> Result<(), Error> {
     )))
 }
 
-/// The answer of the KV engine as JSON. With metadata it is that of KV v2. A list for several sources.
+/// The answer of the KV engine as JSON. With metadata it is that of KV v2. A list for several sources. The bytes are those of
+/// Vault Secrets Operator, so that a Secret that it wrote can be taken over unchanged.
 fn raw(documents: &[Document]) -> String {
     let answers: Vec<String> = documents.iter().map(raw_of).collect();
-    if let [answer] = &answers[..] { answer.clone() } else { format!("[{}]", answers.join(",")) }
+    as_go(&if let [answer] = &answers[..] { answer.clone() } else { format!("[{}]", answers.join(",")) })
+}
+
+/// JSON as Go writes it: the characters of HTML are escaped. They occur only in texts.
+fn as_go(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(character)))
+            }
+            _ => text.push(character),
+        }
+    }
+    text
 }
 
 fn raw_of(document: &Document) -> String {

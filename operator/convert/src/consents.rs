@@ -1,0 +1,29 @@
+//! Audiences of the tokens of ServiceAccounts.
+
+use serde_json::Value;
+
+use crate::draft::Draft;
+use crate::task::Task;
+
+/// Steamer requires an audience for tokens of ServiceAccounts, and the consent of the ServiceAccount to it.
+pub(crate) fn audiences(task: &mut Task<'_>, draft: &Draft, root: &str) {
+    for block in ["kubernetes", "jwt"] {
+        if draft.get(block).is_none() || draft.get(&format!("{block}.secretRef")).is_some() {
+            continue;
+        }
+        let field = format!("{root}.{block}.audiences");
+        let audiences = draft.get(&format!("{block}.audiences")).and_then(Value::as_array);
+        if audiences.is_some_and(|audiences| !audiences.is_empty()) {
+            task.note(
+                field,
+                "set the annotation steamer.dev/audiences with these audiences on the ServiceAccount, or run Steamer with --allowed-audiences",
+            );
+        } else {
+            task.review(
+                field,
+                None,
+                "Steamer requests no tokens that the Kubernetes API server accepts: write an audience of OpenBao, set it as the audience of the role, and allow it on the ServiceAccount with the annotation steamer.dev/audiences",
+            );
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Auth methods of a store.
+
+use serde_json::json;
+
+use crate::cursor::Cursor;
+use crate::draft::Draft;
+use crate::task::Task;
+
+/// Moves one method of a store.
+type Method = fn(&mut Task<'_>, &mut Cursor, &mut Draft);
+
+/// Field of the store, method of Steamer, and how its settings are moved.
+const METHODS: &[(&str, &str, Method)] = &[
+    ("kubernetes", "Kubernetes", kubernetes),
+    ("jwt", "JWT", jwt),
+    ("appRole", "AppRole", app_role),
+    ("tokenSecretRef", "Token", token),
+    ("userPass", "UserPass", user_pass),
+    ("ldap", "LDAP", ldap),
+    ("cert", "Cert", cert),
+];
+
+/// Moves the method of a store. Returns false if it has none with a counterpart.
+pub(super) fn moved(task: &mut Task<'_>, auth: &mut Cursor, login: &mut Draft) -> bool {
+    // The namespace of the auth mount; that of the values is a field of the store.
+    if auth.peek("namespace").is_some() {
+        if login.get("namespace").is_some() {
+            task.review(auth.path("namespace"), auth.peek("namespace"), "values are in another namespace than the auth mount: set namespace of the objects that refer to the store");
+        }
+        login.rename(auth, "namespace", "namespace");
+    }
+    let Some((field, method, moved)) = METHODS.iter().find(|(field, ..)| auth.has(field)) else {
+        return false;
+    };
+    login.put("method", json!(method), auth.path(field));
+    auth.within(field, |from| moved(task, from, login));
+    true
+}
+
+fn kubernetes(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "mountPath", "mount");
+    login.rename(from, "role", "kubernetes.role");
+    account(task, from, login, "kubernetes");
+}
+
+fn jwt(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "path", "mount");
+    login.rename(from, "role", "jwt.role");
+    secret(task, from, login, ("secretRef", "jwt", "jwt.secretRef"));
+    from.within("kubernetesServiceAccountToken", |from| {
+        login.rename(from, "audiences", "jwt.audiences");
+        login.rename(from, "expirationSeconds", "jwt.tokenExpirationSeconds");
+        account(task, from, login, "jwt");
+    });
+    if login.get("jwt.secretRef").is_some() {
+        task.note(
+            from.path("secretRef"),
+            "set the label steamer.dev/jwt: \"true\" on this Secret in each namespace that uses it",
+        );
+    }
+}
+
+fn app_role(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "path", "mount");
+    login.rename(from, "roleId", "appRole.roleId");
+    secret(task, from, login, ("secretRef", "id", "appRole.secretRef"));
+}
+
+fn token(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    named_secret(task, from, login, ("token", "token.secretRef"));
+}
+
+fn user_pass(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "path", "mount");
+    login.rename(from, "username", "userPass.username");
+    secret(task, from, login, ("secretRef", "password", "userPass.secretRef"));
+}
+
+fn ldap(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "path", "mount");
+    login.rename(from, "username", "ldap.username");
+    secret(task, from, login, ("secretRef", "password", "ldap.secretRef"));
+}
+
+fn cert(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
+    login.rename(from, "path", "mount");
+    login.rename(from, "vaultRole", "cert.role");
+    secret(task, from, login, ("secretRef", "tls.key", "cert.secretRef"));
+}
+
+/// Moves a reference to a ServiceAccount.
+fn account(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, block: &str) {
+    from.within("serviceAccountRef", |from| {
+        login.rename(from, "name", &format!("{block}.serviceAccount"));
+        login.rename(from, "audiences", &format!("{block}.audiences"));
+        if let Some(namespace) = from.take("namespace") {
+            task.review(
+                from.path("namespace"),
+                Some(&namespace),
+                "Steamer uses the ServiceAccount of this name in the namespace of each object that reads: create it there, and bind it to the role",
+            );
+        }
+    });
+}
+
+/// Moves a reference to a key of a Secret: Steamer reads a fixed key.
+fn secret(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, (field, key, to): (&str, &str, &str)) {
+    from.within(field, |from| named_secret(task, from, login, (key, to)));
+}
+
+fn named_secret(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, (key, to): (&str, &str)) {
+    let path = from.path("key");
+    let found = from.take("key");
+    if found.as_ref().is_some_and(|found| found != key) {
+        task.review(path, found.as_ref(), format!("Steamer reads the key {key}: add it to the Secret"));
+    }
+    if let Some(namespace) = from.take("namespace") {
+        task.review(
+            from.path("namespace"),
+            Some(&namespace),
+            "Steamer reads the Secret of this name in the namespace of each object that reads: create it there",
+        );
+    }
+    login.rename(from, "name", to);
+}

@@ -1,0 +1,136 @@
+//! Entries of an ExternalSecret as sources and templates of a BaoStaticSecret.
+
+use serde_json::{Map, Value, json};
+
+use super::entries::{Entry, Part};
+use super::location::Location;
+use crate::draft::Draft;
+use crate::task::Task;
+
+/// A source of a BaoStaticSecret: all keys of a path, or some.
+struct Source {
+    location: Location,
+    prefix: Option<String>,
+    keys: Vec<Value>,
+}
+
+/// Writes the entries into the draft.
+pub(super) fn written(task: &mut Task<'_>, draft: &mut Draft, entries: Vec<Entry>) {
+    if entries.is_empty() {
+        task.hold(
+            draft,
+            ("spec.data".to_owned(), None),
+            "no entry was converted: write mount, path and type, or sources",
+        );
+        return;
+    }
+    let from = entries.first().map(|entry| entry.from.clone()).unwrap_or_default();
+    if entries.iter().any(|entry| matches!(entry.part, Part::Whole { .. })) {
+        whole(task, draft, &entries);
+        return;
+    }
+    templates(draft, &entries);
+    let sources = sources(entries);
+    match &sources[..] {
+        [Source { location, prefix: None, keys }] if keys.is_empty() => single(draft, location, &from),
+        _ => {
+            let sources: Vec<Value> = sources.iter().map(described).collect();
+            draft.put("sources", sources, from);
+        }
+    }
+}
+
+fn single(draft: &mut Draft, location: &Location, from: &str) {
+    for (field, value) in fields(location) {
+        draft.put(&field, value, from);
+    }
+}
+
+fn fields(location: &Location) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("mount".to_owned(), json!(location.mount));
+    fields.insert("path".to_owned(), json!(location.path));
+    fields.insert("type".to_owned(), json!(location.kv));
+    if let Some(version) = location.version {
+        fields.insert("version".to_owned(), json!(version));
+    }
+    fields
+}
+
+fn described(source: &Source) -> Value {
+    let mut fields = fields(&source.location);
+    if let Some(prefix) = &source.prefix {
+        fields.insert("prefix".to_owned(), json!(prefix));
+    }
+    if !source.keys.is_empty() {
+        fields.insert("keys".to_owned(), json!(source.keys));
+    }
+    Value::Object(fields)
+}
+
+/// Keys of one path become one source.
+fn sources(entries: Vec<Entry>) -> Vec<Source> {
+    let mut sources: Vec<Source> = Vec::new();
+    for Entry { location, part, .. } in entries {
+        match part {
+            Part::Key { key, name, .. } => {
+                let entry = if key == name { json!({"key": key}) } else { json!({"key": key, "name": name}) };
+                let with_keys = |source: &&mut Source| source.location == location && !source.keys.is_empty();
+                match sources.iter_mut().find(with_keys) {
+                    Some(source) => source.keys.push(entry),
+                    None => sources.push(Source { location, prefix: None, keys: vec![entry] }),
+                }
+            }
+            Part::All { prefix } => sources.push(Source { location, prefix, keys: Vec::new() }),
+            Part::Whole { .. } => {}
+        }
+    }
+    sources
+}
+
+/// Nested and encoded values become templates, which replace the keys of the same names.
+fn templates(draft: &mut Draft, entries: &[Entry]) {
+    let mut templates = Map::new();
+    for Entry { part, .. } in entries {
+        if let Part::Key { name, nested, decoded, .. } = part
+            && (decoded.is_some() || !nested.is_empty())
+        {
+            templates.insert(name.clone(), json!({"text": nested_text(name, nested, *decoded)}));
+        }
+    }
+    set_templates(draft, templates);
+}
+
+fn nested_text(name: &str, nested: &[String], decoded: Option<&str>) -> String {
+    let quoted: Vec<String> =
+        std::iter::once(name).chain(nested.iter().map(String::as_str)).map(quoted).collect();
+    let decoded = decoded.map(|function| format!(" | {function}")).unwrap_or_default();
+    format!("{{{{ index .Secrets {}{decoded} }}}}", quoted.join(" "))
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+/// A value without a property is written as JSON. That needs a template, which sees the keys of all paths.
+fn whole(task: &mut Task<'_>, draft: &mut Draft, entries: &[Entry]) {
+    let mut templates = Map::new();
+    let Some(first) = entries.first() else { return };
+    for Entry { location, part, from } in entries {
+        match part {
+            Part::Whole { name } if *location == first.location => {
+                templates.insert(name.clone(), json!({"text": "{{ toJson .Secrets }}"}));
+            }
+            _ => task.hold(draft, (from.clone(), None), "an object that writes a whole value as JSON reads one path only: write another object for this entry"),
+        }
+    }
+    single(draft, &first.location.clone(), &first.from);
+    set_templates(draft, templates);
+    draft.put("destination.transformation.excludes", json!([".*"]), first.from.as_str());
+}
+
+fn set_templates(draft: &mut Draft, templates: Map<String, Value>) {
+    if !templates.is_empty() {
+        draft.put("destination.transformation.templates", Value::Object(templates), "spec.data");
+    }
+}

@@ -1,0 +1,85 @@
+//! PushSecret.
+
+use serde_json::{Map, Value, json};
+
+use super::location::located;
+use super::policies;
+use super::store_reference::StoreReference;
+use crate::cursor::Cursor;
+use crate::draft::Draft;
+use crate::inventory::Store;
+use crate::task::Task;
+
+pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
+    let mut draft = task.draft("BaoPushSecret");
+    let Some(reference) = store(task, spec) else { return };
+    let Some(store) = reference.store(task) else { return };
+    draft.put("authRef", reference.auth(task), reference.path.as_str());
+    policies::refresh(task, spec, &mut draft);
+    spec.within("selector", |from| {
+        from.within("secret", |secret| draft.rename(secret, "name", "secretRef.name"));
+    });
+    draft.copy(spec, &["updatePolicy"]);
+    let path = spec.path("deletionPolicy");
+    if let Some(policy) = spec.take_if("deletionPolicy", |policy| policy == "Delete" || policy == "None") {
+        draft.put("deletionPolicy", json!(if policy == "Delete" { "Delete" } else { "Retain" }), path);
+    }
+    let data: Vec<Value> = spec.each("data", |item| pushed(item, &store)).into_iter().flatten().collect();
+    draft.put("data", data, "spec.data");
+    held(task, spec, &mut draft);
+    task.drafts.push(draft);
+}
+
+/// The first store. A BaoPushSecret writes to one.
+fn store(task: &mut Task<'_>, spec: &mut Cursor) -> Option<StoreReference> {
+    let stores = spec.each("secretStoreRefs", |item| {
+        let path = item.here().to_owned();
+        let kind = item.text("kind").unwrap_or_else(|| "SecretStore".to_owned());
+        Some(StoreReference { kind, name: item.text("name")?, path })
+    });
+    let mut stores = stores.into_iter().flatten();
+    let first = stores.next();
+    if first.is_none() {
+        task.review(
+            "spec.secretStoreRefs",
+            None,
+            "no store is selected by its name: write authRef, and one object for each store",
+        );
+    }
+    for other in stores {
+        task.review(
+            other.path,
+            None,
+            "a BaoPushSecret writes to one store: write another object for this one",
+        );
+    }
+    first
+}
+
+fn pushed(item: &mut Cursor, store: &Store) -> Option<Value> {
+    item.expect("conversionStrategy", &json!("None"));
+    item.within("match", |from| {
+        let (remote, property) =
+            from.within("remoteRef", |remote| (remote.text("remoteKey"), remote.text("property")))?;
+        let location = located(store, &remote?, None)?;
+        let mut entry = Map::new();
+        entry.insert("mount".to_owned(), json!(location.mount));
+        entry.insert("path".to_owned(), json!(location.path));
+        entry.insert("type".to_owned(), json!(location.kv));
+        for (field, value) in [("key", from.text("secretKey")), ("property", property)] {
+            if let Some(value) = value {
+                entry.insert(field.to_owned(), json!(value));
+            }
+        }
+        Some(Value::Object(entry))
+    })?
+}
+
+/// Parts that determine what is pushed, and have no counterpart.
+fn held(task: &mut Task<'_>, spec: &Cursor, draft: &mut Draft) {
+    for field in ["template", "dataTo", "selector"] {
+        if spec.has(field) {
+            task.hold(draft, (spec.path(field), None), "this part has no counterpart: review what is pushed");
+        }
+    }
+}

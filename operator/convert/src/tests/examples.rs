@@ -1,0 +1,247 @@
+//! Examples with their exact results.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{Conversion, Settings, Severity, convert, objects};
+
+const STORE: &str = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: bao, namespace: web}\nspec: {provider: {vault: {server: 'https://bao:8200', path: kv, auth: {tokenSecretRef: {name: t}}}}}\n---\n";
+
+fn run(text: &str) -> Conversion {
+    convert(objects(text).unwrap(), &Settings::default())
+}
+
+fn of_kind(conversion: &Conversion, kind: &str) -> Value {
+    conversion.objects.iter().find(|object| object["kind"] == kind).cloned().unwrap_or_default()
+}
+
+fn reviews(conversion: &Conversion) -> Vec<String> {
+    let reviews = conversion.report.findings.iter().filter(|finding| finding.severity == Severity::Review);
+    reviews.map(|finding| format!("{} {}", finding.object, finding.field)).collect()
+}
+
+fn static_secret(spec: &str) -> Conversion {
+    run(&format!(
+        "apiVersion: secrets.hashicorp.com/v1beta1\nkind: VaultStaticSecret\nmetadata: {{name: app, namespace: web}}\nspec: {spec}\n"
+    ))
+}
+
+#[test]
+fn a_static_secret_takes_over_its_secret_with_the_key_raw() {
+    let conversion = static_secret(
+        "{vaultAuthRef: ops/web, mount: kv, path: app, type: kv-v2, refreshAfter: 30s, hmacSecretData: true, \
+         rolloutRestartTargets: [{kind: Deployment, name: web}], destination: {name: s, create: true, labels: {a: b}}}",
+    );
+    let expected = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "BaoStaticSecret", "metadata": {"name": "app", "namespace": "web"},
+        "spec": {
+            "authRef": {"name": "web", "namespace": "ops"}, "mount": "kv", "path": "app", "type": "kv-v2", "refreshAfter": "30s",
+            "rolloutRestartTargets": [{"kind": "Deployment", "name": "web"}],
+            "destination": {
+                "name": "s", "create": true, "overwrite": true, "labels": {"a": "b"}, "transformation": {"excludeRaw": false},
+            },
+        },
+    });
+    assert_eq!(conversion.objects, [expected]);
+    assert!(!conversion.report.needs_review(), "{}", conversion.report);
+}
+
+#[rstest]
+#[case::default("", false, json!({"excludeRaw": false}))]
+#[case::excluded(", transformation: {excludeRaw: true}", false, Value::Null)]
+#[case::excluded_globally("", true, Value::Null)]
+#[case::with_filters(", transformation: {includes: [a]}", false, json!({"includes": ["a"], "excludeRaw": false}))]
+fn the_key_raw_is_written_where_the_former_operator_wrote_it(
+    #[case] transformation: &str,
+    #[case] exclude_raw: bool,
+    #[case] expected: Value,
+) {
+    let text = format!(
+        "{{apiVersion: secrets.hashicorp.com/v1beta1, kind: VaultStaticSecret, metadata: {{name: a}}, spec: {{mount: kv, path: a, type: kv-v2, destination: {{name: a, create: true{transformation}}}}}}}"
+    );
+    let conversion = convert(objects(&text).unwrap(), &Settings { exclude_raw, ..Settings::default() });
+    assert_eq!(conversion.objects[0]["spec"]["destination"]["transformation"], expected);
+}
+
+#[rstest]
+#[case::name("web", json!({"name": "web"}))]
+#[case::own_namespace("web/a", json!({"name": "a"}))]
+#[case::other_namespace("ops/a", json!({"name": "a", "namespace": "ops"}))]
+#[case::default("''", json!({"name": "default", "namespace": "vault-secrets-operator-system"}))]
+fn a_reference_keeps_its_target(#[case] reference: &str, #[case] expected: Value) {
+    let conversion = static_secret(&format!(
+        "{{vaultAuthRef: {reference}, mount: kv, path: app, type: kv-v2, destination: {{name: s, create: true}}}}"
+    ));
+    assert_eq!(conversion.objects[0]["spec"]["authRef"], expected);
+}
+
+#[rstest]
+#[case::all("['*']", json!({"from": "All"}), 0)]
+#[case::none("[]", Value::Null, 0)]
+#[case::own("[web]", Value::Null, 0)]
+#[case::one("[web, shop]", json!({"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}), 0)]
+#[case::several("[a, b]", Value::Null, 1)]
+#[case::asterisk_among_others("['*', b]", Value::Null, 1)]
+fn allowed_namespaces_become_a_selector(#[case] names: &str, #[case] expected: Value, #[case] count: usize) {
+    let conversion = run(&format!(
+        "{{apiVersion: secrets.hashicorp.com/v1beta1, kind: VaultAuth, metadata: {{name: a, namespace: web}}, spec: {{method: kubernetes, kubernetes: {{role: r, serviceAccount: s, audiences: [o]}}, allowedNamespaces: {names}}}}}"
+    ));
+    assert_eq!(of_kind(&conversion, "BaoAuth")["spec"]["allowedNamespaces"], expected);
+    assert_eq!(reviews(&conversion).len(), count, "{}", conversion.report);
+}
+
+#[test]
+fn a_connection_allows_the_namespaces_that_refer_to_it() {
+    let conversion = run(
+        "{apiVersion: secrets.hashicorp.com/v1beta1, kind: VaultConnection, metadata: {name: c, namespace: ops}, spec: {address: 'http://vault:8200/'}}\n---\n\
+         {apiVersion: secrets.hashicorp.com/v1beta1, kind: VaultAuth, metadata: {name: a, namespace: web}, spec: {vaultConnectionRef: ops/c, method: kubernetes, kubernetes: {role: r, serviceAccount: s}}}\n",
+    );
+    let spec = &of_kind(&conversion, "BaoConnection")["spec"];
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "web"}});
+    assert_eq!(spec["allowedNamespaces"], json!({"from": "Selector", "selector": selector}));
+    assert_eq!((&spec["address"], &spec["allowPlaintext"]), (&json!("http://vault:8200"), &json!(true)));
+    let expected = ["VaultConnection ops/c spec.address", "VaultAuth web/a spec.kubernetes.audiences"];
+    assert_eq!(reviews(&conversion), expected, "{}", conversion.report);
+}
+
+fn external_secret(spec: &str) -> Conversion {
+    run(&format!(
+        "{STORE}apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: app, namespace: web}}\nspec: {{secretStoreRef: {{name: bao}}, {spec}}}\n"
+    ))
+}
+
+#[rstest]
+#[case::one_path(
+    "dataFrom: [{extract: {key: app}}]",
+    json!({"mount": "kv", "path": "app", "type": "kv-v2"})
+)]
+#[case::keys(
+    "data: [{secretKey: a, remoteRef: {key: app, property: x}}, {secretKey: b, remoteRef: {key: app, property: b}}, {secretKey: c, remoteRef: {key: db, property: c, version: '2'}}]",
+    json!({"sources": [
+        {"mount": "kv", "path": "app", "type": "kv-v2", "keys": [{"key": "x", "name": "a"}, {"key": "b"}]},
+        {"mount": "kv", "path": "db", "type": "kv-v2", "version": 2, "keys": [{"key": "c"}]},
+    ]})
+)]
+#[case::prefix(
+    "dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: '(.*)', target: 'APP_$1'}}]}]",
+    json!({"sources": [{"mount": "kv", "path": "app", "type": "kv-v2", "prefix": "APP_"}]})
+)]
+fn entries_become_sources(#[case] entries: &str, #[case] expected: Value) {
+    let conversion = external_secret(&format!("refreshInterval: 5m, {entries}"));
+    let mut wanted = json!({
+        "authRef": {"name": "bao"}, "refreshAfter": "5m", "destination": {"name": "app", "create": true, "overwrite": true},
+    });
+    wanted.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
+    assert_eq!(of_kind(&conversion, "BaoStaticSecret")["spec"], wanted, "{}", conversion.report);
+    assert!(reviews(&conversion).iter().all(|it| !it.starts_with("ExternalSecret")), "{}", conversion.report);
+}
+
+#[rstest]
+#[case::generator(
+    "data: [{secretKey: a, remoteRef: {key: app, property: x}}, {secretKey: b, sourceRef: {generatorRef: {kind: Password, name: p}}, remoteRef: {key: x}}]"
+)]
+#[case::find("dataFrom: [{extract: {key: app}}, {find: {path: teams}}]")]
+#[case::another_store(
+    "dataFrom: [{extract: {key: app}}, {sourceRef: {storeRef: {name: other}}, extract: {key: app}}]"
+)]
+#[case::rewrite("dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: 'a', target: 'b'}}]}]")]
+#[case::template_function(
+    "dataFrom: [{extract: {key: app}}], target: {template: {data: {a: '{{ .x | unknownFunction }}'}}}"
+)]
+#[case::template_root("dataFrom: [{extract: {key: app}}], target: {template: {data: {a: '{{ $.x }}'}}}")]
+#[case::template_of_a_config_map(
+    "dataFrom: [{extract: {key: app}}], target: {template: {templateFrom: [{configMap: {name: c, items: [{key: k}]}}]}}"
+)]
+#[case::whole_value_and_a_key(
+    "data: [{secretKey: a, remoteRef: {key: app}}, {secretKey: b, remoteRef: {key: app, property: x}}]"
+)]
+fn a_part_without_counterpart_suspends_the_converted_object(#[case] spec: &str) {
+    let conversion = external_secret(spec);
+    assert_eq!(of_kind(&conversion, "BaoStaticSecret")["spec"]["suspend"], true, "{}", conversion.report);
+    assert!(conversion.report.needs_review());
+    assert!(
+        conversion.report.to_string().contains("suspend: true until you have done so"),
+        "{}",
+        conversion.report
+    );
+}
+
+#[test]
+fn templates_keep_their_input() {
+    let conversion = external_secret(
+        "data: [{secretKey: user, remoteRef: {key: app, property: u}}], target: {template: {type: x/y, data: {url: 'https://{{ .user }}'}}}",
+    );
+    let destination = &of_kind(&conversion, "BaoStaticSecret")["spec"]["destination"];
+    assert_eq!(destination["type"], "x/y");
+    let expected = json!({
+        "excludes": [".*"], "templates": {"url": {"text": "{{ with .Secrets }}https://{{ .user }}{{ end }}"}},
+    });
+    assert_eq!(destination["transformation"], expected);
+}
+
+#[rstest]
+#[case::whole("remoteRef: {key: app}", json!({"excludes": [".*"], "templates": {"a": {"text": "{{ toJson .Secrets }}"}}}))]
+#[case::decoded("remoteRef: {key: app, property: x, decodingStrategy: Base64}", json!({"templates": {"a": {"text": "{{ index .Secrets \"a\" | b64dec }}"}}}))]
+#[case::nested("remoteRef: {key: app, property: x.y}", json!({"templates": {"a": {"text": "{{ index .Secrets \"a\" \"y\" }}"}}}))]
+fn values_that_need_a_template_get_one(#[case] remote: &str, #[case] expected: Value) {
+    let conversion = external_secret(&format!("data: [{{secretKey: a, {remote}}}]"));
+    let spec = &of_kind(&conversion, "BaoStaticSecret")["spec"];
+    assert_eq!(spec["destination"]["transformation"], expected, "{}", conversion.report);
+    assert_eq!(spec.get("suspend"), None, "{}", conversion.report);
+}
+
+#[test]
+fn an_external_secret_without_its_store_is_not_converted() {
+    let conversion = run(
+        "{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: a, namespace: web}, spec: {secretStoreRef: {name: bao}, dataFrom: [{extract: {key: a}}]}}",
+    );
+    assert_eq!(conversion.objects, Vec::<Value>::new());
+    assert!(conversion.report.needs_review());
+}
+
+#[test]
+fn a_cluster_store_serves_the_namespaces_of_its_condition() {
+    let conversion = run(
+        "{apiVersion: external-secrets.io/v1, kind: ClusterSecretStore, metadata: {name: s}, spec: {conditions: [{namespaces: [web]}], provider: {vault: {server: 'https://bao:8200', path: kv, caBundle: YQ==, auth: {kubernetes: {mountPath: k8s, role: r, serviceAccountRef: {name: sa, audiences: [openbao]}}}}}}}\n---\n\
+         {apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: a, namespace: web}, spec: {secretStoreRef: {name: s, kind: ClusterSecretStore}, dataFrom: [{extract: {key: a}}]}}",
+    );
+    let login = of_kind(&conversion, "BaoAuth");
+    assert_eq!(login["metadata"], json!({"name": "s", "namespace": "steamer-system"}));
+    let expected = json!({
+        "connectionRef": {"name": "s"}, "method": "Kubernetes", "mount": "k8s",
+        "kubernetes": {"role": "r", "serviceAccount": "sa", "audiences": ["openbao"]},
+        "allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "web"}}},
+    });
+    assert_eq!(login["spec"], expected);
+    let authority = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s-ca", "namespace": "steamer-system"}, "data": {"ca.crt": "YQ=="},
+    });
+    assert_eq!(of_kind(&conversion, "Secret"), authority);
+    assert_eq!(of_kind(&conversion, "BaoConnection")["spec"]["caCertSecretRef"], "s-ca");
+    assert_eq!(
+        of_kind(&conversion, "BaoStaticSecret")["spec"]["authRef"],
+        json!({"name": "s", "namespace": "steamer-system"})
+    );
+    assert!(!conversion.report.needs_review(), "{}", conversion.report);
+}
+
+#[test]
+fn two_objects_of_one_name_are_reported() {
+    let conversion = run(&format!(
+        "{STORE}{}",
+        "{apiVersion: secrets.hashicorp.com/v1beta1, kind: VaultConnection, metadata: {name: bao, namespace: web}, spec: {address: 'https://vault:8200'}}"
+    ));
+    assert_eq!(conversion.objects.iter().filter(|object| object["kind"] == "BaoConnection").count(), 1);
+    assert_eq!(
+        reviews(&conversion).last().map(String::as_str),
+        Some("VaultConnection web/bao metadata.name")
+    );
+}
+
+#[test]
+fn other_objects_are_skipped_and_do_not_need_a_review() {
+    let conversion = run("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: canary}}");
+    assert!(!conversion.report.needs_review());
+    assert_eq!(conversion.report.findings.len(), 1);
+    assert!(run("{apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, metadata: {name: a}, spec: {length: 8}}").report.needs_review());
+}

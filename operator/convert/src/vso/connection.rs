@@ -1,0 +1,50 @@
+//! VaultConnection.
+
+use serde_json::{Value, json};
+
+use crate::cursor::Cursor;
+use crate::draft::Draft;
+use crate::inventory::allowed;
+use crate::server;
+use crate::task::Task;
+
+/// Longest timeout of a BaoConnection, in seconds.
+const LONGEST: u64 = 60;
+
+pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
+    let mut draft = task.draft("BaoConnection");
+    server::address(task, spec, &mut draft, "address");
+    draft.copy(spec, &["headers", "tlsServerName", "caCertSecretRef", "skipTLSVerify"]);
+    timeout(task, spec, &mut draft);
+    let consumers = task.inventory.consumers("VaultConnection", task.origin.namespace(), &task.origin.name);
+    let (many, consent) = (consumers.len() > 1, allowed(&consumers));
+    if let Some(consent) = consent {
+        draft.put("allowedNamespaces", consent, "metadata.namespace");
+    }
+    if many {
+        task.review(
+            "metadata.namespace",
+            None,
+            "VaultAuths of several namespaces refer to it, and the BaoConnection allows all namespaces: restrict allowedNamespaces to a label of these namespaces",
+        );
+    }
+    task.drafts.push(draft);
+}
+
+fn timeout(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
+    let path = spec.path("timeout");
+    let Some(text) = spec.text("timeout") else { return };
+    let is_long = |text: &str| {
+        text.parse::<steamer_api::Duration>().is_ok_and(|duration| duration.get().as_secs() > LONGEST)
+    };
+    if is_long(&text) {
+        task.review(
+            &path,
+            Some(&Value::String(text)),
+            "a request of Steamer takes at most 60s: the timeout is set to 60s",
+        );
+        draft.put("timeout", json!("60s"), path);
+    } else {
+        draft.put("timeout", json!(text), path);
+    }
+}
