@@ -30,6 +30,11 @@ impl Draft {
         self.origins.push((to.to_owned(), from.into()));
     }
 
+    /// States the path of the source of a field whose parts are set one by one.
+    pub(crate) fn trace(&mut self, to: &str, from: String) {
+        self.origins.push((to.to_owned(), from));
+    }
+
     /// Moves a field.
     pub(crate) fn rename(&mut self, source: &mut Cursor, from: &str, to: &str) {
         let path = source.path(from);

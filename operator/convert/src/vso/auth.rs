@@ -29,6 +29,7 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
 /// Moves the reference to a VaultAuthGlobal.
 fn global(task: &Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
     let own = task.origin.namespace().to_owned();
+    draft.trace("authGlobalRef", spec.path("vaultAuthGlobalRef"));
     spec.within("vaultAuthGlobalRef", |from| {
         if from.peek("namespace") == Some(&json!(own)) {
             from.take("namespace");
