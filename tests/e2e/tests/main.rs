@@ -19,6 +19,7 @@ mod grants;
 mod leadership;
 mod leaks;
 mod logins;
+mod migration;
 mod mounts;
 mod openbao_outage;
 mod operator_crash;
