@@ -132,8 +132,8 @@ pub struct Destination {
     #[serde(default)]
     pub create: bool,
     /// `true` adopts an existing Secret that Steamer did not create; its data is replaced. A Secret of another existing
-    /// object, of a controller or of a managed cluster, and an immutable Secret, are never adopted. Requires
-    /// `create: true`. Default: `false`.
+    /// object, of a controller other than Vault Secrets Operator and External Secrets Operator or of a managed cluster, and an
+    /// immutable Secret, are never adopted. Requires `create: true`. Default: `false`.
     #[serde(default)]
     pub overwrite: bool,
     /// Labels to set on the Secret. Labels of Kubernetes (except `app.kubernetes.io/*`) and Steamer are refused. Ignored
