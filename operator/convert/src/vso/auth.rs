@@ -34,10 +34,26 @@ fn global(task: &Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
         if from.peek("namespace") == Some(&json!(own)) {
             from.take("namespace");
         }
-        for field in ["name", "namespace", "allowDefault", "mergeStrategy"] {
+        for field in ["name", "namespace", "allowDefault"] {
             draft.rename(from, field, &format!("authGlobalRef.{field}"));
         }
+        from.within("mergeStrategy", |from| strategies(from, draft));
     });
+}
+
+/// Moves the merge strategies. Their names begin with a capital letter.
+fn strategies(from: &mut Cursor, draft: &mut Draft) {
+    for field in ["headers", "params"] {
+        let path = from.path(field);
+        let strategy = match from.peek(field).and_then(Value::as_str) {
+            Some("union") => "Union",
+            Some("replace") => "Replace",
+            Some("none") => "None",
+            _ => continue,
+        };
+        from.take(field);
+        draft.put(&format!("authGlobalRef.mergeStrategy.{field}"), json!(strategy), path);
+    }
 }
 
 /// Moves `allowedNamespaces`. The object `default` in the namespace of VSO serves all namespaces.
