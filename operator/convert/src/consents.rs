@@ -1,4 +1,4 @@
-//! Audiences of the tokens of ServiceAccounts.
+//! Consent of ServiceAccounts and Secrets to their use for logins.
 
 use serde_json::Value;
 
@@ -26,4 +26,16 @@ pub(crate) fn audiences(task: &mut Task<'_>, draft: &Draft, root: &str) {
             );
         }
     }
+}
+
+/// Steamer reads a Secret for logins only if it has a label.
+pub(crate) fn secret(task: &mut Task<'_>, draft: &Draft, block: &str, field: String) {
+    if draft.get(&format!("{block}.secretRef")).is_none() {
+        return;
+    }
+    let label = if block == "jwt" { "steamer.dev/jwt" } else { "steamer.dev/login" };
+    task.note(
+        field,
+        format!("set the label {label}: \"true\" on this Secret in each namespace that uses it"),
+    );
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::consents;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
 use crate::task::Task;
@@ -34,6 +35,9 @@ pub(super) fn moved(task: &mut Task<'_>, auth: &mut Cursor, login: &mut Draft) -
     };
     login.put("method", json!(method), auth.path(field));
     auth.within(field, |from| moved(task, from, login));
+    for block in ["jwt", "appRole", "token", "userPass", "ldap", "cert"] {
+        consents::secret(task, login, block, auth.path(field));
+    }
     true
 }
 
@@ -52,12 +56,6 @@ fn jwt(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
         login.rename(from, "expirationSeconds", "jwt.tokenExpirationSeconds");
         account(task, from, login, "jwt");
     });
-    if login.get("jwt.secretRef").is_some() {
-        task.note(
-            from.path("secretRef"),
-            "set the label steamer.dev/jwt: \"true\" on this Secret in each namespace that uses it",
-        );
-    }
 }
 
 fn app_role(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {

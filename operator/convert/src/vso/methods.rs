@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::consents;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
 use crate::task::Task;
@@ -53,22 +54,15 @@ pub(super) fn blocks(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft, 
             }
             continue;
         }
+        if spec.has(block) {
+            draft.trace(block, spec.path(block));
+        }
         let global: &[&str] = if method.is_none() { GLOBAL } else { &[] };
         spec.within(block, |from| {
             for field in fields.iter().chain(global) {
                 draft.rename(from, field, &format!("{block}.{field}"));
             }
         });
-        labels(task, draft, block);
-    }
-}
-
-/// Secrets that Steamer reads need a label.
-fn labels(task: &mut Task<'_>, draft: &Draft, block: &str) {
-    if *block == *"jwt" && draft.get("jwt.secretRef").is_some() {
-        task.note(
-            "spec.jwt.secretRef",
-            "set the label steamer.dev/jwt: \"true\" on this Secret in each namespace that uses it",
-        );
+        consents::secret(task, draft, block, format!("spec.{block}.secretRef"));
     }
 }
