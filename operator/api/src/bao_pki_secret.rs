@@ -19,7 +19,7 @@ use crate::{
     plural = "baopkisecrets",
     namespaced,
     status = "BaoPKISecretStatus",
-    shortname = "bps",
+    shortname = "bpki",
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.destination.name"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.certificate.notAfter")
 )]

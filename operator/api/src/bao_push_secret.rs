@@ -17,7 +17,7 @@ use crate::{
     plural = "baopushsecrets",
     namespaced,
     status = "BaoPushSecretStatus",
-    shortname = "bps",
+    shortname = "bpush",
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretRef.name")
 )]
 #[serde(rename_all = "camelCase")]

@@ -197,6 +197,16 @@ mod tests {
     }
 
     #[test]
+    fn no_two_kinds_share_a_name_or_a_short_name() {
+        let mut seen = std::collections::BTreeSet::new();
+        for names in crate::definitions().into_iter().map(|definition| definition.spec.names) {
+            for name in names.short_names.unwrap_or_default().into_iter().chain([names.plural]) {
+                assert!(seen.insert(name.clone()), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn a_property_that_requires_a_field_of_the_spec_is_stated_for_every_kind_with_that_field() {
         for (kind, definition) in KindId::ALL.iter().zip(crate::definitions()) {
             let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
