@@ -53,7 +53,7 @@ pub(crate) const ADVICE: &[Advice] = &[
     (
         "*",
         "spec.syncWindows",
-        "Steamer's sync windows have another form: write spec.syncWindows if this version has it",
+        "write one item of spec.syncWindows with kind, schedule and duration for each window",
     ),
     (
         "ExternalSecret",

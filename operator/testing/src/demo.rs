@@ -159,6 +159,22 @@ pub fn samples() -> Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(read).collect()
 }
 
+/// Creates the policy `push` of the samples: write values of project 42.
+///
+/// # Errors
+/// The error of OpenBao.
+pub async fn push_policy(admin: &Session) -> Result<()> {
+    let project = "org_1/group_7/project_42";
+    let path = |part: &str| format!("{project}/secrets/kv/{part}/explicit/*");
+    let rules = json!({"capabilities": ["create", "read", "update", "delete"]});
+    let mount = format!("{project}/sys/internal/ui/mounts/*");
+    let policy =
+        json!({"path": {path("data"): rules, path("metadata"): rules, mount: {"capabilities": ["read"]}}});
+    let policy = json!({"policy": policy.to_string()});
+    admin.request_any(Method::POST, "sys/policies/acl/push", Some(policy)).await?;
+    Ok(())
+}
+
 /// Creates the PKI engine `pki` of the samples in the namespace of the session, with a root CA and the role `web`, and the
 /// policy `certificates`, which may use them.
 ///

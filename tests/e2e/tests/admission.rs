@@ -265,7 +265,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"clusterRef": {"name": "main"}, "method": "JWT", "jwt": {"role": "r"}}),
             "exactly one of serviceAccount and secretRef",
         ),
-        ("BaoPKISecret", certificate(json!({"mount": "sys/pki"})), "must be the path of a PKI engine"),
+        ("BaoPKISecret", certificate(json!({"mount": "sys/pki"})), "must be the path of a secrets engine"),
         ("BaoPKISecret", certificate(json!({"role": "../web"})), "a role or issuer consists of"),
         ("BaoPKISecret", certificate(json!({"issuerRef": "a/b"})), "a role or issuer consists of"),
         ("BaoPKISecret", certificate(json!({"altNames": ["a,b"]})), "each entry of altNames is one name"),

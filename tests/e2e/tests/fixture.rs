@@ -10,7 +10,10 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use steamer_api::{BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
+use steamer_api::{
+    BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret, JWTIssuer, OpenBaoCluster,
+    SecretsProject, SecretsTenant,
+};
 use steamer_openbao::Session;
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
@@ -45,6 +48,10 @@ impl Drop for Case {
 async fn stop_work(client: &Client, namespace: &str) -> Result<()> {
     let secrets = Api::<BaoStaticSecret>::namespaced(client.clone(), namespace);
     secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    // Their deletion would revoke leases.
+    suspend::<BaoDynamicSecret>(client, namespace).await?;
+    suspend::<BaoPKISecret>(client, namespace).await?;
+    suspend::<BaoPushSecret>(client, namespace).await?;
     suspend::<SecretsProject>(client, namespace).await?;
     suspend::<SecretsTenant>(client, namespace).await?;
     suspend::<JWTIssuer>(client, namespace).await?;

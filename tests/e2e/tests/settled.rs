@@ -136,12 +136,17 @@ async fn samples(rig: &Rig) -> Result<()> {
         ("http://gitlab.openbao.svc:8080", case.ground.issuer.url.as_str()),
         ("openbao:openbao/main", AUDIENCE),
     ];
-    let role = json!({
-        "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
-        "audience": AUDIENCE, "token_policies": ["certificates"], "token_ttl": "10m",
-    });
-    steamer_testing::demo::pki(&case.admin()?).await?;
-    case.admin()?.request_any(reqwest::Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
+    let admin = case.admin()?;
+    steamer_testing::demo::pki(&admin).await?;
+    steamer_testing::demo::push_policy(&admin).await?;
+    for (role, policy) in [("web", "certificates"), ("push", "push")] {
+        let settings = json!({
+            "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
+            "audience": AUDIENCE, "token_policies": [policy], "token_ttl": "10m",
+        });
+        let path = format!("auth/kubernetes/role/{role}");
+        admin.request_any(reqwest::Method::POST, &path, Some(settings)).await?;
+    }
     let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
     let connection = Connection { url: &url, user: "postgres", password: "trusted" };
     database::sample(&case.admin()?, connection, AUDIENCE).await?;

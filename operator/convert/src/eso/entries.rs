@@ -10,7 +10,8 @@ use crate::inventory::Store;
 use crate::task::Task;
 
 /// What to do about an entry without a counterpart.
-const NO_COUNTERPART: &str = "this entry has no counterpart: add its keys in another way";
+const NO_COUNTERPART: &str =
+    "this entry is not converted: add its keys as an item of sources, with find, keys, rewrite or decode";
 
 /// The store that all entries use.
 pub(super) struct Stores<'a> {
@@ -99,6 +100,7 @@ fn of_data(task: &mut Task<'_>, item: &mut Cursor, stores: &Stores<'_>) -> Optio
     let name = item.text("secretKey")?;
     let part = match property {
         Some(property) => key(task, &from, (property, name), decoding),
+        None if decoding.is_some() => return None,
         None => Part::Whole { name },
     };
     Some(Entry { location, part, from })
@@ -130,11 +132,16 @@ fn taken_location(task: &mut Task<'_>, remote: &mut Cursor, stores: &Stores<'_>)
     let version = text.as_ref().and_then(|text| text.parse().ok());
     if let (Some(text), None) = (text, version) {
         task.review(path, Some(&Value::String(text)), "a version is a number: write version of the source");
+        return None;
     }
     for (field, value) in
         [("conversionStrategy", "Default"), ("metadataPolicy", "None"), ("nullBytePolicy", "Ignore")]
     {
         remote.expect(field, &json!(value));
+    }
+    // Without them, the Secret would have other data.
+    if ["conversionStrategy", "metadataPolicy", "decodingStrategy"].iter().any(|field| remote.has(field)) {
+        return None;
     }
     located(stores.store, &key, version)
 }
@@ -165,7 +172,11 @@ fn of_data_from(
     let prefix = prefix(item);
     if item.has("rewrite") {
         let rewrite = item.take("rewrite");
-        task.hold(draft, (item.path("rewrite"), rewrite.as_ref()), "Steamer adds a prefix to the names of all keys, or renames single keys: write prefix or keys of the source");
+        task.hold(
+            draft,
+            (item.path("rewrite"), rewrite.as_ref()),
+            "this rule is not converted: write rewrite, prefix or keys of the source",
+        );
     }
     Some(Entry { location, part: Part::All { prefix }, from })
 }

@@ -39,7 +39,7 @@ pub(super) fn target(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) 
         deletion(target, draft);
         let written = creation(task, target, draft);
         if written {
-            draft.rename(target, "immutable", "destination.immutable");
+            immutable(task, target, draft);
         }
         if target.has("manifest") {
             let text = "Steamer writes values to Secrets only: create a Secret, and use it; the object is not converted";
@@ -52,6 +52,18 @@ pub(super) fn target(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) 
         owned(draft, "Owner", "spec.target.creationPolicy");
     }
     written.unwrap_or(true)
+}
+
+fn immutable(task: &mut Task<'_>, target: &mut Cursor, draft: &mut Draft) {
+    let path = target.path("immutable");
+    draft.rename(target, "immutable", "destination.immutable");
+    if draft.get("destination.immutable") == Some(&json!(true)) {
+        task.review(
+            path,
+            None,
+            "Steamer does not take over an immutable Secret: when External Secrets Operator is stopped, delete the Secret, and Steamer creates it again",
+        );
+    }
 }
 
 fn deletion(target: &mut Cursor, draft: &mut Draft) {

@@ -16,6 +16,10 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     let Some(store) = reference.store(task) else { return };
     draft.put("authRef", reference.auth(task), reference.path.as_str());
     policies::refresh(task, spec, &mut draft);
+    if draft.get("refreshPolicy").is_some() {
+        let text = "a BaoPushSecret always pushes changes: review refreshAfter";
+        task.hold(&mut draft, ("spec.refreshInterval".to_owned(), None), text);
+    }
     spec.within("selector", |from| {
         from.within("secret", |secret| draft.rename(secret, "name", "secretRef.name"));
     });

@@ -104,7 +104,8 @@ fn method(context: &Context, dependencies: &Dependencies, auth: &Effective) -> R
     methods::method(&auth.spec)
 }
 
-/// A login with its audiences. Every author of a BaoAuth could otherwise send files of the operator to a server.
+/// A login with its audiences. Every author of a BaoAuth could otherwise send files of the operator to a server, or use the
+/// client certificate of another namespace.
 fn checked(
     context: &Context,
     mut method: Method,
@@ -117,11 +118,19 @@ fn checked(
             }
             context.safe_audiences(&source.audiences)?;
         }
-        MethodCredential::File(_) if auth.name.namespace != context.operator.namespace => {
+        MethodCredential::File(_) if !auth.is_within(&context.operator.namespace) => {
             return Err(Error::Invalid(format!(
-                "secretIDPath requires a BaoAuth in namespace {} of the operator: use secretRef",
+                "secretIDPath requires a BaoAuth, and a BaoAuthGlobal, in namespace {} of the operator: use secretRef",
                 context.operator.namespace
             )));
+        }
+        // The certificate is a credential of the namespace of the connection.
+        MethodCredential::Connection if !receiver.has_certificate_for(&auth.name.namespace) => {
+            return Err(Error::Invalid(
+                "method Cert with the certificate of a BaoConnection requires a BaoConnection in the namespace of the \
+                 BaoAuth: set cert.secretRef"
+                    .to_owned(),
+            ));
         }
         _ => {}
     }

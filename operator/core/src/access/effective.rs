@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use steamer_api::{AuthGlobalReference, BaoAuth, BaoAuthGlobal, BaoAuthSpec};
+use steamer_api::{AuthGlobalReference, BaoAuth, BaoAuthGlobal, BaoAuthSpec, MergeStrategy};
 use steamer_runtime::{Dependencies, ObjectName};
 
 use super::defaults::Defaults;
@@ -19,6 +19,8 @@ pub(super) struct Effective {
     pub(super) name: ObjectName,
     /// Namespace of the object that states the server. References to servers are checked for it.
     pub(super) server_from: String,
+    /// Namespace of the BaoAuthGlobal.
+    global_from: Option<String>,
     /// Value of the annotation that requests a reconcile: with another value, a refused credential is tried again.
     pub(super) requested: String,
 }
@@ -35,13 +37,36 @@ impl Effective {
         let own = &auth.spec;
         let Some(reference) = &own.auth_global_ref else {
             let server_from = name.namespace.clone();
-            return Ok(Self { spec: own.clone(), name, server_from, requested });
+            return Ok(Self { spec: own.clone(), name, server_from, global_from: None, requested });
         };
         let global = global_of(&Defaults::new(context, dependencies), reference, &name.namespace)?;
         let states_server = own.connection_ref.is_some() || own.cluster_ref.is_some();
         let from_global = global.namespace().unwrap_or_default();
-        let server_from = if states_server { name.namespace.clone() } else { from_global };
-        Ok(Self { spec: merged(own, &global.spec), name, server_from, requested })
+        let mut own = own.clone();
+        if states_server && from_global != name.namespace {
+            keep_entries(&mut own);
+        }
+        let server_from = if states_server { name.namespace.clone() } else { from_global.clone() };
+        Ok(Self {
+            spec: merged(&own, &global.spec),
+            name,
+            server_from,
+            global_from: Some(from_global),
+            requested,
+        })
+    }
+
+    /// Whether all objects that state the settings are in a namespace.
+    pub(super) fn is_within(&self, namespace: &str) -> bool {
+        self.name.namespace == namespace && self.global_from.as_deref().is_none_or(|from| from == namespace)
+    }
+}
+
+/// Takes no headers and parameters of a BaoAuthGlobal: they can be credentials, and the BaoAuth chooses another server.
+fn keep_entries(own: &mut BaoAuthSpec) {
+    if let Some(reference) = &mut own.auth_global_ref {
+        reference.merge_strategy.headers = MergeStrategy::None;
+        reference.merge_strategy.params = MergeStrategy::None;
     }
 }
 
@@ -89,6 +114,19 @@ mod tests {
             store.insert(ObjectName::new(namespace, name), Arc::new(global));
         }
         stores
+    }
+
+    #[test]
+    fn a_server_of_the_author_gets_no_headers_and_parameters_of_another_namespace() {
+        let reference = json!({"name": "a", "mergeStrategy": {"headers": "Union", "params": "Replace"}});
+        let mut own: BaoAuthSpec = serde_json::from_value(json!({"authGlobalRef": reference})).unwrap();
+        let global = json!({"headers": {"X-Gateway": "s"}, "params": {"a": "s"}, "defaultAuthMethod": "JWT"});
+        let global = serde_json::from_value(global).unwrap();
+        let count =
+            |own: &BaoAuthSpec| merged(own, &global).headers.len() + merged(own, &global).params.len();
+        assert_eq!(count(&own), 2);
+        keep_entries(&mut own);
+        assert_eq!(count(&own), 0);
     }
 
     #[rstest]

@@ -59,6 +59,14 @@ impl Receiver {
         }
     }
 
+    /// Whether BaoAuths of a namespace may log in with the client certificate of the receiver.
+    pub(super) fn has_certificate_for(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster(_) | Self::ProjectCluster(_) => true,
+            Self::Connection(connection) => connection.namespace().as_deref() == Some(namespace),
+        }
+    }
+
     /// The audience of logins that name none.
     pub(super) fn default_audience(&self) -> Result<String, Error> {
         match self {

@@ -70,7 +70,7 @@ impl<K: Synced> Reconcile for Controller<K> {
             Mode::Observe => Ok(None),
             Mode::Enforce => self.engine.restart(&*object).await,
         };
-        if synced.is_err() {
+        if synced.is_err() && object.mode() == Mode::Enforce {
             staleness::stale(&self.engine.context, &*object);
         }
         self.pace.joined(&name, Visit { synced, restarts, at: Instant::now() })
@@ -79,11 +79,13 @@ impl<K: Synced> Reconcile for Controller<K> {
     fn forget(&self, name: &ObjectName) {
         let known = self.known().remove(name).map(|known| known.stamp);
         let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
-        for held in held.chain(self.unwritten(name)) {
+        let unwritten = self.pending.take(name).map(|unwritten| unwritten.obtained.held);
+        for held in held.chain(unwritten) {
             if let Held::Lease(lease) = held {
                 self.engine.leases.forget(&lease.id);
             }
         }
+        self.engine.leases.forget_lost(name);
         self.nudges.forget(name);
         staleness::ended::<K>(&self.engine.context, name);
         self.pace.forget(name);
@@ -108,9 +110,9 @@ impl<K: Synced> Controller<K> {
         self.known().get(name).map(|known| known.stamp.clone())
     }
 
-    /// Removes the issued value of an object that could not be written.
+    /// The issued value of an object that could not be written.
     pub(super) fn unwritten(&self, name: &ObjectName) -> Option<Held> {
-        self.pending.take(name).map(|unwritten| unwritten.obtained.held)
+        self.pending.held(name)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
@@ -142,7 +144,10 @@ impl<K: Synced> Controller<K> {
             object,
         };
         match object.mode() {
-            Mode::Observe => pass.observe().await,
+            Mode::Observe => {
+                staleness::ended::<K>(&self.engine.context, &ObjectName::of(object));
+                pass.observe().await
+            }
             Mode::Enforce => self.run(&pass).await,
         }
     }
@@ -217,13 +222,10 @@ impl<K: Synced> Controller<K> {
                 return Err(error);
             }
         };
-        let known = Known {
-            version: stamp.held.version(),
-            stamp,
-            mount,
-            login: Some(pass.login.clone()),
-            obtained: at,
-        };
+        // An issued value states its own times. It is in use from its write on.
+        let obtained = if stamp.held.is_issued() { Timestamp::now() } else { at };
+        let known =
+            Known { version: stamp.held.version(), stamp, mount, login: Some(pass.login.clone()), obtained };
         if written {
             staleness::delivered(&self.engine.context, why, created);
             tracing::info!(secret = %pass.frame.name, version = known.version, reason = why.as_str(), "Secret written");
@@ -270,9 +272,18 @@ impl<K: Synced> Controller<K> {
     /// Renews the value. The Secret does not change.
     async fn renew(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
         self.pace.admit(&ObjectName::of(pass.object))?;
-        match pass.source.renew(&self.engine, &known.stamp.held).await? {
+        let renewal = match pass.source.renew(&self.engine, &known.stamp.held).await {
+            Err(error) if !error.is_out_of_reach() && known.stamp.held.is_ending(Timestamp::now()) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a lease that cannot be renewed is replaced"
+                );
+                return self.sync(pass, Some(known), Why::RenewalDue).await;
+            }
+            renewal => renewal?,
+        };
+        match renewal {
             Renewal::Renewed(held) => {
-                known.obtained = Timestamp::now();
                 known.stamp.held = held;
                 self.known().insert(ObjectName::of(pass.object), known.clone());
                 self.settled(pass, known, None).await

@@ -20,7 +20,8 @@ impl<K: Synced> Controller<K> {
     /// own time.
     pub(super) async fn end(&self, object: &K, dependencies: &Dependencies) -> Result<(), Error> {
         let values = self.values(object);
-        if values.is_empty() || !has_finalizer(object) {
+        let has_lost = self.engine().leases.has_lost(&ObjectName::of(object));
+        if (values.is_empty() && !has_lost) || !has_finalizer(object) {
             return Ok(());
         }
         let Err(error) = self.give_all_back(object, dependencies, &values).await else {
@@ -56,6 +57,7 @@ impl<K: Synced> Controller<K> {
         dependencies: &Dependencies,
         values: &[Held],
     ) -> Result<(), Error> {
+        self.engine().leases.settle(&ObjectName::of(object)).await?;
         let mut left = Vec::new();
         for held in values {
             // The BaoAuth and its ServiceAccount may be deleted already: the token of the lease does not need them.

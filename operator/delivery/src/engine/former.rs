@@ -35,7 +35,7 @@ impl<K: Synced> Pass<'_, K> {
         if known.stamp.former.is_empty() {
             return None;
         }
-        if let Some(pause) = self.in_use(&known.stamp.held, now).await {
+        if let Some(pause) = self.in_use(known, now).await {
             return Some(pause);
         }
         let mut kept = Vec::new();
@@ -52,20 +52,20 @@ impl<K: Synced> Pass<'_, K> {
 
     /// How long the former value can still be in use: until all workloads are rolled out, or, without restarts, until mounted
     /// Secrets are updated.
-    async fn in_use(&self, held: &Held, now: Timestamp) -> Option<Duration> {
+    async fn in_use(&self, known: &Known, now: Timestamp) -> Option<Duration> {
         if self.object.common().restarts() {
             return (!self.engine.is_rolled_out(self.object).await).then_some(POLL);
         }
-        let left = propagation(held)?.duration_since(now);
+        let left = propagation(&known.stamp.held, known.obtained)?.duration_since(now);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 }
 
-/// When a value has reached all pods without a restart. Not later than a tenth of its lifetime.
-fn propagation(held: &Held) -> Option<Timestamp> {
+/// When a value that was written at `written` has reached all pods without a restart: after a tenth of its lifetime at most.
+fn propagation(held: &Held, written: Timestamp) -> Option<Timestamp> {
     let (issued, end) = (held.issued_at()?, held.end()?);
     let lifetime = Duration::try_from(end.duration_since(issued)).unwrap_or_default();
-    issued.checked_add(PROPAGATION.min(lifetime / 10)).ok()
+    written.checked_add(PROPAGATION.min(lifetime / 10)).ok()
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
             at: at(0),
             not_after: at(lifetime),
         };
-        assert_eq!(propagation(&held), Some(at(expected)));
-        assert_eq!(propagation(&Held::default()), None);
+        assert_eq!(propagation(&held, at(7)), Some(at(7 + expected)));
+        assert_eq!(propagation(&Held::default(), at(7)), None);
     }
 }

@@ -3,6 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// Percentage of the time from the last renewal to the end after which a refused renewal is not repeated.
+const LATE: u32 = 90;
+
 /// The value that a Secret contains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,6 +131,12 @@ impl Held {
         }
     }
 
+    /// Whether a lease has so little time left that it is replaced if its renewal fails.
+    pub(crate) fn is_ending(&self, now: Timestamp) -> bool {
+        let Self::Lease(lease) = self else { return self.has_ended(now) };
+        lease.at.checked_add(lease.part(LATE)).is_ok_and(|late| late <= now)
+    }
+
     /// Whether an issued value has ended.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
         self.end().is_some_and(|end| end <= now)
@@ -217,6 +226,13 @@ mod tests {
     ) {
         assert_eq!((lease.is_renewed_again(), lease.until()), (again, at(end)));
         assert_eq!(Held::Lease(lease).end(), Some(at(end)));
+    }
+
+    #[test]
+    fn a_lease_is_ending_in_its_last_tenth() {
+        let held = Held::Lease(lease(0, 3600, None));
+        assert!(!held.is_ending(at(3239)));
+        assert!(held.is_ending(at(3240)));
     }
 
     #[test]

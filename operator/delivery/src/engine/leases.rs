@@ -54,6 +54,16 @@ impl Leases {
         self.lost.lock().entry(object.clone()).or_default().push(session);
     }
 
+    /// Discards the tokens of requests of an object, and does not revoke them.
+    pub(crate) fn forget_lost(&self, object: &ObjectName) {
+        self.lost.lock().remove(object);
+    }
+
+    /// Whether responses to requests of an object were lost.
+    pub(crate) fn has_lost(&self, object: &ObjectName) -> bool {
+        self.lost.lock().contains_key(object)
+    }
+
     /// Revokes the tokens of all requests of an object whose responses were lost.
     ///
     /// # Errors

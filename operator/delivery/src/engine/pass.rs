@@ -72,6 +72,7 @@ impl<K: Synced> Pass<'_, K> {
         let status = self.status();
         Inputs {
             request: self.source.request(),
+            mount: self.source.mount(),
             rendering: &self.rendering.digest,
             login: &self.login,
             known,
@@ -90,12 +91,13 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     /// What the status says about a synced object after a restart. A value that became due while no operator was active is
-    /// overdue. A value that was issued is not issued again because its last reconcile failed.
+    /// overdue. A value that was issued is not issued again because its last reconcile failed, and neither is a value read that
+    /// waits for a sync window or a change.
     pub(super) fn restored(&self) -> Option<Known> {
         let status = self.status();
         let Recorded { stamp, version, mount, .. } = K::recorded(&status);
         let stamp = Stamp::parse(stamp.as_deref()?)?;
-        if stamp.held.is_read() && !status.is_ready() {
+        if stamp.held.is_read() && !status.is_ready() && self.source.schedule().is_free() {
             return None;
         }
         let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);

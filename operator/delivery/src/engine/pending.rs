@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use steamer_runtime::{Locked, ObjectName};
 
+use super::held::Held;
 use super::synced::Obtained;
 
 /// A value, and the digest of the request that it answers.
@@ -24,6 +25,11 @@ impl Pending {
         }
     }
 
+    /// The value of an object.
+    pub(super) fn held(&self, object: &ObjectName) -> Option<Held> {
+        self.0.lock().get(object).map(|unwritten| unwritten.obtained.held.clone())
+    }
+
     /// Removes the value of an object.
     pub(super) fn take(&self, object: &ObjectName) -> Option<Unwritten> {
         self.0.lock().remove(object)
@@ -34,7 +40,6 @@ impl Pending {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::held::Held;
     use super::*;
 
     #[test]
@@ -46,6 +51,7 @@ mod tests {
         let issued =
             Held::Certificate { mount: "pki".to_owned(), serial: "0a".to_owned(), at, not_after: at };
         pending.keep(&name, "r", obtained(issued.clone()));
+        assert_eq!(pending.held(&name), Some(issued.clone()));
         let taken = pending.take(&name).unwrap();
         assert_eq!((taken.request.as_str(), taken.obtained.held), ("r", issued));
         assert!(pending.take(&name).is_none());

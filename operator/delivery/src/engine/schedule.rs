@@ -40,6 +40,11 @@ impl Schedule {
         Self { closed_until: until, ..self }
     }
 
+    /// Whether a new value may be delivered at any time.
+    pub(crate) fn is_free(&self) -> bool {
+        self.policy == RefreshPolicy::Periodic && self.closed_until.is_none()
+    }
+
     /// States until when a new value waits, for a message.
     pub(crate) fn waits(&self) -> String {
         match self.closed_until.filter(|_| self.policy == RefreshPolicy::Periodic) {

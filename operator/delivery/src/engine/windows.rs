@@ -6,7 +6,7 @@ use steamer_core::Error;
 
 use super::cron::Cron;
 
-/// Most ends and starts of windows until the next open one.
+/// Most ends and starts of windows that are computed at once.
 const STEPS: usize = 200;
 
 /// The windows of an object.
@@ -39,10 +39,11 @@ impl Windows {
             match self.change(at) {
                 None => return Some(at).filter(|at| *at > now),
                 Some(next) if next > at && next < Timestamp::MAX => at = next,
-                Some(_) => break,
+                Some(_) => return Some(Timestamp::MAX),
             }
         }
-        Some(Timestamp::MAX)
+        // The windows are computed again then.
+        Some(at)
     }
 
     /// The end of a closed time: of the window that denies, or the start of the next one that allows. `None` if it is open.
@@ -109,7 +110,8 @@ mod tests {
         &[("Allow", "0 12 * * *", "1h"), FREEZE], "2026-12-24T12:30:00Z", Some("2026-12-27T12:00:00Z")
     )]
     #[case::two_allow(&[NIGHT, ("Allow", "0 12 * * *", "1h")], "2026-11-28T12:30:00Z", None)]
-    #[case::always_denied(&[("Deny", "* * * * *", "1h")], "2026-11-28T12:00:00Z", Some("never"))]
+    #[case::always_denied(&[("Deny", "* * * * *", "1h")], "2026-11-28T12:00:00Z", Some("2026-12-06T20:00:00Z"))]
+    #[case::denied_each_minute(&[("Deny", "* * * * *", "1m")], "2026-11-28T12:00:00Z", Some("2026-11-28T15:20:00Z"))]
     #[case::never_allowed(&[("Allow", "0 0 31 2 *", "1h")], "2026-11-28T12:00:00Z", Some("never"))]
     fn values_wait_for_the_next_open_window(
         #[case] windows: &[(&str, &str, &str)],

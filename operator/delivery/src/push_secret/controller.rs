@@ -136,7 +136,7 @@ impl Controller {
         let mut outcome = Outcome { entries: pass.last.entries.clone(), ..Outcome::default() };
         for entry in &pass.entries {
             match self.step(pass, entry).await? {
-                Step::Settled(_) => {}
+                Step::Settled(_) | Step::Unchanged(_) => {}
                 Step::Kept => outcome.kept += 1,
                 Step::Write(write) => outcome.plan.push(write.described(entry)),
             }
@@ -202,9 +202,15 @@ impl Controller {
 
     /// Returns the record of the entry. None if it is not an entry of the object.
     async fn written(&self, pass: &Pass<'_>, entry: &Entry) -> Result<Option<PushedEntry>, Error> {
+        let mut mac = entry.mac.clone();
         let version = match self.step(pass, entry).await? {
             Step::Kept => return Ok(None),
             Step::Settled(version) => version,
+            // The record states what the entry contains, not what the Secret contains now.
+            Step::Unchanged(version) => {
+                mac = pass.recorded(&entry.place).map(|it| it.secret_mac.clone()).unwrap_or_default();
+                version
+            }
             Step::Write(write) => {
                 let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
                 let written = writer.write(entry, &write).await;
@@ -214,7 +220,7 @@ impl Controller {
                 version
             }
         };
-        Ok(Some(entry.place.record((version > 0).then_some(version), entry.mac.clone())))
+        Ok(Some(entry.place.record((version > 0).then_some(version), mac)))
     }
 
     /// Releases the entries that the spec no longer contains. An entry that cannot be released stays in the status.

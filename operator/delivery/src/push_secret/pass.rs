@@ -2,6 +2,7 @@
 
 use steamer_api::{
     BaoPushSecret, BaoPushSecretStatus, DeletionPolicy, HasConditions, PlannedChange, PushedEntry,
+    UpdatePolicy,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Access;
@@ -66,8 +67,11 @@ impl Pass<'_> {
 
     /// Returns true if the status records the desired state of this generation.
     pub(super) fn is_settled(&self) -> bool {
-        let is_recorded =
-            |entry: &Entry| self.recorded(&entry.place).is_some_and(|record| record.secret_mac == entry.mac);
+        let is_compared = self.object.spec.update_policy != UpdatePolicy::IfNotExists;
+        let is_recorded = |entry: &Entry| {
+            let record = self.recorded(&entry.place);
+            record.is_some_and(|record| record.secret_mac == entry.mac || !is_compared)
+        };
         self.last.is_ready()
             && Some(self.last.observed_generation()) == self.object.metadata.generation
             && self.last.entries.len() == self.entries.len()

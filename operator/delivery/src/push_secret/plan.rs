@@ -26,6 +26,8 @@ pub(super) struct Rights<'a> {
 pub(super) enum Step {
     /// The entry is in the desired state and has this version.
     Settled(i64),
+    /// The entry belongs to the object and is not compared, because only missing entries are written.
+    Unchanged(i64),
     /// The entry exists and stays unchanged, whoever owns it.
     Kept,
     /// The mark is written, and the values if they differ.
@@ -104,7 +106,7 @@ fn existing(
     let has_values = !matches!(found.content, Content::Missing);
     if has_values && rights.update == UpdatePolicy::IfNotExists {
         let own = is_own(&found, recorded, rights);
-        return Ok(if own { Step::Settled(found.version) } else { Step::Kept });
+        return Ok(if own { Step::Unchanged(found.version) } else { Step::Kept });
     }
     let marking = marking(entry, &found, recorded, rights)?;
     let version = found.version;

@@ -68,6 +68,7 @@ fn found(owner: Option<&str>, version: i64, content: Content) -> Observed {
 fn described(step: Result<Step, Error>) -> String {
     match step {
         Ok(Step::Settled(version)) => format!("settled {version}"),
+        Ok(Step::Unchanged(version)) => format!("unchanged {version}"),
         Ok(Step::Kept) => "kept".to_owned(),
         Ok(Step::Write(write)) => {
             let mark = if write.marking.is_some() { " mark" } else { "" };
@@ -118,7 +119,7 @@ fn generated() -> Content {
 #[case::v1_absent("kv-v1", Observed::Absent, false, ["Create over 0", "Create over 0"])]
 #[case::v1_equal("kv-v1", found(None, 0, right()), false, ["settled 0", "kept"])]
 #[case::v1_foreign("kv-v1", found(None, 0, other()), false, ["Conflict", "kept"])]
-#[case::v1_drifted("kv-v1", found(None, 0, other()), true, ["Update over 0", "settled 0"])]
+#[case::v1_drifted("kv-v1", found(None, 0, other()), true, ["Update over 0", "unchanged 0"])]
 fn an_entry_is_written_only_if_it_differs_and_belongs_to_the_object(
     #[case] kind: &str,
     #[case] observed: Observed,
@@ -394,7 +395,7 @@ proptest! {
                     prop_assert_eq!(again, format!("settled {}", bao.version()));
                 }
                 Ok(Step::Settled(_)) => prop_assert_eq!(bao.owner.as_ref(), Some(own)),
-                Ok(Step::Kept) => prop_assert!(false, "Replace keeps nothing"),
+                Ok(Step::Kept | Step::Unchanged(_)) => prop_assert!(false, "Replace keeps nothing"),
                 Err(_) => prop_assert!(bao.exists && bao.owner.as_ref() != Some(own)),
             }
         }

@@ -71,14 +71,7 @@ async fn certificates(admin: &Session) -> Result<()> {
 
 /// Creates the role `push` of the samples, which may write values of project 42.
 async fn permit_push(admin: &Session) -> Result<()> {
-    let project = "org_1/group_7/project_42";
-    let path = |part: &str| format!("{project}/secrets/kv/{part}/explicit/*");
-    let rules = json!({"capabilities": ["create", "read", "update", "delete"]});
-    let mount = format!("{project}/sys/internal/ui/mounts/*");
-    let policy =
-        json!({"path": {path("data"): rules, path("metadata"): rules, mount: {"capabilities": ["read"]}}});
-    let policy = json!({"policy": policy.to_string()});
-    admin.request_any(Method::POST, "sys/policies/acl/push", Some(policy)).await?;
+    super::push_policy(admin).await?;
     let role = json!({
         "role_type": "jwt", "user_claim": "sub", "bound_subject": format!("system:serviceaccount:{APPLICATION}:web"),
         "bound_audiences": ["openbao:openbao/main"], "token_policies": ["push"], "token_ttl": "10m",
