@@ -156,7 +156,7 @@ async fn a_value_is_synced_with_each_method_and_a_refused_credential_is_tried_on
         "appRole": {"roleId": role_id, "secretIDPath": file.display().to_string()}, "allowedNamespaces": {"from": "All"},
     });
     case.object("BaoAuth", "file", spec.clone()).await?;
-    case.ready::<BaoAuth>("file", "False/Invalid: secretIDPath requires a BaoAuth in namespace").await?;
+    case.ready::<BaoAuth>("file", "False/Invalid: secretIDPath requires a BaoAuth").await?;
     case.object_in(OPERATOR_NAMESPACE, "BaoAuth", NAME, spec).await?;
     sync(&case, "file", json!({"name": NAME, "namespace": OPERATOR_NAMESPACE})).await?;
     syncs(&case, "file").await

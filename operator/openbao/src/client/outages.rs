@@ -187,7 +187,7 @@ async fn a_server_that_answers_with_an_error_is_not_down() {
 #[tokio::test]
 async fn a_request_for_a_credential_is_sent_to_one_node_and_once() {
     // Each server reads the request and closes the connection.
-    let servers = [Server::start(|stream| request(stream)), Server::start(|stream| request(stream))];
+    let servers = [Server::start(request), Server::start(request)];
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nodes = servers.iter().map(|server| server.address.clone());
     // The first node refuses the connection: it did not receive the request.
