@@ -96,8 +96,6 @@ pub(crate) struct Known {
 pub(crate) struct Inputs<'a> {
     /// Digest of the request of the spec.
     pub(crate) request: &'a str,
-    /// Digest of server, OpenBao namespace and mount of the spec.
-    pub(crate) mount: &'a str,
     /// Digest of the transformation of the spec.
     pub(crate) rendering: &'a str,
     /// Login of the spec.
@@ -172,9 +170,7 @@ fn other_request(inputs: &Inputs<'_>) -> Option<Act> {
     // Another login reads the same value, but would be issued another one.
     let same_login =
         known.stamp.held.is_issued() || known.login.as_ref().is_none_or(|login| login == inputs.login);
-    // A value that another server issued cannot be renewed here.
-    let moved = known.stamp.held.is_issued() && known.stamp.mount != inputs.mount;
-    (known.stamp.request != inputs.request || !same_login || moved).then_some(Act::Obtain(Why::SpecChanged))
+    (known.stamp.request != inputs.request || !same_login).then_some(Act::Obtain(Why::SpecChanged))
 }
 
 fn missing(inputs: &Inputs<'_>) -> Option<Act> {
@@ -299,7 +295,6 @@ mod tests {
     ) -> Inputs<'a> {
         Inputs {
             request: "r",
-            mount: "",
             rendering: "",
             login,
             known: known.map(|(known, _)| known),
@@ -467,13 +462,6 @@ mod tests {
         assert_eq!(later(&written, "c", &mac), expected.then(|| written.clone()));
         assert_eq!(later(&written, "edited", &mac), None);
         assert_eq!(later(&written, "c", &other), None, "a stamp that Steamer did not write");
-    }
-
-    #[test]
-    fn a_credential_is_issued_again_by_another_server() {
-        let (login, known, seen) = (login("role"), leased(Task::Renew, 10), right(Fit::Fits));
-        let inputs = Inputs { mount: "other", ..inputs(&login, known.as_ref(), seen.as_ref()) };
-        assert_eq!(decide(&inputs), Act::Obtain(Why::SpecChanged));
     }
 
     #[test]

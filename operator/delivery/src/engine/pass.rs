@@ -72,7 +72,6 @@ impl<K: Synced> Pass<'_, K> {
         let status = self.status();
         Inputs {
             request: self.source.request(),
-            mount: self.source.mount(),
             rendering: &self.rendering.digest,
             login: &self.login,
             known,
