@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Destination, Duration, LastSync, Reference, RolloutRestart, RolloutRestartTarget,
-    WorkloadRestarts, rules,
+    CommonStatus, Destination, Duration, Reference, RolloutRestart, RolloutRestartTarget, SyncStatus, rules,
 };
 
 /// A credential that OpenBao issues, such as a database user, synchronized to a Kubernetes Secret.
@@ -109,35 +108,19 @@ pub struct BaoDynamicSecretStatus {
     /// Fields of every kind.
     #[serde(flatten)]
     pub common: CommonStatus,
+    /// The Kubernetes Secret, and the restarts of its consumers.
+    #[serde(flatten)]
+    pub sync: SyncStatus,
     /// Lease of the credential. Unset for a static role and for an answer without a lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseStatus>,
     /// When the value is read again: after the next rotation of a static role, or after `refreshAfter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_read: Option<Time>,
-    /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
-    #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub secret_mac: Option<String>,
-    /// Last write of the Kubernetes Secret. Further reasons: `RenewalDue` (the lease cannot be renewed any longer) and
-    /// `LeaseRevoked` (OpenBao does not know the lease).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_sync: Option<LastSync>,
-    /// Name of the Kubernetes Secret that was written last. After a rename, it identifies the old Secret to delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub destination: Option<String>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and the leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub stamp: Option<String>,
-    /// Restarts of workloads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<WorkloadRestarts>,
-    /// Value of the annotation `steamer.dev/reconcile` that was handled last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// A lease.

@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Destination, Duration, LastSync, Reference, RolloutRestart, RolloutRestartTarget,
-    WorkloadRestarts, rules,
+    CommonStatus, Destination, Duration, Reference, RolloutRestart, RolloutRestartTarget, SyncStatus, rules,
 };
 
 /// A certificate of a PKI engine, issued into a Kubernetes Secret and renewed before it expires.
@@ -159,31 +158,16 @@ pub struct BaoPKISecretStatus {
     /// Fields of every kind.
     #[serde(flatten)]
     pub common: CommonStatus,
+    /// The Kubernetes Secret, and the restarts of its consumers.
+    #[serde(flatten)]
+    pub sync: SyncStatus,
     /// The certificate that the Secret contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<IssuedCertificate>,
-    /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
-    #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub secret_mac: Option<String>,
-    /// Last write of the Kubernetes Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_sync: Option<LastSync>,
-    /// Name of the Kubernetes Secret that was written last. After a rename, it identifies the old Secret to delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub destination: Option<String>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and serial numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub stamp: Option<String>,
-    /// Restarts of workloads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<WorkloadRestarts>,
-    /// Value of the annotation `steamer.dev/reconcile` that was handled last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// A certificate that was issued.

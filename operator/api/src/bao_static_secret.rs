@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     CommonStatus, DeletionPolicy, Duration, KvType, Mode, PlannedChange, Reference, RolloutRestart,
-    RolloutRestartTarget, SecretSource, SyncWindow, Transformation, WorkloadRestarts, rules,
+    RolloutRestartTarget, SecretSource, SyncStatus, SyncWindow, Transformation, rules,
 };
 
 /// A secret of a KV engine, synchronized to a Kubernetes Secret.
@@ -206,10 +205,9 @@ pub struct BaoStaticSecretStatus {
     /// Fields of every kind.
     #[serde(flatten)]
     pub common: CommonStatus,
-    /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
-    #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub secret_mac: Option<String>,
+    /// The Kubernetes Secret, and the restarts of its consumers.
+    #[serde(flatten)]
+    pub sync: SyncStatus,
     /// Version of the secret that was written, `kv-v2` only. Unset with several `sources`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
@@ -218,13 +216,6 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub mount_id: Option<String>,
-    /// Last write of the Kubernetes Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_sync: Option<LastSync>,
-    /// Name of the Kubernetes Secret that was written last. After a rename, it identifies the old Secret to delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub destination: Option<String>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -233,23 +224,4 @@ pub struct BaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub plan: Vec<PlannedChange>,
-    /// Restarts of workloads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<WorkloadRestarts>,
-    /// Value of the annotation `steamer.dev/reconcile` that was handled last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub last_handled_reconcile_at: Option<String>,
-}
-
-/// A write of the Kubernetes Secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LastSync {
-    /// Time of the write.
-    pub time: Time,
-    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `TransformationChanged`,
-    /// `ReconcileRequested`, `DestinationMissing`, `DestinationDrifted`, `RefreshDue`.
-    #[schemars(length(max = 63))]
-    pub reason: String,
 }

@@ -221,19 +221,13 @@ pub fn is_reserved_type(secret_type: &str) -> bool {
         || secret_type.starts_with("helm.sh/")
 }
 
-/// Returns true for a mount that [`MOUNT`] or [`KV_MOUNT`] refuses.
+/// Returns true for a mount that [`MOUNT`], [`KV_MOUNT`] or [`ENGINE_MOUNT`] refuses.
 #[must_use]
-pub fn is_no_kv_mount(mount: &str) -> bool {
+pub fn is_no_engine_mount(mount: &str) -> bool {
     let mount = mount.strip_prefix('/').unwrap_or(mount);
     let mut segments = mount.strip_suffix('/').unwrap_or(mount).split('/');
     let first = segments.clone().next().unwrap_or_default();
     ["auth", "sys", "identity", "cubbyhole"].contains(&first) || segments.any(is_no_segment)
-}
-
-/// Returns true for a mount that [`MOUNT`] or [`ENGINE_MOUNT`] refuses.
-#[must_use]
-pub fn is_no_pki_mount(mount: &str) -> bool {
-    is_no_kv_mount(mount)
 }
 
 /// Returns true for a role or issuer that [`PKI_NAME`] refuses.
@@ -297,7 +291,7 @@ mod tests {
     #[case("/", true)]
     #[case("kv\n", true)]
     fn a_mount_outside_of_kv_engines_is_refused(#[case] mount: &str, #[case] refused: bool) {
-        assert_eq!(is_no_kv_mount(mount), refused);
+        assert_eq!(is_no_engine_mount(mount), refused);
     }
 
     #[rstest]

@@ -1,10 +1,10 @@
 //! Fields that statuses have in common.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::PlannedChange;
+use crate::{PlannedChange, WorkloadRestarts};
 
 /// Status fields of every kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,43 @@ pub struct LifecycleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub plan: Vec<PlannedChange>,
+}
+
+/// Status fields of a kind that becomes a Kubernetes Secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// Keyed digest (MAC) of the data that was written. It is different for every Secret, and useless without the key.
+    #[serde(default, rename = "secretMAC", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub secret_mac: Option<String>,
+    /// Last write of the Kubernetes Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<LastSync>,
+    /// Name of the Kubernetes Secret that was written last. After a rename, it identifies the old Secret to delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub destination: Option<String>,
+    /// Restarts of workloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<WorkloadRestarts>,
+    /// Value of the annotation `steamer.dev/reconcile` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// A write of the Kubernetes Secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSync {
+    /// Time of the write.
+    pub time: Time,
+    /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `TransformationChanged`,
+    /// `ReconcileRequested`, `DestinationMissing`, `DestinationDrifted`, `RefreshDue`. Of issued values also `RenewalDue` (the
+    /// value cannot be renewed any longer) and `LeaseRevoked` (OpenBao does not know the lease).
+    #[schemars(length(max = 63))]
+    pub reason: String,
 }
 
 /// The status of a kind. The list of kinds implements it for each status with a field `common`.

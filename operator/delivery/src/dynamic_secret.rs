@@ -61,7 +61,7 @@ impl Synced for BaoDynamicSecret {
 
     fn validate(&self) -> Result<(), Error> {
         let BaoDynamicSecretSpec { mount, path, .. } = &self.spec;
-        if rules::is_no_kv_mount(mount) {
+        if rules::is_no_engine_mount(mount) {
             return Err(Error::Invalid(format!(
                 "mount `{mount}` is not the path of a secrets engine: correct spec.mount"
             )));
@@ -77,7 +77,6 @@ impl Synced for BaoDynamicSecret {
     fn source(&self, access: ReadAccess) -> DynamicSource {
         let spec = &self.spec;
         let mount = spec.mount.trim_matches('/');
-        let server = format!("{:?}", access.login.server);
         DynamicSource {
             method: method(spec),
             path: format!("{mount}/{}", spec.path),
@@ -88,43 +87,25 @@ impl Synced for BaoDynamicSecret {
             },
             percent: u32::try_from(spec.renewal_percent.clamp(1, 90)).unwrap_or(90),
             request: request(self),
-            mount: request_digest(&[&server, access.namespace.as_str(), mount]),
+            mount: access.digest_of([mount]),
             object: ObjectName::of(self),
             session: access.reader.token,
         }
     }
 
     fn recorded(status: &BaoDynamicSecretStatus) -> Recorded {
-        let BaoDynamicSecretStatus {
-            common: _,
-            lease: _,
-            next_read: _,
-            secret_mac,
-            last_sync,
-            destination,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-        } = status.clone();
-        Recorded { secret_mac, version: None, mount: None, destination, last_sync, stamp, restarts, handled }
+        // Lease and time are parts of the stamp.
+        let BaoDynamicSecretStatus { sync, stamp, lease: _, next_read: _, common: _ } = status.clone();
+        Recorded { sync, stamp, version: None, mount: None }
     }
 
     fn record(status: &mut BaoDynamicSecretStatus, recorded: Recorded) {
         let held = recorded.held();
-        let Recorded { secret_mac, version: _, mount: _, destination, last_sync, stamp, restarts, handled } =
-            recorded;
+        // A credential has no version, and no value can be missing in its mount.
+        let Recorded { sync, stamp, version: _, mount: _ } = recorded;
+        let (lease, next_read) = (held.as_ref().and_then(lease_status), held.as_ref().and_then(next_read));
         let common = std::mem::take(&mut status.common);
-        *status = BaoDynamicSecretStatus {
-            common,
-            lease: held.as_ref().and_then(lease_status),
-            next_read: held.as_ref().and_then(next_read),
-            secret_mac,
-            last_sync,
-            destination,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-        };
+        *status = BaoDynamicSecretStatus { common, sync, stamp, lease, next_read };
     }
 }
 

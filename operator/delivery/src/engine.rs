@@ -14,6 +14,7 @@ mod ending;
 mod former;
 mod frame;
 mod held;
+mod issued;
 mod labels;
 mod leases;
 mod merge;

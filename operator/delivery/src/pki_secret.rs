@@ -71,10 +71,9 @@ impl Synced for BaoPKISecret {
             role: spec.role.clone(),
         };
         let parameters = parameters::parameters(spec);
-        let server = format!("{:?}", access.login.server);
         CertificateSource {
             request: request(self, &role, &parameters.to_string()),
-            mount: request_digest(&[&server, access.namespace.as_str(), &role.mount]),
+            mount: access.digest_of([role.mount.as_str()]),
             keys: keys(&spec.destination),
             renewal: Renewal {
                 offset: spec.expiry_offset.as_ref().map(steamer_api::Duration::get),
@@ -87,36 +86,17 @@ impl Synced for BaoPKISecret {
     }
 
     fn recorded(status: &BaoPKISecretStatus) -> Recorded {
-        let BaoPKISecretStatus {
-            secret_mac,
-            last_sync,
-            destination,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-            // Part of the stamp.
-            certificate: _,
-            common: _,
-        } = status.clone();
-        Recorded { secret_mac, destination, last_sync, stamp, restarts, handled, version: None, mount: None }
+        // The certificate is part of the stamp.
+        let BaoPKISecretStatus { sync, stamp, certificate: _, common: _ } = status.clone();
+        Recorded { sync, stamp, version: None, mount: None }
     }
 
     fn record(status: &mut BaoPKISecretStatus, recorded: Recorded) {
         let certificate = recorded.held().and_then(issued);
         // A certificate has no version, and no value can be missing in its mount.
-        let Recorded { secret_mac, destination, last_sync, stamp, restarts, handled, version: _, mount: _ } =
-            recorded;
+        let Recorded { sync, stamp, version: _, mount: _ } = recorded;
         let common = std::mem::take(&mut status.common);
-        *status = BaoPKISecretStatus {
-            common,
-            certificate,
-            secret_mac,
-            last_sync,
-            destination,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-        };
+        *status = BaoPKISecretStatus { common, sync, stamp, certificate };
     }
 }
 
@@ -133,7 +113,7 @@ fn issued(held: Held) -> Option<IssuedCertificate> {
 
 fn validate(spec: &BaoPKISecretSpec) -> Result<(), Error> {
     let BaoPKISecretSpec { mount, role, issuer_ref, not_after, .. } = spec;
-    if rules::is_no_pki_mount(mount) {
+    if rules::is_no_engine_mount(mount) {
         return Err(Error::Invalid(format!(
             "mount `{mount}` is not the path of a PKI engine: correct spec.mount"
         )));

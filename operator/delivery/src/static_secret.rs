@@ -101,7 +101,7 @@ impl Synced for BaoStaticSecret {
         KvSource {
             schedule: schedule.with(spec.refresh_policy).closed(closed_until(spec)),
             request: request(self, &parts),
-            mount: mounts(&access, &parts),
+            mount: access.digest_of(parts.iter().map(|part| part.read.mount.as_str())),
             object: ObjectName::of(self),
             reader,
             parts,
@@ -117,36 +117,15 @@ impl Synced for BaoStaticSecret {
     }
 
     fn recorded(status: &BaoStaticSecretStatus) -> Recorded {
-        let BaoStaticSecretStatus {
-            secret_mac,
-            version,
-            mount_id: mount,
-            destination,
-            last_sync,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-            plan: _,
-            common: _,
-        } = status.clone();
-        Recorded { secret_mac, version, mount, destination, last_sync, stamp, restarts, handled }
+        let BaoStaticSecretStatus { sync, version, mount_id: mount, stamp, plan: _, common: _ } =
+            status.clone();
+        Recorded { sync, version, mount, stamp }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
-        let Recorded { secret_mac, version, mount, destination, last_sync, stamp, restarts, handled } =
-            recorded;
+        let Recorded { sync, version, mount: mount_id, stamp } = recorded;
         let last = std::mem::take(status);
-        *status = BaoStaticSecretStatus {
-            secret_mac,
-            version,
-            mount_id: mount,
-            destination,
-            last_sync,
-            stamp,
-            restarts,
-            last_handled_reconcile_at: handled,
-            ..last
-        };
+        *status = BaoStaticSecretStatus { sync, version, mount_id, stamp, ..last };
     }
 }
 
@@ -156,14 +135,6 @@ fn closed_until(spec: &BaoStaticSecretSpec) -> Option<Timestamp> {
         return None;
     }
     Windows::parse(&spec.sync_windows).ok()?.closed_until(Timestamp::now())
-}
-
-/// Digest of server, OpenBao namespace and mounts.
-fn mounts(access: &ReadAccess, parts: &[Part]) -> String {
-    let server = format!("{:?}", access.login.server);
-    let mounts = parts.iter().map(|part| part.read.mount.as_str());
-    let texts: Vec<&str> = [server.as_str(), access.namespace.as_str()].into_iter().chain(mounts).collect();
-    request_digest(&texts)
 }
 
 /// The login is no part of the request, but the reference to the BaoAuth is: another BaoAuth can read another server.

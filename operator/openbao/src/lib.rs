@@ -31,11 +31,12 @@ mod roots;
 mod session;
 mod settings;
 mod transport;
+mod values;
 
 pub use client::{Client, Observer};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
-pub use endpoints::kv::{CustomMetadata, Json, Kv, KvConfig, Values};
+pub use endpoints::kv::{CustomMetadata, Kv, KvConfig};
 pub use endpoints::kv_entries::{KvMetadata, KvVersionState};
 pub use endpoints::leases::{Issued, Lease};
 pub use endpoints::mounts::{KvVersion, Mount, MountRequest};
@@ -54,3 +55,4 @@ pub use resolver::Resolver;
 pub use session::Session;
 pub use settings::{InvalidSetting, Settings};
 pub use transport::{Transport, certificates, joined_pem};
+pub use values::{Json, Values};

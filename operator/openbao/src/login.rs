@@ -1,12 +1,11 @@
 //! Logins: performed on demand, renewed in time, and repeated with a new credential when OpenBao rejects them.
 
+mod credential;
 mod method;
 mod rejection;
 mod token;
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,9 @@ use self::token::Token;
 use crate::answer::{Answer, Request};
 use crate::client::Client;
 use crate::requests::{post, secret_header, token_header};
-use crate::{CredentialError, Error, NamespacePath};
+use crate::{Error, NamespacePath};
 
+pub use self::credential::Credential;
 pub use self::method::LoginKind;
 pub use self::token::TokenLife;
 pub(crate) use self::token::token_life;
@@ -33,17 +33,6 @@ pub(crate) use self::token::token_life;
 const BETWEEN_DENIALS: Duration = Duration::from_secs(5);
 /// Shortest secret that is removed from messages of the server.
 const SHORTEST_SECRET: usize = 4;
-
-/// Source of the secret to log in with. Called before every login, and before every request with inline authentication,
-/// so an implementation caches the secret until shortly before it expires.
-pub trait Credential: Send + Sync {
-    /// Returns the secret that the method requires, such as a JWT or a password. Empty if it requires none.
-    fn secret(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, CredentialError>> + Send + '_>>;
-
-    /// Discards the cached secret, because OpenBao rejects it: the next one is new. Returns whether a new one may be
-    /// accepted, which is false if the discarded secret was new itself, or cannot be replaced.
-    fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
-}
 
 /// Parameters of a login.
 #[derive(Clone)]

@@ -92,13 +92,17 @@ async fn reported(
 ) -> Result<BaoDynamicSecretStatus> {
     eventually(&format!("{name}: {expected}"), || async {
         let status = status(case, name).await.map_err(|error| error.to_string())?;
-        if fits(&status) { Ok(status) } else { Err(format!("{:?} {:?}", status.lease, status.last_sync)) }
+        if fits(&status) {
+            Ok(status)
+        } else {
+            Err(format!("{:?} {:?}", status.lease, status.sync.last_sync))
+        }
     })
     .await
 }
 
 fn reason(status: &BaoDynamicSecretStatus) -> &str {
-    status.last_sync.as_ref().map_or("", |sync| &sync.reason)
+    status.sync.last_sync.as_ref().map_or("", |sync| &sync.reason)
 }
 
 fn lease_id(status: &BaoDynamicSecretStatus) -> &str {
@@ -202,7 +206,7 @@ async fn a_credential_is_issued_once_renewed_replaced_and_revoked() -> Result<()
     // lost the token.
     let second = replaced(case, "dynapp", "1").await?;
     eventually("the workload is restarted", || async {
-        let restarts = status(case, "dynapp").await.map_err(|error| error.to_string())?.restarts;
+        let restarts = status(case, "dynapp").await.map_err(|error| error.to_string())?.sync.restarts;
         let change = restarts.map(|restarts| restarts.change);
         if change == Some(1) { Ok(()) } else { Err(format!("{change:?}")) }
     })

@@ -215,7 +215,7 @@ async fn a_certificate_is_renewed_before_it_expires() -> Result<()> {
     for _ in 0..2 {
         let object = replaced(&case, "short", &serial).await?;
         let status = object.status.clone().context("no status")?;
-        assert_eq!(status.last_sync.context("no sync")?.reason, "RenewalDue");
+        assert_eq!(status.sync.last_sync.context("no sync")?.reason, "RenewalDue");
         revoked(&admin, mount, &serial).await?;
         serial = serial_of(&object)?;
     }

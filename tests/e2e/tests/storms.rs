@@ -143,7 +143,8 @@ async fn requested_reconciles_without_end_are_limited() -> Result<()> {
     // The last request is handled.
     eventually("the last request is handled", || async {
         let object = objects.get("app").await.map_err(|error| error.to_string())?;
-        let handled = object.status.and_then(|status| status.last_handled_reconcile_at).unwrap_or_default();
+        let handled =
+            object.status.and_then(|status| status.sync.last_handled_reconcile_at).unwrap_or_default();
         if handled == last { Ok(()) } else { Err(handled) }
     })
     .await

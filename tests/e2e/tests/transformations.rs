@@ -84,7 +84,8 @@ async fn a_secret_follows_its_templates_and_keeps_the_last_result_of_a_broken_on
     let objects: Api<BaoStaticSecret> = case.api();
     eventually("the status states the reason", || async {
         let status = objects.get("shared").await.map_err(|error| error.to_string())?.status;
-        let reason = status.and_then(|status| status.last_sync).map(|sync| sync.reason).unwrap_or_default();
+        let reason =
+            status.and_then(|status| status.sync.last_sync).map(|sync| sync.reason).unwrap_or_default();
         if reason == "TransformationChanged" { Ok(()) } else { Err(reason) }
     })
     .await?;

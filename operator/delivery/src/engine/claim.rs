@@ -97,27 +97,12 @@ fn conflict(frame: &Frame, intent: Intent, refusal: &Refusal, observed: &Observe
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use rstest::rstest;
     use steamer_api::KindId;
     use steamer_runtime::ObjectName;
 
+    use super::super::frame::sample;
     use super::*;
-
-    fn frame() -> Frame {
-        let name = ObjectName::new("web", "app");
-        let owner = Owner::Object(KindId::BaoStaticSecret);
-        Frame {
-            mark: Mark { installation: "i".to_owned(), owner, name: name.clone() },
-            name,
-            type_: "Opaque".to_owned(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            immutable: false,
-            owner: None,
-        }
-    }
 
     fn owned() -> Refusal {
         let owner = Owner::Object(KindId::BaoStaticSecret);
@@ -149,7 +134,7 @@ mod tests {
         #[case] parts: &[&str],
     ) {
         let observed = Observed { type_: type_.to_owned(), ..Observed::default() };
-        let text = conflict(&frame(), intent, &refusal, &observed).to_string();
+        let text = conflict(&sample(), intent, &refusal, &observed).to_string();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         let helps = intent == Intent::Create && refusal == Refusal::Unowned;
         assert_eq!(text.contains("overwrite"), helps, "{text}");

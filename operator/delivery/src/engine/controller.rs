@@ -17,17 +17,16 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, created, decide};
 use super::document::newest;
-use super::held::Held;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
 use super::pass::{Pass, requested};
-use super::pending::{Pending, Unwritten};
+use super::pending::Pending;
 use super::readings::Reader;
 use super::shared::Engine;
 use super::staleness;
 use super::stamp::Stamp;
 use super::state::frame;
-use super::synced::{Obtained, ReadAccess, Renewal, Source, Synced};
+use super::synced::{ReadAccess, Source, Synced};
 use super::validate::validate;
 
 /// How often a decision is repeated because another client changed the Secret.
@@ -40,8 +39,8 @@ pub(crate) struct Controller<K> {
     engine: Arc<Engine>,
     known: Locked<HashMap<ObjectName, Known>>,
     nudges: Nudges,
-    pace: Pace,
-    pending: Pending,
+    pub(super) pace: Pace,
+    pub(super) pending: Pending,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -77,15 +76,7 @@ impl<K: Synced> Reconcile for Controller<K> {
     }
 
     fn forget(&self, name: &ObjectName) {
-        let known = self.known().remove(name).map(|known| known.stamp);
-        let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
-        let unwritten = self.pending.take(name).map(|unwritten| unwritten.obtained.held);
-        for held in held.chain(unwritten) {
-            if let Held::Lease(lease) = held {
-                self.engine.leases.forget(&lease.id);
-            }
-        }
-        self.engine.leases.forget_lost(name);
+        self.forget_issued(name);
         self.nudges.forget(name);
         staleness::ended::<K>(&self.engine.context, name);
         self.pace.forget(name);
@@ -110,12 +101,7 @@ impl<K: Synced> Controller<K> {
         self.known().get(name).map(|known| known.stamp.clone())
     }
 
-    /// The issued value of an object that could not be written.
-    pub(super) fn unwritten(&self, name: &ObjectName) -> Option<Held> {
-        self.pending.held(name)
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
+    pub(super) fn known(&self) -> MutexGuard<'_, HashMap<ObjectName, Known>> {
         self.known.lock()
     }
 
@@ -199,7 +185,12 @@ impl<K: Synced> Controller<K> {
     }
 
     /// Obtains the value and brings the Secret to the desired state.
-    async fn sync(&self, pass: &Pass<'_, K>, known: Option<Known>, why: Why) -> Result<Action, Error> {
+    pub(super) async fn sync(
+        &self,
+        pass: &Pass<'_, K>,
+        known: Option<Known>,
+        why: Why,
+    ) -> Result<Action, Error> {
         let name = ObjectName::of(pass.object);
         if !pass.object.common().destination.create {
             self.engine.destinations.may_merge(pass.dependencies, &pass.frame).await?;
@@ -234,67 +225,9 @@ impl<K: Synced> Controller<K> {
         self.settled(pass, known, written.then_some(why)).await
     }
 
-    /// Obtains the value, unless the last one that was issued could not be written.
-    async fn obtain(
-        &self,
-        pass: &Pass<'_, K>,
-        known: Option<&Known>,
-        why: Why,
-    ) -> Result<Option<Obtained>, Error> {
-        if let Some(Unwritten { request, obtained }) = self.pending.take(&ObjectName::of(pass.object)) {
-            if request == pass.source.request() && !obtained.held.has_ended(Timestamp::now()) {
-                return Ok(Some(obtained));
-            }
-            if let Err(error) = pass.source.give_back(&self.engine, &obtained.held).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a value that is not used is not revoked"
-                );
-            }
-        }
-        pass.obtain(known, why).await
-    }
-
-    /// Keeps what is known about an issued value, even if its status cannot be written. The token of a former lease that is
-    /// not revoked is discarded.
-    fn replaced(&self, pass: &Pass<'_, K>, known: &Known) {
-        if !known.stamp.held.is_issued() {
-            return;
-        }
-        let former = self.known().insert(ObjectName::of(pass.object), known.clone());
-        if let Some(Known { stamp: Stamp { held: Held::Lease(lease), .. }, .. }) = former
-            && !pass.object.common().revoke
-        {
-            self.engine.leases.forget(&lease.id);
-        }
-    }
-
-    /// Renews the value. The Secret does not change.
-    async fn renew(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
-        self.pace.admit(&ObjectName::of(pass.object))?;
-        let renewal = match pass.source.renew(&self.engine, &known.stamp.held).await {
-            Err(error) if !error.is_out_of_reach() && known.stamp.held.is_ending(Timestamp::now()) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a lease that cannot be renewed is replaced"
-                );
-                return self.sync(pass, Some(known), Why::RenewalDue).await;
-            }
-            renewal => renewal?,
-        };
-        match renewal {
-            Renewal::Renewed(held) => {
-                known.stamp.held = held;
-                self.known().insert(ObjectName::of(pass.object), known.clone());
-                self.settled(pass, known, None).await
-            }
-            Renewal::Gone => self.sync(pass, Some(known), Why::LeaseRevoked).await,
-        }
-    }
-
     /// Reports a synced object and keeps what is known until the value is due. An error that no longer applies is removed
     /// from the status.
-    async fn settled(
+    pub(super) async fn settled(
         &self,
         pass: &Pass<'_, K>,
         mut known: Known,

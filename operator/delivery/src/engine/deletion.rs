@@ -8,7 +8,7 @@ use steamer_core::ownership::finalizer::has_finalizer;
 use steamer_runtime::ObjectName;
 
 use super::shared::Engine;
-use super::synced::{Recorded, Synced};
+use super::synced::Synced;
 
 impl Engine {
     /// Removes the keys of an object that is being deleted, and its finalizer.
@@ -21,7 +21,7 @@ impl Engine {
             || destination.deletion_policy == DeletionPolicy::Retain
             || object.mode() == Mode::Observe;
         if !kept || object.clears() {
-            let Recorded { destination: former, .. } = K::recorded(&self.context.last(object));
+            let former = K::recorded(&self.context.last(object)).sync.destination;
             let former = former.filter(|former| *former != destination.name);
             for name in former.iter().chain([&destination.name]) {
                 let name = ObjectName::new(object.namespace().unwrap_or_default(), name);

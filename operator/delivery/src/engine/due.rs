@@ -122,6 +122,16 @@ mod tests {
     }
 
     #[test]
+    fn a_due_time_in_the_past_or_beyond_a_period_is_due_now() {
+        let schedule = Schedule::new(Duration::from_secs(60), &"path");
+        let until = |due, now| Due::on(&schedule, at(due)).until(at(now));
+        assert_eq!(until(100, 90), Duration::from_secs(10));
+        assert_eq!(until(100, 100), Duration::ZERO);
+        assert_eq!(until(100, 130), Duration::ZERO);
+        assert_eq!(until(1000, 100), Duration::ZERO);
+    }
+
+    #[test]
     fn a_value_on_a_grid_is_due_within_a_period() {
         let schedule = Schedule::new(Duration::from_secs(60), &"path");
         assert_eq!(Due::on(&schedule, at(10)).until(at(0)), Duration::from_secs(10));

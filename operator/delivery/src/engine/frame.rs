@@ -225,6 +225,22 @@ fn merged(mut patch: Map<String, Value>, other: Map<String, Value>) -> Map<Strin
     patch
 }
 
+/// The frame of a Secret `web/app` without labels and owner.
+#[cfg(test)]
+pub(super) fn sample() -> Frame {
+    let name = ObjectName::new("web", "app");
+    let owner = steamer_core::ownership::Owner::Object(steamer_api::KindId::BaoStaticSecret);
+    Frame {
+        mark: Mark { installation: "i".to_owned(), owner, name: name.clone() },
+        name,
+        type_: "Opaque".to_owned(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        immutable: false,
+        owner: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -6,7 +6,6 @@ use secrecy::ExposeSecret;
 use steamer_api::{HasConditions, Operation, PlannedChange};
 use steamer_core::Error;
 use steamer_core::access::named_objects::secret_key;
-use steamer_core::ownership::secret::Intent;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 use steamer_runtime::{Action, Reason};
 
@@ -15,7 +14,7 @@ use super::decide::Why;
 use super::frame::{Fit, Frame};
 use super::merge::keys_of;
 use super::observed::Observed;
-use super::pass::Pass;
+use super::pass::{Pass, intent};
 use super::synced::{Common, IN_SYNC, Source, Synced};
 use super::workloads;
 
@@ -51,12 +50,7 @@ impl<K: Synced> Pass<'_, K> {
             return Ok(changed_keys(frame, content, None));
         };
         let observed = Observed::of(&secret, &destinations.observed.mac);
-        let intent = match (destination.create, destination.overwrite) {
-            (false, _) => Intent::Merge,
-            (true, false) => Intent::Create,
-            (true, true) => Intent::Overwrite,
-        };
-        destinations.claim(self.dependencies, frame, intent, &observed).await?;
+        destinations.claim(self.dependencies, frame, intent(destination), &observed).await?;
         let keys = if destination.create { observed.keys.clone() } else { keys_of(&secret, &frame.mark) };
         let mut plan = changed_keys(frame, content, Some((&secret, &keys.into_iter().collect::<Vec<_>>())));
         if !plan.is_empty() {
@@ -73,7 +67,7 @@ impl<K: Synced> Pass<'_, K> {
     async fn report_plan(&self, plan: Vec<PlannedChange>) -> Result<(), Error> {
         let mut status = self.status();
         let mut recorded = K::recorded(&status);
-        recorded.handled = self.handled(recorded.handled);
+        recorded.sync.last_handled_reconcile_at = self.handled(recorded.sync.last_handled_reconcile_at);
         K::record(&mut status, recorded);
         let verdict = compared(&self.frame, plan.len());
         let generation = self.object.meta().generation.unwrap_or_default();
@@ -146,25 +140,9 @@ mod tests {
 
     use rstest::rstest;
     use serde_json::{Value, json};
-    use steamer_api::KindId;
-    use steamer_core::ownership::{Mark, Owner};
-    use steamer_runtime::ObjectName;
 
+    use super::super::frame::sample;
     use super::*;
-
-    fn frame() -> Frame {
-        let name = ObjectName::new("web", "app");
-        let owner = Owner::Object(KindId::BaoStaticSecret);
-        Frame {
-            mark: Mark { installation: "i".to_owned(), owner, name: name.clone() },
-            name,
-            type_: "Opaque".to_owned(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            immutable: false,
-            owner: None,
-        }
-    }
 
     /// The Secret contains `a: 1` and `b: 2`.
     #[rstest]
@@ -178,7 +156,7 @@ mod tests {
         let secret: Secret = serde_json::from_value(json!({"data": {"a": "MQ==", "b": "Mg=="}})).unwrap();
         let own: Option<Vec<String>> = own.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
         let existing = own.as_deref().map(|keys| (&secret, keys));
-        let plan = changed_keys(&frame(), &Content::new(content).unwrap(), existing);
+        let plan = changed_keys(&sample(), &Content::new(content).unwrap(), existing);
         let text = |change: &PlannedChange| format!("{:?} {}", change.operation, change.path);
         assert_eq!(plan.iter().map(text).collect::<Vec<_>>(), expected);
     }
@@ -188,7 +166,7 @@ mod tests {
         let content = BTreeMap::from([("a".to_owned(), b"canary".to_vec().into())]);
         let secret: Secret = serde_json::from_value(json!({"data": {"a": "MQ=="}})).unwrap();
         let plan =
-            changed_keys(&frame(), &Content::new(content).unwrap(), Some((&secret, &["a".to_owned()])));
+            changed_keys(&sample(), &Content::new(content).unwrap(), Some((&secret, &["a".to_owned()])));
         let text = serde_json::to_string(&plan).unwrap();
         assert!(
             text.contains(r#""operation":"Update","path":"Secret/app/a""#) && !text.contains("canary"),
@@ -201,7 +179,7 @@ mod tests {
     #[case(0, Reason::Observed)]
     #[case(2, Reason::Drifted)]
     fn an_object_that_only_reports_is_ready(#[case] changes: usize, #[case] reason: Reason) {
-        let verdict = compared(&frame(), changes);
+        let verdict = compared(&sample(), changes);
         assert!(matches!(&verdict, Verdict::Ready(it, _) if *it == reason));
         assert_ne!(Value::from(message(&verdict)), json!(""));
     }

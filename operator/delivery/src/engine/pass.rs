@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, HasConditions, OnSourceDeleted, RECONCILE_ANNOTATION,
+    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, Destination, HasConditions, OnSourceDeleted,
+    RECONCILE_ANNOTATION,
 };
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
@@ -40,7 +41,7 @@ pub(super) struct Pass<'a, K: Synced> {
 /// The value of the reconcile annotation, if it was not handled yet.
 pub(super) fn requested<'a, K: Synced>(object: &'a K, last: &Recorded) -> Option<&'a String> {
     let request = object.annotations().get(RECONCILE_ANNOTATION)?;
-    (Some(request) != last.handled.as_ref()).then_some(request)
+    (Some(request) != last.sync.last_handled_reconcile_at.as_ref()).then_some(request)
 }
 
 impl<K: Synced> Pass<'_, K> {
@@ -185,12 +186,11 @@ impl<K: Synced> Pass<'_, K> {
             self.engine.context.add_finalizer(self.object).await?;
             return destinations.merge(self.dependencies, frame, content).await;
         }
-        let intent = if destination.overwrite { Intent::Overwrite } else { Intent::Create };
         // A new version with the same content is not worth a write: the status has the version.
         let before = destinations.own(&frame.name, &frame.mark).and_then(|own| own.stamp());
         let before = before.filter(|before| before.is_same_value(stamp));
         let wanted = Wanted { frame, content, stamp: before.as_ref().unwrap_or(stamp) };
-        destinations.put(self.dependencies, &wanted, intent).await
+        destinations.put(self.dependencies, &wanted, intent(destination)).await
     }
 
     /// Repairs the frame of the Secret. Returns false if another client changed the Secret in the meantime.
@@ -212,7 +212,8 @@ impl<K: Synced> Pass<'_, K> {
     /// Deletes the Secret of the former name after a rename, or the keys in it, unless they must be retained.
     pub(super) async fn prune(&self) -> Result<(), Error> {
         let destination = self.object.common().destination;
-        let Some(former) = self.recorded().destination.filter(|former| *former != destination.name) else {
+        let Some(former) = self.recorded().sync.destination.filter(|former| *former != destination.name)
+        else {
             return Ok(());
         };
         if destination.deletion_policy == DeletionPolicy::Retain {
@@ -229,9 +230,10 @@ impl<K: Synced> Pass<'_, K> {
     pub(super) async fn source_missing(&self) -> Result<Error, Error> {
         let create = self.object.common().destination.create;
         let note = if create { self.clear_secret().await? } else { self.clear_keys().await? };
-        let (schedule, now) = (self.source.schedule(), Timestamp::now());
+        let now = Timestamp::now();
+        let left = self.source.schedule().next(now).duration_since(now);
         let message = format!("no value exists at {} in OpenBao{note}", self.source.describe());
-        Ok(Error::SourceMissing(message, schedule.until(schedule.next(now), now)))
+        Ok(Error::SourceMissing(message, Duration::try_from(left).unwrap_or_default()))
     }
 
     async fn clear_secret(&self) -> Result<&'static str, Error> {
@@ -273,6 +275,15 @@ impl<K: Synced> Pass<'_, K> {
         let mac = content.mac(&self.engine.context.mac, &self.frame.name);
         let change = self.engine.before(self.object).last();
         (content, Stamp { content: mac, change, ..Stamp::default() })
+    }
+}
+
+/// The right to a Secret that a destination asks for.
+pub(super) fn intent(destination: &Destination) -> Intent {
+    match (destination.create, destination.overwrite) {
+        (false, _) => Intent::Merge,
+        (true, false) => Intent::Create,
+        (true, true) => Intent::Overwrite,
     }
 }
 

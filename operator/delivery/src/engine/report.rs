@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use steamer_api::LastSync;
+use steamer_api::{LastSync, SyncStatus};
 use steamer_core::Error;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
@@ -38,14 +38,16 @@ impl<K: Synced> Pass<'_, K> {
         K::record(
             &mut status,
             Recorded {
-                secret_mac: Some(known.stamp.content.clone()),
+                sync: SyncStatus {
+                    secret_mac: Some(known.stamp.content.clone()),
+                    destination: Some(name.clone()),
+                    last_sync: reason.map(last_sync).or(last.sync.last_sync),
+                    restarts: workloads::kept(&self.object.common(), last.sync.restarts, known.stamp.change),
+                    last_handled_reconcile_at: self.handled(last.sync.last_handled_reconcile_at),
+                },
                 version: known.version,
                 mount: known.mount.clone().or(mount),
-                destination: Some(name.clone()),
-                last_sync: reason.map(last_sync).or(last.last_sync),
                 stamp: stamp.or_else(|| Some(known.stamp.text())),
-                restarts: workloads::kept(&self.object.common(), last.restarts, known.stamp.change),
-                handled: self.handled(last.handled),
             },
         );
         workloads::clear(&self.object.common(), &mut status);
@@ -57,7 +59,7 @@ impl<K: Synced> Pass<'_, K> {
 
 /// A refresh that wrote different content is reported as a changed value.
 fn reason(why: Why, last: &Recorded, known: &Known) -> &'static str {
-    let changed = last.secret_mac.as_ref() != Some(&known.stamp.content);
+    let changed = last.sync.secret_mac.as_ref() != Some(&known.stamp.content);
     if why == Why::RefreshDue && changed { "ValueChanged" } else { why.as_str() }
 }
 

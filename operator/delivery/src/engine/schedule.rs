@@ -60,12 +60,6 @@ impl Schedule {
         let passed = (now.as_nanosecond() - offset).rem_euclid(period);
         Timestamp::from_nanosecond(now.as_nanosecond() + period - passed).unwrap_or(now)
     }
-
-    /// How long until `due`. Zero if it has passed, or if the clock was set back so that it is further away than a period.
-    pub(crate) fn until(&self, due: Timestamp, now: Timestamp) -> Duration {
-        let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-        if left > self.period { Duration::ZERO } else { left }
-    }
 }
 
 #[cfg(test)]
@@ -83,7 +77,7 @@ mod tests {
             let now = Timestamp::from_nanosecond(now).unwrap();
             let next = schedule.next(now);
             prop_assert!(next > now);
-            prop_assert!(schedule.until(next, now) <= schedule.period);
+            prop_assert!(next.as_nanosecond() - now.as_nanosecond() <= i128::from(seconds) * 1_000_000_000);
             let after = schedule.next(next);
             prop_assert_eq!(after.as_nanosecond() - next.as_nanosecond(), i128::from(seconds) * 1_000_000_000);
         }
@@ -104,15 +98,5 @@ mod tests {
         assert_eq!(schedule.waits(), "");
         assert_eq!(closed.waits(), "; new values wait for a sync window until 1970-01-01T00:03:10Z");
         assert_eq!(closed.with(RefreshPolicy::OnChange).waits(), "");
-    }
-
-    #[test]
-    fn a_due_time_in_the_past_or_beyond_a_period_is_due_now() {
-        let schedule = Schedule::new(Duration::from_secs(60), &"path");
-        let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(schedule.until(at(100), at(90)), Duration::from_secs(10));
-        assert_eq!(schedule.until(at(100), at(100)), Duration::ZERO);
-        assert_eq!(schedule.until(at(100), at(130)), Duration::ZERO);
-        assert_eq!(schedule.until(at(1000), at(100)), Duration::ZERO);
     }
 }

@@ -49,13 +49,13 @@ impl Engine {
         let destination = object.common().destination;
         let name = ObjectName::new(object.namespace().unwrap_or_default(), &destination.name);
         let own = self.destinations.own(&name, &self.context.mark_of(object)).filter(|_| destination.create);
-        let Recorded { stamp, destination: former, restarts, .. } = K::recorded(&self.context.last(object));
+        let Recorded { stamp, sync, .. } = K::recorded(&self.context.last(object));
         Before {
             own: own.as_ref().and_then(|observed| observed.stamp()),
             data: own.map(|observed| observed.mac.clone()),
             recorded: stamp.as_deref().and_then(Stamp::parse),
-            restarted: restarts.map_or(0, |restarts| restarts.change),
-            is_renamed: former.is_some_and(|former| former != destination.name),
+            restarted: sync.restarts.map_or(0, |restarts| restarts.change),
+            is_renamed: sync.destination.is_some_and(|former| former != destination.name),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use steamer_api::{
-    Destination, HasConditions, Kind, LastSync, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode,
-    RolloutRestart, RolloutRestartTarget, WorkloadRestarts,
+    Destination, HasConditions, Kind, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode,
+    RolloutRestart, RolloutRestartTarget, SyncStatus,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
@@ -16,7 +16,7 @@ use super::held::Held;
 use super::readings::{Asked, Reader};
 use super::schedule::Schedule;
 use super::shared::Engine;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, request_digest};
 
 /// A kind that becomes a Secret: the common part of the CRDs, and the source of the value.
 pub(crate) trait Synced: Kind {
@@ -94,22 +94,14 @@ impl Common<'_> {
 /// The part of a status that the engine reads and writes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recorded {
-    /// Keyed digest of the content that was written last.
-    pub(crate) secret_mac: Option<String>,
+    /// The fields that all kinds have.
+    pub(crate) sync: SyncStatus,
     /// Version of the value.
     pub(crate) version: Option<i64>,
     /// ID of the mount of the value.
     pub(crate) mount: Option<String>,
-    /// Name of the Secret that was written last.
-    pub(crate) destination: Option<String>,
-    /// The last write.
-    pub(crate) last_sync: Option<LastSync>,
     /// The stamp of the last sync.
     pub(crate) stamp: Option<String>,
-    /// Restarts of workloads.
-    pub(crate) restarts: Option<WorkloadRestarts>,
-    /// Value of the reconcile annotation that was handled last.
-    pub(crate) handled: Option<String>,
 }
 
 impl Recorded {
@@ -126,6 +118,16 @@ pub(crate) struct ReadAccess {
     pub(crate) namespace: NamespacePath,
     /// Objects with equal logins share reads.
     pub(crate) login: LoginKey,
+}
+
+impl ReadAccess {
+    /// Digest of the server, the OpenBao namespace and mounts.
+    pub(crate) fn digest_of<'a>(&self, mounts: impl IntoIterator<Item = &'a str>) -> String {
+        let server = format!("{:?}", self.login.server);
+        let mut texts = vec![server.as_str(), self.namespace.as_str()];
+        mounts.into_iter().for_each(|mount| texts.push(mount));
+        request_digest(&texts)
+    }
 }
 
 /// Source of a value.

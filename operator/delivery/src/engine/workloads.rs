@@ -71,7 +71,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let mut status: K::Status = self.context.last(object);
         let mut recorded = K::recorded(&status);
-        recorded.restarts = Some(outcome.status(owed, Timestamp::now()));
+        recorded.sync.restarts = Some(outcome.status(owed, Timestamp::now()));
         K::record(&mut status, recorded);
         let condition = outcome.condition(owed);
         let before = status.conditions().iter().find(|condition| condition.type_ == CONDITION);
@@ -103,7 +103,7 @@ fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>
     let common = Some(object.common()).filter(Common::restarts)?;
     let recorded = K::recorded(&engine.context.last(object));
     recorded.stamp.as_ref()?;
-    let restarts = recorded.restarts.unwrap_or_default();
+    let restarts = recorded.sync.restarts.unwrap_or_default();
     let number = engine.before(object).last();
     Some(Owed { complete: restarts.change, recorded: restarts.workloads, ..owed(object, &common, number) })
 }

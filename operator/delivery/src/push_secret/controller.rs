@@ -26,7 +26,7 @@ use super::release::Releaser;
 use super::status::{Facts, last};
 use super::validate::{Inputs, entries};
 use super::{deletion, problem, status};
-use crate::engine::{Nudge, Nudges};
+use crate::engine::{Due, Nudge, Nudges};
 
 /// Reconciles BaoPushSecrets.
 pub(crate) struct Controller {
@@ -93,7 +93,7 @@ impl Controller {
         let (now, schedule) = (Timestamp::now(), pass.schedule());
         let due = schedule.next(now);
         self.due.lock().insert(pass.name.clone(), due);
-        Ok(Action::After(schedule.until(due, now)))
+        Ok(Action::After(Due::on(&schedule, due).until(now)))
     }
 
     fn pass<'a>(
@@ -127,7 +127,7 @@ impl Controller {
         let (now, schedule) = (Timestamp::now(), pass.schedule());
         let due = self.due.lock().get(&pass.name).copied();
         let due = due.unwrap_or_else(|| schedule.next(self.context.last_active.unwrap_or(now)));
-        let pause = schedule.until(due, now);
+        let pause = Due::on(&schedule, due).until(now);
         (pass.is_settled() && !pause.is_zero()).then_some(pause)
     }
 

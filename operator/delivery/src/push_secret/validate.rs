@@ -66,7 +66,7 @@ fn check_origin(secret: &Secret) -> Result<(), Error> {
 /// Repeats the checks of admission that protect other engines.
 fn check(item: &PushItem) -> Result<(), Error> {
     let PushItem { mount, path, property, generate, type_, .. } = item;
-    if rules::is_no_kv_mount(mount) {
+    if rules::is_no_engine_mount(mount) {
         return Err(Error::Invalid(format!(
             "mount `{mount}` is not the path of a KV engine: correct spec.data"
         )));

@@ -28,7 +28,7 @@ pub(super) fn sources(spec: &BaoStaticSecretSpec) -> Vec<SecretSource> {
 /// Checks a source. Admission makes the checks, too.
 pub(super) fn validate(source: &SecretSource) -> Result<(), Error> {
     let SecretSource { mount, path, find, .. } = source;
-    if rules::is_no_kv_mount(mount) {
+    if rules::is_no_engine_mount(mount) {
         return Err(Error::Invalid(format!(
             "mount `{mount}` is not the path of a KV engine: correct spec.mount"
         )));

@@ -1,101 +1,14 @@
 //! KV secrets engines, versions 1 and 2.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::json::compact;
 use crate::session::{Call, absent};
-use crate::{Deleted, Error, Session};
-
-/// Keys and values of a secret. `Debug` shows only the keys.
-#[derive(Clone, Default)]
-pub struct Values(pub BTreeMap<String, Json>);
-
-/// The values of a JSON object. Empty for any other JSON.
-impl From<&Value> for Values {
-    fn from(object: &Value) -> Self {
-        let entries = object.as_object().into_iter().flatten();
-        Self(entries.map(|(key, value)| (key.clone(), Json::new(value.to_string().into()))).collect())
-    }
-}
-
-impl Values {
-    /// The values as one JSON object, with every number exactly as OpenBao returned it.
-    #[must_use]
-    pub fn json(&self) -> Json {
-        let entry =
-            |(key, value): (&String, &Json)| format!("{}:{}", json!(key), value.compact().expose_secret());
-        let entries: Vec<String> = self.0.iter().map(entry).collect();
-        Json::new(format!("{{{}}}", entries.join(",")).into())
-    }
-}
-
-impl fmt::Debug for Values {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// A secret value as JSON, with every number exactly as OpenBao returned it. It has no `Debug`.
-#[derive(Clone)]
-pub struct Json {
-    json: SecretString,
-    decoded: Option<SecretSlice<u8>>,
-}
-
-impl Json {
-    /// A JSON string.
-    #[must_use]
-    pub fn string(text: &str) -> Self {
-        Self::new(Value::from(text).to_string().into())
-    }
-
-    fn new(json: SecretString) -> Self {
-        Self { json, decoded: None }
-    }
-
-    /// The value with the bytes that its text encodes.
-    #[must_use]
-    pub fn with_bytes(&self, bytes: SecretSlice<u8>) -> Self {
-        Self { decoded: Some(bytes), ..self.clone() }
-    }
-
-    /// The bytes that the text encodes, if they were decoded.
-    #[must_use]
-    pub fn decoded(&self) -> Option<&SecretSlice<u8>> {
-        self.decoded.as_ref()
-    }
-
-    /// Returns true for a string.
-    #[must_use]
-    pub fn is_string(&self) -> bool {
-        self.json.expose_secret().starts_with('"')
-    }
-
-    /// The value as text: a string without its quotes, any other value as compact JSON.
-    #[must_use]
-    pub fn text(&self) -> SecretString {
-        let text = self.json.expose_secret();
-        serde_json::from_str::<String>(text).unwrap_or_else(|_| compact(text)).into()
-    }
-
-    /// The value as compact JSON.
-    #[must_use]
-    pub fn compact(&self) -> SecretString {
-        compact(self.json.expose_secret()).into()
-    }
-
-    /// The value as the JSON text that OpenBao returned.
-    #[must_use]
-    pub fn json(&self) -> &SecretString {
-        &self.json
-    }
-}
+use crate::values::{Raw, values};
+use crate::{Deleted, Error, Session, Values};
 
 /// Content of a path of a KV engine.
 #[derive(Clone, Debug)]
@@ -125,7 +38,7 @@ impl Kv {
         const ENTRY: usize = 128;
         let Self::Value { values, metadata, .. } = self else { return ENTRY };
         let entries =
-            values.0.iter().map(|(key, value)| ENTRY + key.len() + value.json.expose_secret().len());
+            values.0.iter().map(|(key, value)| ENTRY + key.len() + value.json().expose_secret().len());
         ENTRY + entries.sum::<usize>() + metadata.to_string().len() * 4
     }
 }
@@ -293,9 +206,6 @@ struct Info {
     custom_metadata: Option<BTreeMap<String, String>>,
 }
 
-/// Keys with their values as OpenBao returned them.
-pub(crate) type Raw = BTreeMap<String, Box<RawValue>>;
-
 /// Field `data` of a read of KV v2.
 #[derive(Deserialize)]
 struct Version {
@@ -314,11 +224,6 @@ impl Version {
             None => Kv::Deleted { version },
         })
     }
-}
-
-pub(crate) fn values(keys: Raw) -> Values {
-    let json = |raw: Box<RawValue>| Json::new(SecretString::from(Box::<str>::from(raw)));
-    Values(keys.into_iter().map(|(key, raw)| (key, json(raw))).collect())
 }
 
 #[cfg(test)]

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use crate::endpoints::kv::{Json, Values};
 use crate::endpoints::mounts::null_is_default;
 use crate::session::{Call, absent};
-use crate::{Error, Session};
+use crate::{Error, Session, Values};
 
 /// Metadata of an entry of a KV v2 engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -42,14 +40,6 @@ impl KvMetadata {
     #[must_use]
     pub fn latest(&self) -> Option<&KvVersionState> {
         self.versions.get(&self.current_version.to_string())
-    }
-}
-
-impl Values {
-    /// The values as one JSON object.
-    fn object(&self) -> Value {
-        let parsed = |value: &Json| serde_json::from_str(value.json().expose_secret()).unwrap_or_default();
-        Value::Object(self.0.iter().map(|(key, value)| (key.clone(), parsed(value))).collect::<Map<_, _>>())
     }
 }
 
@@ -127,11 +117,5 @@ mod tests {
         let metadata: KvMetadata = serde_json::from_str(text).unwrap();
         assert!(metadata.latest().unwrap().destroyed);
         assert_eq!(KvMetadata::default().latest(), None);
-    }
-
-    #[test]
-    fn a_text_is_written_as_a_json_string() {
-        let values = Values(BTreeMap::from([("a".to_owned(), Json::string("x\"\n"))]));
-        assert_eq!(values.object(), json!({"a": "x\"\n"}));
     }
 }

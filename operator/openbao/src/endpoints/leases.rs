@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::kv::{Raw, values};
 use crate::login::{TokenLife, token_life};
 use crate::session::Call;
+use crate::values::{Raw, values};
 use crate::{Error, Session, Values};
 
 /// A lease.
@@ -135,14 +134,6 @@ fn is_gone(error: &Error) -> bool {
     }
 }
 
-impl Values {
-    /// Returns the integer of a key, such as the remaining lifetime of a static role. `None` if the key contains no integer.
-    #[must_use]
-    pub fn integer(&self, key: &str) -> Option<i64> {
-        self.0.get(key)?.text().expose_secret().parse().ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -173,13 +164,5 @@ mod tests {
     fn a_lease_that_does_not_exist_is_no_error(#[case] message: &str, #[case] expected: bool) {
         let (path, message) = ("sys/leases/renew".to_owned(), message.to_owned());
         assert_eq!(is_gone(&Error::Invalid { path, message }), expected);
-    }
-
-    #[test]
-    fn an_integer_of_a_value_is_read_from_numbers_and_strings() {
-        let values = Values::from(&json!({"ttl": 17, "text": "18", "other": "x"}));
-        assert_eq!(values.integer("ttl"), Some(17));
-        assert_eq!(values.integer("text"), Some(18));
-        assert_eq!((values.integer("other"), values.integer("none")), (None, None));
     }
 }

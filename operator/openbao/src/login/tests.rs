@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
 use std::sync::Mutex as Locked;
 
 use rstest::rstest;
 use serde_json::Value;
 
 use super::*;
+use crate::CredentialError;
 use crate::{Identity, Outgoing, Session, Settings};
 
 /// State of the server: tokens that it accepts, JWTs that it accepts, and the requests that it received.

@@ -1,0 +1,91 @@
+//! Values that OpenBao issues: they are obtained once, renewed, and discarded with their object.
+
+use jiff::Timestamp;
+use steamer_core::Error;
+use steamer_runtime::{Action, ObjectName};
+
+use super::controller::Controller;
+use super::decide::{Known, Why};
+use super::held::Held;
+use super::pass::Pass;
+use super::pending::Unwritten;
+use super::stamp::Stamp;
+use super::synced::{Obtained, Renewal, Source, Synced};
+
+impl<K: Synced> Controller<K> {
+    /// The issued value of an object that could not be written.
+    pub(super) fn unwritten(&self, name: &ObjectName) -> Option<Held> {
+        self.pending.held(name)
+    }
+
+    /// Discards what is known about an object, and the tokens of its leases. It revokes nothing.
+    pub(super) fn forget_issued(&self, name: &ObjectName) {
+        let known = self.known().remove(name).map(|known| known.stamp);
+        let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
+        let unwritten = self.pending.take(name).map(|unwritten| unwritten.obtained.held);
+        for held in held.chain(unwritten) {
+            if let Held::Lease(lease) = held {
+                self.engine().leases.forget(&lease.id);
+            }
+        }
+        self.engine().leases.forget_lost(name);
+    }
+
+    /// Obtains the value, unless the last one that was issued could not be written.
+    pub(super) async fn obtain(
+        &self,
+        pass: &Pass<'_, K>,
+        known: Option<&Known>,
+        why: Why,
+    ) -> Result<Option<Obtained>, Error> {
+        if let Some(Unwritten { request, obtained }) = self.pending.take(&ObjectName::of(pass.object)) {
+            if request == pass.source.request() && !obtained.held.has_ended(Timestamp::now()) {
+                return Ok(Some(obtained));
+            }
+            if let Err(error) = pass.source.give_back(self.engine(), &obtained.held).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a value that is not used is not revoked"
+                );
+            }
+        }
+        pass.obtain(known, why).await
+    }
+
+    /// Keeps what is known about an issued value, even if its status cannot be written. The token of a former lease that is
+    /// not revoked is discarded.
+    pub(super) fn replaced(&self, pass: &Pass<'_, K>, known: &Known) {
+        if !known.stamp.held.is_issued() {
+            return;
+        }
+        let former = self.known().insert(ObjectName::of(pass.object), known.clone());
+        if let Some(Known { stamp: Stamp { held: Held::Lease(lease), .. }, .. }) = former
+            && !pass.object.common().revoke
+        {
+            self.engine().leases.forget(&lease.id);
+        }
+    }
+
+    /// Renews the value. The Secret does not change.
+    pub(super) async fn renew(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
+        self.pace.admit(&ObjectName::of(pass.object))?;
+        let renewal = match pass.source.renew(self.engine(), &known.stamp.held).await {
+            Err(error) if !error.is_out_of_reach() && known.stamp.held.is_ending(Timestamp::now()) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a lease that cannot be renewed is replaced"
+                );
+                return self.sync(pass, Some(known), Why::RenewalDue).await;
+            }
+            renewal => renewal?,
+        };
+        match renewal {
+            Renewal::Renewed(held) => {
+                known.stamp.held = held;
+                self.known().insert(ObjectName::of(pass.object), known.clone());
+                self.settled(pass, known, None).await
+            }
+            Renewal::Gone => self.sync(pass, Some(known), Why::LeaseRevoked).await,
+        }
+    }
+}
