@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::draft::Draft;
+use crate::inventory::allowed;
 use crate::task::Task;
 
 /// Steamer requires an audience for tokens of ServiceAccounts, and the consent of the ServiceAccount to it.
@@ -38,4 +39,17 @@ pub(crate) fn secret(task: &mut Task<'_>, draft: &Draft, block: &str, field: Str
         field,
         format!("set the label {label}: \"true\" on this Secret in each namespace that uses it"),
     );
+}
+
+/// Allows the namespaces of the objects that refer to the converted one. `review`: what a user must restrict if these are
+/// several.
+pub(crate) fn namespaces(task: &mut Task<'_>, draft: &mut Draft, (kind, review): (&'static str, &str)) {
+    let consumers = task.inventory.consumers(kind, task.origin.namespace(), &task.origin.name);
+    let (many, consent) = (consumers.len() > 1, allowed(&consumers));
+    if let Some(consent) = consent {
+        draft.put("allowedNamespaces", consent, "metadata.namespace");
+    }
+    if many {
+        task.review("metadata.namespace", None, review);
+    }
 }

@@ -21,17 +21,11 @@ async fn engine(case: &Case, mount: &str) -> Result<()> {
     let admin = case.admin()?;
     let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
     database::engine(&admin, mount, Connection { url: &url, user: "postgres", password: "trusted" }).await?;
-    let policy = json!({"path": {
+    let paths = json!({
         format!("{mount}/*"): {"capabilities": ["read"]},
         "sys/leases/revoke": {"capabilities": ["update"]},
-    }});
-    let body = json!({"policy": policy.to_string()});
-    admin.request_any(Method::POST, &format!("sys/policies/acl/{mount}"), Some(body)).await?;
-    let role = json!({
-        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
-        "audience": "openbao", "token_policies": [mount], "token_ttl": "2h",
     });
-    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
+    case.role(mount, paths, "2h").await?;
     case.object("BaoAuth", "default", auth(mount)).await.map(drop)
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_api::{
@@ -181,6 +182,20 @@ impl Case {
     {
         let found = ready_in(&self.api(), name, expected).await;
         found.with_context(|| format!("logs: {}", self.ground.logs.display()))
+    }
+
+    /// Creates a policy with `paths`, and a role of the Kubernetes auth method of the same name that grants it to every
+    /// ServiceAccount of the test's namespace.
+    pub async fn role(&self, name: &str, paths: Value, ttl: &str) -> Result<()> {
+        let admin = self.admin()?;
+        let policy = json!({"policy": json!({"path": paths}).to_string()});
+        admin.request_any(Method::POST, &format!("sys/policies/acl/{name}"), Some(policy)).await?;
+        let role = json!({
+            "bound_service_account_names": ["*"], "bound_service_account_namespaces": [self.namespace],
+            "audience": "openbao", "token_policies": [name], "token_ttl": ttl,
+        });
+        admin.request_any(Method::POST, &format!("auth/kubernetes/role/{name}"), Some(role)).await?;
+        Ok(())
     }
 
     /// Returns a session of OpenBao's administrator.

@@ -40,16 +40,9 @@ async fn authorities(case: &Case, mount: &str) -> Result<()> {
 
 /// A role of the Kubernetes auth method that may issue and revoke certificates of the mount.
 async fn login(case: &Case, mount: &str) -> Result<()> {
-    let admin = case.admin()?;
     let update = json!({"capabilities": ["update"]});
-    let policy = json!({"path": {format!("{mount}/issue/*"): update, format!("{mount}/revoke"): update}});
-    let body = json!({"policy": policy.to_string()});
-    admin.request_any(Method::POST, &format!("sys/policies/acl/{mount}"), Some(body)).await?;
-    let role = json!({
-        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
-        "audience": "openbao", "token_policies": [mount], "token_ttl": "10m",
-    });
-    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
+    let paths = json!({format!("{mount}/issue/*"): update, format!("{mount}/revoke"): update});
+    case.role(mount, paths, "10m").await?;
     case.object("BaoAuth", "default", auth(mount)).await.map(drop)
 }
 

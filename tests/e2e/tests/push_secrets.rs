@@ -29,14 +29,8 @@ fn minimal(mount: &str) -> Value {
 
 /// Mounts an engine, and creates a role with these rules and a BaoAuth for it.
 async fn engine(case: &Case, mount: &str, rules: Value) -> Result<()> {
-    let admin = case.admin()?;
-    mount_kv(&admin, mount).await?;
-    permit(case, mount, rules).await?;
-    let role = json!({
-        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
-        "audience": "openbao", "token_policies": [mount], "token_ttl": "10m",
-    });
-    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
+    mount_kv(&case.admin()?, mount).await?;
+    case.role(mount, rules, "10m").await?;
     case.object("BaoAuth", "default", auth(mount)).await.map(drop)
 }
 

@@ -40,17 +40,8 @@ async fn a_value_is_synced_to_a_secret_and_the_secret_follows_changes() -> Resul
 
 /// Mounts a KV v2 engine, and creates a role with which every ServiceAccount of the test's namespace can read it.
 pub async fn engine(case: &Case, mount: &str) -> Result<()> {
-    let admin = case.admin()?;
-    mount_kv(&admin, mount).await?;
-    let policy = json!({"path": {format!("{mount}/*"): {"capabilities": ["read"]}}});
-    let body = json!({"policy": policy.to_string()});
-    admin.request_any(Method::POST, &format!("sys/policies/acl/{mount}"), Some(body)).await?;
-    let role = json!({
-        "bound_service_account_names": ["*"], "bound_service_account_namespaces": [case.namespace],
-        "audience": "openbao", "token_policies": [mount], "token_ttl": "10m",
-    });
-    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{mount}"), Some(role)).await?;
-    Ok(())
+    mount_kv(&case.admin()?, mount).await?;
+    case.role(mount, json!({format!("{mount}/*"): {"capabilities": ["read"]}}), "10m").await
 }
 
 /// Returns the spec of a BaoAuth with that role.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::consents;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
-use crate::inventory::allowed;
 use crate::server;
 use crate::task::Task;
 
@@ -16,18 +16,8 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     server::address(task, spec, &mut draft, "address");
     draft.copy(spec, &["headers", "tlsServerName", "caCertSecretRef", "skipTLSVerify"]);
     timeout(task, spec, &mut draft);
-    let consumers = task.inventory.consumers("VaultConnection", task.origin.namespace(), &task.origin.name);
-    let (many, consent) = (consumers.len() > 1, allowed(&consumers));
-    if let Some(consent) = consent {
-        draft.put("allowedNamespaces", consent, "metadata.namespace");
-    }
-    if many {
-        task.review(
-            "metadata.namespace",
-            None,
-            "VaultAuths of several namespaces refer to it, and the BaoConnection allows all namespaces: restrict allowedNamespaces to a label of these namespaces",
-        );
-    }
+    let review = "VaultAuths of several namespaces refer to it, and the BaoConnection allows all namespaces: restrict allowedNamespaces to a label of these namespaces";
+    consents::namespaces(task, &mut draft, ("VaultConnection", review));
     task.drafts.push(draft);
 }
 
