@@ -45,12 +45,12 @@ pub async fn engine(admin: &Session, mount: &str, connection: Connection<'_>) ->
     Ok(())
 }
 
-/// Creates what the sample of BaoDynamicSecret needs: the engine `database` with the role `app`, and a login with which
-/// ServiceAccount `web` of namespace `web` may use it.
+/// Creates what the sample of BaoDynamicSecret needs: the engine `database` with the role `app`, and the policy `database` of
+/// logins that use it.
 ///
 /// # Errors
 /// The error of OpenBao.
-pub async fn sample(admin: &Session, connection: Connection<'_>, audience: &str) -> Result<()> {
+pub async fn sample(admin: &Session, connection: Connection<'_>) -> Result<()> {
     engine(admin, "database", connection).await?;
     role(admin, "database/roles/app", ("1h", "24h")).await?;
     let policy = json!({"path": {
@@ -58,11 +58,6 @@ pub async fn sample(admin: &Session, connection: Connection<'_>, audience: &str)
     }});
     let policy = json!({"policy": policy.to_string()});
     admin.request_any(Method::POST, "sys/policies/acl/database", Some(policy)).await?;
-    let role = json!({
-        "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
-        "audience": audience, "token_policies": ["database"], "token_ttl": "24h",
-    });
-    admin.request_any(Method::POST, "auth/kubernetes/role/database", Some(role)).await?;
     Ok(())
 }
 

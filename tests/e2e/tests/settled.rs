@@ -139,17 +139,18 @@ async fn samples(rig: &Rig) -> Result<()> {
     let admin = case.admin()?;
     steamer_testing::demo::pki(&admin).await?;
     steamer_testing::demo::push_policy(&admin).await?;
-    for (role, policy) in [("web", "certificates"), ("push", "push")] {
+    let logins = [("web", "certificates", "10m"), ("push", "push", "10m"), ("database", "database", "24h")];
+    for (role, policy, ttl) in logins {
         let settings = json!({
             "bound_service_account_names": ["web"], "bound_service_account_namespaces": ["web"],
-            "audience": AUDIENCE, "token_policies": [policy], "token_ttl": "10m",
+            "audience": AUDIENCE, "token_policies": [policy], "token_ttl": ttl,
         });
         let path = format!("auth/kubernetes/role/{role}");
         admin.request_any(reqwest::Method::POST, &path, Some(settings)).await?;
     }
     let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
     let connection = Connection { url: &url, user: "postgres", password: "trusted" };
-    database::sample(&case.admin()?, connection, AUDIENCE).await?;
+    database::sample(&admin, connection).await?;
     let cluster = json!({
         "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
         "metadata": {"name": "main", "namespace": "openbao"},

@@ -18,10 +18,14 @@ const VALUES: &[(&str, &[&str])] = &[
     ("org_1/group_7/project_43", &["NEIGHBOUR"]),
 ];
 
+/// Audience of the cluster of the samples.
+const AUDIENCE: &str = "openbao:openbao/main";
+
 /// Writes values into the projects of the samples once their engines exist.
 pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
     let first = bao.admin();
-    permit_push(&first).await?;
+    super::push_policy(&first).await?;
+    role(&first, "push", (AUDIENCE, "push", "10m")).await?;
     for (namespace, names) in VALUES {
         let session = first.within(namespace);
         eventually("the projects have their engines", || async {
@@ -40,7 +44,8 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
             .await?;
         }
     }
-    certificates(&first).await?;
+    super::pki(&first).await?;
+    role(&first, "web", ("openbao", "certificates", "10m")).await?;
     // Objects that wait for a value are reconciled before their next refresh.
     let now = jiff::Timestamp::now().to_string();
     let nudge = format!("steamer.dev/reconcile={now}");
@@ -54,29 +59,17 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
 pub(super) async fn database(bao: &Bao, secrets: &Secrets) -> Result<()> {
     let url = database::url(&format!("postgres.{SERVERS}.svc:5432"), "require");
     let connection = Connection { url: &url, user: "admin", password: &secrets.password };
-    database::sample(&bao.admin(), connection, "openbao:openbao/main").await
+    database::sample(&bao.admin(), connection).await?;
+    role(&bao.admin(), "database", (AUDIENCE, "database", "24h")).await
 }
 
-/// Creates the PKI engine of the samples, and the role `web` with which ServiceAccount `web` logs in.
-async fn certificates(admin: &Session) -> Result<()> {
-    super::pki(admin).await?;
-    let role = json!({
-        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"],
-        "bound_subject": format!("system:serviceaccount:{APPLICATION}:web"),
-        "token_policies": ["certificates"], "token_ttl": "10m",
-    });
-    admin.request_any(Method::POST, "auth/kubernetes/role/web", Some(role)).await?;
-    Ok(())
-}
-
-/// Creates the role `push` of the samples, which may write values of project 42.
-async fn permit_push(admin: &Session) -> Result<()> {
-    super::push_policy(admin).await?;
+/// Creates a role with which ServiceAccount `web` of the samples logs in.
+async fn role(admin: &Session, name: &str, (audience, policy, ttl): (&str, &str, &str)) -> Result<()> {
     let role = json!({
         "role_type": "jwt", "user_claim": "sub", "bound_subject": format!("system:serviceaccount:{APPLICATION}:web"),
-        "bound_audiences": ["openbao:openbao/main"], "token_policies": ["push"], "token_ttl": "10m",
+        "bound_audiences": [audience], "token_policies": [policy], "token_ttl": ttl,
     });
-    admin.request_any(Method::POST, "auth/kubernetes/role/push", Some(role)).await.map(drop)?;
+    admin.request_any(Method::POST, &format!("auth/kubernetes/role/{name}"), Some(role)).await?;
     Ok(())
 }
 
