@@ -57,6 +57,16 @@ pub(crate) const ADVICE: &[Advice] = &[
     ),
     (
         "ExternalSecret",
+        "spec.dataFrom[].extract.decodingStrategy",
+        "write decode of the source: Base64, Base64URL or Auto",
+    ),
+    (
+        "ExternalSecret",
+        "spec.data[].remoteRef.decodingStrategy",
+        "write decode of the key of the source: Base64, Base64URL or Auto",
+    ),
+    (
+        "ExternalSecret",
         "spec.target.template",
         "write this part as a SecretTransformation, or in destination.transformation",
     ),

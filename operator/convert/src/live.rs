@@ -75,7 +75,8 @@ async fn list(
         let mut parameters = ListParams::default().limit(PAGE);
         parameters.continue_token = next;
         let page = match api.list(&parameters).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
+            // The answer for a group that is not served is plain text without a reason.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             page => page?,
         };
         next = page.metadata.continue_.clone().filter(|token| !token.is_empty());

@@ -1,5 +1,6 @@
 //! Takeover of Secrets that Vault Secrets Operator and External Secrets Operator wrote: no change of the data, no restart.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -52,6 +53,16 @@ fn converted(text: &str) -> Result<Vec<Value>> {
     std::io::Write::write_all(&mut child.stdin.take().context("no standard input")?, text.as_bytes())?;
     let output = child.wait_with_output()?;
     ensure!(output.status.code() == Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    yaml(&String::from_utf8(output.stdout)?)
+}
+
+/// Runs `steamer convert` on the objects of the cluster, where only some kinds of the former operators are installed. Returns
+/// the converted objects.
+fn converted_from_cluster(kubeconfig: &Path) -> Result<Vec<Value>> {
+    let mut command = Command::new(operator::binary()?);
+    let output = command.args(["convert", "--from-cluster"]).env("KUBECONFIG", kubeconfig).output()?;
+    // There is something to review: the store is not in the cluster.
+    ensure!(output.status.code() == Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     yaml(&String::from_utf8(output.stdout)?)
 }
 
@@ -140,6 +151,13 @@ async fn a_secret_of_a_former_operator_is_taken_over_without_a_change_of_its_dat
     let objects = tokio::task::spawn_blocking(move || converted(&objects)).await??;
     let secrets: Api<Secret> = case.api();
     let before = [former(&case, &static_secret, of_vso).await?, former(&case, &external, of_eso).await?];
+    let kubeconfig = case.ground.plane.kubeconfig_path("admin");
+    let live = tokio::task::spawn_blocking(move || converted_from_cluster(&kubeconfig)).await??;
+    let vso_of = |objects: &[Value]| {
+        objects.iter().find(|object| object["metadata"]["name"] == "vso").map(|object| object["spec"].clone())
+    };
+    assert!(vso_of(&live).is_some());
+    assert_eq!(vso_of(&live), vso_of(&objects));
     for object in objects.into_iter().filter(|object| object["kind"] == "BaoStaticSecret") {
         apply(&case.client, object).await?;
     }

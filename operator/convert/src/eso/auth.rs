@@ -35,8 +35,10 @@ pub(super) fn moved(task: &mut Task<'_>, auth: &mut Cursor, login: &mut Draft) -
     };
     login.put("method", json!(method), auth.path(field));
     auth.within(field, |from| moved(task, from, login));
+    let path = auth.path(field);
+    let reference = if *field == "tokenSecretRef" { path } else { format!("{path}.secretRef") };
     for block in ["jwt", "appRole", "token", "userPass", "ldap", "cert"] {
-        consents::secret(task, login, block, auth.path(field));
+        consents::secret(task, login, block, reference.clone());
     }
     true
 }
