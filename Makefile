@@ -39,7 +39,8 @@ docs: ## Generate the reference of every kind
 	@cargo xtask docs
 
 golden: ## Write the results of Go that the tests of operator/template compare; needs Go
-	@cd operator/template/golden && go run . > ../golden.jsonl.new && mv ../golden.jsonl.new ../golden.jsonl
+	@cd operator/template/golden && go run . > ../golden.jsonl.new && mv ../golden.jsonl.new ../golden.jsonl \
+		&& go run . keys.json > ../golden.jsonl.new && mv ../golden.jsonl.new ../golden-documents.jsonl
 
 verify: ## Regenerate all generated files and fail on a difference
 	@cargo xtask verify

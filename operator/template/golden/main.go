@@ -1,6 +1,7 @@
 // Command golden renders thousands of templates with Go's text/template and sprig, and prints one line for each:
 // ["template", "result"], ["template"] for an error, or ["template", null, "base64"] for a result that is not UTF-8.
-// The first line is the data of all templates. Run `make golden`.
+// The first line is the data of all templates. With the name of a file of data as its argument, it renders the templates of
+// documents.go, and does not print the data. Run `make golden`.
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 const runs = 24
 
 // longest is the largest printed result, in bytes.
-const longest = 400
+var longest = 400
 
 // allowed are the sprig functions of Vault Secrets Operator's SecretTransformation.
 const allowed = `abbrev abbrevboth add add1 add1f addf adler32sum ago all any append atoi b32dec b32enc b64dec b64enc
@@ -39,7 +40,7 @@ title toDecimal toJson toPrettyJson toRawJson toString toStrings trim trimAll tr
 typeIs typeIsLike typeOf uniq unset until untilStep untitle upper urlJoin urlParse values without wrap wrapWith`
 
 // data is decoded as Vault's client decodes a secret: numbers keep their text.
-const data = `{"str":"s3cr3t","user":"admin","num":42,"float":1.50,"exp":1e3,"big":12345678901234567890,"neg":-7,"zero":0,` +
+var data = `{"str":"s3cr3t","user":"admin","num":42,"float":1.50,"exp":1e3,"big":12345678901234567890,"neg":-7,"zero":0,` +
 	`"yes":true,"no":false,"null":null,"empty":"","list":["x","y","z"],"mixed":[1,"two",null,true,2.5],` +
 	`"map":{"a":"1","b":2},"deep":{"one":{"two":{"three":"found"}}},"multi":"line1\nline2\n","json":"{\"k\":[1,2.50,\"<v>\"]}",` +
 	`"uni":"Grüße, 世界","html":"<a href=\"x\">T&C's</a>","b64":"aGVsbG8=","words":"the quick brown fox",` +
@@ -49,6 +50,9 @@ func functions() template.FuncMap {
 	all, chosen := sprig.TxtFuncMap(), template.FuncMap{}
 	for _, name := range strings.Fields(allowed) {
 		chosen[name] = all[name]
+	}
+	for name, function := range documents {
+		chosen[name] = function
 	}
 	return chosen
 }
@@ -104,11 +108,20 @@ func line(text string) (any, bool) {
 func main() {
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
-	fmt.Fprintln(out, data)
+	texts := templates
+	if len(os.Args) > 1 {
+		file, err := os.ReadFile(os.Args[1])
+		if err != nil {
+			panic(err)
+		}
+		data, texts, longest = string(file), documentTemplates, 4000
+	} else {
+		fmt.Fprintln(out, data)
+	}
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	seen := map[string]bool{}
-	for _, text := range templates() {
+	for _, text := range texts() {
 		if record, stable := line(text); stable && !seen[text] {
 			seen[text] = true
 			if err := encoder.Encode(record); err != nil {

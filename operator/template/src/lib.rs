@@ -1,4 +1,5 @@
-//! Go's `text/template` for secrets, with the functions of sprig that Vault Secrets Operator offers.
+//! Go's `text/template` for secrets, with the functions of sprig that Vault Secrets Operator offers, and those of External Secrets
+//! Operator for YAML, certificates, keys and keystores.
 //!
 //! ```
 //! use steamer_template::{Limits, Template, decode};
@@ -36,6 +37,10 @@
 //! | `chunk` with a negative size | error | Go returns an empty list for some sizes, and fails for others |
 //! | `fail` | error without its message | the message can contain data |
 //! | `fromJson` of a number above 1.8e308 | nil | Go returns the part that it decoded before |
+//! | `fromYaml` of text that is no mapping | error | the original function returns a dict with the error as text, which can contain data |
+//! | `toYaml` of NaN | error | the original function returns an empty text |
+//! | `toYaml` | keys in the order of their bytes, long lines are not folded, numbers keep their text | the value is the same |
+//! | `pemToPkcs12` and similar | salts depend on [`Limits::seed`] | a refresh would change the secret |
 //! | complex numbers | error | secrets have none |
 //! | a regular expression with two groups of one name | error | the `regex` crate refuses it |
 //! | text that is not UTF-8 in `.` of a regular expression, `snakecase`, `kebabcase` | may differ | Go replaces the bytes |
@@ -44,6 +49,7 @@
 //! | `printf` with `%p` or `%#v` of versions and times | Go's `%v` | memory addresses and Go structures |
 
 mod constraint;
+mod der;
 mod error;
 mod execution;
 mod expression;
@@ -51,18 +57,24 @@ mod format;
 mod functions;
 mod item;
 mod json;
+mod jwk;
 mod link;
 mod moment;
 mod pattern;
+mod pem;
+mod pkcs12;
 mod scope;
 mod syntax;
 mod template;
 mod text;
 mod value;
 mod version;
+mod yaml;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod openssl;
 #[cfg(test)]
 mod safety;
 
@@ -76,6 +88,13 @@ pub use value::Value;
 #[must_use]
 pub fn decode(document: &[u8]) -> Option<Value> {
     json::decoder::decode(document)
+}
+
+/// The texts of a YAML mapping. Numbers and other plain values are texts as they are written. `None` if the document is no
+/// mapping, contains a list or mapping as a value, or contains a key twice.
+#[must_use]
+pub fn texts(document: &[u8]) -> Option<std::collections::BTreeMap<String, String>> {
+    yaml::texts(document)
 }
 
 /// Names of all functions, sorted.

@@ -81,7 +81,7 @@ fn from_json(scope: &mut Scope, args: &[Item]) -> Result<Option<Item>, Fault> {
 }
 
 /// A decoded value. A number that is too large makes the document invalid.
-fn import(scope: &mut Scope, value: &Value, depth: usize) -> Result<Option<Item>, Fault> {
+pub(super) fn import(scope: &mut Scope, value: &Value, depth: usize) -> Result<Option<Item>, Fault> {
     scope.visit(depth)?;
     match value {
         Value::Number(number) => Ok(number::parse_float(number).map(Item::Float)),

@@ -1,15 +1,20 @@
-//! Functions of templates: those of Go's `text/template`, and those of sprig that Vault Secrets Operator offers.
+//! Functions of templates: those of Go's `text/template`, those of sprig that Vault Secrets Operator offers, and those for YAML,
+//! certificates, keys and keystores of External Secrets Operator.
 
 mod builtins;
 mod case;
+mod certificates;
 mod compare;
 mod convert;
 mod dates;
 mod decimal;
 mod defaults;
 mod dicts;
+mod documents;
 mod encoding;
 mod equality;
+mod keys;
+mod keystores;
 mod layout;
 mod letters;
 mod lists;
@@ -32,12 +37,16 @@ pub(crate) use signature::{Function, Parameter};
 const ALL: &[&[Function]] = &[
     builtins::FUNCTIONS,
     case::FUNCTIONS,
+    certificates::FUNCTIONS,
     compare::FUNCTIONS,
     convert::FUNCTIONS,
     dates::FUNCTIONS,
     defaults::FUNCTIONS,
     dicts::FUNCTIONS,
+    documents::FUNCTIONS,
     encoding::FUNCTIONS,
+    keys::FUNCTIONS,
+    keystores::FUNCTIONS,
     layout::FUNCTIONS,
     lists::FUNCTIONS,
     math::FUNCTIONS,
