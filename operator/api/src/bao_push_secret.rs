@@ -1,11 +1,14 @@
 //! Kind BaoPushSecret: keys of a Kubernetes Secret, and generated values, written to a KV engine.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Duration, Generator, KvType, Lifecycle, LifecycleStatus, LocalReference, Reference, rules,
+    CommonStatus, Duration, Generator, KvType, Lifecycle, LifecycleStatus, LocalReference, Reference,
+    Rewrite, Transformation, rules,
 };
 
 /// Keys of a Kubernetes Secret, and generated values, written to a KV engine.
@@ -22,6 +25,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.secretRef) || self.data.all(item, has(item.generate))", "secretRef is required: only generated values need no Secret"))]
+#[x_kube(validation = ("!has(self.transformation) || has(self.secretRef)", "transformation requires secretRef: it applies to the keys of the Secret"))]
+#[x_kube(validation = ("!has(self.transformation) || !(has(self.transformation.labels) || has(self.transformation.annotations))", "labels and annotations of transformation have no effect: OpenBao has none; remove them"))]
 pub struct BaoPushSecretSpec {
     /// BaoAuth to log in with. Default: the BaoAuth `default` in this namespace, or else the BaoAuth `default` in the
     /// operator's namespace if it allows references from this namespace.
@@ -36,12 +41,16 @@ pub struct BaoPushSecretSpec {
     /// return to OpenBao. Required unless all values are generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
+    /// Templates and filters for the keys of the Secret, before `data` selects keys. `.Secrets` contains the keys of the Secret,
+    /// `.Labels` and `.Annotations` are those of this object. Default: each key, unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<Transformation>,
     /// Values to write. Items with the same `mount`, `path` and `type` are written together, as one entry. An entry belongs to
     /// one BaoPushSecret: keys that it does not list are removed. At most 64.
     #[schemars(length(min = 1, max = 64))]
     pub data: Vec<PushItem>,
     /// Handling of an entry whose value differs from the Secret. `Replace`: write a new version. `IfNotExists`: keep any
-    /// existing value, of any owner. Generated values are never replaced. Default: `Replace`.
+    /// existing value, of any owner. Generated values are replaced only with `rotateAfter`. Default: `Replace`.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
     /// Interval at which the entries in OpenBao are checked. A change of the Secret is written immediately. Default: 5m.
@@ -63,11 +72,21 @@ fn five_minutes() -> Duration {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!has(self.generate) || (has(self.property) && !has(self.key) && self.type == 'kv-v2' && self.encoding == 'Text')", "generate requires property and type kv-v2, and excludes key and encoding"))]
 #[x_kube(validation = ("!has(self.property) || has(self.key) || has(self.generate)", "property requires key or generate: without key, all keys of the Secret are written by their names"))]
+#[x_kube(validation = ("!has(self.rotateAfter) || has(self.generate)", "rotateAfter requires generate: a value of the Secret changes with the Secret"))]
+#[x_kube(validation = ("!(has(self.match) || has(self.rewrite)) || !(has(self.key) || has(self.generate))", "match and rewrite apply to all keys of the Secret: remove key and generate"))]
 pub struct PushItem {
     /// Key of the Secret. Default: all keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub key: Option<String>,
+    /// Regular expression in Go's syntax. Only keys of the Secret that match are written. Default: all keys.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub match_: Option<String>,
+    /// Replacements in the names of the keys, in order. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub rewrite: Vec<Rewrite>,
     /// Path of the KV mount, such as `secrets/kv`.
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
@@ -86,9 +105,14 @@ pub struct PushItem {
     /// `Text`: the value is written as it is and must be UTF-8. `Base64`: the value is encoded. Default: `Text`.
     #[serde(default)]
     pub encoding: PushEncoding,
-    /// Generates the value if the entry does not contain it, and never again.
+    /// Generates the value if the entry does not contain it, and never again without `rotateAfter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generator>,
+    /// Age at which another value is generated, as a new version of the entry. `updatePolicy: IfNotExists` keeps the value.
+    /// Minimum: 1m. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("duration(self) >= duration('1m')", "rotateAfter must be at least 1m: programs need time to read a new value"))]
+    pub rotate_after: Option<Duration>,
 }
 
 /// Encoding of a value in OpenBao.
@@ -155,4 +179,8 @@ pub struct PushedEntry {
     #[serde(rename = "secretMAC")]
     #[schemars(length(max = 128))]
     pub secret_mac: String,
+    /// When the values with `rotateAfter` were generated, by property. The first check counts for values of unknown age.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 64}))]
+    pub generated_at: BTreeMap<String, String>,
 }

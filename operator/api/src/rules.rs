@@ -191,6 +191,17 @@ pub(crate) const CLUSTER_KEYS: Rule = (
     "Steamer sets steamer.dev/*, app.kubernetes.io/name, app.kubernetes.io/instance and openbao-active itself: remove them",
 );
 
+/// Returns true if Kubernetes accepts a text as the value of a label.
+#[must_use]
+pub fn is_label_value(text: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+}
+
 /// Returns the first key of labels or annotations that [`SECRET_KEYS`] reserves.
 #[must_use]
 pub fn reserved_key(labels_or_annotations: &BTreeMap<String, String>) -> Option<&str> {

@@ -92,16 +92,23 @@ pub struct Find {
     pub key: Option<String>,
 }
 
-/// Replacement in the name of a key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Replacement in the name of a key: `source` and `target`, or `template`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.template) ? !(has(self.source) || has(self.target)) : (has(self.source) && has(self.target))", "a rewrite has source and target, or only template"))]
 pub struct Rewrite {
     /// Regular expression in Go's syntax. Each match is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub source: String,
+    pub source: Option<String>,
     /// Text that replaces a match. `$1` and `${name}` are groups of the expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    pub target: String,
+    pub target: Option<String>,
+    /// Template of the new name. Its input is `.value`, the name: `{{ .value | upper | replace "-" "_" }}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub template: Option<String>,
 }
 
 /// Encoding of a value.

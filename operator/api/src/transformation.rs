@@ -19,6 +19,24 @@ pub struct Transformation {
     #[schemars(extend("maxProperties" = 64))]
     #[x_kube(validation = rules::TEMPLATE_KEYS)]
     pub templates: BTreeMap<String, SecretTemplate>,
+    /// Templates whose result is a YAML mapping of texts: each of its keys is a key of the Secret. A key of `templates` has
+    /// precedence. The keys can depend on the value: `{{ range $key, $value := .Secrets }}app_{{ $key }}: {{ $value | quote }}`.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub keys_and_values: Vec<SourceTemplate>,
+    /// Templates of labels of the Secret, by the key of the label. Everybody who lists Secrets can read a label. The
+    /// result must be the value of a label. Ignored with `create: false`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(validation = rules::KEYS, validation = rules::SECRET_KEYS)]
+    pub labels: BTreeMap<String, String>,
+    /// Templates of annotations of the Secret, by the key of the annotation. The results have at most 64 KiB together.
+    /// Ignored with `create: false`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 65536}))]
+    #[x_kube(validation = rules::KEYS, validation = rules::SECRET_KEYS)]
+    pub annotations: BTreeMap<String, String>,
     /// SecretTransformations to use, in order. A key that `templates` or an earlier reference defines is not replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

@@ -5,6 +5,7 @@ mod auth_global;
 mod connection;
 mod dynamic_secret;
 mod engine;
+mod naming;
 mod pki_secret;
 mod push_secret;
 mod secret_transformation;

@@ -13,9 +13,11 @@ mod place;
 mod plan;
 mod problem;
 mod release;
+mod rotation;
 mod status;
 #[cfg(test)]
 mod tests;
+mod transformed;
 mod validate;
 
 pub(crate) use controller::Controller;

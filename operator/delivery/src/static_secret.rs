@@ -2,7 +2,6 @@
 
 mod decoding;
 mod denial;
-mod naming;
 mod part;
 mod search;
 mod sources;

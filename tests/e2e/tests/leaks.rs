@@ -160,6 +160,18 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
             "False/Invalid",
         ),
         (
+            "label",
+            json!({"password": CANARIES[0]}),
+            json!({"transformation": {"labels": {"a": "/{{ .Secrets.password }}"}}}),
+            "False/Invalid",
+        ),
+        (
+            "mapping",
+            json!({"password": CANARIES[0]}),
+            json!({"transformation": {"keysAndValues": [{"text": "{{ .Secrets.password }}"}]}}),
+            "False/Invalid",
+        ),
+        (
             "shared",
             json!({"password": CANARIES[0]}),
             json!({"transformation": {"transformationRefs": [{"name": "wrong"}]}}),

@@ -146,6 +146,15 @@ async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> R
     assert_eq!((plan.len(), plan[0].path.as_str()), (1, "push/data/planned"));
     assert_eq!(admin.kv_metadata(mount, "planned").await?, None);
 
+    // Templates, and keys that are chosen and renamed by expressions.
+    let rewrite = json!([{"source": "^app_", "target": ""}, {"template": "{{ .value | upper }}"}]);
+    let changes = json!({
+        "transformation": {"templates": {"app_url": {"text": "https://{{ .Secrets.user }}:{{ .Secrets.password }}@x"}}},
+        "data": [{"mount": mount, "path": "rendered", "type": "kv-v2", "match": "^app_", "rewrite": rewrite}],
+    });
+    case.object("BaoPushSecret", "rendered", spec(mount, "rendered", changes)).await?;
+    contains(&case, mount, "rendered", json!({"URL": "https://app:two@x"})).await?;
+
     // A Secret that Steamer writes does not return to OpenBao.
     let destination = json!({"name": "delivered", "create": true});
     let delivered = json!({"mount": mount, "path": "kept", "type": "kv-v2", "destination": destination});

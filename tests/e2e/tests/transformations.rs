@@ -34,6 +34,29 @@ async fn share(case: &Case, text: &str, from: &str) -> Result<()> {
     case.object_in(SHARED, "SecretTransformation", "shared", spec).await.map(drop)
 }
 
+/// A transformation with computed keys, and a template of the label `login`.
+fn computed(label: &str) -> Value {
+    json!({
+        "excludes": [".*"],
+        "keysAndValues": [{"text": "{{ range $k, $v := .Secrets }}APP_{{ upper $k }}: {{ $v | toJson }}\n{{ end }}"}],
+        "labels": {"login": label},
+        "annotations": {"example.com/port": "{{ .Secrets.port }}"},
+    })
+}
+
+/// Waits until the label and the annotation of Secret `computed` are those of the templates, or missing.
+async fn labeled(case: &Case, login: Option<&str>) -> Result<()> {
+    let secrets: Api<Secret> = case.api();
+    let expected = (login.map(str::to_owned), login.map(|_| "5432".to_owned()));
+    eventually(&format!("the label is {login:?}"), || async {
+        let metadata = secrets.get("computed").await.map_err(|error| error.to_string())?.metadata;
+        let label = metadata.labels.unwrap_or_default().remove("login");
+        let seen = (label, metadata.annotations.unwrap_or_default().remove("example.com/port"));
+        if seen == expected { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_secret_follows_its_templates_and_keeps_the_last_result_of_a_broken_one() -> Result<()> {
     let case = Case::new("transformations").await?;
@@ -54,6 +77,7 @@ async fn a_secret_follows_its_templates_and_keeps_the_last_result_of_a_broken_on
     });
     let alone = json!({"includes": ["^user$"], "excludeRaw": false, "templates": {"v": {"text": "{{ .Metadata.version }}"}}});
     share(&case, "{{ .Secrets.user }}@{{ .Secrets.port }}", "Same").await?;
+    case.object("BaoStaticSecret", "computed", spec("computed", computed("{{ .Secrets.user }}"))).await?;
     case.object("BaoStaticSecret", "shared", spec("shared", shared)).await?;
     case.object("BaoStaticSecret", "alone", spec("alone", alone)).await?;
     case.ready::<BaoStaticSecret>("alone", "True/Applied").await?;
@@ -63,6 +87,23 @@ async fn a_secret_follows_its_templates_and_keeps_the_last_result_of_a_broken_on
     assert_eq!(data.keys().collect::<Vec<_>>(), ["_raw", "user", "v"]);
     assert_eq!((&raw["data"], &raw["metadata"]["version"]), (&value("app"), &json!(1)));
     assert_eq!(data["v"].0, b"1");
+
+    // Computed keys, labels and annotations: an edit is repaired, and a result that is no label is named without its value.
+    case.ready::<BaoStaticSecret>("computed", "True/Applied").await?;
+    contains(&case, "computed", json!({"APP_USER": "app", "APP_PASSWORD": "p", "APP_PORT": "5432"})).await?;
+    labeled(&case, Some("app")).await?;
+    let edit = Patch::Merge(json!({"metadata": {"labels": {"login": "edited"}}}));
+    secrets.patch("computed", &PatchParams::default(), &edit).await?;
+    labeled(&case, Some("app")).await?;
+    let broken = spec("computed", computed("{{ .Secrets.user }} canary"));
+    case.object("BaoStaticSecret", "computed", broken).await?;
+    let failed = case.ready::<BaoStaticSecret>("computed", "False/Invalid").await?;
+    let message = ready_of(&serde_json::to_value(&failed)?);
+    ensure!(message.contains("the template of `login` is not the value of a label"), "{message}");
+    ensure!(!message.contains("app canary"), "{message}");
+    case.object("BaoStaticSecret", "computed", spec("computed", json!({"excludes": ["port"]}))).await?;
+    case.ready::<BaoStaticSecret>("computed", "True/Applied").await?;
+    labeled(&case, None).await?;
 
     // A reference to another namespace needs its consent.
     case.ready::<BaoStaticSecret>("shared", "False/ReferenceDenied").await?;

@@ -17,6 +17,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use super::decide::{Act, Known, Why, created, decide};
 use super::document::newest;
+use super::frame::Frame;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
 use super::pass::{Pass, requested};
@@ -27,6 +28,7 @@ use super::staleness;
 use super::stamp::Stamp;
 use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
+use super::templated::Templated;
 use super::validate::validate;
 
 /// How often a decision is repeated because another client changed the Secret.
@@ -119,10 +121,11 @@ impl<K: Synced> Controller<K> {
         object.validate()?;
         let rendering = self.engine.rendering(dependencies, object)?;
         let access = self.access(dependencies, object).await?;
+        let templated = if rendering.has_metadata() { Templated::Unknown } else { Templated::None };
         let pass = Pass {
             engine: &self.engine,
             dependencies,
-            frame: frame(&self.engine.context, object),
+            frame: Frame { templated, ..frame(&self.engine.context, object) },
             rendering,
             login: access.login.clone(),
             source: object.source(access),

@@ -1,10 +1,14 @@
-//! Times of a schedule in the format of cron: minute, hour, day of the month, month, day of the week, in UTC.
+//! Times of a schedule in the format of cron: minute, hour, day of the month, month, day of the week, in a time zone.
 
 use jiff::civil::{Date, DateTime};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp, ToSpan as _};
 
 /// Most days between two times of a schedule: February 29 is at most 8 years away.
 const DAYS: usize = 8 * 366 + 1;
+
+/// Longest time that daylight saving skips or repeats, in minutes, with a margin.
+const SKIPPED: i64 = 180;
 
 /// Names of months and days of the week.
 const MONTHS: [&str; 12] =
@@ -51,13 +55,17 @@ impl Cron {
     }
 
     /// The first time after `at`.
-    pub(super) fn next(&self, at: Timestamp) -> Option<Timestamp> {
-        let start = civil(at);
+    pub(super) fn next(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let start = zone.to_datetime(at);
         let mut day = start.date();
         for _ in 0..DAYS {
-            let after = (day == start.date()).then(|| minute(start));
-            if let Some(found) = self.minutes_of(day).find(|found| after.is_none_or(|after| *found > after)) {
-                return timestamp(day, found);
+            // A time of the first day that is earlier can be an hour that daylight saving skips.
+            let from = if day == start.date() { minute(start) - SKIPPED } else { 0 };
+            let times = self.minutes_of(day).filter(|found| *found >= from);
+            if let Some(found) =
+                times.filter_map(|found| timestamp(day, found, zone)).find(|found| *found > at)
+            {
+                return Some(found);
             }
             day = day.tomorrow().ok()?;
         }
@@ -65,13 +73,15 @@ impl Cron {
     }
 
     /// The last time at `at` or before, not before `oldest`.
-    pub(super) fn last(&self, at: Timestamp, oldest: Timestamp) -> Option<Timestamp> {
-        let end = civil(at);
+    pub(super) fn last(&self, at: Timestamp, oldest: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let end = zone.to_datetime(at);
         let mut day = end.date();
-        while day >= civil(oldest).date() {
-            let before = if day == end.date() { minute(end) } else { i64::MAX };
-            if let Some(found) = self.minutes_of(day).take_while(|found| *found <= before).last() {
-                return timestamp(day, found).filter(|found| *found >= oldest);
+        while day >= zone.to_datetime(oldest).date() {
+            let until = if day == end.date() { minute(end) + SKIPPED } else { i64::MAX };
+            let times: Vec<i64> = self.minutes_of(day).take_while(|found| *found <= until).collect();
+            let mut times = times.into_iter().rev().filter_map(|found| timestamp(day, found, zone));
+            if let Some(found) = times.find(|found| *found <= at) {
+                return Some(found).filter(|found| *found >= oldest);
             }
             day = day.yesterday().ok()?;
         }
@@ -98,18 +108,22 @@ fn has(set: u64, value: i64) -> bool {
     (set >> value) & 1 == 1
 }
 
-fn civil(at: Timestamp) -> DateTime {
-    jiff::tz::TimeZone::UTC.to_datetime(at)
-}
-
 fn minute(at: DateTime) -> i64 {
     i64::from(at.hour()) * 60 + i64::from(at.minute())
 }
 
-fn timestamp(day: Date, minutes: i64) -> Option<Timestamp> {
+/// The time of a day in a zone. A time that is skipped is the end of the skipped ones; one that occurs twice is the first.
+fn timestamp(day: Date, minutes: i64, zone: &TimeZone) -> Option<Timestamp> {
     let span: Span = minutes.minutes();
     let at = day.at(0, 0, 0, 0).checked_add(span).ok()?;
-    jiff::tz::TimeZone::UTC.to_timestamp(at).ok()
+    let ambiguous = zone.to_ambiguous_timestamp(at);
+    match ambiguous.offset() {
+        AmbiguousOffset::Gap { before, .. } => {
+            let after = before.to_timestamp(at).ok()?.checked_add(1.second()).ok()?;
+            zone.preceding(after).next().map(|transition| transition.timestamp())
+        }
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.compatible().ok(),
+    }
 }
 
 /// The values of a field: `*`, numbers, names, ranges and steps, separated by commas.
@@ -172,15 +186,57 @@ mod tests {
     #[case::name("@monthly", "2026-11-28T03:00:00Z", "2026-12-01T00:00:00Z")]
     fn the_next_time_follows_cron(#[case] text: &str, #[case] now: &str, #[case] expected: &str) {
         let cron = Cron::parse(text).unwrap();
-        assert_eq!(cron.next(at(now)), Some(at(expected)));
-        assert_eq!(cron.last(at(expected), at(now)), Some(at(expected)));
+        assert_eq!(cron.next(at(now), &TimeZone::UTC), Some(at(expected)));
+        assert_eq!(cron.last(at(expected), at(now), &TimeZone::UTC), Some(at(expected)));
     }
 
     #[test]
     fn a_day_that_never_exists_has_no_time() {
         let cron = Cron::parse("0 0 31 2 *").unwrap();
-        assert_eq!(cron.next(at("2026-11-28T03:00:00Z")), None);
-        assert_eq!(cron.last(at("2026-11-28T03:00:00Z"), at("2026-01-01T00:00:00Z")), None);
+        let now = at("2026-11-28T03:00:00Z");
+        assert_eq!(cron.next(now, &TimeZone::UTC), None);
+        assert_eq!(cron.last(now, at("2026-01-01T00:00:00Z"), &TimeZone::UTC), None);
+    }
+
+    // Berlin skips 02:00 to 03:00 on 2026-03-29 and repeats it on 2026-10-25. Lord Howe moves its clocks by 30 minutes.
+    #[rstest]
+    #[case::winter("Europe/Berlin", "0 2 * * *", "2026-01-10T03:00:00Z", "2026-01-11T01:00:00Z")]
+    #[case::summer("Europe/Berlin", "0 2 * * *", "2026-07-10T03:00:00Z", "2026-07-11T00:00:00Z")]
+    #[case::skipped("Europe/Berlin", "30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z")]
+    #[case::after_the_skipped_hour(
+        "Europe/Berlin",
+        "0 3 * * *",
+        "2026-03-28T12:00:00Z",
+        "2026-03-29T01:00:00Z"
+    )]
+    #[case::skipped_and_later(
+        "Europe/Berlin",
+        "30 2,3 * * *",
+        "2026-03-29T01:00:00Z",
+        "2026-03-29T01:30:00Z"
+    )]
+    #[case::day_after("Europe/Berlin", "30 2 * * *", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z")]
+    #[case::repeated("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00Z")]
+    #[case::second_occurrence("Europe/Berlin", "30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z")]
+    #[case::within_the_second_occurrence(
+        "Europe/Berlin",
+        "45 2 * * *",
+        "2026-10-25T01:15:00Z",
+        "2026-10-26T01:45:00Z"
+    )]
+    #[case::other_day("Pacific/Auckland", "0 9 * * MON", "2026-11-28T03:00:00Z", "2026-11-29T20:00:00Z")]
+    #[case::half_an_hour("Australia/Lord_Howe", "15 2 * * *", "2026-10-03T00:00:00Z", "2026-10-03T15:30:00Z")]
+    fn a_schedule_follows_the_clock_of_its_zone(
+        #[case] name: &str,
+        #[case] text: &str,
+        #[case] now: &str,
+        #[case] expected: &str,
+    ) {
+        let (zone, cron) = (super::super::windows::zone(Some(name)).unwrap(), Cron::parse(text).unwrap());
+        assert_eq!(cron.next(at(now), &zone), Some(at(expected)));
+        assert_eq!(cron.last(at(expected), at(now), &zone), Some(at(expected)));
+        let before = at(expected).checked_sub(1.second()).unwrap();
+        assert!(cron.last(before, at("2026-01-01T00:00:00Z"), &zone).unwrap() <= at(now));
     }
 
     #[rstest]
@@ -205,9 +261,11 @@ mod tests {
         fn no_text_makes_the_parser_panic(text in "[-*/,0-9A-Za-z@ ]{0,40}|\\PC*") {
             if let Some(cron) = Cron::parse(&text) {
                 let now = at("2026-11-28T03:00:00Z");
-                if let Some(next) = cron.next(now) {
-                    prop_assert!(next > now);
-                    prop_assert_eq!(cron.last(next, now), Some(next));
+                for zone in [TimeZone::UTC, super::super::windows::zone(Some("America/New_York")).unwrap()] {
+                    if let Some(next) = cron.next(now, &zone) {
+                        prop_assert!(next > now);
+                        prop_assert_eq!(cron.last(next, now, &zone), Some(next));
+                    }
                 }
             }
         }

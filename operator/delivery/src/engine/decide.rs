@@ -127,6 +127,7 @@ const CHECKS: &[Check] = &[
     other_rendering,
     other_data,
     other_type,
+    other_metadata,
     due,
     other_frame,
     other_stamp,
@@ -196,6 +197,13 @@ fn other_data(inputs: &Inputs<'_>) -> Option<Act> {
 fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
     let is_fixed = matches!(inputs.seen?.fit, Fit::OtherType | Fit::Frozen);
     is_fixed.then_some(Act::Render(inputs.frame_reason()))
+}
+
+/// Labels and annotations of templates are rendered with the value. An issued value cannot be read again: they are written with
+/// the next one.
+fn other_metadata(inputs: &Inputs<'_>) -> Option<Act> {
+    let is_read = !inputs.known?.stamp.held.is_issued();
+    (is_read && inputs.seen?.fit == Fit::Unrendered).then_some(Act::Render(inputs.frame_reason()))
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
@@ -335,6 +343,7 @@ mod tests {
     #[case::no_stamp(running(), seen(None, "c", Fit::Fits), Act::Render(Why::DestinationDrifted))]
     #[case::edited_label(running(), right(Fit::Differs), Act::Frame(Why::DestinationDrifted))]
     #[case::other_type(running(), right(Fit::OtherType), Act::Render(Why::DestinationDrifted))]
+    #[case::label_of_a_template(running(), right(Fit::Unrendered), Act::Render(Why::DestinationDrifted))]
     #[case::no_longer_immutable(running(), right(Fit::Frozen), Act::Render(Why::DestinationDrifted))]
     fn each_difference_has_one_action(
         #[case] known: Option<(Known, Due)>,

@@ -125,8 +125,11 @@ impl Destinations {
         let Some(observed) = self.own(&frame.name, &frame.mark) else {
             return Ok(false);
         };
-        let write = write(frame, &observed.mac, Some(&observed));
-        match self.limited(frame, write, self.patch(&frame.name, frame.patch(&observed, stamp))).await {
+        let Some(frame) = frame.completed(&observed) else {
+            return Ok(false);
+        };
+        let write = write(&frame, &observed.mac, Some(&observed));
+        match self.limited(&frame, write, self.patch(&frame.name, frame.patch(&observed, stamp))).await {
             Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|_| false),
             result => result.map(|()| true),
         }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
+use steamer_core::mac::Mac;
 use steamer_core::ownership::Mark;
 use steamer_runtime::ObjectName;
 
@@ -16,15 +17,19 @@ use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
 use super::observed::Observed;
 use super::predecessors;
 use super::stamp::Stamp;
+use super::templated::{Sealed, Templated};
+use super::transformation::Metadata;
 
 /// Everything of a Secret except its data.
+#[derive(Clone)]
 pub(crate) struct Frame {
     pub(crate) name: ObjectName,
     pub(crate) type_: String,
-    /// Labels of the spec.
+    /// Labels of the spec, and those of templates that are known.
     pub(crate) labels: BTreeMap<String, String>,
-    /// Annotations of the spec.
+    /// Annotations of the spec, and those of templates that are known.
     pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) templated: Templated,
     /// Whether the API server refuses changes of the data.
     pub(crate) immutable: bool,
     /// Owner reference. None if the Secret outlives the object.
@@ -40,6 +45,8 @@ pub(crate) enum Fit {
     Differs,
     /// The type differs. The API server does not change the type of a Secret.
     OtherType,
+    /// A label or annotation of a template differs, or the Secret has none yet: the value is needed to render it.
+    Unrendered,
     /// Steamer made the Secret immutable for an earlier spec. The API server does not change it back.
     Frozen,
 }
@@ -52,8 +59,43 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Frame {
+    /// The frame with the labels and annotations of templates.
+    pub(crate) fn with(mut self, sealed: Sealed) -> Self {
+        self.labels.extend(sealed.metadata.labels.clone());
+        self.annotations.extend(sealed.metadata.annotations.clone());
+        self.templated = Templated::Known(sealed);
+        self
+    }
+
+    /// The frame with rendered labels and annotations, if the spec has templates of them.
+    pub(crate) fn rendered(&self, metadata: Metadata, mac: &Mac) -> Self {
+        match self.templated {
+            Templated::None => self.clone(),
+            Templated::Unknown | Templated::Known(_) => {
+                self.clone().with(Sealed::new(metadata, mac, &self.name))
+            }
+        }
+    }
+
+    /// The frame with the labels and annotations of templates of an observed Secret. None if it does not have them as
+    /// Steamer wrote them.
+    pub(crate) fn completed(&self, observed: &Observed) -> Option<Self> {
+        match self.templated {
+            Templated::Unknown => observed.templated.clone().map(|sealed| self.clone().with(sealed)),
+            Templated::None | Templated::Known(_) => Some(self.clone()),
+        }
+    }
+
     /// Compares with an observed Secret. Labels and annotations of other clients do not matter.
     pub(crate) fn fit(&self, observed: &Observed) -> Fit {
+        match self.completed(observed) {
+            Some(complete) => complete.fit_complete(observed),
+            None if self.type_ != observed.type_ => Fit::OtherType,
+            None => Fit::Unrendered,
+        }
+    }
+
+    fn fit_complete(&self, observed: &Observed) -> Fit {
         let applied = observed.applied();
         let owner_uid = self.owner.as_ref().map(|owner| &owner.uid);
         let observed_owner = observed.owners.iter().find(|reference| is_steamer(reference));
@@ -129,6 +171,9 @@ impl Frame {
         });
         if self.immutable {
             applied["immutable"] = Value::Bool(true);
+        }
+        if let Templated::Known(sealed) = &self.templated {
+            applied["templated"] = json!(sealed.record());
         }
         annotations.insert(APPLIED.to_owned(), applied.to_string());
         annotations
@@ -236,6 +281,7 @@ pub(super) fn sample() -> Frame {
         type_: "Opaque".to_owned(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        templated: Templated::None,
         immutable: false,
         owner: None,
     }
@@ -271,6 +317,7 @@ mod tests {
             type_: "Opaque".to_owned(),
             labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
             annotations: BTreeMap::from([("note".to_owned(), "mine".to_owned())]),
+            templated: Templated::None,
             immutable: false,
             owner: Some(owner),
         }
@@ -295,6 +342,7 @@ mod tests {
             annotations: wanted.annotations(),
             owners: frame.owner.iter().cloned().collect(),
             immutable: frame.immutable,
+            templated: None,
         }
     }
 
@@ -323,6 +371,62 @@ mod tests {
         let spec = Frame { labels: BTreeMap::new(), ..frame() };
         assert_eq!(spec.fit(&observed), Fit::Differs);
         assert_eq!(spec.patch(&observed, None)["metadata"]["labels"]["app"], Value::Null);
+    }
+
+    /// The frame with a label and an annotation of templates.
+    fn templated() -> (Frame, Mac) {
+        let texts = |key: &str, text: &str| BTreeMap::from([(key.to_owned(), text.to_owned())]);
+        let metadata = Metadata { labels: texts("tier", "gold"), annotations: texts("url", "https://x") };
+        let (mac, frame) = (Mac::new(&[7; 32]), frame());
+        let sealed = Sealed::new(metadata, &mac, &frame.name);
+        (frame.with(sealed), mac)
+    }
+
+    /// The Secret after a write, as the watch observes it.
+    fn observed(frame: &Frame, mac: &Mac) -> Observed {
+        let (content, stamp) = (Content::default(), stamp());
+        let body = Wanted { frame, content: &content, stamp: &stamp }.object();
+        Observed::of(&serde_json::from_value(body).unwrap(), mac)
+    }
+
+    #[rstest]
+    #[case::written(|_: &mut Value| {}, Fit::Fits)]
+    #[case::a_label_of_the_spec(|m: &mut Value| m["labels"]["app"] = json!("x"), Fit::Differs)]
+    #[case::a_label_of_a_template(|m: &mut Value| m["labels"]["tier"] = json!("x"), Fit::Unrendered)]
+    #[case::no_annotation_of_a_template(|m: &mut Value| drop(m["annotations"].as_object_mut().unwrap().remove("url")), Fit::Unrendered)]
+    #[case::no_record(|m: &mut Value| m["annotations"][APPLIED] = json!("{}"), Fit::Unrendered)]
+    fn labels_of_templates_are_checked_without_their_value(
+        #[case] edit: fn(&mut Value),
+        #[case] expected: Fit,
+    ) {
+        let (known, mac) = templated();
+        let (content, stamp) = (Content::default(), stamp());
+        let mut body = Wanted { frame: &known, content: &content, stamp: &stamp }.object();
+        edit(&mut body["metadata"]);
+        let observed = Observed::of(&serde_json::from_value(body).unwrap(), &mac);
+        let unknown = Frame { templated: Templated::Unknown, ..frame() };
+        assert_eq!(unknown.fit(&observed), expected);
+        let other = ObjectName::new("web", "other");
+        let moved = Sealed::new(Metadata::default(), &mac, &other).record();
+        assert!(
+            Sealed::found(&moved, (&observed.labels, &observed.annotations), &mac, &known.name).is_none()
+        );
+    }
+
+    #[test]
+    fn a_repair_keeps_the_labels_of_templates_and_a_spec_without_them_removes_them() {
+        let (known, mac) = templated();
+        let observed = observed(&known, &mac);
+        let unknown = Frame { templated: Templated::Unknown, ..frame() };
+        let patch = unknown.completed(&observed).unwrap().patch(&observed, None);
+        assert_eq!(patch["metadata"]["labels"]["tier"], "gold");
+        assert_eq!(patch["metadata"]["annotations"]["url"], "https://x");
+        assert_eq!(frame().fit(&observed), Fit::Differs);
+        let patch = frame().patch(&observed, None);
+        assert_eq!(
+            (&patch["metadata"]["labels"]["tier"], &patch["metadata"]["annotations"]["url"]),
+            (&Value::Null, &Value::Null)
+        );
     }
 
     #[test]

@@ -31,15 +31,16 @@ impl<K: Synced> Pass<'_, K> {
             let message = format!("no value exists at {source} in OpenBao; mode: Observe changes nothing");
             return Err(Error::SourceMissing(message, pause));
         };
-        let content = renderer.render(obtained.documents).await?;
-        let mut plan = self.changes(&content).await?;
+        let (content, metadata) = renderer.render(obtained.documents).await?;
+        let frame = self.frame.rendered(metadata, &self.engine.context.mac);
+        let mut plan = self.changes(&frame, &content).await?;
         plan.truncate(MOST);
         self.report_plan(plan).await?;
         Ok(Action::After(pause))
     }
 
-    async fn changes(&self, content: &Content) -> Result<Vec<PlannedChange>, Error> {
-        let (frame, destinations) = (&self.frame, &self.engine.destinations);
+    async fn changes(&self, frame: &Frame, content: &Content) -> Result<Vec<PlannedChange>, Error> {
+        let destinations = &self.engine.destinations;
         let Common { destination, .. } = self.object.common();
         self.dependencies.on(secret_key(&frame.name));
         let found = destinations.api(&frame.name.namespace).get_opt(&frame.name.name).await?;

@@ -25,9 +25,10 @@ use super::content::data_mac;
 use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
 use super::predecessors::is_predecessor;
 use super::stamp::Stamp;
+use super::templated::{Record, Sealed};
 
 /// A Secret without its values.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Observed {
     pub(crate) uid: String,
     pub(crate) resource_version: u64,
@@ -38,6 +39,8 @@ pub(crate) struct Observed {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) owners: Vec<OwnerReference>,
     pub(crate) immutable: bool,
+    /// Labels and annotations of templates, if they are those that Steamer wrote.
+    pub(crate) templated: Option<Sealed>,
 }
 
 /// Labels, annotations and the immutability that Steamer set from the spec.
@@ -47,13 +50,14 @@ pub(crate) struct Applied {
     pub(crate) labels: Vec<String>,
     pub(crate) annotations: Vec<String>,
     pub(crate) immutable: bool,
+    pub(crate) templated: Option<Record>,
 }
 
 impl Observed {
     /// The observed state of a Secret.
     pub(crate) fn of(secret: &Secret, mac: &Mac) -> Self {
         let data = secret.data.iter().flatten();
-        Self {
+        let observed = Self {
             uid: secret.uid().unwrap_or_default(),
             resource_version: version(secret),
             type_: secret.type_.clone().unwrap_or_default(),
@@ -67,7 +71,15 @@ impl Observed {
             annotations: secret.annotations().clone(),
             owners: secret.owner_references().to_vec(),
             immutable: secret.immutable.unwrap_or_default(),
-        }
+            templated: None,
+        };
+        observed.with_templated(&ObjectName::of(secret), mac)
+    }
+
+    fn with_templated(self, name: &ObjectName, mac: &Mac) -> Self {
+        let record = self.applied().templated;
+        let found = |record: &Record| Sealed::found(record, (&self.labels, &self.annotations), mac, name);
+        Self { templated: record.as_ref().and_then(found), ..self }
     }
 
     /// Everything that decides about the right to write into the Secret.

@@ -24,6 +24,7 @@ use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
 use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
+use super::templated::Templated;
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {
@@ -160,7 +161,7 @@ impl<K: Synced> Pass<'_, K> {
         obtained: &Obtained,
         known: Option<&Known>,
     ) -> Result<(Stamp, bool), Error> {
-        let content = renderer.render(obtained.documents.clone()).await?;
+        let (content, metadata) = renderer.render(obtained.documents.clone()).await?;
         let mac = &self.engine.context.mac;
         let mut stamp = Stamp {
             request: self.source.request().to_owned(),
@@ -174,12 +175,12 @@ impl<K: Synced> Pass<'_, K> {
         let before = self.engine.before_write(self.dependencies, self.object, &stamp).await?;
         stamp.change = before.next(&stamp.request, &stamp.content);
         let stamp = stamp.sealed(mac);
-        let written = self.write(&content, &stamp).await?;
+        let written = self.write((&self.frame.rendered(metadata, mac), &content), &stamp).await?;
         Ok((stamp, written))
     }
 
-    async fn write(&self, content: &Content, stamp: &Stamp) -> Result<bool, Error> {
-        let (frame, destination) = (&self.frame, self.object.common().destination);
+    async fn write(&self, (frame, content): (&Frame, &Content), stamp: &Stamp) -> Result<bool, Error> {
+        let destination = self.object.common().destination;
         let destinations = &self.engine.destinations;
         if !destination.create {
             // The keys outlive the object.
@@ -244,7 +245,8 @@ impl<K: Synced> Pass<'_, K> {
             (Some(_), OnSourceDeleted::Retain) => "; the Secret is kept",
             (Some(_), OnSourceDeleted::Clear) => {
                 let (content, stamp) = self.cleared();
-                let wanted = Wanted { frame: &self.frame, content: &content, stamp: &stamp };
+                let frame = Frame { templated: Templated::None, ..self.frame.clone() };
+                let wanted = Wanted { frame: &frame, content: &content, stamp: &stamp };
                 destinations.put(self.dependencies, &wanted, Intent::Create).await?;
                 "; the Secret is emptied"
             }

@@ -1,10 +1,10 @@
 //! Rendering of a value: the transformation of an object with everything that it refers to, and the content of its Secret.
 
 use kube::ResourceExt;
-use steamer_api::SecretTransformation;
-use steamer_core::Error;
+use steamer_api::{SecretTransformation, Transformation};
 use steamer_core::digest::digest;
 use steamer_core::references::target;
+use steamer_core::{Error, Stores};
 use steamer_runtime::{Dependencies, caught};
 use tokio::sync::Semaphore;
 
@@ -12,7 +12,7 @@ use super::content::Content;
 use super::document::Document;
 use super::shared::Engine;
 use super::synced::{Source, Synced};
-use super::transformation::{Definition, Program, Subject, plain};
+use super::transformation::{DELIVERED, Definition, Metadata, Program, Rendered, Subject, plain};
 
 /// Renderings that run at the same time. Each one uses a processor and tens of megabytes at most.
 static RENDERINGS: Semaphore = Semaphore::const_new(4);
@@ -45,19 +45,52 @@ impl Engine {
             return Ok(Rendering::none());
         };
         let namespace = object.namespace().unwrap_or_default();
-        let mut definition = Definition::inline(transformation);
-        for reference in &transformation.transformation_refs {
-            let name = target(&reference.reference(), &namespace);
-            let found: std::sync::Arc<SecretTransformation> =
-                self.context.stores.named(dependencies, &name, &namespace)?;
-            definition.refer(reference, &name, &found.spec)?;
-        }
+        let definition = Definition::inline(transformation, DELIVERED);
+        let definition =
+            resolved(definition, transformation, (&self.context.stores, dependencies, &namespace))?;
         let uid = object.uid().unwrap_or_default();
         let subject = Subject::new(uid, object.labels(), object.annotations());
         // An edited label must not issue a value: the next one is rendered with it.
         let decisive = if K::Source::ISSUES { Subject::default() } else { subject.clone() };
         Ok(Rendering::new(definition, subject, &decisive))
     }
+}
+
+/// Adds the SecretTransformations that a transformation refers to. A change of one requeues the object in `namespace`.
+///
+/// # Errors
+/// As [`steamer_core::Stores::resolve`] and [`Definition::refer`].
+pub(crate) fn resolved(
+    mut definition: Definition,
+    transformation: &Transformation,
+    (stores, dependencies, namespace): (&Stores, &Dependencies, &str),
+) -> Result<Definition, Error> {
+    for reference in &transformation.transformation_refs {
+        let name = target(&reference.reference(), namespace);
+        let found: std::sync::Arc<SecretTransformation> = stores.named(dependencies, &name, namespace)?;
+        definition.refer(reference, &name, &found.spec)?;
+    }
+    Ok(definition)
+}
+
+/// Runs a transformation. A template can compute for seconds: it must not block a worker of the runtime, and few of them run at
+/// the same time.
+///
+/// # Errors
+/// As [`Program::run`].
+pub(crate) async fn rendered(
+    program: Program,
+    documents: Vec<Document>,
+    subject: Subject,
+) -> Result<Rendered, Error> {
+    let permit = RENDERINGS.acquire().await.map_err(Error::internal)?;
+    // The text of a panic can contain a value.
+    let run = move || {
+        let _permit = permit;
+        caught(|| program.run(&documents, &subject))
+    };
+    let ended = tokio::task::spawn_blocking(run).await.map_err(Error::internal)?;
+    ended.map_err(Error::internal)?
 }
 
 impl Rendering {
@@ -73,6 +106,11 @@ impl Rendering {
         Self { digest: digest(text.as_bytes())[..16].to_owned(), definition: Some(definition), subject }
     }
 
+    /// Returns true if a template writes a label or an annotation.
+    pub(super) fn has_metadata(&self) -> bool {
+        self.definition.as_ref().is_some_and(Definition::has_metadata)
+    }
+
     /// Parses the templates.
     ///
     /// # Errors
@@ -84,23 +122,16 @@ impl Rendering {
 }
 
 impl Renderer {
-    /// The content of the Secret.
+    /// The content of the Secret, and its labels and annotations of templates.
     ///
     /// # Errors
     /// As [`Program::run`] and [`Content::new`].
-    pub(super) async fn render(self, documents: Vec<Document>) -> Result<Content, Error> {
+    pub(super) async fn render(self, documents: Vec<Document>) -> Result<(Content, Metadata), Error> {
         let Self { program, subject } = self;
         let Some(program) = program else {
-            return Content::new(plain(&documents));
+            return Ok((Content::new(plain(&documents))?, Metadata::default()));
         };
-        // A template can compute for seconds: it must not block a worker of the runtime, and few of them run at the same
-        // time. The text of a panic can contain a value.
-        let permit = RENDERINGS.acquire().await.map_err(Error::internal)?;
-        let run = move || {
-            let _permit = permit;
-            caught(|| program.run(&documents, &subject))
-        };
-        let ended = tokio::task::spawn_blocking(run).await.map_err(Error::internal)?;
-        Content::new(ended.map_err(Error::internal)??)
+        let Rendered { data, metadata } = rendered(program, documents, subject).await?;
+        Ok((Content::new(data)?, metadata))
     }
 }

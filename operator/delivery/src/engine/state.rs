@@ -16,6 +16,7 @@ use super::observed::Observed;
 use super::shared::Engine;
 use super::stamp::Stamp;
 use super::synced::{Recorded, Synced};
+use super::templated::Templated;
 
 /// The frame that the spec of an object describes.
 pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
@@ -37,6 +38,7 @@ pub(super) fn frame<K: Synced>(context: &Context, object: &K) -> Frame {
         type_: type_.clone().unwrap_or_else(|| "Opaque".to_owned()),
         labels: labels.clone(),
         annotations: annotations.clone(),
+        templated: Templated::None,
         immutable: *immutable,
         owner: if owned { object.controller_owner_ref(&()) } else { None },
         mark: context.mark_of(object),

@@ -3,10 +3,12 @@
 mod definition;
 mod filter;
 mod input;
+mod metadata;
 mod program;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use definition::Definition;
+pub(crate) use definition::{DELIVERED, Definition};
 pub(crate) use input::Subject;
-pub(crate) use program::{Program, plain};
+pub(crate) use metadata::Metadata;
+pub(crate) use program::{Program, Rendered, plain};

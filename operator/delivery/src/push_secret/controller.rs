@@ -25,7 +25,7 @@ use super::plan::{Rights, Step, step};
 use super::release::Releaser;
 use super::status::{Facts, last};
 use super::validate::{Inputs, entries};
-use super::{deletion, problem, status};
+use super::{deletion, problem, rotation, status};
 use crate::engine::{Due, Nudge, Nudges};
 
 /// Reconciles BaoPushSecrets.
@@ -93,7 +93,9 @@ impl Controller {
         let (now, schedule) = (Timestamp::now(), pass.schedule());
         let due = schedule.next(now);
         self.due.lock().insert(pass.name.clone(), due);
-        Ok(Action::After(Due::on(&schedule, due).until(now)))
+        let recorded = last(&self.context, object).entries;
+        let rotation = pass.next_rotation(&recorded, now).unwrap_or(Duration::MAX);
+        Ok(Action::After(Due::on(&schedule, due).until(now).min(rotation)))
     }
 
     fn pass<'a>(
@@ -105,9 +107,14 @@ impl Controller {
         let Found { access, secret, namespace } = found;
         let name = ObjectName::of(object);
         let seal = Seal { mac: &self.context.mac, object: &name };
-        let (spec, secret) = (&object.spec, secret.as_deref());
+        let (spec, secret) = (&object.spec, secret.as_ref());
         let entries = entries(&Inputs { spec, secret, namespace: &namespace, seal })?;
         let (mark, last) = (self.context.mark_of(object), last(&self.context, object));
+        let entries = entries.into_iter().map(|entry| {
+            let recorded = last.entries.iter().find(|record| entry.place.is_of(record));
+            rotation::aged(entry, recorded, Timestamp::now())
+        });
+        let entries = entries.collect();
         Ok(Pass { object, dependencies, name, mark, access, namespace, entries, last })
     }
 
@@ -127,7 +134,8 @@ impl Controller {
         let (now, schedule) = (Timestamp::now(), pass.schedule());
         let due = self.due.lock().get(&pass.name).copied();
         let due = due.unwrap_or_else(|| schedule.next(self.context.last_active.unwrap_or(now)));
-        let pause = Due::on(&schedule, due).until(now);
+        let rotation = pass.next_rotation(&pass.last.entries, now).unwrap_or(Duration::MAX);
+        let pause = Due::on(&schedule, due).until(now).min(rotation);
         (pass.is_settled() && !pause.is_zero()).then_some(pause)
     }
 
@@ -202,7 +210,7 @@ impl Controller {
 
     /// Returns the record of the entry. None if it is not an entry of the object.
     async fn written(&self, pass: &Pass<'_>, entry: &Entry) -> Result<Option<PushedEntry>, Error> {
-        let mut mac = entry.mac.clone();
+        let (mut mac, mut generated) = (entry.mac.clone(), Vec::new());
         let version = match self.step(pass, entry).await? {
             Step::Kept => return Ok(None),
             Step::Settled(version) => version,
@@ -212,6 +220,11 @@ impl Controller {
                 version
             }
             Step::Write(write) => {
+                if let Some(update) = &write.update {
+                    generated.extend(
+                        entry.missing(&update.existing).into_iter().map(|(property, _)| property.to_owned()),
+                    );
+                }
                 let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
                 let written = writer.write(entry, &write).await;
                 let version = written.map_err(|error| problem::explained(error, entry, pass.policy()))?;
@@ -220,7 +233,10 @@ impl Controller {
                 version
             }
         };
-        Ok(Some(entry.place.record((version > 0).then_some(version), mac)))
+        let generated_at =
+            rotation::times(entry, pass.recorded(&entry.place), (&generated, Timestamp::now()));
+        let record = entry.place.record((version > 0).then_some(version), mac);
+        Ok(Some(PushedEntry { generated_at, ..record }))
     }
 
     /// Releases the entries that the spec no longer contains. An entry that cannot be released stays in the status.

@@ -1,7 +1,8 @@
 //! An entry in its desired state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use steamer_api::Generator;
 use steamer_core::mac::Mac;
@@ -22,6 +23,10 @@ pub(super) struct Entry {
     pub(super) generated: BTreeMap<String, Generator>,
     /// Keyed digest of the values from the Secret.
     pub(super) mac: String,
+    /// Age at which values are generated again, by property.
+    pub(super) rotations: BTreeMap<String, SignedDuration>,
+    /// Properties that have reached this age.
+    pub(super) expired: BTreeSet<String>,
 }
 
 impl Entry {
@@ -32,14 +37,17 @@ impl Entry {
         seal: &Seal<'_>,
     ) -> Self {
         let mac = seal.of(&place, &fixed, generated.keys());
-        Self { place, fixed, generated, mac }
+        let (rotations, expired) = (BTreeMap::new(), BTreeSet::new());
+        Self { place, fixed, generated, mac, rotations, expired }
     }
 
-    /// The values that are written: those of the Secret, and the existing generated ones. The properties of a missing
-    /// generated value are not part of it.
+    /// The values that are written: those of the Secret, and the existing generated ones. The properties of a missing or
+    /// expired generated value are not part of it.
     pub(super) fn merged(&self, existing: &Values) -> Values {
         let mut merged = self.fixed.clone();
-        for (property, generator) in &self.generated {
+        for (property, generator) in
+            self.generated.iter().filter(|(property, _)| !self.expired.contains(*property))
+        {
             for name in properties(property, generator) {
                 if let Some(value) = existing.0.get(&name) {
                     merged.insert(name, value.clone());
@@ -49,10 +57,12 @@ impl Entry {
         Values(merged)
     }
 
-    /// The generators of values that do not exist.
+    /// The generators of values that do not exist or have expired.
     pub(super) fn missing<'a>(&'a self, existing: &Values) -> Vec<(&'a str, &'a Generator)> {
         let generated = self.generated.iter().map(|(property, generator)| (property.as_str(), generator));
-        generated.filter(|(property, _)| !existing.0.contains_key(*property)).collect()
+        let is_missing =
+            |property: &str| !existing.0.contains_key(property) || self.expired.contains(property);
+        generated.filter(|(property, _)| is_missing(property)).collect()
     }
 
     /// Returns true if the existing values are the desired ones.

@@ -1,7 +1,5 @@
 //! Everything that an object refers to: its Secret, and its access to OpenBao.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use steamer_api::BaoPushSecret;
@@ -10,10 +8,13 @@ use steamer_core::{Context, Error};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::{Dependencies, ObjectName};
 
+use super::transformed::transformed;
+
 /// What an object refers to.
 pub(super) struct Found {
     pub(super) access: Access,
-    pub(super) secret: Option<Arc<Secret>>,
+    /// The Secret, with the keys that the transformation makes.
+    pub(super) secret: Option<Secret>,
     /// OpenBao namespace of the entries, from the root.
     pub(super) namespace: NamespacePath,
 }
@@ -28,7 +29,8 @@ pub(super) async fn fetch(
         None => None,
         Some(reference) => {
             let name = ObjectName::new(object.namespace().unwrap_or_default(), &reference.name);
-            Some(context.secrets.existing(dependencies, &name).await?)
+            let secret = context.secrets.existing(dependencies, &name).await?;
+            Some(transformed(context, dependencies, object, &secret).await?)
         }
     };
     let access = own_access(context, dependencies, object).await?;

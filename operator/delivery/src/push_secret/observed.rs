@@ -54,7 +54,8 @@ pub(super) async fn observe(
     let observed = match place.kind {
         KvType::V1 => unversioned(&access.session, place).await?,
         KvType::V2 => {
-            let recorded = recorded.filter(|recorded| recorded.secret_mac == entry.mac);
+            let recorded =
+                recorded.filter(|recorded| recorded.secret_mac == entry.mac && entry.expired.is_empty());
             versioned(&access.session, place, recorded, mark).await?
         }
     };

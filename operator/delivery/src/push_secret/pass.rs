@@ -1,5 +1,8 @@
 //! One reconcile of one object: its desired and recorded state, and the result.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use steamer_api::{
     BaoPushSecret, BaoPushSecretStatus, DeletionPolicy, HasConditions, PlannedChange, PushedEntry,
     UpdatePolicy,
@@ -13,6 +16,7 @@ use steamer_runtime::{Dependencies, Key, ObjectName};
 use super::entry::Entry;
 use super::observed::Observed;
 use super::place::Place;
+use super::rotation;
 use super::status::Facts;
 use crate::engine::Schedule;
 
@@ -70,7 +74,8 @@ impl Pass<'_> {
         let is_compared = self.object.spec.update_policy != UpdatePolicy::IfNotExists;
         let is_recorded = |entry: &Entry| {
             let record = self.recorded(&entry.place);
-            record.is_some_and(|record| record.secret_mac == entry.mac || !is_compared)
+            let is_young = entry.expired.is_empty() || !is_compared;
+            is_young && record.is_some_and(|record| record.secret_mac == entry.mac || !is_compared)
         };
         self.last.is_ready()
             && Some(self.last.observed_generation()) == self.object.metadata.generation
@@ -81,6 +86,12 @@ impl Pass<'_> {
     pub(super) fn facts(&self, outcome: Outcome, handled: Option<String>) -> (Facts, Option<Error>) {
         let Outcome { entries, kept, plan, failed } = outcome;
         (Facts { namespace: self.namespace.clone(), entries, kept, plan, handled }, failed)
+    }
+
+    /// Time until the next generated value is too old. `updatePolicy: IfNotExists` keeps all values.
+    pub(super) fn next_rotation(&self, recorded: &[PushedEntry], now: Timestamp) -> Option<Duration> {
+        let is_replaced = self.object.spec.update_policy == UpdatePolicy::Replace;
+        rotation::next(&self.entries, recorded, now).filter(|_| is_replaced)
     }
 
     pub(super) fn schedule(&self) -> Schedule {

@@ -1,5 +1,7 @@
 //! Location of an entry in OpenBao.
 
+use std::collections::BTreeMap;
+
 use steamer_api::{KvType, PushItem, PushedEntry};
 use steamer_openbao::{NamespacePath, Session};
 
@@ -20,7 +22,8 @@ impl Place {
     }
 
     pub(super) fn of_record(record: &PushedEntry) -> Self {
-        let PushedEntry { namespace, mount, path, type_, version: _, secret_mac: _ } = record;
+        let PushedEntry { namespace, mount, path, type_, version: _, secret_mac: _, generated_at: _ } =
+            record;
         let namespace = NamespacePath::new(namespace);
         Self { namespace, mount: mount.clone(), path: path.clone(), kind: *type_ }
     }
@@ -34,7 +37,13 @@ impl Place {
             type_: self.kind,
             version,
             secret_mac,
+            generated_at: BTreeMap::new(),
         }
+    }
+
+    /// Returns true for the record of this place.
+    pub(super) fn is_of(&self, record: &PushedEntry) -> bool {
+        Self::of_record(record) == *self
     }
 
     /// Path of the values, within the namespace.

@@ -122,6 +122,7 @@ fn existing(
     let reason = match (&marking, has_values) {
         (Some(_), _) => "the entry has no owner and is adopted",
         (None, false) => "the latest version of the entry was deleted",
+        (None, true) if !entry.expired.is_empty() => "a generated value is older than rotateAfter",
         (None, true) => "the entry differs from the Secret",
     };
     if marking.is_none() && update.is_none() {

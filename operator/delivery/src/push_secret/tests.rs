@@ -20,6 +20,7 @@ use super::observed::{Availability, Content, Found, Observed, availability};
 use super::plan::{Rights, Step, step};
 use super::validate::{Inputs, entries};
 use super::{permissions, problem};
+use crate::engine::{Program, Subject};
 
 fn mark(name: &str) -> Mark {
     let owner = Owner::Object(KindId::BaoPushSecret);
@@ -198,6 +199,14 @@ fn an_adopted_entry_keeps_the_custom_metadata_of_users() {
 #[case::not_text(json!([{"key": "raw"}]), "set encoding: Base64")]
 #[case::all_with_binary(json!([{}]), "key `raw`")]
 #[case::all(json!([{"encoding": "Base64"}]), r#"{"a": "MQ==", "b": "Mg==", "raw": "/w=="}"#)]
+#[case::matching(json!([{"match": "^[ab]$", "rewrite": [{"source": "^", "target": "app_"}]}]), r#"{"app_a": "1", "app_b": "2"}"#)]
+#[case::renamed_by_a_template(json!([{"match": "^a", "rewrite": [{"template": "{{ upper .value }}"}]}]), r#"{"A": "1"}"#)]
+#[case::renamed_beside_one(json!([{"match": "^a$"}, {"key": "b", "property": "c"}]), r#"{"a": "1", "c": "2"}"#)]
+#[case::same_name(json!([{"match": "^[ab]$", "rewrite": [{"template": "x"}]}]), "property `x` of one path twice")]
+#[case::no_name(json!([{"match": "^a", "rewrite": [{"template": "{{ fail .value }}"}]}]), "makes no name of key `a`")]
+#[case::no_match(json!([{"match": "^z"}]), "the Secret has no keys for")]
+#[case::match_of_one_key(json!([{"key": "a", "match": "a"}]), "remove key and generate")]
+#[case::no_expression(json!([{"match": "(a"}]), "spec.data: `(a` in match is not a regular expression")]
 #[case::missing(json!([{"key": "c"}]), "has no key `c`")]
 #[case::twice(json!([{"key": "a"}, {"key": "b", "property": "a"}]), "property `a` of one path twice")]
 #[case::generated_twice(json!([{"key": "a"}, {"property": "a", "generate": {"uuid": {}}}]), "property `a` of one path twice")]
@@ -223,6 +232,89 @@ fn an_entry_has_the_keys_of_its_items(#[case] mut data: Value, #[case] expected:
         }
         Err(error) => assert!(error.to_string().contains(expected), "{error}"),
     }
+}
+
+/// The data of the Secret `app` after a transformation, or the error.
+fn transformed(spec: Value) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let secret = secret(&[("a", b"1"), ("canary", b"x"), ("raw", &[255])], json!({}));
+    let definition = super::transformed::defined(&serde_json::from_value(spec).unwrap());
+    let program = definition.and_then(|definition| Program::parse(&definition));
+    let rendered = program.and_then(|program| {
+        let subject = Subject::new("u".to_owned(), &BTreeMap::new(), &BTreeMap::new());
+        program.run(&[super::transformed::document(&secret)], &subject)
+    });
+    let rendered = rendered.map_err(|error| error.to_string())?;
+    let data = super::transformed::filled(&secret, rendered).data.unwrap_or_default();
+    Ok(data.into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
+}
+
+#[test]
+fn a_transformation_makes_the_keys_that_are_pushed() {
+    let spec = json!({"excludes": ["canary"], "templates": {"url": {"text": "https://{{ .Secrets.a }}"},
+        "copy": {"text": "{{ .Secrets.raw | b64dec }}"}}});
+    let expected = [("a", &b"1"[..]), ("copy", &[255]), ("raw", &[255]), ("url", b"https://1")];
+    let expected = expected.map(|(key, bytes)| (key.to_owned(), bytes.to_vec()));
+    assert_eq!(transformed(spec).unwrap(), expected.into());
+}
+
+#[rstest]
+#[case(json!({"templates": {"a": {"text": "{{ fail .Secrets.canary }}"}}}), "transformation: template \"a\", line 1")]
+#[case(json!({"keysAndValues": [{"text": "{{ .Secrets.canary }}"}]}), "transformation.keysAndValues: the result of the template")]
+#[case(json!({"labels": {"a": "x"}}), "labels and annotations of transformation have no effect")]
+fn a_mistake_in_a_transformation_names_the_field(#[case] spec: Value, #[case] expected: &str) {
+    let error = transformed(spec).unwrap_err();
+    assert!(error.starts_with(expected), "{error}");
+}
+
+/// An entry with a generated value that is replaced after an hour, as the status records it.
+fn rotating(generated_at: &str) -> (Entry, PushedEntry) {
+    let item = json!({"mount": "kv", "path": "app", "type": "kv-v2", "property": "id", "generate": {"uuid": {}}, "rotateAfter": "1h"});
+    let entry = computed(json!([item]), &secret(&[], json!({}))).ok().unwrap().remove(0);
+    let mut record = entry.place.record(Some(3), entry.mac.clone());
+    if !generated_at.is_empty() {
+        record.generated_at = BTreeMap::from([("id".to_owned(), generated_at.to_owned())]);
+    }
+    (entry, record)
+}
+
+#[rstest]
+#[case::young("2026-01-01T11:00:01Z", false, Some(1))]
+#[case::old("2026-01-01T11:00:00Z", true, Some(0))]
+#[case::overdue("2026-01-01T01:00:00Z", true, Some(0))]
+#[case::unknown("", false, None)]
+#[case::edited("yesterday", false, None)]
+fn a_generated_value_expires_at_its_age(
+    #[case] generated_at: &str,
+    #[case] expired: bool,
+    #[case] next: Option<u64>,
+) {
+    let (now, (entry, record)) = ("2026-01-01T12:00:00Z".parse().unwrap(), rotating(generated_at));
+    let entry = super::rotation::aged(entry, Some(&record), now);
+    let seconds = super::rotation::next(std::slice::from_ref(&entry), std::slice::from_ref(&record), now);
+    assert_eq!((!entry.expired.is_empty(), seconds.map(|left| left.as_secs())), (expired, next));
+    let existing = values(json!({"id": "u"}));
+    assert_eq!(
+        (entry.matches(&existing), entry.merged(&existing).0.len()),
+        (!expired, usize::from(!expired))
+    );
+    let (own, exists): (_, &dyn Fn(&Mark) -> bool) = (mark("own"), &|_| false);
+    let rights = Rights { mark: &own, adopt: Adopt::Never, update: UpdatePolicy::Replace, exists };
+    let step =
+        described(step(&entry, found(Some("own"), 3, Content::Read(existing)), Some(&record), &rights));
+    assert_eq!(step, if expired { "Update over 3" } else { "settled 3" });
+}
+
+#[test]
+fn the_status_records_when_a_value_was_generated() {
+    let (now, (entry, record)) =
+        ("2026-01-01T12:00:00.5Z".parse().unwrap(), rotating("2026-01-01T11:30:00Z"));
+    let times = |record, generated: &[&str]| {
+        let generated: Vec<String> = generated.iter().map(|property| (*property).to_owned()).collect();
+        super::rotation::times(&entry, record, (&generated, now))["id"].clone()
+    };
+    assert_eq!(times(Some(&record), &[]), "2026-01-01T11:30:00Z");
+    assert_eq!(times(Some(&record), &["id"]), "2026-01-01T12:00:00Z");
+    assert_eq!(times(None, &[]), "2026-01-01T12:00:00Z");
 }
 
 #[rstest]

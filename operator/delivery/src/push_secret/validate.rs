@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -16,6 +17,10 @@ use steamer_runtime::ObjectName;
 use super::entry::{Entry, Seal, properties};
 use super::place::Place;
 use crate::engine::{KEYS_OF, OWNER};
+use crate::naming::{Naming, expression};
+
+/// Field of the items, in messages.
+const FIELD: &str = "spec.data";
 
 /// Everything that determines the entries of an object.
 pub(super) struct Inputs<'a> {
@@ -31,6 +36,7 @@ pub(super) struct Inputs<'a> {
 struct Draft {
     fixed: BTreeMap<String, Json>,
     generated: BTreeMap<String, Generator>,
+    rotations: BTreeMap<String, SignedDuration>,
 }
 
 /// Returns the entries, at most one for each place.
@@ -47,7 +53,10 @@ pub(super) fn entries(inputs: &Inputs<'_>) -> Result<Vec<Entry>, Error> {
         check(item)?;
         drafts.entry(Place::of_item(item, inputs.namespace)).or_default().add(item, inputs.secret)?;
     }
-    let finished = |(place, Draft { fixed, generated })| Entry::new(place, fixed, generated, &inputs.seal);
+    let finished = |(place, Draft { fixed, generated, rotations })| Entry {
+        rotations,
+        ..Entry::new(place, fixed, generated, &inputs.seal)
+    };
     drafts.into_iter().map(|draft| distinct(finished(draft))).collect()
 }
 
@@ -65,7 +74,7 @@ fn check_origin(secret: &Secret) -> Result<(), Error> {
 
 /// Repeats the checks of admission that protect other engines.
 fn check(item: &PushItem) -> Result<(), Error> {
-    let PushItem { mount, path, property, generate, type_, .. } = item;
+    let PushItem { mount, path, property, generate, type_, key, match_, rewrite, .. } = item;
     if rules::is_no_engine_mount(mount) {
         return Err(Error::Invalid(format!(
             "mount `{mount}` is not the path of a KV engine: correct spec.data"
@@ -79,22 +88,33 @@ fn check(item: &PushItem) -> Result<(), Error> {
     if generate.is_some() && (property.is_none() || *type_ == KvType::V1) {
         return Err(Error::Invalid("generate requires property and type kv-v2: add them".to_owned()));
     }
+    if (match_.is_some() || !rewrite.is_empty()) && (key.is_some() || generate.is_some()) {
+        return Err(Error::Invalid(
+            "match and rewrite apply to all keys of the Secret: remove key and generate".to_owned(),
+        ));
+    }
     Ok(())
 }
 
 impl Draft {
     fn add(&mut self, item: &PushItem, secret: Option<&Secret>) -> Result<(), Error> {
         if let (Some(generator), Some(property)) = (&item.generate, &item.property) {
+            self.rotate(property, item);
             return self.generate(property, generator);
         }
         let secret = secret.ok_or_else(|| Error::Invalid("secretRef is required: add it".to_owned()))?;
         let (name, data) = (ObjectName::of(secret), secret.data.iter().flatten());
         let chosen = data.filter(|(key, _)| item.key.as_ref().is_none_or(|wanted| wanted == *key));
+        let matching = item.match_.as_ref().map(|text| expression(text, FIELD, "match")).transpose()?;
+        let mut naming = Naming::parse(&item.rewrite, FIELD)?;
         let mut found = false;
-        for (key, value) in chosen {
+        for (key, value) in chosen.filter(|(key, _)| matching.as_ref().is_none_or(|it| it.is_match(key))) {
             found = true;
-            let property = item.property.as_ref().filter(|_| item.key.is_some()).unwrap_or(key);
-            self.fix(property, text(value, item.encoding).ok_or_else(|| not_text(&name, key))?)?;
+            let property = match &item.property {
+                Some(property) if item.key.is_some() => property.clone(),
+                _ => naming.rewritten(key).filter(|name| !name.is_empty()).ok_or_else(|| too_long(key))?,
+            };
+            self.fix(&property, text(value, item.encoding).ok_or_else(|| not_text(&name, key))?)?;
         }
         match &item.key {
             Some(key) if !found => Err(Error::Waiting(format!("Secret {name} has no key `{key}`"))),
@@ -106,6 +126,13 @@ impl Draft {
         match self.fixed.insert(property.to_owned(), value) {
             Some(_) => Err(twice(property)),
             None => Ok(()),
+        }
+    }
+
+    fn rotate(&mut self, property: &str, item: &PushItem) {
+        if let Some(age) = item.rotate_after.as_ref().and_then(|age| SignedDuration::try_from(age.get()).ok())
+        {
+            self.rotations.insert(property.to_owned(), age);
         }
     }
 
@@ -132,6 +159,13 @@ fn distinct(entry: Entry) -> Result<Entry, Error> {
         Some(pair) => Err(twice(&pair[0])),
         None => Ok(entry),
     }
+}
+
+/// The key of a Secret is public in its metadata, its value is not.
+fn too_long(key: &str) -> Error {
+    Error::Invalid(format!(
+        "{FIELD}: rewrite makes no name of key `{key}`: a name has 1 to 1024 bytes, all of them at most 32 KiB: correct rewrite"
+    ))
 }
 
 fn twice(property: &str) -> Error {

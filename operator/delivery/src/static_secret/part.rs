@@ -8,8 +8,8 @@ use steamer_core::Error;
 use steamer_openbao::{Json, Values};
 
 use super::decoding::decoded;
-use super::naming::{Naming, accepted, expression};
 use crate::engine::{Document, Held, Obtained, ReadAccess, Request};
+use crate::naming::{Naming, accepted, expression};
 
 /// A path, with the names of its keys in the Secret.
 pub(super) struct Part {
@@ -109,7 +109,7 @@ impl Part {
 
     /// Decodes and renames. A message contains no key that the spec does not: a key can be secret, too.
     fn named(&self, entries: Entries) -> Result<Values, Error> {
-        let (mut naming, mut named) = (Naming::parse(&self.rewrite)?, BTreeMap::new());
+        let (mut naming, mut named) = (Naming::parse(&self.rewrite, "sources")?, BTreeMap::new());
         let prefix = self.prefix.as_deref().unwrap_or_default();
         for (position, (name, value, decoding)) in entries.into_iter().enumerate() {
             let value = decoded(&value, decoding).ok_or_else(|| self.encoded(position, decoding))?;
@@ -138,7 +138,8 @@ impl Part {
 
     fn too_long(&self) -> Error {
         Error::Invalid(format!(
-            "the names of the keys of {} are too long for rewrite: at most 1024 bytes each, and 32 KiB together",
+            "the names of the keys of {} are too long for rewrite (at most 1024 bytes each, and 32 KiB together), or a template of \
+             rewrite fails: correct them",
             self.describe()
         ))
     }
@@ -149,9 +150,9 @@ impl Part {
     /// [`Error::Invalid`] names the expression.
     pub(super) fn check(source: &SecretSource) -> Result<(), Error> {
         if let Some(regexp) = source.find.as_ref().and_then(|find| find.regexp.as_ref()) {
-            expression(regexp, "find.regexp")?;
+            expression(regexp, "sources", "find.regexp")?;
         }
-        Naming::parse(&source.rewrite).map(drop)
+        Naming::parse(&source.rewrite, "sources").map(drop)
     }
 
     fn missing(&self, key: &str) -> Error {

@@ -7,8 +7,8 @@ use steamer_core::Error;
 use steamer_openbao::{CustomMetadata, Error as OpenBao, Session};
 
 use super::denial::denied;
-use super::naming::expression;
 use crate::engine::Request;
+use crate::naming::expression;
 
 /// Most names in all folders.
 const NAMES: usize = 1000;
@@ -120,7 +120,8 @@ fn is_unsafe(name: &str) -> bool {
 
 /// The secrets that match name and metadata.
 fn chosen(secrets: CustomMetadata, find: &Find) -> Result<Vec<String>, Error> {
-    let pattern = find.regexp.as_deref().map(|text| expression(text, "find.regexp")).transpose()?;
+    let pattern =
+        find.regexp.as_deref().map(|text| expression(text, "sources", "find.regexp")).transpose()?;
     let is_chosen = |(path, metadata): &(String, BTreeMap<String, String>)| {
         pattern.as_ref().is_none_or(|pattern| pattern.is_match(path))
             && find.metadata.iter().all(|(key, value)| metadata.get(key) == Some(value))

@@ -7,16 +7,28 @@ use steamer_api::{SecretTemplate, SecretTransformationSpec, TemplateRef, Transfo
 use steamer_core::Error;
 use steamer_runtime::ObjectName;
 
-/// Origin of the templates of an object itself, in messages.
-const INLINE: &str = "destination.transformation";
+/// Field of the transformation of a delivered Secret, in messages.
+pub(crate) const DELIVERED: &str = "destination.transformation";
 
 /// Templates and filters by name, each with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Definition {
+    /// Field of the object with the transformation, in messages.
+    #[serde(skip)]
+    pub(super) field: &'static str,
     /// All templates, in the order in which they are added.
     pub(super) templates: Vec<Text>,
     /// Keys of the Secret, and the template of each.
     pub(super) keys: BTreeMap<String, String>,
+    /// Templates with keys and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) mappings: Vec<String>,
+    /// Labels of the Secret, and the template of each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
+    /// Annotations of the Secret, and the template of each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: BTreeMap<String, String>,
     /// Expressions of keys of the value that are written, with their origin. Empty: all.
     pub(super) includes: BTreeMap<String, String>,
     /// Expressions of keys of the value that are not written, with their origin.
@@ -34,19 +46,45 @@ pub(super) struct Text {
 }
 
 impl Definition {
-    /// The templates and filters of an object itself.
-    pub(crate) fn inline(transformation: &Transformation) -> Self {
-        let Transformation { templates, transformation_refs: _, includes, excludes, exclude_raw } =
-            transformation;
-        let mut definition = Self { has_raw: !exclude_raw, ..Self::default() };
+    /// The templates and filters of an object itself. `field`: where it contains them.
+    pub(crate) fn inline(transformation: &Transformation, field: &'static str) -> Self {
+        let Transformation {
+            templates,
+            keys_and_values,
+            labels,
+            annotations,
+            transformation_refs: _,
+            includes,
+            excludes,
+            exclude_raw,
+        } = transformation;
+        let mut definition = Self { field, has_raw: !exclude_raw, ..Self::default() };
         for (key, template) in templates {
             let name = template.name.as_ref().unwrap_or(key).clone();
-            definition.add(INLINE, name.clone(), &template.text);
+            definition.add(field, name.clone(), &template.text);
             definition.keys.insert(key.clone(), name);
         }
-        definition.includes = with_origin(includes, INLINE);
-        definition.excludes = with_origin(excludes, INLINE);
+        for (position, template) in keys_and_values.iter().enumerate() {
+            let name = template.name.clone().unwrap_or_else(|| format!("keysAndValues/{position}"));
+            definition.add(field, name.clone(), &template.text);
+            definition.mappings.push(name);
+        }
+        definition.labels = definition.add_metadata("labels", labels);
+        definition.annotations = definition.add_metadata("annotations", annotations);
+        definition.includes = with_origin(includes, field);
+        definition.excludes = with_origin(excludes, field);
         definition
+    }
+
+    /// Adds the templates of labels or annotations. Returns their names by key.
+    fn add_metadata(&mut self, kind: &str, templates: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (key, text) in templates {
+            let name = format!("{kind}/{key}");
+            self.add(self.field, name.clone(), text);
+            names.insert(key.clone(), name);
+        }
+        names
     }
 
     /// Adds a SecretTransformation. Keys that are already defined keep their template.
@@ -107,23 +145,29 @@ impl Definition {
         let TemplateRef { name: template, key_override } = reference;
         let found = spec.templates.get(template).ok_or_else(|| {
             Error::Invalid(format!(
-                "SecretTransformation {name} has no template `{template}`: correct templateRefs in {INLINE}"
+                "SecretTransformation {name} has no template `{template}`: correct templateRefs in {}",
+                self.field
             ))
         })?;
         let key = key_override.as_ref().unwrap_or(template);
         if self.keys.contains_key(key) {
             return Err(Error::Invalid(format!(
-                "{INLINE} defines the key `{key}` twice: set keyOverride of template `{template}` of SecretTransformation \
-                 {name}"
+                "{} defines the key `{key}` twice: set keyOverride of template `{template}` of SecretTransformation {name}",
+                self.field
             )));
         }
         self.keys.insert(key.clone(), name_of(found, name, template));
         Ok(())
     }
 
-    /// Returns true if a template writes a key.
+    /// Returns true if a template writes a key, a label or an annotation.
     pub(crate) fn has_templates(&self) -> bool {
-        !self.keys.is_empty()
+        !self.keys.is_empty() || !self.mappings.is_empty() || self.has_metadata()
+    }
+
+    /// Returns true if a template writes a label or an annotation.
+    pub(crate) fn has_metadata(&self) -> bool {
+        !self.labels.is_empty() || !self.annotations.is_empty()
     }
 
     fn add(&mut self, origin: &str, name: String, text: &str) {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretSlice};
 use steamer_core::Error;
 use steamer_openbao::Json;
-use steamer_template::{Limits, Templates, Value};
+use steamer_template::{Limits, Templates, Value, texts};
 
 use super::super::document::Document;
 use super::definition::Definition;
 use super::filter::Filter;
 use super::input::Subject;
+use super::metadata::Metadata;
 
 /// Key of the whole answer of the KV engine.
 const RAW: &str = "_raw";
@@ -20,6 +21,15 @@ const STEPS: u64 = 8_000_000;
 /// Keys and bytes of a Secret.
 type Data = BTreeMap<String, SecretSlice<u8>>;
 
+/// Result of a transformation.
+#[derive(Default)]
+pub(crate) struct Rendered {
+    /// Data of the Secret.
+    pub(crate) data: Data,
+    /// Labels and annotations of templates.
+    pub(crate) metadata: Metadata,
+}
+
 /// Parsed templates and filters.
 pub(crate) struct Program {
     templates: Templates,
@@ -27,6 +37,13 @@ pub(crate) struct Program {
     origins: BTreeMap<String, String>,
     /// Keys of the Secret, and the template of each.
     keys: BTreeMap<String, String>,
+    /// Field of the object with the transformation, in messages.
+    field: &'static str,
+    /// Templates with keys and values.
+    mappings: Vec<String>,
+    /// Labels and annotations, and the template of each.
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
     filter: Filter,
     has_raw: bool,
 }
@@ -45,14 +62,15 @@ impl Program {
             origins.insert(template.name.clone(), template.origin.clone());
         }
         let filter = Filter::parse(&definition.includes, &definition.excludes)?;
-        Ok(Self { templates, origins, keys: definition.keys.clone(), filter, has_raw: definition.has_raw })
+        let Definition { field, keys, mappings, labels, annotations, has_raw, .. } = definition.clone();
+        Ok(Self { templates, origins, keys, field, mappings, labels, annotations, filter, has_raw })
     }
 
-    /// The data of a Secret. It can take seconds.
+    /// The data and the metadata of a Secret. It can take seconds.
     ///
     /// # Errors
     /// [`Error::Invalid`] names the origin, the template and the position, and contains no value.
-    pub(crate) fn run(&self, documents: &[Document], subject: &Subject) -> Result<Data, Error> {
+    pub(crate) fn run(&self, documents: &[Document], subject: &Subject) -> Result<Rendered, Error> {
         let mut data = plain(documents);
         let has_raw_key = data.contains_key(RAW);
         data.retain(|key, _| self.filter.accepts(key));
@@ -64,38 +82,82 @@ impl Program {
             }
             data.insert(RAW.to_owned(), raw(documents).into_bytes().into());
         }
-        data.extend(self.rendered(documents, subject)?);
+        let mut rendered = Rendered { data, ..Rendered::default() };
+        if self.has_templates() {
+            let mut run =
+                Run { program: self, input: subject.input(documents)?, subject, budget: Budget::default() };
+            run.fill(&mut rendered)?;
+        }
+        Ok(rendered)
+    }
+
+    fn has_templates(&self) -> bool {
+        let is_empty = self.keys.is_empty() && self.mappings.is_empty();
+        !(is_empty && self.labels.is_empty() && self.annotations.is_empty())
+    }
+}
+
+/// One rendering of all templates.
+struct Run<'a> {
+    program: &'a Program,
+    input: Value,
+    subject: &'a Subject,
+    budget: Budget,
+}
+
+impl Run<'_> {
+    fn fill(&mut self, rendered: &mut Rendered) -> Result<(), Error> {
+        let program = self.program;
+        let mappings = self.mappings()?;
+        rendered.data.extend(mappings);
+        for (key, template) in &program.keys {
+            rendered.data.insert(key.clone(), self.render(template)?.into());
+        }
+        for (key, template) in &program.labels {
+            rendered.metadata.add_label(key, self.render(template)?)?;
+        }
+        for (key, template) in &program.annotations {
+            rendered.metadata.add_annotation(key, self.render(template)?)?;
+        }
+        Ok(())
+    }
+
+    /// Keys and values of all templates that have both.
+    fn mappings(&mut self) -> Result<Data, Error> {
+        let mut data = Data::new();
+        for template in &self.program.mappings {
+            let text = self.render(template)?;
+            for (key, value) in texts(&text).ok_or_else(|| self.no_mapping(template))? {
+                if data.insert(key, value.into_bytes().into()).is_some() {
+                    return Err(Error::Invalid(format!(
+                        "two results of {}.keysAndValues have the same key: correct the templates",
+                        self.program.field
+                    )));
+                }
+            }
+        }
         Ok(data)
     }
 
-    fn rendered(&self, documents: &[Document], subject: &Subject) -> Result<Data, Error> {
-        if self.keys.is_empty() {
-            return Ok(Data::new());
-        }
-        let input = subject.input(documents)?;
-        let (mut budget, mut data) = (Budget::default(), Data::new());
-        for (key, template) in &self.keys {
-            let bytes = self.render(template, &input, &mut budget, subject)?;
-            data.insert(key.clone(), bytes.into());
-        }
-        Ok(data)
-    }
-
-    fn render(
-        &self,
-        template: &str,
-        input: &Value,
-        budget: &mut Budget,
-        subject: &Subject,
-    ) -> Result<Vec<u8>, Error> {
-        let limits = budget.limits(subject);
-        let (bytes, steps) = self.templates.render_counted(template, input, &limits).map_err(|error| {
-            let origin = self.origins.get(&error.template).map(String::as_str).unwrap_or_default();
+    fn render(&mut self, template: &str) -> Result<Vec<u8>, Error> {
+        let limits = self.budget.limits(self.subject);
+        let rendered = self.program.templates.render_counted(template, &self.input, &limits);
+        let (bytes, steps) = rendered.map_err(|error| {
+            let origin = self.program.origins.get(&error.template).map(String::as_str).unwrap_or_default();
             Error::Invalid(format!("{origin}: {error}"))
         })?;
-        budget.steps = budget.steps.saturating_sub(steps);
-        budget.output = budget.output.saturating_sub(bytes.len());
+        self.budget.steps = self.budget.steps.saturating_sub(steps);
+        self.budget.output = self.budget.output.saturating_sub(bytes.len());
         Ok(bytes)
+    }
+
+    /// The message contains no part of the result.
+    fn no_mapping(&self, template: &str) -> Error {
+        Error::Invalid(format!(
+            "{}.keysAndValues: the result of the template `{template}` is not a YAML mapping of keys to texts (`key: value` in \
+             each line): quote the values with `quote` or toJson",
+            self.program.field
+        ))
     }
 }
 

@@ -50,7 +50,7 @@ fn shared() -> SecretTransformationSpec {
 
 fn defined(spec: &Value) -> Result<Definition, Error> {
     let transformation = transformation(spec.clone());
-    let mut definition = Definition::inline(&transformation);
+    let mut definition = Definition::inline(&transformation, DELIVERED);
     for reference in &transformation.transformation_refs {
         definition.refer(reference, &ObjectName::new("web", &reference.name), &shared())?;
     }
@@ -61,12 +61,50 @@ fn run(spec: &Value, secrets: Value) -> Result<BTreeMap<String, String>, String>
     let program = defined(spec).and_then(|definition| Program::parse(&definition));
     let data = program.and_then(|program| program.run(&[document(&secrets)], &subject()));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let data = data.map_err(|error| error.to_string())?;
+    let data = data.map_err(|error| error.to_string())?.data;
     Ok(data.iter().map(|(key, value)| (key.clone(), text(value.expose_secret()))).collect())
 }
 
 fn login() -> Value {
     json!({"user": "app", "password": "p/w", "host": "db", "port": 5432})
+}
+
+/// The labels and annotations of templates, or the error.
+fn metadata(spec: &Value, secrets: &Value) -> Result<Vec<(String, String)>, String> {
+    let program = defined(spec).and_then(|definition| Program::parse(&definition));
+    let rendered = program.and_then(|program| program.run(&[document(secrets)], &subject()));
+    let Metadata { labels, annotations } = rendered.map_err(|error| error.to_string())?.metadata;
+    Ok(labels.into_iter().chain(annotations).collect())
+}
+
+#[test]
+fn templates_write_labels_and_annotations() {
+    let spec = json!({
+        "labels": {"team": "{{ .Metadata.custom_metadata.team }}", "empty": ""},
+        "annotations": {"url": "https://{{ .Secrets.host }}/?a b"},
+    });
+    let expected = [("empty", ""), ("team", "web"), ("url", "https://db/?a b")];
+    let expected = expected.map(|(key, text)| (key.to_owned(), text.to_owned()));
+    assert_eq!(metadata(&spec, &login()).unwrap(), expected);
+}
+
+#[rstest]
+#[case::slash(json!({"labels": {"team": "{{ .Secrets.password }}/"}}), "the result of the template of `team` is not the value of a label")]
+#[case::long(json!({"labels": {"team": "{{ repeat 64 .Secrets.a }}"}}), "is not the value of a label")]
+#[case::bytes(json!({"annotations": {"note": "{{ printf \"\\xff\" }}{{ .Secrets.a }}"}}), "the result of the template of `note` is not UTF-8")]
+#[case::large(json!({"annotations": {"a": "{{ repeat 40000 \"x\" }}", "b": "{{ repeat 40000 \"x\" }}"}}), "of `b`")]
+#[case::no_mapping(json!({"keysAndValues": [{"text": "{{ .Secrets.a }}"}]}), "template `keysAndValues/0` is not a YAML mapping")]
+#[case::nested(json!({"keysAndValues": [{"name": "n", "text": "a: [{{ .Secrets.a }}]"}]}), "template `n` is not a YAML mapping")]
+#[case::twice(json!({"keysAndValues": [{"text": "{{ .Secrets.a }}: x"}, {"text": "{{ .Secrets.a }}: y"}]}), "have the same key")]
+fn a_mistake_in_metadata_or_keys_is_named_without_values(#[case] spec: Value, #[case] expected: &str) {
+    let error = metadata(&spec, &json!({"a": "canary", "password": "canary"})).unwrap_err();
+    assert!(error.contains(expected) && !error.contains("canary"), "{error}");
+}
+
+#[test]
+fn a_definition_without_metadata_has_the_digest_of_earlier_versions() {
+    let text = serde_json::to_string(&defined(&json!({"templates": {"a": {"text": "x"}}})).unwrap()).unwrap();
+    assert!(["labels", "annotations", "mappings"].iter().all(|field| !text.contains(field)), "{text}");
 }
 
 #[rstest]
@@ -94,6 +132,11 @@ fn login() -> Value {
         "b": {"text": "{{ len .Annotations }}"},
     }}),
     json!({"a": "3 web shop a", "b": "1"})
+)]
+#[case::keys_and_values(
+    json!({"excludes": [".*"], "templates": {"app_host": {"text": "wins"}}, "keysAndValues": [
+        {"text": "{{ range $k, $v := .Secrets }}app_{{ $k }}: {{ $v | quote }}\n{{ end }}"}, {"text": "code: 007\n"}, {"text": ""}]}),
+    json!({"app_host": "wins", "app_password": "p/w", "app_port": "5432", "app_user": "app", "code": "007"})
 )]
 #[case::absent_key(json!({"excludes": [".*"], "templates": {"a": {"text": "{{ .Secrets.x }}"}}}), json!({"a": "<no value>"}))]
 #[case::templates_call_each_other(
@@ -206,7 +249,7 @@ fn a_random_result_depends_on_the_object_only() {
     let program = Program::parse(&defined(&spec).unwrap()).unwrap();
     let of = |uid: &str| {
         let subject = Subject { uid: uid.to_owned(), ..subject() };
-        program.run(&[document(&login())], &subject).unwrap()["a"].expose_secret().to_vec()
+        program.run(&[document(&login())], &subject).unwrap().data["a"].expose_secret().to_vec()
     };
     assert_eq!(of("u"), of("u"));
     assert_ne!(of("u"), of("v"));

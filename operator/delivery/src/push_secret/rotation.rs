@@ -1,0 +1,58 @@
+//! The age of generated values. The status records when they were generated.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use steamer_api::PushedEntry;
+
+use super::entry::Entry;
+
+/// Times by property.
+type Times = BTreeMap<String, String>;
+
+/// The entry with the values that are too old. A value of unknown age is not.
+pub(super) fn aged(entry: Entry, recorded: Option<&PushedEntry>, now: Timestamp) -> Entry {
+    let expired =
+        due(&entry.rotations, recorded).filter(|(_, at)| *at <= now).map(|(property, _)| property.clone());
+    let expired = expired.collect();
+    Entry { expired, ..entry }
+}
+
+/// Time until the next value is too old.
+pub(super) fn next(entries: &[Entry], recorded: &[PushedEntry], now: Timestamp) -> Option<Duration> {
+    let of = |entry: &Entry| {
+        let recorded = recorded.iter().find(|record| entry.place.is_of(record));
+        due(&entry.rotations, recorded).map(|(_, at)| at).min()
+    };
+    let next = entries.iter().filter_map(of).min()?;
+    Some(Duration::try_from(next.duration_since(now)).unwrap_or_default())
+}
+
+/// When the values of known age are too old.
+fn due<'a>(
+    rotations: &'a BTreeMap<String, SignedDuration>,
+    recorded: Option<&'a PushedEntry>,
+) -> impl Iterator<Item = (&'a String, Timestamp)> {
+    let generated = move |property: &String| recorded?.generated_at.get(property)?.parse::<Timestamp>().ok();
+    rotations
+        .iter()
+        .filter_map(move |(property, age)| Some((property, generated(property)?.checked_add(*age).ok()?)))
+}
+
+/// The times to record after a check at which the values of `generated` were generated.
+pub(super) fn times(
+    entry: &Entry,
+    recorded: Option<&PushedEntry>,
+    (generated, now): (&[String], Timestamp),
+) -> Times {
+    let time = |property: &String| {
+        let known = recorded.and_then(|recorded| recorded.generated_at.get(property));
+        known.filter(|_| !generated.contains(property)).cloned().unwrap_or_else(|| second(now))
+    };
+    entry.rotations.keys().map(|property| (property.clone(), time(property))).collect()
+}
+
+fn second(now: Timestamp) -> String {
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
