@@ -1,8 +1,11 @@
 //! Settings of the auth methods of BaoAuth and BaoAuthGlobal. Fields that a method requires are optional here, because a
 //! BaoAuth and its BaoAuthGlobal can each state a part of them.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::rules;
 
 /// An auth method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +24,10 @@ pub enum AuthMethod {
     LDAP,
     /// A token.
     Token,
+    /// An AWS identity, which signs a request.
+    AWS,
+    /// A Google service account.
+    GCP,
 }
 
 /// Settings of Kubernetes auth. `role` and `serviceAccount` are required.
@@ -139,4 +146,84 @@ pub struct TokenMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_ref: Option<String>,
+}
+
+/// Settings of AWS auth (type `iam`). `role`, and exactly one of `secretRef` and `irsaServiceAccount`, are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsMethod {
+    /// Name of the role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role: Option<String>,
+    /// AWS region of the STS endpoint, for which the request is signed. Default: `us-east-1` with the global endpoint
+    /// `https://sts.amazonaws.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub region: Option<String>,
+    /// Value of the header `X-Vault-AWS-IAM-Server-ID`, if the auth mount requires it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[!-~]([ -~]*[!-~])?$"))]
+    pub header_value: Option<String>,
+    /// Name of the session of the assumed role, with `irsaServiceAccount`. Default: `steamer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 64), regex(pattern = r"^[A-Za-z0-9_+=,.@-]+$"))]
+    pub session_name: Option<String>,
+    /// STS endpoint that the auth mount uses, and that issues the credentials of `irsaServiceAccount`. A host outside of
+    /// AWS requires a BaoAuth in the namespace of the object that reads, or of the operator. Default: that of `region`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::ADDRESS, validation = rules::ENCRYPTED)]
+    pub sts_endpoint: Option<String>,
+    /// Name of the Secret that holds an access key (keys `access_key_id`, `secret_access_key` and optionally
+    /// `session_token`), in the namespace of the object that reads. The Secret needs the label `steamer.dev/login: "true"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_ref: Option<String>,
+    /// Name of the ServiceAccount whose token is exchanged for credentials of the AWS role in its annotation
+    /// `eks.amazonaws.com/role-arn`, in the namespace of the object that reads. It must allow tokens for the audience in its
+    /// annotation `eks.amazonaws.com/audience`, or else `sts.amazonaws.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub irsa_service_account: Option<String>,
+}
+
+/// Settings of GCP auth (type `iam`), with workload identity of GKE. All fields except the endpoints are required.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GcpMethod {
+    /// Name of the role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub role: Option<String>,
+    /// Name of the ServiceAccount that acts as the Google service account in its annotation
+    /// `iam.gke.io/gcp-service-account`, in the namespace of the object that reads. It must allow tokens for the audience
+    /// `<projectID>.svc.id.goog`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub workload_identity_service_account: Option<String>,
+    /// Region or zone of the GKE cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub region: Option<String>,
+    /// Name of the GKE cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub cluster_name: Option<String>,
+    /// ID of the Google Cloud project of the GKE cluster.
+    #[serde(default, rename = "projectID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$"))]
+    pub project_id: Option<String>,
+    /// Endpoint of the Security Token Service. A host outside of Google requires a BaoAuth in the namespace of the object
+    /// that reads, or of the operator. Default: `https://sts.googleapis.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::ADDRESS, validation = rules::ENCRYPTED)]
+    pub sts_endpoint: Option<String>,
+    /// Endpoint of the IAM Service Account Credentials API, with the rule of `stsEndpoint`. Default:
+    /// `https://iamcredentials.googleapis.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::ADDRESS, validation = rules::ENCRYPTED)]
+    pub iam_endpoint: Option<String>,
 }

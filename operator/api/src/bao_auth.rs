@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, AppRoleMethod, AuthMethod, CertMethod, CommonStatus, JwtMethod, KubernetesMethod,
-    PasswordMethod, Reference, TokenMethod, rules,
+    AllowedNamespaces, AppRoleMethod, AuthMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
+    KubernetesMethod, PasswordMethod, Reference, TokenMethod, rules,
 };
 
 /// Login to an OpenBao server: connection, auth method, mount and role.
@@ -26,8 +26,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("(has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 1 || (has(self.authGlobalRef) && (has(self.connectionRef) ? 1 : 0) + (has(self.clusterRef) ? 1 : 0) + (has(self.projectRef) ? 1 : 0) == 0)", "exactly one of connectionRef, clusterRef and projectRef is required, unless authGlobalRef refers to a BaoAuthGlobal that states the server"))]
 #[x_kube(validation = ("has(self.projectRef) == has(self.workload)", "projectRef and workload must be set together: workload is the name of an entry in the project's workloads"))]
-#[x_kube(validation = ("!has(self.projectRef) || !(has(self.authGlobalRef) || has(self.method) || has(self.mount) || has(self.namespace) || has(self.params) || has(self.kubernetes) || has(self.jwt) || has(self.appRole) || has(self.cert) || has(self.userPass) || has(self.ldap) || has(self.token))", "with projectRef the project defines the login: remove authGlobalRef, method, mount, namespace, params, and the settings of methods such as kubernetes and jwt"))]
-#[x_kube(validation = ("has(self.projectRef) || has(self.authGlobalRef) || has(self.method)", "method is required: Kubernetes, JWT, AppRole, Cert, UserPass, LDAP or Token"))]
+#[x_kube(validation = ("!has(self.projectRef) || !(has(self.authGlobalRef) || has(self.method) || has(self.mount) || has(self.namespace) || has(self.params) || has(self.kubernetes) || has(self.jwt) || has(self.appRole) || has(self.cert) || has(self.userPass) || has(self.ldap) || has(self.token) || has(self.aws) || has(self.gcp))", "with projectRef the project defines the login: remove authGlobalRef, method, mount, namespace, params, and the settings of methods such as kubernetes and jwt"))]
+#[x_kube(validation = ("has(self.projectRef) || has(self.authGlobalRef) || has(self.method)", "method is required: Kubernetes, JWT, AppRole, Cert, UserPass, LDAP, Token, AWS or GCP"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'Kubernetes') == has(self.kubernetes) || (self.method == 'Kubernetes' && has(self.authGlobalRef))", "kubernetes is required with method Kubernetes, and only allowed with it"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'JWT') == has(self.jwt) || (self.method == 'JWT' && has(self.authGlobalRef))", "jwt is required with method JWT, and only allowed with it"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'AppRole') == has(self.appRole) || (self.method == 'AppRole' && has(self.authGlobalRef))", "appRole is required with method AppRole, and only allowed with it"))]
@@ -35,12 +35,16 @@ use crate::{
 #[x_kube(validation = ("!has(self.method) || (self.method == 'UserPass') == has(self.userPass) || (self.method == 'UserPass' && has(self.authGlobalRef))", "userPass is required with method UserPass, and only allowed with it"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'LDAP') == has(self.ldap) || (self.method == 'LDAP' && has(self.authGlobalRef))", "ldap is required with method LDAP, and only allowed with it"))]
 #[x_kube(validation = ("!has(self.method) || (self.method == 'Token') == has(self.token) || (self.method == 'Token' && has(self.authGlobalRef))", "token is required with method Token, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'AWS') == has(self.aws) || (self.method == 'AWS' && has(self.authGlobalRef))", "aws is required with method AWS, and only allowed with it"))]
+#[x_kube(validation = ("!has(self.method) || (self.method == 'GCP') == has(self.gcp) || (self.method == 'GCP' && has(self.authGlobalRef))", "gcp is required with method GCP, and only allowed with it"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.kubernetes) || (has(self.kubernetes.role) && has(self.kubernetes.serviceAccount))", "kubernetes requires role and serviceAccount"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.jwt) || (has(self.jwt.role) && has(self.jwt.serviceAccount) != has(self.jwt.secretRef))", "jwt requires role, and exactly one of serviceAccount and secretRef"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.appRole) || (has(self.appRole.roleId) && has(self.appRole.secretRef) != has(self.appRole.secretIDPath))", "appRole requires roleId, and exactly one of secretRef and secretIDPath"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.userPass) || (has(self.userPass.username) && has(self.userPass.secretRef))", "userPass requires username and secretRef"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.ldap) || (has(self.ldap.username) && has(self.ldap.secretRef))", "ldap requires username and secretRef"))]
 #[x_kube(validation = ("has(self.authGlobalRef) || !has(self.token) || has(self.token.secretRef)", "token requires secretRef"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.aws) || (has(self.aws.role) && has(self.aws.secretRef) != has(self.aws.irsaServiceAccount))", "aws requires role, and exactly one of secretRef and irsaServiceAccount"))]
+#[x_kube(validation = ("has(self.authGlobalRef) || !has(self.gcp) || (has(self.gcp.role) && has(self.gcp.workloadIdentityServiceAccount) && has(self.gcp.region) && has(self.gcp.clusterName) && has(self.gcp.projectID))", "gcp requires role, workloadIdentityServiceAccount, region, clusterName and projectID"))]
 #[x_kube(validation = ("!has(self.inline) || self.inline != 'Always' || !has(self.method) || self.method in ['Kubernetes', 'JWT']", "inline: Always requires method Kubernetes or JWT: the credentials of other methods are sent once for each token"))]
 #[x_kube(validation = ("has(self.clusterRef) || has(self.authGlobalRef) || !has(self.kubernetes) || (has(self.kubernetes.audiences) && size(self.kubernetes.audiences) > 0)", "kubernetes.audiences is required without clusterRef: only an OpenBaoCluster has a default audience"))]
 #[x_kube(validation = ("has(self.clusterRef) || has(self.authGlobalRef) || !has(self.jwt) || !has(self.jwt.serviceAccount) || (has(self.jwt.audiences) && size(self.jwt.audiences) > 0)", "jwt.audiences is required with serviceAccount and without clusterRef: only an OpenBaoCluster has a default audience"))]
@@ -71,8 +75,8 @@ pub struct BaoAuthSpec {
     /// Auth method. Required unless `projectRef` or `authGlobalRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<AuthMethod>,
-    /// Path of the auth mount, without `auth/`. Default: `kubernetes`, `jwt`, `approle`, `cert`, `userpass` or `ldap`,
-    /// according to the method. Not used by method `Token`.
+    /// Path of the auth mount, without `auth/`. Default: `kubernetes`, `jwt`, `approle`, `cert`, `userpass`, `ldap`, `aws` or
+    /// `gcp`, according to the method. Not used by method `Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = rules::MOUNT)]
@@ -98,6 +102,12 @@ pub struct BaoAuthSpec {
     /// Settings of `method: Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenMethod>,
+    /// Settings of `method: AWS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsMethod>,
+    /// Settings of `method: GCP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcp: Option<GcpMethod>,
     /// Further parameters of the login request. They do not replace those of the method.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]

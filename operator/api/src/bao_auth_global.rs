@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, AppRoleMethod, AuthMethod, CertMethod, CommonStatus, JwtMethod, KubernetesMethod,
-    PasswordMethod, Reference, TokenMethod, rules,
+    AllowedNamespaces, AppRoleMethod, AuthMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
+    KubernetesMethod, PasswordMethod, Reference, TokenMethod, rules,
 };
 
 /// Defaults for BaoAuths: server, auth method, mount, and settings of the methods.
@@ -74,6 +74,12 @@ pub struct BaoAuthGlobalSpec {
     /// Defaults of `method: Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<MethodDefaults<TokenMethod>>,
+    /// Defaults of `method: AWS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<MethodDefaults<AwsMethod>>,
+    /// Defaults of `method: GCP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcp: Option<MethodDefaults<GcpMethod>>,
     /// Namespaces whose BaoAuths may refer to this BaoAuthGlobal. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,

@@ -26,6 +26,12 @@ pub(crate) const ADDRESS: Rule = (
     "address must be a URL of scheme, host and port, without user and path, such as https://openbao.openbao.svc:8200",
 );
 
+/// Address that receives credentials.
+pub(crate) const ENCRYPTED: Rule = (
+    "self.startsWith('https:')",
+    "the endpoint must be an https:// URL: it receives a token of the ServiceAccount",
+);
+
 /// Addresses of servers.
 pub(crate) const ADDRESSES: Rule = (
     url!("self.all(address, address", "", ")"),

@@ -228,6 +228,25 @@ impl NoToken {
     }
 }
 
+/// A cloud provider gives no credential for a login to OpenBao.
+#[derive(Debug, thiserror::Error)]
+#[error("{url} gives no credential for the login: {text}")]
+pub struct NoCloudCredential {
+    /// URL of the provider.
+    pub url: String,
+    /// Cause. It contains no text of the provider, except for the code of an error.
+    pub text: String,
+    /// Reason for it.
+    pub reason: Reason,
+}
+
+fn no_cloud_credential(error: &OpenBao) -> Option<&NoCloudCredential> {
+    match error {
+        OpenBao::Credential(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
 /// The cause of a missing credential, if it is an error of the API server.
 fn no_token(error: &OpenBao) -> Option<&NoToken> {
     match error {
@@ -264,7 +283,10 @@ fn openbao_retry(error: &OpenBao) -> Retry {
 
 fn openbao_stalled(error: &OpenBao) -> bool {
     match error {
-        OpenBao::Credential(_) => no_token(error).is_some_and(|error| error.source.stalled()),
+        OpenBao::Credential(_) => {
+            no_token(error).is_some_and(|error| error.source.stalled())
+                || no_cloud_credential(error).is_some_and(|error| error.reason == Reason::PermissionDenied)
+        }
         error => !error.is_transient(),
     }
 }
@@ -276,7 +298,10 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         OpenBao::NoLeader => Reason::NoLeader,
         OpenBao::Throttled { .. } => Reason::Throttled,
         OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,
-        OpenBao::Credential(_) => no_token(error).map_or(Reason::ReferenceNotFound, NoToken::reason),
+        OpenBao::Credential(_) => no_token(error)
+            .map(NoToken::reason)
+            .or_else(|| no_cloud_credential(error).map(|error| error.reason))
+            .unwrap_or(Reason::ReferenceNotFound),
         OpenBao::InUse { .. } => Reason::Conflict,
         OpenBao::Invalid { .. } | OpenBao::Settings(_) | OpenBao::Redirect { .. } => Reason::Invalid,
         OpenBao::Foreign { .. } => Reason::NotOpenBao,
@@ -325,6 +350,19 @@ mod tests {
         assert_eq!((shared.reason(), shared.stalled()), (reason, stalled));
         assert_eq!(shared.retry(), Retry::Backoff);
         assert!(describe(&shared).contains("cannot request a token of ServiceAccount web/app: "));
+    }
+
+    #[rstest]
+    #[case::refused(Reason::PermissionDenied, true)]
+    #[case::down(Reason::Unreachable, false)]
+    fn a_cloud_provider_that_gives_no_credential_states_its_cause(
+        #[case] reason: Reason,
+        #[case] stalled: bool,
+    ) {
+        let (url, text) = ("https://sts.amazonaws.com".to_owned(), "status 403, AccessDenied".to_owned());
+        let error = Error::OpenBao(OpenBao::Credential(Box::new(NoCloudCredential { url, text, reason })));
+        assert_eq!((error.reason(), error.stalled()), (reason, stalled));
+        assert!(describe(&error).contains("https://sts.amazonaws.com gives no credential"), "{error}");
     }
 
     #[test]

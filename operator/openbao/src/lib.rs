@@ -54,5 +54,5 @@ pub use outgoing::Outgoing;
 pub use resolver::Resolver;
 pub use session::Session;
 pub use settings::{InvalidSetting, Settings};
-pub use transport::{Transport, certificates, joined_pem};
+pub use transport::{Post, Transport, certificates, joined_pem};
 pub use values::{Json, Values};

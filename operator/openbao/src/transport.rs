@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, Url};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::body;
 use crate::fault::Fault;
@@ -14,6 +14,16 @@ use crate::settings::{InvalidSetting, Settings};
 
 /// Longest timeout of a request.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// A request with a body.
+pub struct Post<'a> {
+    /// Content type of the body.
+    pub content_type: &'static str,
+    /// Token in the header `Authorization`.
+    pub bearer: Option<&'a SecretString>,
+    /// Body, which can contain credentials.
+    pub body: SecretString,
+}
 
 /// HTTP client of a server.
 #[derive(Clone)]
@@ -49,6 +59,27 @@ impl Transport {
             return Err(Fault::Status(status.as_u16()));
         }
         body::read(response, limit).await
+    }
+
+    /// Sends a request with a body. Returns status and body of the response, with at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Any [`Fault`], except for the status.
+    pub async fn post(&self, url: &str, post: &Post<'_>, limit: usize) -> Result<(u16, Vec<u8>), Fault> {
+        let url = parsed(url).map_err(|_| Fault::Protocol)?;
+        let request = self.request(reqwest::Method::POST, url.clone());
+        let request =
+            request.header(CONTENT_TYPE, post.content_type).body(post.body.expose_secret().to_owned());
+        let request = match post.bearer {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        };
+        let response = self.send(request).await?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(Fault::redirect(&url, location(response.headers())));
+        }
+        Ok((status.as_u16(), body::read(response, limit).await?))
     }
 
     pub(crate) fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {

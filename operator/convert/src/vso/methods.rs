@@ -15,16 +15,7 @@ const METHODS: &[(&str, &str, &[&str])] = &[
     (
         "aws",
         "AWS",
-        &[
-            "role",
-            "region",
-            "headerValue",
-            "sessionName",
-            "stsEndpoint",
-            "iamEndpoint",
-            "secretRef",
-            "irsaServiceAccount",
-        ],
+        &["role", "region", "headerValue", "sessionName", "stsEndpoint", "secretRef", "irsaServiceAccount"],
     ),
     ("gcp", "GCP", &["role", "workloadIdentityServiceAccount", "region", "clusterName", "projectID"]),
 ];

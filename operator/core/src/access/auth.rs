@@ -198,6 +198,8 @@ async fn owned(
         MethodCredential::Jwt(secret) => consumer.jwt(&secret).await,
         MethodCredential::Secret { name, key } => consumer.value((&name, key), &auth.requested).await,
         MethodCredential::File(path) => file(&path, &auth.requested),
+        MethodCredential::Aws(source) => consumer.aws(source, auth).await,
+        MethodCredential::Gcp(source) => consumer.gcp(source, auth).await,
         MethodCredential::Certificate(_) | MethodCredential::Connection => {
             Ok(Owned { owner: CredentialOwner::Certificate, stored: None })
         }

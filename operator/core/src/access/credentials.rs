@@ -75,13 +75,18 @@ impl Consumer<'_> {
 
     /// The value of a key of a Secret.
     pub(super) async fn value(&self, (secret, key): (&str, &str), requested: &str) -> Result<Owned, Error> {
+        Ok(Owned::value(self.entry(secret, key).await?, requested))
+    }
+
+    /// The text in a key of a Secret that allows logins.
+    pub(super) async fn entry(&self, secret: &str, key: &str) -> Result<SecretString, Error> {
         let name = self.allowed(secret).await?;
         let value = self.context.secrets.value(self.dependencies, &name, key).await?;
         let value = line(&String::from_utf8_lossy(&value));
         if value.expose_secret().is_empty() {
             return Err(Error::Waiting(format!("key `{key}` of Secret {name} is empty: set it")));
         }
-        Ok(Owned::value(value, requested))
+        Ok(value)
     }
 
     /// The client certificate and key of a Secret, in PEM.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use steamer_api::{
-    AppRoleMethod, AuthMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, JwtMethod, KubernetesMethod,
-    LoginDefaults, MergeStrategy, MethodDefaults, PasswordMethod, TokenMethod,
+    AppRoleMethod, AuthMethod, AwsMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, GcpMethod, JwtMethod,
+    KubernetesMethod, LoginDefaults, MergeStrategy, MethodDefaults, PasswordMethod, TokenMethod,
 };
 
 /// Settings that can replace those of a BaoAuthGlobal one by one.
@@ -47,6 +47,8 @@ fn with_settings(auth: &BaoAuthSpec, global: &BaoAuthGlobalSpec) -> BaoAuthSpec 
         user_pass: layered(auth.user_pass.as_ref(), global.user_pass.as_ref()),
         ldap: layered(auth.ldap.as_ref(), global.ldap.as_ref()),
         token: layered(auth.token.as_ref(), global.token.as_ref()),
+        aws: layered(auth.aws.as_ref(), global.aws.as_ref()),
+        gcp: layered(auth.gcp.as_ref(), global.gcp.as_ref()),
         ..auth.clone()
     }
 }
@@ -60,6 +62,8 @@ fn login_of(global: &BaoAuthGlobalSpec, method: AuthMethod) -> Option<&LoginDefa
         AuthMethod::UserPass => global.user_pass.as_ref().map(|method| &method.login),
         AuthMethod::LDAP => global.ldap.as_ref().map(|method| &method.login),
         AuthMethod::Token => global.token.as_ref().map(|method| &method.login),
+        AuthMethod::AWS => global.aws.as_ref().map(|method| &method.login),
+        AuthMethod::GCP => global.gcp.as_ref().map(|method| &method.login),
     }
 }
 
@@ -149,6 +153,41 @@ impl Settings for PasswordMethod {
 impl Settings for TokenMethod {
     fn over(&self, base: &Self) -> Self {
         Self { secret_ref: first([&self.secret_ref, &base.secret_ref]) }
+    }
+}
+
+impl Settings for AwsMethod {
+    fn over(&self, base: &Self) -> Self {
+        let (secret_ref, irsa_service_account) = either(
+            (&self.secret_ref, &self.irsa_service_account),
+            (&base.secret_ref, &base.irsa_service_account),
+        );
+        Self {
+            role: first([&self.role, &base.role]),
+            region: first([&self.region, &base.region]),
+            header_value: first([&self.header_value, &base.header_value]),
+            session_name: first([&self.session_name, &base.session_name]),
+            sts_endpoint: first([&self.sts_endpoint, &base.sts_endpoint]),
+            secret_ref,
+            irsa_service_account,
+        }
+    }
+}
+
+impl Settings for GcpMethod {
+    fn over(&self, base: &Self) -> Self {
+        Self {
+            role: first([&self.role, &base.role]),
+            workload_identity_service_account: first([
+                &self.workload_identity_service_account,
+                &base.workload_identity_service_account,
+            ]),
+            region: first([&self.region, &base.region]),
+            cluster_name: first([&self.cluster_name, &base.cluster_name]),
+            project_id: first([&self.project_id, &base.project_id]),
+            sts_endpoint: first([&self.sts_endpoint, &base.sts_endpoint]),
+            iam_endpoint: first([&self.iam_endpoint, &base.iam_endpoint]),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Auth methods: from the settings of a BaoAuth to a login. Each method is a file.
 
 mod app_role;
+mod aws;
 mod cert;
+mod gcp;
 mod jwt;
 mod kubernetes;
 mod ldap;
@@ -13,6 +15,8 @@ use steamer_api::{AuthMethod, BaoAuthSpec};
 
 use crate::error::Error;
 
+pub(super) use self::aws::{AwsKeySource, AwsSource};
+pub(super) use self::gcp::GcpSource;
 pub(super) use self::method::ServiceAccountSource;
 pub use self::method::{Method, MethodCredential};
 
@@ -32,6 +36,8 @@ pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
         Some(AuthMethod::UserPass) => user_pass::method(spec),
         Some(AuthMethod::LDAP) => ldap::method(spec),
         Some(AuthMethod::Token) => token::method(spec),
+        Some(AuthMethod::AWS) => aws::method(spec),
+        Some(AuthMethod::GCP) => gcp::method(spec),
     }?;
     method.presented(spec.inline)
 }
@@ -70,6 +76,28 @@ mod tests {
     #[case::user_pass(json!({"method": "UserPass", "userPass": {"username": "u", "secretRef": "s"}}), LoginKind::Password, "userpass", "u", "s key password")]
     #[case::ldap(json!({"method": "LDAP", "ldap": {"username": "u", "secretRef": "s"}}), LoginKind::Password, "ldap", "u", "s key password")]
     #[case::token(json!({"method": "Token", "token": {"secretRef": "s"}}), LoginKind::Token, "token", "", "s key token")]
+    #[case::aws(
+        json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s"}}),
+        LoginKind::Aws, "aws", "r", "s https://sts.amazonaws.com us-east-1"
+    )]
+    #[case::aws_region(
+        json!({"method": "AWS", "aws": {"role": "r", "irsaServiceAccount": "a", "region": "eu-west-1"}}),
+        LoginKind::Aws, "aws", "r", "a as steamer https://sts.eu-west-1.amazonaws.com eu-west-1"
+    )]
+    #[case::aws_in_china(
+        json!({"method": "AWS", "aws": {"role": "r", "irsaServiceAccount": "a", "region": "cn-north-1", "sessionName": "n"}}),
+        LoginKind::Aws, "aws", "r", "a as n https://sts.cn-north-1.amazonaws.com.cn cn-north-1"
+    )]
+    #[case::aws_endpoint(
+        json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "region": "x", "stsEndpoint": "https://sts.example.com"}}),
+        LoginKind::Aws, "aws", "r", "s https://sts.example.com x"
+    )]
+    #[case::gcp(
+        json!({"method": "GCP", "gcp": {
+            "role": "r", "workloadIdentityServiceAccount": "a", "projectID": "p", "region": "x", "clusterName": "c",
+        }}),
+        LoginKind::Role, "gcp", "r", "a vault/r https://sts.googleapis.com https://iamcredentials.googleapis.com"
+    )]
     #[case::own_mount(
         json!({"method": "LDAP", "mount": "/corp/ldap/", "ldap": {"username": "u", "secretRef": "s"}}),
         LoginKind::Password, "corp/ldap", "u", "s key password"
@@ -92,6 +120,13 @@ mod tests {
             MethodCredential::File(path) => format!("file {path}"),
             MethodCredential::Certificate(secret) => format!("certificate {secret}"),
             MethodCredential::Connection => "connection".to_owned(),
+            MethodCredential::Aws(AwsSource { endpoint, region, session, key, .. }) => match key {
+                AwsKeySource::Secret(secret) => format!("{secret} {endpoint} {region}"),
+                AwsKeySource::Account(account) => format!("{account} as {session} {endpoint} {region}"),
+            },
+            MethodCredential::Gcp(source) => {
+                format!("{} {} {} {}", source.account, source.audience, source.sts, source.iam)
+            }
         };
         let text = if inline { format!("inline {text}") } else { text };
         assert_eq!(
@@ -112,6 +147,13 @@ mod tests {
     #[case::user(json!({"method": "UserPass", "userPass": {"secretRef": "s"}}), "userPass.username is required")]
     #[case::password(json!({"method": "LDAP", "ldap": {"username": "s"}}), "ldap.secretRef is required")]
     #[case::token(json!({"method": "Token", "token": {}}), "token.secretRef is required")]
+    #[case::aws_identity(json!({"method": "AWS", "aws": {"role": "r"}}), "aws requires exactly one of secretRef and irsaServiceAccount")]
+    #[case::aws_role(json!({"method": "AWS", "aws": {"secretRef": "s"}}), "aws.role is required")]
+    #[case::gcp_account(json!({"method": "GCP", "gcp": {"role": "r"}}), "gcp.workloadIdentityServiceAccount is required")]
+    #[case::gcp_cluster(
+        json!({"method": "GCP", "gcp": {"role": "r", "workloadIdentityServiceAccount": "a", "projectID": "p", "region": "x"}}),
+        "gcp.clusterName is required"
+    )]
     #[case::inline(
         json!({"method": "UserPass", "inline": "Always", "userPass": {"username": "u", "secretRef": "s"}}),
         "inline: Always requires method Kubernetes or JWT"

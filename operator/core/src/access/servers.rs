@@ -129,10 +129,19 @@ impl Context {
         dependencies: &Dependencies,
         token: AccountToken,
     ) -> Result<CredentialOwner, Error> {
+        self.account_token(dependencies, token).await.map(CredentialOwner::ServiceAccount)
+    }
+
+    /// The tokens of a ServiceAccount, as [`Self::account_credential`].
+    pub(super) async fn account_token(
+        &self,
+        dependencies: &Dependencies,
+        token: AccountToken,
+    ) -> Result<TokenRequestKey, Error> {
         let AccountToken { account, audiences, expiration_seconds } = token;
         let audiences = self.safe_audiences(&audiences)?;
         let uid = self.accounts.existing(dependencies, &account).await?.uid().unwrap_or_default();
-        Ok(CredentialOwner::ServiceAccount(TokenRequestKey { account, uid, audiences, expiration_seconds }))
+        Ok(TokenRequestKey { account, uid, audiences, expiration_seconds })
     }
 
     /// The server of a cluster.

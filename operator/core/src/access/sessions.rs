@@ -13,6 +13,7 @@ use steamer_openbao::{
 };
 use steamer_runtime::{Index, Key, Metrics, ObjectName};
 
+use super::cloud::{self, CloudLogin};
 use super::service_accounts::{ServiceAccountToken, TokenSource};
 use super::token_requests::TokenRequestKey;
 use super::transports::Transports;
@@ -66,6 +67,8 @@ pub enum CredentialOwner {
     Value(String),
     /// The client certificate of the server's connections.
     Certificate,
+    /// An identity of a cloud provider.
+    Cloud(CloudLogin),
 }
 
 /// Digest of all settings of a connection.
@@ -124,7 +127,7 @@ pub struct Sessions {
     pub outgoing: Outgoing,
     servers: moka::sync::Cache<ServerKey, Client>,
     /// Clients for documents of other servers.
-    pub documents: Transports,
+    pub documents: Arc<Transports>,
     identities: Identities,
 }
 
@@ -159,7 +162,7 @@ impl Sessions {
             })
             .build();
         let servers = servers(identities.clone());
-        let documents = Transports::new(outgoing);
+        let documents = Arc::new(Transports::new(outgoing));
         Self { tokens, index, outgoing, servers, documents, identities }
     }
 
@@ -177,6 +180,9 @@ impl Sessions {
         let credential: Arc<dyn Credential> = match owner {
             CredentialOwner::ServiceAccount(key) => {
                 Arc::new(ServiceAccountToken::new(self.tokens.clone(), key))
+            }
+            CredentialOwner::Cloud(login) => {
+                cloud::credential(login, stored, (&self.tokens, &self.documents))
             }
             CredentialOwner::Secret(..) | CredentialOwner::Value(_) | CredentialOwner::Certificate => {
                 Arc::new(Stored(stored.unwrap_or_default()))

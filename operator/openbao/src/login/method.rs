@@ -1,5 +1,6 @@
 //! Auth methods: endpoint and parameters of a login, and the effect of a rejection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +29,8 @@ pub enum LoginKind {
     Certificate,
     /// `login/<user>` with a password. The user is the role.
     Password,
+    /// `login` with a role and the parameters in the secret, a JSON object: a request that an AWS identity has signed.
+    Aws,
     /// No login: the credential is a token. It is looked up, renewed, and never revoked.
     Token,
 }
@@ -52,7 +55,7 @@ impl LoginKind {
     /// Returns the path of the login in its namespace.
     pub(super) fn endpoint(self, mount: &str, role: &str) -> String {
         match self {
-            Self::Role | Self::AppRole | Self::Certificate => format!("auth/{mount}/login"),
+            Self::Role | Self::AppRole | Self::Certificate | Self::Aws => format!("auth/{mount}/login"),
             Self::Cel => format!("auth/{mount}/cel/login"),
             Self::Password => format!("auth/{mount}/login/{role}"),
             Self::Token => "auth/token/lookup-self".to_owned(),
@@ -62,12 +65,15 @@ impl LoginKind {
     /// Returns the parameters of the login.
     pub(super) fn parameters(self, role: &str, secret: &SecretString) -> Vec<(String, String)> {
         let secret = secret.expose_secret();
+        if self == Self::Aws {
+            return signed(role, secret);
+        }
         let parameters = match self {
             Self::Role | Self::Cel => vec![("role", role), ("jwt", secret)],
             Self::AppRole => vec![("role_id", role), ("secret_id", secret)],
             Self::Certificate if !role.is_empty() => vec![("name", role)],
             Self::Password => vec![("password", secret)],
-            Self::Certificate | Self::Token => Vec::new(),
+            Self::Certificate | Self::Token | Self::Aws => Vec::new(),
         };
         parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
@@ -77,6 +83,9 @@ impl LoginKind {
         match self {
             Self::Role | Self::Cel => {
                 format!("check that the auth mount and role `{role}` exist and accept this login")
+            }
+            Self::Aws => {
+                format!("check that the auth mount and role `{role}` exist and accept this AWS identity")
             }
             Self::AppRole => "check that the auth mount and the role of this roleId exist".to_owned(),
             Self::Certificate => {
@@ -98,7 +107,7 @@ impl LoginKind {
     /// rejections, then longer. Much longer for a refused credential that further failures lock.
     pub(super) fn pause(self, times: u32, cause: Cause) -> Duration {
         match self {
-            Self::Role | Self::Cel | Self::Certificate => {
+            Self::Role | Self::Cel | Self::Certificate | Self::Aws => {
                 Duration::from_secs(1 << (times / 3).min(3)).min(LONGEST_PAUSE)
             }
             Self::AppRole | Self::Password if cause == Cause::Refused => LOCKOUT_PAUSE,
@@ -112,9 +121,15 @@ impl LoginKind {
             Self::AppRole | Self::Password => {
                 "; Steamer tries this credential again after 30 minutes, so that OpenBao does not lock the user: correct it"
             }
-            Self::Role | Self::Cel | Self::Certificate | Self::Token => "",
+            Self::Role | Self::Cel | Self::Certificate | Self::Aws | Self::Token => "",
         }
     }
+}
+
+/// The parameters of a signed request.
+fn signed(role: &str, secret: &str) -> Vec<(String, String)> {
+    let signed: BTreeMap<String, String> = serde_json::from_str(secret).unwrap_or_default();
+    std::iter::once(("role".to_owned(), role.to_owned())).chain(signed).collect()
 }
 
 #[cfg(test)]
@@ -139,6 +154,16 @@ mod tests {
         let parameters = kind.parameters("r", &"s".to_owned().into());
         let parameters: Vec<String> =
             parameters.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(parameters, expected);
+    }
+
+    #[test]
+    fn a_signed_request_becomes_parameters() {
+        let secret = r#"{"iam_request_url": "u"}"#.to_owned().into();
+        let parameters = LoginKind::Aws.parameters("r", &secret);
+        assert_eq!(LoginKind::Aws.endpoint("m", "r"), "auth/m/login");
+        let expected = [("role", "r"), ("iam_request_url", "u")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(parameters, expected);
     }
 

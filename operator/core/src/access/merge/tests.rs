@@ -86,6 +86,24 @@ fn auth(headers: &str, params: &str, own: Value) -> Value {
     json!({"defaultAuthMethod": "Token", "token": {"secretRef": "s"}}),
     json!({"method": "Token", "token": {"secretRef": "s"}}),
 )]
+#[case::set_aws(
+    json!({}),
+    json!({"defaultAuthMethod": "AWS", "aws": {"role": "g", "region": "r", "headerValue": "h", "sessionName": "n", "secretRef": "s"}}),
+    json!({"method": "AWS", "aws": {"role": "g", "region": "r", "headerValue": "h", "sessionName": "n", "secretRef": "s"}}),
+)]
+#[case::override_aws_with_the_other_identity(
+    json!({"method": "AWS", "aws": {"role": "own", "irsaServiceAccount": "own", "stsEndpoint": "https://own"}}),
+    json!({"aws": {"role": "g", "region": "r", "secretRef": "s", "stsEndpoint": "https://g"}}),
+    json!({"aws": {"role": "own", "region": "r", "irsaServiceAccount": "own", "stsEndpoint": "https://own"}}),
+)]
+#[case::set_gcp(
+    json!({"gcp": {"clusterName": "own", "workloadIdentityServiceAccount": "own"}}),
+    json!({"defaultAuthMethod": "GCP", "gcp": {"role": "g", "region": "r", "clusterName": "c", "projectID": "p", "mount": "m"}}),
+    json!({
+        "method": "GCP", "mount": "m",
+        "gcp": {"role": "g", "region": "r", "clusterName": "own", "projectID": "p", "workloadIdentityServiceAccount": "own"},
+    }),
+)]
 #[case::no_method(json!({}), json!({"token": {"secretRef": "s"}}), json!({"method": null}))]
 #[case::no_settings(json!({"method": "JWT"}), json!({"token": {"secretRef": "s"}}), json!({"jwt": null}))]
 #[case::server(

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use steamer_api::{BaoAuthSpec, Inline};
 use steamer_openbao::{LoginKind, NamespacePath};
 
+use super::aws::AwsSource;
+use super::gcp::GcpSource;
 use crate::error::Error;
 
 /// Longest lifetime of a ServiceAccount token, in seconds. An object that was created before the limit can state more.
@@ -49,6 +51,10 @@ pub enum MethodCredential {
     Certificate(String),
     /// The client certificate of the connection.
     Connection,
+    /// An AWS identity.
+    Aws(AwsSource),
+    /// A Google service account.
+    Gcp(GcpSource),
 }
 
 /// Tokens of a ServiceAccount.

@@ -1,0 +1,146 @@
+//! Logins of cloud identities for an object: ServiceAccounts and Secrets of its namespace, with their consent.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::ResourceExt;
+use secrecy::ExposeSecret;
+use steamer_runtime::ObjectName;
+
+use super::super::consent::Asked;
+use super::super::credentials::{Consumer, Owned};
+use super::super::effective::Effective;
+use super::super::methods::{AwsKeySource, AwsSource, GcpSource};
+use super::super::servers::AccountToken;
+use super::super::sessions::CredentialOwner;
+use super::super::token_requests::TokenRequestKey;
+use super::aws::packed;
+use super::endpoint::{AWS, GOOGLE, is_within};
+use super::{AwsIdentity, AwsLogin, CloudLogin, GcpLogin};
+use crate::digest::digest;
+use crate::error::Error;
+
+/// Annotation of a ServiceAccount: role of AWS that it may assume.
+const ROLE: &str = "eks.amazonaws.com/role-arn";
+/// Annotation of a ServiceAccount: audience of its tokens for AWS.
+const AUDIENCE: &str = "eks.amazonaws.com/audience";
+/// Default audience of tokens for AWS.
+const AWS_AUDIENCE: &str = "sts.amazonaws.com";
+/// Annotation of a ServiceAccount: Google service account as which it acts.
+const GOOGLE_ACCOUNT: &str = "iam.gke.io/gcp-service-account";
+/// Lifetime of the tokens of a ServiceAccount, in seconds.
+const TOKEN_SECONDS: i64 = 600;
+
+impl Consumer<'_> {
+    /// The login of an AWS identity.
+    pub(in super::super) async fn aws(&self, source: AwsSource, auth: &Effective) -> Result<Owned, Error> {
+        let AwsSource { endpoint, region, server_id, session, key } = source;
+        self.trusted(auth, (&endpoint, "aws.stsEndpoint"), AWS)?;
+        let (identity, stored) = match key {
+            AwsKeySource::Secret(name) => {
+                let stored = self.access_key(&name).await?;
+                let text = format!("{}\n{}", auth.requested, stored.expose_secret());
+                (AwsIdentity::Key(digest(text.as_bytes())), Some(stored))
+            }
+            AwsKeySource::Account(name) => {
+                let object = self.account_object(&name).await?;
+                let arn = annotation(&object, ROLE, "the ARN of a role of AWS")?;
+                let audience = object.annotations().get(AUDIENCE).cloned();
+                let account =
+                    self.consented(&object, audience.unwrap_or_else(|| AWS_AUDIENCE.to_owned())).await?;
+                (AwsIdentity::Role { arn, session, account }, None)
+            }
+        };
+        let login = CloudLogin::Aws(AwsLogin { endpoint, region, server_id, identity });
+        Ok(Owned { owner: CredentialOwner::Cloud(login), stored })
+    }
+
+    /// The login of a Google service account.
+    pub(in super::super) async fn gcp(&self, source: GcpSource, auth: &Effective) -> Result<Owned, Error> {
+        let GcpSource { account, project, region, cluster, audience, sts, iam } = source;
+        self.trusted(auth, (&sts, "gcp.stsEndpoint"), GOOGLE)?;
+        self.trusted(auth, (&iam, "gcp.iamEndpoint"), GOOGLE)?;
+        let object = self.account_object(&account).await?;
+        let email = annotation(&object, GOOGLE_ACCOUNT, "the email address of a Google service account")?;
+        if !is_email(&email) {
+            let name = ObjectName::of(&*object);
+            return Err(Error::Invalid(format!(
+                "annotation {GOOGLE_ACCOUNT} of ServiceAccount {name} must be an email address: correct it"
+            )));
+        }
+        let account = self.consented(&object, GcpLogin::pool(&project)).await?;
+        let provider = GcpLogin::provider(&project, &region, &cluster);
+        let login = CloudLogin::Gcp(GcpLogin { account, provider, email, audience, sts, iam });
+        Ok(Owned { owner: CredentialOwner::Cloud(login), stored: None })
+    }
+
+    /// Refuses an endpoint outside of the provider that an author of another namespace states: it would receive tokens of
+    /// this namespace.
+    fn trusted(&self, auth: &Effective, (url, field): (&str, &str), domains: &[&str]) -> Result<(), Error> {
+        let operator = &self.context.operator.namespace;
+        if is_within(url, domains) || auth.is_within(self.namespace) || auth.is_within(operator) {
+            return Ok(());
+        }
+        Err(Error::NotAllowed(format!(
+            "{field} {url} is no host of the cloud provider: this requires a BaoAuth, and a BaoAuthGlobal, in namespace {} \
+             or in namespace {operator} of the operator",
+            self.namespace
+        )))
+    }
+
+    /// The access key of a Secret.
+    async fn access_key(&self, secret: &str) -> Result<secrecy::SecretString, Error> {
+        let [id, key] =
+            [self.entry(secret, "access_key_id").await?, self.entry(secret, "secret_access_key").await?];
+        let name = ObjectName::new(self.namespace, secret);
+        let object = self.context.secrets.existing(self.dependencies, &name).await?;
+        let has_session = object.data.as_ref().is_some_and(|data| data.contains_key("session_token"));
+        let session =
+            if has_session { self.entry(secret, "session_token").await? } else { Default::default() };
+        Ok(packed(id.expose_secret(), key.expose_secret(), session.expose_secret()))
+    }
+
+    async fn account_object(&self, name: &str) -> Result<std::sync::Arc<ServiceAccount>, Error> {
+        self.context.accounts.existing(self.dependencies, &ObjectName::new(self.namespace, name)).await
+    }
+
+    /// Tokens of a ServiceAccount for a cloud provider, which only the ServiceAccount or the installation allows.
+    async fn consented(&self, object: &ServiceAccount, audience: String) -> Result<TokenRequestKey, Error> {
+        let audiences = vec![audience];
+        self.context.consent.check(object, &Asked { audiences: &audiences, of_server: &[] })?;
+        let token =
+            AccountToken { account: ObjectName::of(object), audiences, expiration_seconds: TOKEN_SECONDS };
+        self.context.account_token(self.dependencies, token).await
+    }
+}
+
+fn annotation(account: &ServiceAccount, key: &str, what: &str) -> Result<String, Error> {
+    let found = account.annotations().get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+    found.map(str::to_owned).ok_or_else(|| {
+        let name = ObjectName::of(account);
+        Error::NotAllowed(format!("ServiceAccount {name} has no annotation {key}: set it to {what}"))
+    })
+}
+
+/// Whether a text can be a part of a URL.
+fn is_email(text: &str) -> bool {
+    let is_part = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    text.split_once('@').is_some_and(|(name, domain)| is_part(name) && is_part(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("web@acme.iam.gserviceaccount.com", true)]
+    #[case("web", false)]
+    #[case("@acme", false)]
+    #[case("web@acme/../../x:signJwt?a", false)]
+    #[case("a@b@c", false)]
+    fn an_email_address_cannot_change_the_url(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(is_email(text), expected);
+    }
+}

@@ -1,0 +1,59 @@
+//! Method AWS: a request that an access key, or a role of a ServiceAccount, has signed.
+
+use steamer_api::{AwsMethod, BaoAuthSpec};
+use steamer_openbao::LoginKind;
+
+use super::method::{Method, MethodCredential, block, required};
+use crate::error::Error;
+
+/// Region of requests without one.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// AWS identity of a login.
+pub struct AwsSource {
+    pub(in crate::access) endpoint: String,
+    pub(in crate::access) region: String,
+    pub(in crate::access) server_id: Option<String>,
+    pub(in crate::access) session: String,
+    pub(in crate::access) key: AwsKeySource,
+}
+
+/// Source of an access key.
+pub enum AwsKeySource {
+    /// A Secret.
+    Secret(String),
+    /// A ServiceAccount that assumes a role.
+    Account(String),
+}
+
+pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
+    let settings = block(spec.aws.as_ref(), "AWS", "aws")?;
+    let key = match (&settings.secret_ref, &settings.irsa_service_account) {
+        (Some(name), None) => AwsKeySource::Secret(name.clone()),
+        (None, Some(name)) => AwsKeySource::Account(name.clone()),
+        _ => {
+            return Err(Error::Invalid(
+                "aws requires exactly one of secretRef and irsaServiceAccount".to_owned(),
+            ));
+        }
+    };
+    let source = AwsSource {
+        endpoint: endpoint(settings),
+        region: settings.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        server_id: settings.header_value.clone(),
+        session: settings.session_name.clone().unwrap_or_else(|| "steamer".to_owned()),
+        key,
+    };
+    let role = required(settings.role.as_ref(), "aws.role")?;
+    Ok(Method { role, credential: MethodCredential::Aws(source), ..Method::new(spec, LoginKind::Aws, "aws") })
+}
+
+/// The STS endpoint, without a slash at its end.
+fn endpoint(settings: &AwsMethod) -> String {
+    match (&settings.sts_endpoint, &settings.region) {
+        (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
+        (None, None) => "https://sts.amazonaws.com".to_owned(),
+        (None, Some(region)) if region.starts_with("cn-") => format!("https://sts.{region}.amazonaws.com.cn"),
+        (None, Some(region)) => format!("https://sts.{region}.amazonaws.com"),
+    }
+}
