@@ -17,6 +17,7 @@ struct Kind {
     short: Option<String>,
     about: String,
     properties: &'static [Property],
+    is_namespaced: bool,
 }
 
 impl Kind {
@@ -62,9 +63,9 @@ fn kinds() -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
     for (definition, kind) in steamer_api::definitions().into_iter().zip(KindId::ALL) {
         let about = first_sentence(&docs::description(&definition)?).to_owned();
-        let names = definition.spec.names;
+        let (names, is_namespaced) = (definition.spec.names, definition.spec.scope == "Namespaced");
         let short = names.short_names.and_then(|names| names.into_iter().next());
-        kinds.push(Kind { name: names.kind, short, about, properties: kind.properties() });
+        kinds.push(Kind { name: names.kind, short, about, properties: kind.properties(), is_namespaced });
     }
     Ok(kinds)
 }
@@ -126,8 +127,11 @@ fn with_table(text: &str, table: &str) -> Result<String> {
 /// Writers of a kind, and the namespaces in which it is honored.
 fn protected(kind: &Kind) -> String {
     let writers = if kind.is(Property::Platform) { "platform team" } else { "role `edit` of the namespace" };
-    let namespaces =
-        if kind.is(Property::Restricted) { "`clusterNamespaces`" } else { "every watched namespace" };
+    let namespaces = match kind.is(Property::Restricted) {
+        true => "`clusterNamespaces`",
+        false if kind.is_namespaced => "every watched namespace",
+        false => "the whole cluster, without `watchNamespaces`",
+    };
     format!("| `{}` | {writers} | {namespaces} |\n", kind.name)
 }
 
@@ -151,6 +155,7 @@ mod tests {
             short: short.map(str::to_owned),
             about: format!("A {name} | more"),
             properties,
+            is_namespaced: true,
         };
         let platform = &[Property::Platform, Property::Restricted];
         vec![kind("BaoAuth", None, &[]), kind("OpenBaoCluster", Some("obc"), platform)]

@@ -13,11 +13,12 @@ const RBAC: &str = "config/rbac";
 /// Policy for the writes of the operator.
 const ADMISSION: &str = "config/admission/policy.yaml";
 /// ClusterRoles of `config/rbac` and the chart files with their rules: file, role, chart file.
-const ROLES: [(&str, &str, &str); 7] = [
+const ROLES: [(&str, &str, &str); 8] = [
     ("role.yaml", "steamer", "rules-global.yaml"),
     ("delivery_role.yaml", "steamer-delivery", "rules-delivery.yaml"),
     ("clusters_role.yaml", "steamer-clusters", "rules-clusters.yaml"),
     ("restarts_role.yaml", "steamer-restarts", "rules-restarts.yaml"),
+    ("distribution_role.yaml", "steamer-distribution", "rules-distribution.yaml"),
     ("user_roles.yaml", "steamer-view", "rules-view.yaml"),
     ("user_roles.yaml", "steamer-edit", "rules-edit.yaml"),
     ("user_roles.yaml", "steamer-platform", "rules-platform.yaml"),

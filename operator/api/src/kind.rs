@@ -27,6 +27,7 @@ macro_rules! for_each_kind {
             BaoAuth [Referable],
             BaoAuthGlobal [Referable],
             BaoStaticSecret [],
+            ClusterBaoStaticSecret [Platform],
             BaoDynamicSecret [],
             BaoPKISecret [],
             SecretTransformation [Referable],
@@ -52,7 +53,7 @@ pub enum Property {
 
 /// A kind of the API.
 pub trait Kind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    Resource<DynamicType = ()>
     + HasStatus<Status: HasConditions + Default + DeserializeOwned + Serialize + Send + Sync>
     + Clone
     + Debug
@@ -68,8 +69,10 @@ pub trait Kind:
     const KIND: &'static str = Self::ID.as_str();
 }
 
-/// A kind that creates resources in OpenBao.
-pub trait HasLifecycle: Kind + HasStatus<Status: HasLifecycleStatus> {
+/// A namespaced kind that creates resources in OpenBao.
+pub trait HasLifecycle:
+    Kind + Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus<Status: HasLifecycleStatus>
+{
     /// Returns the lifecycle of the resources.
     fn lifecycle(&self) -> &Lifecycle;
 }

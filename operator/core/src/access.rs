@@ -3,6 +3,7 @@
 pub mod api_audiences;
 pub mod audiences;
 pub mod auth;
+pub mod cloud;
 mod connections;
 pub mod consent;
 mod credentials;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Resource, ResourceExt};
 use steamer_api::{Referable, Reference};
-use steamer_runtime::{Dependencies, Key, ObjectName, Presence};
+use steamer_runtime::{Dependencies, Edges, Key, ObjectName, Presence};
 
 use crate::error::Error;
 use crate::stores::Stores;
@@ -21,6 +21,17 @@ pub fn target(reference: &Reference, namespace: &str) -> ObjectName {
 #[must_use]
 pub fn namespace_key(namespace: &str) -> Key {
     Key::new("Namespace", ObjectName::new("", namespace))
+}
+
+/// The key of all Namespaces: a Namespace that appears, changes or disappears requeues the objects that depend on it.
+#[must_use]
+pub fn namespaces_key() -> Key {
+    Key::new("Namespaces", ObjectName::default())
+}
+
+/// The keys of a Namespace.
+pub(crate) fn namespace_edges(namespace: &Namespace) -> Edges {
+    Edges { by_any_change: vec![Key::of(namespace), namespaces_key()], by_spec: Vec::new() }
 }
 
 impl Stores {

@@ -5,7 +5,7 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use steamer_api::HasConditions;
-use steamer_runtime::Object;
+use steamer_runtime::AnyObject;
 use steamer_runtime::conditions::{Conditions, Verdict};
 
 use crate::context::Context;
@@ -26,7 +26,7 @@ impl Context {
     /// Any error of the API server.
     pub async fn report<K, S>(&self, object: &K, mut status: S, verdict: &Verdict) -> Result<(), Error>
     where
-        K: Object,
+        K: AnyObject,
         S: HasConditions + Serialize,
     {
         let generation = object.meta().generation.unwrap_or(0);

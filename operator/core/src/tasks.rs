@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::Resource;
 use kube::api::Api;
 use kube::runtime::watcher::{self, ListSemantic};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::context::Context;
+use crate::references::namespace_edges;
 
 /// The tasks of the operator. The end of any of them ends the process.
 pub struct Tasks {
@@ -92,7 +93,7 @@ impl Tasks {
         let namespaces = context.stores.of::<Namespace>();
         let mut tasks = Self { set: JoinSet::new(), context, readiness, caches: Vec::new(), started };
         let all = Part::of_all(Api::all(tasks.context.client.clone()));
-        tasks.watch_parts(Watched::new(namespaces, Edges::of_self), vec![all]);
+        tasks.watch_parts(Watched::new(namespaces, namespace_edges), vec![all]);
         tasks
     }
 
@@ -103,12 +104,29 @@ impl Tasks {
     }
 
     /// Adds a controller and the watch of its kind. It starts when every cache contains all objects.
-    pub fn controller<R: Reconcile>(&mut self, reconciler: R) {
+    pub fn controller<R>(&mut self, reconciler: R)
+    where
+        R: Reconcile<Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>>,
+    {
+        let parts = self.context.namespaces.parts(&self.context.client);
+        self.reconciled(reconciler, parts);
+    }
+
+    /// Adds the controller of a cluster-scoped kind and the watch of its kind, as [`Self::controller`].
+    pub fn cluster_controller<R>(&mut self, reconciler: R)
+    where
+        R: Reconcile<Object: Resource<DynamicType = (), Scope = ClusterResourceScope>>,
+    {
+        let all = Part::of_all(Api::all(self.context.client.clone()));
+        self.reconciled(reconciler, vec![all]);
+    }
+
+    fn reconciled<R: Reconcile>(&mut self, reconciler: R, parts: Vec<Part<Guarded<R::Object>>>) {
         let (trigger, requests) = trigger();
         self.context.runtime.index.register(R::NAME, trigger.clone());
         let store = self.context.stores.of::<R::Object>();
         let controller = Some((R::NAME, trigger));
-        self.watch(Watched { controller, ..Watched::new(store.clone(), R::edges) });
+        self.watch_parts(Watched { controller, ..Watched::new(store.clone(), R::edges) }, parts);
         let (context, mut started) = (self.context.clone(), self.started.subscribe());
         self.set.spawn(async move {
             tokio::select! {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod auth_global;
+mod cluster_static_secret;
 mod connection;
 mod dynamic_secret;
 mod engine;
@@ -13,6 +14,7 @@ mod static_secret;
 
 use steamer_api::{BaoDynamicSecret, BaoPKISecret, BaoStaticSecret};
 use steamer_core::tasks::Tasks;
+use steamer_runtime::Coverage;
 
 use engine::{Controller, Engine};
 
@@ -27,4 +29,8 @@ pub fn register(tasks: &mut Tasks) {
     tasks.controller(Controller::<BaoPKISecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoDynamicSecret>::new(engine));
     tasks.controller(push_secret::Controller::new(tasks.context()));
+    // An operator for some namespaces has no right to read cluster-scoped objects.
+    if tasks.context().namespaces == Coverage::All {
+        tasks.cluster_controller(cluster_static_secret::Controller::new(tasks.context()));
+    }
 }

@@ -46,7 +46,7 @@ pub use listing::{Listings, Part};
 pub use locked::Locked;
 pub use metrics::Metrics;
 pub use name::ObjectName;
-pub use object::Object;
+pub use object::{AnyObject, Object};
 pub use panic::{Panicked, caught, caught_future, log_panics};
 pub use pause::doubled;
 pub use queue::{Lane, Trigger, trigger};

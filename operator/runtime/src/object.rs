@@ -1,4 +1,4 @@
-//! Trait bounds of an object that a controller reconciles.
+//! Trait bounds of objects.
 
 use std::fmt::Debug;
 
@@ -6,6 +6,17 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// A Kubernetes object, namespaced or cluster-scoped. Implemented for every type that has the bounds.
+pub trait AnyObject:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
+{
+}
+
+impl<K> AnyObject for K where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
+{
+}
 
 /// A namespaced Kubernetes object. Implemented for every type that has the bounds.
 pub trait Object:

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conditions::Verdict;
-use crate::{Dependencies, Edges, Object, ObjectName, Reason};
+use crate::{AnyObject, Dependencies, Edges, ObjectName, Reason};
 
 /// A controller, which reconciles the objects of one kind.
 pub trait Reconcile: Send + Sync + 'static {
     /// Type of the objects.
-    type Object: Object;
+    type Object: AnyObject;
     /// Error of a reconcile.
     type Error: Failure;
     /// Name of the controller in logs, metrics and field managers.

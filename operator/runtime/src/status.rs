@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::write_limit::{Write, WriteLimit, digest};
-use crate::{Locked, Object, ObjectName};
+use crate::{AnyObject, Locked, ObjectName};
 
 /// Writer of statuses. Remembers the last written ones, so that a stale watch cache does not cause another write, and so
 /// that a status of another client is recognized.
@@ -77,7 +77,7 @@ impl Statuses {
     /// # Errors
     /// Any error of the API server, except that the object was deleted or recreated in the meantime.
     /// [`StatusError::Contested`] if another client has overwritten several statuses.
-    pub async fn write<K: Object>(
+    pub async fn write<K: AnyObject>(
         &self,
         object: &K,
         status: &impl Serialize,
@@ -86,7 +86,7 @@ impl Statuses {
     }
 
     /// Same as [`Statuses::write`], with the limit of a step.
-    pub(crate) async fn write_in<K: Object>(
+    pub(crate) async fn write_in<K: AnyObject>(
         &self,
         step: Step,
         object: &K,
@@ -110,7 +110,7 @@ impl Statuses {
     }
 
     /// Counts a write over a status of another client. Writes over the own status are never limited.
-    fn admit<K: Object>(&self, step: Step, object: &K, last: &Value) -> Result<(), StatusError> {
+    fn admit<K: AnyObject>(&self, step: Step, object: &K, last: &Value) -> Result<(), StatusError> {
         let name = ObjectName::of(object);
         let is_foreign = self.written.lock().get(&key::<K>(name.clone())).is_some_and(|written| {
             written.uid == object.uid() && ![&written.status, &written.stored].contains(&last)
@@ -177,7 +177,7 @@ fn pointer(field: &str) -> String {
     format!("/status/{}", field.replace('~', "~0").replace('/', "~1"))
 }
 
-fn request<K: Object>(object: &K, patch: &Value) -> Result<Request<Vec<u8>>, kube::Error> {
+fn request<K: AnyObject>(object: &K, patch: &Value) -> Result<Request<Vec<u8>>, kube::Error> {
     let path = K::url_path(&(), object.namespace().as_deref());
     let body = serde_json::to_vec(patch).map_err(kube::Error::SerdeError)?;
     Request::patch(format!("{path}/{}/status", object.name_any()))

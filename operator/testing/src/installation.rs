@@ -14,12 +14,13 @@ use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 
 /// Files of `config/` that an administrator installs.
-const INSTALLED: [&str; 9] = [
+const INSTALLED: [&str; 10] = [
     "rbac/service_account.yaml",
     "rbac/role.yaml",
     "rbac/delivery_role.yaml",
     "rbac/clusters_role.yaml",
     "rbac/restarts_role.yaml",
+    "rbac/distribution_role.yaml",
     "rbac/role_binding.yaml",
     "rbac/leader_election_role.yaml",
     "rbac/user_roles.yaml",

@@ -61,6 +61,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         json!({"managed": merged(server, changes)})
     };
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
+    let spread =
+        json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
     let by_cluster = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
     let workload =
         |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
@@ -285,6 +287,47 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "a Secret of type kubernetes.io/tls contains PEM",
         ),
         ("BaoAuth", by_cluster(json!({"method": "AppRole"})), "appRole is required with method AppRole"),
+        (
+            "BaoAuth",
+            by_cluster(
+                json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "irsaServiceAccount": "a"}}),
+            ),
+            "aws requires role, and exactly one of secretRef and irsaServiceAccount",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(
+                json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "stsEndpoint": "http://sts"}}),
+            ),
+            "the endpoint must be an https:// URL",
+        ),
+        (
+            "BaoAuth",
+            by_cluster(json!({"method": "GCP", "gcp": {"role": "r", "workloadIdentityServiceAccount": "a"}})),
+            "gcp requires role, workloadIdentityServiceAccount, region, clusterName and projectID",
+        ),
+        (
+            "ClusterBaoStaticSecret",
+            json!({"template": {"spec": spread}}),
+            "one of namespaces, namespaceSelector",
+        ),
+        (
+            "ClusterBaoStaticSecret",
+            json!({"namespaceSelector": {}, "template": {"spec": spread}}),
+            "a namespace selector requires matchLabels or matchExpressions",
+        ),
+        (
+            "ClusterBaoStaticSecret",
+            json!({
+                "namespaceSelectors": [{"matchExpressions": [{"key": "a", "operator": "In"}]}], "template": {"spec": spread},
+            }),
+            "the operators In and NotIn require values",
+        ),
+        (
+            "ClusterBaoStaticSecret",
+            json!({"namespaces": ["a"], "template": {"metadata": {"labels": {"steamer.dev/x": "y"}}, "spec": spread}}),
+            "keys with the prefixes kubernetes.io",
+        ),
         (
             "BaoAuth",
             by_cluster(json!({"method": "Token", "token": {"secretRef": "s"}, "ldap": {}})),

@@ -96,6 +96,23 @@ fn token(audiences: &[&str], seconds: i64) -> Value {
     json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
 }
 
+/// A BaoStaticSecret with a controller of a kind.
+fn static_secret(controller: &str) -> Value {
+    let mut secret = own_kind("BaoStaticSecret", controller);
+    secret["spec"] = json!({"mount": "kv", "path": "app", "type": "kv-v2", "destination": {"name": "app", "create": true}});
+    secret
+}
+
+/// An object of Steamer with a controller of a kind.
+fn own_kind(kind: &str, controller: &str) -> Value {
+    let version = "steamer.dev/v1alpha1";
+    let owner =
+        json!({"apiVersion": version, "kind": controller, "name": "x", "uid": "x", "controller": true});
+    let metadata = json!({"name": "new", "ownerReferences": [owner]});
+    let spec = json!({"clusterRef": {"name": "main"}, "method": "Token", "token": {"secretRef": "x"}});
+    json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+}
+
 /// Creates a pod of another owner, a pod of a managed cluster, and workloads of another owner.
 async fn objects(case: &Case) -> Result<()> {
     for (name, owned) in [("foreign", "foreign"), ("node", "owned")] {
@@ -123,6 +140,7 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
     let apis =
         |group: &str, resource: &str| format!("/apis/{group}/namespaces/{}/{resource}", case.namespace);
     let own_kinds = apis("steamer.dev/v1alpha1", "openbaoclusters");
+    let synced = apis("steamer.dev/v1alpha1", "baostaticsecrets");
     let sets = apis("apps/v1", "statefulsets");
     let rbac = "rbac.authorization.k8s.io/v1";
     let deployment = apis("apps/v1", "deployments/foreign");
@@ -194,6 +212,8 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
         ("PATCH", format!("/api/v1/namespaces/{}", case.namespace), label.clone()),
         ("PATCH", format!("{own_kinds}/main"), json!({"spec": {"allowedNamespaces": {"from": "Same"}}})),
         ("DELETE", format!("{own_kinds}/main"), none.clone()),
+        ("POST", synced.clone(), static_secret("BaoAuth")),
+        ("POST", apis("steamer.dev/v1alpha1", "baoauths"), own_kind("BaoAuth", "ClusterBaoStaticSecret")),
         ("POST", apis("apps/v1", "deployments"), workload("Deployment")),
         ("POST", apis("apps/v1", "daemonsets"), workload("DaemonSet")),
         ("DELETE", deployment.clone(), none.clone()),
@@ -243,6 +263,7 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
         ("PATCH", apis("apps/v1", "statefulsets/foreign"), restart()),
         ("PATCH", apis("apps/v1", "daemonsets/foreign"), restart()),
         ("PATCH", format!("{own_kinds}/main"), json!({"metadata": {"finalizers": ["steamer.dev/x"]}})),
+        ("POST", synced, static_secret("ClusterBaoStaticSecret")),
     ];
     for (method, path, body) in &admitted {
         let refusal = refusal(&client, method, path, body).await?;

@@ -7,6 +7,7 @@ mod admission_policy;
 mod audiences;
 mod auth_methods;
 mod budget;
+mod cluster_static_secrets;
 mod connections;
 mod contents;
 mod deletion;

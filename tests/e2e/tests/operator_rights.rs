@@ -94,7 +94,10 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
         ("update", "", "serviceaccounts"),
         ("update", "steamer.dev", "secretsprojects"),
         ("create", "steamer.dev", "pipelinepolicies"),
-        ("delete", "steamer.dev", "baostaticsecrets"),
+        ("create", "steamer.dev", "clusterbaostaticsecrets"),
+        ("delete", "steamer.dev", "clusterbaostaticsecrets"),
+        ("deletecollection", "steamer.dev", "baostaticsecrets"),
+        ("create", "steamer.dev", "baopushsecrets"),
         ("create", "rbac.authorization.k8s.io", "clusterroles"),
         ("create", "rbac.authorization.k8s.io", "roles"),
         ("create", "rbac.authorization.k8s.io", "rolebindings"),
@@ -117,8 +120,11 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     for (verb, group, resource) in refused {
         assert!(!allowed(verb, group, resource).await?, "{verb} {resource}.{group} is allowed");
     }
-    // The admission policy limits these patches to the annotation of a restart.
+    // The admission policy limits these patches to the annotation of a restart, and the BaoStaticSecrets to those of a
+    // ClusterBaoStaticSecret.
     let granted = [
+        ("create", "steamer.dev", "baostaticsecrets"),
+        ("delete", "steamer.dev", "baostaticsecrets"),
         ("create", "", "secrets"),
         ("patch", "apps", "deployments"),
         ("patch", "apps", "daemonsets"),

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
+use kube::discovery::Scope;
 use serde_json::Value;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::yaml;
@@ -60,9 +61,12 @@ fn blocks(text: &str) -> Vec<String> {
 async fn try_apply(case: &Case, object: &Value) -> Result<()> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-    let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
+    let (resource, capabilities) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
-    let api: Api<DynamicObject> = Api::namespaced_with(case.client.clone(), namespace, &resource);
+    let api: Api<DynamicObject> = match capabilities.scope {
+        Scope::Namespaced => Api::namespaced_with(case.client.clone(), namespace, &resource),
+        Scope::Cluster => Api::all_with(case.client.clone(), &resource),
+    };
     let parameters = PatchParams {
         dry_run: true,
         field_validation: Some(ValidationDirective::Strict),

@@ -156,6 +156,12 @@ fn without_references(kind: KindId) -> Option<Failing> {
         KindId::SecretTransformation => {
             (json!({"templates": {"a": {"text": "{{"}}}), "False/Invalid", "Failed")
         }
+        KindId::ClusterBaoStaticSecret => {
+            let destination = json!({"name": "failing", "create": true});
+            let spec = json!({"mount": "none", "path": "none", "type": "kv-v2", "destination": destination});
+            let spec = json!({"namespaces": ["statuses-failing"], "template": {"spec": spec}});
+            (spec, "False/Conflict", "Failed")
+        }
         _ => return None,
     };
     Some((spec, ready, word))

@@ -1,6 +1,7 @@
 //! What a kind tells the engine.
 
 use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
 use steamer_api::{
     Destination, HasConditions, Kind, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode,
     RolloutRestart, RolloutRestartTarget, SyncStatus,
@@ -19,7 +20,7 @@ use super::shared::Engine;
 use super::stamp::{Stamp, request_digest};
 
 /// A kind that becomes a Secret: the common part of the CRDs, and the source of the value.
-pub(crate) trait Synced: Kind {
+pub(crate) trait Synced: Kind<Scope = NamespaceResourceScope> {
     /// Name of the controller.
     const NAME: &'static str;
     /// Source of the value.
