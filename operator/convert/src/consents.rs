@@ -41,6 +41,24 @@ pub(crate) fn secret(task: &mut Task<'_>, draft: &Draft, block: &str, field: Str
     );
 }
 
+/// Tokens of a ServiceAccount for a cloud provider need its consent, and that of the admission policy.
+pub(crate) fn cloud(task: &mut Task<'_>, draft: &Draft, block: &str) {
+    let (field, audience) = match block {
+        "aws" => ("irsaServiceAccount", "sts.amazonaws.com"),
+        "gcp" => ("workloadIdentityServiceAccount", "<projectID>.svc.id.goog"),
+        _ => return,
+    };
+    if draft.get(&format!("{block}.{field}")).is_some() {
+        task.note(
+            format!("spec.{block}.{field}"),
+            format!(
+                "set the annotation steamer.dev/audiences with {audience} on the ServiceAccount, and remove the pattern of \
+                 this audience from the Helm value admissionPolicy.cloudAudiences"
+            ),
+        );
+    }
+}
+
 /// Allows the namespaces of the objects that refer to the converted one. `review`: what a user must restrict if these are
 /// several.
 pub(crate) fn namespaces(task: &mut Task<'_>, draft: &mut Draft, (kind, review): (&'static str, &str)) {

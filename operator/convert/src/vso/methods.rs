@@ -55,5 +55,6 @@ pub(super) fn blocks(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft, 
             }
         });
         consents::secret(task, draft, block, format!("spec.{block}.secretRef"));
+        consents::cloud(task, draft, block);
     }
 }

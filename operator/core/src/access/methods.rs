@@ -3,6 +3,7 @@
 mod app_role;
 mod aws;
 mod cert;
+mod cloud_identity;
 mod gcp;
 mod jwt;
 mod kubernetes;
@@ -15,8 +16,7 @@ use steamer_api::{AuthMethod, BaoAuthSpec};
 
 use crate::error::Error;
 
-pub(super) use self::aws::{AwsKeySource, AwsSource};
-pub(super) use self::gcp::GcpSource;
+pub(super) use self::cloud_identity::{AwsKeySource, AwsSource, GcpSource};
 pub(super) use self::method::ServiceAccountSource;
 pub use self::method::{Method, MethodCredential};
 

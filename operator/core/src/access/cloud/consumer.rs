@@ -113,7 +113,8 @@ impl Consumer<'_> {
 }
 
 fn annotation(account: &ServiceAccount, key: &str, what: &str) -> Result<String, Error> {
-    let found = account.annotations().get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let found =
+        account.annotations().get(key).map(String::as_str).map(str::trim).filter(|text| !text.is_empty());
     found.map(str::to_owned).ok_or_else(|| {
         let name = ObjectName::of(account);
         Error::NotAllowed(format!("ServiceAccount {name} has no annotation {key}: set it to {what}"))

@@ -3,28 +3,12 @@
 use steamer_api::{AwsMethod, BaoAuthSpec};
 use steamer_openbao::LoginKind;
 
+use super::cloud_identity::{AwsKeySource, AwsSource};
 use super::method::{Method, MethodCredential, block, required};
 use crate::error::Error;
 
 /// Region of requests without one.
 const DEFAULT_REGION: &str = "us-east-1";
-
-/// AWS identity of a login.
-pub struct AwsSource {
-    pub(in crate::access) endpoint: String,
-    pub(in crate::access) region: String,
-    pub(in crate::access) server_id: Option<String>,
-    pub(in crate::access) session: String,
-    pub(in crate::access) key: AwsKeySource,
-}
-
-/// Source of an access key.
-pub enum AwsKeySource {
-    /// A Secret.
-    Secret(String),
-    /// A ServiceAccount that assumes a role.
-    Account(String),
-}
 
 pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
     let settings = block(spec.aws.as_ref(), "AWS", "aws")?;

@@ -3,20 +3,9 @@
 use steamer_api::BaoAuthSpec;
 use steamer_openbao::LoginKind;
 
+use super::cloud_identity::GcpSource;
 use super::method::{Method, MethodCredential, block, required};
 use crate::error::Error;
-
-/// Google service account of a login.
-pub struct GcpSource {
-    pub(in crate::access) account: String,
-    pub(in crate::access) project: String,
-    pub(in crate::access) region: String,
-    pub(in crate::access) cluster: String,
-    /// Audience of the ID token.
-    pub(in crate::access) audience: String,
-    pub(in crate::access) sts: String,
-    pub(in crate::access) iam: String,
-}
 
 pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
     let settings = block(spec.gcp.as_ref(), "GCP", "gcp")?;

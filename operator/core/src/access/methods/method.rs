@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use steamer_api::{BaoAuthSpec, Inline};
 use steamer_openbao::{LoginKind, NamespacePath};
 
-use super::aws::AwsSource;
-use super::gcp::GcpSource;
+use super::cloud_identity::{AwsSource, GcpSource};
 use crate::error::Error;
 
 /// Longest lifetime of a ServiceAccount token, in seconds. An object that was created before the limit can state more.
