@@ -3,6 +3,7 @@
 mod audit;
 mod exposure;
 mod external;
+mod instant_delivery;
 mod managed;
 mod network;
 mod plugins;
@@ -15,6 +16,7 @@ mod storage;
 pub use audit::*;
 pub use exposure::*;
 pub use external::*;
+pub use instant_delivery::*;
 pub use managed::*;
 pub use network::*;
 pub use plugins::*;
@@ -164,6 +166,14 @@ pub enum OperatorScope {
 }
 
 impl OpenBaoCluster {
+    /// Returns whether relays report the writes of this cluster.
+    #[must_use]
+    pub fn has_relays(&self) -> bool {
+        let managed = self.spec.managed.as_ref().and_then(|managed| managed.instant_delivery.as_ref());
+        let external = self.spec.external.as_ref().and_then(|external| external.instant_delivery.as_ref());
+        managed.is_some_and(|relay| relay.enabled) || external.is_some()
+    }
+
     /// Returns whether the nodes serve plain HTTP.
     #[must_use]
     pub fn is_plain(&self) -> bool {

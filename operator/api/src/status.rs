@@ -70,8 +70,9 @@ pub struct LastSync {
     /// Time of the write.
     pub time: Time,
     /// Reason of the write: `NeverSynced`, `ValueChanged`, `SpecChanged`, `TransformationChanged`,
-    /// `ReconcileRequested`, `DestinationMissing`, `DestinationDrifted`, `RefreshDue`. Of issued values also `RenewalDue` (the
-    /// value cannot be renewed any longer) and `LeaseRevoked` (OpenBao does not know the lease).
+    /// `ReconcileRequested`, `DestinationMissing`, `DestinationDrifted`, `RefreshDue`, `SourceWritten` (instant delivery). Of
+    /// issued values also `RenewalDue` (the value cannot be renewed any longer) and `LeaseRevoked` (OpenBao does not know the
+    /// lease).
     #[schemars(length(max = 63))]
     pub reason: String,
 }

@@ -1,9 +1,12 @@
 //! Command line of the process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+use steamer_runtime::logs::Format;
 
 use crate::convert::Convert;
 
@@ -19,6 +22,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Runs the operator.
     Run(Box<Run>),
+    /// Runs a relay beside an OpenBao node: receives its audit entries, and reports to the operator which values were
+    /// written. A managed OpenBaoCluster runs it for `instantDelivery`.
+    Relay(Relay),
     /// Prints the policy that the operator requires in OpenBao's root namespace. An administrator has to write it.
     OpenbaoPolicy {
         /// Prints the policy for a managed OpenBaoCluster.
@@ -71,6 +77,9 @@ pub(crate) struct Run {
     /// minute. At least 1s.
     #[arg(long, default_value = "90s", value_parser = duration)]
     pub(crate) api_silence: Duration,
+    /// Image of this operator. Managed OpenBaoClusters with `instantDelivery` run it beside each node.
+    #[arg(long, env = "STEAMER_IMAGE")]
+    pub(crate) image: Option<String>,
     /// Permits connections to OpenBao servers and issuers at loopback addresses. Link-local addresses are never permitted.
     #[arg(long)]
     pub(crate) allow_loopback: bool,
@@ -97,10 +106,41 @@ pub(crate) struct Run {
     pub(crate) log_format: LogFormat,
 }
 
+#[derive(Arguments)]
+pub(crate) struct Relay {
+    /// Loopback address that receives audit entries, at the path `/audit`: the `uri` of an audit device of type `http`.
+    #[arg(long, default_value = "127.0.0.1:9103")]
+    pub(crate) audit_address: SocketAddr,
+    /// Address that the operator connects to.
+    #[arg(long, default_value = "[::]:9102")]
+    pub(crate) address: SocketAddr,
+    /// File with the token that the operator presents.
+    #[arg(long)]
+    pub(crate) token_file: PathBuf,
+    /// Folder with the certificate `tls.crt` and its key `tls.key`. Default: no TLS.
+    #[arg(long)]
+    pub(crate) tls_folder: Option<PathBuf>,
+    /// Log filter, such as `info`.
+    #[arg(long, env = "STEAMER_LOG", default_value = "info")]
+    pub(crate) log_level: String,
+    /// Format of the logs.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) log_format: LogFormat,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
     Json,
     Human,
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Human => Self::Human,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,8 +1,10 @@
-//! Command `steamer`: runs the operator, prints the policy that it requires, or converts objects of other operators.
+//! Command `steamer`: runs the operator or a relay, prints the policy that the operator requires, or converts objects of other
+//! operators.
 
 mod args;
 mod convert;
 mod operator;
+mod relay;
 mod start;
 
 use std::process::ExitCode;
@@ -16,6 +18,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(settings) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(operator::run(*settings)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Relay(settings) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(relay::run(settings)).map(|()| ExitCode::SUCCESS)
         }
         Command::OpenbaoPolicy { managed } => {
             print!("{}", if managed { operator_policy::managed_text() } else { operator_policy::text() });

@@ -11,7 +11,7 @@ use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::urgent::Urgent;
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
-use steamer_runtime::logs::{self, Format, Level};
+use steamer_runtime::logs::{self, Level};
 use steamer_runtime::{
     Coverage, Lease, LeaseSettings, Limits, Metrics, Reviews, kubernetes, log_panics, on_own_thread,
     terminated,
@@ -21,18 +21,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::args::{LogFormat, Run};
+use crate::args::Run;
 use crate::start::{Clients, Process, Settings, start};
 
 /// Name of the leader lease.
 const LEASE: &str = "steamer";
 
 pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
-    let format = match arguments.log_format {
-        LogFormat::Json => Format::Json,
-        LogFormat::Human => Format::Human,
-    };
-    let level = logs::start(&arguments.log_level, format).map_err(|problem| anyhow!(problem))?;
+    let level =
+        logs::start(&arguments.log_level, arguments.log_format.into()).map_err(|problem| anyhow!(problem))?;
     log_panics();
     no_core_dumps();
     let shutdown = CancellationToken::new();
@@ -158,12 +155,13 @@ fn settings(arguments: Run, instance: String) -> Settings {
         drift_interval: arguments.drift_interval,
         outgoing: Outgoing { loopback: arguments.allow_loopback, proxy: arguments.use_proxy },
         limits: Limits { workers: arguments.workers, ..Limits::default() },
+        image: arguments.image.filter(|image| !image.is_empty()),
     }
 }
 
 /// Disables core dumps. Secret values pass through the memory of this process: a crash must not write them to disk, and
 /// other processes of the same user must not read them.
-fn no_core_dumps() {
+pub(crate) fn no_core_dumps() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(problem) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warn!(error = &problem as &dyn std::error::Error, "cannot disable core dumps");
@@ -179,7 +177,7 @@ fn lease(arguments: &Run, instance: &str) -> LeaseSettings {
     }
 }
 
-async fn cancelled_on_signal(shutdown: CancellationToken) {
+pub(crate) async fn cancelled_on_signal(shutdown: CancellationToken) {
     match terminated().await {
         Ok(()) => info!("received a termination signal"),
         Err(problem) => error!(error = &problem as &dyn std::error::Error, "cannot install signal handlers"),

@@ -16,6 +16,7 @@ use steamer_core::ownership::installation::installation;
 use steamer_core::ownership::removers::Removers;
 use steamer_core::tasks::Tasks;
 use steamer_core::urgent::Urgent;
+use steamer_core::writes::ReportedWrites;
 use steamer_core::{Context, Error, Stores};
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) outgoing: Outgoing,
     /// Limits of each controller.
     pub(crate) limits: Limits,
+    /// Image of the operator.
+    pub(crate) image: Option<String>,
 }
 
 /// Parts of the process that outlive the controllers.
@@ -97,6 +100,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         drift_interval,
         outgoing,
         limits,
+        image,
     } = settings;
     let index = Arc::new(Index::default());
     let operator = ObjectName::new(&namespace, service_account);
@@ -108,6 +112,8 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
     };
     Ok(Context {
         sessions: Sessions::new(tokens, outgoing, index.clone()),
+        writes: ReportedWrites::new(index.clone(), metrics.clone()),
+        image,
         secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         accounts: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         mac: Mac::load(&client, &namespace).await?,

@@ -121,6 +121,16 @@ pub(crate) struct Cluster {
     pub(crate) mode: Mode,
     /// The restore annotation is set: the database may contain the data of another cluster.
     pub(crate) takes_over: bool,
+    /// Relay in each pod, for instant delivery.
+    pub(crate) relay: Option<Relay>,
+}
+
+/// Relay in each pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relay {
+    pub(crate) image: String,
+    /// The image is in the spec. Otherwise it is that of the operator.
+    pub(crate) is_chosen: bool,
 }
 
 impl Cluster {

@@ -8,17 +8,20 @@ use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use crate::guard::registry::Guards;
+use crate::managed::Background;
+use crate::relay::registry::Relays;
 use crate::{children, external, managed};
 
 /// Controller of OpenBaoCluster.
 pub(crate) struct Controller {
     context: Arc<Context>,
     pub(crate) guards: Guards,
+    relays: Relays,
 }
 
 impl Controller {
     pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, guards: Guards::default() }
+        Self { context, guards: Guards::default(), relays: Relays::default() }
     }
 }
 
@@ -38,9 +41,10 @@ impl Reconcile for Controller {
         if object.spec.managed.is_some() {
             children::complete(&self.context).await;
             children::known(&self.context, &ObjectName::of(&*object).namespace)?;
-            managed::reconcile(&self.context, &self.guards, dependencies, &object).await
+            let background = Background { guards: &self.guards, relays: &self.relays };
+            managed::reconcile(&self.context, background, dependencies, &object).await
         } else {
-            external::reconcile(&self.context, dependencies, &object).await
+            external::reconcile((&self.context, &self.relays), dependencies, &object).await
         }
     }
 
@@ -51,6 +55,7 @@ impl Reconcile for Controller {
             return;
         }
         self.guards.stop(name);
+        self.relays.stop(&self.context, name);
         self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);
     }

@@ -2,14 +2,17 @@
 
 mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_core::ownership::orphans::is_removable;
-use steamer_runtime::{Action, Dependencies};
+use steamer_runtime::{Action, Dependencies, ObjectName};
 
+use crate::relay::registry::Relays;
+use crate::relay::target;
 use crate::server::fetch::fetch;
 use crate::server::orphans;
 
@@ -19,10 +22,17 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn reconcile(
-    context: &Context,
+    (context, relays): (&Arc<Context>, &Relays),
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
+    let target = match &object.spec.external {
+        Some(server) if !object.spec.suspend => {
+            target::external(context, dependencies, (object, server)).await?
+        }
+        _ => None,
+    };
+    relays.keep(context, dependencies, (&ObjectName::of(object), target))?;
     if object.spec.suspend {
         status::suspended(context, object).await?;
         return Ok(Action::AwaitChange);

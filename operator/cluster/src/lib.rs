@@ -17,6 +17,7 @@ mod nodes;
 mod objects;
 pub mod operator_policy;
 mod paths;
+mod relay;
 mod restore;
 mod seal;
 mod server;

@@ -28,6 +28,8 @@ use crate::cluster::name;
 use crate::effects::{Effects, Sources};
 use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
+use crate::relay::registry::Relays;
+use crate::relay::target;
 use apply::apply;
 use delete::{Deletion, delete};
 use fetch::fetch;
@@ -39,9 +41,16 @@ use report::Report;
 use status::status;
 use validate::validate;
 
+/// Background tasks of all clusters.
+#[derive(Clone, Copy)]
+pub(crate) struct Background<'a> {
+    pub(crate) guards: &'a Guards,
+    pub(crate) relays: &'a Relays,
+}
+
 pub(crate) async fn reconcile(
     context: &Arc<Context>,
-    guards: &Guards,
+    Background { guards, relays }: Background<'_>,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
@@ -55,6 +64,7 @@ pub(crate) async fn reconcile(
         limit: &context.cluster_writes,
     };
     if object.metadata.deletion_timestamp.is_some() {
+        relays.stop(context, &child_api.cluster);
         return delete(&Deletion { context, guards, dependencies, child_api }, object).await;
     }
     if !object.spec.suspend {
@@ -63,6 +73,8 @@ pub(crate) async fn reconcile(
     let found = &fetch(context, dependencies, object).await?;
     let cluster = &validate(object, found)?;
     let ca = context.managed_ca(dependencies, object).await.ok();
+    let target = target::managed(context, cluster, ca.as_deref());
+    relays.keep(context, dependencies, (&cluster.name, target))?;
     let guard_target = &guards.target(context, ca, cluster);
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target };

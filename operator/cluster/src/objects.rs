@@ -9,6 +9,7 @@ pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod initialization;
 pub(crate) mod network_policy;
+pub(crate) mod relay;
 pub(crate) mod seal;
 pub(crate) mod secret;
 pub(crate) mod service_monitor;
@@ -29,6 +30,10 @@ pub(crate) const API_PORT: u16 = 8200;
 pub(crate) const CLUSTER_PORT: u16 = 8201;
 /// Port of the metrics, also used by probes.
 pub(crate) const METRICS_PORT: u16 = 9101;
+/// Port at which a relay reports writes.
+pub(crate) const RELAY_PORT: u16 = 9102;
+/// Loopback port at which a relay receives audit entries.
+pub(crate) const RELAY_AUDIT_PORT: u16 = 9103;
 
 /// Labels that select the pods of a cluster.
 pub(crate) fn selector(cluster: &Cluster) -> BTreeMap<String, String> {

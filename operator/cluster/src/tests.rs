@@ -11,7 +11,7 @@ use steamer_openbao::{Health, Leader};
 use steamer_runtime::ObjectName;
 
 use crate::certificates::keep::Certificate;
-use crate::cluster::{Cluster, Mode, REVISION, Version};
+use crate::cluster::{Cluster, Mode, REVISION, Relay, Version};
 use crate::database::facts::{Contents, Server as DatabaseServer};
 use crate::database::login::Login;
 use crate::database::storage::Storage;
@@ -46,6 +46,7 @@ pub(crate) fn cluster() -> Cluster {
         step_down: None,
         mode: Mode::Active,
         takes_over: false,
+        relay: None,
     }
 }
 
@@ -86,6 +87,7 @@ pub(crate) fn found() -> Found {
         last: OpenBaoClusterStatus { initialized: Some(true), ..OpenBaoClusterStatus::default() },
         issuers: Vec::new(),
         operator: ObjectName::new("steamer", "steamer"),
+        image: Some("registry/steamer:1".to_owned()),
     }
 }
 
@@ -187,6 +189,9 @@ pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
         spec[field] = value.clone();
     }
     cluster.spec = serde_json::from_value(spec).unwrap();
+    let delivery = cluster.spec.instant_delivery.as_ref().filter(|delivery| delivery.enabled);
+    let image = "registry/steamer:1".to_owned();
+    cluster.relay = delivery.map(|_| Relay { image, is_chosen: false });
     cluster
 }
 

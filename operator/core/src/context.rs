@@ -22,6 +22,7 @@ use crate::ownership::removers::Removers;
 use crate::ownership::{Mark, Owner};
 use crate::stores::Stores;
 use crate::urgent::Urgent;
+use crate::writes::ReportedWrites;
 
 /// The shared state. It knows nothing about a single kind.
 pub struct Context {
@@ -43,6 +44,10 @@ pub struct Context {
     pub managed_namespaces: Coverage,
     /// Sessions in OpenBao.
     pub sessions: Sessions,
+    /// Writes of values in OpenBao that relays report.
+    pub writes: ReportedWrites,
+    /// Image of the operator, which contains the relay.
+    pub image: Option<String>,
     /// Secrets that objects refer to by name.
     pub secrets: Arc<NamedSecrets>,
     /// ServiceAccounts that objects refer to by name.

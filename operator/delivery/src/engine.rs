@@ -44,6 +44,7 @@ mod transformation;
 mod validate;
 mod windows;
 mod workloads;
+mod written;
 
 pub(crate) use controller::Controller;
 pub(crate) use document::Document;
@@ -59,3 +60,4 @@ pub(crate) use stamp::request_digest;
 pub(crate) use synced::{Common, Obtained, ReadAccess, Recorded, Renewal, Source, Synced};
 pub(crate) use transformation::{Definition, Program, Rendered, Subject};
 pub(crate) use windows::Windows;
+pub(crate) use written::{Relayed, Watched};

@@ -5,6 +5,7 @@ mod denial;
 mod part;
 mod search;
 mod sources;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,8 +13,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretSpec, BaoStaticSecretStatus, Find, Mode,
-    PlannedChange, RECONCILE_ANNOTATION,
+    ACCEPT_MOUNT_ANNOTATION, BaoStaticSecret, BaoStaticSecretStatus, Find, Mode, PlannedChange,
+    RECONCILE_ANNOTATION,
 };
 use steamer_core::Error;
 use steamer_core::error::Shared;
@@ -21,17 +22,19 @@ use steamer_openbao::{Error as OpenBao, Kv};
 use steamer_runtime::ObjectName;
 
 use crate::engine::{
-    Asked, Common, Document, Engine, Obtained, Read, ReadAccess, Reader, Recorded, Request, Schedule, Source,
-    Synced, Windows, request_digest,
+    Asked, Common, Document, Due, Engine, Held, Obtained, Read, ReadAccess, Reader, Recorded, Relayed,
+    Request, Schedule, Source, Synced, Watched, Windows, request_digest,
 };
 use part::{Collected, Found, Part};
 use sources::{sources, validate};
+use timing::Timing;
 
 /// Paths of KV engines.
 pub(crate) struct KvSource {
     reader: Reader,
     parts: Vec<Part>,
-    schedule: Schedule,
+    timing: Timing,
+    relayed: Option<Relayed>,
     /// Digest of the request.
     request: String,
     /// Digest of the mount.
@@ -87,18 +90,19 @@ impl Synced for BaoStaticSecret {
 
     fn source(&self, access: ReadAccess) -> KvSource {
         let spec = &self.spec;
-        let reader = access.reader.clone();
+        let (reader, relayed) = (access.reader.clone(), access.relayed.clone());
         let parts: Vec<Part> = sources(spec).into_iter().map(|source| Part::new(source, &access)).collect();
         // Objects with the same first source are due at the same time.
         let first = parts
             .first()
             .map(|Part { read, .. }| (&read.login.server, &read.namespace, &read.mount, &read.path));
-        let schedule = match first {
-            Some(first) => Schedule::new(spec.refresh_after.get(), &first),
-            None => Schedule::new(spec.refresh_after.get(), &()),
+        let timing = match first {
+            Some(first) => Timing::new(spec, &first),
+            None => Timing::new(spec, &()),
         };
         KvSource {
-            schedule: schedule.with(spec.refresh_policy).closed(closed_until(spec)),
+            timing,
+            relayed,
             request: request(self, &parts),
             mount: access.digest_of(parts.iter().map(|part| part.read.mount.as_str())),
             object: ObjectName::of(self),
@@ -128,14 +132,6 @@ impl Synced for BaoStaticSecret {
     }
 }
 
-/// When a new value is delivered, if it waits for a sync window.
-fn closed_until(spec: &BaoStaticSecretSpec) -> Option<Timestamp> {
-    if spec.sync_windows.is_empty() {
-        return None;
-    }
-    Windows::parse(&spec.sync_windows).ok()?.closed_until(Timestamp::now())
-}
-
 /// The login is no part of the request, but the reference to the BaoAuth is: another BaoAuth can read another server.
 fn request(object: &BaoStaticSecret, parts: &[Part]) -> String {
     let mut texts = vec![
@@ -161,7 +157,17 @@ impl Source for KvSource {
     }
 
     fn schedule(&self) -> Schedule {
-        self.schedule
+        self.timing.refresh
+    }
+
+    fn watched(&self) -> Option<Watched> {
+        let cluster = self.relayed.as_ref()?.cluster.clone();
+        let locations = self.parts.iter().map(|part| part.location(&cluster)).collect();
+        Some(Watched { cluster, locations })
+    }
+
+    fn due(&self, _held: &Held, obtained: Timestamp) -> Due {
+        self.timing.due(self.relayed.as_ref().map(|relayed| &relayed.coverage), obtained)
     }
 
     async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {

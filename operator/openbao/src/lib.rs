@@ -16,6 +16,7 @@ mod handshakes;
 mod hostile;
 mod identity;
 mod json;
+mod kv_write;
 #[cfg(test)]
 mod leaks;
 mod login;
@@ -48,6 +49,7 @@ pub use error::{CredentialError, Deleted, Error};
 pub use fault::Fault;
 pub use identity::Identity;
 pub use json::Malformed;
+pub use kv_write::{AuditEntry, KvWrite, KvWrites};
 pub use login::{Credential, Login, LoginKind, LoginState, Presentation, TokenLife};
 pub use namespace::NamespacePath;
 pub use outgoing::Outgoing;

@@ -72,16 +72,19 @@ impl Index {
         self.state().triggers.insert(controller, trigger);
     }
 
-    /// Requeues all waiters of any of the keys, except `but`.
-    pub fn wake(&self, keys: &[Key], but: Option<&Waiter>) {
+    /// Requeues all waiters of any of the keys, except `but`. Returns their number.
+    pub fn wake(&self, keys: &[Key], but: Option<&Waiter>) -> usize {
         let state = self.state();
         let woken: HashSet<&Waiter> =
             keys.iter().filter_map(|key| state.waiters.get(key)).flatten().collect();
+        let mut count = 0;
         for waiter in woken.into_iter().filter(|waiter| Some(*waiter) != but) {
             if let Some(trigger) = state.triggers.get(waiter.controller) {
                 trigger.send(waiter.name.clone(), Lane::Changed);
+                count += 1;
             }
         }
+        count
     }
 
     /// Starts to record the dependencies of one reconcile of an object.

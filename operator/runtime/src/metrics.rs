@@ -36,6 +36,10 @@ pub struct Metrics {
     lock_age: Family<Cluster, Gauge<f64, AtomicU64>>,
     connections: Family<Cluster, Gauge>,
     certificate: Family<Cluster, Gauge>,
+    relays: Family<Cluster, Gauge>,
+    writes: Counter,
+    lost_writes: Counter,
+    woken: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -116,6 +120,14 @@ impl Default for Metrics {
         registry.register("cluster_database_connections", help, connections.clone());
         let help = "Expiration time of the certificate of a cluster's nodes, in seconds since the epoch";
         registry.register("cluster_certificate_not_after_seconds", help, certificate.clone());
+        let (relays, writes) = (Family::default(), Counter::default());
+        let help = "Relays of a cluster that report writes to KV engines";
+        registry.register("cluster_relays", help, relays.clone());
+        registry.register("relay_writes", "Writes to KV engines that relays reported", writes.clone());
+        let (lost_writes, woken) = (Counter::default(), Counter::default());
+        let help = "Times that a relay could not report all writes since the last answer";
+        registry.register("relay_losses", help, lost_writes.clone());
+        registry.register("relay_wakeups", "Objects woken by reported writes", woken.clone());
         Self {
             registry,
             reconciles,
@@ -135,6 +147,10 @@ impl Default for Metrics {
             lock_age,
             connections,
             certificate,
+            relays,
+            writes,
+            lost_writes,
+            woken,
         }
     }
 }
@@ -225,12 +241,38 @@ impl Metrics {
         self.certificate.get_or_create(&cluster.into()).set(at);
     }
 
+    /// Sets the number of relays of a cluster that report writes.
+    pub fn relays(&self, cluster: &ObjectName, count: i64) {
+        self.relays.get_or_create(&cluster.into()).set(count);
+    }
+
+    /// Removes the metric of a cluster without relays.
+    pub fn no_relays(&self, cluster: &ObjectName) {
+        self.relays.remove(&cluster.into());
+    }
+
+    /// Counts writes that a relay reported.
+    pub fn writes_reported(&self, count: u64) {
+        self.writes.inc_by(count);
+    }
+
+    /// Counts an answer of a relay that does not contain all writes.
+    pub fn writes_lost(&self) {
+        self.lost_writes.inc();
+    }
+
+    /// Counts objects that reported writes woke.
+    pub fn readers_woken(&self, count: u64) {
+        self.woken.inc_by(count);
+    }
+
     /// Removes the metrics of a deleted cluster.
     pub fn forget_cluster(&self, cluster: &ObjectName) {
         let labels = cluster.into();
         self.lock_age.remove(&labels);
         self.connections.remove(&labels);
         self.certificate.remove(&labels);
+        self.relays.remove(&labels);
     }
 
     /// Returns all metrics as OpenMetrics text.

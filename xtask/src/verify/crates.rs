@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-provisioning", FAMILY),
     ("steamer-delivery", FAMILY),
     ("steamer-convert", &["steamer-api", "steamer-template"]),
+    ("steamer-relay", &["steamer-openbao", "steamer-runtime"]),
     (
         "steamer",
         &[
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "steamer-provisioning",
             "steamer-delivery",
             "steamer-convert",
+            "steamer-relay",
             "steamer-openbao",
         ],
     ),

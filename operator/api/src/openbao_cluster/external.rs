@@ -3,6 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ExternalRelays;
 use crate::SecretKeyReference;
 
 /// Existing OpenBao server that Steamer does not run.
@@ -31,6 +32,9 @@ pub struct ExternalServer {
     #[schemars(length(max = 512))]
     #[x_kube(validation = crate::rules::NAMESPACE)]
     pub namespace: Option<String>,
+    /// Sync of written values at once instead of at the next refresh, by relays beside the nodes. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instant_delivery: Option<ExternalRelays>,
     /// Login of the operator. It always uses a short-lived token of its own ServiceAccount.
     pub management_auth: ManagementAuth,
 }

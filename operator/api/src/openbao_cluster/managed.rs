@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::seal_rules;
 use super::{
-    AuditDevice, Gateway, Ingress, Listener, PodNetworkPolicy, PodTemplate, PostgresqlStorage, Seal,
-    SealMigration, ServerAccount, ServerMetrics, ServerPlugin, ServerTls,
+    AuditDevice, Gateway, Ingress, InstantDelivery, Listener, PodNetworkPolicy, PodTemplate,
+    PostgresqlStorage, Seal, SealMigration, ServerAccount, ServerMetrics, ServerPlugin, ServerTls,
 };
 use crate::common::yes;
 use crate::{DeletionPolicy, Duration, LocalReference};
@@ -73,6 +73,9 @@ pub struct ManagedServer {
     /// `true` allows the last audit device to be removed. Default: `false`.
     #[serde(default)]
     pub allow_no_audit: bool,
+    /// Sync of written values at once instead of at the next refresh. Default: disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instant_delivery: Option<InstantDelivery>,
     /// Limits of requests.
     #[serde(default)]
     pub listener: Listener,

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use steamer_api::{ClusterPhase, OpenBaoCluster, OpenBaoClusterStatus, Orphan};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_runtime::ObjectName;
 use steamer_runtime::conditions::{Conditions, Verdict};
 
+use crate::relay::condition;
 use crate::server::orphans::without;
 use crate::server::verdict::verdict;
 use crate::server::{Server, conditions};
@@ -22,10 +24,9 @@ pub(super) async fn status(
 ) -> Result<(), Error> {
     let mut status: OpenBaoClusterStatus = context.last(object);
     let generation = object.metadata.generation.unwrap_or(0);
-    conditions::set(
-        &mut Conditions::new(&mut status.common.conditions, generation, Timestamp::now()),
-        server,
-    );
+    let set = &mut Conditions::new(&mut status.common.conditions, generation, Timestamp::now());
+    conditions::set(set, server);
+    condition::set(set, context, &ObjectName::of(object));
     if let Ok(health) = &server.health {
         status.version =
             Some(health.version.clone()).filter(|version| !version.is_empty()).or(status.version);

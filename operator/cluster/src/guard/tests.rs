@@ -19,6 +19,7 @@ use steamer_core::context::Context;
 use steamer_core::mac::Mac;
 use steamer_core::stores::Stores;
 use steamer_core::urgent::Urgent;
+use steamer_core::writes::ReportedWrites;
 use steamer_openbao::Outgoing;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Reconcile, Runtime, Statuses};
@@ -64,6 +65,8 @@ async fn context() -> Arc<Context> {
         namespaces: Coverage::All,
         managed_namespaces: Coverage::All,
         sessions: Sessions::new(tokens, Outgoing::default(), index.clone()),
+        writes: ReportedWrites::new(Arc::default(), Arc::default()),
+        image: None,
         secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
         accounts: Arc::new(NamedObjects::new(client.clone(), index)),
         installation: "test".to_owned(),

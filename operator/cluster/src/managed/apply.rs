@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use steamer_core::error::Error;
@@ -15,7 +16,7 @@ use crate::managed::input::Input;
 use crate::managed::plan::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 use crate::nodes::replace::Rollout;
 use crate::nodes::{configuration, replace};
-use crate::objects::{account, disruption_budget, network_policy, services};
+use crate::objects::{account, disruption_budget, network_policy, relay, services};
 use crate::seal::keys as seal_keys;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration;
@@ -87,6 +88,12 @@ async fn apply_surroundings(
     Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
     for service in services::services(cluster) {
         Error::set_aside(child_api.keep(&service).await, &mut contested)?;
+    }
+    if cluster.relay.is_some() {
+        let token = relay::token(effects.context, cluster);
+        Error::set_aside(child_api.keep(&relay::token_secret(cluster, token)).await, &mut contested)?;
+    } else {
+        child_api.remove::<Secret>(&relay::secret_name(cluster)).await?;
     }
     match disruption_budget::disruption_budget(cluster) {
         Some(budget) => drop(Error::set_aside(child_api.keep(&budget).await, &mut contested)?),

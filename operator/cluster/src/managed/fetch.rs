@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) issuers: Vec<AdministratorIssuer>,
     /// ServiceAccount of the operator.
     pub(crate) operator: ObjectName,
+    /// Image of the operator.
+    pub(crate) image: Option<String>,
 }
 
 /// The managed part of the spec.
@@ -63,7 +65,8 @@ pub(crate) async fn fetch(
         None => None,
     };
     let issuers = issuers(&references, object)?;
-    Ok(Found { owner, admin, last: context.last(object), issuers, operator: context.operator.clone() })
+    let (operator, image) = (context.operator.clone(), context.image.clone());
+    Ok(Found { owner, admin, last: context.last(object), issuers, operator, image })
 }
 
 fn namespace(object: &OpenBaoCluster) -> &str {

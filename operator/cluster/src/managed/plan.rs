@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use steamer_core::error::Error;
 use steamer_runtime::describe;
 
-use crate::cluster::{Cluster, Mode};
+use crate::cluster::{Cluster, Mode, Relay};
 use crate::database::logins;
 use crate::database::logins::Logins;
 use crate::database::storage::Storage;
@@ -22,7 +22,7 @@ use crate::nodes::rollout::{Goal, Step};
 use crate::nodes::scale::{Scale, replicas};
 use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::seal::SealSettings;
-use crate::objects::stateful_set::{Inputs, revision, stateful_set};
+use crate::objects::stateful_set::{Inputs, relay_image, revision, stateful_set};
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
 use crate::seal::{keys, migration, rotation};
@@ -205,7 +205,7 @@ impl Planner<'_> {
             replicas: replicas(self.scale(storage)),
             annotations: &memory,
         };
-        let set = stateful_set(cluster, &inputs);
+        let set = self.stateful_set(&inputs);
         let is_migrating = self.observed.migration == Migration::InProgress;
         let changes = SetChanges {
             configuration: write,
@@ -216,6 +216,19 @@ impl Planner<'_> {
             stateful_set: set,
         };
         Ok((changes, refused))
+    }
+
+    /// The desired StatefulSet. If only the image of the relays differs, it stays: an upgrade of the operator replaces no pod.
+    fn stateful_set(&self, inputs: &Inputs<'_>) -> StatefulSet {
+        let (cluster, live) = (self.cluster(), self.live());
+        let desired = stateful_set(cluster, inputs);
+        let is_chosen = cluster.relay.as_ref().is_some_and(|relay| relay.is_chosen);
+        let Some((live, image)) = live.and_then(|live| Some((live, relay_image(live)?))) else {
+            return desired;
+        };
+        let relay = cluster.relay.as_ref().filter(|_| !is_chosen).map(|_| Relay { image, is_chosen });
+        let kept = stateful_set(&Cluster { relay, ..cluster.clone() }, inputs);
+        if !is_chosen && revision(&kept) == revision(live) { kept } else { desired }
     }
 
     fn unused(&self, set: &StatefulSet) -> Vec<String> {

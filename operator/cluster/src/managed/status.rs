@@ -9,13 +9,18 @@ use crate::managed::conditions;
 use crate::managed::report::Report;
 use crate::managed::summary;
 use crate::managed::verdict::verdict;
+use crate::relay::condition;
 use crate::server::orphans::without;
 
 /// Writes the status of a cluster.
 pub(crate) async fn status(context: &Context, report: &Report<'_>) -> Result<(), Error> {
     let object = report.input.object;
     let last: OpenBaoClusterStatus = context.last(object);
-    context.report(object, derived(report, last.orphans), &verdict(report)).await
+    let mut status = derived(report, last.orphans);
+    let generation = object.metadata.generation.unwrap_or(0);
+    let conditions = &mut Conditions::new(&mut status.common.conditions, generation, report.now);
+    condition::set(conditions, context, &report.input.cluster.name);
+    context.report(object, status, &verdict(report)).await
 }
 
 /// The status. `orphans` are the recorded ones now: another controller adds to them during a reconcile.

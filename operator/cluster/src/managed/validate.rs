@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use steamer_api::{Fencing, ManagedServer, OpenBaoCluster};
 use steamer_core::error::Error;
 
-use crate::cluster::{Cluster, Mode, RESTART, RESTORE, RESTORING, STEP_DOWN, name, version};
+use crate::cluster::{Cluster, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
 use crate::managed::fetch::{Found, spec};
 
 /// Shortest time limit of a failover: a leader renews its lock every 5 s.
@@ -32,6 +32,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         step_down: annotations.get(STEP_DOWN).cloned(),
         mode: mode(object),
         takes_over: annotations.contains_key(RESTORE),
+        relay: relay(spec, found)?,
     };
     check_token(spec)?;
     check_audit(spec, found)?;
@@ -68,6 +69,26 @@ fn fencing(spec: &ManagedServer, found: &Found) -> Result<Fencing, Error> {
         (None, Some(_)) => Ok(Fencing::Database),
         (None, None) => Ok(Fencing::ProcessEnd),
     }
+}
+
+/// The relay, if the spec enables instant delivery.
+fn relay(spec: &ManagedServer, found: &Found) -> Result<Option<Relay>, Error> {
+    let Some(delivery) = spec.instant_delivery.as_ref().filter(|delivery| delivery.enabled) else {
+        return Ok(None);
+    };
+    let relay = |image: &String, is_chosen| Relay { image: image.clone(), is_chosen };
+    let relay = match (&delivery.image, &found.image) {
+        (Some(image), _) => relay(image, true),
+        (None, Some(image)) => relay(image, false),
+        (None, None) => {
+            return Err(Error::Invalid(
+                "instantDelivery needs the image of Steamer: set instantDelivery.image, or the argument --image of the \
+                 operator"
+                    .to_owned(),
+            ));
+        }
+    };
+    Ok(Some(relay))
 }
 
 fn check_token(spec: &ManagedServer) -> Result<(), Error> {
@@ -136,6 +157,19 @@ mod tests {
     #[case::fencing_without_an_admin_login(
         |case: &mut Case| case.managed().failover.fencing = Some(Fencing::Database),
         "needs storage.postgresql.adminSecretRef"
+    )]
+    #[case::relay(
+        |case: &mut Case| {
+            case.managed().instant_delivery = serde_json::from_value(json!({"enabled": true})).unwrap();
+        },
+        ""
+    )]
+    #[case::relay_without_an_image(
+        |case: &mut Case| {
+            case.managed().instant_delivery = serde_json::from_value(json!({"enabled": true})).unwrap();
+            case.found.image = None;
+        },
+        "set instantDelivery.image, or the argument --image"
     )]
     #[case::short_token(
         |case: &mut Case| {

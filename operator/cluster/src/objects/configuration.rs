@@ -8,6 +8,7 @@ use steamer_core::digest::digest;
 use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
+use crate::objects::relay;
 use crate::objects::seal::{SealSettings, stanza_of};
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT};
 
@@ -44,9 +45,9 @@ pub(crate) fn configuration(
         "storage": {"postgresql": storage(cluster.spec.storage.postgresql.max_connections_per_pod)},
         "seal": seals(seal),
     });
-    if !cluster.spec.audit.is_empty() {
-        config["audit"] =
-            cluster.spec.audit.iter().map(|device| audit(device, headers.get(&device.name))).collect();
+    let devices = audit_devices(cluster, headers);
+    if !devices.is_empty() {
+        config["audit"] = devices.into();
     }
     let plugins = plugins(cluster, seal);
     if !plugins.is_empty() {
@@ -162,6 +163,13 @@ fn listener(cluster: &Cluster) -> Map<String, Value> {
     listener
 }
 
+/// The devices of the spec, and those for the relay.
+fn audit_devices(cluster: &Cluster, headers: &BTreeMap<String, Headers>) -> Vec<Value> {
+    let own = cluster.spec.audit.iter().map(|device| audit(device, headers.get(&device.name)));
+    let relay = relay::audit_devices(cluster).into_iter();
+    own.chain(relay.map(|(kind, name, settings)| stanza((kind, name), &settings, ""))).collect()
+}
+
 /// Path and settings of an audit device. No node can become the leader if a device was edited in place, so the path
 /// contains a digest of all settings and of the headers' values.
 fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
@@ -180,7 +188,10 @@ fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
         ("file", json!({"file_path": "discard"}))
     };
     let settings = json!({"description": description, "options": options});
-    let headers = headers.map(|headers| headers.digest.as_str()).unwrap_or_default();
+    stanza((kind, name), &settings, headers.map(|headers| headers.digest.as_str()).unwrap_or_default())
+}
+
+fn stanza((kind, name): (&str, &str), settings: &Value, headers: &str) -> Value {
     let path = format!("{name}-{}", &digest(format!("{kind}{settings}{headers}").as_bytes())[..8]);
     json!({kind: {path: settings}})
 }
@@ -213,6 +224,7 @@ mod tests {
     #[case::limits("limits", json!({"listener": {
         "maxRequestSize": 2048, "maxRequestDuration": "30s", "xForwardedForAuthorizedAddresses": ["10.0.0.0/8"],
     }}))]
+    #[case::relay("relay", json!({"instantDelivery": {"enabled": true}}))]
     #[case::audit("audit", json!({"audit": [
         {"name": "file", "description": "d", "file": {"path": "stdout"}},
         {"name": "http", "description": "d", "http": {"uri": "https://siem"}},

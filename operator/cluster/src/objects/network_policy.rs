@@ -9,9 +9,9 @@ use steamer_api::SocketProtocol;
 
 use crate::audit::targets;
 use crate::cluster::Cluster;
-use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, metadata, pods};
+use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata, pods};
 
-/// Allows all clients to reach the API, the peers in the spec to read the metrics, and only nodes to reach the cluster
+/// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics, and only nodes to reach the cluster
 /// port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
 /// need. The latter have host names as addresses, so they are allowed by port.
 pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<NetworkPolicy> {
@@ -29,8 +29,9 @@ pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<Ne
 fn ingress(cluster: &Cluster) -> Vec<NetworkPolicyIngressRule> {
     let rule = |from, ports| NetworkPolicyIngressRule { from, ports: Some(ports) };
     let readers = &cluster.spec.network_policy.metrics_from;
+    let relay = cluster.relay.as_ref().map(|_| tcp(RELAY_PORT));
     vec![
-        rule(None, vec![tcp(API_PORT)]),
+        rule(None, std::iter::once(tcp(API_PORT)).chain(relay).collect()),
         rule((!readers.is_empty()).then(|| readers.clone()), vec![tcp(METRICS_PORT)]),
         rule(Some(nodes(cluster)), vec![tcp(CLUSTER_PORT)]),
     ]
@@ -95,6 +96,13 @@ mod tests {
     fn a_disabled_policy_is_not_built() {
         let cluster = cluster_with(json!({"networkPolicy": {"enabled": false}}));
         assert_eq!(network_policy(&cluster, &[]), None);
+    }
+
+    #[test]
+    fn the_relay_is_reachable_if_there_is_one() {
+        let reachable = |fields| json!(ingress(&cluster_with(fields))).to_string().contains("9102");
+        assert!(reachable(json!({"instantDelivery": {"enabled": true}})));
+        assert!(!reachable(json!({"instantDelivery": {}})));
     }
 
     #[test]

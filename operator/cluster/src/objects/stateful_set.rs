@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdate
 use serde_json::Value;
 
 use crate::cluster::{Cluster, REVISION};
+use crate::objects::relay;
 use crate::objects::seal::SealSettings;
 use crate::objects::{metadata, pods};
 
@@ -61,6 +62,12 @@ pub(crate) fn revision(stateful_set: &StatefulSet) -> &str {
     annotations.and_then(|annotations| annotations.get(REVISION)).map(String::as_str).unwrap_or_default()
 }
 
+/// Image of the relays in the pods that a StatefulSet creates.
+pub(crate) fn relay_image(stateful_set: &StatefulSet) -> Option<String> {
+    let template = &stateful_set.spec.as_ref()?.template;
+    relay::image_of(&template.spec.as_ref()?.containers)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -101,6 +108,10 @@ mod tests {
     #[case::kms("kms", json!({"seal": {"awsKms": {
         "region": "r", "kmsKeyId": "k", "credentialsSecretRef": {"name": "aws"}, "plugin": plugin("kms"),
     }}}))]
+    #[case::relay("relay", json!({"instantDelivery": {"enabled": true}}))]
+    #[case::relay_with_plain_http(
+        "relay_with_plain_http", json!({"instantDelivery": {"enabled": true}, "tls": {"mode": "Disabled"}})
+    )]
     #[case::headers("headers", json!({"audit": [{
         "name": "siem", "description": "d", "http": {"uri": "https://siem", "headersSecretRef": {"name": "siem"}},
     }]}))]

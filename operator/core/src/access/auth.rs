@@ -53,6 +53,8 @@ pub struct Access {
     pub token: Session,
     /// Login of the session. Objects with equal logins share reads.
     pub login: LoginKey,
+    /// Name of the cluster that the BaoAuth refers to, if relays report its writes.
+    pub relayed: Option<ObjectName>,
 }
 
 /// The BaoAuth of an object in `namespace`: the one that `reference` names, else `default` of that namespace, else `default`
@@ -169,7 +171,9 @@ pub async fn access(
     let with_token = LoginKey { inline: false, ..login.clone() };
     let token = context.sessions.session(&server, with_token, stored.clone()).await;
     let session = context.sessions.session(&server, login.clone(), stored).await;
-    Ok(Access { session, token, login })
+    let relayed =
+        receiver.cluster().filter(|cluster| cluster.has_relays()).map(|cluster| ObjectName::of(&**cluster));
+    Ok(Access { session, token, login, relayed })
 }
 
 /// The settings of the connections of a login: those of the receiver, the headers of the BaoAuth, and the client

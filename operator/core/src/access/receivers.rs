@@ -59,6 +59,14 @@ impl Receiver {
         }
     }
 
+    /// The cluster, unless the server is known by its address only.
+    pub(super) fn cluster(&self) -> Option<&Arc<OpenBaoCluster>> {
+        match self {
+            Self::Cluster(cluster) | Self::ProjectCluster(cluster) => Some(cluster),
+            Self::Connection(_) => None,
+        }
+    }
+
     /// Whether BaoAuths of a namespace may log in with the client certificate of the receiver.
     pub(super) fn has_certificate_for(&self, namespace: &str) -> bool {
         match self {

@@ -30,6 +30,7 @@ use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
 use super::templated::Templated;
 use super::validate::validate;
+use super::written::{Relayed, Written};
 
 /// How often a decision is repeated because another client changed the Secret.
 const ATTEMPTS: usize = 4;
@@ -41,6 +42,8 @@ pub(crate) struct Controller<K> {
     engine: Arc<Engine>,
     known: Locked<HashMap<ObjectName, Known>>,
     nudges: Nudges,
+    /// Reads because of reported writes.
+    writes: Nudges,
     pub(super) pace: Pace,
     pub(super) pending: Pending,
     kind: PhantomData<fn() -> K>,
@@ -80,6 +83,7 @@ impl<K: Synced> Reconcile for Controller<K> {
     fn forget(&self, name: &ObjectName) {
         self.forget_issued(name);
         self.nudges.forget(name);
+        self.writes.forget(name);
         staleness::ended::<K>(&self.engine.context, name);
         self.pace.forget(name);
         self.engine.forget_restarts::<K>(name);
@@ -90,8 +94,8 @@ impl<K: Synced> Reconcile for Controller<K> {
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let (nudges, pace) = (Nudges::default(), Pace::default());
-        let pending = Pending::default();
-        Self { engine, known: Locked::default(), nudges, pace, pending, kind: PhantomData }
+        let (pending, writes) = (Pending::default(), Nudges::default());
+        Self { engine, known: Locked::default(), nudges, writes, pace, pending, kind: PhantomData }
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -116,19 +120,32 @@ impl<K: Synced> Controller<K> {
         }
     }
 
+    /// The last reported write of the values of an object. Reads for writes are limited, because writes are not.
+    fn written(&self, object: &K, at: Option<Timestamp>) -> Written {
+        let name = ObjectName::of(object);
+        let obtained = self.known().get(&name).map(|known| known.obtained);
+        let is_outdated = at.is_some_and(|at| obtained.is_none_or(|obtained| obtained <= at));
+        let nudge = if is_outdated { self.writes.admit(&name, Instant::now()) } else { Nudge::None };
+        Written { at, nudge }
+    }
+
     async fn synced(&self, object: &K, dependencies: &Dependencies) -> Result<Action, Error> {
         validate(object.common().destination)?;
         object.validate()?;
         let rendering = self.engine.rendering(dependencies, object)?;
         let access = self.access(dependencies, object).await?;
         let templated = if rendering.has_metadata() { Templated::Unknown } else { Templated::None };
+        let login = access.login.clone();
+        let source = object.source(access);
+        let written = source.watched().and_then(|it| it.latest(&self.engine.context, dependencies));
         let pass = Pass {
             engine: &self.engine,
             dependencies,
             frame: Frame { templated, ..frame(&self.engine.context, object) },
             rendering,
-            login: access.login.clone(),
-            source: object.source(access),
+            login,
+            source,
+            written: self.written(object, written),
             nudge: self.nudge(object),
             object,
         };
@@ -145,11 +162,13 @@ impl<K: Synced> Controller<K> {
         let (context, common) = (&*self.engine.context, object.common());
         let consumer = object.namespace().unwrap_or_default();
         let auth = auth_of(context, dependencies, common.auth_ref, &consumer)?;
-        let Access { session, token, login } = access(context, dependencies, &auth, &consumer).await?;
+        let Access { session, token, login, relayed } =
+            access(context, dependencies, &auth, &consumer).await?;
         K::Source::PURPOSE.check(&auth, &login)?;
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
         let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
-        Ok(ReadAccess { reader: Reader { session, token }, namespace, login })
+        let relayed = relayed.map(|cluster| Relayed::of(context, dependencies, cluster));
+        Ok(ReadAccess { reader: Reader { session, token }, namespace, login, relayed })
     }
 
     async fn run(&self, pass: &Pass<'_, K>) -> Result<Action, Error> {
@@ -245,9 +264,9 @@ impl<K: Synced> Controller<K> {
         pass.report(&known, written).await?;
         let due = pass.due(&known);
         staleness::fresh(&self.engine.context, pass.object, (&known, due));
-        let nudge = if let Nudge::Later(nudge) = pass.nudge { Some(nudge) } else { None };
+        let pauses = [former, pass.nudge.pause(), pass.written.nudge.pause()];
         let due = due.until(Timestamp::now());
         self.known().insert(ObjectName::of(pass.object), known);
-        Ok(Action::After([former, nudge].into_iter().flatten().fold(due, Duration::min)))
+        Ok(Action::After(pauses.into_iter().flatten().fold(due, Duration::min)))
     }
 }

@@ -34,6 +34,7 @@ pub(crate) enum Why {
     DestinationMissing,
     DestinationDrifted,
     RefreshDue,
+    SourceWritten,
     RenewalDue,
     LeaseRevoked,
 }
@@ -48,6 +49,7 @@ impl Why {
             Self::DestinationMissing => "DestinationMissing",
             Self::DestinationDrifted => "DestinationDrifted",
             Self::RefreshDue => "RefreshDue",
+            Self::SourceWritten => "SourceWritten",
             Self::RenewalDue => "RenewalDue",
             Self::LeaseRevoked => "LeaseRevoked",
         }
@@ -110,6 +112,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) seen: Option<&'a Seen>,
     /// Whether the reconcile annotation has a new value.
     pub(crate) requested: bool,
+    /// Whether a write of the value was reported after it was read.
+    pub(crate) written: bool,
     /// Whether the spec changed since the last status.
     pub(crate) spec_changed: bool,
     pub(crate) now: Timestamp,
@@ -128,6 +132,7 @@ const CHECKS: &[Check] = &[
     other_data,
     other_type,
     other_metadata,
+    written,
     due,
     other_frame,
     other_stamp,
@@ -204,6 +209,11 @@ fn other_type(inputs: &Inputs<'_>) -> Option<Act> {
 fn other_metadata(inputs: &Inputs<'_>) -> Option<Act> {
     let is_read = !inputs.known?.stamp.held.is_issued();
     (is_read && inputs.seen?.fit == Fit::Unrendered).then_some(Act::Render(inputs.frame_reason()))
+}
+
+fn written(inputs: &Inputs<'_>) -> Option<Act> {
+    let is_read = inputs.known?.stamp.held.is_read();
+    (inputs.written && is_read).then_some(Act::Obtain(Why::SourceWritten))
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
@@ -310,9 +320,20 @@ mod tests {
             policy: RefreshPolicy::Periodic,
             seen,
             requested: false,
+            written: false,
             spec_changed: false,
             now: at(0),
         }
+    }
+
+    #[test]
+    fn a_value_that_was_read_before_a_reported_write_is_read_again() {
+        let (login, known, seen) = (login("role"), running(), right(Fit::Fits));
+        let inputs = inputs(&login, known.as_ref(), seen.as_ref());
+        assert_eq!(decide(&inputs), Act::Nothing);
+        assert_eq!(decide(&Inputs { written: true, ..inputs }), Act::Obtain(Why::SourceWritten));
+        let once = Inputs { written: true, policy: RefreshPolicy::CreatedOnce, ..inputs };
+        assert_eq!(decide(&once), Act::Nothing);
     }
 
     #[rstest]

@@ -21,6 +21,16 @@ pub(crate) enum Nudge {
     Later(Duration),
 }
 
+impl Nudge {
+    /// How long the request waits.
+    pub(crate) fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Later(pause) => Some(pause),
+            Self::None | Self::Now => None,
+        }
+    }
+}
+
 /// Recent requested reconciles of all objects of a kind.
 #[derive(Default)]
 pub(crate) struct Nudges(Locked<HashMap<ObjectName, VecDeque<Instant>>>);

@@ -25,6 +25,7 @@ use super::shared::Engine;
 use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
 use super::templated::Templated;
+use super::written::Written;
 
 /// One reconcile of one object.
 pub(super) struct Pass<'a, K: Synced> {
@@ -37,6 +38,8 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) login: LoginKey,
     /// The requested reconcile, if any.
     pub(super) nudge: Nudge,
+    /// The last reported write of the values.
+    pub(super) written: Written,
 }
 
 /// The value of the reconcile annotation, if it was not handled yet.
@@ -79,6 +82,7 @@ impl<K: Synced> Pass<'_, K> {
             known,
             seen,
             requested: self.nudge == Nudge::Now,
+            written: self.written.nudge == Nudge::Now && self.source.schedule().is_free(),
             due: known.map(|known| self.due(known)),
             policy: self.source.schedule().policy,
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
@@ -133,7 +137,8 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     /// How old a shared value may be: a refresh uses values read since it was due, a new object uses values read since it
-    /// was created (its value may have been written just before), a changed spec and a requested reconcile read again.
+    /// was created (its value may have been written just before), a changed spec and a requested reconcile read again. A value
+    /// that was read before its last reported write is never used.
     fn oldest(&self, known: Option<&Known>, why: Why) -> Instant {
         let period = self.source.schedule().period;
         let age = match why {
@@ -141,10 +146,11 @@ impl<K: Synced> Pass<'_, K> {
                 Duration::ZERO
             }
             Why::NeverSynced => period.min(self.age()),
+            Why::SourceWritten => period,
             Why::RefreshDue => known.map_or(period, |known| since(self.due(known).at).min(period)),
             Why::TransformationChanged | Why::DestinationMissing | Why::DestinationDrifted => period,
         };
-        let now = Instant::now();
+        let (now, age) = (Instant::now(), self.written.at.map_or(age, |at| since(at).min(age)));
         now.checked_sub(age).unwrap_or(now)
     }
 

@@ -33,7 +33,7 @@ pub(super) fn ended<K: Synced>(context: &Context, object: &ObjectName) {
 
 /// Records the write of a version that was created at `created`. The first write of an object is none.
 pub(super) fn delivered(context: &Context, why: Why, created: Option<Timestamp>) {
-    if let (Why::RefreshDue, Some(created)) = (why, created) {
+    if let (Why::RefreshDue | Why::SourceWritten, Some(created)) = (why, created) {
         let seconds = Timestamp::now().duration_since(created).as_secs_f64();
         context.runtime.metrics.delivered(seconds.max(0.0));
     }

@@ -18,6 +18,7 @@ use super::readings::{Asked, Reader};
 use super::schedule::Schedule;
 use super::shared::Engine;
 use super::stamp::{Stamp, request_digest};
+use super::written::{Relayed, Watched};
 
 /// A kind that becomes a Secret: the common part of the CRDs, and the source of the value.
 pub(crate) trait Synced: Kind<Scope = NamespaceResourceScope> {
@@ -119,6 +120,8 @@ pub(crate) struct ReadAccess {
     pub(crate) namespace: NamespacePath,
     /// Objects with equal logins share reads.
     pub(crate) login: LoginKey,
+    /// Relays of the cluster, if it has some.
+    pub(crate) relayed: Option<Relayed>,
 }
 
 impl ReadAccess {
@@ -149,6 +152,11 @@ pub(crate) trait Source: Send + Sync {
 
     /// When the value is due again.
     fn schedule(&self) -> Schedule;
+
+    /// Locations of which a reported write wakes the object.
+    fn watched(&self) -> Option<Watched> {
+        None
+    }
 
     /// Obtains the value. `None` if the source has no value.
     fn obtain(

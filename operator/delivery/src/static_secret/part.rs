@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use steamer_api::{Decoding, Find, KvType, Rewrite, SecretSource, SourceKey};
 use steamer_core::Error;
+use steamer_core::writes::KvEngine;
 use steamer_openbao::{Json, Values};
+use steamer_runtime::{Key, ObjectName};
 
 use super::decoding::decoded;
 use crate::engine::{Document, Held, Obtained, ReadAccess, Request};
@@ -58,6 +60,13 @@ impl Part {
             texts.push(format!("{:?} {:?} {:?}", self.find, self.decode, self.rewrite));
         }
         texts
+    }
+
+    /// Location of which a write in the cluster wakes the object.
+    pub(super) fn location(&self, cluster: &ObjectName) -> Key {
+        let Request { namespace, mount, path, kind, .. } = &self.read;
+        let engine = KvEngine { cluster, namespace: namespace.as_str(), mount, version: *kind };
+        if self.find.is_some() { engine.folder(path) } else { engine.value(path) }
     }
 
     /// Name of the source in messages.
@@ -222,7 +231,6 @@ mod tests {
     use serde_json::{Value, json};
     use steamer_core::access::sessions::{CredentialOwner, LoginKey, LoginMethod, ServerKey};
     use steamer_openbao::{Client, Identity, NamespacePath, Settings};
-    use steamer_runtime::ObjectName;
 
     use super::*;
     use crate::engine::Reader;
@@ -248,7 +256,7 @@ mod tests {
         let session =
             Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
         let reader = Reader { session: session.clone(), token: session };
-        Part::new(source, &ReadAccess { reader, namespace: NamespacePath::default(), login })
+        Part::new(source, &ReadAccess { reader, namespace: NamespacePath::default(), login, relayed: None })
     }
 
     fn names(part: &Part) -> Result<Vec<String>, String> {

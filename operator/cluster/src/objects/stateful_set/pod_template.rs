@@ -15,6 +15,7 @@ use super::container::container;
 use super::volumes::volumes;
 use crate::cluster::{ACTIVE, Cluster, RESTART, REVISION};
 use crate::objects::config_map::config_map_name;
+use crate::objects::relay;
 use crate::objects::seal::SealSettings;
 use crate::objects::{pods, selector};
 
@@ -74,6 +75,8 @@ fn pod_spec(cluster: &Cluster, seal: &SealSettings) -> PodSpec {
         labels: _,
         env: _,
     } = &cluster.spec.pod_template;
+    let openbao = container(cluster, seal);
+    let relay = relay::container(cluster, &openbao);
     PodSpec {
         service_account_name: Some(cluster.name.name.clone()),
         termination_grace_period_seconds: Some(60),
@@ -81,7 +84,7 @@ fn pod_spec(cluster: &Cluster, seal: &SealSettings) -> PodSpec {
         security_context: Some(security_context()),
         affinity: Some(affinity.clone().unwrap_or_else(|| one_per_machine(cluster))),
         tolerations: Some(tolerations.iter().cloned().chain(lost_machine()).collect()),
-        containers: vec![container(cluster, seal)],
+        containers: std::iter::once(openbao).chain(relay).collect(),
         node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
         topology_spread_constraints: some_of(topology_spread_constraints),
         priority_class_name: priority_class_name.clone(),

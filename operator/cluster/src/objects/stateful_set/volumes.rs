@@ -10,6 +10,7 @@ use steamer_api::{AuditDevice, IdentityToken};
 
 use crate::cluster::Cluster;
 use crate::objects::configuration::{HEADERS, PLUGINS, TLS, fetches_plugins};
+use crate::objects::relay;
 use crate::objects::seal::{FOLDER, SealSettings};
 
 /// Mount path of the projected token for workload identity.
@@ -88,6 +89,7 @@ pub(super) fn volumes(cluster: &Cluster, configuration: &str, seal: &SealSetting
     if fetches_plugins(cluster, seal) {
         all.push(empty("plugins"));
     }
+    all.extend(relay::volume(cluster, secret));
     all
 }
 

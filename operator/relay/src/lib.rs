@@ -1,0 +1,93 @@
+//! Relay beside an OpenBao node: receives the audit entries of the node at a loopback address, and tells readers with a token
+//! which paths of KV engines were written.
+//!
+//! OpenBao waits for its audit devices, so the relay answers at once, whatever its readers do. It keeps a bounded number of
+//! writes in memory, and no value and no digest of one.
+
+mod connection;
+mod listener;
+mod queue;
+mod reader;
+mod receiver;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use steamer_openbao::KvWrites;
+use steamer_runtime::Locked;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use listener::Secured;
+use queue::Queue;
+
+/// Settings of a relay.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Loopback address that receives the audit entries.
+    pub audit_address: SocketAddr,
+    /// Address that readers connect to.
+    pub address: SocketAddr,
+    /// File with the token of the readers. It is read at each request.
+    pub token_file: PathBuf,
+    /// Folder with the certificate of the node, `tls.crt` and `tls.key`. `None`: readers connect without TLS.
+    pub tls_folder: Option<PathBuf>,
+}
+
+/// State that receiver and readers share.
+struct Relay {
+    queue: Locked<Queue>,
+    /// Number of writes. A change wakes the readers.
+    written: watch::Sender<u64>,
+    token_file: PathBuf,
+}
+
+impl Relay {
+    fn new(epoch: String, token_file: PathBuf) -> Arc<Self> {
+        let (written, _) = watch::channel(0);
+        Arc::new(Self { queue: Locked::new(Queue::new(epoch)), written, token_file })
+    }
+
+    /// Adds the content of an audit entry.
+    fn add(&self, entry: &[u8]) {
+        let parsed = steamer_openbao::AuditEntry::parse(entry);
+        let next = self.queue.lock().add(parsed, Instant::now());
+        self.written.send_if_modified(|last| std::mem::replace(last, next) != next);
+    }
+
+    fn after(&self, epoch: &str, position: u64) -> KvWrites {
+        self.queue.lock().after(epoch, position, Instant::now())
+    }
+}
+
+/// Runs a relay until shutdown.
+///
+/// # Errors
+/// If the audit address is not a loopback address, if an address is in use, or if the certificate cannot be read.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> std::io::Result<()> {
+    let Settings { audit_address, address, token_file, tls_folder } = settings;
+    if !audit_address.ip().is_loopback() {
+        let problem = format!("{audit_address} is not a loopback address: other pods could report writes");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
+    }
+    let relay = Relay::new(epoch(), token_file);
+    let entries = TcpListener::bind(audit_address).await?;
+    let readers = Secured::start(TcpListener::bind(address).await?, tls_folder)?;
+    tracing::info!(%audit_address, %address, "relay started");
+    let entries = axum::serve(entries, receiver::router(relay.clone()));
+    let readers = axum::serve(readers, reader::router(relay));
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ended = async { entries.await } => ended,
+        ended = async { readers.await } => ended,
+    }
+}
+
+/// ID of this process.
+fn epoch() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", std::process::id(), now.as_nanos())
+}
