@@ -28,11 +28,11 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     let target = match &object.spec.external {
         Some(server) if !object.spec.suspend => {
-            target::external(context, dependencies, (object, server)).await?
+            target::external(context, dependencies, (object, server)).await
         }
-        _ => None,
+        _ => Ok(None),
     };
-    relays.keep(context, dependencies, (&ObjectName::of(object), target))?;
+    relays.keep(context, dependencies, (&ObjectName::of(object), target));
     if object.spec.suspend {
         status::suspended(context, object).await?;
         return Ok(Action::AwaitChange);

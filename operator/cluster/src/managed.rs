@@ -74,7 +74,7 @@ pub(crate) async fn reconcile(
     let cluster = &validate(object, found)?;
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = target::managed(context, cluster, ca.as_deref());
-    relays.keep(context, dependencies, (&cluster.name, target))?;
+    relays.keep(context, dependencies, (&cluster.name, Ok(target)));
     let guard_target = &guards.target(context, ca, cluster);
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target };

@@ -9,20 +9,16 @@ mod listener;
 mod queue;
 mod reader;
 mod receiver;
+mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
 
-use steamer_openbao::KvWrites;
-use steamer_runtime::Locked;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use listener::Secured;
-use queue::Queue;
+use state::Relay;
 
 /// Settings of a relay.
 #[derive(Clone, Debug)]
@@ -35,32 +31,6 @@ pub struct Settings {
     pub token_file: PathBuf,
     /// Folder with the certificate of the node, `tls.crt` and `tls.key`. `None`: readers connect without TLS.
     pub tls_folder: Option<PathBuf>,
-}
-
-/// State that receiver and readers share.
-struct Relay {
-    queue: Locked<Queue>,
-    /// Number of writes. A change wakes the readers.
-    written: watch::Sender<u64>,
-    token_file: PathBuf,
-}
-
-impl Relay {
-    fn new(epoch: String, token_file: PathBuf) -> Arc<Self> {
-        let (written, _) = watch::channel(0);
-        Arc::new(Self { queue: Locked::new(Queue::new(epoch)), written, token_file })
-    }
-
-    /// Adds the content of an audit entry.
-    fn add(&self, entry: &[u8]) {
-        let parsed = steamer_openbao::AuditEntry::parse(entry);
-        let next = self.queue.lock().add(parsed, Instant::now());
-        self.written.send_if_modified(|last| std::mem::replace(last, next) != next);
-    }
-
-    fn after(&self, epoch: &str, position: u64) -> KvWrites {
-        self.queue.lock().after(epoch, position, Instant::now())
-    }
 }
 
 /// Runs a relay until shutdown.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use steamer_openbao::KvWrites;
 
-use crate::Relay;
+use crate::state::Relay;
 
 /// How long a request without a write waits.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use futures::StreamExt;
 
-use crate::Relay;
+use crate::state::Relay;
 
 /// Largest entry that is parsed, in bytes. The rest of a larger one is read and discarded.
 const LARGEST: usize = 1 << 20;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use steamer_api::{Kind, OpenBaoCluster};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
-use steamer_core::writes::relays_key;
-use steamer_runtime::{Dependencies, Locked, ObjectName, caught_future};
+use steamer_core::writes::{RelayState, relays_key};
+use steamer_runtime::{Dependencies, Locked, ObjectName, caught_future, describe};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::follower::Follower;
@@ -24,45 +25,30 @@ struct Running {
 }
 
 impl Relays {
-    /// Follows the relays of a cluster if it has some, and stops otherwise.
-    ///
-    /// # Errors
-    /// As [`Self::follow`].
+    /// Follows the relays of a cluster if it has some, and stops otherwise. An error is part of their state: it affects nothing
+    /// else. Another state requeues the cluster.
     pub(crate) fn keep(
         &self,
         context: &Arc<Context>,
         dependencies: &Dependencies,
-        (cluster, target): (&ObjectName, Option<RelayTarget>),
-    ) -> Result<(), Error> {
-        match target {
-            Some(target) => self.follow(context, dependencies, target),
-            None => {
-                self.stop(context, cluster);
-                Ok(())
-            }
+        (cluster, target): (&ObjectName, Result<Option<RelayTarget>, Error>),
+    ) {
+        let Some(target) = target.transpose() else { return self.stop(context, cluster) };
+        dependencies.on(relays_key(cluster));
+        if let Err(error) = target.and_then(|target| self.follow(context, target)) {
+            self.0.lock().remove(cluster);
+            context.writes.observe(cluster, RelayState::Incomplete(describe(&error)), Timestamp::now());
         }
     }
 
-    /// Follows the relays of a cluster. Another state of the relays requeues the cluster.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the CA or the token cannot be used.
-    fn follow(
-        &self,
-        context: &Arc<Context>,
-        dependencies: &Dependencies,
-        target: RelayTarget,
-    ) -> Result<(), Error> {
-        dependencies.on(relays_key(&target.cluster));
-        let digest = target.digest();
-        let is_same = |running: &Running| running.digest == digest;
-        if self.0.lock().get(&target.cluster).is_some_and(is_same) {
+    fn follow(&self, context: &Arc<Context>, target: RelayTarget) -> Result<(), Error> {
+        let (cluster, digest) = (target.cluster.clone(), target.digest());
+        if self.0.lock().get(&cluster).is_some_and(|running| running.digest == digest) {
             return Ok(());
         }
-        self.stop(context, &target.cluster);
+        self.stop(context, &cluster);
         // Checks the settings before the task starts.
         Follower::new(context.clone(), target.clone())?;
-        let cluster = target.cluster.clone();
         let _task = AbortOnDropHandle::new(tokio::spawn(restarted(context.clone(), target)));
         self.0.lock().insert(cluster, Running { digest, _task });
         Ok(())
@@ -70,10 +56,9 @@ impl Relays {
 
     /// Stops following the relays of a cluster. Its objects return to their own intervals.
     pub(crate) fn stop(&self, context: &Context, cluster: &ObjectName) {
-        if self.0.lock().remove(cluster).is_some() {
-            context.runtime.metrics.no_relays(cluster);
-            context.writes.forget(cluster);
-        }
+        self.0.lock().remove(cluster);
+        context.runtime.metrics.no_relays(cluster);
+        context.writes.forget(cluster);
     }
 }
 

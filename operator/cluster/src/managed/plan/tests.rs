@@ -217,3 +217,24 @@ fn locks_in_a_restored_database_are_cleared_before_the_first_node_starts() {
     assert!(set.clears_locks);
     assert_eq!(replicas(&set.stateful_set), 3);
 }
+
+#[rstest]
+#[case::upgraded_operator(|_: &mut Cluster| {}, "old")]
+#[case::another_change(|cluster: &mut Cluster| cluster.restart = Some("today".to_owned()), "new")]
+#[case::image_of_the_spec(|cluster: &mut Cluster| cluster.relay.as_mut().unwrap().is_chosen = true, "new")]
+fn an_upgrade_of_the_operator_does_not_replace_the_pods_for_their_relays(
+    #[case] change: fn(&mut Cluster),
+    #[case] expected: &str,
+) {
+    let relay = |image: &str| Some(Relay { image: image.to_owned(), is_chosen: false });
+    let planned = |case: &Case| {
+        let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+        changes.set.unwrap().stateful_set
+    };
+    let mut case = Case::healthy();
+    case.cluster.relay = relay("old");
+    case.observed.live = Some(Arc::new(planned(&case)));
+    case.cluster.relay = relay("new");
+    change(&mut case.cluster);
+    assert_eq!(relay_image(&planned(&case)).as_deref(), Some(expected));
+}
