@@ -1,6 +1,7 @@
 //! Benchmark: counts and times what Steamer costs on real servers, as a table and as JSON. Nothing is asserted.
 
 mod counts;
+mod instant;
 mod machine;
 mod projects;
 mod rig;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Number of foreign Secrets, created with the largest number of BaoStaticSecrets on 10 paths.
     #[arg(long, default_value_t = 20_000)]
     foreign: usize,
+    /// Numbers of BaoStaticSecrets with a relay beside OpenBao. 0: none.
+    #[arg(long, value_delimiter = ',', default_values_t = [5_000])]
+    instant: Vec<usize>,
     /// Cargo profile of the operator.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -47,6 +51,9 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     }
     for projects in options.projects.iter().copied().filter(|projects| *projects > 0) {
         table.add(projects::measure(&servers, &operator, projects).await?);
+    }
+    for objects in options.instant.iter().copied().filter(|objects| *objects > 0) {
+        table.add(instant::measure(&servers, &operator, objects).await?);
     }
     table.print();
     let file: PathBuf = cache::checkout().join("target/bench.json");

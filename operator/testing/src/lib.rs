@@ -23,6 +23,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod relay;
 pub mod seals;
 pub mod secure_postgres;
 pub mod tools;

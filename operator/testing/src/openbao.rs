@@ -143,6 +143,33 @@ impl OpenBao {
         self.server.start(program.args(["server", &config]), &self.logs).map(drop)
     }
 
+    /// Adds an audit device to the running server, and waits until it is in use.
+    ///
+    /// # Errors
+    /// When the server does not accept the device before the deadline.
+    pub async fn add_audit_device(&self, device: Value) -> Result<()> {
+        let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&self.config)?)?;
+        let devices = config["audit"].as_array_mut().context("the server has no audit devices")?;
+        devices.push(device);
+        let expected = devices.len();
+        std::fs::write(&self.config, config.to_string())?;
+        self.server.signal("HUP")?;
+        let admin = self.admin()?;
+        eventually("the audit device is in use", || async {
+            let answer =
+                admin.request_any(Method::GET, "sys/audit", None).await.map_err(|error| error.to_string())?;
+            let devices = answer["data"].as_object().map_or(0, serde_json::Map::len);
+            if devices == expected { Ok(()) } else { Err(format!("{devices} devices")) }
+        })
+        .await
+    }
+
+    /// Certificate and key of the server, without their endings `.crt` and `.key`.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.config.with_extension("")
+    }
+
     /// Kills the server and waits until it has exited.
     pub fn stop(&mut self) {
         self.server.stop();

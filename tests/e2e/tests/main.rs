@@ -17,6 +17,7 @@ mod drift;
 mod dynamic_secrets;
 mod fixture;
 mod grants;
+mod instant_delivery;
 mod leadership;
 mod leaks;
 mod logins;

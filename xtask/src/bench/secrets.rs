@@ -108,14 +108,14 @@ const RESTART: [(&str, &str); 3] = [
     ("restart: writes per object, including new objects", "Kubernetes: Secret writes"),
 ];
 
-fn spec(number: usize, paths: usize) -> Value {
+pub(super) fn spec(number: usize, paths: usize) -> Value {
     json!({
         "mount": "bench", "path": format!("p{}", number % paths), "type": "kv-v2", "refreshAfter": "60s",
         "destination": {"name": format!("s{number}"), "create": true},
     })
 }
 
-async fn prepare(rig: &Rig, paths: usize) -> Result<()> {
+pub(super) async fn prepare(rig: &Rig, paths: usize) -> Result<()> {
     let admin = rig.ground.openbao.admin()?;
     let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
     post("sys/mounts/bench", json!({"type": "kv", "options": {"version": "2"}})).await?;

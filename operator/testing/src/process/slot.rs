@@ -38,6 +38,14 @@ impl Slot {
         self.running().as_ref().map(Process::server).context("the server was stopped or never started")
     }
 
+    /// Sends a signal to the server.
+    ///
+    /// # Errors
+    /// When it was stopped, or none was started.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        self.running().as_ref().context("the server was stopped or never started")?.signal(signal)
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<Process>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,22 +10,40 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoConnection, OpenBaoCluster};
 use steamer_testing::certificates::{Authority, Leaf};
+use steamer_testing::image;
 use steamer_testing::objects::apply;
 use steamer_testing::openbao::mount_kv;
+use steamer_testing::operator::binary;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition};
 
+/// Enables instant delivery, with the operator that runs.
+fn with_relays(bao: &Bao, spec: &mut Value) -> Result<()> {
+    let image = image::steamer(&binary()?, &bao.fleet.folder)?;
+    bao.fleet.cluster.import(&image)?;
+    spec["managed"]["instantDelivery"] = json!({"enabled": true, "image": image.name});
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_applied_cluster_serves_without_manual_steps() -> Result<()> {
+    let bao = Bao::prepare("from-nothing").await?;
+    let mut changed = bao.cluster()["spec"].take();
+    with_relays(&bao, &mut changed)?;
     let started = std::time::Instant::now();
-    let bao = Bao::serving("from-nothing", |_| {}).await?;
+    let bao = bao.up(|spec| *spec = changed).await?;
     println!("from apply to three nodes serving: {:.1} s", started.elapsed().as_secs_f64());
     let admin = bao.admin().await?;
     mount_kv(&admin, "kv").await?;
     admin.write_kv2("kv", "a", &json!({"b": "c"})).await?;
     let read = admin.request_any(Method::GET, "kv/data/a", None).await?;
     assert_eq!(read["data"]["data"], json!({"b": "c"}));
+    // The relay of every node answers, and that of the leader receives its audit entries.
+    bao.until("the relays report every write", |object| {
+        condition(object, "InstantDelivery").is_some_and(|(status, ..)| status == "True")
+    })
+    .await?;
     // No root token is left: look up the policies of every token.
     let accessors = admin.request_any(Method::GET, "auth/token/accessors?list=true", None).await;
     let accessors = match accessors {
