@@ -54,7 +54,7 @@ pub enum Property {
 /// A kind of the API.
 pub trait Kind:
     Resource<DynamicType = ()>
-    + HasStatus<Status: HasConditions + Default + DeserializeOwned + Serialize + Send + Sync>
+    + HasStatus<Status: HasConditions + Clone + Default + DeserializeOwned + Serialize + Send + Sync>
     + Clone
     + Debug
     + DeserializeOwned

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use steamer_api::HasConditions;
+use steamer_api::{HasConditions, Kind};
 use steamer_runtime::AnyObject;
 use steamer_runtime::conditions::{Conditions, Verdict};
 
@@ -18,6 +18,14 @@ impl Context {
         object: &K,
     ) -> S {
         serde_json::from_value(self.runtime.statuses.last(object)).unwrap_or_default()
+    }
+
+    /// Same as [`Self::last`], without a conversion to JSON and back if the watch has shown the last written status.
+    pub fn status<K: Kind>(&self, object: &K) -> K::Status {
+        match self.runtime.statuses.unseen(object) {
+            Some(text) => serde_json::from_str(&text).unwrap_or_default(),
+            None => object.status().cloned().unwrap_or_default(),
+        }
     }
 
     /// Sets the conditions of the verdict, writes the status if it changed, and publishes an Event if `Ready` changed.

@@ -20,8 +20,8 @@ use steamer_openbao::{Error as OpenBao, Session};
 use steamer_runtime::ObjectName;
 
 use crate::engine::{
-    Asked, Common, Due, Engine, Held, LeaseHeld, Obtained, ReadAccess, Recorded, Renewal, Schedule, Source,
-    Synced, request_digest,
+    Asked, Common, Due, Engine, Held, LeaseHeld, Obtained, ReadAccess, Recorded, Renewal, Rule, Schedule,
+    Source, Synced, denied, request_digest, session_of,
 };
 use answer::Terms;
 
@@ -33,6 +33,8 @@ pub(crate) struct DynamicSource {
     path: String,
     body: Option<Value>,
     terms: Terms,
+    /// When an answer without a lease is requested again.
+    interval: Option<Duration>,
     percent: u32,
     /// Digest of the request.
     request: String,
@@ -83,8 +85,9 @@ impl Synced for BaoDynamicSecret {
             body: (!spec.params.is_empty()).then(|| json!(spec.params)),
             terms: Terms {
                 is_static: spec.allow_static_creds,
-                refresh_after: spec.refresh_after.as_ref().map(steamer_api::Duration::get),
+                namespace: access.namespace.as_str().to_owned(),
             },
+            interval: spec.refresh_after.as_ref().map(steamer_api::Duration::get),
             percent: u32::try_from(spec.renewal_percent.clamp(1, 90)).unwrap_or(90),
             request: request(self),
             mount: access.digest_of([mount]),
@@ -154,18 +157,18 @@ impl Source for DynamicSource {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule::new(Duration::from_secs(3600), &self.object)
+        Schedule::new(self.interval.unwrap_or(Duration::from_secs(3600)), &self.object)
     }
 
     /// Requests a credential with a token of its own. If the response is lost, the revocation of the token revokes the lease,
     /// and no further credential is requested before it.
-    async fn obtain(&self, engine: &Engine, _asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
+    async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
         engine.leases.settle(&self.object).await?;
         let (session, life) = self.session.separate().await?;
         let issued = session.issue(self.method.clone(), &self.path, self.body.clone()).await;
-        let obtained = issued.map_err(Error::from).and_then(|issued| {
+        let obtained = issued.map_err(|error| denied(error, self.rule())).and_then(|issued| {
             let token = timing::token_held(life, timing::now());
-            answer::obtained(issued, token, &self.terms)
+            answer::obtained(issued, (token, asked.held), &self.terms)
         });
         match &obtained {
             Ok(Obtained { held: Held::Lease(lease), .. }) => engine.leases.keep(&lease.id, session),
@@ -175,15 +178,21 @@ impl Source for DynamicSource {
         obtained.map(Some)
     }
 
-    fn due(&self, held: &Held, _obtained: Timestamp) -> Due {
-        timing::due(held, self.percent, &self.object)
+    fn due(&self, held: &Held, obtained: Timestamp) -> Due {
+        match (held, self.interval) {
+            (Held::Read { .. }, Some(_)) => {
+                let schedule = self.schedule();
+                Due::on(&schedule, schedule.next(obtained))
+            }
+            _ => timing::due(held, self.percent, &self.object),
+        }
     }
 
     async fn renew(&self, engine: &Engine, held: &Held) -> Result<Renewal, Error> {
         let Held::Lease(lease) = held else { return Ok(Renewal::Gone) };
         let mut lease = lease.clone();
         // None after a restart: the token of a process before this one ends at its time.
-        let mut own = engine.leases.of(&lease.id);
+        let mut own = engine.leases.through(&lease.id, &self.session);
         if let (Some(session), Some(token)) = (&own, lease.token.filter(|token| token.renewable)) {
             match session.renew_token().await {
                 Ok(life) => lease.token = timing::renewed_token(token, life, timing::now()),
@@ -194,7 +203,17 @@ impl Source for DynamicSource {
                 Err(error) => return Err(error.into()),
             }
         }
-        renew_lease(own.as_ref().unwrap_or(&self.session), lease).await
+        let session = own.unwrap_or_else(|| self.session_of(&lease));
+        renew_lease(&session, lease).await
+    }
+
+    /// Without the right to look it up, a lease is kept until its renewal.
+    async fn exists(&self, _engine: &Engine, held: &Held) -> Result<bool, Error> {
+        let Held::Lease(lease) = held else { return Ok(true) };
+        match self.session_of(lease).lookup_lease(&lease.id).await {
+            Err(OpenBao::Denied { .. }) => Ok(true),
+            found => Ok(found?.is_some()),
+        }
     }
 
     async fn give_back(&self, engine: &Engine, held: &Held) -> Result<(), Error> {
@@ -202,11 +221,23 @@ impl Source for DynamicSource {
         if engine.leases.revoke(&lease.id).await? {
             return Ok(());
         }
-        Ok(self.session.revoke_lease(&lease.id).await?)
+        let rule = || Rule { path: "sys/leases/revoke".to_owned(), capability: "update" };
+        self.session_of(lease).revoke_lease(&lease.id).await.map_err(|error| denied(error, rule()))
     }
 }
 
 impl DynamicSource {
+    /// The rule that permits the request.
+    fn rule(&self) -> Rule {
+        let capability = if self.method == Method::GET { "read" } else { "update" };
+        Rule { path: self.path.clone(), capability }
+    }
+
+    /// The shared session in the namespace of a lease.
+    fn session_of(&self, lease: &LeaseHeld) -> Session {
+        session_of(&self.session, lease.namespace.as_deref())
+    }
+
     /// Revokes the token of a request that granted no lease, as far as its response tells.
     async fn discard(&self, engine: &Engine, session: Session) {
         engine.leases.lost(&self.object, session);

@@ -17,8 +17,8 @@ use steamer_core::Error;
 use steamer_openbao::{Issued, PkiRole, Session};
 
 use crate::engine::{
-    Asked, Common, Document, Due, Engine, Held, Obtained, ReadAccess, Recorded, Schedule, Source, Synced,
-    request_digest,
+    Asked, Common, Document, Due, Engine, Held, Obtained, ReadAccess, Recorded, Rule, Schedule, Source,
+    Synced, denied, request_digest, session_of,
 };
 use answer::{Certificate, Keys};
 use renewal::Renewal;
@@ -191,16 +191,31 @@ impl Source for CertificateSource {
     /// OpenBao does not revoke a certificate that has expired.
     async fn give_back(&self, _engine: &Engine, held: &Held) -> Result<(), Error> {
         match held {
-            Held::Certificate { serial, not_after, mount, .. } if *not_after > Timestamp::now() => {
-                Ok(self.session.revoke_certificate(mount, serial).await?)
+            Held::Certificate { serial, not_after, mount, namespace, .. }
+                if *not_after > Timestamp::now() =>
+            {
+                let session = session_of(&self.session, namespace.as_deref());
+                let rule = || Rule { path: format!("{mount}/revoke"), capability: "update" };
+                session.revoke_certificate(mount, serial).await.map_err(|error| denied(error, rule()))
             }
             _ => Ok(()),
         }
     }
 
+    async fn exists(&self, _engine: &Engine, held: &Held) -> Result<bool, Error> {
+        match held {
+            Held::Certificate { serial, mount, namespace, .. } => {
+                Ok(session_of(&self.session, namespace.as_deref()).has_certificate(mount, serial).await?)
+            }
+            _ => Ok(true),
+        }
+    }
+
     async fn obtain(&self, _engine: &Engine, _asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
         self.renewal.admit(Timestamp::now())?;
-        let issued = self.session.issue_certificate(&self.role, self.parameters.clone()).await?;
+        let issued = self.session.issue_certificate(&self.role, self.parameters.clone()).await;
+        let rule = || Rule { path: self.role.issue(), capability: "update" };
+        let issued = issued.map_err(|error| denied(error, rule()))?;
         self.refuse_lease(&issued).await?;
         // Stamps have times in seconds.
         let at = Timestamp::from_second(Timestamp::now().as_second()).map_err(Error::internal)?;
@@ -208,6 +223,7 @@ impl Source for CertificateSource {
             Certificate::of(&issued.values).ok_or_else(|| answer::unreadable(&self.role.mount))?;
         certificate.check(at)?;
         let held = Held::Certificate {
+            namespace: Some(self.session.namespace().as_str().to_owned()),
             mount: self.role.mount.clone(),
             serial: certificate.serial.clone(),
             at,

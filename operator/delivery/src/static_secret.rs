@@ -1,7 +1,6 @@
 //! BaoStaticSecret: values of KV engines as a Secret.
 
 mod decoding;
-mod denial;
 mod part;
 mod search;
 mod sources;

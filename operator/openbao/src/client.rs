@@ -118,6 +118,12 @@ impl Client {
         })))
     }
 
+    /// Returns the first address of the server.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.0.nodes.first().map_or("", |node| &node.address)
+    }
+
     /// Returns a session in the root namespace.
     #[must_use]
     pub fn session(&self, identity: Identity) -> Session {

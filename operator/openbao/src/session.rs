@@ -127,9 +127,15 @@ impl Session {
         Ok((Self { identity: Identity::Token(token), ..self.clone() }, life))
     }
 
+    /// Returns a session of the same identity in another namespace.
+    #[must_use]
+    pub fn at(&self, namespace: NamespacePath) -> Self {
+        Self { namespace, ..self.clone() }
+    }
+
     /// Returns a session of the same identity in the root namespace.
     pub(crate) fn at_root(&self) -> Self {
-        Self { namespace: NamespacePath::root(), ..self.clone() }
+        self.at(NamespacePath::root())
     }
 
     /// Revokes the token of the session's login, if there is one.

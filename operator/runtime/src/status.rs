@@ -24,9 +24,10 @@ pub struct Statuses {
 struct Written {
     uid: Option<String>,
     resource_version: u64,
-    status: Value,
-    /// The status as the API server stored it.
-    stored: Value,
+    /// JSON text: a parsed status takes several times its memory, for each object.
+    status: String,
+    /// Digests of the status as it was written, and as the API server stored it.
+    digests: [u64; 2],
 }
 
 /// A status that cannot be written.
@@ -64,12 +65,18 @@ impl Statuses {
 
     /// Returns the latest known status, or null if there is none.
     pub fn last<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) -> Value {
+        match self.unseen(object) {
+            Some(text) => serde_json::from_str(&text).unwrap_or_default(),
+            None => status_of(object),
+        }
+    }
+
+    /// Returns the last written status as JSON, if the object is older than it: the watch is late.
+    pub fn unseen<K: Resource<DynamicType = ()>>(&self, object: &K) -> Option<String> {
         let seen = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0_u64);
         let written = self.written.lock();
-        match written.get(&key::<K>(ObjectName::of(object))) {
-            Some(last) if last.uid == object.uid() && last.resource_version > seen => last.status.clone(),
-            _ => status_of(object),
-        }
+        let last = written.get(&key::<K>(ObjectName::of(object)))?;
+        (last.uid == object.uid() && last.resource_version > seen).then(|| last.status.clone())
     }
 
     /// Writes a status if it differs from the last one.
@@ -105,7 +112,7 @@ impl Statuses {
             Err(error) => return Err(error.into()),
         };
         let changes = Changes { ready: changed_ready(&last, &next) };
-        self.remember(&answer, next);
+        self.remember(&answer, &next);
         Ok(changes)
     }
 
@@ -113,7 +120,7 @@ impl Statuses {
     fn admit<K: AnyObject>(&self, step: Step, object: &K, last: &Value) -> Result<(), StatusError> {
         let name = ObjectName::of(object);
         let is_foreign = self.written.lock().get(&key::<K>(name.clone())).is_some_and(|written| {
-            written.uid == object.uid() && ![&written.status, &written.stored].contains(&last)
+            written.uid == object.uid() && !written.digests.contains(&digest(&last.to_string()))
         });
         if is_foreign {
             let (resource, before) = (digest(&(K::kind(&()), step)), digest(&timeless(last).to_string()));
@@ -129,12 +136,13 @@ impl Statuses {
         self.written.lock().remove(&key::<K>(name.clone()));
     }
 
-    fn remember<K: Resource<DynamicType = ()> + Serialize>(&self, answer: &K, status: Value) {
+    fn remember<K: Resource<DynamicType = ()> + Serialize>(&self, answer: &K, status: &Value) {
         let version = answer.resource_version().and_then(|version| version.parse().ok());
         if let Some(resource_version) = version {
             let mut written = self.written.lock();
-            let stored = status_of(answer);
-            let last = Written { uid: answer.uid(), resource_version, status, stored };
+            let (status, stored) = (status.to_string(), status_of(answer).to_string());
+            let digests = [digest(&status), digest(&stored)];
+            let last = Written { uid: answer.uid(), resource_version, status, digests };
             written.insert(key::<K>(ObjectName::of(answer)), last);
         }
     }

@@ -201,7 +201,7 @@ async fn owned(
         MethodCredential::ServiceAccount(source) => consumer.account(source, receiver).await,
         MethodCredential::Jwt(secret) => consumer.jwt(&secret).await,
         MethodCredential::Secret { name, key } => consumer.value((&name, key), &auth.requested).await,
-        MethodCredential::File(path) => file(&path, &auth.requested),
+        MethodCredential::File(path) => file(&path, &auth.requested).await,
         MethodCredential::Aws(source) => consumer.aws(source, auth).await,
         MethodCredential::Gcp(source) => consumer.gcp(source, auth).await,
         MethodCredential::Certificate(_) | MethodCredential::Connection => {

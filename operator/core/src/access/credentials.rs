@@ -103,21 +103,28 @@ impl Consumer<'_> {
     }
 }
 
-/// The secret in a file of the operator's pod. It is read at each use, so that a new one takes effect.
+/// The secret in a file of the operator's pod. It is read at each use, so that a new one takes effect. A slow volume must not
+/// hold the threads that reconcile.
 ///
 /// # Errors
 /// [`Error::Invalid`] if it cannot be read.
-pub(super) fn file(path: &str, requested: &str) -> Result<Owned, Error> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+pub(super) async fn file(path: &str, requested: &str) -> Result<Owned, Error> {
+    let opened = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || text_of(&opened)).await.map_err(Error::internal)?;
     match read {
-        Ok(_) if !text.trim().is_empty() => Ok(Owned::value(line(text.trim()), requested)),
+        Ok(text) if !text.trim().is_empty() => Ok(Owned::value(line(text.trim()), requested)),
         Ok(_) => Err(Error::Invalid(format!("secretIDPath: file {path} in the operator's pod is empty"))),
         Err(error) => Err(Error::Invalid(format!(
             "secretIDPath: the operator cannot read file {path} in its pod: {}",
             error.kind()
         ))),
     }
+}
+
+fn text_of(path: &str) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Some tools write a line break at the end of a file.
@@ -148,17 +155,17 @@ mod tests {
         assert!(!digest.contains("secret"));
     }
 
-    #[test]
-    fn a_file_is_read_without_its_line_break_and_a_missing_one_is_named() {
+    #[tokio::test]
+    async fn a_file_is_read_without_its_line_break_and_a_missing_one_is_named() {
         let path = std::env::temp_dir().join(format!("steamer-secret-id-{}", std::process::id()));
         let text = path.display().to_string();
-        let missing = file(&text, "").err().map(|error| error.to_string()).unwrap_or_default();
+        let missing = file(&text, "").await.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(missing.contains(&text) && missing.contains("entity not found"), "{missing}");
         std::fs::write(&path, "id\n").unwrap();
-        let found = file(&text, "").unwrap().stored.unwrap_or_default();
+        let found = file(&text, "").await.unwrap().stored.unwrap_or_default();
         assert_eq!(found.expose_secret(), "id");
         std::fs::write(&path, "\n").unwrap();
-        assert!(file(&text, "").is_err());
+        assert!(file(&text, "").await.is_err());
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -10,8 +10,10 @@ use steamer_openbao::{Issued, Lease, Values};
 use super::timing::{after, now};
 use crate::engine::{Document, Held, LeaseHeld, Obtained, TokenHeld};
 
-/// Pause before a password is read again whose rotation is overdue: OpenBao looks for due rotations every few seconds.
+/// First pause before a password is read again whose rotation is overdue: OpenBao looks for due rotations every few seconds.
 const OVERDUE: Duration = Duration::from_secs(3);
+/// Longest pause before an overdue password is read again. The database may be down for long.
+const LONGEST_OVERDUE: Duration = Duration::from_secs(60);
 /// Pause between a rotation and the read: OpenBao states times in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
@@ -19,28 +21,35 @@ const ROUNDING: Duration = Duration::from_secs(1);
 pub(super) struct Terms {
     /// Whether the path is a static role.
     pub(super) is_static: bool,
-    pub(super) refresh_after: Option<Duration>,
+    /// OpenBao namespace of the request, from the root.
+    pub(super) namespace: String,
 }
 
-/// The value of an answer.
+/// The value of an answer. `last` is the value that it replaces.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the answer does not fit the spec, and for an answer without data.
-pub(super) fn obtained(issued: Issued, token: Option<TokenHeld>, terms: &Terms) -> Result<Obtained, Error> {
+pub(super) fn obtained(
+    issued: Issued,
+    (token, last): (Option<TokenHeld>, Option<&Held>),
+    terms: &Terms,
+) -> Result<Obtained, Error> {
     let (now, Issued { values, lease }) = (now(), issued);
     if values.0.is_empty() {
         return Err(Error::Invalid("the answer of OpenBao contains no data: correct spec.path".to_owned()));
     }
     let held = match (lease, terms.is_static) {
-        (Some(lease), false) => Held::Lease(leased(lease, token, now)),
+        (Some(lease), false) => {
+            let namespace = Some(terms.namespace.clone());
+            Held::Lease(LeaseHeld { namespace, ..leased(lease, token, now) })
+        }
         (Some(_), true) => return Err(invalid("has a lease", "remove allowStaticCreds")),
-        (None, true) => Held::Rotated { at: now, next: Some(rotation(&values, now)?) },
+        (None, true) => rotated(&values, last, now)?,
         (None, false) if is_of_static_role(&values) => {
             return Err(invalid("is that of a static role", "set allowStaticCreds: true"));
         }
-        (None, false) => {
-            Held::Rotated { at: now, next: terms.refresh_after.map(|interval| after(now, interval)) }
-        }
+        // It has no version, and no time of its own: a read that changes nothing writes nothing.
+        (None, false) => Held::Read { versions: vec![None] },
     };
     let values = if terms.is_static { without_ttl(values) } else { values };
     let documents = vec![Document { values, metadata: Value::Null }];
@@ -54,22 +63,36 @@ fn invalid(what: &str, advice: &str) -> Error {
 fn leased(lease: Lease, token: Option<TokenHeld>, now: Timestamp) -> LeaseHeld {
     let Lease { id, duration, renewable } = lease;
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    LeaseHeld { id, issued: now, at: now, ends: after(now, duration), seconds, renewable, token }
+    LeaseHeld {
+        id,
+        namespace: None,
+        issued: now,
+        at: now,
+        ends: after(now, duration),
+        seconds,
+        renewable,
+        token,
+    }
 }
 
 fn is_of_static_role(values: &Values) -> bool {
     values.integer("ttl").is_some() && values.0.contains_key("last_vault_rotation")
 }
 
-/// When the password of a static role is read again: just after its rotation.
-fn rotation(values: &Values, now: Timestamp) -> Result<Timestamp, Error> {
+/// The password of a static role. It is read again just after its rotation, or after a pause that doubles while the rotation
+/// is overdue.
+fn rotated(values: &Values, last: Option<&Held>, now: Timestamp) -> Result<Held, Error> {
     let left = values
         .integer("ttl")
         .ok_or_else(|| invalid("has no ttl, and is not that of a static role", "remove allowStaticCreds"))?;
-    Ok(match u64::try_from(left) {
-        Ok(left) if left > 0 => after(now, Duration::from_secs(left) + ROUNDING),
-        _ => after(now, OVERDUE),
-    })
+    let left = u64::try_from(left).unwrap_or_default();
+    if left > 0 {
+        let next = after(now, Duration::from_secs(left) + ROUNDING);
+        return Ok(Held::Rotated { at: now, next: Some(next), overdue: 0 });
+    }
+    let overdue = if let Some(Held::Rotated { overdue, .. }) = last { *overdue } else { 0 };
+    let pause = OVERDUE.saturating_mul(1 << overdue.min(16)).min(LONGEST_OVERDUE);
+    Ok(Held::Rotated { at: now, next: Some(after(now, pause)), overdue: overdue.saturating_add(1) })
 }
 
 /// The remaining time differs at each read, and a changed Secret restarts workloads.
@@ -111,42 +134,64 @@ mod tests {
         #[case] is_static: bool,
         #[case] mistake: Option<&str>,
     ) {
-        let terms = Terms { is_static, refresh_after: None };
-        let text = obtained(issued(&data, lease), None, &terms).err().map(|error| error.to_string());
+        let terms = Terms { is_static, namespace: "org".to_owned() };
+        let text = obtained(issued(&data, lease), (None, None), &terms).err().map(|error| error.to_string());
         assert_eq!(text.is_some(), mistake.is_some());
         assert!(text.unwrap_or_default().contains(mistake.unwrap_or_default()));
     }
 
-    /// Milliseconds until the next read, and the keys of the value.
-    fn read(data: &Value, terms: &Terms) -> (Option<i128>, Vec<String>) {
-        let Obtained { documents, held, .. } = obtained(issued(data, None), None, terms).unwrap();
-        let Held::Rotated { at, next } = held else { panic!("no lease") };
-        let keys = documents[0].values.0.keys().cloned().collect();
-        (next.map(|next| next.duration_since(at).as_millis()), keys)
+    /// The value after `last`, and its keys.
+    fn read(data: &Value, last: Option<&Held>, is_static: bool) -> (Held, Vec<String>) {
+        let terms = Terms { is_static, namespace: "org".to_owned() };
+        let Obtained { documents, held, .. } = obtained(issued(data, None), (None, last), &terms).unwrap();
+        (held, documents[0].values.0.keys().cloned().collect())
+    }
+
+    /// Seconds until the next read.
+    fn pause(held: &Held) -> Option<i64> {
+        let Held::Rotated { at, next, .. } = held else { panic!("{held:?}") };
+        next.map(|next| next.duration_since(*at).as_secs())
     }
 
     #[rstest]
-    #[case::before_the_rotation(30, 31_000)]
-    #[case::at_the_rotation(0, 3_000)]
-    #[case::overdue(-5, 3_000)]
+    #[case::before_the_rotation(30, 31)]
+    #[case::at_the_rotation(0, 3)]
+    #[case::overdue(-5, 3)]
     fn a_static_role_is_read_after_its_rotation_and_without_its_remaining_time(
         #[case] ttl: i64,
-        #[case] expected: i128,
+        #[case] expected: i64,
     ) {
-        let terms = Terms { is_static: true, refresh_after: Some(Duration::from_secs(5)) };
-        let (next, keys) = read(&static_role(ttl), &terms);
-        assert_eq!(next, Some(expected));
+        let (held, keys) = read(&static_role(ttl), None, true);
+        assert_eq!(pause(&held), Some(expected));
         assert_eq!(keys, ["last_vault_rotation", "password", "username"]);
     }
 
-    #[rstest]
-    #[case(Some(5), Some(5_000))]
-    #[case(None, None)]
-    fn a_value_without_a_lease_is_read_after_the_interval_of_the_spec(
-        #[case] seconds: Option<u64>,
-        #[case] expected: Option<i128>,
-    ) {
-        let terms = Terms { is_static: false, refresh_after: seconds.map(Duration::from_secs) };
-        assert_eq!(read(&json!({"ttl": 9}), &terms), (expected, vec!["ttl".to_owned()]));
+    #[test]
+    fn an_overdue_rotation_is_not_polled_every_three_seconds() {
+        let mut held = read(&static_role(0), None, true).0;
+        let mut pauses = vec![pause(&held)];
+        for _ in 0..6 {
+            held = read(&static_role(0), Some(&held), true).0;
+            pauses.push(pause(&held));
+        }
+        assert_eq!(pauses, [3, 6, 12, 24, 48, 60, 60].map(Some));
+        held = read(&static_role(30), Some(&held), true).0;
+        assert_eq!(pause(&held), Some(31), "the password was rotated");
+        held = read(&static_role(0), Some(&held), true).0;
+        assert_eq!(pause(&held), Some(3), "the next overdue rotation starts again");
+    }
+
+    #[test]
+    fn a_value_without_a_lease_has_no_time_that_differs_at_each_read() {
+        let (held, keys) = read(&json!({"ttl": 9}), None, false);
+        assert_eq!((held, keys), (Held::Read { versions: vec![None] }, vec!["ttl".to_owned()]));
+    }
+
+    #[test]
+    fn a_lease_states_its_namespace() {
+        let terms = Terms { is_static: false, namespace: "org".to_owned() };
+        let obtained = obtained(issued(&json!({"username": "u"}), lease()), (None, None), &terms).unwrap();
+        let Held::Lease(lease) = obtained.held else { panic!("{:?}", obtained.held) };
+        assert_eq!(lease.namespace.as_deref(), Some("org"));
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn due(held: &Held, percent: u32, object: &ObjectName) -> Due {
             let at = lease.at.checked_add(pause).unwrap_or(Timestamp::MAX);
             if lease.is_renewed_again() { Due::renew(lease.at, at) } else { Due::obtain(lease.at, at) }
         }
-        Held::Rotated { at, next: Some(next) } => Due::obtain(*at, *next),
+        Held::Rotated { at, next: Some(next), .. } => Due::obtain(*at, *next),
         Held::Rotated { next: None, .. } | Held::Read { .. } | Held::Certificate { .. } => Due::never(),
     }
 }
@@ -76,6 +76,7 @@ mod tests {
     fn lease(renewed: i64, ends: i64) -> Held {
         Held::Lease(LeaseHeld {
             id: "l".to_owned(),
+            namespace: None,
             issued: at(0),
             at: at(renewed),
             ends: at(ends),
@@ -111,9 +112,10 @@ mod tests {
 
     #[test]
     fn a_static_role_is_due_after_its_rotation() {
-        let held = Held::Rotated { at: at(0), next: Some(at(60)) };
+        let held = Held::Rotated { at: at(0), next: Some(at(60)), overdue: 0 };
         assert_eq!(due(&held, 67, &object()), Due::obtain(at(0), at(60)));
-        assert_eq!(due(&Held::Rotated { at: at(0), next: None }, 67, &object()), Due::never());
+        let never = Held::Rotated { at: at(0), next: None, overdue: 0 };
+        assert_eq!(due(&never, 67, &object()), Due::never());
     }
 
     #[test]

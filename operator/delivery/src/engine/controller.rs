@@ -25,7 +25,7 @@ use super::pending::Pending;
 use super::readings::Reader;
 use super::shared::Engine;
 use super::staleness;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, request_digest};
 use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
 use super::templated::Templated;
@@ -113,7 +113,7 @@ impl<K: Synced> Controller<K> {
 
     /// The requested reconcile of an object, if it was not handled yet.
     fn nudge(&self, object: &K) -> Nudge {
-        let last = K::recorded(&self.engine.context.last(object));
+        let last = K::recorded(&self.engine.context.status(object));
         match requested(object, &last) {
             None => Nudge::None,
             Some(_) => self.nudges.admit(&ObjectName::of(object), Instant::now()),
@@ -136,6 +136,7 @@ impl<K: Synced> Controller<K> {
         let access = self.access(dependencies, object).await?;
         let templated = if rendering.has_metadata() { Templated::Unknown } else { Templated::None };
         let login = access.login.clone();
+        let server = request_digest(&[access.reader.token.client().address()]);
         let source = object.source(access);
         let written = source.watched().and_then(|it| it.latest(&self.engine.context, dependencies));
         let pass = Pass {
@@ -144,6 +145,7 @@ impl<K: Synced> Controller<K> {
             frame: Frame { templated, ..frame(&self.engine.context, object) },
             rendering,
             login,
+            server,
             source,
             written: self.written(object, written),
             nudge: self.nudge(object),
@@ -187,9 +189,10 @@ impl<K: Synced> Controller<K> {
                 }
                 (Act::Nothing, Some(known)) => return self.kept(pass, known.clone(), None).await,
                 (Act::Renew, Some(known)) => return self.renew(pass, known.clone()).await,
+                (Act::Verify, Some(known)) => return self.verify(pass, known.clone()).await,
                 (Act::Render(why) | Act::Obtain(why), _) => return self.sync(pass, known, why).await,
                 // The checks name a reason to obtain the value of an object that is not known.
-                (Act::Nothing | Act::Frame(_) | Act::Renew, None) => {
+                (Act::Nothing | Act::Frame(_) | Act::Renew | Act::Verify, None) => {
                     return self.sync(pass, known, Why::NeverSynced).await;
                 }
             }

@@ -20,6 +20,8 @@ pub(crate) enum Act {
     Render(Why),
     /// Renews the value. The Secret does not change.
     Renew,
+    /// Looks for an issued value on a server at another address: it can be the same server, or another one.
+    Verify,
     /// Obtains the value and writes it if it changed.
     Obtain(Why),
 }
@@ -69,12 +71,13 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The stamp of the Secret, if it is that of a value that was issued after the known one. Another client can edit the
-    /// stamp and restore an older Secret, but cannot seal a stamp.
+    /// stamp and restore an older Secret, but cannot seal a stamp. Of two values of one second, the later one has a greater
+    /// change.
     pub(crate) fn later(&self, known: Option<&Stamp>, mac: &Mac) -> Option<Stamp> {
         let stamp = self.stamp.as_ref().filter(|stamp| stamp.content == self.content)?;
         let issued = stamp.held.issued_at()?;
-        let last = known.and_then(|known| known.held.issued_at());
-        let is_later = last.is_none_or(|last| last < issued);
+        let order = |stamp: &Stamp| stamp.held.issued_at().map(|issued| (issued, stamp.change));
+        let is_later = known.and_then(order).is_none_or(|last| last < (issued, stamp.change));
         (is_later && stamp.is_sealed(mac)).then(|| stamp.clone())
     }
 }
@@ -102,6 +105,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) rendering: &'a str,
     /// Login of the spec.
     pub(crate) login: &'a LoginKey,
+    /// Digest of the address of the server.
+    pub(crate) server: &'a str,
     /// None for an object that was never synced, or whose last reconcile failed before a restart.
     pub(crate) known: Option<&'a Known>,
     /// When the known value is due by the current spec.
@@ -133,6 +138,7 @@ const CHECKS: &[Check] = &[
     other_type,
     other_metadata,
     written,
+    other_server,
     due,
     other_frame,
     other_stamp,
@@ -214,6 +220,13 @@ fn other_metadata(inputs: &Inputs<'_>) -> Option<Act> {
 fn written(inputs: &Inputs<'_>) -> Option<Act> {
     let is_read = inputs.known?.stamp.held.is_read();
     (inputs.written && is_read).then_some(Act::Obtain(Why::SourceWritten))
+}
+
+/// A server at another address does not know an issued value, unless it is the same server.
+fn other_server(inputs: &Inputs<'_>) -> Option<Act> {
+    let stamp = &inputs.known?.stamp;
+    let is_other = !stamp.server.is_empty() && stamp.server != inputs.server;
+    (is_other && stamp.held.is_issued()).then_some(Act::Verify)
 }
 
 fn due(inputs: &Inputs<'_>) -> Option<Act> {
@@ -315,6 +328,7 @@ mod tests {
             request: "r",
             rendering: "",
             login,
+            server: "",
             known: known.map(|(known, _)| known),
             due: known.map(|(_, due)| *due),
             policy: RefreshPolicy::Periodic,
@@ -417,6 +431,7 @@ mod tests {
         let (issued, ends) = (at(-30), at(30));
         let lease = LeaseHeld {
             id: "l".to_owned(),
+            namespace: None,
             issued,
             at: issued,
             ends,
@@ -465,25 +480,47 @@ mod tests {
     }
 
     #[rstest]
-    #[case::killed_before_the_first_status(None, 10, true)]
-    #[case::killed_before_the_next_status(Some(0), 10, true)]
-    #[case::settled(Some(10), 10, false)]
-    #[case::restored_from_a_backup(Some(10), 0, false)]
+    #[case::same_address("a", 10, Act::Nothing)]
+    #[case::another_address("b", 10, Act::Verify)]
+    #[case::another_address_before_the_renewal("b", 0, Act::Verify)]
+    #[case::stamp_of_an_earlier_version("", 10, Act::Nothing)]
+    fn an_issued_value_is_looked_for_on_a_server_at_another_address(
+        #[case] server: &str,
+        #[case] due: i64,
+        #[case] expected: Act,
+    ) {
+        let (login, seen) = (login("role"), right(Fit::Fits));
+        let known = leased(Task::Renew, due).map(|(mut known, due)| {
+            server.clone_into(&mut known.stamp.server);
+            (known, due)
+        });
+        let inputs = Inputs { server: "a", ..inputs(&login, known.as_ref(), seen.as_ref()) };
+        assert_eq!(decide(&inputs), expected);
+    }
+
+    #[rstest]
+    #[case::killed_before_the_first_status(None, (10, 1), true)]
+    #[case::killed_before_the_next_status(Some((0, 0)), (10, 1), true)]
+    #[case::killed_within_the_second_of_the_former_value(Some((10, 0)), (10, 1), true)]
+    #[case::settled(Some((10, 1)), (10, 1), false)]
+    #[case::restored_from_a_backup(Some((10, 1)), (0, 0), false)]
+    #[case::restored_within_a_second(Some((10, 1)), (10, 0), false)]
     fn a_value_that_was_issued_before_a_crash_is_not_issued_again(
-        #[case] known: Option<i64>,
-        #[case] issued: i64,
+        #[case] known: Option<(i64, i64)>,
+        #[case] issued: (i64, i64),
         #[case] expected: bool,
     ) {
         let (mac, other) = (Mac::new(&[7; 32]), Mac::new(&[8; 32]));
         let at = |second| Timestamp::from_second(NOW + second).unwrap();
-        let stamp = |second| {
+        let stamp = |(second, change): (i64, i64)| {
             let held = Held::Certificate {
+                namespace: None,
                 serial: "0a".to_owned(),
                 mount: "pki".to_owned(),
                 at: at(second),
                 not_after: at(60),
             };
-            Stamp { held, ..stamp("r", "c") }.sealed(&mac)
+            Stamp { held, change, ..stamp("r", "c") }.sealed(&mac)
         };
         let (known, written) = (known.map(stamp), stamp(issued));
         let later = |stamp: &Stamp, content: &str, mac: &Mac| {

@@ -43,7 +43,7 @@ impl<K: Synced> Controller<K> {
         let name = ObjectName::of(object);
         let mut values = Vec::new();
         if object.common().revoke {
-            let recorded = K::recorded(&self.engine().context.last(object)).stamp;
+            let recorded = K::recorded(&self.engine().context.status(object)).stamp;
             let known = self.stamp(&name).or_else(|| Stamp::parse(recorded.as_deref()?));
             values.extend(known.map(|stamp| stamp.replaced(Timestamp::now())).unwrap_or_default());
         }

@@ -83,6 +83,7 @@ mod tests {
     ) {
         let at = |second| Timestamp::from_second(1_000_000 + second).unwrap();
         let held = Held::Certificate {
+            namespace: None,
             mount: "pki".to_owned(),
             serial: "0a".to_owned(),
             at: at(0),

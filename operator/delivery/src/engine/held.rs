@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use steamer_openbao::{NamespacePath, Session};
 
 /// Percentage of the time from the last renewal to the end after which a refused renewal is not repeated.
 const LATE: u32 = 90;
@@ -29,9 +30,15 @@ pub(crate) enum Held {
             with = "jiff::fmt::serde::timestamp::second::optional"
         )]
         next: Option<Timestamp>,
+        /// Number of reads in a row before `at` for which OpenBao had missed its own time.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        overdue: u32,
     },
     /// A certificate.
     Certificate {
+        /// OpenBao namespace of the mount, from the root. None in stamps of earlier versions: that of the spec.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
         /// Path of the mount that issued it.
         mount: String,
         /// Serial number.
@@ -51,6 +58,9 @@ pub(crate) enum Held {
 pub(crate) struct LeaseHeld {
     /// ID of the lease.
     pub(crate) id: String,
+    /// OpenBao namespace of the lease, from the root. None in stamps of earlier versions: that of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) namespace: Option<String>,
     /// When the lease was issued.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub(crate) issued: Timestamp,
@@ -80,6 +90,19 @@ pub(crate) struct TokenHeld {
     pub(crate) seconds: i64,
     /// Whether the token can be renewed.
     pub(crate) renewable: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The session in the namespace in which a value was issued. The namespace of the spec can be another one by now.
+pub(crate) fn session_of(current: &Session, issued_in: Option<&str>) -> Session {
+    match issued_in {
+        Some(namespace) => current.at(NamespacePath::new(namespace)),
+        None => current.clone(),
+    }
 }
 
 impl Default for Held {
@@ -190,6 +213,7 @@ mod tests {
         let token = token.map(|(ends, seconds)| TokenHeld { ends: at(ends), seconds, renewable: true });
         LeaseHeld {
             id: "database/creds/app/x".to_owned(),
+            namespace: None,
             issued: at(0),
             at: at(renewed),
             ends: at(ends),
@@ -242,11 +266,25 @@ mod tests {
     }
 
     #[rstest]
+    #[case::of_an_earlier_version(None, "org/new")]
+    #[case::of_the_root(Some(""), "")]
+    #[case::of_the_former_namespace(Some("org/old"), "org/old")]
+    fn a_value_is_revoked_in_the_namespace_that_issued_it(
+        #[case] issued: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let client = steamer_openbao::Client::new(&steamer_openbao::Settings::default()).unwrap();
+        let current = client.session(steamer_openbao::Identity::Anonymous).within("org/new");
+        assert_eq!(session_of(&current, issued).namespace().as_str(), expected);
+    }
+
+    #[rstest]
     #[case(Held::Lease(lease(0, 3600, Some((600, 600)))))]
     #[case(Held::Lease(lease(0, 3600, None)))]
-    #[case(Held::Rotated { at: at(0), next: Some(at(9)) })]
-    #[case(Held::Rotated { at: at(0), next: None })]
-    #[case(Held::Certificate { mount: "pki".to_owned(), serial: "0a:1b".to_owned(), at: at(0), not_after: at(9) })]
+    #[case(Held::Lease(LeaseHeld { namespace: Some(String::new()), ..lease(0, 3600, None) }))]
+    #[case(Held::Rotated { at: at(0), next: Some(at(9)), overdue: 2 })]
+    #[case(Held::Rotated { at: at(0), next: None, overdue: 0 })]
+    #[case(Held::Certificate { namespace: Some("org".to_owned()), mount: "pki".to_owned(), serial: "0a:1b".to_owned(), at: at(0), not_after: at(9) })]
     fn a_held_value_survives_writing_and_reading(#[case] held: Held) {
         let text = serde_json::to_string(&held).unwrap();
         assert_eq!(serde_json::from_str::<Held>(&text).unwrap(), held);

@@ -66,6 +66,15 @@ impl<K: Synced> Controller<K> {
         }
     }
 
+    /// Keeps the value if the server at another address knows it. Otherwise another value is issued.
+    pub(super) async fn verify(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
+        if !pass.source.exists(self.engine(), &known.stamp.held).await? {
+            return self.sync(pass, Some(known), Why::SpecChanged).await;
+        }
+        known.stamp.server.clone_from(&pass.server);
+        self.settled(pass, known, None).await
+    }
+
     /// Renews the value. The Secret does not change.
     pub(super) async fn renew(&self, pass: &Pass<'_, K>, mut known: Known) -> Result<Action, Error> {
         self.pace.admit(&ObjectName::of(pass.object))?;

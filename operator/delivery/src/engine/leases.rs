@@ -27,6 +27,15 @@ impl Leases {
         self.held.lock().get(lease).cloned()
     }
 
+    /// The session that a lease was issued with, on the connections of `current`: the CA or the address of the server can be
+    /// another one by now. None after a restart.
+    pub(crate) fn through(&self, lease: &str, current: &Session) -> Option<Session> {
+        let own = self.of(lease)?;
+        let moved = current.client().session(own.identity().clone()).at(own.namespace().clone());
+        self.keep(lease, moved.clone());
+        Some(moved)
+    }
+
     /// Discards the session of a lease, and does not revoke it.
     pub(crate) fn forget(&self, lease: &str) {
         self.held.lock().remove(lease);
@@ -82,5 +91,29 @@ impl Leases {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steamer_openbao::{Client, Identity, Settings};
+
+    use super::*;
+
+    fn client(address: &str) -> Client {
+        Client::new(&Settings { addresses: vec![address.to_owned()], ..Settings::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_lease_keeps_its_token_and_namespace_when_the_connection_changes() {
+        let leases = Leases::default();
+        let token = Identity::Token("own".to_owned().into());
+        leases.keep("lease", client("https://old:8200").session(token).within("org"));
+        let current = client("https://new:8200").session(Identity::Anonymous).within("other");
+        assert!(leases.through("another", &current).is_none());
+        assert!(leases.through("lease", &current).is_some());
+        let kept = leases.of("lease").unwrap();
+        assert_eq!((kept.client().address(), kept.namespace().as_str()), ("https://new:8200", "org"));
+        assert!(matches!(kept.identity(), Identity::Token(_)));
     }
 }

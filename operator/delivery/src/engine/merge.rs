@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use secrecy::ExposeSecret;
@@ -69,6 +70,7 @@ impl Destinations {
         if contains(secret, content, &frame.mark) {
             return Ok(false);
         }
+        refuse_unowned(secret, content)?;
         let write = write(frame, &content.mac(&self.observed.mac, &frame.name), Some(&observed));
         self.limited(frame, write, self.take(frame, content, secret)).await.map(|()| true)
     }
@@ -125,6 +127,26 @@ impl Destinations {
 
 fn missing(name: &ObjectName) -> Error {
     Error::Waiting(format!("Secret {name} does not exist: create it, or set destination.create: true"))
+}
+
+/// Refuses keys that exist and that no client owns, such as keys applied as `stringData`: the API server reports no conflict for
+/// them, and would remove them together with the keys of the object.
+fn refuse_unowned(secret: &Secret, content: &Content) -> Result<(), Error> {
+    let owned: BTreeSet<&str> = secret.metadata.managed_fields.iter().flatten().flat_map(keys_in).collect();
+    // A Secret without managed fields states no owners.
+    let is_known = secret.metadata.managed_fields.as_ref().is_some_and(|entries| !entries.is_empty());
+    let present = secret.data.iter().flat_map(|data| data.keys());
+    let unowned = |key: &&String| content.0.contains_key(*key) && !owned.contains(key.as_str());
+    let unowned: Vec<&str> = present.filter(unowned).map(String::as_str).collect();
+    if !is_known || unowned.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "Secret {} already has the keys {}, and no field manager owns them, as after an apply of stringData: apply them as \
+         data, remove them, or rename the keys of the value",
+        ObjectName::of(secret),
+        unowned.join(", ")
+    )))
 }
 
 /// The body of an apply without fields. With the uid it cannot create a Secret if this one is deleted in the meantime.
@@ -188,22 +210,60 @@ fn contains(secret: &Secret, content: &Content, mark: &Mark) -> bool {
 
 fn own_keys<'a>(secret: &'a Secret, manager: &str) -> BTreeSet<&'a str> {
     let entries = secret.metadata.managed_fields.iter().flatten();
-    entries
-        .filter(|entry| entry.manager.as_deref() == Some(manager))
-        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
-        .flat_map(Map::keys)
-        .filter_map(|key| key.strip_prefix("f:"))
-        .collect()
+    entries.filter(|entry| entry.manager.as_deref() == Some(manager)).flat_map(keys_in).collect()
+}
+
+/// The keys that a field manager owns.
+fn keys_in(entry: &ManagedFieldsEntry) -> impl Iterator<Item = &str> {
+    let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data")?.as_object());
+    fields.into_iter().flat_map(Map::keys).filter_map(|key| key.strip_prefix("f:"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use rstest::rstest;
     use steamer_api::KindId;
     use steamer_core::ownership::Owner;
 
     use super::*;
+
+    /// A Secret with the keys `mine` and `theirs`.
+    fn secret(managed: &Value) -> Secret {
+        let fields = |(manager, keys): (&String, &Value)| {
+            let keys: Map<String, Value> = keys
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|key| (format!("f:{}", key.as_str().unwrap()), json!({})))
+                .collect();
+            json!({"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": {"f:data": keys}})
+        };
+        let managed: Vec<Value> = managed.as_object().unwrap().iter().map(fields).collect();
+        let metadata = json!({"name": "app", "namespace": "web", "managedFields": managed});
+        serde_json::from_value(json!({"metadata": metadata, "data": {"mine": "MQ==", "theirs": "Mg=="}}))
+            .unwrap()
+    }
+
+    #[rstest]
+    #[case::own(json!({"steamer.app": ["mine"]}), &["mine"], None)]
+    #[case::of_another_client(json!({"kubectl": ["mine"], "steamer.app": []}), &["mine"], None)]
+    #[case::applied_as_string_data(json!({"steamer.app": ["mine"]}), &["mine", "theirs"], Some("theirs"))]
+    #[case::new(json!({"steamer.app": ["mine"]}), &["mine", "new"], None)]
+    #[case::without_managed_fields(json!({}), &["theirs"], None)]
+    fn a_key_applied_as_string_data_is_neither_taken_nor_removed_later(
+        #[case] managed: Value,
+        #[case] keys: &[&str],
+        #[case] refused: Option<&str>,
+    ) {
+        let value = |key: &&str| ((*key).to_owned(), b"3".to_vec().into());
+        let content = Content::new(keys.iter().map(value).collect()).unwrap();
+        let error = refuse_unowned(&secret(&managed), &content).err().map(|error| error.to_string());
+        assert_eq!(error.is_some(), refused.is_some());
+        let expected = refused.map(|key| format!("Secret web/app already has the keys {key}, and no"));
+        assert!(error.unwrap_or_default().starts_with(&expected.unwrap_or_default()));
+    }
 
     #[test]
     fn objects_with_names_of_any_length_have_different_field_managers() {

@@ -22,7 +22,7 @@ use super::nudges::Nudge;
 use super::readings::Asked;
 use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, request_digest};
 use super::synced::{Obtained, Recorded, Source, Synced};
 use super::templated::Templated;
 use super::written::Written;
@@ -36,6 +36,8 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) rendering: Rendering,
     pub(super) source: K::Source,
     pub(super) login: LoginKey,
+    /// Digest of the address of the server.
+    pub(super) server: String,
     /// The requested reconcile, if any.
     pub(super) nudge: Nudge,
     /// The last reported write of the values.
@@ -50,7 +52,7 @@ pub(super) fn requested<'a, K: Synced>(object: &'a K, last: &Recorded) -> Option
 
 impl<K: Synced> Pass<'_, K> {
     pub(super) fn status(&self) -> K::Status {
-        self.engine.context.last(self.object)
+        self.engine.context.status(self.object)
     }
 
     pub(super) fn recorded(&self) -> Recorded {
@@ -79,15 +81,28 @@ impl<K: Synced> Pass<'_, K> {
             request: self.source.request(),
             rendering: &self.rendering.digest,
             login: &self.login,
+            server: &self.server,
             known,
             seen,
-            requested: self.nudge == Nudge::Now,
+            requested: self.nudge == Nudge::Now && !known.is_some_and(|known| self.answers(known)),
             written: self.written.nudge == Nudge::Now && self.source.schedule().is_free(),
             due: known.map(|known| self.due(known)),
             policy: self.source.schedule().policy,
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
             now: Timestamp::now(),
         }
+    }
+
+    /// Whether a value was issued for the requested reconcile, but the status does not state it: the operator was killed, or
+    /// the API server was down.
+    fn answers(&self, known: &Known) -> bool {
+        known.stamp.held.is_issued() && known.stamp.nudge == self.request_of_reconcile()
+    }
+
+    /// Digest of the reconcile annotation that counts as handled after this pass.
+    fn request_of_reconcile(&self) -> String {
+        let handled = self.handled(self.recorded().sync.last_handled_reconcile_at);
+        handled.map(|text| request_digest(&[&text])).unwrap_or_default()
     }
 
     /// When the value is due by the current spec.
@@ -129,6 +144,7 @@ impl<K: Synced> Pass<'_, K> {
         let stamp = stamp.as_deref().and_then(Stamp::parse);
         let mount = mount.filter(|_| stamp.is_some_and(|stamp| stamp.is_of_mount(request, source_mount)));
         let asked = Asked {
+            held: known.map(|known| &known.stamp.held),
             oldest: self.oldest(known, why),
             mount: mount.as_deref(),
             accepted: self.object.annotations().get(ACCEPT_MOUNT_ANNOTATION).map(String::as_str),
@@ -178,6 +194,10 @@ impl<K: Synced> Pass<'_, K> {
             former: self.former(known, &obtained.held),
             ..Stamp::default()
         };
+        if stamp.held.is_issued() {
+            stamp.server.clone_from(&self.server);
+            stamp.nudge = self.request_of_reconcile();
+        }
         let before = self.engine.before_write(self.dependencies, self.object, &stamp).await?;
         stamp.change = before.next(&stamp.request, &stamp.content);
         let stamp = stamp.sealed(mac);

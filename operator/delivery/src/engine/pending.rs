@@ -48,8 +48,13 @@ mod tests {
         let obtained = |held| Obtained { documents: Vec::new(), held, mount: None, at };
         pending.keep(&name, "r", obtained(Held::Read { versions: vec![Some(1)] }));
         assert!(pending.take(&name).is_none());
-        let issued =
-            Held::Certificate { mount: "pki".to_owned(), serial: "0a".to_owned(), at, not_after: at };
+        let issued = Held::Certificate {
+            namespace: None,
+            mount: "pki".to_owned(),
+            serial: "0a".to_owned(),
+            at,
+            not_after: at,
+        };
         pending.keep(&name, "r", obtained(issued.clone()));
         assert_eq!(pending.held(&name), Some(issued.clone()));
         let taken = pending.take(&name).unwrap();

@@ -8,6 +8,7 @@ use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::{Error, Kv, NamespacePath, Session};
 use steamer_runtime::Metrics;
 
+use super::held::Held;
 use super::mounts::{MountKey, Mounts, Recorded};
 
 /// How long a value is kept for other objects. Objects on one path are due at the same time; this is long enough to
@@ -70,6 +71,8 @@ pub(crate) struct Readings {
 
 /// Conditions for a value.
 pub(crate) struct Asked<'a> {
+    /// The value that was obtained last.
+    pub(crate) held: Option<&'a Held>,
     /// How old a shared value may be.
     pub(crate) oldest: Instant,
     /// ID of the mount that contained the value, if the source has the same mount.
@@ -251,7 +254,7 @@ mod tests {
         source: &Request,
         mount: Option<&str>,
     ) -> Option<String> {
-        let asked = Asked { oldest: Instant::now(), mount, accepted: None };
+        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted: None };
         readings.read(reader, source, &asked).await.ok().unwrap().mount
     }
 
@@ -295,7 +298,7 @@ mod tests {
         let ((bao, reader), source) = (serve(), request(inline));
         let readings = Readings::new(Arc::default());
         bao.lock().unwrap().denies = true;
-        let asked = || Asked { oldest: Instant::now(), mount: None, accepted: None };
+        let asked = || Asked { held: None, oldest: Instant::now(), mount: None, accepted: None };
         assert!(readings.read(&reader, &source, &asked()).await.is_err());
         bao.lock().unwrap().denies = false;
         assert_eq!(id(&readings, &reader, &source, None).await.as_deref(), Some("one"));
@@ -312,7 +315,7 @@ mod tests {
         #[case] accepted: Option<&str>,
         #[case] expected: bool,
     ) {
-        let asked = Asked { oldest: Instant::now(), mount, accepted };
+        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted };
         assert_eq!(asked.recognizes("new"), expected);
     }
 }

@@ -26,10 +26,10 @@ impl<K: Synced> Pass<'_, K> {
             None => format!("Secret {name} contains the value{waits}"),
         };
         let recorded = last.stamp.as_deref().and_then(Stamp::parse);
-        let Stamp { request, mount, rendering, .. } = &known.stamp;
+        let Stamp { request, mount, server, rendering, .. } = &known.stamp;
         let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
         let same_stamp = recorded.is_some_and(|it| {
-            let same_source = it.mount == *mount && it.rendering == *rendering;
+            let same_source = it.mount == *mount && it.server == *server && it.rendering == *rendering;
             let same_held = known.stamp.held.is_read()
                 || (it.held == known.stamp.held && it.former == known.stamp.former);
             it.is_same_value(&known.stamp) && same_source && same_held && it.change == known.stamp.change

@@ -20,6 +20,10 @@ pub(crate) struct Stamp {
     /// Digest of the server, the OpenBao namespace and the mount. Empty in stamps of earlier versions of Steamer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) mount: String,
+    /// Digest of the address of the server that issued the value. Empty for values that are read, and in stamps of earlier
+    /// versions of Steamer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) server: String,
     /// Digest of the transformation. A different one renders the value again. Empty without a transformation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) rendering: String,
@@ -33,6 +37,9 @@ pub(crate) struct Stamp {
     /// Keyed digest of the stamp of an issued value: an editor of the Secret must not choose what is revoked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) seal: String,
+    /// Digest of the reconcile annotation that was handled when the value was issued.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) nudge: String,
     /// Number of the last change of the content. The creation of the Secret is change 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) change: i64,
@@ -167,7 +174,17 @@ mod tests {
         let at = Timestamp::from_second(1_000_000).unwrap();
         let ends = Timestamp::from_second(1_000_000 + ends).unwrap();
         let id = id.to_owned();
-        Held::Lease(LeaseHeld { id, issued: at, at, ends, seconds: 60, renewable: true, token: None })
+        let namespace = None;
+        Held::Lease(LeaseHeld {
+            id,
+            namespace,
+            issued: at,
+            at,
+            ends,
+            seconds: 60,
+            renewable: true,
+            token: None,
+        })
     }
 
     #[test]

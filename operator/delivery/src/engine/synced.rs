@@ -177,6 +177,11 @@ pub(crate) trait Source: Send + Sync {
         std::future::ready(Ok(Renewal::Gone))
     }
 
+    /// Whether OpenBao knows an issued value. Only called when the address of the server changed.
+    fn exists(&self, _engine: &Engine, _held: &Held) -> impl Future<Output = Result<bool, Error>> + Send {
+        std::future::ready(Ok(true))
+    }
+
     /// Revokes a value. A value that does not exist anymore is no error.
     fn give_back(&self, _engine: &Engine, _held: &Held) -> impl Future<Output = Result<(), Error>> + Send {
         std::future::ready(Ok(()))

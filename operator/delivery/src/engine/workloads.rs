@@ -51,7 +51,7 @@ impl Engine {
 
     /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
     async fn review<K: Synced>(&self, object: &K, last: &Owed<'_>) -> Result<(), Error> {
-        let mut status: K::Status = self.context.last(object);
+        let mut status: K::Status = self.context.status(object);
         if !status.conditions().iter().any(|it| it.type_ == CONDITION && it.status == "False") {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Engine {
         owed: &Owed<'_>,
         outcome: &Outcome,
     ) -> Result<(), Error> {
-        let mut status: K::Status = self.context.last(object);
+        let mut status: K::Status = self.context.status(object);
         let mut recorded = K::recorded(&status);
         recorded.sync.restarts = Some(outcome.status(owed, Timestamp::now()));
         K::record(&mut status, recorded);
@@ -101,7 +101,7 @@ fn set<K: Synced>(object: &K, status: &mut K::Status, condition: &Condition) {
 /// The restarts that the last change requires, whether or not they are complete. None if the object restarts nothing.
 fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
     let common = Some(object.common()).filter(Common::restarts)?;
-    let recorded = K::recorded(&engine.context.last(object));
+    let recorded = K::recorded(&engine.context.status(object));
     recorded.stamp.as_ref()?;
     let restarts = recorded.sync.restarts.unwrap_or_default();
     let number = engine.before(object).last();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    BaoPushSecret, DeletionPolicy, Mode, Operation, PlannedChange, PushedEntry, RECONCILE_ANNOTATION,
+    BaoPushSecret, DeletionPolicy, KvType, Mode, Operation, PlannedChange, PushedEntry, RECONCILE_ANNOTATION,
 };
 use steamer_core::ownership::Mark;
 use steamer_core::{Context, Error};
@@ -144,7 +144,7 @@ impl Controller {
         let mut outcome = Outcome { entries: pass.last.entries.clone(), ..Outcome::default() };
         for entry in &pass.entries {
             match self.step(pass, entry).await? {
-                Step::Settled(_) | Step::Unchanged(_) => {}
+                Step::Settled(_) | Step::Unchanged(_) | Step::Equal => {}
                 Step::Kept => outcome.kept += 1,
                 Step::Write(write) => outcome.plan.push(write.described(entry)),
             }
@@ -198,21 +198,36 @@ impl Controller {
             outcome.entries.extend(recorded.cloned());
             return;
         }
-        match self.written(pass, entry).await {
-            Ok(Some(record)) => outcome.entries.push(record),
-            Ok(None) => outcome.kept += 1,
+        match self.written(pass, entry, outcome).await {
+            Ok(record) => outcome.entries.extend(record),
             Err(error) => {
-                outcome.entries.extend(recorded.cloned());
+                // A write without an answer may have been executed: its record stays.
+                let intended = last(&self.context, pass.object).entries;
+                let intended = intended.into_iter().find(|it| Place::of_record(it) == entry.place);
+                let intended = intended.filter(|_| error.is_out_of_reach());
+                outcome.entries.extend(recorded.cloned().or(intended));
                 outcome.failed.get_or_insert(error);
             }
         }
     }
 
     /// Returns the record of the entry. None if it is not an entry of the object.
-    async fn written(&self, pass: &Pass<'_>, entry: &Entry) -> Result<Option<PushedEntry>, Error> {
+    async fn written(
+        &self,
+        pass: &Pass<'_>,
+        entry: &Entry,
+        outcome: &mut Outcome,
+    ) -> Result<Option<PushedEntry>, Error> {
         let (mut mac, mut generated) = (entry.mac.clone(), Vec::new());
         let version = match self.step(pass, entry).await? {
-            Step::Kept => return Ok(None),
+            Step::Kept => {
+                outcome.kept += 1;
+                return Ok(None);
+            }
+            Step::Equal => {
+                outcome.equal += 1;
+                return Ok(None);
+            }
             Step::Settled(version) => version,
             // The record states what the entry contains, not what the Secret contains now.
             Step::Unchanged(version) => {
@@ -224,6 +239,10 @@ impl Controller {
                     generated.extend(
                         entry.missing(&update.existing).into_iter().map(|(property, _)| property.to_owned()),
                     );
+                }
+                if entry.place.kind == KvType::V1 && pass.recorded(&entry.place).is_none() {
+                    let record = entry.place.record(None, mac.clone());
+                    status::intended(&self.context, pass.object, record).await?;
                 }
                 let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
                 let written = writer.write(entry, &write).await;

@@ -37,6 +37,8 @@ pub(super) struct Pass<'a> {
 pub(super) struct Outcome {
     pub(super) entries: Vec<PushedEntry>,
     pub(super) kept: usize,
+    /// Number of equal entries that the object has not written.
+    pub(super) equal: usize,
     pub(super) plan: Vec<PlannedChange>,
     /// The first error. Other entries are written nevertheless.
     pub(super) failed: Option<Error>,
@@ -84,8 +86,8 @@ impl Pass<'_> {
     }
 
     pub(super) fn facts(&self, outcome: Outcome, handled: Option<String>) -> (Facts, Option<Error>) {
-        let Outcome { entries, kept, plan, failed } = outcome;
-        (Facts { namespace: self.namespace.clone(), entries, kept, plan, handled }, failed)
+        let Outcome { entries, kept, equal, plan, failed } = outcome;
+        (Facts { namespace: self.namespace.clone(), entries, kept, equal, plan, handled }, failed)
     }
 
     /// Time until the next generated value is too old. `updatePolicy: IfNotExists` keeps all values.

@@ -30,6 +30,8 @@ pub(super) enum Step {
     Unchanged(i64),
     /// The entry exists and stays unchanged, whoever owns it.
     Kept,
+    /// The entry of `kv-v1` has the desired values, but nothing proves that the object wrote them.
+    Equal,
     /// The mark is written, and the values if they differ.
     Write(Write),
 }
@@ -108,7 +110,10 @@ fn existing(
         let own = is_own(&found, recorded, rights);
         return Ok(if own { Step::Unchanged(found.version) } else { Step::Kept });
     }
-    let marking = marking(entry, &found, recorded, rights)?;
+    if entry.place.kind == KvType::V1 && recorded.is_none() {
+        return unproven(entry, &found);
+    }
+    let marking = marking(entry, &found, rights)?;
     let version = found.version;
     let update = match found.content {
         Content::Recorded => None,
@@ -139,14 +144,9 @@ fn is_own(found: &Found, recorded: Option<&PushedEntry>, rights: &Rights<'_>) ->
 ///
 /// # Errors
 /// [`Error::Conflict`] for an entry of another owner.
-fn marking(
-    entry: &Entry,
-    found: &Found,
-    recorded: Option<&PushedEntry>,
-    rights: &Rights<'_>,
-) -> Result<Option<Marking>, Error> {
+fn marking(entry: &Entry, found: &Found, rights: &Rights<'_>) -> Result<Option<Marking>, Error> {
     if entry.place.kind == KvType::V1 {
-        return unversioned(entry, found, recorded).map(|()| None);
+        return Ok(None);
     }
     match claim(rights.mark, found.mark.as_ref(), rights.adopt, rights.exists) {
         Claim::Ours => Ok(None),
@@ -159,11 +159,11 @@ fn marking(
     }
 }
 
-/// `kv-v1` records no owner: only the status tells which object wrote an entry. An equal entry needs no write.
-fn unversioned(entry: &Entry, found: &Found, recorded: Option<&PushedEntry>) -> Result<(), Error> {
-    let equal = matches!(&found.content, Content::Read(values) if entry.matches(values));
-    if recorded.is_some() || equal {
-        return Ok(());
+/// The step for an existing entry of `kv-v1` that the status does not record. `kv-v1` records no owner: only the status, which is
+/// written first, tells which object wrote an entry. An equal entry needs no write.
+fn unproven(entry: &Entry, found: &Found) -> Result<Step, Error> {
+    if matches!(&found.content, Content::Read(values) if entry.matches(values)) {
+        return Ok(Step::Equal);
     }
     Err(Error::Conflict(format!(
         "{} exists in OpenBao, and kv-v1 records no owner: delete it, choose another path, or use kv-v2",

@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub(super) entries: Vec<PushedEntry>,
     /// Number of existing entries that stay unchanged.
     pub(super) kept: usize,
+    /// Number of equal entries of `kv-v1` that the object has not written.
+    pub(super) equal: usize,
     /// Pending changes.
     pub(super) plan: Vec<PlannedChange>,
     /// Value of the reconcile annotation that was handled.
@@ -27,7 +29,7 @@ pub(super) fn last(context: &Context, object: &BaoPushSecret) -> BaoPushSecretSt
 
 impl Facts {
     fn merged(self, status: BaoPushSecretStatus) -> BaoPushSecretStatus {
-        let Self { namespace, entries, kept: _, plan, handled } = self;
+        let Self { namespace, entries, kept: _, equal: _, plan, handled } = self;
         let mut status = BaoPushSecretStatus { entries, last_handled_reconcile_at: handled, ..status };
         status.lifecycle.openbao_namespace = Some(namespace.as_str().to_owned());
         status.lifecycle.plan = plan;
@@ -41,7 +43,13 @@ impl Facts {
             0 => String::new(),
             kept => format!("; kept unchanged because of updatePolicy: {kept}"),
         };
-        Verdict::Ready(Reason::Applied, format!("{written} in OpenBao up to date{kept}"))
+        let equal = match self.equal {
+            0 => String::new(),
+            equal => format!(
+                "; equal entries of kv-v1 that another client wrote, and that are never deleted: {equal}"
+            ),
+        };
+        Verdict::Ready(Reason::Applied, format!("{written} in OpenBao up to date{kept}{equal}"))
     }
 
     fn observed(&self) -> Verdict {
@@ -74,6 +82,18 @@ pub(super) async fn partial(context: &Context, object: &BaoPushSecret, facts: Fa
     Ok(())
 }
 
+/// Records an entry of `kv-v1` before its first write: an equal entry is otherwise that of another client, after a crash too.
+pub(super) async fn intended(
+    context: &Context,
+    object: &BaoPushSecret,
+    record: PushedEntry,
+) -> Result<(), Error> {
+    let mut status = last(context, object);
+    status.entries.push(record);
+    context.runtime.statuses.write(object, &status).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +105,7 @@ mod tests {
             reason: "the entry does not exist".to_owned(),
         };
         let (namespace, plan) = (NamespacePath::root(), vec![change; changes]);
-        Facts { namespace, entries: Vec::new(), kept, plan, handled: None }
+        Facts { namespace, entries: Vec::new(), kept, equal: 0, plan, handled: None }
     }
 
     #[test]
@@ -97,6 +117,8 @@ mod tests {
         assert_eq!(text(facts(0, 0).applied()), "0 entries in OpenBao up to date");
         let kept = "0 entries in OpenBao up to date; kept unchanged because of updatePolicy: 2";
         assert_eq!(text(facts(2, 0).applied()), kept);
+        let equal = "0 entries in OpenBao up to date; equal entries of kv-v1 that another client wrote, and that are never deleted: 1";
+        assert_eq!(text(Facts { equal: 1, ..facts(0, 0) }.applied()), equal);
         assert_eq!(text(facts(0, 0).observed()), "OpenBao matches the spec");
         assert_eq!(facts(0, 1).observed().reason(), Reason::Drifted);
     }

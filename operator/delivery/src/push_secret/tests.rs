@@ -71,6 +71,7 @@ fn described(step: Result<Step, Error>) -> String {
         Ok(Step::Settled(version)) => format!("settled {version}"),
         Ok(Step::Unchanged(version)) => format!("unchanged {version}"),
         Ok(Step::Kept) => "kept".to_owned(),
+        Ok(Step::Equal) => "equal".to_owned(),
         Ok(Step::Write(write)) => {
             let mark = if write.marking.is_some() { " mark" } else { "" };
             let values =
@@ -118,7 +119,8 @@ fn generated() -> Content {
 #[case::generated_and_kept("generated", found(Some("own"), 1, generated()), true, ["settled 1", "unchanged 1"])]
 #[case::generated_later("generated", found(Some("own"), 1, right()), true, ["Update over 1", "unchanged 1"])]
 #[case::v1_absent("kv-v1", Observed::Absent, false, ["Create over 0", "Create over 0"])]
-#[case::v1_equal("kv-v1", found(None, 0, right()), false, ["settled 0", "kept"])]
+#[case::v1_equal_entry_of_another_client("kv-v1", found(None, 0, right()), false, ["equal", "kept"])]
+#[case::v1_written_before_a_crash("kv-v1", found(None, 0, right()), true, ["settled 0", "unchanged 0"])]
 #[case::v1_foreign("kv-v1", found(None, 0, other()), false, ["Conflict", "kept"])]
 #[case::v1_drifted("kv-v1", found(None, 0, other()), true, ["Update over 0", "unchanged 0"])]
 fn an_entry_is_written_only_if_it_differs_and_belongs_to_the_object(
@@ -487,7 +489,7 @@ proptest! {
                     prop_assert_eq!(again, format!("settled {}", bao.version()));
                 }
                 Ok(Step::Settled(_)) => prop_assert_eq!(bao.owner.as_ref(), Some(own)),
-                Ok(Step::Kept | Step::Unchanged(_)) => prop_assert!(false, "Replace keeps nothing"),
+                Ok(Step::Kept | Step::Equal | Step::Unchanged(_)) => prop_assert!(false, "Replace keeps nothing"),
                 Err(_) => prop_assert!(bao.exists && bao.owner.as_ref() != Some(own)),
             }
         }

@@ -6,8 +6,7 @@ use steamer_api::{Find, KvType};
 use steamer_core::Error;
 use steamer_openbao::{CustomMetadata, Error as OpenBao, Session};
 
-use super::denial::denied;
-use crate::engine::Request;
+use crate::engine::{Request, Rule, denied};
 use crate::naming::expression;
 
 /// Most names in all folders.
@@ -26,8 +25,10 @@ const SECRETS: usize = 100;
 pub(super) async fn found(session: &Session, read: &Request, find: &Find) -> Result<Vec<String>, Error> {
     let mut walk = Walk::default();
     while let Some(folder) = walk.next() {
-        let names =
-            names(session, read, (find, &folder)).await.map_err(|error| denied(error, rule(read, find)))?;
+        let names = names(session, read, (find, &folder)).await.map_err(|error| {
+            let rule = Rule { path: rule(read, find), capability: "list" };
+            denied(error, rule)
+        })?;
         walk.add(&folder, names).map_err(|bound| exceeded(read, &bound))?;
     }
     let paths = chosen(walk.secrets, find)?;

@@ -18,6 +18,12 @@ pub struct PkiRole {
 }
 
 impl PkiRole {
+    /// Returns the path of the endpoint that issues certificates, with the mount.
+    #[must_use]
+    pub fn issue(&self) -> String {
+        self.path("issue")
+    }
+
     /// Returns the path of an endpoint of the role.
     fn path(&self, endpoint: &str) -> String {
         let Self { mount, issuer, role } = self;
@@ -36,7 +42,7 @@ impl Session {
     /// [`Error::Unanswered`] if the response was lost: a certificate may have been issued. Any other [`Error`] of a
     /// request.
     pub async fn issue_certificate(&self, role: &PkiRole, request: Value) -> Result<Issued, Error> {
-        self.issue(Method::POST, &role.path("issue"), Some(request)).await
+        self.issue(Method::POST, &role.issue(), Some(request)).await
     }
 
     /// Signs the certificate request `csr` of `request`. As [`Session::issue_certificate`], without `private_key`.
@@ -45,6 +51,17 @@ impl Session {
     /// As [`Session::issue_certificate`].
     pub async fn sign_certificate(&self, role: &PkiRole, request: Value) -> Result<Issued, Error> {
         self.issue(Method::POST, &role.path("sign"), Some(request)).await
+    }
+
+    /// Returns whether the engine contains a certificate, revoked or not. The endpoint needs no permission.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a request.
+    pub async fn has_certificate(&self, mount: &str, serial: &str) -> Result<bool, Error> {
+        match self.call(Call::get(&format!("{mount}/cert/{serial}"))).await {
+            Err(Error::NotFound { .. }) => Ok(false),
+            result => result.map(|_| true),
+        }
     }
 
     /// Revokes a certificate. No-op if the engine no longer exists, or does not contain the certificate, such as one that
