@@ -2,6 +2,7 @@
 
 mod counts;
 mod instant;
+mod kinds;
 mod machine;
 mod projects;
 mod rig;
@@ -26,6 +27,10 @@ pub(crate) struct Options {
     /// Numbers of SecretsProjects with 5 PipelinePolicies each. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
     projects: Vec<usize>,
+    /// Numbers of objects of each of the kinds BaoDynamicSecret, BaoPKISecret, BaoStaticSecret with a template, and
+    /// BaoPushSecret. 0: none.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 500])]
+    kinds: Vec<usize>,
     /// Number of foreign Secrets, created with the largest number of BaoStaticSecrets on 10 paths.
     #[arg(long, default_value_t = 20_000)]
     foreign: usize,
@@ -48,6 +53,9 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
             let what = secrets::What { objects, paths, foreign };
             table.add(secrets::measure(&servers, &operator, what).await?);
         }
+    }
+    for objects in options.kinds.iter().copied().filter(|objects| *objects > 0) {
+        table.add(kinds::measure(&servers, &operator, objects).await?);
     }
     for projects in options.projects.iter().copied().filter(|projects| *projects > 0) {
         table.add(projects::measure(&servers, &operator, projects).await?);

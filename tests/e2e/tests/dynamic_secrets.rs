@@ -42,7 +42,7 @@ async fn dynamic(case: &Case, name: &str, changes: Value) -> Result<()> {
 }
 
 /// Users of a role in PostgreSQL: OpenBao creates one for each lease.
-fn users(case: &Case, role: &str) -> Result<Vec<String>> {
+pub fn users(case: &Case, role: &str) -> Result<Vec<String>> {
     let sql = format!("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%-{role}-%' ORDER BY 1");
     Ok(case.ground.postgres.run("postgres", &sql)?.lines().map(str::to_owned).collect())
 }
@@ -59,8 +59,8 @@ async fn has_users(case: &Case, role: &str, expected: &[&str]) -> Result<()> {
 }
 
 /// IDs of the leases of a role.
-async fn leases(case: &Case, role: &str) -> Result<usize> {
-    let path = format!("sys/leases/lookup/{}/creds/{role}", case.namespace);
+pub async fn leases(case: &Case, mount: &str, role: &str) -> Result<usize> {
+    let path = format!("sys/leases/lookup/{mount}/creds/{role}");
     match case.admin()?.request_any(Method::from_bytes(b"LIST")?, &path, None).await {
         Ok(answer) => Ok(answer["data"]["keys"].as_array().map_or(0, Vec::len)),
         Err(Error::NotFound { .. }) => Ok(0),
@@ -68,7 +68,7 @@ async fn leases(case: &Case, role: &str) -> Result<usize> {
     }
 }
 
-async fn key(case: &Case, name: &str, key: &str) -> Result<String> {
+pub async fn key(case: &Case, name: &str, key: &str) -> Result<String> {
     let data = case.api::<Secret>().get(name).await?.data.unwrap_or_default();
     Ok(String::from_utf8_lossy(&data.get(key).context("the key is missing")?.0).into_owned())
 }
@@ -113,7 +113,7 @@ async fn replaced(case: &Case, name: &str, nudge: &str) -> Result<String> {
 }
 
 /// Plays the controller of Deployments: all pods run the current template.
-async fn roll_out(case: &Case, name: &str) -> Result<()> {
+pub async fn roll_out(case: &Case, name: &str) -> Result<()> {
     let deployments = case.api::<Deployment>();
     let generation = deployments.get(name).await?.metadata.generation;
     let status = json!({
@@ -225,7 +225,7 @@ async fn a_credential_is_issued_once_renewed_replaced_and_revoked() -> Result<()
     case.api::<BaoDynamicSecret>().delete("dynapp", &DeleteParams::default()).await?;
     has_users(case, "dynapp", &[]).await?;
     for name in ["dynapp", "dynrenew", "dynmax"] {
-        assert_eq!(leases(case, name).await?, 0, "leases of {name}");
+        assert_eq!(leases(case, "dynamic", name).await?, 0, "leases of {name}");
     }
     Ok(())
 }

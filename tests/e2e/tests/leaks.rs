@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -9,20 +10,23 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use steamer_api::{BaoPushSecret, BaoStaticSecret};
+use steamer_api::{BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret};
+use steamer_testing::database::{self, Connection};
+use steamer_testing::operator;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::Case;
+use crate::pki_secrets::authorities;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
 /// Two successive values of one secret, which occur in no other data.
 const CANARIES: [&str; 2] = ["canary-Zq7xW3vNf0-first-kRt5Lm", "canary-Zq7xW3vNf0-second-Hy2Pb"];
 
-/// Returns every encoding of the canaries: plain, hex, and Base64 at any offset.
-fn needles() -> Vec<Vec<u8>> {
+/// Returns every encoding of values: plain, hex, and Base64 at any offset.
+fn needles(canaries: &[String]) -> Vec<Vec<u8>> {
     let mut needles = Vec::new();
-    for canary in CANARIES {
+    for canary in canaries {
         needles.push(canary.as_bytes().to_vec());
         needles.push(canary.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes());
         for offset in 0..3 {
@@ -35,17 +39,30 @@ fn needles() -> Vec<Vec<u8>> {
     needles
 }
 
-fn leaks(haystack: &[u8]) -> bool {
-    needles().iter().any(|needle| haystack.windows(needle.len()).any(|window| window == needle))
+/// Searches for values.
+struct Search(Vec<Vec<u8>>);
+
+impl Search {
+    /// Searches for the canaries and for values that OpenBao generated.
+    fn of(generated: &[String]) -> Self {
+        let canaries = CANARIES.map(str::to_owned);
+        Self(needles(&[&canaries, generated].concat()))
+    }
+
+    fn finds(&self, haystack: &[u8]) -> bool {
+        // Much faster than the comparison of all windows, and the logs have megabytes.
+        let starts = |first: u8| haystack.iter().enumerate().filter(move |(_, byte)| **byte == first);
+        self.0.iter().any(|needle| starts(needle[0]).any(|(at, _)| haystack[at..].starts_with(needle)))
+    }
 }
 
-/// Returns the files below a folder that contain a canary.
-fn leaking_files(folder: &Path) -> Result<Vec<String>> {
+/// Returns the files below a folder that contain a value.
+fn leaking_files(folder: &Path, search: &Search) -> Result<Vec<String>> {
     let mut leaking = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())?.flatten() {
         match entry.path() {
-            path if path.is_dir() => leaking.extend(leaking_files(&path)?),
-            path if leaks(&std::fs::read(&path)?) => leaking.push(path.display().to_string()),
+            path if path.is_dir() => leaking.extend(leaking_files(&path, search)?),
+            path if search.finds(&std::fs::read(&path)?) => leaking.push(path.display().to_string()),
             _ => {}
         }
     }
@@ -53,7 +70,7 @@ fn leaking_files(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Returns the etcd keys with a value that contains a canary.
-async fn leaking_keys(rig: &Rig) -> Result<BTreeSet<String>> {
+async fn leaking_keys(rig: &Rig, search: &Search) -> Result<BTreeSet<String>> {
     let everything = json!({"key": "AA==", "range_end": "AA=="});
     let answer = rig.case.ground.plane.ask_etcd("kv/range", &everything).await?;
     let entries = answer["kvs"].as_array().context("etcd returned no keys")?;
@@ -61,7 +78,7 @@ async fn leaking_keys(rig: &Rig) -> Result<BTreeSet<String>> {
     let decode = |entry: &Value, part: &str| STANDARD.decode(entry[part].as_str().unwrap_or_default());
     let mut leaking = BTreeSet::new();
     for entry in entries {
-        if leaks(&decode(entry, "value")?) {
+        if search.finds(&decode(entry, "value")?) {
             leaking.insert(String::from_utf8_lossy(&decode(entry, "key")?).into_owned());
         }
     }
@@ -102,10 +119,75 @@ async fn push(case: &Case) -> Result<()> {
     Ok(())
 }
 
+/// Delivers a credential and a certificate, and fails to render others. Returns the values that OpenBao generated.
+async fn issue(case: &Case) -> Result<Vec<String>> {
+    let admin = case.admin()?;
+    let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
+    let connection = Connection { url: &url, user: "postgres", password: "trusted" };
+    database::engine(&admin, "leaks-db", connection).await?;
+    database::role(&admin, "leaks-db/roles/leaks", ("1h", "24h")).await?;
+    authorities(case, "leaks-pki").await?;
+    let all = json!({"capabilities": ["create", "read", "update"]});
+    let revoke = json!({"capabilities": ["update"]});
+    let paths = json!({"leaks-db/*": all, "leaks-pki/*": all, "sys/leases/revoke": revoke});
+    case.role("leaks-issue", paths, "1h").await?;
+    case.object("BaoAuth", "issue", auth("leaks-issue")).await?;
+    let spec = |name: &str, source: Value, changes: Value| {
+        let mut spec = source;
+        spec["authRef"] = json!({"name": "issue"});
+        spec["destination"] = json!({"name": name, "create": true});
+        if !changes.is_null() {
+            spec["destination"]["transformation"] = json!({"templates": {"a": {"text": changes}}});
+        }
+        spec
+    };
+    let credential = || json!({"mount": "leaks-db", "path": "creds/leaks", "revoke": true});
+    let certificate = || json!({"mount": "leaks-pki", "role": "web", "commonName": "web.example.com"});
+    case.object("BaoDynamicSecret", "dynamic", spec("dynamic", credential(), Value::Null)).await?;
+    case.object("BaoPKISecret", "certificate", spec("certificate", certificate(), Value::Null)).await?;
+    case.ready::<BaoDynamicSecret>("dynamic", "True/Applied").await?;
+    case.ready::<BaoPKISecret>("certificate", "True/Applied").await?;
+    // The template states the value in its error. The value is not in a Secret, so the test knows only how it begins.
+    let fails = json!("{{ fail (printf \"%s\" .Secrets.password) }}");
+    case.object("BaoDynamicSecret", "fails", spec("fails", credential(), fails)).await?;
+    let failed = case.ready::<BaoDynamicSecret>("fails", "False/Invalid").await?;
+    let message = crate::fixture::ready_of(&serde_json::to_value(failed)?);
+    ensure!(message.ends_with("fail: the template calls fail") || !message.contains("printf"), "{message}");
+    let value = async |name: &str, key: &str| crate::dynamic_secrets::key(case, name, key).await;
+    let (password, private) =
+        (value("dynamic", "password").await?, value("certificate", "private_key").await?);
+    let line = private.lines().nth(1).context("the key has no lines")?;
+    Ok(vec![password, line.to_owned()])
+}
+
+/// Converts objects of other operators whose fields contain a value. The report names fields, not values.
+fn convert(search: &Search) -> Result<()> {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": CANARIES[0]},
+    });
+    let static_secret = json!({
+        "apiVersion": "secrets.hashicorp.com/v1beta1", "kind": "VaultStaticSecret", "metadata": {"name": "v"},
+        "spec": {
+            "mount": "kv", "path": "app", "type": "kv-v2", "unknown": CANARIES[0],
+            "destination": {"name": "v", "create": true}, "hmacSecretData": CANARIES[1],
+        },
+    });
+    let mut command = Command::new(operator::binary()?);
+    command.args(["convert", "--report", "json"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let input = format!("{secret}\n---\n{static_secret}\n");
+    std::io::Write::write_all(&mut child.stdin.take().context("no standard input")?, input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    ensure!(report.contains("unknown"), "the report does not name the field: {report}");
+    ensure!(!search.finds(&output.stderr), "the report contains a value: {report}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Result<()> {
     assert!(
-        leaks(format!("x{}", STANDARD.encode(format!("ab{}c", CANARIES[0]))).as_bytes()),
+        Search::of(&[]).finds(format!("x{}", STANDARD.encode(format!("ab{}c", CANARIES[0]))).as_bytes()),
         "the search does not find an encoded canary"
     );
     let mut rig = Rig::new("leaks").await?;
@@ -189,24 +271,27 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     }
 
     push(case).await?;
+    let search = Search::of(&issue(case).await?);
+    convert(&search)?;
 
     let running = rig.running.as_mut().context("the operator is not running")?;
     let metrics = reqwest::get(format!("{}/metrics", running.admin)).await?.text().await?;
     ensure!(metrics.contains("steamer_value_reads_total"), "{metrics}");
-    ensure!(!leaks(metrics.as_bytes()), "the metrics contain a canary");
+    ensure!(!search.finds(metrics.as_bytes()), "the metrics contain a canary");
     let logs = std::fs::read_to_string(running.process.log())?;
     ensure!(logs.contains("TRACE"), "the log is not at trace level");
     ensure!(!running.process.crash()?, "a core dump was left behind");
 
-    let expected = BTreeSet::from(["app", "source"].map(|name| format!("/registry/secrets/leaks/{name}")));
-    assert_eq!(leaking_keys(&rig).await?, expected, "etcd: objects, statuses, Events");
+    let secrets = ["app", "certificate", "dynamic", "source"];
+    let expected = BTreeSet::from(secrets.map(|name| format!("/registry/secrets/leaks/{name}")));
+    assert_eq!(leaking_keys(&rig, &search).await?, expected, "etcd: objects, statuses, Events");
     assert_eq!(
-        leaking_files(&rig.case.ground.logs)?,
+        leaking_files(&rig.case.ground.logs, &search)?,
         Vec::<String>::new(),
         "output of the operator and the servers"
     );
     for audit in [&rig.case.ground.plane.audit, &rig.case.ground.openbao.audit] {
-        ensure!(!leaks(&std::fs::read(audit)?), "{} contains a canary", audit.display());
+        ensure!(!search.finds(&std::fs::read(audit)?), "{} contains a canary", audit.display());
     }
     let rows = rig
         .case
@@ -214,6 +299,6 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         .postgres
         .run("leaks", "SELECT path, key, encode(value, 'hex') FROM openbao_kv_store")?;
     ensure!(rows.lines().count() > 50, "PostgreSQL has only {} rows", rows.lines().count());
-    ensure!(!leaks(rows.as_bytes()), "PostgreSQL contains a canary in plain text");
+    ensure!(!search.finds(rows.as_bytes()), "PostgreSQL contains a canary in plain text");
     Ok(())
 }

@@ -6,11 +6,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use steamer_api::{BaoStaticSecret, OpenBaoCluster, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_api::{
+    BaoDynamicSecret, BaoPushSecret, BaoStaticSecret, OpenBaoCluster, PipelinePolicy, SecretsProject,
+    SecretsTenant,
+};
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::Case;
+use crate::kinds::{Kinds, Limit};
 
 /// Creates a project with a synced value on a dedicated OpenBao, cluster `own`.
 async fn project(case: &Case, openbao: &OpenBao, organization: i64, deletion: &str) -> Result<()> {
@@ -68,6 +72,20 @@ async fn delivered_secrets_are_kept_while_openbao_is_sealed_or_unreachable() -> 
     let mut openbao = case.ground.own_openbao("outage-sealed").await?;
     project(&case, &openbao, 501, "Delete").await?;
     let uid = case.api::<Secret>().get("app").await?.uid();
+    let kinds = Kinds::new(&case, &openbao, "own").await?;
+    let delivered = kinds.delivered().await?;
+
+    // The database behind the engine is down, and OpenBao throttles requests.
+    kinds.connect_database(1).await?;
+    kinds.request_credential("database down").await?;
+    case.ready::<BaoDynamicSecret>("dynamic", "False/").await?;
+    kinds.throttle(Limit::OnePerHour).await?;
+    case.ready::<BaoPushSecret>("pushed", "False/Throttled").await?;
+    assert!(kinds.delivered().await? == delivered, "a delivered Secret changed");
+    kinds.throttle(Limit::None).await?;
+    kinds.connect_database(case.ground.postgres.port).await?;
+    kinds.ready().await?;
+    let delivered = kinds.delivered().await?;
 
     openbao.stop();
     let mut openbao = case
@@ -79,12 +97,17 @@ async fn delivered_secrets_are_kept_while_openbao_is_sealed_or_unreachable() -> 
         .await?;
     case.ready::<BaoStaticSecret>("app", "False/Sealed").await?;
     case.ready::<OpenBaoCluster>("own", "False/Sealed").await?;
+    case.ready::<BaoPushSecret>("pushed", "False/Sealed").await?;
+    kinds.request_credential("sealed").await?;
+    case.ready::<BaoDynamicSecret>("dynamic", "False/Sealed").await?;
     kept(&case, &uid).await?;
+    assert!(kinds.delivered().await? == delivered, "a delivered Secret changed");
 
     openbao.stop();
     case.ready::<OpenBaoCluster>("own", "False/Unreachable").await?;
     case.ready::<BaoStaticSecret>("app", "False/Unreachable").await?;
     kept(&case, &uid).await?;
+    assert!(kinds.delivered().await? == delivered, "a delivered Secret changed");
     // Changes made during the outage wait, and are applied when OpenBao is reachable again.
     case.object(
         "PipelinePolicy",
@@ -105,6 +128,10 @@ async fn delivered_secrets_are_kept_while_openbao_is_sealed_or_unreachable() -> 
     assert_eq!(labels["asked"], "meanwhile", "a failed reconcile must not count as applied");
     case.ready::<PipelinePolicy>("new", "True/Applied").await?;
     kept(&case, &uid).await?;
+    // The credential that was requested is delivered, and nothing else was issued.
+    kinds.ready().await?;
+    let after = kinds.delivered().await?;
+    assert!(after[0] != delivered[0] && after[1] == delivered[1], "one new credential, the same certificate");
     drop(openbao);
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::static_secrets::auth;
 
 /// Mounts a root CA at `<mount>-root` and an intermediate CA at `mount`, with the role `web` that every ServiceAccount of the
 /// test's namespace can use.
-async fn authorities(case: &Case, mount: &str) -> Result<()> {
+pub async fn authorities(case: &Case, mount: &str) -> Result<()> {
     let admin = case.admin()?;
     let post = async |path: String, body: Value| admin.request_any(Method::POST, &path, Some(body)).await;
     for path in [format!("{mount}-root"), mount.to_owned()] {
@@ -65,7 +65,7 @@ async fn issued(admin: &Session, mount: &str) -> Result<usize> {
     Ok(answer.pointer("/data/keys").and_then(Value::as_array).context("no keys")?.len())
 }
 
-async fn is_revoked(admin: &Session, mount: &str, serial: &str) -> Result<bool> {
+pub async fn is_revoked(admin: &Session, mount: &str, serial: &str) -> Result<bool> {
     let answer = admin.request_any(Method::GET, &format!("{mount}/cert/{serial}"), None).await?;
     Ok(answer["data"]["revocation_time"].as_i64().context("no revocation_time")? > 0)
 }
@@ -80,7 +80,7 @@ async fn revoked(admin: &Session, mount: &str, serial: &str) -> Result<()> {
     .await
 }
 
-fn serial_of(object: &BaoPKISecret) -> Result<String> {
+pub fn serial_of(object: &BaoPKISecret) -> Result<String> {
     let status = object.status.as_ref().context("no status")?;
     Ok(status.certificate.as_ref().context("no certificate")?.serial.clone())
 }

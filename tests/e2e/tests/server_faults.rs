@@ -13,6 +13,7 @@ use steamer_testing::installation::install;
 use steamer_testing::proxy::Traffic;
 use steamer_testing::wait::eventually;
 
+use crate::kinds::Kinds;
 use crate::openbao_outage::gone;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
@@ -63,6 +64,8 @@ async fn the_operator_recovers_from_an_api_server_restart_and_expired_resource_v
     let rig = rig("trouble-restart", &[]).await?;
     ask_for(&rig, "before").await?;
     ready(&rig, "before").await?;
+    let kinds = Kinds::new(&rig.case, &rig.case.ground.openbao, "main").await?;
+    let delivered = kinds.delivered().await?;
     restart(&rig, std::future::ready(Ok(()))).await?;
     ask_for(&rig, "after").await?;
     ready(&rig, "after").await?;
@@ -98,6 +101,8 @@ async fn the_operator_recovers_from_an_api_server_restart_and_expired_resource_v
         if listed { Ok(()) } else { Err(format!("{lists:?}")) }
     })
     .await?;
+    kinds.ready().await?;
+    assert!(kinds.delivered().await? == delivered, "a restart of the API server issued a value");
     let lists = lists();
     println!("lists after expired resource versions: {lists:?}");
     assert!(lists.values().all(|count| *count <= 5), "a request storm: {lists:?}");

@@ -68,6 +68,10 @@ fn of_openbao(line: &Value) -> Option<String> {
     }
     let (path, operation) = (text("/request/path"), text("/request/operation"));
     let kind = match operation {
+        _ if path == "auth/token/renew-self" => "OpenBao: token renewals",
+        _ if path == "sys/leases/renew" => "OpenBao: lease renewals",
+        _ if path.contains("/creds/") => "OpenBao: credentials",
+        _ if path.contains("/issue/") => "OpenBao: certificates",
         _ if path.ends_with("login") || path.contains("auth/token/") => "OpenBao: logins",
         "read" if path.contains("/data/") => "OpenBao: value reads",
         "read" | "list" => "OpenBao: other reads",

@@ -1,6 +1,6 @@
 //! Control of proxies: what they do with requests, and what they have seen.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,6 +56,7 @@ struct Inner {
     peers: Mutex<HashSet<SocketAddr>>,
     hung: Mutex<HashSet<SocketAddr>>,
     cut: watch::Sender<Cut>,
+    cuts: watch::Sender<Cuts>,
     seen: Mutex<Vec<Asked>>,
     /// End of the path of the request whose response is lost.
     lost: Mutex<Option<String>>,
@@ -69,11 +70,39 @@ struct Cut {
     reached: bool,
 }
 
+/// Sorts requests into classes. Requests without a class are always forwarded.
+type Class = fn(&Asked) -> Option<&'static str>;
+
+/// A cut of each class of requests.
+#[derive(Default)]
+struct Cuts {
+    /// Number of requests of each class that are forwarded.
+    each: Option<(usize, Class)>,
+    passed: BTreeMap<&'static str, usize>,
+    held: BTreeSet<&'static str>,
+}
+
+impl Cuts {
+    /// Counts a request. Returns whether it is held.
+    fn take(&mut self, asked: &Asked) -> bool {
+        let Some((each, class)) = self.each else { return false };
+        let Some(class) = class(asked) else { return false };
+        let passed = self.passed.entry(class).or_default();
+        if *passed < each {
+            *passed += 1;
+            return false;
+        }
+        self.held.insert(class);
+        true
+    }
+}
+
 impl Default for Gate {
     fn default() -> Self {
         let (traffic, cut) = (watch::channel(Traffic::default()).0, watch::channel(Cut::default()).0);
+        let cuts = watch::channel(Cuts::default()).0;
         let (peers, hung, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { traffic, peers, hung, cut, seen, lost: Mutex::default() }))
+        Self(Arc::new(Inner { traffic, peers, hung, cut, cuts, seen, lost: Mutex::default() }))
     }
 }
 
@@ -93,9 +122,20 @@ impl Gate {
         self.0.cut.send_replace(Cut { left: Some(writes), reached: false });
     }
 
+    /// Forwards a number of requests of each class, and holds the following ones of that class.
+    pub fn cut_each_after(&self, requests: usize, class: Class) {
+        self.0.cuts.send_replace(Cuts { each: Some((requests, class)), ..Cuts::default() });
+    }
+
+    /// Waits until a request of the class is held.
+    pub async fn holds(&self, class: &'static str) {
+        let _ = self.0.cuts.subscribe().wait_for(|cuts| cuts.held.contains(class)).await;
+    }
+
     /// Forwards all requests again.
     pub fn open(&self) {
         self.0.cut.send_replace(Cut::default());
+        self.0.cuts.send_replace(Cuts::default());
     }
 
     /// Waits until a write is held.
@@ -143,6 +183,12 @@ impl Gate {
         }
         if self.0.cut.borrow().reached {
             let _ = self.0.cut.subscribe().wait_for(|cut| !cut.reached).await;
+            return false;
+        }
+        let mut is_held = false;
+        self.0.cuts.send_modify(|cuts| is_held = cuts.take(&asked));
+        if is_held {
+            let _ = self.0.cuts.subscribe().wait_for(|cuts| cuts.each.is_none()).await;
             return false;
         }
         let writes = asked.writes();
