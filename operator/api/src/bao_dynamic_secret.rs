@@ -114,7 +114,7 @@ pub struct BaoDynamicSecretStatus {
     /// Lease of the credential. Unset for a static role and for an answer without a lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseStatus>,
-    /// When the value is read again: after the next rotation of a static role, or after `refreshAfter`.
+    /// When the value of a static role is read again: after its next rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_read: Option<Time>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and the leases.

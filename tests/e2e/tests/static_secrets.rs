@@ -344,6 +344,27 @@ async fn keys_in_a_foreign_secret_follow_a_rename_and_on_source_deleted() -> Res
         case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
         assert_eq!(keys(&format!("{name}-renamed")).await?, ["own", "w"], "{name}");
     }
+
+    // No field manager owns keys that were applied as stringData: they are neither taken nor removed.
+    for (name, data, expected) in [
+        ("taken", json!({"own": "x", "w": "theirs"}), "False/Conflict"),
+        ("beside", json!({"own": "x"}), "True/Applied"),
+    ] {
+        let theirs = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "static-keys"},
+            "stringData": data,
+        });
+        steamer_testing::ground::apply(&case.client, theirs).await?;
+        let changes = json!({"destination": {"name": name}});
+        case.object("BaoStaticSecret", name, spec("static-keys", name, changes)).await?;
+        case.ready::<BaoStaticSecret>(name, expected).await?;
+        let objects = case.api::<BaoStaticSecret>();
+        objects.delete(name, &kube::api::DeleteParams::default()).await?;
+        crate::openbao_outage::gone(&objects, name).await?;
+    }
+    assert_eq!(keys("taken").await?, ["own", "w"]);
+    assert_eq!(value_of(&case, "taken").await?["w"], "theirs");
+    assert_eq!(keys("beside").await?, ["own"]);
     Ok(())
 }
 
