@@ -129,6 +129,15 @@ pub(crate) fn is_of<K: Resource>(object: &K, cluster: &ObjectName) -> bool {
     cluster_of(object).as_ref() == Some(cluster)
 }
 
+/// Returns true if a pod is one of a StatefulSet of this name.
+fn is_node(pod: &Pod, set: &str) -> bool {
+    let name = pod.name_any();
+    let ordinal = name.strip_prefix(set).and_then(|rest| rest.strip_prefix('-'));
+    let controller = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+        && controller.is_none_or(|owner| owner.kind == "StatefulSet" && owner.name == set)
+}
+
 /// Requeues the cluster.
 pub(crate) fn edges<K: Resource>(object: &K) -> Edges {
     Edges { by_any_change: cluster_of(object).map(children_of).into_iter().collect(), by_spec: Vec::new() }
@@ -157,6 +166,14 @@ impl ChildApi<'_> {
         let mut all = self.stores.of::<K>().filter(of);
         all.sort_by_key(|object| object.name_any());
         all
+    }
+
+    /// The pods of the nodes: others can have the label of the cluster. A pod that a deleted StatefulSet has left is a
+    /// node.
+    pub(crate) fn nodes(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.all::<Pod>();
+        pods.retain(|pod| is_node(pod, &self.cluster.name));
+        pods
     }
 
     /// The object of a name, if it belongs to the cluster.
@@ -379,5 +396,22 @@ mod tests {
         assert!(!is_of(&config_map("a"), &ObjectName::new("ns", "other")));
         assert!(!is_of(&config_map("a"), &ObjectName::new("other", "main")));
         assert!(!is_of(&ConfigMap::default(), &ObjectName::new("ns", "main")));
+    }
+
+    #[rstest]
+    #[case::node("main-0", Some("StatefulSet"), true)]
+    #[case::orphan_of_a_deleted_set("main-12", None, true)]
+    #[case::job("main-0", Some("Job"), false)]
+    #[case::debug_copy("main-0-debug", None, false)]
+    #[case::another("other", Some("StatefulSet"), false)]
+    fn a_pod_is_a_node_by_its_name_and_its_controller(
+        #[case] name: &str,
+        #[case] controller: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        let owner = |kind| json!([{"apiVersion": "v1", "kind": kind, "name": "main", "uid": "u", "controller": true}]);
+        let metadata = json!({"name": name, "ownerReferences": controller.map(owner)});
+        let pod: Pod = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        assert_eq!(is_node(&pod, "main"), expected);
     }
 }

@@ -3,15 +3,21 @@
 pub(crate) mod facts;
 mod fences;
 pub(crate) mod incarnations;
+pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod logins;
+pub(crate) mod operator_lock;
+pub(crate) mod recorder;
 pub(crate) mod repair;
 pub(crate) mod roles;
 pub(crate) mod schema;
 pub(crate) mod storage;
+#[cfg(test)]
+mod sql_tests;
 mod tls;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use steamer_core::error::Error;
@@ -56,6 +62,16 @@ pub(crate) enum DatabaseError {
     Statement { address: String, source: Box<tokio_postgres::Error> },
 }
 
+impl DatabaseError {
+    /// SQLSTATE of a refused statement.
+    pub(crate) fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Statement { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+}
+
 impl Failure for DatabaseError {
     fn reason(&self) -> Reason {
         match self {
@@ -79,12 +95,13 @@ impl Failure for DatabaseError {
 pub(crate) struct Database {
     pub(crate) login: Login,
     connection: Mutex<Option<Arc<Client>>>,
+    opened: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 impl Database {
     pub(crate) fn new(login: Login, metrics: Arc<Metrics>) -> Self {
-        Self { login, connection: Mutex::default(), metrics }
+        Self { login, connection: Mutex::default(), opened: AtomicU64::default(), metrics }
     }
 
     /// The connection, which is opened if there is none.
@@ -96,7 +113,18 @@ impl Database {
         let client = tokio::time::timeout(PATIENCE, self.connect()).await;
         let client = Arc::new(client.unwrap_or_else(|_| Err(self.unreachable("no answer in time".into())))?);
         *held = Some(client.clone());
+        self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(client)
+    }
+
+    /// Number of the present connection. Another number means that a connection was lost.
+    pub(crate) fn connection_number(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if the present connection is open as far as it is known.
+    pub(crate) async fn is_connected(&self) -> bool {
+        self.connection.lock().await.as_ref().is_some_and(|client| !client.is_closed())
     }
 
     /// Returns true if PostgreSQL accepts the login.
@@ -154,7 +182,7 @@ impl Database {
         }
     }
 
-    fn unreachable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> DatabaseError {
+    pub(crate) fn unreachable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> DatabaseError {
         DatabaseError::Unreachable { address: self.login.address(), source }
     }
 

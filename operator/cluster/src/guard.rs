@@ -3,7 +3,10 @@
 
 mod fence;
 mod judge;
+mod memory;
 pub(crate) mod registry;
+mod renewal;
+pub(crate) mod takeover;
 pub(crate) mod target;
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,7 @@ use plan::plan;
 use prepare::{guard, prepare};
 use report::Report;
 use status::status;
+use summary::recorded_takeover;
 use validate::validate;
 
 /// Background tasks of all clusters.
@@ -76,6 +77,7 @@ pub(crate) async fn reconcile(
     let target = target::managed(context, cluster, ca.as_deref());
     relays.keep(context, dependencies, (&cluster.name, Ok(target)));
     let guard_target = &guards.target(context, ca, cluster);
+    guard_target.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target };
     converge(&Effects::new(sources), Input { object, cluster, found, guard_report }).await

@@ -167,6 +167,9 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         logins: None,
         headers: Ok([].into()),
         start_digest: Ok("digest".to_owned()),
+        longest_takeover: Duration::ZERO,
+        patience: Duration::from_secs(30),
+        takeover: None,
     }
 }
 

@@ -81,6 +81,9 @@ pub struct OpenBaoClusterStatus {
     /// Rollout in progress. Unset while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeState>,
+    /// Failovers of a managed cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverState>,
     /// Fenced incarnations of nodes, which can no longer write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -253,6 +256,15 @@ pub struct UpgradeState {
     pub step: String,
     /// Number of updated nodes.
     pub updated: i32,
+}
+
+/// Failovers of a managed cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverState {
+    /// Longest takeover that was measured, in seconds: from the acquisition of the lock until the node leads. It grows
+    /// with the number of namespaces, and waiting times derive from it.
+    pub takeover_seconds: i64,
 }
 
 /// Fenced incarnation of a node, which can no longer write.

@@ -1,7 +1,5 @@
 //! State of a PostgreSQL server, and of OpenBao in its database.
 
-use std::time::Duration;
-
 use steamer_core::error::Error;
 
 use crate::database::{Database, DatabaseError, first_column};
@@ -54,27 +52,6 @@ impl Server {
     }
 }
 
-/// Lifetime of a lock in seconds, as in the SQL statements below: a younger lock has a holder.
-pub(crate) const LOCK_SECONDS: f64 = 15.0;
-
-/// The leader's lock.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Lock {
-    /// Unique value of the holder. OpenBao calls it the leader's UUID.
-    pub(crate) value: String,
-    /// Seconds since its last renewal, by the clock of the database.
-    pub(crate) age: f64,
-}
-
-const LOCK: &str = "
-SELECT COALESCE(ha_value, ''), EXTRACT(EPOCH FROM now() - (valid_until - INTERVAL '15 seconds'))::float8
-FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
-
-const FREE: &str = "
-DELETE FROM openbao_ha_locks
-WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL '15 seconds') >= make_interval(secs => $2)
-  AND NOT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/leader/' AND key = $1)";
-
 const BOOTSTRAP: &str = "
 SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring'),
        EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init'),
@@ -90,6 +67,12 @@ pub(crate) struct Contents {
     /// Type of its seal, as OpenBao names it.
     pub(crate) seal: Option<String>,
 }
+
+/// A namespace is an entry of its parent.
+const NAMESPACES: &str = "
+SELECT (SELECT count(*) FROM openbao_kv_store WHERE path = '/core/namespaces/')
+     + (SELECT count(*) FROM openbao_kv_store
+        WHERE path > '/namespaces/' AND path < '/namespaces0' AND path LIKE '%/core/namespaces/')";
 
 const WRAPPED: &str = "
 SELECT position(convert_to($1, 'UTF8') IN value) > 0 FROM openbao_kv_store
@@ -117,31 +100,10 @@ impl Database {
         self.value(asked).await.ok()
     }
 
-    pub(crate) async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
-        let lock = self.with(|client| async move {
-            let row = client.query_opt(LOCK, &[]).await?;
-            row.map(|row| Ok(Lock { value: row.try_get(0)?, age: row.try_get(1)? })).transpose()
-        });
-        lock.await
-    }
-
-    /// Deletes the lock if it still has this value.
-    pub(crate) async fn delete_lock(&self, value: &str) -> Result<bool, DatabaseError> {
-        let delete = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
-        let value = value.to_owned();
-        Ok(self.with(|client| async move { client.execute(delete, &[&value]).await }).await? > 0)
-    }
-
-    /// Deletes a lock that was not renewed for `patience`, if its holder has not written its address: a node writes it
-    /// before it serves a request. OpenBao's own fence stops the holder.
-    pub(crate) async fn free_unannounced_lock(
-        &self,
-        value: &str,
-        patience: Duration,
-    ) -> Result<bool, DatabaseError> {
-        let (value, patience) = (value.to_owned(), patience.as_secs_f64());
-        let freed = self.with(|client| async move { client.execute(FREE, &[&value, &patience]).await });
-        Ok(freed.await? > 0)
+    /// Number of namespaces in storage.
+    pub(crate) async fn namespaces(&self) -> Result<u32, DatabaseError> {
+        let count: i64 = self.value(NAMESPACES).await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {

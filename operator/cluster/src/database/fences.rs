@@ -1,6 +1,6 @@
 //! Completes fences that another process started, or that a promoted PostgreSQL server lost.
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use steamer_api::Fenced;
 use steamer_core::error::Error;
@@ -60,15 +60,17 @@ pub(super) async fn finish(
     let Some(note) = &role.note else { return Ok(()) };
     if role.can_login {
         role_admin.shut_out(&role.name, note).await?;
+    } else if role_admin.owner.is_in_use(&role.name, &note.lock).await? {
+        role_admin.complete_fence(&role.name, &note.lock).await?;
     }
-    let pods = effects.child_api.all::<Pod>();
-    let Some(pod) = pods.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid)) else { return Ok(()) };
+    let nodes = effects.child_api.nodes();
+    let Some(pod) = nodes.iter().find(|pod| pod.uid().as_ref() == Some(&note.uid)) else { return Ok(()) };
     let entry = incarnations::entry(held, &pod.name_any());
-    if entry.as_deref().and_then(user_of) == Some(&role.name) {
-        role_admin.complete_fence(&role.name, &note.lock).await
-    } else {
-        effects.child_api.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await
+    // A pod that ends while the seal does not open cannot start again: it keeps its unsealed process.
+    if entry.as_deref().and_then(user_of) == Some(&role.name) || !effects.guard_target.seal_opens() {
+        return Ok(());
     }
+    effects.child_api.end_pod(&pod.name_any(), &note.uid, Ending::AtOnce).await
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
             since: Time(jiff::Timestamp::UNIX_EPOCH),
             reason: "r".to_owned(),
         };
-        let role = NodeRole { name: role.to_owned(), own: true, can_login, note: None };
+        let role = NodeRole { name: role.to_owned(), own: true, may_change: true, has_timeouts: true, can_login, note: None };
         assert_eq!(lost(&[fenced], &[role]).len(), expected);
     }
 }

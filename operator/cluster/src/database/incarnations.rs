@@ -1,6 +1,7 @@
 //! The roles of nodes in PostgreSQL: with fencing every node has its own, and a new one after each fence.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +14,16 @@ use steamer_core::error::Error;
 
 use crate::children::ChildApi;
 use crate::cluster::Cluster;
-use crate::database::Database;
+use crate::database::lock::{Attempt, Lock};
+use crate::database::{Database, DatabaseError};
 use crate::database::login::{password_of, user_of};
 use crate::database::roles::{FenceNote, NodeRole, parse_role, role_name};
 use crate::objects;
 use crate::objects::stateful_set::postgresql_ca;
+
+/// Largest number of attempts to end the sessions of a role, and the pause between them.
+const ROUNDS: u32 = 40;
+const ROUND: Duration = Duration::from_millis(20);
 
 /// The two logins that manage node roles: table owner and role creator.
 #[derive(Clone, Copy)]
@@ -116,6 +122,9 @@ impl RoleAdmin<'_> {
             }
             self.create_role(user, &password.to_owned().into()).await?;
         }
+        for role in roles.iter().filter(|role| role.own && role.can_login && !role.has_timeouts) {
+            self.admin.set_timeouts(&role.name).await?;
+        }
         // Restored tables have no grants.
         let users: Vec<String> =
             entries.values().filter_map(|text| user_of(text)).map(str::to_owned).collect();
@@ -132,21 +141,65 @@ impl RoleAdmin<'_> {
 
     /// Prevents all further writes of an incarnation, and frees its lock. Every step can be repeated.
     pub(crate) async fn shut_out(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
-        self.admin.disable(role, self.mark, note).await?;
-        self.complete_fence(role, &note.lock).await
+        self.block(role, note).await?;
+        if !note.lock.is_empty() {
+            self.owner.delete_lock(&note.lock).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for the holder of a lock. Returns false without a change if the lock has changed since it was read: the
+    /// row of the lock is held from the first statement to the last.
+    pub(crate) async fn fence(&self, role: &str, note: &FenceNote, lock: &Lock) -> Result<bool, Error> {
+        let row = match self.owner.hold_lock(lock, role).await? {
+            Attempt::Held(row) => row,
+            Attempt::Changed => return Ok(false),
+            Attempt::Blocked(blocker) => {
+                let blocker = blocker.unwrap_or_else(|| "unknown login".to_owned());
+                return Err(Error::Waiting(format!("a session of `{blocker}` holds the row of the lock")));
+            }
+        };
+        match self.block(role, note).await {
+            Ok(()) => row.delete().await?,
+            Err(error) => {
+                row.release().await?;
+                return Err(error);
+            }
+        }
+        Ok(true)
     }
 
     /// The steps of a fence after the first one.
     pub(crate) async fn complete_fence(&self, role: &str, lock: &str) -> Result<(), Error> {
-        // A login that was in progress when the role lost the right appears only in a later query.
-        let mut quiet = 0;
-        while quiet < 2 {
-            quiet = if self.admin.end_sessions(role).await? == 0 { quiet + 1 } else { 0 };
-        }
+        self.end_all_sessions(role).await?;
         if !lock.is_empty() {
             self.owner.delete_lock(lock).await?;
         }
         Ok(())
+    }
+
+    /// Takes the right to log in from a role, and ends its sessions. If PostgreSQL refuses to end them, the role gets its
+    /// right back: half a fence stops nothing, and the node could not log in again.
+    async fn block(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
+        self.admin.disable(role, self.mark, note).await?;
+        let Err(error) = self.end_all_sessions(role).await else { return Ok(()) };
+        if matches!(error, DatabaseError::Statement { .. }) {
+            self.admin.enable(role, self.mark).await?;
+        }
+        Err(error.into())
+    }
+
+    async fn end_all_sessions(&self, role: &str) -> Result<(), DatabaseError> {
+        // A login that was in progress when the role lost the right appears only in a later query.
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            quiet = if self.admin.end_sessions(role).await? == 0 { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return Ok(());
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+        Err(self.admin.unreachable(format!("the sessions of `{role}` do not end").into()))
     }
 
     /// Gives a node a new role.
@@ -185,7 +238,14 @@ mod tests {
     fn role(name: &str, fenced: bool) -> NodeRole {
         let note =
             fenced.then(|| FenceNote { since: 1, lock: "l".into(), uid: "u".into(), reason: "r".into() });
-        NodeRole { name: name.to_owned(), own: true, can_login: !fenced, note }
+        NodeRole {
+            name: name.to_owned(),
+            own: true,
+            can_login: !fenced,
+            may_change: true,
+            has_timeouts: true,
+            note,
+        }
     }
 
     fn users(entries: &BTreeMap<String, String>) -> Vec<&str> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use steamer_api::{Fenced, Fencing};
 use steamer_core::error::Error;
@@ -115,7 +115,7 @@ async fn retire(
 ) -> Result<(), Error> {
     let is_used = |role: &NodeRole| entries.values().any(|entry| user_of(entry) == Some(&role.name));
     let pods: Vec<(String, Option<String>)> =
-        effects.child_api.all::<Pod>().iter().map(|pod| (pod.name_any(), pod.uid())).collect();
+        effects.child_api.nodes().iter().map(|pod| (pod.name_any(), pod.uid())).collect();
     let unused: Vec<&NodeRole> = roles.iter().filter(|role| role.own && !is_used(role)).collect();
     if unused.is_empty() {
         return Ok(());
@@ -165,7 +165,7 @@ mod tests {
         #[case] pods: &[(&str, &str)],
         #[case] expected: bool,
     ) {
-        let role = NodeRole { name: name.to_owned(), own: true, can_login: note.is_none(), note };
+        let role = NodeRole { name: name.to_owned(), own: true, may_change: true, has_timeouts: true, can_login: note.is_none(), note };
         let pods: Vec<_> =
             pods.iter().map(|(name, uid)| ((*name).to_owned(), Some((*uid).to_owned()))).collect();
         assert_eq!(is_obsolete("main", &role, &pods, 50), expected);

@@ -13,6 +13,10 @@ pub(crate) struct NodeRole {
     /// It belongs to this cluster. Clusters with the same name can share a server.
     pub(crate) own: bool,
     pub(crate) can_login: bool,
+    /// The admin login may change it.
+    pub(crate) may_change: bool,
+    /// It ends sessions of which the client is gone.
+    pub(crate) has_timeouts: bool,
     /// Note of its fence.
     pub(crate) note: Option<FenceNote>,
 }
@@ -22,6 +26,10 @@ pub(crate) struct NodeRole {
 pub(crate) enum Obstacle {
     /// The login lacks a right that role changes need.
     Rights(String),
+    /// The database does not record which login holds the leader's lock.
+    Unrecorded(String),
+    /// Nodes still log in as the owner of the tables.
+    OwnerLogin(String),
     /// A promoted replica may lack the fence.
     Replication,
 }
@@ -29,7 +37,12 @@ pub(crate) enum Obstacle {
 impl std::fmt::Display for Obstacle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Rights(why) => f.write_str(why),
+            Self::Rights(why) | Self::OwnerLogin(why) => f.write_str(why),
+            Self::Unrecorded(why) => write!(
+                f,
+                "only a leader whose process has ended is replaced before its lock expires, because the database does not \
+                 record which node holds the lock: {why}"
+            ),
             Self::Replication => f.write_str(
                 "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
                  synchronous_standby_names",
@@ -66,6 +79,12 @@ fn plain(cluster: &str) -> String {
     cluster.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
 }
 
+/// Ordinal of the node of this cluster that a role name belongs to.
+pub(crate) fn node_of(cluster: &str, role: &str) -> Option<u32> {
+    let (ordinal, n) = parse_role(role)?;
+    (role_name(cluster, ordinal, n) == role).then_some(ordinal)
+}
+
 /// Ordinal of the node and number of the incarnation in a role name.
 pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
     let mut parts = name.rsplitn(3, '_');
@@ -73,9 +92,26 @@ pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, n))
 }
 
+/// Before version 16, a login with CREATEROLE may change every role that is not a superuser.
 const ROLES: &str = "
-SELECT rolname::text, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles
-WHERE rolname ~ $1 ORDER BY 1";
+SELECT rolname::text, rolcanlogin, shobj_description(oid, 'pg_authid'),
+       current_setting('server_version_num')::int4 < 160000 OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'),
+       COALESCE(array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout%', false)
+FROM pg_roles WHERE rolname ~ $1 ORDER BY 1";
+
+/// Settings that end the sessions of a lost node without an operator: its transactions hold row locks.
+const TIMEOUTS: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_user_timeout", "15s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "2"),
+];
+
+/// Logins of the sessions of OpenBao.
+const LOGINS: &str = "
+SELECT DISTINCT usename::text FROM pg_stat_activity
+WHERE datname = current_database() AND usename IS NOT NULL AND application_name <> 'steamer'";
 
 const RIGHTS: &str = "
 SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role(oid, 'pg_signal_backend', 'USAGE')
@@ -85,6 +121,10 @@ const ASYNCHRONOUS: &str = "
 SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchronous_standby_names') = ''";
 
 const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
+
+const IN_USE: &str = "
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE usename = $1)
+    OR EXISTS (SELECT 1 FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $2)";
 
 impl Database {
     /// The roles with a name of a node of the cluster.
@@ -97,6 +137,8 @@ impl Database {
                 name: row.try_get(0)?,
                 own: comment == marked || comment.starts_with(&fenced),
                 can_login: row.try_get(1)?,
+                may_change: row.try_get(3)?,
+                has_timeouts: row.try_get(4)?,
                 note: note(&comment),
             })
         };
@@ -109,24 +151,46 @@ impl Database {
 
     /// Reason why this login cannot fence nodes.
     pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
+        if let Some(missing) = self.missing_right().await? {
+            return Ok(Some(Obstacle::Rights(missing)));
+        }
+        let asynchronous: bool = self.value(ASYNCHRONOUS).await?;
+        Ok(asynchronous.then_some(Obstacle::Replication))
+    }
+
+    /// Refuses a fence of which only a part would succeed.
+    pub(crate) async fn check_rights(&self, role: &NodeRole) -> Result<(), Error> {
+        let missing = match self.not_changeable(role) {
+            None => self.missing_right().await?,
+            some => some,
+        };
+        missing.map_or(Ok(()), |missing| Err(Error::Waiting(missing)))
+    }
+
+    /// Text about a role that this login may not change.
+    pub(crate) fn not_changeable(&self, role: &NodeRole) -> Option<String> {
+        let (name, user) = (&role.name, &self.login.user);
+        (!role.may_change).then(|| {
+            format!(
+                "login `{user}` may not change role `{name}`, which another login created: run GRANT \"{name}\" TO \"{user}\" \
+                 WITH ADMIN OPTION"
+            )
+        })
+    }
+
+    async fn missing_right(&self) -> Result<Option<String>, DatabaseError> {
         let rights = self.with(|client| async move {
             let row = client.query_one(RIGHTS, &[]).await?;
             Ok((row.try_get(0)?, row.try_get(1)?))
         });
         let (creates, signals): (bool, bool) = rights.await?;
         let user = &self.login.user;
-        if !creates {
-            return Ok(Some(Obstacle::Rights(format!(
-                "login `{user}` may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"
-            ))));
-        }
-        if !signals {
-            return Ok(Some(Obstacle::Rights(format!(
-                "login `{user}` may not end sessions: run GRANT pg_signal_backend TO \"{user}\""
-            ))));
-        }
-        let asynchronous: bool = self.value(ASYNCHRONOUS).await?;
-        Ok(asynchronous.then_some(Obstacle::Replication))
+        let statement = match (creates, signals) {
+            (true, true) => return Ok(None),
+            (false, _) => format!("may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"),
+            _ => format!("may not end sessions: run GRANT pg_signal_backend TO \"{user}\""),
+        };
+        Ok(Some(format!("login `{user}` {statement}")))
     }
 
     /// Creates and marks a role that may log in with this password.
@@ -139,21 +203,14 @@ impl Database {
         // The server and its log receive the verifier, not the password.
         let verifier = postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes());
         let sql = format!(
-            "BEGIN; CREATE ROLE {role} LOGIN PASSWORD '{verifier}'; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
+            "BEGIN; CREATE ROLE {role} LOGIN PASSWORD '{verifier}'; {timeouts} \
+             COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
             role = quoted(name),
+            timeouts = timeouts(name),
             comment = literal(&format!("steamer: {mark}")),
         );
-        let made = self.with(|client| async move {
-            let made = client.batch_execute(&sql).await;
-            if made.is_err() {
-                let _ = client.batch_execute("ROLLBACK").await;
-            }
-            made
-        });
-        match made.await {
-            Err(DatabaseError::Statement { source, .. })
-                if source.code() == Some(&SqlState::DUPLICATE_OBJECT) =>
-            {
+        match self.transaction(sql).await {
+            Err(error) if error.code() == Some(&SqlState::DUPLICATE_OBJECT) => {
                 // Created by another cluster of the same name: the next reconcile chooses another name.
                 Err(Error::Waiting(format!(
                     "role `{name}` already exists in PostgreSQL: the node gets another one"
@@ -194,6 +251,23 @@ impl Database {
             role = quoted(role),
             comment = literal(&format!("steamer: {mark} fenced {since} {lock} {uid} {reason}")),
         );
+        self.transaction(sql).await
+    }
+
+    /// Takes a fence back.
+    pub(crate) async fn enable(&self, role: &str, mark: &str) -> Result<(), DatabaseError> {
+        let (role, comment) = (quoted(role), literal(&format!("steamer: {mark}")));
+        let sql = format!("BEGIN; ALTER ROLE {role} LOGIN; COMMENT ON ROLE {role} IS '{comment}'; COMMIT");
+        self.transaction(sql).await
+    }
+
+    /// Makes the database end sessions of a role whose client is gone.
+    pub(crate) async fn set_timeouts(&self, role: &str) -> Result<(), DatabaseError> {
+        self.transaction(format!("BEGIN; {} COMMIT", timeouts(role))).await
+    }
+
+    /// Executes statements that begin and commit a transaction.
+    async fn transaction(&self, sql: String) -> Result<(), DatabaseError> {
         self.with(|client| async move {
             let done = client.batch_execute(&sql).await;
             if done.is_err() {
@@ -202,6 +276,17 @@ impl Database {
             done
         })
         .await
+    }
+
+    /// Logins of the sessions of OpenBao in the database.
+    pub(crate) async fn logins(&self) -> Result<Vec<String>, DatabaseError> {
+        self.with(|client| async move { first_column(&client.query(LOGINS, &[]).await?) }).await
+    }
+
+    /// Returns true if a role has sessions, or if its lock exists.
+    pub(crate) async fn is_in_use(&self, role: &str, lock: &str) -> Result<bool, DatabaseError> {
+        let (role, lock) = (role.to_owned(), lock.to_owned());
+        self.with(|client| async move { client.query_one(IN_USE, &[&role, &lock]).await?.try_get(0) }).await
     }
 
     /// The roles among these that lack a right of a node.
@@ -216,14 +301,6 @@ impl Database {
     pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
         let role = role.to_owned();
         self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await?.try_get(0) }).await
-    }
-
-    /// Ends the sessions of this login from an address: those of an ended process.
-    pub(crate) async fn end_sessions_from(&self, address: &str) -> Result<i64, DatabaseError> {
-        let asked = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = current_user \
-                     AND client_addr = $1::text::inet AND pid <> pg_backend_pid()";
-        let address = address.to_owned();
-        self.with(|client| async move { client.query_one(asked, &[&address]).await?.try_get(0) }).await
     }
 
     /// Revokes all rights of a role. Requires the owner of the tables.
@@ -252,6 +329,12 @@ impl Database {
     }
 }
 
+/// Statements that set the timeouts of a role.
+fn timeouts(role: &str) -> String {
+    let role = quoted(role);
+    TIMEOUTS.map(|(name, value)| format!("ALTER ROLE {role} SET {name} = '{value}';")).join(" ")
+}
+
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -277,6 +360,9 @@ mod tests {
         assert_eq!(role_name("main-prod", 2, 13), "main_prod_2_13");
         assert_eq!(parse_role("main_prod_2_13"), Some((2, 13)));
         assert_eq!(parse_role("main"), None);
+        assert_eq!(node_of("main-prod", "main_prod_2_13"), Some(2));
+        assert_eq!(node_of("main", "main_prod_2_13"), None, "another cluster");
+        assert_eq!(node_of("main", "main_02_1"), None, "not a name that Steamer chooses");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use steamer_core::error::Error;
 use tokio_postgres::Client;
 
+use crate::database::recorder::{DROP, RECORDS};
 use crate::database::{Database, DatabaseError, first_column};
 
 /// Statements of OpenBao's own backend.
@@ -49,12 +50,20 @@ pub(crate) enum Occupant {
     Other(Option<String>),
 }
 
+/// State of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tables {
+    pub(crate) occupant: Occupant,
+    /// The database records which login holds the leader's lock.
+    pub(crate) records_holder: bool,
+}
+
 impl Database {
-    /// Owner of the data in the tables.
-    pub(crate) async fn occupant(&self, mark: &str) -> Result<Occupant, Error> {
+    /// State of the tables.
+    pub(crate) async fn tables(&self, mark: &str) -> Result<Tables, Error> {
         let columns = self.with(|client| async move { texts(&client, COLUMNS).await }).await?;
         if columns.is_empty() {
-            return Ok(Occupant::NoTables);
+            return Ok(Tables { occupant: Occupant::NoTables, records_holder: false });
         }
         if columns != EXPECTED {
             let database = &self.login.database;
@@ -63,20 +72,23 @@ impl Database {
                  use a database that nothing else uses"
             )));
         }
-        let found = "SELECT obj_description(to_regclass('openbao_kv_store'), 'pg_class'),
-                     EXISTS (SELECT 1 FROM openbao_kv_store)";
+        let sql = format!(
+            "SELECT obj_description(to_regclass('openbao_kv_store'), 'pg_class'),
+                    EXISTS (SELECT 1 FROM openbao_kv_store), {RECORDS}"
+        );
         let found = self.with(|client| async move {
-            let row = client.query_one(found, &[]).await?;
-            Ok((row.try_get(0)?, row.try_get(1)?))
+            let row = client.query_one(&sql, &[]).await?;
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
         });
-        let (comment, filled): (Option<String>, bool) = found.await?;
+        let (comment, filled, records_holder): (Option<String>, bool, bool) = found.await?;
         let marked = comment.as_deref().and_then(|comment| comment.strip_prefix("steamer: "));
-        Ok(match marked {
+        let occupant = match marked {
             Some(marked) if marked == mark => Occupant::Own,
             Some(marked) => Occupant::Other(Some(marked.to_owned())),
             None if filled => Occupant::Other(None),
             None => Occupant::Vacant,
-        })
+        };
+        Ok(Tables { occupant, records_holder })
     }
 
     /// Creates missing tables and marks them.
@@ -91,8 +103,8 @@ impl Database {
 
     /// Removes all data. The caller has checked the consent.
     pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
-        let drop = "DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks";
-        self.with(|client| async move { client.batch_execute(drop).await }).await
+        let drop = format!("DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks; {DROP}");
+        self.with(|client| async move { client.batch_execute(&drop).await }).await
     }
 
     /// Removes the locks of the previous owner, of which no node writes any more.

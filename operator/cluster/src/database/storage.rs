@@ -1,13 +1,16 @@
 //! Opens the database of a cluster: checks the server, claims the tables, and reads their state.
 
+use std::collections::BTreeSet;
+
 use steamer_api::{DatabaseSchema, Fencing};
 use steamer_core::error::Error;
 use steamer_runtime::Failure;
 use steamer_runtime::describe;
 
 use crate::cluster::{Cluster, Mode, RESTORE};
-use crate::database::facts::{Contents, LOCK_SECONDS, Server};
-use crate::database::roles::{NodeRole, Obstacle};
+use crate::database::facts::{Contents, Server};
+use crate::database::lock::LOCK_SECONDS;
+use crate::database::roles::{NodeRole, Obstacle, node_of};
 use crate::database::schema::Occupant;
 use crate::effects::Effects;
 use crate::guard::target::GuardTarget;
@@ -29,9 +32,10 @@ pub(crate) async fn open(effects: &Effects<'_>, cluster: &Cluster) -> Result<Sto
     let target = effects.guard_target;
     let server = target.links.owner.server().await?;
     server.check(cluster.spec.replicas, cluster.spec.storage.postgresql.max_connections_per_pod)?;
-    claim(target, cluster).await?;
+    let unrecorded = claim(target, cluster).await?.map(Obstacle::Unrecorded);
     let (contents, timeline) = tokio::join!(target.links.owner.contents(), target.links.owner.timeline());
     let (roles, obstacle) = node_roles(target, cluster).await?;
+    let obstacle = obstacle.or(unrecorded);
     Ok(Storage { server, timeline, contents: contents?, roles, obstacle })
 }
 
@@ -47,19 +51,39 @@ enum Claim {
     TakeOver,
 }
 
-/// Ensures that the tables exist and belong to this cluster.
-async fn claim(target: &GuardTarget, cluster: &Cluster) -> Result<(), Error> {
+/// Ensures that the tables exist and belong to this cluster. Returns the reason why the database does not record the
+/// holder of the lock.
+async fn claim(target: &GuardTarget, cluster: &Cluster) -> Result<Option<String>, Error> {
     let (owner, mark) = (&target.links.owner, &target.mark);
-    let occupant = owner.occupant(mark).await?;
-    match plan_claim(cluster, &occupant)? {
-        Claim::Keep => Ok(()),
-        Claim::CheckOwner => owner.own_tables().await,
+    let tables = owner.tables(mark).await?;
+    let claim = plan_claim(cluster, &tables.occupant)?;
+    target.operator_lock.check().await?;
+    match claim {
+        Claim::Keep => {}
+        Claim::CheckOwner => owner.own_tables().await?,
         Claim::Create => {
             owner.create_tables(mark).await?;
-            owner.own_tables().await
+            owner.own_tables().await?;
         }
-        Claim::TakeOver => take_over(target, &occupant).await,
+        Claim::TakeOver => take_over(target, &tables.occupant).await?,
     }
+    if tables.records_holder { Ok(None) } else { record(target, cluster).await }
+}
+
+/// Makes the database record the holder of the lock. Returns the reason why it does not.
+async fn record(target: &GuardTarget, cluster: &Cluster) -> Result<Option<String>, Error> {
+    if cluster.fencing != Fencing::Database {
+        return Ok(None);
+    }
+    if cluster.spec.storage.postgresql.schema == DatabaseSchema::Existing {
+        let text = "`schema: Existing` tells Steamer not to create table steamer_guard and its trigger: create them with \
+                    the statements in the documentation, or set `schema: Manage`";
+        return Ok(Some(text.to_owned()));
+    }
+    if cluster.mode == Mode::Suspended {
+        return Ok(Some("the trigger is created once the cluster is not suspended".to_owned()));
+    }
+    target.links.owner.create_recorder().await
 }
 
 /// The next step. A suspended cluster changes nothing. Data of another OpenBao requires consent.
@@ -128,7 +152,34 @@ async fn node_roles(
     let lacks_rights = matches!(obstacle, Some(Obstacle::Rights(_)));
     let roles = admin.node_roles(cluster.name(), &target.mark).await?;
     let are_used = roles.iter().any(|role| role.own);
+    let obstacle = match obstacle {
+        None => {
+            let mut usable = roles.iter().filter(|role| role.own && role.note.is_none());
+            let rights = usable.find_map(|role| admin.not_changeable(role)).map(Obstacle::Rights);
+            rights.or(as_owner(target, cluster).await?)
+        }
+        some => some,
+    };
     Ok(((!lacks_rights || are_used).then_some(roles), obstacle))
+}
+
+/// Nodes that still use the owner's login: a fence needs a role of the node.
+async fn as_owner(target: &GuardTarget, cluster: &Cluster) -> Result<Option<Obstacle>, Error> {
+    let logins = target.links.owner.logins().await?;
+    Ok(owner_logins(cluster, &logins).map(Obstacle::OwnerLogin))
+}
+
+fn owner_logins(cluster: &Cluster, logins: &[String]) -> Option<String> {
+    let with_role: BTreeSet<u32> =
+        logins.iter().filter_map(|login| node_of(cluster.name(), login)).collect();
+    let (nodes, user) = (cluster.nodes(), &cluster.owner.user);
+    let others = nodes.saturating_sub(with_role.len());
+    (others > 0 && logins.contains(user)).then(|| {
+        format!(
+            "{others} of {nodes} nodes still log in as `{user}`: such a node is not fenced while its process runs; it gets \
+             its own role when its pod is replaced"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -183,5 +234,19 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert!(text.contains(expected), "{text}");
+    }
+
+    #[rstest]
+    #[case::own_roles(&["main_0_1", "main_1_4", "main_2_1"], None)]
+    #[case::no_node_runs(&[], None)]
+    #[case::all_as_owner(&["bao"], Some("3 of 3"))]
+    #[case::one_has_a_role(&["bao", "main_2_1", "main_2_2"], Some("2 of 3"))]
+    #[case::a_query_of_a_person(&["bao", "main_0_1", "main_1_1", "main_2_1"], None)]
+    #[case::roles_of_another_cluster(&["bao", "other_0_1", "other_1_1", "other_2_1"], Some("3 of 3"))]
+    fn nodes_that_log_in_as_the_owner_are_counted(#[case] logins: &[&str], #[case] expected: Option<&str>) {
+        let logins: Vec<String> = logins.iter().map(|login| (*login).to_owned()).collect();
+        let text = owner_logins(&cluster(), &logins);
+        assert_eq!(text.is_some(), expected.is_some(), "{text:?}");
+        assert!(expected.is_none_or(|expected| text.unwrap_or_default().starts_with(expected)));
     }
 }

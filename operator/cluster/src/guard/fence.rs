@@ -1,19 +1,22 @@
-//! Fencing of a lost leader, and release of an abandoned lock.
+//! Carries out the decisions of a guard.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use steamer_api::{Fencing, OpenBaoCluster};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::Reason;
 
 use crate::children::{ChildApi, Ending};
-use crate::database::facts::Lock;
 use crate::database::incarnations::RoleAdmin;
-use crate::database::roles::{FenceNote, NodeRole, parse_role};
-use crate::guard::judge::{Memory, Suspect};
+use crate::database::lock::{Attempt, Lock};
+use crate::database::roles::{FenceNote, NodeRole};
+use crate::guard::judge::{Suspect, Verdict};
+use crate::guard::memory::{Holder, Memory};
 use crate::guard::target::GuardTarget;
 
 /// Permission of a guard to act.
@@ -23,9 +26,27 @@ pub(crate) struct Fence<'a> {
     pub(crate) child_api: &'a ChildApi<'a>,
 }
 
+/// Result of a fence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The lock has changed since it was judged.
+    Outdated,
+}
+
 impl Fence<'_> {
+    /// Carries out a decision about the lock.
+    pub(super) async fn carry_out(&self, memory: &mut Memory, verdict: Verdict, lock: Option<&Lock>) {
+        match (verdict, memory.unfinished.take(), lock) {
+            (_, Some(unfinished), _) => self.resume(memory, unfinished).await,
+            (Verdict::Fence(suspect) | Verdict::Release(suspect), ..) => self.fence(memory, suspect).await,
+            (Verdict::Free, _, Some(lock)) => self.free(lock).await,
+            _ => {}
+        }
+    }
+
     /// Frees a lock without a leader. Its holder never led, so no write was acknowledged and no node needs a fence.
-    pub(super) async fn free(&self, lock: &Lock) {
+    async fn free(&self, lock: &Lock) {
         let cluster = &self.target.cluster;
         let patience = cluster.spec.failover.detection.get();
         match self.target.own_links.owner.free_unannounced_lock(&lock.value, patience).await {
@@ -45,24 +66,48 @@ impl Fence<'_> {
         }
     }
 
-    /// Fences a lost leader. If that fails, the next round tries again.
-    pub(super) async fn fence(&self, memory: &mut Memory, suspect: &Suspect) {
+    /// Fences a lost leader. If that fails, the next round goes on with it.
+    async fn fence(&self, memory: &mut Memory, suspect: Suspect) {
         let started = Instant::now();
-        let name = &self.target.cluster.name;
-        tracing::warn!(cluster = %name, pod = suspect.holder.pod, why = suspect.why, "leader is lost");
-        match self.replace(suspect).await {
-            Ok(()) => {
-                memory.fenced(Instant::now(), suspect);
-                let took = started.elapsed();
-                tracing::warn!(cluster = %name, pod = suspect.holder.pod, ?took, "lost leader is fenced");
-                let note = format!("{} was fenced: {}", suspect.holder.pod, suspect.why);
-                self.publish(Reason::Fenced, &note).await;
+        let (name, pod) = (&self.target.cluster.name, &suspect.pod);
+        tracing::warn!(cluster = %name, pod, why = suspect.why, "leader is lost");
+        match self.replace(&suspect).await {
+            Ok(Outcome::Done) => {
+                tracing::warn!(cluster = %name, pod, took = ?started.elapsed(), "lost leader is fenced");
+                memory.fenced();
+                self.publish(Reason::Fenced, &format!("{pod} was fenced: {}", suspect.why)).await;
+            }
+            Ok(Outcome::Outdated) => {
+                tracing::info!(cluster = %name, pod, "the lock changed in the meantime: no node is fenced");
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(cluster = %name, pod = suspect.holder.pod, error, "lost leader is not fenced yet");
+                tracing::warn!(cluster = %name, pod, error, "lost leader is not fenced yet");
+                memory.unfinished = Some(suspect);
             }
         }
+    }
+
+    /// Goes on with a fence whose first step succeeded.
+    async fn resume(&self, memory: &mut Memory, suspect: Suspect) {
+        match self.begun(&suspect).await {
+            Ok(true) => self.fence(memory, suspect).await,
+            // The next round judges again.
+            Ok(false) => {}
+            Err(error) => {
+                let (cluster, error) = (&self.target.cluster.name, &error as &dyn std::error::Error);
+                tracing::debug!(%cluster, error, "cannot read the role of a lost leader");
+                memory.unfinished = Some(suspect);
+            }
+        }
+    }
+
+    /// Returns true if the role of a suspect can no longer log in.
+    async fn begun(&self, suspect: &Suspect) -> Result<bool, Error> {
+        let (Holder::Node { role, .. }, Some(role_admin)) = (&suspect.holder, self.role_admin()) else {
+            return Ok(false);
+        };
+        Ok(self.role(&role_admin, role).await?.is_some_and(|role| !role.can_login))
     }
 
     /// Publishes an Event of the cluster.
@@ -72,63 +117,82 @@ impl Fence<'_> {
         }
     }
 
-    async fn replace(&self, suspect: &Suspect) -> Result<(), Error> {
-        let ordinal = suspect.ordinal();
-        let roles = self.login_roles(ordinal).await?;
-        match self.target.own_links.role_admin(&self.target.mark).filter(|_| !roles.is_empty()) {
-            Some(role_admin) => self.lock_out(&role_admin, &roles, suspect).await,
-            None => self.release_ended(suspect).await,
+    fn role_admin(&self) -> Option<RoleAdmin<'_>> {
+        self.target.own_links.role_admin(&self.target.mark)
+    }
+
+    async fn replace(&self, suspect: &Suspect) -> Result<Outcome, Error> {
+        match (&suspect.holder, self.role_admin()) {
+            (Holder::Node { role, ordinal }, Some(role_admin)) => {
+                let outcome = self.shut_out(&role_admin, role, suspect).await?;
+                if outcome == Outcome::Done {
+                    self.renew(&role_admin, *ordinal).await?;
+                    self.end_pod(suspect).await?;
+                }
+                Ok(outcome)
+            }
+            _ => self.release(&suspect.lock).await,
         }
     }
 
-    /// Takes the logins of the node away, gives it a new one, and deletes its pod.
-    async fn lock_out(
+    /// Disables the login of the node, ends its sessions, and deletes its lock.
+    async fn shut_out(
         &self,
         role_admin: &RoleAdmin<'_>,
-        roles: &[NodeRole],
+        role: &str,
         suspect: &Suspect,
-    ) -> Result<(), Error> {
-        let holder = &suspect.holder;
+    ) -> Result<Outcome, Error> {
+        let found = self.role(role_admin, role).await?;
+        let found = found.ok_or_else(|| Error::Waiting(format!("`{role}` is not a role of this cluster")))?;
+        if !found.can_login {
+            role_admin.complete_fence(role, &suspect.lock.value).await?;
+            return Ok(Outcome::Done);
+        }
+        role_admin.admin.check_rights(&found).await?;
         let note = FenceNote {
             since: Timestamp::now().as_second(),
-            lock: holder.lock.clone(),
-            uid: holder.uid.clone(),
+            lock: suspect.lock.value.clone(),
+            uid: self.pod(suspect).and_then(|pod| pod.uid()).unwrap_or_default(),
             reason: suspect.why.clone(),
         };
-        for role in roles {
-            role_admin.shut_out(&role.name, &note).await?;
-        }
-        let turn = self.target.logins.lock().await;
-        role_admin.renew(self.child_api, &self.target.cluster, suspect.ordinal()).await?;
-        drop(turn);
-        self.child_api.end_pod(&holder.pod, &holder.uid, Ending::AtOnce).await
+        let is_fenced = role_admin.fence(role, &note, &suspect.lock).await?;
+        Ok(if is_fenced { Outcome::Done } else { Outcome::Outdated })
     }
 
-    /// Releases the lock of an ended process. A node without a dedicated role cannot be fenced while its process runs.
-    async fn release_ended(&self, suspect: &Suspect) -> Result<(), Error> {
-        if !suspect.ended {
-            return Err(Error::Waiting(
-                "its node has no dedicated role, and its process may still run".to_owned(),
-            ));
-        }
-        let owner = &self.target.own_links.owner;
-        if let Some(address) = &suspect.holder.address {
-            owner.end_sessions_from(address).await?;
-        }
-        owner.delete_lock(&suspect.holder.lock).await?;
-        Ok(())
+    /// A role of this cluster. Read from the database: a reconcile may have changed it.
+    async fn role(&self, role_admin: &RoleAdmin<'_>, name: &str) -> Result<Option<NodeRole>, Error> {
+        let roles = role_admin.admin.node_roles(self.target.cluster.name(), role_admin.mark).await?;
+        Ok(roles.into_iter().find(|role| role.own && role.name == name))
     }
 
-    /// Every role that a node can log in as now. Read from the database: a watch cache may be stale.
-    async fn login_roles(&self, ordinal: u32) -> Result<Vec<NodeRole>, Error> {
-        let fences = self.target.cluster.fencing == Fencing::Database;
-        let Some(admin) = self.target.own_links.admin.as_ref().filter(|_| fences) else {
-            return Ok(Vec::new());
-        };
-        let mut roles = admin.node_roles(self.target.cluster.name(), &self.target.mark).await?;
-        roles.retain(|role| {
-            role.own && role.can_login && parse_role(&role.name).is_some_and(|(of, _)| of == ordinal)
-        });
-        Ok(roles)
+    async fn renew(&self, role_admin: &RoleAdmin<'_>, ordinal: u32) -> Result<(), Error> {
+        let _turn = self.target.logins.lock().await;
+        role_admin.renew(self.child_api, &self.target.cluster, ordinal).await
+    }
+
+    /// Pod of the node now. It may be a successor that has mounted the same login.
+    fn pod(&self, suspect: &Suspect) -> Option<Arc<Pod>> {
+        self.child_api.nodes().into_iter().find(|pod| pod.name_any() == suspect.pod)
+    }
+
+    /// Deletes the pod of a fenced node. While the seal does not open, a process that may run keeps its unsealed state:
+    /// a new one could not start.
+    async fn end_pod(&self, suspect: &Suspect) -> Result<(), Error> {
+        let Some(pod) = self.pod(suspect) else { return Ok(()) };
+        let has_ended = suspect.has_ended && pod.uid() == suspect.uid;
+        if !has_ended && !self.target.seal_opens() {
+            tracing::warn!(cluster = %self.target.cluster.name, pod = suspect.pod, "the seal does not open: the pod is kept");
+            return Ok(());
+        }
+        self.child_api.end_pod(&suspect.pod, &pod.uid().unwrap_or_default(), Ending::AtOnce).await
+    }
+
+    /// Deletes the lock of an ended process.
+    async fn release(&self, lock: &Lock) -> Result<Outcome, Error> {
+        match self.target.own_links.owner.hold_lock(lock, "").await? {
+            Attempt::Held(row) => row.delete().await.map(|()| Outcome::Done).map_err(Error::from),
+            Attempt::Changed => Ok(Outcome::Outdated),
+            Attempt::Blocked(_) => Err(Error::Waiting("a session holds the row of the lock".to_owned())),
+        }
     }
 }

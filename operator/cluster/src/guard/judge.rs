@@ -1,259 +1,161 @@
-//! Decides whether a leader is lost. Pure: memory, observation and time determine the result.
+//! Decides what a guard does about the lock. Pure: memory, observation and time determine the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use steamer_api::Fencing;
 
-use crate::database::facts::Lock;
-use crate::nodes::members::{Answer, process};
+use crate::database::lock::Lock;
+use crate::guard::memory::{End, Holder, Memory, Term};
+use crate::nodes::members::Answer;
 
-/// Shortest time that a node without an active phase may hold the lock: a takeover takes time.
-const TAKEOVER: Duration = Duration::from_secs(30);
-/// Longest time for which a former leader reports itself as active after it lost the lock.
-const ECHO: Duration = Duration::from_secs(5);
-/// Time after which OpenBao's lock expires without a renewal.
-const EXPIRY: Duration = Duration::from_secs(15);
-/// Number of refused connections in a row that prove the end of a process.
-const REFUSALS: u32 = 2;
-
-/// A node that was active while it held a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
-    pub(crate) lock: String,
-    pub(crate) pod: String,
-    pub(crate) uid: String,
-    pub(crate) process: Option<String>,
-    pub(crate) address: Option<String>,
+/// Decision of a guard. The documentation of the failover contains the same table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// The leader serves, or its loss is not proven.
+    Wait,
+    /// Disable the login of the node, and delete its lock.
+    Fence(Suspect),
+    /// Delete the lock of an ended process that used the login of all nodes.
+    Release(Suspect),
+    /// Delete a lock with which no node has led.
+    Free,
 }
 
-/// A leader to fence, and the reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A lost leader, and the reason.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Suspect {
+    /// The lock as it was judged.
+    pub(crate) lock: Lock,
     pub(crate) holder: Holder,
+    pub(crate) pod: String,
+    /// UID of the pod whose process took the lock.
+    pub(crate) uid: Option<String>,
     pub(crate) why: String,
-    /// Kubernetes reports that its process ended.
-    pub(crate) ended: bool,
-}
-
-/// State that is kept between observations.
-#[derive(Default)]
-pub(crate) struct Memory {
-    /// Pod that was active last.
-    pub(crate) leader: Option<String>,
-    pub(crate) fences: u32,
-    /// Time since when no node is active.
-    pub(crate) leaderless_since: Option<Instant>,
-    holder: Option<Holder>,
-    /// A lock with an unknown holder, and the time since when it exists.
-    unknown: Option<(String, Instant)>,
-    refusals: u32,
-    /// Time of the last fence, until a node becomes active.
-    fenced: Option<Instant>,
-    /// Duration of the last takeover.
-    takeover: Duration,
-    /// The database did not answer the last time.
-    outage: bool,
-    /// End of the last outage of the database. No leader could renew its lock before.
-    back_since: Option<Instant>,
+    /// Its process is proven to have ended.
+    pub(crate) has_ended: bool,
 }
 
 /// One observation.
+#[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) lock: Option<&'a Lock>,
     pub(crate) answers: &'a [(Arc<Pod>, Answer)],
     pub(crate) pods: &'a [Arc<Pod>],
     pub(crate) now: Instant,
     pub(crate) detection: Duration,
+    /// Time after which a takeover has failed.
+    pub(crate) patience: Duration,
 }
 
-impl Suspect {
-    /// Number of the node in the StatefulSet.
-    pub(crate) fn ordinal(&self) -> u32 {
-        self.holder.pod.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok()).unwrap_or(0)
-    }
+/// Reason to replace a leader.
+struct Loss {
+    why: String,
+    has_ended: bool,
 }
 
 impl Memory {
-    /// Records that the database does not answer.
-    pub(crate) fn lost_database(&mut self) {
-        self.outage = true;
-    }
-
-    /// Time for which a lock has not been renewed although the database answered. A leader that gave up during an outage
-    /// cannot delete its lock: the lock expires first, and another node takes it.
-    fn lateness(&self, lock: &Lock, now: Instant) -> f64 {
-        let back = self.back_since.map(|since| now.duration_since(since).as_secs_f64());
-        match back.filter(|back| lock.age > *back) {
-            Some(back) => (back - EXPIRY.as_secs_f64()).max(0.0),
-            None => lock.age,
+    /// The first rule that applies.
+    pub(crate) fn judge(&self, fencing: Fencing, case: &Case<'_>) -> Verdict {
+        let (Some(lock), Some(term)) = (case.lock, &self.term) else { return Verdict::Wait };
+        let suspect = |loss: Loss| self.suspect(term, lock, loss);
+        match (fencing, &term.holder) {
+            (Fencing::None, _) => Verdict::Wait,
+            _ if self.is_abandoned(term, lock, case) => Verdict::Free,
+            (Fencing::Database, Holder::Node { .. }) => {
+                self.loss(term, lock, case).and_then(suspect).map_or(Verdict::Wait, Verdict::Fence)
+            }
+            _ => reported_end(self.end(term, case)).and_then(suspect).map_or(Verdict::Wait, Verdict::Release),
         }
     }
 
-    /// Records one observation. Returns the duration of a takeover that just ended.
-    pub(crate) fn learn(
-        &mut self,
-        now: Instant,
-        lock: Option<&Lock>,
-        answers: &[(Arc<Pod>, Answer)],
-    ) -> Option<Duration> {
-        if std::mem::take(&mut self.outage) {
-            self.back_since = Some(now);
+    /// Why a node that can be fenced is lost.
+    fn loss(&self, term: &Term, lock: &Lock, case: &Case<'_>) -> Option<Loss> {
+        let ended = |why: &str, has_ended| Some(Loss { why: why.to_owned(), has_ended });
+        match self.end(term, case) {
+            Some(End::PodGone) => ended("its pod is gone", true),
+            Some(End::Reported) => ended("its process ended", true),
+            Some(End::Refused) => ended("nothing listens at its address: its process ended", false),
+            None => self.late(term, lock, case).or_else(|| never_leads(term, case)),
         }
-        let waited = self.fenced.is_some();
-        let active = answers.iter().find(|(_, answer)| answer.is_active()).map(|(pod, _)| pod);
-        match (active, lock) {
-            (Some(pod), Some(lock)) => self.led(now, pod, lock),
-            (Some(pod), None) => self.leader = Some(pod.name_any()),
-            (None, _) => drop(self.leaderless_since.get_or_insert(now)),
-        }
-        let known = |lock: &Lock| self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
-        self.unknown = lock.filter(|lock| !known(lock)).map(|lock| match self.unknown.take() {
-            Some((value, since)) if value == lock.value => (value, since),
-            _ => (lock.value.clone(), now),
-        });
-        let refused = |(pod, answer): &(Arc<Pod>, Answer)| {
-            self.holder.as_ref().is_some_and(|holder| Some(&holder.uid) == pod.uid().as_ref())
-                && *answer == Answer::Refused
+    }
+
+    /// A leader that does not renew its lock although the database accepts writes.
+    fn late(&self, term: &Term, lock: &Lock, case: &Case<'_>) -> Option<Loss> {
+        let (answers, bound) = match term.answer(case) {
+            // A leader that serves and is only late in renewing gets a little more time.
+            Some(answer) if answer.is_active() => ("answers", case.detection.mul_f64(1.25)),
+            Some(answer) if answer.is_standby() => ("does not lead", case.detection),
+            _ => ("does not answer", case.detection),
         };
-        self.refusals = if answers.iter().any(refused) { self.refusals + 1 } else { 0 };
-        (waited && self.fenced.is_none()).then_some(self.takeover)
+        let late = self.renewals.lateness(case.now, lock);
+        let why = format!("it {answers} and has not renewed its lock for {:.0} s", late.as_secs_f64());
+        let is_late = late >= bound && self.renewals.accepts_writes(case.now);
+        is_late.then_some(Loss { why, has_ended: false })
     }
 
-    fn led(&mut self, now: Instant, pod: &Pod, lock: &Lock) {
-        self.leader = Some(pod.name_any());
-        let uid = pod.uid().unwrap_or_default();
-        let echo = self.holder.as_ref().is_some_and(|holder| holder.uid == uid && holder.lock != lock.value)
-            && self.unknown.as_ref().is_none_or(|(_, since)| now.duration_since(*since) < ECHO);
-        if echo {
-            return;
-        }
-        if let Some(since) = self.fenced.take() {
-            self.takeover = now.duration_since(since);
-        }
-        self.leaderless_since = None;
-        self.holder = Some(Holder {
-            lock: lock.value.clone(),
-            pod: pod.name_any(),
-            uid,
-            process: process(pod).map(str::to_owned),
-            address: pod.status.as_ref().and_then(|status| status.pod_ip.clone()),
-        });
-    }
-
-    /// Records a fence. No second fence follows until some node has been active.
-    pub(crate) fn fenced(&mut self, now: Instant, suspect: &Suspect) {
-        self.fences += 1;
-        self.fenced = Some(now);
-        if self.holder.as_ref().is_some_and(|holder| holder.lock == suspect.holder.lock) {
-            self.holder = None;
-        }
-        self.unknown = None;
-        self.leader = None;
-    }
-
-    /// The leader to fence, if it is lost and this kind of fencing permits a replacement.
-    pub(crate) fn judge(&self, fencing: Fencing, case: &Case<'_>) -> Option<Suspect> {
-        match fencing {
-            Fencing::None => None,
-            Fencing::ProcessEnd => self.ended(case),
-            Fencing::Database => self.suspect(case),
-        }
-    }
-
-    /// The leader, if it is lost as far as an observer can tell. Used when database fencing is available.
-    fn suspect(&self, case: &Case<'_>) -> Option<Suspect> {
-        if self.fenced.is_some_and(|since| case.now.duration_since(since) < self.patience()) {
-            return None;
-        }
-        let lock = case.lock?;
-        let Some(holder) = self.holder.as_ref().filter(|holder| holder.lock == lock.value) else {
-            return self.never_active(case);
+    /// Returns true if a lock is not renewed and no node has led with it. A 2.7 node that starts to follow another leader
+    /// while it acquires the lock forgets the lock.
+    fn is_abandoned(&self, term: &Term, lock: &Lock, case: &Case<'_>) -> bool {
+        let is_unannounced = match term.holder {
+            Holder::Node { .. } => self.renewals.is_announced() == Some(false),
+            // The statement that deletes the lock decides.
+            Holder::Shared | Holder::Unknown => true,
         };
-        let found = |why: String| Some(Suspect { holder: holder.clone(), why, ended: false });
-        let Some(pod) = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid)) else {
-            return found("its pod is gone".to_owned());
-        };
-        if let Some(suspect) = self.ended(case) {
-            return Some(suspect);
-        }
-        let ending = pod.metadata.deletion_timestamp.is_some();
-        if self.refusals >= REFUSALS && !ending {
-            return found("nothing listens at its address: its process ended".to_owned());
-        }
-        found(overdue(holder, self.lateness(lock, case.now), case)?)
+        let is_leaderless = self.leaderless_since.is_some() && !term.has_led;
+        is_leaderless && is_unannounced && self.renewals.lateness(case.now, lock) >= case.detection
     }
 
-    /// The leader, if Kubernetes reports that its process ended.
-    fn ended(&self, case: &Case<'_>) -> Option<Suspect> {
-        let lock = case.lock?;
-        let holder = self.holder.as_ref().filter(|holder| holder.lock == lock.value)?;
-        let pod = case.pods.iter().find(|pod| pod.uid().as_ref() == Some(&holder.uid))?;
-        let known = holder.process.as_deref()?;
-        (process(pod) != Some(known)).then(|| Suspect {
-            holder: holder.clone(),
-            why: "its process ended".to_owned(),
-            ended: true,
-        })
-    }
-
-    /// Returns true if a lock is abandoned: no node leads, and the lock was not renewed since it was acquired. A leader
-    /// renews from the start, but a 2.7 node that starts to follow another leader while it acquires the lock forgets
-    /// the lock.
-    pub(crate) fn is_abandoned(&self, lock: &Lock, detection: Duration, now: Instant) -> bool {
-        let known = self.holder.as_ref().is_some_and(|holder| holder.lock == lock.value);
-        self.leaderless_since.is_some() && !known && self.lateness(lock, now) >= detection.as_secs_f64()
-    }
-
-    /// Any standby, if the lock is held while every node answers and none leads. A node that does not answer may lead
-    /// unseen.
-    fn never_active(&self, case: &Case<'_>) -> Option<Suspect> {
-        let (lock, since) = self.unknown.as_ref()?;
-        let leaderless = self.leaderless_since.is_some();
-        if !leaderless || case.now.duration_since(*since) < self.patience() {
-            return None;
-        }
-        let heard = case.answers.iter().all(|(_, answer)| matches!(answer, Answer::Health(_)));
-        let (pod, _) = case.answers.iter().find(|(_, answer)| heard && answer.is_standby())?;
+    fn suspect(&self, term: &Term, lock: &Lock, loss: Loss) -> Option<Suspect> {
+        let node = term.node.as_ref()?;
         Some(Suspect {
-            holder: Holder {
-                lock: lock.clone(),
-                pod: pod.name_any(),
-                uid: pod.uid().unwrap_or_default(),
-                process: None,
-                address: None,
-            },
-            why: format!("the lock is held and no node leads for {:.0?}", case.now.duration_since(*since)),
-            ended: false,
+            lock: lock.clone(),
+            holder: term.holder.clone(),
+            pod: node.pod.clone(),
+            uid: node.uid.clone(),
+            why: loss.why,
+            has_ended: loss.has_ended,
         })
-    }
-
-    /// Time that a takeover may need.
-    fn patience(&self) -> Duration {
-        TAKEOVER.max(self.takeover * 3)
     }
 }
 
-/// Text about a lock that has not been renewed for `late` seconds, if that is overdue.
-fn overdue(holder: &Holder, late: f64, case: &Case<'_>) -> Option<String> {
-    let answer = case.answers.iter().find(|(pod, _)| pod.uid().as_ref() == Some(&holder.uid));
-    let is_active = answer.is_some_and(|(_, answer)| answer.is_active());
-    // A leader that serves and is only late in renewing gets a little more time.
-    let bound = if is_active { case.detection.mul_f64(1.25) } else { case.detection };
-    let answers = if is_active { "answers" } else { "does not answer" };
-    let text = format!("it {answers} and has not renewed its lock for {late:.0} s");
-    (late >= bound.as_secs_f64()).then_some(text)
+/// A node that renews the lock, answers, and does not lead for longer than a takeover needs.
+fn never_leads(term: &Term, case: &Case<'_>) -> Option<Loss> {
+    let held = case.now.saturating_duration_since(term.since);
+    let follows = term.answer(case).is_some_and(Answer::is_standby);
+    let why = format!("it holds the lock and does not lead for {} s", held.as_secs());
+    (!term.has_led && follows && held >= case.patience).then_some(Loss { why, has_ended: false })
+}
+
+/// A node without a login of its own is replaced only if Kubernetes reports the end of its process.
+fn reported_end(end: Option<End>) -> Option<Loss> {
+    (end == Some(End::Reported)).then(|| Loss { why: "its process ended".to_owned(), has_ended: true })
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use proptest::prelude::*;
+    use rstest::rstest;
     use serde_json::json;
     use steamer_openbao::Health;
+    use steamer_runtime::ObjectName;
 
     use super::*;
+
+    /// Nodes of a cluster, its database and a guard.
+    struct World {
+        start: Instant,
+        memory: Memory,
+        pods: Vec<Arc<Pod>>,
+        answers: Vec<(Arc<Pod>, Answer)>,
+        lock: Option<Lock>,
+        login: Option<&'static str>,
+        fencing: Fencing,
+        accepts_writes: bool,
+        is_announced: bool,
+    }
 
     fn pod(name: &str, process: &str) -> Arc<Pod> {
         let pod = json!({
@@ -270,173 +172,261 @@ mod tests {
         Answer::Health(Health { initialized: true, standby, ..Health::default() })
     }
 
-    fn lock(value: &str, age: f64) -> Lock {
-        Lock { value: value.to_owned(), age }
+    fn held(value: &str, renewal: u64) -> Option<Lock> {
+        Some(Lock { value: value.to_owned(), age: 0.0, expires: renewal.to_string(), is_recorded: true })
     }
 
-    /// Node 0 led with lock `a`. Then `answer` and `lock` are observed, with node 0 in state `node`.
-    fn after(seconds: u64, last: Option<Lock>, answer: Answer, node: &Arc<Pod>) -> Option<String> {
-        let start = Instant::now();
-        let mut memory = Memory::default();
-        memory.learn(start, Some(&lock("a", 1.0)), &[(pod("main-0", "p1"), health(false))]);
-        let now = start + Duration::from_secs(seconds);
-        let answers = [(node.clone(), answer), (pod("main-1", "q1"), health(true))];
-        let pods = [node.clone(), pod("main-1", "q1")];
-        memory.learn(now, last.as_ref(), &answers);
-        memory.learn(now, last.as_ref(), &answers);
-        let detection = Duration::from_secs(6);
-        let case = Case { lock: last.as_ref(), answers: &answers, pods: &pods, now, detection };
-        memory.suspect(&case).map(|suspect| format!("{}: {}", suspect.holder.pod, suspect.why))
+    /// Node 0 holds lock `a` as its own role and leads; node 1 follows.
+    fn world() -> World {
+        let pods = vec![pod("main-0", "p1"), pod("main-1", "q1")];
+        let answers = vec![(pods[0].clone(), health(false)), (pods[1].clone(), health(true))];
+        World {
+            start: Instant::now(),
+            memory: Memory::default(),
+            pods,
+            answers,
+            lock: held("a", 0),
+            login: Some("main_0_1"),
+            fencing: Fencing::Database,
+            accepts_writes: true,
+            is_announced: true,
+        }
+    }
+
+    impl World {
+        fn case(&self, now: Instant) -> Case<'_> {
+            let (detection, patience) = (Duration::from_secs(6), Duration::from_secs(30));
+            Case { lock: self.lock.as_ref(), answers: &self.answers, pods: &self.pods, now, detection, patience }
+        }
+
+        /// One round of a guard at this millisecond.
+        fn round(&mut self, millis: u64) -> Verdict {
+            let now = self.start + Duration::from_millis(millis);
+            self.memory.read(now, self.lock.as_ref());
+            if self.memory.lacks_holder() {
+                self.memory.identify(&ObjectName::new("openbao", "main"), self.login.map(str::to_owned));
+            }
+            let mut memory = std::mem::take(&mut self.memory);
+            let case = self.case(now);
+            memory.learn(&case);
+            if case.lock.is_some_and(|lock| memory.renewals.needs_write(now, lock, case.detection)) {
+                if self.accepts_writes {
+                    memory.renewals.wrote(now, self.is_announced);
+                } else {
+                    memory.renewals.interrupt();
+                }
+            }
+            let verdict = memory.judge(self.fencing, &case);
+            self.memory = memory;
+            verdict
+        }
+
+        /// The first decision in `range` seconds, with five rounds a second.
+        fn until(&mut self, range: std::ops::Range<u64>) -> (u64, Verdict) {
+            for millis in (range.start * 1000..range.end * 1000).step_by(200) {
+                let verdict = self.round(millis);
+                if verdict != Verdict::Wait {
+                    return (millis / 1000, verdict);
+                }
+            }
+            (range.end, Verdict::Wait)
+        }
+
+        fn says(&mut self, range: std::ops::Range<u64>) -> String {
+            match self.until(range) {
+                (_, Verdict::Wait) => "wait".to_owned(),
+                (_, Verdict::Free) => "free".to_owned(),
+                (at, Verdict::Fence(suspect)) => format!("{at}: fence {}: {}", suspect.pod, suspect.why),
+                (at, Verdict::Release(suspect)) => format!("{at}: release {}: {}", suspect.pod, suspect.why),
+            }
+        }
+
+        fn answers(&mut self, node: usize, answer: Answer) {
+            self.answers[node].1 = answer;
+        }
+
+        fn replace(&mut self, node: usize, pod: Arc<Pod>) {
+            self.answers[node].0 = pod.clone();
+            self.pods[node] = pod;
+        }
+    }
+
+    /// Node 0 has led for a second. Then this happens.
+    #[rstest]
+    #[case::serves_and_renews(|_: &mut World| {}, "wait")]
+    #[case::hangs(|w: &mut World| w.answers(0, Answer::Silent), "6: fence main-0: it does not answer and has not renewed its lock for 6 s")]
+    #[case::is_cut_off_from_its_database(|_: &mut World| {}, "7: fence main-0: it answers and has not renewed its lock for 8 s")]
+    #[case::the_database_accepts_no_writes(|w: &mut World| { w.answers(0, Answer::Silent); w.accepts_writes = false; }, "wait")]
+    #[case::process_killed(|w: &mut World| w.answers(0, Answer::Refused), "1: fence main-0: nothing listens at its address: its process ended")]
+    #[case::restarted(|w: &mut World| { w.replace(0, pod("main-0", "p2")); w.answers(0, Answer::Silent); }, "1: fence main-0: its process ended")]
+    #[case::pod_deleted(|w: &mut World| { w.pods.remove(0); w.answers.remove(0); }, "1: fence main-0: its pod is gone")]
+    #[case::a_standby_process_ended(|w: &mut World| { w.replace(1, pod("main-1", "q2")); w.answers(1, Answer::Refused); }, "wait")]
+    #[case::a_standby_pod_is_gone(|w: &mut World| { w.pods.remove(1); w.answers.remove(1); }, "wait")]
+    #[case::released(|w: &mut World| { w.lock = None; w.answers(0, Answer::Refused); }, "wait")]
+    fn a_leader_is_fenced_on_evidence(#[case] happens: fn(&mut World), #[case] expected: &str) {
+        let mut world = world();
+        assert_eq!(world.says(0..1), "wait");
+        happens(&mut world);
+        let renews = expected == "wait" && world.accepts_writes;
+        for second in 1..30 {
+            if renews && world.lock.is_some() {
+                world.lock = held("a", second / 5);
+            }
+            let said = world.says(second..second + 1);
+            if said != "wait" {
+                return assert_eq!(said, expected);
+            }
+        }
+        assert_eq!("wait", expected);
+    }
+
+    #[rstest]
+    #[case::process_ended("p2", Answer::Refused, "0: release main-0: its process ended")]
+    #[case::nothing_listens("p1", Answer::Refused, "wait")]
+    #[case::hangs("p1", Answer::Silent, "wait")]
+    fn without_an_own_login_only_a_reported_end_counts(
+        #[case] process: &str,
+        #[case] answer: Answer,
+        #[case] expected: &str,
+        #[values((Some("bao"), Fencing::Database), (None, Fencing::Database), (None, Fencing::ProcessEnd))] by: (
+            Option<&'static str>,
+            Fencing,
+        ),
+    ) {
+        let mut world = World { login: by.0, fencing: by.1, ..world() };
+        world.round(0);
+        world.replace(0, pod("main-0", process));
+        world.answers(0, answer);
+        assert_eq!(world.says(0..20), expected);
     }
 
     #[test]
-    fn a_leader_that_serves_and_renews_is_not_suspected() {
-        assert_eq!(after(1, Some(lock("a", 4.0)), health(false), &pod("main-0", "p1")), None);
-        assert_eq!(after(1, Some(lock("a", 7.0)), health(false), &pod("main-0", "p1")), None);
+    fn a_restarted_operator_fences_a_frozen_leader() {
+        let mut world = world();
+        world.answers(0, Answer::Silent);
+        let why = "it does not answer and has not renewed its lock for";
+        assert_eq!(world.says(0..30), format!("6: fence main-0: {why} 6 s"));
     }
 
     #[test]
-    fn a_silent_leader_is_not_suspected_while_its_lock_is_renewed() {
-        assert_eq!(after(4, Some(lock("a", 5.0)), Answer::Silent, &pod("main-0", "p1")), None);
-        let lost = after(8, Some(lock("a", 6.5)), Answer::Silent, &pod("main-0", "p1"));
-        assert_eq!(lost.unwrap(), "main-0: it does not answer and has not renewed its lock for 6 s");
+    fn an_outage_of_the_database_fences_no_node() {
+        let mut world = world();
+        world.round(0);
+        world.memory.renewals.interrupt();
+        // The leader has given up and could not delete its lock, which expires.
+        world.answers(0, health(true));
+        assert_eq!(world.says(90..104), "wait");
+        world.lock = held("b", 1);
+        world.login = Some("main_1_1");
+        world.answers(1, health(false));
+        assert_eq!(world.says(104..109), "wait");
+    }
+
+    #[rstest]
+    #[case::never_announced(false, "free")]
+    #[case::announced(true, "12: fence main-1: it does not lead and has not renewed its lock for 6 s")]
+    fn a_lock_with_which_no_node_led_is_freed(#[case] is_announced: bool, #[case] expected: &str) {
+        let mut world = world();
+        assert_eq!(world.says(0..6), "wait");
+        world.answers(0, health(true));
+        (world.lock, world.login, world.is_announced) = (held("b", 1), Some("main_1_1"), is_announced);
+        assert_eq!(world.says(6..20), expected);
     }
 
     #[test]
-    fn a_leader_cut_off_from_its_database_is_lost_though_it_answers() {
-        assert!(after(9, Some(lock("a", 9.5)), health(false), &pod("main-0", "p1")).is_some());
+    fn a_node_that_holds_the_lock_and_does_not_lead_is_fenced_after_the_time_of_a_takeover() {
+        let mut world = world();
+        world.round(0);
+        world.answers(0, health(true));
+        world.login = Some("main_1_1");
+        for second in 1..40 {
+            world.lock = held("b", second);
+            let said = world.says(second..second + 1);
+            if said != "wait" {
+                return assert_eq!(said, "31: fence main-1: it holds the lock and does not lead for 30 s");
+            }
+        }
+        panic!("it is not fenced");
     }
 
     #[test]
-    fn an_outage_of_the_database_does_not_count_against_the_leader() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let node = pod("main-0", "p1");
-        let (mut memory, detection) = (Memory::default(), Duration::from_secs(6));
-        memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
-        memory.lost_database();
-        let mut suspected = |seconds, age, answer| {
-            let (held, answers) = (lock("a", age), [(node.clone(), answer)]);
-            memory.learn(at(seconds), Some(&held), &answers);
-            let (pods, now) = ([node.clone()], at(seconds));
-            let case = Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection };
-            let abandoned = memory.is_abandoned(&lock("b", age), detection, now);
-            (memory.suspect(&case).is_some(), abandoned)
-        };
-        assert_eq!(suspected(60, 60.0, health(false)), (false, false), "it had no time to renew");
-        assert_eq!(suspected(80, 80.0, health(true)), (false, false), "its lock expires first");
-        let lost = suspected(82, 82.0, health(true));
-        assert_eq!(lost, (true, true), "it does not renew although the database is back");
-        assert_eq!(suspected(90, 5.0, health(true)), (false, false), "it has renewed");
-        assert_eq!(suspected(92, 7.0, health(true)), (true, true), "the outage is over");
+    fn a_silent_node_that_renews_its_lock_is_not_fenced() {
+        let mut world = world();
+        world.round(0);
+        world.answers(0, Answer::Silent);
+        for second in 1..300 {
+            world.lock = held("a", second / 5);
+            assert_eq!(world.says(second..second + 1), "wait");
+        }
     }
 
     #[test]
-    fn an_ended_process_and_a_deleted_pod_are_detected_immediately() {
-        let refused = after(1, Some(lock("a", 1.0)), Answer::Refused, &pod("main-0", "p1"));
-        assert!(refused.unwrap().contains("nothing listens"));
-        let restarted = after(1, Some(lock("a", 1.0)), Answer::Silent, &pod("main-0", "p2"));
-        assert!(restarted.unwrap().contains("its process ended"));
-        let gone = after(1, Some(lock("a", 1.0)), Answer::Silent, &pod("main-2", "p1"));
-        assert!(gone.unwrap().contains("its pod is gone"));
-    }
-
-    #[test]
-    fn a_terminating_node_is_not_suspected() {
+    fn a_terminating_node_is_not_fenced_when_it_stops_listening() {
+        let mut world = world();
+        world.round(0);
         let mut ending = (*pod("main-0", "p1")).clone();
         ending.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
-        assert_eq!(after(1, Some(lock("a", 1.0)), Answer::Refused, &Arc::new(ending)), None);
+        world.replace(0, Arc::new(ending));
+        world.answers(0, Answer::Refused);
+        assert_eq!(world.says(0..5), "wait");
+    }
+
+    #[rstest]
+    #[case::recorded(Some("main_1_1"))]
+    #[case::shared_login(Some("bao"))]
+    fn a_former_leader_that_still_reports_active_does_not_get_the_lock_of_another(
+        #[case] login: Option<&'static str>,
+    ) {
+        let mut world = World { login: login.map(|login| if login == "bao" { "bao" } else { "main_0_1" }), ..world() };
+        world.round(0);
+        (world.lock, world.login) = (held("b", 1), login);
+        world.round(1000);
+        assert!(world.memory.leaderless_since.is_some());
+        world.answers(0, health(true));
+        world.answers(1, health(false));
+        world.round(2000);
+        assert_eq!(world.memory.leader.as_deref(), Some("main-1"));
+        assert!(world.memory.leaderless_since.is_none());
     }
 
     #[test]
-    fn a_missing_lock_or_a_lock_of_another_holder_suspects_no_node() {
-        assert_eq!(after(20, None, Answer::Refused, &pod("main-0", "p1")), None);
-        assert_eq!(after(1, Some(lock("b", 1.0)), Answer::Refused, &pod("main-0", "p1")), None);
+    fn a_takeover_is_measured_from_the_lock_to_the_leader() {
+        let mut world = world();
+        world.round(0);
+        assert_eq!(world.memory.takeover(), None, "the first leader led before");
+        (world.lock, world.login) = (held("b", 1), Some("main_1_1"));
+        world.answers(0, health(true));
+        world.round(1000);
+        assert_eq!(world.memory.takeover().unwrap().pod, "main-1");
+        world.answers(1, health(false));
+        let now = world.start + Duration::from_secs(46);
+        world.memory.read(now, world.lock.as_ref());
+        let mut memory = std::mem::take(&mut world.memory);
+        assert_eq!(memory.learn(&world.case(now)), Some(Duration::from_secs(45)));
+        assert_eq!(memory.learn(&world.case(now)), None, "each takeover is measured once");
     }
 
-    #[test]
-    fn a_lock_without_a_leader_is_fenced_after_the_time_of_a_takeover() {
-        let start = Instant::now();
-        let mut memory = Memory::default();
-        let node = pod("main-1", "q1");
-        let answers = [(node.clone(), health(true))];
-        let held = lock("c", 1.0);
-        memory.learn(start, Some(&held), &answers);
-        let mut later = |seconds| {
-            let now = start + Duration::from_secs(seconds);
-            memory.learn(now, Some(&held), &answers);
-            let pods = [node.clone()];
-            let detection = Duration::from_secs(6);
-            memory.suspect(&Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection })
-        };
-        assert_eq!(later(29), None);
-        assert_eq!(later(31).unwrap().holder.pod, "main-1");
-    }
-
-    #[test]
-    fn a_lock_without_renewal_and_leader_is_abandoned() {
-        let detection = Duration::from_secs(6);
-        let mut memory = Memory::default();
-        let leads = [(pod("main-0", "p1"), health(false))];
-        memory.learn(Instant::now(), Some(&lock("a", 1.0)), &leads);
-        assert!(
-            !memory.is_abandoned(&lock("a", 20.0), detection, Instant::now()),
-            "its holder is known and is judged separately"
-        );
-        assert!(!memory.is_abandoned(&lock("b", 20.0), detection, Instant::now()), "a node leads");
-        memory.learn(Instant::now(), Some(&lock("b", 1.0)), &[(pod("main-0", "p1"), health(true))]);
-        assert!(!memory.is_abandoned(&lock("b", 5.0), detection, Instant::now()), "it may still be renewed");
-        assert!(memory.is_abandoned(&lock("b", 6.0), detection, Instant::now()));
-    }
-
-    #[test]
-    fn a_node_without_an_answer_is_not_suspected_of_a_renewed_lock() {
-        let start = Instant::now();
-        let mut memory = Memory::default();
-        let (node, other) = (pod("main-0", "p1"), pod("main-1", "q1"));
-        let answers = [(node.clone(), Answer::Silent), (other.clone(), health(true))];
-        let held = lock("c", 1.0);
-        memory.learn(start, Some(&held), &answers);
-        let now = start + Duration::from_secs(300);
-        memory.learn(now, Some(&held), &answers);
-        let detection = Duration::from_secs(6);
-        let pods = [node, other];
-        let case = Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection };
-        assert_eq!(memory.suspect(&case), None);
-    }
-
-    #[test]
-    fn no_second_fence_follows_until_a_node_was_active() {
-        let start = Instant::now();
-        let mut memory = Memory::default();
-        let node = pod("main-0", "p1");
-        memory.learn(start, Some(&lock("a", 1.0)), &[(node.clone(), health(false))]);
-        let holder = memory.holder.clone().unwrap();
-        memory.fenced(Instant::now(), &Suspect { holder, why: String::new(), ended: false });
-        let answers = [(node.clone(), Answer::Silent)];
-        let pods = [node];
-        let (held, detection) = (lock("b", 9.0), Duration::from_secs(6));
-        memory.learn(start, Some(&held), &answers);
-        let now = Instant::now() + Duration::from_secs(10);
-        assert_eq!(
-            memory.suspect(&Case { lock: Some(&held), answers: &answers, pods: &pods, now, detection }),
-            None
-        );
-    }
-
-    #[test]
-    fn a_former_leader_that_still_reports_active_does_not_get_the_lock_of_another() {
-        let start = Instant::now();
-        let mut memory = Memory::default();
-        let old = [(pod("main-0", "p1"), health(false))];
-        memory.learn(start, Some(&lock("a", 1.0)), &old);
-        memory.learn(start + Duration::from_secs(1), Some(&lock("b", 0.5)), &old);
-        assert_eq!(memory.holder.as_ref().unwrap().lock, "a");
-        memory.learn(
-            start + Duration::from_secs(2),
-            Some(&lock("b", 1.5)),
-            &[(pod("main-1", "q1"), health(false))],
-        );
-        assert_eq!(memory.holder.as_ref().unwrap().pod, "main-1");
+    proptest! {
+        /// Whatever a node answers, and whatever Kubernetes reports about the other one.
+        #[test]
+        fn only_the_holder_of_the_lock_is_ever_fenced(
+            rounds in prop::collection::vec((0_usize..2, 0_usize..5, any::<bool>()), 1..200),
+        ) {
+            let mut world = world();
+            world.round(0);
+            for (second, (node, answer, renews)) in rounds.into_iter().enumerate() {
+                let second = second as u64 + 1;
+                let answers =
+                    [health(false), health(true), Answer::Refused, Answer::Silent, Answer::NoStorage];
+                world.answers(node, answers[answer].clone());
+                if renews {
+                    world.lock = held("a", second);
+                }
+                match world.until(second..second + 1).1 {
+                    Verdict::Fence(suspect) => prop_assert_eq!(suspect.pod, "main-0"),
+                    verdict => prop_assert_eq!(verdict, Verdict::Wait),
+                }
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use steamer_core::access::sessions::Sessions;
@@ -12,6 +14,8 @@ use steamer_runtime::{Key, Locked, Metrics, ObjectName};
 use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
+use crate::database::operator_lock::OperatorLock;
+use crate::guard::takeover::{Takeover, Takeovers};
 use crate::nodes::health::Unhealthy;
 use crate::nodes::members;
 use crate::nodes::standby_mark::StandbyMark;
@@ -50,6 +54,12 @@ pub(crate) struct GuardTarget {
     pub(crate) server: Settings,
     /// Serializes login changes: a fence and a reconcile may race.
     pub(crate) logins: Arc<tokio::sync::Mutex<()>>,
+    /// Which operator uses the database.
+    pub(crate) operator_lock: Arc<OperatorLock>,
+    /// Duration of takeovers.
+    pub(crate) takeovers: Arc<Takeovers>,
+    /// The seal opened in the last reconcile.
+    pub(crate) seal: Arc<AtomicBool>,
     /// Unhealthy nodes of the last reconcile.
     pub(crate) unhealthy: Locked<Unhealthy>,
     /// Last mark that was written at the leader.
@@ -62,6 +72,16 @@ impl GuardTarget {
     /// The logins that manage node roles, if an admin login exists.
     pub(crate) fn role_admin(&self) -> Option<RoleAdmin<'_>> {
         self.links.role_admin(&self.mark)
+    }
+
+    /// Returns true if the seal is known to open: a node that starts now can unseal itself.
+    pub(crate) fn seal_opens(&self) -> bool {
+        self.seal.load(Ordering::Relaxed)
+    }
+
+    /// Records whether the seal opens.
+    pub(crate) fn set_seal_opens(&self, opens: bool) {
+        self.seal.store(opens, Ordering::Relaxed);
     }
 
     /// Client of the guard for the node in a pod.
@@ -84,6 +104,9 @@ pub(crate) struct GuardReport {
     pub(crate) storage: Option<String>,
     /// Number of fenced leaders. A change requeues the cluster.
     pub(crate) fences: u32,
+    /// Time since when no node leads.
+    pub(crate) leaderless_since: Option<Instant>,
+    pub(crate) takeover: Option<Takeover>,
 }
 
 /// The leader of a cluster.

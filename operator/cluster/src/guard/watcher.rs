@@ -6,30 +6,44 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use steamer_api::Fencing;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_openbao::{Client, Identity};
+use steamer_runtime::describe;
 use tokio::sync::watch;
 
 use crate::children::ChildApi;
 use crate::database::DatabaseError;
-use crate::database::facts::Lock;
+use crate::database::lock::Lock;
+use crate::database::operator_lock::{Claim, Operator, in_use};
 use crate::guard::fence::Fence;
-use crate::guard::judge::{Case, Memory, Suspect};
+use crate::guard::judge::Case;
+use crate::guard::memory::Memory;
 use crate::guard::target::{GuardReport, GuardTarget, GuardedLeader, guard_key};
 use crate::nodes::members;
 use crate::nodes::members::Answer;
 
 /// Pause between two observations while a leader serves.
 const CALM: Duration = Duration::from_secs(1);
-/// Age of a lock in seconds after which its renewal is overdue.
-const LATE: f64 = 5.5;
 /// Pause while no node leads, or while the renewal of the lock is overdue.
 const ALERT: Duration = Duration::from_millis(200);
+/// Time after which an alert is a state that lasts, and its pause.
+const LASTING: Duration = Duration::from_secs(30);
+const LONG_ALERT: Duration = Duration::from_secs(1);
 
 /// Longest time after which an error can be that of one connection. A leader could renew its lock in the meantime.
 const QUICK: Duration = Duration::from_secs(1);
+
+/// State of a guard between observations.
+#[derive(Default)]
+struct State {
+    memory: Memory,
+    claim: Claim,
+    /// Begin of the present alert.
+    alert_since: Option<Instant>,
+    /// The number of namespaces has been read.
+    is_counted: bool,
+}
 
 /// Guards one cluster until shutdown.
 pub(crate) async fn run(
@@ -37,11 +51,17 @@ pub(crate) async fn run(
     target: watch::Receiver<Arc<GuardTarget>>,
     report: watch::Sender<GuardReport>,
 ) {
-    let mut memory = Memory::default();
+    let mut state = State::default();
+    let mut digest = target.borrow().digest.clone();
     loop {
         let current = target.borrow().clone();
+        if current.digest != digest {
+            // Its connections are others.
+            digest.clone_from(&current.digest);
+            state.claim = Claim::default();
+        }
         let watcher = Watcher { context: &context, target: &current };
-        let pause = watcher.round(&mut memory, &report).await;
+        let pause = watcher.round(&mut state, &report).await;
         tokio::select! {
             () = context.runtime.shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -52,6 +72,18 @@ pub(crate) async fn run(
 struct Watcher<'a> {
     context: &'a Arc<Context>,
     target: &'a GuardTarget,
+}
+
+impl State {
+    /// Pause until the next observation. A state that lasts is observed less often: its cause recovers no faster.
+    fn pause(&mut self, now: Instant, is_calm: bool) -> Duration {
+        if is_calm {
+            self.alert_since = None;
+            return CALM;
+        }
+        let since = *self.alert_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < LASTING { ALERT } else { LONG_ALERT }
+    }
 }
 
 impl Watcher<'_> {
@@ -65,57 +97,136 @@ impl Watcher<'_> {
     }
 
     /// One observation and its consequences. Returns the pause until the next one.
-    async fn round(&self, memory: &mut Memory, report: &watch::Sender<GuardReport>) -> Duration {
-        let pods = self.child_api().all::<Pod>();
-        let (lock, answers) = tokio::join!(self.lock(), self.ask(&pods, memory));
+    async fn round(&self, state: &mut State, report: &watch::Sender<GuardReport>) -> Duration {
+        let pods = self.child_api().nodes();
+        let State { memory, claim, .. } = state;
+        let (lock, answers) = tokio::join!(self.lock(claim), self.ask(&pods, &memory.leader));
         let mut next = report.borrow().clone();
-        self.measure(lock.as_ref());
-        match &lock {
-            Ok(lock) => {
-                next.storage = None;
-                self.react(memory, lock.as_ref(), &answers).await;
-                next.fences = memory.fences;
-            }
-            Err(error) => {
-                memory.lost_database();
-                next.storage = Some(steamer_runtime::describe(error));
-            }
+        self.measure(lock.as_ref().ok().and_then(Option::as_ref));
+        let observed = match lock {
+            Ok(lock) => self.react(state, lock.as_ref(), &answers).await.map(|()| lock),
+            Err(error) => Err(error),
+        };
+        let now = Instant::now();
+        let memory = &mut state.memory;
+        next.storage = observed.as_ref().err().cloned();
+        if next.storage.is_some() {
+            memory.renewals.interrupt();
         }
-        let active = answers.iter().find(|(_, answer)| answer.is_active());
-        next.leader = match active {
-            Some((pod, _)) => Some(self.leader(pod, next.leader.take()).await),
+        let lock = observed.ok().flatten();
+        let case = self.case(lock.as_ref(), &answers, &pods);
+        let active = memory.active(&case).cloned();
+        next.fences = memory.fences;
+        next.takeover = memory.takeover();
+        next.leaderless_since = memory.leaderless_since;
+        next.leader = match &active {
+            Some(pod) => Some(self.leader(pod, next.leader.take()).await),
             None => {
                 next.leader.filter(|_| memory.leaderless_since.is_none_or(|since| since.elapsed() < CALM))
             }
         };
         self.publish(report, next);
-        let is_late = lock.is_ok_and(|lock| lock.is_some_and(|lock| lock.age > LATE));
-        if active.is_some() && !is_late { CALM } else { ALERT }
+        let is_overdue = lock.is_some_and(|lock| memory.renewals.is_overdue(now, &lock));
+        state.pause(now, active.is_some() && !is_overdue)
     }
 
-    /// The lock. The loss of one connection is not an outage of the database: a new one decides.
-    async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
-        confirmed(QUICK, || self.target.own_links.owner.lock()).await
+    fn case<'a>(
+        &self,
+        lock: Option<&'a Lock>,
+        answers: &'a [(Arc<Pod>, Answer)],
+        pods: &'a [Arc<Pod>],
+    ) -> Case<'a> {
+        let detection = self.target.cluster.spec.failover.detection.get();
+        let patience = self.target.takeovers.patience();
+        Case { lock, answers, pods, now: Instant::now(), detection, patience }
     }
 
-    fn measure(&self, lock: Result<&Option<Lock>, &DatabaseError>) {
-        let age = lock.ok().and_then(|lock| lock.as_ref()).map(|lock| lock.age);
-        self.context.runtime.metrics.lock_age(&self.target.cluster.name, age);
-    }
-
-    /// Fences a lost leader, or frees an abandoned lock.
-    async fn react(&self, memory: &mut Memory, lock: Option<&Lock>, answers: &[(Arc<Pod>, Answer)]) {
-        let cluster = &self.target.cluster.name;
-        if let Some(took) = memory.learn(Instant::now(), lock, answers) {
-            tracing::info!(%cluster, pod = memory.leader, ?took, "another node leads after a fence");
+    /// The lock. The loss of one connection is not an outage of the database: a new one decides. The error is a text.
+    async fn lock(&self, claim: &mut Claim) -> Result<Option<Lock>, String> {
+        let asked = Instant::now();
+        match self.read(claim).await {
+            Err(_) if asked.elapsed() < QUICK => self.read(claim).await,
+            answer => answer,
         }
-        let child_api = self.child_api();
-        let fence = Fence { context: self.context, target: self.target, child_api: &child_api };
-        if let Some(suspect) = self.judge(memory, lock, answers) {
-            fence.fence(memory, &suspect).await;
-        } else if let Some(lock) = lock.filter(|lock| self.is_abandoned(memory, lock)) {
-            fence.free(lock).await;
+    }
+
+    /// The lock, if no other operator uses the database.
+    async fn read(&self, claim: &mut Claim) -> Result<Option<Lock>, String> {
+        let owner = &self.target.own_links.owner;
+        let operator = claim.take(owner, &self.target.mark).await.map_err(|error| describe(&error))?;
+        self.target.operator_lock.set(operator.clone());
+        match operator {
+            Operator::This => {}
+            Operator::Other(session) => return Err(in_use(&session)),
+            Operator::Unknown => return Err("another session of Steamer uses the database".to_owned()),
         }
+        let lock = owner.lock().await.map_err(|error| describe(&error))?;
+        if claim.holds(owner) { Ok(lock) } else { Err("the connection to PostgreSQL was lost".to_owned()) }
+    }
+
+    fn measure(&self, lock: Option<&Lock>) {
+        self.context.runtime.metrics.lock_age(&self.target.cluster.name, lock.map(|lock| lock.age));
+    }
+
+    /// Learns from an observation, and acts on it. The error is a text.
+    async fn react(
+        &self,
+        state: &mut State,
+        lock: Option<&Lock>,
+        answers: &[(Arc<Pod>, Answer)],
+    ) -> Result<(), String> {
+        let memory = &mut state.memory;
+        if state.claim.take_gap() {
+            memory.renewals.interrupt();
+        }
+        memory.read(Instant::now(), lock);
+        self.identify(memory, lock).await.map_err(|error| describe(&error))?;
+        self.estimate(&mut state.is_counted).await;
+        let pods = self.child_api().nodes();
+        let case = self.case(lock, answers, &pods);
+        if let Some(took) = memory.learn(&case) {
+            tracing::info!(cluster = %self.target.cluster.name, pod = memory.leader, ?took, "another node leads");
+            self.target.takeovers.measured(took);
+        }
+        self.prove(memory, &case).await.map_err(|error| describe(&error))?;
+        if self.knows_pods() {
+            let case = self.case(lock, answers, &pods);
+            let child_api = self.child_api();
+            let fence = Fence { context: self.context, target: self.target, child_api: &child_api };
+            let verdict = memory.judge(self.target.cluster.fencing, &case);
+            fence.carry_out(memory, verdict, lock).await;
+        }
+        Ok(())
+    }
+
+    /// Reads which login holds a lock that is new.
+    async fn identify(&self, memory: &mut Memory, lock: Option<&Lock>) -> Result<(), DatabaseError> {
+        let Some(lock) = lock.filter(|lock| lock.is_recorded && memory.lacks_holder()) else { return Ok(()) };
+        let login = self.target.own_links.owner.holder(&lock.value).await?;
+        memory.identify(&self.target.cluster.name, login);
+        Ok(())
+    }
+
+    /// Derives the start value of the takeover from the number of namespaces, once.
+    async fn estimate(&self, is_counted: &mut bool) {
+        if *is_counted {
+            return;
+        }
+        if let Ok(namespaces) = self.target.own_links.owner.namespaces().await {
+            self.target.takeovers.estimate(namespaces);
+            *is_counted = true;
+        }
+    }
+
+    /// Proves that the database accepts writes, if the lock is nearly late.
+    async fn prove(&self, memory: &mut Memory, case: &Case<'_>) -> Result<(), DatabaseError> {
+        let needed = |lock: &&Lock| {
+            lock.is_recorded && memory.renewals.needs_write(case.now, lock, case.detection)
+        };
+        let Some(lock) = case.lock.filter(needed) else { return Ok(()) };
+        let is_announced = self.target.own_links.owner.pulse(&lock.value).await?;
+        memory.renewals.wrote(Instant::now(), is_announced);
+        Ok(())
     }
 
     fn publish(&self, report: &watch::Sender<GuardReport>, next: GuardReport) {
@@ -130,8 +241,8 @@ impl Watcher<'_> {
     }
 
     /// Asks the known leader. Asks all nodes if it does not lead.
-    async fn ask(&self, pods: &[Arc<Pod>], memory: &Memory) -> Vec<(Arc<Pod>, Answer)> {
-        let known = memory.leader.as_ref().and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
+    async fn ask(&self, pods: &[Arc<Pod>], leader: &Option<String>) -> Vec<(Arc<Pod>, Answer)> {
+        let known = leader.as_ref().and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
         let Some(pod) = known else { return self.ask_all(pods).await };
         let answer = self.ask_one(pod).await;
         if answer.is_active() {
@@ -170,67 +281,8 @@ impl Watcher<'_> {
         GuardedLeader { pod: name, uid, since }
     }
 
-    fn judge(&self, memory: &Memory, lock: Option<&Lock>, answers: &[(Arc<Pod>, Answer)]) -> Option<Suspect> {
-        let pods = self.child_api().all::<Pod>();
-        if !self.knows_pods() {
-            return None;
-        }
-        let case = Case { lock, answers, pods: &pods, now: Instant::now(), detection: self.detection() };
-        memory.judge(self.target.cluster.fencing, &case)
-    }
-
-    fn is_abandoned(&self, memory: &Memory, lock: &Lock) -> bool {
-        self.target.cluster.fencing != Fencing::None
-            && self.knows_pods()
-            && memory.is_abandoned(lock, self.detection(), Instant::now())
-    }
-
     /// Without the right to list pods, a leader whose pod is unknown looks lost.
     fn knows_pods(&self) -> bool {
         self.context.cluster_objects.of::<Pod>().knows(&self.target.cluster.name.namespace)
-    }
-
-    fn detection(&self) -> Duration {
-        self.target.cluster.spec.failover.detection.get()
-    }
-}
-
-/// Repeats a query once, if it failed within `quick`.
-async fn confirmed<T, E, F>(quick: Duration, query: impl Fn() -> F) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let asked = Instant::now();
-    match query().await {
-        Err(_) if asked.elapsed() < quick => query().await,
-        answer => answer,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::answer(0, Duration::MAX, Ok(()), 1)]
-    #[case::lost_connection(1, Duration::MAX, Ok(()), 2)]
-    #[case::outage(2, Duration::MAX, Err(()), 2)]
-    #[case::no_answer_in_time(1, Duration::ZERO, Err(()), 1)]
-    #[tokio::test]
-    async fn one_failed_query_is_no_outage_if_a_new_connection_answers_at_once(
-        #[case] failures: u64,
-        #[case] quick: Duration,
-        #[case] expected: Result<(), ()>,
-        #[case] queries: u64,
-    ) {
-        let asked = AtomicU64::new(0);
-        let query =
-            || async { if asked.fetch_add(1, Ordering::Relaxed) < failures { Err(()) } else { Ok(()) } };
-        assert_eq!(confirmed(quick, query).await, expected);
-        assert_eq!(asked.load(Ordering::Relaxed), queries);
     }
 }

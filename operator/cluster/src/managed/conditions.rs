@@ -112,5 +112,6 @@ fn set_unavailable(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     if let Some(health) = health {
         server::conditions::set_health(conditions, health);
     }
-    conditions.set("LeaderElected", State::False, Reason::NoLeader, "");
+    let takeover = report.observed.takeover.as_deref().unwrap_or_default();
+    conditions.set("LeaderElected", State::False, Reason::NoLeader, takeover);
 }

@@ -110,7 +110,7 @@ fn check_consent(object: &OpenBaoCluster, cluster: &Cluster) -> Result<(), Error
 }
 
 async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &GuardTarget) -> Result<(), Error> {
-    if target.links.owner.occupant(&target.mark).await? == Occupant::Own {
+    if target.links.owner.tables(&target.mark).await?.occupant == Occupant::Own {
         target.links.owner.drop_tables().await?;
     }
     let mut names = vec![cluster.recovery_secret()];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -44,6 +45,12 @@ pub(crate) struct Observed {
     pub(crate) headers: Result<BTreeMap<String, Headers>, Arc<Error>>,
     /// Digest of everything that a node reads only when it starts.
     pub(crate) start_digest: Result<String, Arc<Error>>,
+    /// Longest measured takeover.
+    pub(crate) longest_takeover: Duration,
+    /// Time after which a takeover has failed.
+    pub(crate) patience: Duration,
+    /// Text about a takeover that takes long.
+    pub(crate) takeover: Option<String>,
 }
 
 impl Observed {
@@ -70,11 +77,13 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let live = sources.child_api.get::<StatefulSet>(cluster.name());
     let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
     let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
+    sources.guard_target.set_seal_opens(seal.opens());
     let members = members(sources, input, prepared.migration).await;
     let keys = static_keys(sources, input, &prepared).await;
     let headers = configuration::headers(sources, cluster).await;
     let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;
     measure(sources, &prepared);
+    let (takeovers, takeover) = (&sources.guard_target.takeovers, input.guard_report.takeover.as_ref());
     let Prepared { storage, labeled, certificate, migration } = prepared;
     Observed {
         storage,
@@ -89,6 +98,9 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         logins,
         headers: headers.map_err(Arc::new),
         start_digest,
+        longest_takeover: takeovers.longest(),
+        patience: takeovers.patience(),
+        takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
     }
 }
 

@@ -244,6 +244,8 @@ impl Planner<'_> {
             config_maps: &self.observed.config_maps,
             can_start: self.observed.can_start(),
             migrating: self.observed.migration == Migration::InProgress,
+            leaderless_for: self.input.guard_report.leaderless_since.map(|at| at.elapsed()).unwrap_or_default(),
+            patience: self.observed.patience,
             now: self.now,
         }
     }

@@ -31,6 +31,7 @@ fn derived(report: &Report<'_>, orphans: Vec<Orphan>) -> OpenBaoClusterStatus {
     conditions::set(&mut Conditions::new(&mut status.common.conditions, generation, report.now), report);
     summary::members(&mut status, report);
     summary::database(&mut status, report);
+    summary::failover(&mut status, report.observed.longest_takeover);
     summary::seal(&mut status, report);
     summary::openbao(&mut status, report);
     summary::versions(&mut status, report);

@@ -1,15 +1,18 @@
 //! Fields of the status of a managed cluster, other than its conditions.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{
-    CertificateState, ClusterPhase, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
+    CertificateState, ClusterPhase, FailoverState, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
     RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
 
 use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
 use crate::database::roles::{NodeRole, parse_role};
 use crate::first_start::Start;
+use crate::guard::takeover::is_notable;
 use crate::managed::report::Report;
 use crate::nodes::members::{Answer, Member};
 use crate::nodes::rollout::Step;
@@ -75,6 +78,21 @@ pub(crate) fn database(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     }
     let fenced = storage.roles.iter().flatten().filter_map(|role| fence(cluster, role));
     status.fenced = fenced.take(FENCES).collect();
+}
+
+/// The longest takeover in the status.
+pub(crate) fn recorded_takeover(status: &OpenBaoClusterStatus) -> Duration {
+    let seconds = status.failover.as_ref().map_or(0, |failover| failover.takeover_seconds);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// The longest takeover. Written only when it has grown notably.
+pub(crate) fn failover(status: &mut OpenBaoClusterStatus, longest: Duration) {
+    let seconds = i64::try_from(longest.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+    let recorded = status.failover.as_ref().map(|failover| failover.takeover_seconds);
+    if seconds > 0 && is_notable(recorded, seconds) {
+        status.failover = Some(FailoverState { takeover_seconds: seconds });
+    }
 }
 
 fn fence(cluster: &Cluster, role: &NodeRole) -> Option<Fenced> {

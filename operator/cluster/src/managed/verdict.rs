@@ -18,13 +18,14 @@ use crate::server::Server;
 type Check = fn(&Report<'_>) -> Option<Verdict>;
 
 /// The checks. Those that need a change by a user come first: the others cannot make progress without it.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     suspended,
     stalled_error,
     stopped_rollout,
     refused_seal,
     unreachable_storage,
     trouble,
+    takeover,
     no_serving_node,
     self_initialization,
     unavailable_server,
@@ -83,6 +84,12 @@ fn unreachable_storage(report: &Report<'_>) -> Option<Verdict> {
 
 fn trouble(report: &Report<'_>) -> Option<Verdict> {
     report.trouble().map(|error| verdict_of(error))
+}
+
+/// A cluster with many namespaces does not serve for minutes after a change of the leader.
+fn takeover(report: &Report<'_>) -> Option<Verdict> {
+    let text = report.observed.takeover.clone()?;
+    Some(Verdict::Progressing(Reason::NoLeader, text))
 }
 
 fn no_serving_node(report: &Report<'_>) -> Option<Verdict> {

@@ -26,9 +26,6 @@ use crate::objects::stateful_set::revision;
 const WORKS: &str = "steamer.dev/configuration-works";
 /// Annotation of the StatefulSet: the configuration with which no node could lead.
 const FAILS: &str = "steamer.dev/configuration-fails";
-/// Time for which every node must have run without a leader before a configuration counts as failed.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Facts that determine the configuration.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -40,6 +37,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) can_start: bool,
     /// A seal migration is in progress.
     pub(crate) migrating: bool,
+    /// Time for which no node has led.
+    pub(crate) leaderless_for: Duration,
+    /// Time for which every node must have run without a leader before a configuration counts as failed.
+    pub(crate) patience: Duration,
     pub(crate) now: Timestamp,
 }
 
@@ -128,9 +129,9 @@ impl Facts<'_> {
         let is_stuck = |member: &Member| {
             member.answer.is_standby()
                 && member.revision() == Some(revision)
-                && member.age(self.now) > PATIENCE
+                && member.age(self.now) > self.patience
         };
-        let can_lead = self.can_start && !self.migrating;
+        let can_lead = self.can_start && !self.migrating && self.leaderless_for > self.patience;
         can_lead && self.members.len() == self.cluster.nodes() && self.members.iter().all(is_stuck)
     }
 
@@ -242,6 +243,10 @@ mod tests {
     }
 
     fn chosen(nodes: &str, annotations: &Value) -> Configured {
+        chosen_after(Duration::from_secs(31), nodes, annotations)
+    }
+
+    fn chosen_after(leaderless_for: Duration, nodes: &str, annotations: &Value) -> Configured {
         let (cluster, live, before) = (cluster(), live(annotations), [before()]);
         let members: Vec<Member> = nodes.chars().enumerate().map(member).collect();
         let facts = Facts {
@@ -251,6 +256,8 @@ mod tests {
             config_maps: &before,
             can_start: true,
             migrating: false,
+            leaderless_for,
+            patience: Duration::from_secs(30),
             now: Timestamp::now(),
         };
         choose(&facts, desired())
@@ -272,6 +279,12 @@ mod tests {
         assert_eq!(configured.refused.is_some(), returns);
         assert_eq!(configured.configuration == json!({"is": 1}), returns);
         assert_eq!(configured.memory.contains_key(FAILS), returns);
+    }
+
+    #[test]
+    fn a_configuration_does_not_fail_while_a_takeover_may_be_in_progress() {
+        let annotations = json!({WORKS: "main-config-before"});
+        assert!(chosen_after(Duration::from_secs(29), "sss", &annotations).refused.is_none());
     }
 
     #[test]

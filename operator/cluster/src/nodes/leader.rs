@@ -29,7 +29,7 @@ const STEPPED_DOWN: &str = "steamer.dev/stepped-down";
 /// [`Error::Repeated`] if another client undoes a label. The other pods are labeled nevertheless.
 pub(crate) async fn label(effects: &Effects<'_>, leader: &str, since: Timestamp) -> Result<(), Error> {
     let term = digest(&(leader, since));
-    label_pods(effects.child_api, &effects.child_api.all::<Pod>(), leader, term).await
+    label_pods(effects.child_api, &effects.child_api.nodes(), leader, term).await
 }
 
 async fn label_pods(

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use crate::cluster::Cluster;
@@ -13,7 +12,7 @@ use crate::nodes::{health, members};
 /// The nodes of a cluster. All are asked at the same time.
 pub(crate) async fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Member> {
     let client = |pod: &str| sources.node(cluster, pod);
-    let asked = sources.child_api.all::<Pod>().into_iter().map(|pod| async move {
+    let asked = sources.child_api.nodes().into_iter().map(|pod| async move {
         let answer = members::ask(&pod, client(&pod.name_any())).await;
         Member { pod, answer, unhealthy_for: Duration::ZERO, is_stale: false }
     });

@@ -1,0 +1,185 @@
+//! The leader's lock, and the login that holds it. Every change of the lock row is bound to the state that was judged.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use crate::database::{Database, DatabaseError};
+
+/// Lifetime of a lock in seconds, as in the SQL statements below: a younger lock has a holder.
+pub(crate) const LOCK_SECONDS: f64 = 15.0;
+
+/// The leader's lock.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Lock {
+    /// Unique value of the holder. OpenBao calls it the leader's UUID.
+    pub(crate) value: String,
+    /// Seconds since its last renewal, by the clock of the database.
+    pub(crate) age: f64,
+    /// Expiration time in seconds since the epoch, as the database prints it: each renewal changes it.
+    pub(crate) expires: String,
+    /// The database records the login of the holder.
+    pub(crate) is_recorded: bool,
+}
+
+const LOCK: &str = "
+SELECT COALESCE(ha_value, ''), EXTRACT(EPOCH FROM now() - (valid_until - INTERVAL '15 seconds'))::float8,
+       EXTRACT(EPOCH FROM valid_until)::text,
+       COALESCE(has_table_privilege(to_regclass('steamer_guard'), 'SELECT'), false)
+FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
+
+const HOLDER: &str = "SELECT login FROM steamer_guard WHERE key = 'lock' AND value = $1";
+
+/// Proves that the database accepts writes. Returns whether the holder of the lock has written its address: a node
+/// writes it before it serves a request.
+const PULSE: &str = "
+INSERT INTO steamer_guard AS g VALUES ('pulse', NULL, session_user, now()) ON CONFLICT (key) DO UPDATE SET at = now()
+RETURNING EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/leader/' AND openbao_kv_store.key = $1)";
+
+const FREE: &str = "
+DELETE FROM openbao_ha_locks
+WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL '15 seconds') >= make_interval(secs => $2)
+  AND NOT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/leader/' AND key = $1)";
+
+const DELETE: &str = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
+
+/// A transaction that ends by itself if its client does not end it.
+const BEGIN: &str =
+    "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
+
+const ROW: &str = "
+SELECT 1 FROM openbao_ha_locks
+WHERE ha_key = 'core/lock' AND ha_value = $1 AND EXTRACT(EPOCH FROM valid_until)::text = $2 FOR UPDATE";
+
+/// Login of the transaction that holds the lock row.
+const BLOCKER: &str = "
+SELECT a.usename::text FROM openbao_ha_locks l
+JOIN pg_locks k ON k.locktype = 'transactionid' AND k.granted AND k.transactionid = l.xmax
+JOIN pg_stat_activity a ON a.pid = k.pid WHERE l.ha_key = 'core/lock'";
+
+/// The row of a lock. No client can renew, release or take the lock until the row is released.
+pub(crate) struct LockRow<'a> {
+    database: &'a Database,
+    value: String,
+    hold: Hold,
+}
+
+/// Protection of a lock row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// An open transaction holds the row.
+    Own,
+    /// A session of the holder itself holds the row.
+    OfHolder,
+}
+
+/// Result of an attempt to hold the row of a lock.
+pub(crate) enum Attempt<'a> {
+    Held(LockRow<'a>),
+    /// The lock was renewed, released or taken in the meantime.
+    Changed,
+    /// A session of another login holds the row.
+    Blocked(Option<String>),
+}
+
+impl Database {
+    pub(crate) async fn lock(&self) -> Result<Option<Lock>, DatabaseError> {
+        let lock = self.with(|client| async move {
+            let Some(row) = client.query_opt(LOCK, &[]).await? else { return Ok(None) };
+            Ok(Some(Lock {
+                value: row.try_get(0)?,
+                age: row.try_get(1)?,
+                expires: row.try_get(2)?,
+                is_recorded: row.try_get(3)?,
+            }))
+        });
+        lock.await
+    }
+
+    /// Login of the session that took a lock, if the database has recorded it.
+    pub(crate) async fn holder(&self, value: &str) -> Result<Option<String>, DatabaseError> {
+        let value = value.to_owned();
+        let holder = self.with(|client| async move {
+            let row = client.query_opt(HOLDER, &[&value]).await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+        });
+        holder.await
+    }
+
+    /// Writes one row. Returns true if the holder of the lock has written its address.
+    pub(crate) async fn pulse(&self, value: &str) -> Result<bool, DatabaseError> {
+        let value = value.to_owned();
+        self.with(|client| async move { client.query_one(PULSE, &[&value]).await?.try_get(0) }).await
+    }
+
+    /// Deletes the lock if it still has this value.
+    pub(crate) async fn delete_lock(&self, value: &str) -> Result<bool, DatabaseError> {
+        let value = value.to_owned();
+        Ok(self.with(|client| async move { client.execute(DELETE, &[&value]).await }).await? > 0)
+    }
+
+    /// Deletes a lock that was not renewed for `patience`, if its holder has not written its address. OpenBao's own
+    /// fence stops the holder.
+    pub(crate) async fn free_unannounced_lock(
+        &self,
+        value: &str,
+        patience: Duration,
+    ) -> Result<bool, DatabaseError> {
+        let (value, patience) = (value.to_owned(), patience.as_secs_f64());
+        let freed = self.with(|client| async move { client.execute(FREE, &[&value, &patience]).await });
+        Ok(freed.await? > 0)
+    }
+
+    /// Holds the row of a lock that has not changed since it was read. `holder` is the login of its holder.
+    pub(crate) async fn hold_lock(&self, lock: &Lock, holder: &str) -> Result<Attempt<'_>, DatabaseError> {
+        let (value, expires) = (lock.value.clone(), lock.expires.clone());
+        let row = |hold| LockRow { database: self, value: lock.value.clone(), hold };
+        match self.with(|client| async move { hold(&client, &value, &expires).await }).await {
+            Ok(true) => Ok(Attempt::Held(row(Hold::Own))),
+            Ok(false) => Ok(Attempt::Changed),
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                let blocker = self.blocker().await?;
+                let is_own = blocker.as_deref() == Some(holder);
+                Ok(if is_own { Attempt::Held(row(Hold::OfHolder)) } else { Attempt::Blocked(blocker) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blocker(&self) -> Result<Option<String>, DatabaseError> {
+        let blocker = self.with(|client| async move {
+            let row = client.query_opt(BLOCKER, &[]).await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+        });
+        blocker.await
+    }
+
+    async fn end(&self, statement: &'static str) -> Result<(), DatabaseError> {
+        self.with(|client| async move { client.batch_execute(statement).await }).await
+    }
+}
+
+/// Opens a transaction that holds the row. Returns false, without a transaction, if there is no such row.
+async fn hold(client: &Client, value: &str, expires: &str) -> Result<bool, tokio_postgres::Error> {
+    client.batch_execute(BEGIN).await?;
+    let found = client.query_opt(ROW, &[&value, &expires]).await;
+    if !matches!(found, Ok(Some(_))) {
+        client.batch_execute("ROLLBACK").await?;
+    }
+    Ok(found?.is_some())
+}
+
+impl LockRow<'_> {
+    /// Deletes the lock.
+    pub(crate) async fn delete(self) -> Result<(), DatabaseError> {
+        let deleted = self.database.delete_lock(&self.value).await;
+        let ended = if self.hold == Hold::Own { self.database.end("COMMIT").await } else { Ok(()) };
+        deleted.and(ended)
+    }
+
+    /// Keeps the lock.
+    pub(crate) async fn release(self) -> Result<(), DatabaseError> {
+        if self.hold == Hold::Own { self.database.end("ROLLBACK").await } else { Ok(()) }
+    }
+}

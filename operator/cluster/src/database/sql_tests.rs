@@ -1,0 +1,248 @@
+//! The statements of a guard against a real PostgreSQL server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steamer_api::DatabaseTlsMode;
+use steamer_runtime::Metrics;
+use steamer_testing::postgres::Postgres;
+
+use crate::database::incarnations::RoleAdmin;
+use crate::database::lock::{Attempt, Lock};
+use crate::database::login::Login;
+use crate::database::operator_lock::{Claim, Operator};
+use crate::database::roles::FenceNote;
+use crate::database::schema::Occupant;
+use crate::database::{Database, DatabaseError};
+
+const MARK: &str = "i/OpenBaoCluster/openbao/main";
+
+/// A server with the logins `owner`, `admin` and `stranger`, and the database `bao`.
+struct Server {
+    postgres: Postgres,
+    folder: std::path::PathBuf,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("steamer-sql-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let postgres = Postgres::start(&folder, &folder).await.unwrap();
+        for sql in [
+            "CREATE ROLE owner LOGIN",
+            "CREATE ROLE stranger LOGIN",
+            "CREATE ROLE admin LOGIN CREATEROLE",
+            "GRANT pg_signal_backend TO admin",
+            "CREATE DATABASE bao OWNER owner",
+        ] {
+            postgres.run("postgres", sql).unwrap();
+        }
+        Self { postgres, folder }
+    }
+
+    fn database(&self, user: &str) -> Database {
+        let login = Login {
+            host: "127.0.0.1".to_owned(),
+            port: self.postgres.port,
+            database: "bao".to_owned(),
+            user: user.to_owned(),
+            password: "unused".to_owned().into(),
+            tls: DatabaseTlsMode::Disable,
+            ca: String::new(),
+        };
+        Database::new(login, Arc::new(Metrics::default()))
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.postgres.run("bao", sql).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Database {
+    /// Executes statements as OpenBao does, or holds their transaction open.
+    async fn run(&self, sql: &'static str) -> Result<(), DatabaseError> {
+        self.with(|client| async move { client.batch_execute(sql).await }).await
+    }
+}
+
+const TAKE: &str = "INSERT INTO openbao_ha_locks VALUES ('core/lock', 'id', 'leader-1', now() + interval '15 s')
+  ON CONFLICT (ha_key) DO UPDATE SET ha_value = EXCLUDED.ha_value, valid_until = EXCLUDED.valid_until";
+const RENEW: &str = "UPDATE openbao_ha_locks SET valid_until = valid_until + interval '5 s'";
+
+fn note(lock: &str) -> FenceNote {
+    FenceNote { since: 1, lock: lock.to_owned(), uid: "u".to_owned(), reason: "it hangs".to_owned() }
+}
+
+async fn lock(owner: &Database) -> Lock {
+    owner.lock().await.unwrap().unwrap()
+}
+
+/// One server for all statements: its start is the largest part of the time.
+#[tokio::test]
+async fn a_guard_fences_the_holder_that_the_database_records() {
+    let server = Server::start().await;
+    let (owner, admin) = (server.database("owner"), server.database("admin"));
+    owner.create_tables(MARK).await.unwrap();
+    records(&server, &owner).await;
+    let roles = RoleAdmin { owner: &owner, admin: &admin, mark: MARK };
+    for role in ["main_0_1", "main_1_1"] {
+        admin.create_role(role, &"p".to_owned().into(), MARK).await.unwrap();
+        owner.grant(role).await.unwrap();
+    }
+    let nodes = [server.database("main_0_1"), server.database("main_1_1")];
+    identifies(&owner, &nodes).await;
+    only_unchanged(&server, &roles, &nodes).await;
+    blocked(&server, &roles, &nodes).await;
+    fenced(&server, &roles, &nodes).await;
+    undone(&server, &roles, &nodes).await;
+    timeouts(&server, &nodes).await;
+    one_operator(&server, &owner).await;
+    owner.drop_tables().await.unwrap();
+    assert_eq!(server.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'steamer%'"), "0");
+    assert_eq!(server.sql("SELECT count(*) FROM pg_proc WHERE proname LIKE 'steamer%'"), "0");
+}
+
+/// The recorder is created once, a failure of it does not reach OpenBao, and its state is visible.
+async fn records(server: &Server, owner: &Database) {
+    let tables = owner.tables(MARK).await.unwrap();
+    assert_eq!((tables.occupant, tables.records_holder), (Occupant::Own, false));
+    let refused = server.database("stranger").create_recorder().await.unwrap();
+    assert!(refused.is_some(), "a login that owns nothing cannot create it");
+    for _ in 0..2 {
+        assert_eq!(owner.create_recorder().await.unwrap(), None);
+    }
+    assert!(owner.tables(MARK).await.unwrap().records_holder);
+    server.sql("ALTER TABLE steamer_guard RENAME TO elsewhere");
+    assert!(!owner.tables(MARK).await.unwrap().records_holder);
+    owner.run(TAKE).await.unwrap();
+    assert!(!lock(owner).await.is_recorded);
+    server.sql("ALTER TABLE elsewhere RENAME TO steamer_guard; DELETE FROM openbao_ha_locks");
+}
+
+/// Every login that takes the lock is recorded, with one write for each holder.
+async fn identifies(owner: &Database, nodes: &[Database; 2]) {
+    nodes[0].run(TAKE).await.unwrap();
+    assert_eq!(owner.holder("leader-1").await.unwrap().as_deref(), Some("main_0_1"));
+    let version = "SELECT xmin::text || at::text FROM steamer_guard WHERE key = 'lock'";
+    let before: String = owner.value(version).await.unwrap();
+    nodes[0].run(RENEW).await.unwrap();
+    assert_eq!(owner.value::<String>(version).await.unwrap(), before, "a renewal writes nothing");
+    nodes[1].run("UPDATE openbao_ha_locks SET ha_value = 'leader-2'").await.unwrap();
+    assert_eq!(owner.holder("leader-2").await.unwrap().as_deref(), Some("main_1_1"));
+    assert_eq!(owner.holder("leader-1").await.unwrap(), None);
+    // A role of a node can neither read nor change the record.
+    assert!(nodes[0].run("UPDATE steamer_guard SET login = 'main_1_1'").await.is_err());
+    assert!(!owner.pulse("leader-2").await.unwrap(), "its holder has not written its address");
+    nodes[1].run("INSERT INTO openbao_kv_store VALUES ('/core/', '/core/leader/', 'leader-2', '')").await.unwrap();
+    assert!(owner.pulse("leader-2").await.unwrap());
+    assert_eq!(owner.namespaces().await.unwrap(), 0);
+    nodes[1]
+        .run(
+            "INSERT INTO openbao_kv_store VALUES ('/core/', '/core/namespaces/', 'a', ''),
+             ('/namespaces/a/core/', '/namespaces/a/core/namespaces/', 'b', ''),
+             ('/namespaces/a/', '/namespaces/a/core/', 'namespaces', '')",
+        )
+        .await
+        .unwrap();
+    assert_eq!(owner.namespaces().await.unwrap(), 2);
+}
+
+/// A lock that was renewed, released or taken since it was judged fences nobody.
+async fn only_unchanged(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    let judged = lock(roles.owner).await;
+    nodes[1].run(RENEW).await.unwrap();
+    assert!(!roles.fence("main_1_1", &note("leader-2"), &judged).await.unwrap());
+    let judged = Lock { value: "leader-1".to_owned(), ..lock(roles.owner).await };
+    assert!(!roles.fence("main_1_1", &note("leader-1"), &judged).await.unwrap());
+    assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'main%' AND rolcanlogin"), "2");
+    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks"), "1");
+}
+
+/// A session that holds the row: of another login, the fence waits; of the holder itself, it goes on.
+async fn blocked(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    const HOLD: &str = "BEGIN; SELECT 1 FROM openbao_ha_locks FOR UPDATE";
+    nodes[0].run(HOLD).await.unwrap();
+    let judged = lock(roles.owner).await;
+    let attempt = roles.owner.hold_lock(&judged, "main_1_1").await.unwrap();
+    assert!(matches!(attempt, Attempt::Blocked(Some(login)) if login == "main_0_1"));
+    nodes[0].run("ROLLBACK").await.unwrap();
+    let Attempt::Held(row) = roles.owner.hold_lock(&judged, "main_1_1").await.unwrap() else {
+        panic!("nobody holds the row");
+    };
+    // Nobody renews or takes the lock in the meantime.
+    let waits = nodes[0].run("SET lock_timeout = '100ms'; UPDATE openbao_ha_locks SET ha_value = 'x'").await;
+    assert!(waits.is_err());
+    row.release().await.unwrap();
+    nodes[1].run(HOLD).await.unwrap();
+    assert!(roles.fence("main_1_1", &note("leader-2"), &judged).await.unwrap());
+    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks"), "0");
+    roles.admin.enable("main_1_1", MARK).await.unwrap();
+}
+
+/// A fenced role can neither log in nor use its sessions, and the database knows why.
+async fn fenced(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    nodes[0].run(TAKE).await.unwrap();
+    let judged = lock(roles.owner).await;
+    assert!(roles.fence("main_0_1", &note("leader-1"), &judged).await.unwrap());
+    assert!(nodes[0].run(RENEW).await.is_err());
+    let refused = server.database("main_0_1").accepts_login().await.unwrap();
+    assert!(!refused, "a fenced role logs in");
+    let found = roles.admin.node_roles("main", MARK).await.unwrap();
+    let role = found.iter().find(|role| role.name == "main_0_1").unwrap();
+    assert_eq!(role.note.as_ref(), Some(&note("leader-1")));
+    assert!(role.own && !role.can_login && role.may_change && role.has_timeouts);
+    assert!(!roles.owner.is_in_use("main_0_1", "leader-1").await.unwrap());
+    assert!(roles.owner.lock().await.unwrap().is_none());
+}
+
+/// Without the right to end sessions, a fence leaves the role as it was.
+async fn undone(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    nodes[1].run(TAKE).await.unwrap();
+    let judged = lock(roles.owner).await;
+    server.sql("REVOKE pg_signal_backend FROM admin");
+    assert!(roles.fence("main_1_1", &note("leader-1"), &judged).await.is_err());
+    let found = roles.admin.node_roles("main", MARK).await.unwrap();
+    let role = found.iter().find(|role| role.name == "main_1_1").unwrap();
+    assert!(role.can_login && role.note.is_none() && role.own);
+    assert!(roles.admin.check_rights(role).await.is_err());
+    nodes[1].run(RENEW).await.unwrap();
+    server.sql("GRANT pg_signal_backend TO admin");
+    assert!(roles.admin.check_rights(role).await.is_ok());
+    assert!(roles.owner.logins().await.unwrap().is_empty(), "sessions of Steamer are no nodes");
+}
+
+/// PostgreSQL ends the transaction of a node that hangs.
+async fn timeouts(server: &Server, nodes: &[Database; 2]) {
+    let shown: String = nodes[1].value("SELECT current_setting('idle_in_transaction_session_timeout')").await.unwrap();
+    assert_eq!(shown, "15s");
+    server.sql("ALTER ROLE main_1_1 RESET ALL");
+    let found = server.database("admin").node_roles("main", MARK).await.unwrap();
+    assert!(found.iter().any(|role| role.name == "main_1_1" && !role.has_timeouts));
+    server.database("admin").set_timeouts("main_1_1").await.unwrap();
+    assert!(server.sql("SELECT rolconfig FROM pg_roles WHERE rolname = 'main_1_1'").contains("tcp_user_timeout=15s"));
+}
+
+/// A running operator keeps its database, and a lost connection of it is noticed.
+async fn one_operator(server: &Server, owner: &Database) {
+    let (mut first, mut second, mut copy) = (Claim::default(), Claim::default(), server.database("owner"));
+    assert_eq!(first.take(owner, MARK).await.unwrap(), Operator::This);
+    assert_eq!(first.take(owner, MARK).await.unwrap(), Operator::This);
+    assert_eq!(second.take(&copy, MARK).await.unwrap(), Operator::Unknown, "it may be closing");
+    assert!(!second.holds(&copy) && first.holds(owner) && !first.take_gap());
+    let other = server.database("owner");
+    assert_eq!(Claim::default().take(&other, "another cluster").await.unwrap(), Operator::This);
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    while owner.is_connected().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    copy = server.database("owner");
+    assert_eq!(second.take(&copy, MARK).await.unwrap(), Operator::This);
+    assert_eq!(first.take(owner, MARK).await.unwrap(), Operator::Unknown);
+    assert!(first.take_gap() && !first.holds(owner));
+}
