@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use kube::{Client, Config};
+use steamer_cluster::Guarding;
 use steamer_core::access::consent::Consent;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::urgent::Urgent;
@@ -35,7 +36,13 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
     let process =
-        Process { metrics: Arc::default(), readiness: Readiness::default(), shutdown, last_active: None };
+        Process {
+            metrics: Arc::default(),
+            readiness: Readiness::default(),
+            shutdown,
+            last_active: None,
+            guarding: Guarding::default(),
+        };
     // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
     let result = served(arguments, process, Served { level, ended: ended.clone() }).await;
@@ -92,6 +99,7 @@ async fn elected(
     let urgent = Urgent::start(|| api.client(), instance.clone())?;
     let (stop, mut lost) = kept(api, holder)?;
     let clients = Clients { client, urgent };
+    let (shutdown, guarding) = (process.shutdown.clone(), process.guarding.clone());
     let controllers = start(clients, settings(arguments, instance), process);
     let (is_kept, result) = tokio::select! {
         result = controllers => (true, result.context("cannot start the controllers")),
@@ -102,7 +110,11 @@ async fn elected(
     if is_kept {
         // A renewal after the release would acquire the lease again.
         let _ = lost.await;
+    } else {
+        // No other process can take over the clusters while the API server is unreachable: the guards go on.
+        until(&shutdown, lease.answered()).await;
     }
+    guarding.stop();
     lease.release().await;
     result
 }

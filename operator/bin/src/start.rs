@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
+use steamer_cluster::Guarding;
 use steamer_core::access::api_audiences::ApiAudiences;
 use steamer_core::access::consent::Consent;
 use steamer_core::access::named_objects::NamedObjects;
@@ -60,6 +61,8 @@ pub(crate) struct Process {
     pub(crate) shutdown: CancellationToken,
     /// When the previous process was active last.
     pub(crate) last_active: Option<Timestamp>,
+    /// Guards of managed clusters.
+    pub(crate) guarding: Guarding,
 }
 
 /// Clients of the Kubernetes API.
@@ -74,10 +77,10 @@ pub(crate) struct Clients {
 /// # Errors
 /// When the API server does not provide the required objects at the start.
 pub(crate) async fn start(clients: Clients, settings: Settings, process: Process) -> Result<(), Error> {
-    let readiness = process.readiness.clone();
+    let (readiness, guarding) = (process.readiness.clone(), process.guarding.clone());
     let context = Arc::new(context(clients, settings, process).await?);
     let mut tasks = Tasks::new(context.clone(), readiness);
-    steamer_cluster::register(&mut tasks);
+    steamer_cluster::register(&mut tasks, &guarding);
     steamer_provisioning::register(&mut tasks);
     steamer_delivery::register(&mut tasks);
     tasks.run().await;
@@ -87,7 +90,7 @@ pub(crate) async fn start(clients: Clients, settings: Settings, process: Process
 
 async fn context(clients: Clients, settings: Settings, process: Process) -> Result<Context, Error> {
     let Clients { client, urgent } = clients;
-    let Process { metrics, readiness: _, shutdown, last_active } = process;
+    let Process { metrics, readiness: _, shutdown, last_active, guarding: _ } = process;
     let Settings {
         namespace,
         service_account,

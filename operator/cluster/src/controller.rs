@@ -15,13 +15,13 @@ use crate::{children, external, managed};
 /// Controller of OpenBaoCluster.
 pub(crate) struct Controller {
     context: Arc<Context>,
-    pub(crate) guards: Guards,
+    pub(crate) guards: Arc<Guards>,
     relays: Relays,
 }
 
 impl Controller {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, guards: Guards::default(), relays: Relays::default() }
+    pub(crate) fn new(context: Arc<Context>, guards: Arc<Guards>) -> Self {
+        Self { context, guards, relays: Relays::default() }
     }
 }
 

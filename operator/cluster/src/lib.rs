@@ -24,10 +24,26 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use steamer_core::tasks::Tasks;
 
+use crate::guard::registry::Guards;
+
+/// The guards of managed clusters. They can outlive the controllers: a lost leader must be replaced also while the API
+/// server is unreachable and the process has lost its lease.
+#[derive(Clone, Default)]
+pub struct Guarding(Arc<Guards>);
+
+impl Guarding {
+    /// Stops all guards.
+    pub fn stop(&self) {
+        self.0.stop_all();
+    }
+}
+
 /// Adds the controller of OpenBaoCluster and the watches of the objects that it creates.
-pub fn register(tasks: &mut Tasks) {
+pub fn register(tasks: &mut Tasks, guarding: &Guarding) {
     children::watch(tasks);
-    tasks.controller(controller::Controller::new(tasks.context()));
+    tasks.controller(controller::Controller::new(tasks.context(), guarding.0.clone()));
 }

@@ -109,6 +109,13 @@ impl Lease {
         }
     }
 
+    /// Waits until the API server answers.
+    pub async fn answered(&self) {
+        while self.api.get_opt(&self.settings.name).await.is_err() {
+            tokio::time::sleep(self.settings.duration / 4).await;
+        }
+    }
+
     /// Releases the lease, so that the next process does not wait for its expiration.
     pub async fn release(&mut self) {
         let Ok(Some(mut lease)) = self.api.get_opt(&self.settings.name).await else {

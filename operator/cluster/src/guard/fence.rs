@@ -32,6 +32,8 @@ enum Outcome {
     Done,
     /// The lock has changed since it was judged.
     Outdated,
+    /// The role belongs to another cluster, such as that of a backup.
+    Foreign,
 }
 
 impl Fence<'_> {
@@ -80,6 +82,7 @@ impl Fence<'_> {
             Ok(Outcome::Outdated) => {
                 tracing::info!(cluster = %name, pod, "the lock changed in the meantime: no node is fenced");
             }
+            Ok(Outcome::Foreign) => memory.disown(),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(cluster = %name, pod, error, "lost leader is not fenced yet");
@@ -142,8 +145,7 @@ impl Fence<'_> {
         role: &str,
         suspect: &Suspect,
     ) -> Result<Outcome, Error> {
-        let found = self.role(role_admin, role).await?;
-        let found = found.ok_or_else(|| Error::Waiting(format!("`{role}` is not a role of this cluster")))?;
+        let Some(found) = self.role(role_admin, role).await? else { return Ok(Outcome::Foreign) };
         if !found.can_login {
             role_admin.complete_fence(role, &suspect.lock.value).await?;
             return Ok(Outcome::Done);

@@ -73,7 +73,8 @@ impl Memory {
     /// Why a node that can be fenced is lost.
     fn loss(&self, term: &Term, lock: &Lock, case: &Case<'_>) -> Option<Loss> {
         let ended = |why: &str, has_ended| Some(Loss { why: why.to_owned(), has_ended });
-        match self.end(term, case) {
+        let end = if self.renewals.is_left_over(lock) { None } else { self.end(term, case) };
+        match end {
             Some(End::PodGone) => ended("its pod is gone", true),
             Some(End::Reported) => ended("its process ended", true),
             Some(End::Refused) => ended("nothing listens at its address: its process ended", false),
@@ -306,6 +307,15 @@ mod tests {
         world.answers(0, Answer::Silent);
         let why = "it does not answer and has not renewed its lock for";
         assert_eq!(world.says(0..30), format!("6: fence main-0: {why} 6 s"));
+    }
+
+    #[test]
+    fn a_lock_that_expired_before_the_operator_started_fences_no_node() {
+        let mut world = world();
+        world.lock.as_mut().unwrap().age = 40.0;
+        world.pods.clear();
+        world.answers.clear();
+        assert_eq!(world.says(0..14), "wait");
     }
 
     #[test]

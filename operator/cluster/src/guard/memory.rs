@@ -177,6 +177,13 @@ impl Memory {
         Some(Takeover { pod: term.node.as_ref()?.pod.clone(), since: term.since })
     }
 
+    /// Records that the role of the holder is not one of this cluster.
+    pub(crate) fn disown(&mut self) {
+        if let Some(term) = &mut self.term {
+            term.holder = Holder::Shared;
+        }
+    }
+
     /// Records a fence.
     pub(crate) fn fenced(&mut self) {
         self.fences += 1;

@@ -86,6 +86,11 @@ impl Guards {
         self.lock().remove(cluster);
     }
 
+    /// Stops all guards.
+    pub(crate) fn stop_all(&self) {
+        self.lock().clear();
+    }
+
     /// Target of the guard of a cluster. `None` if the cluster has no guard.
     pub(super) fn known(&self, cluster: &ObjectName) -> Option<Arc<GuardTarget>> {
         self.lock().get(cluster).map(|guard| guard.target.borrow().clone())

@@ -71,6 +71,12 @@ impl Renewals {
         self.gap = false;
     }
 
+    /// Returns true if the lock had expired before this process watched it, for example in a restored database. Any node
+    /// can take it, so nothing has to be fenced.
+    pub(crate) fn is_left_over(&self, lock: &Lock) -> bool {
+        lock.age >= LOCK_SECONDS && self.row.as_ref().is_some_and(|row| row.is_inherited)
+    }
+
     /// Time for which the lock has not been renewed, as far as this process has watched it. The age by the clock of the
     /// database only makes it more precise.
     pub(crate) fn lateness(&self, now: Instant, lock: &Lock) -> Duration {

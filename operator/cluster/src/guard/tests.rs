@@ -110,7 +110,7 @@ async fn the_guard_of_a_cluster_stops_only_after_its_deletion(
     let (clusters, namespace) = (context.stores.of::<OpenBaoCluster>(), cluster.name.namespace.clone());
     clusters.listed(Some(&namespace), 0);
     assert!(!is_refused || clusters.failed(Some(&namespace), &refusal()));
-    let controller = Controller::new(context.clone());
+    let controller = Controller::new(context.clone(), Arc::default());
     let target = controller.guards.target(&context, None, &cluster);
     controller.guards.watch(&context, target);
     assert!(controller.guards.known(&cluster.name).is_some());
