@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod relay;
+pub mod registers;
 pub mod seals;
 pub mod secure_postgres;
 pub mod tools;

@@ -33,6 +33,7 @@ mod pki_secrets;
 mod push_secrets;
 mod random_policies;
 mod references;
+mod register_checker;
 mod rig;
 mod rotation;
 mod samples;

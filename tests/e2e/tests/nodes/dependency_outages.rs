@@ -17,6 +17,7 @@ use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition, whole};
+use crate::faults::Pods;
 use crate::registers::Registers;
 
 /// Returns the duration of a fault: `long` seconds in `make faults`, 20 otherwise.
@@ -157,7 +158,7 @@ async fn a_database_with_a_full_disk_accepts_writes_once_there_is_free_space() -
     let bao =
         Bao::with_postgres_at("full", (&tools::postgres()?, &folder.join("data"))).await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
-    let before = Bao::restarts(&bao.pods().await?);
+    let before = Pods::of(&bao).await?;
     let fill = folder.join("fill");
     // Until no space is left: PostgreSQL cannot extend its write-ahead log.
     let filled =
@@ -171,7 +172,7 @@ async fn a_database_with_a_full_disk_accepts_writes_once_there_is_free_space() -
     bao.fleet.at_home(async move { postgres.again().await }).await?;
     registers.goes_on().await?;
     bao.until("all three nodes are Ready", whole).await?;
-    assert_eq!(Bao::restarts(&bao.pods().await?), before, "no container was restarted");
+    before.unchanged(&bao).await?;
     println!("disk full: {}", registers.check(&bao).await?);
     drop(volume);
     Ok(())

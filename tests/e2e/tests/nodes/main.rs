@@ -7,6 +7,7 @@ mod databases;
 mod dependency_outages;
 mod exposure;
 mod failover;
+mod faults;
 mod invalid_specs;
 mod keys;
 mod leader_election_races;

@@ -1,5 +1,7 @@
 //! Test helpers for the pods of a managed cluster.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -14,6 +16,12 @@ impl Bao {
         let mut pods = api.list(&ListParams::default().labels("steamer.dev/cluster=main")).await?.items;
         pods.sort_by_key(ResourceExt::name_any);
         Ok(pods)
+    }
+
+    /// Returns the number of restarts of each pod's server.
+    pub async fn restarts(&self) -> Result<BTreeMap<String, i32>> {
+        let of = |pod: &Pod| Some(pod.status.as_ref()?.container_statuses.as_ref()?.first()?.restart_count);
+        Ok(self.pods().await?.iter().filter_map(|pod| Some((pod.name_any(), of(pod)?))).collect())
     }
 
     /// Waits until a pod is ready and returns the ID of its server container.
@@ -43,6 +51,12 @@ impl Bao {
         .await
         .with_context(|| self.story())?;
         self.until("all three nodes are Ready", whole).await.map(drop)
+    }
+
+    /// Returns the Kubernetes node that a pod runs on.
+    pub async fn machine_of(&self, pod: &str) -> Result<String> {
+        let found = self.pods().await?.into_iter().find(|found| found.name_any() == pod);
+        found.and_then(|pod| pod.spec?.node_name).context("the pod has no Kubernetes node")
     }
 
     /// Deletes a pod, as an eviction does.

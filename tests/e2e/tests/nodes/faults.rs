@@ -1,0 +1,149 @@
+//! A fault of the leader, and everything that a test expects afterwards: a short gap, a fence of the right node, one change
+//! of the leader, and a condition that reports the fault.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::StreamExt;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use steamer_api::OpenBaoCluster;
+use steamer_runtime::Locked;
+use steamer_testing::wait::eventually;
+use tokio::task::JoinHandle;
+
+use crate::bao::{Bao, Leads};
+use crate::registers::Registers;
+
+/// Longest gap after the end of a process: twice the target. OpenBao alone needs at least 11 seconds.
+pub const ENDED: Duration = Duration::from_secs(10);
+/// Longest gap after a leader hangs: twice the target, which is the detection, the fence and the takeover. OpenBao alone
+/// needs at least 15 seconds, and never takes over while a write of the leader is under way.
+pub const HUNG: Duration = Duration::from_secs(20);
+
+/// A condition: its type and its status.
+type Seen = Arc<Locked<BTreeSet<(String, String)>>>;
+
+/// The conditions of a cluster since a moment.
+struct Conditions {
+    seen: Seen,
+    task: JoinHandle<()>,
+}
+
+impl Conditions {
+    fn record(bao: &Bao) -> Self {
+        let seen = Seen::default();
+        let task = tokio::spawn(follow(Api::namespaced(bao.kube.clone(), &bao.namespace), seen.clone()));
+        Self { seen, task }
+    }
+
+    /// Waits until a condition was seen.
+    async fn had(&self, kind: &str, status: &str) -> Result<()> {
+        let wanted = (kind.to_owned(), status.to_owned());
+        eventually(&format!("{kind}={status} is reported"), || async {
+            let seen = self.seen.lock();
+            if seen.contains(&wanted) { Ok(()) } else { Err(seen.clone()) }
+        })
+        .await
+    }
+}
+
+impl Drop for Conditions {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn follow(api: Api<OpenBaoCluster>, seen: Seen) {
+    let mut objects = pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
+    while let Some(object) = objects.next().await {
+        let conditions = object.ok().and_then(|object| object.status).map(|status| status.common.conditions);
+        let conditions = conditions.into_iter().flatten();
+        seen.lock().extend(conditions.map(|condition| (condition.type_, condition.status)));
+    }
+}
+
+/// UIDs of the pods that the status lists as fenced.
+fn fenced(object: &OpenBaoCluster) -> BTreeSet<String> {
+    let fenced = object.status.iter().flat_map(|status| &status.fenced);
+    fenced.map(|fenced| fenced.uid.clone()).collect()
+}
+
+/// A fault of the leader.
+pub struct Fault<'a> {
+    bao: &'a Bao,
+    registers: &'a Registers,
+    /// The leader before the fault.
+    pub leader: Leads,
+    uid: String,
+    fenced: BTreeSet<String>,
+    terms: usize,
+    conditions: Conditions,
+    since: Instant,
+}
+
+impl<'a> Fault<'a> {
+    /// Records the state before the fault, which the caller causes next.
+    pub async fn begin(bao: &'a Bao, registers: &'a Registers) -> Result<Self> {
+        let conditions = Conditions::record(bao);
+        let leader = bao.leader().await?;
+        let uid = bao.uids().await?.remove(&*leader).context("the leader has no pod")?;
+        let (fenced, terms) = (fenced(&bao.object().await?), bao.terms()?);
+        Ok(Self { bao, registers, leader, uid, fenced, terms, conditions, since: Instant::now() })
+    }
+
+    /// Waits until another node leads and all writers write. Returns the longest gap.
+    pub async fn taken_over(&self) -> Result<Duration> {
+        self.bao.leads_after(&self.leader).await?;
+        self.registers.gap_since(self.since).await
+    }
+
+    /// Checks the reaction to the fault, once the caller has ended it, and waits until the cluster is Ready.
+    pub async fn reacted(self, gap: Duration, bound: Duration) -> Result<()> {
+        ensure!(gap < bound, "no write was acknowledged for {gap:.1?}, and {bound:?} is the bound");
+        let is_fenced = |object: &OpenBaoCluster| fenced(object).contains(&self.uid);
+        let object = self.bao.until("the status lists the fence of the leader", is_fenced).await?;
+        let fences: Vec<String> = fenced(&object).difference(&self.fenced).cloned().collect();
+        ensure!(
+            fences == [self.uid.clone()],
+            "another node than the leader {} was fenced: {fences:?}",
+            self.uid
+        );
+        self.conditions.had("Degraded", "True").await?;
+        self.bao.ready().await?;
+        let terms = self.bao.terms()? - self.terms;
+        ensure!(terms == 1, "the leader changed {terms} times");
+        Ok(())
+    }
+}
+
+/// Pods, restarts of their containers, and fences: a fault that restarts no pod changes none of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pods {
+    /// Name, UID, and number of restarts.
+    pods: BTreeSet<(String, String, i32)>,
+    fenced: BTreeSet<String>,
+}
+
+impl Pods {
+    /// The present pods.
+    pub async fn of(bao: &Bao) -> Result<Self> {
+        let restarts = bao.restarts().await?;
+        let pods = bao.uids().await?.into_iter();
+        let pods = pods.map(|(pod, uid)| (restarts.get(&pod).copied().unwrap_or_default(), pod, uid));
+        Ok(Self {
+            pods: pods.map(|(restarts, pod, uid)| (pod, uid, restarts)).collect(),
+            fenced: fenced(&bao.object().await?),
+        })
+    }
+
+    /// Checks that no pod was replaced, no container restarted, and no node fenced since.
+    pub async fn unchanged(self, bao: &Bao) -> Result<()> {
+        let now = Self::of(bao).await?;
+        ensure!(now == self, "a pod was replaced, restarted or fenced: before {self:?}, now {now:?}");
+        Ok(())
+    }
+}
