@@ -12,6 +12,8 @@ mod seal;
 mod seal_rules;
 mod status;
 mod storage;
+mod topology;
+mod upgrade;
 
 pub use audit::*;
 pub use exposure::*;
@@ -24,6 +26,8 @@ pub use pods::*;
 pub use seal::*;
 pub use status::*;
 pub use storage::*;
+pub use topology::*;
+pub use upgrade::*;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -86,7 +90,7 @@ pub struct OpenBaoClusterSpec {
     #[serde(default)]
     pub operator_scope: OperatorScope,
     /// Administrators of a managed cluster. Written to OpenBao once, during initialization. Later changes of this list
-    /// have no effect: an administrator makes them in OpenBao.
+    /// have no effect: an administrator makes them in OpenBao. The condition `AdministratorsCurrent` reports them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub administrators: Vec<Administrator>,

@@ -14,6 +14,7 @@ mod status;
 mod summary;
 mod validate;
 mod verdict;
+mod warnings;
 
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::seal_rules;
 use super::{
     AuditDevice, Gateway, Ingress, InstantDelivery, Listener, PodNetworkPolicy, PodTemplate,
-    PostgresqlStorage, Seal, SealMigration, ServerAccount, ServerMetrics, ServerPlugin, ServerTls,
+    PostgresqlStorage, Seal, SealMigration, ServerAccount, ServerMetrics, ServerPlugin, ServerTls, Topology,
+    Upgrade,
 };
 use crate::common::yes;
 use crate::{DeletionPolicy, Duration, LocalReference};
@@ -79,6 +80,13 @@ pub struct ManagedServer {
     /// Limits of requests.
     #[serde(default)]
     pub listener: Listener,
+    /// Lowest level of the messages that the nodes log. `BAO_LOG_LEVEL` in `podTemplate.env` has precedence. A change
+    /// triggers a rollout. Default: OpenBao's default, `info`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LogLevel>,
+    /// Distribution of the pods over zones and Kubernetes nodes. A change triggers a rollout.
+    #[serde(default)]
+    pub topology: Topology,
     /// Failover of a lost leader.
     #[serde(default)]
     pub failover: Failover,
@@ -140,6 +148,22 @@ pub enum ImagePullPolicy {
     Never,
 }
 
+/// Level of log messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Every message.
+    Trace,
+    /// Details for diagnosis.
+    Debug,
+    /// Normal operation.
+    Info,
+    /// Warnings and errors.
+    Warn,
+    /// Errors only.
+    Error,
+}
+
 /// Storage of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -184,30 +208,6 @@ pub enum Fencing {
     ProcessEnd,
     /// None: OpenBao's own lock expires.
     None,
-}
-
-/// Rollout of changes to the nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Upgrade {
-    /// `true` stops replacing pods for changes. Default: `false`.
-    #[serde(default)]
-    pub paused: bool,
-    /// Time within which a replaced node must be unsealed and ready. If it is not, the rollout stops. 1s
-    /// to 24h. Default: 2m.
-    #[serde(default = "two_minutes")]
-    #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "upgrade.nodeTimeout must be 1s to 24h: a rollout waits that long for a node that does not start"))]
-    pub node_timeout: Duration,
-}
-
-fn two_minutes() -> Duration {
-    Duration::from_secs(120)
-}
-
-impl Default for Upgrade {
-    fn default() -> Self {
-        Self { paused: false, node_timeout: two_minutes() }
-    }
 }
 
 /// Recovery keys. Generated once, right after initialization.

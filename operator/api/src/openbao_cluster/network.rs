@@ -1,6 +1,6 @@
 //! Network of a managed cluster: certificates, listener and NetworkPolicy.
 
-use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPeer};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,15 +71,21 @@ pub struct PodNetworkPolicy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub metrics_from: Vec<NetworkPolicyPeer>,
-    /// TCP ports that the nodes may connect to, besides 443, 6443, DNS, and those of PostgreSQL, the seal and the audit
-    /// devices. Add the ports of JWT issuers, proxies and databases that OpenBao connects to.
+    /// TCP ports that the nodes may connect to, besides 443, 6443, DNS, and those of PostgreSQL, the seal, the audit
+    /// devices and the issuers of administrators. Add the ports of other JWT issuers, proxies and databases that OpenBao
+    /// connects to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(range(min = 1, max = 65535)))]
     pub egress_ports: Vec<u16>,
+    /// Additional rules for connections of the nodes, as in a NetworkPolicy: for DNS on another port than 53, other
+    /// protocols than TCP, and destinations that `egressPorts` would allow too widely.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub egress: Vec<NetworkPolicyEgressRule>,
 }
 
 impl Default for PodNetworkPolicy {
     fn default() -> Self {
-        Self { enabled: true, metrics_from: Vec::new(), egress_ports: Vec::new() }
+        Self { enabled: true, metrics_from: Vec::new(), egress_ports: Vec::new(), egress: Vec::new() }
     }
 }

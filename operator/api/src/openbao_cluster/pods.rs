@@ -56,10 +56,10 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
-    /// Affinity of the pods. Default: no two pods of the cluster run on the same Kubernetes node.
+    /// Affinity of the pods. Default: that of `topology`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// Topology spread constraints of the pods.
+    /// Topology spread constraints of the pods. Default: those of `topology`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,

@@ -75,6 +75,11 @@ pub struct OpenBaoClusterStatus {
     /// `true` if the nodes of a managed cluster have an audit device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audited: Option<bool>,
+    /// Digests of the administrators that the initialization wrote, by name. For a cluster that was initialized by an
+    /// earlier Steamer: those of the spec at the time of the upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub administrators: Option<std::collections::BTreeMap<String, String>>,
     /// Location of the recovery keys. Set once they exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_keys: Option<RecoveryKeyState>,

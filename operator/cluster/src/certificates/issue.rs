@@ -16,6 +16,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
 use crate::cluster::Cluster;
+use crate::objects::services::STANDBY;
 
 const DAY: i64 = 86_400;
 /// Lifetime of a CA, in seconds.
@@ -199,7 +200,8 @@ fn name_text(name: &GeneralName<'_>) -> Option<String> {
 pub(crate) fn names(cluster: &Cluster) -> Vec<String> {
     let (name, namespace) = (&cluster.name.name, &cluster.name.namespace);
     let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    for service in ["", "-active"] {
+    let standby = cluster.spec.standby_reads.then_some(STANDBY);
+    for service in ["", "-active"].into_iter().chain(standby) {
         for ending in [
             String::new(),
             format!(".{namespace}"),

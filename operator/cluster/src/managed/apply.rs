@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use steamer_core::error::Error;
@@ -83,7 +83,7 @@ async fn apply_surroundings(
     cluster: &Cluster,
     surroundings: Option<&Surroundings>,
 ) -> Result<Option<Error>, Error> {
-    let Some(Surroundings { seal_ports }) = surroundings else { return Ok(None) };
+    let Some(Surroundings { ports }) = surroundings else { return Ok(None) };
     let (child_api, mut contested) = (effects.child_api, None);
     Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
     for service in services::services(cluster) {
@@ -95,11 +95,14 @@ async fn apply_surroundings(
     } else {
         child_api.remove::<Secret>(&relay::secret_name(cluster)).await?;
     }
+    if let Some(service) = services::unwanted(cluster) {
+        child_api.remove::<Service>(&service).await?;
+    }
     match disruption_budget::disruption_budget(cluster) {
         Some(budget) => drop(Error::set_aside(child_api.keep(&budget).await, &mut contested)?),
         None => child_api.remove::<PodDisruptionBudget>(cluster.name()).await?,
     }
-    match network_policy::network_policy(cluster, seal_ports) {
+    match network_policy::network_policy(cluster, ports) {
         Some(policy) => drop(Error::set_aside(child_api.keep(&policy).await, &mut contested)?),
         None => child_api.remove::<NetworkPolicy>(cluster.name()).await?,
     }

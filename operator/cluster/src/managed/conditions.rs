@@ -7,6 +7,7 @@ use steamer_runtime::{Failure, Reason, describe};
 
 use crate::database::roles::Obstacle;
 use crate::managed::report::Report;
+use crate::managed::warnings;
 use crate::nodes::members::Answer;
 use crate::nodes::rollout::Step;
 use crate::seal::check::SealCheck;
@@ -19,6 +20,7 @@ pub(crate) fn set(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     set_certificates(conditions, report);
     set_upgrade(conditions, &report.applied.rollout.step);
     set_degraded(conditions, report);
+    warnings::set_audit(conditions, &report.input.cluster.spec.audit);
     match report.server() {
         Some(server) => server::conditions::set(conditions, server),
         None => set_unavailable(conditions, report),

@@ -21,6 +21,7 @@ use crate::nodes::replace::{Rollout, Target, count_updated};
 use crate::nodes::rollout::{Goal, Step};
 use crate::nodes::scale::{Scale, replicas};
 use crate::objects::configuration::{check_plugins, configuration};
+use crate::objects::initialization::AdministratorIssuer;
 use crate::objects::seal::SealSettings;
 use crate::objects::stateful_set::{Inputs, relay_image, revision, stateful_set};
 use crate::seal::keys::StaticKeys;
@@ -42,8 +43,8 @@ pub(crate) struct Plan {
 /// Objects that pods need and that do not depend on the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Surroundings {
-    /// Ports outside of the cluster that the seal uses.
-    pub(crate) seal_ports: Vec<u16>,
+    /// Ports outside of the cluster that the seal and the issuers of administrators use.
+    pub(crate) ports: Vec<u16>,
 }
 
 /// Changes to the pods.
@@ -121,7 +122,7 @@ impl Planner<'_> {
         }
         let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
         check_plugins(cluster, &seal)?;
-        plan.surroundings = Some(Surroundings { seal_ports: seal.ports.clone() });
+        plan.surroundings = Some(Surroundings { ports: self.outside_ports(&seal) });
         if let Err(error) = &observed.certificate {
             return Err(no_certificate(error));
         }
@@ -132,6 +133,11 @@ impl Planner<'_> {
         };
         self.check_pods_may_change(storage)?;
         self.change_pods(plan, storage, &seal)
+    }
+
+    fn outside_ports(&self, seal: &SealSettings) -> Vec<u16> {
+        let issuers = self.input.found.issuers.iter().filter_map(AdministratorIssuer::port);
+        seal.ports.iter().copied().chain(issuers).collect()
     }
 
     /// The keys of a static seal after the next step of a rotation, if they are known.

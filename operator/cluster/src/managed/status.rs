@@ -9,6 +9,7 @@ use crate::managed::conditions;
 use crate::managed::report::Report;
 use crate::managed::summary;
 use crate::managed::verdict::verdict;
+use crate::managed::warnings;
 use crate::relay::condition;
 use crate::server::orphans::without;
 
@@ -28,12 +29,15 @@ fn derived(report: &Report<'_>, orphans: Vec<Orphan>) -> OpenBaoClusterStatus {
     let mut status = report.input.found.last.clone();
     status.orphans = without(orphans, &report.openbao.removed_orphans);
     let generation = report.input.object.metadata.generation.unwrap_or(0);
-    conditions::set(&mut Conditions::new(&mut status.common.conditions, generation, report.now), report);
+    summary::openbao(&mut status, report);
+    let administrators = status.administrators.clone();
+    let conditions = &mut Conditions::new(&mut status.common.conditions, generation, report.now);
+    conditions::set(conditions, report);
+    warnings::set_administrators(conditions, administrators.as_ref(), &report.input.cluster.administrators);
     summary::members(&mut status, report);
     summary::database(&mut status, report);
     summary::failover(&mut status, report.observed.longest_takeover);
     summary::seal(&mut status, report);
-    summary::openbao(&mut status, report);
     summary::versions(&mut status, report);
     summary::access(&mut status, report);
     status.upgrade = summary::upgrade(report);

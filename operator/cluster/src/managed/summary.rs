@@ -14,6 +14,7 @@ use crate::database::roles::{NodeRole, parse_role};
 use crate::first_start::Start;
 use crate::guard::takeover::is_notable;
 use crate::managed::report::Report;
+use crate::managed::warnings;
 use crate::nodes::members::{Answer, Member};
 use crate::nodes::rollout::Step;
 use crate::restore::foreign_data;
@@ -130,6 +131,7 @@ pub(crate) fn openbao(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     let Ok(health) = &server.health else { return };
     let is_complete = health.initialized && server.missing.is_ok() && server.serves();
     status.initialized = Some(is_complete || status.initialized == Some(true));
+    warnings::record_administrators(status, report.input.object, report.input.cluster);
     let is_foreign = foreign_data(report.input.cluster, status.cluster_id.as_deref(), health).is_some();
     if !health.cluster_id.is_empty() && !is_foreign {
         status.cluster_id = Some(health.cluster_id.clone());

@@ -49,6 +49,9 @@ pub(crate) fn configuration(
     if !devices.is_empty() {
         config["audit"] = devices.into();
     }
+    if let Some(level) = cluster.spec.log_level {
+        config["log_level"] = json!(level);
+    }
     let plugins = plugins(cluster, seal);
     if !plugins.is_empty() {
         config["plugin_directory"] = json!(PLUGINS);
@@ -234,6 +237,18 @@ mod tests {
         let cluster = cluster_with(fields);
         let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
         insta::assert_yaml_snapshot!(name, configuration(&cluster, &seal, &BTreeMap::new()));
+    }
+
+    #[rstest]
+    #[case(json!({}), Value::Null)]
+    #[case(json!({"logLevel": "debug"}), json!("debug"))]
+    fn the_log_level_is_that_of_openbao_unless_the_spec_sets_it(
+        #[case] fields: Value,
+        #[case] expected: Value,
+    ) {
+        let cluster = cluster_with(fields);
+        let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
+        assert_eq!(configuration(&cluster, &seal, &BTreeMap::new())["log_level"], expected);
     }
 
     #[rstest]

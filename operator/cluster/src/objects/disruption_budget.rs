@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::cluster::Cluster;
 use crate::objects::{metadata, pods};
 
-/// Limits evictions to one node at a time. With a single node there is nothing to limit.
+/// Limits evictions to one node at a time. With a single node there is nothing to limit. A pod that is not ready can always
+/// be evicted: it would keep its Kubernetes node from being drained until it is.
 pub(crate) fn disruption_budget(cluster: &Cluster) -> Option<PodDisruptionBudget> {
     let wanted = cluster.spec.pod_disruption_budget.enabled && cluster.spec.replicas > 1;
     wanted.then(|| PodDisruptionBudget {
@@ -14,6 +15,7 @@ pub(crate) fn disruption_budget(cluster: &Cluster) -> Option<PodDisruptionBudget
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(pods(cluster)),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),
         status: None,

@@ -24,6 +24,14 @@ pub(crate) struct AdministratorIssuer {
     pub(crate) audiences: Vec<String>,
 }
 
+impl AdministratorIssuer {
+    /// Port of the server that publishes its keys. None if the mount contains the keys.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let url = self.config.get("oidc_discovery_url").or_else(|| self.config.get("jwks_url"))?.as_str()?;
+        reqwest::Url::parse(url).ok()?.port_or_known_default()
+    }
+}
+
 /// The stanza, as JSON for a file of its own beside the configuration.
 pub(crate) fn initialization(
     cluster: &Cluster,
@@ -138,6 +146,8 @@ fn everything() -> String {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::tests::cluster;
 
@@ -149,6 +159,19 @@ mod tests {
         let text = text(&crate::tests::cluster_with(json!({"tokenReview": true})));
         assert!(text.contains(r#""path":"sys/auth/token_review""#), "{text}");
         assert!(text.contains(r#""path":"auth/token_review/config""#), "{text}");
+    }
+
+    #[rstest]
+    #[case(json!({"oidc_discovery_url": "https://git-lab.com"}), Some(443))]
+    #[case(json!({"oidc_discovery_url": "http://gitlab.gitlab.svc:8080/a"}), Some(8080))]
+    #[case(json!({"jwks_url": "https://git-lab.com:8443/keys"}), Some(8443))]
+    #[case(json!({"jwt_validation_pubkeys": ["PEM"]}), None)]
+    fn nodes_connect_to_the_server_with_the_keys_of_an_issuer(
+        #[case] config: Value,
+        #[case] expected: Option<u16>,
+    ) {
+        let issuer = AdministratorIssuer { name: "a".to_owned(), config, audiences: Vec::new() };
+        assert_eq!(issuer.port(), expected);
     }
 
     #[test]

@@ -13,15 +13,16 @@ use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata,
 
 /// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics, and only nodes to reach the cluster
 /// port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
-/// need. The latter have host names as addresses, so they are allowed by port.
-pub(crate) fn network_policy(cluster: &Cluster, seal_ports: &[u16]) -> Option<NetworkPolicy> {
+/// need. The latter have host names as addresses, so they are allowed by port: `ports` are those of the seal and of the
+/// issuers of administrators.
+pub(crate) fn network_policy(cluster: &Cluster, ports: &[u16]) -> Option<NetworkPolicy> {
     cluster.spec.network_policy.enabled.then(|| NetworkPolicy {
         metadata: metadata(cluster, &cluster.name.name),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods(cluster)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress(cluster)),
-            egress: Some(egress(cluster, seal_ports)),
+            egress: Some(egress(cluster, ports)),
         }),
     })
 }
@@ -37,21 +38,23 @@ fn ingress(cluster: &Cluster) -> Vec<NetworkPolicyIngressRule> {
     ]
 }
 
-fn egress(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyEgressRule> {
+fn egress(cluster: &Cluster, ports: &[u16]) -> Vec<NetworkPolicyEgressRule> {
     let rule = |to, ports| NetworkPolicyEgressRule { to, ports: Some(ports) };
-    vec![
+    let mut all = vec![
         rule(Some(nodes(cluster)), vec![tcp(API_PORT), tcp(CLUSTER_PORT)]),
         rule(None, vec![udp(53), tcp(53)]),
-        rule(None, outside(cluster, seal_ports)),
-    ]
+        rule(None, outside(cluster, ports)),
+    ];
+    all.extend(cluster.spec.network_policy.egress.iter().cloned());
+    all
 }
 
-/// Ports of PostgreSQL, the API server, the seal, the audit devices, and those in the spec.
-fn outside(cluster: &Cluster, seal_ports: &[u16]) -> Vec<NetworkPolicyPort> {
+/// Ports of PostgreSQL, the API server, the audit devices, those in the spec, and the given ones.
+fn outside(cluster: &Cluster, given: &[u16]) -> Vec<NetworkPolicyPort> {
     let (udp_targets, tcp_targets): (Vec<_>, Vec<_>) =
         targets(cluster).into_iter().partition(|target| target.protocol == SocketProtocol::Udp);
     let mut ports = vec![cluster.owner.port, 443, 6443];
-    ports.extend(seal_ports);
+    ports.extend(given);
     ports.extend(&cluster.spec.network_policy.egress_ports);
     ports.extend(tcp_targets.iter().map(|target| target.port));
     ports.sort_unstable();
@@ -115,6 +118,17 @@ mod tests {
         assert_eq!(ingress[0].from, None);
         assert_eq!(json!(ingress[1].from), json!([prometheus]));
         assert!(json!(policy.egress).to_string().contains("8080"));
+    }
+
+    #[test]
+    fn rules_of_the_spec_are_added_unchanged() {
+        let rule = json!({
+            "to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"protocol": "UDP", "port": 5353}],
+        });
+        let policy = network_policy(&cluster_with(json!({"networkPolicy": {"egress": [rule]}})), &[]);
+        let egress = policy.unwrap().spec.unwrap().egress.unwrap();
+        assert_eq!(egress.len(), 4);
+        assert_eq!(json!(egress[3]), rule);
     }
 
     #[rstest]

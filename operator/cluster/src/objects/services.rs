@@ -8,18 +8,35 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::cluster::{ACTIVE, Cluster};
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, metadata, selector};
 
+/// Suffix of the Service of the standbys.
+pub(crate) const STANDBY: &str = "-standby";
+
 /// Services for all ready nodes, for the leader, for the stable host names of the pods, and for the metrics.
 pub(crate) fn services(cluster: &Cluster) -> Vec<Service> {
-    let mut leader = selector(cluster);
-    leader.insert(ACTIVE.to_owned(), "true".to_owned());
     let (nodes, api) = (selector(cluster), port("api", API_PORT));
     let internal = vec![api.clone(), port("cluster", CLUSTER_PORT)];
-    vec![
+    let mut all = vec![
         service(cluster, "", load_balanced(nodes.clone(), api.clone())),
-        service(cluster, "-active", load_balanced(leader, api)),
+        service(cluster, "-active", load_balanced(in_role(cluster, "true"), api.clone())),
         service(cluster, "-internal", headless(nodes.clone(), internal)),
         service(cluster, "-metrics", headless(nodes, vec![port("metrics", METRICS_PORT)])),
-    ]
+    ];
+    if cluster.spec.standby_reads {
+        all.push(service(cluster, STANDBY, load_balanced(in_role(cluster, "false"), api)));
+    }
+    all
+}
+
+/// Name of the Service of the standbys, if it must not exist: without standby reads each of them forwards to the leader.
+pub(crate) fn unwanted(cluster: &Cluster) -> Option<String> {
+    (!cluster.spec.standby_reads).then(|| cluster.child(STANDBY))
+}
+
+/// Labels that select the leader, or the standbys.
+fn in_role(cluster: &Cluster, active: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(cluster);
+    labels.insert(ACTIVE.to_owned(), active.to_owned());
+    labels
 }
 
 fn service(cluster: &Cluster, suffix: &str, spec: ServiceSpec) -> Service {
@@ -61,11 +78,23 @@ fn port(name: &str, number: u16) -> ServicePort {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::tests::cluster;
+    use crate::tests::{cluster, cluster_with};
 
     #[test]
     fn clients_the_leader_the_nodes_and_the_metrics_each_have_a_service() {
         insta::assert_yaml_snapshot!(services(&cluster()));
+    }
+
+    #[test]
+    fn standbys_have_a_service_only_if_they_answer_reads() {
+        let reading = cluster_with(json!({"standbyReads": true}));
+        let standbys = services(&reading).pop().unwrap();
+        assert_eq!(standbys.metadata.name.as_deref(), Some("main-standby"));
+        assert_eq!(standbys.spec.unwrap().selector.unwrap()[ACTIVE], "false");
+        assert_eq!(unwanted(&reading), None);
+        assert_eq!(unwanted(&cluster()).as_deref(), Some("main-standby"));
     }
 }

@@ -4,6 +4,7 @@ mod container;
 mod environment;
 mod pod_template;
 mod quantity;
+mod topology;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -115,6 +116,7 @@ mod tests {
     #[case::headers("headers", json!({"audit": [{
         "name": "siem", "description": "d", "http": {"uri": "https://siem", "headersSecretRef": {"name": "siem"}},
     }]}))]
+    #[case::topology("topology", json!({"topology": {"spread": "Zones", "required": true}}))]
     #[case::identity("identity", json!({"serviceAccount": {"token": {"audience": "sts"}}}))]
     #[case::pod_template("pod_template", json!({"imagePullSecrets": [{"name": "pull"}], "podTemplate": {
         "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},

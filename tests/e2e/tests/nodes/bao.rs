@@ -173,6 +173,8 @@ impl Bao {
                         "tls": {"caSecretRef": {"name": "pg-ca"}},
                     }},
                     "seal": {"static": {}},
+                    // The loss of a Kubernetes node takes one pod.
+                    "topology": {"spread": "Hosts", "required": true},
                     "podTemplate": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}},
                 },
                 "administrators": [{"name": "admin", "serviceAccount": {"name": "admin"}}],

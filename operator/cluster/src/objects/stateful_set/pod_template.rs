@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
-    PodTemplateSpec, SeccompProfile, Toleration,
+    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
@@ -12,12 +11,13 @@ use steamer_api::PodTemplate;
 use steamer_core::digest::digest;
 
 use super::container::container;
+use super::topology;
 use super::volumes::volumes;
 use crate::cluster::{ACTIVE, Cluster, RESTART, REVISION};
 use crate::objects::config_map::config_map_name;
 use crate::objects::relay;
 use crate::objects::seal::SealSettings;
-use crate::objects::{pods, selector};
+use crate::objects::selector;
 
 /// User and group of the server process. It works with every image.
 const USER: i64 = 65532;
@@ -82,11 +82,12 @@ fn pod_spec(cluster: &Cluster, seal: &SealSettings) -> PodSpec {
         termination_grace_period_seconds: Some(60),
         enable_service_links: Some(false),
         security_context: Some(security_context()),
-        affinity: Some(affinity.clone().unwrap_or_else(|| one_per_machine(cluster))),
+        affinity: affinity.clone().or_else(|| topology::affinity(cluster)),
         tolerations: Some(tolerations.iter().cloned().chain(lost_machine()).collect()),
         containers: std::iter::once(openbao).chain(relay).collect(),
         node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
-        topology_spread_constraints: some_of(topology_spread_constraints),
+        topology_spread_constraints: some_of(topology_spread_constraints)
+            .or_else(|| topology::spread(cluster)),
         priority_class_name: priority_class_name.clone(),
         image_pull_secrets: some_of(&pull_secrets(cluster)),
         ..PodSpec::default()
@@ -123,22 +124,6 @@ fn lost_machine() -> impl Iterator<Item = Toleration> {
         toleration_seconds: Some(30),
         value: None,
     })
-}
-
-/// At most one node of a cluster on each machine.
-fn one_per_machine(cluster: &Cluster) -> Affinity {
-    let term = PodAffinityTerm {
-        topology_key: "kubernetes.io/hostname".to_owned(),
-        label_selector: Some(pods(cluster)),
-        ..PodAffinityTerm::default()
-    };
-    Affinity {
-        pod_anti_affinity: Some(PodAntiAffinity {
-            required_during_scheduling_ignored_during_execution: Some(vec![term]),
-            ..PodAntiAffinity::default()
-        }),
-        ..Affinity::default()
-    }
 }
 
 #[cfg(test)]
