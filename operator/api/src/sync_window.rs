@@ -1,4 +1,4 @@
-//! Times in which new values are delivered.
+//! Times in which changes are made.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -10,8 +10,8 @@ use crate::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncWindow {
-    /// `Allow`: new values are only delivered in a window of this kind. `Deny`: they are not delivered in this window, even if
-    /// another one allows it.
+    /// `Allow`: changes are only made in a window of this kind. `Deny`: they are not made in this window, even if another one
+    /// allows it.
     pub kind: WindowKind,
     /// Start of the window in the format of cron: minute, hour, day of the month, month and day of the week, such as
     /// `0 2 * * MON-FRI`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
@@ -31,8 +31,8 @@ pub struct SyncWindow {
 /// Effect of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WindowKind {
-    /// Values are delivered only in such windows.
+    /// Changes are made only in such windows.
     Allow,
-    /// Values wait for the end of the window.
+    /// Changes wait for the end of the window.
     Deny,
 }

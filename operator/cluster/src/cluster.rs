@@ -99,6 +99,15 @@ pub(crate) enum Mode {
     Suspended,
     /// No node runs while the database is being restored.
     Restoring,
+    /// No node runs until `hibernation` is `false`.
+    Hibernating,
+}
+
+impl Mode {
+    /// Returns true if no node may run.
+    pub(crate) fn stops_nodes(self) -> bool {
+        matches!(self, Self::Restoring | Self::Hibernating)
+    }
 }
 
 /// A managed cluster.

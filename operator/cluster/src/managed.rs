@@ -4,6 +4,7 @@ mod apply;
 mod conditions;
 mod delete;
 pub(crate) mod fetch;
+mod hold;
 mod input;
 pub(crate) mod observe;
 mod openbao;

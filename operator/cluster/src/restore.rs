@@ -1,4 +1,4 @@
-//! Restore of a backup into the cluster's own database while no node runs.
+//! Stop of all nodes, for hibernation, and for the restore of a backup into the cluster's own database.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -7,10 +7,14 @@ use serde_json::json;
 use steamer_core::error::Error;
 use steamer_openbao::Health;
 
-use crate::cluster::{Cluster, RESTORE, RESTORING};
+use crate::cluster::{Cluster, Mode, RESTORE, RESTORING};
 use crate::effects::Effects;
 
-/// Stops every node. Returns the error that describes the wait.
+/// Text about a cluster that hibernates.
+pub(crate) const HIBERNATED: &str =
+    "no node runs: the cluster hibernates until spec.managed.hibernation is false";
+
+/// Stops every node for as long as the mode of the cluster requires. Returns the error that describes the wait.
 pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Error, Error> {
     let live = effects.child_api.get::<StatefulSet>(cluster.name());
     let replicas = live.and_then(|live| live.spec.as_ref()?.replicas);
@@ -20,14 +24,19 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
         sets.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
     }
     let pods = effects.child_api.all::<Pod>().len();
-    Ok(Error::Waiting(if pods > 0 {
-        format!("{pods} pods terminate before the database is restored")
-    } else {
-        format!(
+    Ok(Error::Waiting(text(cluster, pods)))
+}
+
+fn text(cluster: &Cluster, pods: usize) -> String {
+    match (cluster.mode, pods) {
+        (Mode::Hibernating, 0) => HIBERNATED.to_owned(),
+        (Mode::Hibernating, pods) => format!("{pods} pods terminate for the hibernation"),
+        (_, 0) => format!(
             "no node runs: restore database `{}`, then remove the annotation {RESTORING}",
             cluster.owner.database
-        )
-    }))
+        ),
+        (_, pods) => format!("{pods} pods terminate before the database is restored"),
+    }
 }
 
 /// Error if the database contains another OpenBao than the one that this cluster ran last.

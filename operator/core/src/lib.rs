@@ -15,6 +15,7 @@ pub mod report;
 pub mod stores;
 pub mod tasks;
 pub mod urgent;
+pub mod windows;
 pub mod writes;
 
 pub use context::Context;

@@ -4,7 +4,6 @@ mod change;
 mod claim;
 mod content;
 mod controller;
-mod cron;
 mod decide;
 mod deletion;
 mod denial;
@@ -43,9 +42,10 @@ mod synced;
 mod templated;
 mod transformation;
 mod validate;
-mod windows;
 mod workloads;
 mod written;
+
+pub(crate) use steamer_core::windows::Windows;
 
 pub(crate) use controller::Controller;
 pub(crate) use denial::{Rule, denied};
@@ -61,5 +61,4 @@ pub(crate) use shared::Engine;
 pub(crate) use stamp::request_digest;
 pub(crate) use synced::{Common, Obtained, ReadAccess, Recorded, Renewal, Source, Synced};
 pub(crate) use transformation::{Definition, Program, Rendered, Subject};
-pub(crate) use windows::Windows;
 pub(crate) use written::{Relayed, Watched};

@@ -29,7 +29,7 @@ pub enum Reason {
     Suspended,
     /// With `mode: Observe`: OpenBao matches the spec.
     Observed,
-    /// `enabled: false` or `cancelled: true` is applied.
+    /// `enabled: false`, `cancelled: true` or `hibernation: true` is applied.
     Disabled,
     /// The object is being deleted.
     Deleting,

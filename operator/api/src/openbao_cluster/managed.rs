@@ -20,6 +20,7 @@ use crate::{DeletionPolicy, Duration, LocalReference};
 #[x_kube(validation = seal_rules::migration_is_from_another_type())]
 #[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode cannot be changed to or from Disabled: a rollout cannot mix nodes with and without TLS. Create another OpenBaoCluster instead"))]
 #[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "plugins must be unique by type and name"))]
+#[x_kube(validation = ("!has(self.upgrade) || !has(self.upgrade.leader) || self.upgrade.leader != 'Supervised' || self.replicas > 1", "upgrade.leader Supervised requires 3 or 5 replicas: without a standby there is no other node to move the leader to"))]
 pub struct ManagedServer {
     /// OpenBao version, such as `2.7.2`. It determines the available features and the upgrade path. A version lower
     /// than one that has been leader is rejected.
@@ -93,6 +94,9 @@ pub struct ManagedServer {
     /// Rollout of changes to the nodes.
     #[serde(default)]
     pub upgrade: Upgrade,
+    /// `true` stops all nodes. Data, keys and logins are kept, and `false` starts the nodes again. Default: `false`.
+    #[serde(default)]
+    pub hibernation: bool,
     /// Recovery keys, for regaining access when all administrators are locked out.
     #[serde(default)]
     pub recovery_keys: RecoveryKeys,

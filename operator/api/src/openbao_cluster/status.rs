@@ -116,6 +116,8 @@ pub enum ClusterPhase {
     Degraded,
     /// It does not serve requests.
     Unavailable,
+    /// No node runs, as `hibernation: true` requests.
+    Hibernated,
 }
 
 /// Leader of a managed cluster.

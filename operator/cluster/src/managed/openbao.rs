@@ -65,7 +65,7 @@ pub(crate) async fn converge(
         // The data is that of another OpenBao, or incomplete.
         _ if trouble.is_some() => Vec::new(),
         Mode::Suspended => Vec::new(),
-        Mode::Active | Mode::Restoring => {
+        Mode::Active | Mode::Restoring | Mode::Hibernating => {
             orphans::remove(effects.context, effects.dependencies, input.object, &server).await
         }
     };

@@ -13,6 +13,7 @@ use crate::database::logins::Logins;
 use crate::database::storage::Storage;
 use crate::first_start;
 use crate::first_start::{InitialAccess, Initialization, Start};
+use crate::managed::hold;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
@@ -21,7 +22,7 @@ use crate::nodes::replace::{Rollout, Target, count_updated};
 use crate::nodes::rollout::{Goal, Step};
 use crate::nodes::scale::{Scale, replicas};
 use crate::objects::configuration::{check_plugins, configuration};
-use crate::objects::initialization::AdministratorIssuer;
+use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;
 use crate::objects::stateful_set::{Inputs, relay_image, revision, stateful_set};
 use crate::seal::keys::StaticKeys;
@@ -88,8 +89,10 @@ pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Pla
         rollout: Rollout::waiting("objects are being created"),
         trouble: None,
     };
-    if input.cluster.mode == Mode::Suspended {
+    if input.cluster.mode != Mode::Active {
         plan.rollout.step = Step::Settled;
+    }
+    if input.cluster.mode == Mode::Suspended {
         return plan;
     }
     let trouble = Planner { input, observed, now }.complete(&mut plan).err();
@@ -122,22 +125,17 @@ impl Planner<'_> {
         }
         let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
         check_plugins(cluster, &seal)?;
-        plan.surroundings = Some(Surroundings { ports: self.outside_ports(&seal) });
+        plan.surroundings = Some(Surroundings { ports: outside_ports(&seal, &self.input.found.issuers) });
         if let Err(error) = &observed.certificate {
             return Err(no_certificate(error));
         }
         let Ok(storage) = &observed.storage else {
             // Running nodes continue without the database. The StatefulSet is neither created nor changed.
-            plan.pods = self.repair_unless_restoring().map_or(Pods::Unchanged, Pods::Repaired);
+            plan.pods = self.repair_unless_stopped().map_or(Pods::Unchanged, Pods::Repaired);
             return Ok(());
         };
         self.check_pods_may_change(storage)?;
         self.change_pods(plan, storage, &seal)
-    }
-
-    fn outside_ports(&self, seal: &SealSettings) -> Vec<u16> {
-        let issuers = self.input.found.issuers.iter().filter_map(AdministratorIssuer::port);
-        seal.ports.iter().copied().chain(issuers).collect()
     }
 
     /// The keys of a static seal after the next step of a rotation, if they are known.
@@ -266,8 +264,8 @@ impl Planner<'_> {
         }
     }
 
-    fn repair_unless_restoring(&self) -> Option<Rollout> {
-        self.repair().filter(|_| self.cluster().mode != Mode::Restoring)
+    fn repair_unless_stopped(&self) -> Option<Rollout> {
+        self.repair().filter(|_| !self.cluster().mode.stops_nodes())
     }
 
     /// Rollout of the live StatefulSet.
@@ -278,24 +276,18 @@ impl Planner<'_> {
     fn rollout(&self, revision: &str) -> Rollout {
         let migrating = self.observed.migration == Migration::InProgress;
         let target = Target { revision, version: self.cluster().version, migrating };
-        replace::plan(&self.observed.members, target, &self.goal(), self.now)
+        let rollout = replace::plan(&self.observed.members, target, &self.goal(), self.now);
+        hold::supervised(self.cluster(), rollout, &self.observed.members, revision)
     }
 
     fn goal(&self) -> Goal {
-        let Observed { storage, seal, migration, .. } = self.observed;
+        let migration = self.observed.migration;
         let spec = &self.cluster().spec;
-        let hold = if spec.upgrade.paused {
-            Some("a change waits: upgrade.paused".to_owned())
-        } else if !seal.opens() {
-            Some(format!("a change waits for the seal: {}", seal.text()))
-        } else {
-            storage.as_ref().err().map(|_| "a change waits for the database".to_owned())
-        };
         Goal {
             replicas: self.cluster().nodes(),
-            hold,
+            hold: hold::hold(spec, self.observed, self.now),
             // During a migration a sealed node waits for recovery keys.
-            seal_reachable: self.observed.can_start() && *migration == Migration::None,
+            seal_reachable: self.observed.can_start() && migration == Migration::None,
             initialized: self.observed.has_data(),
             node_timeout: spec.upgrade.node_timeout.get(),
         }

@@ -37,14 +37,14 @@ impl Prepared {
     }
 }
 
-/// The last report of the guard. It does not run while the database is being restored.
+/// The last report of the guard. It does not run while no node may run.
 pub(crate) fn guard(
     context: &Arc<Context>,
     guards: &Guards,
     cluster: &Cluster,
     target: &Arc<GuardTarget>,
 ) -> GuardReport {
-    if cluster.mode == Mode::Restoring {
+    if cluster.mode.stops_nodes() {
         guards.stop(&cluster.name);
         return GuardReport::default();
     }
@@ -58,7 +58,7 @@ pub(crate) fn guard(
 pub(crate) async fn prepare(effects: &Effects<'_>, input: Input<'_>) -> Result<Prepared, Error> {
     let cluster = input.cluster;
     let storage = match cluster.mode {
-        Mode::Restoring => Err(restore::stop(effects, cluster).await?),
+        Mode::Restoring | Mode::Hibernating => Err(restore::stop(effects, cluster).await?),
         Mode::Active | Mode::Suspended => storage::open(effects, cluster).await,
     };
     let migration = match &storage {
@@ -67,7 +67,7 @@ pub(crate) async fn prepare(effects: &Effects<'_>, input: Input<'_>) -> Result<P
     };
     let (labeled, certificate) = match cluster.mode {
         Mode::Suspended => (Ok(()), certificates::observe(effects, cluster)),
-        Mode::Active | Mode::Restoring => {
+        Mode::Active | Mode::Restoring | Mode::Hibernating => {
             create_key(effects, cluster, storage.as_ref().ok()).await?;
             // Before the nodes are queried: clients of the leader's Service wait for the label.
             let labeled = label(effects, input).await;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use steamer_core::error::Error;
 use steamer_runtime::Action;
 
+use crate::cluster::Mode;
 use crate::managed::apply::Applied;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
@@ -37,7 +38,12 @@ impl Report<'_> {
             && self.trouble().is_none()
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
-        Action::After(if is_settled { interval } else { PROGRESS })
+        Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })
+    }
+
+    /// Returns true if no node runs because of a hibernation.
+    pub(crate) fn hibernates(&self) -> bool {
+        self.input.cluster.mode == Mode::Hibernating && self.observed.members.is_empty()
     }
 
     pub(crate) fn server(&self) -> Option<&Server> {

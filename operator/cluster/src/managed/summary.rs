@@ -180,7 +180,9 @@ pub(crate) fn phase(status: &OpenBaoClusterStatus, report: &Report<'_>) -> Clust
     let serves = report.server().is_some_and(Server::serves);
     let is_complete = status.replicas == Some(report.input.cluster.spec.replicas);
     let is_rolling = matches!(report.applied.rollout.step, Step::Wait(_) | Step::Replace { .. });
-    if serves {
+    if report.hibernates() {
+        ClusterPhase::Hibernated
+    } else if serves {
         match (status.upgrade.is_some() || is_rolling && is_complete, is_complete) {
             (true, _) => ClusterPhase::Upgrading,
             (false, false) => ClusterPhase::Degraded,

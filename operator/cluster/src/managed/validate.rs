@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use steamer_api::{Fencing, ManagedServer, OpenBaoCluster};
 use steamer_core::error::Error;
+use steamer_core::windows::Windows;
 
 use crate::cluster::{Cluster, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
 use crate::managed::fetch::{Found, spec};
@@ -35,6 +36,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         relay: relay(spec, found)?,
     };
     check_token(spec)?;
+    Windows::parse(&spec.upgrade.windows)?;
     check_audit(spec, found)?;
     check_rotation(spec, found)?;
     Ok(cluster)
@@ -45,6 +47,8 @@ fn mode(object: &OpenBaoCluster) -> Mode {
         Mode::Suspended
     } else if object.annotations().contains_key(RESTORING) {
         Mode::Restoring
+    } else if object.spec.managed.as_ref().is_some_and(|managed| managed.hibernation) {
+        Mode::Hibernating
     } else {
         Mode::Active
     }
@@ -178,6 +182,13 @@ mod tests {
         },
         "serviceAccount.token.lifetime is 10m to 24h"
     )]
+    #[case::window_without_a_schedule(
+        |case: &mut Case| {
+            let windows = json!({"windows": [{"kind": "Allow", "schedule": "0 2 * * XYZ", "duration": "1h"}]});
+            case.managed().upgrade = serde_json::from_value(windows).unwrap();
+        },
+        "window `0 2 * * XYZ`"
+    )]
     #[case::last_audit_device_removed(|case: &mut Case| case.found.last.audited = Some(true), "set allowNoAudit: true")]
     #[case::last_audit_device_removed_with_consent(
         |case: &mut Case| {
@@ -224,9 +235,13 @@ mod tests {
     #[case("r", Mode::Restoring)]
     #[case("s", Mode::Suspended)]
     #[case("rs", Mode::Suspended)]
-    fn a_suspended_cluster_is_not_stopped_for_a_restore(#[case] state: &str, #[case] expected: Mode) {
+    #[case("h", Mode::Hibernating)]
+    #[case("hr", Mode::Restoring)]
+    #[case("hs", Mode::Suspended)]
+    fn a_suspended_cluster_is_not_stopped(#[case] state: &str, #[case] expected: Mode) {
         let mut object = object();
         object.spec.suspend = state.contains('s');
+        object.spec.managed.as_mut().unwrap().hibernation = state.contains('h');
         if state.contains('r') {
             object.annotations_mut().insert(RESTORING.to_owned(), "today".to_owned());
         }

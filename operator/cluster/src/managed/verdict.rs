@@ -10,6 +10,7 @@ use crate::cluster::Mode;
 use crate::first_start::Start;
 use crate::managed::report::Report;
 use crate::nodes::rollout::Step;
+use crate::restore::HIBERNATED;
 use crate::seal::check::SealCheck;
 use crate::server;
 use crate::server::Server;
@@ -20,6 +21,7 @@ type Check = fn(&Report<'_>) -> Option<Verdict>;
 /// The checks. Those that need a change by a user come first: the others cannot make progress without it.
 const CHECKS: [Check; 12] = [
     suspended,
+    hibernated,
     stalled_error,
     stopped_rollout,
     refused_seal,
@@ -40,6 +42,10 @@ pub(crate) fn verdict(report: &Report<'_>) -> Verdict {
 
 fn suspended(report: &Report<'_>) -> Option<Verdict> {
     (report.input.cluster.mode == Mode::Suspended).then_some(Verdict::Suspended)
+}
+
+fn hibernated(report: &Report<'_>) -> Option<Verdict> {
+    report.hibernates().then(|| Verdict::NotReady(Reason::Disabled, HIBERNATED.to_owned()))
 }
 
 fn stalled_error(report: &Report<'_>) -> Option<Verdict> {

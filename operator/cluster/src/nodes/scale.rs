@@ -23,7 +23,8 @@ pub(crate) fn replicas(scale: Scale) -> i32 {
     let wanted = match live {
         _ if initialized => desired,
         None if has_data => desired,
-        live => live.unwrap_or(1),
+        // A cluster that was hibernated before its first start has none.
+        live => live.filter(|live| *live > 0).unwrap_or(1),
     };
     live.filter(|live| !seal_opens && wanted < *live).unwrap_or(wanted)
 }
@@ -42,6 +43,7 @@ mod tests {
     #[case::existing_data(None, 3, "do", 3)]
     #[case::recreated_set(None, 3, "ido", 3)]
     #[case::after_a_restore(Some(0), 3, "ido", 3)]
+    #[case::first_start_after_a_hibernation(Some(0), 3, "o", 1)]
     #[case::scale_down(Some(5), 3, "ido", 3)]
     #[case::scale_down_with_a_closed_seal(Some(5), 3, "id", 5)]
     #[case::scale_up_with_a_closed_seal(Some(3), 5, "id", 5)]

@@ -9,6 +9,8 @@ use steamer_api::SocketProtocol;
 
 use crate::audit::targets;
 use crate::cluster::Cluster;
+use crate::objects::initialization::AdministratorIssuer;
+use crate::objects::seal::SealSettings;
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata, pods};
 
 /// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics, and only nodes to reach the cluster
@@ -25,6 +27,11 @@ pub(crate) fn network_policy(cluster: &Cluster, ports: &[u16]) -> Option<Network
             egress: Some(egress(cluster, ports)),
         }),
     })
+}
+
+/// Ports of the seal and of the issuers of administrators.
+pub(crate) fn outside_ports(seal: &SealSettings, issuers: &[AdministratorIssuer]) -> Vec<u16> {
+    seal.ports.iter().copied().chain(issuers.iter().filter_map(AdministratorIssuer::port)).collect()
 }
 
 fn ingress(cluster: &Cluster) -> Vec<NetworkPolicyIngressRule> {

@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_api::OpenBaoCluster;
+use steamer_api::{ClusterPhase, OpenBaoCluster};
 use steamer_openbao::{Client, Identity, Outgoing, Settings};
 use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
@@ -155,6 +155,29 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
     Ok(())
 }
 
+/// Stops the nodes and starts them again: the data is kept.
+async fn hibernate(bao: &Bao, spec: impl Fn(&mut Value)) -> Result<()> {
+    let admin = bao.admin().await?;
+    mount_kv(&admin, "kv").await?;
+    admin.write_kv2("kv", "kept", &json!({"value": "asleep"})).await?;
+    bao.apply(|cluster| {
+        spec(cluster);
+        cluster["managed"]["hibernation"] = json!(true);
+    })
+    .await?;
+    let phase = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.phase);
+    let asleep = bao
+        .until("the cluster hibernates", |object| phase(object) == Some(ClusterPhase::Hibernated))
+        .await?;
+    assert!(condition(&asleep, "Stalled").is_none() && condition(&asleep, "Reconciling").is_none());
+    assert!(bao.pods().await?.is_empty());
+    bao.apply(spec).await?;
+    bao.ready().await?;
+    let read = bao.admin().await?.request_any(Method::GET, "kv/data/kept", None).await?;
+    assert_eq!(read["data"]["data"]["value"], "asleep");
+    Ok(())
+}
+
 #[tokio::test]
 async fn data_is_deleted_only_after_a_second_confirmation() -> Result<()> {
     let one_node = |spec: &mut serde_json::Value| {
@@ -162,6 +185,7 @@ async fn data_is_deleted_only_after_a_second_confirmation() -> Result<()> {
         spec["managed"]["deletionPolicy"] = json!("Delete");
     };
     let bao = Bao::serving("erased", one_node).await?;
+    hibernate(&bao, one_node).await?;
     let clusters: Api<OpenBaoCluster> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     let tables =
         || bao.postgres.sql("erased", "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'openbao%'");

@@ -1,17 +1,19 @@
-//! Sync windows: times in which a new value is delivered.
+//! Windows: times in which a change is made.
+
+mod cron;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use steamer_api::{SyncWindow, WindowKind};
-use steamer_core::Error;
 
-use super::cron::Cron;
+use crate::Error;
+use cron::Cron;
 
 /// Most ends and starts of windows that are computed at once.
 const STEPS: usize = 200;
 
 /// The windows of an object.
-pub(crate) struct Windows(Vec<Window>);
+pub struct Windows(Vec<Window>);
 
 struct Window {
     cron: Cron,
@@ -25,7 +27,7 @@ impl Windows {
     ///
     /// # Errors
     /// [`Error::Invalid`] names the schedule or the time zone.
-    pub(crate) fn parse(windows: &[SyncWindow]) -> Result<Self, Error> {
+    pub fn parse(windows: &[SyncWindow]) -> Result<Self, Error> {
         let window = |window: &SyncWindow| {
             let cron = Cron::parse(&window.schedule).ok_or_else(|| invalid(&window.schedule))?;
             let seconds = i64::try_from(window.duration.get().as_secs()).unwrap_or(i64::MAX);
@@ -35,8 +37,9 @@ impl Windows {
         windows.iter().map(window).collect::<Result<_, Error>>().map(Self)
     }
 
-    /// When the next value is delivered, if none is now. [`Timestamp::MAX`]: never.
-    pub(crate) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the next change is made, if none is now. [`Timestamp::MAX`]: never.
+    #[must_use]
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         let mut at = now;
         for _ in 0..STEPS {
             match self.change(at) {
@@ -88,7 +91,7 @@ pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, Error> {
 
 fn invalid(schedule: &str) -> Error {
     Error::Invalid(format!(
-        "syncWindows: `{schedule}` is not a schedule of cron: write minute, hour, day of the month, month and day of the week, \
+        "window `{schedule}` is not a schedule of cron: write minute, hour, day of the month, month and day of the week, \
          such as `0 2 * * MON-FRI`"
     ))
 }
@@ -128,7 +131,7 @@ mod tests {
     #[case::always_denied(&[("Deny", "* * * * *", "1h")], "2026-11-28T12:00:00Z", Some("2026-12-06T20:00:00Z"))]
     #[case::denied_each_minute(&[("Deny", "* * * * *", "1m")], "2026-11-28T12:00:00Z", Some("2026-11-28T15:20:00Z"))]
     #[case::never_allowed(&[("Allow", "0 0 31 2 *", "1h")], "2026-11-28T12:00:00Z", Some("never"))]
-    fn values_wait_for_the_next_open_window(
+    fn changes_wait_for_the_next_open_window(
         #[case] windows: &[(&str, &str, &str)],
         #[case] now: &str,
         #[case] expected: Option<&str>,
