@@ -128,6 +128,8 @@ pub(crate) struct Cluster {
     /// Value of the step-down annotation.
     pub(crate) step_down: Option<String>,
     pub(crate) mode: Mode,
+    /// ID of the OpenBao that the cluster ran last, if it is known.
+    pub(crate) openbao_id: Option<String>,
     /// The restore annotation is set: the database may contain the data of another cluster.
     pub(crate) takes_over: bool,
     /// Relay in each pod, for instant delivery.

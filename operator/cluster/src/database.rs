@@ -3,6 +3,7 @@
 pub(crate) mod facts;
 mod fences;
 pub(crate) mod incarnations;
+mod indexes;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod logins;
@@ -15,6 +16,8 @@ pub(crate) mod storage;
 #[cfg(test)]
 mod sql_tests;
 mod tls;
+mod wrapping;
+pub(crate) mod writers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +140,7 @@ impl Database {
     }
 
     /// Drops the connection: one without an answer is not used again.
-    async fn disconnect(&self) {
+    pub(crate) async fn disconnect(&self) {
         *self.connection.lock().await = None;
     }
 

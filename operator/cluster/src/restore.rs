@@ -1,30 +1,105 @@
 //! Stop of all nodes, for hibernation, and for the restore of a backup into the cluster's own database.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
+use steamer_api::Fencing;
 use steamer_core::error::Error;
 use steamer_openbao::Health;
+use steamer_runtime::describe;
 
 use crate::cluster::{Cluster, Mode, RESTORE, RESTORING};
+use crate::database::roles::FenceNote;
+use crate::database::writers::Writers;
 use crate::effects::Effects;
 
 /// Text about a cluster that hibernates.
 pub(crate) const HIBERNATED: &str =
     "no node runs: the cluster hibernates until spec.managed.hibernation is false";
 
+/// Annotation of the StatefulSet: the logins of the nodes are blocked for a restore.
+const BLOCKED: &str = "steamer.dev/logins-blocked";
+
 /// Stops every node for as long as the mode of the cluster requires. Returns the error that describes the wait.
 pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Error, Error> {
     let live = effects.child_api.get::<StatefulSet>(cluster.name());
-    let replicas = live.and_then(|live| live.spec.as_ref()?.replicas);
+    let replicas = live.as_ref().and_then(|live| live.spec.as_ref()?.replicas);
     if replicas.is_some_and(|replicas| replicas > 0) {
-        let patch = json!({"spec": {"replicas": 0}});
-        let sets = effects.child_api.api::<StatefulSet>();
-        sets.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        patch(
+            effects,
+            cluster,
+            &json!({"metadata": {"annotations": {BLOCKED: null}}, "spec": {"replicas": 0}}),
+        )
+        .await?;
     }
-    let pods = effects.child_api.all::<Pod>().len();
-    Ok(Error::Waiting(text(cluster, pods)))
+    let now = Timestamp::now();
+    let pods = effects.child_api.all::<Pod>();
+    let running = pods.iter().filter(|pod| !is_overdue(pod, now)).count();
+    if cluster.mode == Mode::Restoring && running == 0 && replicas.is_none_or(|replicas| replicas == 0) {
+        let is_blocked = live.as_ref().is_some_and(|live| live.annotations().contains_key(BLOCKED));
+        if live.is_some()
+            && !is_blocked
+            && let Err(error) = block(effects, cluster).await
+        {
+            return Ok(Error::Waiting(format!(
+                "no node runs, but a process could still write to database `{}`: {}",
+                cluster.owner.database,
+                describe(&error)
+            )));
+        }
+        return Ok(Error::Waiting(text(cluster, 0)));
+    }
+    Ok(Error::Waiting(text(cluster, pods.len())))
+}
+
+async fn patch(effects: &Effects<'_>, cluster: &Cluster, patch: &Value) -> Result<(), Error> {
+    let sets = effects.child_api.api::<StatefulSet>();
+    sets.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// Returns true if a pod has not ended within its grace period: its Kubernetes node is lost, or cut off and its process
+/// still runs.
+fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
+    pod.metadata.deletion_timestamp.as_ref().is_some_and(|due| due.0 < now)
+}
+
+/// Blocks the logins of all nodes, once: a process on a machine that is cut off from Kubernetes may still run. The nodes get
+/// new logins after the restore. Leaves no session in the database, which the restore may recreate.
+async fn block(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
+    let target = effects.guard_target;
+    let blocked = block_roles(effects, cluster).await;
+    target.links.owner.disconnect().await;
+    if let Some(admin) = &target.links.admin {
+        admin.disconnect().await;
+    }
+    blocked?;
+    patch(effects, cluster, &json!({"metadata": {"annotations": {BLOCKED: "true"}}})).await
+}
+
+async fn block_roles(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
+    let target = effects.guard_target;
+    if let Some(role_admin) = target.role_admin().filter(|_| cluster.fencing == Fencing::Database) {
+        let note = FenceNote {
+            since: Timestamp::now().as_second(),
+            lock: String::new(),
+            uid: String::new(),
+            reason: "the database is being restored".to_owned(),
+        };
+        let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
+        for role in roles.iter().filter(|role| role.own && role.can_login) {
+            role_admin.shut_out(&role.name, &note).await?;
+        }
+    }
+    match target.links.owner.other_writers().await? {
+        None => Ok(()),
+        Some(Writers { login, sessions }) => {
+            Err(Error::Waiting(format!("`{login}` has {sessions} sessions: end them")))
+        }
+    }
 }
 
 fn text(cluster: &Cluster, pods: usize) -> String {
@@ -57,6 +132,19 @@ mod tests {
 
     use super::*;
     use crate::tests::cluster;
+
+    #[rstest]
+    #[case::runs(None, false)]
+    #[case::ends(Some("2026-11-28T12:00:30Z"), false)]
+    #[case::on_a_lost_machine(Some("2026-11-28T11:59:59Z"), true)]
+    fn only_a_pod_within_its_grace_period_delays_a_restore(
+        #[case] due: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        let pod = json!({"metadata": {"name": "main-0", "deletionTimestamp": due}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        assert_eq!(is_overdue(&pod, "2026-11-28T12:00:00Z".parse().unwrap()), expected);
+    }
 
     #[rstest]
     #[case::first_start(None, "a", false, false)]

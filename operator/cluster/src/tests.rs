@@ -45,6 +45,7 @@ pub(crate) fn cluster() -> Cluster {
         restart: None,
         step_down: None,
         mode: Mode::Active,
+        openbao_id: Some("a".to_owned()),
         takes_over: false,
         relay: None,
     }
@@ -143,6 +144,17 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
     }
 }
 
+/// A node in the restart delay, with the message of its last process.
+pub(crate) fn failed_member(index: usize, message: &str) -> Member {
+    let mut failed = member((index, 'x'));
+    let mut pod = json!(*failed.pod);
+    pod["status"]["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    pod["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 1, "message": message}});
+    failed.pod = Arc::new(serde_json::from_value(pod).unwrap());
+    failed
+}
+
 /// A healthy cluster whose nodes are in these states.
 pub(crate) fn observed(nodes: &str) -> Observed {
     let live = json!({
@@ -154,7 +166,11 @@ pub(crate) fn observed(nodes: &str) -> Observed {
     Observed {
         storage: Ok(storage()),
         labeled: Ok(()),
-        certificate: Ok(Certificate { ends: Some(i64::MAX), issued: "PEM".to_owned(), contested: None }),
+        certificate: Ok(Certificate {
+            ends: Some(i64::MAX),
+            issued: "PEM".to_owned(),
+            ..Certificate::default()
+        }),
         migration: Migration::None,
         seal: SealCheck::Opens("key `k1` is in Secret main-seal".to_owned()),
         keys: Ok(Some(StaticKeys {
@@ -165,6 +181,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         live: Some(Arc::new(serde_json::from_value(live).unwrap())),
         config_maps: Vec::new(),
         logins: None,
+        recovery_secret: None,
         headers: Ok([].into()),
         start_digest: Ok("digest".to_owned()),
         longest_takeover: Duration::ZERO,

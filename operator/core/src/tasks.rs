@@ -10,7 +10,6 @@ use kube::Resource;
 use kube::api::Api;
 use kube::runtime::watcher::{self, ListSemantic};
 use serde::de::DeserializeOwned;
-use steamer_api::RECONCILE_ANNOTATION;
 use steamer_runtime::admin::Readiness;
 use steamer_runtime::{
     Coverage, Edges, Guarded, Part, Reconcile, Scope, Store, Trigger, Watch, run, trigger,
@@ -20,6 +19,9 @@ use tokio::task::JoinSet;
 
 use crate::context::Context;
 use crate::references::namespace_edges;
+
+/// Start of the names of the annotations that Steamer reads.
+const OWN_ANNOTATIONS: &str = "steamer.dev/";
 
 /// The tasks of the operator. The end of any of them ends the process.
 pub struct Tasks {
@@ -161,7 +163,7 @@ impl Tasks {
             controller,
             index: self.context.runtime.index.clone(),
             edges,
-            nudge: RECONCILE_ANNOTATION,
+            nudge: OWN_ANNOTATIONS,
             metrics: self.context.runtime.metrics.clone(),
             scope,
         };

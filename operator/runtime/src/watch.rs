@@ -36,7 +36,7 @@ pub struct Watch<K> {
     pub index: Arc<Index>,
     /// Returns the keys whose waiters are requeued when an object changes.
     pub edges: fn(&K) -> Edges,
-    /// Annotation that requeues its object when it changes.
+    /// Start of the names of the annotations that requeue their object when they change.
     pub nudge: &'static str,
     /// Metrics of the process.
     pub metrics: Arc<Metrics>,

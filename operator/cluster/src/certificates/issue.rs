@@ -36,6 +36,11 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
+    /// Time from which its end is near: two weeks, or a sixth of a shorter lifetime.
+    pub(crate) fn warns(self) -> i64 {
+        self.to - (14 * DAY).min((self.to - self.from) / 6)
+    }
+
     /// Returns true if the certificate has to be renewed.
     fn due(self, now: i64) -> bool {
         now >= self.from + (self.to - self.from) / 3 * 2
@@ -289,6 +294,21 @@ mod tests {
         let (first, held) = after(&Held::default(), T0);
         assert_eq!(after(&held, T0 + 30 * DAY).0, first);
         assert_eq!(first.leaf_ends, T0 + LEAF_LIFE);
+    }
+
+    #[rstest]
+    #[case::long(365 * DAY, 14 * DAY)]
+    #[case::short(DAY, 4 * 3600)]
+    fn a_user_is_warned_before_the_end(#[case] life: i64, #[case] expected: i64) {
+        let validity = Validity { from: T0, to: T0 + life };
+        assert_eq!(validity.to - validity.warns(), expected);
+    }
+
+    #[test]
+    fn the_name_of_the_standbys_is_contained_if_they_have_a_service() {
+        let reading = crate::tests::cluster_with(serde_json::json!({"standbyReads": true}));
+        let contained = |cluster: &Cluster| names(cluster).contains(&"main-standby.openbao.svc".to_owned());
+        assert_eq!((contained(&reading), contained(&cluster())), (true, false));
     }
 
     #[test]

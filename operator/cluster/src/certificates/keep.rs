@@ -25,8 +25,17 @@ pub(crate) struct Certificate {
     pub(crate) ends: Option<i64>,
     /// Certificate in PEM.
     pub(crate) issued: String,
+    /// Time in seconds since the epoch from which a user should be warned: Steamer does not renew this certificate.
+    pub(crate) warns: Option<i64>,
     /// First error of a contested object. The certificate can be used nevertheless.
     pub(crate) contested: Option<Arc<Error>>,
+}
+
+impl Certificate {
+    /// Returns true if a user should renew it soon.
+    pub(crate) fn is_near(&self, now: i64) -> bool {
+        self.warns.is_some_and(|warns| now >= warns)
+    }
 }
 
 /// Issues or renews CA and certificate, and publishes the CA.
@@ -58,7 +67,12 @@ async fn publish(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate
     if let Some(defect) = given::defect(cluster, &certificate, &key) {
         return Err(Error::Invalid(format!("`tls.crt` of Secret {} {defect}", effects.named(&name))));
     }
-    Ok(Certificate { ends: Some(validity.to), issued: String::new(), contested: contested.map(Arc::new) })
+    Ok(Certificate {
+        ends: Some(validity.to),
+        warns: Some(validity.warns()),
+        contested: contested.map(Arc::new),
+        ..Certificate::default()
+    })
 }
 
 /// Issues what is missing or due.
@@ -74,7 +88,8 @@ async fn issue(effects: &Effects<'_>, cluster: &Cluster) -> Result<Certificate, 
     let kept = child_api.keep(&secret(cluster, &leaf, &wanted.leaf)).await;
     settle(kept, [&held.leaf, &wanted.leaf], &mut contested)?;
     let issued = wanted.leaf.get("tls.crt").cloned().unwrap_or_default();
-    Ok(Certificate { ends: Some(wanted.leaf_ends), issued, contested: contested.map(Arc::new) })
+    let contested = contested.map(Arc::new);
+    Ok(Certificate { ends: Some(wanted.leaf_ends), issued, contested, ..Certificate::default() })
 }
 
 /// Sets the error of a contested Secret aside if the live Secret contains the desired entries. Entries that were not
@@ -99,7 +114,7 @@ pub(crate) fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Result<Certif
     let text = secret.and_then(|secret| Some(secret.data.as_ref()?.get("tls.crt")?.0.clone()));
     let issued = text.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
     match certificates::validity(&issued) {
-        Some(validity) => Ok(Certificate { ends: Some(validity.to), issued, contested: None }),
+        Some(validity) => Ok(Certificate { ends: Some(validity.to), issued, ..Certificate::default() }),
         None => Err(Error::Waiting("no certificate has been issued".to_owned())),
     }
 }

@@ -2,7 +2,7 @@
 
 use steamer_core::error::Error;
 
-use crate::database::{Database, DatabaseError, first_column};
+use crate::database::{Database, DatabaseError};
 
 /// Connections that are reserved for administrators and Steamer.
 const RESERVE: i32 = 8;
@@ -74,10 +74,6 @@ SELECT (SELECT count(*) FROM openbao_kv_store WHERE path = '/core/namespaces/')
      + (SELECT count(*) FROM openbao_kv_store
         WHERE path > '/namespaces/' AND path < '/namespaces0' AND path LIKE '%/core/namespaces/')";
 
-const WRAPPED: &str = "
-SELECT position(convert_to($1, 'UTF8') IN value) > 0 FROM openbao_kv_store
-WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')";
-
 impl Database {
     pub(crate) async fn server(&self) -> Result<Server, DatabaseError> {
         let asked = self.with(|client| async move {
@@ -117,24 +113,6 @@ impl Database {
             })
         });
         contents.await
-    }
-
-    /// Returns true if every value that the seal wraps is wrapped by this key.
-    pub(crate) async fn wrapped_by(&self, key_id: &str) -> Result<bool, DatabaseError> {
-        let wrapped = self.wrapped(key_id).await?;
-        Ok(!wrapped.is_empty() && wrapped.iter().all(|by_key| *by_key))
-    }
-
-    /// Returns true if any value that the seal wraps is wrapped by this key.
-    pub(crate) async fn uses(&self, key_id: &str) -> Result<bool, DatabaseError> {
-        Ok(self.wrapped(key_id).await?.contains(&true))
-    }
-
-    /// For each value that the seal wraps: true if this key wraps it.
-    async fn wrapped(&self, key_id: &str) -> Result<Vec<bool>, DatabaseError> {
-        let id = key_id.to_owned();
-        let wrapped = self.with(|client| async move { first_column(&client.query(WRAPPED, &[&id]).await?) });
-        wrapped.await
     }
 }
 

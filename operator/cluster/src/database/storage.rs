@@ -12,6 +12,7 @@ use crate::database::facts::{Contents, Server};
 use crate::database::lock::LOCK_SECONDS;
 use crate::database::roles::{NodeRole, Obstacle, node_of};
 use crate::database::schema::Occupant;
+use crate::database::writers::Writers;
 use crate::effects::Effects;
 use crate::guard::target::GuardTarget;
 
@@ -33,6 +34,10 @@ pub(crate) async fn open(effects: &Effects<'_>, cluster: &Cluster) -> Result<Sto
     let server = target.links.owner.server().await?;
     server.check(cluster.spec.replicas, cluster.spec.storage.postgresql.max_connections_per_pod)?;
     let unrecorded = claim(target, cluster).await?.map(Obstacle::Unrecorded);
+    // Tables that another tool created, until OpenBao has served with them.
+    if cluster.openbao_id.is_none() || cluster.takes_over {
+        target.links.owner.check_indexes().await?;
+    }
     let (contents, timeline) = tokio::join!(target.links.owner.contents(), target.links.owner.timeline());
     let (roles, obstacle) = node_roles(target, cluster).await?;
     let obstacle = obstacle.or(unrecorded);
@@ -132,6 +137,13 @@ async fn take_over(target: &GuardTarget, occupant: &Occupant) -> Result<(), Erro
             owner.login.database,
             other(occupant),
             lock.age
+        )));
+    }
+    if let Some(Writers { login, sessions }) = owner.other_writers().await? {
+        return Err(Error::Waiting(format!(
+            "database `{}` is still used by {}: `{login}` has {sessions} sessions that can write; stop its nodes",
+            owner.login.database,
+            other(occupant)
         )));
     }
     owner.clear_locks().await?;

@@ -65,7 +65,8 @@ fn set_fencing(conditions: &mut Conditions<'_>, fencing: Fencing, obstacle: Opti
 fn set_seal(conditions: &mut Conditions<'_>, seal: &SealCheck) {
     let (state, reason) = match seal {
         SealCheck::Opens(_) => (State::True, Reason::Applied),
-        SealCheck::Unreachable(_) => (State::False, Reason::Unreachable),
+        SealCheck::Unknown(_) => (State::Unknown, Reason::Waiting),
+        SealCheck::Failing(_) | SealCheck::Unreachable(_) => (State::False, Reason::Unreachable),
         SealCheck::Refused(_) => (State::False, Reason::Invalid),
     };
     conditions.set("SealReachable", state, reason, seal.text());
@@ -73,10 +74,15 @@ fn set_seal(conditions: &mut Conditions<'_>, seal: &SealCheck) {
 
 fn set_certificates(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     const KIND: &str = "CertificatesValid";
+    let now = report.now.as_second();
     match report.observed.certificate.as_ref().map(|certificate| certificate.ends) {
         Ok(None) => conditions.clear(KIND),
-        Ok(Some(ends)) if ends > report.now.as_second() => {
-            conditions.set(KIND, State::True, Reason::Applied, "");
+        Ok(Some(ends)) if ends > now => {
+            let warns =
+                report.observed.certificate.as_ref().is_ok_and(|certificate| certificate.is_near(now));
+            let reason = if warns { Reason::Waiting } else { Reason::Applied };
+            let text = if warns { warnings::certificate(report.input.cluster, ends) } else { String::new() };
+            conditions.set(KIND, State::True, reason, &text);
         }
         Ok(Some(_)) => {
             let text = "the certificate of the nodes has expired";

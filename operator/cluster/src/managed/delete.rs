@@ -22,6 +22,7 @@ use crate::guard::target::GuardTarget;
 use crate::managed::fetch::fetch;
 use crate::managed::validate::validate;
 use crate::objects::seal::static_secret;
+use crate::seal::recovery::RecoveryKeys;
 
 /// Annotation of an OpenBaoCluster: consent to delete its data. Its value is the name of the cluster.
 const DELETE_DATA: &str = "steamer.dev/delete-data";
@@ -113,7 +114,8 @@ async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &Guard
     if target.links.owner.tables(&target.mark).await?.occupant == Occupant::Own {
         target.links.owner.drop_tables().await?;
     }
-    let mut names = vec![cluster.recovery_secret()];
+    let keys = RecoveryKeys::last(cluster).in_force(&child_api.all()).map(|secret| secret.name_any());
+    let mut names: Vec<String> = keys.into_iter().collect();
     names.extend(cluster.spec.seal.r#static.as_ref().map(|seal| static_secret(cluster, seal)));
     for name in names {
         // Steamer does not delete a Secret that it did not create.

@@ -15,7 +15,7 @@ pub(crate) fn hold(spec: &ManagedServer, observed: &Observed, now: Timestamp) ->
     let Observed { seal, storage, .. } = observed;
     if spec.upgrade.paused {
         Some("a change waits: upgrade.paused".to_owned())
-    } else if !seal.opens() {
+    } else if seal.prevents_changes() {
         Some(format!("a change waits for the seal: {}", seal.text()))
     } else if storage.is_err() {
         Some("a change waits for the database".to_owned())
@@ -70,6 +70,7 @@ mod tests {
     #[rstest]
     #[case::default(json!({}), DAY, "")]
     #[case::paused(json!({"paused": true}), DAY, "upgrade.paused")]
+    #[case::window_of_a_pause(json!({"paused": true, "windows": ["0 22 * * *"]}), NIGHT, "upgrade.paused")]
     #[case::open_window(json!({"windows": ["0 22 * * *"]}), NIGHT, "")]
     #[case::closed_window(json!({"windows": ["0 22 * * *"]}), DAY, "at 2026-11-28T22:00:00Z")]
     #[case::window_that_never_opens(json!({"windows": ["0 0 31 2 *"]}), DAY, "no window of upgrade.windows ever opens")]
@@ -99,6 +100,13 @@ mod tests {
         change(&mut observed);
         let said = hold(&cluster_with(json!({})).spec, &observed, DAY.parse().unwrap());
         assert_eq!(said.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_change_may_correct_the_seal_of_a_node_that_failed() {
+        let observed = Observed { seal: SealCheck::Failing("f".to_owned()), ..observed("lss") };
+        assert_eq!(hold(&cluster_with(json!({})).spec, &observed, DAY.parse().unwrap()), None);
+        assert!(!observed.can_start(), "a node is not replaced because it failed");
     }
 
     #[rstest]

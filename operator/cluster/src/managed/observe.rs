@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::ResourceExt;
 use steamer_core::error::Error;
 
 use crate::certificates::keep::Certificate;
@@ -23,6 +24,7 @@ use crate::objects::configuration::Headers;
 use crate::seal::check::{Contents, SealCheck};
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
+use crate::seal::recovery::RecoveryKeys;
 use crate::seal::{check, keys, migration};
 
 /// Observed state of a cluster. A failure affects only what depends on it.
@@ -41,6 +43,8 @@ pub(crate) struct Observed {
     pub(crate) config_maps: Vec<Arc<ConfigMap>>,
     /// Secret with the logins of the nodes.
     pub(crate) logins: Option<Arc<Secret>>,
+    /// Name of the Secret with the recovery keys in force.
+    pub(crate) recovery_secret: Option<String>,
     /// Headers of the audit devices.
     pub(crate) headers: Result<BTreeMap<String, Headers>, Arc<Error>>,
     /// Digest of everything that a node reads only when it starts.
@@ -79,6 +83,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
     sources.guard_target.set_seal_opens(seal.opens());
     let members = members(sources, input, prepared.migration).await;
+    let seal = check::judged(seal, &members);
     let keys = static_keys(sources, input, &prepared).await;
     let headers = configuration::headers(sources, cluster).await;
     let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;
@@ -96,12 +101,17 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         live,
         config_maps: sources.child_api.all(),
         logins,
+        recovery_secret: recovery_secret(sources, cluster),
         headers: headers.map_err(Arc::new),
         start_digest,
         longest_takeover: takeovers.longest(),
         patience: takeovers.patience(),
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
     }
+}
+
+fn recovery_secret(sources: &Sources<'_>, cluster: &Cluster) -> Option<String> {
+    RecoveryKeys::last(cluster).in_force(&sources.child_api.all()).map(|secret| secret.name_any())
 }
 
 /// Contents of storage. The last status counts while storage is unreachable.

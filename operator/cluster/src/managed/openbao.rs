@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use steamer_api::Orphan;
 use steamer_core::error::Error;
 
-use crate::cluster::Mode;
+use crate::cluster::{Cluster, Mode};
 use crate::database::storage::Storage;
 use crate::effects::{Effects, Sources};
 use crate::first_start;
 use crate::first_start::Start;
+use crate::managed::fetch::Found;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::nodes::leader;
@@ -22,7 +23,7 @@ use crate::nodes::members::Member;
 use crate::nodes::standby_mark;
 use crate::restore;
 use crate::seal::recovery;
-use crate::seal::recovery::{Facts, Task};
+use crate::seal::recovery::{Facts, RecoveryKeys, Task};
 use crate::server::Server;
 use crate::server::fetch::fetch;
 use crate::server::orphans;
@@ -59,7 +60,9 @@ pub(crate) async fn converge(
         && input.cluster.mode == Mode::Active
         && server.serves()
     {
-        apply(effects, input, plan(effects, input, observed, storage)).await?;
+        let keys = recovery_keys(input.cluster, &server);
+        let changes = plan(effects, (&keys, storage), observed, input.found);
+        apply(effects, input, &keys, changes).await?;
     }
     let removed_orphans = match input.cluster.mode {
         // The data is that of another OpenBao, or incomplete.
@@ -92,13 +95,25 @@ struct Changes {
     marks: bool,
 }
 
-fn plan(sources: &Sources<'_>, input: Input<'_>, observed: &Observed, storage: &Storage) -> Changes {
-    let Input { cluster, found, .. } = input;
+/// The recovery keys of the OpenBao that serves now.
+fn recovery_keys<'a>(cluster: &'a Cluster, server: &'a Server) -> RecoveryKeys<'a> {
+    let id = server.health.as_ref().ok().map(|health| health.cluster_id.as_str());
+    RecoveryKeys { id: id.filter(|id| !id.is_empty()), ..RecoveryKeys::last(cluster) }
+}
+
+fn plan(
+    sources: &Sources<'_>,
+    (keys, storage): (&RecoveryKeys<'_>, &Storage),
+    observed: &Observed,
+    found: &Found,
+) -> Changes {
+    let (cluster, secrets) = (keys.cluster, sources.child_api.all());
     let facts = Facts {
         initialized: storage.contents.initialized,
         exist: storage.contents.recovery_keys,
         recorded: found.last.recovery_keys.is_some(),
-        may_be_unwritten: recovery::may_be_unwritten(cluster, &sources.child_api.all()),
+        may_be_unwritten: keys.may_be_unwritten(&secrets),
+        unmarked: keys.unmarked(&secrets),
     };
     let live = observed.live.as_ref();
     Changes {
@@ -109,14 +124,19 @@ fn plan(sources: &Sources<'_>, input: Input<'_>, observed: &Observed, storage: &
     }
 }
 
-async fn apply(effects: &Effects<'_>, input: Input<'_>, changes: Changes) -> Result<(), Error> {
+async fn apply(
+    effects: &Effects<'_>,
+    input: Input<'_>,
+    keys: &RecoveryKeys<'_>,
+    changes: Changes,
+) -> Result<(), Error> {
     let Changes { recovery, step_down, marks } = changes;
     if recovery.is_none() && step_down.is_none() && !marks {
         return Ok(());
     }
     let session = effects.context.operator_session(effects.dependencies, input.object).await?;
     if let Some(task) = recovery {
-        recovery::execute(input.cluster, &session, &effects.child_api.api(), task).await?;
+        recovery::execute(keys, &session, &effects.child_api.api(), task).await?;
     }
     if let Some(step_down) = step_down {
         leader::execute(effects, input.cluster, &session, &step_down).await?;

@@ -75,7 +75,11 @@ pub(crate) fn database(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
         timeline: storage.timeline,
     });
     if storage.contents.recovery_keys {
-        status.recovery_keys = Some(RecoveryKeyState { secret_name: cluster.recovery_secret() });
+        // A user may keep the shares elsewhere and delete the Secret.
+        let last = status.recovery_keys.take().map(|keys| keys.secret_name);
+        let name = report.observed.recovery_secret.clone().or(last);
+        let secret_name = name.unwrap_or_else(|| cluster.recovery_secret());
+        status.recovery_keys = Some(RecoveryKeyState { secret_name });
     }
     let fenced = storage.roles.iter().flatten().filter_map(|role| fence(cluster, role));
     status.fenced = fenced.take(FENCES).collect();

@@ -32,6 +32,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         restart: annotations.get(RESTART).cloned(),
         step_down: annotations.get(STEP_DOWN).cloned(),
         mode: mode(object),
+        openbao_id: found.last.cluster_id.clone(),
         takes_over: annotations.contains_key(RESTORE),
         relay: relay(spec, found)?,
     };

@@ -159,7 +159,9 @@ fn serving(report: &Report<'_>) -> Verdict {
 /// Running nodes continue without their seal. Only a start needs it.
 fn seal_note(seal: &SealCheck) -> String {
     match seal {
-        SealCheck::Unreachable(why) => format!("; a node could not start now: {why}"),
+        SealCheck::Failing(why) | SealCheck::Unreachable(why) => {
+            format!("; a node could not start now: {why}")
+        }
         _ => String::new(),
     }
 }

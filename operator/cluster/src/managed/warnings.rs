@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 use steamer_api::{Administrator, AuditDevice, OpenBaoCluster, OpenBaoClusterStatus};
@@ -81,6 +82,12 @@ pub(crate) fn set_administrators(
     }
 }
 
+/// Text about a certificate that a user has to renew soon.
+pub(crate) fn certificate(cluster: &Cluster, ends: i64) -> String {
+    let ends = Timestamp::from_second(ends).map(|ends| ends.to_string()).unwrap_or_default();
+    format!("the certificate in Secret {} expires at {ends}: renew it", cluster.tls_secret())
+}
+
 fn digests(administrators: &[Administrator]) -> Digests {
     let digest = |administrator| digest(json!(administrator).to_string().as_bytes())[..16].to_owned();
     administrators.iter().map(|administrator| (administrator.name.clone(), digest(administrator))).collect()
@@ -103,7 +110,6 @@ fn difference(recorded: &Digests, present: &Digests) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
     use rstest::rstest;
     use serde_json::Value;

@@ -143,7 +143,7 @@ fn refuses_connections(node: &Node, nodes: &[Node]) -> bool {
 }
 
 /// Returns true if a start failed because of the seal.
-fn names_the_seal(trouble: &str) -> bool {
+pub(crate) fn names_the_seal(trouble: &str) -> bool {
     ["seal", "wrapper", "kms", "unwrap"].iter().any(|word| trouble.to_lowercase().contains(word))
 }
 

@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
 use crate::effects::Sources;
+use crate::nodes::members::Member;
+use crate::nodes::rollout::names_the_seal;
 use crate::objects::seal::static_secret;
 use crate::seal::migration::Migration;
 use crate::seal::rotation;
@@ -24,8 +26,12 @@ use crate::seal::rotation;
 /// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SealCheck {
-    /// It opens, or only OpenBao itself can check it.
+    /// It opens.
     Opens(String),
+    /// Only a node can tell.
+    Unknown(String),
+    /// Only a node can tell, and one could not open it at its last start.
+    Failing(String),
     /// It is unreachable, which may be temporary.
     Unreachable(String),
     /// It cannot be opened until a user changes something.
@@ -33,13 +39,25 @@ pub(crate) enum SealCheck {
 }
 
 impl SealCheck {
+    /// Returns true unless it is known not to open.
     pub(crate) fn opens(&self) -> bool {
-        matches!(self, Self::Opens(_))
+        matches!(self, Self::Opens(_) | Self::Unknown(_))
+    }
+
+    /// Returns true if no pod may be replaced for a change. A node that failed may have the reason in its configuration: a
+    /// change can be the cure, and concerns one node until that node serves.
+    pub(crate) fn prevents_changes(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Refused(_))
     }
 
     pub(crate) fn text(&self) -> &str {
-        let (Self::Opens(text) | Self::Unreachable(text) | Self::Refused(text)) = self;
-        text
+        match self {
+            Self::Opens(text)
+            | Self::Unknown(text)
+            | Self::Failing(text)
+            | Self::Unreachable(text)
+            | Self::Refused(text) => text,
+        }
     }
 }
 
@@ -71,20 +89,31 @@ pub(crate) async fn observe(
     if before.opens() { own } else { before }
 }
 
+/// Judges a seal that only nodes can check: it does not open if a node failed at it and does not serve.
+pub(crate) fn judged(seal: SealCheck, members: &[Member]) -> SealCheck {
+    let SealCheck::Unknown(text) = seal else { return seal };
+    let failed = members.iter().filter(|member| !member.serves());
+    let mut failed = failed.filter_map(|member| Some((member.name(), member.trouble()?)));
+    match failed.find(|(_, trouble)| names_the_seal(trouble)) {
+        Some((pod, trouble)) => SealCheck::Failing(format!("{pod} cannot open the seal: {trouble}")),
+        None => SealCheck::Unknown(text),
+    }
+}
+
 async fn check(sources: &Sources<'_>, cluster: &Cluster, contents: Contents, seal: &Seal) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
         seal;
     let checked = if let Some(seal) = r#static {
-        static_key(sources, cluster, contents, seal).await
+        static_key(sources, cluster, contents, seal).await.map(SealCheck::Opens)
     } else if let Some(seal) = transit {
-        round_trip(sources, seal).await
+        round_trip(sources, seal).await.map(SealCheck::Opens)
     } else if let Some(seal) = kmip {
-        handshake(sources, seal).await
+        handshake(sources, seal).await.map(SealCheck::Unknown)
     } else {
-        Ok("only OpenBao itself can check this seal".to_owned())
+        Ok(SealCheck::Unknown("only a node that starts can check this seal".to_owned()))
     };
     match checked {
-        Ok(text) => SealCheck::Opens(text),
+        Ok(checked) => checked,
         Err(Error::OpenBao(error)) if error.is_transient() => {
             SealCheck::Unreachable(format!("the seal's OpenBao: {}", steamer_runtime::describe(&error)))
         }
@@ -207,9 +236,9 @@ async fn handshake(sources: &Sources<'_>, seal: &KmipSeal) -> Result<String, Err
         })
     };
     match tokio::time::timeout(Duration::from_secs(5), connected).await {
-        Ok(result) => {
-            result.map(|_| format!("KMIP server {} accepts the client's certificate", seal.endpoint))
-        }
+        Ok(result) => result.map(|_| {
+            format!("KMIP server {} accepts the client's certificate; its key is not tested", seal.endpoint)
+        }),
         Err(_) => Err(unreachable("no answer in time".to_owned())),
     }
 }
@@ -229,4 +258,30 @@ fn mutual_tls(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<rustls::Clien
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?.with_root_certificates(roots);
     builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::tests::failed_member;
+
+    #[rstest]
+    #[case::no_failure(None, "Unknown(\"t\")")]
+    #[case::failure_at_the_seal(
+        Some("Error configuring seal \"awskms\": timeout"),
+        "Failing(\"main-1 cannot open the seal: CrashLoopBackOff; it ended with code 1: Error configuring seal"
+    )]
+    #[case::another_failure(Some("Error loading configuration"), "Unknown(\"t\")")]
+    fn a_seal_that_steamer_cannot_check_is_judged_by_the_nodes(
+        #[case] failure: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let members: Vec<Member> = failure.map(|message| failed_member(1, message)).into_iter().collect();
+        let said = format!("{:?}", judged(SealCheck::Unknown("t".to_owned()), &members));
+        assert!(said.starts_with(expected), "{said}");
+        let opens = SealCheck::Opens("o".to_owned());
+        assert_eq!(judged(opens.clone(), &members), opens, "a round trip counts more than the last start");
+    }
 }

@@ -66,14 +66,12 @@ pub(crate) async fn observe(
 ) -> Result<Option<StaticKeys>, Error> {
     let (Some(seal), Some(keys)) = (&cluster.spec.seal.r#static, &recorded.keys) else { return Ok(None) };
     let fingerprints = fingerprints(sources, cluster, seal, &recorded.fingerprints).await?;
+    let wrapping = sources.guard_target.links.owner.wrapping_keys().await?;
     let keys = match keys.rotating {
         Some(_) => keys.clone(),
-        None => Keys { in_use: key_in_use(sources, keys, &fingerprints).await?, rotating: None },
+        None => Keys { in_use: key_in_use(keys, &fingerprints, &wrapping)?, rotating: None },
     };
-    let owner = &sources.guard_target.links.owner;
-    let rewrapped = keys.is_changing_to(&seal.key_id)
-        && owner.wrapped_by(&seal.key_id).await?
-        && !owner.uses(&keys.in_use).await?;
+    let rewrapped = keys.is_changing_to(&seal.key_id) && is_only(&wrapping, &seal.key_id);
     Ok(Some(StaticKeys { keys: Some(keys), fingerprints, rewrapped }))
 }
 
@@ -100,25 +98,29 @@ async fn fingerprints(
     Ok(all)
 }
 
-/// ID of the key that seals the storage. It differs from the recorded one after a restore or a takeover.
-async fn key_in_use(
-    sources: &Sources<'_>,
+/// Returns true if every value in storage is wrapped by this key.
+fn is_only(wrapping: &[String], key: &str) -> bool {
+    !wrapping.is_empty() && wrapping.iter().all(|id| id == key)
+}
+
+/// ID of the key that seals the storage. It differs from the recorded one after a restore or a takeover. `wrapping` are the
+/// IDs of the keys that wrap the values in storage.
+fn key_in_use(
     recorded: &Keys,
     fingerprints: &BTreeMap<String, String>,
+    wrapping: &[String],
 ) -> Result<String, Error> {
-    let owner = &sources.guard_target.links.owner;
-    if owner.uses(&recorded.in_use).await? {
+    if wrapping.contains(&recorded.in_use) {
         return Ok(recorded.in_use.clone());
     }
-    for id in fingerprints.keys() {
-        if owner.wrapped_by(id).await? {
-            return Ok(id.clone());
-        }
-    }
-    Err(Error::Invalid(format!(
-        "storage is sealed with a key that the seal's Secret does not contain (it is not `{}`): add that key under its ID",
-        recorded.in_use
-    )))
+    let held = fingerprints.keys().find(|id| is_only(wrapping, id));
+    held.cloned().ok_or_else(|| {
+        let ids: Vec<String> = wrapping.iter().map(|id| format!("`{id}`")).collect();
+        Error::Invalid(format!(
+            "storage is sealed with a key that the seal's Secret does not contain ({}): add that key under its ID",
+            ids.join(", ")
+        ))
+    })
 }
 
 /// The keys after the next step of a rotation.
@@ -127,4 +129,45 @@ pub(crate) fn plan(cluster: &Cluster, observed: &StaticKeys, facts: Facts) -> Re
         return Ok(observed.clone());
     };
     Ok(StaticKeys { keys: Some(rotation::next(keys, &seal.key_id, facts)?), ..observed.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::recorded("k1", &["k1"], &["k1", "k1"], "k1")]
+    #[case::longer_id("k1", &["k1", "k10"], &["k10", "k10"], "k10")]
+    #[case::shorter_id("k10", &["k1", "k10"], &["k1"], "k1")]
+    #[case::restored("k2", &["k1", "k2"], &["k1", "k1"], "k1")]
+    #[case::interrupted_rotation("k1", &["k1", "k2"], &["k1", "k2"], "k1")]
+    #[case::missing_key("k2", &["k2"], &["k1"], "does not contain (`k1`)")]
+    #[case::two_other_keys("k3", &["k1", "k2"], &["k1", "k2"], "does not contain (`k1`, `k2`)")]
+    fn the_key_in_use_is_the_one_that_wraps_storage(
+        #[case] recorded: &str,
+        #[case] held: &[&str],
+        #[case] wrapping: &[&str],
+        #[case] expected: &str,
+    ) {
+        let recorded = Keys { in_use: recorded.to_owned(), rotating: None };
+        let held = held.iter().map(|id| ((*id).to_owned(), String::new())).collect();
+        let wrapping: Vec<String> = wrapping.iter().map(|id| (*id).to_owned()).collect();
+        let said = key_in_use(&recorded, &held, &wrapping).unwrap_or_else(|error| error.to_string());
+        assert!(said == expected || said.contains(expected) && expected.contains(' '), "{said}");
+    }
+
+    #[rstest]
+    #[case(&["k10", "k10"], true)]
+    #[case(&["k10", "k1"], false)]
+    #[case(&["k1"], false)]
+    #[case(&[], false)]
+    fn a_rotation_is_complete_when_only_the_new_key_wraps_storage(
+        #[case] wrapping: &[&str],
+        #[case] expected: bool,
+    ) {
+        let wrapping: Vec<String> = wrapping.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(is_only(&wrapping, "k10"), expected);
+    }
 }

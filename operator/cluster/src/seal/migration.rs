@@ -17,6 +17,7 @@ use crate::effects::{Effects, Sources};
 use crate::nodes::members::{Answer, Member};
 use crate::objects::seal::{SealSettings, openbao_kind, seal};
 use crate::seal::recovery;
+use crate::seal::recovery::RecoveryKeys;
 use crate::seal::rotation::Keys;
 
 /// Response of `sys/seal-status`.
@@ -97,7 +98,7 @@ pub(crate) fn sealed(members: &[Member]) -> Vec<String> {
 
 /// Unseals nodes with the recovery keys. All at the same time: a node that does not answer does not delay the others.
 pub(crate) async fn unseal(effects: &Effects<'_>, cluster: &Cluster, pods: &[String]) -> Result<(), Error> {
-    let shares = recovery::shares(cluster, &effects.child_api.all());
+    let shares = recovery::shares(&RecoveryKeys::last(cluster), &effects.child_api.all());
     let unsealed = pods.iter().map(|pod| unseal_one(effects, cluster, pod, &shares));
     futures::future::join_all(unsealed).await.into_iter().collect()
 }

@@ -9,11 +9,13 @@ use steamer_api::OpenBaoCluster;
 use crate::bao::{Bao, is_ready};
 
 impl Bao {
-    /// Returns true if everything that the seal wraps in the database names `key`.
+    /// Returns true if everything that the seal wraps in the database names `key`, with its tag and its length.
     pub fn wrapped_with(&self, key: &str) -> Result<bool> {
+        let id: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
         let sql = format!(
-            "SELECT bool_and(position('{key}'::bytea IN value) > 0) FROM openbao_kv_store \
-             WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')"
+            "SELECT bool_and(position('\\x1a{:02x}{id}'::bytea IN value) > 0) FROM openbao_kv_store \
+             WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')",
+            key.len()
         );
         Ok(self.postgres.sql(&self.namespace, &sql)?.trim() == "t")
     }

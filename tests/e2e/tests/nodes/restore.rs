@@ -138,6 +138,9 @@ async fn a_backup_is_restored_into_the_clusters_own_database() -> Result<()> {
     assert!(bao.pods().await?.is_empty());
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'rewound'";
     assert_eq!(bao.postgres.sql("postgres", sessions)?.trim(), "0", "no session blocks the restore");
+    let logins = "SELECT count(*) FILTER (WHERE rolcanlogin), count(*) FROM pg_roles \
+                  WHERE shobj_description(oid, 'pg_authid') LIKE '%/rewound/main%'";
+    assert_eq!(bao.postgres.sql("postgres", logins)?.trim(), "0|3", "no node can log in during the restore");
     let file = bao.fleet.folder.join("rewound.sql");
     std::fs::write(&file, [b"SET ROLE rewound_owner;\n".as_slice(), &dump.stdout].concat())?;
     let path = file.display().to_string();

@@ -31,14 +31,14 @@ async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
     let registers = Registers::start(&bao).await?;
     assert!(bao.wrapped_with("k1")?);
     // A `keyId` without its key is reported, and nothing is changed.
-    bao.apply(|spec| spec["managed"]["seal"]["static"]["keyId"] = json!("k2")).await?;
+    bao.apply(|spec| spec["managed"]["seal"]["static"]["keyId"] = json!("k10")).await?;
     let missing =
         bao.until("the missing key is reported", |object| condition(object, "Stalled").is_some()).await?;
     let (_, _, message) = condition(&missing, "Stalled").context("the cluster is not stalled")?;
-    assert!(message.contains("has no entry `k2`"), "{message}");
-    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
-    bao.rotated("k2").await?;
-    assert!(bao.wrapped_with("k2")?);
+    assert!(message.contains("has no entry `k10`"), "{message}");
+    bao.patch_secret("main-seal", json!({"k10": STANDARD.encode("cd".repeat(32))})).await?;
+    bao.rotated("k10").await?;
+    assert!(bao.wrapped_with("k10")?);
     assert!(!bao.wrapped_with("k1")?);
     let outcome = registers.check(&bao).await?;
     println!("rotation of the static key: {outcome}");
@@ -46,12 +46,12 @@ async fn a_static_key_is_rotated_without_an_outage() -> Result<()> {
     bao.patch_secret("main-seal", json!({"k1": null})).await?;
     bao.replace_pod("main-0").await?;
     // Another key under the same ID is rejected before a node can start with it.
-    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("ef".repeat(32))})).await?;
+    bao.patch_secret("main-seal", json!({"k10": STANDARD.encode("ef".repeat(32))})).await?;
     let reused =
         bao.until("the reused ID is reported", |object| condition(object, "Stalled").is_some()).await?;
     let (_, _, message) = condition(&reused, "Stalled").context("the cluster is not stalled")?;
     assert!(message.contains("another than it was"), "{message}");
-    bao.patch_secret("main-seal", json!({"k2": STANDARD.encode("cd".repeat(32))})).await?;
+    bao.patch_secret("main-seal", json!({"k10": STANDARD.encode("cd".repeat(32))})).await?;
     bao.ready().await?;
     Ok(())
 }
