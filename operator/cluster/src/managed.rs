@@ -1,6 +1,7 @@
 //! A cluster that Steamer runs. A reconcile works in steps: first for the nodes, then for the OpenBao that they serve.
 
 mod apply;
+mod cause;
 mod conditions;
 mod delete;
 pub(crate) mod fetch;

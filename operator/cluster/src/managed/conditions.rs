@@ -6,6 +6,7 @@ use steamer_runtime::conditions::{Conditions, State};
 use steamer_runtime::{Failure, Reason, describe};
 
 use crate::database::roles::Obstacle;
+use crate::managed::hold::is_deferred;
 use crate::managed::report::Report;
 use crate::managed::warnings;
 use crate::nodes::members::Answer;
@@ -95,6 +96,7 @@ fn set_certificates(conditions: &mut Conditions<'_>, report: &Report<'_>) {
 fn set_upgrade(conditions: &mut Conditions<'_>, step: &Step) {
     const KIND: &str = "UpgradeInProgress";
     match (step, step.text()) {
+        (step, Some(text)) if is_deferred(step) => conditions.set(KIND, State::False, Reason::Waiting, &text),
         (Step::Stop(why), _) => conditions.set(KIND, State::False, Reason::Failed, why),
         (_, Some(text)) => conditions.set(KIND, State::True, Reason::RollingOut, &text),
         (_, None) => conditions.clear(KIND),

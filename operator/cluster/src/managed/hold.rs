@@ -5,13 +5,23 @@ use steamer_api::{LeaderUpgrade, ManagedServer};
 use steamer_core::windows::Windows;
 
 use crate::cluster::{Cluster, STEP_DOWN};
+use crate::managed::cause::Cause;
 use crate::managed::observe::Observed;
 use crate::nodes::members::Member;
 use crate::nodes::replace::Rollout;
 use crate::nodes::rollout::Step;
 
+/// Reason of a change that only another version of Steamer makes. It must not change every cluster at once.
+pub(crate) const DEFERRED: &str = "this version of Steamer creates other pods: they are replaced with the next change of this cluster, in a \
+     window of upgrade.windows, or by the annotation steamer.dev/restart";
+
 /// The first reason, if any.
-pub(crate) fn hold(spec: &ManagedServer, observed: &Observed, now: Timestamp) -> Option<String> {
+pub(crate) fn hold(
+    spec: &ManagedServer,
+    observed: &Observed,
+    cause: Cause,
+    now: Timestamp,
+) -> Option<String> {
     let Observed { seal, storage, .. } = observed;
     if spec.upgrade.paused {
         Some("a change waits: upgrade.paused".to_owned())
@@ -19,9 +29,16 @@ pub(crate) fn hold(spec: &ManagedServer, observed: &Observed, now: Timestamp) ->
         Some(format!("a change waits for the seal: {}", seal.text()))
     } else if storage.is_err() {
         Some("a change waits for the database".to_owned())
+    } else if cause == Cause::Steamer && spec.upgrade.windows.is_empty() {
+        Some(DEFERRED.to_owned())
     } else {
         closed_window(spec, now)
     }
+}
+
+/// Returns true if a rollout is complete except for what only another version of Steamer changes.
+pub(crate) fn is_deferred(step: &Step) -> bool {
+    *step == Step::Wait(DEFERRED.to_owned())
 }
 
 fn closed_window(spec: &ManagedServer, now: Timestamp) -> Option<String> {
@@ -79,7 +96,8 @@ mod tests {
             *schedule = json!({"kind": "Allow", "schedule": schedule, "duration": "8h"});
         }
         let cluster = cluster_with(json!({"upgrade": upgrade}));
-        let said = hold(&cluster.spec, &observed("lss"), now.parse().unwrap()).unwrap_or_default();
+        let said =
+            hold(&cluster.spec, &observed("lss"), Cause::Cluster, now.parse().unwrap()).unwrap_or_default();
         assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said}");
     }
 
@@ -98,14 +116,16 @@ mod tests {
     ) {
         let mut observed = observed("lss");
         change(&mut observed);
-        let said = hold(&cluster_with(json!({})).spec, &observed, DAY.parse().unwrap());
+        let spec = cluster_with(json!({})).spec;
+        let said = hold(&spec, &observed, Cause::Cluster, DAY.parse().unwrap());
         assert_eq!(said.as_deref(), Some(expected));
     }
 
     #[test]
     fn a_change_may_correct_the_seal_of_a_node_that_failed() {
         let observed = Observed { seal: SealCheck::Failing("f".to_owned()), ..observed("lss") };
-        assert_eq!(hold(&cluster_with(json!({})).spec, &observed, DAY.parse().unwrap()), None);
+        let spec = cluster_with(json!({})).spec;
+        assert_eq!(hold(&spec, &observed, Cause::Cluster, DAY.parse().unwrap()), None);
         assert!(!observed.can_start(), "a node is not replaced because it failed");
     }
 

@@ -13,6 +13,7 @@ use crate::database::logins::Logins;
 use crate::database::storage::Storage;
 use crate::first_start;
 use crate::first_start::{InitialAccess, Initialization, Start};
+use crate::managed::cause::{cause, record};
 use crate::managed::hold;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
@@ -209,7 +210,8 @@ impl Planner<'_> {
             replicas: replicas(self.scale(storage)),
             annotations: &memory,
         };
-        let set = self.stateful_set(&inputs);
+        let mut set = self.stateful_set(&inputs);
+        record(self.input, self.observed, &mut set);
         let is_migrating = self.observed.migration == Migration::InProgress;
         let changes = SetChanges {
             configuration: write,
@@ -285,7 +287,7 @@ impl Planner<'_> {
         let spec = &self.cluster().spec;
         Goal {
             replicas: self.cluster().nodes(),
-            hold: hold::hold(spec, self.observed, self.now),
+            hold: hold::hold(spec, self.observed, cause(self.input, self.observed), self.now),
             // During a migration a sealed node waits for recovery keys.
             seal_reachable: self.observed.can_start() && migration == Migration::None,
             initialized: self.observed.has_data(),

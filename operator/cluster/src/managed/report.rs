@@ -9,6 +9,7 @@ use steamer_runtime::Action;
 
 use crate::cluster::Mode;
 use crate::managed::apply::Applied;
+use crate::managed::hold::is_deferred;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::openbao::OpenBao;
@@ -34,7 +35,8 @@ pub(crate) struct Report<'a> {
 impl Report<'_> {
     /// The time of the next reconcile.
     pub(crate) fn next_visit(&self) -> Action {
-        let is_settled = self.applied.rollout.step == Step::Settled
+        let step = &self.applied.rollout.step;
+        let is_settled = (*step == Step::Settled || is_deferred(step))
             && self.trouble().is_none()
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };

@@ -13,6 +13,7 @@ use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
 use crate::database::roles::{NodeRole, parse_role};
 use crate::first_start::Start;
 use crate::guard::takeover::is_notable;
+use crate::managed::hold::is_deferred;
 use crate::managed::report::Report;
 use crate::managed::warnings;
 use crate::nodes::members::{Answer, Member};
@@ -167,10 +168,11 @@ pub(crate) fn access(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
 
 /// The rollout in progress. The first start is not a rollout.
 pub(crate) fn upgrade(report: &Report<'_>) -> Option<UpgradeState> {
-    if report.input.start() == Start::First {
+    let step = &report.applied.rollout.step;
+    if report.input.start() == Start::First || report.hibernates() || is_deferred(step) {
         return None;
     }
-    let step = report.applied.rollout.step.text()?;
+    let step = step.text()?;
     Some(UpgradeState {
         from: report.input.found.last.version.clone(),
         to: report.input.cluster.version.to_string(),
@@ -183,7 +185,8 @@ pub(crate) fn upgrade(report: &Report<'_>) -> Option<UpgradeState> {
 pub(crate) fn phase(status: &OpenBaoClusterStatus, report: &Report<'_>) -> ClusterPhase {
     let serves = report.server().is_some_and(Server::serves);
     let is_complete = status.replicas == Some(report.input.cluster.spec.replicas);
-    let is_rolling = matches!(report.applied.rollout.step, Step::Wait(_) | Step::Replace { .. });
+    let step = &report.applied.rollout.step;
+    let is_rolling = matches!(step, Step::Wait(_) | Step::Replace { .. }) && !is_deferred(step);
     if report.hibernates() {
         ClusterPhase::Hibernated
     } else if serves {

@@ -8,6 +8,7 @@ use steamer_runtime::{Failure, Reason};
 
 use crate::cluster::Mode;
 use crate::first_start::Start;
+use crate::managed::hold::is_deferred;
 use crate::managed::report::Report;
 use crate::nodes::rollout::Step;
 use crate::restore::HIBERNATED;
@@ -126,6 +127,7 @@ fn unavailable_server(report: &Report<'_>) -> Option<Verdict> {
 fn rollout(report: &Report<'_>) -> Option<Verdict> {
     match &report.applied.rollout.step {
         Step::Settled | Step::Stop(_) => None,
+        step if is_deferred(step) => None,
         step => Some(Verdict::Progressing(Reason::RollingOut, format!("it serves; {}", step.text()?))),
     }
 }

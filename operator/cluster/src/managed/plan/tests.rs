@@ -2,6 +2,9 @@ use rstest::rstest;
 use steamer_api::{OpenBaoClusterStatus, RotationPhase};
 
 use super::*;
+use kube::ResourceExt;
+
+use crate::cluster::REVISION;
 use crate::database::facts::Contents;
 use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
@@ -237,4 +240,45 @@ fn an_upgrade_of_the_operator_does_not_replace_the_pods_for_their_relays(
     case.cluster.relay = relay("new");
     change(&mut case.cluster);
     assert_eq!(relay_image(&planned(&case)).as_deref(), Some(expected));
+}
+
+/// The step for a healthy cluster after `change`, in the next version of Steamer: it creates other pods.
+fn step_after_an_upgrade_of_steamer(change: fn(&mut Case)) -> Step {
+    let mut case = Case::healthy();
+    let recorded = |case: &Case| {
+        let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+        changes.set.unwrap().stateful_set
+    };
+    // The rollout of the previous version is complete.
+    let revision = revision(&recorded(&case)).to_owned();
+    for member in &mut case.observed.members {
+        Arc::make_mut(&mut member.pod).annotations_mut().insert(REVISION.to_owned(), revision.clone());
+    }
+    case.observed.live = Some(Arc::new(recorded(&case)));
+    for member in &mut case.observed.members {
+        Arc::make_mut(&mut member.pod).annotations_mut().insert(REVISION.to_owned(), "before".to_owned());
+    }
+    change(&mut case);
+    let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
+    changes.set.unwrap().rollout.step
+}
+
+#[rstest]
+#[case::nothing_else(|_: &mut Case| {}, "deferred")]
+#[case::requested_restart(|case: &mut Case| case.cluster.restart = Some("now".to_owned()), "replace")]
+#[case::another_secret(|case: &mut Case| case.observed.start_digest = Ok("other".to_owned()), "replace")]
+#[case::window(
+    |case: &mut Case| {
+        let windows = serde_json::json!([{"kind": "Allow", "schedule": "* * * * *", "duration": "1h"}]);
+        case.cluster.spec.upgrade.windows = serde_json::from_value(windows).unwrap();
+    },
+    "replace"
+)]
+fn an_upgrade_of_steamer_alone_replaces_no_pod(#[case] change: fn(&mut Case), #[case] expected: &str) {
+    let said = match step_after_an_upgrade_of_steamer(change) {
+        step if hold::is_deferred(&step) => "deferred".to_owned(),
+        Step::Replace { .. } => "replace".to_owned(),
+        step => format!("{step:?}"),
+    };
+    assert_eq!(said, expected);
 }

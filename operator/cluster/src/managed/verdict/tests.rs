@@ -85,6 +85,21 @@ fn invalid(text: &str) -> Error {
     },
     "Suspended"
 )]
+#[case::hibernation(
+    |case: &mut Case| {
+        case.cluster.mode = Mode::Hibernating;
+        case.observed = Observed { storage: Err(Arc::new(waiting("h"))), ..observed("") };
+        case.openbao.server = None;
+    },
+    "NotReady(Disabled, \"no node runs: the cluster hibernates"
+)]
+#[case::hibernation_begins(
+    |case: &mut Case| {
+        case.cluster.mode = Mode::Hibernating;
+        case.observed.storage = Err(Arc::new(waiting("3 pods terminate")));
+    },
+    "(Waiting, \"3 pods terminate\")"
+)]
 #[case::an_error_for_the_user_precedes_the_others(
     |case: &mut Case| {
         case.applied.trouble = Some(Arc::new(waiting("t")));
@@ -168,6 +183,10 @@ fn invalid(text: &str) -> Error {
         case.applied.exposed = Err(waiting("e"));
     },
     "Progressing(RollingOut, \"it serves; main-2 is replaced: it is outdated\")"
+)]
+#[case::change_of_steamer_only(
+    |case: &mut Case| case.applied.rollout.step = Step::Wait(crate::managed::hold::DEFERRED.to_owned()),
+    "Ready(Applied"
 )]
 #[case::exposure(|case: &mut Case| case.applied.exposed = Err(waiting("e")), "(Waiting, \"e\")")]
 #[case::incomplete_policy(
