@@ -9,6 +9,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use crate::guard::registry::Guards;
 use crate::managed::Background;
+use crate::nodes::turns::Turns;
 use crate::relay::registry::Relays;
 use crate::{children, external, managed};
 
@@ -17,11 +18,12 @@ pub(crate) struct Controller {
     context: Arc<Context>,
     pub(crate) guards: Arc<Guards>,
     relays: Relays,
+    turns: Turns,
 }
 
 impl Controller {
     pub(crate) fn new(context: Arc<Context>, guards: Arc<Guards>) -> Self {
-        Self { context, guards, relays: Relays::default() }
+        Self { context, guards, relays: Relays::default(), turns: Turns::default() }
     }
 }
 
@@ -41,7 +43,8 @@ impl Reconcile for Controller {
         if object.spec.managed.is_some() {
             children::complete(&self.context).await;
             children::known(&self.context, &ObjectName::of(&*object).namespace)?;
-            let background = Background { guards: &self.guards, relays: &self.relays };
+            let background =
+                Background { guards: &self.guards, relays: &self.relays, turns: &self.turns };
             managed::reconcile(&self.context, background, dependencies, &object).await
         } else {
             external::reconcile((&self.context, &self.relays), dependencies, &object).await
@@ -56,6 +59,7 @@ impl Reconcile for Controller {
         }
         self.guards.stop(name);
         self.relays.stop(&self.context, name);
+        self.turns.give_back(name);
         self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);
     }

@@ -13,6 +13,7 @@ use crate::children::ChildApi;
 use crate::cluster::Cluster;
 use crate::guard::target::GuardTarget;
 use crate::nodes::members;
+use crate::nodes::turns::Turns;
 
 /// Sources of the state of one cluster.
 #[derive(Clone, Copy)]
@@ -21,6 +22,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) dependencies: &'a Dependencies,
     pub(crate) child_api: &'a ChildApi<'a>,
     pub(crate) guard_target: &'a GuardTarget,
+    pub(crate) turns: &'a Turns,
 }
 
 impl Sources<'_> {

@@ -31,6 +31,7 @@ use crate::cluster::name;
 use crate::effects::{Effects, Sources};
 use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
+use crate::nodes::turns::Turns;
 use crate::relay::registry::Relays;
 use crate::relay::target;
 use apply::apply;
@@ -50,11 +51,12 @@ use validate::validate;
 pub(crate) struct Background<'a> {
     pub(crate) guards: &'a Guards,
     pub(crate) relays: &'a Relays,
+    pub(crate) turns: &'a Turns,
 }
 
 pub(crate) async fn reconcile(
     context: &Arc<Context>,
-    Background { guards, relays }: Background<'_>,
+    Background { guards, relays, turns }: Background<'_>,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
@@ -82,7 +84,7 @@ pub(crate) async fn reconcile(
     let guard_target = &guards.target(context, ca, cluster);
     guard_target.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
-    let sources = Sources { context, dependencies, child_api, guard_target };
+    let sources = Sources { context, dependencies, child_api, guard_target, turns };
     converge(&Effects::new(sources), Input { object, cluster, found, guard_report }).await
 }
 
@@ -94,6 +96,9 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
     let applied = apply(effects, input, plan).await;
     let openbao = openbao::converge(effects, input, &observed).await?;
     let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
+    if !report.replaces_pods() {
+        effects.turns.give_back(&input.cluster.name);
+    }
     status(effects.context, &report).await?;
     Ok(report.next_visit())
 }

@@ -10,3 +10,4 @@ pub(crate) mod rollout;
 pub(crate) mod scale;
 pub(crate) mod standby_mark;
 pub(crate) mod start;
+pub(crate) mod turns;

@@ -1,6 +1,7 @@
 //! Applies a plan, in its order. After an error the rollout of the existing StatefulSet goes on.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -15,6 +16,8 @@ use crate::first_start;
 use crate::managed::input::Input;
 use crate::managed::plan::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 use crate::nodes::replace::Rollout;
+use crate::nodes::rollout::Step;
+use crate::nodes::turns::MOST;
 use crate::nodes::{configuration, replace};
 use crate::objects::{account, disruption_budget, network_policy, relay, services};
 use crate::seal::keys as seal_keys;
@@ -117,9 +120,20 @@ async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Ou
     }
 }
 
+/// The rollout, or a wait if it replaces a pod while too many other clusters do.
+fn admitted(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Rollout {
+    let replaces = matches!(rollout.step, Step::Replace { .. });
+    if !replaces || effects.turns.take(&cluster.name, Instant::now()) {
+        return rollout.clone();
+    }
+    let text = format!("a change waits: {MOST} other clusters are being changed");
+    Rollout { step: Step::Wait(text), ..rollout.clone() }
+}
+
 async fn roll(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Outcome {
+    let rollout = admitted(effects, cluster, rollout);
     let result = replace::carry_out(effects, cluster, &rollout.step).await;
-    Outcome { rollout: Some(rollout.clone()), is_set_kept: false, error: result.err() }
+    Outcome { rollout: Some(rollout), is_set_kept: false, error: result.err() }
 }
 
 async fn change_pods(effects: &Effects<'_>, cluster: &Cluster, changes: &PodChanges) -> Outcome {

@@ -43,6 +43,16 @@ impl Report<'_> {
         Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })
     }
 
+    /// Returns true while a node is being replaced, or may not serve because it was.
+    pub(crate) fn replaces_pods(&self) -> bool {
+        let is_whole = self.serving().count() >= self.input.cluster.nodes();
+        match self.applied.rollout.step {
+            Step::Replace { .. } => true,
+            Step::Wait(_) => !is_whole,
+            _ => false,
+        }
+    }
+
     /// Returns true if no node runs because of a hibernation.
     pub(crate) fn hibernates(&self) -> bool {
         self.input.cluster.mode == Mode::Hibernating && self.observed.members.is_empty()

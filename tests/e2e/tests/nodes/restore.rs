@@ -169,9 +169,8 @@ async fn hibernate(bao: &Bao, spec: impl Fn(&mut Value)) -> Result<()> {
     })
     .await?;
     let phase = |object: &OpenBaoCluster| object.status.as_ref().and_then(|status| status.phase);
-    let asleep = bao
-        .until("the cluster hibernates", |object| phase(object) == Some(ClusterPhase::Hibernated))
-        .await?;
+    let asleep =
+        bao.until("the cluster hibernates", |object| phase(object) == Some(ClusterPhase::Hibernated)).await?;
     assert!(condition(&asleep, "Stalled").is_none() && condition(&asleep, "Reconciling").is_none());
     assert!(bao.pods().await?.is_empty());
     bao.apply(spec).await?;

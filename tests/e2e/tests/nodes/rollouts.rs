@@ -106,7 +106,8 @@ async fn a_failing_rollout_stops_with_two_nodes_serving() -> Result<()> {
 
 #[tokio::test]
 async fn annotations_step_the_leader_down_and_restart_the_pods() -> Result<()> {
-    let bao = Bao::serving("annotations", |_| {}).await?;
+    let supervised = |spec: &mut Value| spec["managed"]["upgrade"] = json!({"leader": "Supervised"});
+    let bao = Bao::serving("annotations", supervised).await?;
     let registers = Registers::start(&bao).await?;
     let asked = std::time::Instant::now();
     let (leader, before) = (bao.leader().await?, bao.uids().await?);
@@ -118,6 +119,16 @@ async fn annotations_step_the_leader_down_and_restart_the_pods() -> Result<()> {
     assert_eq!(bao.uids().await?, before, "a step-down replaces no pod");
     let object = bao.ready().await?;
     bao.annotate("steamer.dev/restart", json!("today")).await?;
+    // The standbys are replaced. The leader is not, until the user moves it.
+    let waits = |object: &OpenBaoCluster| {
+        condition(object, "Reconciling")
+            .is_some_and(|(_, _, message)| message.contains("upgrade.leader: Supervised"))
+    };
+    bao.until("the leader waits for the user", waits).await?;
+    let now = bao.uids().await?;
+    assert_eq!(now.iter().filter(|(pod, uid)| before.get(*pod) == Some(*uid)).count(), 1, "{now:?}");
+    assert_eq!(now.get(&*next), before.get(&*next), "the leader is the one that waits");
+    bao.annotate("steamer.dev/step-down", json!("twice")).await?;
     steamer_testing::wait::eventually("every pod is replaced", || async {
         let now = bao.uids().await.map_err(|error| error.to_string())?;
         if now.len() == 3 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid)) {

@@ -1,0 +1,61 @@
+//! Turns of clusters: only some of them replace pods for a change at the same time. All of them have a change at once when
+//! Steamer or a shared Secret changes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use steamer_runtime::{Locked, ObjectName};
+
+/// Largest number of clusters that replace pods at the same time.
+pub(crate) const MOST: usize = 4;
+/// Time after which a turn ends although a node of the cluster does not serve: others must not wait for it.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The clusters that replace a pod now, and the times when they began.
+#[derive(Default)]
+pub(crate) struct Turns(Locked<BTreeMap<ObjectName, Instant>>);
+
+impl Turns {
+    /// Ends the turn of a cluster.
+    pub(crate) fn give_back(&self, cluster: &ObjectName) {
+        self.0.lock().remove(cluster);
+    }
+
+    /// Takes or extends the turn of a cluster. Returns false if too many others have one.
+    pub(crate) fn take(&self, cluster: &ObjectName, now: Instant) -> bool {
+        let mut turns = self.0.lock();
+        turns.retain(|_, since| now.duration_since(*since) < LONGEST);
+        let is_free = turns.len() < MOST || turns.contains_key(cluster);
+        if is_free {
+            turns.insert(cluster.clone(), now);
+        }
+        is_free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> ObjectName {
+        ObjectName::new("openbao", format!("c{number}"))
+    }
+
+    #[test]
+    fn only_some_clusters_replace_pods_at_the_same_time() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        assert!((0..MOST).all(|number| turns.take(&name(number), now)));
+        assert!(!turns.take(&name(MOST), now), "one too many");
+        assert!(turns.take(&name(0), now), "a turn includes all pods until it ends");
+        turns.give_back(&name(0));
+        assert!(turns.take(&name(MOST), now));
+        assert!(!turns.take(&name(0), now));
+    }
+
+    #[test]
+    fn a_turn_ends_although_the_cluster_does_not_recover() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        assert!((0..MOST).all(|number| turns.take(&name(number), now)));
+        assert!(turns.take(&name(MOST), now + LONGEST));
+    }
+}
