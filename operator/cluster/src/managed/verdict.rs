@@ -20,7 +20,7 @@ use crate::server::Server;
 type Check = fn(&Report<'_>) -> Option<Verdict>;
 
 /// The checks. Those that need a change by a user come first: the others cannot make progress without it.
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     suspended,
     hibernated,
     stalled_error,
