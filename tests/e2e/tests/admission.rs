@@ -517,6 +517,17 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "BaoStaticSecret",
+            destination(json!({"transformation": {"labels": {"steamer.dev/cluster": "main"}}})),
+            "are reserved",
+        ),
+        (
+            "BaoStaticSecret",
+            destination(json!({"transformation": {"annotations": {"-bad": "a"}}})),
+            "keys of labels and annotations",
+        ),
+        ("BaoStaticSecret", source(json!({"path": "a", "rewrite": [{"source": "a"}]})), "source and target"),
+        (
+            "BaoStaticSecret",
             destination(json!({"transformation": {"templates": {"..a": {"text": ""}}}})),
             "does not start with ..",
         ),
@@ -578,6 +589,19 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "BaoPushSecret",
             item(json!({"property": "p", "type": "kv-v1", "generate": {"uuid": {}}})),
             "generate requires property and type kv-v2",
+        ),
+        ("BaoPushSecret", item(json!({"key": "a", "match": "a"})), "remove key and generate"),
+        ("BaoPushSecret", item(json!({"rotateAfter": "1h"})), "rotateAfter requires generate"),
+        (
+            "BaoPushSecret",
+            item(json!({"property": "p", "generate": {"uuid": {}}, "rotateAfter": "1s"})),
+            "rotateAfter must be at least 1m",
+        ),
+        ("BaoPushSecret", push(json!({"transformation": {"labels": {"a": "b"}}})), "OpenBao has none"),
+        (
+            "BaoPushSecret",
+            item(json!({"rewrite": [{"source": "a", "template": "b"}]})),
+            "source and target, or only template",
         ),
         ("BaoPushSecret", generator(json!({})), "requires exactly one of password, passwordPolicy"),
         ("BaoPushSecret", generator(json!({"uuid": {}, "sshKey": {}})), "requires exactly one of password"),

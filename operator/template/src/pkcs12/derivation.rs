@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{self, Algorithm};
 
-use super::Password;
+use super::password::Password;
 use crate::error::Fault;
 use crate::scope::Scope;
 

@@ -4,7 +4,9 @@ use aws_lc_rs::{digest, hmac};
 
 use super::derivation::{Cost, Use, derive};
 use super::encryption::ITERATIONS;
-use super::{Password, oids, unsupported, wrong};
+use super::oids;
+use super::password::Password;
+use super::problem::{unsupported, wrong};
 use crate::der::{self, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE};
 use crate::error::Fault;
 use crate::scope::Scope;

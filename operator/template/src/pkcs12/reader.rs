@@ -1,7 +1,9 @@
 //! Reads a file.
 
 use super::encryption::decrypt;
-use super::{Password, invalid, mac, oids, wrong};
+use super::password::Password;
+use super::problem::{invalid, wrong};
+use super::{mac, oids};
 use crate::der::{EXPLICIT_0, IMPLICIT_0, OCTET_STRING, OID, Reader, SEQUENCE};
 use crate::error::Fault;
 use crate::scope::Scope;

@@ -3,7 +3,8 @@
 use aws_lc_rs::digest;
 
 use super::encryption::encrypt;
-use super::{Password, mac, oids};
+use super::password::Password;
+use super::{mac, oids};
 use crate::der::{self, BMP_STRING, EXPLICIT_0, IMPLICIT_0, SET};
 use crate::error::Fault;
 use crate::scope::Scope;
