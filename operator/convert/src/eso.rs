@@ -1,12 +1,15 @@
 //! Kinds of External Secrets Operator.
 
 mod auth;
+mod cluster_external_secret;
 mod entries;
 mod external_secret;
 mod location;
 mod merge;
+mod names;
 mod policies;
 mod push_secret;
+mod search;
 mod store;
 mod store_reference;
 mod template;
@@ -57,13 +60,8 @@ pub(crate) const ADVICE: &[Advice] = &[
     ),
     (
         "ExternalSecret",
-        "spec.dataFrom[].extract.decodingStrategy",
-        "write decode of the source: Base64, Base64URL or Auto",
-    ),
-    (
-        "ExternalSecret",
-        "spec.data[].remoteRef.decodingStrategy",
-        "write decode of the key of the source: Base64, Base64URL or Auto",
+        "spec.dataFrom[].find.tags",
+        "External Secrets Operator ignores tags beside a name: write find.metadata of the source if you need them",
     ),
     (
         "ExternalSecret",
@@ -74,6 +72,11 @@ pub(crate) const ADVICE: &[Advice] = &[
         "ExternalSecret",
         "spec.target.template.metadata.finalizers",
         "Steamer sets no finalizers on Secrets: remove the field",
+    ),
+    (
+        "ClusterExternalSecret",
+        "spec.refreshTime",
+        "Steamer reads changes of namespaces and objects immediately: remove the field",
     ),
     (
         "PushSecret",
@@ -88,6 +91,7 @@ pub(crate) fn converter(kind: &str) -> Option<fn(&mut Task<'_>, &mut Cursor)> {
     Some(match kind {
         "SecretStore" | "ClusterSecretStore" => store::converted,
         "ExternalSecret" => external_secret::converted,
+        "ClusterExternalSecret" => cluster_external_secret::converted,
         "PushSecret" => push_secret::converted,
         _ => return None,
     })
@@ -96,9 +100,6 @@ pub(crate) fn converter(kind: &str) -> Option<fn(&mut Task<'_>, &mut Cursor)> {
 /// What to do about a kind without a counterpart.
 pub(crate) fn no_counterpart(kind: &str) -> &'static str {
     match kind {
-        "ClusterExternalSecret" => {
-            "Steamer has no object that creates objects in other namespaces: convert the ExternalSecrets that it created, and create one for each later namespace with your deployment tool"
-        }
         "ClusterPushSecret" => {
             "convert the PushSecrets that it created, and create one for each later namespace"
         }

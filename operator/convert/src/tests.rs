@@ -219,7 +219,9 @@ fn every_converted_object_fits_the_schema_of_its_kind() {
 #[test]
 fn a_kind_that_this_version_does_not_have_is_reported_and_not_written() {
     let conversion = converted(fixtures());
-    for kind in ["BaoAuthGlobal", "BaoDynamicSecret", "BaoPKISecret", "BaoPushSecret"] {
+    for kind in
+        ["BaoAuthGlobal", "BaoDynamicSecret", "BaoPKISecret", "BaoPushSecret", "ClusterBaoStaticSecret"]
+    {
         let text = format!("{kind} is not available in this version of Steamer");
         let reported = conversion.report.findings.iter().any(|finding| finding.action.starts_with(&text));
         let written = conversion.objects.iter().any(|object| object["kind"] == kind);

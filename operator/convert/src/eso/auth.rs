@@ -85,6 +85,18 @@ fn ldap(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
 fn cert(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
     login.rename(from, "path", "mount");
     login.rename(from, "vaultRole", "cert.role");
+    let certificate = from.take("clientCert");
+    let is_with_key = |field: &str| {
+        certificate
+            .as_ref()
+            .is_some_and(|it| from.peek("secretRef").is_some_and(|key| it[field] == key[field]))
+    };
+    let is_known = certificate.as_ref().is_none_or(|it| it["key"] == "tls.crt" || it["key"].is_null());
+    // One Secret of type kubernetes.io/tls.
+    if certificate.is_some() && !(is_with_key("name") && is_with_key("namespace") && is_known) {
+        let text = "Steamer reads the certificate from the key tls.crt of the Secret with the private key: add it there";
+        task.review(from.path("clientCert"), certificate.as_ref(), text);
+    }
     secret(task, from, login, ("secretRef", "tls.key", "cert.secretRef"));
 }
 

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::location::{Location, located};
+use super::names::{Names, names};
+use super::search;
 use super::store_reference::StoreReference;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
@@ -31,12 +33,14 @@ pub(super) struct Entry {
 /// The keys of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Part {
-    /// One key under a name, with the rest of its path in a nested value, and a function that decodes it.
-    Key { key: String, name: String, nested: Vec<String>, decoded: Option<&'static str> },
+    /// One key under a name, with the rest of its path in a nested value, and the encoding of the value.
+    Key { key: String, name: String, nested: Vec<String>, decode: Option<Value> },
     /// The whole value as JSON, under a name.
     Whole { name: String },
-    /// All keys, with a text before their names.
-    All { prefix: Option<String> },
+    /// All keys.
+    All { names: Names, decode: Option<Value> },
+    /// All secrets that a choice finds.
+    Found { find: Value, names: Names },
 }
 
 /// The store of the entries, if all of them refer to the same one.
@@ -93,14 +97,14 @@ fn of_data(task: &mut Task<'_>, item: &mut Cursor, stores: &Stores<'_>) -> Optio
     if !is_of(item, stores) || !item.has("secretKey") {
         return None;
     }
-    let (location, property, decoding) = item.within("remoteRef", |remote| {
-        let decoding = decoding(remote);
-        Some((taken_location(task, remote, stores)?, remote.text("property"), decoding))
+    let (location, property, decode) = item.within("remoteRef", |remote| {
+        let decode = decoding(remote);
+        Some((taken_location(task, remote, stores)?, remote.text("property"), decode))
     })??;
     let name = item.text("secretKey")?;
     let part = match property {
-        Some(property) => key(task, &from, (property, name), decoding),
-        None if decoding.is_some() => return None,
+        Some(property) => key(task, &from, (property, name), decode)?,
+        None if decode.is_some() => return None,
         None => Part::Whole { name },
     };
     Some(Entry { location, part, from })
@@ -110,19 +114,21 @@ fn key(
     task: &mut Task<'_>,
     from: &str,
     (property, name): (String, String),
-    decoded: Option<&'static str>,
-) -> Part {
+    decode: Option<Value>,
+) -> Option<Part> {
     let mut parts = property.split('.').map(str::to_owned);
     let key = parts.next().unwrap_or_default();
     let nested: Vec<String> = parts.collect();
     if !nested.is_empty() {
+        // A template has one function only.
+        decode.as_ref().is_none_or(|decode| decode == "Base64").then_some(())?;
         task.review(
             format!("{from}.property"),
             None,
             "a property with dots becomes a template that reads a nested value: check it, and write the key into sources[].keys if its name contains the dots",
         );
     }
-    Part::Key { key, name, nested, decoded }
+    Some(Part::Key { key, name, nested, decode })
 }
 
 /// Takes key and version of a remote reference.
@@ -146,10 +152,12 @@ fn taken_location(task: &mut Task<'_>, remote: &mut Cursor, stores: &Stores<'_>)
     located(stores.store, &key, version)
 }
 
-/// Takes a decoding strategy that a template can do.
-fn decoding(remote: &mut Cursor) -> Option<&'static str> {
+/// Takes a decoding strategy. Those of Steamer have the same names.
+fn decoding(remote: &mut Cursor) -> Option<Value> {
     remote.expect("decodingStrategy", &json!("None"));
-    remote.take_if("decodingStrategy", |value| value == "Base64").map(|_| "b64dec")
+    remote.take_if("decodingStrategy", |value| {
+        ["Base64", "Base64URL", "Auto"].iter().any(|known| value == known)
+    })
 }
 
 fn of_data_from(
@@ -161,15 +169,30 @@ fn of_data_from(
     if !is_of(item, stores) {
         return None;
     }
-    let from = item.path("extract");
     if item.has("find") {
-        return None;
+        return found(task, item, draft, stores);
     }
-    let location = item.within("extract", |remote| {
-        remote.expect("decodingStrategy", &json!("None"));
-        taken_location(task, remote, stores)
+    let from = item.path("extract");
+    let (location, decode) = item.within("extract", |remote| {
+        let decode = decoding(remote);
+        Some((taken_location(task, remote, stores)?, decode))
     })??;
-    let prefix = prefix(item);
+    let names = names(item, None);
+    rest_of_rewrite(task, item, draft);
+    Some(Entry { location, part: Part::All { names, decode }, from })
+}
+
+fn found(task: &mut Task<'_>, item: &mut Cursor, draft: &mut Draft, stores: &Stores<'_>) -> Option<Entry> {
+    let from = item.path("find");
+    let location = search::location(stores.store)?;
+    let search::Search { find, folder } = item.within("find", |find| search::taken(task, find, draft))??;
+    let names = names(item, folder.as_deref());
+    rest_of_rewrite(task, item, draft);
+    Some(Entry { location, part: Part::Found { find, names }, from })
+}
+
+/// Suspends the converted object if a rule remains.
+fn rest_of_rewrite(task: &mut Task<'_>, item: &mut Cursor, draft: &mut Draft) {
     if item.has("rewrite") {
         let rewrite = item.take("rewrite");
         task.hold(
@@ -178,20 +201,4 @@ fn of_data_from(
             "this rule is not converted: write rewrite, prefix or keys of the source",
         );
     }
-    Some(Entry { location, part: Part::All { prefix }, from })
-}
-
-/// The prefix that a rewrite adds to all keys. Another rewrite stays.
-fn prefix(item: &mut Cursor) -> Option<String> {
-    let rewrites = item.peek("rewrite")?.as_array()?;
-    let [rewrite] = rewrites.as_slice() else { return None };
-    let rule = rewrite.as_object().filter(|fields| fields.len() == 1)?.get("regexp")?;
-    let is_everything = ["(.*)", "^(.*)$", "(.+)", "^(.+)$"].iter().any(|source| rule["source"] == **source);
-    let target = rule["target"].as_str()?;
-    let prefix = target.strip_suffix("$1").or_else(|| target.strip_suffix("${1}"))?.to_owned();
-    if !is_everything || prefix.contains('$') || prefix.is_empty() {
-        return None;
-    }
-    item.take("rewrite");
-    Some(prefix)
 }

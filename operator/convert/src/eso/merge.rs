@@ -4,14 +4,28 @@ use serde_json::{Map, Value, json};
 
 use super::entries::{Entry, Part};
 use super::location::Location;
+use super::names::Names;
 use crate::draft::Draft;
 use crate::task::Task;
 
-/// A source of a BaoStaticSecret: all keys of a path, or some.
+/// A source of a BaoStaticSecret: all keys of a path, or some, or all secrets of a folder.
 struct Source {
     location: Location,
-    prefix: Option<String>,
+    names: Names,
     keys: Vec<Value>,
+    decode: Option<Value>,
+    find: Option<Value>,
+}
+
+impl Source {
+    fn new(location: Location, names: Names) -> Self {
+        Self { location, names, keys: Vec::new(), decode: None, find: None }
+    }
+
+    /// Whether the fields of a single secret describe the source.
+    fn is_plain(&self) -> bool {
+        self.names == Names::default() && self.keys.is_empty() && self.decode.is_none() && self.find.is_none()
+    }
 }
 
 /// Writes the entries into the draft.
@@ -32,7 +46,7 @@ pub(super) fn written(task: &mut Task<'_>, draft: &mut Draft, entries: Vec<Entry
     templates(draft, &entries);
     let sources = sources(entries);
     match &sources[..] {
-        [Source { location, prefix: None, keys }] if keys.is_empty() => single(draft, location, &from),
+        [source] if source.is_plain() => single(draft, &source.location, &from),
         _ => {
             let sources: Vec<Value> = sources.iter().map(described).collect();
             draft.put("sources", sources, from);
@@ -49,7 +63,9 @@ fn single(draft: &mut Draft, location: &Location, from: &str) {
 fn fields(location: &Location) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("mount".to_owned(), json!(location.mount));
-    fields.insert("path".to_owned(), json!(location.path));
+    if !location.path.is_empty() {
+        fields.insert("path".to_owned(), json!(location.path));
+    }
     fields.insert("type".to_owned(), json!(location.kv));
     if let Some(version) = location.version {
         fields.insert("version".to_owned(), json!(version));
@@ -58,13 +74,16 @@ fn fields(location: &Location) -> Map<String, Value> {
 }
 
 fn described(source: &Source) -> Value {
-    let mut fields = fields(&source.location);
-    if let Some(prefix) = &source.prefix {
-        fields.insert("prefix".to_owned(), json!(prefix));
-    }
-    if !source.keys.is_empty() {
-        fields.insert("keys".to_owned(), json!(source.keys));
-    }
+    let Source { location, names: Names { prefix, rewrite }, keys, decode, find } = source;
+    let mut fields = fields(location);
+    let optional = [
+        ("prefix", prefix.as_ref().map(|prefix| json!(prefix))),
+        ("rewrite", (!rewrite.is_empty()).then(|| json!(rewrite))),
+        ("keys", (!keys.is_empty()).then(|| json!(keys))),
+        ("decode", decode.clone()),
+        ("find", find.clone()),
+    ];
+    fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Value::Object(fields)
 }
 
@@ -73,29 +92,43 @@ fn sources(entries: Vec<Entry>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     for Entry { location, part, .. } in entries {
         match part {
-            Part::Key { key, name, .. } => {
-                let entry = if key == name { json!({"key": key}) } else { json!({"key": key, "name": name}) };
+            Part::Key { key, name, nested, decode } => {
+                let entry = entry(key, name, decode.filter(|_| nested.is_empty()));
                 let with_keys = |source: &&mut Source| source.location == location && !source.keys.is_empty();
                 match sources.iter_mut().find(with_keys) {
                     Some(source) => source.keys.push(entry),
-                    None => sources.push(Source { location, prefix: None, keys: vec![entry] }),
+                    None => {
+                        sources.push(Source { keys: vec![entry], ..Source::new(location, Names::default()) })
+                    }
                 }
             }
-            Part::All { prefix } => sources.push(Source { location, prefix, keys: Vec::new() }),
+            Part::All { names, decode } => sources.push(Source { decode, ..Source::new(location, names) }),
+            Part::Found { find, names } => {
+                sources.push(Source { find: Some(find), ..Source::new(location, names) })
+            }
             Part::Whole { .. } => {}
         }
     }
     sources
 }
 
-/// Nested and encoded values become templates, which replace the keys of the same names.
+fn entry(key: String, name: String, decode: Option<Value>) -> Value {
+    let mut entry = if key == name { json!({"key": key}) } else { json!({"key": key, "name": name}) };
+    if let Some(decode) = decode {
+        entry["decode"] = decode;
+    }
+    entry
+}
+
+/// Nested values become templates, which replace the keys of the same names.
 fn templates(draft: &mut Draft, entries: &[Entry]) {
     let mut templates = Map::new();
     for Entry { part, .. } in entries {
-        if let Part::Key { name, nested, decoded, .. } = part
-            && (decoded.is_some() || !nested.is_empty())
+        if let Part::Key { name, nested, decode, .. } = part
+            && !nested.is_empty()
         {
-            templates.insert(name.clone(), json!({"text": nested_text(name, nested, *decoded)}));
+            let function = decode.as_ref().map(|_| "b64dec");
+            templates.insert(name.clone(), json!({"text": nested_text(name, nested, function)}));
         }
     }
     set_templates(draft, templates);

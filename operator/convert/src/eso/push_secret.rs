@@ -28,7 +28,8 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     if let Some(policy) = spec.take_if("deletionPolicy", |policy| policy == "Delete" || policy == "None") {
         draft.put("deletionPolicy", json!(if policy == "Delete" { "Delete" } else { "Retain" }), path);
     }
-    let data: Vec<Value> = spec.each("data", |item| pushed(item, &store)).into_iter().flatten().collect();
+    let mut data: Vec<Value> = spec.each("data", |item| pushed(item, &store)).into_iter().flatten().collect();
+    data.extend(spec.each("dataTo", |item| bundled(item, (&reference, &store))).into_iter().flatten());
     draft.put("data", data, "spec.data");
     held(task, spec, &mut draft);
     task.drafts.push(draft);
@@ -77,6 +78,23 @@ fn pushed(item: &mut Cursor, store: &Store) -> Option<Value> {
         }
         Some(Value::Object(entry))
     })?
+}
+
+/// All keys of the Secret in one entry.
+fn bundled(item: &mut Cursor, (reference, store): (&StoreReference, &Store)) -> Option<Value> {
+    item.expect("conversionStrategy", &json!("None"));
+    item.expect("match", &json!({"regexp": ".*"}));
+    let is_plain =
+        ["match", "rewrite", "conversionStrategy", "metadata"].iter().all(|field| !item.has(field));
+    let kind = |it: &Value| it["kind"].as_str().unwrap_or("SecretStore") == reference.kind;
+    let is_own = |it: &Value| it["name"] == *reference.name && kind(it) && it.get("labelSelector").is_none();
+    if !is_plain || item.peek("storeRef").is_some_and(|it| !is_own(it)) {
+        return None;
+    }
+    let location = located(store, item.peek("remoteKey")?.as_str()?, None)?;
+    item.take("remoteKey");
+    item.take("storeRef");
+    Some(json!({"mount": location.mount, "path": location.path, "type": location.kv}))
 }
 
 /// Parts that determine what is pushed, and have no counterpart.

@@ -126,6 +126,42 @@ fn external_secret(spec: &str) -> Conversion {
     "dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: '(.*)', target: 'APP_$1'}}]}]",
     json!({"sources": [{"mount": "kv", "path": "app", "type": "kv-v2", "prefix": "APP_"}]})
 )]
+#[case::decoded(
+    "dataFrom: [{extract: {key: app, decodingStrategy: Auto}}], data: [{secretKey: a, remoteRef: {key: app, property: x, decodingStrategy: Base64URL}}]",
+    json!({"sources": [
+        {"mount": "kv", "path": "app", "type": "kv-v2", "keys": [{"key": "x", "name": "a", "decode": "Base64URL"}]},
+        {"mount": "kv", "path": "app", "type": "kv-v2", "decode": "Auto"},
+    ]})
+)]
+#[case::rewritten(
+    "dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: '^DB_', target: ''}}, {regexp: {source: '-', target: _}}]}]",
+    json!({"sources": [{
+        "mount": "kv", "path": "app", "type": "kv-v2",
+        "rewrite": [{"source": "^DB_", "target": ""}, {"source": "-", "target": "_"}],
+    }]})
+)]
+#[case::found_by_name(
+    "dataFrom: [{find: {name: {regexp: '^db-'}, conversionStrategy: Default}}]",
+    json!({"sources": [{"mount": "kv", "type": "kv-v2", "find": {"regexp": "^db-"}}]})
+)]
+#[case::found_by_path(
+    "dataFrom: [{find: {path: teams/a, name: {regexp: '.*'}}, rewrite: [{regexp: {source: /, target: .}}]}]",
+    json!({"sources": [{
+        "mount": "kv", "type": "kv-v2", "find": {"path": "teams/a"},
+        "rewrite": [{"source": "^", "target": "teams/a/"}, {"source": "/", "target": "."}],
+    }]})
+)]
+#[case::found_by_path_and_name(
+    "dataFrom: [{find: {path: teams/, name: {regexp: '^teams/db.*$'}}}]",
+    json!({"sources": [{
+        "mount": "kv", "type": "kv-v2", "find": {"path": "teams", "regexp": "^db.*$"},
+        "rewrite": [{"source": "^", "target": "teams/"}],
+    }]})
+)]
+#[case::found_by_tags(
+    "dataFrom: [{find: {tags: {team: a}}}]",
+    json!({"sources": [{"mount": "kv", "type": "kv-v2", "find": {"metadata": {"team": "a"}}}]})
+)]
 fn entries_become_sources(#[case] entries: &str, #[case] expected: Value) {
     let conversion = external_secret(&format!("refreshInterval: 5m, {entries}"));
     let mut wanted = json!({
@@ -140,11 +176,19 @@ fn entries_become_sources(#[case] entries: &str, #[case] expected: Value) {
 #[case::generator(
     "data: [{secretKey: a, remoteRef: {key: app, property: x}}, {secretKey: b, sourceRef: {generatorRef: {kind: Password, name: p}}, remoteRef: {key: x}}]"
 )]
-#[case::find("dataFrom: [{extract: {key: app}}, {find: {path: teams}}]")]
+#[case::find_by_an_expression_for_complete_paths(
+    "dataFrom: [{extract: {key: app}}, {find: {path: teams, name: {regexp: db}}}]"
+)]
+#[case::find_with_a_decoding(
+    "dataFrom: [{extract: {key: app}}, {find: {path: teams, decodingStrategy: Base64}}]"
+)]
+#[case::nested_value_with_another_encoding(
+    "dataFrom: [{extract: {key: app}}], data: [{secretKey: a, remoteRef: {key: app, property: x.y, decodingStrategy: Auto}}]"
+)]
 #[case::another_store(
     "dataFrom: [{extract: {key: app}}, {sourceRef: {storeRef: {name: other}}, extract: {key: app}}]"
 )]
-#[case::rewrite("dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: 'a', target: 'b'}}]}]")]
+#[case::rewrite("dataFrom: [{extract: {key: app}, rewrite: [{transform: {template: '{{ .value }}'}}]}]")]
 #[case::template_function(
     "dataFrom: [{extract: {key: app}}], target: {template: {data: {a: '{{ .x | unknownFunction }}'}}}"
 )]
@@ -181,7 +225,7 @@ fn templates_keep_their_input() {
 
 #[rstest]
 #[case::whole("remoteRef: {key: app}", json!({"excludes": [".*"], "templates": {"a": {"text": "{{ toJson .Secrets }}"}}}))]
-#[case::decoded("remoteRef: {key: app, property: x, decodingStrategy: Base64}", json!({"templates": {"a": {"text": "{{ index .Secrets \"a\" | b64dec }}"}}}))]
+#[case::decoded("remoteRef: {key: app, property: x.y, decodingStrategy: Base64}", json!({"templates": {"a": {"text": "{{ index .Secrets \"a\" \"y\" | b64dec }}"}}}))]
 #[case::nested("remoteRef: {key: app, property: x.y}", json!({"templates": {"a": {"text": "{{ index .Secrets \"a\" \"y\" }}"}}}))]
 fn values_that_need_a_template_get_one(#[case] remote: &str, #[case] expected: Value) {
     let conversion = external_secret(&format!("data: [{{secretKey: a, {remote}}}]"));
@@ -244,4 +288,65 @@ fn other_objects_are_skipped_and_do_not_need_a_review() {
     assert!(!conversion.report.needs_review());
     assert_eq!(conversion.report.findings.len(), 1);
     assert!(run("{apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, metadata: {name: a}, spec: {length: 8}}").report.needs_review());
+}
+
+/// The specs that a text becomes, also of kinds that this version does not have.
+fn spec_of(text: &str, kind: &str) -> (Value, Vec<String>) {
+    let conversion = crate::conversion::convert_for(objects(text).unwrap(), &Settings::default(), |_| true);
+    (of_kind(&conversion, kind)["spec"].clone(), reviews(&conversion))
+}
+
+#[test]
+fn an_external_secret_for_namespaces_becomes_a_template() {
+    let store = STORE.replace("SecretStore", "ClusterSecretStore").replace(", namespace: web", "");
+    let (spec, reviews) = spec_of(
+        &format!(
+            "{store}{{apiVersion: external-secrets.io/v1, kind: ClusterExternalSecret, metadata: {{name: all}}, spec: {{externalSecretName: app, namespaceSelectors: [{{matchLabels: {{a: b}}}}], externalSecretSpec: {{secretStoreRef: {{name: bao, kind: ClusterSecretStore}}, dataFrom: [{{extract: {{key: app}}}}]}}}}}}"
+        ),
+        "ClusterBaoStaticSecret",
+    );
+    let inner = json!({
+        "authRef": {"name": "bao", "namespace": "steamer-system"}, "mount": "kv", "path": "app", "type": "kv-v2",
+        "refreshAfter": spec["template"]["spec"]["refreshAfter"],
+        "destination": {"name": "app", "create": true, "overwrite": true},
+    });
+    let expected = json!({
+        "namespaceSelectors": [{"matchLabels": {"a": "b"}}],
+        "template": {"metadata": {"name": "app"}, "spec": inner},
+    });
+    assert_eq!(spec, expected);
+    assert!(reviews.iter().all(|it| !it.starts_with("ClusterExternalSecret")), "{reviews:?}");
+}
+
+#[rstest]
+#[case::one_secret("{name: tls, key: tls.crt}", &[])]
+#[case::another_key("{name: tls, key: cert.pem}", &["SecretStore web/bao spec.provider.vault.auth.cert.clientCert"])]
+#[case::two_secrets("{name: other, key: tls.crt}", &["SecretStore web/bao spec.provider.vault.auth.cert.clientCert"])]
+fn a_client_certificate_is_read_from_the_secret_of_its_key(
+    #[case] certificate: &str,
+    #[case] expected: &[&str],
+) {
+    let (spec, reviews) = spec_of(
+        &format!(
+            "{{apiVersion: external-secrets.io/v1, kind: SecretStore, metadata: {{name: bao, namespace: web}}, spec: {{provider: {{vault: {{server: 'https://bao:8200', path: kv, auth: {{cert: {{vaultRole: r, clientCert: {certificate}, secretRef: {{name: tls, key: tls.key}}}}}}}}}}}}}}"
+        ),
+        "BaoAuth",
+    );
+    assert_eq!(spec["cert"], json!({"role": "r", "secretRef": "tls"}));
+    assert_eq!(reviews, expected);
+}
+
+#[rstest]
+#[case::all_keys("{remoteKey: all, match: {regexp: .*}}", Some(json!([{"mount": "kv", "path": "all", "type": "kv-v2"}])))]
+#[case::some_keys("{remoteKey: all, match: {regexp: a}}", None)]
+#[case::one_entry_for_each_key("{storeRef: {name: bao}}", None)]
+fn all_keys_of_a_secret_are_pushed_to_one_entry(#[case] item: &str, #[case] expected: Option<Value>) {
+    let (spec, _) = spec_of(
+        &format!(
+            "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{refreshInterval: 1m, secretStoreRefs: [{{name: bao}}], selector: {{secret: {{name: s}}}}, dataTo: [{item}]}}}}"
+        ),
+        "BaoPushSecret",
+    );
+    assert_eq!(spec.get("suspend").is_some(), expected.is_none(), "{spec}");
+    assert_eq!(spec["data"], expected.unwrap_or(json!([])));
 }
