@@ -139,7 +139,7 @@ fn rendered(helm: &Path, values: &BTreeMap<String, Value>) -> Result<String> {
 
 /// Builds the kustomizations, which install the same objects without Helm.
 fn kustomize() -> Result<()> {
-    for folder in ["config/default", "config/samples", "config/namespaced"] {
+    for folder in ["config/default", "config/samples", "config/namespaced", "config/vso"] {
         println!("{folder}: {} objects", built(folder)?.len());
     }
     namespaced(&built("config/namespaced")?)

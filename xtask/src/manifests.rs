@@ -8,20 +8,21 @@ use steamer_testing::cache::checkout;
 
 use crate::index;
 
-/// Folder of the roles.
-const RBAC: &str = "config/rbac";
+/// Folder of the files with roles.
+const CONFIG: &str = "config";
 /// Policy for the writes of the operator.
 const ADMISSION: &str = "config/admission/policy.yaml";
-/// ClusterRoles of `config/rbac` and the chart files with their rules: file, role, chart file.
-const ROLES: [(&str, &str, &str); 8] = [
-    ("role.yaml", "steamer", "rules-global.yaml"),
-    ("delivery_role.yaml", "steamer-delivery", "rules-delivery.yaml"),
-    ("clusters_role.yaml", "steamer-clusters", "rules-clusters.yaml"),
-    ("restarts_role.yaml", "steamer-restarts", "rules-restarts.yaml"),
-    ("distribution_role.yaml", "steamer-distribution", "rules-distribution.yaml"),
-    ("user_roles.yaml", "steamer-view", "rules-view.yaml"),
-    ("user_roles.yaml", "steamer-edit", "rules-edit.yaml"),
-    ("user_roles.yaml", "steamer-platform", "rules-platform.yaml"),
+/// ClusterRoles of `config/` and the chart files with their rules: file, role, chart file.
+const ROLES: [(&str, &str, &str); 9] = [
+    ("rbac/role.yaml", "steamer", "rules-global.yaml"),
+    ("rbac/delivery_role.yaml", "steamer-delivery", "rules-delivery.yaml"),
+    ("rbac/clusters_role.yaml", "steamer-clusters", "rules-clusters.yaml"),
+    ("rbac/restarts_role.yaml", "steamer-restarts", "rules-restarts.yaml"),
+    ("rbac/distribution_role.yaml", "steamer-distribution", "rules-distribution.yaml"),
+    ("rbac/user_roles.yaml", "steamer-view", "rules-view.yaml"),
+    ("rbac/user_roles.yaml", "steamer-edit", "rules-edit.yaml"),
+    ("rbac/user_roles.yaml", "steamer-platform", "rules-platform.yaml"),
+    ("vso/role.yaml", "steamer-vso", "rules-vso.yaml"),
 ];
 /// End of a line of a role that lists every kind.
 const EVERY_KIND: &str = " # every kind";
@@ -65,9 +66,9 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
 fn roles() -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
     for (file, name, rules_file) in ROLES {
-        let path = Path::new(RBAC).join(file);
+        let path = Path::new(CONFIG).join(file);
         let text = role(&std::fs::read_to_string(checkout().join(&path))?);
-        let rules = rules(&text, name).with_context(|| format!("{RBAC}/{file} has no role {name}"))?;
+        let rules = rules(&text, name).with_context(|| format!("{CONFIG}/{file} has no role {name}"))?;
         files.push((chart_file(rules_file), rules));
         files.push((path, text));
     }

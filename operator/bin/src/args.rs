@@ -87,6 +87,16 @@ pub(crate) struct Run {
     /// and NO_PROXY. A proxy resolves names, so addresses are not checked. Managed clusters are reached directly.
     #[arg(long)]
     pub(crate) use_proxy: bool,
+    /// Serves the objects of Vault Secrets Operator (secrets.hashicorp.com/v1beta1), as if they were objects of Steamer: stop
+    /// Vault Secrets Operator first. Its CustomResourceDefinitions must be installed before the operator starts.
+    #[arg(long)]
+    pub(crate) serve_vso: bool,
+    /// Namespace of Vault Secrets Operator: objects without vaultAuthRef or vaultConnectionRef use the objects `default` in it.
+    #[arg(long, default_value = "vault-secrets-operator-system", requires = "serve_vso")]
+    pub(crate) vso_namespace: String,
+    /// Omits the key `_raw` from Secrets, as Vault Secrets Operator does with its global option exclude-raw.
+    #[arg(long, requires = "serve_vso")]
+    pub(crate) vso_exclude_raw: bool,
     /// Address of the admin server: probes and metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub(crate) admin_address: SocketAddr,

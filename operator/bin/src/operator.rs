@@ -155,7 +155,13 @@ fn settings(arguments: Run, instance: String) -> Settings {
         Coverage::All => namespaces.clone(),
         some => some,
     };
+    let served = arguments.serve_vso.then(|| steamer_convert::Settings {
+        vso_namespace: arguments.vso_namespace,
+        exclude_raw: arguments.vso_exclude_raw,
+        ..steamer_convert::Settings::default()
+    });
     Settings {
+        served,
         namespace: arguments.namespace,
         service_account: arguments.service_account,
         instance,

@@ -15,6 +15,7 @@ use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
 use steamer_core::ownership::removers::Removers;
+use steamer_core::served::{Installed, configure, translation};
 use steamer_core::tasks::Tasks;
 use steamer_core::urgent::Urgent;
 use steamer_core::writes::ReportedWrites;
@@ -24,6 +25,7 @@ use steamer_runtime::admin::Readiness;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Image of the operator.
     pub(crate) image: Option<String>,
+    /// Settings of Vault Secrets Operator, if its objects are served.
+    pub(crate) served: Option<steamer_convert::Settings>,
 }
 
 /// Parts of the process that outlive the controllers.
@@ -78,14 +82,28 @@ pub(crate) struct Clients {
 /// When the API server does not provide the required objects at the start.
 pub(crate) async fn start(clients: Clients, settings: Settings, process: Process) -> Result<(), Error> {
     let (readiness, guarding) = (process.readiness.clone(), process.guarding.clone());
+    let installed = served(&clients.client, settings.served.clone()).await?;
     let context = Arc::new(context(clients, settings, process).await?);
     let mut tasks = Tasks::new(context.clone(), readiness);
     steamer_cluster::register(&mut tasks, &guarding);
     steamer_provisioning::register(&mut tasks);
-    steamer_delivery::register(&mut tasks);
+    steamer_delivery::register(&mut tasks, &installed);
     tasks.run().await;
     context.sessions.revoke_all().await;
     Ok(())
+}
+
+/// The kinds of Vault Secrets Operator to serve.
+async fn served(client: &Client, settings: Option<steamer_convert::Settings>) -> Result<Installed, Error> {
+    let Some(settings) = settings else { return Ok(Installed::default()) };
+    configure(settings);
+    let installed = Installed::of(client).await?;
+    if installed.is_empty() {
+        warn!(
+            "no CustomResourceDefinition of secrets.hashicorp.com/v1beta1 is installed: install them, and restart the operator"
+        );
+    }
+    Ok(installed)
 }
 
 async fn context(clients: Clients, settings: Settings, process: Process) -> Result<Context, Error> {
@@ -104,6 +122,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         outgoing,
         limits,
         image,
+        served: _,
     } = settings;
     let index = Arc::new(Index::default());
     let operator = ObjectName::new(&namespace, service_account);
@@ -128,7 +147,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         api_issuer: ApiIssuerSource::default(),
         operator,
         runtime: Arc::new(Runtime {
-            statuses: Statuses::new(client.clone()),
+            statuses: Statuses::new(client.clone()).translated(translation()),
             events: Events::new(client.clone(), instance),
             metrics,
             index,

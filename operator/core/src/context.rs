@@ -77,7 +77,7 @@ pub struct Context {
 impl Context {
     /// The mark of an object of this installation.
     pub fn mark_of<K: Kind>(&self, object: &K) -> Mark {
-        self.mark(Owner::Object(K::ID), ObjectName::of(object))
+        self.mark(Owner::parse(K::KIND), ObjectName::of(object))
     }
 
     /// The mark of an owner in this installation.
@@ -107,6 +107,7 @@ impl Context {
     pub fn presence(&self, mark: &Mark) -> Presence {
         match &mark.owner {
             Owner::Object(kind) => self.stores.presence(*kind, &mark.name),
+            Owner::Served(kind) => self.stores.presence_of_served(*kind, &mark.name),
             Owner::Organization | Owner::Unknown(_) => Presence::Present,
         }
     }

@@ -12,6 +12,7 @@ pub mod mac;
 pub mod ownership;
 pub mod references;
 pub mod report;
+pub mod served;
 pub mod stores;
 pub mod tasks;
 pub mod urgent;

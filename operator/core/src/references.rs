@@ -9,6 +9,7 @@ use steamer_api::{Referable, Reference};
 use steamer_runtime::{Dependencies, Edges, Key, ObjectName, Presence};
 
 use crate::error::Error;
+use crate::served::{Served, kind, referred, with_default};
 use crate::stores::Stores;
 
 /// The name of the object that a reference in an object of `namespace` refers to.
@@ -58,6 +59,10 @@ impl Stores {
         name: &ObjectName,
         from: &str,
     ) -> Result<Arc<K>, Error> {
+        if let Some(served) = referred(&name.name) {
+            let name = ObjectName::new(&name.namespace, served);
+            return self.served(dependencies, name, from);
+        }
         let found = self.existing::<K>(dependencies, name)?;
         let own = found.namespace().unwrap_or_default();
         if own != from {
@@ -67,6 +72,46 @@ impl Stores {
             return Err(Error::Denied { kind: K::KIND, name: name.clone(), from: from.to_owned() });
         }
         Ok(found)
+    }
+
+    /// The served object of that name, if namespace `from` may refer to it.
+    fn served<K: Referable>(
+        &self,
+        dependencies: &Dependencies,
+        name: ObjectName,
+        from: &str,
+    ) -> Result<Arc<K>, Error> {
+        let kind = kind(K::ID).unwrap_or(K::KIND);
+        let missing = Error::NotFound { kind, name: name.clone() };
+        for name in with_default(K::ID, name) {
+            dependencies.on(Key::new(kind, name.clone()));
+            dependencies.on(Key::of_list(kind, &name.namespace));
+            if let Some(found) = self.one_served::<K>(kind, &name, from)? {
+                return Ok(found);
+            }
+        }
+        Err(missing)
+    }
+
+    /// A served object. `None` if it does not exist.
+    fn one_served<K: Referable>(
+        &self,
+        kind: &'static str,
+        name: &ObjectName,
+        from: &str,
+    ) -> Result<Option<Arc<K>>, Error> {
+        let store = self.of::<Served<K>>();
+        match (store.get(name), store.presence(name)) {
+            (Some(found), _) if found.allows(&name.namespace, from) => {
+                Ok(Some(Arc::new(found.object().clone())))
+            }
+            (Some(_), _) => Err(Error::Denied { kind, name: name.clone(), from: from.to_owned() }),
+            (None, Presence::Present) => {
+                Err(Error::Waiting(format!("{kind} {name} cannot be parsed: correct it")))
+            }
+            (None, Presence::Unknown) => Err(Error::Waiting(unwatched(kind, name))),
+            (None, Presence::Absent) => Ok(None),
+        }
     }
 
     /// The object of that name. The caller must have checked the right to refer to it.

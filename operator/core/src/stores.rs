@@ -10,6 +10,7 @@ use steamer_runtime::{ObjectName, Presence, Store};
 
 use crate::cluster_namespaces::ClusterNamespaces;
 use crate::error::Error;
+use crate::served::Served;
 
 /// One store for each type that is asked for.
 #[derive(Clone, Default)]
@@ -61,6 +62,14 @@ macro_rules! existence {
             pub fn presence(&self, kind: KindId, name: &ObjectName) -> Presence {
                 match kind {
                     $(KindId::$kind => self.of::<steamer_api::$kind>().presence(name)),+
+                }
+            }
+
+            /// Returns whether an object exists that is served as an object of that kind, as [`Store::presence`].
+            #[must_use]
+            pub fn presence_of_served(&self, kind: KindId, name: &ObjectName) -> Presence {
+                match kind {
+                    $(KindId::$kind => self.of::<Served<steamer_api::$kind>>().presence(name)),+
                 }
             }
         }

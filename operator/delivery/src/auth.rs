@@ -1,6 +1,7 @@
 //! BaoAuth: checks its references and its method. The ServiceAccount is known only from the objects that use the BaoAuth, so
 //! no login is tried here.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use steamer_api::{BaoAuth, BaoAuthStatus};
@@ -8,25 +9,38 @@ use steamer_core::access::auth::{method_of, server_of};
 use steamer_core::access::methods::Method;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
-pub(crate) struct Controller(pub(crate) Arc<Context>);
+pub(crate) struct Controller<K> {
+    context: Arc<Context>,
+    kind: PhantomData<fn() -> K>,
+}
 
-impl Reconcile for Controller {
-    type Object = BaoAuth;
+impl<K> Controller<K> {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, kind: PhantomData }
+    }
+}
+
+impl<K: Form<BaoAuth>> Reconcile for Controller<K> {
+    type Object = K;
     type Error = Error;
-    const NAME: &'static str = "baoauth";
+    const NAME: &'static str = K::CONTROLLER;
 
-    async fn reconcile(&self, auth: Arc<BaoAuth>, dependencies: &Dependencies) -> Result<Action, Error> {
-        server_of(&self.0, dependencies, &auth).await?;
-        let method = method_of(&self.0, dependencies, &auth)?;
-        status(&self.0, &auth, &method).await?;
+    async fn reconcile(&self, auth: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
+        if self.context.let_go(&*auth).await? {
+            return Ok(Action::AwaitChange);
+        }
+        server_of(&self.context, dependencies, auth.form()).await?;
+        let method = method_of(&self.context, dependencies, auth.form())?;
+        status(&self.context, &*auth, &method).await?;
         Ok(Action::AwaitChange)
     }
 }
 
-async fn status(context: &Context, auth: &BaoAuth, method: &Method) -> Result<(), Error> {
+async fn status<K: Form<BaoAuth>>(context: &Context, auth: &K, method: &Method) -> Result<(), Error> {
     let mount = method.namespace.path(&format!("auth/{}", method.mount));
     let verdict = Verdict::Ready(Reason::Applied, format!("logs in at {mount}"));
     let status = BaoAuthStatus { mount: Some(mount), ..context.last(auth) };

@@ -1,36 +1,47 @@
 //! BaoAuthGlobal: checks its server. The BaoAuths that refer to it use its settings.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use steamer_api::{BaoAuthGlobal, BaoAuthGlobalStatus, BaoConnection, OpenBaoCluster};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
-pub(crate) struct Controller(pub(crate) Arc<Context>);
+pub(crate) struct Controller<K> {
+    context: Arc<Context>,
+    kind: PhantomData<fn() -> K>,
+}
 
-impl Reconcile for Controller {
-    type Object = BaoAuthGlobal;
+impl<K> Controller<K> {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, kind: PhantomData }
+    }
+}
+
+impl<K: Form<BaoAuthGlobal>> Reconcile for Controller<K> {
+    type Object = K;
     type Error = Error;
-    const NAME: &'static str = "baoauthglobal";
+    const NAME: &'static str = K::CONTROLLER;
 
-    async fn reconcile(
-        &self,
-        global: Arc<BaoAuthGlobal>,
-        dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        let (stores, namespace) = (&self.0.stores, global.namespace().unwrap_or_default());
-        if let Some(reference) = &global.spec.connection_ref {
+    async fn reconcile(&self, global: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
+        if self.context.let_go(&*global).await? {
+            return Ok(Action::AwaitChange);
+        }
+        let spec = &global.form().spec;
+        let (stores, namespace) = (&self.context.stores, global.namespace().unwrap_or_default());
+        if let Some(reference) = &spec.connection_ref {
             stores.resolve::<BaoConnection>(dependencies, reference, &namespace)?;
         }
-        if let Some(reference) = &global.spec.cluster_ref {
+        if let Some(reference) = &spec.cluster_ref {
             stores.resolve::<OpenBaoCluster>(dependencies, reference, &namespace)?;
         }
-        let status: BaoAuthGlobalStatus = self.0.last(&*global);
+        let status: BaoAuthGlobalStatus = self.context.last(&*global);
         let verdict = Verdict::Ready(Reason::Applied, "BaoAuths can use these defaults".to_owned());
-        self.0.report(&*global, status, &verdict).await?;
+        self.context.report(&*global, status, &verdict).await?;
         Ok(Action::AwaitChange)
     }
 }

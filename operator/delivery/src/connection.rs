@@ -1,11 +1,13 @@
 //! BaoConnection: checks that the server is reachable.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_api::{BaoConnection, BaoConnectionStatus};
 use steamer_core::context::Context;
 use steamer_core::error::{Error, openbao_verdict};
+use steamer_core::served::Form;
 use steamer_openbao::{Error as OpenBao, Health, Identity};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
@@ -13,22 +15,30 @@ use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 /// How often a server is checked.
 const LOOK: Duration = Duration::from_secs(15);
 
-pub(crate) struct Controller(pub(crate) Arc<Context>);
+pub(crate) struct Controller<K> {
+    context: Arc<Context>,
+    kind: PhantomData<fn() -> K>,
+}
 
-impl Reconcile for Controller {
-    type Object = BaoConnection;
+impl<K> Controller<K> {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, kind: PhantomData }
+    }
+}
+
+impl<K: Form<BaoConnection>> Reconcile for Controller<K> {
+    type Object = K;
     type Error = Error;
-    const NAME: &'static str = "baoconnection";
+    const NAME: &'static str = K::CONTROLLER;
 
-    async fn reconcile(
-        &self,
-        connection: Arc<BaoConnection>,
-        dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        let server = self.0.connection_server(dependencies, &connection).await?;
+    async fn reconcile(&self, connection: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
+        if self.context.let_go(&*connection).await? {
+            return Ok(Action::AwaitChange);
+        }
+        let server = self.context.connection_server(dependencies, connection.form()).await?;
         let health = server.client.session(Identity::Anonymous).health().await;
         let verdict = verdict(&server.address, &health);
-        status(&self.0, &connection, &server.address, health.ok(), &verdict).await?;
+        status(&self.context, &*connection, &server.address, health.ok(), &verdict).await?;
         // A change of the status requeues the objects that read through this connection.
         Ok(Action::After(LOOK))
     }
@@ -46,9 +56,9 @@ fn verdict(address: &str, health: &Result<Health, OpenBao>) -> Verdict {
     }
 }
 
-async fn status(
+async fn status<K: Form<BaoConnection>>(
     context: &Context,
-    connection: &BaoConnection,
+    connection: &K,
     address: &str,
     health: Option<Health>,
     verdict: &Verdict,

@@ -1,31 +1,42 @@
 //! SecretTransformation: checks that its templates and filters can be parsed. The objects that refer to it render them.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use steamer_api::{SecretTransformation, SecretTransformationStatus};
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reason, Reconcile};
 
 use crate::engine::{Definition, Program};
 
-pub(crate) struct Controller(pub(crate) Arc<Context>);
+pub(crate) struct Controller<K> {
+    context: Arc<Context>,
+    kind: PhantomData<fn() -> K>,
+}
 
-impl Reconcile for Controller {
-    type Object = SecretTransformation;
+impl<K> Controller<K> {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, kind: PhantomData }
+    }
+}
+
+impl<K: Form<SecretTransformation>> Reconcile for Controller<K> {
+    type Object = K;
     type Error = Error;
-    const NAME: &'static str = "secrettransformation";
+    const NAME: &'static str = K::CONTROLLER;
 
-    async fn reconcile(
-        &self,
-        transformation: Arc<SecretTransformation>,
-        _dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        Program::parse(&Definition::of(&ObjectName::of(&*transformation), &transformation.spec))?;
-        let status: SecretTransformationStatus = self.0.last(&*transformation);
+    async fn reconcile(&self, transformation: Arc<K>, _dependencies: &Dependencies) -> Result<Action, Error> {
+        if self.context.let_go(&*transformation).await? {
+            return Ok(Action::AwaitChange);
+        }
+        let name = ObjectName::of(&*transformation);
+        Program::parse(&Definition::of(&name, &transformation.form().spec))?;
+        let status: SecretTransformationStatus = self.context.last(&*transformation);
         let verdict = Verdict::Ready(Reason::Applied, "all templates and filters are valid".to_owned());
-        self.0.report(&*transformation, status, &verdict).await?;
+        self.context.report(&*transformation, status, &verdict).await?;
         Ok(Action::AwaitChange)
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use http::Request;
-use http::header::CONTENT_TYPE;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::patch::{patch, status_request};
+use crate::translation::Translation;
 use crate::write_limit::{Write, WriteLimit, digest};
 use crate::{AnyObject, Locked, ObjectName};
 
@@ -19,6 +19,7 @@ pub struct Statuses {
     client: Client,
     written: Locked<HashMap<(String, ObjectName), Written>>,
     limit: WriteLimit,
+    translation: Option<Translation>,
 }
 
 struct Written {
@@ -60,7 +61,13 @@ impl Statuses {
     /// Returns a writer that uses this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, written: Locked::default(), limit: WriteLimit::default() }
+        Self { client, written: Locked::default(), limit: WriteLimit::default(), translation: None }
+    }
+
+    /// Translates the statuses of the objects of another API.
+    #[must_use]
+    pub fn translated(self, translation: Translation) -> Self {
+        Self { translation: Some(translation), ..self }
     }
 
     /// Returns the latest known status, or null if there is none.
@@ -105,8 +112,7 @@ impl Statuses {
             return Ok(Changes { ready: None });
         }
         self.admit(step, object, &last)?;
-        let patch = patch(object.uid().as_deref(), &last, &next);
-        let answer: K = match self.client.request(request(object, &patch)?).await {
+        let answer: K = match self.send(object, &last, &next).await {
             Ok(answer) => answer,
             Err(kube::Error::Api(status)) if is_replaced(&status) => return Ok(Changes { ready: None }),
             Err(error) => return Err(error.into()),
@@ -114,6 +120,16 @@ impl Statuses {
         let changes = Changes { ready: changed_ready(&last, &next) };
         self.remember(&answer, &next);
         Ok(changes)
+    }
+
+    async fn send<K: AnyObject>(&self, object: &K, last: &Value, next: &Value) -> Result<K, kube::Error> {
+        match self.translation.filter(|translation| translation.group == K::group(&())) {
+            Some(translation) => translation.write(&self.client, object, next).await,
+            None => {
+                let patch = patch(object.uid().as_deref(), last, next);
+                self.client.request(status_request(object, &patch)?).await
+            }
+        }
     }
 
     /// Counts a write over a status of another client. Writes over the own status are never limited.
@@ -164,36 +180,6 @@ fn timeless(value: &Value) -> Value {
     }
 }
 
-/// Returns a JSON patch (RFC 6902) of the fields that differ. It tests the uid first: the API server ignores a uid in a
-/// merge patch of a status, so a merge patch would write into an object that was recreated under the same name.
-fn patch(uid: Option<&str>, last: &Value, next: &Value) -> Value {
-    let test = json!({"op": "test", "path": "/metadata/uid", "value": uid});
-    let (Value::Object(last), Value::Object(next)) = (last, next) else {
-        return json!([test, {"op": "add", "path": "/status", "value": next}]);
-    };
-    let set = next.iter().filter(|(field, value)| last.get(*field) != Some(value));
-    let set = set.map(|(field, value)| json!({"op": "add", "path": pointer(field), "value": value}));
-    // `remove` fails if the field does not exist: `add` makes sure that it does.
-    let gone = last.keys().filter(|field| !next.contains_key(*field)).flat_map(|field| {
-        let path = pointer(field);
-        [json!({"op": "add", "path": path, "value": null}), json!({"op": "remove", "path": path})]
-    });
-    Value::Array(std::iter::once(test).chain(set).chain(gone).collect())
-}
-
-fn pointer(field: &str) -> String {
-    format!("/status/{}", field.replace('~', "~0").replace('/', "~1"))
-}
-
-fn request<K: AnyObject>(object: &K, patch: &Value) -> Result<Request<Vec<u8>>, kube::Error> {
-    let path = K::url_path(&(), object.namespace().as_deref());
-    let body = serde_json::to_vec(patch).map_err(kube::Error::SerdeError)?;
-    Request::patch(format!("{path}/{}/status", object.name_any()))
-        .header(CONTENT_TYPE, "application/json-patch+json")
-        .body(body)
-        .map_err(kube::Error::HttpError)
-}
-
 /// Returns whether the object was deleted or recreated. The API server answers a failed test of a patch with status 422
 /// and no causes; an invalid value has causes.
 fn is_replaced(status: &kube::core::Status) -> bool {
@@ -202,7 +188,8 @@ fn is_replaced(status: &kube::core::Status) -> bool {
 }
 
 fn key<K: Resource<DynamicType = ()>>(name: ObjectName) -> (String, ObjectName) {
-    (K::kind(&()).into_owned(), name)
+    // Two groups can have kinds of one name.
+    (format!("{}.{}", K::kind(&()), K::group(&())), name)
 }
 
 fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
@@ -218,6 +205,7 @@ fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+    use serde_json::json;
 
     use super::*;
     use crate::fake::Fake;
@@ -246,22 +234,6 @@ mod tests {
         assert!(changes.ready.is_none());
         assert_eq!(statuses.last(&object()), Value::Null, "the rejected status is not remembered");
         assert_eq!(fake.requests().len(), 1);
-    }
-
-    #[test]
-    fn a_status_patch_contains_only_fields_that_differ() {
-        let last = json!({"a": 1, "b": {"c": 2}, "e/~": [1]});
-        let next = json!({"a": 1, "b": {"c": 4}, "d": true});
-        let expected = json!([
-            {"op": "test", "path": "/metadata/uid", "value": "u"},
-            {"op": "add", "path": "/status/b", "value": {"c": 4}},
-            {"op": "add", "path": "/status/d", "value": true},
-            {"op": "add", "path": "/status/e~1~0", "value": null},
-            {"op": "remove", "path": "/status/e~1~0"},
-        ]);
-        assert_eq!(patch(Some("u"), &last, &next), expected);
-        let whole = patch(Some("u"), &Value::Null, &next);
-        assert_eq!(whole[1], json!({"op": "add", "path": "/status", "value": next}));
     }
 
     /// An object of version `version` with that status.

@@ -37,6 +37,7 @@ mod register_checker;
 mod rig;
 mod rotation;
 mod samples;
+mod served_objects;
 mod server_faults;
 mod settled;
 mod silent_servers;

@@ -21,10 +21,9 @@ use crate::fixture::Case;
 use crate::static_secrets::{auth, engine};
 
 /// Installs the CRD of a former operator, without its schema.
-async fn install(case: &Case, (group, version, kind): (&str, &str, &str)) -> Result<Api<DynamicObject>> {
+pub async fn install(case: &Case, (group, version, kind): (&str, &str, &str)) -> Result<Api<DynamicObject>> {
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let version_of =
-        json!({"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
+    let version_of = json!({"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}});
     let plural = format!("{}s", kind.to_lowercase());
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -67,7 +66,7 @@ fn converted_from_cluster(kubeconfig: &Path) -> Result<Vec<Value>> {
 }
 
 /// Creates an object of a former operator, and its Secret as it wrote it.
-async fn former(case: &Case, object: &Value, secret: Value) -> Result<Secret> {
+pub async fn former(case: &Case, object: &Value, secret: Value) -> Result<Secret> {
     let owner = apply(&case.client, object.clone()).await?;
     let uid = owner.uid().context("no uid")?;
     let mut secret = secret;

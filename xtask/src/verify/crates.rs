@@ -8,7 +8,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-openbao", &[]),
     ("steamer-runtime", &[]),
     ("steamer-template", &[]),
-    ("steamer-core", &["steamer-api", "steamer-openbao", "steamer-runtime"]),
+    ("steamer-core", &["steamer-api", "steamer-openbao", "steamer-runtime", "steamer-convert"]),
     ("steamer-cluster", FAMILY),
     ("steamer-provisioning", FAMILY),
     ("steamer-delivery", FAMILY),

@@ -12,10 +12,24 @@ use super::orphans::Handover;
 use crate::context::Context;
 use crate::error::Error;
 use crate::layout;
+use crate::served::GROUP;
+
+/// End of the finalizers of Vault Secrets Operator.
+const FORMER: &str = ".secrets.hashicorp.com/finalizer";
 
 /// Returns true if the object has Steamer's finalizer.
 pub fn has_finalizer<K: Object>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Returns true if a finalizer of an object waits for Steamer: its own, or that of Vault Secrets Operator on an object that
+/// Steamer serves.
+pub fn is_held<K: Object>(object: &K) -> bool {
+    object.finalizers().iter().any(|finalizer| is_own::<K>(finalizer))
+}
+
+fn is_own<K: Object>(finalizer: &str) -> bool {
+    finalizer == FINALIZER || (K::group(&()) == GROUP && finalizer.ends_with(FORMER))
 }
 
 /// Conflict of a write that adds the finalizer. The next reconcile reads the object again.
@@ -96,8 +110,21 @@ impl Context {
     /// Any error of the API server.
     pub async fn remove_finalizer<K: Object>(&self, object: &K) -> Result<(), Error> {
         let kept: Vec<String> =
-            object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+            object.finalizers().iter().filter(|name| !is_own::<K>(name)).cloned().collect();
         removed(self.set_finalizers(object, &kept).await)
+    }
+
+    /// Removes the finalizers of an object that is being deleted and needs no cleanup. Returns false if there is nothing to
+    /// do.
+    ///
+    /// # Errors
+    /// Any error of the API server.
+    pub async fn let_go<K: Object>(&self, object: &K) -> Result<bool, Error> {
+        let is_leaving = object.meta().deletion_timestamp.is_some() && is_held(object);
+        if is_leaving {
+            self.remove_finalizer(object).await?;
+        }
+        Ok(is_leaving)
     }
 
     async fn set_finalizers<K: Object>(&self, object: &K, finalizers: &[String]) -> Result<(), kube::Error> {

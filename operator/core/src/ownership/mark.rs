@@ -8,6 +8,7 @@ use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use crate::error::Error;
+use crate::served;
 
 /// Owner of a resource in OpenBao or of a Secret. An object that is recreated with the same name owns it again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub struct Mark {
 pub enum Owner {
     /// An object of the API.
     Object(KindId),
+    /// An object of Vault Secrets Operator that is served as an object of this kind.
+    Served(KindId),
     /// An organization: several tenants share its namespace, so it belongs to the installation.
     Organization,
     /// A kind that this version does not know.
@@ -38,10 +41,11 @@ impl Owner {
     /// The owner of that kind.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        match KindId::parse(text) {
-            Some(kind) => Self::Object(kind),
-            None if text == ORGANIZATION => Self::Organization,
-            None => Self::Unknown(text.to_owned()),
+        match (KindId::parse(text), served::parse(text)) {
+            (Some(kind), _) => Self::Object(kind),
+            (None, Some(kind)) => Self::Served(kind),
+            (None, None) if text == ORGANIZATION => Self::Organization,
+            (None, None) => Self::Unknown(text.to_owned()),
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Object(kind) => kind.as_str(),
+            Self::Served(kind) => served::kind(*kind).unwrap_or(kind.as_str()),
             Self::Organization => ORGANIZATION,
             Self::Unknown(text) => text,
         })
@@ -182,6 +187,16 @@ mod tests {
         assert_eq!(Mark::of_metadata(&mark.metadata()), Some(mark));
         assert_eq!(Mark::read("my mount"), None);
         assert_eq!(Mark::read("managed by Steamer: i/SecretsProject"), None);
+    }
+
+    #[test]
+    fn a_served_object_is_another_owner_than_an_object_of_the_same_name() {
+        let native = Mark { owner: Owner::Object(KindId::BaoStaticSecret), ..mark("i", "web") };
+        let served = Mark { owner: Owner::Served(KindId::BaoStaticSecret), ..mark("i", "web") };
+        assert_eq!(served.to_string(), "i/VaultStaticSecret/ns/web");
+        assert_eq!(Mark::parse(&served.to_string()), Some(served.clone()));
+        assert_eq!(claim(&native, Some(&served), Adopt::IfUnowned, |_| true), Claim::Foreign);
+        assert_eq!(claim(&native, Some(&served), Adopt::IfUnowned, |_| false), Claim::Adopt);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Removers {
     pub(super) fn of(&self, owner: &Owner) -> Option<Remover> {
         match owner {
             Owner::Object(kind) => self.0.lock().get(kind).copied(),
-            Owner::Organization | Owner::Unknown(_) => None,
+            Owner::Served(_) | Owner::Organization | Owner::Unknown(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use steamer_core::ownership::Claim;
 use steamer_core::ownership::mark::{Mark, Owner};
 use steamer_core::ownership::secret::{Intent, Occupant, Refusal, claim_secret};
 use steamer_runtime::write_limit::Write;
-use steamer_runtime::{Dependencies, Key};
+use steamer_runtime::{Dependencies, Key, Presence};
 
 use super::destination::Destinations;
 use super::frame::Frame;
@@ -45,6 +45,7 @@ impl Destinations {
     fn exists(&self, mark: &Mark) -> bool {
         match &mark.owner {
             Owner::Object(kind) => self.stores.exists(*kind, &mark.name),
+            Owner::Served(kind) => self.stores.presence_of_served(*kind, &mark.name) != Presence::Absent,
             Owner::Organization | Owner::Unknown(_) => true,
         }
     }

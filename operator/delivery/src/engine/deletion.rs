@@ -4,16 +4,16 @@
 use kube::ResourceExt;
 use steamer_api::{CreationPolicy, DeletionPolicy, Mode};
 use steamer_core::Error;
-use steamer_core::ownership::finalizer::has_finalizer;
+use steamer_core::ownership::finalizer::is_held;
 use steamer_runtime::ObjectName;
 
 use super::shared::Engine;
 use super::synced::Synced;
 
 impl Engine {
-    /// Removes the keys of an object that is being deleted, and its finalizer.
+    /// Removes the keys of an object that is being deleted, and the finalizers that wait for Steamer.
     pub(super) async fn release<K: Synced>(&self, object: &K) -> Result<(), Error> {
-        if !has_finalizer(object) {
+        if !is_held(object) {
             return Ok(());
         }
         let destination = object.common().destination;

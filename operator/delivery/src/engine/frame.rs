@@ -97,24 +97,29 @@ impl Frame {
 
     fn fit_complete(&self, observed: &Observed) -> Fit {
         let applied = observed.applied();
-        let owner_uid = self.owner.as_ref().map(|owner| &owner.uid);
-        let observed_owner = observed.owners.iter().find(|reference| is_steamer(reference));
         let fits = contains(&observed.labels, &self.all_labels())
             && contains(&observed.annotations, &self.own_annotations())
             && !has_stale(&observed.labels, &applied.labels, &self.labels)
             && !has_stale(&observed.annotations, &applied.annotations, &self.annotations)
             && !observed.annotations.contains_key(KEYS_OF)
             && (observed.immutable || !self.immutable)
-            && !observed.owners.iter().any(predecessors::is_predecessor)
             && predecessors::removals(&observed.labels, &self.labels).is_empty()
             && predecessors::removals(&observed.annotations, &self.annotations).is_empty()
-            && owner_uid == observed_owner.map(|reference| &reference.uid);
+            && self.is_owner_of(observed);
         match fits {
             _ if self.type_ != observed.type_ => Fit::OtherType,
             _ if observed.immutable && applied.immutable && !self.immutable => Fit::Frozen,
             true => Fit::Fits,
             false => Fit::Differs,
         }
+    }
+
+    /// Returns true if the owner is the only one of this or of a former operator. Steamer also serves objects of a former
+    /// operator.
+    fn is_owner_of(&self, observed: &Observed) -> bool {
+        let is_relevant = |owner: &&OwnerReference| is_steamer(owner) || predecessors::is_predecessor(owner);
+        let owners = observed.owners.iter().filter(is_relevant).map(|owner| &owner.uid);
+        owners.eq(self.owner.iter().map(|owner| &owner.uid))
     }
 
     /// The patch that repairs the frame of an observed Secret, and its stamp if there is one. It contains no data. The API
@@ -492,6 +497,22 @@ mod tests {
         let changed = Stamp { content: "other".to_owned(), ..stamp.clone() };
         let changed = Wanted { stamp: &changed, ..wanted }.patch(&observed);
         assert_eq!(changed["data"], json!({"old": "dmFsdWU="}));
+    }
+
+    #[test]
+    fn a_served_object_of_a_former_operator_keeps_its_secret() {
+        let served = |mut frame: Frame| {
+            let owner = frame.owner.as_mut().unwrap();
+            owner.api_version = "secrets.hashicorp.com/v1beta1".to_owned();
+            frame
+        };
+        let frame = served(frame());
+        let mut observed = written(&frame);
+        assert_eq!(frame.fit(&observed), Fit::Fits);
+        assert_eq!(frame.patch(&observed, None)["metadata"]["ownerReferences"], json!([frame.owner]));
+        observed.owners[0].uid = "recreated".to_owned();
+        assert_eq!(frame.fit(&observed), Fit::Differs);
+        assert_eq!(frame.patch(&observed, None)["metadata"]["ownerReferences"], json!([frame.owner]));
     }
 
     #[test]

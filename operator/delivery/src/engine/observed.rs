@@ -88,7 +88,8 @@ impl Observed {
         let owner: Option<Mark> = mark(OWNER);
         let is_owner = |reference: &OwnerReference| {
             let kind = owner.as_ref().map(|owner| owner.owner.to_string());
-            reference.api_version.starts_with("steamer.dev/") && kind == Some(reference.kind.clone())
+            let is_known = reference.api_version.starts_with("steamer.dev/") || is_predecessor(reference);
+            is_known && kind == Some(reference.kind.clone())
         };
         let controller = self.owners.iter().find(|owner| owner.controller == Some(true) && !is_owner(owner));
         Occupant {

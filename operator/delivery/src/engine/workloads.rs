@@ -46,7 +46,7 @@ impl Engine {
 
     /// Discards the restarts of an object that owes none.
     pub(super) fn forget_restarts<K: Synced>(&self, name: &ObjectName) {
-        self.restarts.forget(&(K::ID, name.clone()));
+        self.restarts.forget(&(K::KIND, name.clone()));
     }
 
     /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
@@ -111,7 +111,7 @@ fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>
 /// The restarts of a change.
 fn owed<'a, K: Synced>(object: &K, common: &Common<'a>, number: i64) -> Owed<'a> {
     Owed {
-        object: (K::ID, ObjectName::of(object)),
+        object: (K::KIND, ObjectName::of(object)),
         secret: &common.destination.name,
         change: Change::new(number, &object.uid().unwrap_or_default()),
         generation: object.meta().generation.unwrap_or_default(),

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use steamer_api::KindId;
 use steamer_runtime::{ObjectName, doubled};
 
 use super::marks::Change;
@@ -18,8 +17,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// An object of a kind that becomes a Secret.
-pub(crate) type ObjectKey = (KindId, ObjectName);
+/// Kind and name of an object that becomes a Secret.
+pub(crate) type ObjectKey = (&'static str, ObjectName);
 
 /// The workloads that a change restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,7 +144,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn key(name: &str) -> ObjectKey {
-        (KindId::BaoStaticSecret, ObjectName::new("web", name))
+        ("BaoStaticSecret", ObjectName::new("web", name))
     }
 
     fn workload(name: &str) -> Workload {

@@ -140,7 +140,7 @@ fn are(count: usize) -> String {
 mod tests {
     use kube::api::DynamicObject;
     use rstest::rstest;
-    use steamer_api::{KindId, WorkloadKind};
+    use steamer_api::WorkloadKind;
     use steamer_runtime::ObjectName;
 
     use super::super::marks::Change;
@@ -159,7 +159,7 @@ mod tests {
             change,
         };
         Owed {
-            object: (KindId::BaoStaticSecret, ObjectName::new("web", "app")),
+            object: ("BaoStaticSecret", ObjectName::new("web", "app")),
             secret: "app",
             change: Change::new(2, "u"),
             generation: 1,
