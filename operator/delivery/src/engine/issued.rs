@@ -9,8 +9,22 @@ use super::decide::{Known, Why};
 use super::held::Held;
 use super::pass::Pass;
 use super::pending::Unwritten;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, request_digest};
 use super::synced::{Obtained, Renewal, Source, Synced};
+
+impl<K: Synced> Pass<'_, K> {
+    /// Whether a value was issued for the requested reconcile, but the status does not state it: the operator was killed, or
+    /// the API server was down.
+    pub(super) fn answers(&self, known: &Known) -> bool {
+        known.stamp.held.is_issued() && known.stamp.nudge == self.request_of_reconcile()
+    }
+
+    /// Digest of the reconcile annotation that counts as handled after this pass.
+    pub(super) fn request_of_reconcile(&self) -> String {
+        let handled = self.handled(self.recorded().sync.last_handled_reconcile_at);
+        handled.map(|text| request_digest(&[&text])).unwrap_or_default()
+    }
+}
 
 impl<K: Synced> Controller<K> {
     /// The issued value of an object that could not be written.

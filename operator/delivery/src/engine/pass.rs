@@ -22,7 +22,7 @@ use super::nudges::Nudge;
 use super::readings::Asked;
 use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
-use super::stamp::{Stamp, request_digest};
+use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
 use super::templated::Templated;
 use super::written::Written;
@@ -91,18 +91,6 @@ impl<K: Synced> Pass<'_, K> {
             spec_changed: Some(status.observed_generation()) != self.object.meta().generation,
             now: Timestamp::now(),
         }
-    }
-
-    /// Whether a value was issued for the requested reconcile, but the status does not state it: the operator was killed, or
-    /// the API server was down.
-    fn answers(&self, known: &Known) -> bool {
-        known.stamp.held.is_issued() && known.stamp.nudge == self.request_of_reconcile()
-    }
-
-    /// Digest of the reconcile annotation that counts as handled after this pass.
-    fn request_of_reconcile(&self) -> String {
-        let handled = self.handled(self.recorded().sync.last_handled_reconcile_at);
-        handled.map(|text| request_digest(&[&text])).unwrap_or_default()
     }
 
     /// When the value is due by the current spec.
