@@ -254,7 +254,7 @@ impl ChildApi<'_> {
     pub(crate) async fn end_pod(&self, name: &str, uid: &str, ending: Ending) -> Result<(), Error> {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            grace_period_seconds: matches!(ending, Ending::AtOnce).then_some(0),
+            grace_period_seconds: ending.grace_period(),
             ..DeleteParams::default()
         };
         delete(&self.api::<Pod>(), name, &parameters).await
@@ -291,8 +291,21 @@ where
 pub(crate) enum Ending {
     /// With SIGTERM and the grace period.
     Graceful,
+    /// With SIGTERM and one second. The kubelet confirms the end.
+    Prompt,
     /// Without confirmation by the kubelet.
     AtOnce,
+}
+
+impl Ending {
+    /// Grace period in seconds. None: that of the pod.
+    fn grace_period(self) -> Option<u32> {
+        match self {
+            Self::Graceful => None,
+            Self::Prompt => Some(1),
+            Self::AtOnce => Some(0),
+        }
+    }
 }
 
 fn undone(resource: &str) -> String {

@@ -9,6 +9,7 @@ use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
 
 use crate::guard::registry::Guards;
 use crate::managed::Background;
+use crate::managed::last_valid::LastValid;
 use crate::nodes::turns::Turns;
 use crate::relay::registry::Relays;
 use crate::{children, external, managed};
@@ -19,11 +20,23 @@ pub(crate) struct Controller {
     pub(crate) guards: Arc<Guards>,
     relays: Relays,
     turns: Turns,
+    last_valid: LastValid,
 }
 
 impl Controller {
     pub(crate) fn new(context: Arc<Context>, guards: Arc<Guards>) -> Self {
-        Self { context, guards, relays: Relays::default(), turns: Turns::default() }
+        Self {
+            context,
+            guards,
+            relays: Relays::default(),
+            turns: Turns::default(),
+            last_valid: LastValid::default(),
+        }
+    }
+
+    fn background(&self) -> Background<'_> {
+        let Self { guards, relays, turns, last_valid, .. } = self;
+        Background { guards, relays, turns, last_valid }
     }
 }
 
@@ -43,9 +56,7 @@ impl Reconcile for Controller {
         if object.spec.managed.is_some() {
             children::complete(&self.context).await;
             children::known(&self.context, &ObjectName::of(&*object).namespace)?;
-            let background =
-                Background { guards: &self.guards, relays: &self.relays, turns: &self.turns };
-            managed::reconcile(&self.context, background, dependencies, &object).await
+            managed::reconcile(&self.context, self.background(), dependencies, &object).await
         } else {
             external::reconcile((&self.context, &self.relays), dependencies, &object).await
         }
@@ -60,6 +71,7 @@ impl Reconcile for Controller {
         self.guards.stop(name);
         self.relays.stop(&self.context, name);
         self.turns.give_back(name);
+        self.last_valid.forget(name);
         self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);
     }

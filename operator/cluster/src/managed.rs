@@ -7,6 +7,7 @@ mod delete;
 pub(crate) mod fetch;
 mod hold;
 mod input;
+pub(crate) mod last_valid;
 pub(crate) mod observe;
 mod openbao;
 mod plan;
@@ -27,7 +28,7 @@ use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies};
 
 use crate::children::{ChildApi, children_of};
-use crate::cluster::name;
+use crate::cluster::{Cluster, name};
 use crate::effects::{Effects, Sources};
 use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
@@ -36,15 +37,16 @@ use crate::relay::registry::Relays;
 use crate::relay::target;
 use apply::apply;
 use delete::{Deletion, delete};
-use fetch::fetch;
+use fetch::{Found, fetch};
 use input::Input;
+use last_valid::{InForce, LastValid};
 use observe::observe;
 use plan::plan;
 use prepare::{guard, prepare};
 use report::Report;
 use status::status;
 use summary::recorded_takeover;
-use validate::validate;
+use validate::{mode, validate};
 
 /// Background tasks of all clusters.
 #[derive(Clone, Copy)]
@@ -52,11 +54,12 @@ pub(crate) struct Background<'a> {
     pub(crate) guards: &'a Guards,
     pub(crate) relays: &'a Relays,
     pub(crate) turns: &'a Turns,
+    pub(crate) last_valid: &'a LastValid,
 }
 
 pub(crate) async fn reconcile(
     context: &Arc<Context>,
-    Background { guards, relays, turns }: Background<'_>,
+    Background { guards, relays, turns, last_valid }: Background<'_>,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
@@ -76,8 +79,10 @@ pub(crate) async fn reconcile(
     if !object.spec.suspend {
         context.add_finalizer(object).await?;
     }
-    let found = &fetch(context, dependencies, object).await?;
-    let cluster = &validate(object, found)?;
+    let present = valid(context, dependencies, object).await;
+    let InForce { found, cluster, refused } =
+        last_valid.in_force(&child_api.cluster, present, (mode(object), context.last(object)))?;
+    let (found, cluster) = (&found, &cluster);
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = target::managed(context, cluster, ca.as_deref());
     relays.keep(context, dependencies, (&cluster.name, Ok(target)));
@@ -85,7 +90,19 @@ pub(crate) async fn reconcile(
     guard_target.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target, turns };
-    converge(&Effects::new(sources), Input { object, cluster, found, guard_report }).await
+    let input = Input { object, cluster, found, guard_report, refused: refused.as_ref() };
+    converge(&Effects::new(sources), input).await
+}
+
+/// The spec and the objects that it refers to, if they are valid.
+async fn valid(
+    context: &Context,
+    dependencies: &Dependencies,
+    object: &OpenBaoCluster,
+) -> Result<(Found, Cluster), Error> {
+    let found = fetch(context, dependencies, object).await?;
+    let cluster = validate(object, &found)?;
+    Ok((found, cluster))
 }
 
 /// Brings a cluster closer to the desired state.

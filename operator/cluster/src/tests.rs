@@ -140,6 +140,7 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
         pod: Arc::new(serde_json::from_value(pod).unwrap()),
         answer,
         unhealthy_for: Duration::ZERO,
+        is_pausing: false,
         is_stale: false,
     }
 }

@@ -59,12 +59,9 @@ pub(crate) fn have_roles(cluster: &Cluster, storage: &Storage, held: Option<&Sec
 /// Gives every node its login. Interrupted fences are completed first.
 pub(crate) async fn apply(effects: &Effects<'_>, cluster: &Cluster, logins: &Logins) -> Result<(), Error> {
     match (logins, effects.guard_target.role_admin()) {
-        (Logins::PerNode { roles, lost_fences }, Some(role_admin)) => {
+        (Logins::PerNode { roles, .. }, Some(role_admin)) => {
+            finish(effects, cluster, logins).await?;
             let held = effects.child_api.read::<Secret>(&cluster.logins_secret()).await?;
-            fences::restore(&role_admin, cluster, lost_fences).await?;
-            for role in roles.iter().filter(|role| role.own) {
-                fences::finish(effects, &role_admin, role, held.as_deref()).await?;
-            }
             let entries = Assignment { effects, cluster, role_admin }.assign(held.as_deref(), roles).await?;
             retire(effects, &role_admin, roles, &entries).await
         }
@@ -74,6 +71,21 @@ pub(crate) async fn apply(effects: &Effects<'_>, cluster: &Cluster, logins: &Log
         }
         _ => Ok(()),
     }
+}
+
+/// Completes interrupted fences, and restores those that the database lost.
+pub(crate) async fn finish(effects: &Effects<'_>, cluster: &Cluster, logins: &Logins) -> Result<(), Error> {
+    let (Logins::PerNode { roles, lost_fences }, Some(role_admin)) =
+        (logins, effects.guard_target.role_admin())
+    else {
+        return Ok(());
+    };
+    let held = effects.child_api.read::<Secret>(&cluster.logins_secret()).await?;
+    fences::restore(&role_admin, cluster, lost_fences).await?;
+    for role in roles.iter().filter(|role| role.own) {
+        fences::finish(effects, &role_admin, role, held.as_deref()).await?;
+    }
+    Ok(())
 }
 
 /// Assigns a role to every node.

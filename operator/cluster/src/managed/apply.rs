@@ -10,6 +10,7 @@ use steamer_core::error::Error;
 
 use crate::cluster::{Cluster, Mode};
 use crate::database::logins;
+use crate::database::logins::Logins;
 use crate::effects::Effects;
 use crate::exposure::Exposure;
 use crate::first_start;
@@ -37,9 +38,6 @@ pub(crate) struct Applied {
 pub(crate) async fn apply(effects: &Effects<'_>, input: Input<'_>, plan: Plan) -> Applied {
     let Input { cluster, object, .. } = input;
     let Plan { keys, surroundings, pods, rollout, trouble } = plan;
-    if cluster.mode == Mode::Suspended {
-        return Applied { keys, rollout, trouble, exposed: Ok(()) };
-    }
     let changed = match apply_surroundings(effects, cluster, surroundings.as_ref()).await {
         Ok(contested) => {
             let outcome = apply_pods(effects, cluster, &pods).await;
@@ -47,8 +45,8 @@ pub(crate) async fn apply(effects: &Effects<'_>, input: Input<'_>, plan: Plan) -
         }
         Err(error) => Outcome::failed(error),
     };
-    let exposed =
-        Exposure { context: effects.context, child_api: effects.child_api, object, cluster }.exposed().await;
+    let exposure = Exposure { context: effects.context, child_api: effects.child_api, object, cluster };
+    let exposed = if cluster.mode == Mode::Suspended { Ok(()) } else { exposure.exposed().await };
     // The next phase of a rotation counts only when the StatefulSet has its template.
     let recorded = || seal_keys::recorded(cluster, input.found.last.seal.as_ref());
     Applied {
@@ -115,7 +113,7 @@ async fn apply_surroundings(
 async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Outcome {
     match pods {
         Pods::Unchanged => Outcome { rollout: None, is_set_kept: false, error: None },
-        Pods::Repaired(rollout) => roll(effects, cluster, rollout).await,
+        Pods::Repaired(logins, rollout) => maintain(effects, cluster, (logins.as_ref(), rollout)).await,
         Pods::Changed(changes) => change_pods(effects, cluster, changes).await,
     }
 }
@@ -128,6 +126,22 @@ fn admitted(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Roll
     }
     let text = format!("a change waits: {MOST} other clusters are being changed");
     Rollout { step: Step::Wait(text), ..rollout.clone() }
+}
+
+/// Completes interrupted fences, and repairs a node.
+async fn maintain(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    (logins, rollout): (Option<&Logins>, &Rollout),
+) -> Outcome {
+    let finished = match logins {
+        Some(logins) => logins::finish(effects, cluster, logins).await,
+        None => Ok(()),
+    };
+    match finished {
+        Ok(()) => roll(effects, cluster, rollout).await,
+        Err(error) => Outcome::failed(error),
+    }
 }
 
 async fn roll(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Outcome {
@@ -188,7 +202,7 @@ async fn roll_live(effects: &Effects<'_>, cluster: &Cluster, repair: Option<&Rol
 
 /// Rolls out the written StatefulSet.
 async fn finish_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) -> Outcome {
-    let rolled = Outcome { is_set_kept: true, ..roll(effects, cluster, &set.rollout).await };
+    let rolled = Outcome { is_set_kept: set.is_desired, ..roll(effects, cluster, &set.rollout).await };
     let unsealed = unseal(effects, cluster, &set.unseal, rolled).await;
     if unsealed.error.is_some() {
         return unsealed;

@@ -13,6 +13,7 @@ use crate::database::login::{Entries, Login, LoginSource};
 use crate::objects::initialization::AdministratorIssuer;
 
 /// The referenced objects of a cluster, and its last status.
+#[derive(Clone)]
 pub(crate) struct Found {
     /// Login of the tables' owner.
     pub(crate) owner: Login,

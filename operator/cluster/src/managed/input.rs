@@ -1,6 +1,7 @@
 //! Input of a reconcile.
 
 use steamer_api::OpenBaoCluster;
+use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
 use crate::first_start::Start;
@@ -14,6 +15,8 @@ pub(crate) struct Input<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) found: &'a Found,
     pub(crate) guard_report: &'a GuardReport,
+    /// Error of the present spec. The other fields are those of the last valid one.
+    pub(crate) refused: Option<&'a Error>,
 }
 
 impl Input<'_> {

@@ -19,7 +19,7 @@ use crate::managed::input::Input;
 use crate::managed::prepare::Prepared;
 use crate::nodes::members::Member;
 use crate::nodes::start::StartInputs;
-use crate::nodes::{configuration, observation, standby_mark, start};
+use crate::nodes::{configuration, health, observation, standby_mark, start};
 use crate::objects::configuration::Headers;
 use crate::seal::check::{Contents, SealCheck};
 use crate::seal::keys::StaticKeys;
@@ -82,8 +82,11 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
     let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
     sources.guard_target.set_seal_opens(seal.opens());
-    let members = members(sources, input, prepared.migration).await;
+    let mut members = members(sources, input, prepared.migration).await;
     let seal = check::judged(seal, &members);
+    if prepared.storage.is_err() || !seal.opens() {
+        health::forget(&mut members, &sources.guard_target.unhealthy);
+    }
     let keys = static_keys(sources, input, &prepared).await;
     let headers = configuration::headers(sources, cluster).await;
     let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;

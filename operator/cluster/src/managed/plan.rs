@@ -18,10 +18,12 @@ use crate::managed::hold;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
+use crate::nodes::node::Goal;
 use crate::nodes::replace;
 use crate::nodes::replace::{Rollout, Target, count_updated};
-use crate::nodes::rollout::{Goal, Step};
+use crate::nodes::rollout::Step;
 use crate::nodes::scale::{Scale, replicas};
+use crate::nodes::template;
 use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;
@@ -52,8 +54,8 @@ pub(crate) struct Surroundings {
 /// Changes to the pods.
 pub(crate) enum Pods {
     Unchanged,
-    /// The StatefulSet stays the same. Its pods are repaired.
-    Repaired(Rollout),
+    /// The StatefulSet stays the same. Its pods are repaired, after interrupted fences are completed.
+    Repaired(Option<Logins>, Rollout),
     Changed(Box<PodChanges>),
 }
 
@@ -74,11 +76,21 @@ pub(crate) struct SetChanges {
     /// No node runs, so the locks in a restored database have no holder.
     pub(crate) clears_locks: bool,
     pub(crate) stateful_set: StatefulSet,
+    /// Its template is the desired one.
+    pub(crate) is_desired: bool,
     pub(crate) rollout: Rollout,
     /// Pods of the nodes to unseal for a seal migration.
     pub(crate) unseal: Vec<String>,
     /// Names of unused ConfigMaps.
     pub(crate) unused: Vec<String>,
+}
+
+/// The StatefulSet with its template, and the rollout to it.
+struct Chosen {
+    set: StatefulSet,
+    rollout: Rollout,
+    /// The template is the desired one.
+    is_desired: bool,
 }
 
 /// Plans the next changes.
@@ -90,13 +102,17 @@ pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Pla
         rollout: Rollout::waiting("objects are being created"),
         trouble: None,
     };
-    if input.cluster.mode != Mode::Active {
-        plan.rollout.step = Step::Settled;
+    let planner = Planner { input, observed, now };
+    match input.cluster.mode {
+        Mode::Active => {}
+        Mode::Suspended => {
+            plan.pods = planner.maintain();
+            plan.rollout.step = Step::Settled;
+            return plan;
+        }
+        Mode::Restoring | Mode::Hibernating => plan.rollout.step = Step::Settled,
     }
-    if input.cluster.mode == Mode::Suspended {
-        return plan;
-    }
-    let trouble = Planner { input, observed, now }.complete(&mut plan).err();
+    let trouble = planner.complete(&mut plan).err();
     plan.trouble = trouble.or_else(|| observed.contested());
     plan
 }
@@ -121,8 +137,12 @@ impl Planner<'_> {
     /// Adds changes to the plan. The first error ends it and prevents only the later changes.
     fn complete(&self, plan: &mut Plan) -> Result<(), Arc<Error>> {
         let Self { input: Input { cluster, .. }, observed, .. } = *self;
-        if let Some(keys) = self.keys()? {
-            plan.keys = keys;
+        match self.keys() {
+            Ok(keys) => plan.keys = keys.unwrap_or_else(|| plan.keys.clone()),
+            Err(error) => {
+                plan.pods = self.maintain();
+                return Err(error);
+            }
         }
         let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
         check_plugins(cluster, &seal)?;
@@ -132,7 +152,8 @@ impl Planner<'_> {
         }
         let Ok(storage) = &observed.storage else {
             // Running nodes continue without the database. The StatefulSet is neither created nor changed.
-            plan.pods = self.repair_unless_stopped().map_or(Pods::Unchanged, Pods::Repaired);
+            let repair = self.repair_unless_stopped();
+            plan.pods = repair.map_or(Pods::Unchanged, |repair| Pods::Repaired(None, repair));
             return Ok(());
         };
         self.check_pods_may_change(storage)?;
@@ -152,7 +173,8 @@ impl Planner<'_> {
         let (Some(keys), Ok(storage)) = (keys, storage) else { return Ok(None) };
         let updated = live.as_ref().map(|live| count_updated(members, revision(live)));
         let facts = rotation::Facts {
-            rolled_out: updated == Some(self.cluster().nodes()),
+            rolled_out: updated == Some(self.cluster().nodes())
+                && !live.as_deref().is_some_and(template::is_withheld),
             rewrapped: keys.rewrapped,
             recovery_keys: storage.contents.recovery_keys,
         };
@@ -179,8 +201,8 @@ impl Planner<'_> {
 
     fn change_pods(&self, plan: &mut Plan, storage: &Storage, seal: &SealSettings) -> Result<(), Arc<Error>> {
         let Input { cluster, found, .. } = self.input;
-        let logins = logins::plan(cluster, storage, self.observed.logins.as_deref(), &found.last.fenced);
-        let changes = PodChanges { logins, initialization: None, set: None, repair: None };
+        let changes =
+            PodChanges { logins: self.logins(storage), initialization: None, set: None, repair: None };
         plan.pods = Pods::Changed(Box::new(changes));
         let Pods::Changed(changes) = &mut plan.pods else { return Ok(()) };
         let access = InitialAccess { operator: &found.operator, issuers: &found.issuers };
@@ -212,13 +234,14 @@ impl Planner<'_> {
         };
         let mut set = self.stateful_set(&inputs);
         record(self.input, self.observed, &mut set);
-        let is_migrating = self.observed.migration == Migration::InProgress;
+        let Chosen { set, rollout, is_desired } = self.choose_template(set);
         let changes = SetChanges {
-            configuration: write,
+            configuration: write.filter(|_| is_desired),
             clears_locks: self.live_replicas() == Some(0) && members.is_empty(),
-            rollout: self.rollout(revision(&set)),
-            unseal: if is_migrating { migration::sealed(members) } else { Vec::new() },
+            rollout,
+            unseal: if self.is_migrating() { migration::sealed(members) } else { Vec::new() },
             unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
+            is_desired,
             stateful_set: set,
         };
         Ok((changes, refused))
@@ -237,6 +260,64 @@ impl Planner<'_> {
         if !is_chosen && revision(&kept) == revision(live) { kept } else { desired }
     }
 
+    /// Withholds the desired template from the StatefulSet while no pod may be replaced because of it.
+    fn choose_template(&self, mut set: StatefulSet) -> Chosen {
+        let (desired, goal) = (revision(&set).to_owned(), self.goal());
+        let rollout = self.rollout(&desired);
+        let chosen = template::choose(&template::Facts {
+            live: self.live(),
+            desired: &desired,
+            members: &self.observed.members,
+            step: &rollout.step,
+            held: goal.hold.is_some(),
+            migrating: self.is_migrating(),
+            replicas: goal.replicas,
+        });
+        let memory = chosen.memory.into_iter().map(|(key, value)| (key.to_owned(), value));
+        set.metadata.annotations.get_or_insert_default().extend(memory);
+        let Some(instead) = chosen.instead else { return Chosen { set, rollout, is_desired: true } };
+        if let Some(spec) = &mut set.spec {
+            spec.template = instead;
+        }
+        let rollout = self.withheld(&set, rollout);
+        Chosen { set, rollout, is_desired: false }
+    }
+
+    /// Progress of a rollout whose template is withheld: nodes of the present template are repaired.
+    fn withheld(&self, set: &StatefulSet, rollout: Rollout) -> Rollout {
+        let held = |step| match (step, self.goal().hold) {
+            (Step::Replace { .. } | Step::Repair { .. }, hold) => Step::Wait(hold.unwrap_or_default()),
+            (step, _) => step,
+        };
+        let step = self.repair_step(set).unwrap_or_else(|| held(rollout.step));
+        Rollout { step, updated: rollout.updated }
+    }
+
+    /// Duties that go on without a change: interrupted fences, and the repair of nodes.
+    fn maintain(&self) -> Pods {
+        let step = self
+            .live()
+            .filter(|_| !self.cluster().mode.stops_nodes())
+            .and_then(|live| self.repair_step(live));
+        let storage = self.observed.storage.as_ref().ok();
+        let logins = storage.map(|storage| self.logins(storage));
+        Pods::Repaired(logins, Rollout { step: step.unwrap_or(Step::Settled), updated: 0 })
+    }
+
+    /// The repair of a node of this StatefulSet.
+    fn repair_step(&self, set: &StatefulSet) -> Option<Step> {
+        let target = Target { version: None, ..self.target(revision(set)) };
+        replace::repair(&self.observed.members, target, &self.goal(), self.now)
+    }
+
+    fn logins(&self, storage: &Storage) -> Logins {
+        logins::plan(self.cluster(), storage, self.observed.logins.as_deref(), &self.input.found.last.fenced)
+    }
+
+    fn is_migrating(&self) -> bool {
+        self.observed.migration == Migration::InProgress
+    }
+
     fn unused(&self, set: &StatefulSet) -> Vec<String> {
         let pods = self.observed.members.iter().map(|member| &*member.pod);
         unused(self.cluster(), &self.observed.config_maps, set, pods)
@@ -249,7 +330,7 @@ impl Planner<'_> {
             members: &self.observed.members,
             config_maps: &self.observed.config_maps,
             can_start: self.observed.can_start(),
-            migrating: self.observed.migration == Migration::InProgress,
+            migrating: self.is_migrating(),
             leaderless_for: self.input.guard_report.leaderless_since.map(|at| at.elapsed()).unwrap_or_default(),
             patience: self.observed.patience,
             now: self.now,
@@ -272,14 +353,20 @@ impl Planner<'_> {
 
     /// Rollout of the live StatefulSet.
     fn repair(&self) -> Option<Rollout> {
-        self.live().map(|live| self.rollout(revision(live)))
+        self.live().map(|live| self.rollout_to(Target { version: None, ..self.target(revision(live)) }))
     }
 
     fn rollout(&self, revision: &str) -> Rollout {
-        let migrating = self.observed.migration == Migration::InProgress;
-        let target = Target { revision, version: self.cluster().version, migrating };
-        let rollout = replace::plan(&self.observed.members, target, &self.goal(), self.now);
+        let rollout = self.rollout_to(self.target(revision));
         hold::supervised(self.cluster(), rollout, &self.observed.members, revision)
+    }
+
+    fn rollout_to(&self, target: Target<'_>) -> Rollout {
+        replace::plan(&self.observed.members, target, &self.goal(), self.now)
+    }
+
+    fn target<'b>(&self, revision: &'b str) -> Target<'b> {
+        Target { revision, version: Some(self.cluster().version), migrating: self.is_migrating() }
     }
 
     fn goal(&self) -> Goal {
@@ -291,6 +378,7 @@ impl Planner<'_> {
             // During a migration a sealed node waits for recovery keys.
             seal_reachable: self.observed.can_start() && migration == Migration::None,
             initialized: self.observed.has_data(),
+            template_works: self.live().is_some_and(template::has_served),
             node_timeout: spec.upgrade.node_timeout.get(),
         }
     }

@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, Mode};
 use crate::database::storage;
 use crate::database::storage::Storage;
 use crate::effects::Effects;
+use crate::first_start::Start;
 use crate::guard::registry::Guards;
 use crate::guard::target::{GuardReport, GuardTarget};
 use crate::managed::input::Input;
@@ -51,7 +52,7 @@ pub(crate) fn guard(
     guards.watch(context, target.clone())
 }
 
-/// Prepares a cluster. A suspended cluster is only read.
+/// Prepares a cluster. A suspended cluster keeps the label of its leader and its certificates.
 ///
 /// # Errors
 /// If the nodes cannot be stopped for a restore, or the key of the seal cannot be created.
@@ -65,14 +66,14 @@ pub(crate) async fn prepare(effects: &Effects<'_>, input: Input<'_>) -> Result<P
         Ok(storage) => migration::state(cluster, &storage.contents).unwrap_or(Migration::None),
         Err(_) => Migration::None,
     };
-    let (labeled, certificate) = match cluster.mode {
-        Mode::Suspended => (Ok(()), certificates::observe(effects, cluster)),
-        Mode::Active | Mode::Restoring | Mode::Hibernating => {
-            create_key(effects, cluster, storage.as_ref().ok()).await?;
-            // Before the nodes are queried: clients of the leader's Service wait for the label.
-            let labeled = label(effects, input).await;
-            (labeled, certificates::keep(effects, cluster).await)
-        }
+    if cluster.mode != Mode::Suspended {
+        create_key(effects, cluster, storage.as_ref().ok()).await?;
+    }
+    // Before the nodes are queried: clients of the leader's Service wait for the label.
+    let labeled = label(effects, input).await;
+    let certificate = match (cluster.mode, input.start()) {
+        (Mode::Suspended, Start::First) => certificates::observe(effects, cluster),
+        _ => certificates::keep(effects, cluster).await,
     };
     Ok(Prepared {
         storage: storage.map_err(Arc::new),

@@ -43,7 +43,8 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
     Ok(cluster)
 }
 
-fn mode(object: &OpenBaoCluster) -> Mode {
+/// Extent to which the cluster is reconciled, whether or not its spec is valid.
+pub(crate) fn mode(object: &OpenBaoCluster) -> Mode {
     if object.spec.suspend {
         Mode::Suspended
     } else if object.annotations().contains_key(RESTORING) {

@@ -20,7 +20,8 @@ use crate::server::Server;
 type Check = fn(&Report<'_>) -> Option<Verdict>;
 
 /// The checks. Those that need a change by a user come first: the others cannot make progress without it.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
+    refused,
     suspended,
     hibernated,
     stalled_error,
@@ -39,6 +40,11 @@ const CHECKS: [Check; 13] = [
 /// Verdict on a cluster.
 pub(crate) fn verdict(report: &Report<'_>) -> Verdict {
     CHECKS.iter().find_map(|check| check(report)).unwrap_or_else(|| serving(report))
+}
+
+/// The spec, or an object that it refers to, is not valid. The last valid one stays in force.
+fn refused(report: &Report<'_>) -> Option<Verdict> {
+    report.input.refused.map(Failure::verdict)
 }
 
 fn suspended(report: &Report<'_>) -> Option<Verdict> {
@@ -106,6 +112,10 @@ fn no_serving_node(report: &Report<'_>) -> Option<Verdict> {
     Some(match &report.applied.rollout.step {
         Step::Wait(what) => Verdict::Progressing(Reason::Waiting, format!("no node serves yet: {what}")),
         Step::Replace { pod, why, .. } => {
+            Verdict::Progressing(Reason::Waiting, format!("no node serves: {pod} is replaced, {why}"))
+        }
+        Step::Repair { pod, fault, .. } => {
+            let why = fault.why();
             Verdict::Progressing(Reason::Waiting, format!("no node serves: {pod} is replaced, {why}"))
         }
         Step::Settled | Step::Stop(_) => Verdict::Retrying(Reason::NoLeader, "no node serves".to_owned()),

@@ -1,4 +1,4 @@
-//! Time for which nodes have been unhealthy: sealed, or a standby without a known leader.
+//! Time for which nodes have had a problem, and the last repairs.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,13 +7,16 @@ use steamer_core::error::Error;
 use steamer_openbao::{Client, Identity};
 use steamer_runtime::Locked;
 
-use crate::nodes::members::Member;
+use crate::nodes::members::{Answer, Member, process};
+use crate::nodes::repairs::Repairs;
 
-/// Problem of the node in one pod.
+/// Problem of the process in one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Problem {
     /// UID of the pod.
     uid: String,
+    /// ID of the process. Another process starts over.
+    process: Option<String>,
     kind: ProblemKind,
 }
 
@@ -21,27 +24,45 @@ pub(crate) struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ProblemKind {
     Sealed,
+    NotListening,
+    NoStorage,
+    Silent,
     /// A standby that has not discovered the leader with this UID.
     LeaderUnknown(String),
 }
 
-/// Start times of the present problems.
+/// Start times of the present problems, and the last repairs.
 #[derive(Default)]
-pub(crate) struct Unhealthy(HashMap<Problem, Instant>);
+pub(crate) struct Unhealthy {
+    since: HashMap<Problem, Instant>,
+    repairs: Repairs,
+}
 
 impl Unhealthy {
     /// Records the present problems. Returns how long each pod has had its problem.
     fn learn(&mut self, problems: Vec<Problem>, now: Instant) -> HashMap<String, Duration> {
-        let known = std::mem::take(&mut self.0);
+        let known = std::mem::take(&mut self.since);
         let since = |problem: &Problem| *known.get(problem).unwrap_or(&now);
-        self.0 = problems.into_iter().map(|problem| (problem.clone(), since(&problem))).collect();
+        self.since = problems.into_iter().map(|problem| (problem.clone(), since(&problem))).collect();
         let lasting =
             |(problem, since): (&Problem, &Instant)| (problem.uid.clone(), now.duration_since(*since));
-        self.0.iter().map(lasting).collect()
+        self.since.iter().map(lasting).collect()
+    }
+
+    /// Records the repair of a node.
+    pub(crate) fn repaired(&mut self, pod: &str, now: Instant) {
+        self.repairs.record(pod, now);
+    }
+
+    /// Records whether a node serves. Returns true if its last repair is too recent for another one.
+    fn pauses(&mut self, member: &Member, now: Instant) -> bool {
+        let pod = member.name();
+        self.repairs.observe(&pod, member.serves(), now);
+        self.repairs.is_pausing(&pod, now)
     }
 }
 
-/// Observes which nodes are unhealthy, and for how long.
+/// Observes which nodes have a problem, and for how long.
 ///
 /// A standby of 2.7 caches the absence of the leader's address: if it reads the address between the creation of the
 /// leader's lock and that of the address, it does not discover this leader.
@@ -50,24 +71,48 @@ pub(crate) async fn observe(
     unhealthy: &Locked<Unhealthy>,
     client: impl Fn(&str) -> Result<Client, Error>,
 ) {
-    let sealed = members.iter().filter(|member| member.answer.is_sealed());
     let mut problems: Vec<Problem> =
-        sealed.map(|member| Problem { uid: member.uid(), kind: ProblemKind::Sealed }).collect();
+        members.iter().filter_map(|member| problem(member, kind(member)?)).collect();
     if let Some(leader) = members.iter().find(|member| member.answer.is_active()) {
         let standbys = members.iter().filter(|member| member.answer.is_standby());
         let asked = standbys.map(|standby| {
             let client = client(&standby.name());
             async move {
                 let known = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
-                let kind = ProblemKind::LeaderUnknown(leader.uid());
-                known.leader_address.is_empty().then(|| Problem { uid: standby.uid(), kind })
+                let is_unknown = known.leader_address.is_empty();
+                problem(standby, ProblemKind::LeaderUnknown(leader.uid())).filter(|_| is_unknown)
             }
         });
         problems.extend(futures::future::join_all(asked).await.into_iter().flatten());
     }
-    let lasting = unhealthy.lock().learn(problems, Instant::now());
+    let (mut unhealthy, now) = (unhealthy.lock(), Instant::now());
+    let lasting = unhealthy.learn(problems, now);
     for member in members {
         member.unhealthy_for = lasting.get(&member.uid()).copied().unwrap_or_default();
+        member.is_pausing = unhealthy.pauses(member, now);
+    }
+}
+
+/// Forgets the problems: without database and seal, a node cannot be blamed for them.
+pub(crate) fn forget(members: &mut [Member], unhealthy: &Locked<Unhealthy>) {
+    unhealthy.lock().since.clear();
+    for member in members {
+        member.unhealthy_for = Duration::ZERO;
+    }
+}
+
+/// The problem of a node whose process runs.
+fn problem(member: &Member, kind: ProblemKind) -> Option<Problem> {
+    let process = process(&member.pod).map(str::to_owned);
+    process.is_some().then(|| Problem { uid: member.uid(), process, kind })
+}
+
+fn kind(member: &Member) -> Option<ProblemKind> {
+    match &member.answer {
+        Answer::Refused => Some(ProblemKind::NotListening),
+        Answer::NoStorage => Some(ProblemKind::NoStorage),
+        Answer::Silent => Some(ProblemKind::Silent),
+        answer => answer.is_sealed().then_some(ProblemKind::Sealed),
     }
 }
 
@@ -80,7 +125,7 @@ mod tests {
             Some((_, leader)) => ProblemKind::LeaderUnknown(leader.to_owned()),
             None => ProblemKind::Sealed,
         };
-        Problem { uid: text.split('>').next().unwrap().to_owned(), kind }
+        Problem { uid: text.split('>').next().unwrap().to_owned(), process: Some("p".to_owned()), kind }
     }
 
     #[test]
@@ -100,5 +145,15 @@ mod tests {
         assert_eq!(lasting(12, &["b>a", "c"]), "b12 c0");
         assert_eq!(lasting(20, &["b>c"]), "b0");
         assert_eq!(lasting(21, &[]), "");
+    }
+
+    #[test]
+    fn another_process_starts_over() {
+        let (start, mut unhealthy) = (Instant::now(), Unhealthy::default());
+        let of = |process: &str| Problem { process: Some(process.to_owned()), ..problem("b") };
+        unhealthy.learn(vec![of("p")], start);
+        let later = start + Duration::from_secs(9);
+        assert_eq!(unhealthy.learn(vec![of("p")], later)["b"], Duration::from_secs(9));
+        assert_eq!(unhealthy.learn(vec![of("q")], later)["b"], Duration::ZERO);
     }
 }

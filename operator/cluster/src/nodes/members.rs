@@ -17,8 +17,10 @@ use crate::cluster::{REVISION, Version};
 pub(crate) struct Member {
     pub(crate) pod: Arc<Pod>,
     pub(crate) answer: Answer,
-    /// Time for which it has been sealed, or a standby without a known leader.
+    /// Time for which it has had its problem, while database and seal were usable.
     pub(crate) unhealthy_for: Duration,
+    /// Its last repair is too recent for another one.
+    pub(crate) is_pausing: bool,
     /// A standby that answers reads and has not received a change of the leader in time.
     pub(crate) is_stale: bool,
 }
@@ -71,6 +73,14 @@ impl Member {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Returns true if its pod was deleted, and its Kubernetes node has not confirmed the end for this time after the grace
+    /// period.
+    pub(crate) fn is_unconfirmed(&self, longest: Duration, now: Timestamp) -> bool {
+        // The time of the deletion includes the grace period.
+        let end = self.pod.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+        end.is_some_and(|end| since(end, now) > longest)
     }
 
     /// Name of the Kubernetes node that it runs on.

@@ -1,15 +1,19 @@
 //! The next step of a rollout for the observed nodes, and its execution.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use steamer_core::error::Error;
 
 use crate::children::Ending;
 use crate::cluster::{Cluster, Version};
-use crate::database::repair::replace_refused_login;
+use crate::database::repair;
 use crate::effects::Effects;
+use crate::nodes::fault::{Fault, fault};
 use crate::nodes::members::{Answer, Member};
+use crate::nodes::node::{Goal, Node};
 use crate::nodes::rollout;
-use crate::nodes::rollout::{Goal, Node, Step};
+use crate::nodes::rollout::Step;
 
 /// Progress of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,26 +35,70 @@ impl Rollout {
 pub(crate) struct Target<'a> {
     /// Revision of the StatefulSet.
     pub(crate) revision: &'a str,
-    pub(crate) version: Version,
+    /// Version of the nodes. None: any, for a StatefulSet that is not the desired one.
+    pub(crate) version: Option<Version>,
     /// A seal migration is in progress.
     pub(crate) migrating: bool,
 }
 
 /// The next step towards a target.
 pub(crate) fn plan(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Rollout {
-    let nodes: Vec<Node> = members.iter().map(|member| node(member, target, now)).collect();
-    let updated = nodes.iter().filter(|node| node.updated && node.serves).count();
-    Rollout { step: rollout::next(&nodes, goal), updated }
+    let nodes = nodes(members, target, now);
+    Rollout { step: rollout::next(&nodes, goal), updated: count_serving(&nodes) }
+}
+
+/// The repair of a node of a template that is not changed now. None if no node needs a repair.
+pub(crate) fn repair(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Option<Step> {
+    rollout::repaired(&nodes(members, target, now), goal)
+}
+
+fn nodes(members: &[Member], target: Target<'_>, now: Timestamp) -> Vec<Node> {
+    members.iter().map(|member| node(member, target, now)).collect()
+}
+
+fn count_serving(nodes: &[Node]) -> usize {
+    nodes.iter().filter(|node| node.updated && node.serves).count()
 }
 
 /// Executes the step of a rollout.
 pub(crate) async fn carry_out(effects: &Effects<'_>, cluster: &Cluster, step: &Step) -> Result<(), Error> {
-    let Step::Replace { pod, uid, why, ending } = step else { return Ok(()) };
-    tracing::info!(cluster = %cluster.name, pod, why, "replacing a node");
-    if *ending == Ending::AtOnce {
-        replace_refused_login(effects, cluster, pod, uid).await?;
+    match step {
+        Step::Replace { pod, uid, why, ending } => {
+            tracing::info!(cluster = %cluster.name, pod, why, "replacing a node");
+            if *ending == Ending::Prompt {
+                repair::replace_refused_login(effects, cluster, (pod, uid)).await?;
+            }
+            effects.child_api.end_pod(pod, uid, *ending).await
+        }
+        Step::Repair { pod, uid, fault } => {
+            tracing::warn!(cluster = %cluster.name, pod, why = fault.why(), "repairing a node");
+            block(effects, cluster, (pod, uid), *fault).await?;
+            effects.guard_target.unhealthy.lock().repaired(pod, Instant::now());
+            effects.child_api.end_pod(pod, uid, fault.ending()).await
+        }
+        Step::Settled | Step::Wait(_) | Step::Stop(_) => Ok(()),
     }
-    effects.child_api.end_pod(pod, uid, *ending).await
+}
+
+/// Blocks the access of a node to the database if its process may still write. Otherwise replaces a login that the database
+/// refuses.
+async fn block(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    (pod, uid): (&str, &str),
+    fault: Fault,
+) -> Result<(), Error> {
+    if !fault.may_write() {
+        return repair::replace_refused_login(effects, cluster, (pod, uid)).await;
+    }
+    let is_blocked = repair::block(effects, cluster, (pod, uid), fault.why()).await?;
+    if is_blocked || fault.ending() != Ending::AtOnce {
+        return Ok(());
+    }
+    Err(Error::Waiting(format!(
+        "the end of pod {pod} is not confirmed, and its node has no database role that can be blocked: delete the pod with \
+         --force once its machine is off"
+    )))
 }
 
 /// Number of nodes of a revision that serve.
@@ -63,7 +111,7 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
     // A node that does not answer has no version.
     let wrong_version = updated
         && member.answer != Answer::Migrating
-        && member.version().is_some_and(|version| version != target.version);
+        && member.version().is_some_and(|version| target.version.is_some_and(|target| version != target));
     Node {
         pod: member.name(),
         uid: member.uid(),
@@ -72,21 +120,19 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         leads: member.answer.is_active(),
         sealed: member.answer.is_sealed(),
         refuses_connections: member.answer == Answer::Refused,
-        leader_unknown: member.is_leader_unknown(),
-        stale: member.is_stale,
-        unhealthy_for: member.unhealthy_for,
         ending: member.is_ending(),
-        backs_off: member.backs_off(),
+        fault: fault(member, now),
+        pausing: member.is_pausing,
         // A node of the wrong version is ready for Kubernetes.
         unready_for: if wrong_version {
             member.running_for(now).unwrap_or_default()
         } else {
             member.unready_for(now)
         },
-        running: member.running_for(now),
         trouble: match &member.answer {
             Answer::Health(health) if wrong_version => {
-                Some(format!("it runs version {}, not {}", health.version, target.version))
+                let version = target.version.map(|version| version.to_string()).unwrap_or_default();
+                Some(format!("it runs version {}, not {version}", health.version))
             }
             answer if target.migrating && answer.is_sealed() => {
                 Some("it waits for recovery keys: `bao operator unseal -migrate`".to_owned())
@@ -120,9 +166,15 @@ mod tests {
             "type": "Ready", "status": "False", "lastTransitionTime": now - unready,
         }]);
         new.pod = Arc::new(serde_json::from_value::<Pod>(pod).unwrap());
-        let target = Target { revision: TEMPLATE, version: "2.7.2".parse().unwrap(), migrating: false };
-        let goal =
-            Goal { replicas: 2, hold: None, seal_reachable: true, initialized: true, node_timeout: TIMEOUT };
+        let target = Target { revision: TEMPLATE, version: "2.7.2".parse().ok(), migrating: false };
+        let goal = Goal {
+            replicas: 2,
+            hold: None,
+            seal_reachable: true,
+            initialized: true,
+            template_works: false,
+            node_timeout: TIMEOUT,
+        };
         plan(&[member((0, 'l')), new], target, &goal, now).step
     }
 

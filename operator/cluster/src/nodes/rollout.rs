@@ -3,58 +3,10 @@
 //! Standbys are replaced first, each is verified before the next, and the leader is last: the leader changes once, and
 //! no node of the old version leads after one of the new version.
 
-use std::time::Duration;
-
 use crate::children::Ending;
-
-/// Facts about a node that determine the next step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node {
-    pub(crate) pod: String,
-    pub(crate) uid: String,
-    /// Created from the desired template.
-    pub(crate) updated: bool,
-    /// Unsealed, leading or following, in the desired version.
-    pub(crate) serves: bool,
-    pub(crate) leads: bool,
-    pub(crate) sealed: bool,
-    /// Its address answers, but no process listens.
-    pub(crate) refuses_connections: bool,
-    /// A standby that has not discovered the leader.
-    pub(crate) leader_unknown: bool,
-    /// A standby that answers reads and does not follow the leader.
-    pub(crate) stale: bool,
-    /// Time for which it has been sealed, or without a known leader.
-    pub(crate) unhealthy_for: Duration,
-    pub(crate) ending: bool,
-    pub(crate) backs_off: bool,
-    /// Time for which Kubernetes has not reported it as ready. A container that restarts has been ready before.
-    pub(crate) unready_for: Duration,
-    /// Time for which its process has been running.
-    pub(crate) running: Option<Duration>,
-    /// Reason why it does not run.
-    pub(crate) trouble: Option<String>,
-}
-
-/// Desired state of the nodes, and conditions of a rollout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Goal {
-    pub(crate) replicas: usize,
-    /// Reason why a change must wait.
-    pub(crate) hold: Option<String>,
-    /// The seal can be opened, as a starting node needs.
-    pub(crate) seal_reachable: bool,
-    /// Storage contains an initialized OpenBao.
-    pub(crate) initialized: bool,
-    pub(crate) node_timeout: Duration,
-}
-
-impl Goal {
-    /// Returns true if a node that is replaced can start again.
-    fn can_start(&self) -> bool {
-        self.seal_reachable && self.initialized
-    }
-}
+use crate::nodes::fault::Fault;
+use crate::nodes::node::{Goal, Node};
+use crate::nodes::repair;
 
 /// Next step of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,24 +17,18 @@ pub(crate) enum Step {
     Wait(String),
     /// This pod is deleted, so that the StatefulSet recreates it.
     Replace { pod: String, uid: String, why: String, ending: Ending },
+    /// This node is repaired: its pod is deleted, if necessary after its login was blocked.
+    Repair { pod: String, uid: String, fault: Fault },
     /// The change fails.
     Stop(String),
 }
 
-/// Longest time that a node may stay sealed although the seal opens.
-const SEALED: Duration = Duration::from_secs(30);
-/// Longest time until a process listens while other nodes of the same template serve. A start takes a second.
-const STARTUP: Duration = Duration::from_secs(30);
-
 pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
-    if let Some(node) = stale(nodes).filter(|_| goal.can_start()) {
-        return replace(node, "it answers reads and does not follow the leader");
+    if let Some(step) = repaired(nodes, goal) {
+        return step;
     }
     if let Some(node) = nodes.iter().find(|node| node.ending) {
         return Step::Wait(format!("{} terminates", node.pod));
-    }
-    if let Some(step) = repair(nodes, goal) {
-        return step;
     }
     if let Some(step) = verified(nodes, goal) {
         return step;
@@ -100,51 +46,10 @@ pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
     replaced(nodes, &outdated, goal)
 }
 
-/// A standby that answers reads from before. It is replaced even while other nodes are missing, because it may answer
-/// with a withdrawn secret: a pod that terminates leaves the Services at once.
-fn stale(nodes: &[Node]) -> Option<&Node> {
-    nodes.iter().find(|node| node.stale && !node.ending).filter(|_| nodes.iter().any(|node| node.leads))
-}
-
-/// Replaces a node that cannot recover: sealed although the seal opens, in the kubelet's restart delay, without a known
-/// leader, or waiting for a database that accepts the other nodes (its Kubernetes node has given it the login of a
-/// fenced incarnation). A standby without a known leader can still take over, so it stays while other nodes are missing.
-fn repair(nodes: &[Node], goal: &Goal) -> Option<Step> {
-    if !goal.can_start() {
-        return None;
-    }
-    nodes.iter().find_map(|node| Some(replace(node, defect(node, nodes)?)))
-}
-
-/// Defect of a node that only a replacement removes.
-fn defect(node: &Node, nodes: &[Node]) -> Option<&'static str> {
-    let stays_sealed = node.sealed && node.unhealthy_for > SEALED;
-    // Another reason would make the next start fail, too.
-    let failed_at_seal = node.backs_off && node.trouble.as_deref().is_some_and(names_the_seal);
-    let leader_unknown =
-        node.leader_unknown && nodes.iter().all(|other| other.serves || other.leader_unknown);
-    let refuses_connections = refuses_connections(node, nodes);
-    if !(stays_sealed || failed_at_seal || leader_unknown || refuses_connections) {
-        None
-    } else if node.sealed {
-        Some("it stays sealed although its seal opens")
-    } else if node.leader_unknown {
-        Some("it has not discovered the leader and fails every request")
-    } else if refuses_connections {
-        Some("it does not listen, while other nodes of the same template serve")
-    } else {
-        Some("its seal opens again")
-    }
-}
-
-fn refuses_connections(node: &Node, nodes: &[Node]) -> bool {
-    let works = nodes.iter().any(|other| other.updated && other.serves);
-    works && node.updated && node.refuses_connections && node.running.is_some_and(|running| running > STARTUP)
-}
-
-/// Returns true if a start failed because of the seal.
-pub(crate) fn names_the_seal(trouble: &str) -> bool {
-    ["seal", "wrapper", "kms", "unwrap"].iter().any(|word| trouble.to_lowercase().contains(word))
+/// Repair of a node.
+pub(crate) fn repaired(nodes: &[Node], goal: &Goal) -> Option<Step> {
+    let (Node { pod, uid, .. }, fault) = repair::next(nodes, goal)?;
+    Some(Step::Repair { pod: pod.clone(), uid: uid.clone(), fault })
 }
 
 /// Waits for replaced nodes, up to the timeout.
@@ -188,7 +93,7 @@ fn replaced(nodes: &[Node], outdated: &[&Node], goal: &Goal) -> Step {
 
 fn replace(node: &Node, why: &str) -> Step {
     // A node that waits for its database does not stop gracefully.
-    let ending = if node.refuses_connections { Ending::AtOnce } else { Ending::Graceful };
+    let ending = if node.refuses_connections { Ending::Prompt } else { Ending::Graceful };
     Step::Replace { pod: node.pod.clone(), uid: node.uid.clone(), why: why.to_owned(), ending }
 }
 
@@ -199,6 +104,7 @@ impl Step {
             Self::Settled => None,
             Self::Wait(what) => Some(what.clone()),
             Self::Replace { pod, why, .. } => Some(format!("{pod} is replaced: {why}")),
+            Self::Repair { pod, fault, .. } => Some(format!("{pod} is replaced: {}", fault.why())),
             Self::Stop(why) => Some(format!("stopped: {why}")),
         }
     }
@@ -206,6 +112,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -224,20 +132,36 @@ mod tests {
             leads: has('l'),
             sealed: has('z'),
             refuses_connections: has('d'),
-            leader_unknown: has('a'),
-            stale: has('t'),
-            unhealthy_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
             ending: has('e'),
-            backs_off: has('b'),
+            fault: fault(text).filter(|_| !has('e')),
+            pausing: false,
             unready_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
-            running: Some(Duration::from_secs(if has('!') { 600 } else { 5 })),
             trouble: has('b').then(|| "Error configuring seal \"kmip\": connection refused".to_owned()),
         }
     }
 
+    fn fault(text: &str) -> Option<Fault> {
+        let has = |letter| text.contains(letter);
+        let faults = [
+            ('t', Fault::Stale, true),
+            ('a', Fault::LeaderUnknown, true),
+            ('b', Fault::FailedAtSeal, true),
+            ('z', Fault::Sealed, has('!')),
+            ('d', Fault::NotListening, has('!')),
+        ];
+        faults.into_iter().find(|(letter, _, lasts)| has(*letter) && *lasts).map(|(_, fault, _)| fault)
+    }
+
     fn goal(hold: Option<&str>, seal_reachable: bool) -> Goal {
         let hold = hold.map(str::to_owned);
-        Goal { replicas: 3, hold, seal_reachable, initialized: true, node_timeout: Duration::from_secs(120) }
+        Goal {
+            replicas: 3,
+            hold,
+            seal_reachable,
+            initialized: true,
+            template_works: false,
+            node_timeout: Duration::from_secs(120),
+        }
     }
 
     fn said(nodes: &str, goal: &Goal) -> String {
@@ -246,6 +170,7 @@ mod tests {
             Step::Settled => "settled".to_owned(),
             Step::Wait(what) => format!("wait: {what}"),
             Step::Replace { pod, why, .. } => format!("replace {pod}: {why}"),
+            Step::Repair { pod, fault, .. } => format!("replace {pod}: {}", fault.why()),
             Step::Stop(why) => format!("stop: {why}"),
         }
     }
@@ -266,7 +191,7 @@ mod tests {
     #[case("ol os ox", "replace main-2: it does not serve and is outdated")]
     #[case("nl ns nz!", "replace main-2: it stays sealed although its seal opens")]
     #[case("nl ns nz", "wait: main-2 starts")]
-    #[case("nl ns nxd!", "replace main-2: it does not listen, while other nodes of the same template serve")]
+    #[case("nl ns nxd!", "replace main-2: it does not listen, although database and seal are reachable")]
     #[case("nl ns nxd", "wait: main-2 starts")]
     #[case(
         "ol os nxd!",

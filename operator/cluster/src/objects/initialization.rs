@@ -17,6 +17,7 @@ const ADMINISTRATOR_TTL: &str = "8h";
 const OPERATOR_TTL: &str = "10m";
 
 /// Issuer of the tokens that administrators log in with.
+#[derive(Clone)]
 pub(crate) struct AdministratorIssuer {
     pub(crate) name: String,
     /// Configuration of its auth mount, with its keys.

@@ -1,6 +1,7 @@
 //! Objects of a kind of Steamer and served objects, for controllers of both.
 
 use kube::core::object::HasStatus;
+use steamer_runtime::Object;
 use steamer_api::{
     BaoAuth, BaoAuthGlobal, BaoConnection, BaoDynamicSecret, BaoPKISecret, BaoStaticSecret, Kind,
     SecretTransformation,
@@ -10,7 +11,7 @@ use super::names::Counterpart;
 use super::object::Served;
 
 /// An object of a kind of Steamer, or an object that is served as one.
-pub trait Form<T: HasStatus>: Kind + HasStatus<Status = T::Status> {
+pub trait Form<T: HasStatus>: Kind + Object + HasStatus<Status = T::Status> {
     /// Name of the controller.
     const CONTROLLER: &'static str;
 

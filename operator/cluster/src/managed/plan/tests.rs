@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use rstest::rstest;
 use steamer_api::{OpenBaoClusterStatus, RotationPhase};
 
@@ -8,6 +10,7 @@ use crate::cluster::REVISION;
 use crate::database::facts::Contents;
 use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
+use crate::nodes::members::Answer;
 use crate::seal::check::SealCheck;
 use crate::tests::{TEMPLATE, cluster, found, object, observed, storage};
 
@@ -37,8 +40,14 @@ impl Case {
             cluster: &self.cluster,
             found: &self.found,
             guard_report: &GuardReport::default(),
+            refused: None,
         };
         plan(input, &self.observed, Timestamp::now())
+    }
+
+    fn set(&self) -> SetChanges {
+        let Pods::Changed(changes) = self.plan().pods else { panic!("no changes") };
+        changes.set.unwrap()
     }
 
     fn text(&self) -> String {
@@ -46,7 +55,7 @@ impl Case {
         let surroundings = if plan.surroundings.is_some() { "surroundings, " } else { "" };
         let pods = match &plan.pods {
             Pods::Unchanged => "no pods".to_owned(),
-            Pods::Repaired(_) => "repair".to_owned(),
+            Pods::Repaired(..) => "repair".to_owned(),
             Pods::Changed(changes) => match (&changes.set, &changes.initialization, &changes.repair) {
                 (Some(set), ..) => format!("set of {}", replicas(&set.stateful_set)),
                 (None, None, _) => "logins only".to_owned(),
@@ -84,10 +93,10 @@ fn the_first_start_begins_with_one_node() {
 }
 
 #[rstest]
-#[case::suspended(|case: &mut Case| case.cluster.mode = Mode::Suspended, "no pods")]
+#[case::suspended(|case: &mut Case| case.cluster.mode = Mode::Suspended, "repair")]
 #[case::key_refused(
     |case: &mut Case| case.observed.keys = Err(waiting("k")),
-    "no pods: k"
+    "repair: k"
 )]
 #[case::certificates_missing(
     |case: &mut Case| case.observed.certificate = Err(waiting("c")),
@@ -158,7 +167,7 @@ fn the_first_start_begins_with_one_node() {
         case.observed.labeled = Err(waiting("l"));
         case.observed.keys = Err(waiting("k"));
     },
-    "no pods: k"
+    "repair: k"
 )]
 fn a_failure_prevents_only_what_depends_on_it(#[case] change: fn(&mut Case), #[case] expected: &str) {
     let mut case = Case::healthy();
@@ -173,7 +182,7 @@ fn a_missing_secret_of_the_seal_is_reported_as_the_check_does() {
     let name = steamer_runtime::ObjectName::new("openbao", "main-seal");
     case.observed.keys = Err(Arc::new(Error::NotFound { kind: "Secret", name }));
     case.observed.seal = SealCheck::Refused("put it back".to_owned());
-    assert_eq!(case.text(), "no pods: put it back");
+    assert_eq!(case.text(), "repair: put it back");
 }
 
 #[rstest]
@@ -182,17 +191,48 @@ fn a_missing_secret_of_the_seal_is_reported_as_the_check_does() {
     |case: &mut Case| case.observed.seal = SealCheck::Unreachable("s".to_owned()),
     "a change waits for the seal: s"
 )]
-#[case::free(|_: &mut Case| {}, "main-2 is replaced: it is outdated")]
-fn a_changed_template_is_rolled_out_unless_it_is_on_hold(
-    #[case] change: fn(&mut Case),
-    #[case] expected: &str,
-) {
+fn a_change_on_hold_does_not_reach_the_set(#[case] change: fn(&mut Case), #[case] expected: &str) {
     let mut case = Case::healthy();
     change(&mut case);
-    let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
-    let set = changes.set.unwrap();
-    assert_ne!(revision(&set.stateful_set), TEMPLATE);
+    let set = case.set();
+    assert_eq!(revision(&set.stateful_set), TEMPLATE);
+    assert!(set.configuration.is_none() && !set.is_desired);
     assert_eq!(set.rollout.step.text().unwrap(), expected);
+}
+
+#[test]
+fn a_changed_template_is_rolled_out() {
+    let set = Case::healthy().set();
+    assert_ne!(revision(&set.stateful_set), TEMPLATE);
+    assert_eq!(set.rollout.step.text().unwrap(), "main-2 is replaced: it is outdated");
+}
+
+#[test]
+fn a_node_is_repaired_while_a_change_is_on_hold() {
+    for mode in [Mode::Active, Mode::Suspended] {
+        let mut case = Case::healthy();
+        case.cluster.spec.upgrade.paused = true;
+        case.cluster.mode = mode;
+        let node = &mut case.observed.members[2];
+        (node.answer, node.unhealthy_for) = (Answer::Silent, Duration::from_secs(31));
+        let step = match case.plan().pods {
+            Pods::Changed(changes) => changes.set.unwrap().rollout.step,
+            Pods::Repaired(_, rollout) => rollout.step,
+            Pods::Unchanged => panic!("no repair"),
+        };
+        assert_eq!(step.text().unwrap(), "main-2 is replaced: it does not answer", "{mode:?}");
+    }
+}
+
+#[test]
+fn a_rotation_waits_for_a_template_that_is_withheld() {
+    let mut case = Case::healthy();
+    case.cluster.spec.seal.r#static.as_mut().unwrap().key_id = "k2".to_owned();
+    case.observed.keys.as_mut().unwrap().as_mut().unwrap().keys = case.plan().keys.keys;
+    let mut live = (*case.observed.live.clone().unwrap()).clone();
+    live.metadata.annotations = Some([("steamer.dev/withheld-revision".to_owned(), "x".to_owned())].into());
+    case.observed.live = Some(Arc::new(live));
+    assert_eq!(case.plan().keys.keys.unwrap().rotating.unwrap().phase, RotationPhase::Distribute);
 }
 
 #[test]

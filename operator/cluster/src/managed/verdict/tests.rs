@@ -22,6 +22,7 @@ struct Case {
     observed: Observed,
     applied: Applied,
     openbao: OpenBao,
+    refused: Option<Error>,
 }
 
 impl Case {
@@ -37,6 +38,7 @@ impl Case {
                 exposed: Ok(()),
             },
             openbao: OpenBao { server: Some(server()), removed_orphans: Vec::new(), trouble: None },
+            refused: None,
         }
     }
 
@@ -44,9 +46,14 @@ impl Case {
         let leader =
             GuardedLeader { pod: "main-0".to_owned(), uid: "uid-0".to_owned(), since: Timestamp::UNIX_EPOCH };
         let guard_report = GuardReport { leader: Some(leader), ..GuardReport::default() };
-        let Self { cluster, found, observed, applied, openbao } = self;
-        let input =
-            Input { object: &object(), cluster: &cluster, found: &found, guard_report: &guard_report };
+        let Self { cluster, found, observed, applied, openbao, refused } = self;
+        let input = Input {
+            object: &object(),
+            cluster: &cluster,
+            found: &found,
+            guard_report: &guard_report,
+            refused: refused.as_ref(),
+        };
         let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
         format!("{:?}", verdict(&report))
     }
@@ -77,6 +84,13 @@ fn invalid(text: &str) -> Error {
 #[case::healthy(
     |_: &mut Case| {},
     "Ready(Applied, \"OpenBao 2.7.2 serves with 3 of 3 nodes, main-0 leads\")"
+)]
+#[case::refused_and_suspended(
+    |case: &mut Case| {
+        case.refused = Some(Error::Invalid("audit is now empty".to_owned()));
+        case.cluster.mode = Mode::Suspended;
+    },
+    "Stalled(Invalid, \"audit is now empty\")"
 )]
 #[case::suspended(
     |case: &mut Case| {

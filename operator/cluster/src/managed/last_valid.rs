@@ -1,0 +1,78 @@
+//! The last valid specs: the duties of a cluster go on while a later spec is refused.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use steamer_api::OpenBaoClusterStatus;
+use steamer_core::error::Error;
+use steamer_runtime::{Locked, ObjectName};
+
+use crate::cluster::{Cluster, Mode};
+use crate::managed::fetch::Found;
+
+/// The last valid spec of each cluster, with the objects that it refers to.
+#[derive(Default)]
+pub(crate) struct LastValid(Locked<HashMap<ObjectName, Arc<(Found, Cluster)>>>);
+
+/// The spec in force.
+pub(crate) struct InForce {
+    pub(crate) found: Found,
+    pub(crate) cluster: Cluster,
+    /// Error of the present spec, if this is an earlier one.
+    pub(crate) refused: Option<Error>,
+}
+
+impl LastValid {
+    /// The present spec if it is valid, otherwise the last valid one.
+    ///
+    /// # Errors
+    /// The error of the present spec, if no earlier one is known.
+    pub(crate) fn in_force(
+        &self,
+        name: &ObjectName,
+        present: Result<(Found, Cluster), Error>,
+        (mode, last): (Mode, OpenBaoClusterStatus),
+    ) -> Result<InForce, Error> {
+        let error = match present {
+            Ok((found, cluster)) => {
+                self.0.lock().insert(name.clone(), Arc::new((found.clone(), cluster.clone())));
+                return Ok(InForce { found, cluster, refused: None });
+            }
+            Err(error) => error,
+        };
+        let Some(known) = self.0.lock().get(name).cloned() else { return Err(error) };
+        let (found, cluster) = &*known;
+        let (found, cluster) = (Found { last, ..found.clone() }, Cluster { mode, ..cluster.clone() });
+        Ok(InForce { found, cluster, refused: Some(error) })
+    }
+
+    /// Forgets a cluster that does not exist anymore.
+    pub(crate) fn forget(&self, name: &ObjectName) {
+        self.0.lock().remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{cluster, found};
+
+    fn refused() -> Result<(Found, Cluster), Error> {
+        Err(Error::Invalid("x".to_owned()))
+    }
+
+    #[test]
+    fn a_refused_spec_leaves_the_last_valid_one_in_force() {
+        let (last_valid, name) = (LastValid::default(), ObjectName::new("openbao", "main"));
+        let in_force =
+            |present, mode| last_valid.in_force(&name, present, (mode, OpenBaoClusterStatus::default()));
+        assert!(in_force(refused(), Mode::Active).is_err(), "no spec was ever valid");
+        assert!(in_force(Ok((found(), cluster())), Mode::Active).unwrap().refused.is_none());
+        let kept = in_force(refused(), Mode::Suspended).unwrap();
+        assert!(kept.refused.is_some());
+        assert_eq!((kept.cluster.name(), kept.cluster.mode), ("main", Mode::Suspended));
+        assert_eq!(kept.found.last.initialized, None, "the status is the present one");
+        last_valid.forget(&name);
+        assert!(in_force(refused(), Mode::Active).is_err());
+    }
+}

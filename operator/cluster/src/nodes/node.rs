@@ -1,0 +1,51 @@
+//! Facts about the nodes, and their desired state.
+
+use std::time::Duration;
+
+use crate::nodes::fault::Fault;
+
+/// Facts about a node that determine the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) pod: String,
+    pub(crate) uid: String,
+    /// Created from the desired template.
+    pub(crate) updated: bool,
+    /// Unsealed, leading or following, in the desired version.
+    pub(crate) serves: bool,
+    pub(crate) leads: bool,
+    pub(crate) sealed: bool,
+    /// Its address answers, but no process listens.
+    pub(crate) refuses_connections: bool,
+    pub(crate) ending: bool,
+    /// Problem that only a replacement removes.
+    pub(crate) fault: Option<Fault>,
+    /// Its last repair is too recent for another one.
+    pub(crate) pausing: bool,
+    /// Time for which Kubernetes has not reported it as ready. A container that restarts has been ready before.
+    pub(crate) unready_for: Duration,
+    /// Reason why it does not run.
+    pub(crate) trouble: Option<String>,
+}
+
+/// Desired state of the nodes, and conditions of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Goal {
+    pub(crate) replicas: usize,
+    /// Reason why a change must wait.
+    pub(crate) hold: Option<String>,
+    /// The seal can be opened, as a starting node needs.
+    pub(crate) seal_reachable: bool,
+    /// Storage contains an initialized OpenBao.
+    pub(crate) initialized: bool,
+    /// Nodes of the StatefulSet's template have served.
+    pub(crate) template_works: bool,
+    pub(crate) node_timeout: Duration,
+}
+
+impl Goal {
+    /// Returns true if a node that is replaced can start again.
+    pub(crate) fn can_start(&self) -> bool {
+        self.seal_reachable && self.initialized
+    }
+}
