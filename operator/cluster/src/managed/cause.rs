@@ -7,6 +7,7 @@ use steamer_core::digest::digest;
 
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
+use crate::nodes::members::Member;
 use crate::nodes::replace::count_updated;
 use crate::objects::stateful_set::revision;
 use crate::seal::migration::Migration;
@@ -23,15 +24,19 @@ pub(crate) enum Cause {
     Steamer,
 }
 
-/// Cause of a difference between the pods and the desired ones.
+/// Cause of a difference between the pods and the desired ones. Without a leader, the cluster needs the change.
 pub(crate) fn cause(input: Input<'_>, observed: &Observed) -> Cause {
     let rolled_out_for = observed.live.as_ref().and_then(|live| live.annotations().get(ROLLED_OUT_FOR));
-    if rolled_out_for == Some(&origin(input, observed)) { Cause::Steamer } else { Cause::Cluster }
+    let leads = observed.members.iter().any(|member| member.answer.is_active());
+    if leads && rolled_out_for == Some(&origin(input, observed)) { Cause::Steamer } else { Cause::Cluster }
 }
 
-/// Records on the desired StatefulSet what its rollout is for, once all nodes are updated.
+/// Records on the desired StatefulSet what its rollout is for, once all nodes are updated and one of them leads: a
+/// configuration with which none can lead is replaced by the last that worked.
 pub(crate) fn record(input: Input<'_>, observed: &Observed, set: &mut StatefulSet) {
-    let is_complete = count_updated(&observed.members, revision(set)) == input.cluster.nodes();
+    let leads = |member: &Member| member.answer.is_active() && member.revision() == Some(revision(set));
+    let is_complete = count_updated(&observed.members, revision(set)) == input.cluster.nodes()
+        && observed.members.iter().any(leads);
     let last = observed.live.as_ref().and_then(|live| live.annotations().get(ROLLED_OUT_FOR).cloned());
     let recorded = if is_complete { Some(origin(input, observed)) } else { last };
     let annotations = set.metadata.annotations.get_or_insert_default();

@@ -12,7 +12,7 @@ use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
 use crate::nodes::members::Answer;
 use crate::seal::check::SealCheck;
-use crate::tests::{TEMPLATE, cluster, found, object, observed, storage};
+use crate::tests::{TEMPLATE, cluster, found, member, object, observed, storage};
 
 /// Plan for a cluster, as a text: what changes, what the rollout does, and the error.
 struct Case {
@@ -283,8 +283,8 @@ fn an_upgrade_of_the_operator_does_not_replace_the_pods_for_their_relays(
 }
 
 /// The step for a healthy cluster after `change`, in the next version of Steamer: it creates other pods.
-fn step_after_an_upgrade_of_steamer(change: fn(&mut Case)) -> Step {
-    let mut case = Case::healthy();
+fn step_after_an_upgrade_of_steamer(nodes: &str, change: fn(&mut Case)) -> Step {
+    let mut case = Case { observed: observed(nodes), ..Case::healthy() };
     let recorded = |case: &Case| {
         let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
         changes.set.unwrap().stateful_set
@@ -315,10 +315,16 @@ fn step_after_an_upgrade_of_steamer(change: fn(&mut Case)) -> Step {
     "replace"
 )]
 fn an_upgrade_of_steamer_alone_replaces_no_pod(#[case] change: fn(&mut Case), #[case] expected: &str) {
-    let said = match step_after_an_upgrade_of_steamer(change) {
+    let said = match step_after_an_upgrade_of_steamer("lss", change) {
         step if hold::is_deferred(&step) => "deferred".to_owned(),
         Step::Replace { .. } => "replace".to_owned(),
         step => format!("{step:?}"),
     };
     assert_eq!(said, expected);
+}
+
+#[test]
+fn a_rollout_after_which_no_node_leads_is_not_complete() {
+    let step = step_after_an_upgrade_of_steamer("sss", |case| case.observed.members[0] = member((0, 'l')));
+    assert!(!hold::is_deferred(&step), "the last configuration that worked comes back");
 }
