@@ -13,6 +13,7 @@ mod openbao;
 mod plan;
 mod prepare;
 mod report;
+mod rollouts;
 mod status;
 mod summary;
 mod validate;

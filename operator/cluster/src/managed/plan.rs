@@ -17,10 +17,9 @@ use crate::managed::cause::{cause, record};
 use crate::managed::hold;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
+use crate::managed::rollouts::{Chosen, Rollouts};
 use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
-use crate::nodes::node::Goal;
-use crate::nodes::replace;
-use crate::nodes::replace::{Rollout, Target, count_updated};
+use crate::nodes::replace::{Rollout, count_updated};
 use crate::nodes::rollout::Step;
 use crate::nodes::scale::{Scale, replicas};
 use crate::nodes::template;
@@ -83,14 +82,6 @@ pub(crate) struct SetChanges {
     pub(crate) unseal: Vec<String>,
     /// Names of unused ConfigMaps.
     pub(crate) unused: Vec<String>,
-}
-
-/// The StatefulSet with its template, and the rollout to it.
-struct Chosen {
-    set: StatefulSet,
-    rollout: Rollout,
-    /// The template is the desired one.
-    is_desired: bool,
 }
 
 /// Plans the next changes.
@@ -208,7 +199,7 @@ impl Planner<'_> {
         let access = InitialAccess { operator: &found.operator, issuers: &found.issuers };
         let initialization = first_start::plan(cluster, self.input.start(), &storage.contents, &access)?;
         changes.initialization = Some(initialization);
-        changes.repair = self.repair();
+        changes.repair = self.rollouts().repair();
         let (set, refused) = self.change_set(storage, seal)?;
         changes.set = Some(set);
         refused.map_or(Ok(()), |error| Err(Arc::new(error)))
@@ -234,12 +225,12 @@ impl Planner<'_> {
         };
         let mut set = self.stateful_set(&inputs);
         record(self.input, self.observed, &mut set);
-        let Chosen { set, rollout, is_desired } = self.choose_template(set);
+        let Chosen { set, rollout, is_desired } = self.rollouts().choose_template(set);
         let changes = SetChanges {
             configuration: write.filter(|_| is_desired),
             clears_locks: self.live_replicas() == Some(0) && members.is_empty(),
             rollout,
-            unseal: if self.is_migrating() { migration::sealed(members) } else { Vec::new() },
+            unseal: if self.rollouts().is_migrating() { migration::sealed(members) } else { Vec::new() },
             unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
             is_desired,
             stateful_set: set,
@@ -260,62 +251,19 @@ impl Planner<'_> {
         if !is_chosen && revision(&kept) == revision(live) { kept } else { desired }
     }
 
-    /// Withholds the desired template from the StatefulSet while no pod may be replaced because of it.
-    fn choose_template(&self, mut set: StatefulSet) -> Chosen {
-        let (desired, goal) = (revision(&set).to_owned(), self.goal());
-        let rollout = self.rollout(&desired);
-        let chosen = template::choose(&template::Facts {
-            live: self.live(),
-            desired: &desired,
-            members: &self.observed.members,
-            step: &rollout.step,
-            held: goal.hold.is_some(),
-            migrating: self.is_migrating(),
-            replicas: goal.replicas,
-        });
-        let memory = chosen.memory.into_iter().map(|(key, value)| (key.to_owned(), value));
-        set.metadata.annotations.get_or_insert_default().extend(memory);
-        let Some(instead) = chosen.instead else { return Chosen { set, rollout, is_desired: true } };
-        if let Some(spec) = &mut set.spec {
-            spec.template = instead;
-        }
-        let rollout = self.withheld(&set, rollout);
-        Chosen { set, rollout, is_desired: false }
-    }
-
-    /// Progress of a rollout whose template is withheld: nodes of the present template are repaired.
-    fn withheld(&self, set: &StatefulSet, rollout: Rollout) -> Rollout {
-        let held = |step| match (step, self.goal().hold) {
-            (Step::Replace { .. } | Step::Repair { .. }, hold) => Step::Wait(hold.unwrap_or_default()),
-            (step, _) => step,
-        };
-        let step = self.repair_step(set).unwrap_or_else(|| held(rollout.step));
-        Rollout { step, updated: rollout.updated }
-    }
-
     /// Duties that go on without a change: interrupted fences, and the repair of nodes.
     fn maintain(&self) -> Pods {
         let step = self
             .live()
             .filter(|_| !self.cluster().mode.stops_nodes())
-            .and_then(|live| self.repair_step(live));
+            .and_then(|live| self.rollouts().repair_step(live));
         let storage = self.observed.storage.as_ref().ok();
         let logins = storage.map(|storage| self.logins(storage));
         Pods::Repaired(logins, Rollout { step: step.unwrap_or(Step::Settled), updated: 0 })
     }
 
-    /// The repair of a node of this StatefulSet.
-    fn repair_step(&self, set: &StatefulSet) -> Option<Step> {
-        let target = Target { version: None, ..self.target(revision(set)) };
-        replace::repair(&self.observed.members, target, &self.goal(), self.now)
-    }
-
     fn logins(&self, storage: &Storage) -> Logins {
         logins::plan(self.cluster(), storage, self.observed.logins.as_deref(), &self.input.found.last.fenced)
-    }
-
-    fn is_migrating(&self) -> bool {
-        self.observed.migration == Migration::InProgress
     }
 
     fn unused(&self, set: &StatefulSet) -> Vec<String> {
@@ -330,7 +278,7 @@ impl Planner<'_> {
             members: &self.observed.members,
             config_maps: &self.observed.config_maps,
             can_start: self.observed.can_start(),
-            migrating: self.is_migrating(),
+            migrating: self.rollouts().is_migrating(),
             leaderless_for: self.input.guard_report.leaderless_since.map(|at| at.elapsed()).unwrap_or_default(),
             patience: self.observed.patience,
             now: self.now,
@@ -348,39 +296,11 @@ impl Planner<'_> {
     }
 
     fn repair_unless_stopped(&self) -> Option<Rollout> {
-        self.repair().filter(|_| !self.cluster().mode.stops_nodes())
+        self.rollouts().repair().filter(|_| !self.cluster().mode.stops_nodes())
     }
 
-    /// Rollout of the live StatefulSet.
-    fn repair(&self) -> Option<Rollout> {
-        self.live().map(|live| self.rollout_to(Target { version: None, ..self.target(revision(live)) }))
-    }
-
-    fn rollout(&self, revision: &str) -> Rollout {
-        let rollout = self.rollout_to(self.target(revision));
-        hold::supervised(self.cluster(), rollout, &self.observed.members, revision)
-    }
-
-    fn rollout_to(&self, target: Target<'_>) -> Rollout {
-        replace::plan(&self.observed.members, target, &self.goal(), self.now)
-    }
-
-    fn target<'b>(&self, revision: &'b str) -> Target<'b> {
-        Target { revision, version: Some(self.cluster().version), migrating: self.is_migrating() }
-    }
-
-    fn goal(&self) -> Goal {
-        let migration = self.observed.migration;
-        let spec = &self.cluster().spec;
-        Goal {
-            replicas: self.cluster().nodes(),
-            hold: hold::hold(spec, self.observed, cause(self.input, self.observed), self.now),
-            // During a migration a sealed node waits for recovery keys.
-            seal_reachable: self.observed.can_start() && migration == Migration::None,
-            initialized: self.observed.has_data(),
-            template_works: self.live().is_some_and(template::has_served),
-            node_timeout: spec.upgrade.node_timeout.get(),
-        }
+    fn rollouts(&self) -> Rollouts<'_> {
+        Rollouts { input: self.input, observed: self.observed, now: self.now }
     }
 
     fn cluster(&self) -> &Cluster {
