@@ -15,6 +15,7 @@ mod operations_page;
 mod performance;
 mod pods;
 mod registers;
+mod repairs;
 mod restore;
 mod rollouts;
 mod seals;

@@ -44,13 +44,40 @@ impl Bao {
 
     /// Waits until a pod's server was restarted and all three nodes are Ready; the status alone may predate the fault.
     pub async fn comes_back(&self, pod: &str, before: &str) -> Result<()> {
+        self.runs_again(pod, before).await?;
+        self.until("all three nodes are Ready", whole).await.map(drop)
+    }
+
+    /// Waits until a pod's server was restarted and is ready.
+    pub async fn runs_again(&self, pod: &str, before: &str) -> Result<()> {
         eventually(&format!("{pod} runs a new container"), || async {
             let run = self.ready_run(pod).await.map_err(|error| error.to_string())?;
             if run == before { Err(run) } else { Ok(()) }
         })
         .await
-        .with_context(|| self.story())?;
-        self.until("all three nodes are Ready", whole).await.map(drop)
+        .with_context(|| self.story())
+    }
+
+    /// Deletes a pod, and returns its replacement once that is ready.
+    pub async fn lost_pod(&self, pod: &str) -> Result<Pod> {
+        let before = self.run_of(pod).await?;
+        self.delete_pod(pod).await?;
+        self.runs_again(pod, &before).await?;
+        let found = self.pods().await?.into_iter().find(|found| found.name_any() == pod);
+        found.context("the pod does not exist")
+    }
+
+    /// Waits until the label of the leader, which the Service `main-active` selects, is on this pod alone.
+    pub async fn labeled(&self, pod: &str) -> Result<()> {
+        eventually("only the leader has the label", || async {
+            let pods = self.pods().await.map_err(|error| error.to_string())?;
+            let active =
+                pods.iter().filter(|pod| pod.labels().get("openbao-active").is_some_and(|is| is == "true"));
+            let active: Vec<String> = active.map(ResourceExt::name_any).collect();
+            if active == [pod] { Ok(()) } else { Err(active.join(", ")) }
+        })
+        .await
+        .with_context(|| self.story())
     }
 
     /// Returns the Kubernetes node that a pod runs on.

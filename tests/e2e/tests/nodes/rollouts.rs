@@ -33,6 +33,14 @@ impl Bao {
         Ok(())
     }
 
+    /// Kills the leader, and waits until the next one has the label.
+    async fn label_follows_a_lost_leader(&self) -> Result<()> {
+        let leader = self.leader().await?;
+        self.fleet.cluster.signal(&self.namespace, &leader, "KILL")?;
+        let next = self.leads_after(&leader).await?;
+        self.labeled(&next).await
+    }
+
     pub async fn uids(&self) -> Result<BTreeMap<String, String>> {
         Ok(uids(&self.pods().await?))
     }
@@ -70,6 +78,11 @@ async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
     let (_, reason, message) = condition(&refused, "Stalled").context("the cluster is not stalled")?;
     assert_eq!(reason, "Invalid");
     assert!(message.contains("OpenBao cannot go back"), "{message}");
+    // A refused spec and a suspended cluster do not stop the duties: the Service of the leader follows it.
+    bao.label_follows_a_lost_leader().await?;
+    bao.apply(|spec| spec["suspend"] = json!(true)).await?;
+    bao.until("the cluster is suspended", |object| condition(object, "Stalled").is_none()).await?;
+    bao.label_follows_a_lost_leader().await?;
     bao.apply(|_| {}).await?;
     bao.ready().await?;
     Ok(())
@@ -97,6 +110,14 @@ async fn a_failing_rollout_stops_with_two_nodes_serving() -> Result<()> {
         2,
         "only one node was replaced"
     );
+    // A pod that is lost now comes back in the template that served.
+    let leader = bao.leader().await?;
+    let kept = |pod: &&String| **pod != *leader && now.get(*pod) == before.get(*pod);
+    let lost = bao.lost_pod(before.keys().find(kept).context("no standby was kept")?).await?;
+    let images =
+        lost.spec.map(|spec| spec.containers.into_iter().filter_map(|container| container.image).collect());
+    let images: Vec<String> = images.unwrap_or_default();
+    assert!(images.iter().all(|image| !image.ends_with("9.9.9")), "{images:?}");
     registers.goes_on().await?;
     bao.apply(|_| {}).await?;
     bao.ready().await?;
@@ -163,6 +184,11 @@ async fn a_paused_rollout_waits_and_replicas_can_be_scaled() -> Result<()> {
     let waiting = bao.until("the rollout is paused", waits).await?;
     assert_eq!(waiting.status.as_ref().and_then(|status| status.phase), Some(ClusterPhase::Upgrading));
     assert_eq!(bao.uids().await?, before);
+    // A pod that is lost for another reason does not bring the change in.
+    let lost = bao.lost_pod(bao.leader().await?.follower()).await?;
+    let spec = serde_json::to_string(&lost.spec)?;
+    assert!(!spec.contains("BAO_LOG_LEVEL"), "{spec}");
+    let before = bao.uids().await?;
     bao.apply(together).await?;
     bao.ready().await?;
     assert_eq!(bao.uids().await?, before, "a reverted change must not replace a pod");
