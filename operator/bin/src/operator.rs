@@ -35,14 +35,13 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
     no_core_dumps();
     let shutdown = CancellationToken::new();
     tokio::spawn(cancelled_on_signal(shutdown.clone()));
-    let process =
-        Process {
-            metrics: Arc::default(),
-            readiness: Readiness::default(),
-            shutdown,
-            last_active: None,
-            guarding: Guarding::default(),
-        };
+    let process = Process {
+        metrics: Arc::default(),
+        readiness: Readiness::default(),
+        shutdown,
+        last_active: None,
+        guarding: Guarding::default(),
+    };
     // The admin server answers probes until everything else has ended.
     let ended = CancellationToken::new();
     let result = served(arguments, process, Served { level, ended: ended.clone() }).await;

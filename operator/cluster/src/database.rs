@@ -12,9 +12,9 @@ pub(crate) mod recorder;
 pub(crate) mod repair;
 pub(crate) mod roles;
 pub(crate) mod schema;
-pub(crate) mod storage;
 #[cfg(test)]
 mod sql_tests;
+pub(crate) mod storage;
 mod tls;
 mod wrapping;
 pub(crate) mod writers;

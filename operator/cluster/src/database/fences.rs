@@ -96,7 +96,14 @@ mod tests {
             since: Time(jiff::Timestamp::UNIX_EPOCH),
             reason: "r".to_owned(),
         };
-        let role = NodeRole { name: role.to_owned(), own: true, may_change: true, has_timeouts: true, can_login, note: None };
+        let role = NodeRole {
+            name: role.to_owned(),
+            own: true,
+            may_change: true,
+            has_timeouts: true,
+            can_login,
+            note: None,
+        };
         assert_eq!(lost(&[fenced], &[role]).len(), expected);
     }
 }

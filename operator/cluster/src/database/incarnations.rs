@@ -15,9 +15,9 @@ use steamer_core::error::Error;
 use crate::children::ChildApi;
 use crate::cluster::Cluster;
 use crate::database::lock::{Attempt, Lock};
-use crate::database::{Database, DatabaseError};
 use crate::database::login::{password_of, user_of};
 use crate::database::roles::{FenceNote, NodeRole, parse_role, role_name};
+use crate::database::{Database, DatabaseError};
 use crate::objects;
 use crate::objects::stateful_set::postgresql_ca;
 

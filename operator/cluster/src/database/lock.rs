@@ -44,7 +44,7 @@ WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL
 
 const DELETE: &str = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
 
-/// A transaction that ends by itself if its client does not end it.
+/// A transaction that PostgreSQL ends if its client does not.
 const BEGIN: &str =
     "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
 

@@ -177,7 +177,14 @@ mod tests {
         #[case] pods: &[(&str, &str)],
         #[case] expected: bool,
     ) {
-        let role = NodeRole { name: name.to_owned(), own: true, may_change: true, has_timeouts: true, can_login: note.is_none(), note };
+        let role = NodeRole {
+            name: name.to_owned(),
+            own: true,
+            may_change: true,
+            has_timeouts: true,
+            can_login: note.is_none(),
+            note,
+        };
         let pods: Vec<_> =
             pods.iter().map(|(name, uid)| ((*name).to_owned(), Some((*uid).to_owned()))).collect();
         assert_eq!(is_obsolete("main", &role, &pods, 50), expected);

@@ -124,7 +124,8 @@ impl Database {
     async fn other_operator(&self, key: i64) -> Result<Option<String>, DatabaseError> {
         let found = self.with(|client| async move {
             let Some(row) = client.query_opt(OTHER, &[&key]).await? else { return Ok(None) };
-            let (pid, address, idle): (i32, String, f64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (pid, address, idle): (i32, String, f64) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             if idle >= STALE {
                 client.execute(END, &[&pid]).await?;
             }

@@ -37,7 +37,8 @@ AND COALESCE(has_table_privilege(to_regclass('steamer_guard'), 'SELECT')
              AND has_table_privilege(to_regclass('steamer_guard'), 'UPDATE'), false)";
 
 /// Removes the recorder. The tables of OpenBao, and with them the trigger, are dropped before.
-pub(crate) const DROP: &str = "DROP TABLE IF EXISTS steamer_guard; DROP FUNCTION IF EXISTS steamer_record_holder()";
+pub(crate) const DROP: &str =
+    "DROP TABLE IF EXISTS steamer_guard; DROP FUNCTION IF EXISTS steamer_record_holder()";
 
 impl Database {
     /// Creates the recorder. Returns the reason if PostgreSQL refuses it: OpenBao works without it.

@@ -1,11 +1,15 @@
 //! The statements of a guard against a real PostgreSQL server.
 
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_api::DatabaseTlsMode;
 use steamer_runtime::Metrics;
-use steamer_testing::postgres::Postgres;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::database::incarnations::RoleAdmin;
 use crate::database::lock::{Attempt, Lock};
@@ -17,17 +21,44 @@ use crate::database::{Database, DatabaseError};
 
 const MARK: &str = "i/OpenBaoCluster/openbao/main";
 
-/// A server with the logins `owner`, `admin` and `stranger`, and the database `bao`.
+/// Programs of PostgreSQL.
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+
+/// A server with the logins `owner`, `admin` and `stranger`, and the database `bao`. It accepts every login.
 struct Server {
-    postgres: Postgres,
-    folder: std::path::PathBuf,
+    process: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+/// Command that runs a program of PostgreSQL, which refuses to run as root.
+fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    }
+    command.arg("--").arg(format!("{BIN}/{name}")).args(arguments).current_dir("/tmp");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 impl Server {
     async fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("steamer-sql-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let postgres = Postgres::start(&folder, &folder).await.unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let data = folder.join("data").display().to_string();
+        let options =
+            ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"];
+        assert!(program("initdb", &[&options[..], &["-D", &data]].concat()).status().unwrap().success());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let started =
+            ["-D", &data, "-p", &port.to_string(), "-h", "127.0.0.1", "-k", &data, "-c", "fsync=off"];
+        let server = Self { process: program("postgres", &started).spawn().unwrap(), port, folder };
+        while server.of("postgres", "postgres").client().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         for sql in [
             "CREATE ROLE owner LOGIN",
             "CREATE ROLE stranger LOGIN",
@@ -35,16 +66,16 @@ impl Server {
             "GRANT pg_signal_backend TO admin",
             "CREATE DATABASE bao OWNER owner",
         ] {
-            postgres.run("postgres", sql).unwrap();
+            server.of("postgres", "postgres").run(sql).await.unwrap();
         }
-        Self { postgres, folder }
+        server
     }
 
-    fn database(&self, user: &str) -> Database {
+    fn of(&self, user: &str, database: &str) -> Database {
         let login = Login {
             host: "127.0.0.1".to_owned(),
-            port: self.postgres.port,
-            database: "bao".to_owned(),
+            port: self.port,
+            database: database.to_owned(),
             user: user.to_owned(),
             password: "unused".to_owned().into(),
             tls: DatabaseTlsMode::Disable,
@@ -53,13 +84,26 @@ impl Server {
         Database::new(login, Arc::new(Metrics::default()))
     }
 
-    fn sql(&self, sql: &str) -> String {
-        self.postgres.run("bao", sql).unwrap().trim().to_owned()
+    fn database(&self, user: &str) -> Database {
+        self.of(user, "bao")
+    }
+
+    /// Executes statements as the superuser. Returns the first value of the last row.
+    async fn sql(&self, sql: &str) -> String {
+        let (database, sql) = (self.database("postgres"), sql.to_owned());
+        let messages = database.with(|client| async move { client.simple_query(&sql).await }).await.unwrap();
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        rows.last().unwrap_or_default().to_owned()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -71,7 +115,8 @@ impl Database {
     }
 }
 
-const TAKE: &str = "INSERT INTO openbao_ha_locks VALUES ('core/lock', 'id', 'leader-1', now() + interval '15 s')
+const TAKE: &str =
+    "INSERT INTO openbao_ha_locks VALUES ('core/lock', 'id', 'leader-1', now() + interval '15 s')
   ON CONFLICT (ha_key) DO UPDATE SET ha_value = EXCLUDED.ha_value, valid_until = EXCLUDED.valid_until";
 const RENEW: &str = "UPDATE openbao_ha_locks SET valid_until = valid_until + interval '5 s'";
 
@@ -86,6 +131,9 @@ async fn lock(owner: &Database) -> Lock {
 /// One server for all statements: its start is the largest part of the time.
 #[tokio::test]
 async fn a_guard_fences_the_holder_that_the_database_records() {
+    if !Path::new(BIN).exists() {
+        return eprintln!("PostgreSQL is not installed in {BIN}: nothing is tested");
+    }
     let server = Server::start().await;
     let (owner, admin) = (server.database("owner"), server.database("admin"));
     owner.create_tables(MARK).await.unwrap();
@@ -104,8 +152,8 @@ async fn a_guard_fences_the_holder_that_the_database_records() {
     timeouts(&server, &nodes).await;
     one_operator(&server, &owner).await;
     owner.drop_tables().await.unwrap();
-    assert_eq!(server.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'steamer%'"), "0");
-    assert_eq!(server.sql("SELECT count(*) FROM pg_proc WHERE proname LIKE 'steamer%'"), "0");
+    assert_eq!(server.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'steamer%'").await, "0");
+    assert_eq!(server.sql("SELECT count(*) FROM pg_proc WHERE proname LIKE 'steamer%'").await, "0");
 }
 
 /// The recorder is created once, a failure of it does not reach OpenBao, and its state is visible.
@@ -118,11 +166,11 @@ async fn records(server: &Server, owner: &Database) {
         assert_eq!(owner.create_recorder().await.unwrap(), None);
     }
     assert!(owner.tables(MARK).await.unwrap().records_holder);
-    server.sql("ALTER TABLE steamer_guard RENAME TO elsewhere");
+    server.sql("ALTER TABLE steamer_guard RENAME TO elsewhere").await;
     assert!(!owner.tables(MARK).await.unwrap().records_holder);
     owner.run(TAKE).await.unwrap();
     assert!(!lock(owner).await.is_recorded);
-    server.sql("ALTER TABLE elsewhere RENAME TO steamer_guard; DELETE FROM openbao_ha_locks");
+    server.sql("ALTER TABLE elsewhere RENAME TO steamer_guard; DELETE FROM openbao_ha_locks").await;
 }
 
 /// Every login that takes the lock is recorded, with one write for each holder.
@@ -139,7 +187,10 @@ async fn identifies(owner: &Database, nodes: &[Database; 2]) {
     // A role of a node can neither read nor change the record.
     assert!(nodes[0].run("UPDATE steamer_guard SET login = 'main_1_1'").await.is_err());
     assert!(!owner.pulse("leader-2").await.unwrap(), "its holder has not written its address");
-    nodes[1].run("INSERT INTO openbao_kv_store VALUES ('/core/', '/core/leader/', 'leader-2', '')").await.unwrap();
+    nodes[1]
+        .run("INSERT INTO openbao_kv_store VALUES ('/core/', '/core/leader/', 'leader-2', '')")
+        .await
+        .unwrap();
     assert!(owner.pulse("leader-2").await.unwrap());
     assert_eq!(owner.namespaces().await.unwrap(), 0);
     nodes[1]
@@ -153,15 +204,18 @@ async fn identifies(owner: &Database, nodes: &[Database; 2]) {
     assert_eq!(owner.namespaces().await.unwrap(), 2);
 }
 
-/// A lock that was renewed, released or taken since it was judged fences nobody.
+/// A lock that was renewed, released or taken since it was judged fences no node.
 async fn only_unchanged(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
     let judged = lock(roles.owner).await;
     nodes[1].run(RENEW).await.unwrap();
     assert!(!roles.fence("main_1_1", &note("leader-2"), &judged).await.unwrap());
     let judged = Lock { value: "leader-1".to_owned(), ..lock(roles.owner).await };
     assert!(!roles.fence("main_1_1", &note("leader-1"), &judged).await.unwrap());
-    assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'main%' AND rolcanlogin"), "2");
-    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks"), "1");
+    assert_eq!(
+        server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'main%' AND rolcanlogin").await,
+        "2"
+    );
+    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks").await, "1");
 }
 
 /// A session that holds the row: of another login, the fence waits; of the holder itself, it goes on.
@@ -173,15 +227,15 @@ async fn blocked(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) 
     assert!(matches!(attempt, Attempt::Blocked(Some(login)) if login == "main_0_1"));
     nodes[0].run("ROLLBACK").await.unwrap();
     let Attempt::Held(row) = roles.owner.hold_lock(&judged, "main_1_1").await.unwrap() else {
-        panic!("nobody holds the row");
+        panic!("no session holds the row");
     };
-    // Nobody renews or takes the lock in the meantime.
+    // No client renews or takes the lock in the meantime.
     let waits = nodes[0].run("SET lock_timeout = '100ms'; UPDATE openbao_ha_locks SET ha_value = 'x'").await;
     assert!(waits.is_err());
     row.release().await.unwrap();
     nodes[1].run(HOLD).await.unwrap();
     assert!(roles.fence("main_1_1", &note("leader-2"), &judged).await.unwrap());
-    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks"), "0");
+    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks").await, "0");
     roles.admin.enable("main_1_1", MARK).await.unwrap();
 }
 
@@ -205,27 +259,33 @@ async fn fenced(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
 async fn undone(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
     nodes[1].run(TAKE).await.unwrap();
     let judged = lock(roles.owner).await;
-    server.sql("REVOKE pg_signal_backend FROM admin");
+    server.sql("REVOKE pg_signal_backend FROM admin").await;
     assert!(roles.fence("main_1_1", &note("leader-1"), &judged).await.is_err());
     let found = roles.admin.node_roles("main", MARK).await.unwrap();
     let role = found.iter().find(|role| role.name == "main_1_1").unwrap();
     assert!(role.can_login && role.note.is_none() && role.own);
     assert!(roles.admin.check_rights(role).await.is_err());
     nodes[1].run(RENEW).await.unwrap();
-    server.sql("GRANT pg_signal_backend TO admin");
+    server.sql("GRANT pg_signal_backend TO admin").await;
     assert!(roles.admin.check_rights(role).await.is_ok());
     assert!(roles.owner.logins().await.unwrap().is_empty(), "sessions of Steamer are no nodes");
 }
 
 /// PostgreSQL ends the transaction of a node that hangs.
 async fn timeouts(server: &Server, nodes: &[Database; 2]) {
-    let shown: String = nodes[1].value("SELECT current_setting('idle_in_transaction_session_timeout')").await.unwrap();
+    let shown: String =
+        nodes[1].value("SELECT current_setting('idle_in_transaction_session_timeout')").await.unwrap();
     assert_eq!(shown, "15s");
-    server.sql("ALTER ROLE main_1_1 RESET ALL");
+    server.sql("ALTER ROLE main_1_1 RESET ALL").await;
     let found = server.database("admin").node_roles("main", MARK).await.unwrap();
     assert!(found.iter().any(|role| role.name == "main_1_1" && !role.has_timeouts));
     server.database("admin").set_timeouts("main_1_1").await.unwrap();
-    assert!(server.sql("SELECT rolconfig FROM pg_roles WHERE rolname = 'main_1_1'").contains("tcp_user_timeout=15s"));
+    assert!(
+        server
+            .sql("SELECT rolconfig FROM pg_roles WHERE rolname = 'main_1_1'")
+            .await
+            .contains("tcp_user_timeout=15s")
+    );
 }
 
 /// A running operator keeps its database, and a lost connection of it is noticed.
@@ -237,7 +297,7 @@ async fn one_operator(server: &Server, owner: &Database) {
     assert!(!second.holds(&copy) && first.holds(owner) && !first.take_gap());
     let other = server.database("owner");
     assert_eq!(Claim::default().take(&other, "another cluster").await.unwrap(), Operator::This);
-    server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'").await;
     while owner.is_connected().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -182,8 +182,7 @@ async fn as_owner(target: &GuardTarget, cluster: &Cluster) -> Result<Option<Obst
 }
 
 fn owner_logins(cluster: &Cluster, logins: &[String]) -> Option<String> {
-    let with_role: BTreeSet<u32> =
-        logins.iter().filter_map(|login| node_of(cluster.name(), login)).collect();
+    let with_role: BTreeSet<u32> = logins.iter().filter_map(|login| node_of(cluster.name(), login)).collect();
     let (nodes, user) = (cluster.nodes(), &cluster.owner.user);
     let others = nodes.saturating_sub(with_role.len());
     (others > 0 && logins.contains(user)).then(|| {

@@ -15,8 +15,9 @@ use crate::children::{ChildApi, Ending};
 use crate::database::incarnations::RoleAdmin;
 use crate::database::lock::{Attempt, Lock};
 use crate::database::roles::{FenceNote, NodeRole};
-use crate::guard::judge::{Suspect, Verdict};
-use crate::guard::memory::{Holder, Memory};
+use crate::guard::case::{Holder, Suspect};
+use crate::guard::judge::Verdict;
+use crate::guard::memory::Memory;
 use crate::guard::target::GuardTarget;
 
 /// Permission of a guard to act.

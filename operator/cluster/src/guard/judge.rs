@@ -1,13 +1,10 @@
 //! Decides what a guard does about the lock. Pure: memory, observation and time determine the result.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use k8s_openapi::api::core::v1::Pod;
 use steamer_api::Fencing;
 
 use crate::database::lock::Lock;
-use crate::guard::memory::{End, Holder, Memory, Term};
+use crate::guard::case::{Case, Holder, Suspect};
+use crate::guard::memory::{End, Memory, Term};
 use crate::nodes::members::Answer;
 
 /// Decision of a guard. The documentation of the failover contains the same table.
@@ -21,32 +18,6 @@ pub(crate) enum Verdict {
     Release(Suspect),
     /// Delete a lock with which no node has led.
     Free,
-}
-
-/// A lost leader, and the reason.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Suspect {
-    /// The lock as it was judged.
-    pub(crate) lock: Lock,
-    pub(crate) holder: Holder,
-    pub(crate) pod: String,
-    /// UID of the pod whose process took the lock.
-    pub(crate) uid: Option<String>,
-    pub(crate) why: String,
-    /// Its process is proven to have ended.
-    pub(crate) has_ended: bool,
-}
-
-/// One observation.
-#[derive(Clone, Copy)]
-pub(crate) struct Case<'a> {
-    pub(crate) lock: Option<&'a Lock>,
-    pub(crate) answers: &'a [(Arc<Pod>, Answer)],
-    pub(crate) pods: &'a [Arc<Pod>],
-    pub(crate) now: Instant,
-    pub(crate) detection: Duration,
-    /// Time after which a takeover has failed.
-    pub(crate) patience: Duration,
 }
 
 /// Reason to replace a leader.
@@ -136,6 +107,10 @@ fn reported_end(end: Option<End>) -> Option<Loss> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use k8s_openapi::api::core::v1::Pod;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use proptest::prelude::*;
     use rstest::rstest;
@@ -197,7 +172,14 @@ mod tests {
     impl World {
         fn case(&self, now: Instant) -> Case<'_> {
             let (detection, patience) = (Duration::from_secs(6), Duration::from_secs(30));
-            Case { lock: self.lock.as_ref(), answers: &self.answers, pods: &self.pods, now, detection, patience }
+            Case {
+                lock: self.lock.as_ref(),
+                answers: &self.answers,
+                pods: &self.pods,
+                now,
+                detection,
+                patience,
+            }
         }
 
         /// One round of a guard at this millisecond.
@@ -289,10 +271,8 @@ mod tests {
         #[case] process: &str,
         #[case] answer: Answer,
         #[case] expected: &str,
-        #[values((Some("bao"), Fencing::Database), (None, Fencing::Database), (None, Fencing::ProcessEnd))] by: (
-            Option<&'static str>,
-            Fencing,
-        ),
+        #[values((Some("bao"), Fencing::Database), (None, Fencing::Database), (None, Fencing::ProcessEnd))]
+        by: (Option<&'static str>, Fencing),
     ) {
         let mut world = World { login: by.0, fencing: by.1, ..world() };
         world.round(0);
@@ -387,7 +367,8 @@ mod tests {
     fn a_former_leader_that_still_reports_active_does_not_get_the_lock_of_another(
         #[case] login: Option<&'static str>,
     ) {
-        let mut world = World { login: login.map(|login| if login == "bao" { "bao" } else { "main_0_1" }), ..world() };
+        let mut world =
+            World { login: login.map(|login| if login == "bao" { "bao" } else { "main_0_1" }), ..world() };
         world.round(0);
         (world.lock, world.login) = (held("b", 1), login);
         world.round(1000);

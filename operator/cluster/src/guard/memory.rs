@@ -10,7 +10,7 @@ use steamer_runtime::ObjectName;
 
 use crate::database::lock::Lock;
 use crate::database::roles::node_of;
-use crate::guard::judge::{Case, Suspect};
+use crate::guard::case::{Case, Holder, Suspect};
 use crate::guard::renewal::Renewals;
 use crate::guard::takeover::Takeover;
 use crate::nodes::members::{Answer, process};
@@ -19,18 +19,6 @@ use crate::nodes::members::{Answer, process};
 const REFUSALS: u32 = 2;
 /// Longest time for which a former leader reports itself as active after it lost the lock.
 const ECHO: Duration = Duration::from_secs(5);
-
-/// Login that holds the lock, as the database recorded it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Holder {
-    /// The role of one node.
-    Node { role: String, ordinal: u32 },
-    /// A login that is not that of one node.
-    Shared,
-    /// Not recorded.
-    #[default]
-    Unknown,
-}
 
 /// A pod and its process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

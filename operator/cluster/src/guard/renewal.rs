@@ -55,7 +55,8 @@ impl Renewals {
 
     /// Records one observation of the row.
     pub(crate) fn observe(&mut self, now: Instant, lock: Option<&Lock>) {
-        let same = |row: &&Row| lock.is_some_and(|lock| row.value == lock.value && row.expires == lock.expires);
+        let same =
+            |row: &&Row| lock.is_some_and(|lock| row.value == lock.value && row.expires == lock.expires);
         if self.row.as_ref().filter(same).is_none() {
             let is_first = self.last_read.is_none();
             self.writes = None;

@@ -16,8 +16,8 @@ use crate::children::ChildApi;
 use crate::database::DatabaseError;
 use crate::database::lock::Lock;
 use crate::database::operator_lock::{Claim, Operator, in_use};
+use crate::guard::case::Case;
 use crate::guard::fence::Fence;
-use crate::guard::judge::Case;
 use crate::guard::memory::Memory;
 use crate::guard::target::{GuardReport, GuardTarget, GuardedLeader, guard_key};
 use crate::nodes::members;
@@ -220,9 +220,8 @@ impl Watcher<'_> {
 
     /// Proves that the database accepts writes, if the lock is nearly late.
     async fn prove(&self, memory: &mut Memory, case: &Case<'_>) -> Result<(), DatabaseError> {
-        let needed = |lock: &&Lock| {
-            lock.is_recorded && memory.renewals.needs_write(case.now, lock, case.detection)
-        };
+        let needed =
+            |lock: &&Lock| lock.is_recorded && memory.renewals.needs_write(case.now, lock, case.detection);
         let Some(lock) = case.lock.filter(needed) else { return Ok(()) };
         let is_announced = self.target.own_links.owner.pulse(&lock.value).await?;
         memory.renewals.wrote(Instant::now(), is_announced);

@@ -13,8 +13,7 @@ use crate::database::logins::Logins;
 use crate::database::storage::Storage;
 use crate::first_start;
 use crate::first_start::{InitialAccess, Initialization, Start};
-use crate::managed::cause::{cause, record};
-use crate::managed::hold;
+use crate::managed::cause::record;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::rollouts::{Chosen, Rollouts};
@@ -22,7 +21,6 @@ use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, u
 use crate::nodes::replace::{Rollout, count_updated};
 use crate::nodes::rollout::Step;
 use crate::nodes::scale::{Scale, replicas};
-use crate::nodes::template;
 use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{
-    CertificateState, ClusterPhase, FailoverState, Fenced, LeaderStatus, MemberRole, MemberStatus, OpenBaoClusterStatus,
-    RecoveryKeyState, SealState, StorageState, UpgradeState,
+    CertificateState, ClusterPhase, FailoverState, Fenced, LeaderStatus, MemberRole, MemberStatus,
+    OpenBaoClusterStatus, RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
 
 use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
