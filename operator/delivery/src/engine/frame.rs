@@ -81,13 +81,16 @@ impl Frame {
     /// Steamer wrote them.
     pub(crate) fn completed(&self, observed: &Observed) -> Option<Self> {
         match self.templated {
-            Templated::Unknown => observed.templated.clone().map(|sealed| self.clone().with(sealed)),
+            Templated::Unknown => observed.templated.as_ref().map(|sealed| self.clone().with((**sealed).clone())),
             Templated::None | Templated::Known(_) => Some(self.clone()),
         }
     }
 
     /// Compares with an observed Secret. Labels and annotations of other clients do not matter.
     pub(crate) fn fit(&self, observed: &Observed) -> Fit {
+        if self.templated != Templated::Unknown {
+            return self.fit_complete(observed);
+        }
         match self.completed(observed) {
             Some(complete) => complete.fit_complete(observed),
             None if self.type_ != observed.type_ => Fit::OtherType,

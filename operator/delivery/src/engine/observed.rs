@@ -40,7 +40,7 @@ pub(crate) struct Observed {
     pub(crate) owners: Vec<OwnerReference>,
     pub(crate) immutable: bool,
     /// Labels and annotations of templates, if they are those that Steamer wrote.
-    pub(crate) templated: Option<Sealed>,
+    pub(crate) templated: Option<Box<Sealed>>,
 }
 
 /// Labels, annotations and the immutability that Steamer set from the spec.
@@ -76,10 +76,14 @@ impl Observed {
         observed.with_templated(&ObjectName::of(secret), mac)
     }
 
+    /// Most Secrets have no such labels: their annotation is not parsed for each event.
     fn with_templated(self, name: &ObjectName, mac: &Mac) -> Self {
+        if !self.annotations.get(APPLIED).is_some_and(|text| text.contains("\"templated\"")) {
+            return self;
+        }
         let record = self.applied().templated;
         let found = |record: &Record| Sealed::found(record, (&self.labels, &self.annotations), mac, name);
-        Self { templated: record.as_ref().and_then(found), ..self }
+        Self { templated: record.as_ref().and_then(found).map(Box::new), ..self }
     }
 
     /// Everything that decides about the right to write into the Secret.
