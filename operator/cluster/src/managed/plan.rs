@@ -21,6 +21,7 @@ use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, u
 use crate::nodes::replace::{Rollout, count_updated};
 use crate::nodes::rollout::Step;
 use crate::nodes::scale::{Scale, replicas};
+use crate::nodes::template;
 use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;

@@ -10,6 +10,7 @@ use crate::cluster::REVISION;
 use crate::database::facts::Contents;
 use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
+use crate::managed::hold;
 use crate::nodes::members::Answer;
 use crate::seal::check::SealCheck;
 use crate::tests::{TEMPLATE, cluster, found, member, object, observed, storage};
