@@ -116,7 +116,7 @@ impl KvWrite {
 pub struct KvWrites {
     /// ID of the process of the relay.
     pub epoch: String,
-    /// Position of the first write that the answer does not contain. Positions start anew with each process.
+    /// Position of the first write that the answer does not contain. The positions of each process start at 0.
     pub next: u64,
     /// `true`: writes before these ones are not known, because the relay dropped them or the position is of another process.
     pub lost: bool,

@@ -11,7 +11,7 @@ mod reader;
 mod receiver;
 mod state;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use tokio::net::TcpListener;
@@ -45,7 +45,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> std::io::Re
     }
     let relay = Relay::new(epoch(), token_file);
     let entries = TcpListener::bind(audit_address).await?;
-    let readers = Secured::start(TcpListener::bind(address).await?, tls_folder)?;
+    let readers = Secured::start(listen(address).await?, tls_folder)?;
     tracing::info!(%audit_address, %address, "relay started");
     let entries = axum::serve(entries, receiver::router(relay.clone()));
     let readers = axum::serve(readers, reader::router(relay));
@@ -53,6 +53,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> std::io::Re
         () = shutdown.cancelled() => Ok(()),
         ended = async { entries.await } => ended,
         ended = async { readers.await } => ended,
+    }
+}
+
+/// Listens on an address. `[::]` is also every IPv4 address, and only these on a machine without IPv6.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        listening => listening,
     }
 }
 
