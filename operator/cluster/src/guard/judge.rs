@@ -373,6 +373,8 @@ mod tests {
         (world.lock, world.login) = (held("b", 1), login);
         world.round(1000);
         assert!(world.memory.leaderless_since.is_some());
+        let is_recorded = login == Some("main_1_1");
+        assert_eq!(world.memory.known_leader().is_none(), is_recorded, "the other nodes are asked, too");
         world.answers(0, health(true));
         world.answers(1, health(false));
         world.round(2000);

@@ -136,6 +136,15 @@ impl Memory {
         }
     }
 
+    /// Pod that was active last, unless another node holds the lock.
+    pub(crate) fn known_leader(&self) -> Option<String> {
+        let holder = match &self.term {
+            Some(Term { holder: Holder::Node { .. }, node, .. }) => node.as_ref(),
+            _ => None,
+        };
+        self.leader.clone().filter(|leader| holder.is_none_or(|node| node.pod == *leader))
+    }
+
     fn led(&mut self, pod: &Pod, now: Instant) -> Option<Duration> {
         self.leader = Some(pod.name_any());
         self.leaderless_since = None;

@@ -100,7 +100,8 @@ impl Watcher<'_> {
     async fn round(&self, state: &mut State, report: &watch::Sender<GuardReport>) -> Duration {
         let pods = self.child_api().nodes();
         let State { memory, claim, .. } = state;
-        let (lock, answers) = tokio::join!(self.lock(claim), self.ask(&pods, &memory.leader));
+        let leader = memory.known_leader();
+        let (lock, answers) = tokio::join!(self.lock(claim), self.ask(&pods, leader.as_deref()));
         let mut next = report.borrow().clone();
         self.measure(lock.as_ref().ok().and_then(Option::as_ref));
         let observed = match lock {
@@ -207,14 +208,14 @@ impl Watcher<'_> {
         Ok(())
     }
 
-    /// Derives the start value of the takeover from the number of namespaces, once.
+    /// Derives the start value of the takeover from the number of namespaces. It is read once, also if that fails: the
+    /// next observation must not wait for it.
     async fn estimate(&self, is_counted: &mut bool) {
-        if *is_counted {
+        if std::mem::replace(is_counted, true) {
             return;
         }
         if let Ok(namespaces) = self.target.own_links.owner.namespaces().await {
             self.target.takeovers.estimate(namespaces);
-            *is_counted = true;
         }
     }
 
@@ -240,8 +241,8 @@ impl Watcher<'_> {
     }
 
     /// Asks the known leader. Asks all nodes if it does not lead.
-    async fn ask(&self, pods: &[Arc<Pod>], leader: &Option<String>) -> Vec<(Arc<Pod>, Answer)> {
-        let known = leader.as_ref().and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
+    async fn ask(&self, pods: &[Arc<Pod>], leader: Option<&str>) -> Vec<(Arc<Pod>, Answer)> {
+        let known = leader.and_then(|name| pods.iter().find(|pod| pod.name_any() == *name));
         let Some(pod) = known else { return self.ask_all(pods).await };
         let answer = self.ask_one(pod).await;
         if answer.is_active() {
