@@ -124,7 +124,7 @@ async fn has_value(rig: &Rig, name: &str, key: &str, value: &str) -> Result<Secr
         if is_expected {
             Ok(secret)
         } else {
-            Err(format!("{name} has keys {:?}", secret.data.map(|it| it.into_keys())))
+            Err(format!("{name} has keys {:?}", secret.data.map(std::collections::BTreeMap::into_keys)))
         }
     })
     .await

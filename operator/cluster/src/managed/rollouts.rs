@@ -82,12 +82,13 @@ impl Rollouts<'_> {
     }
 
     fn rollout(&self, revision: &str) -> Rollout {
-        let rollout = self.rollout_to(self.target(revision));
-        hold::supervised(self.cluster(), rollout, &self.observed.members, revision)
+        self.rollout_to(self.target(revision))
     }
 
     fn rollout_to(&self, target: Target<'_>) -> Rollout {
-        replace::plan(&self.observed.members, target, &self.goal(), self.now)
+        let (members, revision) = (&self.observed.members, target.revision);
+        let rollout = replace::plan(members, target, &self.goal(), self.now);
+        hold::supervised(self.cluster(), rollout, members, revision)
     }
 
     fn target<'b>(&self, revision: &'b str) -> Target<'b> {
