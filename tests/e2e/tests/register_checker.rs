@@ -57,9 +57,11 @@ impl Rows {
 
 /// Restarts the server: like another leader, it has not cached anything.
 async fn another_leader(ground: &Ground, mut openbao: OpenBao) -> Result<OpenBao> {
+    openbao.stop();
+    // The lock of the killed leader would expire after 15 s.
+    ground.postgres.run(NAME, "DELETE FROM openbao_ha_locks")?;
     ground
         .at_home(async move {
-            openbao.stop();
             openbao.run()?;
             openbao.serves().await?;
             Ok(openbao)
