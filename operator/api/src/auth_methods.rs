@@ -148,7 +148,8 @@ pub struct TokenMethod {
     pub secret_ref: Option<String>,
 }
 
-/// Settings of AWS auth (type `iam`). `role`, and exactly one of `secretRef` and `irsaServiceAccount`, are required.
+/// Settings of AWS auth (type `iam`). The BaoAuth and its BaoAuthGlobal must be in the namespace of the object that reads, or of
+/// the operator. `role`, and exactly one of `secretRef` and `irsaServiceAccount`, are required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsMethod {
@@ -169,8 +170,9 @@ pub struct AwsMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = r"^[A-Za-z0-9_+=,.@-]+$"))]
     pub session_name: Option<String>,
-    /// STS endpoint that the auth mount uses, and that issues the credentials of `irsaServiceAccount`. A host outside of
-    /// AWS requires a BaoAuth in the namespace of the object that reads, or of the operator. Default: that of `region`.
+    /// STS endpoint that the auth mount uses, and that issues the credentials of `irsaServiceAccount`, such as
+    /// `https://sts.eu-west-1.amazonaws.com`. Another host than those of STS requires that the BaoAuth and its BaoAuthGlobal
+    /// are in the same namespace. Default: that of `region`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::ADDRESS, validation = rules::ENCRYPTED)]
@@ -181,14 +183,15 @@ pub struct AwsMethod {
     #[schemars(length(min = 1, max = 253))]
     pub secret_ref: Option<String>,
     /// Name of the ServiceAccount whose token is exchanged for credentials of the AWS role in its annotation
-    /// `eks.amazonaws.com/role-arn`, in the namespace of the object that reads. It must allow tokens for the audience in its
-    /// annotation `eks.amazonaws.com/audience`, or else `sts.amazonaws.com`.
+    /// `eks.amazonaws.com/role-arn`, in the namespace of the object that reads. Its annotation `steamer.dev/cloud-audiences`
+    /// must contain the audience in its annotation `eks.amazonaws.com/audience`, or else `sts.amazonaws.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub irsa_service_account: Option<String>,
 }
 
-/// Settings of GCP auth (type `iam`), with workload identity of GKE. All fields except the endpoints are required.
+/// Settings of GCP auth (type `iam`), with workload identity of GKE. The BaoAuth and its BaoAuthGlobal must be in the namespace
+/// of the object that reads, or of the operator. All fields except the endpoints are required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GcpMethod {
@@ -197,8 +200,8 @@ pub struct GcpMethod {
     #[schemars(length(min = 1, max = 255))]
     pub role: Option<String>,
     /// Name of the ServiceAccount that acts as the Google service account in its annotation
-    /// `iam.gke.io/gcp-service-account`, in the namespace of the object that reads. It must allow tokens for the audience
-    /// `<projectID>.svc.id.goog`.
+    /// `iam.gke.io/gcp-service-account`, in the namespace of the object that reads. Its annotation
+    /// `steamer.dev/cloud-audiences` must contain `<projectID>.svc.id.goog`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub workload_identity_service_account: Option<String>,
@@ -214,8 +217,8 @@ pub struct GcpMethod {
     #[serde(default, rename = "projectID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$"))]
     pub project_id: Option<String>,
-    /// Endpoint of the Security Token Service. A host outside of Google requires a BaoAuth in the namespace of the object
-    /// that reads, or of the operator. Default: `https://sts.googleapis.com`.
+    /// Endpoint of the Security Token Service. Another host than those of the service requires that the BaoAuth and its
+    /// BaoAuthGlobal are in the same namespace. Default: `https://sts.googleapis.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::ADDRESS, validation = rules::ENCRYPTED)]

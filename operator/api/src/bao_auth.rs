@@ -135,7 +135,7 @@ pub struct BaoAuthSpec {
 pub struct AuthGlobalReference {
     /// Name of the BaoAuthGlobal. Required unless `allowDefault` is `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: Option<String>,
     /// Namespace of the BaoAuthGlobal. It must allow the reference in its `allowedNamespaces`. Default: the namespace of
     /// the BaoAuth.

@@ -13,7 +13,7 @@ use crate::Duration;
 #[serde(rename_all = "camelCase")]
 pub struct Reference {
     /// Name of the object.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Namespace of the object. Default: the namespace of the referring object. An object in another namespace must
     /// allow the reference in its `allowedNamespaces`.

@@ -90,7 +90,7 @@ pub struct SourceTemplate {
 #[serde(rename_all = "camelCase")]
 pub struct TransformationRef {
     /// Name of the SecretTransformation.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Namespace of the SecretTransformation. Default: the namespace of the referring object. A SecretTransformation in
     /// another namespace must allow the reference in its `allowedNamespaces`.

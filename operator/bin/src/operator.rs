@@ -110,7 +110,9 @@ async fn elected(
         // A renewal after the release would acquire the lease again.
         let _ = lost.await;
     } else {
-        // No other process can take over the clusters while the API server is unreachable: the guards go on.
+        // While the API server is unreachable, no other process can replace a lost leader: the guards go on. If only
+        // this process is cut off, the new holder of the lease waits for their databases until the API server answers.
+        guarding.leave_alone();
         until(&shutdown, lease.answered()).await;
     }
     guarding.stop();

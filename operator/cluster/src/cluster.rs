@@ -115,6 +115,8 @@ impl Mode {
 pub(crate) struct Cluster {
     pub(crate) name: ObjectName,
     pub(crate) uid: String,
+    /// Generation of the spec.
+    pub(crate) generation: Option<i64>,
     pub(crate) spec: ManagedServer,
     pub(crate) administrators: Vec<Administrator>,
     pub(crate) version: Version,

@@ -36,6 +36,11 @@ use crate::guard::registry::Guards;
 pub struct Guarding(Arc<Guards>);
 
 impl Guarding {
+    /// Records that the controllers have ended: the guards go on without a watch of the pods.
+    pub fn leave_alone(&self) {
+        self.0.leave_alone();
+    }
+
     /// Stops all guards.
     pub fn stop(&self) {
         self.0.stop_all();

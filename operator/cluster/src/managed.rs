@@ -81,8 +81,9 @@ pub(crate) async fn reconcile(
         context.add_finalizer(object).await?;
     }
     let present = valid(context, dependencies, object).await;
+    let uid = object.metadata.uid.clone().unwrap_or_default();
     let InForce { found, cluster, refused } =
-        last_valid.in_force(&child_api.cluster, present, (mode(object), context.last(object)))?;
+        last_valid.in_force((&child_api.cluster, &uid), present, (mode(object), context.last(object)))?;
     let (found, cluster) = (&found, &cluster);
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = target::managed(context, cluster, ca.as_deref());

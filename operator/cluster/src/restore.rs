@@ -23,6 +23,11 @@ pub(crate) const HIBERNATED: &str =
 /// Annotation of the StatefulSet: the logins of the nodes are blocked for a restore.
 const BLOCKED: &str = "steamer.dev/logins-blocked";
 
+/// Returns true if the logins of the nodes are blocked for a restore.
+pub(crate) fn is_blocked(live: &StatefulSet) -> bool {
+    live.annotations().contains_key(BLOCKED)
+}
+
 /// Stops every node for as long as the mode of the cluster requires. Returns the error that describes the wait.
 pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Error, Error> {
     let live = effects.child_api.get::<StatefulSet>(cluster.name());
@@ -39,7 +44,7 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
     let pods = effects.child_api.all::<Pod>();
     let running = pods.iter().filter(|pod| !is_overdue(pod, now)).count();
     if cluster.mode == Mode::Restoring && running == 0 && replicas.is_none_or(|replicas| replicas == 0) {
-        let is_blocked = live.as_ref().is_some_and(|live| live.annotations().contains_key(BLOCKED));
+        let is_blocked = live.as_deref().is_some_and(is_blocked);
         if live.is_some()
             && !is_blocked
             && let Err(error) = block(effects, cluster).await
@@ -80,8 +85,13 @@ async fn block(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
     patch(effects, cluster, &json!({"metadata": {"annotations": {BLOCKED: "true"}}})).await
 }
 
+/// Blocks the logins, unless another Steamer uses the database: that of a copy of the Kubernetes cluster must not block
+/// the nodes of the original.
 async fn block_roles(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
     let target = effects.guard_target;
+    // The guard is stopped, and its session must not hold the lock.
+    target.own_links.owner.disconnect().await;
+    target.links.owner.claim(&target.mark).await?;
     if let Some(role_admin) = target.role_admin().filter(|_| cluster.fencing == Fencing::Database) {
         let note = FenceNote {
             since: Timestamp::now().as_second(),

@@ -36,6 +36,7 @@ pub(crate) fn cluster() -> Cluster {
     Cluster {
         name: ObjectName::new("openbao", "main"),
         uid: "uid".to_owned(),
+        generation: Some(1),
         spec: serde_json::from_value(spec).unwrap(),
         administrators: Vec::new(),
         version: Version(2, 7, 2),
@@ -188,6 +189,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         longest_takeover: Duration::ZERO,
         patience: Duration::from_secs(30),
         takeover: None,
+        has_turn: true,
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn cloud(task: &mut Task<'_>, draft: &Draft, block: &str) {
         task.note(
             format!("spec.{block}.{field}"),
             format!(
-                "set the annotation steamer.dev/audiences with {audience} on the ServiceAccount, and remove the pattern of \
+                "set the annotation steamer.dev/cloud-audiences with {audience} on the ServiceAccount, and remove the pattern of \
                  this audience from the Helm value admissionPolicy.cloudAudiences"
             ),
         );

@@ -75,7 +75,7 @@ fn fit_fields(schema: &Value, fields: &mut Map<String, Value>, path: &str, mista
     });
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(name) {
-            let problem = format!("{name} is required: write it into the converted object");
+            let problem = format!("{name} is required: set it");
             mistakes.push(Mistake { path: joined(path, name), value: String::new(), problem });
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn address(task: &mut Task<'_>, source: &mut Cursor, draft: &mut Draf
         task.review(
             &path,
             Some(&found),
-            "Steamer connects to scheme, host and port: the rest of the URL is not converted",
+            "Steamer connects to scheme, host and port: the rest of the URL is not used",
         );
     }
     let is_plaintext = scheme == "http";

@@ -59,7 +59,7 @@ impl Stores {
         name: &ObjectName,
         from: &str,
     ) -> Result<Arc<K>, Error> {
-        if let Some(served) = referred(&name.name) {
+        if let Some(served) = referred(&name.name, dependencies.controller()) {
             let name = ObjectName::new(&name.namespace, served);
             return self.served(dependencies, name, from);
         }
@@ -82,15 +82,16 @@ impl Stores {
         from: &str,
     ) -> Result<Arc<K>, Error> {
         let kind = kind(K::ID).unwrap_or(K::KIND);
-        let missing = Error::NotFound { kind, name: name.clone() };
-        for name in with_default(K::ID, name) {
+        let names = with_default(name);
+        let missing = names.first().cloned().unwrap_or_default();
+        for name in names {
             dependencies.on(Key::new(kind, name.clone()));
             dependencies.on(Key::of_list(kind, &name.namespace));
             if let Some(found) = self.one_served::<K>(kind, &name, from)? {
                 return Ok(found);
             }
         }
-        Err(missing)
+        Err(Error::NotFound { kind, name: missing })
     }
 
     /// A served object. `None` if it does not exist.

@@ -25,15 +25,15 @@ struct Window {
 }
 
 impl Windows {
-    /// Parses windows.
+    /// Parses windows. `field`: where the spec contains them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the schedule or the time zone.
-    pub fn parse(windows: &[SyncWindow]) -> Result<Self, Error> {
+    /// [`Error::Invalid`] names the field, and the schedule or the time zone.
+    pub fn parse(windows: &[SyncWindow], field: &str) -> Result<Self, Error> {
         let window = |window: &SyncWindow| {
-            let cron = Cron::parse(&window.schedule).ok_or_else(|| invalid(&window.schedule))?;
+            let cron = Cron::parse(&window.schedule).ok_or_else(|| invalid(field, &window.schedule))?;
             let seconds = i64::try_from(window.duration.get().as_secs()).unwrap_or(i64::MAX);
-            let zone = zone(window.time_zone.as_deref())?;
+            let zone = zone(window.time_zone.as_deref(), field)?;
             Ok(Window { cron, zone, duration: SignedDuration::from_secs(seconds), kind: window.kind })
         };
         windows.iter().map(window).collect::<Result<_, Error>>().map(Self)
@@ -80,10 +80,10 @@ impl Window {
     }
 }
 
-fn invalid(schedule: &str) -> Error {
+fn invalid(field: &str, schedule: &str) -> Error {
     Error::Invalid(format!(
-        "window `{schedule}` is not a schedule of cron: write minute, hour, day of the month, month and day of the week, \
-         such as `0 2 * * MON-FRI`"
+        "{field}: window `{schedule}` is not a schedule of cron: write minute, hour, day of the month, month and day of the \
+         week, such as `0 2 * * MON-FRI`"
     ))
 }
 
@@ -99,10 +99,11 @@ mod tests {
             serde_json::from_value(json!({"kind": kind, "schedule": schedule, "duration": duration})).unwrap()
         };
         let windows: Vec<SyncWindow> = windows.iter().map(window).collect();
-        let until = Windows::parse(&windows).unwrap().closed_until(now.parse().unwrap());
+        let until = Windows::parse(&windows, FIELD).unwrap().closed_until(now.parse().unwrap());
         until.map(|at| if at == Timestamp::MAX { "never".to_owned() } else { at.to_string() })
     }
 
+    const FIELD: &str = "spec.windows";
     const NIGHT: (&str, &str, &str) = ("Allow", "0 22 * * *", "8h");
     const FREEZE: (&str, &str, &str) = ("Deny", "0 0 24 12 *", "72h");
 
@@ -131,21 +132,24 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_is_not_cron_is_named() {
-        let window = json!({"kind": "Allow", "schedule": "at noon", "duration": "1h"});
-        let error = Windows::parse(&[serde_json::from_value(window).unwrap()]).err().unwrap().to_string();
-        assert!(error.contains("`at noon` is not a schedule of cron"), "{error}");
+    fn a_schedule_that_is_not_cron_is_named_with_its_field() {
+        let error = |window| {
+            let window: SyncWindow = serde_json::from_value(window).unwrap();
+            Windows::parse(&[window], FIELD).err().unwrap().to_string()
+        };
+        let schedule = error(json!({"kind": "Allow", "schedule": "at noon", "duration": "1h"}));
+        assert!(schedule.contains("spec.windows: window `at noon` is not a schedule of cron"), "{schedule}");
         let window =
             json!({"kind": "Allow", "schedule": "@daily", "duration": "1h", "timeZone": "Europe/Atlantis"});
-        let error = Windows::parse(&[serde_json::from_value(window).unwrap()]).err().unwrap().to_string();
-        assert!(error.contains("`Europe/Atlantis` is not a time zone"), "{error}");
+        let zone = error(window);
+        assert!(zone.contains("spec.windows: `Europe/Atlantis` is not a time zone"), "{zone}");
     }
 
     #[test]
     fn a_window_opens_at_the_time_of_its_zone() {
         let window =
             json!({"kind": "Allow", "schedule": "0 2 * * *", "duration": "2h", "timeZone": "Europe/Berlin"});
-        let windows = Windows::parse(&[serde_json::from_value(window).unwrap()]).unwrap();
+        let windows = Windows::parse(&[serde_json::from_value(window).unwrap()], FIELD).unwrap();
         let until = |now: &str| windows.closed_until(now.parse().unwrap()).map(|at| at.to_string());
         assert_eq!(until("2026-07-10T12:00:00Z").as_deref(), Some("2026-07-11T00:00:00Z"));
         assert_eq!(until("2026-07-11T01:59:59Z"), None);

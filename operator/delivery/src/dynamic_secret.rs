@@ -17,7 +17,7 @@ use steamer_api::{
 use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
 use steamer_openbao::{Error as OpenBao, Session};
-use steamer_runtime::ObjectName;
+use steamer_runtime::Key;
 
 use crate::engine::{
     Asked, Common, Due, Engine, Held, LeaseHeld, Obtained, ReadAccess, Recorded, Renewal, Rule, Schedule,
@@ -40,7 +40,8 @@ pub(crate) struct DynamicSource {
     request: String,
     /// Digest of the mount.
     mount: String,
-    object: ObjectName,
+    /// The object that owns the leases.
+    owner: Key,
 }
 
 impl Synced for BaoDynamicSecret {
@@ -91,7 +92,7 @@ impl Synced for BaoDynamicSecret {
             percent: u32::try_from(spec.renewal_percent.clamp(1, 90)).unwrap_or(90),
             request: request(self),
             mount: access.digest_of([mount]),
-            object: ObjectName::of(self),
+            owner: access.owner,
             session: access.reader.token,
         }
     }
@@ -157,13 +158,13 @@ impl Source for DynamicSource {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule::new(self.interval.unwrap_or(Duration::from_secs(3600)), &self.object)
+        Schedule::new(self.interval.unwrap_or(Duration::from_secs(3600)), &self.owner.name)
     }
 
     /// Requests a credential with a token of its own. If the response is lost, the revocation of the token revokes the lease,
     /// and no further credential is requested before it.
     async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
-        engine.leases.settle(&self.object).await?;
+        engine.leases.settle(&self.owner).await?;
         let (session, life) = self.session.separate().await?;
         let issued = session.issue(self.method.clone(), &self.path, self.body.clone()).await;
         let obtained = issued.map_err(|error| denied(error, self.rule())).and_then(|issued| {
@@ -171,7 +172,9 @@ impl Source for DynamicSource {
             answer::obtained(issued, (token, asked.held), &self.terms)
         });
         match &obtained {
-            Ok(Obtained { held: Held::Lease(lease), .. }) => engine.leases.keep(&lease.id, session),
+            Ok(Obtained { held: Held::Lease(lease), .. }) => {
+                engine.leases.keep((&self.owner, &lease.id), session);
+            }
             // Nothing depends on the token, or nothing may depend on it.
             Ok(_) | Err(_) => self.discard(engine, session).await,
         }
@@ -184,7 +187,7 @@ impl Source for DynamicSource {
                 let schedule = self.schedule();
                 Due::on(&schedule, schedule.next(obtained))
             }
-            _ => timing::due(held, self.percent, &self.object),
+            _ => timing::due(held, self.percent, &self.owner.name),
         }
     }
 
@@ -192,7 +195,7 @@ impl Source for DynamicSource {
         let Held::Lease(lease) = held else { return Ok(Renewal::Gone) };
         let mut lease = lease.clone();
         // None after a restart: the token of a process before this one ends at its time.
-        let mut own = engine.leases.through(&lease.id, &self.session);
+        let mut own = engine.leases.through((&self.owner, &lease.id), &self.session);
         if let (Some(session), Some(token)) = (&own, lease.token.filter(|token| token.renewable)) {
             match session.renew_token().await {
                 Ok(life) => lease.token = timing::renewed_token(token, life, timing::now()),
@@ -218,7 +221,7 @@ impl Source for DynamicSource {
 
     async fn give_back(&self, engine: &Engine, held: &Held) -> Result<(), Error> {
         let Held::Lease(lease) = held else { return Ok(()) };
-        if engine.leases.revoke(&lease.id).await? {
+        if engine.leases.revoke((&self.owner, &lease.id)).await? {
             return Ok(());
         }
         let rule = || Rule { path: "sys/leases/revoke".to_owned(), capability: "update" };
@@ -240,9 +243,9 @@ impl DynamicSource {
 
     /// Revokes the token of a request that granted no lease, as far as its response tells.
     async fn discard(&self, engine: &Engine, session: Session) {
-        engine.leases.lost(&self.object, session);
-        if let Err(error) = engine.leases.settle(&self.object).await {
-            tracing::warn!(object = %self.object, error = &error as &dyn std::error::Error, "the token of a request is not revoked");
+        engine.leases.lost(&self.owner, session);
+        if let Err(error) = engine.leases.settle(&self.owner).await {
+            tracing::warn!(object = %self.owner.name, error = &error as &dyn std::error::Error, "the token of a request is not revoked");
         }
     }
 }

@@ -11,6 +11,17 @@ const TOTAL: usize = 32 << 10;
 
 /// Steps of a template for one name.
 const STEPS: u64 = 20_000;
+/// Steps of the templates for all names of an object. They run on the asynchronous runtime.
+const ALL_STEPS: u64 = 500_000;
+
+/// Steps that the templates for all names of an object share.
+pub(crate) struct Budget(u64);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(ALL_STEPS)
+    }
+}
 
 /// Replacements in names, in order.
 pub(crate) struct Naming<'a> {
@@ -33,13 +44,13 @@ impl<'a> Naming<'a> {
         Ok(Self { rewrites, left: TOTAL })
     }
 
-    /// The new name. `None` if it is too long, if the names of the source are, or if a template fails.
-    pub(crate) fn rewritten(&mut self, name: &str) -> Option<String> {
+    /// The new name. `None` if it is too long, if the names of the source are, if a template fails, or if the budget is used up.
+    pub(crate) fn rewritten(&mut self, name: &str, budget: &mut Budget) -> Option<String> {
         if self.rewrites.is_empty() {
             return Some(name.to_owned());
         }
         self.left = self.left.checked_sub(name.len()).filter(|_| name.len() <= LONGEST)?;
-        self.rewrites.iter().try_fold(name.to_owned(), |name, step| step.replaced(name))
+        self.rewrites.iter().try_fold(name.to_owned(), |name, step| step.replaced(name, budget))
     }
 }
 
@@ -60,12 +71,15 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn replaced(&self, name: String) -> Option<String> {
+    fn replaced(&self, name: String, budget: &mut Budget) -> Option<String> {
         match self {
             Self::Expression(source, target) => source.replace(&name, target, LONGEST),
             Self::Template(template) => {
-                let limits = Limits { steps: STEPS, output: LONGEST, ..Limits::default() };
-                template.render(&Value::map([("value", Value::from(name))]), &limits).ok()
+                let limits = Limits { steps: STEPS.min(budget.0), output: LONGEST, ..Limits::default() };
+                let value = Value::map([("value", Value::from(name))]);
+                let (bytes, steps) = template.render_counted(&value, &limits).ok()?;
+                budget.0 = budget.0.saturating_sub(steps);
+                String::from_utf8(bytes).ok()
             }
         }
     }
@@ -106,14 +120,28 @@ mod tests {
         Rewrite { template: Some(text.to_owned()), ..Rewrite::default() }
     }
 
+    fn rewritten(naming: &mut Naming<'_>, name: &str) -> Option<String> {
+        naming.rewritten(name, &mut Budget::default())
+    }
+
+    #[test]
+    fn the_names_of_an_object_share_the_steps_of_templates() {
+        let (rewrites, mut budget) = ([template("{{ range 1000 }}{{ end }}{{ .value }}")], Budget::default());
+        let mut naming = Naming::parse(&rewrites, "sources").unwrap();
+        let named = (0..1000).filter_map(|_| naming.rewritten("a", &mut budget)).count();
+        assert!((1..=500).contains(&named), "{named}");
+        let mut another = Naming::parse(&rewrites, "sources").unwrap();
+        assert_eq!(another.rewritten("a", &mut budget), None);
+    }
+
     #[test]
     fn replacements_are_applied_in_order() {
         let rewrites = [rewrite("^app-", ""), rewrite("-", "_"), rewrite("^(.*)$", "APP_$1")];
         let mut naming = Naming::parse(&rewrites, "sources").unwrap();
-        assert_eq!(naming.rewritten("app-db-user").as_deref(), Some("APP_db_user"));
-        assert_eq!(naming.rewritten("x").as_deref(), Some("APP_x"));
+        assert_eq!(rewritten(&mut naming, "app-db-user").as_deref(), Some("APP_db_user"));
+        assert_eq!(rewritten(&mut naming, "x").as_deref(), Some("APP_x"));
         assert_eq!(
-            Naming::parse(&[], "sources").unwrap().rewritten(&"x".repeat(5000)).map(|name| name.len()),
+            rewritten(&mut Naming::parse(&[], "sources").unwrap(), &"x".repeat(5000)).map(|name| name.len()),
             Some(5000)
         );
     }
@@ -122,9 +150,11 @@ mod tests {
     fn a_template_replaces_a_name() {
         let rewrites = [rewrite("^app-", ""), template(r#"{{ .value | upper | replace "-" "_" }}"#)];
         let mut naming = Naming::parse(&rewrites, "sources").unwrap();
-        assert_eq!(naming.rewritten("app-db-user").as_deref(), Some("DB_USER"));
+        assert_eq!(rewritten(&mut naming, "app-db-user").as_deref(), Some("DB_USER"));
         for text in ["{{ fail .value }}", r#"{{ repeat 2000 .value }}"#, "{{ range 1000000 }}{{ end }}"] {
-            assert_eq!(Naming::parse(&[template(text)], "sources").unwrap().rewritten("a"), None, "{text}");
+            let rewrites = [template(text)];
+            let mut naming = Naming::parse(&rewrites, "sources").unwrap();
+            assert_eq!(rewritten(&mut naming, "a"), None, "{text}");
         }
     }
 
@@ -145,9 +175,9 @@ mod tests {
     fn names_are_bounded_one_by_one_and_together() {
         let doubled = [rewrite("^(.*)$", "$1$1")];
         let mut naming = Naming::parse(&doubled, "sources").unwrap();
-        assert_eq!(naming.rewritten(&"x".repeat(512)).map(|name| name.len()), Some(1024));
-        assert_eq!(naming.rewritten(&"x".repeat(513)), None);
-        let many = (0..100).filter_map(|_| naming.rewritten(&"x".repeat(512))).count();
+        assert_eq!(rewritten(&mut naming, &"x".repeat(512)).map(|name| name.len()), Some(1024));
+        assert_eq!(rewritten(&mut naming, &"x".repeat(513)), None);
+        let many = (0..100).filter_map(|_| rewritten(&mut naming, &"x".repeat(512))).count();
         assert!(many < TOTAL / 512, "{many}");
     }
 

@@ -22,11 +22,12 @@ use steamer_runtime::ObjectName;
 
 use crate::engine::{
     Asked, Common, Document, Due, Engine, Held, Obtained, Read, ReadAccess, Reader, Recorded, Relayed,
-    Request, Schedule, Source, Synced, Watched, Windows, request_digest,
+    Request, Schedule, Source, Synced, Watched, request_digest,
 };
+use crate::naming::Budget;
 use part::{Collected, Found, Part};
 use sources::{sources, validate};
-use timing::Timing;
+use timing::{Timing, windows};
 
 /// Paths of KV engines.
 pub(crate) struct KvSource {
@@ -83,7 +84,7 @@ impl Synced for BaoStaticSecret {
                 "mount, path and type, or sources, are required: add them".to_owned(),
             ));
         }
-        Windows::parse(&self.spec.sync_windows)?;
+        windows(&self.spec)?;
         sources.iter().try_for_each(validate)
     }
 
@@ -170,13 +171,13 @@ impl Source for KvSource {
     }
 
     async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
-        let mut all = Collected::default();
+        let (mut all, mut budget) = (Collected::default(), Budget::default());
         for (position, part) in self.parts.iter().enumerate() {
             let mount = asked.mount.and_then(|ids| ids.split(',').nth(position)).filter(|id| !id.is_empty());
             let asked = Asked { mount, ..asked };
             let found = match &part.find {
-                Some(find) => self.search(engine, (part, find), &asked).await?,
-                None => self.read(engine, part, &asked).await?,
+                Some(find) => self.search(engine, (part, find, &mut budget), &asked).await?,
+                None => self.read(engine, (part, &mut budget), &asked).await?,
             };
             let Some(found) = found else {
                 return Ok(None);
@@ -189,7 +190,12 @@ impl Source for KvSource {
 
 impl KvSource {
     /// Reads one source. `None` if it has no value.
-    async fn read(&self, engine: &Engine, part: &Part, asked: &Asked<'_>) -> Result<Option<Found>, Error> {
+    async fn read(
+        &self,
+        engine: &Engine,
+        (part, budget): (&Part, &mut Budget),
+        asked: &Asked<'_>,
+    ) -> Result<Option<Found>, Error> {
         let Read { reading, mount } = self.value(engine, &part.read, asked).await?;
         let id = mount.as_deref().unwrap_or_default();
         let (values, version, metadata) = match &reading.value {
@@ -199,7 +205,7 @@ impl KvSource {
         };
         let age = Instant::now().saturating_duration_since(reading.at);
         Ok(Some(Found {
-            document: Document { values: part.selected(values)?, metadata },
+            document: Document { values: part.selected(values, budget)?, metadata },
             version,
             // An inline login reads the ID once.
             mount: mount.or_else(|| asked.mount.map(str::to_owned)),
@@ -216,7 +222,7 @@ impl KvSource {
     async fn search(
         &self,
         engine: &Engine,
-        (part, find): (&Part, &Find),
+        (part, find, budget): (&Part, &Find, &mut Budget),
         asked: &Asked<'_>,
     ) -> Result<Option<Found>, Error> {
         let (at, read) = (Timestamp::now(), &part.read);
@@ -234,7 +240,8 @@ impl KvSource {
             let id = engine.readings.confirmed(&self.reader, read).await?;
             return if asked.recognizes(&id) { Ok(None) } else { Err(self.recreated(read, &id)) };
         }
-        let document = Document { values: part.collected(&secrets)?, metadata: serde_json::Value::Null };
+        let values = part.collected(&secrets, budget)?;
+        let document = Document { values, metadata: serde_json::Value::Null };
         let mount = mount.or_else(|| asked.mount.map(str::to_owned));
         Ok(Some(Found { document, version: None, mount, at }))
     }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
 /// Longest texts of a write together, in bytes. No object can name a longer path.
 const LONGEST: usize = 8 << 10;
+/// Start of the request in an entry. No text contains it: quotation marks in texts are escaped.
+const REQUEST: &[u8] = br#""request":{"#;
+/// Bytes at the start of an entry that contain its type.
+const TYPE: usize = 128;
 
 /// A successful write to a KV engine. It contains neither a value nor a digest of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +80,31 @@ impl AuditEntry {
         }
         request.map_or(Self::Other, |request| request.write())
     }
+
+    /// Parses the start of an entry that is too large. In the request, OpenBao writes the data, of any size, after the path.
+    /// A refused write counts as a write, because the error is at the end of the entry.
+    #[must_use]
+    pub fn parse_start(start: &[u8]) -> Self {
+        let Some(position) = find(start, REQUEST) else { return Self::Malformed };
+        let (head, request) = start.split_at(position + REQUEST.len() - 1);
+        let is_response = find(&head[..head.len().min(TYPE)], br#""type":"request""#).is_none();
+        if !is_response || find(request, br#""mount_type":"kv""#).is_none() {
+            return Self::Other;
+        }
+        // The request is complete if the response is large.
+        let complete = serde_json::Deserializer::from_slice(request).into_iter::<Request<'_>>().next();
+        if let Some(Ok(request)) = complete {
+            return request.write();
+        }
+        let Some(end) = find(request, br#","data":"#) else { return Self::Malformed };
+        let request = [&request[..end], b"}".as_slice()].concat();
+        serde_json::from_slice::<Request<'_>>(&request).map_or(Self::Malformed, |request| request.write())
+    }
+}
+
+/// Position of a text.
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
 }
 
 impl Request<'_> {
@@ -185,6 +214,31 @@ mod tests {
         assert_eq!(text(&AuditEntry::parse(&entry(&changes))), expected);
     }
 
+    #[rstest]
+    #[case::write("response", r#"{"operation":"update","mount_point":"kv/","mount_type":"kv","namespace":{"id":"root"},"path":"kv/data/web","data":{"a":"x"#, "|kv|data/web")]
+    #[case::request(
+        "request",
+        r#"{"operation":"update","mount_point":"kv/","mount_type":"kv","path":"kv/data/web","data":{"a":"x"#,
+        "other"
+    )]
+    #[case::large_answer("response", r#"{"operation":"list","mount_point":"kv/","mount_type":"kv","path":"kv/metadata"},"response":{"data":{"keys":["a"#, "other")]
+    #[case::login("response", r#"{"operation":"update","mount_point":"auth/jwt/","mount_type":"jwt","path":"auth/jwt/login","data":{"a":"x"#, "other")]
+    #[case::without_a_mount("response", r#"{"operation":"update","path":"kv","data":{"a":"x"#, "other")]
+    #[case::without_a_path(
+        "response",
+        r#"{"operation":"update","mount_point":"kv/","mount_type":"kv","pa"#,
+        "malformed"
+    )]
+    fn the_start_of_a_large_entry_names_the_path(
+        #[case] kind: &str,
+        #[case] request: &str,
+        #[case] expected: &str,
+    ) {
+        let start =
+            format!(r#"{{"time":"t","type":"{kind}","auth":{{"policies":["web"]}},"request":{request}"#);
+        assert_eq!(text(&AuditEntry::parse_start(start.as_bytes())), expected);
+    }
+
     #[test]
     fn a_write_contains_no_value_and_no_digest() {
         let AuditEntry::Write(write) = AuditEntry::parse(&entry(&json!({}))) else { panic!("no write") };
@@ -194,7 +248,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0_usize..400) {
-            let _ = AuditEntry::parse(&bytes);
+            let _ = (AuditEntry::parse(&bytes), AuditEntry::parse_start(&bytes));
             let entry = entry(&json!({}));
             prop_assert_eq!(AuditEntry::parse(&entry[..cut.min(entry.len() - 1)]), AuditEntry::Malformed);
         }

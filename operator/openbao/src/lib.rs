@@ -53,6 +53,7 @@ pub use kv_write::{AuditEntry, KvWrite, KvWrites};
 pub use login::{Credential, Login, LoginKind, LoginState, Presentation, TokenLife};
 pub use namespace::NamespacePath;
 pub use outgoing::Outgoing;
+pub use reqwest::Url;
 pub use resolver::Resolver;
 pub use session::Session;
 pub use settings::{InvalidSetting, Settings};

@@ -6,6 +6,7 @@
 
 mod connection;
 mod listener;
+mod place;
 mod queue;
 mod reader;
 mod receiver;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use connection::Authorized;
 use listener::Secured;
 use state::Relay;
 
@@ -45,10 +47,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> std::io::Re
     }
     let relay = Relay::new(epoch(), token_file);
     let entries = TcpListener::bind(audit_address).await?;
-    let readers = Secured::start(listen(address).await?, tls_folder)?;
+    let secured = Secured::start(listen(address).await?, tls_folder)?;
     tracing::info!(%audit_address, %address, "relay started");
     let entries = axum::serve(entries, receiver::router(relay.clone()));
-    let readers = axum::serve(readers, reader::router(relay));
+    let readers = reader::router(relay).into_make_service_with_connect_info::<Authorized>();
+    let readers = axum::serve(secured, readers);
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         ended = async { entries.await } => ended,

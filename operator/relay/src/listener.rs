@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection::Connection;
+use crate::connection::{Authorized, Connection};
+use crate::place::{CONNECTIONS, Place, Places};
 
-/// Most connections at the same time. The operator needs one.
-const CONNECTIONS: usize = 32;
-/// Longest duration of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Longest duration of a connection without an authorized request, with its handshake.
+const UNAUTHORIZED: Duration = Duration::from_secs(5);
 /// How often the files of the certificate are read again: Steamer renews it.
 const RELOAD: Duration = Duration::from_secs(60);
 /// Pause after a connection that cannot be accepted.
@@ -60,20 +61,29 @@ impl axum::serve::Listener for Secured {
     }
 }
 
+impl Connected<IncomingStream<'_, Secured>> for Authorized {
+    fn connect_info(stream: IncomingStream<'_, Secured>) -> Self {
+        stream.io().authorized.clone()
+    }
+}
+
 type Accepted = mpsc::Sender<(Connection, SocketAddr)>;
 
 async fn accept(listener: TcpListener, mut certificate: Option<Certificate>, accepted: Accepted) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(place) = places.clone().acquire_owned().await {
+    let places = Places::new();
+    while let Some(place) = places.free().await {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        // A peer with too many connections: the stream is closed.
+        let Some(place) = place.occupy(peer.ip()) else { continue };
         let _ = stream.set_nodelay(true);
         let acceptor = certificate.as_mut().map(Certificate::acceptor);
         let accepted = accepted.clone();
         tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE, shake(stream, place, acceptor));
+            let end = tokio::time::Instant::now() + UNAUTHORIZED;
+            let shaken = tokio::time::timeout_at(end, shake(stream, acceptor, (place, end)));
             if let Ok(Ok(connection)) = shaken.await {
                 let _ = accepted.send((connection, peer)).await;
             }
@@ -83,12 +93,12 @@ async fn accept(listener: TcpListener, mut certificate: Option<Certificate>, acc
 
 async fn shake(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
     acceptor: Option<TlsAcceptor>,
+    (place, end): (Place, tokio::time::Instant),
 ) -> Result<Connection> {
     match acceptor {
-        None => Ok(Connection::new(stream, place)),
-        Some(acceptor) => Ok(Connection::new(acceptor.accept(stream).await?, place)),
+        None => Ok(Connection::new(stream, place, end)),
+        Some(acceptor) => Ok(Connection::new(acceptor.accept(stream).await?, place, end)),
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use steamer_openbao::KvWrites;
 
+use crate::connection::Authorized;
 use crate::state::Relay;
 
 /// How long a request without a write waits.
@@ -23,11 +24,14 @@ pub(crate) fn router(relay: Arc<Relay>) -> Router {
 async fn writes(
     State(relay): State<Arc<Relay>>,
     Path((epoch, position)): Path<(String, u64)>,
+    ConnectInfo(authorized): ConnectInfo<Authorized>,
     headers: HeaderMap,
 ) -> Response {
     if !is_permitted(&headers, &relay.token_file) {
-        return (StatusCode::UNAUTHORIZED, "the token of the relay is required\n").into_response();
+        let close = [(header::CONNECTION, "close")];
+        return (StatusCode::UNAUTHORIZED, close, "the token of the relay is required\n").into_response();
     }
+    authorized.set();
     let answer = next(&relay, &epoch, position).await;
     match serde_json::to_vec(&answer) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -58,6 +62,8 @@ fn is_permitted(headers: &HeaderMap, token_file: &FilePath) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use steamer_openbao::AuditEntry;
+
     use super::*;
 
     #[test]
@@ -85,8 +91,8 @@ mod tests {
         let waiting = next(&relay, "one", 0);
         let (answer, ()) = tokio::join!(waiting, async {
             tokio::task::yield_now().await;
-            relay.add(br#"{"type":"request"}"#);
-            relay.add(entry);
+            relay.add(AuditEntry::Other);
+            relay.add(AuditEntry::parse(entry));
         });
         assert_eq!((answer.writes.len(), answer.next), (1, 1));
     }

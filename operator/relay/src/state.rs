@@ -25,9 +25,8 @@ impl Relay {
     }
 
     /// Adds the content of an audit entry.
-    pub(crate) fn add(&self, entry: &[u8]) {
-        let parsed = AuditEntry::parse(entry);
-        let next = self.queue.lock().add(parsed, Instant::now());
+    pub(crate) fn add(&self, entry: AuditEntry) {
+        let next = self.queue.lock().add(entry, Instant::now());
         self.written.send_if_modified(|last| std::mem::replace(last, next) != next);
     }
 

@@ -132,6 +132,12 @@ impl State {
 }
 
 impl Dependencies {
+    /// Returns the name of the controller of the object.
+    #[must_use]
+    pub fn controller(&self) -> &'static str {
+        self.waiter.controller
+    }
+
     /// Adds a dependency: from now on, a change of `key` requeues the object. Call this before the lookup; otherwise a
     /// change in between is missed.
     pub fn on(&self, key: Key) {

@@ -32,7 +32,10 @@ fn pointer(field: &str) -> String {
 ///
 /// # Errors
 /// When the patch cannot be serialized.
-pub(crate) fn status_request<K: AnyObject>(object: &K, patch: &Value) -> Result<Request<Vec<u8>>, kube::Error> {
+pub(crate) fn status_request<K: AnyObject>(
+    object: &K,
+    patch: &Value,
+) -> Result<Request<Vec<u8>>, kube::Error> {
     request(&format!("{}/status", path(object)), "application/json-patch+json", patch)
 }
 

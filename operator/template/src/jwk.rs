@@ -18,6 +18,8 @@ pub(crate) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 /// Largest modulus of an RSA key, in bytes.
 const LONGEST: usize = 2048;
+/// Largest prime of a private RSA key, in bytes.
+const LONGEST_PRIME: usize = 512;
 
 /// A JSON Web Key. It has no `Debug`, because it can be private.
 pub(crate) struct Jwk(BTreeMap<String, Value>);
@@ -43,6 +45,20 @@ impl Jwk {
     fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(self.text(name)?.trim_end_matches('=')).ok()?;
         (1..=LONGEST).contains(&bytes.len()).then_some(bytes)
+    }
+
+    /// A prime of a private RSA key.
+    fn prime(&self, name: &str) -> Option<Vec<u8>> {
+        self.bytes(name).filter(|prime| prime.len() <= LONGEST_PRIME)
+    }
+
+    /// Steps of [`Self::private`], which computes missing parameters of RSA.
+    pub(crate) fn steps(&self) -> usize {
+        if ["dp", "dq", "qi"].iter().all(|name| self.bytes(name).is_some()) {
+            return 0;
+        }
+        let length = ["p", "q"].iter().filter_map(|name| self.prime(name)).map(|prime| prime.len()).max();
+        length.unwrap_or_default().pow(3) / 1000
     }
 
     /// A number in `length` bytes.
@@ -106,8 +122,8 @@ impl Jwk {
 
     /// An `RSAPrivateKey`. The parameters of the Chinese remainder theorem are computed if they are missing.
     fn rsa_key(&self) -> Option<Vec<u8>> {
-        let [n, e, d, p, q] = ["n", "e", "d", "p", "q"].map(|name| self.bytes(name));
-        let (n, e, d, p, q) = (n?, e?, d?, p?, q?);
+        let [n, e, d] = ["n", "e", "d"].map(|name| self.bytes(name));
+        let (n, e, d, p, q) = (n?, e?, d?, self.prime("p")?, self.prime("q")?);
         let factors = [&p, &q].map(|factor| BigUint::from_bytes_be(factor));
         let exponent = |name: &str, factor: &BigUint| {
             let computed = || (BigUint::from_bytes_be(&d) % less(factor, 1)?).to_bytes_be().into();
@@ -141,4 +157,29 @@ fn ed25519() -> Vec<u8> {
 /// A `PrivateKeyInfo`.
 pub(crate) fn pkcs8(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     der::sequence(&[&der::integer(&[0]), algorithm, &der::octets(key)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Template};
+
+    /// An RSA key without the parameters of the Chinese remainder theorem, with primes of `length` bytes.
+    fn rsa_key(length: usize) -> String {
+        let number = URL_SAFE_NO_PAD.encode(vec![0xff; length]);
+        let key = ["n", "e", "d", "p", "q"].map(|name| format!(r#""{name}":"{number}""#)).join(",");
+        format!(r#"{{"kty":"RSA",{key}}}"#)
+    }
+
+    #[test]
+    fn a_computation_with_large_primes_is_paid_for_or_refused() {
+        let template = Template::parse("t", "{{ jwkPrivateKeyPem . }}").unwrap();
+        let render = |length: usize| {
+            let limits = Limits { steps: 100_000, ..Limits::default() };
+            template.render(&Value::from(rsa_key(length)), &limits).map_err(|error| error.limit)
+        };
+        assert!(render(64).is_ok());
+        assert_eq!(render(LONGEST_PRIME), Err(true));
+        assert_eq!(render(LONGEST_PRIME + 1), Err(false));
+    }
 }

@@ -3,8 +3,15 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::error::Fault;
+use crate::scope::Scope;
+
 /// Characters of a line.
 const WIDTH: usize = 64;
+/// Most headers of a block. An encrypted key has two.
+const HEADERS: usize = 100;
+/// Bytes of text after a damaged block that cost one step.
+const BYTES_PER_STEP: usize = 256;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
@@ -48,18 +55,25 @@ impl Block {
 }
 
 /// The blocks of a text. Other text between them is skipped, and so are blocks that are damaged.
-pub(crate) fn blocks(text: &str) -> Vec<Block> {
+///
+/// # Errors
+/// A limit of the rendering. A damaged block costs a search in the rest of the text.
+pub(crate) fn blocks(scope: &mut Scope, text: &str) -> Result<Vec<Block>, Fault> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some(after) = begin(rest) {
         match block(after) {
             Some((block, left)) => {
+                scope.allocate_many(block.headers.len() + 1, size_of::<Block>())?;
                 found.push(block);
                 rest = left;
             }
-            None => rest = after,
+            None => {
+                scope.step(1 + after.len() / BYTES_PER_STEP)?;
+                rest = after;
+            }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The text after the next `-----BEGIN `, which is at the start of a line.
@@ -80,7 +94,7 @@ fn begin(text: &str) -> Option<&str> {
 fn block(text: &str) -> Option<(Block, &str)> {
     let (first, body) = line(text);
     let label = first.strip_suffix(DASHES)?;
-    let (headers, body) = headers(body);
+    let (headers, body) = headers(body)?;
     let end = format!("{END}{label}{DASHES}");
     let at =
         body.match_indices(&end).map(|(at, _)| at).find(|at| *at == 0 || body.as_bytes()[at - 1] == b'\n')?;
@@ -90,14 +104,17 @@ fn block(text: &str) -> Option<(Block, &str)> {
     Some((Block { label: label.to_owned(), headers, bytes }, rest))
 }
 
-/// Headers before the data, and the text after them.
-fn headers(text: &str) -> (Vec<(String, String)>, &str) {
+/// Headers before the data, and the text after them. `None` for too many.
+fn headers(text: &str) -> Option<(Vec<(String, String)>, &str)> {
     let (mut headers, mut rest) = (Vec::new(), text);
     loop {
         let (first, after) = line(rest);
         let Some((name, value)) = first.split_once(':') else {
-            return (headers, rest);
+            return Some((headers, rest));
         };
+        if headers.len() == HEADERS {
+            return None;
+        }
         headers.push((name.trim().to_owned(), value.trim().to_owned()));
         rest = after;
     }
@@ -114,6 +131,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Limits;
+
+    fn found(text: &str) -> Vec<Block> {
+        blocks(&mut Scope::new(&Limits::default()), text).unwrap()
+    }
+
+    #[test]
+    fn damaged_blocks_and_headers_are_limited() {
+        let read = |text: &str| blocks(&mut Scope::new(&Limits::default()), text);
+        assert!(matches!(read(&"-----BEGIN A-----\n".repeat(20_000)), Err(Fault::Limit(_))));
+        let headers = |count: usize| {
+            let lines = "a:b\n".repeat(count);
+            format!("-----BEGIN A-----\n{lines}\nAAAA\n-----END A-----\n")
+        };
+        assert_eq!(read(&headers(HEADERS)).unwrap().len(), 1);
+        assert!(read(&headers(HEADERS + 1)).unwrap().is_empty());
+        assert!(matches!(read(&headers(HEADERS).repeat(5000)), Err(Fault::Limit(_))));
+    }
 
     #[test]
     fn text_between_blocks_and_damaged_blocks_are_skipped() {
@@ -121,14 +156,14 @@ mod tests {
         let text = format!(
             "subject=x\n{good}-----BEGIN B-----\nAA!A\n-----END B-----\n x{good}-----BEGIN C-----\r\nAAAA\r\n-----END C-----"
         );
-        let labels: Vec<String> = blocks(&text).into_iter().map(|block| block.label).collect();
+        let labels: Vec<String> = found(&text).into_iter().map(|block| block.label).collect();
         assert_eq!(labels, ["A KEY", "C"]);
     }
 
     #[test]
     fn headers_are_kept() {
         let text = "-----BEGIN K-----\nDEK-Info: x,1\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END K-----\n";
-        let found = blocks(text);
+        let found = found(text);
         assert_eq!(found[0].headers.len(), 2);
         let expected = "-----BEGIN K-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x,1\n\nAAAA\n-----END K-----\n";
         assert_eq!(found[0].text(), expected);
@@ -138,14 +173,14 @@ mod tests {
         #[test]
         fn a_block_is_read_as_it_was_written(label in "[A-Z]{1,9}( [A-Z]{1,9})?", bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let block = Block::new(&label, &bytes);
-            prop_assert_eq!(blocks(&block.text()), vec![block]);
+            prop_assert_eq!(found(&block.text()), vec![block]);
         }
 
         #[test]
         fn any_text_is_read_without_a_panic(parts in proptest::collection::vec(prop_oneof![
             Just("-----BEGIN A-----"), Just("-----END A-----"), Just("\n"), Just("AAAA"), Just("a: b"), Just("-----"), Just("é")
         ], 0..12)) {
-            blocks(&parts.concat());
+            found(&parts.concat());
         }
     }
 }

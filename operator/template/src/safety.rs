@@ -166,6 +166,14 @@ fn a_seed_determines_random_results() {
 }
 
 #[test]
+fn the_salt_of_a_hash_does_not_depend_on_the_password() {
+    let [one, two] =
+        ["x", "y"].map(|password| render(&format!("{{{{ htpasswd \"u\" \"{password}\" }}}}")).unwrap());
+    let salt = "u:$2a$10$".len() + 22;
+    assert!(one[..salt] == two[..salt] && one != two);
+}
+
+#[test]
 fn one_rendering_does_not_change_the_data_of_the_next() {
     let template = Template::parse("app", r#"{{ .m.new }}{{ $_ := set .m "new" 1 }}"#).unwrap();
     let data = canary_data();

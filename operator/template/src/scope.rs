@@ -160,7 +160,8 @@ impl Scope {
         &mut self.regexes
     }
 
-    /// 32 bytes that depend on the seed, on `context` and on the number of previous calls.
+    /// 32 bytes that depend on the seed, on `context` and on the number of previous calls. Salts are public, and so is the seed:
+    /// `context` must not contain a password, because one digest would check a guess of it.
     pub(crate) fn random(&mut self, context: &[u8]) -> [u8; 32] {
         self.draws += 1;
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);

@@ -102,6 +102,15 @@ impl Template {
         self.templates.render(&self.name, data, limits)
     }
 
+    /// Renders the template. Returns the result and the steps that it needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::render_bytes`].
+    pub fn render_counted(&self, data: &Value, limits: &Limits) -> Result<(Vec<u8>, u64), Error> {
+        self.templates.render_counted(&self.name, data, limits)
+    }
+
     /// Renders the template.
     ///
     /// # Errors

@@ -345,8 +345,11 @@ async fn keys_in_a_foreign_secret_follow_a_rename_and_on_source_deleted() -> Res
         assert_eq!(keys(&format!("{name}-renamed")).await?, ["own", "w"], "{name}");
     }
 
-    // No field manager owns keys that were applied as stringData: they are not taken.
-    for (name, data, expected) in [("taken", json!({"own": "x", "w": "theirs"}), "False/Conflict")] {
+    // No field manager owns keys that were applied as stringData: they are neither taken nor removed.
+    for (name, data, expected) in [
+        ("taken", json!({"own": "x", "w": "theirs"}), "False/Conflict"),
+        ("beside", json!({"own": "x"}), "True/Applied"),
+    ] {
         let theirs = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "static-keys"},
             "stringData": data,
@@ -361,6 +364,7 @@ async fn keys_in_a_foreign_secret_follow_a_rename_and_on_source_deleted() -> Res
     }
     assert_eq!(keys("taken").await?, ["own", "w"]);
     assert_eq!(value_of(&case, "taken").await?["w"], "theirs");
+    assert_eq!(keys("beside").await?, ["own"]);
     Ok(())
 }
 

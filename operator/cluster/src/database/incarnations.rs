@@ -24,6 +24,8 @@ use crate::objects::stateful_set::postgresql_ca;
 /// Largest number of attempts to end the sessions of a role, and the pause between them.
 const ROUNDS: u32 = 40;
 const ROUND: Duration = Duration::from_millis(20);
+/// Longest time of all attempts: the guard holds the row of the lock in the meantime.
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// The two logins that manage node roles: table owner and role creator.
 #[derive(Clone, Copy)]
@@ -92,6 +94,11 @@ fn kept(cluster: &Cluster, held: &str, roles: &[NodeRole]) -> Option<(String, Se
     (own && !taken).then(|| (user.to_owned(), password.to_owned().into()))
 }
 
+/// Returns true if Steamer can add the timeouts that a role lacks.
+fn lacks_timeouts(role: &NodeRole) -> bool {
+    role.own && role.can_login && role.may_change && !role.has_timeouts
+}
+
 /// Name of a role that was never used.
 fn next_role(cluster: &Cluster, ordinal: u32, roles: &[NodeRole]) -> String {
     let of_node = roles.iter().filter_map(|role| parse_role(&role.name)).filter(|(of, _)| *of == ordinal);
@@ -122,14 +129,26 @@ impl RoleAdmin<'_> {
             }
             self.create_role(user, &password.to_owned().into()).await?;
         }
-        for role in roles.iter().filter(|role| role.own && role.can_login && !role.has_timeouts) {
-            self.admin.set_timeouts(&role.name).await?;
-        }
+        self.set_timeouts(roles).await?;
         // Restored tables have no grants.
         let users: Vec<String> =
             entries.values().filter_map(|text| user_of(text)).map(str::to_owned).collect();
         for user in self.owner.without_grants(&users).await? {
             self.owner.grant(&user).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds missing timeouts. A refusal must not block a reconcile: OpenBao works without them.
+    async fn set_timeouts(&self, roles: &[NodeRole]) -> Result<(), Error> {
+        for NodeRole { name, .. } in roles.iter().filter(|role| lacks_timeouts(role)) {
+            match self.admin.set_timeouts(name).await {
+                Err(error @ DatabaseError::Statement { .. }) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(role = name, error, "cannot set the timeouts of the role of a node");
+                }
+                result => result?,
+            }
         }
         Ok(())
     }
@@ -190,6 +209,11 @@ impl RoleAdmin<'_> {
     }
 
     async fn end_all_sessions(&self, role: &str) -> Result<(), DatabaseError> {
+        let ended = tokio::time::timeout(LONGEST, self.end_until_quiet(role)).await;
+        ended.unwrap_or_else(|_| Err(self.admin.unreachable("no answer in time".into())))
+    }
+
+    async fn end_until_quiet(&self, role: &str) -> Result<(), DatabaseError> {
         // A login that was in progress when the role lost the right appears only in a later query.
         let mut quiet = 0;
         for _ in 0..ROUNDS {
@@ -284,6 +308,16 @@ mod tests {
     fn a_role_of_another_cluster_of_the_same_name_is_not_used() {
         let others = [NodeRole { own: false, ..role("main_0_1", false) }];
         assert_eq!(users(&entries(&cluster(), None, Some(&others)).unwrap())[0], "main_0_2");
+    }
+
+    #[test]
+    fn timeouts_are_added_only_to_a_role_that_the_admin_may_change() {
+        let lacking = NodeRole { has_timeouts: false, ..role("main_0_1", false) };
+        assert!(lacks_timeouts(&lacking));
+        assert!(!lacks_timeouts(&NodeRole { may_change: false, ..lacking.clone() }));
+        assert!(!lacks_timeouts(&NodeRole { own: false, ..lacking.clone() }));
+        assert!(!lacks_timeouts(&NodeRole { has_timeouts: true, ..lacking }));
+        assert!(!lacks_timeouts(&NodeRole { has_timeouts: false, ..role("main_0_1", true) }));
     }
 
     #[test]

@@ -133,17 +133,25 @@ impl Database {
 
     /// Holds the row of a lock that has not changed since it was read. `holder` is the login of its holder.
     pub(crate) async fn hold_lock(&self, lock: &Lock, holder: &str) -> Result<Attempt<'_>, DatabaseError> {
+        let held = |hold| Attempt::Held(LockRow { database: self, value: lock.value.clone(), hold });
+        let decided = |is_same| if is_same { held(Hold::Own) } else { Attempt::Changed };
+        if let Some(is_same) = self.try_hold(lock).await? {
+            return Ok(decided(is_same));
+        }
+        let blocker = self.blocker().await?;
+        if blocker.as_deref() != Some(holder) {
+            return Ok(Attempt::Blocked(blocker));
+        }
+        // A renewal in progress ends in the meantime. A session that holds the row for longer hangs.
+        Ok(self.try_hold(lock).await?.map_or_else(|| held(Hold::OfHolder), decided))
+    }
+
+    /// Holds the row of a lock. Returns false if the lock has changed, and `None` if a session holds the row.
+    async fn try_hold(&self, lock: &Lock) -> Result<Option<bool>, DatabaseError> {
         let (value, expires) = (lock.value.clone(), lock.expires.clone());
-        let row = |hold| LockRow { database: self, value: lock.value.clone(), hold };
         match self.with(|client| async move { hold(&client, &value, &expires).await }).await {
-            Ok(true) => Ok(Attempt::Held(row(Hold::Own))),
-            Ok(false) => Ok(Attempt::Changed),
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                let blocker = self.blocker().await?;
-                let is_own = blocker.as_deref() == Some(holder);
-                Ok(if is_own { Attempt::Held(row(Hold::OfHolder)) } else { Attempt::Blocked(blocker) })
-            }
-            Err(error) => Err(error),
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
+            found => found.map(Some),
         }
     }
 

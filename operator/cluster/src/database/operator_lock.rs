@@ -15,6 +15,10 @@ const FIRST: Duration = Duration::from_secs(5);
 const REPORT: Duration = Duration::from_secs(3);
 /// Time without a query after which a session is not that of a running operator: a guard queries every second.
 const STALE: f64 = 15.0;
+/// Largest number of attempts to claim a database without a guard, and the pause between them. The session of a guard
+/// that was stopped may still be closing.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Operator that uses a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl OperatorLock {
         match tokio::time::timeout(FIRST, known).await.map(|known| known.map(|known| known.clone())) {
             Ok(Ok(Operator::Other(session))) => Err(Error::Waiting(in_use(&session))),
             Ok(_) => Ok(()),
-            Err(_) => Err(Error::Waiting("the guard of the database has not started".to_owned())),
+            Err(_) => Err(Error::Waiting("the guard does not hold the lock of the database yet".to_owned())),
         }
     }
 }
@@ -116,6 +120,21 @@ impl Claim {
 }
 
 impl Database {
+    /// Takes the lock for work without a guard. This connection holds it until it ends.
+    ///
+    /// # Errors
+    /// [`Error::Contended`] if another operator uses the database.
+    pub(crate) async fn claim(&self, mark: &str) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            if self.try_advisory_lock(key(mark)).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let session = self.other_operator(key(mark)).await?;
+        Err(Error::Contended(in_use(&session.unwrap_or_else(|| "its session is closing".to_owned()))))
+    }
+
     async fn try_advisory_lock(&self, key: i64) -> Result<bool, DatabaseError> {
         self.with(|client| async move { client.query_one(TRY, &[&key]).await?.try_get(0) }).await
     }

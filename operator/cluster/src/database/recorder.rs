@@ -7,11 +7,15 @@ use crate::database::{Database, DatabaseError};
 
 /// The name of the table and of the trigger must not change: an older Steamer removes and reads them.
 ///
+/// All parts are in the schema of OpenBao's tables, which is not always the first one of the login.
+///
 /// The function must never fail: the write of the lock would fail with it. Its own writes are rare, because the renewal
 /// of a lock changes neither the value nor the login.
 const CREATE: &str = "
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SELECT set_config('search_path', relnamespace::regnamespace::text, true) FROM pg_class
+WHERE oid = to_regclass('openbao_ha_locks');
 CREATE TABLE IF NOT EXISTS steamer_guard (key text PRIMARY KEY, value text, login text, at timestamptz NOT NULL);
 CREATE OR REPLACE FUNCTION steamer_record_holder() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp AS $steamer$
@@ -30,7 +34,9 @@ COMMIT";
 
 /// Condition that the login of the holder is recorded and can be read.
 pub(crate) const RECORDS: &str = "
-EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('openbao_ha_locks')
+EXISTS (SELECT 1 FROM pg_trigger JOIN pg_class locks ON locks.oid = tgrelid
+        JOIN pg_class record ON record.relnamespace = locks.relnamespace
+        WHERE locks.oid = to_regclass('openbao_ha_locks') AND record.oid = to_regclass('steamer_guard')
         AND tgname = 'steamer_record_holder' AND tgenabled IN ('O', 'A'))
 AND COALESCE(has_table_privilege(to_regclass('steamer_guard'), 'SELECT')
              AND has_table_privilege(to_regclass('steamer_guard'), 'INSERT')
@@ -51,9 +57,20 @@ impl Database {
             made
         });
         match made.await {
-            Ok(()) => Ok(None),
+            Ok(()) => self.not_recording().await,
             Err(error @ DatabaseError::Statement { .. }) => Ok(Some(describe(&error))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Reason why a recorder that was created does not work.
+    async fn not_recording(&self) -> Result<Option<String>, Error> {
+        let sql = format!("SELECT {RECORDS}");
+        let records = self.with(|client| async move { client.query_one(&sql, &[]).await?.try_get(0) });
+        let records: bool = records.await?;
+        Ok((!records).then(|| {
+            "another table steamer_guard precedes that in the schema of OpenBao's tables in the search_path: drop it"
+                .to_owned()
+        }))
     }
 }

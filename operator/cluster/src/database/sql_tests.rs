@@ -1,5 +1,6 @@
 //! The statements of a guard against a real PostgreSQL server.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -171,6 +172,14 @@ async fn records(server: &Server, owner: &Database) {
     owner.run(TAKE).await.unwrap();
     assert!(!lock(owner).await.is_recorded);
     server.sql("ALTER TABLE elsewhere RENAME TO steamer_guard; DELETE FROM openbao_ha_locks").await;
+    // The trigger writes to the schema of its table, which is not the first one here.
+    server.sql("CREATE SCHEMA owner AUTHORIZATION owner; ALTER TABLE steamer_guard SET SCHEMA owner").await;
+    assert!(!owner.tables(MARK).await.unwrap().records_holder);
+    assert!(owner.create_recorder().await.unwrap().unwrap().contains("drop it"));
+    server.sql("DROP TABLE owner.steamer_guard").await;
+    assert_eq!(owner.create_recorder().await.unwrap(), None);
+    assert!(owner.tables(MARK).await.unwrap().records_holder);
+    server.sql("DROP SCHEMA owner CASCADE").await;
 }
 
 /// Every login that takes the lock is recorded, with one write for each holder.
@@ -233,10 +242,32 @@ async fn blocked(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) 
     let waits = nodes[0].run("SET lock_timeout = '100ms'; UPDATE openbao_ha_locks SET ha_value = 'x'").await;
     assert!(waits.is_err());
     row.release().await.unwrap();
+    // A slow renewal that ends is no hanging session.
+    nodes[1]
+        .run("BEGIN; UPDATE openbao_ha_locks SET valid_until = valid_until + interval '5 s'")
+        .await
+        .unwrap();
+    let commit = tokio::time::timeout(Duration::from_secs(10), committed_while_waiting(server, &nodes[1]));
+    let (attempt, _) = tokio::join!(roles.owner.hold_lock(&judged, "main_1_1"), commit);
+    assert!(matches!(attempt.unwrap(), Attempt::Changed));
+    nodes[1].run("ROLLBACK").await.unwrap();
+    let judged = lock(roles.owner).await;
     nodes[1].run(HOLD).await.unwrap();
     assert!(roles.fence("main_1_1", &note("leader-2"), &judged).await.unwrap());
     assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks").await, "0");
     roles.admin.enable("main_1_1", MARK).await.unwrap();
+}
+
+/// Commits the transaction of a node while the second attempt to hold the row waits for it.
+async fn committed_while_waiting(server: &Server, node: &Database) {
+    const WAITS: &str =
+        "SELECT query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'owner'";
+    let mut attempts = BTreeSet::new();
+    while attempts.len() < 2 {
+        attempts.extend(Some(server.sql(WAITS).await).filter(|start| !start.is_empty()));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    node.run("COMMIT").await.unwrap();
 }
 
 /// A fenced role can neither log in nor use its sessions, and the database knows why.
@@ -305,4 +336,9 @@ async fn one_operator(server: &Server, owner: &Database) {
     assert_eq!(second.take(&copy, MARK).await.unwrap(), Operator::This);
     assert_eq!(first.take(owner, MARK).await.unwrap(), Operator::Unknown);
     assert!(first.take_gap() && !first.holds(owner));
+    let refused = owner.claim(MARK).await.unwrap_err().to_string();
+    assert!(refused.contains("another Steamer uses this database (session "), "{refused}");
+    copy.disconnect().await;
+    owner.claim(MARK).await.unwrap();
+    assert_eq!(second.take(&copy, MARK).await.unwrap(), Operator::Unknown, "the work goes on");
 }

@@ -40,6 +40,8 @@ pub(crate) struct Case<'a> {
     pub(crate) lock: Option<&'a Lock>,
     pub(crate) answers: &'a [(Arc<Pod>, Answer)],
     pub(crate) pods: &'a [Arc<Pod>],
+    /// The pods are watched. Otherwise the address of a pod may be that of another one now.
+    pub(crate) pods_are_live: bool,
     pub(crate) now: Instant,
     pub(crate) detection: Duration,
     /// Time after which a takeover has failed.

@@ -1,7 +1,7 @@
 //! Carries out the decisions of a guard.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -19,6 +19,9 @@ use crate::guard::case::{Holder, Suspect};
 use crate::guard::judge::Verdict;
 use crate::guard::memory::Memory;
 use crate::guard::target::GuardTarget;
+
+/// Longest time for which a guard waits for the Kubernetes API: it must observe the lock in the meantime.
+const API: Duration = Duration::from_secs(3);
 
 /// Permission of a guard to act.
 pub(crate) struct Fence<'a> {
@@ -74,11 +77,12 @@ impl Fence<'_> {
         let started = Instant::now();
         let (name, pod) = (&self.target.cluster.name, &suspect.pod);
         tracing::warn!(cluster = %name, pod, why = suspect.why, "leader is lost");
-        match self.replace(&suspect).await {
+        match self.stop(&suspect).await {
             Ok(Outcome::Done) => {
                 tracing::warn!(cluster = %name, pod, took = ?started.elapsed(), "lost leader is fenced");
                 memory.fenced();
-                self.publish(Reason::Fenced, &format!("{pod} was fenced: {}", suspect.why)).await;
+                let note = format!("{pod} was fenced: {}", suspect.why);
+                tokio::join!(self.publish(Reason::Fenced, &note), self.replace(&suspect));
             }
             Ok(Outcome::Outdated) => {
                 tracing::info!(cluster = %name, pod, "the lock changed in the meantime: no node is fenced");
@@ -114,10 +118,11 @@ impl Fence<'_> {
         Ok(self.role(&role_admin, role).await?.is_some_and(|role| !role.can_login))
     }
 
-    /// Publishes an Event of the cluster.
+    /// Publishes an Event of the cluster. A lost Event is acceptable: the status contains the same information.
     async fn publish(&self, reason: Reason, note: &str) {
         if let Some(cluster) = self.context.stores.of::<OpenBaoCluster>().get(&self.target.cluster.name) {
-            self.context.urgent.events.warn(&*cluster, reason, note).await;
+            let published = self.context.urgent.events.warn(&*cluster, reason, note);
+            let _ = tokio::time::timeout(API, published).await;
         }
     }
 
@@ -125,17 +130,29 @@ impl Fence<'_> {
         self.target.own_links.role_admin(&self.target.mark)
     }
 
-    async fn replace(&self, suspect: &Suspect) -> Result<Outcome, Error> {
+    /// Stops the writes of a lost leader, and deletes its lock.
+    async fn stop(&self, suspect: &Suspect) -> Result<Outcome, Error> {
         match (&suspect.holder, self.role_admin()) {
-            (Holder::Node { role, ordinal }, Some(role_admin)) => {
-                let outcome = self.shut_out(&role_admin, role, suspect).await?;
-                if outcome == Outcome::Done {
-                    self.renew(&role_admin, *ordinal).await?;
-                    self.end_pod(suspect).await?;
-                }
-                Ok(outcome)
-            }
+            (Holder::Node { role, .. }, Some(role_admin)) => self.shut_out(&role_admin, role, suspect).await,
             _ => self.release(&suspect.lock).await,
+        }
+    }
+
+    /// Gives a fenced node a new login, and deletes its pod. The next reconcile completes what fails.
+    pub(super) async fn replace(&self, suspect: &Suspect) {
+        let (Holder::Node { ordinal, .. }, Some(role_admin)) = (&suspect.holder, self.role_admin()) else {
+            return;
+        };
+        let replaced = async {
+            self.renew(&role_admin, *ordinal).await?;
+            self.end_pod(suspect).await
+        };
+        let replaced = tokio::time::timeout(API, replaced).await;
+        let late = || Error::Waiting(format!("it takes longer than {} s", API.as_secs()));
+        if let Err(error) = replaced.unwrap_or_else(|_| Err(late())) {
+            let (cluster, pod, error) =
+                (&self.target.cluster.name, &suspect.pod, &error as &dyn std::error::Error);
+            tracing::warn!(%cluster, pod, error, "a fenced node is not replaced yet; the next reconcile does it");
         }
     }
 

@@ -48,8 +48,10 @@ impl Memory {
         match end {
             Some(End::PodGone) => ended("its pod is gone", true),
             Some(End::Reported) => ended("its process ended", true),
-            Some(End::Refused) => ended("nothing listens at its address: its process ended", false),
-            None => self.late(term, lock, case).or_else(|| never_leads(term, case)),
+            Some(End::Refused) if case.pods_are_live || self.renewals.is_overdue(case.now, lock) => {
+                ended("nothing listens at its address: its process ended", false)
+            }
+            Some(End::Refused) | None => self.late(term, lock, case).or_else(|| never_leads(term, case)),
         }
     }
 
@@ -131,6 +133,7 @@ mod tests {
         fencing: Fencing,
         accepts_writes: bool,
         is_announced: bool,
+        pods_are_live: bool,
     }
 
     fn pod(name: &str, process: &str) -> Arc<Pod> {
@@ -166,6 +169,7 @@ mod tests {
             fencing: Fencing::Database,
             accepts_writes: true,
             is_announced: true,
+            pods_are_live: true,
         }
     }
 
@@ -176,6 +180,7 @@ mod tests {
                 lock: self.lock.as_ref(),
                 answers: &self.answers,
                 pods: &self.pods,
+                pods_are_live: self.pods_are_live,
                 now,
                 detection,
                 patience,
@@ -261,6 +266,28 @@ mod tests {
             }
         }
         assert_eq!("wait", expected);
+    }
+
+    #[rstest]
+    #[case::renewed(true, "wait")]
+    #[case::overdue(false, "5: fence main-0: nothing listens at its address: its process ended")]
+    fn without_a_watch_of_the_pods_a_refusal_counts_only_for_an_overdue_lock(
+        #[case] renews: bool,
+        #[case] expected: &str,
+    ) {
+        let mut world = World { pods_are_live: false, ..world() };
+        world.round(0);
+        world.answers(0, Answer::Refused);
+        let mut said = "wait".to_owned();
+        for second in (1..60).take_while(|second| renews || *second < 10) {
+            if renews {
+                world.lock = held("a", second / 5);
+            }
+            if said == "wait" {
+                said = world.says(second..second + 1);
+            }
+        }
+        assert_eq!(said, expected);
     }
 
     #[rstest]
@@ -397,6 +424,22 @@ mod tests {
         let mut memory = std::mem::take(&mut world.memory);
         assert_eq!(memory.learn(&world.case(now)), Some(Duration::from_secs(45)));
         assert_eq!(memory.learn(&world.case(now)), None, "each takeover is measured once");
+    }
+
+    #[test]
+    fn a_takeover_in_which_the_node_did_not_answer_is_not_measured() {
+        let mut world = world();
+        world.round(0);
+        (world.lock, world.login) = (held("b", 1), Some("main_1_1"));
+        world.answers(0, health(true));
+        world.answers(1, Answer::Silent);
+        world.round(1000);
+        world.answers(1, health(false));
+        let now = world.start + Duration::from_secs(2);
+        world.memory.read(now, world.lock.as_ref());
+        let mut memory = std::mem::take(&mut world.memory);
+        assert_eq!(memory.learn(&world.case(now)), None);
+        assert_eq!(memory.leader.as_deref(), Some("main-1"));
     }
 
     proptest! {

@@ -49,7 +49,7 @@ pub(crate) struct Term {
     pub(crate) node: Option<Node>,
     /// The node has been active with this lock.
     pub(crate) has_led: bool,
-    /// The guard has seen its begin.
+    /// The guard has seen its begin, and the node has answered since.
     is_complete: bool,
     /// UID of the pod that led before.
     former: Option<String>,
@@ -112,6 +112,11 @@ impl Memory {
 
     /// Records the answers of the nodes. Returns the duration of a takeover that just ended.
     pub(crate) fn learn(&mut self, case: &Case<'_>) -> Option<Duration> {
+        if let Some(term) = &mut self.term {
+            // A node that was frozen or cut off does not take over in that time.
+            let answers = term.answer(case).is_none_or(Answer::reports_state);
+            term.is_complete &= answers;
+        }
         let took = match self.active(case) {
             Some(pod) => self.led(pod, case.now),
             None => {

@@ -1,6 +1,7 @@
 //! The guards of all clusters: one background task per managed cluster, on the thread of the failover.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -20,7 +21,11 @@ use crate::guard::watcher;
 
 /// The guards of all clusters.
 #[derive(Default)]
-pub(crate) struct Guards(Locked<HashMap<ObjectName, Guard>>);
+pub(crate) struct Guards {
+    guards: Locked<HashMap<ObjectName, Guard>>,
+    /// The controllers have ended.
+    is_alone: Arc<AtomicBool>,
+}
 
 struct Guard {
     target: watch::Sender<Arc<GuardTarget>>,
@@ -54,6 +59,7 @@ impl Guards {
             server,
             logins: known.as_ref().map(|known| known.logins.clone()).unwrap_or_default(),
             operator_lock: known.as_ref().map(|known| known.operator_lock.clone()).unwrap_or_default(),
+            is_alone: self.is_alone.clone(),
             takeovers: known.as_ref().map(|known| known.takeovers.clone()).unwrap_or_default(),
             seal: known.map(|known| known.seal.clone()).unwrap_or_default(),
             unhealthy: Locked::default(),
@@ -86,6 +92,11 @@ impl Guards {
         self.lock().remove(cluster);
     }
 
+    /// Records that the controllers have ended, and with them the watches.
+    pub(crate) fn leave_alone(&self) {
+        self.is_alone.store(true, Ordering::Relaxed);
+    }
+
     /// Stops all guards.
     pub(crate) fn stop_all(&self) {
         self.lock().clear();
@@ -97,7 +108,7 @@ impl Guards {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Guard>> {
-        self.0.lock()
+        self.guards.lock()
     }
 }
 

@@ -10,6 +10,9 @@ const SHORTEST: Duration = Duration::from_secs(30);
 /// Time after which a takeover is reported.
 const REPORT: Duration = Duration::from_secs(10);
 
+/// Longest duration that counts as one takeover: a wrong measurement must not disable the waiting times.
+const LONGEST: Duration = Duration::from_secs(900);
+
 /// Longest takeover of a cluster.
 #[derive(Default)]
 pub(crate) struct Takeovers {
@@ -29,7 +32,7 @@ pub(crate) struct Takeover {
 impl Takeovers {
     /// Records a takeover.
     pub(crate) fn measured(&self, took: Duration) {
-        self.measured.fetch_max(millis(took), Ordering::Relaxed);
+        self.measured.fetch_max(millis(took.min(LONGEST)), Ordering::Relaxed);
     }
 
     /// Derives the start value from the number of namespaces.
@@ -81,6 +84,7 @@ mod tests {
     #[case::few_namespaces(100, 2, 30)]
     #[case::ten_thousand_namespaces(10_000, 0, 330)]
     #[case::measured(100, 45, 135)]
+    #[case::measured_wrongly(100, 86_400, 2700)]
     fn waiting_times_derive_from_the_takeover(
         #[case] namespaces: u32,
         #[case] seconds: u64,

@@ -56,6 +56,8 @@ pub(crate) struct GuardTarget {
     pub(crate) logins: Arc<tokio::sync::Mutex<()>>,
     /// Which operator uses the database.
     pub(crate) operator_lock: Arc<OperatorLock>,
+    /// The controllers, and with them all watches, have ended.
+    pub(crate) is_alone: Arc<AtomicBool>,
     /// Duration of takeovers.
     pub(crate) takeovers: Arc<Takeovers>,
     /// The seal opened in the last reconcile.
@@ -77,6 +79,11 @@ impl GuardTarget {
     /// Returns true if the seal is known to open: a node that starts now can unseal itself.
     pub(crate) fn seal_opens(&self) -> bool {
         self.seal.load(Ordering::Relaxed)
+    }
+
+    /// Returns true while the pods are watched.
+    pub(crate) fn pods_are_live(&self) -> bool {
+        !self.is_alone.load(Ordering::Relaxed)
     }
 
     /// Records whether the seal opens.

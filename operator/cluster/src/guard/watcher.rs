@@ -138,8 +138,8 @@ impl Watcher<'_> {
         pods: &'a [Arc<Pod>],
     ) -> Case<'a> {
         let detection = self.target.cluster.spec.failover.detection.get();
-        let patience = self.target.takeovers.patience();
-        Case { lock, answers, pods, now: Instant::now(), detection, patience }
+        let (patience, pods_are_live) = (self.target.takeovers.patience(), self.target.pods_are_live());
+        Case { lock, answers, pods, pods_are_live, now: Instant::now(), detection, patience }
     }
 
     /// The lock. The loss of one connection is not an outage of the database: a new one decides. The error is a text.
@@ -154,15 +154,19 @@ impl Watcher<'_> {
     /// The lock, if no other operator uses the database.
     async fn read(&self, claim: &mut Claim) -> Result<Option<Lock>, String> {
         let owner = &self.target.own_links.owner;
-        let operator = claim.take(owner, &self.target.mark).await.map_err(|error| describe(&error))?;
-        self.target.operator_lock.set(operator.clone());
-        match operator {
+        let operator = claim.take(owner, &self.target.mark).await;
+        self.target.operator_lock.set(operator.as_ref().ok().cloned().unwrap_or_default());
+        match operator.map_err(|error| describe(&error))? {
             Operator::This => {}
             Operator::Other(session) => return Err(in_use(&session)),
             Operator::Unknown => return Err("another session of Steamer uses the database".to_owned()),
         }
         let lock = owner.lock().await.map_err(|error| describe(&error))?;
-        if claim.holds(owner) { Ok(lock) } else { Err("the connection to PostgreSQL was lost".to_owned()) }
+        if claim.holds(owner) {
+            return Ok(lock);
+        }
+        self.target.operator_lock.set(Operator::Unknown);
+        Err("the connection to PostgreSQL was lost".to_owned())
     }
 
     fn measure(&self, lock: Option<&Lock>) {

@@ -14,11 +14,11 @@ use crate::database::logins::Logins;
 use crate::effects::Effects;
 use crate::exposure::Exposure;
 use crate::first_start;
+use crate::managed::hold::queued;
 use crate::managed::input::Input;
 use crate::managed::plan::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 use crate::nodes::replace::Rollout;
 use crate::nodes::rollout::Step;
-use crate::nodes::turns::MOST;
 use crate::nodes::{configuration, replace};
 use crate::objects::{account, disruption_budget, network_policy, relay, services};
 use crate::seal::keys as seal_keys;
@@ -84,7 +84,7 @@ async fn apply_surroundings(
     cluster: &Cluster,
     surroundings: Option<&Surroundings>,
 ) -> Result<Option<Error>, Error> {
-    let Some(Surroundings { ports }) = surroundings else { return Ok(None) };
+    let Some(Surroundings { ports, keeps_egress }) = surroundings else { return Ok(None) };
     let (child_api, mut contested) = (effects.child_api, None);
     Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
     for service in services::services(cluster) {
@@ -93,8 +93,6 @@ async fn apply_surroundings(
     if cluster.relay.is_some() {
         let token = relay::token(effects.context, cluster);
         Error::set_aside(child_api.keep(&relay::token_secret(cluster, token)).await, &mut contested)?;
-    } else {
-        child_api.remove::<Secret>(&relay::secret_name(cluster)).await?;
     }
     if let Some(service) = services::unwanted(cluster) {
         child_api.remove::<Service>(&service).await?;
@@ -104,7 +102,11 @@ async fn apply_surroundings(
         None => child_api.remove::<PodDisruptionBudget>(cluster.name()).await?,
     }
     match network_policy::network_policy(cluster, ports) {
-        Some(policy) => drop(Error::set_aside(child_api.keep(&policy).await, &mut contested)?),
+        Some(mut policy) => {
+            let live = child_api.get::<NetworkPolicy>(cluster.name()).filter(|_| *keeps_egress);
+            network_policy::keep_egress(&mut policy, live.as_deref());
+            Error::set_aside(child_api.keep(&policy).await, &mut contested)?;
+        }
         None => child_api.remove::<NetworkPolicy>(cluster.name()).await?,
     }
     Ok(contested)
@@ -124,8 +126,7 @@ fn admitted(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Roll
     if !replaces || effects.turns.take(&cluster.name, Instant::now()) {
         return rollout.clone();
     }
-    let text = format!("a change waits: {MOST} other clusters are being changed");
-    Rollout { step: Step::Wait(text), ..rollout.clone() }
+    Rollout { step: Step::Wait(queued()), ..rollout.clone() }
 }
 
 /// Completes interrupted fences, and repairs a node.
@@ -207,7 +208,14 @@ async fn finish_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) 
     if unsealed.error.is_some() {
         return unsealed;
     }
-    Outcome { error: configuration::remove_unused(effects, &set.unused).await.err(), ..unsealed }
+    let removed = async {
+        configuration::remove_unused(effects, &set.unused).await?;
+        if cluster.relay.is_none() && set.is_desired && set.rollout.step == Step::Settled {
+            effects.child_api.remove::<Secret>(&relay::secret_name(cluster)).await?;
+        }
+        Ok(())
+    };
+    Outcome { error: removed.await.err(), ..unsealed }
 }
 
 /// Unseals the nodes of a seal migration after a rollout without an error.

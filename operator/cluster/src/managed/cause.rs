@@ -11,6 +11,7 @@ use crate::nodes::members::Member;
 use crate::nodes::replace::count_updated;
 use crate::objects::stateful_set::revision;
 use crate::seal::migration::Migration;
+use crate::seal::rotation::Keys;
 
 /// Annotation of the StatefulSet: digest of everything that its last complete rollout was for.
 const ROLLED_OUT_FOR: &str = "steamer.dev/rolled-out-for";
@@ -24,11 +25,23 @@ pub(crate) enum Cause {
     Steamer,
 }
 
-/// Cause of a difference between the pods and the desired ones. Without a leader, the cluster needs the change.
+/// Cause of a difference between the pods and the desired ones. A cluster in which no node can lead needs the change, as does
+/// a rotation, whose steps have no other origin.
 pub(crate) fn cause(input: Input<'_>, observed: &Observed) -> Cause {
+    let is_lost =
+        input.guard_report.leaderless_since.is_some_and(|since| since.elapsed() > observed.patience);
+    let rotates = keys(observed).is_some_and(|keys| keys.rotating.is_some());
+    if is_lost || rotates || !is_rolled_out(input, observed) { Cause::Cluster } else { Cause::Steamer }
+}
+
+/// Returns true if the last complete rollout was for the present cluster.
+pub(crate) fn is_rolled_out(input: Input<'_>, observed: &Observed) -> bool {
     let rolled_out_for = observed.live.as_ref().and_then(|live| live.annotations().get(ROLLED_OUT_FOR));
-    let leads = observed.members.iter().any(|member| member.answer.is_active());
-    if leads && rolled_out_for == Some(&origin(input, observed)) { Cause::Steamer } else { Cause::Cluster }
+    rolled_out_for == Some(&origin(input, observed))
+}
+
+fn keys(observed: &Observed) -> Option<&Keys> {
+    observed.keys.as_ref().ok()?.as_ref()?.keys.as_ref()
 }
 
 /// Records on the desired StatefulSet what its rollout is for, once all nodes are updated and one of them leads: a
@@ -45,15 +58,15 @@ pub(crate) fn record(input: Input<'_>, observed: &Observed, set: &mut StatefulSe
 
 /// Digest of everything outside of Steamer that determines the pods.
 fn origin(input: Input<'_>, observed: &Observed) -> String {
-    let keys = observed.keys.as_ref().ok().and_then(|keys| keys.as_ref()?.keys.clone());
+    let keys = keys(observed);
     let headers = observed.headers.as_ref().ok();
     let headers = headers.map(|headers| headers.values().map(|header| &header.digest).collect::<Vec<_>>());
     let origin = json!({
-        "generation": input.object.metadata.generation,
+        "generation": input.cluster.generation,
         "restart": input.cluster.restart,
         "start": observed.start_digest.as_ref().ok(),
-        "key": keys.as_ref().map(|keys| &keys.in_use),
-        "rotation": keys.as_ref().and_then(|keys| keys.rotating.as_ref()),
+        "key": keys.map(|keys| &keys.in_use),
+        "rotation": keys.and_then(|keys| keys.rotating.as_ref()),
         "migrating": observed.migration == Migration::InProgress,
         "headers": headers,
     });

@@ -85,6 +85,19 @@ async fn clean(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<(), E
     let cluster = validate(object, &found)?;
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = guards.target(context, ca, &cluster);
+    let cleaned = clean_alone(child_api, object, (&cluster, &target)).await;
+    target.links.owner.disconnect().await;
+    cleaned
+}
+
+/// Cleans the database, unless another Steamer uses it: that of a copy of the Kubernetes cluster must not drop the roles
+/// and the data of the original.
+async fn clean_alone(
+    child_api: &ChildApi<'_>,
+    object: &OpenBaoCluster,
+    (cluster, target): (&Cluster, &GuardTarget),
+) -> Result<(), Error> {
+    target.links.owner.claim(&target.mark).await?;
     if let Some(role_admin) = target.role_admin() {
         let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
         for role in roles.iter().filter(|role| role.own) {
@@ -93,8 +106,8 @@ async fn clean(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<(), E
         }
     }
     if cluster.spec.deletion_policy == DeletionPolicy::Delete {
-        check_consent(object, &cluster)?;
-        delete_data(child_api, &cluster, &target).await?;
+        check_consent(object, cluster)?;
+        delete_data(child_api, cluster, target).await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::managed::observe::Observed;
 use crate::nodes::members::Member;
 use crate::nodes::replace::Rollout;
 use crate::nodes::rollout::Step;
+use crate::nodes::turns::MOST;
 
 /// Reason of a change that only another version of Steamer makes. It must not change every cluster at once.
 pub(crate) const DEFERRED: &str = "this version of Steamer creates other pods: they are replaced with the next change of this cluster, in a \
@@ -32,8 +33,13 @@ pub(crate) fn hold(
     } else if cause == Cause::Steamer && spec.upgrade.windows.is_empty() {
         Some(DEFERRED.to_owned())
     } else {
-        closed_window(spec, now)
+        closed_window(spec, now).or_else(|| (!observed.has_turn).then(queued))
     }
+}
+
+/// Reason of a change that waits until fewer other clusters are being changed.
+pub(crate) fn queued() -> String {
+    format!("a change waits: {MOST} other clusters are being changed")
 }
 
 /// Returns true if a rollout is complete except for what only another version of Steamer changes.
@@ -42,7 +48,8 @@ pub(crate) fn is_deferred(step: &Step) -> bool {
 }
 
 fn closed_window(spec: &ManagedServer, now: Timestamp) -> Option<String> {
-    let until = Windows::parse(&spec.upgrade.windows).ok()?.closed_until(now)?;
+    let windows = Windows::parse(&spec.upgrade.windows, "spec.managed.upgrade.windows").ok()?;
+    let until = windows.closed_until(now)?;
     Some(if until == Timestamp::MAX {
         "a change waits: no window of upgrade.windows ever opens".to_owned()
     } else {
@@ -109,6 +116,10 @@ mod tests {
     #[case::database(
         |observed: &mut Observed| observed.storage = Err(Arc::new(Error::Waiting("d".to_owned()))),
         "a change waits for the database"
+    )]
+    #[case::other_clusters(
+        |observed: &mut Observed| observed.has_turn = false,
+        "a change waits: 4 other clusters are being changed"
     )]
     fn a_change_waits_for_what_a_starting_node_needs(
         #[case] change: fn(&mut Observed),

@@ -29,7 +29,7 @@ impl LastValid {
     /// The error of the present spec, if no earlier one is known.
     pub(crate) fn in_force(
         &self,
-        name: &ObjectName,
+        (name, uid): (&ObjectName, &str),
         present: Result<(Found, Cluster), Error>,
         (mode, last): (Mode, OpenBaoClusterStatus),
     ) -> Result<InForce, Error> {
@@ -40,7 +40,8 @@ impl LastValid {
             }
             Err(error) => error,
         };
-        let Some(known) = self.0.lock().get(name).cloned() else { return Err(error) };
+        let known = self.0.lock().get(name).cloned().filter(|known| known.1.uid == uid);
+        let Some(known) = known else { return Err(error) };
         let (found, cluster) = &*known;
         let (found, cluster) = (Found { last, ..found.clone() }, Cluster { mode, ..cluster.clone() });
         Ok(InForce { found, cluster, refused: Some(error) })
@@ -64,14 +65,18 @@ mod tests {
     #[test]
     fn a_refused_spec_leaves_the_last_valid_one_in_force() {
         let (last_valid, name) = (LastValid::default(), ObjectName::new("openbao", "main"));
-        let in_force =
-            |present, mode| last_valid.in_force(&name, present, (mode, OpenBaoClusterStatus::default()));
+        let in_force = |present, mode| {
+            last_valid.in_force((&name, "uid"), present, (mode, OpenBaoClusterStatus::default()))
+        };
         assert!(in_force(refused(), Mode::Active).is_err(), "no spec was ever valid");
         assert!(in_force(Ok((found(), cluster())), Mode::Active).unwrap().refused.is_none());
         let kept = in_force(refused(), Mode::Suspended).unwrap();
         assert!(kept.refused.is_some());
         assert_eq!((kept.cluster.name(), kept.cluster.mode), ("main", Mode::Suspended));
         assert_eq!(kept.found.last.initialized, None, "the status is the present one");
+        let recreated = (&name, "another");
+        let last = (Mode::Active, OpenBaoClusterStatus::default());
+        assert!(last_valid.in_force(recreated, refused(), last).is_err(), "the spec of a deleted object");
         last_valid.forget(&name);
         assert!(in_force(refused(), Mode::Active).is_err());
     }

@@ -55,6 +55,8 @@ pub(crate) struct Observed {
     pub(crate) patience: Duration,
     /// Text about a takeover that takes long.
     pub(crate) takeover: Option<String>,
+    /// Its pods may be replaced for a change now: not too many other clusters are being changed.
+    pub(crate) has_turn: bool,
 }
 
 impl Observed {
@@ -110,6 +112,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         longest_takeover: takeovers.longest(),
         patience: takeovers.patience(),
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
+        has_turn: sources.turns.is_free(&cluster.name, Instant::now()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The OpenBao that the nodes serve: observed and changed through its API, after the nodes.
 //!
-//! Its requests can wait 20 s for a leader. A plan for the nodes must not be that old: it could replace a second node.
+//! Its requests wait for a leader. A plan for the nodes must not be that old: it could replace a second node. Nor must the
+//! status: without a leader, OpenBao is not asked.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use steamer_api::Orphan;
@@ -28,9 +29,12 @@ use crate::server::Server;
 use crate::server::fetch::fetch;
 use crate::server::orphans;
 
+/// Longest time for which the status waits for OpenBao: the leader can hang in the meantime.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The OpenBao of a cluster after its changes.
 pub(crate) struct OpenBao {
-    /// None if no node serves.
+    /// None if no node serves or leads.
     pub(crate) server: Option<Server>,
     pub(crate) removed_orphans: Vec<Orphan>,
     /// Reason why its data cannot be used.
@@ -75,16 +79,20 @@ pub(crate) async fn converge(
     Ok(OpenBao { server: Some(server), removed_orphans, trouble })
 }
 
-/// The server, if a node serves.
+/// The server, if a node serves and one leads.
 async fn observe(
     sources: &Sources<'_>,
     input: Input<'_>,
     observed: &Observed,
 ) -> Result<Option<Server>, Error> {
-    if !observed.members.iter().any(Member::serves) {
+    let leads = |member: &Member| member.answer.is_active();
+    let is_lost = input.guard_report.leaderless_since.is_some() && !observed.members.iter().any(leads);
+    if is_lost || !observed.members.iter().any(Member::serves) {
         return Ok(None);
     }
-    fetch(sources.context, sources.dependencies, input.object).await.map(Some)
+    let fetched = fetch(sources.context, sources.dependencies, input.object);
+    let late = |_| Error::Contended(format!("OpenBao has not answered for {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, fetched).await.map_err(late)?.map(Some)
 }
 
 /// Changes that need a leader.

@@ -7,13 +7,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use steamer_core::error::Error;
 use steamer_runtime::describe;
 
-use crate::cluster::{Cluster, Mode, Relay};
+use crate::cluster::{Cluster, Mode};
 use crate::database::logins;
 use crate::database::logins::Logins;
 use crate::database::storage::Storage;
 use crate::first_start;
 use crate::first_start::{InitialAccess, Initialization, Start};
-use crate::managed::cause::record;
+use crate::managed::cause::{is_rolled_out, record};
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::rollouts::{Chosen, Rollouts};
@@ -25,7 +25,8 @@ use crate::nodes::template;
 use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;
-use crate::objects::stateful_set::{Inputs, relay_image, revision, stateful_set};
+use crate::objects::stateful_set::{Inputs, revision};
+use crate::restore;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
 use crate::seal::{keys, migration, rotation};
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
 pub(crate) struct Surroundings {
     /// Ports outside of the cluster that the seal and the issuers of administrators use.
     pub(crate) ports: Vec<u16>,
+    /// Nodes of an earlier spec may run: rules for their connections stay.
+    pub(crate) keeps_egress: bool,
 }
 
 /// Changes to the pods.
@@ -71,7 +74,7 @@ pub(crate) struct PodChanges {
 /// Changes to the StatefulSet.
 pub(crate) struct SetChanges {
     pub(crate) configuration: Option<NewConfiguration>,
-    /// No node runs, so the locks in a restored database have no holder.
+    /// No node runs and no login of a node is valid, so the locks in a restored database have no holder.
     pub(crate) clears_locks: bool,
     pub(crate) stateful_set: StatefulSet,
     /// Its template is the desired one.
@@ -136,7 +139,10 @@ impl Planner<'_> {
         }
         let seal = migration::settings(cluster, plan.keys.keys.as_ref(), observed.migration)?;
         check_plugins(cluster, &seal)?;
-        plan.surroundings = Some(Surroundings { ports: outside_ports(&seal, &self.input.found.issuers) });
+        plan.surroundings = Some(Surroundings {
+            ports: outside_ports(&seal, &self.input.found.issuers),
+            keeps_egress: !is_rolled_out(self.input, observed),
+        });
         if let Err(error) = &observed.certificate {
             return Err(no_certificate(error));
         }
@@ -222,12 +228,14 @@ impl Planner<'_> {
             replicas: replicas(self.scale(storage)),
             annotations: &memory,
         };
-        let mut set = self.stateful_set(&inputs);
+        let mut set = self.rollouts().stateful_set(&inputs);
         record(self.input, self.observed, &mut set);
         let Chosen { set, rollout, is_desired } = self.rollouts().choose_template(set);
         let changes = SetChanges {
             configuration: write.filter(|_| is_desired),
-            clears_locks: self.live_replicas() == Some(0) && members.is_empty(),
+            clears_locks: self.live_replicas() == Some(0)
+                && members.is_empty()
+                && self.live().is_some_and(restore::is_blocked),
             rollout,
             unseal: if self.rollouts().is_migrating() { migration::sealed(members) } else { Vec::new() },
             unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
@@ -235,19 +243,6 @@ impl Planner<'_> {
             stateful_set: set,
         };
         Ok((changes, refused))
-    }
-
-    /// The desired StatefulSet. If only the image of the relays differs, it stays: an upgrade of the operator replaces no pod.
-    fn stateful_set(&self, inputs: &Inputs<'_>) -> StatefulSet {
-        let (cluster, live) = (self.cluster(), self.live());
-        let desired = stateful_set(cluster, inputs);
-        let is_chosen = cluster.relay.as_ref().is_some_and(|relay| relay.is_chosen);
-        let Some((live, image)) = live.and_then(|live| Some((live, relay_image(live)?))) else {
-            return desired;
-        };
-        let relay = cluster.relay.as_ref().filter(|_| !is_chosen).map(|_| Relay { image, is_chosen });
-        let kept = stateful_set(&Cluster { relay, ..cluster.clone() }, inputs);
-        if !is_chosen && revision(&kept) == revision(live) { kept } else { desired }
     }
 
     /// Duties that go on without a change: interrupted fences, and the repair of nodes.
@@ -278,7 +273,12 @@ impl Planner<'_> {
             config_maps: &self.observed.config_maps,
             can_start: self.observed.can_start(),
             migrating: self.rollouts().is_migrating(),
-            leaderless_for: self.input.guard_report.leaderless_since.map(|at| at.elapsed()).unwrap_or_default(),
+            leaderless_for: self
+                .input
+                .guard_report
+                .leaderless_since
+                .map(|at| at.elapsed())
+                .unwrap_or_default(),
             patience: self.observed.patience,
             now: self.now,
         }

@@ -9,7 +9,6 @@ use steamer_runtime::Action;
 
 use crate::cluster::Mode;
 use crate::managed::apply::Applied;
-use crate::managed::hold::is_deferred;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::openbao::OpenBao;
@@ -36,7 +35,9 @@ impl Report<'_> {
     /// The time of the next reconcile.
     pub(crate) fn next_visit(&self) -> Action {
         let step = &self.applied.rollout.step;
-        let is_settled = (*step == Step::Settled || is_deferred(step))
+        // A change that is on hold while all nodes serve waits for a time, a user or other clusters.
+        let is_held = matches!(step, Step::Wait(_)) && self.serving().count() >= self.input.cluster.nodes();
+        let is_settled = (*step == Step::Settled || is_held)
             && self.trouble().is_none()
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };

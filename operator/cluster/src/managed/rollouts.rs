@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Relay};
 use crate::managed::cause::cause;
 use crate::managed::hold;
 use crate::managed::input::Input;
@@ -13,7 +13,7 @@ use crate::nodes::replace;
 use crate::nodes::replace::{Rollout, Target};
 use crate::nodes::rollout::Step;
 use crate::nodes::template;
-use crate::objects::stateful_set::revision;
+use crate::objects::stateful_set::{Inputs, relay_image, revision, stateful_set};
 use crate::seal::migration::Migration;
 
 /// The StatefulSet with its template, and the rollout to it.
@@ -33,6 +33,19 @@ pub(super) struct Rollouts<'a> {
 }
 
 impl Rollouts<'_> {
+    /// The desired StatefulSet. If only the image of the relays differs, it stays: an upgrade of the operator replaces no pod.
+    pub(super) fn stateful_set(&self, inputs: &Inputs<'_>) -> StatefulSet {
+        let (cluster, live) = (self.cluster(), self.live());
+        let desired = stateful_set(cluster, inputs);
+        let is_chosen = cluster.relay.as_ref().is_some_and(|relay| relay.is_chosen);
+        let Some((live, image)) = live.and_then(|live| Some((live, relay_image(live)?))) else {
+            return desired;
+        };
+        let relay = cluster.relay.as_ref().filter(|_| !is_chosen).map(|_| Relay { image, is_chosen });
+        let kept = stateful_set(&Cluster { relay, ..cluster.clone() }, inputs);
+        if !is_chosen && revision(&kept) == revision(live) { kept } else { desired }
+    }
+
     /// Withholds the desired template from the StatefulSet while no pod may be replaced because of it.
     pub(super) fn choose_template(&self, mut set: StatefulSet) -> Chosen {
         let (desired, goal) = (revision(&set).to_owned(), self.goal());

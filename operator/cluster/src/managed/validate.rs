@@ -23,6 +23,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
     let cluster = Cluster {
         name: name(object)?,
         uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation,
         spec: spec.clone(),
         administrators: object.spec.administrators.clone(),
         fencing: fencing(spec, found)?,
@@ -37,7 +38,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         relay: relay(spec, found)?,
     };
     check_token(spec)?;
-    Windows::parse(&spec.upgrade.windows)?;
+    Windows::parse(&spec.upgrade.windows, "spec.managed.upgrade.windows")?;
     check_audit(spec, found)?;
     check_rotation(spec, found)?;
     Ok(cluster)
@@ -189,7 +190,7 @@ mod tests {
             let windows = json!({"windows": [{"kind": "Allow", "schedule": "0 2 * * XYZ", "duration": "1h"}]});
             case.managed().upgrade = serde_json::from_value(windows).unwrap();
         },
-        "window `0 2 * * XYZ`"
+        "spec.managed.upgrade.windows: window `0 2 * * XYZ`"
     )]
     #[case::last_audit_device_removed(|case: &mut Case| case.found.last.audited = Some(true), "set allowNoAudit: true")]
     #[case::last_audit_device_removed_with_consent(

@@ -56,6 +56,11 @@ impl Answer {
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self, Self::Health(health) if health.initialized && health.sealed)
     }
+
+    /// Returns true if the node is active, a standby or sealed.
+    pub(crate) fn reports_state(&self) -> bool {
+        self.is_active() || self.is_standby() || self.is_sealed()
+    }
 }
 
 impl Member {
@@ -95,9 +100,11 @@ impl Member {
         }
     }
 
-    /// Returns true if it is unsealed and leads or follows a known leader.
+    /// Returns true if it is unsealed, leads or follows a known leader, and its other containers run: Kubernetes sends no requests
+    /// to a pod in which one does not.
     pub(crate) fn serves(&self) -> bool {
         !self.is_ending()
+            && sidecar_trouble(&self.pod).is_none()
             && !self.is_stale
             && !self.is_leader_unknown()
             && (self.answer.is_active() || self.answer.is_standby())
@@ -133,7 +140,7 @@ impl Member {
 
     /// Reason why it does not run, as the kubelet reports it.
     pub(crate) fn trouble(&self) -> Option<String> {
-        trouble(&self.pod)
+        trouble(&self.pod).or_else(|| sidecar_trouble(&self.pod))
     }
 
     /// Returns true while the kubelet delays its restart.
@@ -160,6 +167,17 @@ pub(crate) fn process(pod: &Pod) -> Option<&str> {
     let status = container(pod)?;
     status.state.as_ref()?.running.as_ref()?;
     status.container_id.as_deref()
+}
+
+/// Reason why a container beside OpenBao does not run.
+fn sidecar_trouble(pod: &Pod) -> Option<String> {
+    let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let stopped = containers.into_iter().find(|status| status.name != "openbao" && !status.ready)?;
+    let waiting = stopped.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or("it is not ready");
+    let message = waiting.and_then(|waiting| waiting.message.as_deref());
+    let message = message.map(|text| format!(": {text}")).unwrap_or_default();
+    Some(format!("container {}: {reason}{message}", stopped.name))
 }
 
 fn trouble(pod: &Pod) -> Option<String> {
@@ -223,5 +241,30 @@ pub(crate) fn settings(url: String, shared: &Settings) -> Settings {
         plain: true,
         node: true,
         ..shared.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::member;
+
+    #[test]
+    fn a_node_serves_only_if_the_containers_beside_openbao_run() {
+        let with_relay = |relay: serde_json::Value| {
+            let mut node = member((0, 's'));
+            let pod = Arc::make_mut(&mut node.pod);
+            let statuses = pod.status.as_mut().and_then(|status| status.container_statuses.as_mut()).unwrap();
+            statuses.push(serde_json::from_value(relay).unwrap());
+            node
+        };
+        let status = |ready: bool, state: serde_json::Value| json!({"name": "relay", "image": "", "imageID": "", "ready": ready, "restartCount": 0, "state": state});
+        assert!(with_relay(status(true, json!({"running": {}}))).serves());
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no image"}});
+        let failed = with_relay(status(false, waiting));
+        assert!(!failed.serves());
+        assert_eq!(failed.trouble().unwrap(), "container relay: ImagePullBackOff: no image");
     }
 }

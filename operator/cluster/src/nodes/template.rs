@@ -88,10 +88,10 @@ impl Facts<'_> {
             Step::Stop(_) if is_applied => served(live),
             _ if is_applied => served(live).filter(|_| self.held),
             _ if self.held => template(live).cloned(),
-            Step::Replace { .. } | Step::Repair { .. } | Step::Settled => None,
+            Step::Replace { .. } | Step::Settled => None,
             // The change can be the reason why a missing pod can be created.
             Step::Wait(_) if self.is_incomplete() => None,
-            Step::Wait(_) | Step::Stop(_) => template(live).cloned(),
+            Step::Wait(_) | Step::Stop(_) | Step::Repair { .. } => template(live).cloned(),
         }
     }
 
@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::children::Ending;
     use crate::cluster::REVISION;
+    use crate::nodes::fault::Fault;
     use crate::tests::{TEMPLATE, member};
 
     fn template_of(revision: &str) -> Value {
@@ -149,6 +150,7 @@ mod tests {
             },
             "wait" => Step::Wait("w".to_owned()),
             "stop" => Step::Stop("s".to_owned()),
+            "repair" => Step::Repair { pod: "main-2".to_owned(), uid: "u".to_owned(), fault: Fault::Silent },
             _ => Step::Settled,
         }
     }
@@ -184,6 +186,7 @@ mod tests {
     #[case::a_pod_terminates(TEMPLATE, "", "wait", TEMPLATE)]
     #[case::a_pod_cannot_be_created(TEMPLATE, "", "wait missing", "new")]
     #[case::a_missing_pod_while_paused(TEMPLATE, "", "wait missing held", TEMPLATE)]
+    #[case::repair_after_a_failed_canary(TEMPLATE, "", "repair", TEMPLATE)]
     #[case::canary_starts("new", TEMPLATE, "wait", "new")]
     #[case::canary_fails("new", TEMPLATE, "stop", TEMPLATE)]
     #[case::canary_failed(TEMPLATE, "", "stop", TEMPLATE)]

@@ -24,13 +24,22 @@ impl Turns {
     /// Takes or extends the turn of a cluster. Returns false if too many others have one.
     pub(crate) fn take(&self, cluster: &ObjectName, now: Instant) -> bool {
         let mut turns = self.0.lock();
-        turns.retain(|_, since| now.duration_since(*since) < LONGEST);
-        let is_free = turns.len() < MOST || turns.contains_key(cluster);
+        let is_free = has_turn(&mut turns, cluster, now);
         if is_free {
             turns.insert(cluster.clone(), now);
         }
         is_free
     }
+
+    /// Returns true if the cluster has a turn, or can take one.
+    pub(crate) fn is_free(&self, cluster: &ObjectName, now: Instant) -> bool {
+        has_turn(&mut self.0.lock(), cluster, now)
+    }
+}
+
+fn has_turn(turns: &mut BTreeMap<ObjectName, Instant>, cluster: &ObjectName, now: Instant) -> bool {
+    turns.retain(|_, since| now.duration_since(*since) < LONGEST);
+    turns.len() < MOST || turns.contains_key(cluster)
 }
 
 #[cfg(test)]
@@ -45,7 +54,7 @@ mod tests {
     fn only_some_clusters_replace_pods_at_the_same_time() {
         let (turns, now) = (Turns::default(), Instant::now());
         assert!((0..MOST).all(|number| turns.take(&name(number), now)));
-        assert!(!turns.take(&name(MOST), now), "one too many");
+        assert!(!turns.is_free(&name(MOST), now) && !turns.take(&name(MOST), now), "one too many");
         assert!(turns.take(&name(0), now), "a turn includes all pods until it ends");
         turns.give_back(&name(0));
         assert!(turns.take(&name(MOST), now));

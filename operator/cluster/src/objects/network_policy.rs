@@ -13,8 +13,8 @@ use crate::objects::initialization::AdministratorIssuer;
 use crate::objects::seal::SealSettings;
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata, pods};
 
-/// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics, and only nodes to reach the cluster
-/// port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
+/// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics,
+/// and only nodes to reach the cluster port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
 /// need. The latter have host names as addresses, so they are allowed by port: `ports` are those of the seal and of the
 /// issuers of administrators.
 pub(crate) fn network_policy(cluster: &Cluster, ports: &[u16]) -> Option<NetworkPolicy> {
@@ -27,6 +27,16 @@ pub(crate) fn network_policy(cluster: &Cluster, ports: &[u16]) -> Option<Network
             egress: Some(egress(cluster, ports)),
         }),
     })
+}
+
+/// Adds the egress rules of the live policy that the desired one does not contain.
+pub(crate) fn keep_egress(policy: &mut NetworkPolicy, live: Option<&NetworkPolicy>) {
+    let live = live.and_then(|live| live.spec.as_ref()?.egress.as_ref());
+    if let Some(egress) = policy.spec.as_mut().and_then(|spec| spec.egress.as_mut()) {
+        let added: Vec<_> =
+            live.into_iter().flatten().filter(|rule| !egress.contains(rule)).cloned().collect();
+        egress.extend(added);
+    }
 }
 
 /// Ports of the seal and of the issuers of administrators.
@@ -136,6 +146,22 @@ mod tests {
         let egress = policy.unwrap().spec.unwrap().egress.unwrap();
         assert_eq!(egress.len(), 4);
         assert_eq!(json!(egress[3]), rule);
+    }
+
+    #[test]
+    fn rules_for_nodes_of_an_earlier_spec_are_kept_once() {
+        let policy = |ports: &[u16]| network_policy(&cluster(), ports).unwrap();
+        let live = policy(&[8080]);
+        let mut desired = policy(&[8443]);
+        keep_egress(&mut desired, Some(&live));
+        let text = json!(desired).to_string();
+        assert!(text.contains("8080") && text.contains("8443"));
+        let mut again = policy(&[8443]);
+        keep_egress(&mut again, Some(&desired));
+        assert_eq!(again, desired);
+        let mut settled = policy(&[8443]);
+        keep_egress(&mut settled, None);
+        assert_eq!(settled, policy(&[8443]));
     }
 
     #[rstest]

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
 use crate::effects::Sources;
-use crate::nodes::members::Member;
 use crate::nodes::fault::names_the_seal;
+use crate::nodes::members::Member;
 use crate::objects::seal::static_secret;
 use crate::seal::migration::Migration;
 use crate::seal::rotation;

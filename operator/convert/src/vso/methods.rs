@@ -37,11 +37,7 @@ pub(super) fn blocks(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft, 
     for (block, name, fields) in METHODS {
         if method.is_some_and(|method| method != *name) {
             if let Some(unused) = spec.take(block) {
-                task.review(
-                    spec.path(block),
-                    Some(&unused),
-                    "the method does not use this block, and Steamer refuses it: not converted",
-                );
+                task.review(spec.path(block), Some(&unused), "the method does not use this block: remove it");
             }
             continue;
         }

@@ -11,6 +11,9 @@ use crate::error::Error;
 
 /// Annotation of a ServiceAccount: audiences of its tokens, separated by commas.
 pub const AUDIENCES: &str = "steamer.dev/audiences";
+/// Annotation of a ServiceAccount: audiences of its tokens for cloud providers, separated by commas. [`AUDIENCES`] would allow
+/// every author of a BaoAuth to send such a token to a server.
+pub const CLOUD_AUDIENCES: &str = "steamer.dev/cloud-audiences";
 /// Label of a Secret that holds a JWT for logins to OpenBao.
 pub const JWT: &str = "steamer.dev/jwt";
 /// Label of a Secret that holds another credential for logins to OpenBao.
@@ -40,9 +43,7 @@ impl Consent {
     /// # Errors
     /// [`Error::NotAllowed`] with the command that allows them.
     pub fn check(&self, account: &ServiceAccount, asked: &Asked<'_>) -> Result<(), Error> {
-        let stated = account.annotations().get(AUDIENCES).map(String::as_str).unwrap_or_default();
-        let mut allowed: Vec<&str> =
-            stated.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+        let allowed = stated(account, AUDIENCES);
         let is_allowed = |audience: &&String| {
             allowed.contains(&audience.as_str())
                 || self.0.contains(*audience)
@@ -50,20 +51,40 @@ impl Consent {
         };
         let refused: Vec<&str> =
             asked.audiences.iter().filter(|audience| !is_allowed(audience)).map(String::as_str).collect();
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let name = ObjectName::of(account);
-        let text = refused.join("`, `");
-        allowed.extend(&refused);
-        Err(Error::NotAllowed(format!(
-            "ServiceAccount {name} does not allow tokens for audience `{text}`: run `kubectl annotate serviceaccount {} \
-             --namespace {} --overwrite {AUDIENCES}={}`",
-            name.name,
-            name.namespace,
-            allowed.join(",")
-        )))
+        if refused.is_empty() { Ok(()) } else { Err(denied((account, AUDIENCES), &allowed, &refused)) }
     }
+}
+
+/// Checks that a ServiceAccount allows tokens for an audience of a cloud provider, which are exchanged there and never sent to
+/// OpenBao.
+///
+/// # Errors
+/// [`Error::NotAllowed`] with the command that allows it.
+pub fn check_cloud(account: &ServiceAccount, audience: &str) -> Result<(), Error> {
+    let allowed = stated(account, CLOUD_AUDIENCES);
+    if allowed.contains(&audience) {
+        return Ok(());
+    }
+    Err(denied((account, CLOUD_AUDIENCES), &allowed, &[audience]))
+}
+
+/// The audiences in an annotation.
+fn stated<'a>(account: &'a ServiceAccount, annotation: &str) -> Vec<&'a str> {
+    let stated = account.annotations().get(annotation).map(String::as_str).unwrap_or_default();
+    stated.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()
+}
+
+fn denied((account, annotation): (&ServiceAccount, &str), allowed: &[&str], refused: &[&str]) -> Error {
+    let name = ObjectName::of(account);
+    let all = [allowed, refused].concat();
+    Error::NotAllowed(format!(
+        "ServiceAccount {name} does not allow tokens for audience `{}`: run `kubectl annotate serviceaccount {} \
+         --namespace {} --overwrite {annotation}={}`",
+        refused.join("`, `"),
+        name.name,
+        name.namespace,
+        all.join(",")
+    ))
 }
 
 /// Checks that the JWT of a Secret may be used for logins.
@@ -140,6 +161,26 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[rstest]
+    #[case::nothing(json!({}), false, false)]
+    #[case::openbao(json!({AUDIENCES: "sts"}), true, false)]
+    #[case::cloud(json!({CLOUD_AUDIENCES: "b, sts"}), false, true)]
+    #[case::other_cloud(json!({CLOUD_AUDIENCES: "b"}), false, false)]
+    fn a_token_for_a_cloud_provider_is_never_sent_to_a_server(
+        #[case] annotations: serde_json::Value,
+        #[case] server: bool,
+        #[case] cloud: bool,
+    ) {
+        let object = json!({"metadata": {"name": "app", "namespace": "web", "annotations": annotations}});
+        let account = serde_json::from_value(object).unwrap();
+        let audiences = ["sts".to_owned()];
+        let asked = Asked { audiences: &audiences, of_server: &[] };
+        assert_eq!(Consent::default().check(&account, &asked).is_ok(), server);
+        let refused = check_cloud(&account, "sts").err().map(|error| error.to_string());
+        assert_eq!(refused.is_none(), cloud);
+        assert!(refused.is_none_or(|text| text.contains("steamer.dev/cloud-audiences=")));
     }
 
     #[rstest]

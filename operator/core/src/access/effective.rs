@@ -58,7 +58,13 @@ impl Effective {
 
     /// Whether all objects that state the settings are in a namespace.
     pub(super) fn is_within(&self, namespace: &str) -> bool {
-        self.name.namespace == namespace && self.global_from.as_deref().is_none_or(|from| from == namespace)
+        self.is_of(&[namespace])
+    }
+
+    /// Whether each object that states the settings is in one of the namespaces.
+    pub(super) fn is_of(&self, namespaces: &[&str]) -> bool {
+        let is_in = |namespace: &str| namespaces.contains(&namespace);
+        is_in(&self.name.namespace) && self.global_from.as_deref().is_none_or(is_in)
     }
 }
 
@@ -127,6 +133,28 @@ mod tests {
         assert_eq!(count(&own), 2);
         keep_entries(&mut own);
         assert_eq!(count(&own), 0);
+    }
+
+    #[rstest]
+    #[case::own("web", None, true, true)]
+    #[case::operator("steamer", Some("steamer"), true, false)]
+    #[case::global_of_the_operator("web", Some("steamer"), true, false)]
+    #[case::other("shared", None, false, false)]
+    #[case::global_of_another_namespace("web", Some("shared"), false, false)]
+    fn all_authors_of_settings_count(
+        #[case] auth: &str,
+        #[case] global: Option<&str>,
+        #[case] is_of: bool,
+        #[case] is_within: bool,
+    ) {
+        let auth = Effective {
+            spec: serde_json::from_value(json!({})).unwrap(),
+            name: ObjectName::new(auth, "auth"),
+            server_from: auth.to_owned(),
+            global_from: global.map(str::to_owned),
+            requested: String::new(),
+        };
+        assert_eq!((auth.is_of(&["web", "steamer"]), auth.is_within("web")), (is_of, is_within));
     }
 
     #[rstest]

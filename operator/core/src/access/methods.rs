@@ -4,6 +4,7 @@ mod app_role;
 mod aws;
 mod cert;
 mod cloud_identity;
+mod endpoint;
 mod gcp;
 mod jwt;
 mod kubernetes;
@@ -27,7 +28,7 @@ pub use self::method::{Method, MethodCredential};
 pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
     let method = match spec.method {
         None => Err(Error::Invalid(
-            "method is required: neither the BaoAuth nor its BaoAuthGlobal states one".to_owned(),
+            "method is required: neither the login nor its global settings state one".to_owned(),
         )),
         Some(AuthMethod::Kubernetes) => kubernetes::method(spec),
         Some(AuthMethod::JWT) => jwt::method(spec),
@@ -149,6 +150,25 @@ mod tests {
     #[case::token(json!({"method": "Token", "token": {}}), "token.secretRef is required")]
     #[case::aws_identity(json!({"method": "AWS", "aws": {"role": "r"}}), "aws requires exactly one of secretRef and irsaServiceAccount")]
     #[case::aws_role(json!({"method": "AWS", "aws": {"secretRef": "s"}}), "aws.role is required")]
+    #[case::aws_endpoint(
+        json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "stsEndpoint": r"https://evil.example\.amazonaws.com"}}),
+        "aws.stsEndpoint does not result in a URL"
+    )]
+    #[case::aws_endpoint_without_encryption(
+        json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "stsEndpoint": "http://sts.amazonaws.com"}}),
+        "aws.stsEndpoint does not result in a URL"
+    )]
+    #[case::aws_region(
+        json!({"method": "AWS", "aws": {"role": "r", "secretRef": "s", "region": "evil.example/"}}),
+        "aws.region does not result in a URL"
+    )]
+    #[case::gcp_endpoint(
+        json!({"method": "GCP", "gcp": {
+            "role": "r", "workloadIdentityServiceAccount": "a", "projectID": "p", "region": "x", "clusterName": "c",
+            "iamEndpoint": "http://iamcredentials.googleapis.com",
+        }}),
+        "gcp.iamEndpoint does not result in a URL"
+    )]
     #[case::gcp_account(json!({"method": "GCP", "gcp": {"role": "r"}}), "gcp.workloadIdentityServiceAccount is required")]
     #[case::gcp_cluster(
         json!({"method": "GCP", "gcp": {"role": "r", "workloadIdentityServiceAccount": "a", "projectID": "p", "region": "x"}}),

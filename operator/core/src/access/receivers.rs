@@ -120,7 +120,7 @@ pub(super) fn project_of(
     let reference = auth.spec.project_ref.as_ref();
     let reference = reference.ok_or_else(|| {
         Error::Invalid(
-            "one of connectionRef, clusterRef and projectRef is required: neither the BaoAuth nor its BaoAuthGlobal states \
+            "one of connectionRef, clusterRef and projectRef is required: neither the login nor its global settings state \
              one"
             .to_owned(),
         )

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use steamer_convert::{Finding, Severity, convert};
 
 use super::facts::Facts;
-use super::names::{Counterpart, GROUP, VERSION, reference};
+use super::names::{ANY_DEFAULT, Counterpart, GROUP, VERSION, reference};
 use super::settings::settings;
 use super::status;
 
@@ -70,7 +70,7 @@ fn refer<K: Counterpart>(spec: &mut Value) {
     }
     let global = &mut spec["authGlobalRef"];
     if global["allowDefault"] == json!(true) && global["name"].is_null() {
-        global["name"] = json!("default");
+        global["name"] = json!(ANY_DEFAULT);
     }
     for path in ["/authRef", "/connectionRef", "/authGlobalRef"] {
         rename(spec.pointer_mut(path));

@@ -1,11 +1,11 @@
 //! Objects of a kind of Steamer and served objects, for controllers of both.
 
 use kube::core::object::HasStatus;
-use steamer_runtime::Object;
 use steamer_api::{
     BaoAuth, BaoAuthGlobal, BaoConnection, BaoDynamicSecret, BaoPKISecret, BaoStaticSecret, Kind,
     SecretTransformation,
 };
+use steamer_runtime::Object;
 
 use super::names::Counterpart;
 use super::object::Served;

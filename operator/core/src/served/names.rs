@@ -13,6 +13,9 @@ pub(super) const VERSION: &str = "v1beta1";
 /// VSO never refers to an object of Steamer, and the other way around.
 const PREFIX: &str = "vso/";
 
+/// Name in a reference to the VaultAuthGlobal that `allowDefault` permits instead of a name. No object has it.
+pub(super) const ANY_DEFAULT: &str = "*default";
+
 /// A kind of Steamer with a counterpart in VSO.
 pub trait Counterpart: Kind {
     /// Kind of VSO.
@@ -37,6 +40,11 @@ macro_rules! counterparts {
                 $(KindId::$kind => Some($served),)+
                 _ => None,
             }
+        }
+
+        /// Returns true for the name of a controller of served objects.
+        fn is_controller(name: &str) -> bool {
+            matches!(name, $($plural)|+)
         }
 
         /// The kind as which objects of a kind of VSO are served.
@@ -65,7 +73,8 @@ pub(super) fn reference(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// The name of the served object that a reference names. `None` for a reference to an object of Steamer.
-pub(crate) fn referred(name: &str) -> Option<&str> {
-    name.strip_prefix(PREFIX)
+/// The name of the served object that a reference names, for an object of a controller. `None` for a reference to an object of
+/// Steamer. Also `None` for an object of Steamer that states the prefix: what it refers to does not exist.
+pub(crate) fn referred<'a>(name: &'a str, controller: &str) -> Option<&'a str> {
+    name.strip_prefix(PREFIX).filter(|_| is_controller(controller))
 }

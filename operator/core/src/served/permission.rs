@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use steamer_api::KindId;
 use steamer_runtime::ObjectName;
 
-use super::names::Counterpart;
+use super::names::{ANY_DEFAULT, Counterpart};
 use super::settings::settings;
 
 /// Name of the object that is used without a reference.
@@ -46,11 +46,13 @@ impl Permission {
     }
 }
 
-/// The names to look up for a reference. The VaultAuthGlobal `default` is also looked up in the namespace of VSO.
-pub(crate) fn with_default(kind: KindId, name: ObjectName) -> Vec<ObjectName> {
-    if kind == KindId::BaoAuthGlobal && name.name == DEFAULT {
-        let other = ObjectName::new(&settings().vso_namespace, DEFAULT);
-        return if other == name { vec![name] } else { vec![name, other] };
+/// The names to look up for a reference. The VaultAuthGlobal that `allowDefault` permits is also looked up in the namespace of
+/// VSO.
+pub(crate) fn with_default(name: ObjectName) -> Vec<ObjectName> {
+    if name.name != ANY_DEFAULT {
+        return vec![name];
     }
-    vec![name]
+    let own = ObjectName::new(name.namespace, DEFAULT);
+    let other = ObjectName::new(&settings().vso_namespace, DEFAULT);
+    if other == own { vec![own] } else { vec![own, other] }
 }

@@ -185,7 +185,7 @@ fn references_of_vso_and_of_steamer_never_meet(
     #[case] expected: &str,
 ) {
     let index = Arc::<Index>::default();
-    let dependencies = index.pass("test", ObjectName::new(from, "x"));
+    let dependencies = index.pass("vaultstaticsecrets", ObjectName::new(from, "x"));
     let name = ObjectName::new("shared", name);
     let found = match stores(allowed).named::<BaoAuth>(&dependencies, &name, from) {
         Ok(auth) => auth.spec.mount.clone().unwrap(),
@@ -195,6 +195,45 @@ fn references_of_vso_and_of_steamer_never_meet(
         }
         Err(Error::NotFound { kind, name }) => {
             assert_eq!((kind, name.to_string().as_str()), ("VaultAuth", "shared/two"));
+            "not found".to_owned()
+        }
+        Err(_) => "another error".to_owned(),
+    };
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_object_of_steamer_cannot_name_a_served_object() {
+    let index = Arc::<Index>::default();
+    let name = ObjectName::new("shared", "vso/one");
+    for controller in ["baostaticsecret", "baoauth"] {
+        let dependencies = index.pass(controller, ObjectName::new("shared", "x"));
+        let stores = stores(&["*"]);
+        stores.of::<BaoAuth>().listed(Some("shared"), 0);
+        let found = stores.named::<BaoAuth>(&dependencies, &name, "shared");
+        assert!(matches!(found, Err(Error::NotFound { kind: "BaoAuth", .. })), "{controller}");
+    }
+}
+
+#[rstest]
+#[case::named(json!({"name": "default"}), "not found")]
+#[case::named_with_a_default(json!({"name": "default", "allowDefault": true}), "not found")]
+#[case::default(json!({"allowDefault": true}), "vault-secrets-operator-system")]
+fn only_a_reference_without_a_name_uses_the_default_of_vso(#[case] global: Value, #[case] expected: &str) {
+    let (stores, index) = (Stores::default(), Arc::<Index>::default());
+    let namespace = "vault-secrets-operator-system";
+    let default = served::<BaoAuthGlobal>(&object((namespace, "default"), json!({})));
+    let store = stores.of::<Served<BaoAuthGlobal>>();
+    [namespace, "web"].iter().for_each(|namespace| store.listed(Some(*namespace), 0));
+    store.insert(ObjectName::of(&default), Arc::new(default));
+    let auth = served::<BaoAuth>(&object(("web", "app"), json!({"vaultAuthGlobalRef": global})));
+    let reference = auth.object().spec.auth_global_ref.clone().unwrap();
+    let dependencies = index.pass("vaultauths", ObjectName::of(&auth));
+    let name = ObjectName::new("web", reference.name.unwrap());
+    let found = match stores.named::<BaoAuthGlobal>(&dependencies, &name, "web") {
+        Ok(global) => global.namespace().unwrap(),
+        Err(Error::NotFound { name, .. }) => {
+            assert_eq!(name.to_string(), "web/default");
             "not found".to_owned()
         }
         Err(_) => "another error".to_owned(),

@@ -232,7 +232,8 @@ mod tests {
         #[case] now: &str,
         #[case] expected: &str,
     ) {
-        let (zone, cron) = (crate::windows::zone::zone(Some(name)).unwrap(), Cron::parse(text).unwrap());
+        let (zone, cron) =
+            (crate::windows::zone::zone(Some(name), "windows").unwrap(), Cron::parse(text).unwrap());
         assert_eq!(cron.next(at(now), &zone), Some(at(expected)));
         assert_eq!(cron.last(at(expected), at(now), &zone), Some(at(expected)));
         let before = at(expected).checked_sub(1.second()).unwrap();
@@ -261,7 +262,7 @@ mod tests {
         fn no_text_makes_the_parser_panic(text in "[-*/,0-9A-Za-z@ ]{0,40}|\\PC*") {
             if let Some(cron) = Cron::parse(&text) {
                 let now = at("2026-11-28T03:00:00Z");
-                for zone in [TimeZone::UTC, crate::windows::zone::zone(Some("America/New_York")).unwrap()] {
+                for zone in [TimeZone::UTC, crate::windows::zone::zone(Some("America/New_York"), "windows").unwrap()] {
                     if let Some(next) = cron.next(now, &zone) {
                         prop_assert!(next > now);
                         prop_assert_eq!(cron.last(next, now, &zone), Some(next));

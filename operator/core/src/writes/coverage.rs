@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 
-/// Periods in which every write was reported: the present one, and the last one.
+/// Number of ended periods that are known.
+const PERIODS: usize = 8;
+
+/// Periods in which every write was reported: the present one, and the last ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     since: Option<Timestamp>,
-    last: Option<(Timestamp, Timestamp)>,
+    /// Start and end of the last periods, the latest first.
+    ended: [Option<(Timestamp, Timestamp)>; PERIODS],
 }
 
 /// How often a value that was read once is read again.
@@ -26,19 +30,21 @@ impl Coverage {
 
     /// Ends the period. Returns false if none has started.
     pub(super) fn end(&mut self, now: Timestamp) -> bool {
-        let since = self.since.take();
-        self.last = since.map(|since| (since, now)).or(self.last);
-        since.is_some()
+        let Some(since) = self.since.take() else { return false };
+        self.ended.rotate_right(1);
+        self.ended[0] = Some((since, now));
+        true
     }
 
-    /// How often a value that was read at `obtained` is read again.
+    /// How often a value that was read at `obtained` is read again. A value that was read in a period is not overdue when
+    /// the period ends, however many follow: otherwise all values of a cluster would be read at the same time.
     #[must_use]
     pub fn polling(&self, obtained: Timestamp) -> Polling {
-        match (self.since, self.last) {
-            (Some(since), _) if since <= obtained => Polling::Sweep,
-            (_, Some((since, end))) if since <= obtained && obtained < end => Polling::Refresh(end),
-            _ => Polling::Refresh(obtained),
+        if self.since.is_some_and(|since| since <= obtained) {
+            return Polling::Sweep;
         }
+        let period = self.ended.iter().flatten().find(|(since, end)| *since <= obtained && obtained < *end);
+        Polling::Refresh(period.map_or(obtained, |(_, end)| *end))
     }
 }
 
@@ -75,7 +81,14 @@ mod tests {
     #[case::read_between_the_periods(&[10, 20, 30], 25, Polling::Refresh(at(25)))]
     #[case::read_in_another_period(&[10, 20, 30], 35, Polling::Sweep)]
     // Periods that end again and again do not delay the read of a value further.
-    #[case::two_periods_ended(&[10, 20, 30, 40], 15, Polling::Refresh(at(15)))]
+    #[case::two_periods_ended(&[10, 20, 30, 40], 15, Polling::Refresh(at(20)))]
+    #[case::read_in_the_second_period(&[10, 20, 30, 40], 35, Polling::Refresh(at(40)))]
+    #[case::eight_periods_ended(
+        &[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160], 15, Polling::Refresh(at(20))
+    )]
+    #[case::nine_periods_ended(
+        &[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160, 170, 180], 15, Polling::Refresh(at(15))
+    )]
     fn a_value_is_polled_unless_every_write_since_its_read_is_reported(
         #[case] times: &[i64],
         #[case] obtained: i64,

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use kube::{Resource, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use steamer_api::{BaoStaticSecret, ClusterBaoStaticSecret, RECONCILE_ANNOTATION};
+
+use crate::engine::{APPLIED, Applied};
 
 /// The name of the BaoStaticSecrets of an object.
 pub(super) fn name(owner: &ClusterBaoStaticSecret) -> String {
@@ -17,18 +19,30 @@ pub(super) fn is_owned(child: &BaoStaticSecret, owner: &ClusterBaoStaticSecret) 
     child.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
 }
 
-/// The desired BaoStaticSecret. A requested reconcile is passed on.
+/// Whether the BaoStaticSecret with the name of the template replaces one with a former name.
+pub(super) fn is_replaced(current: Option<&BaoStaticSecret>, owner: &ClusterBaoStaticSecret) -> bool {
+    current.is_some_and(|current| is_owned(current, owner) && current.metadata.deletion_timestamp.is_none())
+}
+
+/// The desired BaoStaticSecret. A requested reconcile is passed on. An annotation lists the labels and annotations of the
+/// template, because those that the template no longer contains are removed.
 pub(super) fn desired(owner: &ClusterBaoStaticSecret, namespace: &str) -> BaoStaticSecret {
     let template = &owner.spec.template;
     let mut annotations = template.metadata.annotations.clone();
     if let Some(requested) = owner.annotations().get(RECONCILE_ANNOTATION) {
         annotations.insert(RECONCILE_ANNOTATION.to_owned(), requested.clone());
     }
+    let metadata = &template.metadata;
+    let applied = json!({
+        "labels": metadata.labels.keys().collect::<Vec<_>>(),
+        "annotations": metadata.annotations.keys().collect::<Vec<_>>(),
+    });
+    annotations.insert(APPLIED.to_owned(), applied.to_string());
     let mut child = BaoStaticSecret::new(&name(owner), template.spec.clone());
     child.metadata.namespace = Some(namespace.to_owned());
     child.metadata.owner_references = owner.controller_owner_ref(&()).map(|owner| vec![owner]);
     child.metadata.labels = filled(template.metadata.labels.clone());
-    child.metadata.annotations = filled(annotations);
+    child.metadata.annotations = Some(annotations);
     child
 }
 
@@ -39,12 +53,13 @@ fn filled(entries: BTreeMap<String, String>) -> Option<BTreeMap<String, String>>
 /// The merge patch (RFC 7396) that brings an existing BaoStaticSecret to the desired state. `None` if it is. Labels and
 /// annotations of others stay. The API server refuses the patch if the BaoStaticSecret was changed in the meantime.
 pub(super) fn patch(existing: &BaoStaticSecret, desired: &BaoStaticSecret) -> Option<Value> {
-    let labels = missing(existing.labels(), desired.labels());
-    let annotations = missing(existing.annotations(), desired.annotations());
-    let spec = changes(&json!(existing.spec), &json!(desired.spec));
+    let former = former(existing, desired);
+    let labels = differing(existing.labels(), desired.labels(), &former.labels);
+    let annotations = differing(existing.annotations(), desired.annotations(), &former.annotations);
     if labels.is_empty() && annotations.is_empty() && existing.spec == desired.spec {
         return None;
     }
+    let spec = changes(&json!(existing.spec), &json!(desired.spec));
     let metadata = json!({
         "uid": existing.uid(), "resourceVersion": existing.resource_version(), "labels": labels,
         "annotations": annotations,
@@ -52,11 +67,23 @@ pub(super) fn patch(existing: &BaoStaticSecret, desired: &BaoStaticSecret) -> Op
     Some(json!({"metadata": metadata, "spec": spec}))
 }
 
-fn missing<'a>(
+/// The recorded labels and annotations. None if the record is the desired one: it is not parsed for each event.
+fn former(existing: &BaoStaticSecret, desired: &BaoStaticSecret) -> Applied {
+    let recorded = existing.annotations().get(APPLIED);
+    let changed = recorded.filter(|recorded| desired.annotations().get(APPLIED) != Some(*recorded));
+    changed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The merge patch of labels or annotations. Those of `former` that are not wanted are removed.
+fn differing(
     found: &BTreeMap<String, String>,
-    wanted: &'a BTreeMap<String, String>,
-) -> BTreeMap<&'a String, &'a String> {
-    wanted.iter().filter(|(key, value)| found.get(*key) != Some(value)).collect()
+    wanted: &BTreeMap<String, String>,
+    former: &[String],
+) -> Map<String, Value> {
+    let removed = former.iter().filter(|key| found.contains_key(*key) && !wanted.contains_key(*key));
+    let removed = removed.map(|key| (key.clone(), Value::Null));
+    let changed = wanted.iter().filter(|(key, value)| found.get(*key) != Some(value));
+    changed.map(|(key, value)| (key.clone(), json!(value))).chain(removed).collect()
 }
 
 /// The merge patch from one value to another. `null` removes a field.
@@ -132,7 +159,8 @@ pub(super) mod tests {
     ) {
         let mut existing = stored(&owner(&json!({}), &json!({})));
         existing.labels_mut().insert("theirs".to_owned(), "x".to_owned());
-        let found = patch(&existing, &desired(&owner(&metadata, &template), "web")).unwrap();
+        let mut found = patch(&existing, &desired(&owner(&metadata, &template), "web")).unwrap();
+        found["metadata"]["annotations"].as_object_mut().unwrap().remove(APPLIED);
         let guarded = json!({"uid": "child", "resourceVersion": "7"});
         for part in [&guarded, &expected] {
             for (key, value) in part.as_object().unwrap() {
@@ -140,6 +168,36 @@ pub(super) mod tests {
             }
         }
         assert_eq!(found["spec"], spec);
+    }
+
+    #[test]
+    fn labels_and_annotations_that_the_template_no_longer_contains_are_removed() {
+        let templated = |metadata: Value| owner(&json!({}), &json!({"metadata": metadata}));
+        let before = json!({"labels": {"a": "b", "kept": "x"}, "annotations": {"c": "d"}});
+        let mut existing = stored(&templated(before));
+        existing.labels_mut().insert("theirs".to_owned(), "x".to_owned());
+        let after = templated(json!({"labels": {"kept": "x"}}));
+        let found = patch(&existing, &desired(&after, "web")).unwrap();
+        assert_eq!(found["metadata"]["labels"], json!({"a": null}));
+        let annotations = found["metadata"]["annotations"].as_object().unwrap();
+        assert_eq!(annotations.get("c"), Some(&Value::Null));
+        assert_eq!(
+            annotations.get(APPLIED),
+            stored(&after).annotations().get(APPLIED).map(|it| json!(it)).as_ref()
+        );
+    }
+
+    #[test]
+    fn a_child_is_replaced_once_the_owner_has_another_one() {
+        let plain = owner(&json!({}), &json!({}));
+        assert!(is_replaced(Some(&stored(&plain)), &plain));
+        assert!(!is_replaced(None, &plain));
+        let mut foreign = stored(&plain);
+        foreign.metadata.owner_references = None;
+        assert!(!is_replaced(Some(&foreign), &plain));
+        let mut deleting = stored(&plain);
+        deleting.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap();
+        assert!(!is_replaced(Some(&deleting), &plain));
     }
 
     #[test]

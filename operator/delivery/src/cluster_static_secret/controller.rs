@@ -162,20 +162,26 @@ impl Controller {
         }
     }
 
-    /// Deletes the BaoStaticSecrets of namespaces that are no longer selected, and those with a former name.
+    /// Deletes the BaoStaticSecrets of namespaces that are no longer selected, and those with a former name that are replaced:
+    /// a namespace that cannot get the new one keeps its Secret.
     async fn prune(
         &self,
         object: &ClusterBaoStaticSecret,
         namespaces: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        let name = child::name(object);
-        let unwanted = self.context.stores.of::<BaoStaticSecret>().filter(|found| {
+        let (name, store) = (child::name(object), self.context.stores.of::<BaoStaticSecret>());
+        let unwanted = store.filter(|found| {
             child::is_owned(found, object)
                 && found.metadata.deletion_timestamp.is_none()
                 && !(found.name_any() == name && namespaces.contains(&found.namespace().unwrap_or_default()))
         });
         for found in unwanted {
-            self.delete(&found).await?;
+            let namespace = found.namespace().unwrap_or_default();
+            let is_selected = namespaces.contains(&namespace);
+            let current = store.get(&ObjectName::new(&namespace, &name));
+            if !is_selected || child::is_replaced(current.as_deref(), object) {
+                self.delete(&found).await?;
+            }
         }
         Ok(())
     }

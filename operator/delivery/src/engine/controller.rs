@@ -11,9 +11,9 @@ use steamer_api::Mode;
 use steamer_core::Error;
 use steamer_core::access::auth::{Access, access, auth_of};
 use steamer_openbao::NamespacePath;
-use steamer_runtime::Locked;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reconcile};
+use steamer_runtime::{Key, Locked};
 
 use super::decide::{Act, Known, Why, created, decide};
 use super::document::newest;
@@ -170,7 +170,8 @@ impl<K: Synced> Controller<K> {
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
         let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
         let relayed = relayed.map(|cluster| Relayed::of(context, dependencies, cluster));
-        Ok(ReadAccess { reader: Reader { session, token }, namespace, login, relayed })
+        let owner = Key::of(object);
+        Ok(ReadAccess { reader: Reader { session, token }, namespace, login, relayed, owner })
     }
 
     async fn run(&self, pass: &Pass<'_, K>) -> Result<Action, Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use steamer_core::Error;
 use steamer_core::ownership::finalizer::{has_finalizer, until_deadline};
-use steamer_runtime::{Dependencies, ObjectName, Reason, describe};
+use steamer_runtime::{Dependencies, Key, ObjectName, Reason, describe};
 
 use super::controller::Controller;
 use super::held::Held;
@@ -20,7 +20,7 @@ impl<K: Synced> Controller<K> {
     /// own time.
     pub(super) async fn end(&self, object: &K, dependencies: &Dependencies) -> Result<(), Error> {
         let values = self.values(object);
-        let has_lost = self.engine().leases.has_lost(&ObjectName::of(object));
+        let has_lost = self.engine().leases.has_lost(&Key::of(object));
         if (values.is_empty() && !has_lost) || !has_finalizer(object) {
             return Ok(());
         }
@@ -43,8 +43,10 @@ impl<K: Synced> Controller<K> {
         let name = ObjectName::of(object);
         let mut values = Vec::new();
         if object.common().revoke {
-            let recorded = K::recorded(&self.engine().context.status(object)).stamp;
-            let known = self.stamp(&name).or_else(|| Stamp::parse(recorded.as_deref()?));
+            let context = &self.engine().context;
+            let recorded = K::recorded(&context.status(object)).stamp;
+            let restored = || Stamp::of_status::<K>(recorded.as_deref(), &context.mac);
+            let known = self.stamp(&name).or_else(restored);
             values.extend(known.map(|stamp| stamp.replaced(Timestamp::now())).unwrap_or_default());
         }
         values.extend(self.unwritten(&name));
@@ -57,12 +59,13 @@ impl<K: Synced> Controller<K> {
         dependencies: &Dependencies,
         values: &[Held],
     ) -> Result<(), Error> {
-        self.engine().leases.settle(&ObjectName::of(object)).await?;
+        let owner = Key::of(object);
+        self.engine().leases.settle(&owner).await?;
         let mut left = Vec::new();
         for held in values {
             // The BaoAuth and its ServiceAccount may be deleted already: the token of the lease does not need them.
             let is_revoked = match held {
-                Held::Lease(lease) => self.engine().leases.revoke(&lease.id).await?,
+                Held::Lease(lease) => self.engine().leases.revoke((&owner, &lease.id)).await?,
                 _ => false,
             };
             if !is_revoked {

@@ -81,7 +81,9 @@ impl Frame {
     /// Steamer wrote them.
     pub(crate) fn completed(&self, observed: &Observed) -> Option<Self> {
         match self.templated {
-            Templated::Unknown => observed.templated.as_ref().map(|sealed| self.clone().with((**sealed).clone())),
+            Templated::Unknown => {
+                observed.templated.as_ref().map(|sealed| self.clone().with((**sealed).clone()))
+            }
             Templated::None | Templated::Known(_) => Some(self.clone()),
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use steamer_core::Error;
-use steamer_runtime::{Action, ObjectName};
+use steamer_runtime::{Action, Key, ObjectName};
 
 use super::controller::Controller;
 use super::decide::{Known, Why};
@@ -36,13 +36,14 @@ impl<K: Synced> Controller<K> {
     pub(super) fn forget_issued(&self, name: &ObjectName) {
         let known = self.known().remove(name).map(|known| known.stamp);
         let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
+        let owner = Key::new(K::KIND, name.clone());
         let unwritten = self.pending.take(name).map(|unwritten| unwritten.obtained.held);
         for held in held.chain(unwritten) {
             if let Held::Lease(lease) = held {
-                self.engine().leases.forget(&lease.id);
+                self.engine().leases.forget((&owner, &lease.id));
             }
         }
-        self.engine().leases.forget_lost(name);
+        self.engine().leases.forget_lost(&owner);
     }
 
     /// Obtains the value, unless the last one that was issued could not be written.
@@ -76,7 +77,7 @@ impl<K: Synced> Controller<K> {
         if let Some(Known { stamp: Stamp { held: Held::Lease(lease), .. }, .. }) = former
             && !pass.object.common().revoke
         {
-            self.engine().leases.forget(&lease.id);
+            self.engine().leases.forget((&Key::of(pass.object), &lease.id));
         }
     }
 

@@ -5,31 +5,32 @@ use std::collections::HashMap;
 
 use steamer_core::Error;
 use steamer_openbao::{Error as OpenBao, Session};
-use steamer_runtime::{Locked, ObjectName};
+use steamer_runtime::{Key, Locked};
 
-/// Sessions with the tokens of leases.
+/// Sessions with the tokens of leases. An object never gets the token of another one: users can edit the status of a served
+/// object, which contains IDs of leases.
 #[derive(Default)]
 pub(crate) struct Leases {
-    /// By the ID of the lease.
-    held: Locked<HashMap<String, Session>>,
+    /// By the object and the ID of its lease.
+    held: Locked<HashMap<(Key, String), Session>>,
     /// Tokens of requests that may have issued a lease, although no response arrived.
-    lost: Locked<HashMap<ObjectName, Vec<Session>>>,
+    lost: Locked<HashMap<Key, Vec<Session>>>,
 }
 
 impl Leases {
-    /// Keeps the session that a lease was issued with.
-    pub(crate) fn keep(&self, lease: &str, session: Session) {
-        self.held.lock().insert(lease.to_owned(), session);
+    /// Keeps the session that a lease of an object was issued with.
+    pub(crate) fn keep(&self, (owner, lease): (&Key, &str), session: Session) {
+        self.held.lock().insert((owner.clone(), lease.to_owned()), session);
     }
 
-    /// The session that a lease was issued with. None after a restart.
-    pub(crate) fn of(&self, lease: &str) -> Option<Session> {
-        self.held.lock().get(lease).cloned()
+    /// The session that a lease of an object was issued with. None after a restart.
+    pub(crate) fn of(&self, (owner, lease): (&Key, &str)) -> Option<Session> {
+        self.held.lock().get(&(owner.clone(), lease.to_owned())).cloned()
     }
 
     /// The session that a lease was issued with, on the connections of `current`: the CA or the address of the server can be
     /// another one by now. None after a restart.
-    pub(crate) fn through(&self, lease: &str, current: &Session) -> Option<Session> {
+    pub(crate) fn through(&self, lease: (&Key, &str), current: &Session) -> Option<Session> {
         let own = self.of(lease)?;
         let moved = current.client().session(own.identity().clone()).at(own.namespace().clone());
         self.keep(lease, moved.clone());
@@ -37,15 +38,15 @@ impl Leases {
     }
 
     /// Discards the session of a lease, and does not revoke it.
-    pub(crate) fn forget(&self, lease: &str) {
-        self.held.lock().remove(lease);
+    pub(crate) fn forget(&self, (owner, lease): (&Key, &str)) {
+        self.held.lock().remove(&(owner.clone(), lease.to_owned()));
     }
 
     /// Revokes a lease with its token. Returns false if that is not possible: the token is not known or may not revoke itself.
     ///
     /// # Errors
     /// Any error of OpenBao.
-    pub(crate) async fn revoke(&self, lease: &str) -> Result<bool, Error> {
+    pub(crate) async fn revoke(&self, lease: (&Key, &str)) -> Result<bool, Error> {
         let Some(session) = self.of(lease) else {
             return Ok(false);
         };
@@ -59,17 +60,17 @@ impl Leases {
     }
 
     /// Records a request of an object whose response was lost.
-    pub(crate) fn lost(&self, object: &ObjectName, session: Session) {
+    pub(crate) fn lost(&self, object: &Key, session: Session) {
         self.lost.lock().entry(object.clone()).or_default().push(session);
     }
 
     /// Discards the tokens of requests of an object, and does not revoke them.
-    pub(crate) fn forget_lost(&self, object: &ObjectName) {
+    pub(crate) fn forget_lost(&self, object: &Key) {
         self.lost.lock().remove(object);
     }
 
     /// Whether responses to requests of an object were lost.
-    pub(crate) fn has_lost(&self, object: &ObjectName) -> bool {
+    pub(crate) fn has_lost(&self, object: &Key) -> bool {
         self.lost.lock().contains_key(object)
     }
 
@@ -77,7 +78,7 @@ impl Leases {
     ///
     /// # Errors
     /// The first error of OpenBao. The token is tried again the next time.
-    pub(crate) async fn settle(&self, object: &ObjectName) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, object: &Key) -> Result<(), Error> {
         let mut lost = self.lost.lock().remove(object).unwrap_or_default();
         while let Some(session) = lost.pop() {
             match session.revoke_token().await {
@@ -97,6 +98,7 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use steamer_openbao::{Client, Identity, Settings};
+    use steamer_runtime::ObjectName;
 
     use super::*;
 
@@ -104,15 +106,36 @@ mod tests {
         Client::new(&Settings { addresses: vec![address.to_owned()], ..Settings::default() }).unwrap()
     }
 
+    fn key(kind: &'static str, namespace: &str) -> Key {
+        Key::new(kind, ObjectName::new(namespace, "app"))
+    }
+
+    #[tokio::test]
+    async fn an_object_that_states_the_lease_of_another_one_does_not_get_its_token() {
+        let leases = Leases::default();
+        let own = key("BaoDynamicSecret", "web");
+        let session = client("https://bao:8200").session(Identity::Anonymous);
+        leases.keep((&own, "lease"), session.clone());
+        leases.lost(&own, session.clone());
+        for other in [key("BaoDynamicSecret", "other"), key("VaultDynamicSecret", "web")] {
+            assert!(leases.of((&other, "lease")).is_none() && !leases.has_lost(&other));
+            assert!(leases.through((&other, "lease"), &session).is_none());
+            assert!(!leases.revoke((&other, "lease")).await.unwrap());
+            leases.forget((&other, "lease"));
+        }
+        assert!(leases.of((&own, "lease")).is_some() && leases.has_lost(&own));
+    }
+
     #[test]
     fn a_lease_keeps_its_token_and_namespace_when_the_connection_changes() {
         let leases = Leases::default();
         let token = Identity::Token("own".to_owned().into());
-        leases.keep("lease", client("https://old:8200").session(token).within("org"));
+        let own = key("BaoDynamicSecret", "web");
+        leases.keep((&own, "lease"), client("https://old:8200").session(token).within("org"));
         let current = client("https://new:8200").session(Identity::Anonymous).within("other");
-        assert!(leases.through("another", &current).is_none());
-        assert!(leases.through("lease", &current).is_some());
-        let kept = leases.of("lease").unwrap();
+        assert!(leases.through((&own, "another"), &current).is_none());
+        assert!(leases.through((&own, "lease"), &current).is_some());
+        let kept = leases.of((&own, "lease")).unwrap();
         assert_eq!((kept.client().address(), kept.namespace().as_str()), ("https://new:8200", "org"));
         assert!(matches!(kept.identity(), Identity::Token(_)));
     }

@@ -81,7 +81,10 @@ impl Destinations {
         let mut version = secret.resource_version();
         if let Some(former) = mark_of_keys(secret).filter(|mark| *mark != frame.mark) {
             let parameters = PatchParams::apply(&field_manager(&former));
-            version = self.apply(name, &parameters, fields(secret, version)).await?.resource_version();
+            version = self
+                .apply(name, &parameters, without_keys(secret, &former, version))
+                .await?
+                .resource_version();
         }
         let mut body = fields(secret, version);
         body["metadata"]["annotations"] = json!({KEYS_OF: frame.mark.to_string()});
@@ -99,7 +102,7 @@ impl Destinations {
         match found.filter(|secret| owns_keys(secret, mark)) {
             Some(secret) => {
                 let parameters = PatchParams::apply(&field_manager(mark));
-                let body = Patch::Apply(fields(&secret, None));
+                let body = Patch::Apply(without_keys(&secret, mark, None));
                 match self.api(&name.namespace).patch(&name.name, &parameters, &body).await {
                     // The Secret is immutable, or its type requires a key.
                     Err(kube::Error::Api(status)) if status.code == 422 => {
@@ -156,6 +159,24 @@ fn fields(secret: &Secret, version: Option<String>) -> Value {
         metadata["resourceVersion"] = json!(version);
     }
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+}
+
+/// The body of an apply that removes the keys of an object. If its apply created the map, the map itself is kept: the API server
+/// would remove it together with keys that no field manager owns, such as keys applied as `stringData`.
+fn without_keys(secret: &Secret, mark: &Mark, version: Option<String>) -> Value {
+    let mut body = fields(secret, version);
+    if owns_map(secret, &field_manager(mark)) {
+        body["data"] = json!({});
+    }
+    body
+}
+
+/// Returns true if a field manager owns the map of the keys.
+fn owns_map(secret: &Secret, manager: &str) -> bool {
+    let entries = secret.metadata.managed_fields.iter().flatten();
+    entries
+        .filter(|entry| entry.manager.as_deref() == Some(manager))
+        .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:data"]["."].is_null()))
 }
 
 /// Returns true if the API server refuses fields of another manager, and not a version.

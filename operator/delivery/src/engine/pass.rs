@@ -104,7 +104,7 @@ impl<K: Synced> Pass<'_, K> {
     pub(super) fn restored(&self) -> Option<Known> {
         let status = self.status();
         let Recorded { stamp, version, mount, .. } = K::recorded(&status);
-        let stamp = Stamp::parse(stamp.as_deref()?)?;
+        let stamp = Stamp::of_status::<K>(stamp.as_deref(), &self.engine.context.mac)?;
         if stamp.held.is_read() && !status.is_ready() && self.source.schedule().is_free() {
             return None;
         }

@@ -14,7 +14,7 @@ use super::shared::Engine;
 use super::synced::{Source, Synced};
 use super::transformation::{DELIVERED, Definition, Metadata, Program, Rendered, Subject, plain};
 
-/// Renderings that run at the same time. Each one uses a processor and tens of megabytes at most.
+/// Renderings that run at the same time. Each one uses a processor and about a hundred megabytes at most.
 static RENDERINGS: Semaphore = Semaphore::const_new(4);
 
 /// How the value of an object becomes the content of its Secret.

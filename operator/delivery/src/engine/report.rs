@@ -25,7 +25,8 @@ impl<K: Synced> Pass<'_, K> {
             Some(version) => format!("Secret {name} contains version {version}{waits}"),
             None => format!("Secret {name} contains the value{waits}"),
         };
-        let recorded = last.stamp.as_deref().and_then(Stamp::parse);
+        let mac = &self.engine.context.mac;
+        let recorded = Stamp::of_status::<K>(last.stamp.as_deref(), mac);
         let Stamp { request, mount, server, rendering, .. } = &known.stamp;
         let same_mount = recorded.as_ref().is_some_and(|recorded| recorded.is_of_mount(request, mount));
         let same_stamp = recorded.is_some_and(|it| {
@@ -47,7 +48,7 @@ impl<K: Synced> Pass<'_, K> {
                 },
                 version: known.version,
                 mount: known.mount.clone().or(mount),
-                stamp: stamp.or_else(|| Some(known.stamp.text())),
+                stamp: stamp.or_else(|| Some(known.stamp.clone().sealed(mac).text())),
             },
         );
         workloads::clear(&self.object.common(), &mut status);

@@ -3,9 +3,11 @@
 //! only in the status.
 
 use jiff::Timestamp;
+use kube::Resource;
 use serde::{Deserialize, Serialize};
 use steamer_core::digest::digest;
 use steamer_core::mac::Mac;
+use steamer_core::served::GROUP;
 
 use super::held::Held;
 
@@ -34,7 +36,8 @@ pub(crate) struct Stamp {
     /// Issued values that this one replaced and that are not revoked yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) former: Vec<Held>,
-    /// Keyed digest of the stamp of an issued value: an editor of the Secret must not choose what is revoked.
+    /// Keyed digest of a stamp with issued values: an editor of the Secret, or of the status of a served object, must not
+    /// choose what is revoked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) seal: String,
     /// Digest of the reconcile annotation that was handled when the value was issued.
@@ -56,6 +59,19 @@ impl Stamp {
         serde_json::from_str(text).ok()
     }
 
+    /// Reads the stamp in the status of an object of a kind. Users can edit the status of a served object, so that a stamp with
+    /// issued values requires a seal there: it states what is revoked.
+    pub(crate) fn of_status<K: Resource<DynamicType = ()>>(text: Option<&str>, mac: &Mac) -> Option<Self> {
+        let stamp = Self::parse(text?)?;
+        let is_trusted = K::group(&()) != GROUP || !stamp.has_issued() || stamp.is_sealed(mac);
+        is_trusted.then_some(stamp)
+    }
+
+    /// Whether the stamp states issued values.
+    fn has_issued(&self) -> bool {
+        self.held.is_issued() || !self.former.is_empty()
+    }
+
     /// Returns true if both belong to the same request and content. Versions and transformations can differ.
     pub(crate) fn is_same_value(&self, other: &Self) -> bool {
         self.request == other.request && self.content == other.content
@@ -72,10 +88,10 @@ impl Stamp {
             && self.rendering == other.rendering
     }
 
-    /// The stamp with its seal, if it belongs to an issued value.
+    /// The stamp with its seal, if it states issued values.
     pub(crate) fn sealed(mut self, mac: &Mac) -> Self {
         self.seal.clear();
-        if self.held.is_issued() {
+        if self.has_issued() {
             self.seal = mac.of([("stamp", self.text().as_bytes())]);
         }
         self
@@ -115,6 +131,9 @@ pub(crate) fn request_digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use steamer_api::BaoDynamicSecret;
+    use steamer_core::served::Served;
+
     use super::super::held::LeaseHeld;
     use super::*;
 
@@ -197,6 +216,25 @@ mod tests {
         assert!(!Stamp { held: lease("b", 60), ..read.clone() }.is_sealed(&mac));
         assert!(!Stamp { seal: String::new(), ..read }.is_sealed(&mac));
         assert_eq!(Stamp::default().sealed(&mac).seal, "", "stamps of values that are read stay as they are");
+    }
+
+    #[test]
+    fn a_stamp_in_the_status_of_a_served_object_counts_only_with_its_seal() {
+        let mac = Mac::new(&[7; 32]);
+        let stated = |stamp: &Stamp| {
+            let text = stamp.text();
+            let native = Stamp::of_status::<BaoDynamicSecret>(Some(&text), &mac).is_some();
+            (native, Stamp::of_status::<Served<BaoDynamicSecret>>(Some(&text), &mac).is_some())
+        };
+        let read = Stamp::default();
+        let issued = Stamp { held: lease("a", 60), ..Stamp::default() };
+        let former = Stamp { former: vec![lease("a", 60)], ..Stamp::default() };
+        assert_eq!(stated(&read), (true, true));
+        for forged in [&issued, &former] {
+            assert_eq!(stated(forged), (true, false));
+            assert_eq!(stated(&forged.clone().sealed(&mac)), (true, true));
+            assert_eq!(stated(&forged.clone().sealed(&Mac::new(&[8; 32]))), (true, false));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
 use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
+use steamer_runtime::Key;
 
 use super::document::Document;
 use super::due::Due;
@@ -122,6 +123,8 @@ pub(crate) struct ReadAccess {
     pub(crate) login: LoginKey,
     /// Relays of the cluster, if it has some.
     pub(crate) relayed: Option<Relayed>,
+    /// The object that reads.
+    pub(crate) owner: Key,
 }
 
 impl ReadAccess {

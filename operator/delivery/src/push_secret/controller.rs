@@ -1,5 +1,6 @@
 //! The controller: finds, validates, compares, writes, reports.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ use super::status::{Facts, last};
 use super::validate::{Inputs, entries};
 use super::{deletion, problem, rotation, status};
 use crate::engine::{Due, Nudge, Nudges};
+
+/// Shortest pause between two checks of an object.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Reconciles BaoPushSecrets.
 pub(crate) struct Controller {
@@ -80,7 +84,7 @@ impl Controller {
             && let Some(pause) = self.pause(&pass)
         {
             let pause = if let Nudge::Later(nudge) = nudge { pause.min(nudge) } else { pause };
-            return Ok(Action::After(pause));
+            return Ok(after(pause));
         }
         let handled = match nudge {
             Nudge::Later(_) => pass.last.last_handled_reconcile_at.clone(),
@@ -95,7 +99,7 @@ impl Controller {
         self.due.lock().insert(pass.name.clone(), due);
         let recorded = last(&self.context, object).entries;
         let rotation = pass.next_rotation(&recorded, now).unwrap_or(Duration::MAX);
-        Ok(Action::After(Due::on(&schedule, due).until(now).min(rotation)))
+        Ok(after(Due::on(&schedule, due).until(now).min(rotation)))
     }
 
     fn pass<'a>(
@@ -143,7 +147,7 @@ impl Controller {
     async fn observe(&self, pass: &Pass<'_>, handled: Option<String>) -> Result<(), Error> {
         let mut outcome = Outcome { entries: pass.last.entries.clone(), ..Outcome::default() };
         for entry in &pass.entries {
-            match self.step(pass, entry).await? {
+            match self.step(pass, entry).await?.0 {
                 Step::Settled(_) | Step::Unchanged(_) | Step::Equal => {}
                 Step::Kept => outcome.kept += 1,
                 Step::Write(write) => outcome.plan.push(write.described(entry)),
@@ -176,7 +180,8 @@ impl Controller {
         }
     }
 
-    async fn step(&self, pass: &Pass<'_>, entry: &Entry) -> Result<Step, Error> {
+    /// The step for an entry, and the entry with the expired values that it replaces.
+    async fn step<'a>(&self, pass: &Pass<'_>, entry: &'a Entry) -> Result<(Step, Cow<'a, Entry>), Error> {
         let recorded = pass.recorded(&entry.place);
         let observed = observe(&pass.access, entry, recorded, &pass.mark).await;
         let observed = observed.map_err(|error| problem::explained(error, entry, pass.policy()))?;
@@ -188,7 +193,8 @@ impl Controller {
             update: spec.update_policy,
             exists: &exists,
         };
-        step(entry, observed, recorded, &rights)
+        let entry = rotation::compared(entry, &observed, recorded, &pass.mark);
+        Ok((step(&entry, observed, recorded, &rights)?, entry))
     }
 
     /// Brings an entry to the desired state. After an error of the server, no other request is sent.
@@ -218,8 +224,11 @@ impl Controller {
         entry: &Entry,
         outcome: &mut Outcome,
     ) -> Result<Option<PushedEntry>, Error> {
-        let (mut mac, mut generated) = (entry.mac.clone(), Vec::new());
-        let version = match self.step(pass, entry).await? {
+        let (step, compared) = self.step(pass, entry).await?;
+        // The age of values that were replaced before the operator was killed counts from this check.
+        let mut generated: Vec<String> = entry.expired.difference(&compared.expired).cloned().collect();
+        let mut mac = entry.mac.clone();
+        let version = match step {
             Step::Kept => {
                 outcome.kept += 1;
                 return Ok(None);
@@ -237,7 +246,10 @@ impl Controller {
             Step::Write(write) => {
                 if let Some(update) = &write.update {
                     generated.extend(
-                        entry.missing(&update.existing).into_iter().map(|(property, _)| property.to_owned()),
+                        compared
+                            .missing(&update.existing)
+                            .into_iter()
+                            .map(|(property, _)| property.to_owned()),
                     );
                 }
                 if entry.place.kind == KvType::V1 && pass.recorded(&entry.place).is_none() {
@@ -245,7 +257,7 @@ impl Controller {
                     status::intended(&self.context, pass.object, record).await?;
                 }
                 let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
-                let written = writer.write(entry, &write).await;
+                let written = writer.write(&compared, &write).await;
                 let version = written.map_err(|error| problem::explained(error, entry, pass.policy()))?;
                 let path = entry.place.published();
                 tracing::info!(object = %pass.name, path, version, reason = write.reason, "entry written to OpenBao");
@@ -271,9 +283,24 @@ impl Controller {
     }
 }
 
+fn after(pause: Duration) -> Action {
+    Action::After(pause.max(SHORTEST))
+}
+
 /// The planned deletion of an entry.
 fn removal(record: &PushedEntry) -> PlannedChange {
     let path = Place::of_record(record).published();
     let reason = "the spec no longer contains the entry".to_owned();
     PlannedChange { operation: Operation::Delete, path, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_never_checked_without_a_pause() {
+        assert_eq!(after(Duration::ZERO), Action::After(SHORTEST));
+        assert_eq!(after(SHORTEST * 2), Action::After(SHORTEST * 2));
+    }
 }

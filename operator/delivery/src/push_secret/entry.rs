@@ -15,6 +15,7 @@ use super::place::Place;
 const GENERATED: &[u8] = b"generated";
 
 /// An entry in its desired state. It has no `Debug`.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) place: Place,
     /// Values from the Secret, by property.

@@ -90,10 +90,9 @@ impl Pass<'_> {
         (Facts { namespace: self.namespace.clone(), entries, kept, equal, plan, handled }, failed)
     }
 
-    /// Time until the next generated value is too old. `updatePolicy: IfNotExists` keeps all values.
+    /// Time until the next generated value is too old.
     pub(super) fn next_rotation(&self, recorded: &[PushedEntry], now: Timestamp) -> Option<Duration> {
-        let is_replaced = self.object.spec.update_policy == UpdatePolicy::Replace;
-        rotation::next(&self.entries, recorded, now).filter(|_| is_replaced)
+        rotation::next(&self.entries, recorded, now).filter(|_| rotation::is_enforced(&self.object.spec))
     }
 
     pub(super) fn schedule(&self) -> Schedule {

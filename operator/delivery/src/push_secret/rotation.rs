@@ -1,12 +1,15 @@
 //! The age of generated values. The status records when they were generated.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use steamer_api::PushedEntry;
+use steamer_api::{BaoPushSecretSpec, Mode, PushedEntry, UpdatePolicy};
+use steamer_core::ownership::Mark;
 
 use super::entry::Entry;
+use super::observed::Observed;
 
 /// Times by property.
 type Times = BTreeMap<String, String>;
@@ -17,6 +20,32 @@ pub(super) fn aged(entry: Entry, recorded: Option<&PushedEntry>, now: Timestamp)
         due(&entry.rotations, recorded).filter(|(_, at)| *at <= now).map(|(property, _)| property.clone());
     let expired = expired.collect();
     Entry { expired, ..entry }
+}
+
+/// Whether values that are too old are replaced: `mode: Observe` and `updatePolicy: IfNotExists` keep all values.
+pub(super) fn is_enforced(spec: &BaoPushSecretSpec) -> bool {
+    spec.lifecycle.mode == Mode::Enforce && spec.update_policy == UpdatePolicy::Replace
+}
+
+/// The entry to compare. Its values are not too old if the object wrote a later version than the status records: the operator
+/// was killed after it replaced them, and the new ones may be in use.
+pub(super) fn compared<'a>(
+    entry: &'a Entry,
+    observed: &Observed,
+    recorded: Option<&PushedEntry>,
+    mark: &Mark,
+) -> Cow<'a, Entry> {
+    let version = recorded.and_then(|recorded| recorded.version);
+    match observed {
+        Observed::Found(found)
+            if !entry.expired.is_empty()
+                && found.mark.as_ref() == Some(mark)
+                && version.is_some_and(|version| version < found.version) =>
+        {
+            Cow::Owned(Entry { expired: BTreeSet::new(), ..entry.clone() })
+        }
+        _ => Cow::Borrowed(entry),
+    }
 }
 
 /// Time until the next value is too old.

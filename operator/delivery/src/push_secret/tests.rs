@@ -306,6 +306,36 @@ fn a_generated_value_expires_at_its_age(
     assert_eq!(step, if expired { "Update over 3" } else { "settled 3" });
 }
 
+#[rstest]
+#[case::enforced("Enforce", "Replace", true)]
+#[case::observed("Observe", "Replace", false)]
+#[case::kept("Enforce", "IfNotExists", false)]
+fn a_value_is_replaced_only_in_an_object_that_writes(
+    #[case] mode: &str,
+    #[case] update: &str,
+    #[case] expected: bool,
+) {
+    let spec = json!({"secretRef": {"name": "app"}, "data": [], "mode": mode, "updatePolicy": update});
+    assert_eq!(super::rotation::is_enforced(&serde_json::from_value(spec).unwrap()), expected);
+}
+
+#[rstest]
+#[case::recorded(Some("own"), 3, true)]
+#[case::written_before_a_crash(Some("own"), 4, false)]
+#[case::of_another_object(Some("living"), 4, true)]
+fn a_replaced_value_is_not_replaced_again(
+    #[case] owner: Option<&str>,
+    #[case] version: i64,
+    #[case] replaced: bool,
+) {
+    let (entry, record) = rotating("2026-01-01T01:00:00Z");
+    let entry = super::rotation::aged(entry, Some(&record), "2026-01-01T12:00:00Z".parse().unwrap());
+    let content = Content::Read(values(json!({"id": "u"})));
+    let observed = found(owner, version, content);
+    let compared = super::rotation::compared(&entry, &observed, Some(&record), &mark("own"));
+    assert_eq!(!compared.expired.is_empty(), replaced);
+}
+
 #[test]
 fn the_status_records_when_a_value_was_generated() {
     let (now, (entry, record)) =

@@ -17,7 +17,7 @@ use steamer_runtime::ObjectName;
 use super::entry::{Entry, Seal, properties};
 use super::place::Place;
 use crate::engine::{KEYS_OF, OWNER};
-use crate::naming::{Naming, expression};
+use crate::naming::{Budget, Naming, expression};
 
 /// Field of the items, in messages.
 const FIELD: &str = "spec.data";
@@ -48,10 +48,11 @@ pub(super) fn entries(inputs: &Inputs<'_>) -> Result<Vec<Entry>, Error> {
     if let Some(secret) = inputs.secret {
         check_origin(secret)?;
     }
-    let mut drafts: BTreeMap<Place, Draft> = BTreeMap::new();
+    let (mut drafts, mut budget) = (BTreeMap::<Place, Draft>::new(), Budget::default());
     for item in &inputs.spec.data {
         check(item)?;
-        drafts.entry(Place::of_item(item, inputs.namespace)).or_default().add(item, inputs.secret)?;
+        let draft = drafts.entry(Place::of_item(item, inputs.namespace)).or_default();
+        draft.add(item, inputs.secret, &mut budget)?;
     }
     let finished = |(place, Draft { fixed, generated, rotations })| Entry {
         rotations,
@@ -97,7 +98,7 @@ fn check(item: &PushItem) -> Result<(), Error> {
 }
 
 impl Draft {
-    fn add(&mut self, item: &PushItem, secret: Option<&Secret>) -> Result<(), Error> {
+    fn add(&mut self, item: &PushItem, secret: Option<&Secret>, budget: &mut Budget) -> Result<(), Error> {
         if let (Some(generator), Some(property)) = (&item.generate, &item.property) {
             self.rotate(property, item);
             return self.generate(property, generator);
@@ -112,7 +113,7 @@ impl Draft {
             found = true;
             let property = match &item.property {
                 Some(property) if item.key.is_some() => property.clone(),
-                _ => naming.rewritten(key).filter(|name| !name.is_empty()).ok_or_else(|| too_long(key))?,
+                _ => renamed(&mut naming, key, budget)?,
             };
             self.fix(&property, text(value, item.encoding).ok_or_else(|| not_text(&name, key))?)?;
         }
@@ -161,10 +162,15 @@ fn distinct(entry: Entry) -> Result<Entry, Error> {
     }
 }
 
+fn renamed(naming: &mut Naming<'_>, key: &str, budget: &mut Budget) -> Result<String, Error> {
+    naming.rewritten(key, budget).filter(|name| !name.is_empty()).ok_or_else(|| too_long(key))
+}
+
 /// The key of a Secret is public in its metadata, its value is not.
 fn too_long(key: &str) -> Error {
     Error::Invalid(format!(
-        "{FIELD}: rewrite makes no name of key `{key}`: a name has 1 to 1024 bytes, all of them at most 32 KiB: correct rewrite"
+        "{FIELD}: rewrite makes no name of key `{key}`: a name has 1 to 1024 bytes, all of them at most 32 KiB, and \
+         the templates for all names need at most 500,000 steps: correct rewrite"
     ))
 }
 

@@ -11,7 +11,7 @@ use steamer_runtime::{Key, ObjectName};
 
 use super::decoding::decoded;
 use crate::engine::{Document, Held, Obtained, ReadAccess, Request};
-use crate::naming::{Naming, accepted, expression};
+use crate::naming::{Budget, Naming, accepted, expression};
 
 /// A path, with the names of its keys in the Secret.
 pub(super) struct Part {
@@ -88,23 +88,27 @@ impl Part {
     /// # Errors
     /// [`Error::Invalid`] if a key of the spec does not exist, if a value is not encoded as the spec states, or if two keys
     /// have the same name.
-    pub(super) fn selected(&self, values: &Values) -> Result<Values, Error> {
+    pub(super) fn selected(&self, values: &Values, budget: &mut Budget) -> Result<Values, Error> {
         if self.keys.is_empty() {
             let entry = |(key, value): (&String, &Json)| (key.clone(), value.clone(), self.decode);
-            return self.named(values.0.iter().map(entry).collect());
+            return self.named(values.0.iter().map(entry).collect(), budget);
         }
         let entry = |SourceKey { key, name, decode }: &SourceKey| {
             let value = values.0.get(key).ok_or_else(|| self.missing(key))?;
             Ok((name.as_ref().unwrap_or(key).clone(), value.clone(), decode.unwrap_or(self.decode)))
         };
-        self.named(self.keys.iter().map(entry).collect::<Result<_, Error>>()?)
+        self.named(self.keys.iter().map(entry).collect::<Result<_, Error>>()?, budget)
     }
 
     /// The secrets that `find` found, by path, under their keys in the Secret.
     ///
     /// # Errors
     /// As [`Self::selected`].
-    pub(super) fn collected(&self, secrets: &BTreeMap<String, Values>) -> Result<Values, Error> {
+    pub(super) fn collected(
+        &self,
+        secrets: &BTreeMap<String, Values>,
+        budget: &mut Budget,
+    ) -> Result<Values, Error> {
         let key = self.find.as_ref().and_then(|find| find.key.as_ref());
         let entry = |(path, values): (&String, &Values)| {
             let value = match key {
@@ -113,16 +117,16 @@ impl Part {
             };
             Ok((path.clone(), value, self.decode))
         };
-        self.named(secrets.iter().map(entry).collect::<Result<_, Error>>()?)
+        self.named(secrets.iter().map(entry).collect::<Result<_, Error>>()?, budget)
     }
 
     /// Decodes and renames. A message contains no key that the spec does not: a key can be secret, too.
-    fn named(&self, entries: Entries) -> Result<Values, Error> {
+    fn named(&self, entries: Entries, budget: &mut Budget) -> Result<Values, Error> {
         let (mut naming, mut named) = (Naming::parse(&self.rewrite, "sources")?, BTreeMap::new());
         let prefix = self.prefix.as_deref().unwrap_or_default();
         for (position, (name, value, decoding)) in entries.into_iter().enumerate() {
             let value = decoded(&value, decoding).ok_or_else(|| self.encoded(position, decoding))?;
-            let name = naming.rewritten(&name).ok_or_else(|| self.too_long())?;
+            let name = naming.rewritten(&name, budget).ok_or_else(|| self.too_long())?;
             let name = if self.find.is_some() { accepted(&name) } else { name };
             if named.insert(format!("{prefix}{name}"), value).is_some() {
                 return Err(self.repeated(&name));
@@ -148,7 +152,7 @@ impl Part {
     fn too_long(&self) -> Error {
         Error::Invalid(format!(
             "the names of the keys of {} are too long for rewrite (at most 1024 bytes each, and 32 KiB together), or a template of \
-             rewrite fails: correct them",
+             rewrite fails or needs too many steps: correct them",
             self.describe()
         ))
     }
@@ -256,12 +260,14 @@ mod tests {
         let session =
             Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
         let reader = Reader { session: session.clone(), token: session };
-        Part::new(source, &ReadAccess { reader, namespace: NamespacePath::default(), login, relayed: None })
+        let owner = Key::new("BaoStaticSecret", ObjectName::default());
+        let namespace = NamespacePath::default();
+        Part::new(source, &ReadAccess { reader, namespace, login, relayed: None, owner })
     }
 
     fn names(part: &Part) -> Result<Vec<String>, String> {
         let values = Values::from(&json!({"user": "app", "password": "p"}));
-        let selected = part.selected(&values).map_err(|error| error.to_string())?;
+        let selected = part.selected(&values, &mut Budget::default()).map_err(|error| error.to_string())?;
         let entry = |(key, value): (&String, &Json)| format!("{key}={}", value.text().expose_secret());
         Ok(selected.0.iter().map(entry).collect())
     }
@@ -296,7 +302,7 @@ mod tests {
     fn found_secrets_become_keys(#[case] changes: Value, #[case] expected: &[&str]) {
         let secrets = [("team/a", "1"), ("team/b", "Mg==")];
         let secrets = secrets.map(|(path, value)| (path.to_owned(), Values::from(&json!({"value": value}))));
-        let found = part(&changes).collected(&secrets.into()).unwrap();
+        let found = part(&changes).collected(&secrets.into(), &mut Budget::default()).unwrap();
         let entry = |(key, value): (&String, &Json)| format!("{key}={}", value.text().expose_secret());
         assert_eq!(found.0.iter().map(entry).collect::<Vec<_>>(), expected);
     }
@@ -315,7 +321,9 @@ mod tests {
     fn found_secrets_with_one_name_are_refused_and_a_missing_key_is_named() {
         let secrets = ["a/b", "a_b"].map(|path| (path.to_owned(), Values::from(&json!({"value": "1"}))));
         let error = |find: Value| {
-            part(&json!({"find": find})).collected(&secrets.clone().into()).err().unwrap().to_string()
+            let secrets: BTreeMap<String, Values> = secrets.clone().into();
+            let found = part(&json!({"find": find})).collected(&secrets, &mut Budget::default());
+            found.err().unwrap().to_string()
         };
         assert!(error(json!({})).contains("find in kv/ have the same name"), "{}", error(json!({})));
         assert!(error(json!({"key": "x"})).contains("has no key `x`"));

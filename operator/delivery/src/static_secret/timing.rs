@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use steamer_api::{BaoStaticSecretSpec, RefreshPolicy};
+use steamer_core::Error;
 use steamer_core::writes::{Coverage, Polling};
 
 use crate::engine::{Due, Schedule, Windows};
@@ -54,7 +55,15 @@ fn closed_until(spec: &BaoStaticSecretSpec) -> Option<Timestamp> {
     if spec.sync_windows.is_empty() {
         return None;
     }
-    Windows::parse(&spec.sync_windows).ok()?.closed_until(Timestamp::now())
+    windows(spec).ok()?.closed_until(Timestamp::now())
+}
+
+/// The sync windows of a spec.
+///
+/// # Errors
+/// As [`Windows::parse`].
+pub(super) fn windows(spec: &BaoStaticSecretSpec) -> Result<Windows, Error> {
+    Windows::parse(&spec.sync_windows, "spec.syncWindows")
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ impl Session {
         self.issue(Method::POST, &role.path("sign"), Some(request)).await
     }
 
-    /// Returns whether the engine contains a certificate, revoked or not. The endpoint needs no permission.
+    /// Returns whether the engine contains a certificate, revoked or not. It contains none of a role with `no_store`. The
+    /// endpoint needs no permission.
     ///
     /// # Errors
     /// Any [`Error`] of a request.

@@ -28,7 +28,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub(super) fn parsed(scope: &mut Scope, args: &[Item], index: usize) -> Result<Vec<Block>, Fault> {
     let text = lossy(args, index);
     scope.allocate(text.len() * 2)?;
-    Ok(blocks(text.find("-----BEGIN").map_or("", |start| &text[start..])))
+    blocks(scope, text.find("-----BEGIN").map_or("", |start| &text[start..]))
 }
 
 /// The certificates of a text, in DER.

@@ -24,7 +24,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         scope.string(Block::new("PUBLIC KEY", &key).text())
     }),
     Function::new("jwkPrivateKeyPem", &[Str], |scope, args| {
-        let key = jwk(scope, args)?.private().ok_or_else(unusable)?;
+        let key = jwk(scope, args)?;
+        scope.step(key.steps())?;
+        let key = key.private().ok_or_else(unusable)?;
         scope.string(Block::new("PRIVATE KEY", &key).text())
     }),
     Function::new("rsaDecrypt", &[Str, Str, Str, Str], decrypt),

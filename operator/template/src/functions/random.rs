@@ -67,7 +67,7 @@ fn bcrypt(scope: &mut Scope, password: &[u8], user: &[u8]) -> Result<String, Fau
     if password.len() > PASSWORD {
         return Err(Fault::new("bcrypt accepts at most 72 bytes"));
     }
-    let random = scope.random(&[user, b"\0", password].concat());
+    let random = scope.random(user);
     let mut salt = [0; 16];
     salt.copy_from_slice(&random[..16]);
     let mut key = password.to_vec();

@@ -135,7 +135,8 @@ pub(super) fn encrypt(
     plain: &[u8],
 ) -> Result<(Vec<u8>, Vec<u8>), Fault> {
     scope.allocate(plain.len() * 2)?;
-    let random = scope.random(&[plain, b"\0", &password.text].concat());
+    // The digest of a private key discloses nothing: unlike a password, the key cannot be guessed.
+    let random = scope.random(plain);
     let (salt, iv) = random.split_at(16);
     let cost = Cost { salt, iterations: u32::from(ITERATIONS) };
     cost.pay(scope, 1)?;

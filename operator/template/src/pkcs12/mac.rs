@@ -50,7 +50,7 @@ fn key(scope: &mut Scope, pair: Pair, password: &Password, cost: &Cost<'_>) -> R
 
 /// The `MacData` of `contents`.
 pub(super) fn sign(scope: &mut Scope, password: &Password, contents: &[u8]) -> Result<Vec<u8>, Fault> {
-    let random = scope.random(&[contents, b"\0", &password.text].concat());
+    let random = scope.random(contents);
     let cost = Cost { salt: &random[..16], iterations: u32::from(ITERATIONS) };
     let key = key(scope, (&digest::SHA256, hmac::HMAC_SHA256), password, &cost)?;
     let tag = hmac::sign(&key, contents);

@@ -1,5 +1,8 @@
 //! Files of OpenSSL, and files that are written and read.
 
+use super::encryption::encrypt;
+use super::mac;
+use super::password::Password;
 use super::problem::wrong;
 use super::reader::{Store, read};
 use super::writer::{Contents, write};
@@ -48,6 +51,18 @@ fn a_written_file_is_read_and_does_not_change() {
         assert!(found.key == key && found.certificates == certificates);
         assert!(read(&mut scope(), &file, "other").is_err());
     }
+}
+
+#[test]
+fn a_salt_does_not_depend_on_the_password() {
+    let [one, two] = ["one", "two"].map(|password| {
+        let password = Password::new(password);
+        let (algorithm, ciphertext) = encrypt(&mut scope(), &password, b"plain").unwrap();
+        (algorithm, ciphertext, mac::sign(&mut scope(), &password, b"contents").unwrap())
+    });
+    assert!(one.0 == two.0 && one.1 != two.1);
+    // The end contains the salt and the iterations.
+    assert!(one.2 != two.2 && one.2[one.2.len() - 22..] == two.2[two.2.len() - 22..]);
 }
 
 #[test]

@@ -11,12 +11,18 @@ use crate::value::Value;
 
 /// Levels of mappings and sequences of a document that is read.
 const DEPTH: usize = 60;
-/// Nodes of a document that is read.
+/// Nodes of a document that is read, and of the copies that its anchors need.
 const NODES: usize = 100_000;
+/// Bytes of the texts of a document that is read, with the text of each alias.
+const BYTES: usize = 8 << 20;
+/// As [`BYTES`], of a document that becomes keys of a Secret.
+const BYTES_OF_TEXTS: usize = 2 << 20;
+/// As [`BYTES`], of a small document: aliases can repeat its texts.
+const BYTES_OF_A_SMALL_DOCUMENT: usize = 64 << 10;
 
 /// The mapping of a document. An empty document is an empty mapping.
 pub(crate) fn decode(document: &[u8]) -> Option<Value> {
-    match parsed::<serde_json::Value>(document)? {
+    match parsed::<serde_json::Value>(document, BYTES)? {
         serde_json::Value::Null => Some(Value::map::<String>([])),
         value @ serde_json::Value::Object(_) => Some(Value::from(value)),
         _ => None,
@@ -25,13 +31,22 @@ pub(crate) fn decode(document: &[u8]) -> Option<Value> {
 
 /// The texts of a mapping.
 pub(crate) fn texts(document: &[u8]) -> Option<BTreeMap<String, String>> {
-    parsed::<Option<BTreeMap<String, String>>>(document).map(Option::unwrap_or_default)
+    parsed::<Option<BTreeMap<String, String>>>(document, BYTES_OF_TEXTS).map(Option::unwrap_or_default)
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(document: &[u8]) -> Option<T> {
+/// The document, if its texts have at most `most` bytes and a multiple of its size.
+fn parsed<T: serde::de::DeserializeOwned>(document: &[u8], most: usize) -> Option<T> {
     let text = std::str::from_utf8(document).ok()?;
+    let bytes = document.len().saturating_mul(4).clamp(BYTES_OF_A_SMALL_DOCUMENT, most);
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: DEPTH, max_nodes: NODES, max_aliases: 100 },
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH,
+            max_nodes: NODES,
+            max_aliases: 100,
+            max_total_scalar_bytes: bytes,
+            max_recorded_anchor_events: NODES,
+            max_recorded_anchor_bytes: bytes,
+        },
         legacy_octal_numbers: true,
         with_snippet: false,
     };
@@ -111,6 +126,19 @@ mod tests {
         assert!(decode(bomb.as_bytes()).is_none());
         assert!(decode(("a: ".to_owned() + &"[".repeat(100) + &"]".repeat(100)).as_bytes()).is_none());
         assert!(decode(b"- a").is_none() && decode(b"a: [").is_none() && decode(b"\xff").is_none());
+    }
+
+    #[test]
+    fn aliases_of_a_long_text_are_bounded() {
+        let document = |length: usize, aliases: usize| {
+            let names = (0..aliases).map(|alias| format!("k{alias}: *a\n"));
+            format!("a: &a |\n  {}\n", "x".repeat(length)) + &names.collect::<String>()
+        };
+        let (few, many, large) = (document(300_000, 2), document(300_000, 20), document(900_000, 2));
+        assert!(decode(few.as_bytes()).is_some() && texts(few.as_bytes()).is_some());
+        assert!(decode(many.as_bytes()).is_none() && texts(many.as_bytes()).is_none());
+        assert!(decode(large.as_bytes()).is_some() && texts(large.as_bytes()).is_none());
+        assert!(texts(document(1000, 50).as_bytes()).is_some());
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

@@ -81,7 +81,7 @@ async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
     // A refused spec and a suspended cluster do not stop the duties: the Service of the leader follows it.
     bao.label_follows_a_lost_leader().await?;
     bao.apply(|spec| spec["suspend"] = json!(true)).await?;
-    bao.until("the cluster is suspended", |object| condition(object, "Stalled").is_none()).await?;
+    bao.until("the cluster is suspended", |object| condition(object, "Suspended").is_some()).await?;
     bao.label_follows_a_lost_leader().await?;
     bao.apply(|_| {}).await?;
     bao.ready().await?;

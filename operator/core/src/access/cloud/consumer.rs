@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use secrecy::ExposeSecret;
 use steamer_runtime::ObjectName;
 
-use super::super::consent::Asked;
+use super::super::consent::check_cloud;
 use super::super::credentials::{Consumer, Owned};
 use super::super::effective::Effective;
 use super::super::methods::{AwsKeySource, AwsSource, GcpSource};
@@ -13,7 +13,7 @@ use super::super::servers::AccountToken;
 use super::super::sessions::CredentialOwner;
 use super::super::token_requests::TokenRequestKey;
 use super::aws::packed;
-use super::endpoint::{AWS, GOOGLE, is_within};
+use super::endpoint::Service;
 use super::{AwsIdentity, AwsLogin, CloudLogin, GcpLogin};
 use crate::digest::digest;
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl Consumer<'_> {
     /// The login of an AWS identity.
     pub(in super::super) async fn aws(&self, source: AwsSource, auth: &Effective) -> Result<Owned, Error> {
         let AwsSource { endpoint, region, server_id, session, key } = source;
-        self.trusted(auth, (&endpoint, "aws.stsEndpoint"), AWS)?;
+        self.trusted(auth, &[(Service::AwsSts, "aws.stsEndpoint", endpoint.as_str())])?;
         let (identity, stored) = match key {
             AwsKeySource::Secret(name) => {
                 let stored = self.access_key(&name).await?;
@@ -56,8 +56,9 @@ impl Consumer<'_> {
     /// The login of a Google service account.
     pub(in super::super) async fn gcp(&self, source: GcpSource, auth: &Effective) -> Result<Owned, Error> {
         let GcpSource { account, project, region, cluster, audience, sts, iam } = source;
-        self.trusted(auth, (&sts, "gcp.stsEndpoint"), GOOGLE)?;
-        self.trusted(auth, (&iam, "gcp.iamEndpoint"), GOOGLE)?;
+        let endpoints =
+            [(Service::GoogleSts, "gcp.stsEndpoint", &*sts), (Service::GoogleIam, "gcp.iamEndpoint", &*iam)];
+        self.trusted(auth, &endpoints)?;
         let object = self.account_object(&account).await?;
         let email = annotation(&object, GOOGLE_ACCOUNT, "the email address of a Google service account")?;
         if !is_email(&email) {
@@ -72,18 +73,25 @@ impl Consumer<'_> {
         Ok(Owned { owner: CredentialOwner::Cloud(login), stored: None })
     }
 
-    /// Refuses an endpoint outside of the provider that an author of another namespace states: it would receive tokens of
-    /// this namespace.
-    fn trusted(&self, auth: &Effective, (url, field): (&str, &str), domains: &[&str]) -> Result<(), Error> {
-        let operator = &self.context.operator.namespace;
-        if is_within(url, domains) || auth.is_within(self.namespace) || auth.is_within(operator) {
-            return Ok(());
+    /// Refuses settings of other namespaces: their server and endpoints would receive logins and tokens of this namespace.
+    fn trusted(&self, auth: &Effective, endpoints: &[(Service, &str, &str)]) -> Result<(), Error> {
+        let (own, operator) = (self.namespace, self.context.operator.namespace.as_str());
+        if !auth.is_of(&[own, operator]) {
+            return Err(Error::NotAllowed(format!(
+                "the methods AWS and GCP require that login {}, and its global settings, are in namespace {own} or in \
+                 namespace {operator} of the operator",
+                auth.name
+            )));
         }
-        Err(Error::NotAllowed(format!(
-            "{field} {url} is no host of the cloud provider: this requires a BaoAuth, and a BaoAuthGlobal, in namespace {} \
-             or in namespace {operator} of the operator",
-            self.namespace
-        )))
+        let foreign = endpoints.iter().find(|(service, _, url)| !service.is_at(url));
+        match foreign.filter(|_| !auth.is_within(own) && !auth.is_within(operator)) {
+            Some((_, field, url)) => Err(Error::NotAllowed(format!(
+                "{field} {url} is no host of the service: this requires that login {} and its global settings are in the same \
+                 namespace, {own} or {operator}",
+                auth.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The access key of a Secret.
@@ -102,10 +110,10 @@ impl Consumer<'_> {
         self.context.accounts.existing(self.dependencies, &ObjectName::new(self.namespace, name)).await
     }
 
-    /// Tokens of a ServiceAccount for a cloud provider, which only the ServiceAccount or the installation allows.
+    /// Tokens of a ServiceAccount for a cloud provider, which only the ServiceAccount allows.
     async fn consented(&self, object: &ServiceAccount, audience: String) -> Result<TokenRequestKey, Error> {
+        check_cloud(object, &audience)?;
         let audiences = vec![audience];
-        self.context.consent.check(object, &Asked { audiences: &audiences, of_server: &[] })?;
         let token =
             AccountToken { account: ObjectName::of(object), audiences, expiration_seconds: TOKEN_SECONDS };
         self.context.account_token(self.dependencies, token).await

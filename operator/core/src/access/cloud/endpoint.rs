@@ -1,25 +1,64 @@
-//! Endpoints of cloud providers.
+//! Hosts of the services that exchange tokens, and no hosts that customers of the cloud providers can rent.
 
-/// Domains of AWS.
-pub(super) const AWS: &[&str] = &["amazonaws.com", "amazonaws.com.cn", "api.aws"];
-/// Domains of Google Cloud.
-pub(super) const GOOGLE: &[&str] = &["googleapis.com"];
+use steamer_openbao::Url;
 
-/// Whether the host of a URL is in one of the domains.
-pub(super) fn is_within(url: &str, domains: &[&str]) -> bool {
-    domains.iter().any(|domain| host(url).strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+/// Service that exchanges tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Service {
+    /// STS of AWS.
+    AwsSts,
+    /// Security Token Service of Google.
+    GoogleSts,
+    /// IAM Service Account Credentials API of Google.
+    GoogleIam,
 }
 
-/// Host and port of a URL, as the header `Host` states them: without the port of https.
+impl Service {
+    /// Whether a URL is an endpoint of the service.
+    pub(super) fn is_at(self, url: &str) -> bool {
+        let Ok(url) = Url::parse(url) else { return false };
+        let labels: Vec<&str> = url.host_str().unwrap_or_default().split('.').collect();
+        let is_host = match self {
+            Self::AwsSts => is_aws(&labels),
+            Self::GoogleSts => is_google(&labels, "sts"),
+            Self::GoogleIam => is_google(&labels, "iamcredentials"),
+        };
+        is_host && url.scheme() == "https" && url.port().is_none()
+    }
+}
+
+fn is_aws(labels: &[&str]) -> bool {
+    match labels {
+        ["sts", "amazonaws", "com"] => true,
+        ["sts" | "sts-fips", region, "amazonaws", "com"]
+        | ["sts" | "sts-fips", region, "amazonaws", "com", "cn"]
+        | ["sts" | "sts-fips", region, "api", "aws"]
+        | [_, "sts", region, "vpce", "amazonaws", "com"]
+        | [_, "sts", region, "vpce", "amazonaws", "com", "cn"] => is_region(region),
+        _ => false,
+    }
+}
+
+/// Whether a label is the name of a region, such as `us-gov-west-1`. A bucket of S3 can have the name `sts.s3.amazonaws.com`.
+fn is_region(label: &str) -> bool {
+    let Some((area, number)) = label.rsplit_once('-') else { return false };
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && area.contains('-') && area.split('-').all(is_word)
+}
+
+fn is_google(labels: &[&str], service: &str) -> bool {
+    match labels {
+        [first, "googleapis", "com"] | [first, _, "rep", "googleapis", "com"] => *first == service,
+        _ => false,
+    }
+}
+
+/// Host and port of an endpoint, as the header `Host` states them: without the port of https.
 pub(super) fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.strip_suffix(":443").unwrap_or(authority)
-}
-
-fn host(url: &str) -> &str {
-    let authority = authority(url);
-    authority.split_once(':').map_or(authority, |(host, _)| host)
 }
 
 #[cfg(test)]
@@ -29,19 +68,49 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("https://sts.us-east-1.amazonaws.com", true)]
+    #[case("https://sts.amazonaws.com", true)]
     #[case("https://sts.amazonaws.com:443/", true)]
+    #[case("https://sts.us-east-1.amazonaws.com", true)]
+    #[case("https://sts-fips.us-gov-west-1.amazonaws.com", true)]
     #[case("https://sts.cn-north-1.amazonaws.com.cn", true)]
-    #[case("https://x.vpce.amazonaws.com", true)]
-    #[case("https://amazonaws.com", false)]
-    #[case("https://evilamazonaws.com", false)]
-    #[case("https://sts.amazonaws.com.example.com", false)]
-    #[case("https://example.com/.amazonaws.com", false)]
-    #[case("https://example.com?.amazonaws.com", false)]
-    #[case("https://example.com:80.amazonaws.com", false)]
-    #[case("https://127.0.0.1:4566", false)]
-    fn only_hosts_of_the_provider_are_within_its_domains(#[case] url: &str, #[case] expected: bool) {
-        assert_eq!(is_within(url, AWS), expected);
+    #[case("https://sts.eu-west-1.api.aws", true)]
+    #[case("https://vpce-1-a.sts.eu-west-1.vpce.amazonaws.com", true)]
+    #[case::http("http://sts.amazonaws.com", false)]
+    #[case::port("https://sts.amazonaws.com:8443", false)]
+    #[case::api_of_another_customer("https://x.execute-api.eu-west-1.amazonaws.com", false)]
+    #[case::api_with_the_name_of_the_service("https://sts.execute-api.eu-west-1.amazonaws.com", false)]
+    #[case::endpoint_of_another_service("https://vpce-1.vpce-svc-1.eu-west-1.vpce.amazonaws.com", false)]
+    #[case::endpoint("https://x.vpce.amazonaws.com", false)]
+    #[case::bucket("https://sts.s3.amazonaws.com", false)]
+    #[case::bucket_of_a_region("https://sts.s3-us-west-2.amazonaws.com", false)]
+    #[case::domain("https://amazonaws.com", false)]
+    #[case::suffix("https://evilamazonaws.com", false)]
+    #[case::subdomain("https://sts.amazonaws.com.example.com", false)]
+    #[case::path(r"https://evil.example\.amazonaws.com", false)]
+    #[case::path_with_a_slash("https://example.com/.amazonaws.com", false)]
+    #[case::query("https://example.com?.amazonaws.com", false)]
+    #[case::userinfo("https://sts.amazonaws.com@example.com", false)]
+    #[case::no_port("https://example.com:80.amazonaws.com", false)]
+    #[case::address("https://127.0.0.1:4566", false)]
+    #[case::google("https://sts.googleapis.com", false)]
+    fn only_hosts_of_sts_are_endpoints_of_aws(#[case] url: &str, #[case] expected: bool) {
+        assert_eq!(Service::AwsSts.is_at(url), expected);
+    }
+
+    #[rstest]
+    #[case("https://sts.googleapis.com", true, false)]
+    #[case("https://sts.europe-west1.rep.googleapis.com", true, false)]
+    #[case("https://iamcredentials.googleapis.com", false, true)]
+    #[case("https://iamcredentials.europe-west1.rep.googleapis.com", false, true)]
+    #[case::private_endpoint("https://sts-evil.p.googleapis.com", false, false)]
+    #[case::bucket("https://sts.storage.googleapis.com", false, false)]
+    #[case::another_service("https://storage.googleapis.com", false, false)]
+    fn only_hosts_of_its_services_are_endpoints_of_google(
+        #[case] url: &str,
+        #[case] sts: bool,
+        #[case] iam: bool,
+    ) {
+        assert_eq!((Service::GoogleSts.is_at(url), Service::GoogleIam.is_at(url)), (sts, iam));
     }
 
     #[rstest]

@@ -4,6 +4,7 @@ use steamer_api::{AwsMethod, BaoAuthSpec};
 use steamer_openbao::LoginKind;
 
 use super::cloud_identity::{AwsKeySource, AwsSource};
+use super::endpoint::endpoint;
 use super::method::{Method, MethodCredential, block, required};
 use crate::error::Error;
 
@@ -22,7 +23,7 @@ pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
         }
     };
     let source = AwsSource {
-        endpoint: endpoint(settings),
+        endpoint: sts(settings)?,
         region: settings.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         server_id: settings.header_value.clone(),
         session: settings.session_name.clone().unwrap_or_else(|| "steamer".to_owned()),
@@ -32,12 +33,14 @@ pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
     Ok(Method { role, credential: MethodCredential::Aws(source), ..Method::new(spec, LoginKind::Aws, "aws") })
 }
 
-/// The STS endpoint, without a slash at its end.
-fn endpoint(settings: &AwsMethod) -> String {
+/// The STS endpoint.
+fn sts(settings: &AwsMethod) -> Result<String, Error> {
     match (&settings.sts_endpoint, &settings.region) {
-        (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
-        (None, None) => "https://sts.amazonaws.com".to_owned(),
-        (None, Some(region)) if region.starts_with("cn-") => format!("https://sts.{region}.amazonaws.com.cn"),
-        (None, Some(region)) => format!("https://sts.{region}.amazonaws.com"),
+        (Some(stated), _) => endpoint(("aws.stsEndpoint", stated)),
+        (None, None) => Ok("https://sts.amazonaws.com".to_owned()),
+        (None, Some(region)) => {
+            let ending = if region.starts_with("cn-") { ".cn" } else { "" };
+            endpoint(("aws.region", &format!("https://sts.{region}.amazonaws.com{ending}")))
+        }
     }
 }

@@ -4,15 +4,18 @@ use steamer_api::BaoAuthSpec;
 use steamer_openbao::LoginKind;
 
 use super::cloud_identity::GcpSource;
+use super::endpoint::endpoint;
 use super::method::{Method, MethodCredential, block, required};
 use crate::error::Error;
+
+/// Default endpoint of the Security Token Service.
+const STS: &str = "https://sts.googleapis.com";
+/// Default endpoint of the IAM Service Account Credentials API.
+const IAM: &str = "https://iamcredentials.googleapis.com";
 
 pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
     let settings = block(spec.gcp.as_ref(), "GCP", "gcp")?;
     let role = required(settings.role.as_ref(), "gcp.role")?;
-    let endpoint = |stated: &Option<String>, default: &str| {
-        stated.as_deref().unwrap_or(default).trim_end_matches('/').to_owned()
-    };
     let account = settings.workload_identity_service_account.as_ref();
     let source = GcpSource {
         account: required(account, "gcp.workloadIdentityServiceAccount")?,
@@ -20,8 +23,8 @@ pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
         region: required(settings.region.as_ref(), "gcp.region")?,
         cluster: required(settings.cluster_name.as_ref(), "gcp.clusterName")?,
         audience: format!("vault/{role}"),
-        sts: endpoint(&settings.sts_endpoint, "https://sts.googleapis.com"),
-        iam: endpoint(&settings.iam_endpoint, "https://iamcredentials.googleapis.com"),
+        sts: endpoint(("gcp.stsEndpoint", settings.sts_endpoint.as_deref().unwrap_or(STS)))?,
+        iam: endpoint(("gcp.iamEndpoint", settings.iam_endpoint.as_deref().unwrap_or(IAM)))?,
     };
     Ok(Method {
         role,

@@ -112,6 +112,6 @@ pub(super) fn block<'a, T>(found: Option<&'a T>, method: &str, name: &str) -> Re
 /// A setting that a method requires.
 pub(super) fn required(found: Option<&String>, name: &str) -> Result<String, Error> {
     let missing =
-        || Error::Invalid(format!("{name} is required: neither the BaoAuth nor its BaoAuthGlobal states it"));
+        || Error::Invalid(format!("{name} is required: neither the login nor its global settings state it"));
     found.cloned().ok_or_else(missing)
 }
