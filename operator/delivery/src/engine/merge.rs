@@ -81,10 +81,7 @@ impl Destinations {
         let mut version = secret.resource_version();
         if let Some(former) = mark_of_keys(secret).filter(|mark| *mark != frame.mark) {
             let parameters = PatchParams::apply(&field_manager(&former));
-            version = self
-                .apply(name, &parameters, without_keys(secret, &former, version))
-                .await?
-                .resource_version();
+            version = self.apply(name, &parameters, without_keys(secret, version)).await?.resource_version();
         }
         let mut body = fields(secret, version);
         body["metadata"]["annotations"] = json!({KEYS_OF: frame.mark.to_string()});
@@ -102,7 +99,7 @@ impl Destinations {
         match found.filter(|secret| owns_keys(secret, mark)) {
             Some(secret) => {
                 let parameters = PatchParams::apply(&field_manager(mark));
-                let body = Patch::Apply(without_keys(&secret, mark, None));
+                let body = Patch::Apply(without_keys(&secret, None));
                 match self.api(&name.namespace).patch(&name.name, &parameters, &body).await {
                     // The Secret is immutable, or its type requires a key.
                     Err(kube::Error::Api(status)) if status.code == 422 => {
@@ -135,13 +132,8 @@ fn missing(name: &ObjectName) -> Error {
 /// Refuses keys that exist and that no client owns, such as keys applied as `stringData`: the API server reports no conflict for
 /// them, and would remove them together with the keys of the object.
 fn refuse_unowned(secret: &Secret, content: &Content) -> Result<(), Error> {
-    let owned: BTreeSet<&str> = secret.metadata.managed_fields.iter().flatten().flat_map(keys_in).collect();
-    // A Secret without managed fields states no owners.
-    let is_known = secret.metadata.managed_fields.as_ref().is_some_and(|entries| !entries.is_empty());
-    let present = secret.data.iter().flat_map(|data| data.keys());
-    let unowned = |key: &&String| content.0.contains_key(*key) && !owned.contains(key.as_str());
-    let unowned: Vec<&str> = present.filter(unowned).map(String::as_str).collect();
-    if !is_known || unowned.is_empty() {
+    let unowned: Vec<&str> = unowned(secret).into_iter().filter(|key| content.0.contains_key(*key)).collect();
+    if unowned.is_empty() {
         return Ok(());
     }
     Err(Error::Conflict(format!(
@@ -150,6 +142,14 @@ fn refuse_unowned(secret: &Secret, content: &Content) -> Result<(), Error> {
         ObjectName::of(secret),
         unowned.join(", ")
     )))
+}
+
+/// Keys that no field manager owns. A Secret without managed fields states no owners.
+fn unowned(secret: &Secret) -> Vec<&str> {
+    let owned: BTreeSet<&str> = secret.metadata.managed_fields.iter().flatten().flat_map(keys_in).collect();
+    let is_known = secret.metadata.managed_fields.as_ref().is_some_and(|entries| !entries.is_empty());
+    let present = secret.data.iter().flat_map(|data| data.keys()).map(String::as_str);
+    present.filter(|key| is_known && !owned.contains(key)).collect()
 }
 
 /// The body of an apply without fields. With the uid it cannot create a Secret if this one is deleted in the meantime.
@@ -161,22 +161,14 @@ fn fields(secret: &Secret, version: Option<String>) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
 }
 
-/// The body of an apply that removes the keys of an object. If its apply created the map, the map itself is kept: the API server
-/// would remove it together with keys that no field manager owns, such as keys applied as `stringData`.
-fn without_keys(secret: &Secret, mark: &Mark, version: Option<String>) -> Value {
+/// The body of an apply that removes the keys of an object. A key that no field manager owns is kept by an empty map: the API
+/// server would remove the map with it.
+fn without_keys(secret: &Secret, version: Option<String>) -> Value {
     let mut body = fields(secret, version);
-    if owns_map(secret, &field_manager(mark)) {
+    if !unowned(secret).is_empty() {
         body["data"] = json!({});
     }
     body
-}
-
-/// Returns true if a field manager owns the map of the keys.
-fn owns_map(secret: &Secret, manager: &str) -> bool {
-    let entries = secret.metadata.managed_fields.iter().flatten();
-    entries
-        .filter(|entry| entry.manager.as_deref() == Some(manager))
-        .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:data"]["."].is_null()))
 }
 
 /// Returns true if the API server refuses fields of another manager, and not a version.
@@ -284,6 +276,14 @@ mod tests {
         assert_eq!(error.is_some(), refused.is_some());
         let expected = refused.map(|key| format!("Secret web/app already has the keys {key}, and no"));
         assert!(error.unwrap_or_default().starts_with(&expected.unwrap_or_default()));
+    }
+
+    #[rstest]
+    #[case::without_owner(json!({"steamer.app": ["mine"]}), true)]
+    #[case::owned(json!({"steamer.app": ["mine"], "kubectl": ["theirs"]}), false)]
+    fn a_key_without_owner_survives_the_removal_of_the_keys(#[case] managed: Value, #[case] keeps_map: bool) {
+        let body = without_keys(&secret(&managed), None);
+        assert_eq!(body.get("data"), keeps_map.then(|| json!({})).as_ref());
     }
 
     #[test]
