@@ -1,10 +1,10 @@
 //! The OpenBao that the nodes serve: observed and changed through its API, after the nodes.
 //!
-//! Its requests wait for a leader. A plan for the nodes must not be that old: it could replace a second node. Nor must the
-//! status: without a leader, OpenBao is not asked.
+//! Its requests can wait 20 s for a leader. A plan for the nodes must not be that old: it could replace a second node. Without
+//! a leader, OpenBao is not asked: the status must not be that old either.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use steamer_api::Orphan;
@@ -28,9 +28,6 @@ use crate::seal::recovery::{Facts, RecoveryKeys, Task};
 use crate::server::Server;
 use crate::server::fetch::fetch;
 use crate::server::orphans;
-
-/// Longest time for which the status waits for OpenBao: the leader can hang in the meantime.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The OpenBao of a cluster after its changes.
 pub(crate) struct OpenBao {
@@ -90,9 +87,7 @@ async fn observe(
     if is_lost || !observed.members.iter().any(Member::serves) {
         return Ok(None);
     }
-    let fetched = fetch(sources.context, sources.dependencies, input.object);
-    let late = |_| Error::Contended(format!("OpenBao has not answered for {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, fetched).await.map_err(late)?.map(Some)
+    fetch(sources.context, sources.dependencies, input.object).await.map(Some)
 }
 
 /// Changes that need a leader.
