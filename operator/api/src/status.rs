@@ -90,6 +90,16 @@ pub trait HasConditions {
         &self.common().conditions
     }
 
+    /// Returns the condition of a type.
+    fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions().iter().find(|condition| condition.type_ == kind)
+    }
+
+    /// Returns the condition `Stalled` if it is `True`.
+    fn stalled(&self) -> Option<&Condition> {
+        self.condition("Stalled").filter(|condition| condition.status == "True")
+    }
+
     /// Returns `observedGeneration`: the generation of the spec that the status was computed from, or -1 before the first
     /// reconcile.
     fn observed_generation(&self) -> i64 {
@@ -98,7 +108,7 @@ pub trait HasConditions {
 
     /// Returns true if the condition `Ready` is `True`.
     fn is_ready(&self) -> bool {
-        self.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        self.condition("Ready").is_some_and(|condition| condition.status == "True")
     }
 }
 

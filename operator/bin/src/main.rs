@@ -4,6 +4,7 @@
 mod args;
 mod convert;
 mod operator;
+mod process;
 mod relay;
 mod start;
 

@@ -12,29 +12,22 @@ use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::urgent::Urgent;
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::{self, Admin, Readiness};
-use steamer_runtime::logs::{self, Level};
-use steamer_runtime::{
-    Coverage, Lease, LeaseSettings, Limits, Metrics, Reviews, kubernetes, log_panics, on_own_thread,
-    terminated,
-};
+use steamer_runtime::logs::Level;
+use steamer_runtime::{Coverage, Lease, LeaseSettings, Limits, Metrics, Reviews, kubernetes, on_own_thread};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::args::Run;
+use crate::process::prepare;
 use crate::start::{Clients, Process, Settings, start};
 
 /// Name of the leader lease.
 const LEASE: &str = "steamer";
 
 pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
-    let level =
-        logs::start(&arguments.log_level, arguments.log_format.into()).map_err(|problem| anyhow!(problem))?;
-    log_panics();
-    no_core_dumps();
-    let shutdown = CancellationToken::new();
-    tokio::spawn(cancelled_on_signal(shutdown.clone()));
+    let (level, shutdown) = prepare(&arguments.log_level, arguments.log_format.into())?;
     let process = Process {
         metrics: Arc::default(),
         readiness: Readiness::default(),
@@ -178,15 +171,6 @@ fn settings(arguments: Run, instance: String) -> Settings {
     }
 }
 
-/// Disables core dumps. Secret values pass through the memory of this process: a crash must not write them to disk, and
-/// other processes of the same user must not read them.
-pub(crate) fn no_core_dumps() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    if let Err(problem) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        warn!(error = &problem as &dyn std::error::Error, "cannot disable core dumps");
-    }
-}
-
 fn lease(arguments: &Run, instance: &str) -> LeaseSettings {
     LeaseSettings {
         namespace: arguments.namespace.clone(),
@@ -194,14 +178,6 @@ fn lease(arguments: &Run, instance: &str) -> LeaseSettings {
         holder: format!("{instance}-{}", std::process::id()),
         duration: arguments.lease_duration,
     }
-}
-
-pub(crate) async fn cancelled_on_signal(shutdown: CancellationToken) {
-    match terminated().await {
-        Ok(()) => info!("received a termination signal"),
-        Err(problem) => error!(error = &problem as &dyn std::error::Error, "cannot install signal handlers"),
-    }
-    shutdown.cancel();
 }
 
 async fn until<T>(shutdown: &CancellationToken, future: impl Future<Output = T>) -> Option<T> {

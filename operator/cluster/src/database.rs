@@ -10,6 +10,7 @@ pub(crate) mod logins;
 pub(crate) mod operator_lock;
 pub(crate) mod recorder;
 pub(crate) mod repair;
+pub(crate) mod rights;
 pub(crate) mod roles;
 pub(crate) mod schema;
 #[cfg(test)]
@@ -150,6 +151,26 @@ impl Database {
         T: for<'a> tokio_postgres::types::FromSql<'a>,
     {
         self.with(|client| async move { client.query_one(sql, &[]).await?.try_get(0) }).await
+    }
+
+    /// The values of the first column of an answer.
+    async fn column<T>(&self, sql: &'static str) -> Result<Vec<T>, DatabaseError>
+    where
+        T: for<'a> tokio_postgres::types::FromSql<'a>,
+    {
+        self.with(|client| async move { first_column(&client.query(sql, &[]).await?) }).await
+    }
+
+    /// Executes statements that begin and commit a transaction.
+    async fn transaction(&self, sql: String) -> Result<(), DatabaseError> {
+        self.with(|client| async move {
+            let done = client.batch_execute(&sql).await;
+            if done.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            done
+        })
+        .await
     }
 
     /// Uses the connection, within the time limit.

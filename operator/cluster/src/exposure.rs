@@ -85,7 +85,7 @@ impl Exposure<'_> {
     /// change of the spec or while the cluster is not ready. An object that was removed from the spec is deleted in the
     /// reconcile that sees the change, or in the next one.
     fn may_exist(&self) -> bool {
-        let last: OpenBaoClusterStatus = self.context.last(self.object);
+        let last: OpenBaoClusterStatus = self.context.status(self.object);
         let generation = self.object.metadata.generation.unwrap_or(0);
         let ready = last.is_ready();
         // Nothing was removed from a spec that never changed.

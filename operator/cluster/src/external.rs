@@ -40,7 +40,7 @@ pub(crate) async fn reconcile(
     let server = fetch(context, dependencies, object).await?;
     let removed = orphans::remove(context, dependencies, object, &server).await;
     status::status(context, object, &server, &removed).await?;
-    let status: OpenBaoClusterStatus = context.last(object);
+    let status: OpenBaoClusterStatus = context.status(object);
     let is_removing = status.orphans.iter().any(|orphan| is_removable(context, orphan)) && server.serves();
     Ok(Action::After(if is_removing { REMOVAL_INTERVAL } else { INTERVAL }))
 }

@@ -82,14 +82,14 @@ pub(crate) async fn reconcile(
     }
     let present = valid(context, dependencies, object).await;
     let uid = object.metadata.uid.clone().unwrap_or_default();
-    let InForce { found, cluster, refused } =
-        last_valid.in_force((&child_api.cluster, &uid), present, (mode(object), context.last(object)))?;
-    let (found, cluster) = (&found, &cluster);
+    let InForce { valid, refused } =
+        last_valid.in_force((&child_api.cluster, &uid), present, (mode(object), context.status(object)))?;
+    let (found, cluster) = &*valid;
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = target::managed(context, cluster, ca.as_deref());
     relays.keep(context, dependencies, (&cluster.name, Ok(target)));
     let guard_target = &guards.target(context, ca, cluster);
-    guard_target.takeovers.measured(recorded_takeover(&found.last));
+    guard_target.lasting.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target, turns };
     let input = Input { object, cluster, found, guard_report, refused: refused.as_ref() };

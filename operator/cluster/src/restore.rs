@@ -44,11 +44,8 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
     let pods = effects.child_api.all::<Pod>();
     let running = pods.iter().filter(|pod| !is_overdue(pod, now)).count();
     if cluster.mode == Mode::Restoring && running == 0 && replicas.is_none_or(|replicas| replicas == 0) {
-        let is_blocked = live.as_deref().is_some_and(is_blocked);
-        if live.is_some()
-            && !is_blocked
-            && let Err(error) = block(effects, cluster).await
-        {
+        let needs_block = live.as_deref().is_some_and(|live| !is_blocked(live));
+        if needs_block && let Err(error) = block(effects, cluster).await {
             return Ok(Error::Waiting(format!(
                 "no node runs, but a process could still write to database `{}`: {}",
                 cluster.owner.database,

@@ -18,6 +18,7 @@ pub mod named_objects;
 mod observation;
 pub mod public_key;
 mod receivers;
+mod reused;
 pub mod rivals;
 pub mod server_audience;
 pub mod servers;

@@ -240,15 +240,8 @@ pub struct NoCloudCredential {
     pub reason: Reason,
 }
 
-fn no_cloud_credential(error: &OpenBao) -> Option<&NoCloudCredential> {
-    match error {
-        OpenBao::Credential(error) => error.downcast_ref(),
-        _ => None,
-    }
-}
-
-/// The cause of a missing credential, if it is an error of the API server.
-fn no_token(error: &OpenBao) -> Option<&NoToken> {
+/// The cause of a missing credential, if it is of this type.
+fn cause<T: std::error::Error + 'static>(error: &OpenBao) -> Option<&T> {
     match error {
         OpenBao::Credential(error) => error.downcast_ref(),
         _ => None,
@@ -284,8 +277,8 @@ fn openbao_retry(error: &OpenBao) -> Retry {
 fn openbao_stalled(error: &OpenBao) -> bool {
     match error {
         OpenBao::Credential(_) => {
-            no_token(error).is_some_and(|error| error.source.stalled())
-                || no_cloud_credential(error).is_some_and(|error| error.reason == Reason::PermissionDenied)
+            cause::<NoToken>(error).is_some_and(|error| error.source.stalled())
+                || cause::<NoCloudCredential>(error).is_some_and(|it| it.reason == Reason::PermissionDenied)
         }
         error => !error.is_transient(),
     }
@@ -298,9 +291,9 @@ fn openbao_reason(error: &OpenBao) -> Reason {
         OpenBao::NoLeader => Reason::NoLeader,
         OpenBao::Throttled { .. } => Reason::Throttled,
         OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,
-        OpenBao::Credential(_) => no_token(error)
+        OpenBao::Credential(_) => cause::<NoToken>(error)
             .map(NoToken::reason)
-            .or_else(|| no_cloud_credential(error).map(|error| error.reason))
+            .or_else(|| cause::<NoCloudCredential>(error).map(|error| error.reason))
             .unwrap_or(Reason::ReferenceNotFound),
         OpenBao::InUse { .. } => Reason::Conflict,
         OpenBao::Invalid { .. } | OpenBao::Settings(_) | OpenBao::Redirect { .. } => Reason::Invalid,

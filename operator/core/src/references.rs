@@ -86,33 +86,15 @@ impl Stores {
         let missing = names.first().cloned().unwrap_or_default();
         for name in names {
             dependencies.on(Key::new(kind, name.clone()));
-            dependencies.on(Key::of_list(kind, &name.namespace));
-            if let Some(found) = self.one_served::<K>(kind, &name, from)? {
-                return Ok(found);
+            if let Some(found) = self.stored::<Served<K>>(dependencies, kind, &name)? {
+                return if found.allows(&name.namespace, from) {
+                    Ok(Arc::new(found.object().clone()))
+                } else {
+                    Err(Error::Denied { kind, name, from: from.to_owned() })
+                };
             }
         }
         Err(Error::NotFound { kind, name: missing })
-    }
-
-    /// A served object. `None` if it does not exist.
-    fn one_served<K: Referable>(
-        &self,
-        kind: &'static str,
-        name: &ObjectName,
-        from: &str,
-    ) -> Result<Option<Arc<K>>, Error> {
-        let store = self.of::<Served<K>>();
-        match (store.get(name), store.presence(name)) {
-            (Some(found), _) if found.allows(&name.namespace, from) => {
-                Ok(Some(Arc::new(found.object().clone())))
-            }
-            (Some(_), _) => Err(Error::Denied { kind, name: name.clone(), from: from.to_owned() }),
-            (None, Presence::Present) => {
-                Err(Error::Waiting(format!("{kind} {name} cannot be parsed: correct it")))
-            }
-            (None, Presence::Unknown) => Err(Error::Waiting(unwatched(kind, name))),
-            (None, Presence::Absent) => Ok(None),
-        }
     }
 
     /// The object of that name. The caller must have checked the right to refer to it.
@@ -127,17 +109,30 @@ impl Stores {
     ) -> Result<Arc<K>, Error> {
         dependencies.on(Key::new(K::KIND, name.clone()));
         self.honor(K::ID, &name.namespace)?;
+        let found = self.stored::<K>(dependencies, K::KIND, name)?;
+        found.ok_or_else(|| Error::NotFound { kind: K::KIND, name: name.clone() })
+    }
+
+    /// The object of that name in the cache. `None` if it does not exist. The end of a list requeues an object with a
+    /// missing reference.
+    fn stored<K: Send + Sync + 'static>(
+        &self,
+        dependencies: &Dependencies,
+        kind: &str,
+        name: &ObjectName,
+    ) -> Result<Option<Arc<K>>, Error> {
         let store = self.of::<K>();
         if let Some(found) = store.get(name) {
-            return Ok(found);
+            return Ok(Some(found));
         }
-        dependencies.on(Key::of_list(K::KIND, &name.namespace));
+        dependencies.on(Key::of_list(kind, &name.namespace));
         match store.presence(name) {
             Presence::Present => store
                 .get(name)
-                .ok_or_else(|| Error::Waiting(format!("{} {name} cannot be parsed: correct it", K::KIND))),
-            Presence::Absent => Err(Error::NotFound { kind: K::KIND, name: name.clone() }),
-            Presence::Unknown => Err(Error::Waiting(unwatched(K::KIND, name))),
+                .map(Some)
+                .ok_or_else(|| Error::Waiting(format!("{kind} {name} cannot be parsed: correct it"))),
+            Presence::Absent => Ok(None),
+            Presence::Unknown => Err(Error::Waiting(unwatched(kind, name))),
         }
     }
 

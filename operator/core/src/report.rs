@@ -1,9 +1,7 @@
 //! Writing the result of a reconcile: the same steps for every kind.
 
 use jiff::Timestamp;
-use kube::Resource;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use steamer_api::{HasConditions, Kind};
 use steamer_runtime::AnyObject;
 use steamer_runtime::conditions::{Conditions, Verdict};
@@ -12,15 +10,7 @@ use crate::context::Context;
 use crate::error::Error;
 
 impl Context {
-    /// The last written status, for fields that are kept.
-    pub fn last<K: Resource<DynamicType = ()> + Serialize, S: DeserializeOwned + Default>(
-        &self,
-        object: &K,
-    ) -> S {
-        serde_json::from_value(self.runtime.statuses.last(object)).unwrap_or_default()
-    }
-
-    /// Same as [`Self::last`], without a conversion to JSON and back if the watch has shown the last written status.
+    /// The last written status, for fields that are kept. It is parsed only if the watch has not shown it yet.
     pub fn status<K: Kind>(&self, object: &K) -> K::Status {
         match self.runtime.statuses.unseen(object) {
             Some(text) => serde_json::from_str(&text).unwrap_or_default(),

@@ -1,7 +1,6 @@
 //! BaoAuth: checks its references and its method. The ServiceAccount is known only from the objects that use the BaoAuth, so
 //! no login is tried here.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use steamer_api::{BaoAuth, BaoAuthStatus};
@@ -13,18 +12,9 @@ use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
-pub(crate) struct Controller<K> {
-    context: Arc<Context>,
-    kind: PhantomData<fn() -> K>,
-}
+use crate::forms::FormController;
 
-impl<K> Controller<K> {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, kind: PhantomData }
-    }
-}
-
-impl<K: Form<BaoAuth>> Reconcile for Controller<K> {
+impl<K: Form<BaoAuth>> Reconcile for FormController<BaoAuth, K> {
     type Object = K;
     type Error = Error;
     const NAME: &'static str = K::CONTROLLER;
@@ -43,6 +33,6 @@ impl<K: Form<BaoAuth>> Reconcile for Controller<K> {
 async fn status<K: Form<BaoAuth>>(context: &Context, auth: &K, method: &Method) -> Result<(), Error> {
     let mount = method.namespace.path(&format!("auth/{}", method.mount));
     let verdict = Verdict::Ready(Reason::Applied, format!("logs in at {mount}"));
-    let status = BaoAuthStatus { mount: Some(mount), ..context.last(auth) };
+    let status = BaoAuthStatus { mount: Some(mount), ..context.status(auth) };
     context.report(auth, status, &verdict).await
 }

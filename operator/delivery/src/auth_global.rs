@@ -1,28 +1,17 @@
 //! BaoAuthGlobal: checks its server. The BaoAuths that refer to it use its settings.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use steamer_api::{BaoAuthGlobal, BaoAuthGlobalStatus, BaoConnection, OpenBaoCluster};
-use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
-pub(crate) struct Controller<K> {
-    context: Arc<Context>,
-    kind: PhantomData<fn() -> K>,
-}
+use crate::forms::FormController;
 
-impl<K> Controller<K> {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, kind: PhantomData }
-    }
-}
-
-impl<K: Form<BaoAuthGlobal>> Reconcile for Controller<K> {
+impl<K: Form<BaoAuthGlobal>> Reconcile for FormController<BaoAuthGlobal, K> {
     type Object = K;
     type Error = Error;
     const NAME: &'static str = K::CONTROLLER;
@@ -39,7 +28,7 @@ impl<K: Form<BaoAuthGlobal>> Reconcile for Controller<K> {
         if let Some(reference) = &spec.cluster_ref {
             stores.resolve::<OpenBaoCluster>(dependencies, reference, &namespace)?;
         }
-        let status: BaoAuthGlobalStatus = self.context.last(&*global);
+        let status: BaoAuthGlobalStatus = self.context.status(&*global);
         let verdict = Verdict::Ready(Reason::Applied, "BaoAuths can use these defaults".to_owned());
         self.context.report(&*global, status, &verdict).await?;
         Ok(Action::AwaitChange)

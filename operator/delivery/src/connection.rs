@@ -1,6 +1,5 @@
 //! BaoConnection: checks that the server is reachable.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +11,12 @@ use steamer_openbao::{Error as OpenBao, Health, Identity};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, Reason, Reconcile};
 
+use crate::forms::FormController;
+
 /// How often a server is checked.
 const LOOK: Duration = Duration::from_secs(15);
 
-pub(crate) struct Controller<K> {
-    context: Arc<Context>,
-    kind: PhantomData<fn() -> K>,
-}
-
-impl<K> Controller<K> {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, kind: PhantomData }
-    }
-}
-
-impl<K: Form<BaoConnection>> Reconcile for Controller<K> {
+impl<K: Form<BaoConnection>> Reconcile for FormController<BaoConnection, K> {
     type Object = K;
     type Error = Error;
     const NAME: &'static str = K::CONTROLLER;
@@ -63,7 +53,7 @@ async fn status<K: Form<BaoConnection>>(
     health: Option<Health>,
     verdict: &Verdict,
 ) -> Result<(), Error> {
-    let last: BaoConnectionStatus = context.last(connection);
+    let last: BaoConnectionStatus = context.status(connection);
     let version = health.map(|health| health.version).or(last.version.clone());
     let status = BaoConnectionStatus { address: Some(address.to_owned()), version, ..last };
     context.report(connection, status, verdict).await

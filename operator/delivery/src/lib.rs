@@ -6,6 +6,7 @@ mod cluster_static_secret;
 mod connection;
 mod dynamic_secret;
 mod engine;
+mod forms;
 mod naming;
 mod pki_secret;
 mod push_secret;
@@ -22,15 +23,16 @@ use steamer_core::tasks::Tasks;
 use steamer_runtime::Coverage;
 
 use engine::{Controller, Engine};
+use forms::FormController;
 
 /// Adds the controllers of this family and the watch of the Secrets that they write. `installed`: the kinds of Vault Secrets
 /// Operator to serve.
 pub fn register(tasks: &mut Tasks, installed: &Installed) {
     let engine = Engine::new(tasks);
-    tasks.controller(connection::Controller::<BaoConnection>::new(tasks.context()));
-    tasks.controller(auth::Controller::<BaoAuth>::new(tasks.context()));
-    tasks.controller(auth_global::Controller::<BaoAuthGlobal>::new(tasks.context()));
-    tasks.controller(secret_transformation::Controller::<SecretTransformation>::new(tasks.context()));
+    tasks.controller(FormController::<BaoConnection>::new(tasks.context()));
+    tasks.controller(FormController::<BaoAuth>::new(tasks.context()));
+    tasks.controller(FormController::<BaoAuthGlobal>::new(tasks.context()));
+    tasks.controller(FormController::<SecretTransformation>::new(tasks.context()));
     tasks.controller(Controller::<BaoStaticSecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoPKISecret>::new(engine.clone()));
     tasks.controller(Controller::<BaoDynamicSecret>::new(engine.clone()));

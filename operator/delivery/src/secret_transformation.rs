@@ -1,29 +1,17 @@
 //! SecretTransformation: checks that its templates and filters can be parsed. The objects that refer to it render them.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use steamer_api::{SecretTransformation, SecretTransformationStatus};
-use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_core::served::Form;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Dependencies, ObjectName, Reason, Reconcile};
 
 use crate::engine::{Definition, Program};
+use crate::forms::FormController;
 
-pub(crate) struct Controller<K> {
-    context: Arc<Context>,
-    kind: PhantomData<fn() -> K>,
-}
-
-impl<K> Controller<K> {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, kind: PhantomData }
-    }
-}
-
-impl<K: Form<SecretTransformation>> Reconcile for Controller<K> {
+impl<K: Form<SecretTransformation>> Reconcile for FormController<SecretTransformation, K> {
     type Object = K;
     type Error = Error;
     const NAME: &'static str = K::CONTROLLER;
@@ -34,7 +22,7 @@ impl<K: Form<SecretTransformation>> Reconcile for Controller<K> {
         }
         let name = ObjectName::of(&*transformation);
         Program::parse(&Definition::of(&name, &transformation.form().spec))?;
-        let status: SecretTransformationStatus = self.context.last(&*transformation);
+        let status: SecretTransformationStatus = self.context.status(&*transformation);
         let verdict = Verdict::Ready(Reason::Applied, "all templates and filters are valid".to_owned());
         self.context.report(&*transformation, status, &verdict).await?;
         Ok(Action::AwaitChange)

@@ -11,7 +11,7 @@ use steamer_core::served::{Counterpart, Installed, Served};
 use steamer_core::tasks::Tasks;
 
 use crate::engine::{Common, Controller, Engine, ReadAccess, Recorded, Synced};
-use crate::{auth, auth_global, connection, secret_transformation};
+use crate::forms::FormController;
 
 impl<K: Synced + Counterpart> Synced for Served<K> {
     const NAME: &'static str = K::PLURAL;
@@ -60,12 +60,12 @@ pub(crate) fn register(tasks: &mut Tasks, engine: &Arc<Engine>, installed: &Inst
             }
         };
     }
-    serve!(BaoConnection, connection::Controller::<Served<BaoConnection>>::new(context.clone()));
-    serve!(BaoAuth, auth::Controller::<Served<BaoAuth>>::new(context.clone()));
-    serve!(BaoAuthGlobal, auth_global::Controller::<Served<BaoAuthGlobal>>::new(context.clone()));
+    serve!(BaoConnection, FormController::<BaoConnection, Served<BaoConnection>>::new(context.clone()));
+    serve!(BaoAuth, FormController::<BaoAuth, Served<BaoAuth>>::new(context.clone()));
+    serve!(BaoAuthGlobal, FormController::<BaoAuthGlobal, Served<BaoAuthGlobal>>::new(context.clone()));
     serve!(
         SecretTransformation,
-        secret_transformation::Controller::<Served<SecretTransformation>>::new(context)
+        FormController::<SecretTransformation, Served<SecretTransformation>>::new(context)
     );
     serve!(BaoStaticSecret, Controller::<Served<BaoStaticSecret>>::new(engine.clone()));
     serve!(BaoDynamicSecret, Controller::<Served<BaoDynamicSecret>>::new(engine.clone()));

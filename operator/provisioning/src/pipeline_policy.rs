@@ -79,7 +79,7 @@ async fn status(context: &Context, policy: &PipelinePolicy, verdict: &Verdict) -
     let effective = is_effective(policy, Timestamp::now());
     let contexts = if effective { contexts_of(policy) } else { Vec::new() };
     let policies = contexts.into_iter().map(described).collect();
-    let status = PipelinePolicyStatus { policies, ..context.last(policy) };
+    let status = PipelinePolicyStatus { policies, ..context.status(policy) };
     context.report(policy, status, verdict).await
 }
 

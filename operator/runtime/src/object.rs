@@ -19,26 +19,6 @@ impl<K> AnyObject for K where
 }
 
 /// A namespaced Kubernetes object. Implemented for every type that has the bounds.
-pub trait Object:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Serialize
-    + Send
-    + Sync
-    + 'static
-{
-}
+pub trait Object: AnyObject + Resource<Scope = NamespaceResourceScope> {}
 
-impl<K> Object for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static
-{
-}
+impl<K> Object for K where K: AnyObject + Resource<Scope = NamespaceResourceScope> {}

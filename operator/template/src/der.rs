@@ -82,9 +82,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     let mut bytes = vec![tag];
-    let digits = length.to_be_bytes();
-    let digits = &digits[digits.iter().take_while(|digit| **digit == 0).count()..];
-    match digits {
+    match significant(&length.to_be_bytes()) {
         [] => bytes.push(0),
         [short] if *short < 0x80 => bytes.push(*short),
         // A usize has at most 8 bytes.
@@ -114,12 +112,16 @@ pub(crate) fn bits(bytes: &[u8]) -> Vec<u8> {
     element(BIT_STRING, &[&[0], bytes])
 }
 
+/// A number without its leading zeros.
+pub(crate) fn significant(big_endian: &[u8]) -> &[u8] {
+    &big_endian[big_endian.iter().take_while(|byte| **byte == 0).count()..]
+}
+
 /// A number that is not negative.
 pub(crate) fn integer(big_endian: &[u8]) -> Vec<u8> {
-    let digits = &big_endian[big_endian.iter().take_while(|byte| **byte == 0).count()..];
-    match digits {
+    match significant(big_endian) {
         [] => element(INTEGER, &[&[0]]),
-        [high, ..] if *high >= 0x80 => element(INTEGER, &[&[0], digits]),
+        digits @ [high, ..] if *high >= 0x80 => element(INTEGER, &[&[0], digits]),
         digits => element(INTEGER, &[digits]),
     }
 }

@@ -11,9 +11,9 @@ use crate::json::decoder;
 use crate::value::Value;
 
 /// `rsaEncryption`
-pub(crate) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 /// `ecPublicKey`
-pub(crate) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 /// `Ed25519`
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 /// Largest modulus of an RSA key, in bytes.
@@ -64,7 +64,7 @@ impl Jwk {
     /// A number in `length` bytes.
     fn padded(&self, name: &str, length: usize) -> Option<Vec<u8>> {
         let bytes = self.bytes(name)?;
-        let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
+        let digits = der::significant(&bytes);
         let zeros = length.checked_sub(digits.len())?;
         Some([&vec![0; zeros][..], digits].concat())
     }
@@ -142,11 +142,13 @@ fn less(number: &BigUint, by: u32) -> Option<BigUint> {
     (*number > BigUint::from(by)).then(|| number - by)
 }
 
-fn rsa() -> Vec<u8> {
+/// The `AlgorithmIdentifier` of RSA.
+pub(crate) fn rsa() -> Vec<u8> {
     der::sequence(&[&der::oid(RSA), der::NULL])
 }
 
-fn ec(curve: &[u8]) -> Vec<u8> {
+/// The `AlgorithmIdentifier` of a curve.
+pub(crate) fn ec(curve: &[u8]) -> Vec<u8> {
     der::sequence(&[&der::oid(EC), &der::oid(curve)])
 }
 

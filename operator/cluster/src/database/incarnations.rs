@@ -161,10 +161,7 @@ impl RoleAdmin<'_> {
     /// Prevents all further writes of an incarnation, and frees its lock. Every step can be repeated.
     pub(crate) async fn shut_out(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
         self.block(role, note).await?;
-        if !note.lock.is_empty() {
-            self.owner.delete_lock(&note.lock).await?;
-        }
-        Ok(())
+        Ok(self.delete_lock(&note.lock).await?)
     }
 
     /// The same for the holder of a lock. Returns false without a change if the lock has changed since it was read: the
@@ -191,10 +188,12 @@ impl RoleAdmin<'_> {
     /// The steps of a fence after the first one.
     pub(crate) async fn complete_fence(&self, role: &str, lock: &str) -> Result<(), Error> {
         self.end_all_sessions(role).await?;
-        if !lock.is_empty() {
-            self.owner.delete_lock(lock).await?;
-        }
-        Ok(())
+        Ok(self.delete_lock(lock).await?)
+    }
+
+    /// Deletes the lock of a fenced node, if its fence noted one.
+    async fn delete_lock(&self, lock: &str) -> Result<(), DatabaseError> {
+        if lock.is_empty() { Ok(()) } else { self.owner.delete_lock(lock).await }
     }
 
     /// Takes the right to log in from a role, and ends its sessions. If PostgreSQL refuses to end them, the role gets its
@@ -245,8 +244,9 @@ impl RoleAdmin<'_> {
         self.create_role(&role, &password).await
     }
 
-    /// Drops the role of an obsolete incarnation.
+    /// Ends the sessions of an obsolete incarnation, and drops its role.
     pub(crate) async fn drop_role(&self, role: &str) -> Result<(), Error> {
+        self.admin.end_sessions(role).await?;
         self.owner.revoke(role).await?;
         Ok(self.admin.drop_role(role).await?)
     }

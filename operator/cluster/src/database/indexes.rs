@@ -3,7 +3,7 @@
 
 use steamer_core::error::Error;
 
-use crate::database::{Database, first_column};
+use crate::database::Database;
 
 /// Table, uniqueness and columns of each index that applies to all rows.
 const INDEXES: &str = "
@@ -31,8 +31,7 @@ const REQUIRED: [(&[&str], &str); 3] = [
 impl Database {
     /// Refuses tables without the indexes that OpenBao needs.
     pub(crate) async fn check_indexes(&self) -> Result<(), Error> {
-        let indexes = self.with(|client| async move { first_column(&client.query(INDEXES, &[]).await?) });
-        let indexes: Vec<String> = indexes.await?;
+        let indexes: Vec<String> = self.column(INDEXES).await?;
         match missing(&indexes) {
             None => Ok(()),
             Some(statement) => Err(Error::Invalid(format!(

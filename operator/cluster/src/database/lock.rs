@@ -114,9 +114,9 @@ impl Database {
     }
 
     /// Deletes the lock if it still has this value.
-    pub(crate) async fn delete_lock(&self, value: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn delete_lock(&self, value: &str) -> Result<(), DatabaseError> {
         let value = value.to_owned();
-        Ok(self.with(|client| async move { client.execute(DELETE, &[&value]).await }).await? > 0)
+        self.with(|client| async move { client.execute(DELETE, &[&value]).await }).await.map(drop)
     }
 
     /// Deletes a lock that was not renewed for `patience`, if its holder has not written its address. OpenBao's own

@@ -104,7 +104,7 @@ impl Assignment<'_> {
         roles: &[NodeRole],
     ) -> Result<BTreeMap<String, String>, Error> {
         let Self { effects, cluster, role_admin } = self;
-        let _turn = effects.guard_target.logins.lock().await;
+        let _turn = effects.guard_target.lasting.logins.lock().await;
         let mut entries = incarnations::entries(cluster, held, Some(roles))?;
         let mut known = roles.to_vec();
         if !incarnations::in_force(&entries, held, roles) {
@@ -126,17 +126,16 @@ async fn retire(
     entries: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
     let is_used = |role: &NodeRole| entries.values().any(|entry| user_of(entry) == Some(&role.name));
-    let pods: Vec<(String, Option<String>)> =
-        effects.child_api.nodes().iter().map(|pod| (pod.name_any(), pod.uid())).collect();
     let unused: Vec<&NodeRole> = roles.iter().filter(|role| role.own && !is_used(role)).collect();
     if unused.is_empty() {
         return Ok(());
     }
+    let pods: Vec<(String, Option<String>)> =
+        effects.child_api.nodes().iter().map(|pod| (pod.name_any(), pod.uid())).collect();
     let retention = role_admin.admin.authentication_timeout().await? + RETENTION;
     let oldest = Timestamp::now().as_second() - retention;
     let cluster = &effects.child_api.cluster.name;
     for role in unused.into_iter().filter(|role| is_obsolete(cluster, role, &pods, oldest)) {
-        role_admin.admin.end_sessions(&role.name).await?;
         role_admin.drop_role(&role.name).await?;
     }
     Ok(())

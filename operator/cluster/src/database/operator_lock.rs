@@ -101,7 +101,7 @@ impl Claim {
 
     /// Takes the lock, unless this connection holds it. Returns the operator that uses the database.
     pub(crate) async fn take(&mut self, database: &Database, mark: &str) -> Result<Operator, DatabaseError> {
-        if self.connection.is_some() && self.holds(database) && database.is_connected().await {
+        if self.holds(database) && database.is_connected().await {
             return Ok(Operator::This);
         }
         self.gap |= self.connection.take().is_some();

@@ -49,14 +49,7 @@ pub(crate) const DROP: &str =
 impl Database {
     /// Creates the recorder. Returns the reason if PostgreSQL refuses it: OpenBao works without it.
     pub(crate) async fn create_recorder(&self) -> Result<Option<String>, Error> {
-        let made = self.with(|client| async move {
-            let made = client.batch_execute(CREATE).await;
-            if made.is_err() {
-                let _ = client.batch_execute("ROLLBACK").await;
-            }
-            made
-        });
-        match made.await {
+        match self.transaction(CREATE.to_owned()).await {
             Ok(()) => self.not_recording().await,
             Err(error @ DatabaseError::Statement { .. }) => Ok(Some(describe(&error))),
             Err(error) => Err(error.into()),

@@ -37,7 +37,7 @@ pub(crate) async fn block(
 ) -> Result<bool, Error> {
     let Some(role_admin) = effects.guard_target.role_admin() else { return Ok(false) };
     let Some(Login { role, ordinal, .. }) = login(effects, cluster, pod).await? else { return Ok(false) };
-    let _turn = effects.guard_target.logins.lock().await;
+    let _turn = effects.guard_target.lasting.logins.lock().await;
     tracing::warn!(cluster = %cluster.name, pod, role, why, "a node gets a new role");
     let note = FenceNote {
         since: Timestamp::now().as_second(),

@@ -21,36 +21,6 @@ pub(crate) struct NodeRole {
     pub(crate) note: Option<FenceNote>,
 }
 
-/// Reason why fencing is not possible or not reliable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// The login lacks a right that role changes need.
-    Rights(String),
-    /// The database does not record which login holds the leader's lock.
-    Unrecorded(String),
-    /// Nodes still log in as the owner of the tables.
-    OwnerLogin(String),
-    /// A promoted replica may lack the fence.
-    Replication,
-}
-
-impl std::fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rights(why) | Self::OwnerLogin(why) => f.write_str(why),
-            Self::Unrecorded(why) => write!(
-                f,
-                "only a leader whose process has ended is replaced before its lock expires, because the database does not \
-                 record which node holds the lock: {why}"
-            ),
-            Self::Replication => f.write_str(
-                "PostgreSQL replicates asynchronously: a promoted replica may lack acknowledged writes and fences; set \
-                 synchronous_standby_names",
-            ),
-        }
-    }
-}
-
 /// Facts with which another process can complete a fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FenceNote {
@@ -113,13 +83,6 @@ const LOGINS: &str = "
 SELECT DISTINCT usename::text FROM pg_stat_activity
 WHERE datname = current_database() AND usename IS NOT NULL AND application_name <> 'steamer'";
 
-const RIGHTS: &str = "
-SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role(oid, 'pg_signal_backend', 'USAGE')
-FROM pg_roles WHERE rolname = current_user";
-
-const ASYNCHRONOUS: &str = "
-SELECT EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchronous_standby_names') = ''";
-
 const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
 
 const IN_USE: &str = "
@@ -147,50 +110,6 @@ impl Database {
             rows.iter().map(role).collect()
         });
         roles.await
-    }
-
-    /// Reason why this login cannot fence nodes.
-    pub(crate) async fn obstacle(&self) -> Result<Option<Obstacle>, DatabaseError> {
-        if let Some(missing) = self.missing_right().await? {
-            return Ok(Some(Obstacle::Rights(missing)));
-        }
-        let asynchronous: bool = self.value(ASYNCHRONOUS).await?;
-        Ok(asynchronous.then_some(Obstacle::Replication))
-    }
-
-    /// Refuses a fence of which only a part would succeed.
-    pub(crate) async fn check_rights(&self, role: &NodeRole) -> Result<(), Error> {
-        let missing = match self.not_changeable(role) {
-            None => self.missing_right().await?,
-            some => some,
-        };
-        missing.map_or(Ok(()), |missing| Err(Error::Waiting(missing)))
-    }
-
-    /// Text about a role that this login may not change.
-    pub(crate) fn not_changeable(&self, role: &NodeRole) -> Option<String> {
-        let (name, user) = (&role.name, &self.login.user);
-        (!role.may_change).then(|| {
-            format!(
-                "login `{user}` may not change role `{name}`, which another login created: run GRANT \"{name}\" TO \"{user}\" \
-                 WITH ADMIN OPTION"
-            )
-        })
-    }
-
-    async fn missing_right(&self) -> Result<Option<String>, DatabaseError> {
-        let rights = self.with(|client| async move {
-            let row = client.query_one(RIGHTS, &[]).await?;
-            Ok((row.try_get(0)?, row.try_get(1)?))
-        });
-        let (creates, signals): (bool, bool) = rights.await?;
-        let user = &self.login.user;
-        let statement = match (creates, signals) {
-            (true, true) => return Ok(None),
-            (false, _) => format!("may not create roles: run ALTER ROLE \"{user}\" CREATEROLE"),
-            _ => format!("may not end sessions: run GRANT pg_signal_backend TO \"{user}\""),
-        };
-        Ok(Some(format!("login `{user}` {statement}")))
     }
 
     /// Creates and marks a role that may log in with this password.
@@ -266,21 +185,9 @@ impl Database {
         self.transaction(format!("BEGIN; {} COMMIT", timeouts(role))).await
     }
 
-    /// Executes statements that begin and commit a transaction.
-    async fn transaction(&self, sql: String) -> Result<(), DatabaseError> {
-        self.with(|client| async move {
-            let done = client.batch_execute(&sql).await;
-            if done.is_err() {
-                let _ = client.batch_execute("ROLLBACK").await;
-            }
-            done
-        })
-        .await
-    }
-
     /// Logins of the sessions of OpenBao in the database.
     pub(crate) async fn logins(&self) -> Result<Vec<String>, DatabaseError> {
-        self.with(|client| async move { first_column(&client.query(LOGINS, &[]).await?) }).await
+        self.column(LOGINS).await
     }
 
     /// Returns true if a role has sessions, or if its lock exists.

@@ -1,10 +1,9 @@
 //! OpenBao's two tables. They are created before any node starts: nodes that start together race to create them.
 
 use steamer_core::error::Error;
-use tokio_postgres::Client;
 
 use crate::database::recorder::{DROP, RECORDS};
-use crate::database::{Database, DatabaseError, first_column};
+use crate::database::{Database, DatabaseError};
 
 /// Statements of OpenBao's own backend.
 pub(crate) const TABLES: &str = "
@@ -61,7 +60,7 @@ pub(crate) struct Tables {
 impl Database {
     /// State of the tables.
     pub(crate) async fn tables(&self, mark: &str) -> Result<Tables, Error> {
-        let columns = self.with(|client| async move { texts(&client, COLUMNS).await }).await?;
+        let columns: Vec<String> = self.column(COLUMNS).await?;
         if columns.is_empty() {
             return Ok(Tables { occupant: Occupant::NoTables, records_holder: false });
         }
@@ -129,8 +128,4 @@ impl Database {
             }
         }
     }
-}
-
-async fn texts(client: &Client, sql: &str) -> Result<Vec<String>, tokio_postgres::Error> {
-    first_column(&client.query(sql, &[]).await?)
 }

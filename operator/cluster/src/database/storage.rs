@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use steamer_api::{DatabaseSchema, Fencing};
 use steamer_core::error::Error;
-use steamer_runtime::Failure;
-use steamer_runtime::describe;
+use steamer_runtime::{Failure, describe};
 
 use crate::cluster::{Cluster, Mode, RESTORE};
 use crate::database::facts::{Contents, Server};
 use crate::database::lock::LOCK_SECONDS;
-use crate::database::roles::{NodeRole, Obstacle, node_of};
+use crate::database::rights::Obstacle;
+use crate::database::roles::{NodeRole, node_of};
 use crate::database::schema::Occupant;
 use crate::database::writers::Writers;
 use crate::effects::Effects;
@@ -62,7 +62,7 @@ async fn claim(target: &GuardTarget, cluster: &Cluster) -> Result<Option<String>
     let (owner, mark) = (&target.links.owner, &target.mark);
     let tables = owner.tables(mark).await?;
     let claim = plan_claim(cluster, &tables.occupant)?;
-    target.operator_lock.check().await?;
+    target.lasting.operator_lock.check().await?;
     match claim {
         Claim::Keep => {}
         Claim::CheckOwner => owner.own_tables().await?,

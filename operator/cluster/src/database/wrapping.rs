@@ -5,7 +5,7 @@
 
 use steamer_core::error::Error;
 
-use crate::database::{Database, first_column};
+use crate::database::Database;
 
 const WRAPPED: &str = "
 SELECT value FROM openbao_kv_store
@@ -21,8 +21,7 @@ impl Database {
     /// # Errors
     /// [`Error::Invalid`] if a value is not in OpenBao's format.
     pub(crate) async fn wrapping_keys(&self) -> Result<Vec<String>, Error> {
-        let values = self.with(|client| async move { first_column(&client.query(WRAPPED, &[]).await?) });
-        let values: Vec<Vec<u8>> = values.await?;
+        let values: Vec<Vec<u8>> = self.column(WRAPPED).await?;
         let ids = values.iter().map(|value| key_id(value).map(str::to_owned));
         ids.collect::<Option<_>>().ok_or_else(|| {
             Error::Invalid(format!(

@@ -13,7 +13,7 @@ use crate::server::verdict::verdict;
 use crate::server::{Server, conditions};
 
 pub(super) async fn suspended(context: &Context, object: &OpenBaoCluster) -> Result<(), Error> {
-    context.report(object, context.last::<_, OpenBaoClusterStatus>(object), &Verdict::Suspended).await
+    context.report(object, context.status(object), &Verdict::Suspended).await
 }
 
 pub(super) async fn status(
@@ -22,7 +22,7 @@ pub(super) async fn status(
     server: &Server,
     removed: &[Orphan],
 ) -> Result<(), Error> {
-    let mut status: OpenBaoClusterStatus = context.last(object);
+    let mut status: OpenBaoClusterStatus = context.status(object);
     let generation = object.metadata.generation.unwrap_or(0);
     let set = &mut Conditions::new(&mut status.common.conditions, generation, Timestamp::now());
     conditions::set(set, server);

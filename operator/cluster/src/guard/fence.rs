@@ -186,7 +186,7 @@ impl Fence<'_> {
     }
 
     async fn renew(&self, role_admin: &RoleAdmin<'_>, ordinal: u32) -> Result<(), Error> {
-        let _turn = self.target.logins.lock().await;
+        let _turn = self.target.lasting.logins.lock().await;
         role_admin.renew(self.child_api, &self.target.cluster, ordinal).await
     }
 

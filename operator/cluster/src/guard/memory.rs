@@ -190,7 +190,6 @@ impl Memory {
     pub(crate) fn fenced(&mut self) {
         self.fences += 1;
         self.leader = None;
-        self.unfinished = None;
     }
 }
 

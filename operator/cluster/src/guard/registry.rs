@@ -1,8 +1,8 @@
 //! The guards of all clusters: one background task per managed cluster, on the thread of the failover.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use steamer_api::{Kind, OpenBaoCluster};
@@ -10,8 +10,7 @@ use steamer_core::context::Context;
 use steamer_core::digest::digest;
 use steamer_core::ownership::Owner;
 use steamer_openbao::Settings;
-use steamer_runtime::Locked;
-use steamer_runtime::{ObjectName, caught_future};
+use steamer_runtime::{Locked, ObjectName, caught_future};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -57,11 +56,8 @@ impl Guards {
             own_links: links(),
             own_clients: Locked::default(),
             server,
-            logins: known.as_ref().map(|known| known.logins.clone()).unwrap_or_default(),
-            operator_lock: known.as_ref().map(|known| known.operator_lock.clone()).unwrap_or_default(),
             is_alone: self.is_alone.clone(),
-            takeovers: known.as_ref().map(|known| known.takeovers.clone()).unwrap_or_default(),
-            seal: known.map(|known| known.seal.clone()).unwrap_or_default(),
+            lasting: known.map(|known| known.lasting.clone()).unwrap_or_default(),
             unhealthy: Locked::default(),
             standby_mark: Locked::default(),
             digest,
@@ -70,7 +66,7 @@ impl Guards {
 
     /// Starts or updates the guard of a cluster. Returns its last report.
     pub(crate) fn watch(&self, context: &Arc<Context>, target: Arc<GuardTarget>) -> GuardReport {
-        let mut guards = self.lock();
+        let mut guards = self.guards.lock();
         let guard = guards.entry(target.cluster.name.clone()).or_insert_with(|| {
             let (sender, receiver) = watch::channel(target.clone());
             let (publisher, report) = watch::channel(GuardReport::default());
@@ -89,7 +85,7 @@ impl Guards {
 
     /// Stops the guard of a cluster.
     pub(crate) fn stop(&self, cluster: &ObjectName) {
-        self.lock().remove(cluster);
+        self.guards.lock().remove(cluster);
     }
 
     /// Records that the controllers have ended, and with them the watches.
@@ -99,16 +95,12 @@ impl Guards {
 
     /// Stops all guards.
     pub(crate) fn stop_all(&self) {
-        self.lock().clear();
+        self.guards.lock().clear();
     }
 
     /// Target of the guard of a cluster. `None` if the cluster has no guard.
     pub(super) fn known(&self, cluster: &ObjectName) -> Option<Arc<GuardTarget>> {
-        self.lock().get(cluster).map(|guard| guard.target.borrow().clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Guard>> {
-        self.guards.lock()
+        self.guards.lock().get(cluster).map(|guard| guard.target.borrow().clone())
     }
 }
 

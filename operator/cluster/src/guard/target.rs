@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use steamer_core::access::sessions::Sessions;
@@ -39,6 +39,19 @@ impl Links {
     }
 }
 
+/// State of a cluster that outlives a change of its settings.
+#[derive(Default)]
+pub(crate) struct Lasting {
+    /// Serializes login changes: a fence and a reconcile may race.
+    pub(crate) logins: tokio::sync::Mutex<()>,
+    /// Which operator uses the database.
+    pub(crate) operator_lock: OperatorLock,
+    /// Duration of takeovers.
+    pub(crate) takeovers: Takeovers,
+    /// The seal opened in the last reconcile.
+    seal: AtomicBool,
+}
+
 /// The cluster that a guard watches, and its connections.
 pub(crate) struct GuardTarget {
     pub(crate) cluster: Cluster,
@@ -52,16 +65,10 @@ pub(crate) struct GuardTarget {
     pub(crate) own_clients: Locked<HashMap<String, Client>>,
     /// Settings of a client of a node, without its address.
     pub(crate) server: Settings,
-    /// Serializes login changes: a fence and a reconcile may race.
-    pub(crate) logins: Arc<tokio::sync::Mutex<()>>,
-    /// Which operator uses the database.
-    pub(crate) operator_lock: Arc<OperatorLock>,
     /// The controllers, and with them all watches, have ended.
     pub(crate) is_alone: Arc<AtomicBool>,
-    /// Duration of takeovers.
-    pub(crate) takeovers: Arc<Takeovers>,
-    /// The seal opened in the last reconcile.
-    pub(crate) seal: Arc<AtomicBool>,
+    /// State that a target with other settings keeps.
+    pub(crate) lasting: Arc<Lasting>,
     /// Unhealthy nodes of the last reconcile.
     pub(crate) unhealthy: Locked<Unhealthy>,
     /// Last mark that was written at the leader.
@@ -78,7 +85,7 @@ impl GuardTarget {
 
     /// Returns true if the seal is known to open: a node that starts now can unseal itself.
     pub(crate) fn seal_opens(&self) -> bool {
-        self.seal.load(Ordering::Relaxed)
+        self.lasting.seal.load(Ordering::Relaxed)
     }
 
     /// Returns true while the pods are watched.
@@ -88,7 +95,7 @@ impl GuardTarget {
 
     /// Records whether the seal opens.
     pub(crate) fn set_seal_opens(&self, opens: bool) {
-        self.seal.store(opens, Ordering::Relaxed);
+        self.lasting.seal.store(opens, Ordering::Relaxed);
     }
 
     /// Client of the guard for the node in a pod.
@@ -114,6 +121,13 @@ pub(crate) struct GuardReport {
     /// Time since when no node leads.
     pub(crate) leaderless_since: Option<Instant>,
     pub(crate) takeover: Option<Takeover>,
+}
+
+impl GuardReport {
+    /// Time for which no node has led.
+    pub(crate) fn leaderless_for(&self) -> Duration {
+        self.leaderless_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
 }
 
 /// The leader of a cluster.

@@ -94,14 +94,14 @@ async fn a_guard_observes_while_every_worker_of_the_reconciles_is_blocked() {
     let mut cluster = cluster();
     cluster.owner = refused_login();
     let target = guards.target(&context, None, &cluster);
-    target.operator_lock.set(Operator::This);
+    target.lasting.operator_lock.set(Operator::This);
     let deadline = Instant::now() + Duration::from_secs(60);
     // Never awaits: the only worker of this runtime is blocked.
     while guards.watch(&context, target.clone()).storage.is_none() {
         assert!(Instant::now() < deadline, "the guard did not observe its database");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let checked = tokio::time::timeout(Duration::ZERO, target.operator_lock.check()).await;
+    let checked = tokio::time::timeout(Duration::ZERO, target.lasting.operator_lock.check()).await;
     assert!(checked.is_err(), "the guard does not know which operator uses the database");
 }
 
@@ -127,7 +127,7 @@ async fn a_guard_does_not_wait_for_the_replacement_of_a_fenced_node() {
         has_ended: false,
     };
     // A reconcile that waits for the API server.
-    let _turn = target.logins.lock().await;
+    let _turn = target.lasting.logins.lock().await;
     let replaced = tokio::time::timeout(Duration::from_secs(30), fence.replace(&suspect)).await;
     assert!(replaced.is_ok(), "no observation of the lock in the meantime");
 }

@@ -138,7 +138,8 @@ impl Watcher<'_> {
         pods: &'a [Arc<Pod>],
     ) -> Case<'a> {
         let detection = self.target.cluster.spec.failover.detection.get();
-        let (patience, pods_are_live) = (self.target.takeovers.patience(), self.target.pods_are_live());
+        let (patience, pods_are_live) =
+            (self.target.lasting.takeovers.patience(), self.target.pods_are_live());
         Case { lock, answers, pods, pods_are_live, now: Instant::now(), detection, patience }
     }
 
@@ -155,7 +156,7 @@ impl Watcher<'_> {
     async fn read(&self, claim: &mut Claim) -> Result<Option<Lock>, String> {
         let owner = &self.target.own_links.owner;
         let operator = claim.take(owner, &self.target.mark).await;
-        self.target.operator_lock.set(operator.as_ref().ok().cloned().unwrap_or_default());
+        self.target.lasting.operator_lock.set(operator.as_ref().ok().cloned().unwrap_or_default());
         match operator.map_err(|error| describe(&error))? {
             Operator::This => {}
             Operator::Other(session) => return Err(in_use(&session)),
@@ -165,7 +166,7 @@ impl Watcher<'_> {
         if claim.holds(owner) {
             return Ok(lock);
         }
-        self.target.operator_lock.set(Operator::Unknown);
+        self.target.lasting.operator_lock.set(Operator::Unknown);
         Err("the connection to PostgreSQL was lost".to_owned())
     }
 
@@ -191,7 +192,7 @@ impl Watcher<'_> {
         let case = self.case(lock, answers, &pods);
         if let Some(took) = memory.learn(&case) {
             tracing::info!(cluster = %self.target.cluster.name, pod = memory.leader, ?took, "another node leads");
-            self.target.takeovers.measured(took);
+            self.target.lasting.takeovers.measured(took);
         }
         self.prove(memory, &case).await.map_err(|error| describe(&error))?;
         if self.knows_pods() {
@@ -219,7 +220,7 @@ impl Watcher<'_> {
             return;
         }
         if let Ok(namespaces) = self.target.own_links.owner.namespaces().await {
-            self.target.takeovers.estimate(namespaces);
+            self.target.lasting.takeovers.estimate(namespaces);
         }
     }
 

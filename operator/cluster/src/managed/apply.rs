@@ -91,8 +91,8 @@ async fn apply_surroundings(
         Error::set_aside(child_api.keep(&service).await, &mut contested)?;
     }
     if cluster.relay.is_some() {
-        let token = relay::token(effects.context, cluster);
-        Error::set_aside(child_api.keep(&relay::token_secret(cluster, token)).await, &mut contested)?;
+        let secret = relay::token_secret(effects.context, cluster);
+        Error::set_aside(child_api.keep(&secret).await, &mut contested)?;
     }
     if let Some(service) = services::unwanted(cluster) {
         child_api.remove::<Service>(&service).await?;

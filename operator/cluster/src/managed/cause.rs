@@ -10,7 +10,6 @@ use crate::managed::observe::Observed;
 use crate::nodes::members::Member;
 use crate::nodes::replace::count_updated;
 use crate::objects::stateful_set::revision;
-use crate::seal::migration::Migration;
 use crate::seal::rotation::Keys;
 
 /// Annotation of the StatefulSet: digest of everything that its last complete rollout was for.
@@ -28,8 +27,7 @@ pub(crate) enum Cause {
 /// Cause of a difference between the pods and the desired ones. A cluster in which no node can lead needs the change, as does
 /// a rotation, whose steps have no other origin.
 pub(crate) fn cause(input: Input<'_>, observed: &Observed) -> Cause {
-    let is_lost =
-        input.guard_report.leaderless_since.is_some_and(|since| since.elapsed() > observed.patience);
+    let is_lost = input.guard_report.leaderless_for() > observed.patience;
     let rotates = keys(observed).is_some_and(|keys| keys.rotating.is_some());
     if is_lost || rotates || !is_rolled_out(input, observed) { Cause::Cluster } else { Cause::Steamer }
 }
@@ -67,7 +65,7 @@ fn origin(input: Input<'_>, observed: &Observed) -> String {
         "start": observed.start_digest.as_ref().ok(),
         "key": keys.map(|keys| &keys.in_use),
         "rotation": keys.and_then(|keys| keys.rotating.as_ref()),
-        "migrating": observed.migration == Migration::InProgress,
+        "migrating": observed.is_migrating(),
         "headers": headers,
     });
     digest(origin.to_string().as_bytes())[..16].to_owned()

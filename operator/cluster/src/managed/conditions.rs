@@ -5,7 +5,8 @@ use steamer_core::error::Error;
 use steamer_runtime::conditions::{Conditions, State};
 use steamer_runtime::{Failure, Reason, describe};
 
-use crate::database::roles::Obstacle;
+use crate::certificates::keep::Certificate;
+use crate::database::rights::Obstacle;
 use crate::managed::hold::is_deferred;
 use crate::managed::report::Report;
 use crate::managed::warnings;
@@ -76,16 +77,15 @@ fn set_seal(conditions: &mut Conditions<'_>, seal: &SealCheck) {
 fn set_certificates(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     const KIND: &str = "CertificatesValid";
     let now = report.now.as_second();
-    match report.observed.certificate.as_ref().map(|certificate| certificate.ends) {
-        Ok(None) => conditions.clear(KIND),
-        Ok(Some(ends)) if ends > now => {
-            let warns =
-                report.observed.certificate.as_ref().is_ok_and(|certificate| certificate.is_near(now));
-            let reason = if warns { Reason::Waiting } else { Reason::Applied };
-            let text = if warns { warnings::certificate(report.input.cluster, ends) } else { String::new() };
-            conditions.set(KIND, State::True, reason, &text);
+    match &report.observed.certificate {
+        Ok(Certificate { ends: None, .. }) => conditions.clear(KIND),
+        Ok(certificate @ Certificate { ends: Some(ends), .. }) if *ends > now => {
+            let warning: Option<String> =
+                certificate.is_near(now).then(|| warnings::certificate(report.input.cluster, *ends));
+            let reason = if warning.is_some() { Reason::Waiting } else { Reason::Applied };
+            conditions.set(KIND, State::True, reason, warning.as_deref().unwrap_or_default());
         }
-        Ok(Some(_)) => {
+        Ok(Certificate { ends: Some(_), .. }) => {
             let text = "the certificate of the nodes has expired";
             conditions.set(KIND, State::False, Reason::Expired, text);
         }

@@ -101,7 +101,6 @@ async fn clean_alone(
     if let Some(role_admin) = target.role_admin() {
         let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
         for role in roles.iter().filter(|role| role.own) {
-            role_admin.admin.end_sessions(&role.name).await?;
             role_admin.drop_role(&role.name).await?;
         }
     }
@@ -127,7 +126,7 @@ async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &Guard
     if target.links.owner.tables(&target.mark).await?.occupant == Occupant::Own {
         target.links.owner.drop_tables().await?;
     }
-    let keys = RecoveryKeys::last(cluster).in_force(&child_api.all()).map(|secret| secret.name_any());
+    let keys = RecoveryKeys::last(cluster).secret_name(&child_api.all());
     let mut names: Vec<String> = keys.into_iter().collect();
     names.extend(cluster.spec.seal.r#static.as_ref().map(|seal| static_secret(cluster, seal)));
     for name in names {

@@ -67,7 +67,7 @@ pub(crate) async fn fetch(
     };
     let issuers = issuers(&references, object)?;
     let (operator, image) = (context.operator.clone(), context.image.clone());
-    Ok(Found { owner, admin, last: context.last(object), issuers, operator, image })
+    Ok(Found { owner, admin, last: context.status(object), issuers, operator, image })
 }
 
 fn namespace(object: &OpenBaoCluster) -> &str {

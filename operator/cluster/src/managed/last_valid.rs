@@ -16,8 +16,7 @@ pub(crate) struct LastValid(Locked<HashMap<ObjectName, Arc<(Found, Cluster)>>>);
 
 /// The spec in force.
 pub(crate) struct InForce {
-    pub(crate) found: Found,
-    pub(crate) cluster: Cluster,
+    pub(crate) valid: Arc<(Found, Cluster)>,
     /// Error of the present spec, if this is an earlier one.
     pub(crate) refused: Option<Error>,
 }
@@ -34,17 +33,18 @@ impl LastValid {
         (mode, last): (Mode, OpenBaoClusterStatus),
     ) -> Result<InForce, Error> {
         let error = match present {
-            Ok((found, cluster)) => {
-                self.0.lock().insert(name.clone(), Arc::new((found.clone(), cluster.clone())));
-                return Ok(InForce { found, cluster, refused: None });
+            Ok(present) => {
+                let valid = Arc::new(present);
+                self.0.lock().insert(name.clone(), Arc::clone(&valid));
+                return Ok(InForce { valid, refused: None });
             }
             Err(error) => error,
         };
         let known = self.0.lock().get(name).cloned().filter(|known| known.1.uid == uid);
         let Some(known) = known else { return Err(error) };
         let (found, cluster) = &*known;
-        let (found, cluster) = (Found { last, ..found.clone() }, Cluster { mode, ..cluster.clone() });
-        Ok(InForce { found, cluster, refused: Some(error) })
+        let valid = Arc::new((Found { last, ..found.clone() }, Cluster { mode, ..cluster.clone() }));
+        Ok(InForce { valid, refused: Some(error) })
     }
 
     /// Forgets a cluster that does not exist anymore.
@@ -72,8 +72,9 @@ mod tests {
         assert!(in_force(Ok((found(), cluster())), Mode::Active).unwrap().refused.is_none());
         let kept = in_force(refused(), Mode::Suspended).unwrap();
         assert!(kept.refused.is_some());
-        assert_eq!((kept.cluster.name(), kept.cluster.mode), ("main", Mode::Suspended));
-        assert_eq!(kept.found.last.initialized, None, "the status is the present one");
+        let (found, cluster) = &*kept.valid;
+        assert_eq!((cluster.name(), cluster.mode), ("main", Mode::Suspended));
+        assert_eq!(found.last.initialized, None, "the status is the present one");
         let recreated = (&name, "another");
         let last = (Mode::Active, OpenBaoClusterStatus::default());
         assert!(last_valid.in_force(recreated, refused(), last).is_err(), "the spec of a deleted object");

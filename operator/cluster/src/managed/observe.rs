@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::ResourceExt;
 use steamer_core::error::Error;
 
 use crate::certificates::keep::Certificate;
@@ -65,6 +64,11 @@ impl Observed {
         self.storage.as_ref().is_ok_and(|storage| storage.contents.initialized)
     }
 
+    /// Returns true if storage is sealed with the previous seal.
+    pub(crate) fn is_migrating(&self) -> bool {
+        self.migration == Migration::InProgress
+    }
+
     /// First error of the preparation that prevents no change.
     pub(crate) fn contested(&self) -> Option<Arc<Error>> {
         let certificate = self.certificate.as_ref().ok();
@@ -93,7 +97,8 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let headers = configuration::headers(sources, cluster).await;
     let start_digest = start_digest(sources, cluster, &prepared, logins.as_deref()).await;
     measure(sources, &prepared);
-    let (takeovers, takeover) = (&sources.guard_target.takeovers, input.guard_report.takeover.as_ref());
+    let (takeovers, takeover) =
+        (&sources.guard_target.lasting.takeovers, input.guard_report.takeover.as_ref());
     let Prepared { storage, labeled, certificate, migration } = prepared;
     Observed {
         storage,
@@ -106,7 +111,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         live,
         config_maps: sources.child_api.all(),
         logins,
-        recovery_secret: recovery_secret(sources, cluster),
+        recovery_secret: RecoveryKeys::last(cluster).secret_name(&sources.child_api.all()),
         headers: headers.map_err(Arc::new),
         start_digest,
         longest_takeover: takeovers.longest(),
@@ -114,10 +119,6 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
         has_turn: sources.turns.is_free(&cluster.name, Instant::now()),
     }
-}
-
-fn recovery_secret(sources: &Sources<'_>, cluster: &Cluster) -> Option<String> {
-    RecoveryKeys::last(cluster).in_force(&sources.child_api.all()).map(|secret| secret.name_any())
 }
 
 /// Contents of storage. The last status counts while storage is unreachable.

@@ -95,7 +95,7 @@ pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Pla
         rollout: Rollout::waiting("objects are being created"),
         trouble: None,
     };
-    let planner = Planner { input, observed, now };
+    let planner = Planner { input, observed, now, rollouts: Rollouts::new(input, observed, now) };
     match input.cluster.mode {
         Mode::Active => {}
         Mode::Suspended => {
@@ -119,11 +119,11 @@ fn no_certificate(error: &Arc<Error>) -> Arc<Error> {
 }
 
 /// Input of a plan.
-#[derive(Clone, Copy)]
 struct Planner<'a> {
     input: Input<'a>,
     observed: &'a Observed,
     now: Timestamp,
+    rollouts: Rollouts<'a>,
 }
 
 impl Planner<'_> {
@@ -131,7 +131,8 @@ impl Planner<'_> {
     fn complete(&self, plan: &mut Plan) -> Result<(), Arc<Error>> {
         let Self { input: Input { cluster, .. }, observed, .. } = *self;
         match self.keys() {
-            Ok(keys) => plan.keys = keys.unwrap_or_else(|| plan.keys.clone()),
+            Ok(Some(keys)) => plan.keys = keys,
+            Ok(None) => {}
             Err(error) => {
                 plan.pods = self.maintain();
                 return Err(error);
@@ -148,7 +149,7 @@ impl Planner<'_> {
         }
         let Ok(storage) = &observed.storage else {
             // Running nodes continue without the database. The StatefulSet is neither created nor changed.
-            let repair = self.repair_unless_stopped();
+            let repair = self.rollouts.repair().filter(|_| !cluster.mode.stops_nodes());
             plan.pods = repair.map_or(Pods::Unchanged, |repair| Pods::Repaired(None, repair));
             return Ok(());
         };
@@ -204,7 +205,7 @@ impl Planner<'_> {
         let access = InitialAccess { operator: &found.operator, issuers: &found.issuers };
         let initialization = first_start::plan(cluster, self.input.start(), &storage.contents, &access)?;
         changes.initialization = Some(initialization);
-        changes.repair = self.rollouts().repair();
+        changes.repair = self.rollouts.repair();
         let (set, refused) = self.change_set(storage, seal)?;
         changes.set = Some(set);
         refused.map_or(Ok(()), |error| Err(Arc::new(error)))
@@ -228,16 +229,16 @@ impl Planner<'_> {
             replicas: replicas(self.scale(storage)),
             annotations: &memory,
         };
-        let mut set = self.rollouts().stateful_set(&inputs);
+        let mut set = self.rollouts.stateful_set(&inputs);
         record(self.input, self.observed, &mut set);
-        let Chosen { set, rollout, is_desired } = self.rollouts().choose_template(set);
+        let Chosen { set, rollout, is_desired } = self.rollouts.choose_template(set);
         let changes = SetChanges {
             configuration: write.filter(|_| is_desired),
             clears_locks: self.live_replicas() == Some(0)
                 && members.is_empty()
                 && self.live().is_some_and(restore::is_blocked),
             rollout,
-            unseal: if self.rollouts().is_migrating() { migration::sealed(members) } else { Vec::new() },
+            unseal: if self.observed.is_migrating() { migration::sealed(members) } else { Vec::new() },
             unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
             is_desired,
             stateful_set: set,
@@ -250,7 +251,7 @@ impl Planner<'_> {
         let step = self
             .live()
             .filter(|_| !self.cluster().mode.stops_nodes())
-            .and_then(|live| self.rollouts().repair_step(live));
+            .and_then(|live| self.rollouts.repair_step(live));
         let storage = self.observed.storage.as_ref().ok();
         let logins = storage.map(|storage| self.logins(storage));
         Pods::Repaired(logins, Rollout { step: step.unwrap_or(Step::Settled), updated: 0 })
@@ -272,13 +273,8 @@ impl Planner<'_> {
             members: &self.observed.members,
             config_maps: &self.observed.config_maps,
             can_start: self.observed.can_start(),
-            migrating: self.rollouts().is_migrating(),
-            leaderless_for: self
-                .input
-                .guard_report
-                .leaderless_since
-                .map(|at| at.elapsed())
-                .unwrap_or_default(),
+            migrating: self.observed.is_migrating(),
+            leaderless_for: self.input.guard_report.leaderless_for(),
             patience: self.observed.patience,
             now: self.now,
         }
@@ -292,14 +288,6 @@ impl Planner<'_> {
             has_data: storage.contents.initialized,
             seal_opens: self.observed.seal.opens(),
         }
-    }
-
-    fn repair_unless_stopped(&self) -> Option<Rollout> {
-        self.rollouts().repair().filter(|_| !self.cluster().mode.stops_nodes())
-    }
-
-    fn rollouts(&self) -> Rollouts<'_> {
-        Rollouts { input: self.input, observed: self.observed, now: self.now }
     }
 
     fn cluster(&self) -> &Cluster {

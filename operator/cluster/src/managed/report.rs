@@ -36,7 +36,7 @@ impl Report<'_> {
     pub(crate) fn next_visit(&self) -> Action {
         let step = &self.applied.rollout.step;
         // A change that is on hold while all nodes serve waits for a time, a user or other clusters.
-        let is_held = matches!(step, Step::Wait(_)) && self.serving().count() >= self.input.cluster.nodes();
+        let is_held = matches!(step, Step::Wait(_)) && self.is_whole();
         let is_settled = (*step == Step::Settled || is_held)
             && self.trouble().is_none()
             && self.server().is_some_and(Server::serves);
@@ -46,12 +46,16 @@ impl Report<'_> {
 
     /// Returns true while a node is being replaced, or may not serve because it was.
     pub(crate) fn replaces_pods(&self) -> bool {
-        let is_whole = self.serving().count() >= self.input.cluster.nodes();
         match self.applied.rollout.step {
             Step::Replace { .. } => true,
-            Step::Wait(_) => !is_whole,
+            Step::Wait(_) => !self.is_whole(),
             _ => false,
         }
+    }
+
+    /// Returns true if all nodes serve.
+    fn is_whole(&self) -> bool {
+        self.serving().count() >= self.input.cluster.nodes()
     }
 
     /// Returns true if no node runs because of a hibernation.

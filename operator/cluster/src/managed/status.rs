@@ -16,7 +16,7 @@ use crate::server::orphans::without;
 /// Writes the status of a cluster.
 pub(crate) async fn status(context: &Context, report: &Report<'_>) -> Result<(), Error> {
     let object = report.input.object;
-    let last: OpenBaoClusterStatus = context.last(object);
+    let last: OpenBaoClusterStatus = context.status(object);
     let mut status = derived(report, last.orphans);
     let generation = object.metadata.generation.unwrap_or(0);
     let conditions = &mut Conditions::new(&mut status.common.conditions, generation, report.now);

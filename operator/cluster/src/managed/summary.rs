@@ -19,7 +19,6 @@ use crate::managed::warnings;
 use crate::nodes::members::{Answer, Member};
 use crate::nodes::rollout::Step;
 use crate::restore::foreign_data;
-use crate::seal::migration::Migration;
 use crate::server::Server;
 
 /// Longest text of a rollout step.
@@ -116,8 +115,7 @@ fn fence(cluster: &Cluster, role: &NodeRole) -> Option<Fenced> {
 /// The seal and its keys.
 pub(crate) fn seal(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     let spec = &report.input.cluster.spec;
-    let is_migrating = report.observed.migration == Migration::InProgress;
-    let previous = spec.seal_migration.as_ref().filter(|_| is_migrating);
+    let previous = spec.seal_migration.as_ref().filter(|_| report.observed.is_migrating());
     let is_static = spec.seal.r#static.is_some();
     let keys = report.applied.keys.keys.as_ref();
     status.seal = Some(SealState {

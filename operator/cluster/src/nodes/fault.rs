@@ -13,7 +13,7 @@ pub(crate) const LASTING: Duration = Duration::from_secs(30);
 const CONFIRMATION: Duration = Duration::from_secs(30);
 
 /// A problem that only a replacement of the node removes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// It answers reads and does not follow the leader.
     Stale,
@@ -82,16 +82,20 @@ pub(crate) fn fault(member: &Member, now: Timestamp) -> Option<Fault> {
     if member.backs_off() && member.trouble().as_deref().is_some_and(names_the_seal) {
         return Some(Fault::FailedAtSeal);
     }
-    let fault = match &member.answer {
-        answer if answer.is_sealed() => Fault::Sealed,
-        Answer::Refused => Fault::NotListening,
-        Answer::NoStorage => Fault::NoStorage,
-        Answer::Silent => Fault::Silent,
-        _ => return None,
-    };
+    let fault = answered(&member.answer)?;
     // Kubernetes must agree that the node does not serve: the operator alone may be cut off.
     let is_agreed = fault == Fault::Sealed || member.unready_for(now) > Duration::ZERO;
     (is_agreed && member.unhealthy_for > LASTING).then_some(fault)
+}
+
+/// The problem that the answer of a node shows.
+pub(crate) fn answered(answer: &Answer) -> Option<Fault> {
+    match answer {
+        Answer::Refused => Some(Fault::NotListening),
+        Answer::NoStorage => Some(Fault::NoStorage),
+        Answer::Silent => Some(Fault::Silent),
+        answer => answer.is_sealed().then_some(Fault::Sealed),
+    }
 }
 
 /// Returns true if a start failed because of the seal.

@@ -7,7 +7,8 @@ use steamer_core::error::Error;
 use steamer_openbao::{Client, Identity};
 use steamer_runtime::Locked;
 
-use crate::nodes::members::{Answer, Member, process};
+use crate::nodes::fault::{Fault, answered};
+use crate::nodes::members::{Member, process};
 use crate::nodes::repairs::Repairs;
 
 /// Problem of the process in one pod.
@@ -23,10 +24,8 @@ pub(crate) struct Problem {
 /// Kind of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ProblemKind {
-    Sealed,
-    NotListening,
-    NoStorage,
-    Silent,
+    /// A problem that its answer shows.
+    Answered(Fault),
     /// A standby that has not discovered the leader with this UID.
     LeaderUnknown(String),
 }
@@ -108,12 +107,7 @@ fn problem(member: &Member, kind: ProblemKind) -> Option<Problem> {
 }
 
 fn kind(member: &Member) -> Option<ProblemKind> {
-    match &member.answer {
-        Answer::Refused => Some(ProblemKind::NotListening),
-        Answer::NoStorage => Some(ProblemKind::NoStorage),
-        Answer::Silent => Some(ProblemKind::Silent),
-        answer => answer.is_sealed().then_some(ProblemKind::Sealed),
-    }
+    answered(&member.answer).map(ProblemKind::Answered)
 }
 
 #[cfg(test)]
@@ -123,7 +117,7 @@ mod tests {
     fn problem(text: &str) -> Problem {
         let kind = match text.split_once('>') {
             Some((_, leader)) => ProblemKind::LeaderUnknown(leader.to_owned()),
-            None => ProblemKind::Sealed,
+            None => ProblemKind::Answered(Fault::Sealed),
         };
         Problem { uid: text.split('>').next().unwrap().to_owned(), process: Some("p".to_owned()), kind }
     }

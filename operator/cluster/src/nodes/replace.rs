@@ -47,6 +47,11 @@ pub(crate) fn plan(members: &[Member], target: Target<'_>, goal: &Goal, now: Tim
     Rollout { step: rollout::next(&nodes, goal), updated: count_serving(&nodes) }
 }
 
+/// The next step towards a target of which no node is repaired.
+pub(crate) fn without_repair(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Step {
+    rollout::without_repair(&nodes(members, target, now), goal)
+}
+
 /// The repair of a node of a template that is not changed now. None if no node needs a repair.
 pub(crate) fn repair(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Option<Step> {
     rollout::repaired(&nodes(members, target, now), goal)

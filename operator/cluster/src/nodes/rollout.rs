@@ -24,9 +24,11 @@ pub(crate) enum Step {
 }
 
 pub(crate) fn next(nodes: &[Node], goal: &Goal) -> Step {
-    if let Some(step) = repaired(nodes, goal) {
-        return step;
-    }
+    repaired(nodes, goal).unwrap_or_else(|| without_repair(nodes, goal))
+}
+
+/// Next step of a rollout that repairs no node.
+pub(crate) fn without_repair(nodes: &[Node], goal: &Goal) -> Step {
     if let Some(node) = nodes.iter().find(|node| node.ending) {
         return Step::Wait(format!("{} terminates", node.pod));
     }

@@ -17,7 +17,9 @@ const SUFFIX: &str = "-relay";
 /// Folder of the token in a pod.
 const FOLDER: &str = "/openbao/relay";
 /// Name of the volume with the token.
-pub(crate) const VOLUME: &str = "relay";
+const VOLUME: &str = "relay";
+/// Name of the container.
+pub(crate) const CONTAINER: &str = "relay";
 
 /// The token that the operator presents to the relays of a cluster.
 pub(crate) fn token(context: &Context, cluster: &Cluster) -> String {
@@ -31,8 +33,9 @@ pub(crate) fn secret_name(cluster: &Cluster) -> String {
 }
 
 /// Secret with the token.
-pub(crate) fn token_secret(cluster: &Cluster, token: String) -> Secret {
-    secret(cluster, &secret_name(cluster), &BTreeMap::from([("token".to_owned(), token)]))
+pub(crate) fn token_secret(context: &Context, cluster: &Cluster) -> Secret {
+    let entries = BTreeMap::from([("token".to_owned(), token(context, cluster))]);
+    secret(cluster, &secret_name(cluster), &entries)
 }
 
 /// URL of the relay in a pod.
@@ -72,7 +75,7 @@ pub(crate) fn container(cluster: &Cluster, base: &Container) -> Option<Container
         ..VolumeMount::default()
     };
     Some(Container {
-        name: "relay".to_owned(),
+        name: CONTAINER.to_owned(),
         image: Some(relay.image.clone()),
         image_pull_policy: base.image_pull_policy.clone(),
         args: Some(args),
@@ -104,9 +107,4 @@ fn resources() -> ResourceRequirements {
 /// Volume with the token.
 pub(crate) fn volume(cluster: &Cluster, secret: impl Fn(&str, &str) -> Volume) -> Option<Volume> {
     cluster.relay.as_ref().map(|_| secret(VOLUME, &secret_name(cluster)))
-}
-
-/// Image of the relay in the pods that a StatefulSet creates.
-pub(crate) fn image_of<'a>(containers: impl IntoIterator<Item = &'a Container>) -> Option<String> {
-    containers.into_iter().find(|container| container.name == "relay")?.image.clone()
 }

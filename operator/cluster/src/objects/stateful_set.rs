@@ -65,8 +65,8 @@ pub(crate) fn revision(stateful_set: &StatefulSet) -> &str {
 
 /// Image of the relays in the pods that a StatefulSet creates.
 pub(crate) fn relay_image(stateful_set: &StatefulSet) -> Option<String> {
-    let template = &stateful_set.spec.as_ref()?.template;
-    relay::image_of(&template.spec.as_ref()?.containers)
+    let pod = stateful_set.spec.as_ref()?.template.spec.as_ref()?;
+    pod.containers.iter().find(|container| container.name == relay::CONTAINER)?.image.clone()
 }
 
 #[cfg(test)]

@@ -175,10 +175,15 @@ impl<'a> RecoveryKeys<'a> {
     }
 
     /// The Secret with the shares in force. One of an earlier Steamer does not name its OpenBao.
-    pub(crate) fn in_force<'b>(&self, secrets: &'b [Arc<Secret>]) -> Option<&'b Arc<Secret>> {
+    fn in_force<'b>(&self, secrets: &'b [Arc<Secret>]) -> Option<&'b Arc<Secret>> {
         let marked = || self.candidates(secrets).filter(|secret| secret.annotations().contains_key(VERIFIED));
         let own = marked().find(|secret| self.id.is_some() && id(secret) == self.id);
         own.or_else(|| marked().find(|secret| id(secret).is_none() || self.id.is_none()))
+    }
+
+    /// Name of the Secret with the shares in force.
+    pub(crate) fn secret_name(&self, secrets: &[Arc<Secret>]) -> Option<String> {
+        self.in_force(secrets).map(|secret| secret.name_any())
     }
 
     /// Name of the Secret whose shares must be those in force although it is not marked: it is the only one of this

@@ -1,6 +1,6 @@
 //! Removal of the resources that deleted tenants and projects left in a server.
 
-use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus, Orphan};
+use steamer_api::{OpenBaoCluster, Orphan};
 use steamer_core::context::Context;
 use steamer_core::ownership::orphans;
 use steamer_runtime::Dependencies;
@@ -15,7 +15,7 @@ pub(crate) async fn remove(
     object: &OpenBaoCluster,
     server: &Server,
 ) -> Vec<Orphan> {
-    let known = context.last::<_, OpenBaoClusterStatus>(object).orphans;
+    let known = context.status(object).orphans;
     if known.is_empty() || !server.serves() {
         return Vec::new();
     }

@@ -1,5 +1,7 @@
 //! Paths in OpenBao of the keys of External Secrets Operator.
 
+use serde_json::{Map, Value, json};
+
 use crate::inventory::Store;
 
 /// A secret in a KV engine.
@@ -9,6 +11,22 @@ pub(super) struct Location {
     pub(super) path: String,
     pub(super) kv: &'static str,
     pub(super) version: Option<i64>,
+}
+
+impl Location {
+    /// The fields that state the secret in an object of Steamer.
+    pub(super) fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("mount".to_owned(), json!(self.mount));
+        if !self.path.is_empty() {
+            fields.insert("path".to_owned(), json!(self.path));
+        }
+        fields.insert("type".to_owned(), json!(self.kv));
+        if let Some(version) = self.version {
+            fields.insert("version".to_owned(), json!(version));
+        }
+        fields
+    }
 }
 
 /// The secret of a key: the key can start with the mount of the store, and with `data/` after it.

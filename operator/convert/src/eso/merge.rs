@@ -55,27 +55,14 @@ pub(super) fn written(task: &mut Task<'_>, draft: &mut Draft, entries: Vec<Entry
 }
 
 fn single(draft: &mut Draft, location: &Location, from: &str) {
-    for (field, value) in fields(location) {
+    for (field, value) in location.fields() {
         draft.put(&field, value, from);
     }
 }
 
-fn fields(location: &Location) -> Map<String, Value> {
-    let mut fields = Map::new();
-    fields.insert("mount".to_owned(), json!(location.mount));
-    if !location.path.is_empty() {
-        fields.insert("path".to_owned(), json!(location.path));
-    }
-    fields.insert("type".to_owned(), json!(location.kv));
-    if let Some(version) = location.version {
-        fields.insert("version".to_owned(), json!(version));
-    }
-    fields
-}
-
 fn described(source: &Source) -> Value {
     let Source { location, names: Names { prefix, rewrite }, keys, decode, find } = source;
-    let mut fields = fields(location);
+    let mut fields = location.fields();
     let optional = [
         ("prefix", prefix.as_ref().map(|prefix| json!(prefix))),
         ("rewrite", (!rewrite.is_empty()).then(|| json!(rewrite))),

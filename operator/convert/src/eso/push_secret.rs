@@ -1,6 +1,6 @@
 //! PushSecret.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::location::located;
 use super::policies;
@@ -66,11 +66,7 @@ fn pushed(item: &mut Cursor, store: &Store) -> Option<Value> {
     item.within("match", |from| {
         let (remote, property) =
             from.within("remoteRef", |remote| (remote.text("remoteKey"), remote.text("property")))?;
-        let location = located(store, &remote?, None)?;
-        let mut entry = Map::new();
-        entry.insert("mount".to_owned(), json!(location.mount));
-        entry.insert("path".to_owned(), json!(location.path));
-        entry.insert("type".to_owned(), json!(location.kv));
+        let mut entry = located(store, &remote?, None)?.fields();
         for (field, value) in [("key", from.text("secretKey")), ("property", property)] {
             if let Some(value) = value {
                 entry.insert(field.to_owned(), json!(value));
@@ -94,7 +90,7 @@ fn bundled(item: &mut Cursor, (reference, store): (&StoreReference, &Store)) -> 
     let location = located(store, item.peek("remoteKey")?.as_str()?, None)?;
     item.take("remoteKey");
     item.take("storeRef");
-    Some(json!({"mount": location.mount, "path": location.path, "type": location.kv}))
+    Some(Value::Object(location.fields()))
 }
 
 /// Parts that determine what is pushed, and have no counterpart.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use steamer_openbao::Credential;
 
-use self::aws::{AwsCredential, Keys};
+use self::aws::{AwsCredential, Keys, unpacked};
 use self::exchange::Exchange;
 use self::gcp::GcpCredential;
 use super::service_accounts::{ServiceAccountToken, TokenSource};
@@ -42,8 +42,12 @@ pub(super) fn credential(
     match login {
         CloudLogin::Aws(login) => {
             let keys = match &login.identity {
-                AwsIdentity::Key(_) => Keys::Stored(stored.unwrap_or_default()),
-                AwsIdentity::Role { account, .. } => Keys::Issued(exchange(account.clone())),
+                AwsIdentity::Key(_) => Keys::Stored(unpacked(&stored.unwrap_or_default())),
+                AwsIdentity::Role { arn, session, account } => Keys::Issued {
+                    exchange: exchange(account.clone()),
+                    arn: arn.clone(),
+                    session: session.clone(),
+                },
             };
             Arc::new(AwsCredential::new(login, keys))
         }

@@ -116,7 +116,7 @@ impl Context {
         if holder == cached {
             return Ok(());
         }
-        let mut status: OpenBaoClusterStatus = self.last(cluster);
+        let mut status: OpenBaoClusterStatus = self.status(cluster);
         status.audience_holder = holder.cloned();
         self.runtime.statuses.write(cluster, &status).await?;
         Ok(())

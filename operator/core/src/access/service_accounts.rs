@@ -13,6 +13,7 @@ use steamer_runtime::{Metrics, after};
 use tokio::sync::Mutex;
 
 use super::api_audiences::ApiAudiences;
+use super::reused::Reused;
 use super::token_requests::{self, TokenRequestKey};
 use crate::access::keys::pem_keys;
 use crate::error::{Error, NoToken};
@@ -32,34 +33,26 @@ pub struct TokenSource {
 pub struct ServiceAccountToken {
     source: TokenSource,
     of: TokenRequestKey,
-    held: Mutex<Option<Held>>,
-}
-
-/// A token that is reused.
-struct Held {
-    token: SecretString,
-    until: Instant,
-    uses: u32,
+    /// Token, and the time until which it is reused.
+    held: Reused<(SecretString, Instant)>,
 }
 
 impl ServiceAccountToken {
     pub fn new(source: TokenSource, of: TokenRequestKey) -> Self {
-        Self { source, of, held: Mutex::new(None) }
+        Self { source, of, held: Reused::default() }
     }
 
     async fn token(&self) -> Result<SecretString, CredentialError> {
-        let mut held = self.held.lock().await;
-        if let Some(held) = held.as_mut()
-            && Instant::now() < held.until
-        {
-            held.uses += 1;
-            return Ok(held.token.clone());
-        }
+        let (token, _) = self.held.get(|(_, until)| Instant::now() < *until, self.issued()).await?;
+        Ok(token)
+    }
+
+    /// Requests a token. Returns the time until which it is reused.
+    async fn issued(&self) -> Result<(SecretString, Instant), CredentialError> {
         let account = || self.of.account.clone();
         let token = self.requested().await.map_err(|source| NoToken { account: account(), source })?;
         let half = Duration::from_secs(u64::try_from(self.of.expiration_seconds / 2).unwrap_or(300));
-        *held = Some(Held { token: token.clone(), until: after(Instant::now(), half), uses: 1 });
-        Ok(token)
+        Ok((token, after(Instant::now(), half)))
     }
 
     async fn requested(&self) -> Result<SecretString, Error> {
@@ -77,7 +70,7 @@ impl Credential for ServiceAccountToken {
     }
 
     fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(async { self.held.lock().await.take().is_some_and(|held| held.uses > 1) })
+        Box::pin(self.held.discard())
     }
 }
 

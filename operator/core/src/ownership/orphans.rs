@@ -37,14 +37,14 @@ impl Handover {
         let Self { orphans, cluster, tenant } = self;
         let tenant = tenant.and_then(|name| context.stores.of::<SecretsTenant>().get(&name));
         if let Some(tenant) = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none()) {
-            let mut status: SecretsTenantStatus = context.last(&*tenant);
+            let mut status: SecretsTenantStatus = context.status(&*tenant);
             remember(&mut status.orphans, &orphans);
             if is_written(context.runtime.statuses.write(&*tenant, &status).await)? {
                 return Ok(());
             }
         }
         let Some(cluster) = context.stores.of::<OpenBaoCluster>().get(&cluster) else { return Ok(()) };
-        let mut status: OpenBaoClusterStatus = context.last(&*cluster);
+        let mut status: OpenBaoClusterStatus = context.status(&*cluster);
         remember(&mut status.orphans, &orphans);
         if !is_written(context.runtime.statuses.write(&*cluster, &status).await)? {
             tracing::warn!(

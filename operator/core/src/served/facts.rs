@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Facts about an object of VSO that its status depends on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Facts {
     /// The status that the API server has.
     pub(super) status: Value,

@@ -1,10 +1,7 @@
 //! Objects of a kind of Steamer and served objects, for controllers of both.
 
 use kube::core::object::HasStatus;
-use steamer_api::{
-    BaoAuth, BaoAuthGlobal, BaoConnection, BaoDynamicSecret, BaoPKISecret, BaoStaticSecret, Kind,
-    SecretTransformation,
-};
+use steamer_api::{BaoAuth, BaoAuthGlobal, BaoConnection, Kind, SecretTransformation};
 use steamer_runtime::Object;
 
 use super::names::Counterpart;
@@ -45,8 +42,5 @@ forms! {
     BaoConnection "baoconnection",
     BaoAuth "baoauth",
     BaoAuthGlobal "baoauthglobal",
-    BaoStaticSecret "baostaticsecret",
-    BaoDynamicSecret "baodynamicsecret",
-    BaoPKISecret "baopkisecret",
     SecretTransformation "secrettransformation",
 }

@@ -11,10 +11,9 @@ use super::settings::settings;
 const DEFAULT: &str = "default";
 
 /// Namespaces that may refer to a served object.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Permission {
     /// All.
-    #[default]
     All,
     /// Its own, and these.
     Listed(Vec<String>),

@@ -29,17 +29,15 @@ fn status(object: &Value, status: &Value) -> Value {
     let mut all = object["served"]["status"].as_object().cloned().unwrap_or_default();
     let ready = condition(status, "Ready").cloned().unwrap_or_default();
     let kind = object["kind"].as_str().unwrap_or_default();
-    let fields = match kind {
-        "BaoConnection" => json!({"valid": is_true(&ready)}),
-        "BaoAuth" | "BaoAuthGlobal" | "SecretTransformation" => validity(&ready),
-        "BaoStaticSecret" => json!({"lastGeneration": status["observedGeneration"]}),
-        "BaoDynamicSecret" => lease(status, &all),
-        "BaoPKISecret" => certificate(status, &ready, &all),
-        _ => json!({}),
+    let (fields, becomes_a_secret) = match kind {
+        "BaoConnection" => (json!({"valid": is_true(&ready)}), false),
+        "BaoAuth" | "BaoAuthGlobal" | "SecretTransformation" => (validity(&ready), false),
+        "BaoStaticSecret" => (json!({"lastGeneration": status["observedGeneration"]}), true),
+        "BaoDynamicSecret" => (lease(status, &all), true),
+        "BaoPKISecret" => (certificate(status, &ready, &all), true),
+        _ => (json!({}), true),
     };
     all.extend(fields.as_object().cloned().unwrap_or_default());
-    let becomes_a_secret =
-        !["BaoConnection", "BaoAuth", "BaoAuthGlobal", "SecretTransformation"].contains(&kind);
     let findings = object["served"]["findings"].as_array().cloned().unwrap_or_default();
     all.insert("conditions".to_owned(), conditions(status, &ready, becomes_a_secret, &findings));
     Value::Object(all)

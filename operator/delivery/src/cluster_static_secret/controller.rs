@@ -43,7 +43,7 @@ impl Reconcile for Controller {
             return Ok(Action::AwaitChange);
         }
         if object.spec.suspend {
-            let last: ClusterBaoStaticSecretStatus = self.context.last(&*object);
+            let last: ClusterBaoStaticSecretStatus = self.context.status(&*object);
             self.context.report(&*object, last, &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
@@ -76,7 +76,7 @@ impl Controller {
             outcome.add(namespace, problem);
         }
         let pruned = self.prune(object, &namespaces).await;
-        let status = outcome.recorded(self.context.last(object));
+        let status = outcome.recorded(self.context.status(object));
         match failed.map_or(pruned, Err) {
             Ok(()) => self.context.report(object, status, &outcome.verdict()).await?,
             Err(error) => {

@@ -75,12 +75,9 @@ fn state(child: &BaoStaticSecret) -> Option<Problem> {
     if status.is_ready() {
         return None;
     }
-    let is_stalled =
-        status.conditions().iter().any(|found| found.type_ == "Stalled" && found.status == "True");
-    let ready = status.conditions().iter().find(|condition| condition.type_ == "Ready");
-    Some(ready.map_or_else(waiting, |ready| {
+    Some(status.condition("Ready").map_or_else(waiting, |ready| {
         let (reason, message) = (ready.reason.clone(), ready.message.clone());
-        Problem { reason, message, is_stalled }
+        Problem { reason, message, is_stalled: status.stalled().is_some() }
     }))
 }
 

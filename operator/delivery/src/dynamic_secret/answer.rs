@@ -39,10 +39,7 @@ pub(super) fn obtained(
         return Err(Error::Invalid("the answer of OpenBao contains no data: correct spec.path".to_owned()));
     }
     let held = match (lease, terms.is_static) {
-        (Some(lease), false) => {
-            let namespace = Some(terms.namespace.clone());
-            Held::Lease(LeaseHeld { namespace, ..leased(lease, token, now) })
-        }
+        (Some(lease), false) => Held::Lease(leased(lease, token, (terms, now))),
         (Some(_), true) => return Err(invalid("has a lease", "remove allowStaticCreds")),
         (None, true) => rotated(&values, last, now)?,
         (None, false) if is_of_static_role(&values) => {
@@ -60,12 +57,12 @@ fn invalid(what: &str, advice: &str) -> Error {
     Error::Invalid(format!("the answer of OpenBao {what}: {advice}, or correct spec.path"))
 }
 
-fn leased(lease: Lease, token: Option<TokenHeld>, now: Timestamp) -> LeaseHeld {
+fn leased(lease: Lease, token: Option<TokenHeld>, (terms, now): (&Terms, Timestamp)) -> LeaseHeld {
     let Lease { id, duration, renewable } = lease;
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     LeaseHeld {
         id,
-        namespace: None,
+        namespace: Some(terms.namespace.clone()),
         issued: now,
         at: now,
         ends: after(now, duration),

@@ -64,7 +64,7 @@ impl<K: Synced> Reconcile for Controller<K> {
         if object.common().suspend {
             self.pace.forget(&ObjectName::of(&*object));
             staleness::ended::<K>(context, &ObjectName::of(&*object));
-            context.report(&*object, context.last::<_, K::Status>(&*object), &Verdict::Suspended).await?;
+            context.report(&*object, context.status(&*object), &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
         let name = ObjectName::of(&*object);

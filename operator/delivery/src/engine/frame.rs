@@ -122,9 +122,8 @@ impl Frame {
     /// Returns true if the owner is the only one of this or of a former operator. Steamer also serves objects of a former
     /// operator.
     fn is_owner_of(&self, observed: &Observed) -> bool {
-        let is_relevant = |owner: &&OwnerReference| is_steamer(owner) || predecessors::is_predecessor(owner);
-        let owners = observed.owners.iter().filter(is_relevant).map(|owner| &owner.uid);
-        owners.eq(self.owner.iter().map(|owner| &owner.uid))
+        let owners = observed.owners.iter().filter(|owner| predecessors::is_operator(owner));
+        owners.map(|owner| &owner.uid).eq(self.owner.iter().map(|owner| &owner.uid))
     }
 
     /// The patch that repairs the frame of an observed Secret, and its stamp if there is one. It contains no data. The API
@@ -190,8 +189,7 @@ impl Frame {
     }
 
     fn owner_references(&self, observed: &Observed) -> Vec<OwnerReference> {
-        let is_other = |owner: &&OwnerReference| !is_steamer(owner) && !predecessors::is_predecessor(owner);
-        let others = observed.owners.iter().filter(is_other);
+        let others = observed.owners.iter().filter(|owner| !predecessors::is_operator(owner));
         others.cloned().chain(self.owner.clone()).collect()
     }
 }
@@ -251,10 +249,6 @@ impl Wanted<'_> {
 pub(super) fn encoded(content: &Content) -> Map<String, Value> {
     let encode = |value: &[u8]| Value::String(STANDARD.encode(value));
     content.0.iter().map(|(key, value)| (key.clone(), encode(value.expose_secret()))).collect()
-}
-
-fn is_steamer(reference: &OwnerReference) -> bool {
-    reference.api_version.starts_with("steamer.dev/")
 }
 
 fn contains(all: &BTreeMap<String, String>, some: &BTreeMap<String, String>) -> bool {

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::content::data_mac;
 use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
-use super::predecessors::is_predecessor;
+use super::predecessors::{is_operator, is_predecessor};
 use super::stamp::Stamp;
 use super::templated::{Record, Sealed};
 
@@ -92,8 +92,7 @@ impl Observed {
         let owner: Option<Mark> = mark(OWNER);
         let is_owner = |reference: &OwnerReference| {
             let kind = owner.as_ref().map(|owner| owner.owner.to_string());
-            let is_known = reference.api_version.starts_with("steamer.dev/") || is_predecessor(reference);
-            is_known && kind == Some(reference.kind.clone())
+            is_operator(reference) && kind == Some(reference.kind.clone())
         };
         let controller = self.owners.iter().find(|owner| owner.controller == Some(true) && !is_owner(owner));
         Occupant {

@@ -22,6 +22,11 @@ pub(super) fn is_predecessor(reference: &OwnerReference) -> bool {
     group.is_some_and(|group| GROUPS.contains(&group))
 }
 
+/// Returns true for an object of this or of a former operator.
+pub(super) fn is_operator(reference: &OwnerReference) -> bool {
+    reference.api_version.starts_with("steamer.dev/") || is_predecessor(reference)
+}
+
 /// Removals of the marks in `present` that the spec does not set.
 pub(super) fn removals(
     present: &BTreeMap<String, String>,

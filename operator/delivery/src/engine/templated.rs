@@ -10,10 +10,9 @@ use steamer_runtime::ObjectName;
 use super::transformation::Metadata;
 
 /// Labels and annotations of templates, as far as they are known.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Templated {
     /// The spec has none.
-    #[default]
     None,
     /// The value was not rendered.
     Unknown,

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use steamer_api::{HasConditions, WorkloadRestarts};
 use steamer_core::Error;
 use steamer_runtime::conditions::{Conditions, State};
-use steamer_runtime::{ObjectName, Reason};
+use steamer_runtime::{Key, ObjectName, Reason};
 
 use super::restart::{Change, Condition, Outcome, Owed};
 use super::shared::Engine;
@@ -46,13 +46,13 @@ impl Engine {
 
     /// Discards the restarts of an object that owes none.
     pub(super) fn forget_restarts<K: Synced>(&self, name: &ObjectName) {
-        self.restarts.forget(&(K::KIND, name.clone()));
+        self.restarts.forget(&Key::new(K::KIND, name.clone()));
     }
 
     /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
     async fn review<K: Synced>(&self, object: &K, last: &Owed<'_>) -> Result<(), Error> {
         let mut status: K::Status = self.context.status(object);
-        if !status.conditions().iter().any(|it| it.type_ == CONDITION && it.status == "False") {
+        if status.condition(CONDITION).is_none_or(|it| it.status != "False") {
             return Ok(());
         }
         let outcome = self.restarts.review(last).await;
@@ -74,7 +74,7 @@ impl Engine {
         recorded.sync.restarts = Some(outcome.status(owed, Timestamp::now()));
         K::record(&mut status, recorded);
         let condition = outcome.condition(owed);
-        let before = status.conditions().iter().find(|condition| condition.type_ == CONDITION);
+        let before = status.condition(CONDITION);
         let is_news = before.is_none_or(|before| before.reason != condition.reason.as_str());
         set(object, &mut status, &condition);
         let Condition { status: state, reason, message } = condition;
@@ -111,7 +111,7 @@ fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>
 /// The restarts of a change.
 fn owed<'a, K: Synced>(object: &K, common: &Common<'a>, number: i64) -> Owed<'a> {
     Owed {
-        object: (K::KIND, ObjectName::of(object)),
+        object: Key::new(K::KIND, ObjectName::of(object)),
         secret: &common.destination.name,
         change: Change::new(number, &object.uid().unwrap_or_default()),
         generation: object.meta().generation.unwrap_or_default(),

@@ -83,8 +83,7 @@ impl Controller {
         if nudge != Nudge::Now
             && let Some(pause) = self.pause(&pass)
         {
-            let pause = if let Nudge::Later(nudge) = nudge { pause.min(nudge) } else { pause };
-            return Ok(after(pause));
+            return Ok(after(nudge.pause().map_or(pause, |nudge| pause.min(nudge))));
         }
         let handled = match nudge {
             Nudge::Later(_) => pass.last.last_handled_reconcile_at.clone(),
@@ -111,11 +110,11 @@ impl Controller {
         let Found { access, secret, namespace } = found;
         let name = ObjectName::of(object);
         let seal = Seal { mac: &self.context.mac, object: &name };
-        let (spec, secret) = (&object.spec, secret.as_ref());
+        let (spec, secret) = (&object.spec, secret.as_deref());
         let entries = entries(&Inputs { spec, secret, namespace: &namespace, seal })?;
         let (mark, last) = (self.context.mark_of(object), last(&self.context, object));
         let entries = entries.into_iter().map(|entry| {
-            let recorded = last.entries.iter().find(|record| entry.place.is_of(record));
+            let recorded = entry.place.record_in(&last.entries);
             rotation::aged(entry, recorded, Timestamp::now())
         });
         let entries = entries.collect();
@@ -208,10 +207,13 @@ impl Controller {
             Ok(record) => outcome.entries.extend(record),
             Err(error) => {
                 // A write without an answer may have been executed: its record stays.
-                let intended = last(&self.context, pass.object).entries;
-                let intended = intended.into_iter().find(|it| Place::of_record(it) == entry.place);
-                let intended = intended.filter(|_| error.is_out_of_reach());
-                outcome.entries.extend(recorded.cloned().or(intended));
+                let record = match recorded {
+                    None if error.is_out_of_reach() => {
+                        entry.place.record_in(&last(&self.context, pass.object).entries).cloned()
+                    }
+                    recorded => recorded.cloned(),
+                };
+                outcome.entries.extend(record);
                 outcome.failed.get_or_insert(error);
             }
         }

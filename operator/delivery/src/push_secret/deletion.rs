@@ -78,7 +78,7 @@ fn recorded(context: &Context, object: &BaoPushSecret, default: &NamespacePath) 
     let namespace = object.spec.namespace.as_deref().map_or_else(|| default.clone(), NamespacePath::new);
     for item in object.spec.data.iter().filter(|item| item.type_ == KvType::V2) {
         let place = Place::of_item(item, &namespace);
-        if records.iter().all(|record| Place::of_record(record) != place) {
+        if place.record_in(&records).is_none() {
             records.push(place.record(None, String::new()));
         }
     }

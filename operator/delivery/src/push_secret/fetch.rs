@@ -1,5 +1,7 @@
 //! Everything that an object refers to: its Secret, and its access to OpenBao.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use steamer_api::BaoPushSecret;
@@ -14,7 +16,7 @@ use super::transformed::transformed;
 pub(super) struct Found {
     pub(super) access: Access,
     /// The Secret, with the keys that the transformation makes.
-    pub(super) secret: Option<Secret>,
+    pub(super) secret: Option<Arc<Secret>>,
     /// OpenBao namespace of the entries, from the root.
     pub(super) namespace: NamespacePath,
 }
@@ -30,7 +32,7 @@ pub(super) async fn fetch(
         Some(reference) => {
             let name = ObjectName::new(object.namespace().unwrap_or_default(), &reference.name);
             let secret = context.secrets.existing(dependencies, &name).await?;
-            Some(transformed(context, dependencies, object, &secret).await?)
+            Some(transformed(context, dependencies, object, secret).await?)
         }
     };
     let access = own_access(context, dependencies, object).await?;

@@ -50,7 +50,7 @@ impl Pass<'_> {
     }
 
     pub(super) fn recorded(&self, place: &Place) -> Option<&PushedEntry> {
-        self.last.entries.iter().find(|record| Place::of_record(record) == *place)
+        place.record_in(&self.last.entries)
     }
 
     /// Requeues the object when the owner of an entry changes or is deleted.

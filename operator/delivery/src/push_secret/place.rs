@@ -41,9 +41,9 @@ impl Place {
         }
     }
 
-    /// Returns true for the record of this place.
-    pub(super) fn is_of(&self, record: &PushedEntry) -> bool {
-        Self::of_record(record) == *self
+    /// The record of this place.
+    pub(super) fn record_in<'a>(&self, records: &'a [PushedEntry]) -> Option<&'a PushedEntry> {
+        records.iter().find(|record| Self::of_record(record) == *self)
     }
 
     /// Path of the values, within the namespace.

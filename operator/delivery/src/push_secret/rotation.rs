@@ -50,10 +50,7 @@ pub(super) fn compared<'a>(
 
 /// Time until the next value is too old.
 pub(super) fn next(entries: &[Entry], recorded: &[PushedEntry], now: Timestamp) -> Option<Duration> {
-    let of = |entry: &Entry| {
-        let recorded = recorded.iter().find(|record| entry.place.is_of(record));
-        due(&entry.rotations, recorded).map(|(_, at)| at).min()
-    };
+    let of = |entry: &Entry| due(&entry.rotations, entry.place.record_in(recorded)).map(|(_, at)| at).min();
     let next = entries.iter().filter_map(of).min()?;
     Some(Duration::try_from(next.duration_since(now)).unwrap_or_default())
 }

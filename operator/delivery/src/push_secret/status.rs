@@ -24,7 +24,7 @@ pub(super) struct Facts {
 
 /// The last status.
 pub(super) fn last(context: &Context, object: &BaoPushSecret) -> BaoPushSecretStatus {
-    context.last(object)
+    context.status(object)
 }
 
 impl Facts {

@@ -1,6 +1,7 @@
 //! The transformation of the keys of a Secret before they are pushed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,17 +27,17 @@ pub(super) async fn transformed(
     context: &Context,
     dependencies: &Dependencies,
     object: &BaoPushSecret,
-    secret: &Secret,
-) -> Result<Secret, Error> {
+    secret: Arc<Secret>,
+) -> Result<Arc<Secret>, Error> {
     let Some(transformation) = &object.spec.transformation else {
-        return Ok(secret.clone());
+        return Ok(secret);
     };
     let namespace = object.namespace().unwrap_or_default();
     let definition =
         resolved(defined(transformation)?, transformation, (&context.stores, dependencies, &namespace))?;
     let subject = Subject::new(object.uid().unwrap_or_default(), object.labels(), object.annotations());
-    let rendered = rendered(Program::parse(&definition)?, vec![document(secret)], subject).await?;
-    Ok(filled(secret, rendered))
+    let rendered = rendered(Program::parse(&definition)?, vec![document(&secret)], subject).await?;
+    Ok(Arc::new(filled(&secret, rendered)))
 }
 
 /// Admission makes the check, too.

@@ -65,15 +65,13 @@ impl LoginKind {
     /// Returns the parameters of the login.
     pub(super) fn parameters(self, role: &str, secret: &SecretString) -> Vec<(String, String)> {
         let secret = secret.expose_secret();
-        if self == Self::Aws {
-            return signed(role, secret);
-        }
         let parameters = match self {
             Self::Role | Self::Cel => vec![("role", role), ("jwt", secret)],
             Self::AppRole => vec![("role_id", role), ("secret_id", secret)],
             Self::Certificate if !role.is_empty() => vec![("name", role)],
             Self::Password => vec![("password", secret)],
-            Self::Certificate | Self::Token | Self::Aws => Vec::new(),
+            Self::Certificate | Self::Token => Vec::new(),
+            Self::Aws => return signed(role, secret),
         };
         parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }

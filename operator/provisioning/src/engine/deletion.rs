@@ -42,7 +42,7 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
 
 /// The removal of the resources that the last status records. None if there are none.
 pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<Removal<'a>> {
-    let mut last: K::Status = pass.context.last(object);
+    let mut last: K::Status = pass.context.status(object);
     let resources = Resources {
         footprint: object.footprint(&last)?,
         mark: pass.context.mark_of(object),

@@ -15,7 +15,7 @@ const FOREIGN: &str =
 /// Removes the orphans that the last status lists. Returns those that no longer exist in OpenBao, and those that the
 /// namespace of the object does not contain: a status can be forged.
 pub(super) async fn remove<K: Provision>(object: &K, session: &Session, pass: &Pass<'_>) -> Vec<Orphan> {
-    let mut status: K::Status = pass.context.last(object);
+    let mut status: K::Status = pass.context.status(object);
     let Some(orphans) = K::orphans(&mut status) else {
         return Vec::new();
     };

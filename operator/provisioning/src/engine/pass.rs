@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use steamer_api::{Kind, OpenBaoCluster, Referable, Reference};
+use steamer_api::{HasConditions, Kind, OpenBaoCluster, Referable, Reference};
 use steamer_core::error::Error;
 use steamer_core::{Context, Stores};
 use steamer_openbao::Session;
@@ -41,10 +41,7 @@ impl<'a> Pass<'a> {
 /// A managed cluster stays usable while only its latest spec is invalid: its nodes still run the last valid one, and
 /// access must be withdrawn in time.
 fn is_usable(cluster: &OpenBaoCluster) -> Result<(), Error> {
-    let conditions =
-        cluster.status.as_ref().map(|status| status.common.conditions.as_slice()).unwrap_or_default();
-    let stalled =
-        conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True");
+    let stalled = cluster.status.as_ref().and_then(HasConditions::stalled);
     let forbidding: &[Reason] = match cluster.spec.external {
         Some(_) => &[Reason::Invalid, Reason::Conflict, Reason::ReferenceDenied],
         None => &[Reason::Conflict, Reason::ReferenceDenied],

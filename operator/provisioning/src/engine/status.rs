@@ -16,7 +16,7 @@ use crate::write::Write;
 const MOST_CHANGES: usize = 1000;
 
 pub(super) async fn suspended<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<(), Error> {
-    let last: K::Status = pass.context.last(object);
+    let last: K::Status = pass.context.status(object);
     pass.context.report(object, last, &Verdict::Suspended).await
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn change<K: Provision>(
     change: impl FnOnce(&mut K::Status),
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
-    let mut status: K::Status = pass.context.last(object);
+    let mut status: K::Status = pass.context.status(object);
     change(&mut status);
     pass.context.runtime.statuses.write(object, &status).await?;
     Ok(())
@@ -37,7 +37,7 @@ pub(super) async fn announce<K: Provision>(
     desired: &K::Desired,
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
-    match K::announcement(desired, &pass.context.last(object)) {
+    match K::announcement(desired, &pass.context.status(object)) {
         Some(status) => {
             let message = "creating the resources in OpenBao".to_owned();
             pass.context.report(object, status, &Verdict::Progressing(Reason::Waiting, message)).await
@@ -53,7 +53,7 @@ pub(super) async fn observed<K: Provision>(
 ) -> Result<(), Error> {
     let described = |write: &Write| write.described(session.namespace());
     let changes = plan.writes.iter().take(MOST_CHANGES).map(described).collect();
-    let mut status: K::Status = pass.context.last(object);
+    let mut status: K::Status = pass.context.status(object);
     planned::<K>(&mut status, desired, changes);
     pass.context.report(object, status, &compared(plan.writes.len())).await
 }
@@ -90,7 +90,7 @@ pub(super) async fn applied<K: Provision>(
     applied: Applied<'_, K>,
     pass: &Pass<'_>,
 ) -> Result<bool, Error> {
-    let mut status: K::Status = pass.context.last(object);
+    let mut status: K::Status = pass.context.status(object);
     planned::<K>(&mut status, applied.desired, Vec::new());
     let verdict = object.applied(&mut status, applied.desired, Timestamp::now());
     let verdict = applied.contested.map_or(verdict, Failure::verdict);

@@ -17,11 +17,11 @@ use crate::jwt_issuer::published::Published;
 const MOST_KEYS: usize = 64;
 
 pub(crate) async fn suspended(context: &Context, issuer: &JWTIssuer) -> Result<(), Error> {
-    context.report(issuer, context.last::<_, JWTIssuerStatus>(issuer), &Verdict::Suspended).await
+    context.report(issuer, context.status(issuer), &Verdict::Suspended).await
 }
 
 pub(crate) async fn status(context: &Context, issuer: &JWTIssuer, fetched: Fetched) -> Result<(), Error> {
-    let mut status: JWTIssuerStatus = context.last(issuer);
+    let mut status: JWTIssuerStatus = context.status(issuer);
     status.bound_issuer = Some(bound_issuer(issuer));
     status.reachable = issuer.spec.public_keys.is_none().then_some(fetched.is_ok());
     let verdict = match fetched {

@@ -37,7 +37,11 @@ pub(super) fn certificates(scope: &mut Scope, args: &[Item], index: usize) -> Re
     if blocks.is_empty() || blocks.len() > MOST {
         return Err(Fault::new(format!("the argument must contain 1 to {MOST} certificates in PEM")));
     }
-    blocks.into_iter().map(|block| certificate(&block.bytes).map(|_| block.bytes.clone())).collect()
+    let verified = |block: Block| -> Result<Vec<u8>, Fault> {
+        certificate(&block.bytes)?;
+        Ok(block.bytes)
+    };
+    blocks.into_iter().map(verified).collect()
 }
 
 fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, Fault> {
@@ -99,19 +103,19 @@ pub(super) fn ordered(scope: &mut Scope, certificates: &[Vec<u8>]) -> Result<Vec
 
 fn chain(scope: &mut Scope, certificates: &[Vec<u8>]) -> Result<Vec<Link>, Fault> {
     scope.step(certificates.len() * certificates.len())?;
-    let mut links: Vec<Link> = certificates.iter().cloned().map(Link::of).collect::<Result<_, _>>()?;
+    let links: Vec<Link> = certificates.iter().cloned().map(Link::of).collect::<Result<_, _>>()?;
     let parents: Vec<Option<usize>> = (0..links.len()).map(|index| parent(&links, index)).collect();
     let mut leaves = (0..links.len()).filter(|index| !parents.contains(&Some(*index)));
     let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
         return Err(Fault::new("the certificates are not one chain: there must be exactly one leaf"));
     };
-    let mut order: Vec<usize> =
+    let order: Vec<usize> =
         std::iter::successors(Some(leaf), |index| parents[*index]).take(links.len() + 1).collect();
     if order.len() > links.len() {
         return Err(Fault::new("the certificates are not one chain: they sign each other"));
     }
-    let mut found: Vec<Option<Link>> = links.drain(..).map(Some).collect();
-    Ok(order.drain(..).filter_map(|index| found[index].take()).collect())
+    let mut found: Vec<Option<Link>> = links.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|index| found[index].take()).collect())
 }
 
 /// Position of the certificate that signed the one at `index`.

@@ -90,11 +90,11 @@ fn pkcs8(key: &[u8]) -> Option<Vec<u8>> {
     fields.number()?;
     match fields.tag()? {
         SEQUENCE => Some(key.to_vec()),
-        INTEGER => Some(jwk::pkcs8(&der::sequence(&[&der::oid(jwk::RSA), der::NULL]), key)),
+        INTEGER => Some(jwk::pkcs8(&jwk::rsa(), key)),
         OCTET_STRING => {
             fields.element()?;
             let curve = fields.inside(EXPLICIT_0)?.content(der::OID)?;
-            Some(jwk::pkcs8(&der::sequence(&[&der::oid(jwk::EC), &der::oid(curve)]), key))
+            Some(jwk::pkcs8(&jwk::ec(curve), key))
         }
         _ => None,
     }

@@ -67,11 +67,8 @@ impl Encoder<'_> {
 
     fn key(&mut self, key: &Text) -> Result<String, Fault> {
         self.scope.allocate(key.len() * 2)?;
-        let style = match style(&key.lossy()) {
-            Style::Literal => Style::Double,
-            style => style,
-        };
-        Ok(written(&key.lossy(), style) + ":")
+        let key = key.lossy();
+        Ok(written(&key, style(&key)) + ":")
     }
 
     fn value(&mut self, item: &Item, place: Place) -> Result<(), Fault> {

@@ -14,7 +14,7 @@ use crate::managed::hold;
 use crate::nodes::members::Answer;
 use crate::objects::stateful_set::relay_image;
 use crate::seal::check::SealCheck;
-use crate::tests::{TEMPLATE, cluster, found, member, object, observed, storage};
+use crate::tests::{TEMPLATE, cluster, cluster_with, found, member, object, observed, storage};
 
 /// Plan for a cluster, as a text: what changes, what the rollout does, and the error.
 struct Case {
@@ -224,6 +224,27 @@ fn a_node_is_repaired_while_a_change_is_on_hold() {
         };
         assert_eq!(step.text().unwrap(), "main-2 is replaced: it does not answer", "{mode:?}");
     }
+}
+
+#[rstest]
+#[case::it_does_not_listen(Answer::Refused, "2m", "stopped: main-2 does not come up within 120 s")]
+#[case::it_is_sealed(member((2, 'z')).answer, "2m", "stopped: main-2 does not come up within 120 s")]
+#[case::it_may_still_start(Answer::Refused, "24h", "main-2 starts")]
+fn the_failed_node_of_a_withheld_template_is_not_repaired(
+    #[case] answer: Answer,
+    #[case] node_timeout: &str,
+    #[case] expected: &str,
+) {
+    let mut case = Case::healthy();
+    let desired = revision(&case.set().stateful_set).to_owned();
+    case.cluster = cluster_with(serde_json::json!({"upgrade": {"nodeTimeout": node_timeout}}));
+    let node = &mut case.observed.members[2];
+    (node.answer, node.unhealthy_for) = (answer, Duration::from_secs(31));
+    Arc::make_mut(&mut node.pod).annotations_mut().insert(REVISION.to_owned(), desired);
+    let set = case.set();
+    assert_eq!(revision(&set.stateful_set), TEMPLATE);
+    let text = set.rollout.step.text().unwrap();
+    assert!(text.starts_with(expected), "{text}");
 }
 
 #[test]

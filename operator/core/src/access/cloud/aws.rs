@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use steamer_openbao::{Credential, CredentialError};
-use tokio::sync::Mutex;
 
+use super::super::reused::Reused;
 use super::super::token_requests::TokenRequestKey;
 use super::endpoint::authority;
 use super::exchange::{Exchange, form, incomplete};
@@ -53,24 +53,24 @@ pub enum AwsIdentity {
 
 /// Source of access keys.
 pub(super) enum Keys {
-    /// One key, as [`packed`] writes it.
-    Stored(SecretString),
-    /// Temporary keys for a token.
-    Issued(Exchange),
+    /// One key.
+    Stored(AccessKey),
+    /// Temporary keys of a role, for a token.
+    Issued {
+        exchange: Exchange,
+        /// ARN of the role.
+        arn: String,
+        /// Name of the session.
+        session: String,
+    },
 }
 
 /// Signs requests.
 pub(super) struct AwsCredential {
     login: AwsLogin,
     keys: Keys,
-    held: Mutex<Option<Held>>,
-}
-
-/// A temporary key that is reused.
-struct Held {
-    key: AccessKey,
-    until: Timestamp,
-    uses: u32,
+    /// Temporary key, and the time until which it is reused.
+    held: Reused<(AccessKey, Timestamp)>,
 }
 
 /// An access key as one text.
@@ -78,7 +78,8 @@ pub(super) fn packed(id: &str, secret: &str, session: &str) -> SecretString {
     format!("{id}\n{secret}\n{session}").into()
 }
 
-fn unpacked(text: &SecretString) -> AccessKey {
+/// An access key, as [`packed`] writes it.
+pub(super) fn unpacked(text: &SecretString) -> AccessKey {
     let mut parts = text.expose_secret().splitn(3, '\n');
     let mut next = || parts.next().unwrap_or_default().to_owned();
     let (id, secret, session) = (next(), next().into(), next());
@@ -87,31 +88,28 @@ fn unpacked(text: &SecretString) -> AccessKey {
 
 impl AwsCredential {
     pub(super) fn new(login: AwsLogin, keys: Keys) -> Self {
-        Self { login, keys, held: Mutex::default() }
+        Self { login, keys, held: Reused::default() }
     }
 
     async fn key(&self) -> Result<AccessKey, CredentialError> {
-        let exchange = match &self.keys {
-            Keys::Stored(text) => return Ok(unpacked(text)),
-            Keys::Issued(exchange) => exchange,
-        };
-        let mut held = self.held.lock().await;
-        if let Some(held) = held.as_mut().filter(|held| Timestamp::now() < held.until) {
-            held.uses += 1;
-            return Ok(held.key.clone());
+        match &self.keys {
+            Keys::Stored(key) => Ok(key.clone()),
+            Keys::Issued { exchange, arn, session } => {
+                let issued = self.issued(exchange, arn, session);
+                let (key, _) = self.held.get(|(_, until)| Timestamp::now() < *until, issued).await?;
+                Ok(key)
+            }
         }
-        let (key, until) = self.issued(exchange).await?;
-        *held = Some(Held { key: key.clone(), until, uses: 1 });
-        Ok(key)
     }
 
-    /// Requests a temporary key. Returns the time until which it is used.
-    async fn issued(&self, exchange: &Exchange) -> Result<(AccessKey, Timestamp), CredentialError> {
-        let AwsLogin { endpoint, identity, .. } = &self.login;
-        let (arn, session) = match identity {
-            AwsIdentity::Role { arn, session, .. } => (arn.as_str(), session.as_str()),
-            AwsIdentity::Key(_) => ("", ""),
-        };
+    /// Requests a temporary key. Returns the time until which it is reused.
+    async fn issued(
+        &self,
+        exchange: &Exchange,
+        arn: &str,
+        session: &str,
+    ) -> Result<(AccessKey, Timestamp), CredentialError> {
+        let endpoint = &self.login.endpoint;
         let token = exchange.token.secret().await?;
         let request = form(&[
             ("Action", "AssumeRoleWithWebIdentity"),
@@ -137,10 +135,10 @@ impl Credential for AwsCredential {
 
     fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
-            if let Keys::Issued(exchange) = &self.keys {
+            if let Keys::Issued { exchange, .. } = &self.keys {
                 exchange.token.discard().await;
             }
-            self.held.lock().await.take().is_some_and(|held| held.uses > 1)
+            self.held.discard().await
         })
     }
 }
@@ -150,7 +148,7 @@ fn signed(login: &AwsLogin, key: &AccessKey, at: Timestamp) -> SecretString {
     let scope = Scope { region: &login.region, service: "sts", at };
     let mut headers = vec![
         ("content-type".to_owned(), CONTENT.to_owned()),
-        ("host".to_owned(), authority(&login.endpoint).to_owned()),
+        ("host".to_owned(), authority(&login.endpoint)),
         ("x-amz-date".to_owned(), scope.time()),
     ];
     let session = key.session.as_ref().map(|session| session.expose_secret().to_owned());
@@ -211,26 +209,18 @@ mod tests {
     use super::super::exchange::tests::{exchange, server};
     use super::*;
 
-    fn login(endpoint: &str, identity: AwsIdentity) -> AwsLogin {
-        let server_id = Some("bao.example.com".to_owned());
-        AwsLogin { endpoint: endpoint.to_owned(), region: "eu-west-1".to_owned(), server_id, identity }
+    fn login(endpoint: &str) -> AwsLogin {
+        AwsLogin {
+            endpoint: endpoint.to_owned(),
+            region: "eu-west-1".to_owned(),
+            server_id: Some("bao.example.com".to_owned()),
+            identity: AwsIdentity::Key(String::new()),
+        }
     }
 
-    fn role() -> AwsIdentity {
-        let audiences = super::super::super::audiences::SafeAudiences::new(
-            vec!["sts.amazonaws.com".to_owned()],
-            &std::collections::BTreeSet::new(),
-        );
-        AwsIdentity::Role {
-            arn: "arn:aws:iam::1:role/web".to_owned(),
-            session: "steamer".to_owned(),
-            account: TokenRequestKey {
-                account: steamer_runtime::ObjectName::new("web", "app"),
-                uid: "u".to_owned(),
-                audiences: audiences.unwrap(),
-                expiration_seconds: 600,
-            },
-        }
+    fn issued(token: &'static str) -> Keys {
+        let (arn, session) = ("arn:aws:iam::1:role/web".to_owned(), "steamer".to_owned());
+        Keys::Issued { exchange: exchange(token), arn, session }
     }
 
     /// The decoded parameters of a login.
@@ -247,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_login_is_a_signed_request_for_the_identity_of_the_caller() {
-        let login = login("https://sts.eu-west-1.amazonaws.com", AwsIdentity::Key(String::new()));
+        let login = login("https://sts.eu-west-1.amazonaws.com");
         let key = unpacked(&packed("AKID", "secret", ""));
         let found = decoded(&signed(&login, &key, "2015-08-30T12:36:00Z".parse().unwrap()));
         let headers = found["iam_request_headers"].clone();
@@ -281,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_exchanged_once_for_several_logins_with_the_role() {
         let (url, served) = server(vec![(200, ISSUED.to_owned())]);
-        let credential = AwsCredential::new(login(&url, role()), Keys::Issued(exchange("jwt+1")));
+        let credential = AwsCredential::new(login(&url), issued("jwt+1"));
         let first = decoded(&credential.secret().await.unwrap());
         let second = decoded(&credential.secret().await.unwrap());
         for found in [&first, &second] {
@@ -301,7 +291,7 @@ mod tests {
         let refused = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>jwt</Message></Error></ErrorResponse>";
         let partial = ISSUED.replace("AccessKeyId", "Other");
         let (url, served) = server(vec![(400, refused.to_owned()), (200, partial)]);
-        let credential = AwsCredential::new(login(&url, role()), Keys::Issued(exchange("jwt")));
+        let credential = AwsCredential::new(login(&url), issued("jwt"));
         let mut texts = Vec::new();
         for _ in 0..2 {
             texts.push(credential.secret().await.unwrap_err().to_string());

@@ -55,10 +55,8 @@ fn is_google(labels: &[&str], service: &str) -> bool {
 }
 
 /// Host and port of an endpoint, as the header `Host` states them: without the port of https.
-pub(super) fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.strip_suffix(":443").unwrap_or(authority)
+pub(super) fn authority(url: &str) -> String {
+    Url::parse(url).map(|url| url.authority().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use steamer_openbao::{Credential, CredentialError};
 use steamer_runtime::after;
-use tokio::sync::Mutex;
 
+use super::super::reused::Reused;
 use super::super::token_requests::TokenRequestKey;
 use super::exchange::{Exchange, form, incomplete, json as json_body};
 
@@ -53,14 +53,8 @@ impl GcpLogin {
 pub(super) struct GcpCredential {
     login: GcpLogin,
     exchange: Exchange,
-    held: Mutex<Option<Held>>,
-}
-
-/// An ID token that is reused.
-struct Held {
-    token: SecretString,
-    until: Instant,
-    uses: u32,
+    /// ID token, and the time until which it is reused.
+    held: Reused<(SecretString, Instant)>,
 }
 
 #[derive(Deserialize)]
@@ -92,18 +86,18 @@ enum Code<'a> {
 
 impl GcpCredential {
     pub(super) fn new(login: GcpLogin, exchange: Exchange) -> Self {
-        Self { login, exchange, held: Mutex::default() }
+        Self { login, exchange, held: Reused::default() }
     }
 
     async fn token(&self) -> Result<SecretString, CredentialError> {
-        let mut held = self.held.lock().await;
-        if let Some(held) = held.as_mut().filter(|held| Instant::now() < held.until) {
-            held.uses += 1;
-            return Ok(held.token.clone());
-        }
-        let token = self.identity(&self.federated().await?).await?;
-        *held = Some(Held { token: token.clone(), until: after(Instant::now(), REUSED), uses: 1 });
+        let (token, _) = self.held.get(|(_, until)| Instant::now() < *until, self.issued()).await?;
         Ok(token)
+    }
+
+    /// Requests an ID token. Returns the time until which it is reused.
+    async fn issued(&self) -> Result<(SecretString, Instant), CredentialError> {
+        let token = self.identity(&self.federated().await?).await?;
+        Ok((token, after(Instant::now(), REUSED)))
     }
 
     /// Exchanges the token of the ServiceAccount for an access token.
@@ -142,7 +136,7 @@ impl Credential for GcpCredential {
     fn discard(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
             self.exchange.token.discard().await;
-            self.held.lock().await.take().is_some_and(|held| held.uses > 1)
+            self.held.discard().await
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use steamer_runtime::{ObjectName, doubled};
+use steamer_runtime::{Key, doubled};
 
 use super::marks::Change;
 use super::problem::Problem;
@@ -16,9 +16,6 @@ const LONGEST: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// Kind and name of an object that becomes a Secret.
-pub(crate) type ObjectKey = (&'static str, ObjectName);
 
 /// The workloads that a change restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,22 +59,22 @@ struct Noted {
 /// All changes that wait.
 #[derive(Default)]
 pub(super) struct Batches {
-    objects: HashMap<ObjectKey, Noted>,
-    workloads: HashMap<Workload, HashSet<ObjectKey>>,
-    failures: HashMap<ObjectKey, u32>,
+    objects: HashMap<Key, Noted>,
+    workloads: HashMap<Workload, HashSet<Key>>,
+    failures: HashMap<Key, u32>,
 }
 
 impl Batches {
     /// The workloads of a change that waits. None if they must be selected again: after a change of the spec, or if not
     /// all were listed.
-    pub(super) fn selected(&self, object: &ObjectKey, change: &Change, generation: i64) -> Option<Selected> {
+    pub(super) fn selected(&self, object: &Key, change: &Change, generation: i64) -> Option<Selected> {
         let pending = &self.objects.get(object)?.pending;
         let is_current = pending.is_of(change, generation) && pending.selected.is_complete();
         is_current.then(|| pending.selected.clone())
     }
 
     /// Adds a change. It replaces an earlier change of the same object. A repeated selection does not extend the wait.
-    pub(super) fn note(&mut self, object: ObjectKey, pending: Pending, now: Instant) {
+    pub(super) fn note(&mut self, object: Key, pending: Pending, now: Instant) {
         let former = self.remove(&object);
         let first = former.as_ref().map_or(now, |noted| noted.first);
         let same = former.filter(|noted| noted.pending.is_of(&pending.change, pending.generation));
@@ -89,7 +86,7 @@ impl Batches {
     }
 
     /// How long the restarts of an object wait for changes of further Secrets.
-    pub(super) fn pause(&self, object: &ObjectKey, now: Instant) -> Option<Duration> {
+    pub(super) fn pause(&self, object: &Key, now: Instant) -> Option<Duration> {
         let noted = self.objects.get(object)?;
         let peers = noted.pending.selected.workloads.iter().flat_map(|workload| self.of(workload));
         let calm = peers.chain([noted]).map(|peer| peer.last + peer.pending.debounce).max()?;
@@ -104,19 +101,19 @@ impl Batches {
     }
 
     /// Counts a failure. Returns the pause until the next attempt.
-    pub(super) fn failed(&mut self, object: &ObjectKey) -> Duration {
+    pub(super) fn failed(&mut self, object: &Key) -> Duration {
         let failures = self.failures.entry(object.clone()).or_default();
         *failures = failures.saturating_add(1);
         doubled(PAUSE, *failures - 1, LONGEST_PAUSE)
     }
 
     /// Removes an object with no restart that is owed.
-    pub(super) fn forget(&mut self, object: &ObjectKey) {
+    pub(super) fn forget(&mut self, object: &Key) {
         self.remove(object);
         self.failures.remove(object);
     }
 
-    fn remove(&mut self, object: &ObjectKey) -> Option<Noted> {
+    fn remove(&mut self, object: &Key) -> Option<Noted> {
         let noted = self.objects.remove(object)?;
         for workload in &noted.pending.selected.workloads {
             if let Some(objects) = self.workloads.get_mut(workload) {
@@ -138,13 +135,14 @@ impl Batches {
 #[cfg(test)]
 mod tests {
     use steamer_api::WorkloadKind;
+    use steamer_runtime::ObjectName;
 
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn key(name: &str) -> ObjectKey {
-        ("BaoStaticSecret", ObjectName::new("web", name))
+    fn key(name: &str) -> Key {
+        Key::new("BaoStaticSecret", ObjectName::new("web", name))
     }
 
     fn workload(name: &str) -> Workload {

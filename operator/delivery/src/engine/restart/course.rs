@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use steamer_runtime::{Locked, ObjectName};
+use steamer_runtime::{Key, Locked, ObjectName};
 
-use super::batches::{Batches, ObjectKey, Selected};
+use super::batches::{Batches, Selected};
 use super::outcome::{Outcome, Seen};
 use super::owed::Owed;
 use super::plan::{State, plan};
@@ -35,7 +35,7 @@ impl Restarts {
     }
 
     /// Discards the restarts of an object that owes none.
-    pub(crate) fn forget(&self, object: &ObjectKey) {
+    pub(crate) fn forget(&self, object: &Key) {
         self.batches.lock().forget(object);
     }
 

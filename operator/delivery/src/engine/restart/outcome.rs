@@ -141,7 +141,7 @@ mod tests {
     use kube::api::DynamicObject;
     use rstest::rstest;
     use steamer_api::WorkloadKind;
-    use steamer_runtime::ObjectName;
+    use steamer_runtime::{Key, ObjectName};
 
     use super::super::marks::Change;
     use super::super::workload::resource;
@@ -159,7 +159,7 @@ mod tests {
             change,
         };
         Owed {
-            object: ("BaoStaticSecret", ObjectName::new("web", "app")),
+            object: Key::new("BaoStaticSecret", ObjectName::new("web", "app")),
             secret: "app",
             change: Change::new(2, "u"),
             generation: 1,

@@ -1,15 +1,15 @@
 //! Restarts that are owed for an object.
 
 use steamer_api::{RestartedWorkload, RolloutRestart, RolloutRestartTarget};
-use steamer_runtime::ObjectName;
+use steamer_runtime::{Key, ObjectName};
 
-use super::batches::{ObjectKey, Pending, Selected};
+use super::batches::{Pending, Selected};
 use super::marks::Change;
 use super::workload::Workload;
 
 /// The restarts that the last change of a Secret requires.
 pub(crate) struct Owed<'a> {
-    pub(crate) object: ObjectKey,
+    pub(crate) object: Key,
     /// Name of the Secret.
     pub(crate) secret: &'a str,
     pub(crate) change: Change,
@@ -30,7 +30,7 @@ impl Owed<'_> {
     }
 
     pub(super) fn namespace(&self) -> &str {
-        &self.object.1.namespace
+        &self.object.name.namespace
     }
 
     /// Maximum number of workloads that roll out at the same time.

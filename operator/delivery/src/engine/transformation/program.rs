@@ -22,7 +22,6 @@ const STEPS: u64 = 8_000_000;
 type Data = BTreeMap<String, SecretSlice<u8>>;
 
 /// Result of a transformation.
-#[derive(Default)]
 pub(crate) struct Rendered {
     /// Data of the Secret.
     pub(crate) data: Data,
@@ -35,17 +34,8 @@ pub(crate) struct Program {
     templates: Templates,
     /// Origins by name of the template.
     origins: BTreeMap<String, String>,
-    /// Keys of the Secret, and the template of each.
-    keys: BTreeMap<String, String>,
-    /// Field of the object with the transformation, in messages.
-    field: &'static str,
-    /// Templates with keys and values.
-    mappings: Vec<String>,
-    /// Labels and annotations, and the template of each.
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
+    definition: Definition,
     filter: Filter,
-    has_raw: bool,
 }
 
 impl Program {
@@ -62,8 +52,7 @@ impl Program {
             origins.insert(template.name.clone(), template.origin.clone());
         }
         let filter = Filter::parse(&definition.includes, &definition.excludes)?;
-        let Definition { field, keys, mappings, labels, annotations, has_raw, .. } = definition.clone();
-        Ok(Self { templates, origins, keys, field, mappings, labels, annotations, filter, has_raw })
+        Ok(Self { templates, origins, definition: definition.clone(), filter })
     }
 
     /// The data and the metadata of a Secret. It can take seconds.
@@ -74,7 +63,7 @@ impl Program {
         let mut data = plain(documents);
         let has_raw_key = data.contains_key(RAW);
         data.retain(|key, _| self.filter.accepts(key));
-        if self.has_raw {
+        if self.definition.has_raw {
             if has_raw_key {
                 return Err(Error::Invalid(format!(
                     "the value has a key {RAW}, which excludeRaw: false replaces: rename it, or set excludeRaw: true"
@@ -82,18 +71,13 @@ impl Program {
             }
             data.insert(RAW.to_owned(), raw(documents).into_bytes().into());
         }
-        let mut rendered = Rendered { data, ..Rendered::default() };
-        if self.has_templates() {
+        let mut rendered = Rendered { data, metadata: Metadata::default() };
+        if self.definition.has_templates() {
             let mut run =
                 Run { program: self, input: subject.input(documents)?, subject, budget: Budget::default() };
             run.fill(&mut rendered)?;
         }
         Ok(rendered)
-    }
-
-    fn has_templates(&self) -> bool {
-        let is_empty = self.keys.is_empty() && self.mappings.is_empty();
-        !(is_empty && self.labels.is_empty() && self.annotations.is_empty())
     }
 }
 
@@ -107,16 +91,16 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn fill(&mut self, rendered: &mut Rendered) -> Result<(), Error> {
-        let program = self.program;
+        let definition = &self.program.definition;
         let mappings = self.mappings()?;
         rendered.data.extend(mappings);
-        for (key, template) in &program.keys {
+        for (key, template) in &definition.keys {
             rendered.data.insert(key.clone(), self.render(template)?.into());
         }
-        for (key, template) in &program.labels {
+        for (key, template) in &definition.labels {
             rendered.metadata.add_label(key, self.render(template)?)?;
         }
-        for (key, template) in &program.annotations {
+        for (key, template) in &definition.annotations {
             rendered.metadata.add_annotation(key, self.render(template)?)?;
         }
         Ok(())
@@ -125,13 +109,13 @@ impl Run<'_> {
     /// Keys and values of all templates that have both.
     fn mappings(&mut self) -> Result<Data, Error> {
         let mut data = Data::new();
-        for template in &self.program.mappings {
+        for template in &self.program.definition.mappings {
             let text = self.render(template)?;
             for (key, value) in texts(&text).ok_or_else(|| self.no_mapping(template))? {
                 if data.insert(key, value.into_bytes().into()).is_some() {
                     return Err(Error::Invalid(format!(
                         "two results of {}.keysAndValues have the same key: correct the templates",
-                        self.program.field
+                        self.program.definition.field
                     )));
                 }
             }
@@ -156,7 +140,7 @@ impl Run<'_> {
         Error::Invalid(format!(
             "{}.keysAndValues: the result of the template `{template}` is not a YAML mapping of keys to texts (`key: value` in \
              each line): quote the values with `quote` or toJson",
-            self.program.field
+            self.program.definition.field
         ))
     }
 }
