@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
+use crate::{Duration, OwnedResource};
 
 /// Reference to another object of this API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -221,6 +221,10 @@ pub struct Orphan {
     pub openbao_namespace: String,
     /// `Delete`: secrets engines and their values are deleted too. `Retain`: they are kept.
     pub deletion_policy: DeletionPolicy,
+    /// Paths of the resources, for kinds whose resources carry no mark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub resources: Vec<OwnedResource>,
 }
 
 /// Default of a field that is `true` unless it is set.

@@ -10,7 +10,10 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{AllowedNamespaces, CommonStatus, HasConditions, HasLifecycleStatus, Lifecycle, LifecycleStatus};
+use crate::{
+    AllowedNamespaces, CommonStatus, HasConditions, HasLifecycleStatus, HasOwned, HasPlacement, Lifecycle,
+    LifecycleStatus, OwnedResources, Placement,
+};
 
 /// Calls a macro with the names of all kinds and their properties ([`Property`]), in the order in which the documentation
 /// lists them. To add a kind, add a line here.
@@ -32,6 +35,7 @@ macro_rules! for_each_kind {
             BaoPKISecret [],
             SecretTransformation [Referable],
             BaoPushSecret [Lifecycle],
+            BaoPolicy [Placed, Owning, Lifecycle],
         }
     };
 }
@@ -49,6 +53,10 @@ pub enum Property {
     Referable,
     /// Objects of the kind create resources in OpenBao: implements [`HasLifecycle`].
     Lifecycle,
+    /// The spec contains a [`Placement`](crate::Placement): implements [`HasPlacement`].
+    Placed,
+    /// The status records the resources of an object in `owned`: implements [`HasOwned`] for the status.
+    Owning,
 }
 
 /// A kind of the API.
@@ -102,6 +110,24 @@ macro_rules! implement {
         impl HasLifecycleStatus for <crate::$kind as HasStatus>::Status {
             fn lifecycle_mut(&mut self) -> &mut LifecycleStatus {
                 &mut self.lifecycle
+            }
+        }
+    };
+    ($kind:ident Placed) => {
+        impl HasPlacement for crate::$kind {
+            fn placement(&self) -> &Placement {
+                &self.spec.placement
+            }
+        }
+    };
+    ($kind:ident Owning) => {
+        impl HasOwned for <crate::$kind as HasStatus>::Status {
+            fn owned(&self) -> Option<&OwnedResources> {
+                self.owned.as_ref()
+            }
+
+            fn owned_mut(&mut self) -> &mut Option<OwnedResources> {
+                &mut self.owned
             }
         }
     };

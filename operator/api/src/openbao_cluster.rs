@@ -8,6 +8,7 @@ mod managed;
 mod network;
 mod plugins;
 mod pods;
+mod scope;
 mod seal;
 mod seal_rules;
 mod status;
@@ -23,6 +24,7 @@ pub use managed::*;
 pub use network::*;
 pub use plugins::*;
 pub use pods::*;
+pub use scope::*;
 pub use seal::*;
 pub use status::*;
 pub use storage::*;
@@ -67,6 +69,7 @@ use crate::{AllowedNamespaces, LocalReference};
 #[x_kube(validation = ("has(self.managed) == has(oldSelf.managed)", "an OpenBaoCluster cannot be changed between managed and external: create another OpenBaoCluster"))]
 #[x_kube(validation = ("has(self.jwtAudience) == has(oldSelf.jwtAudience) ? (!has(self.jwtAudience) || self.jwtAudience == oldSelf.jwtAudience) : !has(oldSelf.jwtAudience)", "jwtAudience is immutable once it is set: every role binds it"))]
 #[x_kube(validation = ("!has(self.administrators) || has(self.managed)", "administrators requires managed: only the self-initialization of a managed cluster writes them"))]
+#[x_kube(validation = ("(self.operatorScope == 'Namespaces') == (has(self.operatorNamespaces) && size(self.operatorNamespaces) > 0)", "operatorScope: Namespaces requires operatorNamespaces, and no other operatorScope permits it: list at least one OpenBao namespace with this scope, or remove operatorNamespaces"))]
 pub struct OpenBaoClusterSpec {
     /// OpenBao cluster that Steamer runs. Exactly one of `managed` and `external` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,10 +88,21 @@ pub struct OpenBaoClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub jwt_audience: Option<String>,
-    /// Scope of the operator's policy in OpenBao. `Tenants`: no access to policies and roles of the root namespace.
-    /// Default: `Tenants`.
+    /// OpenBao namespaces in which objects of this cluster can create resources, and for which the operator needs
+    /// rights. `Tenants`: only the namespaces of SecretsTenants, without access to values. `Namespaces`: also
+    /// `operatorNamespaces`. `Root`: also every other namespace, including the root namespace. `Namespaces` and `Root`
+    /// are equivalent to root access in these namespaces: who can write policies and roles can read every value. With
+    /// `Root`, this is the whole server. A wider scope needs a new policy in OpenBao, which an administrator installs
+    /// (`steamer openbao-policy`); the condition `OperatorPolicyCurrent` names the missing lines. Default: `Tenants`.
     #[serde(default)]
     pub operator_scope: OperatorScope,
+    /// OpenBao namespaces of `operatorScope: Namespaces`, as paths from the root namespace of this cluster, such as
+    /// `team-a/apps`. The namespaces below them are included. Required with `operatorScope: Namespaces`, and not
+    /// permitted with another scope. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    #[x_kube(validation = crate::rules::OPERATOR_NAMESPACES, validation = crate::rules::UNRESERVED_NAMESPACES)]
+    pub operator_namespaces: Vec<String>,
     /// Administrators of a managed cluster. Written to OpenBao once, during initialization. Later changes of this list
     /// have no effect: an administrator makes them in OpenBao. The condition `AdministratorsCurrent` reports them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -97,6 +111,11 @@ pub struct OpenBaoClusterSpec {
     /// Namespaces whose objects may refer to this cluster. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
+    /// Namespaces whose objects with `clusterRef` may create resources in any OpenBao namespace of `operatorScope`: BaoPolicy,
+    /// SecretEngine, AuthMethod and the other general kinds. Everyone who may write such objects there is an administrator
+    /// of OpenBao. Default: only the namespace of this cluster.
+    #[serde(default)]
+    pub provisioning_namespaces: AllowedNamespaces,
     /// `true` stops checking an external server, and stops changes to a managed cluster; the last `Ready` condition is
     /// kept. A lost leader is still replaced. Default: `false`.
     #[serde(default)]
@@ -159,14 +178,6 @@ pub struct JwtSubject {
     /// `sub` claim of the JWT.
     #[schemars(length(min = 1, max = 512))]
     pub subject: String,
-}
-
-/// Scope of the operator's policy in OpenBao.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum OperatorScope {
-    /// Namespaces of tenants only.
-    #[default]
-    Tenants,
 }
 
 impl OpenBaoCluster {

@@ -105,6 +105,45 @@ pub(crate) const NAMESPACE: Rule = (
     "namespace must be a path such as org_1/group_7, without empty segments, . or .. as a segment, and control characters",
 );
 
+/// Location of resources in OpenBao. Added to the spec of every kind with a placement.
+pub(crate) const PLACEMENT: [Rule; 4] = [
+    ("has(self.clusterRef) != has(self.projectRef)", "set exactly one of clusterRef and projectRef"),
+    (
+        "has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",
+        "clusterRef is immutable: create another object",
+    ),
+    (
+        "has(self.projectRef) == has(oldSelf.projectRef) && (!has(self.projectRef) || self.projectRef == oldSelf.projectRef)",
+        "projectRef is immutable: create another object",
+    ),
+    (
+        "has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)",
+        "namespace is immutable: create another object",
+    ),
+];
+
+/// Name of an ACL policy. OpenBao changes names to lower case.
+pub(crate) const POLICY_NAME: Rule = (
+    "self.matches('^[a-z0-9_]([a-z0-9_./-]*[a-z0-9_])?$') && !self.contains('//') && !self.contains('..') && self != 'root'",
+    "the name of a policy consists of lower-case letters, digits, -, _, . and /, starts and ends with a letter, a digit or _, \
+     and is not root",
+);
+
+/// Paths of OpenBao namespaces that a policy contains: [`NAMESPACE`] for each, without the characters that have a meaning
+/// in the path of a rule.
+pub(crate) const OPERATOR_NAMESPACES: Rule = (
+    r"self.all(path, !path.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $|^/|/$|[+*{}]'))",
+    "each entry of operatorNamespaces must be a path such as team-a/apps, without / at its start or end, empty segments, . \
+     or .. as a segment, control characters and +*{}; for the root namespace, set operatorScope: Root instead",
+);
+
+/// Names that OpenBao refuses for namespaces: as the start of a rule, they would be another path of the parent.
+pub(crate) const UNRESERVED_NAMESPACES: Rule = (
+    "self.all(path, !path.matches('(^|/)(root|sys|audit|auth|cubbyhole|identity)(/|$)'))",
+    "no OpenBao namespace has the name root, sys, audit, auth, cubbyhole or identity: list other namespaces in \
+     operatorNamespaces",
+);
+
 /// Path of a mount.
 pub(crate) const MOUNT: Rule = (
     r"!self.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $|^/$')",

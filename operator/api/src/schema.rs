@@ -2,8 +2,11 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    ValidationRule,
 };
 use serde_json::json;
+
+use crate::{KindId, Property, rules};
 
 /// Categories of every kind, for `kubectl get`.
 const CATEGORIES: [&str; 2] = ["steamer", "openbao"];
@@ -12,10 +15,11 @@ const CATEGORIES: [&str; 2] = ["steamer", "openbao"];
 /// lists them.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    crate::kind::derived().into_iter().map(finished).collect()
+    let definitions = KindId::ALL.iter().zip(crate::kind::derived());
+    definitions.map(|(kind, definition)| finished(*kind, definition)).collect()
 }
 
-fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+fn finished(kind: KindId, mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     definition.spec.names.categories = Some(CATEGORIES.map(str::to_owned).to_vec());
     for version in &mut definition.spec.versions {
         let own = version.additional_printer_columns.take().unwrap_or_default();
@@ -25,6 +29,9 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
             continue;
         };
         bounded(schema);
+        if kind.is(Property::Placed) {
+            placed(schema);
+        }
         let properties = schema.properties.get_or_insert_default();
         schema.description = properties.get("spec").and_then(|spec| spec.description.clone());
         if let Some(status) = properties.get_mut("status") {
@@ -35,6 +42,19 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
         }
     }
     definition
+}
+
+/// Adds the rules of a [`Placement`](crate::Placement), whose fields are fields of the spec.
+fn placed(schema: &mut JSONSchemaProps) {
+    let Some(spec) = schema.properties.get_or_insert_default().get_mut("spec") else {
+        return;
+    };
+    let rules = rules::PLACEMENT.map(|(rule, message)| ValidationRule {
+        rule: rule.to_owned(),
+        message: Some(message.to_owned()),
+        ..ValidationRule::default()
+    });
+    spec.x_kubernetes_validations.get_or_insert_default().extend(rules);
 }
 
 /// The columns of `kubectl get`: Ready and Reason, the columns of the kind, Age.

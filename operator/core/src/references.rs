@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Resource, ResourceExt};
-use steamer_api::{Referable, Reference};
+use steamer_api::{AllowedNamespaces, Referable, Reference};
 use steamer_runtime::{Dependencies, Edges, Key, ObjectName, Presence};
 
 use crate::error::Error;
@@ -65,13 +65,24 @@ impl Stores {
         }
         let found = self.existing::<K>(dependencies, name)?;
         let own = found.namespace().unwrap_or_default();
-        if own != from {
-            dependencies.on(namespace_key(from));
-        }
-        if !found.allowed_namespaces().allow(&own, from, &self.labels(from)) {
+        if !self.allowed(dependencies, found.allowed_namespaces(), (&own, from)) {
             return Err(Error::Denied { kind: K::KIND, name: name.clone(), from: from.to_owned() });
         }
         Ok(found)
+    }
+
+    /// Returns true if an object in the first namespace allows those of the second one. A change of the labels of the second
+    /// namespace requeues the current object.
+    pub fn allowed(
+        &self,
+        dependencies: &Dependencies,
+        allowed: &AllowedNamespaces,
+        (own, from): (&str, &str),
+    ) -> bool {
+        if own != from {
+            dependencies.on(namespace_key(from));
+        }
+        allowed.allow(own, from, &self.labels(from))
     }
 
     /// The served object of that name, if namespace `from` may refer to it.

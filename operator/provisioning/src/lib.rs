@@ -1,6 +1,8 @@
 //! Kinds that create resources in OpenBao: tenants, projects, pipeline policies, issuers.
 
+mod bao_policy;
 mod engine;
+mod general;
 mod jwt_issuer;
 mod namespaces;
 mod pipeline_policy;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
-use steamer_api::{SecretsProject, SecretsTenant};
+use steamer_api::{BaoPolicy, SecretsProject, SecretsTenant};
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::tasks::Tasks;
@@ -26,6 +28,7 @@ pub fn register(tasks: &mut Tasks) {
     let in_force = Arc::new(InForce::default());
     provision::<SecretsTenant, _>(tasks, ());
     provision::<SecretsProject, _>(tasks, in_force.clone());
+    provision::<BaoPolicy, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }

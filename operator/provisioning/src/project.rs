@@ -108,6 +108,7 @@ impl Provision for SecretsProject {
             cluster: target(&provisioned.cluster_ref, &ObjectName::of(self).namespace),
             tenant: Some(tenant_of(self)),
             namespace: NamespacePath::new(&provisioned.openbao_namespace),
+            resources: Vec::new(),
         })
     }
 

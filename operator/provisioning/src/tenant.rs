@@ -117,8 +117,12 @@ impl Provision for SecretsTenant {
     }
 
     fn footprint(&self, _last: &SecretsTenantStatus) -> Option<Footprint> {
-        let footprint =
-            || Footprint { cluster: cluster_of(self), tenant: None, namespace: layout::tenant(self) };
+        let footprint = || Footprint {
+            cluster: cluster_of(self),
+            tenant: None,
+            namespace: layout::tenant(self),
+            resources: Vec::new(),
+        };
         // The status contains the namespace under `mode: Observe`, too. The finalizer precedes the first write.
         has_finalizer(self).then(footprint)
     }

@@ -14,6 +14,8 @@ use steamer_openbao::{
 };
 use steamer_runtime::write_limit::{Write as Repetition, digest};
 
+use crate::general::Body;
+
 /// Reason of a write that creates a resource.
 pub(crate) const MISSING: &str = "does not exist";
 /// Reason of a write that adopts a resource.
@@ -96,6 +98,12 @@ pub(crate) enum Call {
         name: String,
         text: String,
         cas: Cas,
+    },
+    /// Creates or changes a resource of a general kind.
+    Send {
+        method: Method,
+        path: String,
+        body: Body,
     },
     /// Deletes the resource at a path. A missing resource is no error.
     Delete(String),
@@ -194,7 +202,7 @@ impl Call {
             Self::PutCelRole { mount, name, .. } => cel_role_path(mount, name),
             Self::PutJwtRole { mount, name, .. } => jwt_role_path(mount, name),
             Self::PutPolicy { name, .. } => policy_path(name),
-            Self::Delete(path) => path.clone(),
+            Self::Send { path, .. } | Self::Delete(path) => path.clone(),
         }
     }
 
@@ -212,6 +220,9 @@ impl Call {
             Self::PutCelRole { mount, name, role } => session.put_cel_role(mount, name, role).await,
             Self::PutJwtRole { mount, name, role } => session.put_jwt_role(mount, name, role).await,
             Self::PutPolicy { name, text, cas } => session.put_policy(name, text, *cas).await,
+            Self::Send { method, path, body } => {
+                session.request_any(method.clone(), path, Some(body.exposed())).await.map(drop)
+            }
             Self::Delete(path) => delete(session, path).await,
         };
         Ok(done?)

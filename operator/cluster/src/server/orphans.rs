@@ -43,6 +43,7 @@ mod tests {
             name: namespace.to_owned(),
             openbao_namespace: namespace.to_owned(),
             deletion_policy: DeletionPolicy::Delete,
+            resources: Vec::new(),
         }
     }
 

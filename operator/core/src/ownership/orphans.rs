@@ -158,7 +158,8 @@ async fn remove(
         Step::Keep(reason) => keep(reason),
         Step::Remove => {
             let is_reclaimed = &|| context.exists(&mark);
-            let owned = Owned { mark: &mark, policy: orphan.deletion_policy, is_reclaimed };
+            let Orphan { deletion_policy, resources, .. } = orphan;
+            let owned = Owned { mark: &mark, policy: *deletion_policy, resources, is_reclaimed };
             remove(session, &NamespacePath::new(&orphan.openbao_namespace), owned).await
         }
     }
@@ -180,6 +181,7 @@ mod tests {
             name: name.to_owned(),
             openbao_namespace: namespace.to_owned(),
             deletion_policy: DeletionPolicy::Delete,
+            resources: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Removal of resources from OpenBao by their mark. Resources of other owners stay.
 
-use steamer_api::DeletionPolicy;
+use steamer_api::{DeletionPolicy, OwnedResource};
 use steamer_openbao::{Namespace, NamespaceDeletion, NamespacePath, Session};
 
 use super::mark::Mark;
@@ -14,6 +14,8 @@ pub struct Owned<'a> {
     pub mark: &'a Mark,
     /// Whether engines and namespaces are deleted too.
     pub policy: DeletionPolicy,
+    /// Paths of the resources, for kinds whose resources carry no mark.
+    pub resources: &'a [OwnedResource],
     /// Returns true if the owner was recreated in the meantime. Its values then stay.
     pub is_reclaimed: &'a (dyn Fn() -> bool + Send + Sync),
 }
@@ -44,7 +46,7 @@ pub async fn owns_namespace(
 pub async fn remove_project(
     session: &Session,
     namespace: &NamespacePath,
-    Owned { mark, policy, is_reclaimed }: Owned<'_>,
+    Owned { mark, policy, is_reclaimed, .. }: Owned<'_>,
 ) -> Result<(), Error> {
     if !owns_namespace(session, namespace, mark).await? {
         return Ok(());
@@ -113,7 +115,7 @@ pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<bool, Error>
 pub async fn remove_namespaces(
     session: &Session,
     path: &NamespacePath,
-    Owned { mark, policy, is_reclaimed }: Owned<'_>,
+    Owned { mark, policy, is_reclaimed, .. }: Owned<'_>,
 ) -> Result<(), Error> {
     if policy == DeletionPolicy::Retain {
         return Ok(());

@@ -21,7 +21,11 @@ pub(super) async fn remove<K: Provision>(object: &K, session: &Session, pass: &P
     };
     let known = std::mem::take(orphans);
     let namespace = object.footprint(&status).map(|footprint| footprint.namespace);
-    let own = |orphan: &Orphan| namespace.as_ref().is_some_and(|parent| is_child(orphan, parent));
+    // Only the status of a cluster lists orphans by path.
+    let is_marked = |orphan: &Orphan| orphan.resources.is_empty();
+    let own = |orphan: &Orphan| {
+        is_marked(orphan) && namespace.as_ref().is_some_and(|parent| is_child(orphan, parent))
+    };
     let (honored, foreign): (Vec<_>, Vec<_>) = known.into_iter().partition(own);
     if !foreign.is_empty() && namespace.is_some() {
         pass.context.runtime.events.warn(object, Reason::Conflict, FOREIGN).await;

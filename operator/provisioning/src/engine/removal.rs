@@ -1,6 +1,6 @@
 //! Removal of the resources of an object, from its recorded footprint.
 
-use steamer_api::{DeletionPolicy, Orphan};
+use steamer_api::{DeletionPolicy, Orphan, OwnedResource};
 use steamer_core::Context;
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
@@ -21,6 +21,8 @@ pub(crate) struct Footprint {
     pub(crate) tenant: Option<ObjectName>,
     /// OpenBao namespace that contains the resources.
     pub(crate) namespace: NamespacePath,
+    /// Paths of the resources, for kinds whose resources carry no mark.
+    pub(crate) resources: Vec<OwnedResource>,
 }
 
 /// Resources of one object.
@@ -67,7 +69,8 @@ impl Removal<'_> {
     /// The mark of the resources, and what happens to their values.
     pub(crate) fn owned(&self) -> Owned<'_> {
         // The finalizer of the object prevents that it is recreated before the removal ends.
-        Owned { mark: &self.resources.mark, policy: self.resources.policy, is_reclaimed: &|| false }
+        let Resources { footprint, mark, policy, .. } = &self.resources;
+        Owned { mark, policy: *policy, resources: &footprint.resources, is_reclaimed: &|| false }
     }
 
     /// Removes the orphans of deleted children. Hands those that Steamer cannot remove over to the cluster.
@@ -98,13 +101,14 @@ impl Removal<'_> {
 impl Resources {
     /// The resources as orphans for the parent. Those of children are removed before the namespace that contains them.
     pub(super) fn handover(&self) -> Handover {
-        let Footprint { cluster, tenant, namespace } = self.footprint.clone();
+        let Footprint { cluster, tenant, namespace, resources } = self.footprint.clone();
         let own = Orphan {
             kind: self.mark.owner.to_string(),
             namespace: self.mark.name.namespace.clone(),
             name: self.mark.name.name.clone(),
             openbao_namespace: namespace.as_str().to_owned(),
             deletion_policy: self.policy,
+            resources,
         };
         let honored = self.orphans.iter().filter(|orphan| is_child(orphan, &namespace)).cloned();
         let orphans = honored.chain([own]).collect();
@@ -127,12 +131,14 @@ mod tests {
             name: "web".to_owned(),
             openbao_namespace: "org_1/group_7/project_42".to_owned(),
             deletion_policy: DeletionPolicy::Delete,
+            resources: Vec::new(),
         };
         let owner = Owner::Object(KindId::SecretsTenant);
         let footprint = Footprint {
             cluster: ObjectName::new("ns", "main"),
             tenant: None,
             namespace: NamespacePath::new("org_1/group_7"),
+            resources: Vec::new(),
         };
         let resources = Resources {
             footprint,

@@ -1,0 +1,100 @@
+//! BaoPolicy: an ACL policy.
+
+use kube::ResourceExt;
+use serde_json::{Map, Value, json};
+use steamer_api::{BaoPolicy, PolicyRule};
+use steamer_core::error::Error;
+use steamer_core::layout::{OPERATOR_ROLE, POLICY_PREFIXES};
+
+use crate::general::{Found, General, Resource, Site};
+use crate::write::policy_path;
+
+impl General for BaoPolicy {
+    const NAME: &'static str = "baopolicy";
+
+    fn site(&self) -> Site<'_> {
+        Site::Placed(&self.spec.placement)
+    }
+
+    fn title(&self) -> String {
+        format!("policy {}", name(self))
+    }
+
+    async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
+        let name = name(self);
+        refuse_reserved(&name, found.home.namespace.is_root(), self.spec.placement.project_ref.is_some())?;
+        let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
+        let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
+        Ok(vec![Resource::at(self.title(), policy_path(&name), parameters)])
+    }
+}
+
+/// Name of the policy in OpenBao.
+fn name(policy: &BaoPolicy) -> String {
+    policy.spec.name.clone().unwrap_or_else(|| policy.name_any())
+}
+
+/// The policies of the operator and of the access to projects are not those of a BaoPolicy.
+fn refuse_reserved(name: &str, is_root: bool, is_of_project: bool) -> Result<(), Error> {
+    let is_below = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+    let is_of_steamer = is_of_project && POLICY_PREFIXES.into_iter().any(is_below);
+    if is_of_steamer || (is_root && name == OPERATOR_ROLE) {
+        return Err(Error::Invalid(format!("the policy {name} belongs to Steamer: choose another name")));
+    }
+    Ok(())
+}
+
+/// The rules as a policy in JSON. Comments are part of the text, so a changed comment changes the policy.
+fn text(rules: &[PolicyRule]) -> String {
+    let paths: Map<String, Value> = rules.iter().map(|it| (it.path.clone(), rule(it))).collect();
+    format!("{:#}\n", json!({"path": paths}))
+}
+
+fn rule(rule: &PolicyRule) -> Value {
+    let mut fields = Map::from_iter([("capabilities".to_owned(), json!(rule.capabilities))]);
+    let mut add = |name: &str, value: Value, is_set: bool| {
+        if is_set {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    add("allowed_parameters", json!(rule.allowed_parameters), !rule.allowed_parameters.is_empty());
+    add("denied_parameters", json!(rule.denied_parameters), !rule.denied_parameters.is_empty());
+    add("required_parameters", json!(rule.required_parameters), !rule.required_parameters.is_empty());
+    add("min_wrapping_ttl", json!(rule.min_wrapping_ttl), rule.min_wrapping_ttl.is_some());
+    add("max_wrapping_ttl", json!(rule.max_wrapping_ttl), rule.max_wrapping_ttl.is_some());
+    add("comment", json!(rule.comment), rule.comment.is_some());
+    Value::Object(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::operator("steamer", true, false, true)]
+    #[case::same_name_in_a_namespace("steamer", false, false, false)]
+    #[case::pipelines("pipelines/global", false, true, true)]
+    #[case::pipelines_outside_of_a_project("pipelines/global", true, false, false)]
+    #[case::own("web", true, true, false)]
+    fn policies_of_steamer_are_refused(
+        #[case] name: &str,
+        #[case] is_root: bool,
+        #[case] is_of_project: bool,
+        #[case] refused: bool,
+    ) {
+        assert_eq!(refuse_reserved(name, is_root, is_of_project).is_err(), refused);
+    }
+
+    #[test]
+    fn rules_become_a_policy() {
+        let rules: Vec<PolicyRule> = serde_json::from_value(json!([
+            {"path": "kv/data/web/*", "capabilities": ["read", "list"], "comment": "values of web"},
+            {"path": "auth/token/create", "capabilities": ["update"], "allowedParameters": {"ttl": [], "policies": ["web"]},
+             "requiredParameters": ["ttl"], "maxWrappingTTL": "5m"},
+        ]))
+        .unwrap();
+        insta::assert_snapshot!(text(&rules));
+    }
+}

@@ -1,0 +1,73 @@
+//! Body of a request, with secret parameters that no log shows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use steamer_core::mac::Mac;
+
+/// Parameters of a request.
+#[derive(Clone, Default)]
+pub(crate) struct Body {
+    /// Parameters that are not secret.
+    pub(crate) parameters: Map<String, Value>,
+    /// Parameters that are secret.
+    pub(crate) secrets: BTreeMap<String, SecretString>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets: Vec<&String> = self.secrets.keys().collect();
+        f.debug_struct("Body").field("parameters", &self.parameters).field("secrets", &secrets).finish()
+    }
+}
+
+impl Body {
+    /// The parameters as OpenBao receives them.
+    pub(crate) fn exposed(&self) -> Value {
+        let mut parameters = self.parameters.clone();
+        for (name, secret) in &self.secrets {
+            parameters.insert(name.clone(), Value::from(secret.expose_secret()));
+        }
+        Value::Object(parameters)
+    }
+
+    /// A keyed digest of all parameters for the resource at `path`.
+    pub(crate) fn digest(&self, mac: &Mac, path: &str) -> String {
+        let parameters = Value::Object(self.parameters.clone()).to_string();
+        let start = [("path", path.as_bytes()), ("parameters", parameters.as_bytes())];
+        let secrets =
+            self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret().as_bytes()));
+        mac.of(start.into_iter().chain(secrets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(password: &str) -> Body {
+        let parameters = json!({"username": "app"}).as_object().unwrap().clone();
+        let secrets = BTreeMap::from([("password".to_owned(), SecretString::from(password.to_owned()))]);
+        Body { parameters, secrets }
+    }
+
+    #[test]
+    fn a_secret_parameter_is_sent_and_never_shown() {
+        assert_eq!(body("canary").exposed(), json!({"username": "app", "password": "canary"}));
+        let shown = format!("{:?}", body("canary"));
+        assert!(!shown.contains("canary") && shown.contains("password"), "{shown}");
+    }
+
+    #[test]
+    fn every_parameter_and_the_path_change_the_digest() {
+        let mac = Mac::new(&[7; 32]);
+        let digest = |password, path| body(password).digest(&mac, path);
+        assert_eq!(digest("a", "p"), digest("a", "p"));
+        assert_ne!(digest("a", "p"), digest("b", "p"));
+        assert_ne!(digest("a", "p"), digest("a", "q"));
+    }
+}

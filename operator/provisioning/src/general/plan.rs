@@ -1,0 +1,123 @@
+//! The writes that lead to the desired state.
+
+use steamer_api::{DeletionPolicy, OwnedResource};
+use steamer_core::error::Error;
+
+use super::compare::{Difference, differences};
+use super::observed::Existing;
+use super::provision::{Desired, DesiredResource};
+use super::resource::Resource;
+use crate::engine::Rights;
+use crate::write::{Call, DIFFERS, UNDESIRED, Write};
+
+/// The writes, in their order: resources that the spec no longer contains are deleted last.
+pub(super) fn writes(
+    desired: &Desired,
+    observed: &[Option<Existing>],
+    rights: &Rights<'_>,
+) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    for (resource, found) in desired.resources.iter().zip(observed) {
+        let planner = Planner { desired, resource, rights };
+        writes.extend(match found {
+            None => planner.creation(),
+            Some(found) => planner.change(found)?,
+        });
+    }
+    writes.extend(undesired(desired));
+    Ok(writes)
+}
+
+struct Planner<'a> {
+    desired: &'a Desired,
+    resource: &'a DesiredResource,
+    rights: &'a Rights<'a>,
+}
+
+impl Planner<'_> {
+    fn creation(&self) -> Option<Write> {
+        let resource = &self.resource.resource;
+        let path = match &resource.creation {
+            Some((path, _)) => path.clone(),
+            None => resource.changed_at.clone()?,
+        };
+        let call = send(resource, path, resource.creation_body());
+        Some(Write::create(&self.desired.home.namespace, call))
+    }
+
+    fn change(&self, found: &Existing) -> Result<Option<Write>, Error> {
+        let DesiredResource { resource, digest } = self.resource;
+        let recorded = self.desired.recorded(&resource.path);
+        // A part of another resource exists because of that resource.
+        if resource.deleted_at.is_some() {
+            self.check_owner(resource, found, recorded)?;
+        }
+        // OpenBao does not return every parameter. A request that was sent before is in force.
+        let is_sent = recorded.and_then(|it| it.digest.as_ref()) == Some(digest);
+        let mut differences = differences(&resource.body.parameters, &found.parameters);
+        differences.retain(|it| !it.is_absent || !is_sent);
+        let is_adopted = recorded.is_none_or(|it| it.digest.is_none());
+        let has_new_secret = !resource.body.secrets.is_empty() && !is_sent && !is_adopted;
+        if differences.is_empty() && !has_new_secret {
+            return Ok(None);
+        }
+        refuse_fixed(
+            resource,
+            &differences,
+            &self.rights.published(&self.desired.home.namespace).to_string(),
+        )?;
+        let namespace = &self.desired.home.namespace;
+        let write = |path: &String| {
+            Write::update(namespace, send(resource, path.clone(), resource.change_body()), DIFFERS)
+        };
+        Ok(resource.changed_at.as_ref().map(write))
+    }
+
+    /// Checks that the object may change an existing resource.
+    fn check_owner(
+        &self,
+        resource: &Resource,
+        found: &Existing,
+        recorded: Option<&OwnedResource>,
+    ) -> Result<(), Error> {
+        if recorded.is_some() && found.mark.is_none() {
+            return Ok(());
+        }
+        let namespace = self.rights.published(&self.desired.home.namespace);
+        self.rights
+            .hold(&format!("{} in namespace {namespace}", resource.name), found.mark.as_ref())
+            .map(drop)
+    }
+}
+
+fn refuse_fixed(resource: &Resource, differences: &[Difference], namespace: &str) -> Result<(), Error> {
+    let is_fixed = |it: &&Difference| resource.fixed.contains(&it.name.as_str()) && !it.is_absent;
+    let Some(difference) = differences.iter().find(is_fixed) else {
+        return Ok(());
+    };
+    Err(Error::Conflict(format!(
+        "{} in namespace {namespace} has another {}, and OpenBao cannot change it: correct the spec, or delete the resource in \
+         OpenBao",
+        resource.name, difference.name
+    )))
+}
+
+fn send(resource: &Resource, path: String, body: super::Body) -> Call {
+    Call::Send { method: resource.method.clone(), path, body }
+}
+
+/// Deletes owned resources that the spec no longer contains. Values need `deletionPolicy: Delete`.
+fn undesired(desired: &Desired) -> Vec<Write> {
+    let owned = desired.owned.iter().flat_map(|owned| &owned.resources).rev();
+    let is_undesired =
+        |it: &&OwnedResource| desired.resources.iter().all(|other| other.resource.path != it.path);
+    let is_kept = |it: &OwnedResource| it.holds_values && desired.deletion_policy == DeletionPolicy::Retain;
+    let delete = |it: &OwnedResource| {
+        let path = it.deletion_path().filter(|_| !is_kept(it))?;
+        Some(Write::delete(&desired.home.namespace, path.to_owned(), UNDESIRED))
+    };
+    owned.filter(is_undesired).filter_map(delete).collect()
+}
+
+#[cfg(test)]
+mod tests;

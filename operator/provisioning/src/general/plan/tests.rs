@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use rstest::rstest;
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use steamer_api::{Adopt, KindId, OpenBaoCluster, OwnedResources};
+use steamer_core::mac::Mac;
+use steamer_core::ownership::{Mark, Owner};
+use steamer_openbao::NamespacePath;
+use steamer_runtime::ObjectName;
+
+use super::*;
+use crate::general::Home;
+
+fn map(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+fn own() -> Mark {
+    let owner = Owner::Object(KindId::BaoPolicy);
+    Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", "web") }
+}
+
+/// A role with a secret, whose type cannot be changed.
+fn resource(parameters: Value, secret: &str) -> DesiredResource {
+    let mut resource = Resource::at("role web", "auth/jwt/role/web", map(parameters));
+    resource.fixed = vec!["type"];
+    let resource = resource.with_secret("password", SecretString::from(secret.to_owned()));
+    let digest = resource.body.digest(&Mac::new(&[7; 32]), &resource.path);
+    DesiredResource { resource, digest }
+}
+
+fn desired(resources: Vec<DesiredResource>, owned: Vec<OwnedResource>) -> Desired {
+    let spec = json!({"external": {
+        "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
+    }});
+    let cluster = Arc::new(OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap()));
+    let home = Home { cluster, namespace: NamespacePath::new("team") };
+    let owned = (!owned.is_empty()).then(|| OwnedResources { resources: owned, ..OwnedResources::default() });
+    Desired { home, resources, owned, deletion_policy: DeletionPolicy::Retain, root: NamespacePath::root() }
+}
+
+fn recorded(resource: &DesiredResource) -> OwnedResource {
+    let digest = Some(resource.digest.clone());
+    OwnedResource { path: resource.resource.path.clone(), digest, ..OwnedResource::default() }
+}
+
+fn planned(desired: &Desired, observed: &[Option<Existing>], adopt: Adopt) -> String {
+    let (mark, root) = (own(), NamespacePath::root());
+    let rights = Rights { mark: &mark, root: &root, adopt, exists: &|_| true };
+    match writes(desired, observed, &rights) {
+        Ok(writes) => {
+            let described = writes.iter().map(|write| write.described(&root));
+            let texts: Vec<String> = described.map(|it| format!("{:?} {}", it.operation, it.path)).collect();
+            texts.join(", ")
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+const CREATE: &str = "Create team/auth/jwt/role/web";
+const UPDATE: &str = "Update team/auth/jwt/role/web";
+const FOREIGN: &str = "role web in namespace team in OpenBao belongs to another owner: remove it, or set adopt: IfUnowned to \
+                       adopt a resource without an owner";
+const FIXED: &str = "role web in namespace team has another type, and OpenBao cannot change it: correct the spec, or delete the \
+                     resource in OpenBao";
+
+#[rstest]
+#[case::missing(None, false, Adopt::Never, CREATE)]
+#[case::missing_again(None, true, Adopt::Never, CREATE)]
+#[case::settled(Some(json!({"ttl": 3600, "type": "a"})), true, Adopt::Never, "")]
+#[case::drifted(Some(json!({"ttl": 60, "type": "a"})), true, Adopt::Never, UPDATE)]
+#[case::foreign(Some(json!({"ttl": 3600, "type": "a"})), false, Adopt::Never, FOREIGN)]
+#[case::adopted_without_a_write(Some(json!({"ttl": 3600, "type": "a"})), false, Adopt::IfUnowned, "")]
+#[case::adopted_and_corrected(Some(json!({"ttl": 60, "type": "a"})), false, Adopt::IfUnowned, UPDATE)]
+#[case::of_another_type(Some(json!({"ttl": 60, "type": "b"})), true, Adopt::Never, FIXED)]
+#[case::unreturned_parameter(Some(json!({"type": "a"})), true, Adopt::Never, "")]
+#[case::unreturned_and_never_sent(Some(json!({"type": "a"})), false, Adopt::IfUnowned, UPDATE)]
+fn only_differences_are_written(
+    #[case] found: Option<Value>,
+    #[case] is_recorded: bool,
+    #[case] adopt: Adopt,
+    #[case] expected: &str,
+) {
+    let resource = resource(json!({"ttl": "1h", "type": "a"}), "secret");
+    let owned = if is_recorded { vec![recorded(&resource)] } else { Vec::new() };
+    let found = found.map(|found| Existing { parameters: map(found), mark: None });
+    assert_eq!(planned(&desired(vec![resource], owned), &[found], adopt), expected);
+}
+
+#[rstest]
+#[case::same("secret", "")]
+#[case::changed("other", UPDATE)]
+fn a_changed_secret_is_written_once(#[case] secret: &str, #[case] expected: &str) {
+    let owned = vec![recorded(&resource(json!({"ttl": "1h"}), "secret"))];
+    let found = Existing { parameters: map(json!({"ttl": 3600})), mark: None };
+    let desired = desired(vec![resource(json!({"ttl": "1h"}), secret)], owned);
+    assert_eq!(planned(&desired, &[Some(found)], Adopt::Never), expected);
+}
+
+#[test]
+fn a_resource_of_a_project_is_a_conflict_even_if_it_is_recorded() {
+    let resource = resource(json!({}), "secret");
+    let owned = vec![recorded(&resource)];
+    let mark = Mark { owner: Owner::Object(KindId::SecretsProject), ..own() };
+    let found = Existing { parameters: Map::new(), mark: Some(mark) };
+    let text = planned(&desired(vec![resource], owned), &[Some(found)], Adopt::IfUnowned);
+    assert!(
+        text.starts_with("role web in namespace team in OpenBao belongs to SecretsProject ns/web"),
+        "{text}"
+    );
+}
+
+#[rstest]
+#[case::access(false, DeletionPolicy::Retain, "Delete team/kv")]
+#[case::kept_values(true, DeletionPolicy::Retain, "")]
+#[case::deleted_values(true, DeletionPolicy::Delete, "Delete team/kv")]
+fn a_resource_that_the_spec_no_longer_contains_is_deleted(
+    #[case] holds_values: bool,
+    #[case] policy: DeletionPolicy,
+    #[case] expected: &str,
+) {
+    let owned = OwnedResource { path: "kv".to_owned(), holds_values, ..OwnedResource::default() };
+    let part = OwnedResource { path: "kv/config".to_owned(), is_part: true, ..OwnedResource::default() };
+    let desired = Desired { deletion_policy: policy, ..desired(Vec::new(), vec![owned, part]) };
+    assert_eq!(planned(&desired, &[], Adopt::Never), expected);
+}

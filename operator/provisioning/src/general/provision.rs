@@ -1,0 +1,150 @@
+//! General kinds on the engine.
+
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use steamer_api::{DeletionPolicy, HasOwned, OwnedResource, OwnedResources};
+use steamer_core::error::Error;
+use steamer_core::ownership::removal::Owned;
+use steamer_core::references::target;
+use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{ObjectName, Reason};
+
+use super::home::{self, Home};
+use super::observed::{self, Existing};
+use super::resource::Resource;
+use super::{Found, General, plan, record};
+use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
+use crate::write::Plan;
+
+/// Desired state of an object.
+pub(crate) struct Desired {
+    pub(super) home: Home,
+    pub(super) resources: Vec<DesiredResource>,
+    /// What the object owns, as recorded.
+    pub(super) owned: Option<OwnedResources>,
+    pub(super) deletion_policy: DeletionPolicy,
+    /// Root of the cluster.
+    pub(super) root: NamespacePath,
+}
+
+/// A resource, and the digest of the request that leads to it.
+pub(super) struct DesiredResource {
+    pub(super) resource: Resource,
+    pub(super) digest: String,
+}
+
+impl Desired {
+    /// The record of an owned resource.
+    pub(super) fn recorded(&self, path: &str) -> Option<&OwnedResource> {
+        self.owned.as_ref()?.resources.iter().find(|it| it.path == path)
+    }
+}
+
+impl<K: General> Provision for K {
+    const NAME: &'static str = <K as General>::NAME;
+    type References = Home;
+    type Withdrawn = ();
+    type Found = Desired;
+    type Desired = Desired;
+    type Observed = Vec<Option<Existing>>;
+
+    fn subject(&self) -> Option<Subject> {
+        let name = format!("{} of {}", self.title(), home::described(self, &self.site()));
+        let established = self.status().and_then(HasOwned::owned).is_some();
+        Some(Subject { name, established })
+    }
+
+    fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName> {
+        home::cluster(self, &self.site(), lookup)
+    }
+
+    fn references(&self, lookup: &Lookup<'_>) -> Result<Home, Error> {
+        Home::of(self, &self.site(), lookup)
+    }
+
+    async fn fetch(&self, home: Home, pass: &Pass<'_>) -> Result<(Session, Desired), Error> {
+        let session = pass.session(&home.cluster).await?;
+        let inside = session.within(home.namespace.as_str());
+        let status: K::Status = pass.context.status(self);
+        let owned = status.owned().cloned();
+        let found = Found { pass, session: &inside, home: &home, owned: owned.as_ref() };
+        let resources = self.resources(&found).await?;
+        let sealed = |resource: Resource| {
+            let digest = resource.body.digest(&pass.context.mac, &resource.path);
+            DesiredResource { resource, digest }
+        };
+        let resources = resources.into_iter().map(sealed).collect();
+        let deletion_policy = self.lifecycle().deletion_policy;
+        let root = session.namespace().clone();
+        Ok((session, Desired { home, resources, owned, deletion_policy, root }))
+    }
+
+    fn validate(&self, desired: Desired, _setting: &Setting<'_>) -> Result<Desired, Error> {
+        Ok(desired)
+    }
+
+    async fn observe(session: &Session, desired: &Desired) -> Result<Self::Observed, Error> {
+        let inside = session.within(desired.home.namespace.as_str());
+        let mut observed = Vec::new();
+        for resource in &desired.resources {
+            observed.push(observed::read(&inside, &resource.resource).await?);
+        }
+        Ok(observed)
+    }
+
+    fn state(observed: &Self::Observed) -> impl Debug {
+        observed
+    }
+
+    fn plan(desired: &Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
+        Ok(Plan { writes: plan::writes(desired, observed, rights)?, expires_at: None })
+    }
+
+    fn announcement(desired: &Desired, last: &K::Status) -> Option<K::Status> {
+        let owned = record::before_writes(desired);
+        if last.owned() == Some(&owned) {
+            return None;
+        }
+        let mut status = last.clone();
+        *status.owned_mut() = Some(owned);
+        Some(status)
+    }
+
+    fn published(desired: &Desired) -> NamespacePath {
+        desired.root.join(desired.home.namespace.as_str())
+    }
+
+    fn applied(&self, status: &mut K::Status, desired: &Desired, _now: Timestamp) -> Verdict {
+        *status.owned_mut() = Some(record::after_writes(desired));
+        let resources: Vec<Resource> = desired.resources.iter().map(|it| it.resource.clone()).collect();
+        self.facts(status, &resources);
+        Verdict::Ready(Reason::Applied, self.message(&Self::published(desired)))
+    }
+
+    fn footprint(&self, last: &K::Status) -> Option<Footprint> {
+        let owned = last.owned()?;
+        Some(Footprint {
+            cluster: target(&owned.cluster_ref, &ObjectName::of(self).namespace),
+            tenant: None,
+            namespace: NamespacePath::new(&owned.namespace),
+            resources: owned.resources.clone(),
+        })
+    }
+
+    async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
+        let inside = session.within(namespace.as_str());
+        for resource in owned.resources.iter().rev() {
+            let is_kept = resource.holds_values && owned.policy == DeletionPolicy::Retain;
+            let Some(path) = resource.deletion_path().filter(|_| !is_kept && !(owned.is_reclaimed)()) else {
+                continue;
+            };
+            match inside.request_any(reqwest::Method::DELETE, path, None).await {
+                Ok(_) | Err(OpenBao::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

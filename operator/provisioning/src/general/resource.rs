@@ -1,0 +1,76 @@
+//! A resource in OpenBao and its desired state.
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::body::Body;
+
+/// A resource in OpenBao: where it is, how it is created and changed, and the parameters that it must have.
+#[derive(Clone, Debug)]
+pub(crate) struct Resource {
+    /// The resource as messages name it, such as `policy web`.
+    pub(crate) name: String,
+    /// Path that is read, relative to the OpenBao namespace. It identifies the resource in `status.owned`.
+    pub(crate) path: String,
+    /// Path that is deleted. None for a part of another resource, such as the configuration of a mount.
+    pub(crate) deleted_at: Option<String>,
+    /// Path and body of the request that creates the resource, if it is another request than the one that changes it.
+    pub(crate) creation: Option<(String, Map<String, Value>)>,
+    /// Path of the request that changes the resource. None for a resource that cannot be changed.
+    pub(crate) changed_at: Option<String>,
+    /// Desired parameters, and secret ones. Parameters that the spec does not set are not compared.
+    pub(crate) body: Body,
+    /// Parameters that OpenBao cannot change: another value is a conflict.
+    pub(crate) fixed: Vec<&'static str>,
+    /// True if the resource contains values: a deletion keeps it unless `deletionPolicy` is `Delete`.
+    pub(crate) holds_values: bool,
+    /// Converts an answer to the parameters under which the resource is written.
+    pub(crate) read: fn(Map<String, Value>) -> Map<String, Value>,
+    /// Method of the writes.
+    pub(crate) method: reqwest::Method,
+}
+
+impl Resource {
+    /// A resource that one path reads, writes and deletes.
+    pub(crate) fn at(
+        name: impl Into<String>,
+        path: impl Into<String>,
+        parameters: Map<String, Value>,
+    ) -> Self {
+        let path = path.into();
+        Self {
+            name: name.into(),
+            deleted_at: Some(path.clone()),
+            creation: None,
+            changed_at: Some(path.clone()),
+            path,
+            body: Body { parameters, ..Body::default() },
+            fixed: Vec::new(),
+            holds_values: false,
+            read: |answer| answer,
+            method: reqwest::Method::POST,
+        }
+    }
+
+    /// The body of the request that creates the resource.
+    pub(crate) fn creation_body(&self) -> Body {
+        let mut body = self.body.clone();
+        if let Some((_, parameters)) = &self.creation {
+            body.parameters.clone_from(parameters);
+        }
+        body
+    }
+
+    /// The body of the request that changes the resource: without the parameters that cannot be changed.
+    pub(crate) fn change_body(&self) -> Body {
+        let mut body = self.body.clone();
+        body.parameters.retain(|name, _| !self.fixed.contains(&name.as_str()));
+        body
+    }
+
+    /// Adds a secret parameter. OpenBao never returns it, so a change is found by its digest in the status.
+    pub(crate) fn with_secret(mut self, name: &str, secret: SecretString) -> Self {
+        self.body.secrets.insert(name.to_owned(), secret);
+        self
+    }
+}
