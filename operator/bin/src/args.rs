@@ -122,7 +122,7 @@ pub(crate) struct Relay {
     #[arg(long, default_value = "127.0.0.1:9103")]
     pub(crate) audit_address: SocketAddr,
     /// Address that the operator connects to.
-    #[arg(long, default_value = "[::]:9102")]
+    #[arg(long, default_value = "[::]:9104")]
     pub(crate) address: SocketAddr,
     /// File with the token that the operator presents.
     #[arg(long)]

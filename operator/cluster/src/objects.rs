@@ -30,8 +30,8 @@ pub(crate) const API_PORT: u16 = 8200;
 pub(crate) const CLUSTER_PORT: u16 = 8201;
 /// Port of the metrics, also used by probes.
 pub(crate) const METRICS_PORT: u16 = 9101;
-/// Port at which a relay reports writes.
-pub(crate) const RELAY_PORT: u16 = 9102;
+/// Port at which a relay reports writes. OpenBao also binds the port above each of its listeners: 8201 and 9102.
+pub(crate) const RELAY_PORT: u16 = 9104;
 /// Loopback port at which a relay receives audit entries.
 pub(crate) const RELAY_AUDIT_PORT: u16 = 9103;
 

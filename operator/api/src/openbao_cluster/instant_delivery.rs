@@ -27,7 +27,7 @@ pub struct InstantDelivery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalRelays {
-    /// URLs of the relays, one for each node, such as `https://openbao-0.openbao-internal.openbao.svc:9102`. Their
+    /// URLs of the relays, one for each node, such as `https://openbao-0.openbao-internal.openbao.svc:9104`. Their
     /// certificates are verified with the CA of the server.
     #[schemars(length(min = 1, max = 8), inner(length(max = 512)))]
     #[x_kube(validation = crate::rules::ADDRESSES)]

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_relay_is_reachable_if_there_is_one() {
-        let reachable = |fields| json!(ingress(&cluster_with(fields))).to_string().contains("9102");
+        let reachable = |fields| json!(ingress(&cluster_with(fields))).to_string().contains("9104");
         assert!(reachable(json!({"instantDelivery": {"enabled": true}})));
         assert!(!reachable(json!({"instantDelivery": {}})));
     }
