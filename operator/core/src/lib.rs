@@ -10,6 +10,7 @@ pub mod error;
 pub mod layout;
 pub mod mac;
 pub mod ownership;
+pub mod policy_lines;
 pub mod references;
 pub mod report;
 pub mod served;
