@@ -97,10 +97,11 @@ pub struct OpenBaoClusterSpec {
     #[serde(default)]
     pub operator_scope: OperatorScope,
     /// OpenBao namespaces of `operatorScope: Namespaces`, as paths from the root namespace of this cluster, such as
-    /// `team-a/apps`. The namespaces below them are included. Required with `operatorScope: Namespaces`, and not
-    /// permitted with another scope. At most 16.
+    /// `team-a/apps`. The namespaces below them are included; the policy covers two levels of them. Each entry adds more than
+    /// 300 rules, which OpenBao reads for each request of the operator: list one namespace above several others rather than
+    /// each of them. Required with `operatorScope: Namespaces`, and not permitted with another scope. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 512)))]
     #[x_kube(validation = crate::rules::OPERATOR_NAMESPACES, validation = crate::rules::UNRESERVED_NAMESPACES)]
     pub operator_namespaces: Vec<String>,
     /// Administrators of a managed cluster. Written to OpenBao once, during initialization. Later changes of this list

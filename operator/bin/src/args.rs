@@ -26,14 +26,33 @@ pub(crate) enum Command {
     /// written. A managed OpenBaoCluster runs it for `instantDelivery`.
     Relay(Relay),
     /// Prints the policy that the operator requires in OpenBao's root namespace. An administrator has to write it.
-    OpenbaoPolicy {
-        /// Prints the policy for a managed OpenBaoCluster.
-        #[arg(long)]
-        managed: bool,
-    },
+    OpenbaoPolicy(Policy),
     /// Converts objects of Vault Secrets Operator and External Secrets Operator to objects of Steamer. Writes the objects to
     /// the standard output, and what has no counterpart to the standard error output.
     Convert(Box<Convert>),
+}
+
+#[derive(Arguments)]
+pub(crate) struct Policy {
+    /// Prints the policy for a managed OpenBaoCluster.
+    #[arg(long)]
+    pub(crate) managed: bool,
+    /// `operatorScope` of the OpenBaoCluster. `Namespaces` and `Root` are equivalent to root access in the namespaces that
+    /// they cover.
+    #[arg(long, value_enum, default_value = "Tenants")]
+    pub(crate) scope: Scope,
+    /// `operatorNamespaces` of the OpenBaoCluster, separated by commas. Required with, and only permitted with, the scope
+    /// `Namespaces`.
+    #[arg(long, value_delimiter = ',', required_if_eq("scope", "Namespaces"))]
+    pub(crate) namespaces: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum Scope {
+    Tenants,
+    Namespaces,
+    Root,
 }
 
 #[derive(Arguments)]

@@ -4,6 +4,7 @@
 mod args;
 mod convert;
 mod operator;
+mod policy;
 mod process;
 mod relay;
 mod start;
@@ -12,7 +13,6 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
-use steamer_cluster::operator_policy;
 
 fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
@@ -24,8 +24,8 @@ fn main() -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(relay::run(settings)).map(|()| ExitCode::SUCCESS)
         }
-        Command::OpenbaoPolicy { managed } => {
-            print!("{}", if managed { operator_policy::managed_text() } else { operator_policy::text() });
+        Command::OpenbaoPolicy(arguments) => {
+            print!("{}", policy::text(&arguments)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Convert(arguments) => Ok(convert::run(*arguments)),

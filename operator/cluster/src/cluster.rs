@@ -10,6 +10,7 @@ use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::database::login::Login;
+use crate::operator_policy::PolicyScope;
 
 /// Label of every object of a cluster: the name of the cluster.
 pub(crate) use steamer_core::ownership::secret::CLUSTER_LABEL;
@@ -119,6 +120,8 @@ pub(crate) struct Cluster {
     pub(crate) generation: Option<i64>,
     pub(crate) spec: ManagedServer,
     pub(crate) administrators: Vec<Administrator>,
+    /// Scope of the operator's policy.
+    pub(crate) scope: PolicyScope,
     pub(crate) version: Version,
     /// Login that owns the tables.
     pub(crate) owner: Login,

@@ -1,16 +1,25 @@
-//! Policy of the operator in OpenBao (`operatorScope: Tenants`), with the least privileges that the operator needs.
+//! Policy of the operator in OpenBao, with the least privileges that the operator needs. With `operatorScope: Namespaces`
+//! and `Root`, it also contains the rules of `general`.
 //!
 //! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
 //! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
 //! access to a secret value, a token, a policy or role of the root namespace, or this policy. In a managed cluster, the
 //! policy with the mark for standbys is an exception: it has no holders.
 
+#[cfg(test)]
+mod acl;
+mod general;
+mod missing;
+mod scope;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use steamer_api::OpenBaoCluster;
 use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
-use steamer_openbao::{Error, Session};
+
+pub(crate) use missing::missing;
+pub use scope::PolicyScope;
 
 use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY, STANDBY_MARK, STEP_DOWN};
 
@@ -101,58 +110,50 @@ fn required_rules() -> Rules {
     rules
 }
 
-/// Rules that the operator needs in the cluster of an object.
+/// Rules that show whether the operator's policy is complete in the cluster of an object.
 pub(crate) fn needed_rules(object: &OpenBaoCluster) -> Rules {
-    match &object.spec.managed {
+    let needed = match &object.spec.managed {
         Some(managed) if managed.standby_reads => managed_rules(),
         Some(_) => required_rules(),
         None => rules(),
+    };
+    with(needed, general::samples(&PolicyScope::from(&object.spec)))
+}
+
+/// Adds rules. A path that both contain has the capabilities of both.
+fn with(mut rules: Rules, added: Vec<Rule>) -> Rules {
+    for (path, capabilities) in added {
+        let held = rules.entry(path).or_default();
+        held.extend(capabilities.iter().filter(|capability| !held.contains(capability)).collect::<Vec<_>>());
     }
+    rules
 }
 
 /// The policy as JSON, which OpenBao accepts as HCL.
 #[must_use]
-pub fn text() -> String {
-    policy(rules())
+pub fn text(scope: &PolicyScope) -> String {
+    policy(&with(rules(), general::rules(scope)))
 }
 
 /// The policy in a cluster that Steamer runs.
 #[must_use]
-pub fn managed_text() -> String {
-    policy(managed_rules())
+pub fn managed_text(scope: &PolicyScope) -> String {
+    policy(&with(managed_rules(), general::rules(scope)))
 }
 
-fn policy(rules: Rules) -> String {
-    let paths: Map<_, _> =
-        rules.into_iter().map(|(path, capabilities)| (path, json!({"capabilities": capabilities}))).collect();
-    let mut text = format!("{:#}", json!({"path": paths}));
-    text.push('\n');
-    text
-}
-
-/// Capabilities that the operator needs and that the policy in OpenBao does not grant, at most three. The paths are
-/// those of a tenant that need not exist. The policy `default` allows the request (`sys/capabilities-self`).
-pub(crate) async fn missing(session: &Session, needed: &Rules) -> Result<Vec<String>, Error> {
-    let probes: BTreeMap<String, &Vec<&str>> =
-        needed.iter().map(|(path, capabilities)| (example(path), capabilities)).collect();
-    let paths: Vec<String> = probes.keys().cloned().collect();
-    let held = session.capabilities(&paths).await?;
-    let lacks = |path: &String, needed: &[&str]| {
-        let held = held.get(path).map(Vec::as_slice).unwrap_or_default();
-        let root = held.iter().any(|capability| capability == "root");
-        !root && needed.iter().any(|capability| !held.iter().any(|held| held == capability))
+/// One line for each rule, because a wide scope has hundreds.
+fn policy(rules: &Rules) -> String {
+    let line = |(path, capabilities): (&String, &Vec<&str>)| {
+        format!("    {}: {}", json!(path), json!({"capabilities": capabilities}))
     };
-    let missing = probes.iter().filter(|(path, needed)| lacks(path, needed));
-    Ok(missing.map(|(path, needed)| format!("{needed:?} on {path}")).take(3).collect())
-}
-
-/// Path that a rule matches.
-fn example(rule: &str) -> String {
-    rule.replace('+', "steamer-probe").replace('*', "0")
+    let lines: Vec<String> = rules.iter().map(line).collect();
+    format!("{{\n  \"path\": {{\n{}\n  }}\n}}\n", lines.join(",\n"))
 }
 
 #[cfg(test)]
 mod tests {
+    use steamer_api::OperatorScope;
+
     use super::*;
 
     #[test]
@@ -177,12 +178,34 @@ mod tests {
 
     #[test]
     fn the_policy_reads_like_this() {
-        insta::assert_snapshot!("tenants", text());
-        insta::assert_snapshot!("managed", managed_text());
+        insta::assert_snapshot!("tenants", text(&PolicyScope::Tenants));
+        insta::assert_snapshot!("managed", managed_text(&PolicyScope::Tenants));
+        insta::assert_snapshot!("namespaces", text(&PolicyScope::Namespaces(vec!["team-a/apps".to_owned()])));
+        insta::assert_snapshot!("root", text(&PolicyScope::Root));
     }
 
     #[test]
-    fn an_example_matches_its_rule() {
-        assert_eq!(example("+/sys/namespaces/group_*"), "steamer-probe/sys/namespaces/group_0");
+    fn a_wider_scope_needs_more_rules() {
+        let mut object = crate::tests::object();
+        let tenants = needed_rules(&object);
+        object.spec.operator_scope = OperatorScope::Root;
+        let root = needed_rules(&object);
+        assert!(tenants.keys().all(|path| root.contains_key(path)));
+        assert!(root.contains_key("sys/policies/acl*"));
+        object.spec.operator_scope = OperatorScope::Namespaces;
+        object.spec.operator_namespaces = vec!["team-a".to_owned(), "team-b".to_owned()];
+        let listed = needed_rules(&object);
+        for path in ["team-a/sys/policies/acl*", "team-a/sys/mounts*", "team-b/sys/mounts*"] {
+            assert!(listed.contains_key(path), "{path}");
+        }
+        assert!(!listed.contains_key("sys/policies/acl*"));
+    }
+
+    #[test]
+    fn a_path_of_two_rules_has_the_capabilities_of_both() {
+        let rules = BTreeMap::from([("a".to_owned(), vec!["read", "list"])]);
+        let both = with(rules, vec![("a".to_owned(), &["list", "update"]), ("b".to_owned(), &["read"])]);
+        assert_eq!(both["a"], ["read", "list", "update"]);
+        assert_eq!(both["b"], ["read"]);
     }
 }

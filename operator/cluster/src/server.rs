@@ -8,6 +8,8 @@ pub(crate) mod verdict;
 use steamer_core::error::Error;
 use steamer_openbao::{Error as OpenBao, Health, Leader};
 
+use crate::operator_policy::PolicyScope;
+
 /// State of a server.
 pub(crate) struct Server {
     /// Its health, or the error of the request.
@@ -18,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) missing: Result<Vec<String>, Error>,
     /// Steamer runs the server.
     pub(crate) managed: bool,
+    /// Scope of the operator's policy.
+    pub(crate) scope: PolicyScope,
 }
 
 impl Server {
@@ -37,11 +41,13 @@ impl Server {
 
     /// The administrator's command that completes the operator's policy, with the rules that it lacks.
     pub(crate) fn lacking(&self, missing: &[String]) -> String {
-        let option = if self.managed { " --managed" } else { "" };
+        let managed = if self.managed { " --managed" } else { "" };
+        let options = self.scope.options();
         format!(
-            "the operator's policy in OpenBao lacks {}; an administrator runs `steamer openbao-policy{option} | bao policy \
-             write steamer -`",
-            missing.join(", ")
+            "the operator's policy in OpenBao lacks {}; an administrator runs `steamer openbao-policy{managed}{options} | \
+             bao policy write steamer -`{}",
+            missing.join(", "),
+            self.scope.warning()
         )
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn cluster() -> Cluster {
         generation: Some(1),
         spec: serde_json::from_value(spec).unwrap(),
         administrators: Vec::new(),
+        scope: crate::operator_policy::PolicyScope::Tenants,
         version: Version(2, 7, 2),
         owner: owner_login(),
         admin: None,
@@ -201,6 +202,7 @@ pub(crate) fn server() -> Server {
         leader: Some(Leader { ha_enabled: true, is_self: true, ..Leader::default() }),
         missing: Ok(Vec::new()),
         managed: true,
+        scope: crate::operator_policy::PolicyScope::Tenants,
     }
 }
 

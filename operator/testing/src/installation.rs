@@ -5,7 +5,7 @@ use kube::api::Api;
 use kube::{Client, ResourceExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_cluster::operator_policy;
+use steamer_cluster::operator_policy::{self, PolicyScope};
 
 use crate::cache;
 use crate::control_plane::ControlPlane;
@@ -85,7 +85,7 @@ pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<(
     let token = account_token(&client, OPERATOR_NAMESPACE, "openbao", &[]).await?;
     let admin = openbao.admin()?;
     let post = |path: &'static str, body: Value| admin.request_any(Method::POST, path, Some(body));
-    post("sys/policies/acl/steamer", json!({"policy": operator_policy::text()})).await?;
+    post("sys/policies/acl/steamer", json!({"policy": operator_policy::text(&PolicyScope::Tenants)})).await?;
     post("sys/auth/kubernetes", json!({"type": "kubernetes"})).await?;
     let config = json!({
         "kubernetes_host": plane.url, "kubernetes_ca_cert": plane.ca, "token_reviewer_jwt": token,

@@ -33,3 +33,4 @@ pub mod wait;
 
 pub use fleet::Fleet;
 pub use ground::Ground;
+pub use steamer_cluster::operator_policy;

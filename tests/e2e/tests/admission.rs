@@ -60,6 +60,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         });
         json!({"managed": merged(server, changes)})
     };
+    let scoped = |changes: Value| {
+        let external = json!({"address": "https://bao", "managementAuth": {"jwt": {"audience": "a"}}});
+        merged(json!({"external": external}), changes)
+    };
+    let listed =
+        |namespaces: Value| scoped(json!({"operatorScope": "Namespaces", "operatorNamespaces": namespaces}));
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let spread =
         json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
@@ -190,6 +196,24 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"oidcDiscoveryUrl": "https://a", "refreshAfter": "0s"}),
             "refreshAfter must be 1s to 24h",
         ),
+        (
+            "OpenBaoCluster",
+            scoped(json!({"operatorScope": "Namespaces"})),
+            "operatorScope: Namespaces requires operatorNamespaces",
+        ),
+        ("OpenBaoCluster", listed(json!([])), "list at least one OpenBao namespace"),
+        (
+            "OpenBaoCluster",
+            scoped(json!({"operatorScope": "Root", "operatorNamespaces": ["a"]})),
+            "no other operatorScope permits it",
+        ),
+        ("OpenBaoCluster", scoped(json!({"operatorNamespaces": ["a"]})), "no other operatorScope permits it"),
+        ("OpenBaoCluster", listed(json!(["a", "b/"])), "without / at its start or end"),
+        ("OpenBaoCluster", listed(json!(["a//b"])), "empty segments"),
+        ("OpenBaoCluster", listed(json!(["a/.."])), "must be a path such as team-a/apps"),
+        ("OpenBaoCluster", listed(json!(["a/+"])), "must be a path such as team-a/apps"),
+        ("OpenBaoCluster", listed(json!(["a/sys"])), "no OpenBao namespace has the name root, sys"),
+        ("OpenBaoCluster", scoped(json!({"operatorScope": "Galaxy"})), "Unsupported value"),
         (
             "OpenBaoCluster",
             managed(json!({"failover": {"detection": "2s"}})),

@@ -3,9 +3,12 @@
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_openbao::{Error, Identity};
+use steamer_openbao::{Error, Identity, Session};
+use steamer_testing::Ground;
 use steamer_testing::control_plane;
 use steamer_testing::ground::{AUDIENCE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
+use steamer_testing::openbao::OpenBao;
+use steamer_testing::operator_policy::{self, PolicyScope};
 
 use crate::access_review::{Right, allowed};
 use crate::fixture::Case;
@@ -135,6 +138,190 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     ];
     for (verb, group, resource) in granted {
         assert!(allowed(verb, group, resource).await?, "{verb} {resource}.{group} is not allowed");
+    }
+    Ok(())
+}
+
+/// Method, path in a namespace, body.
+type Request = (&'static str, String, Value);
+
+/// Requests of general kinds in a namespace, in an order in which each one succeeds. `at` is the folder of the mounts.
+fn of_general_kinds(at: &str) -> Vec<Request> {
+    let requests = [
+        ("POST", "sys/mounts/{at}transit", json!({"type": "transit"})),
+        ("POST", "sys/mounts/{at}transit/tune", json!({"description": "tuned"})),
+        ("POST", "{at}transit/keys/web", json!({})),
+        ("POST", "{at}transit/keys/web/config", json!({"min_decryption_version": 1})),
+        ("GET", "{at}transit/keys/web", Value::Null),
+        ("LIST", "{at}transit/keys", Value::Null),
+        ("POST", "sys/mounts/{at}pki", json!({"type": "pki"})),
+        ("POST", "{at}pki/root/generate/internal", json!({"common_name": "rights"})),
+        ("POST", "{at}pki/config/urls", json!({"issuing_certificates": ["https://ca.example.com"]})),
+        ("GET", "{at}pki/issuer/default", Value::Null),
+        ("LIST", "{at}pki/issuers", Value::Null),
+        ("POST", "{at}pki/roles/web", json!({"allow_any_name": true})),
+        ("GET", "{at}pki/roles/web", Value::Null),
+        ("POST", "sys/mounts/{at}database", json!({"type": "database"})),
+        (
+            "POST",
+            "{at}database/config/main",
+            json!({
+                "plugin_name": "postgresql-database-plugin", "verify_connection": false, "allowed_roles": "*",
+                "connection_url": "postgresql://{{username}}:{{password}}@localhost/x", "username": "u", "password": "p",
+            }),
+        ),
+        ("POST", "{at}database/roles/web", json!({"db_name": "main", "creation_statements": "SELECT 1"})),
+        ("LIST", "{at}database/roles", Value::Null),
+        ("POST", "sys/mounts/{at}kv", json!({"type": "kv", "options": {"version": "2"}})),
+        ("POST", "sys/auth/{at}approle", json!({"type": "approle"})),
+        ("POST", "sys/auth/{at}approle/tune", json!({"description": "tuned"})),
+        ("POST", "auth/{at}approle/role/web", json!({"token_policies": ["web"]})),
+        ("GET", "auth/{at}approle/role/web/role-id", Value::Null),
+        ("LIST", "auth/{at}approle/role", Value::Null),
+        ("POST", "auth/token/roles/rights", json!({"allowed_policies": ["web"]})),
+        (
+            "POST",
+            "sys/policies/acl/rights/web",
+            json!({"policy": "path \"kv/data/web\" { capabilities = [\"read\"] }"}),
+        ),
+        ("GET", "sys/policies/acl/rights/web", Value::Null),
+        ("LIST", "sys/policies/acl", Value::Null),
+        ("POST", "identity/group", json!({"name": "rights", "policies": ["rights/web"]})),
+        ("GET", "identity/group/name/rights", Value::Null),
+        ("POST", "sys/quotas/rate-limit/rights-{id}", json!({"rate": 100_000.0, "path": "{full}transit"})),
+        ("POST", "sys/namespaces/rights-below", json!({})),
+        ("DELETE", "sys/namespaces/rights-below", Value::Null),
+    ];
+    requests.map(|(method, path, body)| (method, path.replace("{at}", at), body)).to_vec()
+}
+
+/// Requests for values, tokens and the like in the same namespace.
+fn of_nobody(at: &str) -> Vec<Request> {
+    let requests = [
+        ("GET", "{at}kv/data/web", Value::Null),
+        ("GET", "{at}kv/data/config", Value::Null),
+        ("GET", "{at}kv/data/roles/web", Value::Null),
+        ("GET", "{at}kv/metadata/config", Value::Null),
+        ("LIST", "{at}kv/metadata", Value::Null),
+        ("POST", "{at}kv/data/config", json!({"data": {"a": "b"}})),
+        ("DELETE", "{at}kv/metadata/config", Value::Null),
+        ("POST", "{at}transit/encrypt/web", json!({"plaintext": "YQ=="})),
+        ("POST", "{at}transit/sign/web", json!({"input": "YQ=="})),
+        ("GET", "{at}transit/export/encryption-key/web", Value::Null),
+        ("GET", "{at}transit/backup/web", Value::Null),
+        ("POST", "{at}pki/issue/web", json!({"common_name": "a.example.com"})),
+        ("POST", "{at}pki/sign-verbatim/web", json!({"csr": "x"})),
+        ("POST", "{at}pki/issuer/default/issue/web", json!({"common_name": "a.example.com"})),
+        ("POST", "{at}pki/issuer/default/sign-verbatim", json!({"csr": "x"})),
+        ("POST", "{at}pki/root/generate/exported", json!({"common_name": "x"})),
+        ("POST", "{at}pki/keys/generate/exported", json!({"key_type": "ec"})),
+        ("GET", "{at}database/creds/web", Value::Null),
+        ("GET", "{at}database/creds/config", Value::Null),
+        ("POST", "auth/{at}approle/role/web/secret-id", json!({})),
+        ("LIST", "auth/{at}approle/role/web/secret-id", Value::Null),
+        ("POST", "auth/token/create", json!({"policies": ["default"]})),
+        ("POST", "auth/token/create/rights", json!({})),
+        ("POST", "auth/token/create-orphan", json!({})),
+        ("LIST", "auth/token/accessors", Value::Null),
+        ("GET", "identity/oidc/token/config", Value::Null),
+        ("POST", "sys/policies/password/rights", json!({"policy": "length = 20"})),
+        ("POST", "sys/namespaces/rights-below/seal", json!({})),
+    ];
+    requests.map(|(method, path, body)| (method, path.replace("{at}", at), body)).to_vec()
+}
+
+/// Requests for the server as a whole.
+fn of_the_server() -> Vec<Request> {
+    let requests = [
+        ("GET", "sys/raw/core/keyring", Value::Null),
+        ("POST", "sys/rotate/keyring", json!({})),
+        ("POST", "sys/remount", json!({"from": "rights-x", "to": "rights-y"})),
+        ("GET", "sys/audit", Value::Null),
+        ("POST", "sys/audit/rights", json!({"type": "file"})),
+        ("GET", "sys/config/state/sanitized", Value::Null),
+        ("GET", "sys/plugins/catalog/secret/kv", Value::Null),
+        ("GET", "sys/leases/lookup/rights", Value::Null),
+        ("POST", "sys/seal", json!({})),
+    ];
+    requests.map(|(method, path, body)| (method, path.to_owned(), body)).to_vec()
+}
+
+/// A session with the policy of a scope only.
+async fn operator_with(openbao: &OpenBao, name: &str, scope: &PolicyScope) -> Result<Session> {
+    let admin = openbao.admin()?;
+    let policy = Some(json!({"policy": operator_policy::text(scope)}));
+    admin.request_any(Method::POST, &format!("sys/policies/acl/{name}"), policy).await?;
+    let token = Some(json!({"policies": [name], "ttl": "1h"}));
+    let answer = admin.request_any(Method::POST, "auth/token/create", token).await?;
+    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(openbao.client()?.session(Identity::Token(token.into())))
+}
+
+async fn request(session: &Session, namespace: &str, request: &Request) -> Result<Value, Error> {
+    let (method, path, body) = request;
+    let (prefix, id) = match namespace {
+        "" => (String::new(), "root".to_owned()),
+        namespace => (format!("{namespace}/"), namespace.replace('/', "-")),
+    };
+    let mut text = body.to_string();
+    let mut path = path.replace("{id}", &id);
+    // The path of a quota starts at the root namespace.
+    text = text.replace("{full}transit", &format!("{prefix}rights/transit"));
+    path.insert_str(0, &prefix);
+    let body = Some(serde_json::from_str(&text).unwrap_or_default()).filter(|body: &Value| !body.is_null());
+    let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+    session.request_any(method, &path, body).await
+}
+
+async fn all_allowed(operator: &Session, namespace: &str, requests: Vec<Request>) -> Result<()> {
+    for sent in requests {
+        if let Err(error) = request(operator, namespace, &sent).await {
+            anyhow::bail!("{} {} in `{namespace}` fails: {error:?}", sent.0, sent.1);
+        }
+    }
+    Ok(())
+}
+
+async fn all_denied(operator: &Session, namespace: &str, requests: Vec<Request>) -> Result<()> {
+    for sent in requests {
+        match request(operator, namespace, &sent).await {
+            Err(Error::Denied { .. }) => {}
+            other => anyhow::bail!("{} {} in `{namespace}` is not denied: {other:?}", sent.0, sent.1),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the values that [`of_nobody`] asks for.
+async fn write_values(admin: &Session, namespace: &str) -> Result<()> {
+    let value = |path: &str| ("POST", format!("rights/kv/data/{path}"), json!({"data": {"value": "secret"}}));
+    all_allowed(admin, namespace, ["web", "config", "roles/web"].map(value).to_vec()).await
+}
+
+#[tokio::test]
+async fn a_wide_scope_permits_general_kinds_and_no_values() -> Result<()> {
+    let ground = Ground::shared();
+    let admin = ground.openbao.admin()?;
+    for namespace in ["rights", "rights/web", "rights-other"] {
+        let (parent, name) = namespace.rsplit_once('/').unwrap_or(("", namespace));
+        request(&admin, parent, &("POST", format!("sys/namespaces/{name}"), json!({}))).await?;
+    }
+    let listed = PolicyScope::Namespaces(vec!["rights".to_owned()]);
+    let listed = operator_with(&ground.openbao, "rights-listed", &listed).await?;
+    let root = operator_with(&ground.openbao, "rights-root", &PolicyScope::Root).await?;
+    for (operator, namespace) in
+        [(&listed, "rights"), (&listed, "rights/web"), (&root, "rights-other"), (&root, "")]
+    {
+        all_allowed(operator, namespace, of_general_kinds("rights/")).await?;
+        write_values(&admin, namespace).await?;
+        all_denied(operator, namespace, of_nobody("rights/")).await?;
+    }
+    for namespace in ["", "rights-other"] {
+        all_denied(&listed, namespace, of_general_kinds("rights/")).await?;
+        all_denied(&listed, namespace, of_nobody("rights/")).await?;
+    }
+    for operator in [&listed, &root] {
+        all_denied(operator, "", of_the_server()).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use steamer_core::windows::Windows;
 
 use crate::cluster::{Cluster, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
 use crate::managed::fetch::{Found, spec};
+use crate::operator_policy::PolicyScope;
 
 /// Shortest time limit of a failover: a leader renews its lock every 5 s.
 const SHORTEST_DETECTION: Duration = Duration::from_secs(6);
@@ -26,6 +27,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         generation: object.metadata.generation,
         spec: spec.clone(),
         administrators: object.spec.administrators.clone(),
+        scope: PolicyScope::from(&object.spec),
         fencing: fencing(spec, found)?,
         version: version(spec, found.last.highest_version_led.as_deref())?,
         owner: found.owner.clone(),

@@ -39,7 +39,7 @@ pub(crate) fn initialization(
     operator: &ObjectName,
     issuers: &[AdministratorIssuer],
 ) -> Value {
-    let mut requests = operator_requests(operator, &managed_audience(&cluster.spec, &cluster.name));
+    let mut requests = operator_requests(cluster, operator);
     if cluster.spec.token_review {
         requests.extend(token_review_requests());
     }
@@ -53,8 +53,9 @@ fn request(name: &str, path: &str, data: Value) -> Value {
 }
 
 /// Policy, auth mount and role of the operator.
-fn operator_requests(operator: &ObjectName, audience: &str) -> Vec<Value> {
-    let policy = json!({"policy": operator_policy::managed_text()});
+fn operator_requests(cluster: &Cluster, operator: &ObjectName) -> Vec<Value> {
+    let audience = managed_audience(&cluster.spec, &cluster.name);
+    let policy = json!({"policy": operator_policy::managed_text(&cluster.scope)});
     let config = json!({"provider_config": {"provider": "kubernetes"}});
     let role = role(&account_subject(operator), json!([audience]), OPERATOR_ROLE, OPERATOR_TTL);
     vec![
@@ -150,6 +151,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::operator_policy::PolicyScope;
     use crate::tests::cluster;
 
     #[test]
@@ -178,6 +180,7 @@ mod tests {
     #[test]
     fn operator_and_administrators_can_log_in_after_the_first_start() {
         let mut cluster = cluster();
+        cluster.scope = PolicyScope::Root;
         let administrators = json!([
             {"name": "ops", "serviceAccount": {"name": "ops", "namespace": "ops"}, "policy": "admin"},
             {"name": "deputy", "serviceAccount": {"name": "deputy"}, "policy": "admin"},
@@ -194,7 +197,7 @@ mod tests {
         // The policy of the operator has a snapshot of its own.
         let policy =
             &mut stanza["initialize"][0]["steamer"]["request"][0]["operator_policy"]["data"]["policy"];
-        assert_eq!(policy.take(), operator_policy::managed_text());
+        assert_eq!(policy.take(), operator_policy::managed_text(&PolicyScope::Root));
         insta::assert_yaml_snapshot!(stanza);
     }
 }

@@ -34,8 +34,9 @@ fn set_policy(conditions: &mut Conditions<'_>, server: &Server) {
     const KIND: &str = "OperatorPolicyCurrent";
     match &server.missing {
         Ok(missing) if missing.is_empty() && server.serves() => {
-            let text = "the operator's policy contains every rule that it needs";
-            conditions.set(KIND, State::True, Reason::Applied, text);
+            let warning = server.scope.warning();
+            let text = format!("the operator's policy contains every rule that it needs{warning}");
+            conditions.set(KIND, State::True, Reason::Applied, &text);
         }
         Ok(missing) if !missing.is_empty() => {
             conditions.set(KIND, State::False, Reason::PermissionDenied, &server.lacking(missing));

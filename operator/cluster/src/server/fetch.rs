@@ -8,7 +8,7 @@ use steamer_core::layout::OPERATOR_ROLE;
 use steamer_openbao::{Error as OpenBao, Identity};
 use steamer_runtime::Dependencies;
 
-use crate::operator_policy;
+use crate::operator_policy::{self, PolicyScope};
 use crate::server::Server;
 
 /// Reads the state of a server.
@@ -24,7 +24,8 @@ pub(crate) async fn fetch(
     let anonymous = context.cluster_server(dependencies, object).await?.client.session(Identity::Anonymous);
     let health = anonymous.health().await;
     let managed = object.spec.managed.is_some();
-    let mut server = Server { health, leader: None, missing: Ok(Vec::new()), managed };
+    let scope = PolicyScope::from(&object.spec);
+    let mut server = Server { health, leader: None, missing: Ok(Vec::new()), managed, scope };
     if server.is_open() {
         let session = context.operator_session(dependencies, object).await?;
         server.leader = session.leader().await.ok();

@@ -51,6 +51,7 @@ mod tests {
     use steamer_openbao::{Health, Leader};
 
     use super::*;
+    use crate::operator_policy::PolicyScope;
 
     /// `i` initialized, `s` sealed, `l` with a leader, `p` with an incomplete policy.
     fn server(state: &str) -> Server {
@@ -62,6 +63,7 @@ mod tests {
             leader: Some(Leader { ha_enabled: true, is_self: has('l'), ..Leader::default() }),
             missing: Ok(has('p').then(|| "[\"read\"] on x".to_owned()).into_iter().collect()),
             managed: false,
+            scope: PolicyScope::Tenants,
         }
     }
 
@@ -77,7 +79,11 @@ mod tests {
     #[test]
     fn an_incomplete_policy_stalls_and_an_unreadable_one_is_retried() {
         let Verdict::Stalled(_, text) = verdict("a", &server("ilp")) else { panic!("not stalled") };
-        assert!(text.contains("runs `steamer openbao-policy | bao policy write steamer -`"), "{text}");
+        assert!(text.ends_with("runs `steamer openbao-policy | bao policy write steamer -`"), "{text}");
+        let wide = Server { managed: true, scope: PolicyScope::Root, ..server("ilp") };
+        let Verdict::Stalled(_, text) = verdict("a", &wide) else { panic!("not stalled") };
+        assert!(text.contains("`steamer openbao-policy --managed --scope Root | bao policy"), "{text}");
+        assert!(text.contains("operatorScope Root is equivalent to root access"), "{text}");
         let unreadable = Server { missing: Err(Error::Waiting("w".to_owned())), ..server("il") };
         assert_eq!(verdict("a", &unreadable).reason(), Reason::Waiting);
     }

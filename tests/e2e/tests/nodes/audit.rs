@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_testing::nodes::NODE;
+use steamer_testing::operator_policy::{self, PolicyScope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -87,6 +88,17 @@ async fn an_incomplete_operator_policy_is_reported_with_the_command_to_run() -> 
     );
     put(text).await?;
     bao.ready().await?;
+    // A wider scope needs the policy of that scope.
+    bao.apply(|spec| spec["operatorScope"] = json!("Root")).await?;
+    let object = bao.until("the rules of the wider scope are reported", lacks).await?;
+    let (_, _, message) = condition(&object, "OperatorPolicyCurrent").context("the condition is missing")?;
+    ensure!(message.contains(r#"`path "+/"#) && message.contains("more lines"), "{message}");
+    ensure!(message.contains("steamer openbao-policy --managed --scope Root"), "{message}");
+    put(operator_policy::managed_text(&PolicyScope::Root)).await?;
+    let object = bao.ready().await?;
+    let (status, _, message) =
+        condition(&object, "OperatorPolicyCurrent").context("the condition is missing")?;
+    ensure!(status == "True" && message.contains("equivalent to root access"), "{message}");
     Ok(())
 }
 

@@ -1,0 +1,72 @@
+//! Evaluation of a policy as OpenBao does it: which rule applies to a path. The end-to-end test `operator_rights` makes the
+//! same requests to a server.
+
+use super::{Rules, general::DENY};
+
+/// Position of the first wildcard, whether the rule has no `*`, fewest `+` as a negative number, length. The greatest applies.
+type Priority = (usize, bool, isize, usize);
+
+/// The rule that applies to a path.
+pub(super) fn applicable<'a>(rules: &'a Rules, path: &str) -> Option<(&'a str, &'a [&'static str])> {
+    if let Some((rule, capabilities)) = rules.get_key_value(path) {
+        return Some((rule, capabilities));
+    }
+    let matching = rules.iter().filter_map(|(rule, capabilities)| {
+        priority(rule, path).map(|priority| (priority, rule.as_str(), capabilities.as_slice()))
+    });
+    matching.max().map(|(_, rule, capabilities)| (rule, capabilities))
+}
+
+/// Returns whether the policy permits anything at a path.
+pub(super) fn permits(rules: &Rules, path: &str) -> bool {
+    applicable(rules, path).is_some_and(|(_, capabilities)| capabilities != DENY)
+}
+
+/// Returns whether the policy has a capability at a path.
+pub(super) fn has(rules: &Rules, capability: &str, path: &str) -> bool {
+    applicable(rules, path).is_some_and(|(_, capabilities)| capabilities.contains(&capability))
+}
+
+fn priority(rule: &str, path: &str) -> Option<Priority> {
+    let wildcards = rule.split('/').filter(|segment| *segment == "+").count();
+    let prefix = rule.strip_suffix('*');
+    if wildcards == 0 {
+        let prefix = prefix.filter(|prefix| path.starts_with(prefix))?;
+        return Some((prefix.len(), false, 0, prefix.len()));
+    }
+    let pattern = prefix.unwrap_or(rule);
+    let matches = is_match(pattern, prefix.is_some(), path);
+    let first = rule.find('+').unwrap_or_default();
+    matches.then_some((first, prefix.is_none(), -wildcards.cast_signed(), pattern.len()))
+}
+
+fn is_match(pattern: &str, is_prefix: bool, path: &str) -> bool {
+    let mut found = path.split('/');
+    let mut segments = pattern.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last_prefix = is_prefix && segments.peek().is_none();
+        let matches = |found: &str| {
+            segment == "+" || segment == found || (is_last_prefix && found.starts_with(segment))
+        };
+        if !found.next().is_some_and(matches) {
+            return false;
+        }
+    }
+    is_prefix || found.next().is_none()
+}
+
+#[test]
+fn the_rule_with_the_latest_wildcard_applies() {
+    let rule = |path: &str| (path.to_owned(), vec!["read"]);
+    let rules: Rules = ["a/b", "a/*", "a/+/c", "+/b/c", "+/+/c*", "+/d/*", "+/+/e", "a/bc*"].map(rule).into();
+    let applies = |path: &str| applicable(&rules, path).map(|(rule, _)| rule);
+    assert_eq!(applies("a/b"), Some("a/b"));
+    assert_eq!(applies("a/b/c"), Some("a/+/c"));
+    assert_eq!(applies("a/x"), Some("a/*"));
+    assert_eq!(applies("a/bcd"), Some("a/bc*"));
+    assert_eq!(applies("x/b/c"), Some("+/b/c"));
+    assert_eq!(applies("x/d/cc"), Some("+/d/*"));
+    assert_eq!(applies("x/d/e"), Some("+/+/e"));
+    assert_eq!(applies("x/y/cc/d"), Some("+/+/c*"));
+    assert_eq!(applies("x/y/z"), None);
+}
