@@ -9,7 +9,7 @@ use crate::rules;
 
 /// An auth method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AuthMethod {
+pub enum LoginMethod {
     /// OpenBao validates a ServiceAccount token with the TokenReview API.
     Kubernetes,
     /// OpenBao verifies the signature of a JWT.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, AppRoleMethod, AuthMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
+    AllowedNamespaces, AppRoleMethod, LoginMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
     KubernetesMethod, PasswordMethod, Reference, TokenMethod, rules,
 };
 
@@ -74,7 +74,7 @@ pub struct BaoAuthSpec {
     pub namespace: Option<String>,
     /// Auth method. Required unless `projectRef` or `authGlobalRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<AuthMethod>,
+    pub method: Option<LoginMethod>,
     /// Path of the auth mount, without `auth/`. Default: `kubernetes`, `jwt`, `approle`, `cert`, `userpass`, `ldap`, `aws` or
     /// `gcp`, according to the method. Not used by method `Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

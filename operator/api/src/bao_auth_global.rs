@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, AppRoleMethod, AuthMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
+    AllowedNamespaces, AppRoleMethod, LoginMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
     KubernetesMethod, PasswordMethod, Reference, TokenMethod, rules,
 };
 
@@ -33,7 +33,7 @@ pub struct BaoAuthGlobalSpec {
     pub cluster_ref: Option<Reference>,
     /// Auth method of BaoAuths that state none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_auth_method: Option<AuthMethod>,
+    pub default_auth_method: Option<LoginMethod>,
     /// OpenBao namespace, if neither the BaoAuth nor the settings of the method state one. Default: the root namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]

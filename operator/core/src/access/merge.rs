@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use steamer_api::{
-    AppRoleMethod, AuthMethod, AwsMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, GcpMethod, JwtMethod,
+    AppRoleMethod, LoginMethod, AwsMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, GcpMethod, JwtMethod,
     KubernetesMethod, LoginDefaults, MergeStrategy, MethodDefaults, PasswordMethod, TokenMethod,
 };
 
@@ -53,17 +53,17 @@ fn with_settings(auth: &BaoAuthSpec, global: &BaoAuthGlobalSpec) -> BaoAuthSpec 
     }
 }
 
-fn login_of(global: &BaoAuthGlobalSpec, method: AuthMethod) -> Option<&LoginDefaults> {
+fn login_of(global: &BaoAuthGlobalSpec, method: LoginMethod) -> Option<&LoginDefaults> {
     match method {
-        AuthMethod::Kubernetes => global.kubernetes.as_ref().map(|method| &method.login),
-        AuthMethod::JWT => global.jwt.as_ref().map(|method| &method.login),
-        AuthMethod::AppRole => global.app_role.as_ref().map(|method| &method.login),
-        AuthMethod::Cert => global.cert.as_ref().map(|method| &method.login),
-        AuthMethod::UserPass => global.user_pass.as_ref().map(|method| &method.login),
-        AuthMethod::LDAP => global.ldap.as_ref().map(|method| &method.login),
-        AuthMethod::Token => global.token.as_ref().map(|method| &method.login),
-        AuthMethod::AWS => global.aws.as_ref().map(|method| &method.login),
-        AuthMethod::GCP => global.gcp.as_ref().map(|method| &method.login),
+        LoginMethod::Kubernetes => global.kubernetes.as_ref().map(|method| &method.login),
+        LoginMethod::JWT => global.jwt.as_ref().map(|method| &method.login),
+        LoginMethod::AppRole => global.app_role.as_ref().map(|method| &method.login),
+        LoginMethod::Cert => global.cert.as_ref().map(|method| &method.login),
+        LoginMethod::UserPass => global.user_pass.as_ref().map(|method| &method.login),
+        LoginMethod::LDAP => global.ldap.as_ref().map(|method| &method.login),
+        LoginMethod::Token => global.token.as_ref().map(|method| &method.login),
+        LoginMethod::AWS => global.aws.as_ref().map(|method| &method.login),
+        LoginMethod::GCP => global.gcp.as_ref().map(|method| &method.login),
     }
 }
 

@@ -13,7 +13,7 @@ mod method;
 mod token;
 mod user_pass;
 
-use steamer_api::{AuthMethod, BaoAuthSpec};
+use steamer_api::{LoginMethod, BaoAuthSpec};
 
 use crate::error::Error;
 
@@ -30,15 +30,15 @@ pub(super) fn method(spec: &BaoAuthSpec) -> Result<Method, Error> {
         None => Err(Error::Invalid(
             "method is required: neither the login nor its global settings state one".to_owned(),
         )),
-        Some(AuthMethod::Kubernetes) => kubernetes::method(spec),
-        Some(AuthMethod::JWT) => jwt::method(spec),
-        Some(AuthMethod::AppRole) => app_role::method(spec),
-        Some(AuthMethod::Cert) => cert::method(spec),
-        Some(AuthMethod::UserPass) => user_pass::method(spec),
-        Some(AuthMethod::LDAP) => ldap::method(spec),
-        Some(AuthMethod::Token) => token::method(spec),
-        Some(AuthMethod::AWS) => aws::method(spec),
-        Some(AuthMethod::GCP) => gcp::method(spec),
+        Some(LoginMethod::Kubernetes) => kubernetes::method(spec),
+        Some(LoginMethod::JWT) => jwt::method(spec),
+        Some(LoginMethod::AppRole) => app_role::method(spec),
+        Some(LoginMethod::Cert) => cert::method(spec),
+        Some(LoginMethod::UserPass) => user_pass::method(spec),
+        Some(LoginMethod::LDAP) => ldap::method(spec),
+        Some(LoginMethod::Token) => token::method(spec),
+        Some(LoginMethod::AWS) => aws::method(spec),
+        Some(LoginMethod::GCP) => gcp::method(spec),
     }?;
     method.presented(spec.inline)
 }
