@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, AppRoleMethod, LoginMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
-    KubernetesMethod, PasswordMethod, Reference, TokenMethod, rules,
+    AllowedNamespaces, AppRoleMethod, AwsMethod, CertMethod, CommonStatus, GcpMethod, JwtMethod,
+    KubernetesMethod, LoginMethod, PasswordMethod, Reference, TokenMethod, rules,
 };
 
 /// Defaults for BaoAuths: server, auth method, mount, and settings of the methods.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use steamer_api::{
-    AppRoleMethod, LoginMethod, AwsMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, GcpMethod, JwtMethod,
-    KubernetesMethod, LoginDefaults, MergeStrategy, MethodDefaults, PasswordMethod, TokenMethod,
+    AppRoleMethod, AwsMethod, BaoAuthGlobalSpec, BaoAuthSpec, CertMethod, GcpMethod, JwtMethod,
+    KubernetesMethod, LoginDefaults, LoginMethod, MergeStrategy, MethodDefaults, PasswordMethod, TokenMethod,
 };
 
 /// Settings that can replace those of a BaoAuthGlobal one by one.

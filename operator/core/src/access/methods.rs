@@ -13,7 +13,7 @@ mod method;
 mod token;
 mod user_pass;
 
-use steamer_api::{LoginMethod, BaoAuthSpec};
+use steamer_api::{BaoAuthSpec, LoginMethod};
 
 use crate::error::Error;
 
