@@ -13,9 +13,13 @@ mod resource;
 
 use std::future::Future;
 
-use steamer_api::{HasLifecycle, HasOwned, OwnedResources, Placement};
+use secrecy::SecretString;
+use steamer_api::{
+    HasLifecycle, HasOwned, OwnedResources, Placement, SecretKeyReference, SecretValueReference,
+};
 use steamer_core::error::Error;
 use steamer_openbao::{NamespacePath, Session};
+use steamer_runtime::ObjectName;
 
 use crate::engine::{Lookup, Pass};
 pub(crate) use body::Body;
@@ -71,5 +75,45 @@ impl Found<'_> {
     /// Access to cached objects.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.pass.lookup()
+    }
+
+    /// The value that a reference in an object names. The Secret is in the namespace of the object.
+    ///
+    /// # Errors
+    /// As [`NamedSecrets::value`], and [`Error::Invalid`] for a value that is not text.
+    ///
+    /// [`NamedSecrets::value`]: steamer_core::access::named_objects::NamedSecrets::value
+    pub(crate) async fn secret(
+        &self,
+        object: &ObjectName,
+        reference: &SecretValueReference,
+    ) -> Result<SecretString, Error> {
+        let name = ObjectName::new(&object.namespace, &reference.name);
+        let secrets = &self.pass.context.secrets;
+        let value = secrets.value(self.pass.dependencies, &name, &reference.key).await?;
+        let text = String::from_utf8(value).map_err(|_| {
+            Error::Invalid(format!(
+                "Secret {name}, key `{}`, is not UTF-8 text: replace its value",
+                reference.key
+            ))
+        })?;
+        Ok(text.into())
+    }
+
+    /// The certificates that a reference in an object names, in PEM.
+    ///
+    /// # Errors
+    /// As [`NamedSecrets::certificates`].
+    ///
+    /// [`NamedSecrets::certificates`]: steamer_core::access::named_objects::NamedSecrets::certificates
+    pub(crate) async fn certificates(
+        &self,
+        object: &ObjectName,
+        reference: &SecretKeyReference,
+    ) -> Result<String, Error> {
+        let name = ObjectName::new(&object.namespace, &reference.name);
+        let secrets = &self.pass.context.secrets;
+        let bundle = secrets.certificates(self.pass.dependencies, &name, &reference.key).await?;
+        Ok(String::from_utf8_lossy(&bundle).into_owned())
     }
 }

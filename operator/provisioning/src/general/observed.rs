@@ -10,6 +10,9 @@ use steamer_openbao::{Error as OpenBao, Session};
 
 use super::resource::Resource;
 
+/// Part of the answer for a path that can only be written.
+const WRITE_ONLY: &str = "unsupported operation";
+
 /// A resource that exists: its parameters, and its owner if it carries a mark.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Existing {
@@ -24,6 +27,8 @@ pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Optio
     let answer = match session.request_any(Method::GET, &resource.path, None).await {
         Ok(answer) => answer,
         Err(OpenBao::NotFound { .. }) => return Ok(None),
+        // OpenBao returns nothing of a path that can only be written.
+        Err(OpenBao::Invalid { message, .. }) if message.contains(WRITE_ONLY) => Value::Null,
         Err(error) => return Err(error.into()),
     };
     let data = match answer.get("data") {

@@ -55,7 +55,7 @@ impl Planner<'_> {
         // OpenBao does not return every parameter. A request that was sent before is in force.
         let is_sent = recorded.and_then(|it| it.digest.as_ref()) == Some(digest);
         let mut differences = differences(&resource.body.parameters, &found.parameters);
-        differences.retain(|it| !it.is_absent || !is_sent);
+        differences.retain(|it| !it.is_absent || resource.is_complete || !is_sent);
         let is_adopted = recorded.is_none_or(|it| it.digest.is_none());
         let has_new_secret = !resource.body.secrets.is_empty() && !is_sent && !is_adopted;
         if differences.is_empty() && !has_new_secret {

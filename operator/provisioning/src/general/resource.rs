@@ -26,6 +26,10 @@ pub(crate) struct Resource {
     pub(crate) holds_values: bool,
     /// Converts an answer to the parameters under which the resource is written.
     pub(crate) read: fn(Map<String, Value>) -> Map<String, Value>,
+    /// Converts parameters to the request that changes the resource.
+    pub(crate) write: fn(Map<String, Value>) -> Map<String, Value>,
+    /// True if an answer contains every parameter that has a value: a missing one differs.
+    pub(crate) is_complete: bool,
     /// Method of the writes.
     pub(crate) method: reqwest::Method,
 }
@@ -48,6 +52,8 @@ impl Resource {
             fixed: Vec::new(),
             holds_values: false,
             read: |answer| answer,
+            write: |parameters| parameters,
+            is_complete: false,
             method: reqwest::Method::POST,
         }
     }
@@ -55,9 +61,10 @@ impl Resource {
     /// The body of the request that creates the resource.
     pub(crate) fn creation_body(&self) -> Body {
         let mut body = self.body.clone();
-        if let Some((_, parameters)) = &self.creation {
-            body.parameters.clone_from(parameters);
-        }
+        body.parameters = match &self.creation {
+            Some((_, parameters)) => parameters.clone(),
+            None => (self.write)(body.parameters),
+        };
         body
     }
 
@@ -65,6 +72,7 @@ impl Resource {
     pub(crate) fn change_body(&self) -> Body {
         let mut body = self.body.clone();
         body.parameters.retain(|name, _| !self.fixed.contains(&name.as_str()));
+        body.parameters = (self.write)(body.parameters);
         body
     }
 

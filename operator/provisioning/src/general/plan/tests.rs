@@ -98,6 +98,17 @@ fn a_changed_secret_is_written_once(#[case] secret: &str, #[case] expected: &str
     assert_eq!(planned(&desired, &[Some(found)], Adopt::Never), expected);
 }
 
+#[rstest]
+#[case::unreturned(false, "")]
+#[case::removed(true, UPDATE)]
+fn a_parameter_that_a_complete_answer_lacks_is_written(#[case] is_complete: bool, #[case] expected: &str) {
+    let mut resource = resource(json!({"ttl": "1h"}), "secret");
+    resource.resource.is_complete = is_complete;
+    let owned = vec![recorded(&resource)];
+    let found = Existing { parameters: Map::new(), mark: None };
+    assert_eq!(planned(&desired(vec![resource], owned), &[Some(found)], Adopt::Never), expected);
+}
+
 #[test]
 fn a_resource_of_a_project_is_a_conflict_even_if_it_is_recorded() {
     let resource = resource(json!({}), "secret");
