@@ -36,6 +36,8 @@ macro_rules! for_each_kind {
             SecretTransformation [Referable],
             BaoPushSecret [Lifecycle],
             BaoPolicy [Placed, Owning, Lifecycle],
+            SecretEngine [Placed, Owning, Lifecycle],
+            AuthMethod [Placed, Owning, Lifecycle],
         }
     };
 }

@@ -2,6 +2,7 @@
 //!
 //! Contains only types: specs and statuses. No code here performs I/O.
 
+mod auth_method;
 mod auth_methods;
 mod bao_auth;
 mod bao_auth_global;
@@ -19,12 +20,15 @@ mod generator;
 mod input;
 mod jwt_issuer;
 mod kind;
+mod mount;
+mod mount_rules;
 mod namespace_selection;
 mod openbao_cluster;
 mod pipeline_policy;
 mod placement;
 pub mod rules;
 mod schema;
+mod secret_engine;
 mod secret_source;
 mod secret_transformation;
 mod secrets_project;
@@ -34,6 +38,7 @@ mod sync_window;
 mod transformation;
 mod workload_restarts;
 
+pub use auth_method::*;
 pub use auth_methods::*;
 pub use bao_auth::*;
 pub use bao_auth_global::*;
@@ -49,11 +54,14 @@ pub use duration::Duration;
 pub use generator::*;
 pub use jwt_issuer::*;
 pub use kind::{HasLifecycle, Kind, KindId, Property, Referable};
+pub use mount::*;
+pub use mount_rules::{is_no_auth_path, is_no_engine_path};
 pub use namespace_selection::*;
 pub use openbao_cluster::*;
 pub use pipeline_policy::*;
 pub use placement::*;
 pub use schema::definitions;
+pub use secret_engine::*;
 pub use secret_source::*;
 pub use secret_transformation::*;
 pub use secrets_project::*;

@@ -1,14 +1,17 @@
 //! Kinds that create resources in OpenBao: tenants, projects, pipeline policies, issuers.
 
+mod auth_method;
 mod bao_policy;
 mod engine;
 mod general;
 mod jwt_issuer;
+mod mounts;
 mod namespaces;
 mod pipeline_policy;
 pub mod pipelines;
 mod project;
 mod relations;
+mod secret_engine;
 mod tenant;
 mod write;
 
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
-use steamer_api::{BaoPolicy, SecretsProject, SecretsTenant};
+use steamer_api::{AuthMethod, BaoPolicy, SecretEngine, SecretsProject, SecretsTenant};
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::tasks::Tasks;
@@ -29,6 +32,8 @@ pub fn register(tasks: &mut Tasks) {
     provision::<SecretsTenant, _>(tasks, ());
     provision::<SecretsProject, _>(tasks, in_force.clone());
     provision::<BaoPolicy, _>(tasks, ());
+    provision::<SecretEngine, _>(tasks, ());
+    provision::<AuthMethod, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }
