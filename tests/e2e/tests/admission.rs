@@ -657,7 +657,7 @@ fn headers(headers: Value) -> Value {
 async fn an_invalid_spec_is_rejected_with_a_helpful_message() -> Result<()> {
     let case = Case::new("admission").await?;
     let mut unhelpful = Vec::new();
-    for (kind, spec, sentence) in mistakes() {
+    for (kind, spec, sentence) in mistakes().into_iter().chain(crate::admission_mounts::mistakes()) {
         match case.object(kind, "wrong", spec.clone()).await {
             Ok(_) => unhelpful.push(format!("{kind} {spec} is accepted")),
             Err(error) if error.to_string().contains(sentence) => {}
@@ -674,6 +674,10 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let tenant = json!({"clusterRef": {"name": "main"}, "organizationId": 9001, "groupId": 7, "issuerRef": {"name": "i"}});
     case.object("SecretsTenant", "t", tenant).await?;
     case.object("SecretsProject", "p", json!({"tenantRef": {"name": "t"}, "id": 42})).await?;
+    let engine = json!({"clusterRef": {"name": "main"}, "type": "pki", "path": "a", "mode": "Observe"});
+    case.object("SecretEngine", "e", engine).await?;
+    let method = json!({"clusterRef": {"name": "main"}, "type": "jwt", "mode": "Observe"});
+    case.object("AuthMethod", "m", method).await?;
     let changes = [
         ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId is immutable"),
         ("SecretsTenant", "t", json!({"groupId": null}), "groupId is immutable"),
@@ -683,6 +687,11 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef is immutable"),
         ("OpenBaoCluster", "main", json!({"jwtAudience": null}), "jwtAudience is immutable"),
         ("OpenBaoCluster", "main", json!({"jwtAudience": "https://x"}), "jwtAudience is immutable"),
+        ("SecretEngine", "e", json!({"path": "b"}), "path is immutable"),
+        ("SecretEngine", "e", json!({"path": null}), "path is immutable"),
+        ("SecretEngine", "e", json!({"type": "transit"}), "type is immutable"),
+        ("AuthMethod", "m", json!({"path": "b"}), "path is immutable"),
+        ("AuthMethod", "m", json!({"type": "cert"}), "type is immutable"),
     ];
     for (kind, name, change, sentence) in changes {
         let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);

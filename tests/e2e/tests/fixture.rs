@@ -12,8 +12,8 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_api::{
-    BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret, JWTIssuer, OpenBaoCluster,
-    SecretsProject, SecretsTenant,
+    AuthMethod, BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret, JWTIssuer, OpenBaoCluster,
+    SecretEngine, SecretsProject, SecretsTenant,
 };
 use steamer_openbao::Session;
 use steamer_testing::Ground;
@@ -53,6 +53,8 @@ async fn stop_work(client: &Client, namespace: &str) -> Result<()> {
     suspend::<BaoDynamicSecret>(client, namespace).await?;
     suspend::<BaoPKISecret>(client, namespace).await?;
     suspend::<BaoPushSecret>(client, namespace).await?;
+    suspend::<AuthMethod>(client, namespace).await?;
+    suspend::<SecretEngine>(client, namespace).await?;
     suspend::<SecretsProject>(client, namespace).await?;
     suspend::<SecretsTenant>(client, namespace).await?;
     suspend::<JWTIssuer>(client, namespace).await?;

@@ -1,0 +1,256 @@
+//! AuthMethods: creation, repair, adoption and deletion of auth mounts.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use steamer_api::AuthMethod;
+use steamer_testing::ground::apply;
+use steamer_testing::wait::eventually;
+
+use crate::fixture::ready_of;
+use crate::openbao_outage::gone;
+use crate::root_scope::General;
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEITyqNTM+kciZ1df4W7Sx82DIftcl\n\
+                   ILmEuIKwWpb74eczK1fu8ptYxP4+n9qWSbO8tjhRgX/rdmsdFee5OgnNrA==\n-----END PUBLIC KEY-----\n";
+const USERS: &str = "sys/auth/people/users";
+const LOCKOUT: &str = "sys/auth/people/users/tune";
+
+/// A mount with every setting.
+fn users() -> Value {
+    json!({
+        "path": "people/users", "type": "userpass", "description": "people", "options": {"a": "1"},
+        "sealWrap": true, "local": false,
+        "tune": {
+            "defaultLeaseTTL": "1h", "maxLeaseTTL": "2h", "listingVisibility": "unauth",
+            "auditNonHmacRequestKeys": ["r"], "auditNonHmacResponseKeys": ["s"],
+            "passthroughRequestHeaders": ["X-P"], "allowedResponseHeaders": ["X-A"], "tokenType": "default-batch",
+            "userLockout": {"threshold": 3, "duration": "10m", "counterReset": "5m", "disable": false},
+        },
+    })
+}
+
+#[tokio::test]
+async fn an_auth_mount_is_created_repaired_and_removed_with_its_object() -> Result<()> {
+    let general = General::new("auth-mounts", "AuthMethod").await?;
+    let case = &general.case;
+    let methods: Api<AuthMethod> = case.api();
+    general.object("users", users()).await?;
+    case.ready::<AuthMethod>("users", "True/Applied").await?;
+    let created = [USERS, LOCKOUT];
+    assert_eq!(general.writes()?, created);
+    general.passed("users", USERS).await?;
+    assert_eq!(general.writes()?, created);
+    let found = general.read(USERS).await?;
+    assert_eq!((&found["type"], &found["seal_wrap"]), (&json!("userpass"), &json!(true)));
+
+    let alterations = [
+        json!({"description": "other"}),
+        json!({"options": {"a": ""}}),
+        json!({"default_lease_ttl": "0s"}),
+        json!({"max_lease_ttl": "5h"}),
+        json!({"listing_visibility": ""}),
+        json!({"audit_non_hmac_request_keys": ["x"]}),
+        json!({"audit_non_hmac_response_keys": []}),
+        json!({"passthrough_request_headers": ["X-B"]}),
+        json!({"allowed_response_headers": []}),
+        json!({"token_type": "service"}),
+        json!({"user_lockout_config": {"lockout_threshold": 9}}),
+        json!({"user_lockout_config": {"lockout_duration": "1m"}}),
+        json!({"user_lockout_config": {"lockout_counter_reset_duration": "1m"}}),
+        json!({"user_lockout_config": {"lockout_disable": true}}),
+    ];
+    let alterations: Vec<(&str, Value)> = alterations.into_iter().map(|body| (LOCKOUT, body)).collect();
+    general.repairs("users", &[USERS, LOCKOUT], &alterations).await?;
+
+    // Also with the default deletion policy, because a mount is access.
+    methods.delete("users", &DeleteParams::default()).await?;
+    gone(&methods, "users").await?;
+    assert_eq!(general.read(USERS).await?, Value::Null);
+    Ok(())
+}
+
+/// A configuration of type `kubernetes` with every field.
+async fn kubernetes(general: &General) -> Result<Value> {
+    let case = &general.case;
+    let secret = |name: &str, data: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": case.namespace},
+            "stringData": data,
+        })
+    };
+    apply(&case.client, secret("ca", json!({"ca.crt": case.ground.plane.ca}))).await?;
+    apply(&case.client, secret("reviewer", json!({"token": "first.token.here"}))).await?;
+    Ok(json!({
+        "path": "workloads", "type": "kubernetes", "kubernetes": {
+            "host": case.ground.plane.url, "caSecretRef": {"name": "ca"},
+            "tokenReviewerSecretRef": {"name": "reviewer", "key": "token"}, "publicKeys": [KEY], "disableLocalCAJWT": true,
+        },
+    }))
+}
+
+#[tokio::test]
+async fn the_configuration_of_an_auth_mount_is_repaired_with_its_secrets() -> Result<()> {
+    let general = General::new("auth-configurations", "AuthMethod").await?;
+    let case = &general.case;
+    general.object("workloads", kubernetes(&general).await?).await?;
+    case.ready::<AuthMethod>("workloads", "True/Applied").await?;
+    let found = general.read("auth/workloads/config").await?;
+    assert_eq!(
+        (&found["token_reviewer_jwt_set"], &found["kubernetes_ca_cert"]),
+        (&json!(true), &json!(case.ground.plane.ca))
+    );
+    general.passed("workloads", "sys/auth/workloads").await?;
+    assert_eq!(general.writes()?, ["sys/auth/workloads", "auth/workloads/config"]);
+    let config = |changes: Value| {
+        let mut config = json!({
+            "kubernetes_host": case.ground.plane.url, "kubernetes_ca_cert": case.ground.plane.ca,
+            "token_reviewer_jwt": "first.token.here", "pem_keys": [KEY], "disable_local_ca_jwt": true,
+        });
+        for (name, value) in changes.as_object().into_iter().flatten() {
+            config[name] = value.clone();
+        }
+        ("auth/workloads/config", config)
+    };
+    let alterations = [
+        config(json!({"kubernetes_host": "https://other.example.com"})),
+        config(json!({"kubernetes_ca_cert": case.ground.openbao.ca})),
+        config(json!({"token_reviewer_jwt": ""})),
+        config(json!({"pem_keys": []})),
+        config(json!({"disable_local_ca_jwt": false})),
+    ];
+    general.repairs("workloads", &["auth/workloads/config"], &alterations).await?;
+
+    let before = general.writes()?.len();
+    let changed = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "reviewer", "namespace": case.namespace},
+        "stringData": {"token": "second.token.here"},
+    });
+    apply(&case.client, changed).await?;
+    eventually("the new token is written", || async {
+        let writes = general.writes().map_err(|error| error.to_string())?.len();
+        if writes == before + 1 { Ok(()) } else { Err(format!("{writes} writes")) }
+    })
+    .await?;
+
+    let jwt = json!({
+        "path": "ci", "type": "jwt", "parameters": {"namespace_in_state": false}, "jwt": {
+            "publicKeys": [KEY], "boundIssuer": "https://ci.example.com", "supportedAlgorithms": ["ES256"],
+            "defaultRole": "release",
+        },
+    });
+    general.object("ci", jwt).await?;
+    case.ready::<AuthMethod>("ci", "True/Applied").await?;
+    let keys = json!({"jwt_validation_pubkeys": [KEY], "bound_issuer": "https://evil.example.com"});
+    let keyless = json!({"jwks_url": case.ground.issuer.url, "skip_jwks_validation": true});
+    let alterations = [("auth/ci/config", keys), ("auth/ci/config", keyless)];
+    general.repairs("ci", &["auth/ci/config"], &alterations).await
+}
+
+#[tokio::test]
+async fn an_issuer_is_configured_with_the_secret_of_its_client() -> Result<()> {
+    let general = General::new("auth-issuers", "AuthMethod").await?;
+    let case = &general.case;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "client", "namespace": case.namespace},
+        "stringData": {"secret": "client-secret", "ca.crt": case.ground.plane.ca},
+    });
+    apply(&case.client, secret).await?;
+    let browser = json!({
+        "type": "oidc", "parameters": {"skip_jwks_validation": true}, "jwt": {
+            "oidcDiscoveryURL": "https://127.0.0.1:9", "caSecretRef": {"name": "client"}, "oidcClientID": "openbao",
+            "oidcClientSecretRef": {"name": "client", "key": "secret"}, "boundIssuer": "https://127.0.0.1:9",
+        },
+    });
+    let keys = json!({
+        "type": "jwt", "parameters": {"skip_jwks_validation": true},
+        "jwt": {"jwksURL": "https://127.0.0.1:9/keys", "caSecretRef": {"name": "client"}},
+    });
+    for (name, spec) in [("browser", browser), ("keys", keys)] {
+        general.object(name, spec).await?;
+        case.ready::<AuthMethod>(name, "True/Applied").await?;
+        general.passed(name, &format!("sys/auth/{name}")).await?;
+    }
+    let found = general.read("auth/browser/config").await?;
+    assert_eq!(
+        (&found["oidc_client_id"], &found["oidc_discovery_ca_pem"]),
+        (&json!("openbao"), &json!(case.ground.plane.ca))
+    );
+    let found = general.read("auth/keys/config").await?;
+    assert_eq!(
+        (&found["jwks_url"], &found["jwks_ca_pem"]),
+        (&json!("https://127.0.0.1:9/keys"), &json!(case.ground.plane.ca))
+    );
+    let mut writes = general.writes()?;
+    writes.retain(|write| write.ends_with("/config"));
+    assert_eq!(writes, ["auth/browser/config", "auth/keys/config"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_existing_auth_mount_is_adopted_without_a_write_and_logins_of_the_operator_are_reserved()
+-> Result<()> {
+    let general = General::new("adopted-mounts", "AuthMethod").await?;
+    let case = &general.case;
+    let methods: Api<AuthMethod> = case.api();
+    let config = json!({
+        "default_lease_ttl": "1h", "max_lease_ttl": "120m", "listing_visibility": "unauth",
+        "audit_non_hmac_request_keys": ["r"], "audit_non_hmac_response_keys": ["s"],
+        "passthrough_request_headers": ["X-P"], "allowed_response_headers": ["X-A"], "token_type": "default-batch",
+    });
+    let mount = json!({
+        "type": "userpass", "description": "people", "options": {"a": "1"}, "seal_wrap": true, "config": config,
+    });
+    general.post(USERS, mount).await?;
+    let lockout = json!({
+        "lockout_threshold": "3", "lockout_duration": "600s", "lockout_counter_reset_duration": "5m", "lockout_disable": false,
+    });
+    general.post(LOCKOUT, json!({"user_lockout_config": lockout})).await?;
+    let kubernetes = kubernetes(&general).await?;
+    general.post("sys/auth/workloads", json!({"type": "kubernetes"})).await?;
+    let config = json!({
+        "kubernetes_host": case.ground.plane.url, "kubernetes_ca_cert": case.ground.plane.ca,
+        "token_reviewer_jwt": "first.token.here", "pem_keys": [KEY], "disable_local_ca_jwt": true,
+    });
+    general.post("auth/workloads/config", config).await?;
+    for (name, spec) in [("users", users()), ("workloads", kubernetes)] {
+        general.object(name, spec).await?;
+        let refused = case.ready::<AuthMethod>(name, "False/Conflict").await?;
+        let message = ready_of(&serde_json::to_value(&refused)?);
+        assert!(message.contains("set adopt: IfUnowned"), "{message}");
+        let adopt = Patch::Merge(json!({"spec": {"adopt": "IfUnowned"}}));
+        methods.patch(name, &PatchParams::default(), &adopt).await?;
+        case.ready::<AuthMethod>(name, "True/Applied").await?;
+    }
+    general.passed("users", USERS).await?;
+    general.passed("workloads", "sys/auth/workloads").await?;
+    assert_eq!(general.writes()?, Vec::<String>::new());
+
+    let operator = json!({"type": "kubernetes", "adopt": "IfUnowned", "clusterRef": {"name": "root"}});
+    case.object("AuthMethod", "kubernetes", operator).await?;
+    let other = json!({"type": "approle", "path": "workloads", "adopt": "IfUnowned"});
+    general.object("other", other).await?;
+    let parameters = json!({"type": "approle", "parameters": {"a": 1}});
+    general.object("approle", parameters).await?;
+    general.object("token", json!({"type": "approle"})).await?;
+    let refused = [
+        ("kubernetes", "False/Invalid", "the auth mount kubernetes belongs to the logins of Steamer"),
+        ("other", "False/Conflict", "already claims auth mount workloads"),
+        ("approle", "False/Invalid", "an auth mount of type approle has no configuration"),
+        ("token", "False/Invalid", "OpenBao creates no auth mount at token"),
+    ];
+    for (name, reason, expected) in refused {
+        let refused = case.ready::<AuthMethod>(name, reason).await?;
+        let message = ready_of(&serde_json::to_value(&refused)?);
+        assert!(message.contains(expected), "{message}");
+    }
+    general
+        .object("seen", json!({"type": "cert", "parameters": {"disable_binding": true}, "mode": "Observe"}))
+        .await?;
+    let seen = case.ready::<AuthMethod>("seen", "False/Drifted").await?;
+    let plan = seen.status.context("the object has no status")?.lifecycle.plan;
+    let paths: Vec<&str> = plan.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["adopted-mounts/sys/auth/seen", "adopted-mounts/auth/seen/config"]);
+    assert_eq!(general.writes()?, Vec::<String>::new());
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! A cluster with `operatorScope: Root` on the shared OpenBao, and an OpenBao namespace of its own for each test of general
+//! kinds.
+
+use anyhow::{Context, Result};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_openbao::Session;
+use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
+use steamer_testing::wait::eventually;
+
+use crate::drift::nudge;
+use crate::fixture::Case;
+
+/// Policy and role of the operator with all rights.
+const ROLE: &str = "steamer-root";
+
+/// Creates the role and policy of an operator with all rights, and the OpenBaoCluster `root` that uses them.
+pub async fn install_root_scope(case: &Case) -> Result<()> {
+    let admin = case.admin()?;
+    let rules =
+        r#"path "*" { capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"] }"#;
+    let post = |path: String, body: Value| {
+        let admin = admin.clone();
+        async move { admin.request_any(Method::POST, &path, Some(body)).await }
+    };
+    post(format!("sys/policies/acl/{ROLE}"), json!({"policy": rules})).await?;
+    let audience = &case.ground.openbao.audience;
+    let role = json!({
+        "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
+        "audience": audience, "token_policies": [ROLE], "token_ttl": "10m", "token_max_ttl": "1h",
+    });
+    post(format!("auth/kubernetes/role/{ROLE}"), role).await?;
+    let spec = json!({
+        "external": {
+            "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"},
+            "managementAuth": {"kubernetes": {"role": ROLE, "audience": audience}},
+        },
+        "operatorScope": "Root",
+    });
+    case.object("OpenBaoCluster", "root", spec).await.map(drop)
+}
+
+/// A test of a general kind.
+pub struct General {
+    pub case: Case,
+    /// Session of the administrator in the OpenBao namespace of the test.
+    pub admin: Session,
+    kind: &'static str,
+}
+
+impl General {
+    /// Creates the cluster and the OpenBao namespace.
+    pub async fn new(name: &str, kind: &'static str) -> Result<Self> {
+        let case = Case::new(name).await?;
+        install_root_scope(&case).await?;
+        let root = case.admin()?;
+        root.request_any(Method::POST, &format!("sys/namespaces/{name}"), Some(json!({}))).await?;
+        Ok(Self { admin: root.within(name), case, kind })
+    }
+
+    /// Applies an object in the OpenBao namespace of the test.
+    pub async fn object(&self, name: &str, mut spec: Value) -> Result<()> {
+        spec["clusterRef"] = json!({"name": "root"});
+        spec["namespace"] = json!(self.case.namespace);
+        self.case.object(self.kind, name, spec).await.map(drop)
+    }
+
+    /// Sends a request of the administrator.
+    pub async fn post(&self, path: &str, body: Value) -> Result<()> {
+        let sent = self.admin.request_any(Method::POST, path, Some(body)).await;
+        sent.map(drop).with_context(|| path.to_owned())
+    }
+
+    /// The data of a path. Null for a path that does not exist.
+    pub async fn read(&self, path: &str) -> Result<Value, steamer_openbao::Error> {
+        match self.admin.request_any(Method::GET, path, None).await {
+            Ok(answer) => Ok(answer["data"].clone()),
+            Err(error) if error.is_not_found() => Ok(Value::Null),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The data of several paths.
+    pub async fn state(&self, paths: &[&str]) -> Result<Vec<Value>, steamer_openbao::Error> {
+        let mut state = Vec::new();
+        for path in paths {
+            state.push(self.read(path).await?);
+        }
+        Ok(state)
+    }
+
+    /// The requests of the operator in the OpenBao namespace of the test, from the audit log.
+    fn requests(&self) -> Result<Vec<(String, String)>> {
+        let log = std::fs::read_to_string(&self.case.ground.openbao.audit)?;
+        let namespace = format!("{}/", self.case.namespace);
+        let entries = log.lines().filter(|line| line.contains(ROLE));
+        let entries = entries.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let own = entries.filter(|entry| {
+            entry["type"] == "request" && entry.pointer("/request/namespace/path") == Some(&json!(namespace))
+        });
+        let text = |entry: &Value, name: &str| entry["request"][name].as_str().unwrap_or_default().to_owned();
+        Ok(own.map(|entry| (text(&entry, "operation"), text(&entry, "path"))).collect())
+    }
+
+    /// The paths of the writes of the operator in the OpenBao namespace of the test, in their order.
+    pub fn writes(&self) -> Result<Vec<String>> {
+        let mut requests = self.requests()?;
+        requests.retain(|(operation, _)| !["read", "list"].contains(&operation.as_str()));
+        Ok(requests.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn reads(&self, path: &str) -> Result<usize, String> {
+        let requests = self.requests().map_err(|error| error.to_string())?;
+        Ok(requests.iter().filter(|(operation, read)| operation == "read" && read == path).count())
+    }
+
+    /// Waits until a complete pass over an object whose first resource is at `path` has ended.
+    pub async fn passed(&self, name: &str, path: &str) -> Result<()> {
+        // The second pass starts after the end of the first.
+        for _ in 0..2 {
+            let before = self.reads(path).map_err(anyhow::Error::msg)?;
+            nudge(&self.case, self.kind, name).await?;
+            eventually("the object is reconciled", || async {
+                let reads = self.reads(path)?;
+                if reads > before { Ok(()) } else { Err(format!("{reads} reads of {path}")) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes each alteration, and waits until the operator has repaired it.
+    pub async fn repairs(&self, name: &str, paths: &[&str], alterations: &[(&str, Value)]) -> Result<()> {
+        let right = self.state(paths).await?;
+        for (path, body) in alterations {
+            self.post(path, body.clone()).await?;
+            let wrong = self.state(paths).await?;
+            anyhow::ensure!(wrong != right, "{path} {body} changes nothing that is read");
+            nudge(&self.case, self.kind, name).await?;
+            eventually(&format!("{path} {body} is repaired"), || async {
+                let state = self.state(paths).await.map_err(|error| error.to_string())?;
+                if state == right { Ok(()) } else { Err(format!("{state:?}")) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}

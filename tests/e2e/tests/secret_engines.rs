@@ -1,0 +1,225 @@
+//! SecretEngines: creation, repair, adoption and deletion of secrets engines.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::SecretEngine;
+use steamer_testing::ground::apply;
+use steamer_testing::wait::eventually;
+
+use crate::fixture::ready_of;
+use crate::openbao_outage::gone;
+use crate::root_scope::General;
+
+const PKI: &str = "sys/mounts/pki/full";
+const URLS: &str = "pki/full/config/urls";
+const CRL: &str = "pki/full/config/crl";
+
+/// An engine with every setting of a mount.
+fn full() -> Value {
+    json!({
+        "path": "pki/full", "type": "pki", "description": "full", "options": {"a": "1"}, "sealWrap": true, "local": false,
+        "tune": {
+            "defaultLeaseTTL": "1h", "maxLeaseTTL": "1h30m", "listingVisibility": "unauth",
+            "auditNonHmacRequestKeys": ["r"], "auditNonHmacResponseKeys": ["s"],
+            "passthroughRequestHeaders": ["X-P"], "allowedResponseHeaders": ["X-A"],
+        },
+        "configs": [
+            {"path": "urls", "parameters": {"ocsp_servers": ["https://ocsp.example.com"]}},
+            {"path": "crl", "parameters": {"expiry": "48h", "auto_rebuild": true}},
+        ],
+    })
+}
+
+/// The same engine as an administrator mounts it.
+async fn mounted_by_hand(general: &General, path: &str) -> Result<()> {
+    let config = json!({
+        "default_lease_ttl": "3600s", "max_lease_ttl": "90m", "listing_visibility": "unauth",
+        "audit_non_hmac_request_keys": ["r"], "audit_non_hmac_response_keys": ["s"],
+        "passthrough_request_headers": ["X-P"], "allowed_response_headers": ["X-A"],
+    });
+    let mount = json!({
+        "type": "pki", "description": "full", "options": {"a": "1"}, "seal_wrap": true, "config": config,
+    });
+    general.post(&format!("sys/mounts/{path}"), mount).await?;
+    let urls = json!({"ocsp_servers": "https://ocsp.example.com"});
+    general.post(&format!("{path}/config/urls"), urls).await?;
+    general.post(&format!("{path}/config/crl"), json!({"expiry": "48h", "auto_rebuild": "true"})).await
+}
+
+#[tokio::test]
+async fn a_secrets_engine_is_created_and_each_of_its_parameters_is_repaired() -> Result<()> {
+    let general = General::new("secret-engines", "SecretEngine").await?;
+    general.object("full", full()).await?;
+    general.case.ready::<SecretEngine>("full", "True/Applied").await?;
+    let found = general.read(PKI).await?;
+    assert_eq!((&found["type"], &found["description"]), (&json!("pki"), &json!("full")));
+    assert_eq!((&found["seal_wrap"], &found["options"]), (&json!(true), &json!({"a": "1"})));
+    let created = [PKI, URLS, CRL];
+    assert_eq!(general.writes()?, created);
+    general.passed("full", PKI).await?;
+    assert_eq!(general.writes()?, created);
+
+    let tune = format!("{PKI}/tune");
+    let alterations = [
+        json!({"description": "other"}),
+        json!({"options": {"a": "2"}}),
+        json!({"options": {"a": ""}}),
+        json!({"default_lease_ttl": "2s"}),
+        json!({"max_lease_ttl": "5h"}),
+        json!({"listing_visibility": "hidden"}),
+        json!({"listing_visibility": ""}),
+        json!({"audit_non_hmac_request_keys": ["x"]}),
+        json!({"audit_non_hmac_response_keys": []}),
+        json!({"passthrough_request_headers": []}),
+        json!({"allowed_response_headers": ["X-B"]}),
+    ];
+    let mut alterations: Vec<(&str, Value)> = alterations.into_iter().map(|body| (&*tune, body)).collect();
+    alterations.push((URLS, json!({"ocsp_servers": "https://other.example.com"})));
+    alterations.push((CRL, json!({"expiry": "24h"})));
+    alterations.push((CRL, json!({"auto_rebuild": false})));
+    general.repairs("full", &[PKI, URLS, CRL], &alterations).await?;
+
+    // A mount that was deleted is created again, with its configuration.
+    let before = general.state(&[URLS, CRL]).await?;
+    general.admin.request_any(Method::DELETE, PKI, None).await?;
+    crate::drift::nudge(&general.case, "SecretEngine", "full").await?;
+    eventually("the engine is mounted again", || async {
+        let state = general.state(&[URLS, CRL]).await.map_err(|error| error.to_string())?;
+        if state == before { Ok(()) } else { Err(format!("{state:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_existing_engine_is_adopted_without_a_write_and_another_one_is_a_conflict() -> Result<()> {
+    let general = General::new("adopted-engines", "SecretEngine").await?;
+    let case = &general.case;
+    let engines: Api<SecretEngine> = case.api();
+    mounted_by_hand(&general, "pki/full").await?;
+    general.object("full", full()).await?;
+    let refused = case.ready::<SecretEngine>("full", "False/Conflict").await?;
+    let message = ready_of(&serde_json::to_value(&refused)?);
+    assert!(message.contains("secrets engine pki/full in namespace adopted-engines"), "{message}");
+    assert!(message.contains("set adopt: IfUnowned"), "{message}");
+    let adopt = Patch::Merge(json!({"spec": {"adopt": "IfUnowned"}}));
+    engines.patch("full", &PatchParams::default(), &adopt).await?;
+    case.ready::<SecretEngine>("full", "True/Applied").await?;
+    general.passed("full", PKI).await?;
+    assert_eq!(general.writes()?, Vec::<String>::new());
+
+    // What OpenBao cannot change, and what a project owns, is left unchanged.
+    general.post("sys/mounts/kv1", json!({"type": "kv", "options": {"version": "1"}})).await?;
+    let mark = "managed by Steamer: other/SecretsProject/web/web";
+    general.post("sys/mounts/marked", json!({"type": "kv-v2", "description": mark})).await?;
+    let cases = [
+        (
+            "kv1",
+            json!({"type": "kv-v2", "adopt": "IfUnowned"}),
+            "has another type, and OpenBao cannot change it",
+        ),
+        ("marked", json!({"type": "kv-v2", "adopt": "IfUnowned"}), "belongs to SecretsProject web/web"),
+    ];
+    for (name, spec, expected) in cases {
+        general.object(name, spec).await?;
+        let refused = case.ready::<SecretEngine>(name, "False/Conflict").await?;
+        let message = ready_of(&serde_json::to_value(&refused)?);
+        assert!(message.contains(expected), "{message}");
+    }
+    let invalid = [
+        ("sys", json!({"type": "kv-v2"}), "OpenBao mounts no secrets engine at sys"),
+        ("transit", json!({"type": "transit", "parameters": {"a": 1}}), "possible paths are keys"),
+        (
+            "twice",
+            json!({"type": "kv-v2", "config": {"maxVersions": 3}, "parameters": {"max_versions": 4}}),
+            "parameters.max_versions states a parameter that another field",
+        ),
+    ];
+    for (name, spec, expected) in invalid {
+        general.object(name, spec).await?;
+        let refused = case.ready::<SecretEngine>(name, "False/Invalid").await?;
+        let message = ready_of(&serde_json::to_value(&refused)?);
+        assert!(message.contains(expected), "{message}");
+    }
+    general.object("seen", json!({"type": "kv-v2", "config": {"maxVersions": 3}, "mode": "Observe"})).await?;
+    let seen = case.ready::<SecretEngine>("seen", "False/Drifted").await?;
+    let plan = seen.status.context("the object has no status")?.lifecycle.plan;
+    let paths: Vec<&str> = plan.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["adopted-engines/sys/mounts/seen", "adopted-engines/seen/config"]);
+    assert_eq!(general.writes()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deletion_keeps_values_unless_the_policy_is_delete() -> Result<()> {
+    let general = General::new("deleted-engines", "SecretEngine").await?;
+    let case = &general.case;
+    let engines: Api<SecretEngine> = case.api();
+    let config = json!({"maxVersions": 3, "casRequired": true, "deleteVersionAfter": "1h30m"});
+    let spec = |policy: &str| json!({"type": "kv-v2", "config": config, "deletionPolicy": policy});
+    general.object("kept", spec("Retain")).await?;
+    general.object("deleted", spec("Delete")).await?;
+    for name in ["kept", "deleted"] {
+        case.ready::<SecretEngine>(name, "True/Applied").await?;
+        let value = json!({"data": {"a": "1"}, "options": {"cas": 0}});
+        general.post(&format!("{name}/data/app"), value).await?;
+    }
+    let alterations = [
+        ("kept/config", json!({"max_versions": 4})),
+        ("kept/config", json!({"cas_required": false})),
+        ("kept/config", json!({"delete_version_after": "0s"})),
+    ];
+    general.repairs("kept", &["kept/config"], &alterations).await?;
+    for name in ["kept", "deleted"] {
+        engines.delete(name, &DeleteParams::default()).await?;
+        gone(&engines, name).await?;
+    }
+    assert_eq!(general.read("kept/data/app").await?["data"], json!({"a": "1"}));
+    assert_eq!(general.read("sys/mounts/deleted").await?, Value::Null);
+    // The kept engine belongs to an object again.
+    general.object("again", json!({"path": "kept", "type": "kv-v2", "adopt": "IfUnowned"})).await?;
+    case.ready::<SecretEngine>("again", "True/Applied").await.map(drop)
+}
+
+#[tokio::test]
+async fn a_secret_parameter_is_written_again_when_its_secret_changes() -> Result<()> {
+    let general = General::new("engine-secrets", "SecretEngine").await?;
+    let case = &general.case;
+    let secret = |password: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "rabbit", "namespace": case.namespace},
+            "stringData": {"password": password},
+        })
+    };
+    let connection = json!({
+        "path": "connection",
+        "parameters": {"connection_uri": "http://127.0.0.1:9", "username": "a", "verify_connection": false},
+        "secretParameters": {"password": {"name": "rabbit", "key": "password"}},
+    });
+    general.object("rabbit", json!({"type": "rabbitmq", "configs": [connection]})).await?;
+    let waiting = case.ready::<SecretEngine>("rabbit", "False/ReferenceNotFound").await?;
+    assert!(
+        ready_of(&serde_json::to_value(&waiting)?).contains("Secret engine-secrets/rabbit does not exist")
+    );
+    apply(&case.client, secret("first")).await?;
+    case.ready::<SecretEngine>("rabbit", "True/Applied").await?;
+    let written = || -> Result<usize, String> {
+        let writes = general.writes().map_err(|error| error.to_string())?;
+        Ok(writes.iter().filter(|write| *write == "rabbit/config/connection").count())
+    };
+    assert_eq!(written().map_err(anyhow::Error::msg)?, 1);
+    general.passed("rabbit", "sys/mounts/rabbit").await?;
+    assert_eq!(written().map_err(anyhow::Error::msg)?, 1);
+    apply(&case.client, secret("second")).await?;
+    eventually("the new password is written", || async {
+        match written()? {
+            2 => Ok(()),
+            other => Err(format!("{other} writes")),
+        }
+    })
+    .await?;
+    general.passed("rabbit", "sys/mounts/rabbit").await?;
+    assert_eq!(written().map_err(anyhow::Error::msg)?, 2);
+    Ok(())
+}
