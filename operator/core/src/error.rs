@@ -126,6 +126,7 @@ impl Error {
                     | OpenBao::Answer { .. }
                     | OpenBao::Throttled { .. }
                     | OpenBao::Sealed
+                    | OpenBao::NamespaceSealed { .. }
                     | OpenBao::NoLeader
                     | OpenBao::Uninitialized
                     | OpenBao::Server { .. }
@@ -287,7 +288,7 @@ fn openbao_stalled(error: &OpenBao) -> bool {
 fn openbao_reason(error: &OpenBao) -> Reason {
     match error {
         OpenBao::Unreachable { .. } | OpenBao::Unanswered { .. } => Reason::Unreachable,
-        OpenBao::Sealed => Reason::Sealed,
+        OpenBao::Sealed | OpenBao::NamespaceSealed { .. } => Reason::Sealed,
         OpenBao::NoLeader => Reason::NoLeader,
         OpenBao::Throttled { .. } => Reason::Throttled,
         OpenBao::Denied { .. } | OpenBao::Login { .. } => Reason::PermissionDenied,

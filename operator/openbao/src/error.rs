@@ -47,6 +47,12 @@ pub enum Error {
     /// Every node that answered is sealed.
     #[error("OpenBao is sealed")]
     Sealed,
+    /// The namespace of the request has a seal of its own, and is sealed.
+    #[error("the OpenBao namespace of {path} is sealed: unseal it with its key shares")]
+    NamespaceSealed {
+        /// Path, from the root namespace.
+        path: String,
+    },
     /// OpenBao is not initialized.
     #[error("OpenBao is not initialized")]
     Uninitialized,
@@ -158,6 +164,7 @@ impl Error {
             Self::Unreachable { .. }
                 | Self::Unanswered { .. }
                 | Self::Sealed
+                | Self::NamespaceSealed { .. }
                 | Self::Uninitialized
                 | Self::NoLeader
                 | Self::Throttled { .. }
@@ -203,6 +210,7 @@ impl Error {
                 Self::Invalid { path, message }
             }
             500 if said("active cluster node not found") || said("lock changed ownership") => Self::NoLeader,
+            503 if said("namespace is sealed") => Self::NamespaceSealed { path },
             503 if said("is sealed") => Self::Sealed,
             503 if said("no active") => Self::NoLeader,
             code if code < 500 => Self::Invalid { path, message },
@@ -282,6 +290,7 @@ mod tests {
 
     #[rstest]
     #[case(503, "Vault is sealed", "OpenBao is sealed")]
+    #[case(503, "namespace is sealed", "the OpenBao namespace of p is sealed: unseal it with its key shares")]
     #[case(503, "no active Vault instance found", "OpenBao has no leader")]
     #[case(500, "local node not active but active cluster node not found", "OpenBao has no leader")]
     #[case(400, "path is already in use at kv/", "p is already in use in OpenBao")]
