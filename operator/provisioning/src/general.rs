@@ -8,6 +8,7 @@ mod home;
 mod observed;
 mod plan;
 mod provision;
+mod receipt;
 mod record;
 mod resource;
 
@@ -18,12 +19,13 @@ use steamer_api::{
     HasLifecycle, HasOwned, OwnedResources, Placement, SecretKeyReference, SecretValueReference,
 };
 use steamer_core::error::Error;
-use steamer_openbao::{NamespacePath, Session};
+use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
 use steamer_runtime::ObjectName;
 
 use crate::engine::{Lookup, Pass};
 pub(crate) use body::Body;
 pub(crate) use home::Home;
+pub(crate) use receipt::{Receipt, send};
 pub(crate) use resource::Resource;
 
 /// A kind whose objects own resources at known paths.
@@ -50,6 +52,33 @@ pub(crate) trait General: HasLifecycle<Status: HasOwned> {
     /// Result of a pass in which all resources have their desired state, as the message of the condition `Ready`.
     fn message(&self, namespace: &NamespacePath) -> String {
         format!("{} exists in namespace {namespace}", self.title())
+    }
+
+    /// Checks that a deletion can start.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] while other objects need the resources.
+    fn deletable(&self, _lookup: &Lookup<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Deletes an owned resource. `session` is in the OpenBao namespace of the resource. A missing one is no error.
+    ///
+    /// # Errors
+    /// [`Error::Deleting`] while OpenBao deletes it. Any error of a request.
+    fn delete(session: &Session, path: &str) -> impl Future<Output = Result<(), Error>> + Send {
+        delete(session, path)
+    }
+}
+
+/// Deletes the resource at a path with one request. A missing one is no error.
+///
+/// # Errors
+/// Any error of the request.
+pub(crate) async fn delete(session: &Session, path: &str) -> Result<(), Error> {
+    match session.request_any(reqwest::Method::DELETE, path, None).await {
+        Ok(_) | Err(OpenBao::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -115,5 +144,15 @@ impl Found<'_> {
         let secrets = &self.pass.context.secrets;
         let bundle = secrets.certificates(self.pass.dependencies, &name, &reference.key).await?;
         Ok(String::from_utf8_lossy(&bundle).into_owned())
+    }
+
+    /// Reads a resource, so that its parameters are known before the plan. It is not read again in this pass.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub(crate) async fn read(&self, mut resource: Resource) -> Result<Resource, Error> {
+        let existing = observed::read(self.session, &resource).await?;
+        resource.existing = Some(existing);
+        Ok(resource)
     }
 }

@@ -1,6 +1,7 @@
 //! Writes to OpenBao: path, reason and execution of each.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use steamer_openbao::{
 };
 use steamer_runtime::write_limit::{Write as Repetition, digest};
 
-use crate::general::Body;
+use crate::general::{Body, Receipt, send};
 
 /// Reason of a write that creates a resource.
 pub(crate) const MISSING: &str = "does not exist";
@@ -104,6 +105,8 @@ pub(crate) enum Call {
         method: Method,
         path: String,
         body: Body,
+        /// Keeps the answer.
+        receipt: Option<Arc<dyn Receipt>>,
     },
     /// Deletes the resource at a path. A missing resource is no error.
     Delete(String),
@@ -220,8 +223,8 @@ impl Call {
             Self::PutCelRole { mount, name, role } => session.put_cel_role(mount, name, role).await,
             Self::PutJwtRole { mount, name, role } => session.put_jwt_role(mount, name, role).await,
             Self::PutPolicy { name, text, cas } => session.put_policy(name, text, *cas).await,
-            Self::Send { method, path, body } => {
-                session.request_any(method.clone(), path, Some(body.exposed())).await.map(drop)
+            Self::Send { method, path, body, receipt } => {
+                return send(session, (method, path, body), receipt.as_deref()).await;
             }
             Self::Delete(path) => delete(session, path).await,
         };

@@ -70,6 +70,8 @@ fn same_fields(desired: &Map<String, Value>, found: &Map<String, Value>) -> bool
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Bool(value) => Some(value.to_string()),
+        // 5.0 is written as 5.
+        Value::Number(number) if number.is_f64() => number.as_f64().map(|number| number.to_string()),
         Value::Number(number) => Some(number.to_string()),
         Value::String(text) => {
             Some(seconds(text).map_or_else(|| text.clone(), |seconds| seconds.to_string()))
@@ -114,6 +116,8 @@ mod tests {
     #[case::compound_duration(json!("1h30m"), json!("90m0s"), true)]
     #[case::other_duration(json!("1h"), json!(60), false)]
     #[case::number_as_text(json!(5), json!("5"), true)]
+    #[case::whole_number(json!(5.0), json!(5), true)]
+    #[case::fraction(json!(5.5), json!(5), false)]
     #[case::boolean_as_text(json!(true), json!("true"), true)]
     #[case::false_is_absent(json!(false), json!(null), true)]
     #[case::true_is_not_absent(json!(true), json!(null), false)]

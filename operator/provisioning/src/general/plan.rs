@@ -1,9 +1,10 @@
 //! The writes that lead to the desired state.
 
+use serde_json::Value;
 use steamer_api::{DeletionPolicy, OwnedResource};
 use steamer_core::error::Error;
 
-use super::compare::{Difference, differences};
+use super::compare::{Difference, differences, equal};
 use super::observed::Existing;
 use super::provision::{Desired, DesiredResource};
 use super::resource::Resource;
@@ -21,7 +22,7 @@ pub(super) fn writes(
         let planner = Planner { desired, resource, rights };
         writes.extend(match found {
             None => planner.creation(),
-            Some(found) => planner.change(found)?,
+            Some(found) => planner.change(found)?.into_iter().collect(),
         });
     }
     writes.extend(undesired(desired));
@@ -35,14 +36,31 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn creation(&self) -> Option<Write> {
+    fn creation(&self) -> Vec<Write> {
         let resource = &self.resource.resource;
         let path = match &resource.creation {
-            Some((path, _)) => path.clone(),
-            None => resource.changed_at.clone()?,
+            Some((path, _)) => Some(path),
+            None => resource.changed_at.as_ref(),
         };
-        let call = send(resource, path, resource.creation_body());
-        Some(Write::create(&self.desired.home.namespace, call))
+        let create = |path: &String| {
+            let (method, body) = (resource.method.clone(), resource.creation_body());
+            let call = Call::Send { method, path: path.clone(), body, receipt: resource.receipt.clone() };
+            Write::create(&self.desired.home.namespace, call)
+        };
+        path.map(create).into_iter().chain(self.completion()).collect()
+    }
+
+    /// The change that follows the creation, with the parameters that the creation does not accept.
+    fn completion(&self) -> Option<Write> {
+        let resource = &self.resource.resource;
+        let created = resource.creation_body().parameters;
+        let is_created = |(name, value): (&String, &Value)| {
+            created.get(name).map_or_else(|| equal(value, &Value::Null), |it| equal(value, it))
+        };
+        let body = resource.change_body();
+        let is_complete = !resource.is_completed_by_change || body.parameters.iter().all(is_created);
+        let path = resource.changed_at.clone().filter(|_| !is_complete)?;
+        Some(Write::update(&self.desired.home.namespace, send(resource, path, body), DIFFERS))
     }
 
     fn change(&self, found: &Existing) -> Result<Option<Write>, Error> {
@@ -103,7 +121,7 @@ fn refuse_fixed(resource: &Resource, differences: &[Difference], namespace: &str
 }
 
 fn send(resource: &Resource, path: String, body: super::Body) -> Call {
-    Call::Send { method: resource.method.clone(), path, body }
+    Call::Send { method: resource.method.clone(), path, body, receipt: None }
 }
 
 /// Deletes owned resources that the spec no longer contains. Values need `deletionPolicy: Delete`.

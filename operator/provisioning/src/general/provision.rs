@@ -7,7 +7,7 @@ use steamer_api::{DeletionPolicy, HasOwned, OwnedResource, OwnedResources};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::references::target;
-use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
+use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{ObjectName, Reason};
 
@@ -123,6 +123,10 @@ impl<K: General> Provision for K {
         Verdict::Ready(Reason::Applied, self.message(&Self::published(desired)))
     }
 
+    fn deletable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
+        General::deletable(self, lookup)
+    }
+
     fn footprint(&self, last: &K::Status) -> Option<Footprint> {
         let owned = last.owned()?;
         Some(Footprint {
@@ -140,10 +144,7 @@ impl<K: General> Provision for K {
             let Some(path) = resource.deletion_path().filter(|_| !is_kept && !(owned.is_reclaimed)()) else {
                 continue;
             };
-            match inside.request_any(reqwest::Method::DELETE, path, None).await {
-                Ok(_) | Err(OpenBao::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            K::delete(&inside, path).await?;
         }
         Ok(())
     }

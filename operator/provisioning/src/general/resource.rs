@@ -1,9 +1,13 @@
 //! A resource in OpenBao and its desired state.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::body::Body;
+use super::observed::Existing;
+use super::receipt::Receipt;
 
 /// A resource in OpenBao: where it is, how it is created and changed, and the parameters that it must have.
 #[derive(Clone, Debug)]
@@ -16,6 +20,10 @@ pub(crate) struct Resource {
     pub(crate) deleted_at: Option<String>,
     /// Path and body of the request that creates the resource, if it is another request than the one that changes it.
     pub(crate) creation: Option<(String, Map<String, Value>)>,
+    /// True if the change accepts parameters that the creation does not: the change follows the creation.
+    pub(crate) is_completed_by_change: bool,
+    /// Keeps the answer to the creation.
+    pub(crate) receipt: Option<Arc<dyn Receipt>>,
     /// Path of the request that changes the resource. None for a resource that cannot be changed.
     pub(crate) changed_at: Option<String>,
     /// Desired parameters, and secret ones. Parameters that the spec does not set are not compared.
@@ -32,6 +40,8 @@ pub(crate) struct Resource {
     pub(crate) is_complete: bool,
     /// Method of the writes.
     pub(crate) method: reqwest::Method,
+    /// The resource in OpenBao, if [`Found::read`](super::Found::read) has read it.
+    pub(crate) existing: Option<Option<Existing>>,
 }
 
 impl Resource {
@@ -46,6 +56,8 @@ impl Resource {
             name: name.into(),
             deleted_at: Some(path.clone()),
             creation: None,
+            is_completed_by_change: false,
+            receipt: None,
             changed_at: Some(path.clone()),
             path,
             body: Body { parameters, ..Body::default() },
@@ -55,6 +67,19 @@ impl Resource {
             write: |parameters| parameters,
             is_complete: false,
             method: reqwest::Method::POST,
+            existing: None,
+        }
+    }
+
+    /// The parameters of an existing resource that was read. None if it does not exist, or was not read.
+    pub(crate) fn found(&self) -> Option<&Map<String, Value>> {
+        Some(&self.existing.as_ref()?.as_ref()?.parameters)
+    }
+
+    /// Adds a fact to the parameters of an existing resource that was read.
+    pub(crate) fn add_fact(&mut self, name: &str, value: Value) {
+        if let Some(Some(existing)) = &mut self.existing {
+            existing.parameters.insert(name.to_owned(), value);
         }
     }
 

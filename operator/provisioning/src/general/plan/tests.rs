@@ -136,3 +136,26 @@ fn a_resource_that_the_spec_no_longer_contains_is_deleted(
     let desired = Desired { deletion_policy: policy, ..desired(Vec::new(), vec![owned, part]) };
     assert_eq!(planned(&desired, &[], Adopt::Never), expected);
 }
+
+#[rstest]
+#[case::default(json!({"type": "a", "deletable": false}), "Create team/transit/keys/web")]
+#[case::created(json!({"type": "a", "ttl": "1h"}), "Create team/transit/keys/web")]
+#[case::left(
+    json!({"type": "a", "deletable": true}),
+    "Create team/transit/keys/web, Update team/transit/keys/web/config"
+)]
+fn a_change_follows_a_creation_that_does_not_accept_a_parameter(
+    #[case] parameters: Value,
+    #[case] expected: &str,
+) {
+    let path = "transit/keys/web".to_owned();
+    let key = Resource {
+        creation: Some((path.clone(), map(json!({"type": "a", "ttl": 3600})))),
+        is_completed_by_change: true,
+        changed_at: Some(format!("{path}/config")),
+        fixed: vec!["type"],
+        ..Resource::at("key web", path, map(parameters))
+    };
+    let key = DesiredResource { resource: key, digest: "d".to_owned() };
+    assert_eq!(planned(&desired(vec![key], Vec::new()), &[None], Adopt::Never), expected);
+}
