@@ -38,6 +38,9 @@ macro_rules! for_each_kind {
             BaoPolicy [Placed, Owning, Lifecycle],
             SecretEngine [Placed, Owning, Lifecycle],
             AuthMethod [Placed, Owning, Lifecycle],
+            BaoNamespace [Placed, Owning, Lifecycle],
+            TransitKey [Placed, Owning, Lifecycle],
+            BaoRateLimitQuota [Placed, Owning, Lifecycle],
         }
     };
 }

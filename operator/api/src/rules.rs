@@ -168,6 +168,32 @@ pub(crate) const PKI_NAME: Rule = (
     "a role or issuer consists of letters, digits, _, . and -, and starts and ends with a letter, a digit or _",
 );
 
+/// Name of a key of a Transit engine, or of a quota.
+pub(crate) const ENTRY_NAME: Rule = (
+    "self.matches('^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$')",
+    "name consists of letters, digits, _, . and -, and starts and ends with a letter, a digit or _",
+);
+
+/// Last segment of the path of an OpenBao namespace.
+pub(crate) const NAMESPACE_NAME: Rule = (
+    r"!self.matches(r'[/+*\s\p{Cc}]') && !(self in ['.', '..', 'root', 'sys', 'audit', 'auth', 'cubbyhole', 'identity'])",
+    "path must be one segment, such as apps, without /, +, *, blanks and control characters, and other than root, sys, audit, \
+     auth, cubbyhole and identity: set namespace to the parent",
+);
+
+/// What a rate limit quota applies to.
+pub(crate) const QUOTA_PATH: Rule = (
+    r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|[\s\p{Cc}]|[*].')",
+    "path must be a namespace, a mount, or a path below a mount, such as team-a/kv, without / at its start or end, empty \
+     segments, . or .. as a segment, blanks, and * before its end",
+);
+
+/// Duration that OpenBao stores in seconds.
+pub(crate) const WHOLE_SECONDS: Rule = (
+    "duration(self).getMilliseconds() % 1000 == 0",
+    "must be a number of whole seconds, because OpenBao stores seconds",
+);
+
 /// Path of a secret in a KV engine.
 pub(crate) const SECRET_PATH: Rule = (
     r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",
@@ -298,6 +324,20 @@ pub fn is_no_pki_name(name: &str) -> bool {
 #[must_use]
 pub fn is_no_secret_path(path: &str) -> bool {
     path.split('/').any(is_no_segment)
+}
+
+/// Returns true for a name that [`ENTRY_NAME`] refuses. The names of objects pass no rule.
+#[must_use]
+pub fn is_no_entry_name(name: &str) -> bool {
+    is_no_pki_name(name)
+}
+
+/// Returns true for the name of a namespace that [`NAMESPACE_NAME`] refuses.
+#[must_use]
+pub fn is_no_namespace_name(name: &str) -> bool {
+    let is_refused = |it: char| it == '/' || it == '+' || it == '*' || it.is_whitespace() || it.is_control();
+    let reserved = ["", ".", "..", "root", "sys", "audit", "auth", "cubbyhole", "identity"];
+    reserved.contains(&name) || name.chars().any(is_refused)
 }
 
 fn is_no_segment(segment: &str) -> bool {

@@ -73,6 +73,16 @@ pub fn is_organization(path: &NamespacePath) -> bool {
     path.split().is_some_and(|(parent, name)| parent.is_root() && name.starts_with(ORGANIZATION))
 }
 
+/// Returns true if the path can be that of the namespace of an organization, tenant or project.
+#[must_use]
+pub fn is_of_tenants(path: &NamespacePath) -> bool {
+    let mut segments = path.as_str().split('/');
+    let is_organization = segments.next().is_some_and(|first| first.starts_with(ORGANIZATION));
+    let is_below =
+        |segment: &str| [GROUP, USER, PROJECT].into_iter().any(|prefix| segment.starts_with(prefix));
+    is_organization && segments.all(is_below)
+}
+
 /// The last segment of the namespace of a project or group.
 #[must_use]
 pub fn project(scope: Scope, id: i64) -> String {
@@ -116,6 +126,19 @@ mod tests {
     #[case("", false)]
     fn an_organization_is_directly_below_the_root(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_organization(&NamespacePath::new(path)), expected);
+    }
+
+    #[rstest]
+    #[case::organization("org_1", true)]
+    #[case::group("org_1/group_7", true)]
+    #[case::user("org_1/user_9", true)]
+    #[case::project("org_1/group_7/project_42", true)]
+    #[case::of_a_project("org_1/group_7/project_42/apps", false)]
+    #[case::elsewhere("teams/org_1", false)]
+    #[case::similar("organization", false)]
+    #[case::root("", false)]
+    fn paths_of_tenants_are_below_an_organization(#[case] path: &str, #[case] expected: bool) {
+        assert_eq!(is_of_tenants(&NamespacePath::new(path)), expected);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Kinds that create resources in OpenBao: tenants, projects, pipeline policies, issuers.
 
 mod auth_method;
+mod bao_namespace;
 mod bao_policy;
+mod bao_rate_limit_quota;
 mod engine;
 mod general;
 mod jwt_issuer;
@@ -13,6 +15,7 @@ mod project;
 mod relations;
 mod secret_engine;
 mod tenant;
+mod transit_key;
 mod write;
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use std::sync::Arc;
 use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
-use steamer_api::{AuthMethod, BaoPolicy, SecretEngine, SecretsProject, SecretsTenant};
+use steamer_api::{AuthMethod, BaoNamespace, BaoPolicy, BaoRateLimitQuota, SecretEngine, SecretsProject, SecretsTenant, TransitKey};
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::tasks::Tasks;
@@ -34,6 +37,9 @@ pub fn register(tasks: &mut Tasks) {
     provision::<BaoPolicy, _>(tasks, ());
     provision::<SecretEngine, _>(tasks, ());
     provision::<AuthMethod, _>(tasks, ());
+    provision::<BaoNamespace, _>(tasks, ());
+    provision::<TransitKey, _>(tasks, ());
+    provision::<BaoRateLimitQuota, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }

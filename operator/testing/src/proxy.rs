@@ -103,7 +103,7 @@ async fn forward(
     }
     let mut headers = parts.headers;
     headers.remove(header::HOST);
-    let is_lost = server.gate.loses(parts.uri.path());
+    let is_lost = server.gate.loses(&parts.method, parts.uri.path());
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let method = Method::from_bytes(parts.method.as_str().as_bytes()).unwrap_or_default();
     let sent =

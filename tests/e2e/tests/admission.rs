@@ -70,6 +70,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let spread =
         json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
     let by_cluster = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
+    let seal = |changes: Value| {
+        let seal = json!({"pgpKeys": ["a"], "recoverySecretName": "shares"});
+        by_cluster(json!({"seal": merged(seal, changes)}))
+    };
+    let key = by_cluster;
+    let quota = |changes: Value| by_cluster(merged(json!({"rate": 5}), changes));
     let workload =
         |name: &str| json!({"name": "w", "serviceAccount": "s", "namespace": "n", "secrets": [name]});
     vec![
@@ -639,6 +645,43 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("BaoPushSecret", generator(json!({"password": {"symbols": "a"}})), "symbols must be ASCII"),
         ("BaoPushSecret", generator(json!({"passwordPolicy": {"name": "a/b"}})), "name of a password policy"),
         ("BaoPushSecret", generator(json!({"sshKey": {"comment": "a\nb"}})), "visible ASCII characters"),
+        ("BaoNamespace", json!({}), "set exactly one of clusterRef and projectRef"),
+        ("BaoNamespace", by_cluster(json!({"path": "a/b"})), "set namespace to the parent"),
+        ("BaoNamespace", by_cluster(json!({"path": "sys"})), "path must be one segment"),
+        (
+            "BaoNamespace",
+            by_cluster(json!({"customMetadata": {"owner": "x"}})),
+            "marks of tenants and projects",
+        ),
+        ("BaoNamespace", seal(json!({"pgpKeys": []})), "should have at least 1 items"),
+        ("BaoNamespace", seal(json!({"shares": 2, "threshold": 2})), "must contain one key per share"),
+        ("BaoNamespace", seal(json!({"threshold": 2})), "must not be greater than seal.shares"),
+        (
+            "BaoNamespace",
+            seal(json!({"shares": 2, "pgpKeys": ["a", "b"]})),
+            "seal.threshold must be at least 2",
+        ),
+        ("BaoNamespace", seal(json!({"recoverySecretName": null})), "recoverySecretName"),
+        ("TransitKey", key(json!({"mount": "sys"})), "must be the path of a secrets engine"),
+        ("TransitKey", key(json!({"name": "a/b"})), "name consists of letters, digits"),
+        ("TransitKey", key(json!({"type": "des"})), "Unsupported value"),
+        ("TransitKey", key(json!({"keySize": 64})), "keySize is for type: hmac only"),
+        ("TransitKey", key(json!({"convergentEncryption": true})), "needs derived: true"),
+        ("TransitKey", key(json!({"autoRotatePeriod": "30m"})), "must be 0s (never), or at least 1h"),
+        ("TransitKey", key(json!({"autoRotatePeriod": "3600500ms"})), "a number of whole seconds"),
+        (
+            "TransitKey",
+            key(json!({"minDecryptionVersion": 3, "minEncryptionVersion": 2})),
+            "or at least minDecryptionVersion",
+        ),
+        ("BaoRateLimitQuota", by_cluster(json!({})), "rate: Required value"),
+        ("BaoRateLimitQuota", quota(json!({"rate": 0})), "rate must be greater than 0"),
+        ("BaoRateLimitQuota", quota(json!({"namespace": "a"})), "write the namespace to limit in path"),
+        ("BaoRateLimitQuota", quota(json!({"path": "/kv"})), "path must be a namespace, a mount"),
+        ("BaoRateLimitQuota", quota(json!({"path": "kv/*/a"})), "and * before its end"),
+        ("BaoRateLimitQuota", quota(json!({"role": "a"})), "role needs path"),
+        ("BaoRateLimitQuota", quota(json!({"interval": "0s"})), "interval must be at least 1s"),
+        ("BaoRateLimitQuota", quota(json!({"blockInterval": "10ms"})), "a number of whole seconds"),
     ]
 }
 
@@ -678,7 +721,24 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     case.object("SecretEngine", "e", engine).await?;
     let method = json!({"clusterRef": {"name": "main"}, "type": "jwt", "mode": "Observe"});
     case.object("AuthMethod", "m", method).await?;
+    let cluster = json!({"name": "main"});
+    let shares = json!({"pgpKeys": ["a"], "recoverySecretName": "shares"});
+    case.object("BaoNamespace", "n", json!({"clusterRef": cluster, "seal": shares})).await?;
+    let key = json!({"clusterRef": cluster, "exportable": true, "allowPlaintextBackup": true});
+    case.object("TransitKey", "k", key).await?;
+    case.object("BaoRateLimitQuota", "q", json!({"clusterRef": cluster, "rate": 5})).await?;
     let changes = [
+        ("BaoNamespace", "n", json!({"path": "b"}), "path is immutable"),
+        ("BaoNamespace", "n", json!({"seal": {"shares": 2}}), "seal is immutable"),
+        ("BaoNamespace", "n", json!({"namespace": "b"}), "namespace is immutable"),
+        ("TransitKey", "k", json!({"name": "b"}), "name is immutable"),
+        ("TransitKey", "k", json!({"mount": "b"}), "mount is immutable"),
+        ("TransitKey", "k", json!({"type": "ed25519"}), "type, derived and convergentEncryption are"),
+        ("TransitKey", "k", json!({"type": "hmac", "keySize": 64}), "keySize is immutable"),
+        ("TransitKey", "k", json!({"exportable": false}), "exportable cannot become false"),
+        ("TransitKey", "k", json!({"allowPlaintextBackup": false}), "allowPlaintextBackup cannot become"),
+        ("BaoRateLimitQuota", "q", json!({"name": "b"}), "name is immutable"),
+        ("BaoRateLimitQuota", "q", json!({"path": "a", "role": "b"}), "role is immutable"),
         ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId is immutable"),
         ("SecretsTenant", "t", json!({"groupId": null}), "groupId is immutable"),
         ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),

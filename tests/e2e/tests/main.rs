@@ -27,6 +27,7 @@ mod leaks;
 mod logins;
 mod migration;
 mod mounts;
+mod namespaces_keys_quotas;
 mod openbao_outage;
 mod operator_crash;
 mod operator_rights;

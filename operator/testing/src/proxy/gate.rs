@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::Method;
 use tokio::sync::watch;
 
 /// Treatment of requests by a proxy.
@@ -60,6 +61,8 @@ struct Inner {
     seen: Mutex<Vec<Asked>>,
     /// End of the path of the request whose response is lost.
     lost: Mutex<Option<String>>,
+    /// Same, for requests that are no GET.
+    lost_write: Mutex<Option<String>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -102,7 +105,8 @@ impl Default for Gate {
         let (traffic, cut) = (watch::channel(Traffic::default()).0, watch::channel(Cut::default()).0);
         let cuts = watch::channel(Cuts::default()).0;
         let (peers, hung, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { traffic, peers, hung, cut, cuts, seen, lost: Mutex::default() }))
+        let (lost, lost_write) = Default::default();
+        Self(Arc::new(Inner { traffic, peers, hung, cut, cuts, seen, lost, lost_write }))
     }
 }
 
@@ -149,8 +153,15 @@ impl Gate {
         *locked(&self.0.lost) = Some(end.to_owned());
     }
 
-    pub(super) fn loses(&self, path: &str) -> bool {
-        locked(&self.0.lost).take_if(|end| path.ends_with(end.as_str())).is_some()
+    /// Same as [`Self::lose`], for the next request that is no GET.
+    pub fn lose_write(&self, end: &str) {
+        *locked(&self.0.lost_write) = Some(end.to_owned());
+    }
+
+    pub(super) fn loses(&self, method: &Method, path: &str) -> bool {
+        let ends = |end: &mut String| path.ends_with(end.as_str());
+        let is_lost_write = method != Method::GET && locked(&self.0.lost_write).take_if(ends).is_some();
+        is_lost_write || locked(&self.0.lost).take_if(ends).is_some()
     }
 
     /// Requests that were forwarded so far.

@@ -1,0 +1,233 @@
+//! Key shares of a namespace with a seal. OpenBao returns them once, in the answer to the creation, encrypted with PGP keys.
+//! A Secret without shares exists before the request, so that a refused Secret prevents the namespace, and lost shares are
+//! noticed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use steamer_api::{BaoNamespace, NamespaceSeal};
+use steamer_core::error::Error;
+use steamer_openbao::NamespacePath;
+use steamer_runtime::ObjectName;
+
+use crate::engine::Pass;
+use crate::general::Receipt;
+
+/// Annotation with the mark of the object.
+const OWNER: &str = "steamer.dev/owner";
+/// Annotation with the path of the namespace.
+const NAMESPACE: &str = "steamer.dev/openbao-namespace";
+/// Annotation of a Secret that waits for the shares.
+const PENDING: &str = "steamer.dev/key-shares-pending";
+/// Attempts to write the shares, which exist nowhere else.
+const ATTEMPTS: u32 = 6;
+/// First pause between attempts. It doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The Secret for the key shares of a namespace.
+pub(super) struct KeyShares {
+    secrets: Api<Secret>,
+    secret: ObjectName,
+    owner: String,
+    /// Path of the namespace, from the root namespace of the server.
+    namespace: NamespacePath,
+    count: usize,
+}
+
+impl fmt::Debug for KeyShares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyShares({} in Secret {})", self.namespace, self.secret)
+    }
+}
+
+/// What a Secret of that name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It does not exist.
+    Absent,
+    /// It waits for the shares of this namespace.
+    Pending,
+    /// It is another one, or contains shares.
+    Taken,
+}
+
+impl KeyShares {
+    pub(super) fn of(
+        object: &BaoNamespace,
+        seal: &NamespaceSeal,
+        (pass, namespace): (&Pass<'_>, &NamespacePath),
+    ) -> Self {
+        let own = object.namespace().unwrap_or_default();
+        Self {
+            secrets: Api::namespaced(pass.context.client.clone(), &own),
+            secret: ObjectName::new(&own, &seal.recovery_secret_name),
+            owner: pass.context.mark_of(object).to_string(),
+            namespace: namespace.clone(),
+            count: seal.pgp_keys.len(),
+        }
+    }
+
+    /// Fails if the namespace was created and its shares were not written.
+    pub(super) async fn check_kept(&self) -> Result<(), Error> {
+        if self.state().await? != State::Pending {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "the key shares of namespace {} were lost before they were written to Secret {}, and the namespace cannot be \
+             unsealed: delete it with `bao namespace delete-sealed`, so that it is created again",
+            self.namespace, self.secret
+        )))
+    }
+
+    async fn state(&self) -> Result<State, Error> {
+        let secret = self.secrets.get_opt(&self.secret.name).await?;
+        Ok(state(secret.as_ref(), &self.owner, &self.namespace))
+    }
+
+    /// The Secret before the creation of the namespace.
+    fn pending(&self) -> Secret {
+        let metadata = ObjectMeta {
+            name: Some(self.secret.name.clone()),
+            namespace: Some(self.secret.namespace.clone()),
+            annotations: Some(annotations(&self.owner, &self.namespace)),
+            ..ObjectMeta::default()
+        };
+        Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() }
+    }
+
+    async fn create(&self) -> Result<(), Error> {
+        match self.state().await? {
+            State::Pending => return Ok(()),
+            State::Taken => return Err(self.taken()),
+            State::Absent => {}
+        }
+        match self.secrets.create(&PostParams::default(), &self.pending()).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Err(self.taken()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    fn taken(&self) -> Error {
+        Error::Conflict(format!(
+            "Secret {} exists, and the key shares of namespace {} must not replace it: set another \
+             seal.recoverySecretName in another BaoNamespace, or delete the Secret if no namespace needs it",
+            self.secret, self.namespace
+        ))
+    }
+
+    /// Writes the shares to the Secret, which is immutable afterwards.
+    async fn write(&self, answer: &Value) -> Result<(), Error> {
+        let data = entries(answer, self.count).ok_or_else(|| Error::internal(NoShares))?;
+        let patch = Patch::Merge(json!({
+            "metadata": {"annotations": {PENDING: null}}, "data": data, "immutable": true,
+        }));
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.secrets.patch(&self.secret.name, &PatchParams::default(), &patch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(secret = %self.secret, %error, "the key shares of a namespace are not written yet");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        self.secrets.patch(&self.secret.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+}
+
+impl Receipt for KeyShares {
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.create().boxed()
+    }
+
+    fn keep<'a>(&'a self, answer: &'a Value) -> BoxFuture<'a, Result<(), Error>> {
+        self.write(answer).boxed()
+    }
+}
+
+/// The annotations of a Secret that waits for the shares.
+fn annotations(owner: &str, namespace: &NamespacePath) -> BTreeMap<String, String> {
+    [(OWNER, owner), (NAMESPACE, namespace.as_str()), (PENDING, "true")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn state(secret: Option<&Secret>, owner: &str, namespace: &NamespacePath) -> State {
+    let Some(secret) = secret else {
+        return State::Absent;
+    };
+    let pending = annotations(owner, namespace);
+    let is_pending = pending.iter().all(|(name, value)| secret.annotations().get(name) == Some(value));
+    if is_pending { State::Pending } else { State::Taken }
+}
+
+/// The shares in an answer of OpenBao as entries of a Secret. None unless it contains `count` shares.
+fn entries(answer: &Value, count: usize) -> Option<BTreeMap<String, ByteString>> {
+    let shares = answer.pointer("/data/key_shares")?.as_array()?;
+    let entry = |(index, share): (usize, &Value)| {
+        Some((format!("share-{}", index + 1), ByteString(share.as_str()?.as_bytes().to_vec())))
+    };
+    let entries: BTreeMap<_, _> = shares.iter().enumerate().map(entry).collect::<Option<_>>()?;
+    (entries.len() == count).then_some(entries)
+}
+
+/// OpenBao answered without shares.
+#[derive(Debug, thiserror::Error)]
+#[error("OpenBao returned no key shares of the namespace")]
+struct NoShares;
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::complete(json!({"data": {"key_shares": ["c1c0", "c15e"]}}), Some(vec![("share-1", "c1c0"), ("share-2", "c15e")]))]
+    #[case::too_few(json!({"data": {"key_shares": ["c1c0"]}}), None)]
+    #[case::none(json!({"data": {}}), None)]
+    #[case::no_text(json!({"data": {"key_shares": [1, 2]}}), None)]
+    fn the_shares_are_entries_of_the_secret(
+        #[case] answer: Value,
+        #[case] expected: Option<Vec<(&str, &str)>>,
+    ) {
+        let found = entries(&answer, 2).map(|entries| {
+            let text = |(name, share): (String, ByteString)| (name, String::from_utf8(share.0).unwrap());
+            entries.into_iter().map(text).collect::<Vec<_>>()
+        });
+        let owned = |(name, share): (&str, &str)| (name.to_owned(), share.to_owned());
+        assert_eq!(found, expected.map(|it| it.into_iter().map(owned).collect()));
+    }
+
+    #[rstest]
+    #[case::absent(None, State::Absent)]
+    #[case::pending(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "a", "key-shares-pending": "true"})), State::Pending)]
+    #[case::with_shares(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "a"})), State::Taken)]
+    #[case::of_another_namespace(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "b", "key-shares-pending": "true"})), State::Taken)]
+    #[case::of_another_object(Some(json!({"owner": "i/BaoNamespace/ns/b", "openbao-namespace": "a", "key-shares-pending": "true"})), State::Taken)]
+    #[case::of_a_user(Some(json!({})), State::Taken)]
+    fn only_a_secret_that_waits_for_these_shares_is_used(
+        #[case] found: Option<Value>,
+        #[case] expected: State,
+    ) {
+        let secret = found.map(|found| {
+            let annotations = found.as_object().unwrap().iter();
+            let annotations = annotations
+                .map(|(name, value)| (format!("steamer.dev/{name}"), value.as_str().unwrap().to_owned()));
+            let metadata = ObjectMeta { annotations: Some(annotations.collect()), ..ObjectMeta::default() };
+            Secret { metadata, ..Secret::default() }
+        });
+        assert_eq!(state(secret.as_ref(), "i/BaoNamespace/ns/a", &NamespacePath::new("a")), expected);
+    }
+}
