@@ -6,6 +6,7 @@ mod body;
 mod compare;
 mod home;
 mod observed;
+mod parameters;
 mod plan;
 mod provision;
 mod receipt;
@@ -24,7 +25,10 @@ use steamer_runtime::ObjectName;
 
 use crate::engine::{Lookup, Pass};
 pub(crate) use body::Body;
-pub(crate) use home::Home;
+pub(crate) use compare::differences;
+pub(crate) use home::{Home, cluster, described};
+pub(crate) use parameters::{merged, seconds, typed};
+pub(crate) use provision::remove_recorded;
 pub(crate) use receipt::{Receipt, send};
 pub(crate) use resource::Resource;
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// How a parameter differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// Name of the parameter.
     pub(super) name: String,
     /// True if OpenBao does not return the parameter at all.
@@ -13,7 +13,7 @@ pub(super) struct Difference {
 }
 
 /// The desired parameters that differ from those that were found.
-pub(super) fn differences(desired: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
+pub(crate) fn differences(desired: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
     let differs = |(name, desired): (&String, &Value)| match found.get(name) {
         None if is_empty(desired) => None,
         None => Some(Difference { name: name.clone(), is_absent: true }),
@@ -81,7 +81,7 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// Seconds of a duration of Go, such as `1h30m`, or of a number of days, such as `30d`. None for any other text.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0_u64;
     while !rest.is_empty() {

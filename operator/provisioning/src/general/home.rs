@@ -27,7 +27,7 @@ impl Home {
     /// # Errors
     /// [`Error::Invalid`] for a namespace outside of `operatorScope`. [`Error::NotAllowed`] if the cluster does not allow the
     /// namespace of the object to provision. Any error of a reference.
-    pub(super) fn of(
+    pub(crate) fn of(
         object: &impl HasLifecycle,
         site: &Site<'_>,
         lookup: &Lookup<'_>,
@@ -92,7 +92,7 @@ fn in_scope(home: &Home) -> Result<(), Error> {
 }
 
 /// The cluster that the spec names, without a check of any right. None while a parent does not exist.
-pub(super) fn cluster(
+pub(crate) fn cluster(
     object: &impl HasLifecycle,
     site: &Site<'_>,
     lookup: &Lookup<'_>,
@@ -109,7 +109,7 @@ pub(super) fn cluster(
 }
 
 /// The location as the subject of an object names it: equal for all objects with the same location in a spec.
-pub(super) fn described(object: &impl HasLifecycle, site: &Site<'_>) -> String {
+pub(crate) fn described(object: &impl HasLifecycle, site: &Site<'_>) -> String {
     match site {
         Site::Placed(Placement { project_ref: Some(project), namespace, .. }) => {
             let below = namespace.as_deref().map(|below| format!(", namespace {below}"));

@@ -14,7 +14,7 @@ use steamer_runtime::{ObjectName, Reason};
 use super::home::{self, Home};
 use super::observed::{self, Existing};
 use super::resource::Resource;
-use super::{Found, General, plan, record};
+use super::{Found, General, delete, plan, record};
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
 use crate::write::Plan;
 
@@ -139,13 +139,37 @@ impl<K: General> Provision for K {
 
     async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
         let inside = session.within(namespace.as_str());
-        for resource in owned.resources.iter().rev() {
-            let is_kept = resource.holds_values && owned.policy == DeletionPolicy::Retain;
-            let Some(path) = resource.deletion_path().filter(|_| !is_kept && !(owned.is_reclaimed)()) else {
-                continue;
-            };
+        for path in removable(&owned) {
             K::delete(&inside, path).await?;
         }
         Ok(())
     }
+}
+
+/// Removes recorded resources, the last one first. Values need `deletionPolicy: Delete`.
+///
+/// # Errors
+/// The first error of a deletion.
+pub(crate) async fn remove_recorded(
+    session: &Session,
+    namespace: &NamespacePath,
+    owned: Owned<'_>,
+) -> Result<(), Error> {
+    let inside = session.within(namespace.as_str());
+    for path in removable(&owned) {
+        delete(&inside, path).await?;
+    }
+    Ok(())
+}
+
+/// Paths of the recorded resources that a removal deletes, the last one first. Empty once the owner is recreated.
+fn removable<'a>(owned: &Owned<'a>) -> impl Iterator<Item = &'a str> + Send {
+    let Owned { policy, is_reclaimed, .. } = *owned;
+    owned
+        .resources
+        .iter()
+        .rev()
+        .filter(move |it| !it.holds_values || policy == DeletionPolicy::Delete)
+        .filter_map(OwnedResource::deletion_path)
+        .take_while(move |_| !is_reclaimed())
 }
