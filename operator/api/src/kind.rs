@@ -41,6 +41,8 @@ macro_rules! for_each_kind {
             BaoNamespace [Placed, Owning, Lifecycle],
             TransitKey [Placed, Owning, Lifecycle],
             BaoRateLimitQuota [Placed, Owning, Lifecycle],
+            PKIIssuer [Referable, Placed, Owning, Lifecycle],
+            PKIRole [Placed, Owning, Lifecycle],
         }
     };
 }

@@ -194,6 +194,18 @@ pub(crate) const WHOLE_SECONDS: Rule = (
     "must be a number of whole seconds, because OpenBao stores seconds",
 );
 
+/// Name of an issuer that Steamer creates.
+pub(crate) const ISSUER_NAME: Rule = (
+    "self != 'default' && !self.endsWith('-next')",
+    "issuerName must not be default, which OpenBao reserves, and must not end with -next, which Steamer adds during a rotation",
+);
+
+/// URLs in certificates.
+pub(crate) const CERTIFICATE_URLS: Rule = (
+    "self.all(url, url.matches('^(https?|ldap)://[^ ,]+$'))",
+    "each URL in certificates starts with http://, https:// or ldap://, and contains no blank and no comma",
+);
+
 /// Path of a secret in a KV engine.
 pub(crate) const SECRET_PATH: Rule = (
     r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",

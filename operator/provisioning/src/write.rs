@@ -16,6 +16,7 @@ use steamer_openbao::{
 use steamer_runtime::write_limit::{Write as Repetition, digest};
 
 use crate::general::{Body, Receipt, send};
+use crate::signing::Signing;
 
 /// Reason of a write that creates a resource.
 pub(crate) const MISSING: &str = "does not exist";
@@ -108,6 +109,8 @@ pub(crate) enum Call {
         /// Keeps the answer.
         receipt: Option<Arc<dyn Receipt>>,
     },
+    /// Requests and imports the certificate of an intermediate authority.
+    Sign(Box<Signing>),
     /// Deletes the resource at a path. A missing resource is no error.
     Delete(String),
 }
@@ -205,6 +208,7 @@ impl Call {
             Self::PutCelRole { mount, name, .. } => cel_role_path(mount, name),
             Self::PutJwtRole { mount, name, .. } => jwt_role_path(mount, name),
             Self::PutPolicy { name, .. } => policy_path(name),
+            Self::Sign(signing) => signing.path(),
             Self::Send { path, .. } | Self::Delete(path) => path.clone(),
         }
     }
@@ -226,6 +230,7 @@ impl Call {
             Self::Send { method, path, body, receipt } => {
                 return send(session, (method, path, body), receipt.as_deref()).await;
             }
+            Self::Sign(signing) => signing.execute(session).await,
             Self::Delete(path) => delete(session, path).await,
         };
         Ok(done?)

@@ -1,0 +1,289 @@
+//! PKIIssuer: a certificate authority of a PKI engine. Its creation and its rotation take several requests, so that it has a
+//! plan of its own: one stage for each reconcile.
+
+mod certificate;
+mod owned;
+mod parent;
+mod plan;
+mod request;
+mod snapshot;
+mod stage;
+
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use steamer_api::{AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerSpec, PKIIssuerStatus};
+use steamer_core::error::Error;
+use steamer_core::ownership::removal::Owned;
+use steamer_core::references::target;
+use steamer_openbao::{NamespacePath, Session};
+use steamer_runtime::conditions::Verdict;
+use steamer_runtime::{ObjectName, Reason};
+
+use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
+use crate::general::{self, Home, Site, remove_recorded};
+use crate::write::Plan;
+use certificate::Certificate;
+use parent::Parent;
+use snapshot::Snapshot;
+use stage::Stage;
+
+/// What the desired state is computed from.
+pub(crate) struct Facts {
+    home: Home,
+    snapshot: Snapshot,
+    owned: Option<OwnedResources>,
+    /// The parent, and a session in its OpenBao namespace, if it has to sign.
+    signer: Option<(Parent, Session)>,
+    /// Root of the cluster.
+    root: NamespacePath,
+    now: Timestamp,
+}
+
+/// Desired state of an issuer.
+pub(crate) struct Desired {
+    facts: Facts,
+    spec: PKIIssuerSpec,
+    mount: String,
+    name: String,
+    /// Time of the next rotation.
+    rotates_at: Option<Timestamp>,
+}
+
+impl Desired {
+    fn stage(&self) -> Stage<'_> {
+        stage::stage(&self.facts.snapshot, &self.name, is_due(self.rotates_at, self.facts.now))
+    }
+
+    fn is_recorded(&self, path: &str) -> bool {
+        self.facts.owned.iter().flat_map(|owned| &owned.resources).any(|resource| resource.path == path)
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.facts.snapshot.current.as_ref().map(|current| &current.certificate)
+    }
+
+    /// Time of the rotation or, without one, of the expiration.
+    fn changes_at(&self) -> Option<Timestamp> {
+        let expires_at = self.certificate().map(|certificate| certificate.not_after);
+        self.rotates_at.or(expires_at).filter(|at| *at > self.facts.now)
+    }
+}
+
+fn mount(issuer: &PKIIssuer) -> &str {
+    issuer.spec.mount.trim_matches('/')
+}
+
+/// Name of the issuer in OpenBao.
+fn name(issuer: &PKIIssuer) -> String {
+    issuer.spec.issuer_name.clone().unwrap_or_else(|| issuer.name_any())
+}
+
+fn title(issuer: &PKIIssuer) -> String {
+    format!("issuer {} of mount {}", name(issuer), mount(issuer))
+}
+
+/// The name of an object can be one that the rule of `issuerName` refuses.
+fn check_name(name: &str) -> Result<(), Error> {
+    if name != "default" && !name.ends_with("-next") {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "issuer {name} cannot have this name: set issuerName to another one than default, without -next at its end"
+    )))
+}
+
+/// Time at which a certificate must be replaced.
+fn rotation(spec: &PKIIssuerSpec, certificate: Option<&Certificate>) -> Result<Option<Timestamp>, Error> {
+    let (Some(before), Some(certificate)) = (&spec.renew_before, certificate) else {
+        return Ok(None);
+    };
+    let before = jiff::SignedDuration::try_from(before.get()).unwrap_or_default();
+    let lifetime = certificate.not_after.duration_since(certificate.not_before);
+    if before.saturating_mul(2) > lifetime {
+        return Err(Error::Invalid(format!(
+            "renewBefore is more than half of the lifetime of the certificate, which is {} hours: shorten renewBefore, or set a \
+             longer ttl and a longer maxLeaseTTL of the mount, and another issuerName",
+            lifetime.as_hours()
+        )));
+    }
+    Ok(certificate.not_after.checked_sub(before).ok())
+}
+
+fn is_due(rotates_at: Option<Timestamp>, now: Timestamp) -> bool {
+    rotates_at.is_some_and(|at| at <= now)
+}
+
+impl Provision for PKIIssuer {
+    const NAME: &'static str = "pkiissuer";
+    type References = (Home, Option<Parent>);
+    type Withdrawn = ();
+    type Found = Desired;
+    type Desired = Desired;
+    type Observed = Snapshot;
+
+    fn subject(&self) -> Option<Subject> {
+        let site = Site::Placed(&self.spec.placement);
+        let name = format!("{} of {}", title(self), general::described(self, &site));
+        let established = self.status.as_ref().is_some_and(|status| status.owned.is_some());
+        Some(Subject { name, established })
+    }
+
+    fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName> {
+        general::cluster(self, &Site::Placed(&self.spec.placement), lookup)
+    }
+
+    fn references(&self, lookup: &Lookup<'_>) -> Result<Self::References, Error> {
+        let home = Home::of(self, &Site::Placed(&self.spec.placement), lookup)?;
+        Ok((home, Parent::of(self, lookup)?))
+    }
+
+    async fn fetch(
+        &self,
+        (home, parent): Self::References,
+        pass: &Pass<'_>,
+    ) -> Result<(Session, Desired), Error> {
+        let (mount, name) = (mount(self).to_owned(), name(self));
+        check_name(&name)?;
+        let session = pass.session(&home.cluster).await?;
+        let inside = session.within(home.namespace.as_str());
+        let snapshot = Snapshot::read(&inside, &mount, &name, self.spec.crl.is_some()).await?;
+        let rotates_at = rotation(&self.spec, snapshot.current.as_ref().map(|current| &current.certificate))?;
+        let status: PKIIssuerStatus = pass.context.status(self);
+        let (root, now) = (session.namespace().clone(), Timestamp::now());
+        let facts = Facts { home, snapshot, owned: status.owned, signer: None, root, now };
+        let mut desired = Desired { facts, spec: self.spec.clone(), mount, name, rotates_at };
+        if let (Some(parent), Stage::Missing { .. }) = (parent, desired.stage()) {
+            let session = parent.session(pass).await?;
+            desired.facts.signer = Some((parent, session));
+        }
+        Ok((session, desired))
+    }
+
+    fn validate(&self, desired: Desired, _setting: &Setting<'_>) -> Result<Desired, Error> {
+        Ok(desired)
+    }
+
+    async fn observe(_session: &Session, desired: &Desired) -> Result<Snapshot, Error> {
+        Ok(desired.facts.snapshot.clone())
+    }
+
+    fn state(observed: &Snapshot) -> impl Debug {
+        observed
+    }
+
+    fn plan(desired: &Desired, _observed: &Snapshot, rights: &Rights<'_>) -> Result<Plan, Error> {
+        plan::plan(desired, rights)
+    }
+
+    fn announcement(desired: &Desired, last: &PKIIssuerStatus) -> Option<PKIIssuerStatus> {
+        let owned = owned::before_writes(desired);
+        let is_known = last.owned.as_ref() == Some(&owned);
+        (!is_known).then(|| PKIIssuerStatus { owned: Some(owned), ..last.clone() })
+    }
+
+    fn published(desired: &Desired) -> NamespacePath {
+        desired.facts.root.join(desired.facts.home.namespace.as_str())
+    }
+
+    fn applied(&self, status: &mut PKIIssuerStatus, desired: &Desired, now: Timestamp) -> Verdict {
+        let (Stage::Exists(issuer), Some(certificate)) = (desired.stage(), desired.certificate()) else {
+            return Verdict::Progressing(Reason::Waiting, format!("creating {}", title(self)));
+        };
+        status.owned = Some(owned::after_writes(desired));
+        status.issuer_id = Some(issuer.id.clone());
+        let Certificate { serial, common_name, not_after, .. } = certificate.clone();
+        status.certificate = Some(AuthorityStatus { serial, common_name, not_after: Time(not_after) });
+        if not_after <= now {
+            let text = format!("the certificate of {} expired at {not_after}: set renewBefore", title(self));
+            return Verdict::NotReady(Reason::Expired, text);
+        }
+        let next = desired.rotates_at.map(|at| format!(", and is replaced at {at}")).unwrap_or_default();
+        let namespace = Self::published(desired);
+        let text = format!("{} exists in namespace {namespace}; it expires at {not_after}{next}", title(self));
+        Verdict::Ready(Reason::Applied, text)
+    }
+
+    fn footprint(&self, last: &PKIIssuerStatus) -> Option<Footprint> {
+        let owned = last.owned.as_ref()?;
+        Some(Footprint {
+            cluster: target(&owned.cluster_ref, &ObjectName::of(self).namespace),
+            tenant: None,
+            namespace: NamespacePath::new(&owned.namespace),
+            resources: owned.resources.clone(),
+        })
+    }
+
+    async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
+        remove_recorded(session, namespace, owned).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A certificate that is valid from second 0 to second 7200.
+    fn certificate() -> Certificate {
+        Certificate {
+            serial: "01:02:03:04:05".to_owned(),
+            common_name: "CA".to_owned(),
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::from_second(7200).unwrap(),
+            is_self_signed: true,
+            key_type: "ec",
+        }
+    }
+
+    fn spec(renew_before: Option<&str>) -> PKIIssuerSpec {
+        let root = json!({"commonName": "CA", "ttl": "2h"});
+        let spec =
+            json!({"clusterRef": {"name": "main"}, "mount": "/pki/", "root": root, "renewBefore": renew_before});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[rstest]
+    #[case::never(None, Some(None))]
+    #[case::before_the_end(Some("30m"), Some(Some(5400)))]
+    #[case::half_of_the_lifetime(Some("1h"), Some(Some(3600)))]
+    #[case::longer_than_half(Some("61m"), None)]
+    fn a_rotation_is_due_before_the_certificate_expires(
+        #[case] renew_before: Option<&str>,
+        #[case] expected: Option<Option<i64>>,
+    ) {
+        let found = rotation(&spec(renew_before), Some(&certificate())).ok();
+        assert_eq!(found.map(|at| at.map(Timestamp::as_second)), expected);
+        assert_eq!(rotation(&spec(renew_before), None).unwrap(), None);
+    }
+
+    #[rstest]
+    #[case(None, 0, false)]
+    #[case(Some(10), 9, false)]
+    #[case(Some(10), 10, true)]
+    fn a_rotation_is_due_from_its_time_on(#[case] at: Option<i64>, #[case] now: i64, #[case] expected: bool) {
+        let time = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(is_due(at.map(time), time(now)), expected);
+    }
+
+    #[rstest]
+    #[case("ca", true)]
+    #[case("default", false)]
+    #[case("ca-next", false)]
+    fn a_reserved_name_is_refused(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(check_name(name).is_ok(), expected);
+    }
+
+    #[test]
+    fn slashes_around_a_mount_are_ignored() {
+        let mut issuer = PKIIssuer::new("ca", spec(None));
+        assert_eq!(title(&issuer), "issuer ca of mount pki");
+        issuer.spec.issuer_name = Some("root".to_owned());
+        assert_eq!(name(&issuer), "root");
+        assert_eq!(certificate().short_serial(), "01020304");
+    }
+}
