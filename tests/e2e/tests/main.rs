@@ -32,6 +32,7 @@ mod openbao_outage;
 mod operator_crash;
 mod operator_rights;
 mod pipelines;
+mod pki_issuers;
 mod pki_secrets;
 mod push_secrets;
 mod random_policies;
