@@ -117,7 +117,7 @@ pub(crate) const PLACEMENT: [Rule; 4] = [
         "projectRef is immutable: create another object",
     ),
     (
-        "has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)",
+        "has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",
         "namespace is immutable: create another object",
     ),
 ];
