@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement,
-    Reference, rules,
+    AllowedNamespaces, CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters,
+    Placement, Reference, rules,
 };
 
 /// A certificate authority of a PKI engine: a root, or an intermediate that another PKIIssuer signs.

@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement, rules};
+use crate::{
+    CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement, rules,
+};
 
 /// A role of a PKI engine: which certificates may be issued with it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

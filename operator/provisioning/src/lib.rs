@@ -26,7 +26,10 @@ use std::sync::Arc;
 use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
-use steamer_api::{AuthMethod, BaoNamespace, BaoPolicy, BaoRateLimitQuota, PKIIssuer, PKIRole, SecretEngine, SecretsProject, SecretsTenant, TransitKey};
+use steamer_api::{
+    AuthMethod, BaoNamespace, BaoPolicy, BaoRateLimitQuota, PKIIssuer, PKIRole, SecretEngine, SecretsProject,
+    SecretsTenant, TransitKey,
+};
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::tasks::Tasks;

@@ -202,7 +202,8 @@ impl Provision for PKIIssuer {
         }
         let next = desired.rotates_at.map(|at| format!(", and is replaced at {at}")).unwrap_or_default();
         let namespace = Self::published(desired);
-        let text = format!("{} exists in namespace {namespace}; it expires at {not_after}{next}", title(self));
+        let text =
+            format!("{} exists in namespace {namespace}; it expires at {not_after}{next}", title(self));
         Verdict::Ready(Reason::Applied, text)
     }
 
@@ -242,8 +243,7 @@ mod tests {
 
     fn spec(renew_before: Option<&str>) -> PKIIssuerSpec {
         let root = json!({"commonName": "CA", "ttl": "2h"});
-        let spec =
-            json!({"clusterRef": {"name": "main"}, "mount": "/pki/", "root": root, "renewBefore": renew_before});
+        let spec = json!({"clusterRef": {"name": "main"}, "mount": "/pki/", "root": root, "renewBefore": renew_before});
         serde_json::from_value(spec).unwrap()
     }
 

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_parameter_that_a_field_sets_is_refused() {
-        let error = parameters(&role(json!({"noStore": true, "parameters": {"no_store": false}}))).unwrap_err();
+        let error =
+            parameters(&role(json!({"noStore": true, "parameters": {"no_store": false}}))).unwrap_err();
         assert!(error.to_string().contains("parameters.no_store"), "{error}");
     }
 

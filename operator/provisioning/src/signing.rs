@@ -40,7 +40,9 @@ impl Signing {
         let body = Value::Object(certificate);
         let signed = self.parent.request_any(Method::POST, &self.signed_at, Some(body)).await?;
         let body = json!({"certificate": bundle(&signed["data"])});
-        session.request_any(Method::POST, &format!("{}/intermediate/set-signed", self.mount), Some(body)).await?;
+        session
+            .request_any(Method::POST, &format!("{}/intermediate/set-signed", self.mount), Some(body))
+            .await?;
         Ok(())
     }
 }

@@ -88,13 +88,25 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("PKIIssuer", issuer(json!({"issuerName": "ca-next"})), "must not end with -next"),
         ("PKIIssuer", issuer(json!({"issuerName": "a/b"})), "a role or issuer consists of letters"),
         ("PKIIssuer", issuer(json!({"mount": "sys/pki"})), "nothing below auth, sys, identity and cubbyhole"),
-        ("PKIIssuer", issuer(json!({"urls": {"ocspServers": ["a,b"]}})), "each URL in certificates starts with"),
+        (
+            "PKIIssuer",
+            issuer(json!({"urls": {"ocspServers": ["a,b"]}})),
+            "each URL in certificates starts with",
+        ),
         ("PKIIssuer", issuer(json!({"root": {"keyType": "dsa"}})), "Unsupported value"),
         ("PKIIssuer", issuer(json!({"root": {"maxPathLength": -1}})), "greater than or equal to 0"),
         ("PKIRole", pki_role(json!({"ttl": "2h", "maxTTL": "1h"})), "ttl must be at most maxTTL"),
-        ("PKIRole", pki_role(json!({"allowedDomains": ["a,b"]})), "each entry of allowedDomains is one domain"),
+        (
+            "PKIRole",
+            pki_role(json!({"allowedDomains": ["a,b"]})),
+            "each entry of allowedDomains is one domain",
+        ),
         ("PKIRole", pki_role(json!({"name": "a/b"})), "a role or issuer consists of letters"),
-        ("PKIRole", pki_role(json!({"mount": "auth/pki"})), "nothing below auth, sys, identity and cubbyhole"),
+        (
+            "PKIRole",
+            pki_role(json!({"mount": "auth/pki"})),
+            "nothing below auth, sys, identity and cubbyhole",
+        ),
         ("SecretsTenant", tenant(json!({"organizationId": 0})), "greater than or equal to 1"),
         ("SecretsTenant", tenant(json!({"groupId": 0})), "greater than or equal to 1"),
         ("SecretsTenant", tenant(json!({"groupId": null})), "organizationId 1 is the default organization"),
@@ -743,6 +755,11 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let key = json!({"clusterRef": cluster, "exportable": true, "allowPlaintextBackup": true});
     case.object("TransitKey", "k", key).await?;
     case.object("BaoRateLimitQuota", "q", json!({"clusterRef": cluster, "rate": 5})).await?;
+    let root =
+        json!({"clusterRef": {"name": "main"}, "mount": "pki", "root": {"commonName": "CA", "ttl": "1h"}});
+    case.object("PKIIssuer", "ca", root).await?;
+    case.object("PKIRole", "web", json!({"clusterRef": {"name": "main"}, "mount": "pki"})).await?;
+    let intermediate = json!({"commonName": "CA", "ttl": "1h", "parentRef": {"name": "x"}});
     let changes = [
         ("BaoNamespace", "n", json!({"path": "b"}), "path is immutable"),
         ("BaoNamespace", "n", json!({"seal": {"shares": 2}}), "seal is immutable"),
@@ -755,11 +772,6 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("TransitKey", "k", json!({"allowPlaintextBackup": false}), "allowPlaintextBackup cannot become"),
         ("BaoRateLimitQuota", "q", json!({"name": "b"}), "name is immutable"),
         ("BaoRateLimitQuota", "q", json!({"path": "a", "role": "b"}), "role is immutable"),
-    let root = json!({"clusterRef": {"name": "main"}, "mount": "pki", "root": {"commonName": "CA", "ttl": "1h"}});
-    case.object("PKIIssuer", "ca", root).await?;
-    case.object("PKIRole", "web", json!({"clusterRef": {"name": "main"}, "mount": "pki"})).await?;
-    let intermediate = json!({"commonName": "CA", "ttl": "1h", "parentRef": {"name": "x"}});
-    let changes = [
         ("PKIIssuer", "ca", json!({"root": {"commonName": "x"}}), "commonName is immutable"),
         ("PKIIssuer", "ca", json!({"root": null, "intermediate": intermediate}), "an issuer stays a root"),
         ("PKIIssuer", "ca", json!({"issuerName": "x"}), "issuerName is immutable"),

@@ -37,7 +37,8 @@ fn links(text: &str) -> Result<Vec<Link>> {
     for pem in Pem::iter_from_buffer(text.as_bytes()) {
         let pem = pem?;
         let certificate = pem.parse_x509()?;
-        let mut link = Link { subject: certificate.subject().to_string(), key: String::new(), issuer: String::new() };
+        let mut link =
+            Link { subject: certificate.subject().to_string(), key: String::new(), issuer: String::new() };
         for extension in certificate.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => link.key = format!("{id:?}"),
@@ -78,7 +79,8 @@ impl Scene {
     }
 
     async fn get(&self, path: &str) -> Result<Value> {
-        Ok(self.admin.request_any(Method::GET, path, None).await.with_context(|| path.to_owned())?["data"].clone())
+        Ok(self.admin.request_any(Method::GET, path, None).await.with_context(|| path.to_owned())?["data"]
+            .clone())
     }
 
     /// Names of the issuers or keys of a mount, with their IDs. Those without a name have the name ``.
@@ -146,7 +148,8 @@ impl Scene {
     /// Writes of the operator to PKI engines.
     fn writes(&self) -> Vec<String> {
         let seen = self.rig.openbao.seen();
-        let is_write = |path: &str| path.contains("/pki") && !path.contains("/issue/") && !path.ends_with("/revoke");
+        let is_write =
+            |path: &str| path.contains("/pki") && !path.contains("/issue/") && !path.ends_with("/revoke");
         let writes = seen.iter().filter(|asked| asked.writes() && is_write(&asked.path));
         writes.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
@@ -402,12 +405,13 @@ async fn adopted(scene: &Scene) -> Result<()> {
     scene.issuers().delete("hand", &DeleteParams::default()).await?;
     gone(&scene.issuers(), "hand").await?;
     assert_eq!(scene.get("pki-hand/issuer/hand").await?["issuer_id"], id, "values were not kept");
-    scene.apply("PKIIssuer", "hand", {
-        let mut other = spec("Another", "rsa");
-        other["adopt"] = json!("IfUnowned");
-        other
-    })
-    .await?;
+    scene
+        .apply("PKIIssuer", "hand", {
+            let mut other = spec("Another", "rsa");
+            other["adopt"] = json!("IfUnowned");
+            other
+        })
+        .await?;
     scene.says("hand", "False/Conflict", "has the common name By Hand instead of Another").await?;
     assert_eq!(scene.only_names("pki-hand", "issuer").await?, ["hand"]);
     Ok(())
@@ -418,7 +422,9 @@ async fn crashes(scene: &mut Scene) -> Result<()> {
     for requests in 0..4_usize {
         let name = format!("crash-{requests}");
         scene.rig.openbao.cut_each_after(requests, |asked| {
-            (asked.writes() && (asked.path.contains("/pki-crash/") || asked.path.ends_with("/sign-intermediate"))).then_some("pki")
+            (asked.writes()
+                && (asked.path.contains("/pki-crash/") || asked.path.ends_with("/sign-intermediate")))
+            .then_some("pki")
         });
         scene.apply("PKIIssuer", &name, intermediate(&name, "pki-crash")).await?;
         scene.rig.openbao.holds("pki").await;
@@ -442,7 +448,8 @@ async fn deleted(scene: &Scene) -> Result<()> {
     scene.issuers().delete("int", &DeleteParams::default()).await?;
     gone(&scene.issuers(), "int").await?;
     assert_eq!(scene.names("pki-int", "key").await?, Vec::new());
-    let named: Vec<_> = scene.only_names("pki-int", "issuer").await?.into_iter().filter(|name| !name.is_empty()).collect();
+    let named: Vec<_> =
+        scene.only_names("pki-int", "issuer").await?.into_iter().filter(|name| !name.is_empty()).collect();
     assert_eq!(named, Vec::<String>::new());
     let roles: Api<PKIRole> = scene.rig.case.api();
     roles.delete("web", &DeleteParams::default()).await?;

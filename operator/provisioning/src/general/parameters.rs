@@ -9,7 +9,11 @@ use super::compare;
 /// The fields of a spec that are set, under the names of OpenBao's API: null and empty lists are left out.
 pub(crate) fn typed<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     let is_set = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
-    fields.into_iter().filter(|(_, value)| is_set(value)).map(|(name, value)| (name.to_owned(), value)).collect()
+    fields
+        .into_iter()
+        .filter(|(_, value)| is_set(value))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Adds the free parameters of a spec.

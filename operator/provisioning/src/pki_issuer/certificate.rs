@@ -85,7 +85,10 @@ mod tests {
         let intermediate = Certificate::parse(INTERMEDIATE).unwrap();
         assert_eq!((root.is_self_signed, root.key_type), (true, "rsa"));
         assert_eq!((intermediate.is_self_signed, intermediate.key_type), (false, "ec"));
-        assert_eq!((root.common_name.as_str(), intermediate.common_name.as_str()), ("Example CA", "Example CA"));
+        assert_eq!(
+            (root.common_name.as_str(), intermediate.common_name.as_str()),
+            ("Example CA", "Example CA")
+        );
         assert!(intermediate.serial.starts_with(&intermediate.short_serial()[..2]));
         assert_eq!(intermediate.short_serial().len(), 8);
         assert!(root.not_before < root.not_after);
@@ -93,7 +96,10 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_certificate_is_refused() {
-        assert_eq!(Certificate::parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), None);
+        assert_eq!(
+            Certificate::parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            None
+        );
         assert_eq!(Certificate::parse(""), None);
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
         Stage::Exists(_) => false,
     };
     if is_rotating {
-        let retired = facts.snapshot.current.as_ref().map(|current| retired(name, &current.certificate.short_serial()));
+        let retired =
+            facts.snapshot.current.as_ref().map(|current| retired(name, &current.certificate.short_serial()));
         for name in [Some(successor), retired].into_iter().flatten() {
             add(&mut paths, vec![key_path(mount, &name), issuer_path(mount, &name)]);
         }
@@ -76,7 +77,8 @@ fn key_name<'a>(snapshot: &'a Snapshot, issuer: &Issuer) -> Option<&'a str> {
 fn exists(desired: &Desired, path: &str) -> bool {
     let (mount, snapshot) = (&desired.mount, &desired.facts.snapshot);
     let is_issuer = |it: &Issuer| path == issuer_path(mount, &it.name);
-    let is_key = |it: &super::snapshot::Key| [&it.name, &it.id].iter().any(|name| path == key_path(mount, name));
+    let is_key =
+        |it: &super::snapshot::Key| [&it.name, &it.id].iter().any(|name| path == key_path(mount, name));
     snapshot.issuers.iter().any(is_issuer) || snapshot.keys.iter().any(is_key)
 }
 

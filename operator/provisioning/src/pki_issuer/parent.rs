@@ -88,7 +88,10 @@ mod tests {
         let checked = check_expiration(&ObjectName::new("ns", "root"), end, now, ttl);
         assert_eq!(checked.is_ok(), expected);
         if let Err(error) = checked {
-            assert!(error.to_string().contains("PKIIssuer ns/root, which expires at 1970-01-01T01:00:00Z"), "{error}");
+            assert!(
+                error.to_string().contains("PKIIssuer ns/root, which expires at 1970-01-01T01:00:00Z"),
+                "{error}"
+            );
         }
     }
 }

@@ -173,7 +173,8 @@ impl Planner<'_> {
         }
         writes.extend(self.key_names(next, old.as_ref()));
         let default = &self.desired.facts.snapshot.default;
-        let is_default = self.desired.spec.default || old.as_ref().is_some_and(|old| old.issuer.id == *default);
+        let is_default =
+            self.desired.spec.default || old.as_ref().is_some_and(|old| old.issuer.id == *default);
         if is_default && *default != next.id {
             writes.push(self.default(next));
         }
@@ -251,7 +252,7 @@ impl Planner<'_> {
 }
 
 fn send(method: Method, path: String, parameters: Map<String, Value>) -> Call {
-    Call::Send { method, path, body: Body { parameters, ..Body::default() } }
+    Call::Send { method, path, body: Body { parameters, ..Body::default() }, receipt: None }
 }
 
 /// How a certificate differs from the spec. A changed type of key applies to the next certificate.
@@ -283,8 +284,10 @@ mod tests {
     use super::*;
 
     fn spec(kind: &str, key_type: &str) -> PKIIssuerSpec {
-        let authority = json!({"commonName": "CA", "ttl": "1h", "keyType": key_type, "parentRef": {"name": "root"}});
-        serde_json::from_value(json!({"clusterRef": {"name": "main"}, "mount": "pki", kind: authority})).unwrap()
+        let authority =
+            json!({"commonName": "CA", "ttl": "1h", "keyType": key_type, "parentRef": {"name": "root"}});
+        serde_json::from_value(json!({"clusterRef": {"name": "main"}, "mount": "pki", kind: authority}))
+            .unwrap()
     }
 
     #[rstest]

@@ -8,7 +8,15 @@ use crate::general::{merged, seconds, typed};
 
 /// Parameters that Steamer sets itself.
 const OWN: [&str; 9] = [
-    "issuer_name", "key_name", "key_ref", "csr", "exported", "format", "issuer_ref", "private_key_format", "use_csr_values",
+    "issuer_name",
+    "key_name",
+    "key_ref",
+    "csr",
+    "exported",
+    "format",
+    "issuer_ref",
+    "private_key_format",
+    "use_csr_values",
 ];
 
 /// Contents of the certificate of a spec.
@@ -120,9 +128,10 @@ mod tests {
 
     #[test]
     fn revocation_lists_expire_after_a_duration() {
-        let settings: CrlSettings =
-            serde_json::from_value(json!({"expiry": "24h", "autoRebuild": true, "parameters": {"ocsp_expiry": "1h"}}))
-                .unwrap();
+        let settings: CrlSettings = serde_json::from_value(
+            json!({"expiry": "24h", "autoRebuild": true, "parameters": {"ocsp_expiry": "1h"}}),
+        )
+        .unwrap();
         let expected = json!({"expiry": "86400s", "auto_rebuild": true, "ocsp_expiry": "1h"});
         assert_eq!(Value::Object(crl(&settings).unwrap()), expected);
     }

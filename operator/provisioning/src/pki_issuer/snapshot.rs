@@ -59,7 +59,11 @@ impl Snapshot {
         with_crl: bool,
     ) -> Result<Self, Error> {
         let field = |info: &Value, field: &str| info[field].as_str().unwrap_or_default().to_owned();
-        let issuer = |(id, info): (String, Value)| Issuer { id, name: field(&info, "issuer_name"), key: field(&info, "key_id") };
+        let issuer = |(id, info): (String, Value)| Issuer {
+            id,
+            name: field(&info, "issuer_name"),
+            key: field(&info, "key_id"),
+        };
         let key = |(id, info): (String, Value)| Key { id, name: field(&info, "key_name") };
         let issuers: Vec<Issuer> = list(session, mount, "issuers").await?.into_iter().map(issuer).collect();
         let keys = list(session, mount, "keys").await?.into_iter().map(key).collect();
@@ -112,7 +116,9 @@ async fn list(session: &Session, mount: &str, what: &str) -> Result<Vec<(String,
 fn missing(session: &Session, mount: &str) -> Error {
     let namespace = session.namespace();
     Error::SourceMissing(
-        format!("mount {mount} does not exist in namespace {namespace}: create it as a SecretEngine of type pki"),
+        format!(
+            "mount {mount} does not exist in namespace {namespace}: create it as a SecretEngine of type pki"
+        ),
         MISSING_MOUNT,
     )
 }
@@ -128,7 +134,9 @@ async fn data(session: &Session, path: &str) -> Result<Map<String, Value>, Error
 async fn current(session: &Session, path: &str) -> Result<Current, Error> {
     let settings = data(session, path).await?;
     let text = settings.get("certificate").and_then(Value::as_str).unwrap_or_default();
-    let unreadable = || Error::Conflict(format!("the certificate of {path} in OpenBao cannot be read: replace the issuer"));
+    let unreadable = || {
+        Error::Conflict(format!("the certificate of {path} in OpenBao cannot be read: replace the issuer"))
+    };
     let certificate = Certificate::parse(text).ok_or_else(unreadable)?;
     Ok(Current { settings, certificate })
 }
