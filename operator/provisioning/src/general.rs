@@ -24,7 +24,7 @@ use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
 use steamer_runtime::ObjectName;
 
 use crate::engine::{Lookup, Pass};
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Late};
 pub(crate) use compare::differences;
 pub(crate) use home::{Home, cluster, described};
 pub(crate) use parameters::{merged, seconds, typed};

@@ -6,6 +6,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use steamer_core::mac::Mac;
+use steamer_openbao::{Error, Session};
 
 /// Parameters of a request.
 #[derive(Clone, Default)]
@@ -14,16 +15,42 @@ pub(crate) struct Body {
     pub(crate) parameters: Map<String, Value>,
     /// Parameters that are secret.
     pub(crate) secrets: BTreeMap<String, SecretString>,
+    /// Parameters whose values are read immediately before the request, because an earlier write determines them.
+    pub(crate) late: BTreeMap<&'static str, Late>,
+}
+
+/// A value that is read from OpenBao.
+#[derive(Clone, Debug)]
+pub(crate) struct Late {
+    /// Path that is read, relative to the OpenBao namespace.
+    pub(crate) path: String,
+    /// Field of the answer.
+    pub(crate) field: &'static str,
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secrets: Vec<&String> = self.secrets.keys().collect();
-        f.debug_struct("Body").field("parameters", &self.parameters).field("secrets", &secrets).finish()
+        f.debug_struct("Body")
+            .field("parameters", &self.parameters)
+            .field("secrets", &secrets)
+            .field("late", &self.late)
+            .finish()
     }
 }
 
 impl Body {
+    /// The body with the values that are read from OpenBao.
+    pub(crate) async fn resolved(&self, session: &Session) -> Result<Self, Error> {
+        let mut body = self.clone();
+        for (name, late) in &self.late {
+            let answer = session.request_any(reqwest::Method::GET, &late.path, None).await?;
+            let value = answer.get("data").and_then(|data| data.get(late.field)).cloned().unwrap_or_default();
+            body.parameters.insert((*name).to_owned(), value);
+        }
+        Ok(body)
+    }
+
     /// The parameters as OpenBao receives them.
     pub(crate) fn exposed(&self) -> Value {
         let mut parameters = self.parameters.clone();
@@ -52,7 +79,7 @@ mod tests {
     fn body(password: &str) -> Body {
         let parameters = json!({"username": "app"}).as_object().unwrap().clone();
         let secrets = BTreeMap::from([("password".to_owned(), SecretString::from(password.to_owned()))]);
-        Body { parameters, secrets }
+        Body { parameters, secrets, ..Body::default() }
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Optio
     if let Some(existing) = &resource.existing {
         return Ok(existing.clone());
     }
-    let answer = match session.request_any(Method::GET, &resource.path, None).await {
+    let path = resource.read_at.as_ref().unwrap_or(&resource.path);
+    let answer = match session.request_any(Method::GET, path, None).await {
         Ok(answer) => answer,
         Err(OpenBao::NotFound { .. }) => return Ok(None),
         // OpenBao returns nothing of a path that can only be written.
@@ -39,7 +40,9 @@ pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Optio
         _ => Map::new(),
     };
     let mark = mark(&data);
-    Ok(Some(Existing { parameters: (resource.read)(data), mark }))
+    let parameters = (resource.read)(data);
+    let is_absent = resource.read_at.is_some() && parameters.is_empty();
+    Ok((!is_absent).then_some(Existing { parameters, mark }))
 }
 
 /// The mark in the description of a mount, the comment of a policy, or the metadata of a namespace.

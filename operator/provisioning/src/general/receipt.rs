@@ -28,6 +28,7 @@ pub(crate) async fn send(
     if let Some(receipt) = receipt {
         receipt.prepare().await?;
     }
+    let body = body.resolved(session).await?;
     let answer = session.request_any(method.clone(), path, Some(body.exposed())).await?;
     match receipt {
         Some(receipt) => receipt.keep(&answer).await,

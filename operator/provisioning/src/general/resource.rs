@@ -16,6 +16,9 @@ pub(crate) struct Resource {
     pub(crate) name: String,
     /// Path that is read, relative to the OpenBao namespace. It identifies the resource in `status.owned`.
     pub(crate) path: String,
+    /// Path that is read instead of `path`, for a part that OpenBao returns with another resource. The part exists if `read`
+    /// returns parameters.
+    pub(crate) read_at: Option<String>,
     /// Path that is deleted. None for a part of another resource, such as the configuration of a mount.
     pub(crate) deleted_at: Option<String>,
     /// Path and body of the request that creates the resource, if it is another request than the one that changes it.
@@ -60,6 +63,7 @@ impl Resource {
             receipt: None,
             changed_at: Some(path.clone()),
             path,
+            read_at: None,
             body: Body { parameters, ..Body::default() },
             fixed: Vec::new(),
             holds_values: false,
