@@ -43,6 +43,8 @@ macro_rules! for_each_kind {
             BaoRateLimitQuota [Placed, Owning, Lifecycle],
             PKIIssuer [Referable, Placed, Owning, Lifecycle],
             PKIRole [Placed, Owning, Lifecycle],
+            BaoAuthRole [Placed, Owning, Lifecycle],
+            IdentityGroup [Placed, Owning, Lifecycle],
         }
     };
 }

@@ -144,6 +144,38 @@ pub(crate) const UNRESERVED_NAMESPACES: Rule = (
      operatorNamespaces",
 );
 
+/// Path of an auth mount.
+pub(crate) const AUTH_MOUNT: Rule = (
+    r"!self.matches(r'^/|/$|^auth/|(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $')",
+    "mount must be the path of an auth mount without auth/, such as kubernetes, and without / at its start or end, empty \
+     segments, . or .. as a segment, and control characters",
+);
+
+/// Name of a role, user or group.
+pub(crate) const ROLE_NAME: Rule = (
+    "self.matches('^[A-Za-z0-9_]([A-Za-z0-9_.@-]*[A-Za-z0-9_])?$')",
+    "a name consists of letters, digits, _, ., @ and -, and starts and ends with a letter, a digit or _",
+);
+
+/// Names of groups or entities, or IDs.
+pub(crate) const ROLE_NAMES: Rule = (
+    "self.all(name, name.matches('^[A-Za-z0-9_]([A-Za-z0-9_.@-]*[A-Za-z0-9_])?$'))",
+    "a name consists of letters, digits, _, ., @ and -, and starts and ends with a letter, a digit or _",
+);
+
+/// Policies that a login gives. OpenBao changes their names to lower case.
+pub(crate) const GRANTED_POLICIES: Rule = (
+    r"self.all(name, name != 'root' && name.matches('^[a-z0-9_]([a-z0-9_./-]*[a-z0-9_])?$'))",
+    "a policy is a name of lower-case letters, digits, -, _, . and /, and is not root: nobody may log in with the rights of \
+     the root token; write a BaoPolicy with the paths that are needed",
+);
+
+/// Addresses and networks.
+pub(crate) const NETWORKS: Rule = (
+    "self.all(network, network.matches('^([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(/[0-9]{1,3})?$'))",
+    "each entry must be an IP address or a network, such as 10.0.0.0/8",
+);
+
 /// Path of a mount.
 pub(crate) const MOUNT: Rule = (
     r"!self.matches(r'(^|/)[.][.]?(/|$)|//|\p{Cc}|^ | $|^/$')",

@@ -83,6 +83,17 @@ pub fn is_of_tenants(path: &NamespacePath) -> bool {
     is_organization && segments.all(is_below)
 }
 
+/// Returns true if the path can be that of the namespace of a SecretsProject.
+#[must_use]
+pub fn is_project(path: &NamespacePath) -> bool {
+    let segments: Vec<&str> = path.as_str().split('/').collect();
+    let [organization, .., last] = segments[..] else {
+        return false;
+    };
+    let is_child = last.starts_with(PROJECT) || last.starts_with(GROUP);
+    organization.starts_with(ORGANIZATION) && is_child && segments.len() <= 3
+}
+
 /// The last segment of the namespace of a project or group.
 #[must_use]
 pub fn project(scope: Scope, id: i64) -> String {
@@ -139,6 +150,19 @@ mod tests {
     #[case::root("", false)]
     fn paths_of_tenants_are_below_an_organization(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_of_tenants(&NamespacePath::new(path)), expected);
+    }
+
+    #[rstest]
+    #[case("org_1/group_7/project_42", true)]
+    #[case("org_1/project_42", true)]
+    #[case("org_1/group_7", true)]
+    #[case("org_1/user_9", false)]
+    #[case("org_1/group_7/project_42/below", false)]
+    #[case("org_1", false)]
+    #[case("project_42", false)]
+    #[case("", false)]
+    fn a_project_is_below_an_organization_or_its_tenant(#[case] path: &str, #[case] expected: bool) {
+        assert_eq!(is_project(&NamespacePath::new(path)), expected);
     }
 
     #[test]

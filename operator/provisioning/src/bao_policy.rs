@@ -4,7 +4,8 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 use steamer_api::{BaoPolicy, PolicyRule};
 use steamer_core::error::Error;
-use steamer_core::layout::{OPERATOR_ROLE, POLICY_PREFIXES};
+use steamer_core::layout::{OPERATOR_ROLE, POLICY_PREFIXES, is_project};
+use steamer_openbao::NamespacePath;
 
 use crate::general::{Found, General, Resource, Site};
 use crate::write::policy_path;
@@ -22,7 +23,7 @@ impl General for BaoPolicy {
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let name = name(self);
-        refuse_reserved(&name, found.home.namespace.is_root(), self.spec.placement.project_ref.is_some())?;
+        refuse_reserved(&name, &found.home.namespace)?;
         let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
         let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
         Ok(vec![Resource::at(self.title(), policy_path(&name), parameters)])
@@ -35,10 +36,10 @@ fn name(policy: &BaoPolicy) -> String {
 }
 
 /// The policies of the operator and of the access to projects are not those of a BaoPolicy.
-fn refuse_reserved(name: &str, is_root: bool, is_of_project: bool) -> Result<(), Error> {
+fn refuse_reserved(name: &str, namespace: &NamespacePath) -> Result<(), Error> {
     let is_below = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
-    let is_of_steamer = is_of_project && POLICY_PREFIXES.into_iter().any(is_below);
-    if is_of_steamer || (is_root && name == OPERATOR_ROLE) {
+    let is_of_project = is_project(namespace) && POLICY_PREFIXES.into_iter().any(is_below);
+    if is_of_project || (namespace.is_root() && name == OPERATOR_ROLE) {
         return Err(Error::Invalid(format!("the policy {name} belongs to Steamer: choose another name")));
     }
     Ok(())
@@ -73,18 +74,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::operator("steamer", true, false, true)]
-    #[case::same_name_in_a_namespace("steamer", false, false, false)]
-    #[case::pipelines("pipelines/global", false, true, true)]
-    #[case::pipelines_outside_of_a_project("pipelines/global", true, false, false)]
-    #[case::own("web", true, true, false)]
-    fn policies_of_steamer_are_refused(
-        #[case] name: &str,
-        #[case] is_root: bool,
-        #[case] is_of_project: bool,
-        #[case] refused: bool,
-    ) {
-        assert_eq!(refuse_reserved(name, is_root, is_of_project).is_err(), refused);
+    #[case::operator("steamer", "", true)]
+    #[case::same_name_in_a_namespace("steamer", "team-a", false)]
+    #[case::pipelines("pipelines/global", "org_1/group_7/project_42", true)]
+    #[case::pipelines_outside_of_a_project("pipelines/global", "", false)]
+    #[case::pipelines_below_a_project("pipelines/global", "org_1/group_7/project_42/below", false)]
+    #[case::own("web", "org_1/group_7/project_42", false)]
+    fn policies_of_steamer_are_refused(#[case] name: &str, #[case] namespace: &str, #[case] refused: bool) {
+        assert_eq!(refuse_reserved(name, &NamespacePath::new(namespace)).is_err(), refused);
     }
 
     #[test]

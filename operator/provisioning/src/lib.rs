@@ -1,11 +1,14 @@
 //! Kinds that create resources in OpenBao: tenants, projects, pipeline policies, issuers.
 
 mod auth_method;
+mod auth_mounts;
+mod bao_auth_role;
 mod bao_namespace;
 mod bao_policy;
 mod bao_rate_limit_quota;
 mod engine;
 mod general;
+mod identity_group;
 mod jwt_issuer;
 mod mounts;
 mod namespaces;
@@ -27,8 +30,8 @@ use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
 use steamer_api::{
-    AuthMethod, BaoNamespace, BaoPolicy, BaoRateLimitQuota, PKIIssuer, PKIRole, SecretEngine, SecretsProject,
-    SecretsTenant, TransitKey,
+    AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, IdentityGroup, PKIIssuer, PKIRole,
+    SecretEngine, SecretsProject, SecretsTenant, TransitKey,
 };
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
@@ -48,6 +51,8 @@ pub fn register(tasks: &mut Tasks) {
     provision::<BaoRateLimitQuota, _>(tasks, ());
     provision::<PKIIssuer, _>(tasks, ());
     provision::<PKIRole, _>(tasks, ());
+    provision::<BaoAuthRole, _>(tasks, ());
+    provision::<IdentityGroup, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }

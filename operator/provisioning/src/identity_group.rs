@@ -1,0 +1,199 @@
+//! IdentityGroup: a group of the identity engine, with the alias of an external group.
+
+use kube::ResourceExt;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use steamer_api::{GroupAlias, GroupType, IdentityGroup};
+use steamer_core::error::Error;
+use steamer_core::layout::OPERATOR_ROLE;
+use steamer_openbao::Error as OpenBao;
+
+use crate::auth_mounts::{self, ABSENT};
+use crate::general::{Body, Found, General, Late, Resource, Site};
+
+/// Path of the request that creates or changes an alias. OpenBao gives each group one alias.
+const ALIASES: &str = "identity/group-alias";
+
+impl General for IdentityGroup {
+    const NAME: &'static str = "identitygroup";
+
+    fn site(&self) -> Site<'_> {
+        Site::Placed(&self.spec.placement)
+    }
+
+    /// In lower case, because OpenBao ignores the case of names.
+    fn title(&self) -> String {
+        format!("group {}", name(self).to_lowercase())
+    }
+
+    async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
+        refuse_policies(&self.spec.policies, found.home.namespace.is_root())?;
+        let mut parameters = own(self);
+        if self.spec.type_ == GroupType::Internal {
+            parameters
+                .insert("member_group_ids".to_owned(), ids(&self.spec.member_groups, "group", found).await?);
+            parameters.insert(
+                "member_entity_ids".to_owned(),
+                ids(&self.spec.member_entities, "entity", found).await?,
+            );
+        }
+        let path = format!("identity/group/name/{}", name(self));
+        let group = Resource { fixed: vec!["type"], ..Resource::at(self.title(), path.as_str(), parameters) };
+        let alias = match &self.spec.alias {
+            Some(alias) => {
+                let accessor = auth_mounts::existing(found, &alias.mount).await?.accessor;
+                Some(aliased(alias, &accessor, &path, &self.title()))
+            }
+            None => None,
+        };
+        Ok([Some(group), alias].into_iter().flatten().collect())
+    }
+}
+
+/// Name of the group in OpenBao.
+fn name(group: &IdentityGroup) -> String {
+    group.spec.name.clone().unwrap_or_else(|| group.name_any())
+}
+
+/// Parameters that need nothing from OpenBao. All of them are written, so that a policy or a member that is removed from the
+/// spec is removed from the group.
+fn own(group: &IdentityGroup) -> Map<String, Value> {
+    let type_ = match group.spec.type_ {
+        GroupType::Internal => "internal",
+        GroupType::External => "external",
+    };
+    let parameters = [
+        ("type", json!(type_)),
+        ("policies", json!(group.spec.policies)),
+        ("metadata", json!(group.spec.metadata)),
+    ];
+    parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The policy of the operator contains the rights of an administrator.
+fn refuse_policies(policies: &[String], is_root: bool) -> Result<(), Error> {
+    let is_refused = |name: &&String| *name == "root" || (is_root && *name == OPERATOR_ROLE);
+    match policies.iter().find(is_refused) {
+        Some(name) => Err(Error::Invalid(format!(
+            "a group must not grant policy {name}: write a BaoPolicy with the paths that are needed"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The alias, which OpenBao returns with its group and removes with it.
+fn aliased(alias: &GroupAlias, accessor: &str, group: &str, title: &str) -> Resource {
+    let parameters = [("name", alias.name.as_str()), ("mount_accessor", accessor)];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let late = Late { path: group.to_owned(), field: "id" };
+    let resource =
+        Resource::at(format!("alias {} of {title}", alias.name), format!("{group}/alias"), Map::new());
+    Resource {
+        read_at: Some(group.to_owned()),
+        deleted_at: None,
+        changed_at: Some(ALIASES.to_owned()),
+        body: Body {
+            parameters: Map::from_iter(parameters),
+            late: [("canonical_id", late)].into(),
+            ..Body::default()
+        },
+        read: alias_of,
+        ..resource
+    }
+}
+
+/// The alias in the answer for a group: empty if the group has none.
+fn alias_of(mut group: Map<String, Value>) -> Map<String, Value> {
+    match group.remove("alias") {
+        Some(Value::Object(alias)) => alias,
+        _ => Map::new(),
+    }
+}
+
+/// The IDs of groups or entities that a spec names.
+async fn ids(names: &[String], kind: &str, found: &Found<'_>) -> Result<Value, Error> {
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(if is_id(name) { Value::from(name.as_str()) } else { id(name, kind, found).await? });
+    }
+    Ok(Value::Array(ids))
+}
+
+async fn id(name: &str, kind: &str, found: &Found<'_>) -> Result<Value, Error> {
+    let path = format!("identity/{kind}/name/{name}");
+    let answer = match found.session.request_any(Method::GET, &path, None).await {
+        Err(OpenBao::NotFound { .. }) => Value::Null,
+        answer => answer?,
+    };
+    answer.pointer("/data/id").cloned().ok_or_else(|| {
+        let namespace = found.session.namespace();
+        let text = format!(
+            "{kind} {name} does not exist in namespace {namespace}: create it, or remove it from the members"
+        );
+        Error::SourceMissing(text, ABSENT)
+    })
+}
+
+/// Returns true for an ID of the identity engine, which is a UUID.
+fn is_id(name: &str) -> bool {
+    let lengths = name.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn group(spec: Value) -> IdentityGroup {
+        let mut whole = json!({"clusterRef": {"name": "main"}});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        IdentityGroup::new("web", serde_json::from_value(whole).unwrap())
+    }
+
+    #[rstest]
+    #[case(json!({}), json!({"type": "internal", "policies": [], "metadata": {}}))]
+    #[case(
+        json!({"type": "External", "policies": ["a"], "metadata": {"x": "y"}, "alias": {"name": "devs", "mount": "jwt"}}),
+        json!({"type": "external", "policies": ["a"], "metadata": {"x": "y"}})
+    )]
+    fn everything_that_a_spec_can_remove_is_written(#[case] spec: Value, #[case] expected: Value) {
+        assert_eq!(Value::Object(own(&group(spec))), expected);
+    }
+
+    #[test]
+    fn objects_whose_names_differ_in_their_case_only_claim_the_same_group() {
+        assert_eq!(group(json!({"name": "Web"})).title(), group(json!({})).title());
+    }
+
+    #[rstest]
+    #[case::root("root", "root", true)]
+    #[case::operator("steamer", "root", true)]
+    #[case::same_name_elsewhere("steamer", "team-a", false)]
+    #[case::own("web", "root", false)]
+    fn no_group_gives_the_rights_of_an_administrator(
+        #[case] policy: &str,
+        #[case] namespace: &str,
+        #[case] refused: bool,
+    ) {
+        assert_eq!(refuse_policies(&[policy.to_owned()], namespace == "root").is_err(), refused);
+    }
+
+    #[rstest]
+    #[case(json!({"id": "g", "alias": {"name": "devs", "mount_accessor": "a"}}), json!({"name": "devs", "mount_accessor": "a"}))]
+    #[case(json!({"id": "g", "alias": {}}), json!({}))]
+    #[case(json!({"id": "g", "alias": null}), json!({}))]
+    fn the_alias_is_part_of_the_group(#[case] answer: Value, #[case] expected: Value) {
+        assert_eq!(Value::Object(alias_of(answer.as_object().unwrap().clone())), expected);
+    }
+
+    #[rstest]
+    #[case("da45ecff-1238-d7e9-44a3-9bb952071779", true)]
+    #[case("da45ecff-1238-d7e9-44a3-9bb95207177", false)]
+    #[case("xa45ecff-1238-d7e9-44a3-9bb952071779", false)]
+    #[case("platform-team", false)]
+    fn an_id_is_a_uuid(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_id(name), expected);
+    }
+}
