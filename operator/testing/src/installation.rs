@@ -99,3 +99,15 @@ pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<(
     admin.request_any(Method::POST, "auth/kubernetes/role/steamer", Some(role)).await?;
     Ok(())
 }
+
+/// Gives the operator the rights of an administrator, for a cluster with `operatorScope: Root`.
+///
+/// # Errors
+/// The error of OpenBao.
+pub async fn install_root_scope(openbao: &OpenBao) -> Result<()> {
+    let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
+    let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
+    let path = "sys/policies/acl/steamer";
+    openbao.admin()?.request_any(Method::POST, path, Some(json!({"policy": policy}))).await?;
+    Ok(())
+}

@@ -66,6 +66,23 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     };
     let listed =
         |namespaces: Value| scoped(json!({"operatorScope": "Namespaces", "operatorNamespaces": namespaces}));
+    let acl = |changes: Value| {
+        let rule = json!({"path": "kv/data/a", "capabilities": ["read"]});
+        merged(json!({"clusterRef": {"name": "main"}, "rules": [rule]}), changes)
+    };
+    let rule = |changes: Value| {
+        acl(json!({"rules": [merged(json!({"path": "kv/data/a", "capabilities": ["read"]}), changes)]}))
+    };
+    let role = |changes: Value| {
+        let accounts = json!([{"name": "a", "namespace": "n"}]);
+        let whole = json!({"clusterRef": {"name": "main"}, "mount": "m", "kubernetes": {"serviceAccounts": accounts}});
+        merged(whole, changes)
+    };
+    let other_role = |changes: Value| merged(json!({"clusterRef": {"name": "main"}, "mount": "m"}), changes);
+    let jwt_role = |changes: Value| {
+        other_role(json!({"jwt": merged(json!({"userClaim": "sub", "boundSubject": "a"}), changes)}))
+    };
+    let group = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let spread =
         json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
@@ -106,6 +123,115 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "PKIRole",
             pki_role(json!({"mount": "auth/pki"})),
             "nothing below auth, sys, identity and cubbyhole",
+        ),
+        ("BaoPolicy", acl(json!({"policy": "path \"a\" {}"})), "set exactly one of policy and rules"),
+        ("BaoPolicy", acl(json!({"rules": null})), "set exactly one of policy and rules"),
+        ("BaoPolicy", acl(json!({"clusterRef": null})), "set exactly one of clusterRef and projectRef"),
+        (
+            "BaoPolicy",
+            acl(json!({"projectRef": {"name": "p"}})),
+            "set exactly one of clusterRef and projectRef",
+        ),
+        ("BaoPolicy", acl(json!({"namespace": "a//b"})), "namespace must be a path"),
+        ("BaoPolicy", acl(json!({"name": "Web"})), "the name of a policy consists of lower-case letters"),
+        ("BaoPolicy", acl(json!({"name": "root"})), "and is not root"),
+        ("BaoPolicy", rule(json!({"path": "/kv"})), "path must not start with /"),
+        ("BaoPolicy", rule(json!({"capabilities": []})), "should have at least 1 items"),
+        ("BaoPolicy", rule(json!({"capabilities": ["write"]})), "Unsupported value"),
+        (
+            "BaoPolicy",
+            rule(json!({"capabilities": ["deny", "read"]})),
+            "deny excludes every other capability",
+        ),
+        (
+            "BaoPolicy",
+            rule(json!({"allowedParameters": {"*": [], "ttl": ["1h"]}})),
+            "remove '*', and list each allowed parameter",
+        ),
+        (
+            "BaoAuthRole",
+            role(json!({"jwt": {"userClaim": "sub", "boundSubject": "a"}})),
+            "set exactly one of kubernetes, jwt",
+        ),
+        ("BaoAuthRole", other_role(json!({})), "set exactly one of kubernetes, jwt"),
+        ("BaoAuthRole", role(json!({"mount": "auth/kubernetes"})), "without auth/, such as kubernetes"),
+        ("BaoAuthRole", role(json!({"mount": "a/../b"})), "without auth/, such as kubernetes"),
+        ("BaoAuthRole", role(json!({"name": "a/b"})), "a name consists of letters, digits"),
+        ("BaoAuthRole", role(json!({"name": "Web"})), "name must be lower-case"),
+        ("BaoAuthRole", role(json!({"tokenPolicies": ["root"]})), "is not root"),
+        ("BaoAuthRole", role(json!({"tokenPolicies": ["Root"]})), "is not root"),
+        ("BaoAuthRole", role(json!({"tokenBoundCIDRs": ["web"]})), "must be an IP address or a network"),
+        ("BaoAuthRole", role(json!({"tokenTTL": "5"})), "write a duration with its unit"),
+        ("BaoAuthRole", role(json!({"tokenNumUses": 0})), "greater than or equal to 1"),
+        (
+            "BaoAuthRole",
+            role(json!({"kubernetes": {"serviceAccounts": [{"name": "*", "namespace": "*"}]}})),
+            "every ServiceAccount could log in",
+        ),
+        ("BaoAuthRole", role(json!({"kubernetes": {"serviceAccounts": []}})), "should have at least 1 items"),
+        ("BaoAuthRole", jwt_role(json!({"boundSubject": null})), "every token of the issuer could log in"),
+        ("BaoAuthRole", jwt_role(json!({"boundClaims": {"a": []}})), "should have at least 1 items"),
+        ("BaoAuthRole", jwt_role(json!({"roleType": "OIDC"})), "allowedRedirectURIs is required with"),
+        (
+            "BaoAuthRole",
+            jwt_role(json!({"allowedRedirectURIs": ["https://a"]})),
+            "only supported with, roleType: OIDC",
+        ),
+        (
+            "BaoAuthRole",
+            other_role(json!({"appRole": {"bindSecretID": false}})),
+            "everyone who knows the role ID could log in",
+        ),
+        (
+            "BaoAuthRole",
+            other_role(json!({"cert": {}})),
+            "set exactly one of certificate and certificateSecretRef",
+        ),
+        (
+            "BaoAuthRole",
+            other_role(json!({"cert": {"certificate": "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw"}})),
+            "a private key is not allowed",
+        ),
+        (
+            "BaoAuthRole",
+            other_role(json!({"token": {}})),
+            "the block token and the mount token belong together",
+        ),
+        (
+            "BaoAuthRole",
+            role(json!({"mount": "token"})),
+            "the block token and the mount token belong together",
+        ),
+        (
+            "BaoAuthRole",
+            other_role(json!({"mount": "token", "token": {}, "tokenPolicies": ["a"]})),
+            "use token.allowedPolicies",
+        ),
+        ("BaoAuthRole", other_role(json!({"method": "LDAPGroup"})), "method requires parameters"),
+        (
+            "BaoAuthRole",
+            other_role(json!({"method": "JWT", "parameters": {"user_claim": "sub"}, "tokenTTL": "1h"})),
+            "write token_policies and the other settings of tokens in parameters",
+        ),
+        ("IdentityGroup", group(json!({"type": "External"})), "alias is required with"),
+        (
+            "IdentityGroup",
+            group(json!({"alias": {"name": "devs", "mount": "jwt"}})),
+            "only supported with, type: External",
+        ),
+        (
+            "IdentityGroup",
+            group(
+                json!({"type": "External", "alias": {"name": "devs", "mount": "jwt"}, "memberEntities": ["a"]}),
+            ),
+            "only supported with type: Internal",
+        ),
+        ("IdentityGroup", group(json!({"policies": ["root"]})), "is not root"),
+        ("IdentityGroup", group(json!({"memberGroups": ["a/b"]})), "a name consists of letters, digits"),
+        (
+            "IdentityGroup",
+            group(json!({"type": "External", "alias": {"name": "devs", "mount": "auth/jwt"}})),
+            "without auth/, such as kubernetes",
         ),
         ("SecretsTenant", tenant(json!({"organizationId": 0})), "greater than or equal to 1"),
         ("SecretsTenant", tenant(json!({"groupId": 0})), "greater than or equal to 1"),
@@ -760,6 +886,11 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     case.object("PKIIssuer", "ca", root).await?;
     case.object("PKIRole", "web", json!({"clusterRef": {"name": "main"}, "mount": "pki"})).await?;
     let intermediate = json!({"commonName": "CA", "ttl": "1h", "parentRef": {"name": "x"}});
+    let rules = json!([{"path": "kv/data/a", "capabilities": ["read"]}]);
+    case.object("BaoPolicy", "a", json!({"clusterRef": {"name": "main"}, "rules": rules})).await?;
+    let role = json!({"clusterRef": {"name": "main"}, "mount": "jwt", "jwt": {"userClaim": "sub", "boundSubject": "a"}});
+    case.object("BaoAuthRole", "r", role).await?;
+    case.object("IdentityGroup", "g", json!({"clusterRef": {"name": "main"}, "name": "g"})).await?;
     let changes = [
         ("BaoNamespace", "n", json!({"path": "b"}), "path is immutable"),
         ("BaoNamespace", "n", json!({"seal": {"shares": 2}}), "seal is immutable"),
@@ -779,6 +910,18 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("PKIIssuer", "ca", json!({"namespace": "x"}), "namespace is immutable"),
         ("PKIRole", "web", json!({"name": "x"}), "name is immutable"),
         ("PKIRole", "web", json!({"mount": "x"}), "mount is immutable"),
+        ("BaoPolicy", "a", json!({"name": "b"}), "name is immutable"),
+        ("BaoPolicy", "a", json!({"namespace": "b"}), "namespace is immutable"),
+        ("BaoPolicy", "a", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),
+        ("BaoAuthRole", "r", json!({"mount": "other"}), "mount is immutable"),
+        ("BaoAuthRole", "r", json!({"name": "other"}), "name is immutable"),
+        ("IdentityGroup", "g", json!({"name": null}), "name is immutable"),
+        (
+            "IdentityGroup",
+            "g",
+            json!({"type": "External", "alias": {"name": "a", "mount": "jwt"}}),
+            "type is immutable",
+        ),
         ("SecretsTenant", "t", json!({"organizationId": 2}), "organizationId is immutable"),
         ("SecretsTenant", "t", json!({"groupId": null}), "groupId is immutable"),
         ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),

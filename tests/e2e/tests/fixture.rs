@@ -12,8 +12,8 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_api::{
-    AuthMethod, BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret, JWTIssuer, OpenBaoCluster,
-    SecretEngine, SecretsProject, SecretsTenant,
+    AuthMethod, BaoAuthRole, BaoDynamicSecret, BaoPKISecret, BaoPolicy, BaoPushSecret, BaoStaticSecret,
+    IdentityGroup, JWTIssuer, OpenBaoCluster, SecretEngine, SecretsProject, SecretsTenant,
 };
 use steamer_openbao::Session;
 use steamer_testing::Ground;
@@ -55,6 +55,9 @@ async fn stop_work(client: &Client, namespace: &str) -> Result<()> {
     suspend::<BaoPushSecret>(client, namespace).await?;
     suspend::<AuthMethod>(client, namespace).await?;
     suspend::<SecretEngine>(client, namespace).await?;
+    suspend::<BaoPolicy>(client, namespace).await?;
+    suspend::<BaoAuthRole>(client, namespace).await?;
+    suspend::<IdentityGroup>(client, namespace).await?;
     suspend::<SecretsProject>(client, namespace).await?;
     suspend::<SecretsTenant>(client, namespace).await?;
     suspend::<JWTIssuer>(client, namespace).await?;

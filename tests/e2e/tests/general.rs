@@ -1,0 +1,268 @@
+//! What the objects of every general kind have in common: creation, drift, `mode: Observe`, adoption, conflict, deletion.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use steamer_openbao::{Error, Session};
+use steamer_testing::installation::install_root_scope;
+use steamer_testing::openbao::OpenBao;
+use steamer_testing::wait::eventually;
+
+use crate::fixture::{Case, ready_of};
+
+/// An OpenBao whose cluster `own` has `operatorScope: Root`.
+pub struct Scene {
+    pub case: Case,
+    pub openbao: OpenBao,
+    pub admin: Session,
+}
+
+/// An object of a general kind, and how a person makes its resource by hand.
+pub struct Subject<'a> {
+    pub kind: &'a str,
+    pub name: &'a str,
+    pub spec: Value,
+    /// Path of the resource.
+    pub path: &'a str,
+    /// Requests that make the same resource. The resource must not exist.
+    pub by_hand: Vec<(&'a str, Value)>,
+    /// Requests that change the resource, one for each parameter.
+    pub drift: Vec<(&'a str, Value)>,
+}
+
+impl Scene {
+    pub async fn new(name: &'static str) -> Result<Self> {
+        let case = Case::new(name).await?;
+        let openbao = case.ground.own_openbao(name).await?;
+        install_root_scope(&openbao).await?;
+        case.cluster("own", &openbao).await?;
+        let admin = openbao.admin()?;
+        let scene = Self { case, openbao, admin };
+        scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Root"}})).await?;
+        Ok(scene)
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        Ok(self.admin.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?)
+    }
+
+    /// What OpenBao returns for a resource, without times and versions. None if it does not exist.
+    pub async fn state(&self, path: &str) -> Result<Option<Value>> {
+        let mut answer = match self.admin.request_any(Method::GET, path, None).await {
+            Ok(mut answer) => answer["data"].take(),
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        forget(&mut answer, &["version", "modified", "cas_required", "id", "canonical_id", "modify_index"]);
+        forget(&mut answer, &["creation_time", "last_update_time"]);
+        Ok(Some(answer))
+    }
+
+    /// Applies an object of the cluster `own`.
+    pub async fn apply(&self, kind: &str, name: &str, mut spec: Value) -> Result<()> {
+        spec["clusterRef"] = json!({"name": "own"});
+        self.case.object(kind, name, spec).await.map(drop)
+    }
+
+    pub async fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _) = kube::discovery::pinned_kind(&self.case.client, &gvk).await?;
+        Ok(Api::namespaced_with(self.case.client.clone(), &self.case.namespace, &resource))
+    }
+
+    pub async fn change(&self, kind: &str, name: &str, patch: Value) -> Result<()> {
+        let api = self.api(kind).await?;
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).map_err(Into::into)
+    }
+
+    /// Requests a reconcile.
+    pub async fn nudge(&self, kind: &str, name: &str) -> Result<()> {
+        let now = jiff::Timestamp::now().to_string();
+        self.change(kind, name, json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}})).await
+    }
+
+    /// Waits until `Ready` of the current generation starts with `expected`, and returns the object.
+    pub async fn ready(&self, kind: &str, name: &str, expected: &str) -> Result<Value> {
+        let api = self.api(kind).await?;
+        eventually(&format!("{kind} {name} is {expected}"), || async {
+            let object = api.get(name).await.map_err(|error| error.to_string())?;
+            let object = serde_json::to_value(&object).map_err(|error| error.to_string())?;
+            let seen = ready_of(&object);
+            let current =
+                object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
+            if current && seen.starts_with(expected) { Ok(object) } else { Err(seen) }
+        })
+        .await
+    }
+
+    /// Number of requests of the operator with one of the operations, from the audit log.
+    fn count(&self, operations: &[&str], path: &str) -> Result<usize> {
+        let log = std::fs::read_to_string(&self.openbao.audit)?;
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let counted = lines.filter(|line| {
+            let requested = &line["request"];
+            let asked = requested["path"].as_str().unwrap_or_default();
+            line["type"] == "response"
+                && line["auth"]["display_name"].as_str().is_some_and(|name| name.starts_with("kubernetes-"))
+                && operations.iter().any(|operation| requested["operation"] == *operation)
+                && asked.starts_with(path)
+                && !asked.ends_with("/login")
+                && !asked.starts_with("sys/capabilities-self")
+        });
+        Ok(counted.count())
+    }
+
+    /// Number of writes of the operator.
+    pub fn writes(&self) -> Result<usize> {
+        self.count(&["create", "update", "patch", "delete"], "")
+    }
+
+    /// Waits for a complete pass. A pass starts with a read of the resource, so the second read ends the first pass.
+    pub async fn pass(&self, kind: &str, name: &str, path: &str) -> Result<()> {
+        for _ in 0..2 {
+            let before = self.count(&["read"], path)?;
+            self.nudge(kind, name).await?;
+            eventually(&format!("{path} is read again"), || async {
+                let now = self.count(&["read"], path).map_err(|error| error.to_string())?;
+                if now > before { Ok(()) } else { Err(format!("{now} reads")) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the resource has a state.
+    pub async fn becomes(&self, path: &str, expected: Option<&Value>) -> Result<()> {
+        eventually(&format!("{path} has the expected state"), || async {
+            let state = self.state(path).await.map_err(|error| format!("{error:#}"))?;
+            if state.as_ref() == expected {
+                Ok(())
+            } else {
+                Err(format!("{state:?} instead of {expected:?}"))
+            }
+        })
+        .await
+    }
+
+    pub async fn delete(&self, kind: &str, name: &str) -> Result<()> {
+        let api = self.api(kind).await?;
+        api.delete(name, &DeleteParams::default()).await?;
+        eventually(&format!("{kind} {name} is gone"), || async {
+            match api.get_opt(name).await {
+                Ok(None) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+}
+
+/// Removes fields from a value, wherever they are.
+fn forget(value: &mut Value, names: &[&str]) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !names.contains(&name.as_str()));
+            fields.values_mut().for_each(|value| forget(value, names));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| forget(value, names)),
+        _ => {}
+    }
+}
+
+/// Another value for each parameter of a resource, as a request of its own.
+pub fn altered<'a>(
+    path: &'a str,
+    state: &Value,
+    parameters: &[&str],
+    needed: &Value,
+) -> Vec<(&'a str, Value)> {
+    let none = Map::new();
+    let state = state.as_object().unwrap_or(&none);
+    let request = |name: &&str| {
+        let mut body = needed.clone();
+        body[*name] = other(state.get(*name).unwrap_or(&Value::Null));
+        (path, body)
+    };
+    parameters.iter().map(request).collect()
+}
+
+fn other(value: &Value) -> Value {
+    match value {
+        Value::Bool(value) => json!(!value),
+        Value::Number(number) => json!(number.as_i64().unwrap_or_default() + 60),
+        Value::Array(items) => {
+            let further =
+                items.first().and_then(Value::as_str).map_or("other".to_owned(), |item| format!("{item}9"));
+            json!([further])
+        }
+        Value::Object(_) => json!({"other": "value"}),
+        Value::String(text) => json!(format!("{text}-other")),
+        Value::Null => json!("other"),
+    }
+}
+
+/// Checks an object of a general kind from its creation to its deletion.
+pub async fn check(scene: &Scene, subject: &Subject<'_>) -> Result<()> {
+    let Subject { kind, name, spec, path, .. } = subject;
+    scene.apply(kind, name, spec.clone()).await?;
+    scene.ready(kind, name, "True/Applied").await?;
+    let right = scene.state(path).await?.with_context(|| format!("{path} does not exist"))?;
+    let before = scene.writes()?;
+    scene.pass(kind, name, path).await?;
+    assert_eq!(scene.writes()?, before, "a settled {kind} was written");
+    drifts(scene, subject, &right).await?;
+    observes(scene, subject, &right).await?;
+    scene.delete(kind, name).await?;
+    scene.becomes(path, None).await?;
+    adopts(scene, subject, &right).await?;
+    scene.delete(kind, name).await?;
+    scene.becomes(path, None).await
+}
+
+async fn drifts(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<()> {
+    let Subject { kind, name, path, .. } = subject;
+    for (changed, body) in &subject.drift {
+        scene.post(changed, body.clone()).await?;
+        assert_ne!(scene.state(path).await?.as_ref(), Some(right), "{body} changes nothing");
+        scene.nudge(kind, name).await?;
+        scene.becomes(path, Some(right)).await.with_context(|| body.to_string())?;
+    }
+    scene.admin.request_any(Method::DELETE, path, None).await?;
+    scene.nudge(kind, name).await?;
+    scene.becomes(path, Some(right)).await?;
+    scene.ready(kind, name, "True/Applied").await.map(drop)
+}
+
+async fn observes(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<()> {
+    let Subject { kind, name, path, .. } = subject;
+    let (changed, body) = subject.drift.first().context("no drift")?;
+    scene.change(kind, name, json!({"spec": {"mode": "Observe"}})).await?;
+    scene.ready(kind, name, "True/Observed").await?;
+    scene.post(changed, body.clone()).await?;
+    let wrong = scene.state(path).await?;
+    scene.nudge(kind, name).await?;
+    let object = scene.ready(kind, name, "False/Drifted").await?;
+    assert_eq!(object.pointer("/status/plan/0/operation"), Some(&json!("Update")), "{object}");
+    assert_eq!(scene.state(path).await?, wrong, "Observe changed {path}");
+    scene.change(kind, name, json!({"spec": {"mode": "Enforce"}})).await?;
+    scene.becomes(path, Some(right)).await
+}
+
+/// An existing resource is a conflict, and is adopted without a write.
+async fn adopts(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<()> {
+    let Subject { kind, name, path, .. } = subject;
+    for (made, body) in &subject.by_hand {
+        scene.post(made, body.clone()).await?;
+    }
+    assert_eq!(scene.state(path).await?.as_ref(), Some(right), "the resource that is made by hand");
+    let before = scene.writes()?;
+    scene.apply(kind, name, subject.spec.clone()).await?;
+    let object = scene.ready(kind, name, "False/Conflict").await?;
+    assert!(ready_of(&object).contains("set adopt: IfUnowned"), "{object}");
+    scene.change(kind, name, json!({"spec": {"adopt": "IfUnowned"}})).await?;
+    scene.ready(kind, name, "True/Applied").await?;
+    assert_eq!(scene.writes()?, before, "the adoption of {path} made writes");
+    assert_eq!(scene.state(path).await?.as_ref(), Some(right));
+    Ok(())
+}
