@@ -231,6 +231,8 @@ async fn drifts(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<(
     scene.admin.request_any(Method::DELETE, path, None).await?;
     scene.nudge(kind, name).await?;
     scene.becomes(path, Some(right)).await?;
+    // Also the parts of the resource.
+    scene.pass(kind, name, path).await?;
     scene.ready(kind, name, "True/Applied").await.map(drop)
 }
 

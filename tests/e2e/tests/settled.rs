@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::database::{self, Connection};
 use steamer_testing::ground::{AUDIENCE, apply, yaml};
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
@@ -160,9 +161,10 @@ async fn samples(rig: &Rig) -> Result<()> {
                 "managementAuth": {"kubernetes": {"role": "steamer", "audience": AUDIENCE}},
             },
             "externalUrl": "https://bao.example.com", "jwtAudience": "https://bao.example.com",
-            "allowedNamespaces": {"from": "All"},
+            "allowedNamespaces": {"from": "All"}, "operatorScope": "Root",
         },
     });
+    install_root_scope(&case.ground.openbao).await?;
     let others = |path: &std::path::Path| !path.ends_with("openbaocluster.yaml");
     for (path, mut text) in steamer_testing::demo::samples()?.into_iter().filter(|(path, _)| others(path)) {
         for (sample, here) in replaced {
