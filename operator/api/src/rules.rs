@@ -166,7 +166,7 @@ pub(crate) const ROLE_NAMES: Rule = (
 /// Policies that a login gives. OpenBao changes their names to lower case.
 pub(crate) const GRANTED_POLICIES: Rule = (
     r"self.all(name, name != 'root' && name.matches('^[a-z0-9_]([a-z0-9_./-]*[a-z0-9_])?$'))",
-    "a policy is a name of lower-case letters, digits, -, _, . and /, and is not root: nobody may log in with the rights of \
+    "a policy is a name of lower-case letters, digits, -, _, . and /, and is not root: no login may give the rights of \
      the root token; write a BaoPolicy with the paths that are needed",
 );
 

@@ -38,7 +38,7 @@ fn refuse_policy(policy: &str, is_root: bool) -> Result<(), Error> {
     // OpenBao changes names to lower case and removes blanks.
     let name = policy.trim().to_lowercase();
     let remedy = match name.as_str() {
-        "root" => "nobody may log in with the rights of the root token",
+        "root" => "no login may give the rights of the root token",
         // The login decides about the whole name, which can be root.
         name if name.starts_with("{{") && name.ends_with("}}") => {
             "it can become root: start it with a fixed text, such as team-"
@@ -143,7 +143,7 @@ mod tests {
     #[case::narrow_glob(json!({"allowed_policies_glob": ["web-*"]}), false)]
     #[case::operator(json!({"token_policies": ["steamer"]}), true)]
     #[case::own(json!({"token_policies": ["web"]}), false)]
-    fn nobody_logs_in_with_the_rights_of_root(#[case] parameters: Value, #[case] refused: bool) {
+    fn no_login_gives_the_rights_of_root(#[case] parameters: Value, #[case] refused: bool) {
         assert_eq!(is_refused(RoleMethod::AppRole, &parameters, true), refused);
     }
 
