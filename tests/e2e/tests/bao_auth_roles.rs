@@ -23,7 +23,7 @@ fn tokens(spec: Value) -> Value {
     whole
 }
 
-const TOKENS: [&str; 9] = [
+const TOKENS: [&str; 8] = [
     "token_policies",
     "token_ttl",
     "token_max_ttl",
@@ -32,7 +32,6 @@ const TOKENS: [&str; 9] = [
     "token_bound_cidrs",
     "token_no_default_policy",
     "token_num_uses",
-    "token_type",
 ];
 
 /// A role of one method, with a value for each field.
@@ -175,8 +174,10 @@ async fn role(scene: &Scene, sample: &Sample) -> Result<()> {
         let is_other = |name: &str| ["explicit_max_ttl", "period", "name"].contains(&name);
         by_hand.retain(|name, value| !is_other(name) && !value.is_null() && value != "");
     }
-    let is_login = sample.name != "token-role";
-    let tokens = TOKENS.into_iter().filter(|name| is_login && *name != "token_type");
+    // All methods share the settings of tokens.
+    let is_first = sample.name == "kubernetes-role";
+    let tokens =
+        TOKENS.into_iter().filter(|name| is_first || (sample.name == "user" && *name == "token_policies"));
     let parameters: Vec<&str> = sample.parameters.iter().copied().chain(tokens).collect();
     let subject = Subject {
         kind: "BaoAuthRole",
@@ -184,9 +185,24 @@ async fn role(scene: &Scene, sample: &Sample) -> Result<()> {
         spec: sample.spec.clone(),
         path: sample.path,
         by_hand: vec![(sample.path, by_hand)],
-        drift: altered(sample.path, &state, &parameters, &sample.needed),
+        drift: altered(sample.path, &state, &parameters, &sample.needed)
+            .into_iter()
+            .chain(words(sample))
+            .collect(),
     };
     check(scene, &subject).await
+}
+
+/// Other values of the parameters that accept certain words only.
+fn words(sample: &Sample) -> Vec<(&'static str, Value)> {
+    let bodies = match sample.name {
+        "kubernetes-role" => {
+            vec![json!({"token_type": "default"}), json!({"alias_name_source": "serviceaccount_uid"})]
+        }
+        "jwt-role" => vec![json!({"role_type": "jwt", "bound_claims_type": "string"})],
+        _ => Vec::new(),
+    };
+    bodies.into_iter().map(|body| (sample.path, body)).collect()
 }
 
 async fn the_role_id_is_repaired(scene: &Scene) -> Result<()> {
