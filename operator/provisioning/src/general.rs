@@ -21,7 +21,7 @@ use steamer_api::{
 };
 use steamer_core::error::Error;
 use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
-use steamer_runtime::ObjectName;
+use steamer_runtime::{Key, ObjectName};
 
 use crate::engine::{Lookup, Pass};
 pub(crate) use body::{Body, Late};
@@ -30,7 +30,7 @@ pub(crate) use home::{Home, cluster, described};
 pub(crate) use parameters::{merged, seconds, typed};
 pub(crate) use provision::remove_recorded;
 pub(crate) use receipt::{Receipt, send};
-pub(crate) use resource::Resource;
+pub(crate) use resource::{FollowUp, Resource};
 
 /// A kind whose objects own resources at known paths.
 pub(crate) trait General: HasLifecycle<Status: HasOwned> {
@@ -56,6 +56,11 @@ pub(crate) trait General: HasLifecycle<Status: HasOwned> {
     /// Result of a pass in which all resources have their desired state, as the message of the condition `Ready`.
     fn message(&self, namespace: &NamespacePath) -> String {
         format!("{} exists in namespace {namespace}", self.title())
+    }
+
+    /// Keys of relations to objects whose resources depend on this object. A change of the spec requeues them.
+    fn parents(&self) -> Vec<Key> {
+        Vec::new()
     }
 
     /// Checks that a deletion can start.

@@ -23,6 +23,22 @@ pub(crate) fn differences(desired: &Map<String, Value>, found: &Map<String, Valu
     desired.iter().filter_map(differs).collect()
 }
 
+/// The lists of `ordered` that contain the desired items in another order.
+pub(super) fn reordered(
+    ordered: &[&str],
+    desired: &Map<String, Value>,
+    found: &Map<String, Value>,
+) -> Vec<Difference> {
+    let is_reordered = |name: &str| match (desired.get(name), found.get(name)) {
+        (Some(Value::Array(desired)), Some(Value::Array(found))) => {
+            same_items(desired, found) && !desired.iter().zip(found).all(|(a, b)| equal(a, b))
+        }
+        _ => false,
+    };
+    let names = ordered.iter().filter(|name| is_reordered(name));
+    names.map(|name| Difference { name: (*name).to_owned(), is_absent: false }).collect()
+}
+
 /// Returns true for a value that OpenBao may return as null, or not at all.
 fn is_empty(value: &Value) -> bool {
     match value {

@@ -4,10 +4,10 @@ use serde_json::Value;
 use steamer_api::{DeletionPolicy, OwnedResource};
 use steamer_core::error::Error;
 
-use super::compare::{Difference, differences, equal};
+use super::compare::{Difference, differences, equal, reordered};
 use super::observed::Existing;
 use super::provision::{Desired, DesiredResource};
-use super::resource::Resource;
+use super::resource::{FollowUp, Resource};
 use crate::engine::Rights;
 use crate::write::{Call, DIFFERS, UNDESIRED, Write};
 
@@ -26,7 +26,22 @@ pub(super) fn writes(
         });
     }
     writes.extend(undesired(desired));
+    writes.extend(follow_ups(desired));
     Ok(writes)
+}
+
+/// The requests that follow the writes of this pass.
+fn follow_ups(desired: &Desired) -> impl Iterator<Item = Write> {
+    let due = desired.follow_ups().filter(|it| it.is_due);
+    due.map(|FollowUp { path, reason, .. }| {
+        let call = Call::Send {
+            method: reqwest::Method::POST,
+            path: path.clone(),
+            body: super::Body::default(),
+            receipt: None,
+        };
+        Write::update(&desired.home.namespace, call, reason)
+    })
 }
 
 struct Planner<'a> {
@@ -72,10 +87,10 @@ impl Planner<'_> {
         }
         // OpenBao does not return every parameter. A request that was sent before is in force.
         let is_sent = recorded.and_then(|it| it.digest.as_ref()) == Some(digest);
-        let mut differences = differences(&resource.body.parameters, &found.parameters);
+        let mut differences = different(resource, found);
         differences.retain(|it| !it.is_absent || resource.is_complete || !is_sent);
         let is_adopted = recorded.is_none_or(|it| it.digest.is_none());
-        let has_new_secret = !resource.body.secrets.is_empty() && !is_sent && !is_adopted;
+        let has_new_secret = !resource.change_body().secrets.is_empty() && !is_sent && !is_adopted;
         if differences.is_empty() && !has_new_secret {
             return Ok(None);
         }
@@ -106,6 +121,13 @@ impl Planner<'_> {
             .hold(&format!("{} in namespace {namespace}", resource.name), found.mark.as_ref())
             .map(drop)
     }
+}
+
+fn different(resource: &Resource, found: &Existing) -> Vec<Difference> {
+    let (desired, found) = (&resource.body.parameters, &found.parameters);
+    let mut all = differences(desired, found);
+    all.extend(reordered(&resource.ordered, desired, found));
+    all
 }
 
 fn refuse_fixed(resource: &Resource, differences: &[Difference], namespace: &str) -> Result<(), Error> {

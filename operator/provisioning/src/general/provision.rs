@@ -3,17 +3,17 @@
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use steamer_api::{DeletionPolicy, HasOwned, OwnedResource, OwnedResources};
+use steamer_api::{DeletionPolicy, HasOwned, Mode, OwnedResource, OwnedResources};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::references::target;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{ObjectName, Reason};
+use steamer_runtime::{Key, ObjectName, Reason};
 
 use super::home::{self, Home};
 use super::observed::{self, Existing};
-use super::resource::Resource;
+use super::resource::{FollowUp, Resource};
 use super::{Found, General, delete, plan, record};
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
 use crate::write::Plan;
@@ -40,6 +40,21 @@ impl Desired {
     pub(super) fn recorded(&self, path: &str) -> Option<&OwnedResource> {
         self.owned.as_ref()?.resources.iter().find(|it| it.path == path)
     }
+
+    /// The requests that follow the writes.
+    pub(super) fn follow_ups(&self) -> impl Iterator<Item = &FollowUp> {
+        self.resources.iter().filter_map(|it| it.resource.follow_up.as_ref())
+    }
+
+    /// The first request that the next pass sends.
+    fn next(&self) -> Option<&FollowUp> {
+        self.follow_ups().find(|it| !it.is_due)
+    }
+
+    /// A time in the past if the next pass has to follow at once.
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.next().map(|_| Timestamp::UNIX_EPOCH)
+    }
 }
 
 impl<K: General> Provision for K {
@@ -49,6 +64,10 @@ impl<K: General> Provision for K {
     type Found = Desired;
     type Desired = Desired;
     type Observed = Vec<Option<Existing>>;
+
+    fn relations(&self) -> Vec<Key> {
+        self.parents()
+    }
 
     fn subject(&self) -> Option<Subject> {
         let name = format!("{} of {}", self.title(), home::described(self, &self.site()));
@@ -71,7 +90,10 @@ impl<K: General> Provision for K {
         let owned = status.owned().cloned();
         let found = Found { pass, session: &inside, home: &home, owned: owned.as_ref() };
         let resources = self.resources(&found).await?;
-        let sealed = |resource: Resource| {
+        let is_observed = self.lifecycle().mode == Mode::Observe;
+        let sealed = |mut resource: Resource| {
+            // A pass that writes nothing has no next step.
+            resource.follow_up.take_if(|it| is_observed && !it.is_due);
             let digest = resource.body.digest(&pass.context.mac, &resource.path);
             DesiredResource { resource, digest }
         };
@@ -99,7 +121,7 @@ impl<K: General> Provision for K {
     }
 
     fn plan(desired: &Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error> {
-        Ok(Plan { writes: plan::writes(desired, observed, rights)?, expires_at: None })
+        Ok(Plan { writes: plan::writes(desired, observed, rights)?, expires_at: desired.expires_at() })
     }
 
     fn announcement(desired: &Desired, last: &K::Status) -> Option<K::Status> {
@@ -120,6 +142,9 @@ impl<K: General> Provision for K {
         *status.owned_mut() = Some(record::after_writes(desired));
         let resources: Vec<Resource> = desired.resources.iter().map(|it| it.resource.clone()).collect();
         self.facts(status, &resources);
+        if let Some(FollowUp { reason, .. }) = desired.next() {
+            return Verdict::Progressing(Reason::Waiting, format!("{}: {reason} next", self.title()));
+        }
         Verdict::Ready(Reason::Applied, self.message(&Self::published(desired)))
     }
 

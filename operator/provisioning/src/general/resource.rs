@@ -31,8 +31,11 @@ pub(crate) struct Resource {
     pub(crate) changed_at: Option<String>,
     /// Desired parameters, and secret ones. Parameters that the spec does not set are not compared.
     pub(crate) body: Body,
-    /// Parameters that OpenBao cannot change: another value is a conflict.
+    /// Parameters that OpenBao cannot change: another value is a conflict. A secret one is sent only when the resource is
+    /// created.
     pub(crate) fixed: Vec<&'static str>,
+    /// Lists whose order matters, such as statements.
+    pub(crate) ordered: Vec<&'static str>,
     /// True if the resource contains values: a deletion keeps it unless `deletionPolicy` is `Delete`.
     pub(crate) holds_values: bool,
     /// Converts an answer to the parameters under which the resource is written.
@@ -45,6 +48,22 @@ pub(crate) struct Resource {
     pub(crate) method: reqwest::Method,
     /// The resource in OpenBao, if [`Found::read`](super::Found::read) has read it.
     pub(crate) existing: Option<Option<Existing>>,
+    /// A request that follows the writes and is sent once.
+    pub(crate) follow_up: Option<FollowUp>,
+    /// Digest of a part of the resource, for [`General::facts`](super::General::facts).
+    pub(crate) stamp: Option<String>,
+}
+
+/// A request that follows the writes of a resource and is sent once, such as the rotation of a password. The kind records in
+/// its status that it was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct FollowUp {
+    /// Path of the request, relative to the OpenBao namespace.
+    pub(crate) path: String,
+    /// Reason of the request, such as `the password is rotated`.
+    pub(crate) reason: &'static str,
+    /// False if this pass only writes the resource, and the next pass, which follows at once, sends the request.
+    pub(crate) is_due: bool,
 }
 
 impl Resource {
@@ -66,12 +85,15 @@ impl Resource {
             read_at: None,
             body: Body { parameters, ..Body::default() },
             fixed: Vec::new(),
+            ordered: Vec::new(),
             holds_values: false,
             read: |answer| answer,
             write: |parameters| parameters,
             is_complete: false,
             method: reqwest::Method::POST,
             existing: None,
+            follow_up: None,
+            stamp: None,
         }
     }
 
@@ -101,6 +123,7 @@ impl Resource {
     pub(crate) fn change_body(&self) -> Body {
         let mut body = self.body.clone();
         body.parameters.retain(|name, _| !self.fixed.contains(&name.as_str()));
+        body.secrets.retain(|name, _| !self.fixed.contains(&name.as_str()));
         body.parameters = (self.write)(body.parameters);
         body
     }
