@@ -197,6 +197,10 @@ impl Error {
             400 if said("Upgrading from non-versioned to versioned") => {
                 Self::Server { status: 400, path, message }
             }
+            // A database that the engine cannot reach.
+            400 if said("error verifying") && is_unreachable(&message) => {
+                Self::Server { status: 400, path, message }
+            }
             403 => Self::Denied { method: method.to_owned(), path },
             404 if said("route entry not found")
                 || said("no handler for route")
@@ -217,6 +221,12 @@ impl Error {
             code => Self::Server { status: code, path, message },
         }
     }
+}
+
+/// Returns whether an error of a database means that it does not answer.
+fn is_unreachable(message: &str) -> bool {
+    let signs = ["dial tcp", "i/o timeout", "connection reset", "unexpected EOF", "starting up", "shutting down"];
+    signs.iter().any(|sign| message.contains(sign))
 }
 
 /// Returns whether an error has the marks of OpenBao: a list of messages, or the ID of the request.
@@ -307,6 +317,16 @@ mod tests {
         "OpenBao rejects the request to p: error type-checking CEL MainProgram"
     )]
     #[case(502, "upstream", "OpenBao returned status 502 for p: upstream")]
+    #[case(
+        400,
+        "error verifying connection: dial tcp 127.0.0.1:1: connect: connection refused",
+        "OpenBao returned status 400 for p: error verifying connection: dial tcp 127.0.0.1:1: connect: connection refused"
+    )]
+    #[case(
+        400,
+        "error verifying connection: password authentication failed",
+        "OpenBao rejects the request to p: error verifying connection: password authentication failed"
+    )]
     fn unsuccessful_responses_are_classified(
         #[case] status: u16,
         #[case] said: &str,
