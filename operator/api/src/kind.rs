@@ -45,6 +45,8 @@ macro_rules! for_each_kind {
             PKIRole [Placed, Owning, Lifecycle],
             BaoAuthRole [Placed, Owning, Lifecycle],
             IdentityGroup [Placed, Owning, Lifecycle],
+            DatabaseConnection [Referable, Placed, Owning, Lifecycle],
+            DatabaseRole [Owning, Lifecycle],
         }
     };
 }

@@ -238,6 +238,26 @@ pub(crate) const CERTIFICATE_URLS: Rule = (
     "each URL in certificates starts with http://, https:// or ldap://, and contains no blank and no comma",
 );
 
+/// Connection or role of a database engine.
+pub(crate) const DATABASE_NAME: Rule = (
+    "self.matches('^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$')",
+    "the name of a connection or role consists of letters, digits, _, . and -, and starts and ends with a letter, a digit or _",
+);
+
+/// URL of a database whose password is a placeholder.
+pub(crate) const NO_PASSWORD_IN_URL: Rule = (
+    r"!self.replace(':{{password}}@', '@').matches(r'^([A-Za-z][A-Za-z0-9+.-]*://[^/@:]*:[^@]*@|[^/@:]*:[^/@][^@]*@)')",
+    "connectionURL must not contain a password: write {{username}}:{{password}}@ in its place, and the user and password to the \
+     Secret of rootSecretRef",
+);
+
+/// Connection string of a database whose password is a placeholder.
+pub(crate) const NO_PASSWORD_PARAMETER: Rule = (
+    r"!self.replace('password={{password}}', '').matches(r'(?i)(password|passwd|pwd)\s*=')",
+    "connectionURL must not contain a password: write password={{password}} in its place, and the user and password to the \
+     Secret of rootSecretRef",
+);
+
 /// Path of a secret in a KV engine.
 pub(crate) const SECRET_PATH: Rule = (
     r"!self.matches(r'^/|/$|(^|/)[.][.]?(/|$)|//|\p{Cc}')",

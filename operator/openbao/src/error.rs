@@ -225,7 +225,8 @@ impl Error {
 
 /// Returns whether an error of a database means that it does not answer.
 fn is_unreachable(message: &str) -> bool {
-    let signs = ["dial tcp", "i/o timeout", "connection reset", "unexpected EOF", "starting up", "shutting down"];
+    let signs =
+        ["dial tcp", "i/o timeout", "connection reset", "unexpected EOF", "starting up", "shutting down"];
     signs.iter().any(|sign| message.contains(sign))
 }
 

@@ -17,7 +17,7 @@ use std::future::Future;
 
 use secrecy::SecretString;
 use steamer_api::{
-    HasLifecycle, HasOwned, OwnedResources, Placement, SecretKeyReference, SecretValueReference,
+    HasLifecycle, HasOwned, OwnedResources, Placement, Reference, SecretKeyReference, SecretValueReference,
 };
 use steamer_core::error::Error;
 use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
@@ -95,6 +95,8 @@ pub(crate) async fn delete(session: &Session, path: &str) -> Result<(), Error> {
 pub(crate) enum Site<'a> {
     /// The object has a placement of its own.
     Placed(&'a Placement),
+    /// The resources are beside those of a DatabaseConnection.
+    Connection(&'a Reference),
 }
 
 /// What the resources of an object are computed from.

@@ -6,6 +6,8 @@ mod bao_auth_role;
 mod bao_namespace;
 mod bao_policy;
 mod bao_rate_limit_quota;
+mod database_connection;
+mod database_role;
 mod engine;
 mod general;
 mod identity_group;
@@ -30,8 +32,8 @@ use engine::{Controller, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
 use steamer_api::{
-    AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, IdentityGroup, PKIIssuer, PKIRole,
-    SecretEngine, SecretsProject, SecretsTenant, TransitKey,
+    AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, DatabaseConnection, DatabaseRole,
+    IdentityGroup, PKIIssuer, PKIRole, SecretEngine, SecretsProject, SecretsTenant, TransitKey,
 };
 use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
@@ -53,6 +55,8 @@ pub fn register(tasks: &mut Tasks) {
     provision::<PKIRole, _>(tasks, ());
     provision::<BaoAuthRole, _>(tasks, ());
     provision::<IdentityGroup, _>(tasks, ());
+    provision::<DatabaseConnection, _>(tasks, ());
+    provision::<DatabaseRole, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
     tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
 }

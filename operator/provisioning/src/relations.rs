@@ -1,7 +1,7 @@
 //! Relations between kinds: the parent of an object, and the keys under which a parent waits for its children.
 
 use kube::ResourceExt;
-use steamer_api::{Kind, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_api::{DatabaseRole, Kind, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_core::references::target;
 use steamer_runtime::{Key, ObjectName};
 
@@ -18,6 +18,11 @@ pub(crate) fn tenant_of(project: &SecretsProject) -> ObjectName {
 /// The project of a policy.
 pub(crate) fn project_of(policy: &PipelinePolicy) -> ObjectName {
     target(&policy.spec.project_ref, &policy.namespace().unwrap_or_default())
+}
+
+/// The connection of a role.
+pub(crate) fn connection_of(role: &DatabaseRole) -> ObjectName {
+    target(&role.spec.connection_ref, &role.namespace().unwrap_or_default())
 }
 
 /// The key of all children of one kind: a child that is created, changed or deleted requeues its parent.

@@ -83,6 +83,19 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         other_role(json!({"jwt": merged(json!({"userClaim": "sub", "boundSubject": "a"}), changes)}))
     };
     let group = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
+    let connection = |changes: Value| {
+        let base = json!({
+            "clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin",
+            "connectionURL": "postgresql://{{username}}:{{password}}@db/app", "rootSecretRef": {"name": "root"},
+        });
+        merged(base, changes)
+    };
+    let database_role =
+        |changes: Value| merged(json!({"connectionRef": {"name": "db"}, "ownerRole": "app"}), changes);
+    let fixed = |changes: Value| {
+        let user = merged(json!({"username": "u", "rotationPeriod": "1h"}), changes);
+        json!({"connectionRef": {"name": "db"}, "static": user})
+    };
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let spread =
         json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
@@ -659,6 +672,72 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "are reserved",
         ),
         ("BaoStaticSecret", destination(json!({"annotations": {"a.k8s.io/b": "c"}})), "are reserved"),
+        (
+            "DatabaseConnection",
+            connection(json!({"mount": "sys/raw"})),
+            "must be the path of a secrets engine",
+        ),
+        ("DatabaseConnection", connection(json!({"name": "a/b"})), "the name of a connection or role"),
+        ("DatabaseConnection", connection(json!({"plugin": "a b"})), "plugin must be the name of a plugin"),
+        ("DatabaseConnection", connection(json!({"connectionURL": null})), "this plugin needs connectionURL"),
+        ("DatabaseConnection", connection(json!({"rootSecretRef": null})), "rootSecretRef is required"),
+        (
+            "DatabaseConnection",
+            connection(json!({"clusterRef": null})),
+            "exactly one of clusterRef and projectRef",
+        ),
+        (
+            "DatabaseConnection",
+            connection(json!({"connectionURL": "postgresql://u:secret@db/app"})),
+            "connectionURL must not contain a password",
+        ),
+        (
+            "DatabaseConnection",
+            connection(json!({"connectionURL": "postgresql://{{username}}:secret@db/app"})),
+            "connectionURL must not contain a password",
+        ),
+        (
+            "DatabaseConnection",
+            connection(json!({"connectionURL": "root:se/cret@tcp(db:3306)/"})),
+            "connectionURL must not contain a password",
+        ),
+        (
+            "DatabaseConnection",
+            connection(json!({"connectionURL": "host=db user={{username}} password=secret"})),
+            "write password={{password}} in its place",
+        ),
+        ("DatabaseConnection", connection(json!({"maxOpenConnections": 0})), "greater than or equal to 1"),
+        ("DatabaseConnection", connection(json!({"rotateRoot": "Daily"})), "Unsupported value"),
+        (
+            "DatabaseRole",
+            database_role(json!({"creationStatements": ["x"]})),
+            "exactly one of creationStatements, ownerRole",
+        ),
+        (
+            "DatabaseRole",
+            database_role(json!({"ownerRole": null})),
+            "exactly one of creationStatements, ownerRole",
+        ),
+        (
+            "DatabaseRole",
+            database_role(json!({"ownerRole": "a; DROP"})),
+            "ownerRole must be the name of a role",
+        ),
+        (
+            "DatabaseRole",
+            database_role(json!({"ownerRole": "{{name}}"})),
+            "ownerRole must be the name of a role",
+        ),
+        ("DatabaseRole", database_role(json!({"ownerRole": "none"})), "ownerRole must be the name of a role"),
+        ("DatabaseRole", database_role(json!({"name": "../x"})), "the name of a connection or role"),
+        (
+            "DatabaseRole",
+            database_role(json!({"defaultTTL": "2h", "maxTTL": "1h"})),
+            "must not be longer than maxTTL",
+        ),
+        ("DatabaseRole", merged(fixed(json!({})), json!({"maxTTL": "1h"})), "a static role has no leases"),
+        ("DatabaseRole", fixed(json!({"rotationPeriod": "4s"})), "rotationPeriod must be at least 5s"),
+        ("DatabaseRole", fixed(json!({"rotationSchedule": "0 0 * * *"})), "field not declared in schema"),
         ("BaoDynamicSecret", dynamic(json!({"mount": "auth/token"})), "must be the path of a secrets engine"),
         ("BaoDynamicSecret", dynamic(json!({"path": "creds/../x"})), "must not contain . or .."),
         ("BaoDynamicSecret", dynamic(json!({"renewalPercent": 91})), "less than or equal to 90"),
@@ -891,6 +970,13 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let role = json!({"clusterRef": {"name": "main"}, "mount": "jwt", "jwt": {"userClaim": "sub", "boundSubject": "a"}});
     case.object("BaoAuthRole", "r", role).await?;
     case.object("IdentityGroup", "g", json!({"clusterRef": {"name": "main"}, "name": "g"})).await?;
+    let connection = json!({
+        "clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin",
+        "connectionURL": "postgresql://{{username}}:{{password}}@db/app", "rootSecretRef": {"name": "root"},
+    });
+    case.object("DatabaseConnection", "db", connection).await?;
+    let role = json!({"connectionRef": {"name": "db"}, "static": {"username": "u", "rotationPeriod": "1h"}});
+    case.object("DatabaseRole", "user", role).await?;
     let changes = [
         ("BaoNamespace", "n", json!({"path": "b"}), "path is immutable"),
         ("BaoNamespace", "n", json!({"seal": {"shares": 2}}), "seal is immutable"),
@@ -928,6 +1014,17 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("SecretsProject", "p", json!({"id": 43}), "id is immutable"),
         ("SecretsProject", "p", json!({"scope": "Group"}), "scope is immutable"),
         ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef is immutable"),
+        ("DatabaseConnection", "db", json!({"mount": "other"}), "mount is immutable"),
+        ("DatabaseConnection", "db", json!({"name": "other"}), "name is immutable"),
+        ("DatabaseConnection", "db", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),
+        ("DatabaseRole", "user", json!({"connectionRef": {"name": "other"}}), "connectionRef is immutable"),
+        ("DatabaseRole", "user", json!({"static": {"username": "v"}}), "static.username is immutable"),
+        (
+            "DatabaseRole",
+            "user",
+            json!({"static": null, "ownerRole": "app"}),
+            "static cannot be added or removed",
+        ),
         ("OpenBaoCluster", "main", json!({"jwtAudience": null}), "jwtAudience is immutable"),
         ("OpenBaoCluster", "main", json!({"jwtAudience": "https://x"}), "jwtAudience is immutable"),
         ("SecretEngine", "e", json!({"path": "b"}), "path is immutable"),

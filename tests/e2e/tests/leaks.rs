@@ -40,11 +40,11 @@ fn needles(canaries: &[String]) -> Vec<Vec<u8>> {
 }
 
 /// Searches for values.
-struct Search(Vec<Vec<u8>>);
+pub struct Search(Vec<Vec<u8>>);
 
 impl Search {
     /// Searches for the canaries and for values that OpenBao generated.
-    fn of(generated: &[String]) -> Self {
+    pub fn of(generated: &[String]) -> Self {
         let canaries = CANARIES.map(str::to_owned);
         Self(needles(&[&canaries, generated].concat()))
     }
@@ -57,7 +57,7 @@ impl Search {
 }
 
 /// Returns the files below a folder that contain a value.
-fn leaking_files(folder: &Path, search: &Search) -> Result<Vec<String>> {
+pub fn leaking_files(folder: &Path, search: &Search) -> Result<Vec<String>> {
     let mut leaking = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())?.flatten() {
         match entry.path() {
@@ -70,7 +70,7 @@ fn leaking_files(folder: &Path, search: &Search) -> Result<Vec<String>> {
 }
 
 /// Returns the etcd keys with a value that contains a canary.
-async fn leaking_keys(rig: &Rig, search: &Search) -> Result<BTreeSet<String>> {
+pub async fn leaking_keys(rig: &Rig, search: &Search) -> Result<BTreeSet<String>> {
     let everything = json!({"key": "AA==", "range_end": "AA=="});
     let answer = rig.case.ground.plane.ask_etcd("kv/range", &everything).await?;
     let entries = answer["kvs"].as_array().context("etcd returned no keys")?;

@@ -14,6 +14,7 @@ mod budget;
 mod cluster_static_secrets;
 mod connections;
 mod contents;
+mod database_roles;
 mod deletion;
 mod delivery_crash;
 mod destinations;

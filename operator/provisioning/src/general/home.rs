@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use steamer_api::{HasLifecycle, OpenBaoCluster, Placement, Reference, SecretsProject, SecretsTenant};
+use steamer_api::{
+    DatabaseConnection, HasLifecycle, OpenBaoCluster, Placement, Reference, SecretsProject, SecretsTenant,
+};
 use steamer_core::error::Error;
 use steamer_core::{layout, references};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
-use super::Site;
+use super::{General, Site};
 use crate::engine::{Lookup, Provision};
 use crate::relations::{cluster_of, tenant_of};
 
@@ -35,6 +37,10 @@ impl Home {
         let own = ObjectName::of(object).namespace;
         let home = match site {
             Site::Placed(placement) => placed(placement, &own, lookup)?,
+            Site::Connection(reference) => {
+                let connection: Arc<DatabaseConnection> = lookup.resolve(reference, &own)?;
+                return Self::of(&*connection, &connection.site(), lookup);
+            }
         };
         in_scope(&home)?;
         Ok(home)
@@ -105,6 +111,10 @@ pub(crate) fn cluster(
             let project = lookup.cached::<SecretsProject>(&name)?;
             Some(cluster_of(&*lookup.cached::<SecretsTenant>(&tenant_of(&project))?))
         }
+        Site::Connection(reference) => {
+            let connection = lookup.cached::<DatabaseConnection>(&references::target(reference, &own))?;
+            cluster(&*connection, &connection.site(), lookup)
+        }
     }
 }
 
@@ -119,6 +129,10 @@ pub(crate) fn described(object: &impl HasLifecycle, site: &Site<'_>) -> String {
         Site::Placed(placement) => {
             let namespace = NamespacePath::new(placement.namespace.as_deref().unwrap_or_default());
             format!("namespace {namespace}")
+        }
+        Site::Connection(reference) => {
+            let name = references::target(reference, &ObjectName::of(object).namespace);
+            format!("DatabaseConnection {name}")
         }
     }
 }

@@ -1,0 +1,114 @@
+//! DatabaseRoles that refer to a connection.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+use steamer_api::{DatabaseConnection, DatabaseRole};
+use steamer_core::error::Error;
+use steamer_runtime::ObjectName;
+
+use crate::engine::Lookup;
+use crate::relations::{children, connection_of};
+
+/// Most names in a message.
+const MOST_NAMES: usize = 5;
+
+/// Names of the roles that may use a connection: those of the spec, or else of the DatabaseRoles that refer to it.
+pub(super) fn roles(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<String>, Error> {
+    if let Some(names) = &connection.spec.allowed_roles {
+        return Ok(names.clone());
+    }
+    let own = connection.namespace().unwrap_or_default();
+    let is_allowed = |role: &DatabaseRole| {
+        let from = role.namespace().unwrap_or_default();
+        lookup.stores.allowed(lookup.dependencies, &connection.spec.allowed_namespaces, (&own, &from))
+    };
+    let referring = referring(connection, lookup)?;
+    let remaining = referring.iter().filter(|role| role.meta().deletion_timestamp.is_none());
+    let names: BTreeSet<String> =
+        remaining.filter(|role| is_allowed(role)).map(|role| crate::database_role::name(role)).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// Fails with [`Error::Waiting`] while DatabaseRoles refer to a connection.
+pub(super) fn none_refer(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<(), Error> {
+    let roles = referring(connection, lookup)?;
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let names = roles.iter().take(MOST_NAMES).map(|role| ObjectName::of(&**role).to_string());
+    let names = names.collect::<Vec<_>>().join(", ");
+    Err(Error::Waiting(format!(
+        "waits for the deletion of the DatabaseRoles that refer to it: {names} ({} in total)",
+        roles.len()
+    )))
+}
+
+fn referring(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<Arc<DatabaseRole>>, Error> {
+    let name = ObjectName::of(connection);
+    let key = children::<DatabaseRole>(name.clone());
+    lookup.children::<DatabaseRole, DatabaseConnection>((key, &name), |role| connection_of(role) == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+    use steamer_core::Stores;
+    use steamer_runtime::Index;
+
+    use super::*;
+
+    fn connection(changes: &Value) -> DatabaseConnection {
+        let mut spec = json!({
+            "clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin",
+            "connectionURL": "postgresql://{{username}}:{{password}}@db/app", "rootSecretRef": {"name": "root"},
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let mut connection = DatabaseConnection::new("db", serde_json::from_value(spec).unwrap());
+        connection.metadata.namespace = Some("ns".to_owned());
+        connection
+    }
+
+    fn role(namespace: &str, name: &str, connection: &str) -> DatabaseRole {
+        let spec = json!({"connectionRef": {"name": connection, "namespace": "ns"}, "ownerRole": "app"});
+        let mut role = DatabaseRole::new(name, serde_json::from_value(spec).unwrap());
+        role.metadata.namespace = Some(namespace.to_owned());
+        role
+    }
+
+    #[rstest]
+    #[case::same_namespace(json!({}), vec!["a", "b"])]
+    #[case::all_namespaces(json!({"allowedNamespaces": {"from": "All"}}), vec!["a", "b", "c"])]
+    #[case::listed(json!({"allowedRoles": ["x"]}), vec!["x"])]
+    #[case::every_role(json!({"allowedRoles": ["*"]}), vec!["*"])]
+    #[case::no_role(json!({"allowedRoles": []}), vec![])]
+    fn only_roles_that_may_refer_to_the_connection_use_it(
+        #[case] changes: Value,
+        #[case] expected: Vec<&str>,
+    ) {
+        let (stores, index, connection) = (Stores::default(), Arc::<Index>::default(), connection(&changes));
+        let store = stores.of::<DatabaseRole>();
+        store.listed(None, 0);
+        let mut deleted = role("ns", "deleted", "db");
+        deleted.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        for role in [
+            role("ns", "b", "db"),
+            role("ns", "a", "db"),
+            role("web", "c", "db"),
+            role("ns", "d", "other"),
+            deleted,
+        ] {
+            store.insert(ObjectName::of(&role), Arc::new(role));
+        }
+        let dependencies = index.pass("test", ObjectName::of(&connection));
+        let lookup = Lookup { stores: &stores, dependencies: &dependencies };
+        assert_eq!(roles(&connection, &lookup).unwrap(), expected);
+        let message = none_refer(&connection, &lookup).unwrap_err().to_string();
+        assert!(message.contains("(4 in total)"), "{message}");
+    }
+}

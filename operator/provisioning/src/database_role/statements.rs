@@ -1,0 +1,57 @@
+//! Statements of a role whose users act as an owner role in PostgreSQL.
+
+/// Lists of statements, whose order matters.
+pub(super) const NAMES: [&str; 5] = [
+    "creation_statements",
+    "revocation_statements",
+    "renew_statements",
+    "rollback_statements",
+    "rotation_statements",
+];
+
+/// Creates a user that is a member of the owner role and uses its identity from the login on.
+pub(super) fn creation(owner: &str) -> Vec<String> {
+    let owner = quoted(owner);
+    vec![
+        format!(
+            "CREATE ROLE \"{{{{name}}}}\" WITH LOGIN PASSWORD '{{{{password}}}}' VALID UNTIL '{{{{expiration}}}}' IN ROLE {owner};"
+        ),
+        format!("ALTER ROLE \"{{{{name}}}}\" SET role TO {owner};"),
+    ]
+}
+
+/// Drops a user. PostgreSQL keeps the sessions of a dropped user, which act as the owner role: they are ended if the user of
+/// OpenBao has the right to do so.
+pub(super) fn revocation() -> Vec<String> {
+    vec![
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{{name}}' AND pg_has_role(CURRENT_USER, \
+         'pg_signal_backend', 'USAGE');"
+            .to_owned(),
+        "DROP ROLE IF EXISTS \"{{name}}\";".to_owned(),
+    ]
+}
+
+/// A quoted identifier.
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("app", r#"IN ROLE "app";"#)]
+    #[case("My App", r#"IN ROLE "My App";"#)]
+    #[case(r#"a" ; DROP"#, r#"IN ROLE "a"" ; DROP";"#)]
+    fn the_owner_role_is_a_quoted_identifier(#[case] owner: &str, #[case] end: &str) {
+        let statements = creation(owner);
+        assert!(statements[0].ends_with(end), "{statements:?}");
+        assert_eq!(
+            statements[1],
+            format!(r#"ALTER ROLE "{{{{name}}}}" SET role TO {}"#, &end["IN ROLE ".len()..])
+        );
+    }
+}

@@ -1,0 +1,486 @@
+//! Connections and roles of a database engine, on a PostgreSQL with TLS and passwords.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::{BaoDynamicSecret, DatabaseConnection, DatabaseRole};
+use steamer_openbao::{Error, Session};
+use steamer_testing::ground::apply;
+use steamer_testing::proxy::Asked;
+use steamer_testing::secure_postgres::SecurePostgres;
+use steamer_testing::tools;
+use steamer_testing::wait::eventually;
+
+use crate::drift::nudge;
+use crate::fixture::ready_of;
+use crate::leaks::{Search, leaking_files, leaking_keys};
+use crate::rig::Rig;
+use crate::static_secrets::auth;
+
+/// Password of the user that OpenBao logs in as, after the first one.
+const SECOND: &str = "second-canary-7Zt4Qw9xLp2V";
+
+/// Servers of a test, and the namespace with the objects.
+struct Scene {
+    rig: Rig,
+    postgres: SecurePostgres,
+    admin: Session,
+    /// User and password of the Secret.
+    first: (String, String),
+}
+
+impl Scene {
+    /// Starts the servers. The database `app` has the role `app_rw`, which owns nothing yet, and the user `batch`.
+    async fn new() -> Result<Self> {
+        let mut rig = Rig::new("databases").await?;
+        rig.operator.arguments.retain(|argument| !argument.starts_with("--log-level=info"));
+        rig.operator.arguments.push("--log-level=trace".to_owned());
+        let folder = rig.case.ground.folder.join("database-server");
+        std::fs::create_dir_all(&folder)?;
+        let postgres = SecurePostgres::start(&folder, &folder, "127.0.0.1").await?;
+        postgres.database("app")?;
+        postgres.sql(
+            "app",
+            "CREATE ROLE app_rw; GRANT app_rw TO app_admin WITH ADMIN OPTION; GRANT ALL ON SCHEMA public TO app_rw; \
+             CREATE ROLE batch LOGIN; GRANT batch TO app_admin WITH ADMIN OPTION; \
+             CREATE ROLE adopted LOGIN; GRANT adopted TO app_admin WITH ADMIN OPTION",
+        )?;
+        let secrets = postgres.secrets("app", &rig.case.namespace);
+        let text = |key: &str| secrets[1]["stringData"][key].as_str().unwrap_or_default().to_owned();
+        let first = (text("username"), text("password"));
+        for secret in &secrets[1..] {
+            apply(&rig.case.client, secret.clone()).await?;
+        }
+        let admin = rig.case.admin()?;
+        let scene = Self { rig, postgres, admin, first };
+        scene.root_scope().await?;
+        Ok(scene)
+    }
+
+    /// Gives the operator the rights of an administrator, and mounts the engine.
+    async fn root_scope(&self) -> Result<()> {
+        let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
+        let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
+        self.post("sys/policies/acl/steamer", json!({"policy": policy})).await?;
+        self.post("sys/mounts/database", json!({"type": "database"})).await?;
+        let passwords = "length = 24\nrule \"charset\" { charset = \"abcdefghijklmnopqrstuvwxyz\" }";
+        self.post("sys/policies/password/letters", json!({"policy": passwords})).await?;
+        self.patch("OpenBaoCluster", "main", json!({"operatorScope": "Root"})).await?;
+        let paths = json!({
+            "database/creds/*": {"capabilities": ["read"]}, "sys/leases/revoke": {"capabilities": ["update"]},
+        });
+        self.rig.case.role("databases", paths, "2h").await?;
+        self.rig.case.object("BaoAuth", "default", auth("databases")).await.map(drop)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        self.admin.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())
+    }
+
+    /// The data at a path, without the time of a rotation. Null if it does not exist.
+    async fn read(&self, path: &str) -> Result<Value> {
+        match self.admin.request_any(Method::GET, path, None).await {
+            Ok(mut answer) => {
+                if let Some(data) = answer["data"].as_object_mut() {
+                    data.remove("last_vault_rotation");
+                }
+                Ok(answer["data"].take())
+            }
+            Err(Error::NotFound { .. }) => Ok(Value::Null),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn becomes(&self, path: &str, expected: &Value) -> Result<()> {
+        eventually(&format!("{path} has the expected state"), || async {
+            let seen = self.read(path).await.map_err(|error| format!("{error:#}"))?;
+            if seen == *expected { Ok(()) } else { Err(format!("{seen} instead of {expected}")) }
+        })
+        .await
+    }
+
+    async fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _) = kube::discovery::pinned_kind(&self.rig.case.client, &gvk).await?;
+        Ok(Api::namespaced_with(self.rig.case.client.clone(), &self.rig.case.namespace, &resource))
+    }
+
+    async fn patch(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.api(kind).await?.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, kind: &str, name: &str) -> Result<()> {
+        self.api(kind).await?.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    async fn gone(&self, kind: &str, name: &str) -> Result<()> {
+        let api = self.api(kind).await?;
+        eventually(&format!("{kind} {name} is gone"), || async {
+            match api.get_opt(name).await {
+                Ok(None) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Requests passes and waits until they have ended: each starts with a read, so a further read ends the one before.
+    async fn passes(&self, kind: &str, name: &str, (path, count): (&str, usize)) -> Result<()> {
+        let reads = || {
+            let is_read = |asked: &Asked| asked.method == "GET" && asked.path.ends_with(path);
+            self.rig.openbao.seen().into_iter().filter(is_read).count()
+        };
+        for _ in 0..=count {
+            let before = reads();
+            nudge(&self.rig.case, kind, name).await?;
+            eventually(&format!("{path} is read again"), || async {
+                if reads() > before { Ok(()) } else { Err(format!("{before} reads")) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Paths of the operator's writes that contain a text.
+    fn writes(&self, part: &str) -> Vec<String> {
+        let seen = self.rig.openbao.seen().into_iter();
+        seen.filter(|asked| asked.writes() && asked.path.contains(part)).map(|it| it.path).collect()
+    }
+
+    /// Runs SQL as a user with a password.
+    fn login(&self, (user, password): (&str, &str), sql: &str) -> Result<String> {
+        let mut command = self.postgres.program("psql");
+        command.args(["-h", "127.0.0.1", "-U", user, "-d", "app", "-v", "ON_ERROR_STOP=1", "-AtqXc", sql]);
+        tools::output(command.env("PGPASSWORD", password).env("PGSSLMODE", "require"))
+    }
+
+    /// Requests a credential as the administrator, uses it and revokes it: the engine can log in to the database.
+    async fn works(&self) -> Result<()> {
+        let answer = self.admin.request_any(Method::GET, "database/creds/app", None).await?;
+        let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        self.login((text("/data/username"), text("/data/password")), "SELECT 1")?;
+        self.post("sys/leases/revoke", json!({"lease_id": text("/lease_id"), "sync": true})).await.map(drop)
+    }
+
+    fn connection(&self) -> Value {
+        let url = format!(
+            "postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{}/app?sslmode=verify-full",
+            self.postgres.port
+        );
+        json!({
+            "clusterRef": {"name": "main"}, "mount": "database", "name": "pg", "plugin": "postgresql-database-plugin",
+            "connectionURL": url, "rootSecretRef": {"name": "pg-admin"},
+            "rootRotationStatements": ["ALTER ROLE \"{{name}}\" PASSWORD '{{password}}';"],
+            "tls": {"caSecretRef": {"name": "pg-ca"}}, "maxOpenConnections": 5, "maxIdleConnections": 2,
+            "maxConnectionLifetime": "5m", "passwordPolicy": "letters", "usernameTemplate": "v-{{.RoleName}}-{{random 12}}",
+            "parameters": {"password_authentication": "scram-sha-256"},
+        })
+    }
+
+    /// Creates a connection and one role of each type.
+    async fn objects(&self) -> Result<()> {
+        let reference = json!({"name": "postgres"});
+        let case = &self.rig.case;
+        // The roles wait for the connection.
+        let app =
+            json!({"connectionRef": reference, "ownerRole": "app_rw", "defaultTTL": "1h", "maxTTL": "24h"});
+        case.object("DatabaseRole", "app", app).await?;
+        let create = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';";
+        let reader = json!({
+            "connectionRef": reference, "name": "plain", "creationStatements": [create, "SELECT 1;"],
+            "revocationStatements": ["DROP ROLE IF EXISTS \"{{name}}\";"], "renewStatements": ["SELECT 2;"],
+            "rollbackStatements": ["DROP ROLE IF EXISTS \"{{name}}\";"], "credentialType": "Password",
+        });
+        case.object("DatabaseRole", "reader", reader).await?;
+        let batch =
+            json!({"connectionRef": reference, "static": {"username": "batch", "rotationPeriod": "5s"}});
+        case.object("DatabaseRole", "batch", batch).await?;
+        case.object("DatabaseConnection", "postgres", self.connection()).await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        for name in ["app", "reader", "batch"] {
+            case.ready::<DatabaseRole>(name, "True/Applied").await?;
+        }
+        let config = self.read("database/config/pg").await?;
+        ensure!(config["allowed_roles"] == json!(["app", "batch", "plain"]), "{config}");
+        ensure!(config["connection_details"]["tls_ca"] == json!(self.postgres.ca), "{config}");
+        Ok(())
+    }
+
+    /// Changes by hand of every parameter are repaired.
+    async fn drift(&self) -> Result<()> {
+        let config = json!({
+            "allowed_roles": "*", "connection_url": "postgresql://other", "username": "other", "max_open_connections": 9,
+            "max_idle_connections": 9, "max_connection_lifetime": "9m", "username_template": "x", "tls_ca": "", "password_policy": "",
+            "password_authentication": "password", "root_rotation_statements": ["x"],
+        });
+        let role = json!({
+            "creation_statements": ["x"], "revocation_statements": ["x"], "default_ttl": 60, "max_ttl": 90_000, "db_name": "x",
+        });
+        let plain = json!({
+            "creation_statements": ["SELECT 1;", self.read("database/roles/plain").await?["creation_statements"][0]],
+            "renew_statements": ["x"], "rollback_statements": ["x"],
+        });
+        let fixed = json!({"rotation_period": 3600});
+        for (kind, name, path, changes, needed) in [
+            (
+                "DatabaseConnection",
+                "postgres",
+                "database/config/pg",
+                config,
+                json!({"verify_connection": false}),
+            ),
+            ("DatabaseRole", "app", "database/roles/app", role, json!({"db_name": "pg"})),
+            ("DatabaseRole", "reader", "database/roles/plain", plain, json!({"db_name": "pg"})),
+            ("DatabaseRole", "batch", "database/static-roles/batch", fixed, json!({"db_name": "pg"})),
+        ] {
+            let right = self.read(path).await?;
+            for (parameter, value) in changes.as_object().into_iter().flatten() {
+                let mut body = needed.clone();
+                body[parameter] = value.clone();
+                self.post(path, body).await?;
+                ensure!(self.read(path).await? != right, "{parameter} of {path} changes nothing");
+                nudge(&self.rig.case, kind, name).await?;
+                self.becomes(path, &right).await.with_context(|| parameter.clone())?;
+            }
+        }
+        self.works().await
+    }
+
+    /// A BaoDynamicSecret delivers a user whose tables belong to the owner role, and the user is dropped.
+    async fn credentials(&self) -> Result<Vec<String>> {
+        let case = &self.rig.case;
+        let dynamic = |path: &str, name: &str| json!({"mount": "database", "path": path, "revoke": true, "destination": {"name": name, "create": true}});
+        case.object("BaoDynamicSecret", "app", dynamic("creds/app", "app")).await?;
+        case.ready::<BaoDynamicSecret>("app", "True/Applied").await?;
+        let data = case.api::<Secret>().get("app").await?.data.unwrap_or_default();
+        let text = |key: &str| {
+            data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned()).context("no such key")
+        };
+        let (user, password) = (text("username")?, text("password")?);
+        self.login((&user, &password), "CREATE TABLE mine (a int); INSERT INTO mine VALUES (7)")?;
+        let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'mine'";
+        assert_eq!(self.postgres.sql("app", owner)?.trim(), "app_rw");
+        self.delete("BaoDynamicSecret", "app").await?;
+        eventually("the user is dropped", || async {
+            let sql = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'");
+            let count = self.postgres.sql("app", &sql).map_err(|error| error.to_string())?;
+            if count.trim() == "0" { Ok(()) } else { Err(count) }
+        })
+        .await?;
+        assert_eq!(self.postgres.sql("app", "SELECT a FROM mine")?.trim(), "7");
+
+        // A missing owner role is reported, and no user is created.
+        let lost = json!({"connectionRef": {"name": "postgres"}, "ownerRole": "no \"such\" role"});
+        case.object("DatabaseRole", "lost", lost).await?;
+        case.ready::<DatabaseRole>("lost", "True/Applied").await?;
+        case.object("BaoDynamicSecret", "lost", dynamic("creds/lost", "lost")).await?;
+        let reported = case.ready::<BaoDynamicSecret>("lost", "False/Failed").await?;
+        let ready = ready_of(&serde_json::to_value(&reported)?);
+        ensure!(ready.contains("role \"no \"such\" role\" does not exist"), "{ready}");
+        self.delete("BaoDynamicSecret", "lost").await?;
+        self.delete("DatabaseRole", "lost").await?;
+        self.gone("DatabaseRole", "lost").await?;
+        Ok(vec![password])
+    }
+
+    /// After a rotation, no password of a Secret works, and no later pass writes one.
+    async fn rotation(&self) -> Result<()> {
+        let case = &self.rig.case;
+        let (user, first) = (self.first.0.as_str(), self.first.1.as_str());
+        self.login((user, first), "SELECT 1")?;
+        self.patch("DatabaseConnection", "postgres", json!({"rotateRoot": "Once"})).await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        ensure!(
+            self.login((user, first), "SELECT 1").is_err(),
+            "the first password works after the rotation"
+        );
+        self.works().await?;
+        let before = self.writes("/database/");
+        self.passes("DatabaseConnection", "postgres", ("/database/config/pg", 3)).await?;
+        assert_eq!(self.writes("/database/"), before, "writes after the rotation");
+
+        // A write of another parameter keeps the rotated password.
+        self.patch("DatabaseConnection", "postgres", json!({"maxOpenConnections": 6})).await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        assert_eq!(self.read("database/config/pg").await?["connection_details"]["max_open_connections"], 6);
+        self.works().await?;
+
+        // Another password in the Secret is written, and rotated.
+        self.postgres.sql("app", &format!("ALTER ROLE {user} PASSWORD '{SECOND}'"))?;
+        let rotations = || self.writes("/rotate-root/pg").len();
+        assert_eq!(rotations(), 1);
+        let patch = Patch::Merge(json!({"stringData": {"password": SECOND}}));
+        case.api::<Secret>().patch("pg-admin", &PatchParams::default(), &patch).await?;
+        eventually("the second password is rotated", || async {
+            let count = rotations();
+            if count == 2 { Ok(()) } else { Err(format!("{count} rotations")) }
+        })
+        .await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        ensure!(self.login((user, SECOND), "SELECT 1").is_err(), "the second password works");
+        self.works().await?;
+        // The Secret is not needed any more.
+        case.api::<Secret>().delete("pg-admin", &DeleteParams::default()).await?;
+        self.passes("DatabaseConnection", "postgres", ("/database/config/pg", 1)).await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        self.works().await
+    }
+
+    /// A static role is rotated by its period, and an adopted one keeps its password.
+    async fn static_roles(&self, former: &str) -> Result<()> {
+        eventually("the password is rotated", || async {
+            let seen = self.read("database/static-creds/batch").await.map_err(|error| error.to_string())?;
+            if seen["password"] == *former { Err("the same password".to_owned()) } else { Ok(()) }
+        })
+        .await?;
+        // OpenBao lets the role use the connection only while the connection lists it.
+        let case = &self.rig.case;
+        let spec = json!({"connectionRef": {"name": "postgres"}, "static": {"username": "adopted", "rotationPeriod": "24h"}});
+        let roles = json!({"allowedRoles": ["app", "plain", "batch", "adopted"]});
+        self.patch("DatabaseConnection", "postgres", roles).await?;
+        case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        let body = json!({"db_name": "pg", "username": "adopted", "rotation_period": "24h"});
+        self.post("database/static-roles/adopted", body).await?;
+        let password = self.read("database/static-creds/adopted").await?["password"].take();
+        let before = self.writes("adopted");
+        case.object("DatabaseRole", "adopted", spec).await?;
+        case.ready::<DatabaseRole>("adopted", "False/Conflict").await?;
+        self.patch("DatabaseRole", "adopted", json!({"adopt": "IfUnowned"})).await?;
+        case.ready::<DatabaseRole>("adopted", "True/Applied").await?;
+        assert_eq!(self.writes("adopted"), before, "the adoption made writes");
+        assert_eq!(self.read("database/static-creds/adopted").await?["password"], password);
+        // A role that the connection does not list is refused.
+        let unlisted = json!({"connectionRef": {"name": "postgres"}, "ownerRole": "app_rw"});
+        case.object("DatabaseRole", "unlisted", unlisted).await?;
+        let refused = case.ready::<DatabaseRole>("unlisted", "False/ReferenceDenied").await?;
+        ensure!(ready_of(&serde_json::to_value(&refused)?).contains("does not contain unlisted: add it"));
+        for name in ["adopted", "unlisted"] {
+            self.delete("DatabaseRole", name).await?;
+            self.gone("DatabaseRole", name).await?;
+        }
+        self.becomes("database/static-roles/adopted", &Value::Null).await?;
+        self.patch("DatabaseConnection", "postgres", json!({"allowedRoles": null})).await
+    }
+
+    /// An existing connection is adopted without a write, also without its password, and is only compared under Observe.
+    async fn adoption(&self) -> Result<()> {
+        let case = &self.rig.case;
+        let url = "postgresql://{{username}}:{{password}}@127.0.0.1:1/app";
+        let body = json!({
+            "plugin_name": "postgresql-database-plugin", "connection_url": url, "username": "u", "password": "p",
+            "verify_connection": false, "allowed_roles": "*", "max_open_connections": 3,
+        });
+        self.post("database/config/byhand", body).await?;
+        let right = self.read("database/config/byhand").await?;
+        let before = self.writes("byhand");
+        let spec = json!({
+            "clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin", "connectionURL": url,
+            "allowedRoles": ["*"], "maxOpenConnections": 3, "verify": false, "rootSecretRef": {"name": "byhand"},
+        });
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "byhand", "namespace": case.namespace},
+            "stringData": {"username": "u", "password": "p"},
+        });
+        apply(&case.client, secret).await?;
+        case.object("DatabaseConnection", "byhand", spec).await?;
+        let refused = case.ready::<DatabaseConnection>("byhand", "False/Conflict").await?;
+        ensure!(ready_of(&serde_json::to_value(&refused)?).contains("set adopt: IfUnowned"));
+        self.patch("DatabaseConnection", "byhand", json!({"adopt": "IfUnowned", "rootSecretRef": null}))
+            .await?;
+        case.ready::<DatabaseConnection>("byhand", "True/Applied").await?;
+        assert_eq!(self.writes("byhand"), before, "the adoption made writes");
+        assert_eq!(self.read("database/config/byhand").await?, right);
+        let observe = json!({"mode": "Observe", "maxOpenConnections": 4, "rotateRoot": "Once"});
+        self.patch("DatabaseConnection", "byhand", observe).await?;
+        let observed = case.ready::<DatabaseConnection>("byhand", "False/Drifted").await?;
+        let plan = serde_json::to_value(observed.status.unwrap_or_default().lifecycle.plan)?;
+        ensure!(plan[0]["path"] == "database/config/byhand" && plan[0]["operation"] == "Update", "{plan}");
+        ensure!(plan[1]["path"] == "database/rotate-root/byhand", "{plan}");
+        assert_eq!(self.read("database/config/byhand").await?, right);
+        self.delete("DatabaseConnection", "byhand").await?;
+        self.gone("DatabaseConnection", "byhand").await?;
+        self.becomes("database/config/byhand", &right).await
+    }
+
+    /// A database that does not answer is retried, and a wrong password is reported.
+    async fn failures(&self) -> Result<()> {
+        let case = &self.rig.case;
+        let mut down = self.connection();
+        down["name"] = json!("down");
+        down["connectionURL"] =
+            json!("postgresql://{{username}}:{{password}}@127.0.0.1:1/app?sslmode=verify-full");
+        case.object("DatabaseConnection", "down", down).await?;
+        let seen = case.ready::<DatabaseConnection>("down", "False/Failed").await?;
+        let value = serde_json::to_value(&seen)?;
+        ensure!(
+            !value.to_string().contains("\"Stalled\""),
+            "a database that is down stalls the object: {value}"
+        );
+        self.patch("DatabaseConnection", "down", json!({"parameters": {"password": "x"}})).await?;
+        case.ready::<DatabaseConnection>("down", "False/Invalid").await?;
+        self.delete("DatabaseConnection", "down").await?;
+        self.gone("DatabaseConnection", "down").await
+    }
+
+    /// A deletion removes roles, keeps a connection with `Retain`, and waits for its roles with `Delete`.
+    async fn deletion(&self) -> Result<()> {
+        self.patch("DatabaseConnection", "postgres", json!({"deletionPolicy": "Delete"})).await?;
+        self.rig.case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
+        self.delete("DatabaseConnection", "postgres").await?;
+        let connections = self.rig.case.api::<DatabaseConnection>();
+        eventually("the deletion waits for the roles", || async {
+            let found = connections.get("postgres").await.map_err(|error| error.to_string())?;
+            let seen = ready_of(&serde_json::to_value(&found).map_err(|error| error.to_string())?);
+            if seen.contains("waits for the deletion of the DatabaseRoles") { Ok(()) } else { Err(seen) }
+        })
+        .await?;
+        for (name, path) in [("app", "roles/app"), ("reader", "roles/plain"), ("batch", "static-roles/batch")]
+        {
+            self.delete("DatabaseRole", name).await?;
+            self.gone("DatabaseRole", name).await?;
+            self.becomes(&format!("database/{path}"), &Value::Null).await?;
+        }
+        self.gone("DatabaseConnection", "postgres").await?;
+        self.becomes("database/config/pg", &Value::Null).await
+    }
+
+    /// No password is in a log, a status or an Event.
+    async fn leaks(&self, passwords: &[String]) -> Result<()> {
+        let search = Search::of(passwords);
+        let running = self.rig.running.as_ref().context("the operator is not running")?;
+        let logs = std::fs::read_to_string(running.process.log())?;
+        ensure!(logs.contains("TRACE") && logs.contains("database/config/pg"), "the log is incomplete");
+        assert_eq!(leaking_files(&self.rig.case.ground.logs, &search)?, Vec::<String>::new(), "logs");
+        let mut keys = leaking_keys(&self.rig, &search).await?;
+        keys.retain(|key| !key.starts_with("/registry/secrets/databases/"));
+        assert!(keys.is_empty(), "objects, statuses and Events in etcd: {keys:?}");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> Result<()> {
+    let mut scene = Scene::new().await?;
+    scene.rig.start().await?;
+    scene.objects().await?;
+    let batch =
+        scene.read("database/static-creds/batch").await?["password"].as_str().unwrap_or_default().to_owned();
+    let before = scene.writes("/database/");
+    scene.passes("DatabaseRole", "app", ("/database/roles/app", 1)).await?;
+    scene.passes("DatabaseConnection", "postgres", ("/database/config/pg", 1)).await?;
+    assert_eq!(scene.writes("/database/"), before, "settled objects were written");
+    let mut passwords = scene.credentials().await?;
+    scene.failures().await?;
+    scene.drift().await?;
+    scene.rotation().await?;
+    scene.static_roles(&batch).await?;
+    scene.adoption().await?;
+    scene.deletion().await?;
+    passwords.extend([scene.first.1.clone(), SECOND.to_owned(), batch]);
+    scene.leaks(&passwords).await
+}
