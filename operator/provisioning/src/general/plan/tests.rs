@@ -159,3 +159,31 @@ fn a_change_follows_a_creation_that_does_not_accept_a_parameter(
     let key = DesiredResource { resource: key, digest: "d".to_owned() };
     assert_eq!(planned(&desired(vec![key], Vec::new()), &[None], Adopt::Never), expected);
 }
+
+/// A connection whose password is sent only at its creation, and is rotated afterwards.
+fn connection(is_due: bool, secret: &str) -> DesiredResource {
+    let DesiredResource { mut resource, .. } = resource(json!({"statements": ["a", "b"]}), secret);
+    resource.fixed = vec!["password"];
+    resource.ordered = vec!["statements"];
+    resource.follow_up =
+        Some(FollowUp { path: "db/rotate-root/pg".to_owned(), reason: "the password is rotated", is_due });
+    let digest = resource.body.digest(&Mac::new(&[7; 32]), &resource.path);
+    DesiredResource { resource, digest }
+}
+
+#[rstest]
+#[case::settled(json!(["a", "b"]), false, "")]
+#[case::due(json!(["a", "b"]), true, "Update team/db/rotate-root/pg")]
+#[case::reordered(json!(["b", "a"]), false, UPDATE)]
+fn a_follow_up_is_sent_when_it_is_due_and_a_fixed_secret_is_not(
+    #[case] statements: Value,
+    #[case] is_due: bool,
+    #[case] expected: &str,
+) {
+    let owned = vec![recorded(&connection(false, "former"))];
+    let found = Existing { parameters: map(json!({"statements": statements})), mark: None };
+    let connection = connection(is_due, "secret");
+    assert!(connection.resource.change_body().secrets.is_empty());
+    assert_eq!(connection.resource.creation_body().secrets.len(), 1);
+    assert_eq!(planned(&desired(vec![connection], owned), &[Some(found)], Adopt::Never), expected);
+}
