@@ -78,8 +78,8 @@ pub struct DatabaseConnectionSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 4096)))]
     pub root_rotation_statements: Vec<String>,
-    /// TLS of the connection, for the plugins of PostgreSQL, MySQL and Valkey. PostgreSQL also needs `sslmode=verify-full` in
-    /// `connectionURL`. Default: the settings of the plugin.
+    /// TLS of the connection, for the plugins of MySQL and Valkey. The plugin of PostgreSQL reads files of the OpenBao server
+    /// instead: `?sslmode=verify-full&sslrootcert=/path/ca.crt` in `connectionURL`. Default: the settings of the plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<DatabaseConnectionTls>,
     /// Password policy in OpenBao by which passwords are generated. Default: 20 characters of all classes.
@@ -132,8 +132,8 @@ pub struct DatabaseConnectionTls {
     /// Secret in this namespace with the CA of the certificate of the database. Default: the CAs of OpenBao's system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
-    /// Secret in this namespace with a client certificate (keys `tls.crt` and `tls.key`). Not for Valkey. MySQL: OpenBao
-    /// returns the key to clients that may read the connection. Default: none.
+    /// Secret in this namespace with a client certificate (keys `tls.crt` and `tls.key`), for MySQL. OpenBao returns the key
+    /// to clients that may read the connection. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_cert_secret_ref: Option<LocalReference>,
     /// Name that the certificate of the database must contain, for MySQL. Default: the host of `connectionURL`.

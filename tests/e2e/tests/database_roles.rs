@@ -1,5 +1,7 @@
 //! Connections and roles of a database engine, on a PostgreSQL with TLS and passwords.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
@@ -26,6 +28,8 @@ const SECOND: &str = "second-canary-7Zt4Qw9xLp2V";
 struct Scene {
     rig: Rig,
     postgres: SecurePostgres,
+    /// File with the CA of its certificate.
+    ca: PathBuf,
     admin: Session,
     /// User and password of the Secret.
     first: (String, String),
@@ -40,6 +44,8 @@ impl Scene {
         let folder = rig.case.ground.folder.join("database-server");
         std::fs::create_dir_all(&folder)?;
         let postgres = SecurePostgres::start(&folder, &folder, "127.0.0.1").await?;
+        let ca = folder.join("ca.crt");
+        std::fs::write(&ca, &postgres.ca)?;
         postgres.database("app")?;
         postgres.sql(
             "app",
@@ -50,11 +56,9 @@ impl Scene {
         let secrets = postgres.secrets("app", &rig.case.namespace);
         let text = |key: &str| secrets[1]["stringData"][key].as_str().unwrap_or_default().to_owned();
         let first = (text("username"), text("password"));
-        for secret in &secrets[1..] {
-            apply(&rig.case.client, secret.clone()).await?;
-        }
+        apply(&rig.case.client, secrets[1].clone()).await?;
         let admin = rig.case.admin()?;
-        let scene = Self { rig, postgres, admin, first };
+        let scene = Self { rig, postgres, ca, admin, first };
         scene.root_scope().await?;
         Ok(scene)
     }
@@ -169,14 +173,15 @@ impl Scene {
 
     fn connection(&self) -> Value {
         let url = format!(
-            "postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{}/app?sslmode=verify-full",
-            self.postgres.port
+            "postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{}/app?sslmode=verify-full&sslrootcert={}",
+            self.postgres.port,
+            self.ca.display()
         );
         json!({
             "clusterRef": {"name": "main"}, "mount": "database", "name": "pg", "plugin": "postgresql-database-plugin",
             "connectionURL": url, "rootSecretRef": {"name": "pg-admin"},
             "rootRotationStatements": ["ALTER ROLE \"{{name}}\" PASSWORD '{{password}}';"],
-            "tls": {"caSecretRef": {"name": "pg-ca"}}, "maxOpenConnections": 5, "maxIdleConnections": 2,
+            "maxOpenConnections": 5, "maxIdleConnections": 2,
             "maxConnectionLifetime": "5m", "passwordPolicy": "letters", "usernameTemplate": "v-{{.RoleName}}-{{random 12}}",
             "parameters": {"password_authentication": "scram-sha-256"},
         })
@@ -207,7 +212,6 @@ impl Scene {
         }
         let config = self.read("database/config/pg").await?;
         ensure!(config["allowed_roles"] == json!(["app", "batch", "plain"]), "{config}");
-        ensure!(config["connection_details"]["tls_ca"] == json!(self.postgres.ca), "{config}");
         Ok(())
     }
 
@@ -215,7 +219,7 @@ impl Scene {
     async fn drift(&self) -> Result<()> {
         let config = json!({
             "allowed_roles": "*", "connection_url": "postgresql://other", "username": "other", "max_open_connections": 9,
-            "max_idle_connections": 9, "max_connection_lifetime": "9m", "username_template": "x", "tls_ca": "", "password_policy": "",
+            "max_idle_connections": 9, "max_connection_lifetime": "9m", "username_template": "x", "password_policy": "",
             "password_authentication": "password", "root_rotation_statements": ["x"],
         });
         let role = json!({

@@ -57,13 +57,16 @@ fn text(pem: &[u8]) -> String {
 fn of_plugin(plugin: &str, tls: &DatabaseConnectionTls, pem: Pem) -> Result<Tls, Error> {
     let Pem { ca, certificate, key } = pem;
     let is = |family: &str| plugin.starts_with(family);
-    if tls.server_name.is_some() && !is("mysql") {
+    let has_no_server_name = is("valkey") || is("redis");
+    if tls.server_name.is_some() && has_no_server_name {
         return Err(unknown("serverName", plugin));
     }
     let mut secrets = BTreeMap::new();
     let parameters = if is("postgresql") {
-        secrets.extend(key.map(|key| ("private_key".to_owned(), key.into())));
-        typed([("tls_ca", json!(ca)), ("tls_certificate", json!(certificate))])
+        return Err(Error::Invalid(format!(
+            "tls is not available for {plugin}: remove tls, and set sslmode=verify-full and sslrootcert, a file of the OpenBao \
+             server, in connectionURL"
+        )));
     } else if is("mysql") {
         let pair =
             certificate.zip(key).map(|(certificate, key)| format!("{}\n{key}", certificate.trim_end()));
@@ -109,11 +112,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::postgresql("postgresql-database-plugin", json!({}), true, json!([{"tls_ca": "CA", "tls_certificate": "CERT\n"}, {"private_key": "KEY"}]))]
+    #[case::postgresql("postgresql-database-plugin", json!({}), false, json!("tls is not available for postgresql-database-plugin: remove tls, and set sslmode=verify-full and sslrootcert, a file of the OpenBao server, in connectionURL"))]
     #[case::mysql("mysql-rds-database-plugin", json!({"serverName": "n"}), true, json!([{"tls_ca": "CA", "tls_server_name": "n"}, {"tls_certificate_key": "CERT\nKEY"}]))]
     #[case::valkey("valkey-database-plugin", json!({}), false, json!([{"tls": true, "ca_cert": "CA"}, {}]))]
     #[case::valkey_with_certificate("valkey-database-plugin", json!({}), true, json!("valkey-database-plugin has no setting for tls.clientCertSecretRef: remove it"))]
-    #[case::server_name("postgresql-database-plugin", json!({"serverName": "n"}), false, json!("postgresql-database-plugin has no setting for tls.serverName: remove it"))]
+    #[case::server_name("valkey-database-plugin", json!({"serverName": "n"}), false, json!("valkey-database-plugin has no setting for tls.serverName: remove it"))]
     #[case::other("influxdb-database-plugin", json!({}), false, json!("tls is not available for influxdb-database-plugin: remove tls, and set the parameters of the plugin in parameters"))]
     fn each_plugin_has_its_own_names(
         #[case] plugin: &str,
