@@ -56,7 +56,6 @@ pub enum ListingVisibility {
 /// Settings of an auth mount. A setting that is not set is left as it is in OpenBao.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = mount_rules::LEASE_TTL)]
 pub struct AuthTune {
     /// Settings of every mount.
     #[serde(flatten)]

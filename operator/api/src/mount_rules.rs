@@ -77,14 +77,14 @@ pub(crate) const PLAINTEXT_JWT: Rule = (
 
 /// Consent to a directory without TLS.
 pub(crate) const PLAINTEXT_LDAP: Rule = (
-    "(has(self.allowPlaintext) && self.allowPlaintext) || (has(self.startTLS) && self.startTLS) || self.url.split(',').all(url, url.trim().startsWith('ldaps://'))",
+    "(has(self.allowPlaintext) && self.allowPlaintext) || (has(self.startTLS) && self.startTLS) || !self.url.matches('(^|, *)ldap://')",
     "write ldaps:// URLs, or set startTLS: true: otherwise everyone in the network can read the passwords of logins. Set \
      allowPlaintext: true to accept this",
 );
 
 /// URLs of a directory.
 pub(crate) const LDAP_URLS: Rule = (
-    "self.split(',').all(url, url.trim().matches('^ldaps?://([[][0-9a-fA-F:.]+[]]|[A-Za-z0-9._-]+)(:[0-9]+)?$'))",
+    "self.matches('^ldaps?://([[][0-9a-fA-F:.]+[]]|[A-Za-z0-9._-]+)(:[0-9]+)?(, *ldaps?://([[][0-9a-fA-F:.]+[]]|[A-Za-z0-9._-]+)(:[0-9]+)?)*$')",
     "url must consist of URLs such as ldaps://ldap.example.com:636, separated by commas",
 );
 
