@@ -91,9 +91,10 @@ pub struct OpenBaoClusterSpec {
     /// OpenBao namespaces in which objects of this cluster can create resources, and for which the operator needs
     /// rights. `Tenants`: only the namespaces of SecretsTenants, without access to values. `Namespaces`: also
     /// `operatorNamespaces`. `Root`: also every other namespace, including the root namespace. `Namespaces` and `Root`
-    /// are equivalent to root access in these namespaces: who can write policies and roles can read every value. With
-    /// `Root`, this is the whole server. A wider scope needs a new policy in OpenBao, which an administrator installs
-    /// (`steamer openbao-policy`); the condition `OperatorPolicyCurrent` names the missing lines. Default: `Tenants`.
+    /// are equivalent to root access in these namespaces: an identity that can write policies and roles can read every
+    /// value. With `Root`, this is the whole server. A wider scope needs a new policy in OpenBao, which an
+    /// administrator installs (`steamer openbao-policy`); the condition `OperatorPolicyCurrent` names the missing
+    /// lines. Default: `Tenants`.
     #[serde(default)]
     pub operator_scope: OperatorScope,
     /// OpenBao namespaces of `operatorScope: Namespaces`, as paths from the root namespace of this cluster, such as
