@@ -22,6 +22,8 @@ pub(crate) const REVISION: &str = "steamer.dev/revision";
 pub(crate) const RESTART: &str = "steamer.dev/restart";
 /// Annotation of an OpenBaoCluster: a new value makes the leader step down.
 pub(crate) const STEP_DOWN: &str = "steamer.dev/step-down";
+/// Annotation of an OpenBaoCluster: the pod whose node is fenced until the annotation is removed.
+pub(crate) const FENCE: &str = "steamer.dev/fence";
 /// Annotation of an OpenBaoCluster: consent to take over a restored database, or a database of another OpenBao.
 pub(crate) const RESTORE: &str = "steamer.dev/restore";
 /// Annotation of an OpenBaoCluster: the database is being restored, and no node runs until it is removed.
@@ -132,6 +134,8 @@ pub(crate) struct Cluster {
     pub(crate) restart: Option<String>,
     /// Value of the step-down annotation.
     pub(crate) step_down: Option<String>,
+    /// Value of the fence annotation.
+    pub(crate) fence: Option<String>,
     pub(crate) mode: Mode,
     /// ID of the OpenBao that the cluster ran last, if it is known.
     pub(crate) openbao_id: Option<String>,

@@ -4,6 +4,7 @@ mod apply;
 mod cause;
 mod conditions;
 mod delete;
+pub(crate) mod fence;
 pub(crate) mod fetch;
 mod hold;
 mod input;
@@ -13,6 +14,7 @@ mod openbao;
 mod plan;
 mod prepare;
 mod report;
+mod requester;
 mod rollouts;
 mod status;
 mod summary;
@@ -23,13 +25,14 @@ mod warnings;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::{Action, Dependencies};
 
 use crate::children::{ChildApi, children_of};
-use crate::cluster::{Cluster, name};
+use crate::cluster::{Cluster, FENCE, name};
 use crate::effects::{Effects, Sources};
 use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
@@ -40,7 +43,7 @@ use apply::apply;
 use delete::{Deletion, delete};
 use fetch::{Found, fetch};
 use input::Input;
-use last_valid::{InForce, LastValid};
+use last_valid::{InForce, LastValid, Present};
 use observe::observe;
 use plan::plan;
 use prepare::{guard, prepare};
@@ -83,7 +86,7 @@ pub(crate) async fn reconcile(
     let present = valid(context, dependencies, object).await;
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let InForce { valid, refused } =
-        last_valid.in_force((&child_api.cluster, &uid), present, (mode(object), context.status(object)))?;
+        last_valid.in_force((&child_api.cluster, &uid), present, now(context, object))?;
     let (found, cluster) = &*valid;
     let ca = context.managed_ca(dependencies, object).await.ok();
     let target = target::managed(context, cluster, ca.as_deref());
@@ -94,6 +97,12 @@ pub(crate) async fn reconcile(
     let sources = Sources { context, dependencies, child_api, guard_target, turns };
     let input = Input { object, cluster, found, guard_report, refused: refused.as_ref() };
     converge(&Effects::new(sources), input).await
+}
+
+/// Values that are in force also while the spec is refused.
+fn now(context: &Context, object: &OpenBaoCluster) -> Present {
+    let fence = object.annotations().get(FENCE).cloned();
+    Present { mode: mode(object), fence, last: context.status(object) }
 }
 
 /// The spec and the objects that it refers to, if they are valid.
@@ -112,7 +121,10 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
     let prepared = prepare(effects, input).await?;
     let observed = observe(effects, input, prepared).await;
     let plan = plan(input, &observed, Timestamp::now());
-    let applied = apply(effects, input, plan).await;
+    let mut applied = apply(effects, input, plan).await;
+    if let Err(error) = fence::carry_out(effects, input, &observed).await {
+        applied.trouble.get_or_insert(Arc::new(error));
+    }
     let openbao = openbao::converge(effects, input, &observed).await?;
     let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
     if !report.replaces_pods() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod fault;
+pub(crate) mod fence_request;
 pub(crate) mod health;
 pub(crate) mod leader;
 pub(crate) mod members;

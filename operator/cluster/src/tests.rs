@@ -46,6 +46,7 @@ pub(crate) fn cluster() -> Cluster {
         fencing: Fencing::ProcessEnd,
         restart: None,
         step_down: None,
+        fence: None,
         mode: Mode::Active,
         openbao_id: Some("a".to_owned()),
         takes_over: false,
@@ -144,6 +145,7 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
         unhealthy_for: Duration::ZERO,
         is_pausing: false,
         is_stale: false,
+        is_fenced: false,
     }
 }
 

@@ -73,10 +73,11 @@ pub(crate) fn entries(
             None => cluster.owner.service_file(&postgresql_ca()),
             Some(roles) => {
                 let ordinal = u32::try_from(ordinal).unwrap_or(0);
-                let (user, password) = match held.as_deref().and_then(|held| kept(cluster, held, roles)) {
-                    Some(kept) => kept,
-                    None => (next_role(cluster, ordinal, roles), password()?),
-                };
+                let (user, password) =
+                    match held.as_deref().and_then(|held| kept((cluster, &pod), held, roles)) {
+                        Some(kept) => kept,
+                        None => (next_role(cluster, ordinal, roles), password()?),
+                    };
                 cluster.owner.as_role(&user, password).service_file(&postgresql_ca())
             }
         };
@@ -85,12 +86,15 @@ pub(crate) fn entries(
     Ok(all)
 }
 
-/// The login of an entry, if it is a node role that is not fenced. The role may not exist yet.
-fn kept(cluster: &Cluster, held: &str, roles: &[NodeRole]) -> Option<(String, SecretString)> {
+/// The login of the entry of a pod, if it is a node role that is not fenced. The role may not exist yet. A node that a user
+/// fenced keeps its blocked login.
+fn kept((cluster, pod): (&Cluster, &str), held: &str, roles: &[NodeRole]) -> Option<(String, SecretString)> {
     let (user, password) = (user_of(held)?, password_of(held)?);
     let own = user != cluster.owner.user && parse_role(user).is_some();
-    let taken =
-        roles.iter().any(|role| role.name == user && (!role.own || role.note.is_some() || !role.can_login));
+    let requested = |role: &NodeRole| role.note.as_ref().is_some_and(FenceNote::is_requested);
+    let is_kept = |role: &NodeRole| cluster.fence.as_deref() == Some(pod) && requested(role);
+    let is_usable = |role: &NodeRole| role.own && (is_kept(role) || role.note.is_none() && role.can_login);
+    let taken = roles.iter().any(|role| role.name == user && !is_usable(role));
     (own && !taken).then(|| (user.to_owned(), password.to_owned().into()))
 }
 
@@ -255,8 +259,10 @@ impl RoleAdmin<'_> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::ByteString;
+    use rstest::rstest;
 
     use super::*;
+    use crate::database::roles::requested;
     use crate::tests::cluster;
 
     fn role(name: &str, fenced: bool) -> NodeRole {
@@ -302,6 +308,24 @@ mod tests {
         ];
         let next = entries(&cluster(), Some(&as_secret(&first)), Some(&roles)).unwrap();
         assert_eq!(users(&next), ["main_0_1", "main_1_3", "main_2_1"]);
+    }
+
+    #[rstest]
+    #[case::in_force(Some("main-1"), requested(None), "main_1_1")]
+    #[case::annotation_removed(None, requested(None), "main_1_2")]
+    #[case::of_another_pod(Some("main-2"), requested(None), "main_1_2")]
+    #[case::fence_of_a_lost_leader(Some("main-1"), "it hangs".to_owned(), "main_1_2")]
+    fn only_a_requested_fence_of_the_named_pod_keeps_its_login(
+        #[case] fence: Option<&str>,
+        #[case] reason: String,
+        #[case] expected: &str,
+    ) {
+        let first = entries(&cluster(), None, Some(&[])).unwrap();
+        let cluster = Cluster { fence: fence.map(str::to_owned), ..cluster() };
+        let mut fenced = role("main_1_1", true);
+        fenced.note = fenced.note.map(|note| FenceNote { reason, ..note });
+        let next = entries(&cluster, Some(&as_secret(&first)), Some(&[fenced])).unwrap();
+        assert_eq!(users(&next), ["main_0_1", expected, "main_2_1"]);
     }
 
     #[test]

@@ -34,6 +34,21 @@ pub(crate) struct FenceNote {
     pub(crate) reason: String,
 }
 
+/// Start of the reason of a fence that a user requested.
+const REQUESTED: &str = "the annotation steamer.dev/fence requests it";
+
+/// Reason of a fence that a user requested, with the name of the client that set the annotation.
+pub(crate) fn requested(client: Option<&str>) -> String {
+    client.map_or(REQUESTED.to_owned(), |client| format!("{REQUESTED}, set by {client}"))
+}
+
+impl FenceNote {
+    /// Returns true if a user requested the fence.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.reason.starts_with(REQUESTED)
+    }
+}
+
 const UNGRANTED: &str = "
 SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND rolname <> current_user AND EXISTS (
   SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p

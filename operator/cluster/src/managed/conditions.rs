@@ -10,7 +10,8 @@ use crate::database::rights::Obstacle;
 use crate::managed::hold::is_deferred;
 use crate::managed::report::Report;
 use crate::managed::warnings;
-use crate::nodes::members::Answer;
+use crate::nodes::fence_request::Request;
+use crate::nodes::members::{Answer, Member};
 use crate::nodes::rollout::Step;
 use crate::seal::check::SealCheck;
 use crate::server;
@@ -22,6 +23,7 @@ pub(crate) fn set(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     set_certificates(conditions, report);
     set_upgrade(conditions, &report.applied.rollout.step);
     set_degraded(conditions, report);
+    set_fenced(conditions, &report.fence());
     warnings::set_audit(conditions, &report.input.cluster.spec.audit);
     match report.server() {
         Some(server) => server::conditions::set(conditions, server),
@@ -105,12 +107,26 @@ fn set_upgrade(conditions: &mut Conditions<'_>, step: &Step) {
 
 fn set_degraded(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     let (serving, desired) = (report.serving().count(), report.input.cluster.nodes());
-    let text = format!("{serving} of {desired} nodes serve");
+    let fenced = report.observed.members.iter().find(|member| member.is_fenced).map(Member::name);
+    let fenced = fenced.map(|pod| format!("; {pod} is fenced on request")).unwrap_or_default();
+    let text = format!("{serving} of {desired} nodes serve{fenced}");
     if serving < desired {
         conditions.set("Degraded", State::True, Reason::Waiting, &text);
     } else {
         conditions.set("Degraded", State::False, Reason::Applied, &text);
     }
+}
+
+/// Reports a fence that the annotation of a user requests.
+fn set_fenced(conditions: &mut Conditions<'_>, request: &Request) {
+    const KIND: &str = "Fenced";
+    let (state, reason) = match request {
+        Request::None => return conditions.clear(KIND),
+        Request::Refused(reason, _) => (State::False, *reason),
+        Request::Leads(_) | Request::Due(_) => (State::False, Reason::Waiting),
+        Request::InForce { .. } => (State::True, Reason::Fenced),
+    };
+    conditions.set(KIND, state, reason, &request.text().unwrap_or_default());
 }
 
 fn set_unavailable(conditions: &mut Conditions<'_>, report: &Report<'_>) {

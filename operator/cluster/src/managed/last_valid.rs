@@ -21,6 +21,14 @@ pub(crate) struct InForce {
     pub(crate) refused: Option<Error>,
 }
 
+/// Values of the present object that do not depend on the spec.
+pub(crate) struct Present {
+    pub(crate) mode: Mode,
+    /// Value of the fence annotation.
+    pub(crate) fence: Option<String>,
+    pub(crate) last: OpenBaoClusterStatus,
+}
+
 impl LastValid {
     /// The present spec if it is valid, otherwise the last valid one.
     ///
@@ -30,7 +38,7 @@ impl LastValid {
         &self,
         (name, uid): (&ObjectName, &str),
         present: Result<(Found, Cluster), Error>,
-        (mode, last): (Mode, OpenBaoClusterStatus),
+        Present { mode, fence, last }: Present,
     ) -> Result<InForce, Error> {
         let error = match present {
             Ok(present) => {
@@ -43,7 +51,7 @@ impl LastValid {
         let known = self.0.lock().get(name).cloned().filter(|known| known.1.uid == uid);
         let Some(known) = known else { return Err(error) };
         let (found, cluster) = &*known;
-        let valid = Arc::new((Found { last, ..found.clone() }, Cluster { mode, ..cluster.clone() }));
+        let valid = Arc::new((Found { last, ..found.clone() }, Cluster { mode, fence, ..cluster.clone() }));
         Ok(InForce { valid, refused: Some(error) })
     }
 
@@ -58,6 +66,10 @@ mod tests {
     use super::*;
     use crate::tests::{cluster, found};
 
+    fn now(mode: Mode) -> Present {
+        Present { mode, fence: Some("main-1".to_owned()), last: OpenBaoClusterStatus::default() }
+    }
+
     fn refused() -> Result<(Found, Cluster), Error> {
         Err(Error::Invalid("x".to_owned()))
     }
@@ -65,9 +77,7 @@ mod tests {
     #[test]
     fn a_refused_spec_leaves_the_last_valid_one_in_force() {
         let (last_valid, name) = (LastValid::default(), ObjectName::new("openbao", "main"));
-        let in_force = |present, mode| {
-            last_valid.in_force((&name, "uid"), present, (mode, OpenBaoClusterStatus::default()))
-        };
+        let in_force = |present, mode| last_valid.in_force((&name, "uid"), present, now(mode));
         assert!(in_force(refused(), Mode::Active).is_err(), "no spec was ever valid");
         assert!(in_force(Ok((found(), cluster())), Mode::Active).unwrap().refused.is_none());
         let kept = in_force(refused(), Mode::Suspended).unwrap();
@@ -75,9 +85,12 @@ mod tests {
         let (found, cluster) = &*kept.valid;
         assert_eq!((cluster.name(), cluster.mode), ("main", Mode::Suspended));
         assert_eq!(found.last.initialized, None, "the status is the present one");
+        assert_eq!(cluster.fence.as_deref(), Some("main-1"), "the annotation is the present one");
         let recreated = (&name, "another");
-        let last = (Mode::Active, OpenBaoClusterStatus::default());
-        assert!(last_valid.in_force(recreated, refused(), last).is_err(), "the spec of a deleted object");
+        assert!(
+            last_valid.in_force(recreated, refused(), now(Mode::Active)).is_err(),
+            "the spec of a deleted object"
+        );
         last_valid.forget(&name);
         assert!(in_force(refused(), Mode::Active).is_err());
     }

@@ -18,7 +18,7 @@ use crate::managed::input::Input;
 use crate::managed::prepare::Prepared;
 use crate::nodes::members::Member;
 use crate::nodes::start::StartInputs;
-use crate::nodes::{configuration, health, observation, standby_mark, start};
+use crate::nodes::{configuration, fence_request, health, observation, standby_mark, start};
 use crate::objects::configuration::Headers;
 use crate::seal::check::{Contents, SealCheck};
 use crate::seal::keys::StaticKeys;
@@ -90,6 +90,9 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     sources.guard_target.set_seal_opens(seal.opens());
     let mut members = members(sources, input, prepared.migration).await;
     let seal = check::judged(seal, &members);
+    if let Ok(Storage { roles: Some(roles), .. }) = &prepared.storage {
+        fence_request::mark(&mut members, roles);
+    }
     if prepared.storage.is_err() || !seal.opens() {
         health::forget(&mut members, &sources.guard_target.unhealthy);
     }

@@ -9,9 +9,11 @@ use steamer_runtime::Action;
 
 use crate::cluster::Mode;
 use crate::managed::apply::Applied;
+use crate::managed::fence;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::openbao::OpenBao;
+use crate::nodes::fence_request::Request;
 use crate::nodes::members::Member;
 use crate::nodes::rollout::Step;
 use crate::nodes::standby_mark;
@@ -39,6 +41,7 @@ impl Report<'_> {
         let is_held = matches!(step, Step::Wait(_)) && self.is_whole();
         let is_settled = (*step == Step::Settled || is_held)
             && self.trouble().is_none()
+            && !self.fence().is_due()
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
         Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })
@@ -61,6 +64,11 @@ impl Report<'_> {
     /// Returns true if no node runs because of a hibernation.
     pub(crate) fn hibernates(&self) -> bool {
         self.input.cluster.mode == Mode::Hibernating && self.observed.members.is_empty()
+    }
+
+    /// State of a request to fence a node.
+    pub(crate) fn fence(&self) -> Request {
+        fence::state(self.input.cluster, &self.observed)
     }
 
     pub(crate) fn server(&self) -> Option<&Server> {

@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cluster::{Cluster, Relay};
 use crate::managed::cause::cause;
+use crate::managed::fence;
 use crate::managed::hold;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
@@ -36,7 +37,9 @@ impl<'a> Rollouts<'a> {
         let (cluster, spec) = (input.cluster, &input.cluster.spec);
         let goal = Goal {
             replicas: cluster.nodes(),
-            hold: hold::hold(spec, observed, cause(input, observed), now),
+            hold: fence::state(cluster, observed)
+                .hold()
+                .or_else(|| hold::hold(spec, observed, cause(input, observed), now)),
             // During a migration a sealed node waits for recovery keys.
             seal_reachable: observed.can_start() && !observed.is_migrating(),
             initialized: observed.has_data(),

@@ -7,7 +7,7 @@ use steamer_api::{Fencing, ManagedServer, OpenBaoCluster};
 use steamer_core::error::Error;
 use steamer_core::windows::Windows;
 
-use crate::cluster::{Cluster, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
+use crate::cluster::{Cluster, FENCE, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
 use crate::managed::fetch::{Found, spec};
 use crate::operator_policy::PolicyScope;
 
@@ -34,6 +34,7 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         admin: found.admin.clone(),
         restart: annotations.get(RESTART).cloned(),
         step_down: annotations.get(STEP_DOWN).cloned(),
+        fence: annotations.get(FENCE).cloned(),
         mode: mode(object),
         openbao_id: found.last.cluster_id.clone(),
         takes_over: annotations.contains_key(RESTORE),

@@ -162,10 +162,15 @@ fn serving(report: &Report<'_>) -> Verdict {
         Verdict::Ready(reason, _) => {
             let version = report.input.cluster.version;
             let text = format!("OpenBao {version} serves with {serving} of {desired} nodes, {leader}");
-            Verdict::Ready(reason, text + &seal_note(&report.observed.seal))
+            Verdict::Ready(reason, text + &fence_note(report) + &seal_note(&report.observed.seal))
         }
         other => other,
     }
+}
+
+/// State of a requested fence.
+fn fence_note(report: &Report<'_>) -> String {
+    report.fence().text().map(|text| format!("; {text}")).unwrap_or_default()
 }
 
 /// Running nodes continue without their seal. Only a start needs it.

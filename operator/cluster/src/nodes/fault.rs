@@ -72,6 +72,9 @@ pub(crate) fn fault(member: &Member, now: Timestamp) -> Option<Fault> {
     if member.is_ending() {
         return member.is_unconfirmed(CONFIRMATION, now).then_some(Fault::Unconfirmed);
     }
+    if member.is_fenced {
+        return None;
+    }
     if member.is_stale {
         return Some(Fault::Stale);
     }

@@ -23,6 +23,8 @@ pub(crate) struct Member {
     pub(crate) is_pausing: bool,
     /// A standby that answers reads and has not received a change of the leader in time.
     pub(crate) is_stale: bool,
+    /// Its login is blocked on request of a user.
+    pub(crate) is_fenced: bool,
 }
 
 /// Response of a node to a health request.
@@ -104,6 +106,7 @@ impl Member {
     /// to a pod in which one does not.
     pub(crate) fn serves(&self) -> bool {
         !self.is_ending()
+            && !self.is_fenced
             && sidecar_trouble(&self.pod).is_none()
             && !self.is_stale
             && !self.is_leader_unknown()

@@ -18,6 +18,8 @@ pub(crate) struct Node {
     /// Its address answers, but no process listens.
     pub(crate) refuses_connections: bool,
     pub(crate) ending: bool,
+    /// Its login is blocked on request of a user: it is not expected to serve.
+    pub(crate) fenced: bool,
     /// Problem that only a replacement removes.
     pub(crate) fault: Option<Fault>,
     /// Its last repair is too recent for another one.

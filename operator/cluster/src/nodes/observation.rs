@@ -14,7 +14,14 @@ pub(crate) async fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Mem
     let client = |pod: &str| sources.node(cluster, pod);
     let asked = sources.child_api.nodes().into_iter().map(|pod| async move {
         let answer = members::ask(&pod, client(&pod.name_any())).await;
-        Member { pod, answer, unhealthy_for: Duration::ZERO, is_pausing: false, is_stale: false }
+        Member {
+            pod,
+            answer,
+            unhealthy_for: Duration::ZERO,
+            is_pausing: false,
+            is_stale: false,
+            is_fenced: false,
+        }
     });
     let mut members = futures::future::join_all(asked).await;
     health::observe(&mut members, &sources.guard_target.unhealthy, client).await;

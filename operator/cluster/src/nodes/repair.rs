@@ -59,6 +59,7 @@ mod tests {
             sealed: false,
             refuses_connections: is("NotListening"),
             ending: is("ends") || is("Unconfirmed"),
+            fenced: false,
             fault,
             pausing: state.ends_with('*'),
             unready_for: Duration::from_secs(if is("starts") { 5 } else { 600 }),

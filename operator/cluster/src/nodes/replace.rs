@@ -126,6 +126,7 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         sealed: member.answer.is_sealed(),
         refuses_connections: member.answer == Answer::Refused,
         ending: member.is_ending(),
+        fenced: member.is_fenced,
         fault: fault(member, now),
         pausing: member.is_pausing,
         // A node of the wrong version is ready for Kubernetes.

@@ -56,7 +56,7 @@ pub(crate) fn repaired(nodes: &[Node], goal: &Goal) -> Option<Step> {
 
 /// Waits for replaced nodes, up to the timeout.
 fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
-    let coming = nodes.iter().filter(|node| node.updated && !node.serves);
+    let coming = nodes.iter().filter(|node| node.updated && !node.serves && !node.fenced);
     let late = coming.clone().find(|node| node.unready_for > goal.node_timeout);
     if let Some(node) = late
         && goal.seal_reachable
@@ -135,6 +135,7 @@ mod tests {
             sealed: has('z'),
             refuses_connections: has('d'),
             ending: has('e'),
+            fenced: has('f'),
             fault: fault(text).filter(|_| !has('e')),
             pausing: false,
             unready_for: Duration::from_secs(if has('!') { 600 } else { 5 }),
@@ -193,6 +194,7 @@ mod tests {
     #[case("ol os ox", "replace main-2: it does not serve and is outdated")]
     #[case("nl ns nz!", "replace main-2: it stays sealed although its seal opens")]
     #[case("nl ns nz", "wait: main-2 starts")]
+    #[case("nl ns nxf!", "settled")]
     #[case("nl ns nxd!", "replace main-2: it does not listen, although database and seal are reachable")]
     #[case("nl ns nxd", "wait: main-2 starts")]
     #[case(

@@ -16,6 +16,7 @@ mod performance;
 mod pods;
 mod registers;
 mod repairs;
+mod requested_fences;
 mod restore;
 mod rollouts;
 mod seals;
