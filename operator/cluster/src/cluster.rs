@@ -24,6 +24,8 @@ pub(crate) const RESTART: &str = "steamer.dev/restart";
 pub(crate) const STEP_DOWN: &str = "steamer.dev/step-down";
 /// Annotation of an OpenBaoCluster: the pod whose node is fenced until the annotation is removed.
 pub(crate) const FENCE: &str = "steamer.dev/fence";
+/// Annotation of an OpenBaoCluster: a new value opens `generate-root` for 15 minutes.
+pub(crate) const BREAK_GLASS: &str = "steamer.dev/break-glass";
 /// Annotation of an OpenBaoCluster: consent to take over a restored database, or a database of another OpenBao.
 pub(crate) const RESTORE: &str = "steamer.dev/restore";
 /// Annotation of an OpenBaoCluster: the database is being restored, and no node runs until it is removed.

@@ -1,6 +1,7 @@
 //! OpenBaoCluster: runs OpenBao on PostgreSQL, or observes an OpenBao that another tool runs.
 
 mod audit;
+mod break_glass;
 mod certificates;
 mod children;
 mod cluster;

@@ -1,6 +1,7 @@
 //! A cluster that Steamer runs. A reconcile works in steps: first for the nodes, then for the OpenBao that they serve.
 
 mod apply;
+mod break_glass;
 mod cause;
 mod conditions;
 mod delete;
@@ -122,9 +123,9 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
     let observed = observe(effects, input, prepared).await;
     let plan = plan(input, &observed, Timestamp::now());
     let mut applied = apply(effects, input, plan).await;
-    if let Err(error) = fence::carry_out(effects, input, &observed).await {
-        applied.trouble.get_or_insert(Arc::new(error));
-    }
+    let fenced = fence::carry_out(effects, input, &observed).await;
+    let opened = break_glass::carry_out(effects, input, &observed, Timestamp::now()).await;
+    applied.trouble = applied.trouble.or_else(|| fenced.and(opened).err().map(Arc::new));
     let openbao = openbao::converge(effects, input, &observed).await?;
     let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
     if !report.replaces_pods() {

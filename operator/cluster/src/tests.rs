@@ -185,6 +185,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         members: nodes.chars().enumerate().map(member).collect(),
         live: Some(Arc::new(serde_json::from_value(live).unwrap())),
         config_maps: Vec::new(),
+        break_glass: None,
         logins: None,
         recovery_secret: None,
         headers: Ok([].into()),

@@ -51,6 +51,8 @@ pub enum Reason {
     Failed,
     /// A lost leader was fenced.
     Fenced,
+    /// `generate-root` was opened or closed on request.
+    BreakGlass,
     /// Pods are being replaced for a change.
     RollingOut,
     /// Workloads were restarted for a changed Secret.
@@ -86,6 +88,7 @@ impl Reason {
             Self::Throttled => "Throttled",
             Self::Failed => "Failed",
             Self::Fenced => "Fenced",
+            Self::BreakGlass => "BreakGlass",
             Self::RollingOut => "RollingOut",
             Self::Restarted => "Restarted",
         }

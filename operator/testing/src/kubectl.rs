@@ -26,12 +26,20 @@ impl Kubectl {
         Ok(Self { program: tools::kubernetes("kubectl")?, kubeconfig: kubeconfig.to_owned() })
     }
 
+    /// Command that runs kubectl.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env("KUBECONFIG", &self.kubeconfig).args(arguments);
+        command
+    }
+
     /// Runs kubectl and returns its output.
     ///
     /// # Errors
     /// The last lines of the output when kubectl fails.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
-        tools::output(Command::new(&self.program).env("KUBECONFIG", &self.kubeconfig).args(arguments))
+        tools::output(&mut self.command(arguments))
     }
 
     /// Applies YAML or JSON server-side, with field manager `demo`.

@@ -93,6 +93,9 @@ pub struct OpenBaoClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub fenced: Vec<Fenced>,
+    /// Last opening of `generate-root` with the annotation `steamer.dev/break-glass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlassState>,
     /// Resources that deleted tenants and projects left in OpenBao while it was unreachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
@@ -272,6 +275,20 @@ pub struct FailoverState {
     /// Longest takeover that was measured, in seconds: from the acquisition of the lock until the node leads. It grows
     /// with the number of namespaces, and waiting times derive from it.
     pub takeover_seconds: i64,
+}
+
+/// Opening of `generate-root` with the annotation `steamer.dev/break-glass`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlassState {
+    /// Value of the annotation. The same value opens nothing again.
+    #[schemars(length(max = 63))]
+    pub request: String,
+    /// Name of the pod whose loopback interface answers.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// Time at which Steamer closes it.
+    pub until: Time,
 }
 
 /// Fenced incarnation of a node, which can no longer write.

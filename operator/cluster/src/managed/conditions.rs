@@ -5,6 +5,7 @@ use steamer_core::error::Error;
 use steamer_runtime::conditions::{Conditions, State};
 use steamer_runtime::{Failure, Reason, describe};
 
+use crate::break_glass::State as BreakGlass;
 use crate::certificates::keep::Certificate;
 use crate::database::rights::Obstacle;
 use crate::managed::hold::is_deferred;
@@ -24,6 +25,7 @@ pub(crate) fn set(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     set_upgrade(conditions, &report.applied.rollout.step);
     set_degraded(conditions, report);
     set_fenced(conditions, &report.fence());
+    set_break_glass(conditions, &report.break_glass());
     warnings::set_audit(conditions, &report.input.cluster.spec.audit);
     match report.server() {
         Some(server) => server::conditions::set(conditions, server),
@@ -127,6 +129,18 @@ fn set_fenced(conditions: &mut Conditions<'_>, request: &Request) {
         Request::InForce { .. } => (State::True, Reason::Fenced),
     };
     conditions.set(KIND, state, reason, &request.text().unwrap_or_default());
+}
+
+/// Reports whether `generate-root` is open because of the annotation of a user.
+fn set_break_glass(conditions: &mut Conditions<'_>, break_glass: &BreakGlass) {
+    const KIND: &str = "BreakGlass";
+    let (state, reason) = match break_glass {
+        BreakGlass::None => return conditions.clear(KIND),
+        BreakGlass::Refused(_) | BreakGlass::Due(_) => (State::False, Reason::Waiting),
+        BreakGlass::Open(_) | BreakGlass::Closing(_) => (State::True, Reason::BreakGlass),
+        BreakGlass::Over => (State::False, Reason::Disabled),
+    };
+    conditions.set(KIND, state, reason, &break_glass.text());
 }
 
 fn set_unavailable(conditions: &mut Conditions<'_>, report: &Report<'_>) {

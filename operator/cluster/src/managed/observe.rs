@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use steamer_core::error::Error;
 
+use crate::break_glass;
 use crate::certificates::keep::Certificate;
 use crate::cluster::{Cluster, Mode};
 use crate::database::logins;
@@ -40,6 +41,8 @@ pub(crate) struct Observed {
     /// The live StatefulSet.
     pub(crate) live: Option<Arc<StatefulSet>>,
     pub(crate) config_maps: Vec<Arc<ConfigMap>>,
+    /// The StatefulSet of break-glass.
+    pub(crate) break_glass: Option<Arc<StatefulSet>>,
     /// Secret with the logins of the nodes.
     pub(crate) logins: Option<Arc<Secret>>,
     /// Name of the Secret with the recovery keys in force.
@@ -113,6 +116,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         members,
         live,
         config_maps: sources.child_api.all(),
+        break_glass: sources.child_api.get(&break_glass::objects::name(cluster)),
         logins,
         recovery_secret: RecoveryKeys::last(cluster).secret_name(&sources.child_api.all()),
         headers: headers.map_err(Arc::new),

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use steamer_core::error::Error;
 use steamer_runtime::Action;
 
+use crate::break_glass::State as BreakGlass;
 use crate::cluster::Mode;
 use crate::managed::apply::Applied;
+use crate::managed::break_glass;
 use crate::managed::fence;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
@@ -42,6 +44,7 @@ impl Report<'_> {
         let is_settled = (*step == Step::Settled || is_held)
             && self.trouble().is_none()
             && !self.fence().is_due()
+            && !self.break_glass().is_due()
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
         Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })
@@ -64,6 +67,11 @@ impl Report<'_> {
     /// Returns true if no node runs because of a hibernation.
     pub(crate) fn hibernates(&self) -> bool {
         self.input.cluster.mode == Mode::Hibernating && self.observed.members.is_empty()
+    }
+
+    /// State of break-glass.
+    pub(crate) fn break_glass(&self) -> BreakGlass {
+        break_glass::state(self.input, &self.observed, self.now)
     }
 
     /// State of a request to fence a node.

@@ -5,6 +5,7 @@ use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::conditions::Conditions;
 
+use crate::managed::break_glass;
 use crate::managed::conditions;
 use crate::managed::report::Report;
 use crate::managed::summary;
@@ -30,6 +31,7 @@ fn derived(report: &Report<'_>, orphans: Vec<Orphan>) -> OpenBaoClusterStatus {
     status.orphans = without(orphans, &report.openbao.removed_orphans);
     let generation = report.input.object.metadata.generation.unwrap_or(0);
     summary::openbao(&mut status, report);
+    break_glass::record(&mut status, &report.observed);
     let administrators = status.administrators.clone();
     let conditions = &mut Conditions::new(&mut status.common.conditions, generation, report.now);
     conditions::set(conditions, report);

@@ -4,14 +4,15 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use steamer_api::SocketProtocol;
 
 use crate::audit::targets;
-use crate::cluster::Cluster;
+use crate::cluster::{CLUSTER_LABEL, Cluster};
 use crate::objects::initialization::AdministratorIssuer;
 use crate::objects::seal::SealSettings;
-use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata, pods};
+use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT, RELAY_PORT, metadata};
 
 /// Allows all clients to reach the API and the relay, which both require a token, the peers in the spec to read the metrics,
 /// and only nodes to reach the cluster port. Nodes may connect to PostgreSQL, DNS, the API server, each other, and to whatever the seal and the audit devices
@@ -21,7 +22,7 @@ pub(crate) fn network_policy(cluster: &Cluster, ports: &[u16]) -> Option<Network
     cluster.spec.network_policy.enabled.then(|| NetworkPolicy {
         metadata: metadata(cluster, &cluster.name.name),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(pods(cluster)),
+            pod_selector: Some(processes(cluster)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress(cluster)),
             egress: Some(egress(cluster, ports)),
@@ -79,8 +80,14 @@ fn outside(cluster: &Cluster, given: &[u16]) -> Vec<NetworkPolicyPort> {
     ports.into_iter().map(tcp).chain(udp_targets.iter().map(|target| udp(target.port))).collect()
 }
 
+/// All processes of the cluster: nodes, and break-glass.
+fn processes(cluster: &Cluster) -> LabelSelector {
+    let label = (CLUSTER_LABEL.to_owned(), cluster.name().to_owned());
+    LabelSelector { match_labels: Some([label].into()), match_expressions: None }
+}
+
 fn nodes(cluster: &Cluster) -> Vec<NetworkPolicyPeer> {
-    vec![NetworkPolicyPeer { pod_selector: Some(pods(cluster)), ..NetworkPolicyPeer::default() }]
+    vec![NetworkPolicyPeer { pod_selector: Some(processes(cluster)), ..NetworkPolicyPeer::default() }]
 }
 
 fn tcp(number: u16) -> NetworkPolicyPort {

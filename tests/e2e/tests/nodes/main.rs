@@ -3,6 +3,7 @@
 mod administrators;
 mod audit;
 mod bao;
+mod break_glass;
 mod databases;
 mod dependency_outages;
 mod exposure;

@@ -20,7 +20,7 @@ fn older(spec: &mut Value) {
     spec["managed"]["image"] = json!(format!("steamer.test/openbao:{}", tools::OLDER_OPENBAO));
 }
 
-fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
+pub fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
     pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect()
 }
 
