@@ -59,7 +59,7 @@ bench: ## Run the benchmarks (requests, writes, time, memory); about an hour
 
 faults: ## Measure the effect of each fault on a managed cluster; TIMES=20: 20 killed leaders, 10 of each other fault, 50 held writes; about an hour
 	@cargo build --quiet --workspace --bin steamer
-	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover self_healing dependency_outages rollouts seals databases
-	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture --test-threads=1 openbao_takes_over_without_fencing repairs
+	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --nocapture --test-threads=1 failover self_healing dependency_outages rollouts seals databases crash_points
+	@STEAMER_FAILOVERS=$(or $(TIMES),20) cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture --test-threads=1 openbao_takes_over_without_fencing repairs crash_points
 
 .PHONY: faults golden help run stop test lint fmt manifests image chart e2e soak bench deny docs verify

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use steamer_api::{Administrator, Fencing, ManagedServer, OpenBaoCluster, ServerTlsMode};
 use steamer_core::access::managed;
 use steamer_core::error::Error;
-use steamer_runtime::ObjectName;
+use steamer_runtime::{ObjectName, fail_point};
 
 use crate::database::login::Login;
 use crate::operator_policy::PolicyScope;
@@ -214,6 +214,11 @@ impl Cluster {
     /// Name of the Secret with the PostgreSQL logins of the nodes.
     pub(crate) fn logins_secret(&self) -> String {
         self.child("-postgresql")
+    }
+
+    /// Marks a write to OpenBao, for the tests that end the operator before each write.
+    pub(crate) fn before_write(&self) {
+        fail_point::before_write(&format!("openbao/{}", self.name));
     }
 
     /// Desired number of nodes.

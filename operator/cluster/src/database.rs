@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use steamer_core::error::Error;
-use steamer_runtime::{Failure, Metrics, Reason, Retry};
+use steamer_runtime::{Failure, Metrics, Reason, Retry, fail_point};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
@@ -161,9 +161,18 @@ impl Database {
         self.with(|client| async move { first_column(&client.query(sql, &[]).await?) }).await
     }
 
+    /// Uses the connection for a change.
+    pub(crate) async fn change<T, F>(&self, work: impl FnOnce(Arc<Client>) -> F) -> Result<T, DatabaseError>
+    where
+        F: Future<Output = Result<T, tokio_postgres::Error>>,
+    {
+        fail_point::before_write(&format!("postgresql/{}/", self.login.database));
+        self.with(work).await
+    }
+
     /// Executes statements that begin and commit a transaction.
     async fn transaction(&self, sql: String) -> Result<(), DatabaseError> {
-        self.with(|client| async move {
+        self.change(|client| async move {
             let done = client.batch_execute(&sql).await;
             if done.is_err() {
                 let _ = client.batch_execute("ROLLBACK").await;

@@ -6,9 +6,11 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kube::client::ConfigExt;
+use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
+
+use crate::fail_point;
 
 /// Returns a kube client with two additional settings. `TCP_NODELAY`: without it, the second half of a write waits
 /// until the API server acknowledges the first half, which takes 40 ms. Read timeout: a connection that is silent for
@@ -37,8 +39,9 @@ pub fn client(
     connector.set_read_timeout(Some(silence));
     connector.set_write_timeout(config.write_timeout);
     let service = ServiceBuilder::new()
-        .map_request(move |request| {
+        .map_request(move |request: http::Request<Body>| {
             asked();
+            fail_point::before_request(request.method(), request.uri().path());
             request
         })
         .layer(config.base_uri_layer())

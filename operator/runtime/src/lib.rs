@@ -5,6 +5,7 @@ pub mod admin;
 pub mod conditions;
 mod coverage;
 mod events;
+pub mod fail_point;
 #[cfg(test)]
 mod fake;
 mod freshness;

@@ -87,6 +87,7 @@ impl Fleet {
             logs: logs.clone(),
             name: "operator".to_owned(),
             binary: None,
+            fails_at: None,
             arguments: [
                 // Long, because a busy machine delays renewals. A test that restarts the operator deletes the lease.
                 "--lease-duration=60s",
@@ -160,6 +161,24 @@ impl Fleet {
     /// # Errors
     /// When the operator does not start.
     pub async fn start_operator(&self) -> Result<()> {
+        self.run_operator(self.operator.clone()).await
+    }
+
+    /// Starts the operator with a fail point, as [`Operator::fails_at`].
+    ///
+    /// # Errors
+    /// When the operator does not start, for example because it has reached the fail point.
+    pub async fn start_failing(&self, fails_at: String) -> Result<()> {
+        self.run_operator(Operator { fails_at: Some(fails_at), ..self.operator.clone() }).await
+    }
+
+    /// Returns true if the operator has ended.
+    pub async fn is_operator_gone(&self) -> bool {
+        let mut running = self.running.lock().await;
+        running.as_mut().is_none_or(|running| running.process.alive().is_err())
+    }
+
+    async fn run_operator(&self, operator: Operator) -> Result<()> {
         let mut place = self.running.lock().await;
         // The previous one has to exit before it can be replaced.
         *place = None;
@@ -168,7 +187,6 @@ impl Fleet {
             let name = lease.metadata.name.unwrap_or_default();
             leases.delete(&name, &kube::api::DeleteParams::default()).await.map(drop)?;
         }
-        let operator = self.operator.clone();
         let started = async move {
             let mut running = operator.start()?;
             running.ready().await?;

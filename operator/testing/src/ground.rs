@@ -211,6 +211,7 @@ impl Ground {
         let url = postgres.database(name)?;
         let openbao = OpenBao::start(name, &folder, &logs, &url).await?;
         let operator = Operator {
+            fails_at: None,
             kubeconfig: plane.kubeconfig_path("operator"),
             logs: logs.clone(),
             name: "operator".to_owned(),

@@ -21,6 +21,8 @@ pub struct Operator {
     pub binary: Option<PathBuf>,
     /// Additional arguments.
     pub arguments: Vec<String>,
+    /// Fail point, as `<text>:<n>`: the operator ends before the n-th write whose description contains the text.
+    pub fails_at: Option<String>,
 }
 
 /// A running operator.
@@ -41,7 +43,12 @@ impl Operator {
     pub fn start(&self) -> Result<RunningOperator> {
         let (port, level_port) = (ports::free()?, ports::free()?);
         let binary = self.binary.clone().map_or_else(binary, Ok)?;
-        let process = Program::new(&self.name, &binary)
+        let program = Program::new(&self.name, &binary);
+        let program = match &self.fails_at {
+            Some(fails_at) => program.env("STEAMER_FAIL_AT", fails_at),
+            None => program,
+        };
+        let process = program
             .args(["run", "--log-format=json", &format!("--admin-address=127.0.0.1:{port}")])
             .args([&format!("--log-level-address=127.0.0.1:{level_port}")])
             // The servers of the tests run on this machine.

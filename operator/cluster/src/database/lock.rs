@@ -116,7 +116,7 @@ impl Database {
     /// Deletes the lock if it still has this value.
     pub(crate) async fn delete_lock(&self, value: &str) -> Result<(), DatabaseError> {
         let value = value.to_owned();
-        self.with(|client| async move { client.execute(DELETE, &[&value]).await }).await.map(drop)
+        self.change(|client| async move { client.execute(DELETE, &[&value]).await }).await.map(drop)
     }
 
     /// Deletes a lock that was not renewed for `patience`, if its holder has not written its address. OpenBao's own
@@ -127,7 +127,7 @@ impl Database {
         patience: Duration,
     ) -> Result<bool, DatabaseError> {
         let (value, patience) = (value.to_owned(), patience.as_secs_f64());
-        let freed = self.with(|client| async move { client.execute(FREE, &[&value, &patience]).await });
+        let freed = self.change(|client| async move { client.execute(FREE, &[&value, &patience]).await });
         Ok(freed.await? > 0)
     }
 

@@ -164,7 +164,7 @@ impl Database {
         // Every role may use the schema unless its owner revoked this; then its owner must grant it.
         let schema = sql.split("; ").nth(1).unwrap_or_default().to_owned();
         let tables = sql.split("; ").next().unwrap_or_default().to_owned();
-        self.with(|client| async move {
+        self.change(|client| async move {
             client.batch_execute(&tables).await?;
             let _ = client.batch_execute(&schema).await;
             Ok(())
@@ -222,7 +222,7 @@ impl Database {
     /// Ends the sessions of a role. Returns their number.
     pub(crate) async fn end_sessions(&self, role: &str) -> Result<i64, DatabaseError> {
         let role = role.to_owned();
-        self.with(|client| async move { client.query_one(SESSIONS, &[&role]).await?.try_get(0) }).await
+        self.change(|client| async move { client.query_one(SESSIONS, &[&role]).await?.try_get(0) }).await
     }
 
     /// Revokes all rights of a role. Requires the owner of the tables.
@@ -230,7 +230,7 @@ impl Database {
         let role = quoted(role);
         let tables = format!("REVOKE ALL ON openbao_kv_store, openbao_ha_locks FROM {role}");
         let schema = format!("REVOKE ALL ON SCHEMA public FROM {role}");
-        self.with(|client| async move {
+        self.change(|client| async move {
             client.batch_execute(&tables).await?;
             let _ = client.batch_execute(&schema).await;
             Ok(())
@@ -241,7 +241,7 @@ impl Database {
     /// Drops a role without rights.
     pub(crate) async fn drop_role(&self, role: &str) -> Result<(), DatabaseError> {
         let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
-        self.with(|client| async move { client.batch_execute(&sql).await }).await
+        self.change(|client| async move { client.batch_execute(&sql).await }).await
     }
 
     /// Time limit of a login in seconds.

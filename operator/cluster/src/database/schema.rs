@@ -93,7 +93,7 @@ impl Database {
     /// Creates missing tables and marks them.
     pub(crate) async fn create_tables(&self, mark: &str) -> Result<(), DatabaseError> {
         let comment = format!("COMMENT ON TABLE openbao_kv_store IS 'steamer: {}'", mark.replace('\'', "''"));
-        self.with(|client| async move {
+        self.change(|client| async move {
             client.batch_execute(TABLES).await?;
             client.batch_execute(&comment).await
         })
@@ -103,12 +103,12 @@ impl Database {
     /// Removes all data. The caller has checked the consent.
     pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
         let drop = format!("DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks; {DROP}");
-        self.with(|client| async move { client.batch_execute(&drop).await }).await
+        self.change(|client| async move { client.batch_execute(&drop).await }).await
     }
 
     /// Removes the locks of the previous owner, of which no node writes any more.
     pub(crate) async fn clear_locks(&self) -> Result<u64, DatabaseError> {
-        self.with(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await
+        self.change(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await
     }
 
     /// Refuses tables of another login: this one could not grant rights on them.

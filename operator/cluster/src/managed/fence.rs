@@ -63,6 +63,7 @@ async fn move_leadership(effects: &Effects<'_>, input: Input<'_>, pod: &str) -> 
     let node = effects.node(input.cluster, pod)?.session(session.identity().clone());
     if node.leader().await?.is_self {
         tracing::info!(cluster = %input.cluster.name, pod, "the leader steps down before its fence");
+        input.cluster.before_write();
         node.request_any(Method::PUT, STEP_DOWN, None).await?;
     }
     Ok(())

@@ -114,6 +114,7 @@ pub(crate) async fn execute(
     tracing::info!(cluster = %cluster.name, pod, "the leader steps down");
     // Sent to this node: another node that leads by now must not step down, too.
     let node = effects.node(cluster, pod)?.session(session.identity().clone());
+    cluster.before_write();
     node.request_any(Method::PUT, paths::STEP_DOWN, None).await?;
     Ok(())
 }

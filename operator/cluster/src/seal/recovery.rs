@@ -95,6 +95,7 @@ pub(crate) async fn execute(
 /// Creates the keys, writes them to a Secret, and only then puts them in force.
 async fn create(keys: &RecoveryKeys<'_>, session: &Session, secrets: &Api<Secret>) -> Result<(), Error> {
     // Cancels an unverified operation of another process.
+    keys.cluster.before_write();
     let _ = session.request_any(Method::DELETE, RECOVERY_INIT, None).await;
     let spec = &keys.cluster.spec.recovery_keys;
     let Started { keys_base64, verification_nonce } = start(keys.cluster, session).await?;
@@ -108,11 +109,13 @@ async fn create(keys: &RecoveryKeys<'_>, session: &Session, secrets: &Api<Secret
         let threshold = usize::try_from(spec.threshold).unwrap_or(1);
         for share in read.iter().take(threshold) {
             let body = json!({"key": share.expose_secret(), "nonce": verification_nonce});
+            keys.cluster.before_write();
             session.request_any(Method::POST, RECOVERY_VERIFY, Some(body)).await?;
         }
     }
     mark(secrets, &name).await?;
     if !spec.pgp_keys.is_empty() {
+        keys.cluster.before_write();
         session.request_any(Method::DELETE, RECOVERY_BACKUP, None).await?;
     }
     Ok(())
@@ -128,6 +131,7 @@ async fn start(cluster: &Cluster, session: &Session) -> Result<Started, Error> {
         request["pgp_keys"] = json!(keys.pgp_keys);
         request["backup"] = json!(true);
     }
+    cluster.before_write();
     let answer = session.request_any(Method::POST, RECOVERY_INIT, Some(request)).await?;
     serde_json::from_value(answer.get("data").cloned().unwrap_or(answer)).map_err(Error::internal)
 }
@@ -152,6 +156,7 @@ async fn write_copy(keys: &RecoveryKeys<'_>, session: &Session, secrets: &Api<Se
     let name = write(keys, secrets, &shares).await?;
     read_back(secrets, &name, shares.len()).await?;
     mark(secrets, &name).await?;
+    keys.cluster.before_write();
     session.request_any(Method::DELETE, RECOVERY_BACKUP, None).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod administrators;
 mod audit;
 mod bao;
 mod break_glass;
+mod crash_points;
 mod databases;
 mod dependency_outages;
 mod exposure;
