@@ -6,10 +6,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams};
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
+use steamer_testing::openbao::mount_kv;
+use steamer_testing::wait::eventually;
 
-use crate::bao::{Bao, condition, is_ready, whole};
+use crate::bao::{Bao, NODES, condition, is_ready, whole};
 use crate::registers::Registers;
 
 /// A change makes fewer writes: more mean that it does not end.
@@ -76,6 +81,49 @@ impl Bao {
         self.until("the node returns", returned).await?;
         self.all_follow().await
     }
+
+    async fn restarts_all(&self, number: usize) -> Result<()> {
+        let before = self.uids().await?;
+        self.annotate("steamer.dev/restart", json!(number.to_string())).await?;
+        eventually("every pod is replaced", || async {
+            let now = self.uids().await.map_err(|error| error.to_string())?;
+            let is_new = |pod: &&str| now.get(*pod).is_some_and(|uid| before.get(*pod) != Some(uid));
+            if NODES.iter().all(|pod| is_new(pod)) { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await
+        .with_context(|| self.story())?;
+        let done =
+            |object: &OpenBaoCluster| whole(object) && condition(object, "UpgradeInProgress").is_none();
+        self.until("the rollout is complete", done).await?;
+        self.all_follow().await
+    }
+
+    async fn stops_for_a_restore_and_starts(&self) -> Result<()> {
+        self.annotate("steamer.dev/restoring", json!("today")).await?;
+        let stopped = |object: &OpenBaoCluster| {
+            condition(object, "Ready").is_some_and(|(_, _, message)| message.starts_with("no node runs"))
+        };
+        self.until("no node runs", stopped).await?;
+        self.annotate("steamer.dev/restoring", Value::Null).await?;
+        self.until("all three nodes are Ready", whole).await?;
+        self.all_follow().await
+    }
+
+    /// Exactly one Secret contains recovery keys, and they work.
+    async fn has_recovery_keys(&self) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let verified = |secret: &Secret| secret.annotations().contains_key("steamer.dev/verified");
+        eventually("the recovery keys are verified", || async {
+            let secret = secrets.get("main-recovery").await.map_err(|error| error.to_string())?;
+            if verified(&secret) { Ok(()) } else { Err("not verified".to_owned()) }
+        })
+        .await?;
+        let all = secrets.list(&ListParams::default()).await?.items;
+        let kept: Vec<&Secret> =
+            all.iter().filter(|secret| secret.name_any().starts_with("main-recovery")).collect();
+        ensure!(kept.len() == 1, "{:?}", kept.iter().map(|secret| &secret.meta().name).collect::<Vec<_>>());
+        self.recovery_keys_work(kept[0]).await
+    }
 }
 
 #[tokio::test]
@@ -85,4 +133,47 @@ async fn a_fence_survives_a_kill_before_any_write() -> Result<()> {
     bao.survives_each(|_| bao.fences_and_returns()).await?;
     println!("{}", registers.check(&bao).await?);
     Ok(())
+}
+
+#[tokio::test]
+#[ignore = "takes many minutes: run `make faults`"]
+async fn a_rollout_survives_a_kill_before_any_write() -> Result<()> {
+    let bao = Bao::alone("crash-rollout").await?.up(|_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    bao.survives_each(|number| bao.restarts_all(number)).await?;
+    println!("{}", registers.check(&bao).await?);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "takes many minutes: run `make faults`"]
+async fn a_restore_survives_a_kill_before_any_write() -> Result<()> {
+    let bao = Bao::alone("crash-restore").await?.up(|_| {}).await?;
+    let admin = bao.admin().await?;
+    mount_kv(&admin, "kv").await?;
+    admin.write_kv2("kv", "kept", &json!({"value": "kept"})).await?;
+    bao.survives_each(|_| bao.stops_for_a_restore_and_starts()).await?;
+    let read = bao.admin().await?.request_any(reqwest::Method::GET, "kv/data/kept", None).await?;
+    ensure!(read["data"]["data"]["value"] == "kept", "{read}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "takes many minutes: run `make faults`"]
+async fn a_creation_with_its_recovery_keys_survives_a_kill_before_any_write() -> Result<()> {
+    for number in numbers() {
+        let bao = Bao::alone(&format!("crash-create-{number:03}")).await?;
+        let create = async {
+            bao.apply(|_| {}).await?;
+            bao.until("all three nodes are Ready", whole).await?;
+            bao.has_recovery_keys().await
+        };
+        if !bao.survives(number, create).await? {
+            println!("created without a kill at {number} writes");
+            ensure!(number > 1, "the operator was never killed");
+            bao.fleet.stop_operator().await;
+            return bao.fleet.start_operator().await;
+        }
+    }
+    anyhow::bail!("the operator makes more than {MOST} writes");
 }
