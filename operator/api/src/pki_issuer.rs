@@ -55,7 +55,9 @@ pub struct PKIIssuerSpec {
     /// stays in the mount, so that its certificates and its CRL stay valid. At most half of the lifetime of the certificate,
     /// and longer than that of the certificates that it issues. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub renew_before: Option<Duration>,
+    #[schemars(length(min = 2, max = 32))]
+    #[x_kube(validation = rules::LONG_TIME)]
+    pub renew_before: Option<String>,
     /// URLs in the certificates that the issuer signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urls: Option<IssuerUrls>,
@@ -123,9 +125,11 @@ pub struct AuthorityCertificate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 224, max = 8192))]
     pub key_bits: Option<i64>,
-    /// Lifetime of the certificate, such as `87600h`. `maxLeaseTTL` of the mount of the authority that signs limits it. An
-    /// intermediate must expire before its parent.
-    pub ttl: Duration,
+    /// Lifetime of the certificate, such as `87600h` or `365d`. `maxLeaseTTL` of the mount of the authority that signs limits it.
+    /// An intermediate must expire before its parent.
+    #[schemars(length(min = 2, max = 32))]
+    #[x_kube(validation = rules::LONG_TIME)]
+    pub ttl: String,
     /// Number of authorities that may follow below this one. `0`: it signs only certificates that are no authority. Default:
     /// any number, as far as the parent allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

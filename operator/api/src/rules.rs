@@ -232,6 +232,12 @@ pub(crate) const ISSUER_NAME: Rule = (
     "issuerName must not be default, which OpenBao reserves, and must not end with -next, which Steamer adds during a rotation",
 );
 
+/// Time that can be longer than a year.
+pub(crate) const LONG_TIME: Rule = (
+    "self.matches('^(([0-9]{1,8}[hms])+|[0-9]{1,5}d)$')",
+    "must be a duration with its unit, such as 30m, 87600h or 365d",
+);
+
 /// URLs in certificates.
 pub(crate) const CERTIFICATE_URLS: Rule = (
     "self.all(url, url.matches('^(https?|ldap)://[^ ,]+$'))",

@@ -27,7 +27,7 @@ use crate::engine::{Lookup, Pass};
 pub(crate) use body::{Body, Late};
 pub(crate) use compare::differences;
 pub(crate) use home::{Home, cluster, described};
-pub(crate) use parameters::{merged, seconds, typed};
+pub(crate) use parameters::{merged, seconds, time, typed};
 pub(crate) use provision::remove_recorded;
 pub(crate) use receipt::{Receipt, send};
 pub(crate) use resource::{FollowUp, Resource};

@@ -11,7 +11,7 @@ mod stage;
 
 use std::fmt::Debug;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use steamer_api::{AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerSpec, PKIIssuerStatus};
@@ -23,7 +23,7 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{ObjectName, Reason};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
-use crate::general::{self, Home, Site, remove_recorded};
+use crate::general::{self, Home, Site, remove_recorded, time};
 use crate::write::Plan;
 use certificate::Certificate;
 use parent::Parent;
@@ -100,7 +100,7 @@ fn rotation(spec: &PKIIssuerSpec, certificate: Option<&Certificate>) -> Result<O
     let (Some(before), Some(certificate)) = (&spec.renew_before, certificate) else {
         return Ok(None);
     };
-    let before = jiff::SignedDuration::try_from(before.get()).unwrap_or_default();
+    let before = SignedDuration::from_secs(i64::try_from(time(before)?).unwrap_or(i64::MAX));
     let lifetime = certificate.not_after.duration_since(certificate.not_before);
     if before.saturating_mul(2) > lifetime {
         return Err(Error::Invalid(format!(

@@ -125,6 +125,11 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("PKIIssuer", issuer(json!({"root": {"keyType": "dsa"}})), "Unsupported value"),
         ("PKIIssuer", issuer(json!({"root": {"maxPathLength": -1}})), "greater than or equal to 0"),
+        (
+            "PKIIssuer",
+            issuer(json!({"renewBefore": "1y"})),
+            "must be a duration with its unit, such as 30m, 87600h",
+        ),
         ("PKIRole", pki_role(json!({"ttl": "2h", "maxTTL": "1h"})), "ttl must be at most maxTTL"),
         (
             "PKIRole",

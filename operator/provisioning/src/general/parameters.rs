@@ -33,9 +33,19 @@ pub(crate) fn merged(
     Ok(typed)
 }
 
-/// Whole seconds of a duration, also of one that is longer than a year.
+/// Whole seconds of a duration.
 pub(crate) fn seconds(duration: &Duration) -> u64 {
-    compare::seconds(&duration.to_string()).unwrap_or_else(|| duration.get().as_secs())
+    duration.get().as_secs()
+}
+
+/// Seconds of a text such as `87600h` or `365d`, which can be longer than a year.
+///
+/// # Errors
+/// [`Error::Invalid`] for any other text.
+pub(crate) fn time(text: &str) -> Result<u64, Error> {
+    let invalid =
+        || Error::Invalid(format!("`{text}` is not a duration with its unit, such as 30m, 87600h or 365d"));
+    compare::seconds(text).ok_or_else(invalid)
 }
 
 #[cfg(test)]
@@ -53,10 +63,19 @@ mod tests {
 
     #[rstest]
     #[case("72h", 259_200)]
-    #[case("87600h", 315_360_000)]
     #[case("1.5h", 5400)]
     #[case("500ms", 0)]
     fn a_duration_is_sent_in_seconds(#[case] text: &str, #[case] expected: u64) {
         assert_eq!(seconds(&text.parse().unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case("87600h", Some(315_360_000))]
+    #[case("365d", Some(31_536_000))]
+    #[case("1h30m", Some(5400))]
+    #[case("5", None)]
+    #[case("1.5h", None)]
+    fn a_time_can_be_longer_than_a_year(#[case] text: &str, #[case] expected: Option<u64>) {
+        assert_eq!(time(text).ok(), expected);
     }
 }

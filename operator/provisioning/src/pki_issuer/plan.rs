@@ -13,7 +13,7 @@ use super::snapshot::{Current, Issuer, Key};
 use super::stage::Stage;
 use super::{Desired, request};
 use crate::engine::Rights;
-use crate::general::{Body, differences, seconds};
+use crate::general::{Body, differences, time};
 use crate::signing::Signing;
 use crate::write::{Call, DIFFERS, Plan, Write};
 
@@ -142,7 +142,7 @@ impl Planner<'_> {
         let certificate = request::certificate(&self.desired.spec)?;
         let missing = || Error::Invalid("an intermediate needs parentRef".to_owned());
         let (parent, session) = self.desired.facts.signer.as_ref().ok_or_else(missing)?;
-        parent.check(seconds(&certificate.ttl), self.desired.facts.now)?;
+        parent.check(time(&certificate.ttl)?, self.desired.facts.now)?;
         let mut request = key;
         request.insert("common_name".to_owned(), json!(certificate.common_name));
         Ok(Call::Sign(Box::new(Signing {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use steamer_api::{AuthorityCertificate, CrlSettings, PKIIssuerSpec, Parameters};
 use steamer_core::error::Error;
 
-use crate::general::{merged, seconds, typed};
+use crate::general::{merged, seconds, time, typed};
 
 /// Parameters that Steamer sets itself.
 const OWN: [&str; 9] = [
@@ -45,7 +45,7 @@ pub(super) fn contents(certificate: &AuthorityCertificate) -> Result<Map<String,
         ("organization", json!(certificate.organization)),
         ("ou", json!(certificate.organizational_unit)),
         ("country", json!(certificate.country)),
-        ("ttl", json!(seconds(&certificate.ttl))),
+        ("ttl", json!(time(&certificate.ttl)?)),
         ("max_path_length", json!(certificate.max_path_length)),
     ]);
     refuse_own(&certificate.parameters, &["key_type", "key_bits"])?;
