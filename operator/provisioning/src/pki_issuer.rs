@@ -2,6 +2,8 @@
 //! plan of its own: one stage for each reconcile.
 
 mod certificate;
+mod desired;
+mod names;
 mod owned;
 mod parent;
 mod plan;
@@ -11,10 +13,9 @@ mod stage;
 
 use std::fmt::Debug;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
-use steamer_api::{AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerSpec, PKIIssuerStatus};
+use steamer_api::{AuthorityStatus, PKIIssuer, PKIIssuerStatus};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::references::target;
@@ -23,98 +24,14 @@ use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{ObjectName, Reason};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
-use crate::general::{self, Home, Site, remove_recorded, time};
+use crate::general::{self, Home, Site, remove_recorded};
 use crate::write::Plan;
 use certificate::Certificate;
+use desired::{Desired, Facts, rotation};
+use names::{check_name, mount, name, title};
 use parent::Parent;
 use snapshot::Snapshot;
 use stage::Stage;
-
-/// What the desired state is computed from.
-pub(crate) struct Facts {
-    home: Home,
-    snapshot: Snapshot,
-    owned: Option<OwnedResources>,
-    /// The parent, and a session in its OpenBao namespace, if it has to sign.
-    signer: Option<(Parent, Session)>,
-    /// Root of the cluster.
-    root: NamespacePath,
-    now: Timestamp,
-}
-
-/// Desired state of an issuer.
-pub(crate) struct Desired {
-    facts: Facts,
-    spec: PKIIssuerSpec,
-    mount: String,
-    name: String,
-    /// Time of the next rotation.
-    rotates_at: Option<Timestamp>,
-}
-
-impl Desired {
-    fn stage(&self) -> Stage<'_> {
-        stage::stage(&self.facts.snapshot, &self.name, is_due(self.rotates_at, self.facts.now))
-    }
-
-    fn is_recorded(&self, path: &str) -> bool {
-        self.facts.owned.iter().flat_map(|owned| &owned.resources).any(|resource| resource.path == path)
-    }
-
-    fn certificate(&self) -> Option<&Certificate> {
-        self.facts.snapshot.current.as_ref().map(|current| &current.certificate)
-    }
-
-    /// Time of the rotation or, without one, of the expiration.
-    fn changes_at(&self) -> Option<Timestamp> {
-        let expires_at = self.certificate().map(|certificate| certificate.not_after);
-        self.rotates_at.or(expires_at).filter(|at| *at > self.facts.now)
-    }
-}
-
-fn mount(issuer: &PKIIssuer) -> &str {
-    issuer.spec.mount.trim_matches('/')
-}
-
-/// Name of the issuer in OpenBao.
-fn name(issuer: &PKIIssuer) -> String {
-    issuer.spec.issuer_name.clone().unwrap_or_else(|| issuer.name_any())
-}
-
-fn title(issuer: &PKIIssuer) -> String {
-    format!("issuer {} of mount {}", name(issuer), mount(issuer))
-}
-
-/// The name of an object can be one that the rule of `issuerName` refuses.
-fn check_name(name: &str) -> Result<(), Error> {
-    if name != "default" && !name.ends_with("-next") {
-        return Ok(());
-    }
-    Err(Error::Invalid(format!(
-        "issuer {name} cannot have this name: set issuerName to another one than default, without -next at its end"
-    )))
-}
-
-/// Time at which a certificate must be replaced.
-fn rotation(spec: &PKIIssuerSpec, certificate: Option<&Certificate>) -> Result<Option<Timestamp>, Error> {
-    let (Some(before), Some(certificate)) = (&spec.renew_before, certificate) else {
-        return Ok(None);
-    };
-    let before = SignedDuration::from_secs(i64::try_from(time(before)?).unwrap_or(i64::MAX));
-    let lifetime = certificate.not_after.duration_since(certificate.not_before);
-    if before.saturating_mul(2) > lifetime {
-        return Err(Error::Invalid(format!(
-            "renewBefore is more than half of the lifetime of the certificate, which is {} hours: shorten renewBefore, or set a \
-             longer ttl and a longer maxLeaseTTL of the mount, and another issuerName",
-            lifetime.as_hours()
-        )));
-    }
-    Ok(certificate.not_after.checked_sub(before).ok())
-}
-
-fn is_due(rotates_at: Option<Timestamp>, now: Timestamp) -> bool {
-    rotates_at.is_some_and(|at| at <= now)
-}
 
 impl Provision for PKIIssuer {
     const NAME: &'static str = "pkiissuer";
@@ -226,8 +143,10 @@ impl Provision for PKIIssuer {
 mod tests {
     use rstest::rstest;
     use serde_json::json;
+    use steamer_api::PKIIssuerSpec;
 
     use super::*;
+    use crate::pki_issuer::desired::is_due;
 
     /// A certificate that is valid from second 0 to second 7200.
     fn certificate() -> Certificate {

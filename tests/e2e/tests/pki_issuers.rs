@@ -366,9 +366,9 @@ async fn mistakes(scene: &Scene) -> Result<()> {
     scene.apply("PKIIssuer", "deep", deep).await?;
     scene.says("deep", "False/Invalid", "max path length of zero").await?;
     let mut lost = intermediate("lost", "pki-int");
-    lost["intermediate"]["parentRef"]["name"] = json!("nobody");
+    lost["intermediate"]["parentRef"]["name"] = json!("absent");
     scene.apply("PKIIssuer", "lost", lost).await?;
-    scene.says("lost", "False/ReferenceNotFound", "nobody").await?;
+    scene.says("lost", "False/ReferenceNotFound", "absent").await?;
     let mut nowhere = root();
     nowhere["mount"] = json!("pki-nowhere");
     scene.apply("PKIIssuer", "nowhere", nowhere).await?;

@@ -3,7 +3,7 @@
 use steamer_api::{OwnedResource, OwnedResources, Reference};
 use steamer_runtime::ObjectName;
 
-use super::Desired;
+use super::desired::Desired;
 use super::snapshot::{Issuer, Snapshot};
 use super::stage::{Stage, next};
 

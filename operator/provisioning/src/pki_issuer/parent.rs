@@ -8,7 +8,7 @@ use steamer_core::error::Error;
 use steamer_openbao::Session;
 use steamer_runtime::ObjectName;
 
-use super::{mount, name};
+use super::names::{mount, name};
 use crate::engine::{Lookup, Pass};
 use crate::general::{Home, Site};
 

@@ -8,10 +8,11 @@ use steamer_api::{Mode, PKIIssuerSpec};
 use steamer_core::error::Error;
 
 use super::certificate::Certificate;
+use super::desired::Desired;
 use super::owned::{issuer_path, key_path, retired};
+use super::request;
 use super::snapshot::{Current, Issuer, Key};
 use super::stage::Stage;
-use super::{Desired, request};
 use crate::engine::Rights;
 use crate::general::{Body, differences, time};
 use crate::signing::Signing;
