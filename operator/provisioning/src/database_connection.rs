@@ -69,7 +69,7 @@ impl General for DatabaseConnection {
         status.root_credential = Some(root::after(status.root_credential.take(), digest, now));
     }
 
-    fn releasable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
+    fn deletable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
         match self.spec.lifecycle.deletion_policy {
             DeletionPolicy::Retain => Ok(()),
             DeletionPolicy::Delete => allowed::none_refer(self, lookup),

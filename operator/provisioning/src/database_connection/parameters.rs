@@ -5,7 +5,7 @@ use steamer_api::DatabaseConnectionSpec;
 use steamer_core::error::Error;
 
 use super::tls::Tls;
-use crate::general::parameters::{merged, typed};
+use crate::general::{merged, typed};
 
 /// Parameters that contain secrets. They are neither compared nor accepted in `parameters`.
 pub(super) const SECRET: [&str; 5] =

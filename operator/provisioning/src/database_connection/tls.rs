@@ -10,7 +10,7 @@ use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::general::Found;
-use crate::general::parameters::typed;
+use crate::general::typed;
 
 /// TLS parameters of a connection.
 #[derive(Default)]

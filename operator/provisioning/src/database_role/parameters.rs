@@ -5,7 +5,7 @@ use steamer_api::{DatabaseCredentialType, DatabaseRoleSpec, StaticUser};
 use steamer_core::error::Error;
 
 use super::statements;
-use crate::general::parameters::{merged, typed};
+use crate::general::{merged, typed};
 
 /// The parameters that a spec sets.
 ///
