@@ -9,6 +9,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use steamer_runtime::logs::Format;
 
 use crate::convert::Convert;
+use crate::import::Import;
 
 /// Kubernetes operator for OpenBao.
 #[derive(Parser)]
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// Converts objects of Vault Secrets Operator and External Secrets Operator to objects of Steamer. Writes the objects to
     /// the standard output, and what has no counterpart to the standard error output.
     Convert(Box<Convert>),
+    /// Reads the resources of a running OpenBao or Vault, or of a Terraform state, and writes objects that adopt them. Writes the
+    /// objects to the standard output, and what is not imported to the standard error output. Reads no values of secrets.
+    Import(Box<Import>),
 }
 
 #[derive(Arguments)]

@@ -1,22 +1,20 @@
 //! Command `convert`: reads objects of other operators, writes objects of Steamer and a report.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args as Arguments, ValueEnum};
+use clap::Args as Arguments;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Map, Value};
 use steamer_convert::{Conversion, Report, Settings};
 
-/// Exit code for a conversion with findings to review.
-const REVIEW: u8 = 1;
-/// Exit code for an input that cannot be read.
-const FAILED: u8 = 2;
+use crate::output::{self, ReportFormat};
+
 /// Time after which a silent connection to the API server is replaced.
 const SILENCE: Duration = Duration::from_secs(90);
 
@@ -58,22 +56,9 @@ pub(crate) struct Convert {
     store_namespace: String,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ReportFormat {
-    Text,
-    Json,
-}
-
 /// Converts, and returns the exit code.
 pub(crate) fn run(arguments: Convert) -> ExitCode {
-    match converted(&arguments) {
-        Ok(report) if report.needs_review() => ExitCode::from(REVIEW),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            ExitCode::from(FAILED)
-        }
-    }
+    output::exit_code(converted(&arguments))
 }
 
 fn converted(arguments: &Convert) -> Result<Report> {
@@ -86,14 +71,8 @@ fn converted(arguments: &Convert) -> Result<Report> {
         store_namespace: arguments.store_namespace.clone(),
     };
     let Conversion { objects, report } = steamer_convert::convert(objects, &settings);
-    match &arguments.output_dir {
-        Some(folder) => write_files(folder, &objects)?,
-        None => std::io::stdout().write_all(steamer_convert::documents(&objects)?.as_bytes())?,
-    }
-    match arguments.report {
-        ReportFormat::Text => eprint!("{report}"),
-        ReportFormat::Json => eprintln!("{}", serde_json::to_string_pretty(&report)?),
-    }
+    output::write(arguments.output_dir.as_deref(), &objects)?;
+    output::print(&report, arguments.report)?;
     Ok(report)
 }
 
@@ -130,38 +109,5 @@ async fn config(arguments: &Convert) -> Result<Config> {
         Some(path) => Ok(Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?),
         None if arguments.context.is_some() => Ok(Config::from_kubeconfig(&options).await?),
         None => Ok(Config::infer().await?),
-    }
-}
-
-fn write_files(folder: &Path, objects: &[Value]) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for object in objects {
-        let path = folder.join(file_name(object));
-        let text = steamer_convert::documents(std::slice::from_ref(object))?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Name of the file of an object: kind, namespace and name. Other characters than those of Kubernetes names are replaced.
-fn file_name(object: &Value) -> String {
-    let parts = ["/kind", "/metadata/namespace", "/metadata/name"].map(|path| object.pointer(path));
-    let parts: Vec<&str> = parts.into_iter().flatten().filter_map(Value::as_str).collect();
-    let name = parts.join("-").to_lowercase();
-    let allowed = |character: char| character.is_ascii_alphanumeric() || ".-".contains(character);
-    name.chars().map(|it| if allowed(it) { it } else { '-' }).chain(".yaml".chars()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_file_has_the_name_of_its_object_and_stays_in_the_folder() {
-        let object = |namespace: Value, name: &str| json!({"kind": "BaoAuth", "metadata": {"namespace": namespace, "name": name}});
-        assert_eq!(file_name(&object(json!("web"), "a.b")), "baoauth-web-a.b.yaml");
-        assert_eq!(file_name(&object(json!(null), "../../etc/passwd")), "baoauth-..-..-etc-passwd.yaml");
     }
 }

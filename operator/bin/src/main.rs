@@ -1,10 +1,12 @@
-//! Command `steamer`: runs the operator or a relay, prints the policy that the operator requires, or converts objects of other
-//! operators.
+//! Command `steamer`: runs the operator or a relay, prints the policy that the operator requires, converts objects of other
+//! operators, or imports the resources of an OpenBao.
 
 mod args;
 mod convert;
+mod import;
 mod operator;
 mod policy;
+mod output;
 mod process;
 mod relay;
 mod start;
@@ -29,5 +31,6 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Convert(arguments) => Ok(convert::run(*arguments)),
+        Command::Import(arguments) => Ok(import::run(*arguments)),
     }
 }

@@ -1,4 +1,4 @@
-//! Structural validation of converted objects against the schemas of this version's CustomResourceDefinitions.
+//! Structural validation of objects against the schemas of this version's CustomResourceDefinitions.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,17 +20,19 @@ static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
 
 /// A part of a spec that the schema does not accept.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mistake {
+pub struct Mistake {
     /// Path in the spec.
-    pub(crate) path: String,
+    pub path: String,
     /// Type of the value in words. Empty if the field is missing.
-    pub(crate) value: String,
-    pub(crate) problem: String,
+    pub value: String,
+    /// What to do about it.
+    pub problem: String,
 }
 
 /// Removes the fields that this version does not have from a spec, and returns them and all other mistakes. A spec of an
 /// unknown kind is not checked.
-pub(crate) fn fitted(kind: &str, spec: &mut Map<String, Value>) -> Vec<Mistake> {
+#[must_use]
+pub fn fitted(kind: &str, spec: &mut Map<String, Value>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if let Some(schema) = SCHEMAS.get(kind) {
         fit_fields(schema, spec, "", &mut mistakes);

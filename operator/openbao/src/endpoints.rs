@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod health;
+pub(crate) mod inventory;
 pub(crate) mod kv;
 pub(crate) mod kv_entries;
 pub(crate) mod leases;

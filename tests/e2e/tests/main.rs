@@ -25,6 +25,7 @@ mod fixture;
 mod general;
 mod grants;
 mod identity_groups;
+mod import;
 mod instant_delivery;
 mod kinds;
 mod leadership;

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-provisioning", FAMILY),
     ("steamer-delivery", FAMILY),
     ("steamer-convert", &["steamer-api", "steamer-template"]),
+    ("steamer-import", &["steamer-api", "steamer-openbao", "steamer-convert", "steamer-core"]),
     ("steamer-relay", &["steamer-openbao", "steamer-runtime"]),
     (
         "steamer",
@@ -24,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "steamer-provisioning",
             "steamer-delivery",
             "steamer-convert",
+            "steamer-import",
             "steamer-relay",
             "steamer-openbao",
         ],

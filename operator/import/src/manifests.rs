@@ -1,0 +1,159 @@
+//! The objects for the resources that were read.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use steamer_convert::{Finding, Mistake, Report, Severity, fitted};
+
+use crate::common;
+use crate::findings::{note, review};
+use crate::inventory::Inventory;
+use crate::names::{Names, names};
+use crate::prepared::prepared;
+use crate::refusals::refusal;
+use crate::resource::{Class, Place, Resource};
+use crate::settings::Settings;
+use crate::shapes::{identify, shape};
+use crate::spec::{Omitted, fill};
+
+/// The result of an import.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Import {
+    /// Objects of Steamer.
+    pub objects: Vec<Value>,
+    /// What is not imported, and what to do about it.
+    pub report: Report,
+}
+
+/// Returns the objects for the resources of an inventory, in a stable order.
+#[must_use]
+pub fn manifests(inventory: Inventory, settings: &Settings) -> Import {
+    let Inventory { resources, findings, logins } = inventory;
+    let mut import = Import { objects: Vec::new(), report: Report { findings, ..Report::default() } };
+    let mut managed = unique(resources);
+    import.report.objects = managed.len();
+    managed.retain(|resource| match left(resource, &logins) {
+        Some(finding) => {
+            import.report.findings.push(finding);
+            false
+        }
+        None => true,
+    });
+    let names = named(&managed);
+    for resource in &managed {
+        import.add(resource, &names, settings);
+    }
+    import.report.converted = import.objects.len();
+    import
+}
+
+/// The finding about a resource that does not become an object.
+fn left(resource: &Resource, logins: &BTreeSet<String>) -> Option<Finding> {
+    let Place { class, namespace, name, .. } = &resource.place;
+    if *class == Class::Method && namespace.is_empty() && logins.contains(name) {
+        let action =
+            "the operator logs in with this auth method, so no object manages it: manage it as before";
+        return Some(note(resource.place.to_string(), action.to_owned()));
+    }
+    refusal(resource).map(|action| review(resource.place.to_string(), "", action))
+}
+
+/// The resources in the order of their places, each place once.
+fn unique(mut resources: Vec<Resource>) -> Vec<Resource> {
+    resources.sort_by(|a, b| a.place.cmp(&b.place));
+    resources.dedup_by(|a, b| a.place == b.place);
+    resources
+}
+
+fn named(resources: &[Resource]) -> Names {
+    let places: Vec<(&'static str, &Place)> =
+        resources.iter().map(|resource| (shape(resource).kind, &resource.place)).collect();
+    let named = names(&places).into_iter().zip(places);
+    named.map(|(name, (_, place))| (place.clone(), name)).collect()
+}
+
+impl Import {
+    fn add(&mut self, resource: &Resource, names: &Names, settings: &Settings) {
+        let shape = shape(resource);
+        let place = resource.place.to_string();
+        let mut spec = common::spec(&resource.place, settings);
+        identify(&mut spec, resource, names);
+        let omitted = fill(&mut spec, &prepared(resource), shape);
+        complete(&mut spec, resource);
+        let mistakes = fitted(shape.kind, &mut spec);
+        self.report.findings.extend(mistakes.into_iter().map(|mistake| misfit(&place, mistake)));
+        self.report.findings.extend(about(&place, resource, omitted));
+        let name = names.get(&resource.place).cloned().unwrap_or_default();
+        self.objects.push(common::object(shape.kind, &name, spec, settings));
+    }
+}
+
+/// Sets fields whose absence has another meaning than an empty value.
+fn complete(spec: &mut Map<String, Value>, resource: &Resource) {
+    match resource.place.class {
+        // Without the list, the roles that refer to the connection are allowed.
+        Class::Connection => drop(spec.entry("allowedRoles").or_insert_with(|| json!([]))),
+        // A method needs parameters.
+        Class::Role if spec.contains_key("method") => {
+            spec.entry("parameters").or_insert_with(|| json!({"token_policies": []}));
+        }
+        _ => {}
+    }
+}
+
+fn misfit(place: &str, mistake: Mistake) -> Finding {
+    let Mistake { path, value, problem } = mistake;
+    Finding {
+        severity: Severity::Review,
+        object: place.to_owned(),
+        field: format!("spec.{path}"),
+        value,
+        action: problem,
+    }
+}
+
+/// Findings about parameters that are left out, or that OpenBao never returns.
+fn about(place: &str, resource: &Resource, omitted: Omitted) -> Vec<Finding> {
+    const SECRET: &str = "the value is secret and is not imported: put it into a Secret, or set it by hand";
+    const PASSWORD: &str = "the text contains a password and is not imported: OpenBao keeps it, until you add a text without a password";
+    const UNKNOWN: &str = "the kind has no field for this parameter, or the value is too large: OpenBao keeps it, until Steamer writes the resource again";
+    let mut findings: Vec<Finding> =
+        omitted.secrets.iter().map(|field| review(place.to_owned(), field, SECRET)).collect();
+    findings.extend(omitted.passwords.iter().map(|field| review(place.to_owned(), field, PASSWORD)));
+    let unknown = omitted
+        .unknown
+        .iter()
+        .map(|field| Finding { field: field.clone(), ..note(place.to_owned(), UNKNOWN.to_owned()) });
+    findings.extend(unknown);
+    findings.extend(unreturned(resource).map(|action| note(place.to_owned(), action.to_owned())));
+    findings
+}
+
+/// What to add to an object whose resource has a secret that OpenBao never returns.
+fn unreturned(resource: &Resource) -> Option<&'static str> {
+    let is_set = |field: &str| is_configured(resource, field);
+    match (resource.place.class, resource.method.as_str()) {
+        (Class::Connection, _) => Some(
+            "OpenBao does not return the password of the connection, and keeps it: add rootSecretRef if Steamer has to set it",
+        ),
+        (Class::Method, "kubernetes") if is_set("token_reviewer_jwt_set") => Some(
+            "OpenBao does not return token_reviewer_jwt: put the token into a Secret, and name it in secretParameters before you change the configuration, because a change replaces all of it",
+        ),
+        (Class::Method, "oidc" | "jwt") if is_set("oidc_client_id") => Some(
+            "OpenBao does not return oidc_client_secret: put it into a Secret, and name it in secretParameters before you change the configuration, because a change replaces all of it",
+        ),
+        (Class::Method, "ldap") if is_set("binddn") => Some(
+            "OpenBao does not return bindpass, and keeps it: put it into a Secret, and name it in secretParameters if the method has to be created again",
+        ),
+        (Class::Role, "userpass") => Some(
+            "OpenBao does not return the password of the user, and keeps it: the user cannot be created again without userPass.passwordSecretRef",
+        ),
+        _ => None,
+    }
+}
+
+/// Returns true for a configuration of an auth method with a text or `true` in a field.
+fn is_configured(resource: &Resource, field: &str) -> bool {
+    let value = resource.fields.get("config_of_method").and_then(|config| config.get(field));
+    value.is_some_and(|value| *value == json!(true) || value.as_str().is_some_and(|text| !text.is_empty()))
+}

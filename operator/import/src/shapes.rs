@@ -1,0 +1,169 @@
+//! Kinds and fields for the classes of resources.
+
+use serde_json::{Map, Value, json};
+
+use crate::names::Names;
+use crate::resource::{Class, Place, Resource, text};
+use crate::roles::{Form, form};
+use crate::spec::{Shape, set};
+
+/// Names of the API's parameters in the map `parameters`.
+const PARAMETERS: &[(&str, &str)] = &[("", "parameters")];
+/// Fields at the top of the spec.
+const TOP: &[(&str, &str)] = &[("", "")];
+
+const fn plain(kind: &'static str) -> Shape {
+    Shape { kind, renamed: &[], sections: TOP, rest: PARAMETERS, ignored: &["name"] }
+}
+
+const NAMESPACE: Shape = plain("BaoNamespace");
+
+const POLICY: Shape = Shape { rest: &[], ignored: &["name", "version", "modified"], ..plain("BaoPolicy") };
+
+/// What OpenBao computes for each mount.
+const OF_MOUNTS: &[&str] = &[
+    "accessor",
+    "config.force_no_cache",
+    "deprecation_status",
+    "external_entropy_access",
+    "options.version",
+    "running_plugin_version",
+    "running_sha256",
+    "type",
+    "uuid",
+    "config_of_method.status",
+    "config_of_method.token_reviewer_jwt_set",
+];
+
+const ENGINE: Shape = Shape {
+    sections: &[("config.", "tune"), ("config_of_engine.", "config"), ("", "")],
+    rest: &[("options.", "options"), ("config_of_engine.", "parameters"), ("", "")],
+    ignored: OF_MOUNTS,
+    ..plain("SecretEngine")
+};
+
+const METHOD: Shape = Shape {
+    sections: &[("config.", "tune"), ("", "")],
+    rest: &[("options.", "options"), ("config_of_method.", "parameters"), ("", "")],
+    ignored: OF_MOUNTS,
+    ..plain("AuthMethod")
+};
+
+/// A role with its parameters in a block.
+macro_rules! role {
+    ($block:literal) => {{
+        const SHAPE: Shape = Shape {
+            sections: &[("", $block), ("", "")],
+            ignored: &["name", "local_secret_ids", "role_id"],
+            ..plain("BaoAuthRole")
+        };
+        &SHAPE
+    }};
+}
+
+const ROLE: Shape =
+    Shape { sections: &[], ignored: &["name", "local_secret_ids", "role_id"], ..plain("BaoAuthRole") };
+
+const GROUP: Shape = Shape {
+    rest: &[],
+    ignored: &[
+        "alias",
+        "creation_time",
+        "id",
+        "last_update_time",
+        "member_entity_ids",
+        "member_group_ids",
+        "modify_index",
+        "name",
+        "namespace_id",
+        "parent_group_ids",
+    ],
+    ..plain("IdentityGroup")
+};
+
+const PKI_ROLE: Shape = plain("PKIRole");
+
+const TRANSIT_KEY: Shape = Shape {
+    rest: &[],
+    ignored: &[
+        "convergent_encryption_version",
+        "imported_key",
+        "kdf",
+        "keys",
+        "latest_version",
+        "min_available_version",
+        "name",
+        "soft_deleted",
+        "supports_",
+    ],
+    ..plain("TransitKey")
+};
+
+const CONNECTION: Shape = Shape {
+    renamed: &[("plugin_name", "plugin"), ("root_credentials_rotate_statements", "rootRotationStatements")],
+    sections: &[("connection_details.", ""), ("", "")],
+    rest: &[("connection_details.", "parameters"), ("", "parameters")],
+    ignored: &["name", "connection_details.username"],
+    ..plain("DatabaseConnection")
+};
+
+const DATABASE_ROLE: Shape =
+    Shape { ignored: &["name", "db_name", "last_vault_rotation"], ..plain("DatabaseRole") };
+
+const STATIC_ROLE: Shape = Shape { sections: &[("", "static"), ("", "")], ..DATABASE_ROLE };
+
+const QUOTA: Shape = Shape { ignored: &["name", "type"], ..plain("BaoRateLimitQuota") };
+
+/// The shape of the objects for a resource.
+pub(crate) fn shape(resource: &Resource) -> &'static Shape {
+    match resource.place.class {
+        Class::Namespace => &NAMESPACE,
+        Class::Policy => &POLICY,
+        Class::Engine => &ENGINE,
+        Class::Method => &METHOD,
+        Class::Role => match form(resource) {
+            Form::Block("kubernetes") => role!("kubernetes"),
+            Form::Block("jwt") => role!("jwt"),
+            Form::Block("appRole") => role!("appRole"),
+            Form::Block("cert") => role!("cert"),
+            Form::Block("token") => role!("token"),
+            Form::Block(_) | Form::Method(_) => &ROLE,
+        },
+        Class::Group => &GROUP,
+        Class::PkiRole => &PKI_ROLE,
+        Class::TransitKey => &TRANSIT_KEY,
+        Class::Connection => &CONNECTION,
+        Class::DynamicRole => &DATABASE_ROLE,
+        Class::StaticRole => &STATIC_ROLE,
+        Class::Quota => &QUOTA,
+    }
+}
+
+/// Sets the fields that locate the resource.
+pub(crate) fn identify(spec: &mut Map<String, Value>, resource: &Resource, names: &Names) {
+    let Resource { place, method, fields } = resource;
+    let located: Vec<(&str, Value)> = match place.class {
+        Class::Namespace => vec![("path", json!(place.name))],
+        Class::Policy | Class::Group | Class::Quota => vec![("name", json!(place.name))],
+        Class::Engine | Class::Method => vec![("path", json!(place.name)), ("type", json!(method))],
+        Class::Role => {
+            let (field, value) = match form(resource) {
+                Form::Block(block) => (block, json!({})),
+                Form::Method(method) => ("method", json!(method)),
+            };
+            vec![("mount", json!(place.mount)), ("name", json!(place.name)), (field, value)]
+        }
+        Class::PkiRole | Class::TransitKey | Class::Connection => {
+            vec![("mount", json!(place.mount)), ("name", json!(place.name))]
+        }
+        Class::DynamicRole | Class::StaticRole => {
+            let connection = Place::new(Class::Connection, &place.namespace, text(fields, "db_name"));
+            let connection = connection.inside(&place.mount, "config");
+            let name = names.get(&connection).cloned().unwrap_or_else(|| text(fields, "db_name").to_owned());
+            vec![("connectionRef", json!({"name": name})), ("name", json!(place.name))]
+        }
+    };
+    for (field, value) in located {
+        set(spec, field, value);
+    }
+}

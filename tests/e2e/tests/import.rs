@@ -1,0 +1,220 @@
+//! `steamer import` on an OpenBao that was configured by hand.
+
+mod configured;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_api::{KindId, OpenBaoCluster};
+use steamer_openbao::Session;
+use steamer_testing::cache::checkout;
+use steamer_testing::ground::{apply, yaml};
+use steamer_testing::kubectl::Kubectl;
+use steamer_testing::openbao::OpenBao;
+use steamer_testing::operator;
+use steamer_testing::proxy::Asked;
+use steamer_testing::wait::eventually;
+
+use crate::fixture::ready_of;
+use crate::rig::Rig;
+use configured::{CANARY, COUNTS, ENGINES, configure};
+
+/// The rights of the docs page, in all namespaces and for all engines of the test.
+fn documented_policy() -> Result<String> {
+    let page = std::fs::read_to_string(checkout().join("docs/how-to/import.md"))?;
+    let rules: Vec<&str> = page.lines().filter(|line| line.starts_with("path \"")).collect();
+    ensure!(rules.len() > 10, "the page has no rules");
+    let mounts = |rule: &str| {
+        let of = |path: &str| match path {
+            "kv" => vec!["hand-kv2", "hand/nested", "kv"],
+            "database" => vec!["hand-db"],
+            "pki" => vec!["hand-pki"],
+            "transit" => vec!["hand-transit", "transit"],
+            _ => vec![],
+        };
+        let (first, _) = rule["path \"".len()..].split_once('/').unwrap_or_default();
+        let replaced: Vec<String> =
+            of(first).into_iter().map(|mount| rule.replacen(first, mount, 1)).collect();
+        if replaced.is_empty() { vec![rule.to_owned()] } else { replaced }
+    };
+    let rules: Vec<String> = rules.into_iter().flat_map(mounts).collect();
+    let within = |namespace: &str| {
+        rules
+            .iter()
+            .map(move |rule| rule.replacen("path \"", &format!("path \"{namespace}"), 1))
+            .collect::<Vec<_>>()
+    };
+    Ok(["", "team/", "team/sub/"].into_iter().flat_map(within).collect::<Vec<_>>().join("\n"))
+}
+
+/// A token with exactly the documented rights.
+async fn token(admin: &Session) -> Result<String> {
+    let policy = json!({"policy": documented_policy()?});
+    admin.request_any(Method::POST, "sys/policies/acl/steamer-import", Some(policy)).await?;
+    let token =
+        json!({"policies": ["steamer-import"], "no_default_policy": true, "display_name": "importer"});
+    let answer = admin.request_any(Method::POST, "auth/token/create", Some(token)).await?;
+    Ok(answer["auth"]["client_token"].as_str().context("no token")?.to_owned())
+}
+
+/// Runs `steamer import`.
+fn import(openbao: &OpenBao, token: &str, arguments: &[&str]) -> Result<Output> {
+    let ca = std::env::temp_dir().join(format!("import-{}.crt", std::process::id()));
+    std::fs::write(&ca, &openbao.ca)?;
+    let mut command = Command::new(operator::binary()?);
+    command.args(["import", "--cluster-ref", "main", "--report", "json"]).args(arguments);
+    command.env("BAO_ADDR", &openbao.url).env("BAO_CACERT", &ca).env("BAO_TOKEN", token);
+    Ok(command.output()?)
+}
+
+/// Requests of the token, from the audit log: operation and path.
+fn requests(openbao: &OpenBao) -> Result<Vec<(String, String)>> {
+    let log = std::fs::read_to_string(&openbao.audit)?;
+    let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let own = entries
+        .filter(|entry| entry["type"] == "request" && entry["auth"]["display_name"] == "token-importer");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(own.map(|entry| (text(&entry["request"]["operation"]), text(&entry["request"]["path"]))).collect())
+}
+
+fn by_kind(objects: &[Value]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for object in objects {
+        *counts.entry(object["kind"].as_str().unwrap_or_default()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn the_import_reads_every_resource_with_the_documented_rights_and_no_value() -> Result<()> {
+    let rig = Rig::new("import").await?;
+    configure(&rig.case).await?;
+    let openbao = &rig.case.ground.openbao;
+    let token = token(&rig.case.admin()?).await?;
+    let output = import(openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
+    let report = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(0), "{report}");
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(!text.contains(CANARY) && !report.contains(CANARY), "a secret value is written");
+
+    let objects = yaml(&text)?;
+    let mut expected = BTreeMap::from(COUNTS);
+    // The policy of the token. The auth mount of the test ground is that of the operator, and is left out.
+    *expected.entry("BaoPolicy").or_default() += 1;
+    assert_eq!(by_kind(&objects), expected, "{report}");
+    assert!(objects.len() >= 60);
+    let mut names: Vec<String> =
+        objects.iter().map(|it| format!("{} {}", it["kind"], it["metadata"]["name"])).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), objects.len(), "two objects have the same name");
+    for (path, type_) in ENGINES {
+        let engine = objects.iter().find(|it| it["kind"] == "SecretEngine" && it["spec"]["path"] == path);
+        assert_eq!(engine.context(path)?["spec"]["type"], type_);
+    }
+    assert!(report.contains("sys/mounts/hand-ssh"), "the roles of the SSH engine are reported: {report}");
+
+    let requests = requests(openbao)?;
+    ensure!(requests.len() > 60, "the audit log lacks requests");
+    for (operation, path) in &requests {
+        ensure!(operation == "read" || operation == "list", "{operation} {path}");
+        let of_values = ["hand-kv1", "hand-kv2", "hand/nested", "kv"]
+            .iter()
+            .any(|mount| path.contains(&format!("{mount}/")));
+        let is_mount = path.ends_with("/config") || path.starts_with("sys/");
+        ensure!(!of_values || is_mount, "{operation} {path} reads values");
+        ensure!(
+            !path.contains("/creds/") && !path.contains("export/"),
+            "{operation} {path} reads a credential"
+        );
+    }
+    // The same OpenBao gives the same manifests.
+    let again = import(openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
+    assert_eq!(String::from_utf8(again.stdout)?, text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_token_may_not_read_is_reported_with_the_missing_rule() -> Result<()> {
+    let rig = Rig::new("import-denied").await?;
+    let (admin, openbao) = (rig.case.admin()?, &rig.case.ground.openbao);
+    let policy = "path \"sys/policies/acl/*\" { capabilities = [\"read\", \"list\"] }";
+    admin.request_any(Method::POST, "sys/policies/acl/less", Some(json!({"policy": policy}))).await?;
+    let body = json!({"policies": ["less"], "no_default_policy": true});
+    let answer = admin.request_any(Method::POST, "auth/token/create", Some(body)).await?;
+    let token = answer["auth"]["client_token"].as_str().context("no token")?;
+    let output = import(openbao, token, &[])?;
+    let report = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(1), "{report}");
+    let objects = yaml(&String::from_utf8(output.stdout)?)?;
+    assert_eq!(by_kind(&objects), BTreeMap::from([("BaoPolicy", 1)]), "{report}");
+    for rule in [
+        r#"path \"sys/mounts\" { capabilities = [\"read\"] }"#,
+        r#"path \"identity/group/name/\" { capabilities = [\"list\"] }"#,
+    ] {
+        ensure!(report.contains(rule) || report.contains(&rule.replace('\\', "\\\\")), "{rule}: {report}");
+    }
+    let output = import(openbao, "wrong", &[])?;
+    ensure!(output.status.code() == Some(1), "a token without rights reads nothing, and reports it");
+    Ok(())
+}
+
+/// Lets the operator manage every resource in OpenBao.
+async fn install_root_scope(rig: &Rig) -> Result<()> {
+    let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
+    let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
+    let body = json!({"policy": policy});
+    rig.case.admin()?.request_any(Method::POST, "sys/policies/acl/steamer", Some(body)).await?;
+    let patch = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
+    rig.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// Fails with the objects that are not Ready, of `count` objects besides the cluster.
+fn waiting(kubectl: &Kubectl, namespace: &str, count: usize) -> Result<(), String> {
+    let text =
+        kubectl.run(&["get", "steamer", "-n", namespace, "-o", "json"]).map_err(|error| error.to_string())?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let states =
+        items.iter().map(|item| format!("{} {}: {}", item["kind"], item["metadata"]["name"], ready_of(item)));
+    let waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
+    if waiting.is_empty() && items.len() > count {
+        Ok(())
+    } else {
+        Err(format!("{} objects; {}", items.len(), waiting.join("; ")))
+    }
+}
+
+#[tokio::test]
+async fn the_imported_objects_adopt_the_resources_without_a_write() -> Result<()> {
+    let mut rig = Rig::new("import-adopted").await?;
+    configure(&rig.case).await?;
+    install_root_scope(&rig).await?;
+    let token = token(&rig.case.admin()?).await?;
+    let output = import(&rig.case.ground.openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
+    ensure!(output.status.code() == Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut objects = yaml(&String::from_utf8(output.stdout)?)?;
+    objects.retain(|object| object["kind"].as_str().and_then(KindId::parse).is_some());
+    ensure!(!objects.is_empty(), "no object of a kind of this version");
+    for object in &objects {
+        let applied = apply(&rig.case.client, object.clone()).await;
+        applied.with_context(|| format!("{object}"))?;
+    }
+    rig.start().await?;
+    let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
+    let state = || std::future::ready(waiting(&kubectl, &rig.case.namespace, objects.len()));
+    eventually("every imported object is Ready", state).await?;
+    // A login stores a token; the capabilities of a token are read with POST.
+    let written = |asked: &Asked| {
+        let is_login = asked.path.ends_with("/login") || asked.path.contains("auth/token/");
+        let is_write = asked.writes() && !is_login && !asked.path.ends_with("/capabilities-self");
+        is_write.then(|| format!("{} {}{}", asked.method, asked.namespace, asked.path))
+    };
+    assert_eq!(rig.openbao.count(written), BTreeMap::new(), "the adoption wrote to OpenBao");
+    Ok(())
+}
