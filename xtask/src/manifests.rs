@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn only_the_marked_lines_of_the_role_are_generated() {
         let role = role("rules:\n  - resources: [x/status] # every kind\n  - resources: [pods]\n");
-        assert!(role.contains("resources: [baoauthglobals/status, baoauths/status,"), "{role}");
+        assert!(role.contains(" baoauthglobals/status, baoauthroles/status,"), "{role}");
         assert!(role.ends_with("  - resources: [pods]\n"), "{role}");
     }
 

@@ -45,6 +45,10 @@ fn filled(schema: &Value, path: &str, leaves: &mut Vec<String>) -> Value {
     if schema["additionalProperties"].is_object() {
         return json!({"key": filled(&schema["additionalProperties"], &format!("{path}/key"), leaves)});
     }
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        leaves.push(format!("{path}/key"));
+        return json!({"key": "1"});
+    }
     leaves.push(path.to_owned());
     leaf(schema)
 }

@@ -10,23 +10,19 @@
 mod acl;
 mod general;
 mod missing;
+mod rule;
 mod scope;
-
-use std::collections::BTreeMap;
 
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
 use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
 
 pub(crate) use missing::missing;
+use rule::Rule;
+pub use rule::Rules;
 pub use scope::PolicyScope;
 
 use crate::paths::{RECOVERY_BACKUP, RECOVERY_INIT, RECOVERY_VERIFY, STANDBY_MARK, STEP_DOWN};
-
-/// Capabilities by path.
-pub type Rules = BTreeMap<String, Vec<&'static str>>;
-
-type Rule = (String, &'static [&'static str]);
 
 const ALL: &[&str] = &["create", "read", "update", "delete"];
 const ROOTED: &[&str] = &["create", "read", "update", "delete", "sudo"];
@@ -203,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_path_of_two_rules_has_the_capabilities_of_both() {
-        let rules = BTreeMap::from([("a".to_owned(), vec!["read", "list"])]);
+        let rules = Rules::from([("a".to_owned(), vec!["read", "list"])]);
         let both = with(rules, vec![("a".to_owned(), &["list", "update"]), ("b".to_owned(), &["read"])]);
         assert_eq!(both["a"], ["read", "list", "update"]);
         assert_eq!(both["b"], ["read"]);

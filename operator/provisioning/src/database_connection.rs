@@ -1,19 +1,19 @@
 //! DatabaseConnection: a connection of a database engine to a database.
 
 mod allowed;
+mod location;
 mod parameters;
 mod root;
 mod tls;
 
-use kube::ResourceExt;
 use serde_json::{Map, Value};
 use steamer_api::{DatabaseConnection, DatabaseConnectionStatus, DeletionPolicy};
 use steamer_core::error::Error;
 use steamer_openbao::Error as OpenBao;
-use steamer_runtime::ObjectName;
 
 use crate::engine::Lookup;
 use crate::general::{FollowUp, Found, General, Resource, Site};
+pub(crate) use location::{mount, name, path};
 use root::{Root, Stage};
 
 /// Reason of a rotation.
@@ -86,29 +86,8 @@ async fn check_exists(connection: &DatabaseConnection, found: &Found<'_>, root: 
     }
 }
 
-/// Path of the mount, without `/` at its ends.
-pub(crate) fn mount(connection: &DatabaseConnection) -> &str {
-    connection.spec.mount.trim_matches('/')
-}
-
-/// Name of the connection in OpenBao.
-pub(crate) fn name(connection: &DatabaseConnection) -> String {
-    connection.spec.name.clone().unwrap_or_else(|| connection.name_any())
-}
-
-/// Path of the connection.
-pub(crate) fn path(connection: &DatabaseConnection) -> String {
-    format!("{}/config/{}", mount(connection), name(connection))
-}
-
 /// The roles that may use a connection, as OpenBao returns them.
 pub(crate) fn allowed_in(answer: &Value) -> Vec<&str> {
     let roles = answer.pointer("/data/allowed_roles").and_then(Value::as_array);
     roles.into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// The Secret with the user and password.
-fn secret(connection: &DatabaseConnection) -> Option<ObjectName> {
-    let reference = connection.spec.root_secret_ref.as_ref()?;
-    Some(ObjectName::new(connection.namespace().unwrap_or_default(), &reference.name))
 }

@@ -240,7 +240,13 @@ impl Scene {
             ),
             ("DatabaseRole", "app", "database/roles/app", role, json!({"db_name": "pg"})),
             ("DatabaseRole", "reader", "database/roles/plain", plain, json!({"db_name": "pg"})),
-            ("DatabaseRole", "batch", "database/static-roles/batch", fixed, json!({"db_name": "pg", "username": "batch"})),
+            (
+                "DatabaseRole",
+                "batch",
+                "database/static-roles/batch",
+                fixed,
+                json!({"db_name": "pg", "username": "batch"}),
+            ),
         ] {
             let right = self.read(path).await?;
             for (parameter, value) in changes.as_object().into_iter().flatten() {

@@ -16,7 +16,8 @@
 
 use std::iter::once;
 
-use super::{PolicyScope, Rule};
+use super::rule::Rule;
+use super::scope::PolicyScope;
 
 /// Levels of namespaces below the root namespace that rules cover.
 pub(super) const ROOT_LEVELS: usize = 4;

@@ -8,7 +8,7 @@ use steamer_api::{DatabaseConnection, RootCredential, RotateRoot};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
-use super::secret;
+use super::location::{path, secret};
 use crate::general::Found;
 
 /// State of the password.
@@ -76,7 +76,7 @@ impl Root {
 
     /// Message about a connection that does not exist and has an unknown password.
     pub(super) fn lost(&self, connection: &DatabaseConnection) -> String {
-        let (path, secret) = (super::path(connection), secret(connection));
+        let (path, secret) = (path(connection), secret(connection));
         match (self.stage, secret) {
             (Stage::Rotated, Some(secret)) => format!(
                 "{path} was deleted in OpenBao, and only OpenBao knew the rotated password: set another password for the user \

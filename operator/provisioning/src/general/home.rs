@@ -10,7 +10,7 @@ use steamer_core::{layout, references};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
-use super::{General, Site};
+use super::site::Site;
 use crate::engine::{Lookup, Provision};
 use crate::relations::{cluster_of, tenant_of};
 
@@ -39,7 +39,7 @@ impl Home {
             Site::Placed(placement) => placed(placement, &own, lookup)?,
             Site::Connection(reference) => {
                 let connection: Arc<DatabaseConnection> = lookup.resolve(reference, &own)?;
-                return Self::of(&*connection, &connection.site(), lookup);
+                return Self::of(&*connection, &Site::Placed(&connection.spec.placement), lookup);
             }
         };
         in_scope(&home)?;
@@ -113,7 +113,7 @@ pub(crate) fn cluster(
         }
         Site::Connection(reference) => {
             let connection = lookup.cached::<DatabaseConnection>(&references::target(reference, &own))?;
-            cluster(&*connection, &connection.site(), lookup)
+            cluster(&*connection, &Site::Placed(&connection.spec.placement), lookup)
         }
     }
 }

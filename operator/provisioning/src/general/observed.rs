@@ -8,19 +8,11 @@ use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
 use steamer_openbao::{Error as OpenBao, Session};
 
+use super::existing::Existing;
 use super::resource::Resource;
 
 /// Part of the answer for a path that can only be written.
 const WRITE_ONLY: &str = "unsupported operation";
-
-/// A resource that exists: its parameters, and its owner if it carries a mark.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Existing {
-    /// Parameters, under the names under which they are written.
-    pub(super) parameters: Map<String, Value>,
-    /// Owner of a resource of a tenant, project or other installation.
-    pub(super) mark: Option<Mark>,
-}
 
 /// Reads a resource. None if it does not exist. `session` is in the namespace of the resource.
 pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Option<Existing>, Error> {

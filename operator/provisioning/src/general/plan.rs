@@ -5,8 +5,8 @@ use steamer_api::{DeletionPolicy, OwnedResource};
 use steamer_core::error::Error;
 
 use super::compare::{Difference, differences, equal, reordered};
-use super::observed::Existing;
-use super::provision::{Desired, DesiredResource};
+use super::desired::{Desired, DesiredResource};
+use super::existing::Existing;
 use super::resource::{FollowUp, Resource};
 use crate::engine::Rights;
 use crate::write::{Call, DIFFERS, UNDESIRED, Write};

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use steamer_api::{DeletionPolicy, HasOwned, Mode, OwnedResource, OwnedResources};
+use steamer_api::{HasOwned, Mode};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_core::references::target;
@@ -11,51 +11,16 @@ use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Key, ObjectName, Reason};
 
+use super::deletion::removable;
+use super::desired::{Desired, DesiredResource};
+use super::existing::Existing;
+use super::found::Found;
 use super::home::{self, Home};
-use super::observed::{self, Existing};
+use super::kind::General;
 use super::resource::{FollowUp, Resource};
-use super::{Found, General, delete, plan, record};
+use super::{observed, plan, record};
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
 use crate::write::Plan;
-
-/// Desired state of an object.
-pub(crate) struct Desired {
-    pub(super) home: Home,
-    pub(super) resources: Vec<DesiredResource>,
-    /// What the object owns, as recorded.
-    pub(super) owned: Option<OwnedResources>,
-    pub(super) deletion_policy: DeletionPolicy,
-    /// Root of the cluster.
-    pub(super) root: NamespacePath,
-}
-
-/// A resource, and the digest of the request that leads to it.
-pub(super) struct DesiredResource {
-    pub(super) resource: Resource,
-    pub(super) digest: String,
-}
-
-impl Desired {
-    /// The record of an owned resource.
-    pub(super) fn recorded(&self, path: &str) -> Option<&OwnedResource> {
-        self.owned.as_ref()?.resources.iter().find(|it| it.path == path)
-    }
-
-    /// The requests that follow the writes.
-    pub(super) fn follow_ups(&self) -> impl Iterator<Item = &FollowUp> {
-        self.resources.iter().filter_map(|it| it.resource.follow_up.as_ref())
-    }
-
-    /// The first request that the next pass sends.
-    fn next(&self) -> Option<&FollowUp> {
-        self.follow_ups().find(|it| !it.is_due)
-    }
-
-    /// A time in the past if the next pass has to follow at once.
-    fn expires_at(&self) -> Option<Timestamp> {
-        self.next().map(|_| Timestamp::UNIX_EPOCH)
-    }
-}
 
 impl<K: General> Provision for K {
     const NAME: &'static str = <K as General>::NAME;
@@ -169,32 +134,4 @@ impl<K: General> Provision for K {
         }
         Ok(())
     }
-}
-
-/// Removes recorded resources, the last one first. Values need `deletionPolicy: Delete`.
-///
-/// # Errors
-/// The first error of a deletion.
-pub(crate) async fn remove_recorded(
-    session: &Session,
-    namespace: &NamespacePath,
-    owned: Owned<'_>,
-) -> Result<(), Error> {
-    let inside = session.within(namespace.as_str());
-    for path in removable(&owned) {
-        delete(&inside, path).await?;
-    }
-    Ok(())
-}
-
-/// Paths of the recorded resources that a removal deletes, the last one first. Empty once the owner is recreated.
-fn removable<'a>(owned: &Owned<'a>) -> impl Iterator<Item = &'a str> + Send {
-    let Owned { policy, is_reclaimed, .. } = *owned;
-    owned
-        .resources
-        .iter()
-        .rev()
-        .filter(move |it| !it.holds_values || policy == DeletionPolicy::Delete)
-        .filter_map(OwnedResource::deletion_path)
-        .take_while(move |_| !is_reclaimed())
 }

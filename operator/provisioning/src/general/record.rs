@@ -4,7 +4,7 @@
 use steamer_api::{OwnedResource, OwnedResources, Reference};
 use steamer_runtime::ObjectName;
 
-use super::provision::Desired;
+use super::desired::Desired;
 
 /// The record before the first write: everything that is owned, and everything that will be created or adopted.
 pub(super) fn before_writes(desired: &Desired) -> OwnedResources {

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::body::Body;
-use super::observed::Existing;
+use super::existing::Existing;
 use super::receipt::Receipt;
 
 /// A resource in OpenBao: where it is, how it is created and changed, and the parameters that it must have.
