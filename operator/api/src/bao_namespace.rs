@@ -45,8 +45,9 @@ pub struct BaoNamespaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<NamespaceSeal>,
     /// Lifecycle of the namespace in OpenBao. `deletionPolicy: Retain` keeps the namespace with everything in it. `Delete`
-    /// deletes it with all its secrets engines, values, auth methods and policies, after no other object of this API has
-    /// resources in it, and after it contains no child namespaces.
+    /// deletes it with all its secrets engines, values, auth methods and policies, after no object with `clusterRef` or
+    /// `projectRef` has resources of the same OpenBaoCluster in it, and after it contains no child namespaces. It does not
+    /// wait for the entries of BaoPushSecrets, nor for resources that Steamer did not create.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
 }
@@ -97,4 +98,16 @@ pub struct BaoNamespaceStatus {
     /// `true` if the namespace is sealed, as observed by the last reconcile. Unset without `seal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<bool>,
+    /// Origin of the key shares of a namespace with `seal`. Unset until the namespace exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_shares: Option<KeySharesOrigin>,
+}
+
+/// Origin of the key shares of a namespace with a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum KeySharesOrigin {
+    /// Steamer created the namespace and wrote its key shares to the Secret `recoverySecretName`.
+    Written,
+    /// Someone else created the namespace, and it was adopted. Steamer never had its key shares.
+    Adopted,
 }

@@ -61,7 +61,8 @@ pub struct DatabaseConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_secret_ref: Option<LocalReference>,
     /// Names of the roles in OpenBao that may use the connection. `["*"]` allows every role of the mount. Default: the roles of
-    /// the DatabaseRoles that refer to this object, and no others.
+    /// the DatabaseRoles that refer to this object, and no others. An adoption without this field is a `Conflict` if the
+    /// connection allows other roles in OpenBao.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 253)))]
     pub allowed_roles: Option<Vec<String>>,
@@ -73,8 +74,8 @@ pub struct DatabaseConnectionSpec {
     /// is not written again until the Secret contains another one. Default: `Never`.
     #[serde(default)]
     pub rotate_root: RotateRoot,
-    /// Statements that change the password of the user, with the placeholders `{{name}}` and `{{password}}`. Default:
-    /// those of the plugin.
+    /// Statements that change the password of the user, with the placeholders `{{name}}` and `{{password}}`. An empty list
+    /// removes those in OpenBao. Default: those of the plugin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 4096)))]
     pub root_rotation_statements: Vec<String>,
@@ -164,7 +165,8 @@ pub struct DatabaseConnectionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootCredential {
-    /// Keyed digest (MAC) of the user and password. A Secret with this digest is not written again.
+    /// ID of the MAC key of the installation, `.`, and the keyed digest (MAC) of the user and password. A Secret with this
+    /// digest is not written again. With another key, a rotated password stays in force until the Secret changes once more.
     #[schemars(length(max = 128))]
     pub digest: String,
     /// When OpenBao replaced the password. From then on the password in the Secret does not work.

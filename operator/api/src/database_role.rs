@@ -63,11 +63,13 @@ pub struct DatabaseRoleSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 8192)))]
     pub rollback_statements: Vec<String>,
-    /// Lifetime of a user without renewal. Default: that of the mount.
+    /// Lifetime of a user without renewal, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "defaultTTL")]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub default_ttl: Option<Duration>,
-    /// Longest lifetime of a user with renewals. Default: that of the mount.
+    /// Longest lifetime of a user with renewals, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "maxTTL")]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub max_ttl: Option<Duration>,
     /// Type of the credential: `Password` or `RSAPrivateKey`. Default: `Password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,8 +104,9 @@ pub struct StaticUser {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = ("self == oldSelf", "static.username is immutable: create another DatabaseRole"))]
     pub username: String,
-    /// Interval between two passwords: at least 5s. OpenBao has no schedules.
+    /// Interval between two passwords, in whole seconds: at least 5s. OpenBao has no schedules.
     #[x_kube(validation = ("duration(self) >= duration('5s')", "rotationPeriod must be at least 5s"))]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub rotation_period: Duration,
     /// Statements that change the password, with the placeholders `{{name}}` and `{{password}}`. Default: those of the
     /// plugin.

@@ -41,8 +41,9 @@ pub struct PKIIssuerSpec {
     #[schemars(length(min = 1, max = 200))]
     #[x_kube(validation = rules::PKI_NAME, validation = rules::ISSUER_NAME)]
     pub issuer_name: Option<String>,
-    /// `true` makes the issuer the default issuer of the mount. `false` leaves the default issuer unchanged; OpenBao makes
-    /// the first issuer of a mount the default. Default: `false`.
+    /// `true` makes the issuer the default issuer of the mount, in one PKIIssuer of the mount: in another one, it is a
+    /// `Conflict`. `false` leaves the default issuer unchanged; OpenBao makes the first issuer of a mount the default.
+    /// Default: `false`.
     #[serde(default)]
     pub default: bool,
     /// A self-signed certificate, generated in OpenBao. Its key never leaves OpenBao.
@@ -61,7 +62,8 @@ pub struct PKIIssuerSpec {
     /// URLs in the certificates that the issuer signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urls: Option<IssuerUrls>,
-    /// Certificate revocation lists of the mount. Set them in one PKIIssuer of a mount.
+    /// Certificate revocation lists of the mount, in one PKIIssuer of the mount. Another PKIIssuer with them, or one of a
+    /// SecretEngine whose `configs` contain `crl`, is a `Conflict`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crl: Option<CrlSettings>,
     /// Further parameters of the issuer, under the names of OpenBao's API (`<mount>/issuer/<name>`), such as
@@ -189,11 +191,12 @@ pub struct IssuerUrls {
 }
 
 /// Settings of the certificate revocation lists of a mount. A setting that is not set is left unchanged.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CrlSettings {
-    /// Time after which a list expires.
+    /// Time after which a list expires, in whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub expiry: Option<Duration>,
     /// `true` rebuilds the lists before they expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -78,7 +78,8 @@ pub struct PKIRoleSpec {
     /// of OpenBao, `rsa`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_type: Option<PKIKeyType>,
-    /// Length of the keys in bits: 2048 to 8192 for `rsa`, 224 to 521 for `ec`, 0 for the default of the algorithm.
+    /// Length of the keys in bits: 2048 to 8192 for `rsa`, 224 to 521 for `ec`, 0 for the default of the algorithm, which is
+    /// 2048 for `rsa` and 256 for `ec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 8192))]
     pub key_bits: Option<i64>,
@@ -91,11 +92,13 @@ pub struct PKIRoleSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
     pub ext_key_usage: Vec<String>,
-    /// Lifetime of a certificate whose request states none. Default: that of the mount.
+    /// Lifetime of a certificate whose request states none, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub ttl: Option<Duration>,
-    /// Longest lifetime of a certificate. Default: that of the mount.
+    /// Longest lifetime of a certificate, in whole seconds. Default: that of the mount.
     #[serde(default, rename = "maxTTL", skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::WHOLE_SECONDS)]
     pub max_ttl: Option<Duration>,
     /// Name of the issuer in the mount that signs. A PKIIssuer that rotates keeps its name, so the role follows it. Default:
     /// the default issuer of the mount.

@@ -71,7 +71,7 @@ pub struct OwnedResources {
     pub resources: Vec<OwnedResource>,
 }
 
-/// A resource in OpenBao that an object owns: the object created or adopted it.
+/// A resource in OpenBao that an object owns, because it created or adopted the resource, or is about to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnedResource {
@@ -88,10 +88,18 @@ pub struct OwnedResource {
     /// `true` if the resource contains values: only `deletionPolicy: Delete` deletes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub holds_values: bool,
+    /// `true` before the first pass that creates or adopts the resource ends: the object does not own it yet, and a deletion
+    /// of the object keeps it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// Keyed digest (MAC) of the request that was sent last. It shows changes of parameters that OpenBao does not return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub digest: Option<String>,
+    /// Keyed digest (MAC) of this entry and its owner. An entry that another client wrote gives no right to the resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub seal: Option<String>,
 }
 
 impl OwnedResource {

@@ -14,6 +14,7 @@ pub(crate) mod observe;
 mod openbao;
 mod plan;
 mod prepare;
+mod punctual;
 mod report;
 mod requester;
 mod rollouts;
@@ -48,6 +49,7 @@ use last_valid::{InForce, LastValid, Present};
 use observe::observe;
 use plan::plan;
 use prepare::{guard, prepare};
+use punctual::punctual;
 use report::Report;
 use status::status;
 use summary::recorded_takeover;
@@ -64,7 +66,7 @@ pub(crate) struct Background<'a> {
 
 pub(crate) async fn reconcile(
     context: &Arc<Context>,
-    Background { guards, relays, turns, last_valid }: Background<'_>,
+    background: Background<'_>,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
@@ -77,10 +79,32 @@ pub(crate) async fn reconcile(
         cluster: name,
         limit: &context.cluster_writes,
     };
-    if object.metadata.deletion_timestamp.is_some() {
-        relays.stop(context, &child_api.cluster);
-        return delete(&Deletion { context, guards, dependencies, child_api }, object).await;
-    }
+    // First, because every other step can fail.
+    let closed = break_glass::close_if_over(context, child_api, object).await;
+    let scene = Scene { context, dependencies, child_api };
+    let result = if object.metadata.deletion_timestamp.is_some() {
+        background.relays.stop(context, &child_api.cluster);
+        let Background { guards, .. } = background;
+        delete(&Deletion { context, guards, dependencies, child_api }, object).await
+    } else {
+        reconcile_nodes(scene, background, object).await
+    };
+    punctual(closed, result)
+}
+
+/// Access to the cluster.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    context: &'a Arc<Context>,
+    dependencies: &'a Dependencies,
+    child_api: &'a ChildApi<'a>,
+}
+
+async fn reconcile_nodes(
+    Scene { context, dependencies, child_api }: Scene<'_>,
+    Background { guards, relays, turns, last_valid }: Background<'_>,
+    object: &OpenBaoCluster,
+) -> Result<Action, Error> {
     if !object.spec.suspend {
         context.add_finalizer(object).await?;
     }

@@ -3,11 +3,13 @@
 //!
 //! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
 //! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
-//! access to a secret value, a token, a policy or role of the root namespace, or this policy. In a managed cluster, the
+//! access to a token, a policy or role of the root namespace, or this policy, or to a secret value, except for values whose
+//! paths have the form of a path of a project (`docs/security.md` lists them). In a managed cluster, the
 //! policy with the mark for standbys is an exception: it has no holders.
 
 #[cfg(test)]
 mod acl;
+mod covered;
 mod general;
 mod missing;
 mod rule;
@@ -160,6 +162,12 @@ mod tests {
             assert!(!path.contains("token"), "{path}");
             assert!(path.starts_with('+') || path.starts_with(&organizations), "{path}");
         }
+    }
+
+    #[test]
+    fn the_mark_is_a_reserved_policy() {
+        let name = STANDBY_MARK.trim_start_matches("sys/policies/acl/");
+        assert!(steamer_core::layout::reserved_policies().contains(&name));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use steamer_api::{DatabaseTlsMode, Fencing, OpenBaoCluster, OpenBaoClusterStatus
 use steamer_openbao::{Health, Leader};
 use steamer_runtime::ObjectName;
 
+use crate::break_glass::Live;
 use crate::certificates::keep::Certificate;
 use crate::cluster::{Cluster, Mode, REVISION, Relay, Version};
 use crate::database::facts::{Contents, Server as DatabaseServer};
@@ -185,7 +186,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         members: nodes.chars().enumerate().map(member).collect(),
         live: Some(Arc::new(serde_json::from_value(live).unwrap())),
         config_maps: Vec::new(),
-        break_glass: None,
+        break_glass: Live::None,
         logins: None,
         recovery_secret: None,
         headers: Ok([].into()),

@@ -37,6 +37,8 @@ pub const POLICY_PREFIXES: [&str; 2] = [PIPELINE_POLICIES, WORKLOAD_POLICIES];
 pub const OPERATOR_MOUNT: &str = "kubernetes";
 /// Role and policy of the operator in a managed cluster.
 pub const OPERATOR_ROLE: &str = "steamer";
+/// Policy without holders in a managed cluster, whose text shows whether a standby follows the leader.
+pub const STANDBY_MARK_POLICY: &str = "steamer-mark";
 /// Auth mount of type `kubernetes` for applications in a managed cluster. Self-initialization creates it.
 pub const TOKEN_REVIEW_MOUNT: &str = "token_review";
 
@@ -47,6 +49,12 @@ pub const BUILT_IN_MOUNTS: [&str; 5] = ["cubbyhole/", "identity/", "sys/", "toke
 #[must_use]
 pub fn default_audience(cluster: &ObjectName) -> String {
     format!("openbao:{cluster}")
+}
+
+/// Policies of the root namespace that only Steamer, OpenBao and administrators write.
+#[must_use]
+pub const fn reserved_policies() -> [&'static str; 3] {
+    ["root", OPERATOR_ROLE, STANDBY_MARK_POLICY]
 }
 
 /// The OpenBao namespace that Steamer uses as its root in a cluster.

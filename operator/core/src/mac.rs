@@ -37,6 +37,12 @@ impl Mac {
         hex(context.sign().as_ref())
     }
 
+    /// An ID of the key, which shows nothing about it. Digests of different keys cannot be compared.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.of([("key", b"".as_slice())]).chars().take(16).collect()
+    }
+
     /// Loads the key of this installation. The first start creates it.
     ///
     /// # Errors
@@ -53,7 +59,10 @@ impl Mac {
         };
         let key = stored.data.and_then(|mut data| data.remove("key")).filter(|key| key.0.len() >= 32);
         let key = key.ok_or_else(|| {
-            Error::Invalid(format!("Secret {namespace}/{NAME} does not contain a key of 32 bytes: delete it"))
+            Error::Invalid(format!(
+                "Secret {namespace}/{NAME} does not contain a key of 32 bytes: restore it from a backup. Without a backup, \
+                 delete it: Steamer creates another key, and no longer knows which secrets it has written"
+            ))
         })?;
         Ok(Self::new(&key.0))
     }
@@ -77,5 +86,13 @@ mod tests {
         let mac = Mac::new(&[7; 32]);
         assert_ne!(mac.of([("ab", b"c".as_slice())]), mac.of([("a", b"bc".as_slice())]));
         assert_ne!(mac.of([("a", b"".as_slice())]), mac.of([]));
+    }
+
+    #[test]
+    fn another_key_has_another_id() {
+        let id = |key: u8| Mac::new(&[key; 32]).id();
+        assert_eq!(id(7), id(7));
+        assert_ne!(id(7), id(8));
+        assert_eq!(id(7).len(), 16);
     }
 }

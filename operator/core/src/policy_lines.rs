@@ -50,6 +50,8 @@ pub fn policy_lines(namespace: &str, method: &str, path: &str) -> String {
         capabilities.push("sudo");
     }
     let listed: Vec<String> = capabilities.iter().map(|capability| format!("{capability:?}")).collect();
+    // OpenBao adds the slash to the path of a list.
+    let full = if matches!(method, "LIST" | "SCAN") { format!("{full}/") } else { full };
     format!("path {} {{ capabilities = [{}] }}", json!(full), listed.join(", "))
 }
 
@@ -96,7 +98,7 @@ mod tests {
     )]
     #[case::put("", "PUT", "kv/config", r#"path "kv/config" { capabilities = ["create", "update"] }"#)]
     #[case::get("", "GET", "sys/mounts", r#"path "sys/mounts" { capabilities = ["read"] }"#)]
-    #[case::list("a/b", "LIST", "auth/jwt/role/", r#"path "a/b/auth/jwt/role" { capabilities = ["list"] }"#)]
+    #[case::list("a/b", "LIST", "auth/jwt/role/", r#"path "a/b/auth/jwt/role/" { capabilities = ["list"] }"#)]
     #[case::patch("", "PATCH", "pki/roles/web", r#"path "pki/roles/web" { capabilities = ["patch"] }"#)]
     #[case::delete("", "DELETE", "pki/roles/web", r#"path "pki/roles/web" { capabilities = ["delete"] }"#)]
     #[case::slashes("/team-a/", "GET", "/x/", r#"path "team-a/x" { capabilities = ["read"] }"#)]
@@ -131,7 +133,7 @@ mod tests {
         "",
         "LIST",
         "auth/token/accessors/",
-        r#"path "auth/token/accessors" { capabilities = ["list", "sudo"] }"#
+        r#"path "auth/token/accessors/" { capabilities = ["list", "sudo"] }"#
     )]
     #[case::remount(
         "",

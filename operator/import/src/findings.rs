@@ -1,6 +1,7 @@
 //! Findings of an import.
 
 use steamer_convert::{Finding, Severity};
+use steamer_core::policy_lines::policy_lines;
 
 /// A finding about a whole resource that needs no change.
 pub(crate) fn note(object: String, action: String) -> Finding {
@@ -20,12 +21,9 @@ pub(crate) fn review(object: String, field: &str, action: &str) -> Finding {
 
 /// A finding about a path that the token may not read.
 pub(crate) fn denied(method: &str, path: &str) -> Finding {
-    let (path, capability) = match method {
-        "LIST" => (format!("{path}/"), "list"),
-        _ => (path.to_owned(), "read"),
-    };
+    let line = policy_lines("", method, path);
     let action = format!(
-        "the token may not read this path, and its resources are missing: add `path \"{path}\" {{ capabilities = [\"{capability}\"] }}` to a policy of the token"
+        "the token may not read this path, and its resources are missing: add `{line}` to a policy of the token"
     );
-    review(path, "", &action)
+    review(path.to_owned(), "", &action)
 }

@@ -6,6 +6,7 @@
 //!
 //! No path with values of secrets is read. Secret parameters of a Terraform state are left out and reported by name.
 
+mod bindings;
 mod common;
 mod defaults;
 mod findings;

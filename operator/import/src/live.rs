@@ -14,10 +14,10 @@ use crate::resource::{Class, Place};
 use reader::Reader;
 
 /// Reads the resources of a namespace and of all namespaces below it. `session` is in the root of the cluster, and
-/// `namespace` is relative to it. What the token may not read is a finding.
+/// `namespace` is relative to it. What cannot be read is a finding.
 ///
 /// # Errors
-/// Any [`Error`] of a request, except for [`Error::Denied`].
+/// An [`Error`] that concerns the server. An error of one path is a finding.
 pub async fn live(session: &Session, namespace: &str) -> Result<Inventory, Error> {
     let mut inventory = Inventory::default();
     let mut pending = VecDeque::from([namespace.trim_matches('/').to_owned()]);
@@ -26,8 +26,8 @@ pub async fn live(session: &Session, namespace: &str) -> Result<Inventory, Error
         let mut reader = Reader::new(within, &namespace, &mut inventory);
         match reader.all().await {
             Ok(below) => pending.extend(below),
-            // The other namespaces are not sealed.
-            Err(Error::Sealed) if !namespace.is_empty() => reader.sealed(),
+            // It has a seal of its own. The other namespaces may be unsealed.
+            Err(Error::NamespaceSealed { .. }) => reader.sealed(),
             Err(error) => return Err(error),
         }
     }
@@ -49,6 +49,9 @@ impl Reader<'_> {
 
     fn sealed(&mut self) {
         let place = Place::new(Class::Namespace, "", self.namespace);
-        self.note(&place, "the namespace is sealed: unseal it to import its resources".to_owned());
+        self.review(
+            &place,
+            "the namespace is sealed, and its resources are missing: unseal it, and import again",
+        );
     }
 }

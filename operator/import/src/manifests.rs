@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use steamer_convert::{Finding, Mistake, Report, Severity, fitted};
 
+use crate::bindings::lost;
 use crate::common;
 use crate::findings::{note, review};
 use crate::inventory::Inventory;
@@ -13,7 +14,7 @@ use crate::prepared::prepared;
 use crate::refusals::refusal;
 use crate::resource::{Class, Place, Resource};
 use crate::settings::Settings;
-use crate::shapes::{identify, shape};
+use crate::shapes::{connection_of, identify, shape};
 use crate::spec::{Omitted, fill};
 
 /// The result of an import.
@@ -39,6 +40,7 @@ pub fn manifests(inventory: Inventory, settings: &Settings) -> Import {
         }
         None => true,
     });
+    import.leave_unconnected(&mut managed);
     let names = named(&managed);
     for resource in &managed {
         import.add(resource, &names, settings);
@@ -73,6 +75,21 @@ fn named(resources: &[Resource]) -> Names {
 }
 
 impl Import {
+    /// Removes the roles of databases whose connection is not imported.
+    fn leave_unconnected(&mut self, managed: &mut Vec<Resource>) {
+        const ACTION: &str = "its connection is not imported, so no object can name it: correct what the report says about the connection, and import again";
+        let is_connection = |resource: &&Resource| resource.place.class == Class::Connection;
+        let connections: BTreeSet<Place> =
+            managed.iter().filter(is_connection).map(|resource| resource.place.clone()).collect();
+        managed.retain(|resource| {
+            let is_kept = connection_of(resource).is_none_or(|connection| connections.contains(&connection));
+            if !is_kept {
+                self.report.findings.push(review(resource.place.to_string(), "", ACTION));
+            }
+            is_kept
+        });
+    }
+
     fn add(&mut self, resource: &Resource, names: &Names, settings: &Settings) {
         let shape = shape(resource);
         let place = resource.place.to_string();
@@ -81,12 +98,19 @@ impl Import {
         let omitted = fill(&mut spec, &prepared(resource), shape);
         complete(&mut spec, resource);
         let mistakes = fitted(shape.kind, &mut spec);
+        let lost = lost(resource.place.class, &omitted, &mistakes);
         self.report.findings.extend(mistakes.into_iter().map(|mistake| misfit(&place, mistake)));
-        self.report.findings.extend(about(&place, resource, omitted));
+        self.report.findings.extend(about(&place, resource, &omitted));
+        if let Some(field) = lost {
+            return self.report.findings.push(review(place, &field, INCOMPLETE));
+        }
         let name = names.get(&resource.place).cloned().unwrap_or_default();
         self.objects.push(common::object(shape.kind, &name, spec, settings));
     }
 }
+
+/// Action for a resource that an object without the field would change.
+const INCOMPLETE: &str = "no object is written: it would lack this field, and Steamer would change the resource. Change the resource in OpenBao, or write the object by hand";
 
 /// Sets fields whose absence has another meaning than an empty value.
 fn complete(spec: &mut Map<String, Value>, resource: &Resource) {
@@ -113,36 +137,45 @@ fn misfit(place: &str, mistake: Mistake) -> Finding {
 }
 
 /// Findings about parameters that are left out, or that OpenBao never returns.
-fn about(place: &str, resource: &Resource, omitted: Omitted) -> Vec<Finding> {
+fn about(place: &str, resource: &Resource, omitted: &Omitted) -> Vec<Finding> {
     const SECRET: &str = "the value is secret and is not imported: put it into a Secret, or set it by hand";
     const PASSWORD: &str = "the text contains a password and is not imported: OpenBao keeps it, until you add a text without a password";
-    const UNKNOWN: &str = "the kind has no field for this parameter, or the value is too large: OpenBao keeps it, until Steamer writes the resource again";
-    let mut findings: Vec<Finding> =
-        omitted.secrets.iter().map(|field| review(place.to_owned(), field, SECRET)).collect();
-    findings.extend(omitted.passwords.iter().map(|field| review(place.to_owned(), field, PASSWORD)));
-    let unknown = omitted
-        .unknown
-        .iter()
-        .map(|field| Finding { field: field.clone(), ..note(place.to_owned(), UNKNOWN.to_owned()) });
-    findings.extend(unknown);
-    findings.extend(unreturned(resource).map(|action| note(place.to_owned(), action.to_owned())));
+    const UNKNOWN: &str = "the kind has no field for this parameter, or the value is too large: OpenBao keeps it only until Steamer writes the resource again. Remove it, or manage the resource as before";
+    let of = |fields: &[String], action: &str| -> Vec<Finding> {
+        fields.iter().map(|field| review(place.to_owned(), field, action)).collect()
+    };
+    let mut findings = of(&omitted.secrets, SECRET);
+    findings.extend(of(&omitted.passwords, PASSWORD));
+    findings.extend(of(&omitted.unknown, UNKNOWN));
+    let lost = lost_by_a_change(resource).map(|(field, action)| review(place.to_owned(), field, action));
+    findings.extend(lost);
+    findings.extend(kept(resource).map(|action| note(place.to_owned(), action.to_owned())));
     findings
 }
 
-/// What to add to an object whose resource has a secret that OpenBao never returns.
-fn unreturned(resource: &Resource) -> Option<&'static str> {
+/// A secret that OpenBao never returns, and that a change of the resource removes.
+fn lost_by_a_change(resource: &Resource) -> Option<(&'static str, &'static str)> {
     let is_set = |field: &str| is_configured(resource, field);
+    match (resource.place.class, resource.method.as_str()) {
+        (Class::Method, "kubernetes") if is_set("token_reviewer_jwt_set") => Some((
+            "token_reviewer_jwt",
+            "OpenBao does not return it, and a change of the configuration removes it: put the token into a Secret, and name it in secretParameters before the first change",
+        )),
+        (Class::Method, "oidc" | "jwt") if is_set("oidc_client_id") => Some((
+            "oidc_client_secret",
+            "OpenBao does not return it, and a change of the configuration removes it: put it into a Secret, and name it in secretParameters before the first change",
+        )),
+        _ => None,
+    }
+}
+
+/// What to add to an object whose resource has a secret that OpenBao never returns, and keeps.
+fn kept(resource: &Resource) -> Option<&'static str> {
     match (resource.place.class, resource.method.as_str()) {
         (Class::Connection, _) => Some(
             "OpenBao does not return the password of the connection, and keeps it: add rootSecretRef if Steamer has to set it",
         ),
-        (Class::Method, "kubernetes") if is_set("token_reviewer_jwt_set") => Some(
-            "OpenBao does not return token_reviewer_jwt: put the token into a Secret, and name it in secretParameters before you change the configuration, because a change replaces all of it",
-        ),
-        (Class::Method, "oidc" | "jwt") if is_set("oidc_client_id") => Some(
-            "OpenBao does not return oidc_client_secret: put it into a Secret, and name it in secretParameters before you change the configuration, because a change replaces all of it",
-        ),
-        (Class::Method, "ldap") if is_set("binddn") => Some(
+        (Class::Method, "ldap") if is_configured(resource, "binddn") => Some(
             "OpenBao does not return bindpass, and keeps it: put it into a Secret, and name it in secretParameters if the method has to be created again",
         ),
         (Class::Role, "userpass") => Some(

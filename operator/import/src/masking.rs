@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::resource::Fields;
+use crate::schema::folded;
 
 /// Text in the place of a password that a text contains.
 pub(crate) const MASK: &str = "xxxxx";
@@ -37,7 +38,23 @@ const NAMES: &[&str] = &[
     "token_reviewer_jwt",
     "wrapping_token",
 ];
-/// Endings of such names.
+/// Maps whose keys a user chose. They are no names of parameters.
+const USER_KEYS: &[&str] = &[
+    "alias_metadata",
+    "bound_attributes",
+    "bound_claims",
+    "claim_mappings",
+    "custom_metadata",
+    "metadata",
+    "token_metadata",
+    "user_claim_mappings",
+];
+/// Parts of the names of parameters that limit who can log in.
+const BINDINGS: [&str; 3] = ["bound", "allowed", "serviceaccounts"];
+/// Texts before a password in a list, and in a statement, where the password is quoted.
+const LISTED: [&str; 2] = ["password=", "pwd="];
+const QUOTED: [&str; 4] = ["password ", "password = ", "identified by ", "_password by "];
+/// Endings of the names of parameters with secret values.
 const ENDINGS: &[&str] = &["password", "_secret", "passphrase", "private_key", "_wo"];
 
 /// Returns true if a parameter of that name has a secret value.
@@ -45,7 +62,13 @@ pub(crate) fn is_secret(name: &str) -> bool {
     NAMES.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Removes secret values at any depth. Returns the paths of those that were set.
+/// Returns true for a parameter of OpenBao, or a field of a spec, that limits who can log in.
+pub(crate) fn is_binding(name: &str) -> bool {
+    let name = folded(name);
+    BINDINGS.iter().any(|part| name.contains(part))
+}
+
+/// Removes secret values at any depth, except for maps whose keys a user chose. Returns the paths of those that were set.
 pub(crate) fn without_secrets(fields: &mut Fields) -> Vec<String> {
     let mut removed = Vec::new();
     remove(fields, "", &mut removed);
@@ -61,7 +84,9 @@ fn remove(fields: &mut Fields, path: &str, removed: &mut Vec<String>) {
             }
             return false;
         }
-        remove_within(value, &path, removed);
+        if !USER_KEYS.contains(&name.as_str()) {
+            remove_within(value, &path, removed);
+        }
         true
     });
 }
@@ -91,10 +116,11 @@ pub(crate) fn masked(value: &mut Value) -> bool {
 }
 
 /// The text without the password of a URL such as `postgresql://user:password@host/db`, of a data source name such as
-/// `user:password@tcp(host)/db`, or of a list such as `host=a password=b`.
+/// `user:password@tcp(host)/db` or `user/password@host`, of a list such as `host=a password=b`, or of a statement such as
+/// `CREATE USER a PASSWORD 'b'`.
 fn without_password(text: &str) -> (String, bool) {
     let (mut text, mut found) = without_user_password(text);
-    for name in ["password=", "pwd="] {
+    for name in LISTED.into_iter().chain(QUOTED) {
         let (hidden, listed) = without_listed_password(&text, name);
         (text, found) = (hidden, found | listed);
     }
@@ -104,8 +130,10 @@ fn without_password(text: &str) -> (String, bool) {
 fn without_user_password(text: &str) -> (String, bool) {
     let start = text.find("://").map_or(0, |at| at + 3);
     let rest = &text[start..];
-    let user = rest.rfind('@').map(|at| &rest[..at]).filter(|user| is_user(user, start > 0));
-    let password = user.and_then(|user| user.split_once(':')).map(|(_, password)| password);
+    // A URL can have an `@` in its path. Oracle separates the password by a slash.
+    let separators: &[char] = if start > 0 && !text.starts_with("oracle") { &[':'] } else { &[':', '/'] };
+    let user = rest.rfind('@').map(|at| &rest[..at]).filter(|user| start > 0 || is_user(user));
+    let password = user.and_then(|user| user.split_once(separators)).map(|(_, password)| password);
     match password.filter(|password| !is_template(password)) {
         Some(password) => {
             let at = start + user.map_or(0, str::len) - password.len();
@@ -115,12 +143,13 @@ fn without_user_password(text: &str) -> (String, bool) {
     }
 }
 
-/// Returns true if the text before an `@` names a user: in a URL, or in a text of one line without spaces.
-fn is_user(user: &str, is_url: bool) -> bool {
-    is_url || !user.contains(char::is_whitespace) && user.contains(':')
+/// Returns true if the text before an `@` can name a user: a name and a password of one line without spaces.
+fn is_user(user: &str) -> bool {
+    !user.contains(char::is_whitespace)
 }
 
 fn is_template(password: &str) -> bool {
+    let password = password.trim_matches(['\'', '"']);
     password.is_empty() || password.starts_with("{{") && password.ends_with("}}")
 }
 
@@ -130,7 +159,8 @@ fn without_listed_password(text: &str, name: &str) -> (String, bool) {
         let (before, after) = rest.split_at(at + name.len());
         let end = listed_end(after);
         output.push_str(before);
-        if is_template(&after[..end]) {
+        let is_value = !QUOTED.contains(&name) || after.starts_with(['\'', '"']);
+        if !is_value || is_template(&after[..end]) {
             output.push_str(&after[..end]);
         } else {
             output.push_str(MASK);
@@ -144,7 +174,8 @@ fn without_listed_password(text: &str, name: &str) -> (String, bool) {
 
 /// Length of a value in a list of `name=value`, with its quotes.
 fn listed_end(text: &str) -> usize {
-    let quoted = text.strip_prefix('\'').and_then(|rest| rest.find('\'')).map(|end| end + 2);
+    let quote = text.chars().next().filter(|first| ['\'', '"'].contains(first));
+    let quoted = quote.and_then(|quote| text[1..].find(quote)).map(|end| end + 2);
     quoted.or_else(|| text.find([' ', ';', '&'])).unwrap_or(text.len())
 }
 
@@ -169,6 +200,25 @@ mod tests {
     #[case("host=h password='can ary' dbname=d", Some("host=h password=xxxxx dbname=d"))]
     #[case("sqlserver://{{username}}:{{password}}@h:1433", None)]
     #[case("server=h;Password=canary;user id=u", Some("server=h;Password=xxxxx;user id=u"))]
+    #[case("system/canary@//h:1521/db", Some("system/xxxxx@//h:1521/db"))]
+    #[case("oracle://u/canary@h:1521/db", Some("oracle://u/xxxxx@h:1521/db"))]
+    #[case("{{username}}/{{password}}@//h:1521/db", None)]
+    #[case(
+        "CREATE USER \"{{name}}\" PASSWORD 'can ary' LOGIN",
+        Some("CREATE USER \"{{name}}\" PASSWORD xxxxx LOGIN")
+    )]
+    #[case(
+        "CREATE USER '{{name}}'@'%' IDENTIFIED BY 'canary';",
+        Some("CREATE USER '{{name}}'@'%' IDENTIFIED BY xxxxx;")
+    )]
+    #[case("CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}';", None)]
+    #[case("CREATE LOGIN [{{name}}] WITH PASSWORD = '{{password}}'", None)]
+    #[case(
+        "CREATE LOGIN [{{name}}] WITH PASSWORD = 'canary'",
+        Some("CREATE LOGIN [{{name}}] WITH PASSWORD = xxxxx")
+    )]
+    #[case("CREATE USER \"{{name}}\" IDENTIFIED BY \"{{password}}\"", None)]
+    #[case("https://issuer.example.com/keys/a@b", None)]
     #[case("https://issuer.example.com", None)]
     #[case("https://issuer.example.com:8443/a", None)]
     #[case("path \"kv/*\" { capabilities = [\"read\"] } # mail: a@example.com", None)]
@@ -178,6 +228,18 @@ mod tests {
         let mut value = json!([text]);
         assert_eq!(masked(&mut value), expected.is_some());
         assert_eq!(value[0], expected.unwrap_or(text));
+    }
+
+    #[test]
+    fn keys_that_a_user_chose_are_no_names_of_parameters() {
+        let kept = json!({
+            "bound_claims": {"token": "deploy", "password": ["a"]}, "claim_mappings": {"/key": "key", "token": "t"},
+            "custom_metadata": {"owner_secret": "x"}, "config": {"metadata": {"api_key": "name"}},
+        });
+        let mut fields = kept.clone();
+        let removed = without_secrets(fields.as_object_mut().unwrap());
+        assert!(removed.is_empty(), "{removed:?}");
+        assert_eq!(fields, kept);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use steamer_api::KindId;
 use steamer_core::layout::{BUILT_IN_MOUNTS, OPERATOR_ROLE};
-use steamer_core::ownership::mark::Mark;
+use steamer_core::ownership::mark::{Mark, Owner};
 use steamer_openbao::Namespace;
 
 use crate::resource::{Class, Fields, Resource, text};
@@ -26,9 +27,18 @@ fn is_built_in(resource: &Resource) -> bool {
     }
 }
 
-/// Returns true for a namespace of a tenant or of another object of Steamer, and for one that is being deleted.
-pub(crate) fn is_closed(namespace: &Namespace) -> bool {
-    namespace.tainted || Mark::of_metadata(&namespace.custom_metadata).is_some()
+/// Why a namespace is not read, with everything below it. `None` for one that is read.
+pub(crate) fn closed(namespace: &Namespace) -> Option<String> {
+    const ABOUT: &str = "and the namespaces below it are not imported";
+    if namespace.tainted {
+        return Some(format!("the namespace is being deleted: it {ABOUT}"));
+    }
+    let mark = Mark::of_metadata(&namespace.custom_metadata)?;
+    let is_tenant = matches!(
+        mark.owner,
+        Owner::Organization | Owner::Object(KindId::SecretsTenant | KindId::SecretsProject)
+    );
+    is_tenant.then(|| format!("the namespace belongs to {} {}: it {ABOUT}", mark.owner, mark.name))
 }
 
 /// Returns true for a mount that every namespace contains.
@@ -58,4 +68,32 @@ fn is_marked(class: Class, fields: &Fields) -> bool {
 fn metadata(fields: &Fields, field: &str) -> BTreeMap<String, String> {
     let entries = fields.get(field).and_then(Value::as_object).into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::by_hand("", false, None)]
+    #[case::tenant("i/SecretsTenant/ns/a", false, Some("belongs to SecretsTenant ns/a"))]
+    #[case::project("i/SecretsProject/ns/a", false, Some("belongs to SecretsProject ns/a"))]
+    #[case::organization("i/Organization/-/org_1", false, Some("belongs to Organization"))]
+    #[case::another_kind("i/BaoNamespace/ns/a", false, None)]
+    #[case::deleted("", true, Some("is being deleted"))]
+    fn only_namespaces_of_tenants_are_closed(
+        #[case] owner: &str,
+        #[case] tainted: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let custom_metadata = BTreeMap::from([
+            ("managed-by".to_owned(), "steamer".to_owned()),
+            ("owner".to_owned(), owner.to_owned()),
+        ]);
+        let found = closed(&Namespace { custom_metadata, tainted, ..Namespace::default() });
+        assert_eq!(found.is_some(), expected.is_some());
+        assert!(found.zip(expected).is_none_or(|(found, expected)| found.contains(expected)));
+    }
 }

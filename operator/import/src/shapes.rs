@@ -139,9 +139,17 @@ pub(crate) fn shape(resource: &Resource) -> &'static Shape {
     }
 }
 
+/// The connection of a role of a database.
+pub(crate) fn connection_of(resource: &Resource) -> Option<Place> {
+    let Resource { place, fields, .. } = resource;
+    let is_role = matches!(place.class, Class::DynamicRole | Class::StaticRole);
+    let connection = Place::new(Class::Connection, &place.namespace, text(fields, "db_name"));
+    is_role.then(|| connection.inside(&place.mount, "config"))
+}
+
 /// Sets the fields that locate the resource.
 pub(crate) fn identify(spec: &mut Map<String, Value>, resource: &Resource, names: &Names) {
-    let Resource { place, method, fields } = resource;
+    let Resource { place, method, .. } = resource;
     let located: Vec<(&str, Value)> = match place.class {
         Class::Namespace => vec![("path", json!(place.name))],
         Class::Policy | Class::Group | Class::Quota => vec![("name", json!(place.name))],
@@ -157,9 +165,7 @@ pub(crate) fn identify(spec: &mut Map<String, Value>, resource: &Resource, names
             vec![("mount", json!(place.mount)), ("name", json!(place.name))]
         }
         Class::DynamicRole | Class::StaticRole => {
-            let connection = Place::new(Class::Connection, &place.namespace, text(fields, "db_name"));
-            let connection = connection.inside(&place.mount, "config");
-            let name = names.get(&connection).cloned().unwrap_or_else(|| text(fields, "db_name").to_owned());
+            let name = connection_of(resource).and_then(|connection| names.get(&connection));
             vec![("connectionRef", json!({"name": name})), ("name", json!(place.name))]
         }
     };

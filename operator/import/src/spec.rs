@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::defaults::is_default;
-use crate::masking::{masked, without_secrets};
+use crate::masking::{is_binding, masked, without_secrets};
 use crate::resource::{Class, Fields, Resource};
 use crate::schema::{field, formed};
 
@@ -45,13 +45,23 @@ pub(crate) fn fill(spec: &mut Map<String, Value>, resource: &Resource, shape: &S
         if is_ignored(shape, &parameter) || is_default(resource, &parameter, &value) {
             continue;
         }
-        if resource.place.class == Class::Connection && masked(&mut value) {
+        if may_have_password(resource.place.class, &parameter) && masked(&mut value) {
             omitted.passwords.push(parameter);
         } else if !put(spec, shape, &parameter, value) {
             omitted.unknown.push(parameter);
         }
     }
     omitted
+}
+
+/// Returns true for a parameter whose text can be a connection string or a statement. The text of a policy and the values that
+/// limit a role are not secret, and can look like one.
+fn may_have_password(class: Class, parameter: &str) -> bool {
+    match class {
+        Class::Policy => false,
+        Class::Role => !is_binding(parameter),
+        _ => true,
+    }
 }
 
 /// The parameters by name, those of nested objects with the name of the object.

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::findings::{note, review};
 use crate::inventory::Inventory;
-use crate::masking::without_secrets;
+use crate::masking::{is_binding, without_secrets};
 use crate::resource::{Class, Fields, Place, Resource, text};
 use blocks::{connections, shaped};
 pub use error::TerraformError;
@@ -44,7 +44,7 @@ fn add(mut entry: Entry, links: &Links, inventory: &mut Inventory) {
         return inventory.findings.push(note(entry.address, action));
     }
     entry.removed.extend(without_secrets(&mut entry.attributes));
-    if let Some(rule) = rule {
+    if let Some(rule) = rule.filter(|rule| rule.class != Class::Role || !lacks_binding(&entry)) {
         let connections = connections(rule, &entry.attributes);
         let resources = std::iter::once(resource(rule, &entry, links)).chain(connections);
         resources.for_each(|resource| inventory.add(resource));
@@ -52,9 +52,19 @@ fn add(mut entry: Entry, links: &Links, inventory: &mut Inventory) {
     entry.removed.sort();
     entry.removed.dedup();
     for field in entry.removed {
-        let action = "the value is secret and is not imported: put it into a Secret, or set it by hand";
+        let action = match is_binding(&field) {
+            true => {
+                "the state hides the value, without which the role would admit more clients: import from the server"
+            }
+            false => "the value is secret and is not imported: put it into a Secret, or set it by hand",
+        };
         inventory.findings.push(review(entry.address.clone(), &field, action));
     }
+}
+
+/// Returns true if the state hides a value that limits who can log in.
+fn lacks_binding(entry: &Entry) -> bool {
+    entry.removed.iter().any(|field| is_binding(field))
 }
 
 fn resource(rule: &Rule, entry: &Entry, links: &Links) -> Resource {

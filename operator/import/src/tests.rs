@@ -173,3 +173,61 @@ fn a_kubernetes_role_is_stated_in_its_block() {
     assert_eq!(kind, "BaoAuthRole");
     assert!(spec["kubernetes"].is_object() && spec["method"].is_null(), "{spec}");
 }
+
+#[test]
+fn a_role_of_a_database_is_not_written_without_its_connection() {
+    let role = json!({"db_name": "pg", "creation_statements": ["CREATE"]});
+    let details = json!({"connection_url": "postgresql://u:canary@h/db"});
+    let connection = json!({"plugin_name": "postgresql-database-plugin", "connection_details": details});
+    let place =
+        |class: Class, name: &str, folder: &str| Place::new(class, "", name).inside("database", folder);
+    let import = imported(vec![
+        resource(place(Class::DynamicRole, "app", "roles"), "database", &role),
+        resource(place(Class::Connection, "pg", "config"), "database", &connection),
+    ]);
+    assert!(import.objects.is_empty(), "{:?}", import.objects);
+    let report = import.report.to_string();
+    assert!(report.contains("database/roles/app\n  review: its connection is not imported"), "{report}");
+}
+
+#[test]
+fn a_statement_with_a_password_is_not_written() {
+    let details = json!({"connection_url": "postgresql://{{username}}:{{password}}@h/db", "username": "u"});
+    let connection = json!({"plugin_name": "postgresql-database-plugin", "connection_details": details});
+    let role = json!({"db_name": "pg", "creation_statements": ["CREATE ROLE a PASSWORD 'canary'"]});
+    let place =
+        |class: Class, name: &str, folder: &str| Place::new(class, "", name).inside("database", folder);
+    let import = imported(vec![
+        resource(place(Class::DynamicRole, "app", "roles"), "database", &role),
+        resource(place(Class::Connection, "pg", "config"), "database", &connection),
+    ]);
+    let kinds: Vec<&Value> = import.objects.iter().map(|object| &object["kind"]).collect();
+    assert_eq!(kinds, ["DatabaseConnection"]);
+    let everything = format!("{:?} {}", import.objects, import.report);
+    assert!(!everything.contains("canary") && import.report.needs_review(), "{everything}");
+}
+
+#[test]
+fn a_role_keeps_claims_with_the_names_of_secret_parameters() {
+    let fields = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_claims": {"token": "deploy"}, "bound_subject": "user:a@example.com",
+        "claim_mappings": {"key": "key"},
+    });
+    let place = Place::new(Class::Role, "", "ci").inside("jwt", "role");
+    let import = imported(vec![resource(place, "jwt", &fields)]);
+    assert!(!import.report.needs_review(), "{}", import.report);
+    let spec = import.objects[0]["spec"].to_string();
+    for kept in [r#""token":["deploy"]"#, "user:a@example.com", r#""key":"key""#] {
+        assert!(spec.contains(kept), "{kept}: {spec}");
+    }
+}
+
+#[test]
+fn a_secret_that_a_change_removes_has_to_be_reviewed() {
+    let config = json!({"kubernetes_host": "https://h", "token_reviewer_jwt_set": true});
+    let fields = mount("kubernetes", &json!({"config_of_method": config}));
+    let import = imported(vec![resource(Place::new(Class::Method, "", "apps"), "kubernetes", &fields)]);
+    assert_eq!(import.objects.len(), 1);
+    assert!(import.report.needs_review(), "{}", import.report);
+    assert!(import.report.to_string().contains("token_reviewer_jwt"), "{}", import.report);
+}

@@ -1,13 +1,13 @@
 //! AuthMethod: an auth mount.
 
 mod configuration;
-mod reserved;
 
 use kube::ResourceExt;
 use steamer_api::{AuthMethod, AuthTune, is_no_auth_path};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
+use crate::auth_mounts::logins;
 use crate::general::{Found, General, Resource, Site};
 use crate::mounts::{AUTH, Mount, auth_settings, lockout};
 
@@ -30,7 +30,7 @@ impl General for AuthMethod {
                  of them"
             )));
         }
-        reserved::refuse(&path, &reserved::mounts(found.home, &self.spec.placement))?;
+        logins::refuse_mount(&path, found.home)?;
         let mut resources = vec![mount(self, &path)];
         let user_lockout = self.spec.tune.as_ref().and_then(|tune| tune.user_lockout.as_ref());
         resources.extend(user_lockout.map(|it| lockout(&path, it)));

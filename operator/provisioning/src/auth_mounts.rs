@@ -1,4 +1,8 @@
-//! Auth mounts that roles and aliases refer to.
+//! Auth mounts that roles and aliases refer to, and rules that all objects that give access have in common.
+
+pub(crate) mod logins;
+pub(crate) mod policies;
+pub(crate) mod withdrawal;
 
 use std::time::Duration;
 

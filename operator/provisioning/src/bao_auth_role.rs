@@ -5,14 +5,17 @@ mod mount;
 mod parameters;
 
 use kube::ResourceExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use steamer_api::{AppRole, BaoAuthRole, BaoAuthRoleSpec, CertRole, RoleMethod, UserPassRole};
+use steamer_api::{
+    AppRole, BaoAuthRole, BaoAuthRoleSpec, PasswordReference, RoleMethod, SecretValueReference, UserPassRole,
+};
 use steamer_core::error::Error;
-use steamer_core::layout::{AUTH_MOUNTS, OPERATOR_MOUNT, OPERATOR_ROLE, is_project};
 use steamer_runtime::ObjectName;
 
-use crate::general::{Found, General, Home, Resource, Site};
+use crate::auth_mounts::{logins, withdrawal};
+use crate::general::{Found, General, Resource, Site};
+use crate::mounts::certificates;
 
 impl General for BaoAuthRole {
     const NAME: &'static str = "baoauthrole";
@@ -32,8 +35,8 @@ impl General for BaoAuthRole {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        refuse_reserved(&self.spec.mount, &name(self), found.home)?;
-        let parameters = parameters::of(&self.spec)?;
+        logins::refuse_role(&self.spec.mount, &name(self), found.home)?;
+        let parameters = parameters::of(&self.spec, &name(self))?;
         let method = method(&self.spec);
         limits::check(method, &parameters, found.home.namespace.is_root())?;
         mount::check(found, &self.spec.mount, method).await?;
@@ -42,7 +45,10 @@ impl General for BaoAuthRole {
             fixed: vec!["local_secret_ids"],
             ..Resource::at(self.title(), path.as_str(), parameters)
         };
-        let role = with_references(self, role, found).await?;
+        let role = match with_references(self, role.clone(), found).await {
+            Ok(role) => role,
+            Err(problem) => return withdrawal::without_missing(role, problem, found).await,
+        };
         let role_id = self.spec.app_role.as_ref().and_then(|it| role_id(it, &path, &self.title()));
         Ok([Some(role), role_id].into_iter().flatten().collect())
     }
@@ -77,77 +83,36 @@ fn collection(method: RoleMethod) -> &'static str {
     }
 }
 
-/// The roles of the operator, of administrators, and of the access to projects are not those of a BaoAuthRole.
-fn refuse_reserved(mount: &str, name: &str, home: &Home) -> Result<(), Error> {
-    let is_of_operator = home.namespace.is_root() && mount == OPERATOR_MOUNT && name == OPERATOR_ROLE;
-    let is_of_project = is_project(&home.namespace) && AUTH_MOUNTS.contains(&mount);
-    if is_of_operator || is_of_project {
-        return Err(Error::Invalid(format!(
-            "role {name} of auth/{mount} belongs to Steamer: choose another name or mount"
-        )));
-    }
-    Ok(())
-}
-
 /// Adds what the spec refers to in Secrets.
 async fn with_references(
-    role: &BaoAuthRole,
-    resource: Resource,
-    found: &Found<'_>,
-) -> Result<Resource, Error> {
-    if let Some(cert) = &role.spec.cert {
-        return with_certificate(cert, role, resource, found).await;
-    }
-    match &role.spec.user_pass {
-        Some(user) => with_password(user, role, resource, found).await,
-        None => Ok(resource),
-    }
-}
-
-async fn with_certificate(
-    cert: &CertRole,
     role: &BaoAuthRole,
     mut resource: Resource,
     found: &Found<'_>,
 ) -> Result<Resource, Error> {
-    let Some(reference) = &cert.certificate_secret_ref else {
-        return Ok(resource);
-    };
-    let name = ObjectName::new(role.namespace().unwrap_or_default(), &reference.name);
-    let secrets = &found.pass.context.secrets;
-    let pem = secrets.certificates(found.pass.dependencies, &name, &reference.key).await?;
-    let pem = public(pem, &name, &reference.key)?;
-    resource.body.parameters.insert("certificate".to_owned(), Value::from(pem));
-    Ok(resource)
+    let owner = ObjectName::of(role);
+    let certificate = role.spec.cert.as_ref().and_then(|cert| cert.certificate_secret_ref.as_ref());
+    if let Some(reference) = certificate {
+        let pem = certificates::public(found, &owner, reference).await?;
+        resource.body.parameters.insert("certificate".to_owned(), Value::from(pem));
+    }
+    match &role.spec.user_pass {
+        Some(user) => Ok(resource.with_secret("password", password(user, &owner, found).await?)),
+        None => Ok(resource),
+    }
 }
 
-/// The certificates, without anything that must not be readable in OpenBao.
-fn public(pem: Vec<u8>, name: &ObjectName, key: &str) -> Result<String, Error> {
-    let is_public = |text: &String| {
-        text.lines()
-            .all(|line| !line.starts_with("-----BEGIN ") || line.starts_with("-----BEGIN CERTIFICATE"))
-    };
-    String::from_utf8(pem).ok().filter(is_public).ok_or_else(|| {
-        Error::Invalid(format!(
-            "Secret {name}, key `{key}`, contains more than certificates: refer to a key without private keys, such as tls.crt"
-        ))
-    })
-}
-
-async fn with_password(
-    user: &UserPassRole,
-    role: &BaoAuthRole,
-    resource: Resource,
-    found: &Found<'_>,
-) -> Result<Resource, Error> {
-    let reference = &user.password_secret_ref;
-    let name = ObjectName::new(role.namespace().unwrap_or_default(), &reference.name);
-    let secrets = &found.pass.context.secrets;
-    let password = secrets.value(found.pass.dependencies, &name, &reference.key).await?;
-    let password = String::from_utf8(password).ok().filter(|text| !text.is_empty()).ok_or_else(|| {
-        Error::Invalid(format!("Secret {name}, key `{}`, is not a password: it must be text", reference.key))
-    })?;
-    Ok(resource.with_secret("password", SecretString::from(password)))
+async fn password(user: &UserPassRole, owner: &ObjectName, found: &Found<'_>) -> Result<SecretString, Error> {
+    let PasswordReference { name, key } = user.password_secret_ref.clone();
+    let reference = SecretValueReference { name, key };
+    let password = found.secret(owner, &reference).await?;
+    if password.expose_secret().is_empty() {
+        let name = ObjectName::new(&owner.namespace, &reference.name);
+        return Err(Error::Invalid(format!(
+            "Secret {name}, key `{}`, is empty: write the password to it",
+            reference.key
+        )));
+    }
+    Ok(password)
 }
 
 /// The role ID is a part of the role, at a path of its own.
@@ -159,12 +124,8 @@ fn role_id(role: &AppRole, path: &str, title: &str) -> Option<Resource> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rstest::rstest;
     use serde_json::json;
-    use steamer_api::OpenBaoCluster;
-    use steamer_openbao::NamespacePath;
 
     use super::*;
 
@@ -187,33 +148,5 @@ mod tests {
         let role = role(spec);
         assert_eq!(format!("{}/{}", collection(method(&role.spec)), name(&role)), path);
         assert_eq!(role.title(), title);
-    }
-
-    #[rstest]
-    #[case::operator("kubernetes", "steamer", "", true)]
-    #[case::other_role_of_its_mount("kubernetes", "web", "", false)]
-    #[case::same_name_in_a_namespace("kubernetes", "steamer", "team-a", false)]
-    #[case::pipelines("pipeline_jwt", "web", "org_1/group_7/project_42", true)]
-    #[case::other_mount_of_a_project("jwt", "web", "org_1/group_7/project_42", false)]
-    #[case::same_mount_elsewhere("pipeline_jwt", "web", "team-a", false)]
-    fn roles_of_steamer_are_refused(
-        #[case] mount: &str,
-        #[case] name: &str,
-        #[case] namespace: &str,
-        #[case] refused: bool,
-    ) {
-        let spec = json!({"external": {"address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "a"}}}});
-        let cluster = Arc::new(OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap()));
-        let home = Home { cluster, namespace: NamespacePath::new(namespace) };
-        assert_eq!(refuse_reserved(mount, name, &home).is_err(), refused);
-    }
-
-    #[rstest]
-    #[case::certificate("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", true)]
-    #[case::private_key("-----BEGIN CERTIFICATE-----\nx\n-----BEGIN EC PRIVATE KEY-----\n", false)]
-    #[case::plain_key("-----BEGIN PRIVATE KEY-----\n", false)]
-    fn a_private_key_is_not_copied_to_openbao(#[case] pem: &str, #[case] accepted: bool) {
-        let name = ObjectName::new("ns", "s");
-        assert_eq!(public(pem.as_bytes().to_vec(), &name, "k").is_ok(), accepted);
     }
 }

@@ -4,11 +4,14 @@ mod dependents;
 mod key_shares;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use steamer_api::{BaoNamespace, BaoNamespaceStatus, DeletionPolicy, NamespaceSeal, rules};
+use steamer_api::{
+    Adopt, BaoNamespace, BaoNamespaceStatus, DeletionPolicy, KeySharesOrigin, NamespaceSeal, rules,
+};
 use steamer_core::error::Error;
 use steamer_core::layout;
 use steamer_core::ownership::removal::deleting;
@@ -19,8 +22,12 @@ use crate::general::{Found, General, Resource, Site};
 use key_shares::KeyShares;
 
 const PATHS: &str = "sys/namespaces/";
+/// Time until a missing parent is looked for again.
+const MISSING_PARENT: Duration = Duration::from_secs(10);
 /// Fact of a namespace with a seal.
 const SEALED: &str = "sealed";
+/// Fact of a namespace with a seal that someone else created.
+const ADOPTED: &str = "adopted";
 
 impl General for BaoNamespace {
     const NAME: &'static str = "baonamespace";
@@ -39,26 +46,35 @@ impl General for BaoNamespace {
         refuse(&name, &path)?;
         let mut resource = found.read(resource(self, &name)).await?;
         let published = found.session.namespace().join(&name);
-        if resource.found().is_some_and(|it| it.get("tainted") == Some(&Value::Bool(true))) {
-            return Err(deleting(&published));
+        match resource.found() {
+            Some(it) if it.get("tainted") == Some(&Value::Bool(true)) => return Err(deleting(&published)),
+            Some(_) => {}
+            None => check_parent(found, &resource.path).await?,
         }
         let Some(seal) = &self.spec.seal else {
             return Ok(vec![resource]);
         };
         let shares = KeyShares::of(self, seal, (found.pass, &published));
-        if resource.found().is_some() {
-            shares.check_kept().await?;
+        if resource.found().is_some() && may_own(self, found, &resource.path) {
             let sealed = seal_status(found.session, &name, seal).await?;
+            let is_adopting = self.spec.lifecycle.adopt == Adopt::IfUnowned;
+            let known = found.pass.context.status(self).key_shares;
+            let origin = shares.origin(known, is_adopting).await?;
             resource.add_fact(SEALED, Value::Bool(sealed));
+            resource.add_fact(ADOPTED, Value::Bool(origin == KeySharesOrigin::Adopted));
         }
         Ok(vec![Resource { receipt: Some(Arc::new(shares)), ..resource }])
     }
 
     fn facts(&self, status: &mut BaoNamespaceStatus, resources: &[Resource]) {
-        let fact = |resource: &Resource| resource.found()?.get(SEALED)?.as_bool();
+        let found = resources.first().and_then(Resource::found);
+        let fact = |name: &str| found?.get(name)?.as_bool();
         // OpenBao returns the shares of a new namespace, and leaves it sealed.
-        let sealed = resources.first().and_then(fact).unwrap_or(true);
-        status.sealed = self.spec.seal.is_some().then_some(sealed);
+        let (sealed, is_adopted) = (fact(SEALED).unwrap_or(true), fact(ADOPTED).unwrap_or(false));
+        let origin = if is_adopted { KeySharesOrigin::Adopted } else { KeySharesOrigin::Written };
+        let has_seal = self.spec.seal.is_some();
+        status.sealed = has_seal.then_some(sealed);
+        status.key_shares = has_seal.then_some(origin);
     }
 
     fn message(&self, namespace: &NamespacePath) -> String {
@@ -109,6 +125,29 @@ fn refuse(name: &str, path: &NamespacePath) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Returns true if the object created the namespace, tried to, or adopts it. Nothing is reported about the seal of any other.
+fn may_own(namespace: &BaoNamespace, found: &Found<'_>, path: &str) -> bool {
+    let mut recorded = found.owned.iter().flat_map(|owned| &owned.resources);
+    namespace.spec.lifecycle.adopt == Adopt::IfUnowned || recorded.any(|it| it.path == path)
+}
+
+/// OpenBao answers requests in a missing namespace as those for a missing path. `path` does not exist.
+async fn check_parent(found: &Found<'_>, path: &str) -> Result<(), Error> {
+    if found.home.namespace.is_root() {
+        return Ok(());
+    }
+    match found.session.request_any(Method::GET, path, None).await {
+        Err(OpenBao::NotFound { mounted: false, .. }) => Err(Error::SourceMissing(
+            format!(
+                "the parent namespace {} does not exist: create it as a BaoNamespace, or correct namespace",
+                found.session.namespace()
+            ),
+            MISSING_PARENT,
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn resource(namespace: &BaoNamespace, name: &str) -> Resource {

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 use steamer_api::{BaoPolicy, PolicyRule};
 use steamer_core::error::Error;
-use steamer_core::layout::{OPERATOR_ROLE, POLICY_PREFIXES, is_project};
+use steamer_core::layout::{POLICY_PREFIXES, is_project, reserved_policies};
 use steamer_openbao::NamespacePath;
 
 use crate::general::{Found, General, Resource, Site};
@@ -26,8 +26,17 @@ impl General for BaoPolicy {
         refuse_reserved(&name, &found.home.namespace)?;
         let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
         let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
-        Ok(vec![Resource::at(self.title(), policy_path(&name), parameters)])
+        let mut resource = found.read(Resource::at(self.title(), policy_path(&name), parameters)).await?;
+        // The change of a person between the read and the write is not lost.
+        resource.body.guard.insert("cas".to_owned(), Value::from(version(&resource)));
+        Ok(vec![resource])
     }
+}
+
+/// The version that a write replaces: -1 if the policy does not exist.
+fn version(policy: &Resource) -> i64 {
+    let version = |found: &Map<String, Value>| found.get("version").and_then(Value::as_i64);
+    policy.found().map_or(-1, |found| version(found).unwrap_or_default())
 }
 
 /// Name of the policy in OpenBao.
@@ -39,7 +48,7 @@ fn name(policy: &BaoPolicy) -> String {
 fn refuse_reserved(name: &str, namespace: &NamespacePath) -> Result<(), Error> {
     let is_below = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
     let is_of_project = is_project(namespace) && POLICY_PREFIXES.into_iter().any(is_below);
-    if is_of_project || (namespace.is_root() && name == OPERATOR_ROLE) {
+    if is_of_project || (namespace.is_root() && reserved_policies().contains(&name)) {
         return Err(Error::Invalid(format!("the policy {name} belongs to Steamer: choose another name")));
     }
     Ok(())
@@ -75,6 +84,7 @@ mod tests {
 
     #[rstest]
     #[case::operator("steamer", "", true)]
+    #[case::mark_of_a_standby("steamer-mark", "", true)]
     #[case::same_name_in_a_namespace("steamer", "team-a", false)]
     #[case::pipelines("pipelines/global", "org_1/group_7/project_42", true)]
     #[case::pipelines_outside_of_a_project("pipelines/global", "", false)]
@@ -82,6 +92,16 @@ mod tests {
     #[case::own("web", "org_1/group_7/project_42", false)]
     fn policies_of_steamer_are_refused(#[case] name: &str, #[case] namespace: &str, #[case] refused: bool) {
         assert_eq!(refuse_reserved(name, &NamespacePath::new(namespace)).is_err(), refused);
+    }
+
+    #[rstest]
+    #[case::missing(None, -1)]
+    #[case::versioned(Some(json!({"policy": "", "version": 4})), 4)]
+    #[case::before_versions(Some(json!({"policy": ""})), 0)]
+    fn a_write_replaces_only_the_version_that_was_read(#[case] found: Option<Value>, #[case] expected: i64) {
+        let existing = found.map(|found| found.as_object().cloned().unwrap_or_default());
+        let resource = Resource::at("policy web", "sys/policies/acl/web", Map::new()).with_existing(existing);
+        assert_eq!(version(&resource), expected);
     }
 
     #[test]

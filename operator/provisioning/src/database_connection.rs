@@ -1,7 +1,7 @@
 //! DatabaseConnection: a connection of a database engine to a database.
 
 mod allowed;
-mod location;
+mod connection_url;
 mod parameters;
 mod root;
 mod tls;
@@ -9,12 +9,15 @@ mod tls;
 use serde_json::{Map, Value};
 use steamer_api::{DatabaseConnection, DatabaseConnectionStatus, DeletionPolicy};
 use steamer_core::error::Error;
-use steamer_openbao::Error as OpenBao;
 
+use crate::database_names::{allowed_in, connection, connection_path, mount, owns};
 use crate::engine::Lookup;
 use crate::general::{FollowUp, Found, General, Resource, Site};
-pub(crate) use location::{mount, name, path};
 use root::{Root, Stage};
+use tls::Tls;
+
+/// Parameter with the roles that may use a connection.
+const ALLOWED: &str = "allowed_roles";
 
 /// Reason of a rotation.
 const ROTATED: &str = "the password is rotated";
@@ -27,28 +30,20 @@ impl General for DatabaseConnection {
     }
 
     fn title(&self) -> String {
-        format!("database connection {}/{}", mount(self), name(self))
+        format!("database connection {}/{}", mount(self), connection(self))
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let last: DatabaseConnectionStatus = found.pass.context.status(self);
         let root = Root::of(self, last.root_credential.as_ref(), found).await?;
-        if root.password.is_none() {
-            check_exists(self, found, &root).await?;
-        }
         let tls = tls::load(self, found).await?;
         let allowed = allowed::roles(self, &found.lookup())?;
-        let mut resource = Resource::at(self.title(), path(self), Map::new());
-        resource.body.parameters = parameters::of(&self.spec, root.username.as_deref(), (&tls, allowed))?;
-        resource.body.secrets = tls.secrets;
-        resource.holds_values = true;
-        resource.ordered = vec!["root_rotation_statements"];
-        resource.read = parameters::read;
-        if root.stage != Stage::Changed {
-            resource.fixed = vec!["password"];
-        }
+        let parameters = parameters::of(&self.spec, root.username.as_deref(), &tls, allowed)?;
+        let mut resource = found.read(resource(self, parameters, tls, root.stage)).await?;
+        check_existing(self, &resource, found, &root)?;
+        connection_url::unify(&mut resource);
         resource.follow_up = root.rotation().map(|is_due| FollowUp {
-            path: format!("{}/rotate-root/{}", mount(self), name(self)),
+            path: format!("{}/rotate-root/{}", mount(self), connection(self)),
             reason: ROTATED,
             is_due,
         });
@@ -77,17 +72,34 @@ impl General for DatabaseConnection {
     }
 }
 
-/// Checks that a connection exists whose password Steamer does not know.
-async fn check_exists(connection: &DatabaseConnection, found: &Found<'_>, root: &Root) -> Result<(), Error> {
-    match found.session.request_any(reqwest::Method::GET, &path(connection), None).await {
-        Ok(_) => Ok(()),
-        Err(OpenBao::NotFound { mounted: true, .. }) => Err(Error::Invalid(root.lost(connection))),
-        Err(error) => Err(error.into()),
+/// The connection, without the password.
+fn resource(object: &DatabaseConnection, parameters: Map<String, Value>, tls: Tls, stage: Stage) -> Resource {
+    let mut resource = Resource::at(object.title(), connection_path(object), parameters);
+    resource.body.secrets = tls.secrets;
+    resource.holds_values = true;
+    resource.ordered = vec!["root_rotation_statements"];
+    resource.read = parameters::read;
+    if stage != Stage::Changed {
+        resource.fixed = vec!["password"];
     }
+    resource
 }
 
-/// The roles that may use a connection, as OpenBao returns them.
-pub(crate) fn allowed_in(answer: &Value) -> Vec<&str> {
-    let roles = answer.pointer("/data/allowed_roles").and_then(Value::as_array);
-    roles.into_iter().flatten().filter_map(Value::as_str).collect()
+/// Checks that a connection exists whose password Steamer does not know, and that an adoption keeps the access of its roles.
+fn check_existing(
+    object: &DatabaseConnection,
+    resource: &Resource,
+    found: &Found<'_>,
+    root: &Root,
+) -> Result<(), Error> {
+    let existing = match resource.found() {
+        Some(existing) => existing,
+        None if root.password.is_none() => return Err(Error::Invalid(root.lost(object))),
+        None => return Ok(()),
+    };
+    if owns(found.owned, &resource.path) {
+        return Ok(());
+    }
+    let computed = allowed_in(resource.body.parameters.get(ALLOWED));
+    allowed::keeps_roles(object, &computed, existing.get(ALLOWED))
 }

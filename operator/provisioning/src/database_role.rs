@@ -7,18 +7,15 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use steamer_api::{DatabaseConnection, DatabaseRole, DatabaseRoleStatus};
 use steamer_core::error::Error;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::{Key, ObjectName};
 
-use crate::database_connection::{self as connection, allowed_in};
+use crate::database_names::{self as names, EVERY_ROLE, allowed_in};
 use crate::general::{Found, General, Resource, Site};
 use crate::relations::{children, connection_of};
-
-/// A role of this name allows all of them.
-const EVERY_ROLE: &str = "*";
 
 impl General for DatabaseRole {
     const NAME: &'static str = "databaserole";
@@ -29,30 +26,25 @@ impl General for DatabaseRole {
 
     fn title(&self) -> String {
         let kind = if self.spec.static_user.is_some() { "static database role" } else { "database role" };
-        format!("{kind} {}", name(self))
+        format!("{kind} {}", names::role(self))
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let own = self.namespace().unwrap_or_default();
         let connection: Arc<DatabaseConnection> = found.lookup().resolve(&self.spec.connection_ref, &own)?;
-        listed(&connection, &name(self))?;
-        let path = path(self, &connection);
-        let is_recorded = found
-            .owned
-            .is_some_and(|owned| owned.resources.iter().any(|it| it.path == path && it.digest.is_some()));
-        if !is_recorded {
-            check_allowed(&name(self), &connection, found).await?;
+        let name = names::role(self);
+        listed(&connection, &name)?;
+        let path = names::role_path(self, &connection);
+        let is_owned = names::owns(found.owned, &path);
+        if !is_owned {
+            check_allowed(&name, &connection, found).await?;
         }
-        let parameters = parameters::of(&self.spec, &connection::name(&connection))?;
-        let mut resource = Resource::at(self.title(), path, parameters);
-        resource.fixed = parameters::fixed(is_recorded);
-        resource.ordered = statements::NAMES.to_vec();
-        Ok(vec![resource])
+        let parameters = parameters::of(&self.spec, &names::connection(&connection))?;
+        Ok(vec![resource(self, (path, parameters), is_owned)])
     }
 
     fn facts(&self, status: &mut DatabaseRoleStatus, resources: &[Resource]) {
-        let path = resources.first().map(|it| credentials(&it.path));
-        status.credential_path = path;
+        status.credential_path = resources.first().and_then(|it| names::credentials_path(self, &it.path));
     }
 
     fn parents(&self) -> Vec<Key> {
@@ -60,11 +52,24 @@ impl General for DatabaseRole {
     }
 }
 
+/// The role at a path.
+fn resource(
+    role: &DatabaseRole,
+    (path, parameters): (String, Map<String, Value>),
+    is_owned: bool,
+) -> Resource {
+    let mut resource = Resource::at(role.title(), path, parameters);
+    resource.sent_fixed = parameters::fixed(is_owned);
+    resource.open_maps = parameters::OPEN_MAPS.to_vec();
+    resource.ordered = statements::NAMES.to_vec();
+    resource
+}
+
 /// Checks that OpenBao has the connection and lets the role use it. Without it, a static role is refused, and the first
 /// credential of another one.
 async fn check_allowed(role: &str, connection: &DatabaseConnection, found: &Found<'_>) -> Result<(), Error> {
     let object = ObjectName::of(connection);
-    match found.session.request_any(Method::GET, &connection::path(connection), None).await {
+    match found.session.request_any(Method::GET, &names::connection_path(connection), None).await {
         Ok(answer) if allows(&answer, role) => Ok(()),
         Ok(_) => Err(Error::Waiting(format!("waits until DatabaseConnection {object} allows the role"))),
         Err(OpenBao::NotFound { .. }) => {
@@ -75,7 +80,7 @@ async fn check_allowed(role: &str, connection: &DatabaseConnection, found: &Foun
 }
 
 fn allows(answer: &Value, role: &str) -> bool {
-    allowed_in(answer).into_iter().any(|it| it == EVERY_ROLE || it == role)
+    allowed_in(answer.pointer("/data/allowed_roles")).into_iter().any(|it| it == EVERY_ROLE || it == role)
 }
 
 /// Refuses a role that the spec of the connection does not list.
@@ -91,26 +96,6 @@ fn listed(connection: &DatabaseConnection, role: &str) -> Result<(), Error> {
     )))
 }
 
-/// Name of the role in OpenBao.
-pub(crate) fn name(role: &DatabaseRole) -> String {
-    role.spec.name.clone().unwrap_or_else(|| role.name_any())
-}
-
-fn path(role: &DatabaseRole, connection: &DatabaseConnection) -> String {
-    let folder = if role.spec.static_user.is_some() { "static-roles" } else { "roles" };
-    format!("{}/{folder}/{}", connection::mount(connection), name(role))
-}
-
-/// Path of the credentials of a role.
-fn credentials(path: &str) -> String {
-    match path.rsplit_once("/static-roles/") {
-        Some((mount, name)) => format!("{mount}/static-creds/{name}"),
-        None => path
-            .rsplit_once("/roles/")
-            .map_or_else(String::new, |(mount, name)| format!("{mount}/creds/{name}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -118,12 +103,27 @@ mod tests {
 
     use super::*;
 
+    fn change(spec: Value, is_owned: bool) -> Value {
+        let role = DatabaseRole::new("app", serde_json::from_value(spec).unwrap());
+        let parameters = parameters::of(&role.spec, "db").unwrap();
+        let resource = resource(&role, ("database/static-roles/app".to_owned(), parameters), is_owned);
+        Value::Object(resource.change_body().parameters)
+    }
+
     #[rstest]
-    #[case("database/roles/app", "database/creds/app")]
-    #[case("team/roles/db/roles/app", "team/roles/db/creds/app")]
-    #[case("database/static-roles/app", "database/static-creds/app")]
-    fn the_path_of_the_credentials_is_beside_that_of_the_role(#[case] path: &str, #[case] expected: &str) {
-        assert_eq!(credentials(path), expected);
+    fn a_change_of_a_static_role_contains_what_openbao_requires(#[values(true, false)] is_owned: bool) {
+        let spec =
+            json!({"connectionRef": {"name": "db"}, "static": {"username": "app", "rotationPeriod": "24h"}});
+        let expected = json!({
+            "username": "app", "db_name": "db", "rotation_period": 86_400, "rotation_statements": [],
+        });
+        assert_eq!(change(spec, is_owned), expected);
+    }
+
+    #[rstest]
+    fn a_change_of_a_role_contains_the_connection(#[values(true, false)] is_owned: bool) {
+        let spec = json!({"connectionRef": {"name": "db"}, "creationStatements": ["CREATE"]});
+        assert_eq!(change(spec, is_owned)["db_name"], "db");
     }
 
     #[rstest]

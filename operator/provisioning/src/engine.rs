@@ -15,6 +15,7 @@ mod repairs;
 mod rights;
 mod status;
 mod subject;
+mod unprivileged;
 
 pub(crate) use controller::Controller;
 pub(crate) use course::AFTER_EXPIRATION;

@@ -4,6 +4,7 @@
 
 mod body;
 mod compare;
+mod deleter;
 mod deletion;
 mod desired;
 mod existing;
@@ -17,15 +18,18 @@ mod provision;
 mod receipt;
 mod record;
 mod resource;
+mod seal;
 mod site;
 
 pub(crate) use body::{Body, Late};
 pub(crate) use compare::differences;
 pub(crate) use deletion::{delete, remove_recorded};
 pub(crate) use found::Found;
-pub(crate) use home::{Home, cluster, described};
+pub(crate) use home::{Home, cluster, location};
 pub(crate) use kind::General;
 pub(crate) use parameters::{merged, seconds, time, typed};
 pub(crate) use receipt::{Receipt, send};
+pub(crate) use record::{check_location, footprint, located};
 pub(crate) use resource::{FollowUp, Resource};
+pub(crate) use seal::Seal;
 pub(crate) use site::Site;

@@ -5,10 +5,9 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use steamer_api::{GroupAlias, GroupType, IdentityGroup};
 use steamer_core::error::Error;
-use steamer_core::layout::OPERATOR_ROLE;
 use steamer_openbao::Error as OpenBao;
 
-use crate::auth_mounts::{self, ABSENT};
+use crate::auth_mounts::{self, ABSENT, policies, withdrawal};
 use crate::general::{Body, Found, General, Late, Resource, Site};
 
 /// Path of the request that creates or changes an alias. OpenBao gives each group one alias.
@@ -27,27 +26,30 @@ impl General for IdentityGroup {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        refuse_policies(&self.spec.policies, found.home.namespace.is_root())?;
-        let mut parameters = own(self);
-        if self.spec.type_ == GroupType::Internal {
-            parameters
-                .insert("member_group_ids".to_owned(), ids(&self.spec.member_groups, "group", found).await?);
-            parameters.insert(
-                "member_entity_ids".to_owned(),
-                ids(&self.spec.member_entities, "entity", found).await?,
-            );
+        for policy in &self.spec.policies {
+            policies::refuse(policy, found.home.namespace.is_root(), "the group")?;
         }
+        let (members, missing) = members(self, found).await?;
+        let parameters = own(self).into_iter().chain(members).collect();
         let path = format!("identity/group/name/{}", name(self));
         let group = Resource { fixed: vec!["type"], ..Resource::at(self.title(), path.as_str(), parameters) };
-        let alias = match &self.spec.alias {
-            Some(alias) => {
-                let accessor = auth_mounts::existing(found, &alias.mount).await?.accessor;
-                Some(aliased(alias, &accessor, &path, &self.title()))
-            }
-            None => None,
-        };
-        Ok([Some(group), alias].into_iter().flatten().collect())
+        if let Some(problem) = missing {
+            return withdrawal::without_missing(group, problem, found).await;
+        }
+        match alias(self, &path, found).await {
+            Ok(alias) => Ok([Some(group), alias].into_iter().flatten().collect()),
+            Err(problem) => withdrawal::without_missing(group, problem, found).await,
+        }
     }
+}
+
+/// The alias of the group. None for an internal group.
+async fn alias(group: &IdentityGroup, path: &str, found: &Found<'_>) -> Result<Option<Resource>, Error> {
+    let Some(alias) = &group.spec.alias else {
+        return Ok(None);
+    };
+    let accessor = auth_mounts::existing(found, &alias.mount).await?.accessor;
+    Ok(Some(aliased(alias, &accessor, path, &group.title())))
 }
 
 /// Name of the group in OpenBao.
@@ -68,17 +70,6 @@ fn own(group: &IdentityGroup) -> Map<String, Value> {
         ("metadata", json!(group.spec.metadata)),
     ];
     parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// The policy of the operator contains the rights of an administrator.
-fn refuse_policies(policies: &[String], is_root: bool) -> Result<(), Error> {
-    let is_refused = |name: &&String| *name == "root" || (is_root && *name == OPERATOR_ROLE);
-    match policies.iter().find(is_refused) {
-        Some(name) => Err(Error::Invalid(format!(
-            "a group must not grant policy {name}: write a BaoPolicy with the paths that are needed"
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// The alias, which OpenBao returns with its group and removes with it.
@@ -110,13 +101,38 @@ fn alias_of(mut group: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// The IDs of groups or entities that a spec names.
-async fn ids(names: &[String], kind: &str, found: &Found<'_>) -> Result<Value, Error> {
-    let mut ids = Vec::new();
-    for name in names {
-        ids.push(if is_id(name) { Value::from(name.as_str()) } else { id(name, kind, found).await? });
+/// The members that exist, as parameters of an internal group, and the problem of the first one that does not exist.
+async fn members(
+    group: &IdentityGroup,
+    found: &Found<'_>,
+) -> Result<(Map<String, Value>, Option<Error>), Error> {
+    let (spec, mut parameters, mut problem) = (&group.spec, Map::new(), None);
+    if spec.type_ == GroupType::External {
+        return Ok((parameters, problem));
     }
-    Ok(Value::Array(ids))
+    for (kind, names) in [("group", &spec.member_groups), ("entity", &spec.member_entities)] {
+        let (ids, missing) = ids(names, kind, found).await?;
+        parameters.insert(format!("member_{kind}_ids"), Value::Array(ids));
+        problem = problem.or(missing);
+    }
+    Ok((parameters, problem))
+}
+
+/// The IDs of the groups or entities that exist, and the problem of the first one that does not exist.
+async fn ids(names: &[String], kind: &str, found: &Found<'_>) -> Result<(Vec<Value>, Option<Error>), Error> {
+    let (mut ids, mut problem) = (Vec::new(), None);
+    for name in names {
+        if is_id(name) {
+            ids.push(Value::from(name.as_str()));
+            continue;
+        }
+        match id(name, kind, found).await {
+            Ok(id) => ids.push(id),
+            Err(missing @ Error::SourceMissing(..)) => problem = problem.or(Some(missing)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((ids, problem))
 }
 
 async fn id(name: &str, kind: &str, found: &Found<'_>) -> Result<Value, Error> {
@@ -165,19 +181,6 @@ mod tests {
     #[test]
     fn objects_whose_names_differ_in_their_case_only_claim_the_same_group() {
         assert_eq!(group(json!({"name": "Web"})).title(), group(json!({})).title());
-    }
-
-    #[rstest]
-    #[case::root("root", "root", true)]
-    #[case::operator("steamer", "root", true)]
-    #[case::same_name_elsewhere("steamer", "team-a", false)]
-    #[case::own("web", "root", false)]
-    fn no_group_gives_the_rights_of_an_administrator(
-        #[case] policy: &str,
-        #[case] namespace: &str,
-        #[case] refused: bool,
-    ) {
-        assert_eq!(refuse_policies(&[policy.to_owned()], namespace == "root").is_err(), refused);
     }
 
     #[rstest]

@@ -7,6 +7,7 @@ mod bao_namespace;
 mod bao_policy;
 mod bao_rate_limit_quota;
 mod database_connection;
+mod database_names;
 mod database_role;
 mod engine;
 mod general;
@@ -28,16 +29,17 @@ mod write;
 
 use std::sync::Arc;
 
-use engine::{Controller, Memory, Provision};
+use engine::{Controller, Footprint, Memory, Provision};
 use futures::future::BoxFuture;
 use pipeline_policy::in_force::InForce;
 use steamer_api::{
     AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, DatabaseConnection, DatabaseRole,
     IdentityGroup, PKIIssuer, PKIRole, SecretEngine, SecretsProject, SecretsTenant, TransitKey,
 };
-use steamer_core::Error;
 use steamer_core::ownership::removal::Owned;
+use steamer_core::ownership::removers::Record;
 use steamer_core::tasks::Tasks;
+use steamer_core::{Error, Stores};
 use steamer_openbao::{NamespacePath, Session};
 
 /// Adds the controllers of this family. A kind on the engine is one line.
@@ -63,7 +65,7 @@ pub fn register(tasks: &mut Tasks) {
 
 fn provision<K: Provision, M: Memory<K>>(tasks: &mut Tasks, memory: M) {
     let context = tasks.context();
-    context.removers.add(K::ID, remove::<K>);
+    context.removers.add(K::ID, remove::<K>, records::<K>);
     tasks.controller(Controller::<K, M>::new(context, memory));
 }
 
@@ -73,4 +75,11 @@ fn remove<'a, K: Provision>(
     owned: Owned<'a>,
 ) -> BoxFuture<'a, Result<(), Error>> {
     Box::pin(K::remove(session, namespace, owned))
+}
+
+fn records<K: Provision>(stores: &Stores) -> Vec<Record> {
+    let objects = stores.of::<K>().filter(|_| true);
+    let footprints = objects.iter().filter_map(|it| it.footprint(&it.status().cloned().unwrap_or_default()));
+    let record = |Footprint { cluster, namespace, resources, .. }| Record { cluster, namespace, resources };
+    footprints.map(record).collect()
 }

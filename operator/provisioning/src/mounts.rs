@@ -1,5 +1,6 @@
 //! Mounts of secrets engines and auth methods, and the configuration of their plugins.
 
+pub(crate) mod certificates;
 pub(crate) mod configuration;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use steamer_api::{AuthTune, Duration, MountTune, UserLockout};
 
-use crate::general::Resource;
+use crate::general::{self, Resource};
 
 /// Path of the mounts of secrets engines.
 pub(crate) const ENGINES: &str = "sys/mounts";
@@ -125,14 +126,14 @@ fn nested(parameters: Map<String, Value>) -> Map<String, Value> {
     request
 }
 
-/// The fields of a spec that are set, under the names of OpenBao's API.
+/// The fields of a spec that are set, under the names of OpenBao's API. An empty list that the spec states is a value.
 pub(crate) fn typed<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// A duration as OpenBao reads it: in whole seconds.
 pub(crate) fn seconds(duration: &Duration) -> Value {
-    json!(format!("{}s", duration.get().as_secs()))
+    json!(format!("{}s", general::seconds(duration)))
 }
 
 /// Settings of a mount under the names of OpenBao's API.
@@ -169,22 +170,27 @@ pub(crate) fn lockout(path: &str, lockout: &UserLockout) -> Resource {
     Resource {
         deleted_at: None,
         is_complete: true,
-        read: |answer| {
-            let field =
-                |(name, value): (String, Value)| Some((name.strip_prefix(LOCKOUT)?.to_owned(), value));
-            answer.into_iter().filter_map(field).collect()
-        },
-        write: |parameters| {
-            let field = |(name, value)| (format!("lockout_{name}"), value);
-            let lockout = Value::Object(parameters.into_iter().map(field).collect());
-            Map::from_iter([("user_lockout_config".to_owned(), lockout)])
-        },
+        read: lockout_in,
+        write: lockout_request,
         ..Resource::at(
             format!("user lockout of auth mount {path}"),
             format!("{AUTH}/{path}/tune"),
             parameters,
         )
     }
+}
+
+/// The settings of a lockout in the answer for an auth mount.
+fn lockout_in(answer: Map<String, Value>) -> Map<String, Value> {
+    let field = |(name, value): (String, Value)| Some((name.strip_prefix(LOCKOUT)?.to_owned(), value));
+    answer.into_iter().filter_map(field).collect()
+}
+
+/// The request that changes a lockout.
+fn lockout_request(parameters: Map<String, Value>) -> Map<String, Value> {
+    let field = |(name, value)| (format!("lockout_{name}"), value);
+    let lockout = Value::Object(parameters.into_iter().map(field).collect());
+    Map::from_iter([("user_lockout_config".to_owned(), lockout)])
 }
 
 #[cfg(test)]

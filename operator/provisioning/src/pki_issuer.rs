@@ -3,28 +3,31 @@
 
 mod certificate;
 mod desired;
+#[cfg(test)]
+mod fixture;
 mod names;
 mod owned;
 mod parent;
 mod plan;
 mod request;
+mod shared;
 mod snapshot;
 mod stage;
+mod succession;
 
 use std::fmt::Debug;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use steamer_api::{AuthorityStatus, PKIIssuer, PKIIssuerStatus};
+use steamer_api::{AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerStatus};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
-use steamer_core::references::target;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{ObjectName, Reason};
+use steamer_runtime::{Key, ObjectName, Reason};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
-use crate::general::{self, Home, Site, remove_recorded};
+use crate::general::{self, Home, Seal, Site, check_location, footprint, remove_recorded};
 use crate::write::Plan;
 use certificate::Certificate;
 use desired::{Desired, Facts, rotation};
@@ -41,11 +44,17 @@ impl Provision for PKIIssuer {
     type Desired = Desired;
     type Observed = Snapshot;
 
+    fn relations(&self) -> Vec<Key> {
+        vec![shared::key(self)]
+    }
+
     fn subject(&self) -> Option<Subject> {
-        let site = Site::Placed(&self.spec.placement);
-        let name = format!("{} of {}", title(self), general::described(self, &site));
         let established = self.status.as_ref().is_some_and(|status| status.owned.is_some());
-        Some(Subject { name, established })
+        Some(Subject { name: title(self), established })
+    }
+
+    fn location(&self, lookup: &Lookup<'_>) -> Option<String> {
+        general::location(self, &Site::Placed(&self.spec.placement), lookup)
     }
 
     fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName> {
@@ -64,13 +73,16 @@ impl Provision for PKIIssuer {
     ) -> Result<(Session, Desired), Error> {
         let (mount, name) = (mount(self).to_owned(), name(self));
         check_name(&name)?;
+        shared::claim(self, &home, &pass.lookup())?;
+        let seal = seal(self, pass);
+        let owned = recorded(self, pass, &seal);
+        check_location(owned.as_ref(), &home, &ObjectName::of(self).namespace)?;
         let session = pass.session(&home.cluster).await?;
         let inside = session.within(home.namespace.as_str());
         let snapshot = Snapshot::read(&inside, &mount, &name, self.spec.crl.is_some()).await?;
         let rotates_at = rotation(&self.spec, snapshot.current.as_ref().map(|current| &current.certificate))?;
-        let status: PKIIssuerStatus = pass.context.status(self);
         let (root, now) = (session.namespace().clone(), Timestamp::now());
-        let facts = Facts { home, snapshot, owned: status.owned, signer: None, root, now };
+        let facts = Facts { home, snapshot, owned, seal, signer: None, root, now };
         let mut desired = Desired { facts, spec: self.spec.clone(), mount, name, rotates_at };
         if let (Some(parent), Stage::Missing { .. }) = (parent, desired.stage()) {
             let session = parent.session(pass).await?;
@@ -125,18 +137,32 @@ impl Provision for PKIIssuer {
     }
 
     fn footprint(&self, last: &PKIIssuerStatus) -> Option<Footprint> {
-        let owned = last.owned.as_ref()?;
-        Some(Footprint {
-            cluster: target(&owned.cluster_ref, &ObjectName::of(self).namespace),
-            tenant: None,
-            namespace: NamespacePath::new(&owned.namespace),
-            resources: owned.resources.clone(),
-        })
+        Some(footprint(last.owned.as_ref()?, &ObjectName::of(self).namespace))
+    }
+
+    fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+        seal(self, pass).trusted(footprint)
+    }
+
+    /// The object owns nothing any more, as those of general kinds.
+    fn revoked(&self, status: &mut PKIIssuerStatus, _now: Timestamp) {
+        status.owned = None;
     }
 
     async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
         remove_recorded(session, namespace, owned).await
     }
+}
+
+fn seal(issuer: &PKIIssuer, pass: &Pass<'_>) -> Seal {
+    Seal::new(&pass.context.mac, &pass.context.mark_of(issuer))
+}
+
+/// The recorded resources. Entries that another client wrote to the status give no right.
+fn recorded(issuer: &PKIIssuer, pass: &Pass<'_>, seal: &Seal) -> Option<OwnedResources> {
+    let record = pass.context.status(issuer).owned?;
+    let trusted = seal.trusted(footprint(&record, &ObjectName::of(issuer).namespace));
+    Some(OwnedResources { resources: trusted.resources, ..record })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
-use steamer_api::PKIRole;
+use steamer_api::{PKIKeyType, PKIRole, PKIRoleSpec};
 use steamer_core::error::Error;
 
 use crate::general::{Found, General, Resource, Site, merged, seconds, typed};
@@ -35,7 +35,13 @@ fn name(role: &PKIRole) -> String {
 
 fn parameters(role: &PKIRole) -> Result<Map<String, Value>, Error> {
     let spec = &role.spec;
-    let names = typed([
+    let typed = names(spec).into_iter().chain(certificates(spec)).collect();
+    merged(typed, &spec.parameters)
+}
+
+/// Names that a certificate may contain.
+fn names(spec: &PKIRoleSpec) -> Map<String, Value> {
+    typed([
         ("allowed_domains", json!(spec.allowed_domains)),
         ("allow_bare_domains", json!(spec.allow_bare_domains)),
         ("allow_subdomains", json!(spec.allow_subdomains)),
@@ -45,12 +51,15 @@ fn parameters(role: &PKIRole) -> Result<Map<String, Value>, Error> {
         ("allow_ip_sans", json!(spec.allow_ip_sans)),
         ("allowed_uri_sans", json!(spec.allowed_uri_sans)),
         ("allowed_other_sans", json!(spec.allowed_other_sans)),
-    ]);
-    let certificates = typed([
+    ])
+}
+
+fn certificates(spec: &PKIRoleSpec) -> Map<String, Value> {
+    typed([
         ("server_flag", json!(spec.server_flag)),
         ("client_flag", json!(spec.client_flag)),
         ("key_type", json!(spec.key_type)),
-        ("key_bits", json!(spec.key_bits)),
+        ("key_bits", json!(key_bits(spec))),
         ("key_usage", json!(spec.key_usage)),
         ("ext_key_usage", json!(spec.ext_key_usage)),
         ("ttl", json!(spec.ttl.as_ref().map(seconds))),
@@ -58,12 +67,23 @@ fn parameters(role: &PKIRole) -> Result<Map<String, Value>, Error> {
         ("issuer_ref", json!(spec.issuer_ref)),
         ("no_store", json!(spec.no_store)),
         ("require_cn", json!(spec.require_cn)),
-    ]);
-    merged(names.into_iter().chain(certificates).collect(), &spec.parameters)
+    ])
+}
+
+/// OpenBao replaces 0 by the default of the algorithm, and returns that. Without the algorithm, 0 is the same as no value.
+fn key_bits(spec: &PKIRoleSpec) -> Option<i64> {
+    match (spec.key_bits, spec.key_type) {
+        (Some(0), Some(PKIKeyType::Rsa)) => Some(2048),
+        (Some(0), Some(PKIKeyType::Ec)) => Some(256),
+        (Some(0), None) => None,
+        (bits, _) => bits,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn role(spec: Value) -> PKIRole {
@@ -76,13 +96,29 @@ mod tests {
     fn only_parameters_of_the_spec_are_sent() {
         let spec = json!({
             "allowedDomains": ["example.com"], "requireCN": false, "maxTTL": "72h", "allowedURISANs": ["spiffe://a/*"],
-            "keyType": "ec", "keyBits": 0, "parameters": {"allow_localhost": false},
+            "keyType": "ec", "keyBits": 384, "parameters": {"allow_localhost": false},
         });
         let expected = json!({
-            "allowed_domains": ["example.com"], "require_cn": false, "max_ttl": 259_200, "key_type": "ec", "key_bits": 0,
+            "allowed_domains": ["example.com"], "require_cn": false, "max_ttl": 259_200, "key_type": "ec", "key_bits": 384,
             "allowed_uri_sans": ["spiffe://a/*"], "allow_localhost": false,
         });
         assert_eq!(Value::Object(parameters(&role(spec)).unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case::rsa(json!({"keyType": "rsa", "keyBits": 0}), Some(2048))]
+    #[case::ec(json!({"keyType": "ec", "keyBits": 0}), Some(256))]
+    #[case::ed25519(json!({"keyType": "ed25519", "keyBits": 0}), Some(0))]
+    #[case::any(json!({"keyType": "any", "keyBits": 0}), Some(0))]
+    #[case::no_algorithm(json!({"keyBits": 0}), None)]
+    #[case::unset(json!({"keyType": "rsa"}), None)]
+    #[case::set(json!({"keyType": "rsa", "keyBits": 4096}), Some(4096))]
+    fn the_length_of_keys_is_the_one_that_openbao_returns(
+        #[case] spec: Value,
+        #[case] expected: Option<i64>,
+    ) {
+        let parameters = parameters(&role(spec)).unwrap();
+        assert_eq!(parameters.get("key_bits").and_then(Value::as_i64), expected);
     }
 
     #[test]

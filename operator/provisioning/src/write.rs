@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::Method;
 use steamer_api::{Operation, PlannedChange};
@@ -15,7 +16,7 @@ use steamer_openbao::{
 };
 use steamer_runtime::write_limit::{Write as Repetition, digest};
 
-use crate::general::{Body, Receipt, send};
+use crate::general::{Body, Receipt, delete, send};
 use crate::signing::Signing;
 
 /// Reason of a write that creates a resource.
@@ -29,6 +30,9 @@ pub(crate) const UNDESIRED: &str = "is not desired";
 
 /// Reason of a write that removes access which is no longer granted.
 pub(crate) const WITHDRAWN: &str = "is no longer granted";
+
+/// Deletes the resource at a path. A missing resource is no error. The session is in the namespace of the resource.
+pub(crate) type Deletion = for<'a> fn(&'a Session, &'a str) -> BoxFuture<'a, Result<(), Error>>;
 
 /// Longest path in a status, in characters.
 const LONGEST_PATH: usize = 1024;
@@ -113,6 +117,8 @@ pub(crate) enum Call {
     Sign(Box<Signing>),
     /// Deletes the resource at a path. A missing resource is no error.
     Delete(String),
+    /// Deletes a resource of a general kind, as the kind does it.
+    Remove(String, Deletion),
 }
 
 /// Path of an auth mount.
@@ -149,6 +155,12 @@ impl Write {
         Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason }
     }
 
+    /// Deletes a resource of a general kind.
+    pub(crate) fn remove(namespace: &NamespacePath, path: String, deletion: Deletion) -> Self {
+        let call = Call::Remove(path, deletion);
+        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason: UNDESIRED }
+    }
+
     /// Creates a namespace. None for the root namespace, which always exists.
     pub(crate) fn create_namespace(path: &NamespacePath, mark: &Mark) -> Option<Self> {
         let (parent, name) = path.split()?;
@@ -170,7 +182,7 @@ impl Write {
     }
 
     /// The path, from the root namespace of the cluster.
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.namespace.path(&self.call.path())
     }
 
@@ -209,7 +221,7 @@ impl Call {
             Self::PutJwtRole { mount, name, .. } => jwt_role_path(mount, name),
             Self::PutPolicy { name, .. } => policy_path(name),
             Self::Sign(signing) => signing.path(),
-            Self::Send { path, .. } | Self::Delete(path) => path.clone(),
+            Self::Send { path, .. } | Self::Delete(path) | Self::Remove(path, _) => path.clone(),
         }
     }
 
@@ -231,7 +243,8 @@ impl Call {
                 return send(session, (method, path, body), receipt.as_deref()).await;
             }
             Self::Sign(signing) => signing.execute(session).await,
-            Self::Delete(path) => delete(session, path).await,
+            Self::Delete(path) => return delete(session, path).await,
+            Self::Remove(path, deletion) => return deletion(session, path).await,
         };
         Ok(done?)
     }
@@ -250,13 +263,6 @@ fn check_created(path: &NamespacePath, existing: Option<&Namespace>, mark: &Mark
     match Mark::of_metadata(&existing.custom_metadata) {
         Some(owner) if owner == *mark => Ok(()),
         owner => Err(foreign(&format!("namespace {path}"), owner.as_ref())),
-    }
-}
-
-async fn delete(session: &Session, path: &str) -> Result<(), OpenBao> {
-    match session.request_any(Method::DELETE, path, None).await {
-        Ok(_) | Err(OpenBao::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,4 +1,8 @@
 //! Fail point of debug builds: the process ends before a write of a certain number. Release builds have none.
+//!
+//! Every write to the API server counts, except for Leases and Events, and every statement that changes the database of a managed
+//! cluster. Of the writes to OpenBao, only those for which the caller calls [`before_write`] count: the step-down of a leader, and
+//! recovery keys. The client of OpenBao cannot call it, because it does not depend on this crate.
 
 #[cfg(debug_assertions)]
 use std::sync::OnceLock;

@@ -202,18 +202,6 @@ pub async fn pki(admin: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Creates the Transit engine `transit` of the samples in the namespace of the session.
-///
-/// # Errors
-/// The error of OpenBao.
-pub async fn transit(admin: &Session) -> Result<()> {
-    match admin.request_any(Method::POST, "sys/mounts/transit", Some(json!({"type": "transit"}))).await {
-        // The engine of an earlier run.
-        Ok(_) | Err(Error::InUse { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn apply_samples(kubectl: &Kubectl) -> Result<()> {
     for (path, text) in samples()? {
         let objects: Vec<_> = yaml(&text)?.into_iter().map(servers::demonstrated).collect();

@@ -100,14 +100,20 @@ pub async fn set_up_openbao(plane: &ControlPlane, openbao: &OpenBao) -> Result<(
     Ok(())
 }
 
-/// Gives the operator the rights of an administrator, for a cluster with `operatorScope: Root`.
+/// Writes the operator's policy for a cluster with `operatorScope: Root`.
 ///
 /// # Errors
 /// The error of OpenBao.
 pub async fn install_root_scope(openbao: &OpenBao) -> Result<()> {
-    let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
-    let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
-    let path = "sys/policies/acl/steamer";
-    openbao.admin()?.request_any(Method::POST, path, Some(json!({"policy": policy}))).await?;
+    root_policy(openbao, "steamer").await
+}
+
+/// Writes the operator's policy for a cluster with `operatorScope: Root`, with a name.
+///
+/// # Errors
+/// The error of OpenBao.
+pub async fn root_policy(openbao: &OpenBao, name: &str) -> Result<()> {
+    let body = json!({"policy": operator_policy::text(&PolicyScope::Root)});
+    openbao.admin()?.request_any(Method::POST, &format!("sys/policies/acl/{name}"), Some(body)).await?;
     Ok(())
 }

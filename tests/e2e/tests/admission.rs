@@ -143,7 +143,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "nothing below auth, sys, identity and cubbyhole",
         ),
         ("BaoPolicy", acl(json!({"policy": "path \"a\" {}"})), "set exactly one of policy and rules"),
-        ("BaoPolicy", acl(json!({"rules": null})), "set exactly one of policy and rules"),
+        ("BaoPolicy", acl(json!({"rules": []})), "set exactly one of policy and rules"),
         ("BaoPolicy", acl(json!({"clusterRef": null})), "set exactly one of clusterRef and projectRef"),
         (
             "BaoPolicy",
@@ -735,6 +735,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("DatabaseRole", database_role(json!({"ownerRole": "none"})), "ownerRole must be the name of a role"),
         ("DatabaseRole", database_role(json!({"name": "../x"})), "the name of a connection or role"),
+        ("DatabaseRole", database_role(json!({"defaultTTL": "1500ms"})), "a number of whole seconds"),
+        ("DatabaseRole", fixed(json!({"rotationPeriod": "5500ms"})), "a number of whole seconds"),
         (
             "DatabaseRole",
             database_role(json!({"defaultTTL": "2h", "maxTTL": "1h"})),

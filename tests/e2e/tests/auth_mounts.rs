@@ -133,6 +133,9 @@ async fn the_configuration_of_an_auth_mount_is_repaired_with_its_secrets() -> Re
     })
     .await?;
 
+    a_removed_reviewer_and_key_are_removed_from_the_mount(&general).await?;
+    a_private_key_is_refused(&general).await?;
+
     let jwt = json!({
         "path": "ci", "type": "jwt", "parameters": {"namespace_in_state": false}, "jwt": {
             "publicKeys": [KEY], "boundIssuer": "https://ci.example.com", "supportedAlgorithms": ["ES256"],
@@ -145,6 +148,42 @@ async fn the_configuration_of_an_auth_mount_is_repaired_with_its_secrets() -> Re
     let keyless = json!({"jwks_url": case.ground.issuer.url, "skip_jwks_validation": true});
     let alterations = [("auth/ci/config", keys), ("auth/ci/config", keyless)];
     general.repairs("ci", &["auth/ci/config"], &alterations).await
+}
+
+async fn a_removed_reviewer_and_key_are_removed_from_the_mount(general: &General) -> Result<()> {
+    let methods: Api<AuthMethod> = general.case.api();
+    let removed = json!({"spec": {"kubernetes": {"tokenReviewerSecretRef": null, "publicKeys": null}}});
+    methods.patch("workloads", &PatchParams::default(), &Patch::Merge(removed)).await?;
+    eventually("the reviewer and the key are removed", || async {
+        let found = general.read("auth/workloads/config").await.map_err(|error| error.to_string())?;
+        let has_keys = found["pem_keys"].as_array().is_some_and(|keys| !keys.is_empty());
+        if found["token_reviewer_jwt_set"] == false && !has_keys { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await?;
+    let settled = general.writes()?;
+    general.passed("workloads", "sys/auth/workloads").await?;
+    assert_eq!(general.writes()?, settled, "a settled mount was written");
+    Ok(())
+}
+
+/// OpenBao returns the certificates of a configuration.
+async fn a_private_key_is_refused(general: &General) -> Result<()> {
+    let case = &general.case;
+    let bundle =
+        format!("{}\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", case.ground.plane.ca);
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bundle", "namespace": case.namespace},
+        "stringData": {"ca.crt": bundle},
+    });
+    apply(&case.client, secret).await?;
+    let spec =
+        json!({"type": "kubernetes", "kubernetes": {"host": "https://k", "caSecretRef": {"name": "bundle"}}});
+    general.object("leaking", spec).await?;
+    let refused = case.ready::<AuthMethod>("leaking", "False/Invalid").await?;
+    let message = ready_of(&serde_json::to_value(&refused)?);
+    assert!(message.contains("contains more than certificates"), "{message}");
+    assert_eq!(general.read("sys/auth/leaking").await?, Value::Null);
+    Ok(())
 }
 
 #[tokio::test]

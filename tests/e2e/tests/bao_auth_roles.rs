@@ -1,5 +1,7 @@
 //! BaoAuthRole: logins work for exactly those that a role admits, and roles are repaired, adopted and deleted.
 
+mod samples;
+
 use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,140 +12,7 @@ use steamer_testing::openbao::mount_kv;
 
 use crate::fixture::ready_of;
 use crate::general::{Scene, Subject, altered, check};
-
-/// Settings of tokens, with a value for each field.
-fn tokens(spec: Value) -> Value {
-    let mut whole = json!({
-        "tokenPolicies": ["web", "team/other"], "tokenTTL": "30m", "tokenMaxTTL": "2h", "tokenExplicitMaxTTL": "3h",
-        "tokenPeriod": "1h", "tokenType": "Service", "tokenBoundCIDRs": ["127.0.0.1/32", "10.0.0.0/8"],
-        "tokenNoDefaultPolicy": true, "tokenNumUses": 7,
-    });
-    let (Value::Object(whole_fields), Value::Object(fields)) = (&mut whole, spec) else { return whole };
-    whole_fields.extend(fields);
-    whole
-}
-
-const TOKENS: [&str; 8] = [
-    "token_policies",
-    "token_ttl",
-    "token_max_ttl",
-    "token_explicit_max_ttl",
-    "token_period",
-    "token_bound_cidrs",
-    "token_no_default_policy",
-    "token_num_uses",
-];
-
-/// A role of one method, with a value for each field.
-struct Sample {
-    name: &'static str,
-    spec: Value,
-    path: &'static str,
-    /// Parameters that are changed by hand.
-    parameters: Vec<&'static str>,
-    /// Parameters that each request needs.
-    needed: Value,
-    /// Parameters that OpenBao does not return.
-    unreturned: Value,
-}
-
-fn samples(certificate: &str) -> Vec<Sample> {
-    vec![
-        Sample {
-            name: "kubernetes-role",
-            spec: tokens(json!({"mount": "kubernetes", "kubernetes": {
-                "serviceAccounts": [{"name": "a", "namespace": "n"}, {"name": "b", "namespace": "n"}],
-                "audience": "openbao", "aliasNameSource": "Name",
-            }})),
-            path: "auth/kubernetes/role/kubernetes-role",
-            parameters: vec!["bound_service_account_names", "bound_service_account_namespaces", "audience"],
-            needed: json!({}),
-            unreturned: json!({}),
-        },
-        Sample {
-            name: "jwt-role",
-            spec: tokens(json!({"mount": "jwt", "jwt": {
-                "boundAudiences": ["openbao"], "boundSubject": "web", "boundClaims": {"project": ["a", "b"]},
-                "boundClaimsType": "Glob", "userClaim": "sub", "groupsClaim": "groups", "claimMappings": {"project": "project"},
-            }, "parameters": {"expiration_leeway": "1m"}})),
-            path: "auth/jwt/role/jwt-role",
-            parameters: vec![
-                "bound_audiences",
-                "bound_subject",
-                "bound_claims",
-                "user_claim",
-                "groups_claim",
-                "claim_mappings",
-                "user_claim_json_pointer",
-                "expiration_leeway",
-            ],
-            needed: json!({"role_type": "jwt"}),
-            unreturned: json!({}),
-        },
-        Sample {
-            name: "approle",
-            spec: tokens(json!({"mount": "approle", "appRole": {
-                "roleID": "web-id", "bindSecretID": true, "secretIDNumUses": 3, "secretIDTTL": "1h",
-                "secretIDBoundCIDRs": ["127.0.0.0/8"],
-            }})),
-            path: "auth/approle/role/approle",
-            parameters: vec!["bind_secret_id", "secret_id_num_uses", "secret_id_ttl"],
-            needed: json!({}),
-            unreturned: json!({"role_id": "web-id"}),
-        },
-        Sample {
-            name: "certificate",
-            spec: tokens(json!({"mount": "cert", "cert": {
-                "certificate": certificate, "allowedCommonNames": ["web"], "allowedDNSSANs": ["web.example.com"],
-                "allowedEmailSANs": ["web@example.com"], "allowedURISANs": ["spiffe://web"],
-                "allowedOrganizationalUnits": ["web"], "requiredExtensions": ["1.2.3.4:web"], "displayName": "web",
-            }})),
-            path: "auth/cert/certs/certificate",
-            parameters: vec![
-                "allowed_common_names",
-                "allowed_dns_sans",
-                "allowed_email_sans",
-                "allowed_uri_sans",
-                "allowed_organizational_units",
-                "required_extensions",
-                "display_name",
-            ],
-            needed: json!({}),
-            unreturned: json!({}),
-        },
-        Sample {
-            name: "user",
-            spec: tokens(
-                json!({"mount": "userpass", "userPass": {"passwordSecretRef": {"name": "password"}}}),
-            ),
-            path: "auth/userpass/users/user",
-            parameters: vec![],
-            needed: json!({}),
-            unreturned: json!({"password": "first"}),
-        },
-        Sample {
-            name: "token-role",
-            spec: json!({"mount": "token", "token": {
-                "allowedPolicies": ["web"], "disallowedPolicies": ["other"], "orphan": true, "renewable": false,
-                "pathSuffix": "web", "allowedEntityAliases": ["web"],
-            }, "tokenExplicitMaxTTL": "3h", "tokenPeriod": "1h", "tokenNoDefaultPolicy": true}),
-            path: "auth/token/roles/token-role",
-            parameters: vec![
-                "allowed_policies",
-                "disallowed_policies",
-                "orphan",
-                "renewable",
-                "path_suffix",
-                "allowed_entity_aliases",
-                "token_explicit_max_ttl",
-                "token_period",
-                "token_no_default_policy",
-            ],
-            needed: json!({}),
-            unreturned: json!({}),
-        },
-    ]
-}
+use samples::{Sample, joined, samples};
 
 #[tokio::test]
 async fn roles_of_every_method_are_created_repaired_adopted_and_deleted() -> Result<()> {
@@ -158,37 +27,27 @@ async fn roles_of_every_method_are_created_repaired_adopted_and_deleted() -> Res
     }
     the_role_id_is_repaired(&scene).await?;
     a_changed_password_is_in_force(&scene).await?;
+    access_ends_while_a_secret_is_missing(&scene).await?;
+    logins_of_steamer_are_refused(&scene).await?;
     a_missing_mount_is_named(&scene).await
 }
 
 async fn role(scene: &Scene, sample: &Sample) -> Result<()> {
-    // The answer of OpenBao is the request that makes the role by hand.
-    scene.apply("BaoAuthRole", sample.name, sample.spec.clone()).await?;
-    scene.ready("BaoAuthRole", sample.name, "True/Applied").await?;
-    let state = scene.state(sample.path).await?.context("the role does not exist")?;
-    scene.delete("BaoAuthRole", sample.name).await?;
-    let mut by_hand = state.clone();
-    if let (Value::Object(by_hand), Value::Object(unreturned)) = (&mut by_hand, sample.unreturned.clone()) {
-        by_hand.extend(unreturned);
-        // Old names of the settings of tokens, and what the role does not have.
-        let is_other = |name: &str| ["explicit_max_ttl", "period", "name"].contains(&name);
-        by_hand.retain(|name, value| !is_other(name) && !value.is_null() && value != "");
-    }
-    // All methods share the settings of tokens.
-    let is_first = sample.name == "kubernetes-role";
-    let tokens =
-        TOKENS.into_iter().filter(|name| is_first || (sample.name == "user" && *name == "token_policies"));
-    let parameters: Vec<&str> = sample.parameters.iter().copied().chain(tokens).collect();
+    let single = altered(sample.path, &sample.by_hand, &sample.parameters, &sample.needed);
+    // Who may log in with a token is changed one parameter at a time. One request changes all parameters of other methods.
+    let drift: Vec<(&str, Value)> = match sample.name {
+        "kubernetes-role" | "jwt-role" => single,
+        _ => {
+            single.into_iter().reduce(|(path, all), (_, one)| (path, joined(all, one))).into_iter().collect()
+        }
+    };
     let subject = Subject {
         kind: "BaoAuthRole",
         name: sample.name,
         spec: sample.spec.clone(),
         path: sample.path,
-        by_hand: vec![(sample.path, by_hand)],
-        drift: altered(sample.path, &state, &parameters, &sample.needed)
-            .into_iter()
-            .chain(words(sample))
-            .collect(),
+        by_hand: vec![(sample.path, sample.by_hand.clone())],
+        drift: drift.into_iter().chain(words(sample)).collect(),
     };
     check(scene, &subject).await
 }
@@ -214,6 +73,9 @@ async fn the_role_id_is_repaired(scene: &Scene) -> Result<()> {
     scene.post(path, json!({"role_id": "other"})).await?;
     scene.nudge("BaoAuthRole", "by-id").await?;
     scene.becomes(path, Some(&right)).await?;
+    let removed = scene.change("BaoAuthRole", "by-id", json!({"spec": {"appRole": {"roleID": null}}})).await;
+    let refusal = removed.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(refusal.contains("roleID cannot be removed"), "{refusal}");
     scene.delete("BaoAuthRole", "by-id").await
 }
 
@@ -241,6 +103,42 @@ async fn a_changed_password_is_in_force(scene: &Scene) -> Result<()> {
     scene.pass("BaoAuthRole", "alice", "auth/userpass/users/alice").await?;
     assert_eq!(scene.writes()?, before + 1, "the password was written once");
     scene.delete("BaoAuthRole", "alice").await
+}
+
+/// A missing password does not keep a policy that the spec no longer contains.
+async fn access_ends_while_a_secret_is_missing(scene: &Scene) -> Result<()> {
+    let user = |secret: &str| json!({"passwordSecretRef": {"name": secret}});
+    let spec = json!({"mount": "userpass", "userPass": user("password"), "tokenPolicies": ["web", "more"]});
+    scene.apply("BaoAuthRole", "bob", spec).await?;
+    scene.ready("BaoAuthRole", "bob", "True/Applied").await?;
+    let changed = json!({"spec": {"tokenPolicies": ["web"], "userPass": user("missing")}});
+    scene.change("BaoAuthRole", "bob", changed).await?;
+    let path = "auth/userpass/users/bob";
+    steamer_testing::wait::eventually("the policy is removed", || async {
+        let state = scene.state(path).await.map_err(|error| format!("{error:#}"))?.unwrap_or_default();
+        if state["token_policies"] == json!(["web"]) { Ok(()) } else { Err(state.to_string()) }
+    })
+    .await?;
+    let object = scene.ready("BaoAuthRole", "bob", "False/ReferenceNotFound").await?;
+    assert!(ready_of(&object).contains("missing does not exist"), "{object}");
+    // The password of the user is unchanged.
+    log_in(scene, "auth/userpass/login/bob", json!({"password": "second"})).await?;
+    scene.delete("BaoAuthRole", "bob").await
+}
+
+/// The role of the operator is not changed, even with `adopt`.
+async fn logins_of_steamer_are_refused(scene: &Scene) -> Result<()> {
+    let role = "auth/kubernetes/role/steamer";
+    let right = scene.state(role).await?;
+    let spec = json!({
+        "mount": "kubernetes", "name": "steamer", "adopt": "IfUnowned",
+        "kubernetes": {"serviceAccounts": [{"name": "default", "namespace": scene.case.namespace}]},
+    });
+    scene.apply("BaoAuthRole", "operator", spec).await?;
+    let object = scene.ready("BaoAuthRole", "operator", "False/Invalid").await?;
+    assert!(ready_of(&object).contains("role steamer of auth/kubernetes belongs to Steamer"), "{object}");
+    assert_eq!(scene.state(role).await?, right);
+    scene.delete("BaoAuthRole", "operator").await
 }
 
 async fn a_missing_mount_is_named(scene: &Scene) -> Result<()> {

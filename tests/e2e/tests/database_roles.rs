@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use steamer_api::{BaoDynamicSecret, DatabaseConnection, DatabaseRole};
 use steamer_openbao::{Error, Session};
 use steamer_testing::ground::apply;
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::proxy::Asked;
 use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
@@ -63,11 +64,9 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Gives the operator the rights of an administrator, and mounts the engine.
+    /// Writes the operator's policy for every namespace, and mounts the engine.
     async fn root_scope(&self) -> Result<()> {
-        let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
-        let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
-        self.post("sys/policies/acl/steamer", json!({"policy": policy})).await?;
+        install_root_scope(&self.rig.case.ground.openbao).await?;
         self.post("sys/mounts/database", json!({"type": "database"})).await?;
         let passwords = "length = 24\nrule \"charset\" { charset = \"abcdefghijklmnopqrstuvwxyz\" }";
         self.post("sys/policies/password/letters", json!({"policy": passwords})).await?;
@@ -224,12 +223,14 @@ impl Scene {
         });
         let role = json!({
             "creation_statements": ["x"], "revocation_statements": ["x"], "default_ttl": 60, "max_ttl": 90_000, "db_name": "x",
+            "renew_statements": ["x"], "rollback_statements": ["x"],
         });
         let plain = json!({
             "creation_statements": ["SELECT 1;", self.read("database/roles/plain").await?["creation_statements"][0]],
             "renew_statements": ["x"], "rollback_statements": ["x"],
         });
-        let fixed = json!({"rotation_period": 3600});
+        let rotation = ["ALTER ROLE \"{{name}}\" PASSWORD '{{password}}';"];
+        let fixed = json!({"rotation_period": 3600, "rotation_statements": rotation});
         for (kind, name, path, changes, needed) in [
             (
                 "DatabaseConnection",
@@ -258,7 +259,63 @@ impl Scene {
                 self.becomes(path, &right).await.with_context(|| parameter.clone())?;
             }
         }
+        // Statements that the spec no longer contains are removed.
+        let mut expected = self.read("database/roles/plain").await?;
+        expected["renew_statements"] = self.read("database/roles/app").await?["renew_statements"].take();
+        self.patch("DatabaseRole", "reader", json!({"renewStatements": null})).await?;
+        self.becomes("database/roles/plain", &expected).await?;
         self.works().await
+    }
+
+    /// Objects whose parameters OpenBao returns in another form than they are written settle.
+    async fn forms(&self) -> Result<()> {
+        let case = &self.rig.case;
+        let mut text = self.connection();
+        text["name"] = json!("text");
+        text["verify"] = json!(false);
+        text["connectionURL"] = json!("host=127.0.0.1 port=1 user={{username}} password={{password}}");
+        case.object("DatabaseConnection", "text", text).await?;
+        case.ready::<DatabaseConnection>("text", "True/Applied").await?;
+        let keys = json!({
+            "connectionRef": {"name": "postgres"}, "creationStatements": ["SELECT 1;"], "credentialType": "RSAPrivateKey",
+            "defaultTTL": "1.5h", "parameters": {"credential_config": {"key_bits": 3072}},
+        });
+        case.object("DatabaseRole", "keys", keys).await?;
+        case.ready::<DatabaseRole>("keys", "True/Applied").await?;
+        let returned =
+            self.read("database/config/text").await?["connection_details"]["connection_url"].take();
+        ensure!(returned.to_string().contains("host=127.0.0.1%20port=1"), "not escaped: {returned}");
+        let config = self.read("database/roles/keys").await?["credential_config"].take();
+        ensure!(config.as_object().is_some_and(|config| config.len() > 1), "not completed: {config}");
+        let writes = || [self.writes("/database/config/text"), self.writes("/database/roles/keys")];
+        let before = writes();
+        self.passes("DatabaseConnection", "text", ("/database/config/text", 1)).await?;
+        self.passes("DatabaseRole", "keys", ("/database/roles/keys", 1)).await?;
+        assert_eq!(writes(), before, "settled objects were written");
+        let refused = self.patch("DatabaseRole", "keys", json!({"defaultTTL": "1500ms"})).await;
+        let message = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(message.contains("must be a number of whole seconds"), "{message}");
+        for (kind, name) in [("DatabaseRole", "keys"), ("DatabaseConnection", "text")] {
+            self.delete(kind, name).await?;
+            self.gone(kind, name).await?;
+        }
+        eventually("the connection no longer allows the deleted role", || async {
+            let mut config = self.read("database/config/pg").await.map_err(|error| format!("{error:#}"))?;
+            let seen = config["allowed_roles"].take();
+            if seen == json!(["app", "batch", "plain"]) { Ok(()) } else { Err(seen.to_string()) }
+        })
+        .await
+    }
+
+    /// Waits for a text in the condition `Ready`.
+    async fn reports(&self, kind: &str, name: &str, expected: &str) -> Result<()> {
+        let api = self.api(kind).await?;
+        eventually(&format!("{kind} {name} reports `{expected}`"), || async {
+            let found = api.get(name).await.map_err(|error| error.to_string())?;
+            let seen = ready_of(&serde_json::to_value(&found).map_err(|error| error.to_string())?);
+            if seen.contains(expected) { Ok(()) } else { Err(seen) }
+        })
+        .await
     }
 
     /// A BaoDynamicSecret delivers a user whose tables belong to the owner role, and the user is dropped.
@@ -400,8 +457,13 @@ impl Scene {
         case.object("DatabaseConnection", "byhand", spec).await?;
         let refused = case.ready::<DatabaseConnection>("byhand", "False/Conflict").await?;
         ensure!(ready_of(&serde_json::to_value(&refused)?).contains("set adopt: IfUnowned"));
-        self.patch("DatabaseConnection", "byhand", json!({"adopt": "IfUnowned", "rootSecretRef": null}))
-            .await?;
+        // The computed list would take the connection from every role.
+        let adoption = json!({"adopt": "IfUnowned", "rootSecretRef": null, "allowedRoles": null});
+        self.patch("DatabaseConnection", "byhand", adoption).await?;
+        let conflict = "allows roles without a DatabaseRole: * (1 in total)";
+        self.reports("DatabaseConnection", "byhand", conflict).await?;
+        assert_eq!(self.read("database/config/byhand").await?, right);
+        self.patch("DatabaseConnection", "byhand", json!({"allowedRoles": ["*"]})).await?;
         case.ready::<DatabaseConnection>("byhand", "True/Applied").await?;
         assert_eq!(self.writes("byhand"), before, "the adoption made writes");
         assert_eq!(self.read("database/config/byhand").await?, right);
@@ -442,13 +504,8 @@ impl Scene {
         self.patch("DatabaseConnection", "postgres", json!({"deletionPolicy": "Delete"})).await?;
         self.rig.case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
         self.delete("DatabaseConnection", "postgres").await?;
-        let connections = self.rig.case.api::<DatabaseConnection>();
-        eventually("the deletion waits for the roles", || async {
-            let found = connections.get("postgres").await.map_err(|error| error.to_string())?;
-            let seen = ready_of(&serde_json::to_value(&found).map_err(|error| error.to_string())?);
-            if seen.contains("waits for the deletion of the DatabaseRoles") { Ok(()) } else { Err(seen) }
-        })
-        .await?;
+        let waits = "waits for the deletion of the DatabaseRoles";
+        self.reports("DatabaseConnection", "postgres", waits).await?;
         for (name, path) in [("app", "roles/app"), ("reader", "roles/plain"), ("batch", "static-roles/batch")]
         {
             self.delete("DatabaseRole", name).await?;
@@ -486,6 +543,7 @@ async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> R
     assert_eq!(scene.writes("/database/"), before, "settled objects were written");
     let mut passwords = scene.credentials().await?;
     scene.failures().await?;
+    scene.forms().await?;
     scene.drift().await?;
     scene.rotation().await?;
     scene.static_roles(&batch).await?;

@@ -17,7 +17,8 @@ async fn groups_are_created_repaired_adopted_and_deleted() -> Result<()> {
     internal(&scene, [&entity, &other, &member]).await?;
     external(&scene).await?;
     a_removed_policy_and_member_are_removed_from_the_group(&scene, &other).await?;
-    missing_members_are_named(&scene).await
+    missing_members_are_named(&scene).await?;
+    access_ends_while_a_member_is_missing(&scene, &other).await
 }
 
 /// ID in the answer for a created entity or group.
@@ -138,4 +139,26 @@ async fn missing_members_are_named(scene: &Scene) -> Result<()> {
     scene.ready("IdentityGroup", "early", "True/Applied").await?;
     scene.delete("IdentityGroup", "early").await?;
     scene.delete("IdentityGroup", "later").await
+}
+
+/// A missing member or mount does not keep the access of others.
+async fn access_ends_while_a_member_is_missing(scene: &Scene, other: &str) -> Result<()> {
+    let spec = json!({"policies": ["web", "more"], "memberEntities": ["alice", other]});
+    scene.apply("IdentityGroup", "leavers", spec).await?;
+    scene.ready("IdentityGroup", "leavers", "True/Applied").await?;
+    let path = "identity/group/name/leavers";
+    let members = |state: &Value| state["member_entity_ids"].as_array().map(Vec::len);
+    let before = scene.state(path).await?.context("no group")?;
+    assert_eq!(members(&before), Some(2), "{before}");
+    let patch = json!({"spec": {"policies": ["web"], "memberEntities": ["missing", other]}});
+    scene.change("IdentityGroup", "leavers", patch).await?;
+    let object = scene.ready("IdentityGroup", "leavers", "False/SourceMissing").await?;
+    assert!(ready_of(&object).contains("entity missing does not exist in namespace"), "{object}");
+    let state = scene.state(path).await?.context("no group")?;
+    assert_eq!(
+        (&state["policies"], &state["member_entity_ids"]),
+        (&json!(["web"]), &json!([other])),
+        "{state}"
+    );
+    scene.delete("IdentityGroup", "leavers").await
 }

@@ -23,6 +23,7 @@ mod drift;
 mod dynamic_secrets;
 mod fixture;
 mod general;
+mod general_rights;
 mod grants;
 mod identity_groups;
 mod import;

@@ -5,8 +5,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{BaoNamespace, BaoPolicy, BaoRateLimitQuota, HasLifecycle, OpenBaoCluster, TransitKey};
+use steamer_api::{
+    BaoNamespace, BaoPolicy, BaoRateLimitQuota, HasLifecycle, KeySharesOrigin, OpenBaoCluster, TransitKey,
+};
 use steamer_openbao::Session;
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::ready_of;
@@ -19,10 +22,7 @@ const PGP_KEY: &str = "mDMEawrWUhYJKwYBBAHaRw8BAQdA3Azvtb3qLfSvX5YSnrFpb4g5iK8jl
 impl Rig {
     /// Lets the cluster `main` create resources in every namespace of its OpenBao.
     pub async fn install_root_scope(&self) -> Result<()> {
-        let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
-        let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
-        let body = Some(json!({"policy": policy}));
-        self.case.admin()?.request_any(Method::POST, "sys/policies/acl/steamer", body).await?;
+        install_root_scope(&self.case.ground.openbao).await?;
         let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
         self.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &scope).await?;
         Ok(())
@@ -191,7 +191,7 @@ async fn namespaces_are_kept_in_the_desired_state(objects: &Objects<'_, BaoNames
     objects.apply("tenant", json!({"path": "org_5"})).await?;
     objects.says("tenant", "False/Invalid", "reserved for SecretsTenants").await?;
     objects.apply("orphan", json!({"namespace": "missing"})).await?;
-    objects.says("orphan", "False/", "missing/sys/namespaces/orphan").await?;
+    objects.says("orphan", "False/SourceMissing", "the parent namespace missing does not exist").await?;
     let refusal = objects.refused("teams", json!({"path": "other"})).await?;
     assert!(refusal.contains("path is immutable"), "{refusal}");
     namespaces_in_use_are_not_deleted(objects).await
@@ -221,7 +221,8 @@ async fn sealed_namespaces_keep_their_shares(objects: &Objects<'_, BaoNamespace>
     let seal = |name: &str| json!({"pgpKeys": [PGP_KEY], "recoverySecretName": name});
     let spec = json!({"seal": seal("vault-shares"), "deletionPolicy": "Delete"});
     let object = objects.applied("vault", spec).await?;
-    assert_eq!(object.status.context("no status")?.sealed, Some(true));
+    let status = object.status.context("no status")?;
+    assert_eq!((status.sealed, status.key_shares), (Some(true), Some(KeySharesOrigin::Written)));
     let secrets: Api<Secret> = objects.rig.case.api();
     let secret = secrets.get("vault-shares").await?;
     assert_eq!(secret.immutable, Some(true));
@@ -236,6 +237,12 @@ async fn sealed_namespaces_keep_their_shares(objects: &Objects<'_, BaoNamespace>
     objects.apply("taken", json!({"seal": seal("vault-shares")})).await?;
     objects.says("taken", "False/Conflict", "Secret namespaces-keys-quotas/vault-shares exists").await?;
     assert_eq!(objects.data("sys/namespaces/taken").await?, None);
+    // Nothing is said about the shares of a namespace that the object does not own.
+    objects.post("sys/namespaces/foreign", json!({})).await?;
+    objects.apply("foreign", json!({"seal": seal("foreign-shares")})).await?;
+    objects.says("foreign", "False/Conflict", "set adopt: IfUnowned").await?;
+    objects.patch("foreign", json!({"adopt": "IfUnowned"})).await?;
+    objects.says("foreign", "False/Conflict", "exists without a seal").await?;
     lost_shares_are_reported(objects, seal("lost-shares")).await?;
     objects.delete("vault").await?;
     objects.says("vault", "False/Deleting", "namespace vault is sealed").await?;
@@ -247,7 +254,8 @@ async fn sealed_namespaces_keep_their_shares(objects: &Objects<'_, BaoNamespace>
 async fn lost_shares_are_reported(objects: &Objects<'_, BaoNamespace>, seal: Value) -> Result<()> {
     objects.rig.openbao.lose_write("/sys/namespaces/lost");
     objects.apply("lost", json!({"seal": seal})).await?;
-    objects.says("lost", "False/Conflict", "the key shares of namespace lost were lost").await?;
+    let text = "Steamer has not received the key shares of namespace lost";
+    objects.says("lost", "False/Conflict", text).await?;
     objects.admin.request_any(Method::DELETE, "sys/namespaces/lost/delete-sealed", None).await?;
     objects.look("lost").await?;
     objects.ready("lost", "True/Applied").await?;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
+use steamer_api::BaoPolicy;
 use steamer_openbao::{Error, Identity, Session};
 use steamer_testing::Ground;
 use steamer_testing::control_plane;
@@ -202,10 +203,26 @@ fn of_nobody(at: &str) -> Vec<Request> {
         ("GET", "{at}kv/data/web", Value::Null),
         ("GET", "{at}kv/data/config", Value::Null),
         ("GET", "{at}kv/data/roles/web", Value::Null),
+        ("GET", "{at}config/data/web", Value::Null),
+        ("GET", "{at}configx/data/web", Value::Null),
+        ("GET", "{at}keys/data/web", Value::Null),
+        ("GET", "{at}keys/data/config", Value::Null),
+        ("GET", "{at}roles/data/web", Value::Null),
+        ("GET", "{at}role/data/web", Value::Null),
+        ("GET", "{at}issuer/data/web", Value::Null),
+        ("GET", "{at}key/data/web", Value::Null),
+        ("POST", "{at}config/data/web", json!({"data": {"a": "b"}})),
+        ("POST", "{at}keys/data/web", json!({"data": {"a": "b"}})),
         ("GET", "{at}kv/metadata/config", Value::Null),
         ("LIST", "{at}kv/metadata", Value::Null),
         ("POST", "{at}kv/data/config", json!({"data": {"a": "b"}})),
         ("DELETE", "{at}kv/metadata/config", Value::Null),
+        ("POST", "{at}transit/keys/web/rotate", json!({})),
+        ("POST", "{at}transit/keys/web/trim", json!({"min_available_version": 1})),
+        ("POST", "{at}transit/keys/new/import", json!({"ciphertext": "x"})),
+        ("POST", "{at}pki/root/rotate/internal", json!({"common_name": "x"})),
+        ("POST", "{at}pki/root/replace", json!({"default": "x"})),
+        ("POST", "identity/lookup/group", json!({"name": "rights"})),
         ("POST", "{at}transit/encrypt/web", json!({"plaintext": "YQ=="})),
         ("POST", "{at}transit/sign/web", json!({"input": "YQ=="})),
         ("GET", "{at}transit/export/encryption-key/web", Value::Null),
@@ -229,6 +246,18 @@ fn of_nobody(at: &str) -> Vec<Request> {
         ("POST", "sys/namespaces/rights-below/seal", json!({})),
     ];
     requests.map(|(method, path, body)| (method, path.replace("{at}", at), body)).to_vec()
+}
+
+/// Requests for tokens, values and the seal of a namespace whose name is a folder of the operator's policy.
+fn in_a_namespace() -> Vec<Request> {
+    let requests = [
+        ("POST", "sys/seal", json!({})),
+        ("POST", "auth/token/create", json!({"policies": ["default"]})),
+        ("GET", "kv/data/web", Value::Null),
+        ("GET", "kv/data/a/b/c", Value::Null),
+        ("GET", "database/creds/web", Value::Null),
+    ];
+    requests.map(|(method, path, body)| (method, path.to_owned(), body)).to_vec()
 }
 
 /// Requests for the server as a whole.
@@ -285,8 +314,13 @@ async fn all_denied(operator: &Session, namespace: &str, requests: Vec<Request>)
     Ok(())
 }
 
-/// Writes the values that [`of_nobody`] asks for.
+/// Writes the values that [`of_nobody`] asks for, also in mounts whose names are folders of the operator's policy.
 async fn write_values(admin: &Session, namespace: &str) -> Result<()> {
+    for mount in ["config", "configx", "keys", "roles", "role", "issuer", "key"] {
+        let engine = json!({"type": "kv", "options": {"version": "2"}});
+        let mounted = ("POST", format!("sys/mounts/{MOUNTS}{mount}"), engine);
+        request(admin, namespace, &mounted).await?;
+    }
     let value =
         |path: &str| ("POST", format!("{MOUNTS}kv/data/{path}"), json!({"data": {"value": "secret"}}));
     all_allowed(admin, namespace, ["web", "config", "roles/web"].map(value).to_vec()).await
@@ -296,7 +330,14 @@ async fn write_values(admin: &Session, namespace: &str) -> Result<()> {
 async fn a_wide_scope_permits_general_kinds_and_no_values() -> Result<()> {
     let ground = Ground::shared();
     let admin = ground.openbao.admin()?;
-    for namespace in ["rights", "rights/web", "rights-other"] {
+    for namespace in [
+        "rights",
+        "rights/web",
+        "rights-other",
+        "rights-other/config",
+        "rights-other/configx",
+        "rights-other/keys",
+    ] {
         let (parent, name) = namespace.rsplit_once('/').unwrap_or(("", namespace));
         request(&admin, parent, &("POST", format!("sys/namespaces/{name}"), json!({}))).await?;
     }
@@ -309,6 +350,9 @@ async fn a_wide_scope_permits_general_kinds_and_no_values() -> Result<()> {
         all_allowed(operator, namespace, of_general_kinds(MOUNTS)).await?;
         write_values(&admin, namespace).await?;
         all_denied(operator, namespace, of_nobody(MOUNTS)).await?;
+    }
+    for namespace in ["rights-other/config", "rights-other/configx", "rights-other/keys"] {
+        all_denied(&root, namespace, in_a_namespace()).await?;
     }
     for namespace in ["", "rights-other"] {
         all_denied(&listed, namespace, of_general_kinds(MOUNTS)).await?;
@@ -324,4 +368,39 @@ async fn a_wide_scope_permits_general_kinds_and_no_values() -> Result<()> {
         all_denied(operator, "", of_the_server()).await?;
     }
     Ok(())
+}
+
+/// Creates a cluster with a wider scope than the policy of its role.
+async fn narrow_cluster(case: &Case) -> Result<()> {
+    let role = "rights-narrow";
+    operator_with(&case.ground.openbao, role, &PolicyScope::Tenants).await?;
+    let audience = &case.ground.openbao.audience;
+    let body = json!({
+        "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
+        "audience": audience, "token_policies": [role], "token_ttl": "10m",
+    });
+    let path = format!("auth/kubernetes/role/{role}");
+    case.admin()?.request_any(Method::POST, &path, Some(body)).await?;
+    let spec = json!({
+        "external": {
+            "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"},
+            "managementAuth": {"kubernetes": {"role": role, "audience": audience}},
+        },
+        "operatorScope": "Root",
+    });
+    case.object("OpenBaoCluster", "narrow", spec).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_denied_request_names_the_line_that_the_policy_lacks() -> Result<()> {
+    let case = Case::new("operator-rights-line").await?;
+    narrow_cluster(&case).await?;
+    let spec = json!({
+        "clusterRef": {"name": "narrow"}, "name": "rights-denied",
+        "rules": [{"path": "kv/data/web", "capabilities": ["read"]}],
+    });
+    case.object("BaoPolicy", "denied", spec).await?;
+    let expected = "False/PermissionDenied: OpenBao denies GET sys/policies/acl/rights-denied: an administrator must add \
+                    to the policy of the operator: path \"sys/policies/acl/rights-denied\" { capabilities = [\"read\"] }";
+    case.ready::<BaoPolicy>("denied", expected).await.map(drop)
 }

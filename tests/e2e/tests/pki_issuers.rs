@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoPKISecret, OpenBaoCluster, PKIIssuer, PKIRole};
 use steamer_openbao::Session;
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::wait::eventually;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::pem::Pem;
@@ -58,9 +59,7 @@ impl Scene {
         let rig = Rig::new("pki-issuers").await?;
         let admin = rig.case.admin()?;
         let scene = Self { rig, admin };
-        let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
-        let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
-        scene.post("sys/policies/acl/steamer", json!({"policy": policy})).await?;
+        install_root_scope(&scene.rig.case.ground.openbao).await?;
         let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
         scene.rig.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &scope).await?;
         for mount in ["pki/root", "pki-int", "pki-hand", "pki-crash"] {
@@ -373,6 +372,15 @@ async fn mistakes(scene: &Scene) -> Result<()> {
     nowhere["mount"] = json!("pki-nowhere");
     scene.apply("PKIIssuer", "nowhere", nowhere).await?;
     scene.says("nowhere", "False/SourceMissing", "mount pki-nowhere does not exist").await?;
+    let mut second = root();
+    second["issuerName"] = json!("second");
+    scene.apply("PKIIssuer", "second", second).await?;
+    let text = "PKIIssuer pki-issuers/root already sets default of mount pki/root";
+    scene.says("second", "False/Conflict", text).await?;
+    scene.patch("second", json!({"default": false})).await?;
+    let text = "PKIIssuer pki-issuers/root already sets crl of mount pki/root";
+    scene.says("second", "False/Conflict", text).await?;
+    assert_eq!(scene.only_names("pki/root", "issuer").await?, ["root"]);
     let mut observed = intermediate("observed", "pki-hand");
     observed["mode"] = json!("Observe");
     scene.apply("PKIIssuer", "observed", observed).await?;
@@ -381,7 +389,7 @@ async fn mistakes(scene: &Scene) -> Result<()> {
     assert_eq!(plan[0].path, "pki-hand/intermediate/generate/internal");
     let names = scene.names("pki-hand", "key").await?;
     ensure!(names.is_empty(), "{names:?}");
-    for name in ["late", "deep", "lost", "nowhere", "observed"] {
+    for name in ["late", "deep", "lost", "nowhere", "second", "observed"] {
         scene.issuers().delete(name, &DeleteParams::default()).await?;
         gone(&scene.issuers(), name).await?;
     }
@@ -392,6 +400,9 @@ async fn mistakes(scene: &Scene) -> Result<()> {
 async fn adopted(scene: &Scene) -> Result<()> {
     let made = json!({"common_name": "By Hand", "issuer_name": "hand", "key_type": "rsa", "ttl": "8760h"});
     let id = scene.post("pki-hand/root/generate/internal", made).await?["issuer_id"].clone();
+    let made =
+        json!({"common_name": "By Hand", "issuer_name": "hand-next", "key_type": "rsa", "ttl": "8760h"});
+    scene.post("pki-hand/root/generate/internal", made).await?;
     scene.rig.openbao.forget();
     let spec = |name: &str, key: &str| {
         json!({
@@ -404,6 +415,13 @@ async fn adopted(scene: &Scene) -> Result<()> {
     scene.patch("hand", json!({"adopt": "IfUnowned"})).await?;
     scene.says("hand", "False/Conflict", "has a key of type rsa instead of ec").await?;
     scene.patch("hand", json!({"root": {"keyType": "rsa"}})).await?;
+    // An adoption never continues a rotation of someone else.
+    scene.says("hand", "False/Conflict", "has the name of the next issuer of a rotation").await?;
+    assert_eq!(scene.writes(), Vec::<String>::new(), "an adoption wrote");
+    let renamed = json!({"issuer_name": "foreign"});
+    scene.admin.request_any(Method::PATCH, "pki-hand/issuer/hand-next", Some(renamed)).await?;
+    scene.rig.openbao.forget();
+    scene.nudge().await?;
     let status = scene.ready("hand").await?.status.context("no status")?;
     assert_eq!(json!(status.issuer_id), id);
     assert_eq!(scene.writes(), Vec::<String>::new(), "an adoption wrote");
@@ -418,7 +436,7 @@ async fn adopted(scene: &Scene) -> Result<()> {
         })
         .await?;
     scene.says("hand", "False/Conflict", "has the common name By Hand instead of Another").await?;
-    assert_eq!(scene.only_names("pki-hand", "issuer").await?, ["hand"]);
+    assert_eq!(scene.only_names("pki-hand", "issuer").await?, ["foreign", "hand"]);
     Ok(())
 }
 

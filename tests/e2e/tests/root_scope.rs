@@ -6,24 +6,23 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Session;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
+use steamer_testing::installation::root_policy;
 use steamer_testing::wait::eventually;
 
 use crate::drift::nudge;
 use crate::fixture::Case;
 
-/// Policy and role of the operator with all rights.
+/// Policy and role of the operator for `operatorScope: Root`.
 const ROLE: &str = "steamer-root";
 
-/// Creates the role and policy of an operator with all rights, and the OpenBaoCluster `root` that uses them.
+/// Creates the role and policy of an operator for every namespace, and the OpenBaoCluster `root` that uses them.
 pub async fn install_root_scope(case: &Case) -> Result<()> {
     let admin = case.admin()?;
-    let rules =
-        r#"path "*" { capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"] }"#;
     let post = |path: String, body: Value| {
         let admin = admin.clone();
         async move { admin.request_any(Method::POST, &path, Some(body)).await }
     };
-    post(format!("sys/policies/acl/{ROLE}"), json!({"policy": rules})).await?;
+    root_policy(&case.ground.openbao, ROLE).await?;
     let audience = &case.ground.openbao.audience;
     let role = json!({
         "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],

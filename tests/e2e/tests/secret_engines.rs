@@ -133,7 +133,7 @@ async fn an_existing_engine_is_adopted_without_a_write_and_another_one_is_a_conf
         (
             "twice",
             json!({"type": "kv-v2", "config": {"maxVersions": 3}, "parameters": {"max_versions": 4}}),
-            "parameters.max_versions states a parameter that another field",
+            "parameters.max_versions repeats a field of the spec",
         ),
     ];
     for (name, spec, expected) in invalid {

@@ -132,7 +132,9 @@ async fn several_passes(reads: &impl Fn() -> Result<usize>) -> Result<()> {
 /// interval.
 async fn samples(rig: &Rig) -> Result<()> {
     let case = &rig.case;
+    let database = format!("127.0.0.1:{}/postgres?sslmode=disable", case.ground.postgres.port);
     let replaced = [
+        ("postgres.openbao.svc:5432/postgres?sslmode=require", database.as_str()),
         ("https://main.openbao.svc:8200", rig.openbao_url()),
         ("http://gitlab.openbao.svc:8080", case.ground.issuer.url.as_str()),
         ("openbao:openbao/main", AUDIENCE),
@@ -165,6 +167,10 @@ async fn samples(rig: &Rig) -> Result<()> {
         },
     });
     install_root_scope(&case.ground.openbao).await?;
+    let root = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pg-admin", "namespace": "openbao"},
+        "stringData": {"username": "postgres", "password": "trusted"},
+    });
     let others = |path: &std::path::Path| !path.ends_with("openbaocluster.yaml");
     for (path, mut text) in steamer_testing::demo::samples()?.into_iter().filter(|(path, _)| others(path)) {
         for (sample, here) in replaced {
@@ -180,6 +186,7 @@ async fn samples(rig: &Rig) -> Result<()> {
             apply(&case.client, object).await.with_context(|| path.display().to_string())?;
         }
     }
+    apply(&case.client, root).await?;
     apply(&case.client, cluster).await?;
     let ca = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "openbao-ca", "namespace": "openbao"},

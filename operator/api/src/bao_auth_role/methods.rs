@@ -150,8 +150,9 @@ pub enum BoundClaimsType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!has(self.bindSecretID) || self.bindSecretID || has(self.secretIDBoundCIDRs)", "bindSecretID: false requires secretIDBoundCIDRs: otherwise everyone who knows the role ID could log in"))]
+#[x_kube(validation = ("has(self.roleID) || !has(oldSelf.roleID)", "roleID cannot be removed, because OpenBao keeps the role ID: write another roleID"))]
 pub struct AppRole {
-    /// Role ID. It is not a secret. Default: OpenBao generates it.
+    /// Role ID. It is not a secret. It can be changed, but not removed. Default: OpenBao generates it.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "roleID")]
     #[schemars(length(min = 1, max = 255))]
     pub role_id: Option<String>,

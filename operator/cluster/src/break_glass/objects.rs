@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     Container, KeyToPath, PodSpec, PodTemplateSpec, Secret, SecretVolumeSource, Volume, VolumeMount,
@@ -10,10 +9,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::{Value, json};
 
-use super::SINCE;
-use crate::cluster::{BREAK_GLASS, CLUSTER_LABEL, Cluster};
+use super::Live;
+use crate::children::ChildApi;
+use crate::cluster::{ACTIVE, CLUSTER_LABEL, Cluster};
 use crate::objects::stateful_set::postgresql_ca;
-use crate::objects::{API_PORT, CLUSTER_PORT, metadata, secret};
+use crate::objects::{API_PORT, CLUSTER_PORT, metadata, secret, selector};
 
 /// Suffix of the name of the StatefulSet and of the Secret.
 pub(crate) const SUFFIX: &str = "-break-glass";
@@ -23,12 +23,21 @@ const CONTAINER: &str = "openbao";
 const CONNECTION: &str = "service.conf";
 /// File with the configuration of the server.
 const CONFIGURATION: &str = "openbao.json";
+/// Start of the annotations of Steamer.
+const OWN: &str = "steamer.dev/";
 /// Volume with the connection.
 const VOLUME: &str = "break-glass";
 
 /// Name of the StatefulSet and of the Secret.
 pub(crate) fn name(cluster: &Cluster) -> String {
     cluster.child(SUFFIX)
+}
+
+/// The objects that exist.
+pub(crate) fn live(child_api: &ChildApi<'_>) -> Live {
+    let name = format!("{}{SUFFIX}", child_api.cluster.name);
+    let (set, settings) = (child_api.get::<StatefulSet>(&name), child_api.get::<Secret>(&name));
+    Live::of(set.as_deref(), settings.as_deref())
 }
 
 /// Name of the ConfigMap with the configuration of the nodes of a StatefulSet.
@@ -40,14 +49,16 @@ pub(crate) fn configuration_of(live: &StatefulSet) -> Option<&str> {
 }
 
 /// The Secret: the configuration of the nodes with only a loopback listener, and a connection that cannot write.
-pub(crate) fn settings(cluster: &Cluster, of_nodes: &Value) -> Secret {
+pub(crate) fn settings(cluster: &Cluster, of_nodes: &Value, notes: &BTreeMap<String, String>) -> Secret {
     let connection = cluster.owner.service_file(&postgresql_ca());
     let entries = [
         (CONFIGURATION.to_owned(), configuration(of_nodes).to_string()),
         // A node that cannot write cannot acquire the lock of the leader.
         (CONNECTION.to_owned(), format!("{connection}options=-c default_transaction_read_only=on\n")),
     ];
-    secret::secret(cluster, &name(cluster), &entries.into())
+    let mut secret = secret::secret(cluster, &name(cluster), &entries.into());
+    secret.metadata.annotations = Some(notes.clone());
+    secret
 }
 
 fn configuration(of_nodes: &Value) -> Value {
@@ -69,22 +80,19 @@ fn configuration(of_nodes: &Value) -> Value {
 pub(crate) fn stateful_set(
     cluster: &Cluster,
     nodes: &PodTemplateSpec,
-    request: &str,
-    now: Timestamp,
+    notes: &BTreeMap<String, String>,
 ) -> StatefulSet {
-    let notes = [(BREAK_GLASS, request.to_owned()), (SINCE, now.as_second().to_string())];
-    let annotations = notes.map(|(key, value)| (key.to_owned(), value)).into();
     let spec = StatefulSetSpec {
         replicas: Some(1),
         service_name: Some(cluster.child("-internal")),
         selector: LabelSelector { match_labels: Some(labels(cluster)), match_expressions: None },
         template: PodTemplateSpec {
-            metadata: Some(ObjectMeta { labels: Some(labels(cluster)), ..ObjectMeta::default() }),
+            metadata: Some(pod_metadata(cluster, nodes)),
             spec: nodes.spec.as_ref().map(|nodes| pod(cluster, nodes)),
         },
         ..StatefulSetSpec::default()
     };
-    let metadata = ObjectMeta { annotations: Some(annotations), ..metadata(cluster, &name(cluster)) };
+    let metadata = ObjectMeta { annotations: Some(notes.clone()), ..metadata(cluster, &name(cluster)) };
     StatefulSet { metadata, spec: Some(spec), status: None }
 }
 
@@ -92,6 +100,18 @@ pub(crate) fn stateful_set(
 fn labels(cluster: &Cluster) -> BTreeMap<String, String> {
     let labels = [("app.kubernetes.io/name", "openbao-break-glass"), (CLUSTER_LABEL, cluster.name())];
     labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+}
+
+/// Labels and annotations of the pod. Those of the user stay, because the identity of a cloud seal can depend on them.
+fn pod_metadata(cluster: &Cluster, nodes: &PodTemplateSpec) -> ObjectMeta {
+    let of_nodes = nodes.metadata.clone().unwrap_or_default();
+    let mut pod_labels = of_nodes.labels.unwrap_or_default();
+    pod_labels.retain(|label, _| label != ACTIVE && !selector(cluster).contains_key(label));
+    pod_labels.extend(labels(cluster));
+    let mut annotations = of_nodes.annotations.unwrap_or_default();
+    annotations.retain(|annotation, _| !annotation.starts_with(OWN));
+    let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+    ObjectMeta { labels: Some(pod_labels), annotations, ..ObjectMeta::default() }
 }
 
 fn pod(cluster: &Cluster, nodes: &PodSpec) -> PodSpec {
@@ -153,8 +173,10 @@ fn file(secret: &str, (volume, entry): (&str, &str)) -> Volume {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::break_glass::opened;
+    use crate::break_glass::{notes, opened};
     use crate::objects::configuration::configuration as of_nodes;
     use crate::objects::seal::seal;
     use crate::objects::services::services;
@@ -182,16 +204,36 @@ mod tests {
     fn the_pod_is_a_node_without_ports_that_reads_its_own_connection() {
         let (cluster, nodes, _) = built();
         let template = &nodes.spec.as_ref().unwrap().template;
-        let set = stateful_set(&cluster, template, "n1", Timestamp::from_second(60).unwrap());
+        let notes = notes("n1", Timestamp::from_second(60).unwrap());
+        let set = stateful_set(&cluster, template, &notes);
         assert_eq!(opened(&set).unwrap().until, Timestamp::from_second(60 + 900).unwrap());
         assert_eq!(opened(&set).unwrap().pod, "main-break-glass-0");
         insta::assert_yaml_snapshot!(set);
     }
 
     #[test]
+    fn the_pod_keeps_the_labels_and_annotations_of_the_user() {
+        let (cluster, mut nodes, _) = built();
+        let template = &mut nodes.spec.as_mut().unwrap().template;
+        let metadata = template.metadata.as_mut().unwrap();
+        let set = |map: &mut Option<BTreeMap<String, String>>, key: &str| {
+            map.get_or_insert_default().insert(key.to_owned(), "true".to_owned());
+        };
+        set(&mut metadata.labels, "azure.workload.identity/use");
+        set(&mut metadata.annotations, "example.com/a");
+        let set = stateful_set(&cluster, template, &BTreeMap::new());
+        let pod = set.spec.unwrap().template.metadata.unwrap();
+        let own = labels(&cluster);
+        let mut expected = own.clone();
+        expected.insert("azure.workload.identity/use".to_owned(), "true".to_owned());
+        assert_eq!(pod.labels.unwrap(), expected);
+        assert_eq!(pod.annotations.unwrap().into_keys().collect::<Vec<_>>(), ["example.com/a"]);
+    }
+
+    #[test]
     fn no_service_selects_the_pod() {
-        let (cluster, ..) = built();
-        let labels = labels(&cluster);
+        let (cluster, nodes, _) = built();
+        let labels = pod_metadata(&cluster, &nodes.spec.as_ref().unwrap().template).labels.unwrap();
         for service in services(&cluster) {
             let selector = service.spec.unwrap().selector.unwrap();
             let selects = selector.iter().all(|(label, value)| labels.get(label) == Some(value));
@@ -203,7 +245,7 @@ mod tests {
     fn only_the_loopback_interface_listens_and_the_session_cannot_write() {
         let (cluster, nodes, configuration) = built();
         assert!(configuration_of(&nodes).unwrap().starts_with("main-config-"));
-        let data = settings(&cluster, &configuration).data.unwrap();
+        let data = settings(&cluster, &configuration, &BTreeMap::new()).data.unwrap();
         let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
         assert!(text(CONNECTION).ends_with("options=-c default_transaction_read_only=on\n"));
         let config: Value = serde_json::from_str(&text(CONFIGURATION)).unwrap();

@@ -37,9 +37,9 @@ pub(crate) struct FenceNote {
 /// Start of the reason of a fence that a user requested.
 const REQUESTED: &str = "the annotation steamer.dev/fence requests it";
 
-/// Reason of a fence that a user requested, with the name of the client that set the annotation.
-pub(crate) fn requested(client: Option<&str>) -> String {
-    client.map_or(REQUESTED.to_owned(), |client| format!("{REQUESTED}, set by {client}"))
+/// Reason of a fence that a user requested, with the field manager of the annotation.
+pub(crate) fn requested(manager: Option<&str>) -> String {
+    manager.map_or(REQUESTED.to_owned(), |manager| format!("{REQUESTED}, field manager {manager}"))
 }
 
 impl FenceNote {

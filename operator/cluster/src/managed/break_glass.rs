@@ -1,36 +1,51 @@
-//! Opens and closes break-glass on request.
+//! Opens break-glass on request, and closes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use serde_json::Value;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 use steamer_api::{BreakGlassState, OpenBaoCluster, OpenBaoClusterStatus};
+use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::Reason;
 
 use crate::break_glass;
-use crate::break_glass::objects::{configuration_of, name, settings, stateful_set};
-use crate::break_glass::{Facts, State, opened};
-use crate::cluster::{BREAK_GLASS, Mode};
+use crate::break_glass::objects::{SUFFIX, configuration_of, live, name, settings, stateful_set};
+use crate::break_glass::{Facts, Live, State, closing, notes, opened};
+use crate::children::ChildApi;
+use crate::cluster::{BREAK_GLASS, Cluster, Mode};
 use crate::effects::Effects;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::requester::requester;
+use crate::managed::validate::mode;
+
+/// Annotation of the StatefulSet of the nodes: the last request that was carried out.
+const CARRIED_OUT: &str = "steamer.dev/break-glass-carried-out";
 
 /// State of break-glass.
 pub(crate) fn state(input: Input<'_>, observed: &Observed, now: Timestamp) -> State {
     break_glass::state(Facts {
         asked: input.object.annotations().get(BREAK_GLASS).map(String::as_str),
-        opened: observed.break_glass.as_deref().and_then(opened),
-        recorded: input.found.last.break_glass.as_ref().map(|last| last.request.as_str()),
+        live: observed.break_glass.clone(),
+        recorded: recorded(input, observed),
         obstacle: obstacle(input, observed),
         must_close: input.cluster.mode.stops_nodes(),
         now,
     })
+}
+
+/// The last request that was carried out. The status can be older: it is written at the end of a reconcile.
+fn recorded<'a>(input: Input<'a>, observed: &'a Observed) -> Option<&'a str> {
+    let noted = observed.live.as_ref().and_then(|live| live.annotations().get(CARRIED_OUT));
+    let published = input.found.last.break_glass.as_ref().map(|last| &last.request);
+    noted.or(published).map(String::as_str)
 }
 
 /// Reason why break-glass cannot be opened.
@@ -57,7 +72,28 @@ fn template(observed: &Observed) -> Option<(&Arc<StatefulSet>, Value)> {
     Some((live, serde_json::from_str(text).ok()?))
 }
 
-/// Carries out the next step.
+/// Closes break-glass if it is over, whatever else fails. Returns the time after which this has to be done otherwise.
+pub(super) async fn close_if_over(
+    context: &Context,
+    child_api: &ChildApi<'_>,
+    object: &OpenBaoCluster,
+) -> Result<Option<Duration>, Error> {
+    let (live, now) = (live(child_api), Timestamp::now());
+    let asked = object.annotations().get(BREAK_GLASS).map(String::as_str);
+    let must_close = object.metadata.deletion_timestamp.is_some() || mode(object).stops_nodes();
+    let Some(why) = closing(&live, asked, must_close, now) else { return Ok(live.remaining(now)) };
+    let name = format!("{}{SUFFIX}", child_api.cluster.name);
+    child_api.remove::<StatefulSet>(&name).await?;
+    // Last: what an interruption leaves is found again.
+    child_api.remove::<Secret>(&name).await?;
+    tracing::warn!(cluster = %child_api.cluster, why, "break-glass is closed");
+    // Another type than that of the opening: Kubernetes would count both as one Event with the text of the first.
+    let text = format!("break-glass was closed: {why}");
+    context.runtime.events.announce(object, Reason::BreakGlass, &text).await;
+    Ok(None)
+}
+
+/// Opens break-glass if this is due.
 pub(super) async fn carry_out(
     effects: &Effects<'_>,
     input: Input<'_>,
@@ -66,8 +102,7 @@ pub(super) async fn carry_out(
 ) -> Result<(), Error> {
     match state(input, observed, now) {
         State::Due(request) => open(effects, input, observed, &request).await,
-        State::Closing(why) => close(effects, input, &why).await,
-        State::None | State::Refused(_) | State::Open(_) | State::Over => Ok(()),
+        State::None | State::Refused(_) | State::Open(_) | State::Closing(_) | State::Over => Ok(()),
     }
 }
 
@@ -80,32 +115,42 @@ async fn open(
     let Some((nodes, configuration)) = template(observed) else { return Ok(()) };
     let Some(spec) = &nodes.spec else { return Ok(()) };
     let api = effects.child_api.api::<OpenBaoCluster>();
-    let asked_by = requester(&api, input.cluster.name(), BREAK_GLASS).await?;
-    let set = stateful_set(input.cluster, &spec.template, request, Timestamp::now());
-    effects.child_api.keep(&settings(input.cluster, &configuration)).await?;
+    let manager = requester(&api, input.cluster.name(), BREAK_GLASS).await?;
+    let notes = notes(request, since(effects, input.cluster, request).await?);
+    // First: its annotations limit the time of an opening that is interrupted.
+    effects.child_api.keep(&settings(input.cluster, &configuration, &notes)).await?;
+    note_request(effects, input.cluster, request).await?;
+    let set = stateful_set(input.cluster, &spec.template, &notes);
     effects.child_api.keep(&set).await?;
-    let asked_by = asked_by.unwrap_or_else(|| "an unknown client".to_owned());
+    let manager = manager.unwrap_or_else(|| "an unknown field manager".to_owned());
     let text = opened(&set).map(|opened| State::Open(opened).text()).unwrap_or_default();
-    let text = format!("{asked_by} set the annotation {BREAK_GLASS}={request}: {text}");
+    let text = format!(
+        "the annotation {BREAK_GLASS}={request} was set (field manager: {manager}; the audit log of the API server \
+         contains the user): {text}"
+    );
     tracing::warn!(cluster = %input.cluster.name, text, "break-glass is open");
     effects.context.runtime.events.warn(input.object, Reason::BreakGlass, &text).await;
     Ok(())
 }
 
-async fn close(effects: &Effects<'_>, input: Input<'_>, why: &str) -> Result<(), Error> {
-    let name = name(input.cluster);
-    effects.child_api.remove::<StatefulSet>(&name).await?;
-    effects.child_api.remove::<Secret>(&name).await?;
-    tracing::warn!(cluster = %input.cluster.name, why, "break-glass is closed");
-    // Another type than that of the opening: Kubernetes would count both as one Event with the text of the first.
-    let text = format!("break-glass was closed: {why}");
-    effects.context.runtime.events.announce(input.object, Reason::BreakGlass, &text).await;
+/// Time of a request: that of an opening that was interrupted, or else now.
+async fn since(effects: &Effects<'_>, cluster: &Cluster, request: &str) -> Result<Timestamp, Error> {
+    let begun = effects.child_api.read::<Secret>(&name(cluster)).await?;
+    let begun = begun.as_deref().and_then(opened).filter(|begun| begun.request == request);
+    Ok(begun.map_or_else(Timestamp::now, |begun| begun.since))
+}
+
+/// Records a request before it is carried out, so that it is not carried out twice.
+async fn note_request(effects: &Effects<'_>, cluster: &Cluster, request: &str) -> Result<(), Error> {
+    let patch = json!({"metadata": {"annotations": {CARRIED_OUT: request}}});
+    let api = effects.child_api.api::<StatefulSet>();
+    api.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())
 }
 
-/// Records the request in the status, so that it is not carried out twice.
+/// Publishes the request in the status.
 pub(crate) fn record(status: &mut OpenBaoClusterStatus, observed: &Observed) {
-    if let Some(opened) = observed.break_glass.as_deref().and_then(opened) {
+    if let Live::Open(opened) = observed.break_glass.clone() {
         status.break_glass =
             Some(BreakGlassState { request: opened.request, pod: opened.pod, until: Time(opened.until) });
     }
@@ -133,6 +178,15 @@ mod tests {
             refused: None,
         };
         state(input, &observed, Timestamp::now()).text()
+    }
+
+    #[test]
+    fn a_request_that_only_the_nodes_record_is_over() {
+        let carried_out = |observed: &mut Observed| {
+            let live = Arc::make_mut(observed.live.as_mut().unwrap());
+            live.annotations_mut().insert(CARRIED_OUT.to_owned(), "n1".to_owned());
+        };
+        assert!(text(carried_out, Mode::Active).contains("to another value to open it again"));
     }
 
     #[rstest]

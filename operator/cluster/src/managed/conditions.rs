@@ -124,6 +124,8 @@ fn set_fenced(conditions: &mut Conditions<'_>, request: &Request) {
     const KIND: &str = "Fenced";
     let (state, reason) = match request {
         Request::None => return conditions.clear(KIND),
+        // The last condition stays.
+        Request::Unknown => return,
         Request::Refused(reason, _) => (State::False, *reason),
         Request::Leads(_) | Request::Due(_) => (State::False, Reason::Waiting),
         Request::InForce { .. } => (State::True, Reason::Fenced),
@@ -154,4 +156,26 @@ fn set_unavailable(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     }
     let takeover = report.observed.takeover.as_deref().unwrap_or_default();
     conditions.set("LeaderElected", State::False, Reason::NoLeader, takeover);
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_fence_stays_in_the_status_while_the_database_is_unreachable() {
+        let mut list = Vec::new();
+        let mut kinds_after = |request: &Request| {
+            set_fenced(&mut Conditions::new(&mut list, 1, Timestamp::now()), request);
+            list.iter()
+                .map(|condition| format!("{}={}", condition.type_, condition.status))
+                .collect::<Vec<_>>()
+        };
+        let (pod, reason) = ("main-1".to_owned(), "r".to_owned());
+        assert_eq!(kinds_after(&Request::InForce { pod, reason, recreated: None }), ["Fenced=True"]);
+        assert_eq!(kinds_after(&Request::Unknown), ["Fenced=True"]);
+        assert!(kinds_after(&Request::None).is_empty());
+    }
 }

@@ -14,7 +14,6 @@ use steamer_core::error::Error;
 use steamer_core::ownership::finalizer::has_finalizer;
 use steamer_runtime::{Action, Dependencies, Reason, describe};
 
-use crate::break_glass::objects::SUFFIX;
 use crate::children::ChildApi;
 use crate::cluster::Cluster;
 use crate::database::schema::Occupant;
@@ -48,7 +47,6 @@ pub(crate) async fn delete(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> 
     // The guard would report the terminating leader as lost.
     guards.stop(&child_api.cluster);
     child_api.remove::<StatefulSet>(&child_api.cluster.name).await?;
-    child_api.remove::<StatefulSet>(&format!("{}{SUFFIX}", child_api.cluster.name)).await?;
     let pods = child_api.all::<Pod>().len();
     if pods > 0 {
         return Err(Error::Deleting(format!("{pods} pods terminate")));

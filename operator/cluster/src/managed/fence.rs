@@ -19,8 +19,9 @@ use crate::paths::STEP_DOWN;
 
 /// State of the request for the observed cluster.
 pub(crate) fn state(cluster: &Cluster, observed: &Observed) -> Request {
-    // Without the database nothing is known about the fence, and nothing can be done.
-    let Ok(storage) = &observed.storage else { return Request::None };
+    let Ok(storage) = &observed.storage else {
+        return cluster.fence.as_ref().map_or(Request::None, |_| Request::Unknown);
+    };
     request(&Facts {
         cluster,
         roles: storage.roles.as_deref(),
@@ -47,8 +48,10 @@ pub(super) async fn carry_out(
                 block(effects, input, &node).await
             }
         },
-        Request::Due(node) => block(effects, input, &node).await,
-        Request::None | Request::Refused(..) | Request::InForce { .. } => Ok(()),
+        Request::Due(node) | Request::InForce { recreated: Some(node), .. } => {
+            block(effects, input, &node).await
+        }
+        Request::None | Request::Refused(..) | Request::InForce { .. } | Request::Unknown => Ok(()),
     }
 }
 
@@ -102,4 +105,21 @@ async fn held_lock(role_admin: &RoleAdmin<'_>, role: &str) -> Result<Option<Lock
     let Some(lock) = role_admin.owner.lock().await?.filter(|lock| lock.is_recorded) else { return Ok(None) };
     let holder = role_admin.owner.holder(&lock.value).await?;
     Ok((holder.as_deref() == Some(role)).then_some(lock))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tests::{cluster, observed};
+
+    #[test]
+    fn without_the_database_a_requested_fence_is_unknown() {
+        let mut observed = observed("lss");
+        observed.storage = Err(Arc::new(Error::Waiting("d".to_owned())));
+        let asked = Cluster { fence: Some("main-1".to_owned()), ..cluster() };
+        assert_eq!(state(&asked, &observed), Request::Unknown);
+        assert_eq!(state(&cluster(), &observed), Request::None);
+    }
 }

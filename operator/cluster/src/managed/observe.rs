@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use steamer_core::error::Error;
 
 use crate::break_glass;
+use crate::break_glass::Live;
 use crate::certificates::keep::Certificate;
 use crate::cluster::{Cluster, Mode};
 use crate::database::logins;
@@ -41,8 +42,8 @@ pub(crate) struct Observed {
     /// The live StatefulSet.
     pub(crate) live: Option<Arc<StatefulSet>>,
     pub(crate) config_maps: Vec<Arc<ConfigMap>>,
-    /// The StatefulSet of break-glass.
-    pub(crate) break_glass: Option<Arc<StatefulSet>>,
+    /// The objects of break-glass.
+    pub(crate) break_glass: Live,
     /// Secret with the logins of the nodes.
     pub(crate) logins: Option<Arc<Secret>>,
     /// Name of the Secret with the recovery keys in force.
@@ -94,7 +95,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let mut members = members(sources, input, prepared.migration).await;
     let seal = check::judged(seal, &members);
     if let Ok(Storage { roles: Some(roles), .. }) = &prepared.storage {
-        fence_request::mark(&mut members, roles);
+        fence_request::mark(&mut members, roles, logins.as_deref());
     }
     if prepared.storage.is_err() || !seal.opens() {
         health::forget(&mut members, &sources.guard_target.unhealthy);
@@ -116,7 +117,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         members,
         live,
         config_maps: sources.child_api.all(),
-        break_glass: sources.child_api.get(&break_glass::objects::name(cluster)),
+        break_glass: break_glass::objects::live(sources.child_api),
         logins,
         recovery_secret: RecoveryKeys::last(cluster).secret_name(&sources.child_api.all()),
         headers: headers.map_err(Arc::new),

@@ -1,4 +1,4 @@
-//! The client that set an annotation, as the API server recorded it.
+//! The field manager of an annotation. A client chooses this name: only the audit log of the API server contains the user.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::Api;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use steamer_api::OpenBaoCluster;
 use steamer_core::error::Error;
 
-/// Name of the client that set an annotation of a cluster. Read from the API server: the cache has no field managers.
+/// Field manager that set an annotation of a cluster. Read from the API server: the cache has no field managers.
 pub(crate) async fn requester(
     api: &Api<OpenBaoCluster>,
     name: &str,

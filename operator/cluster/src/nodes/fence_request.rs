@@ -8,7 +8,7 @@ use steamer_runtime::Reason;
 use crate::cluster::{Cluster, FENCE};
 use crate::database::incarnations::entry;
 use crate::database::login::user_of;
-use crate::database::roles::NodeRole;
+use crate::database::roles::{FenceNote, NodeRole};
 use crate::nodes::members::Member;
 
 /// Facts that determine the next step of a requested fence.
@@ -42,8 +42,10 @@ pub(crate) enum Request {
     Leads(Subject),
     /// Its login is blocked next.
     Due(Subject),
-    /// The node is fenced.
-    InForce { pod: String, reason: String },
+    /// The node is fenced. A pod that was recreated since has to be noted.
+    InForce { pod: String, reason: String, recreated: Option<Subject> },
+    /// The database is unreachable: whether the node is fenced is unknown.
+    Unknown,
 }
 
 /// The state of the request. The first rule that applies.
@@ -52,30 +54,45 @@ pub(crate) fn request(facts: &Facts<'_>) -> Request {
     if !pods(facts.cluster).contains(pod) {
         return Request::Refused(Reason::Invalid, unknown(facts.cluster, pod));
     }
-    let Some(role) = facts.role(pod) else {
+    let Some(role) = facts.roles.and_then(|roles| role_of(facts.logins, roles, pod)) else {
         return Request::Refused(Reason::Waiting, without_role(pod));
     };
     let member = facts.members.iter().find(|member| member.name() == *pod);
     let uid = member.map(Member::uid).unwrap_or_default();
-    let note = role.note.as_ref().filter(|note| note.is_requested() && !role.can_login);
-    if let Some(note) = note.filter(|note| uid.is_empty() || note.uid == uid) {
-        return Request::InForce { pod: pod.clone(), reason: note.reason.clone() };
+    let subject = Subject { pod: pod.clone(), uid, role: role.name.clone() };
+    // Each process of the node uses this role: none of them can log in.
+    if let Some(note) = blocked(role) {
+        let is_noted = subject.uid.is_empty() || note.uid == subject.uid;
+        let recreated = (!is_noted).then_some(subject);
+        return Request::InForce { pod: pod.clone(), reason: note.reason.clone(), recreated };
     }
     if !facts.members.iter().any(|other| other.name() != *pod && other.serves()) {
         return Request::Refused(Reason::Waiting, last_one(pod));
     }
-    let subject = Subject { pod: pod.clone(), uid, role: role.name.clone() };
     let leads = member.is_some_and(|member| member.answer.is_active());
     if leads { Request::Leads(subject) } else { Request::Due(subject) }
 }
 
-/// Marks the nodes that are fenced on request. A pod that was recreated since is another one.
-pub(crate) fn mark(members: &mut [Member], roles: &[NodeRole]) {
+/// The note of a role that is blocked because a user requested it.
+fn blocked(role: &NodeRole) -> Option<&FenceNote> {
+    role.note.as_ref().filter(|note| note.is_requested() && !role.can_login)
+}
+
+/// Marks the nodes that are fenced on request: the pods in the notes, and those that were recreated with a blocked login.
+pub(crate) fn mark(members: &mut [Member], roles: &[NodeRole], logins: Option<&Secret>) {
     let requested = |role: &NodeRole| role.note.clone().filter(|note| role.own && note.is_requested());
     let fenced: Vec<String> = roles.iter().filter_map(requested).map(|note| note.uid).collect();
     for member in members {
-        member.is_fenced = fenced.contains(&member.uid());
+        let role = role_of(logins, roles, &member.name());
+        member.is_fenced = fenced.contains(&member.uid()) || role.is_some_and(|role| blocked(role).is_some());
     }
+}
+
+/// The role with which the next process of a node logs in, if the node has its own.
+fn role_of<'a>(logins: Option<&Secret>, roles: &'a [NodeRole], pod: &str) -> Option<&'a NodeRole> {
+    let entry = entry(logins, pod)?;
+    let user = user_of(&entry)?;
+    roles.iter().find(|role| role.own && role.name == user)
 }
 
 fn pods(cluster: &Cluster) -> Vec<String> {
@@ -101,19 +118,10 @@ fn last_one(pod: &str) -> String {
     format!("{pod} is not fenced: no other node serves. It is fenced as soon as another one does")
 }
 
-impl Facts<'_> {
-    /// The role with which the next process of a node logs in, if the node has its own.
-    fn role(&self, pod: &str) -> Option<&NodeRole> {
-        let entry = entry(self.logins, pod)?;
-        let user = user_of(&entry)?;
-        self.roles?.iter().find(|role| role.own && role.name == user)
-    }
-}
-
 impl Request {
     /// Returns true if a step is due now.
     pub(crate) fn is_due(&self) -> bool {
-        matches!(self, Self::Leads(_) | Self::Due(_))
+        matches!(self, Self::Leads(_) | Self::Due(_) | Self::InForce { recreated: Some(_), .. })
     }
 
     /// Reason why other changes of the pods wait.
@@ -122,20 +130,20 @@ impl Request {
             Self::Leads(Subject { pod, .. }) | Self::Due(Subject { pod, .. }) | Self::InForce { pod, .. } => {
                 Some(format!("a change waits: {pod} is fenced until the annotation {FENCE} is removed"))
             }
-            Self::None | Self::Refused(..) => None,
+            Self::None | Self::Refused(..) | Self::Unknown => None,
         }
     }
 
     /// Text for a status.
     pub(crate) fn text(&self) -> Option<String> {
         match self {
-            Self::None => None,
+            Self::None | Self::Unknown => None,
             Self::Refused(_, why) => Some(why.clone()),
             Self::Leads(Subject { pod, .. }) => {
                 Some(format!("{pod} leads: the leadership moves before it is fenced"))
             }
             Self::Due(Subject { pod, .. }) => Some(format!("{pod} is being fenced")),
-            Self::InForce { pod, reason } => {
+            Self::InForce { pod, reason, .. } => {
                 Some(format!("{pod} is fenced: {reason}. Remove the annotation and it returns"))
             }
         }
@@ -148,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::database::incarnations::secret;
-    use crate::database::roles::{FenceNote, requested};
+    use crate::database::roles::requested;
     use crate::tests::{cluster, member};
 
     fn role(ordinal: usize, note: Option<FenceNote>) -> NodeRole {
@@ -166,9 +174,9 @@ mod tests {
         FenceNote { since: 1, lock: String::new(), uid: uid.to_owned(), reason }
     }
 
-    /// The request for a pod of a cluster whose nodes are in these states. The role of node 1 has the note.
-    fn asked(pod: Option<&str>, nodes: &str, note: Option<FenceNote>) -> Request {
-        let cluster = Cluster { fence: pod.map(str::to_owned), ..cluster() };
+    /// Nodes in these states, their roles, and the Secret with their logins. The role of node 1 has the note.
+    fn world(nodes: &str, note: Option<FenceNote>) -> (Vec<Member>, Vec<NodeRole>, Secret) {
+        let cluster = cluster();
         let roles: Vec<NodeRole> =
             (0..3).map(|ordinal| role(ordinal, note.clone().filter(|_| ordinal == 1))).collect();
         let login = |role: &NodeRole| cluster.owner.as_role(&role.name, "hush".to_owned().into());
@@ -178,7 +186,14 @@ mod tests {
             .map(|(ordinal, role)| (format!("main-{ordinal}"), login(role).service_file("ca")));
         let logins = secret(&cluster, &entries.collect());
         let mut members: Vec<Member> = nodes.chars().enumerate().map(member).collect();
-        mark(&mut members, &roles);
+        mark(&mut members, &roles, Some(&logins));
+        (members, roles, logins)
+    }
+
+    /// The request for a pod.
+    fn asked(pod: Option<&str>, nodes: &str, note: Option<FenceNote>) -> Request {
+        let cluster = Cluster { fence: pod.map(str::to_owned), ..cluster() };
+        let (members, roles, logins) = world(nodes, note);
         request(&Facts { cluster: &cluster, roles: Some(&roles), logins: Some(&logins), members: &members })
     }
 
@@ -189,7 +204,9 @@ mod tests {
             Request::Refused(..) => "refused",
             Request::Leads(_) => "leads",
             Request::Due(_) => "due",
+            Request::InForce { recreated: Some(_), .. } => "in force and recreated",
             Request::InForce { .. } => "in force",
+            Request::Unknown => "unknown",
         };
         name.to_owned()
     }
@@ -216,15 +233,26 @@ mod tests {
     #[case::in_force("uid-1", requested(Some("kubectl-annotate")), "lxs", "in force")]
     #[case::although_it_was_the_last_one("uid-1", requested(None), "xxx", "in force")]
     #[case::pod_is_missing("uid-1", requested(None), "l", "in force")]
-    #[case::recreated_pod("uid-before", requested(None), "lxs", "due")]
+    #[case::recreated_pod("uid-before", requested(None), "lxs", "in force and recreated")]
+    #[case::recreated_and_the_last_one("uid-before", requested(None), "xxx", "in force and recreated")]
     #[case::fence_of_a_lost_leader("uid-1", "it hangs".to_owned(), "lxs", "due")]
-    fn a_fence_is_in_force_for_the_pod_in_its_note(
+    fn a_fence_is_in_force_while_the_role_of_the_node_is_blocked(
         #[case] uid: &str,
         #[case] reason: String,
         #[case] nodes: &str,
         #[case] expected: &str,
     ) {
         assert_eq!(said(&asked(Some("main-1"), nodes, Some(note(uid, reason)))), expected);
+    }
+
+    #[rstest]
+    #[case::noted_pod("uid-1", requested(None), true)]
+    #[case::recreated_pod("uid-before", requested(None), true)]
+    #[case::recreated_after_a_fence_of_a_lost_leader("uid-before", "it hangs".to_owned(), false)]
+    fn a_fenced_node_is_not_repaired(#[case] uid: &str, #[case] reason: String, #[case] expected: bool) {
+        let (members, ..) = world("lxs", Some(note(uid, reason)));
+        let fenced: Vec<bool> = members.iter().map(|member| member.is_fenced).collect();
+        assert_eq!(fenced, [false, expected, false]);
     }
 
     #[test]
@@ -242,8 +270,8 @@ mod tests {
         let in_force = asked(Some("main-1"), "lxs", Some(note("uid-1", requested(Some("kubectl-annotate")))));
         assert_eq!(
             text(in_force),
-            "main-1 is fenced: the annotation steamer.dev/fence requests it, set by kubectl-annotate. Remove the annotation \
-             and it returns"
+            "main-1 is fenced: the annotation steamer.dev/fence requests it, field manager kubectl-annotate. Remove the \
+             annotation and it returns"
         );
     }
 

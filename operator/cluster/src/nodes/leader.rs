@@ -100,7 +100,8 @@ pub(crate) fn step_down(cluster: &Cluster, live: &StatefulSet, members: &[Member
     has_standby.then(|| StepDown { request: request.clone(), pod: leader.name() })
 }
 
-/// Makes the leader step down. The request is recorded first: a repeated step-down would move the leader again.
+/// Makes the leader step down, unless another node leads by now: the next reconcile reads which one. The request is recorded
+/// first: a repeated step-down would move the leader again.
 pub(crate) async fn execute(
     effects: &Effects<'_>,
     cluster: &Cluster,
@@ -108,12 +109,15 @@ pub(crate) async fn execute(
     step_down: &StepDown,
 ) -> Result<(), Error> {
     let StepDown { request, pod } = step_down;
+    let node = effects.node(cluster, pod)?.session(session.identity().clone());
+    // A standby would forward the request to another leader.
+    if !node.leader().await?.is_self {
+        return Ok(());
+    }
     let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: request}}});
     let api = effects.child_api.api::<StatefulSet>();
     api.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
     tracing::info!(cluster = %cluster.name, pod, "the leader steps down");
-    // Sent to this node: another node that leads by now must not step down, too.
-    let node = effects.node(cluster, pod)?.session(session.identity().clone());
     cluster.before_write();
     node.request_any(Method::PUT, paths::STEP_DOWN, None).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Evaluation of a policy as OpenBao does it: which rule applies to a path. The end-to-end test `operator_rights` makes the
 //! same requests to a server.
 
-use super::{Rules, general::DENY};
+use super::{Rules, covered::DENY};
 
 /// Position of the first wildcard, whether the rule has no `*`, fewest `+` as a negative number, length. The greatest applies.
 type Priority = (usize, bool, isize, usize);

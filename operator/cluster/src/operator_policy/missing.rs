@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use steamer_openbao::{Error, Session};
 
-use super::{Rules, general::DENY};
+use super::{Rules, covered::DENY};
 
 /// Most lines that a condition names.
 const NAMED: usize = 3;
@@ -53,7 +53,7 @@ fn is_missing(needed: &[&str], held: &[String]) -> bool {
 }
 
 /// Path that a rule matches. That of a denied path is allowed by another rule.
-fn example(rule: &str, capabilities: &[&str]) -> String {
+pub(super) fn example(rule: &str, capabilities: &[&str]) -> String {
     let rest = if capabilities == DENY { "config" } else { "0" };
     rule.replace('+', "steamer-probe").replace('*', rest)
 }

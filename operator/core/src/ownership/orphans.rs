@@ -1,12 +1,16 @@
 //! Orphans: resources in OpenBao whose object is gone. The parent of the object keeps a list of them in its status and
 //! removes them when OpenBao is reachable.
 
-use steamer_api::{KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, SecretsTenant, SecretsTenantStatus};
+use steamer_api::{
+    DeletionPolicy, KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, OwnedResource, SecretsTenant,
+    SecretsTenantStatus,
+};
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{ObjectName, Presence, StatusError};
 
 use super::mark::{Mark, Owner};
 use super::removal::Owned;
+use super::removers::Record;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -107,13 +111,16 @@ enum Step {
     /// The orphan stays in the list, for this reason.
     Keep(&'static str),
     Remove,
+    /// The object was recreated, and does not own resources without a mark. Access is removed, and values stay.
+    RemoveAccess,
 }
 
 /// Decides about an orphan, from the presence of its object. `left` are the orphans before it that remain.
 fn step(orphan: &Orphan, left: &[Orphan], presence: Presence) -> Step {
     let below = format!("{}/", orphan.openbao_namespace);
     match presence {
-        Presence::Present => return Step::Forget,
+        Presence::Present if orphan.resources.is_empty() => return Step::Forget,
+        Presence::Present => return Step::RemoveAccess,
         Presence::Unknown => return Step::Keep(UNKNOWN_NAMESPACE),
         Presence::Absent => {}
     }
@@ -124,7 +131,26 @@ fn step(orphan: &Orphan, left: &[Orphan], presence: Presence) -> Step {
     }
 }
 
-/// Removes orphans from OpenBao. Returns those that remain. An object that was recreated owns its resources again.
+/// The resources of an orphan that no existing object has created or adopted in the meantime. `records` are those of the
+/// objects of its kind in its cluster.
+fn unclaimed(orphan: &Orphan, records: &[Record]) -> Vec<OwnedResource> {
+    let namespace = NamespacePath::new(&orphan.openbao_namespace);
+    let claimed = records.iter().filter(|it| it.namespace == namespace).flat_map(|it| &it.resources);
+    let claimed: Vec<&str> = claimed.map(|it| &*it.path).collect();
+    orphan.resources.iter().filter(|it| !claimed.contains(&&*it.path)).cloned().collect()
+}
+
+/// The records of the objects of an orphan's kind in the clusters that list the orphan.
+fn records(context: &Context, orphan: &Orphan, owner: &Owner) -> Vec<Record> {
+    let clusters = context.stores.of::<OpenBaoCluster>().filter(|_| true);
+    let listing = clusters.iter().filter(|it| context.status(&***it).orphans.contains(orphan));
+    let listing: Vec<ObjectName> = listing.map(|it| ObjectName::of(&**it)).collect();
+    let mut records = context.removers.records(owner, &context.stores);
+    records.retain(|record| listing.contains(&record.cluster));
+    records
+}
+
+/// Removes orphans from OpenBao. Returns those that remain. An object that was recreated owns its marked resources again.
 pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<Orphan>) -> Vec<Orphan> {
     let mut left: Vec<Orphan> = Vec::new();
     for orphan in orphans {
@@ -156,10 +182,12 @@ async fn remove(
     match step(orphan, left, context.presence(&mark)) {
         Step::Forget => Ok(()),
         Step::Keep(reason) => keep(reason),
-        Step::Remove => {
-            let is_reclaimed = &|| context.exists(&mark);
-            let Orphan { deletion_policy, resources, .. } = orphan;
-            let owned = Owned { mark: &mark, policy: *deletion_policy, resources, is_reclaimed };
+        step => {
+            let resources = &unclaimed(orphan, &records(context, orphan, &mark.owner));
+            let is_recreated = step == Step::RemoveAccess;
+            let policy = if is_recreated { DeletionPolicy::Retain } else { orphan.deletion_policy };
+            let is_reclaimed = &|| !is_recreated && context.exists(&mark);
+            let owned = Owned { mark: &mark, policy, resources, is_reclaimed };
             remove(session, &NamespacePath::new(&orphan.openbao_namespace), owned).await
         }
     }
@@ -170,7 +198,6 @@ mod tests {
     use std::time::Duration;
 
     use rstest::rstest;
-    use steamer_api::DeletionPolicy;
 
     use super::*;
 
@@ -200,6 +227,39 @@ mod tests {
     #[case::unknown_namespace("unknown", Step::Keep(UNKNOWN_NAMESPACE))]
     fn an_orphan_is_removed_only_if_its_object_is_gone(#[case] name: &str, #[case] expected: Step) {
         assert_eq!(decided(&orphan("SecretsProject", name, "org_1/group_7"), &[]), expected);
+    }
+
+    fn entry(path: &str) -> OwnedResource {
+        OwnedResource { path: path.to_owned(), ..OwnedResource::default() }
+    }
+
+    #[test]
+    fn a_recreated_object_does_not_own_what_carries_no_mark() {
+        let orphan = Orphan {
+            resources: vec![entry("sys/policies/acl/web")],
+            ..orphan("BaoPolicy", "recreated", "team")
+        };
+        assert_eq!(decided(&orphan, &[]), Step::RemoveAccess);
+    }
+
+    #[rstest]
+    #[case::adopted("team", "a", &["b"])]
+    #[case::other_namespace("other", "a", &["a", "b"])]
+    #[case::other_resource("team", "c", &["a", "b"])]
+    fn what_an_existing_object_records_is_not_removed(
+        #[case] namespace: &str,
+        #[case] path: &str,
+        #[case] expected: &[&str],
+    ) {
+        let orphan =
+            Orphan { resources: vec![entry("a"), entry("b")], ..orphan("BaoPolicy", "gone", "team") };
+        let record = Record {
+            cluster: ObjectName::new("ns", "main"),
+            namespace: NamespacePath::new(namespace),
+            resources: vec![entry(path)],
+        };
+        let left = unclaimed(&orphan, &[record]);
+        assert_eq!(left.iter().map(|it| &*it.path).collect::<Vec<_>>(), expected);
     }
 
     #[rstest]

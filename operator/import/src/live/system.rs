@@ -4,7 +4,7 @@ use serde_json::json;
 use steamer_openbao::Error;
 
 use super::reader::Reader;
-use crate::owner::is_closed;
+use crate::owner::closed;
 use crate::resource::{Class, Fields};
 
 impl Reader<'_> {
@@ -22,10 +22,11 @@ impl Reader<'_> {
         let mut paths = Vec::new();
         let children = self.session.child_namespaces().await;
         for (name, child) in self.permitted(children)?.unwrap_or_default() {
-            if is_closed(&child) {
+            let place = self.place(Class::Namespace, &name);
+            if let Some(why) = closed(&child) {
+                self.note(&place, why);
                 continue;
             }
-            let place = self.place(Class::Namespace, &name);
             let fields = json!({"custom_metadata": child.custom_metadata}).as_object().cloned();
             self.add(place, "", fields.unwrap_or_default());
             paths.push(format!("{}/{name}", self.namespace).trim_matches('/').to_owned());

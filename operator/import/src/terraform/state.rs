@@ -80,26 +80,41 @@ fn instances(declared: Declared) -> Vec<Entry> {
     instances.into_iter().map(entry).collect()
 }
 
-/// Removes the attribute that contains the end of a path. Returns its name, if it was set.
+/// Removes the attribute that contains the end of a path, in the block that the path names. Returns its name, if it was set.
 fn remove(attributes: &mut Map<String, Value>, path: &[Step]) -> Option<String> {
-    let mut fields = attributes;
-    let mut names = path.iter().filter_map(|step| step.value.as_str()).peekable();
-    while let Some(name) = names.next() {
-        let is_block = names.peek().is_some()
-            && fields.get(name).is_some_and(|value| value[0].is_object() || value.is_object());
-        if !is_block {
-            return fields
-                .remove(name)
-                .filter(|value| !value.is_null() && *value != "")
-                .map(|_| name.to_owned());
-        }
-        fields = match fields.get_mut(name) {
-            Some(Value::Object(inner)) => inner,
-            Some(Value::Array(items)) => items.first_mut()?.as_object_mut()?,
-            _ => return None,
-        };
+    let start = path.iter().position(|step| step.value.is_string())?;
+    let (name, rest) = path.get(start..)?.split_first()?;
+    let name = name.value.as_str()?;
+    let has_names = rest.iter().any(|step| step.value.is_string());
+    let is_block = |value: &Value| value.is_object() || value[0].is_object();
+    if !has_names || !attributes.get(name).is_some_and(is_block) {
+        let is_set = |value: &Value| !value.is_null() && *value != "";
+        return attributes.remove(name).filter(is_set).map(|_| name.to_owned());
     }
-    None
+    match attributes.get_mut(name)? {
+        Value::Object(block) => remove(block, rest),
+        Value::Array(blocks) => remove_in(blocks, rest),
+        _ => None,
+    }
+}
+
+/// The same for a path that begins with the index of a block. Without an index, the attribute of each block is removed.
+fn remove_in(blocks: &mut [Value], path: &[Step]) -> Option<String> {
+    let (index, path) = match path.split_first() {
+        Some((step, rest)) if !step.value.is_string() => (step.index(), rest),
+        _ => (None, path),
+    };
+    let named = blocks.iter_mut().enumerate().filter(|(at, _)| index.is_none_or(|index| index == *at));
+    let removed: Vec<String> = named.filter_map(|(_, block)| remove(block.as_object_mut()?, path)).collect();
+    removed.into_iter().next()
+}
+
+impl Step {
+    /// The index of a block in a list.
+    fn index(&self) -> Option<usize> {
+        let index = self.value.get("value").unwrap_or(&self.value).as_u64()?;
+        usize::try_from(index).ok()
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +144,22 @@ mod tests {
         assert_eq!(entries[0].address, "module.m.vault_x.a[\"k\"]");
         assert_eq!(json!(entries[0].attributes), json!({"name": "n", "block": [{"user": "u"}]}));
         assert_eq!(entries[0].removed, ["secret", "password"]);
+    }
+
+    #[test]
+    fn the_index_of_a_path_names_the_block() {
+        let attributes = json!({"block": [{"extra": "a"}, {"extra": "canary"}, {"extra": "c"}]});
+        let name = |value: &str| json!({"type": "get_attr", "value": value});
+        let read = |path: Value| {
+            let instance = json!({"attributes": attributes, "sensitive_attributes": [path]});
+            let entry = entries(&state(&instance)).ok().unwrap().remove(0);
+            (json!(entry.attributes["block"]), entry.removed)
+        };
+        let index = json!({"type": "index", "value": {"value": 1, "type": "number"}});
+        let expected = json!([{"extra": "a"}, {}, {"extra": "c"}]);
+        assert_eq!(read(json!([name("block"), index, name("extra")])), (expected, vec!["extra".to_owned()]));
+        let every = json!([{}, {}, {}]);
+        assert_eq!(read(json!([name("block"), name("extra")])).0, every, "a path without an index");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Configuration of the plugin of an auth mount.
+//! Configuration of the plugin of an auth mount. A block of the spec determines all parameters of its fields: a field that is not
+//! set has OpenBao's default, so that a key or reviewer that is removed from the spec is removed from the mount.
 
 use serde_json::{Map, Value, json};
 use steamer_api::{AuthMethod, JwtAuthConfig, KubernetesAuthConfig, LdapAuthConfig, SecretKeyReference};
@@ -6,11 +7,16 @@ use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::general::Found;
+use crate::mounts::certificates;
 use crate::mounts::configuration::Configuration;
-use crate::mounts::typed;
 
+/// Parameter with the token of the token reviewer. OpenBao never returns it.
+const REVIEWER: &str = "token_reviewer_jwt";
 /// Parameter of an answer that states whether a token reviewer is configured. It is not part of a request.
 const REVIEWER_IS_SET: &str = "token_reviewer_jwt_set";
+/// Filters of OpenBao for a directory whose filters the spec does not set.
+const USERS: &str = "({{.UserAttr}}={{.Username}})";
+const GROUPS: &str = "(|(memberUid={{.Username}})(member={{.UserDN}})(uniqueMember={{.UserDN}}))";
 
 /// The configuration that the spec states. Empty if it states none.
 ///
@@ -18,11 +24,12 @@ const REVIEWER_IS_SET: &str = "token_reviewer_jwt_set";
 /// [`Error::Invalid`] for a parameter that is stated twice, and for a type without configuration. Any error of a Secret.
 pub(super) async fn of(method: &AuthMethod, found: &Found<'_>) -> Result<Configuration, Error> {
     let ca = match certificate(method) {
-        Some(reference) => Some(found.certificates(&ObjectName::of(method), reference).await?),
+        Some(reference) => Some(certificates::public(found, &ObjectName::of(method), reference).await?),
         None => None,
     };
     let spec = &method.spec;
     let configuration = stated(method, ca).joined(&spec.parameters, &spec.secret_parameters)?;
+    let configuration = with_reviewer(configuration);
     if !configuration.is_empty() && ["approle", "userpass"].contains(&spec.type_.as_str()) {
         let type_ = &spec.type_;
         return Err(Error::Invalid(format!(
@@ -53,56 +60,69 @@ fn stated(method: &AuthMethod, ca: Option<String>) -> Configuration {
 
 fn kubernetes(config: &KubernetesAuthConfig, ca: Option<String>) -> Configuration {
     let reviewer = config.token_reviewer_secret_ref.as_ref();
-    let parameters = typed([
-        ("kubernetes_host", Some(json!(config.host))),
-        ("kubernetes_ca_cert", ca.map(Value::from)),
-        ("pem_keys", config.public_keys.as_deref().map(keys)),
-        ("disable_local_ca_jwt", config.disable_local_ca_jwt.map(Value::from)),
-        (REVIEWER_IS_SET, reviewer.map(|_| json!(true))),
-    ]);
-    Configuration { parameters, ..Configuration::default() }.with_secret("token_reviewer_jwt", reviewer)
+    let parameters = [
+        ("kubernetes_host", json!(config.host)),
+        ("kubernetes_ca_cert", json!(ca.unwrap_or_default())),
+        ("pem_keys", keys(config.public_keys.as_deref())),
+        ("disable_local_ca_jwt", json!(config.disable_local_ca_jwt.unwrap_or_default())),
+        (REVIEWER_IS_SET, json!(reviewer.is_some())),
+    ];
+    complete(parameters).with_secret(REVIEWER, reviewer)
 }
 
 fn jwt(config: &JwtAuthConfig, ca: Option<String>) -> Configuration {
     let (discovery_ca, jwks_ca) = if config.jwks_url.is_some() { (None, ca) } else { (ca, None) };
-    let provider = &config.provider_config;
-    let parameters = typed([
-        ("oidc_discovery_url", config.oidc_discovery_url.as_ref().map(|it| json!(it))),
-        ("oidc_discovery_ca_pem", discovery_ca.map(Value::from)),
-        ("jwks_url", config.jwks_url.as_ref().map(|it| json!(it))),
-        ("jwks_ca_pem", jwks_ca.map(Value::from)),
-        ("jwt_validation_pubkeys", config.public_keys.as_deref().map(keys)),
-        ("provider_config", (!provider.is_empty()).then(|| json!(provider))),
-        ("bound_issuer", config.bound_issuer.as_ref().map(|it| json!(it))),
-        ("jwt_supported_algs", config.supported_algorithms.as_ref().map(|it| json!(it))),
-        ("default_role", config.default_role.as_ref().map(|it| json!(it))),
-        ("oidc_client_id", config.oidc_client_id.as_ref().map(|it| json!(it))),
-    ]);
-    Configuration { parameters, ..Configuration::default() }
-        .with_secret("oidc_client_secret", config.oidc_client_secret_ref.as_ref())
+    let text = |value: &Option<String>| json!(value.as_deref().unwrap_or_default());
+    let parameters = [
+        ("oidc_discovery_url", text(&config.oidc_discovery_url)),
+        ("oidc_discovery_ca_pem", text(&discovery_ca)),
+        ("jwks_url", text(&config.jwks_url)),
+        ("jwks_ca_pem", text(&jwks_ca)),
+        ("jwt_validation_pubkeys", keys(config.public_keys.as_deref())),
+        ("provider_config", json!(config.provider_config)),
+        ("bound_issuer", text(&config.bound_issuer)),
+        ("jwt_supported_algs", json!(config.supported_algorithms.as_deref().unwrap_or_default())),
+        ("default_role", text(&config.default_role)),
+        ("oidc_client_id", text(&config.oidc_client_id)),
+    ];
+    complete(parameters).with_secret("oidc_client_secret", config.oidc_client_secret_ref.as_ref())
 }
 
 fn ldap(config: &LdapAuthConfig, ca: Option<String>) -> Configuration {
-    let text = |value: &Option<String>| value.as_ref().map(|it| json!(it));
-    let parameters = typed([
-        ("url", Some(json!(config.url))),
-        ("starttls", config.start_tls.map(Value::from)),
-        ("certificate", ca.map(Value::from)),
-        ("binddn", text(&config.bind_dn)),
-        ("userdn", text(&config.user_dn)),
-        ("userattr", text(&config.user_attr)),
-        ("userfilter", text(&config.user_filter)),
-        ("groupdn", text(&config.group_dn)),
-        ("groupattr", text(&config.group_attr)),
-        ("groupfilter", text(&config.group_filter)),
-    ]);
+    let text = |value: &Option<String>, default: &str| json!(value.as_deref().unwrap_or(default));
+    let parameters = [
+        ("url", json!(config.url)),
+        ("starttls", json!(config.start_tls.unwrap_or_default())),
+        ("certificate", json!(ca.unwrap_or_default())),
+        ("binddn", text(&config.bind_dn, "")),
+        ("userdn", text(&config.user_dn, "")),
+        ("userattr", text(&config.user_attr, "cn")),
+        ("userfilter", text(&config.user_filter, USERS)),
+        ("groupdn", text(&config.group_dn, "")),
+        ("groupattr", text(&config.group_attr, "cn")),
+        ("groupfilter", text(&config.group_filter, GROUPS)),
+    ];
+    complete(parameters).with_secret("bindpass", config.bind_password_secret_ref.as_ref())
+}
+
+/// States whether a token reviewer is configured, whichever field of the spec names its Secret.
+fn with_reviewer(mut configuration: Configuration) -> Configuration {
+    let is_set = configuration.secrets.contains_key(REVIEWER);
+    if let Some(stated) = configuration.parameters.get_mut(REVIEWER_IS_SET) {
+        *stated = json!(is_set);
+    }
+    configuration
+}
+
+/// A configuration with every parameter of a block.
+fn complete<const N: usize>(parameters: [(&str, Value); N]) -> Configuration {
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Configuration { parameters, ..Configuration::default() }
-        .with_secret("bindpass", config.bind_password_secret_ref.as_ref())
 }
 
 /// Keys as OpenBao returns them: without the line break at their end.
-fn keys(keys: &[String]) -> Value {
-    keys.iter().map(|key| key.trim_end()).collect()
+fn keys(keys: Option<&[String]>) -> Value {
+    keys.unwrap_or_default().iter().map(|key| key.trim_end()).collect()
 }
 
 /// The request that writes a configuration.
@@ -135,7 +155,8 @@ mod tests {
             "oidcClientSecretRef": {"name": "c", "key": "secret"}, "providerConfig": {"provider": "azure"},
         }}),
         json!({
-            "oidc_discovery_url": "https://i", "oidc_discovery_ca_pem": "CA", "default_role": "web",
+            "oidc_discovery_url": "https://i", "oidc_discovery_ca_pem": "CA", "default_role": "web", "jwks_url": "",
+            "jwks_ca_pem": "", "jwt_validation_pubkeys": [], "bound_issuer": "", "jwt_supported_algs": [],
             "oidc_client_id": "bao", "provider_config": {"provider": "azure"},
         }),
         &["oidc_client_secret"]
@@ -146,12 +167,26 @@ mod tests {
         }}),
         json!({
             "jwks_url": "https://i/keys", "jwks_ca_pem": "CA", "bound_issuer": "i", "jwt_supported_algs": ["ES256"],
+            "oidc_discovery_url": "", "oidc_discovery_ca_pem": "", "default_role": "", "jwt_validation_pubkeys": [],
+            "oidc_client_id": "", "provider_config": {},
         }),
         &[]
     )]
-    #[case::keys(
-        json!({"type": "jwt", "jwt": {"publicKeys": []}}),
-        json!({"jwt_validation_pubkeys": []}),
+    #[case::only_a_host(
+        json!({"type": "kubernetes", "kubernetes": {"host": "https://k"}}),
+        json!({
+            "kubernetes_host": "https://k", "kubernetes_ca_cert": "", "pem_keys": [], "disable_local_ca_jwt": false,
+            "token_reviewer_jwt_set": false,
+        }),
+        &[]
+    )]
+    #[case::only_a_directory(
+        json!({"type": "ldap", "ldap": {"url": "ldaps://l"}}),
+        json!({
+            "url": "ldaps://l", "starttls": false, "certificate": "", "binddn": "", "userdn": "", "userattr": "cn",
+            "userfilter": "({{.UserAttr}}={{.Username}})", "groupdn": "", "groupattr": "cn",
+            "groupfilter": "(|(memberUid={{.Username}})(member={{.UserDN}})(uniqueMember={{.UserDN}}))",
+        }),
         &[]
     )]
     #[case::ldap(
@@ -177,6 +212,18 @@ mod tests {
         let configuration = stated(&method, ca);
         assert_eq!(configuration.secrets.keys().map(String::as_str).collect::<Vec<_>>(), secrets);
         assert_eq!(Value::Object(configuration.parameters), expected);
+    }
+
+    #[test]
+    fn a_reviewer_among_the_secret_parameters_is_expected() {
+        let spec = json!({
+            "type": "kubernetes", "kubernetes": {"host": "https://k"},
+            "secretParameters": {"token_reviewer_jwt": {"name": "r", "key": "token"}},
+        });
+        let method = AuthMethod::new("web", serde_json::from_value(spec).unwrap());
+        let stated = stated(&method, None);
+        let joined = stated.joined(&method.spec.parameters, &method.spec.secret_parameters).unwrap();
+        assert_eq!(with_reviewer(joined).parameters[REVIEWER_IS_SET], true);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use steamer_api::RoleMethod;
 use steamer_core::error::Error;
-use steamer_core::layout::OPERATOR_ROLE;
+
+use crate::auth_mounts::policies;
 
 /// Parameters that contain names of policies.
 const POLICIES: [&str; 4] = ["token_policies", "policies", "allowed_policies", "default_policies"];
@@ -13,20 +14,10 @@ const POLICIES: [&str; 4] = ["token_policies", "policies", "allowed_policies", "
 /// # Errors
 /// [`Error::Invalid`] for a role that gives the rights of the root token or of the operator, or that admits everyone.
 pub(super) fn check(method: RoleMethod, parameters: &Map<String, Value>, is_root: bool) -> Result<(), Error> {
-    let policies = POLICIES.iter().flat_map(|name| items(parameters.get(*name)));
-    for policy in policies {
-        refuse_policy(&policy, is_root)?;
+    for policy in POLICIES.iter().flat_map(|name| items(parameters.get(*name))) {
+        policies::refuse(&policy, is_root, "the role")?;
     }
-    let globs = items(parameters.get("allowed_policies_glob"));
-    let denied = items(parameters.get("disallowed_policies"));
-    let reaches =
-        |name: &str| globs.iter().any(|glob| matches(glob, name)) && !denied.iter().any(|it| it == name);
-    if reaches("root") || (is_root && reaches(OPERATOR_ROLE)) {
-        return Err(Error::Invalid(format!(
-            "allowed_policies_glob matches root or the operator's policy {OPERATOR_ROLE}: write a narrower pattern, or add both \
-             to disallowed_policies"
-        )));
-    }
+    refuse_globs(parameters, is_root)?;
     match method {
         RoleMethod::Kubernetes => refuse_every_account(parameters),
         RoleMethod::JWT => refuse_every_token(parameters),
@@ -34,26 +25,28 @@ pub(super) fn check(method: RoleMethod, parameters: &Map<String, Value>, is_root
     }
 }
 
-fn refuse_policy(policy: &str, is_root: bool) -> Result<(), Error> {
-    // OpenBao changes names to lower case and removes blanks.
-    let name = policy.trim().to_lowercase();
-    let remedy = match name.as_str() {
-        "root" => "no login may give the rights of the root token",
-        // The login decides about the whole name, which can be root.
-        name if name.starts_with("{{") && name.ends_with("}}") => {
-            "it can become root: start it with a fixed text, such as team-"
-        }
-        name if is_root && name == OPERATOR_ROLE => "it contains the rights of the operator",
-        _ => return Ok(()),
+/// Refuses patterns of policies that match a reserved one.
+fn refuse_globs(parameters: &Map<String, Value>, is_root: bool) -> Result<(), Error> {
+    let globs = items(parameters.get("allowed_policies_glob"));
+    let denied = items(parameters.get("disallowed_policies"));
+    let is_reached = |name: &&str| {
+        globs.iter().any(|glob| policies::matches(glob.trim(), name)) && !denied.iter().any(|it| it == name)
     };
-    Err(Error::Invalid(format!(
-        "the role must not grant policy {name}: {remedy}; write a BaoPolicy with the paths that are needed"
-    )))
+    match policies::reserved(is_root).into_iter().find(is_reached) {
+        Some(name) => Err(Error::Invalid(format!(
+            "allowed_policies_glob matches the policy {name}: write a narrower pattern, or add {} to disallowed_policies",
+            policies::reserved(is_root).join(", ")
+        ))),
+        None => Ok(()),
+    }
 }
 
+/// OpenBao admits a namespace that the list or the selector contains. The labels of a namespace do not limit the names.
 fn refuse_every_account(parameters: &Map<String, Value>) -> Result<(), Error> {
-    let is_open = |name: &str| items(parameters.get(name)).iter().any(|item| is_wild(item));
-    if is_open("bound_service_account_names") && is_open("bound_service_account_namespaces") {
+    let stated = |name: &str| items(parameters.get(name));
+    let is_open = |name: &str| stated(name).iter().any(|item| is_wild(item));
+    let selects = !stated("bound_service_account_namespace_selector").is_empty();
+    if is_open("bound_service_account_names") && (selects || is_open("bound_service_account_namespaces")) {
         return Err(Error::Invalid(
             "the role admits every ServiceAccount of the cluster: name the ServiceAccounts, or their namespaces".to_owned(),
         ));
@@ -101,25 +94,6 @@ fn items(value: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// Returns true if `*` in a pattern can match so that the pattern is `name`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let pattern = pattern.to_lowercase();
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(mut left) = name.strip_prefix(first) else {
-        return false;
-    };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(at) = left.find(part) else {
-            return false;
-        };
-        left = &left[at + part.len()..];
-    }
-    left.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -139,7 +113,9 @@ mod tests {
     #[case::whole_template(json!({"token_policies": ["{{claims.policy}}"]}), true)]
     #[case::template_with_a_prefix(json!({"token_policies": ["team-{{claims.team}}"]}), false)]
     #[case::glob(json!({"allowed_policies_glob": ["*"]}), true)]
-    #[case::glob_without_root(json!({"allowed_policies_glob": ["*"], "disallowed_policies": ["root", "steamer"]}), false)]
+    #[case::glob_without_root(json!({"allowed_policies_glob": ["*"], "disallowed_policies": ["root", "steamer", "steamer-mark"]}), false)]
+    #[case::glob_with_the_mark(json!({"allowed_policies_glob": ["*"], "disallowed_policies": ["root", "steamer"]}), true)]
+    #[case::template_with_the_end_of_a_policy(json!({"token_policies": ["{{x}}er"]}), true)]
     #[case::narrow_glob(json!({"allowed_policies_glob": ["web-*"]}), false)]
     #[case::operator(json!({"token_policies": ["steamer"]}), true)]
     #[case::own(json!({"token_policies": ["web"]}), false)]
@@ -156,6 +132,16 @@ mod tests {
     #[case::all(json!({"bound_service_account_names": ["*"], "bound_service_account_namespaces": "*"}), true)]
     #[case::all_of_a_namespace(json!({"bound_service_account_names": ["*"], "bound_service_account_namespaces": ["web"]}), false)]
     #[case::one_name(json!({"bound_service_account_names": ["app"], "bound_service_account_namespaces": ["**"]}), false)]
+    #[case::selector(json!({"bound_service_account_names": ["*"], "bound_service_account_namespace_selector": "{}"}), true)]
+    #[case::selector_and_list(json!({
+        "bound_service_account_names": "*", "bound_service_account_namespaces": ["web"],
+        "bound_service_account_namespace_selector": r#"{"matchLabels": {"a": "b"}}"#,
+    }), true)]
+    #[case::selector_of_one_name(json!({"bound_service_account_names": ["app"], "bound_service_account_namespace_selector": "{}"}), false)]
+    #[case::no_selector(json!({
+        "bound_service_account_names": ["*"], "bound_service_account_namespaces": ["web"],
+        "bound_service_account_namespace_selector": "",
+    }), false)]
     fn a_kubernetes_role_does_not_admit_every_service_account(
         #[case] parameters: Value,
         #[case] refused: bool,
@@ -177,18 +163,5 @@ mod tests {
     #[case::browser(json!({"role_type": "oidc"}), false)]
     fn a_jwt_role_does_not_admit_every_token_of_the_issuer(#[case] parameters: Value, #[case] refused: bool) {
         assert_eq!(is_refused(RoleMethod::JWT, &parameters, false), refused);
-    }
-
-    #[rstest]
-    #[case("*", true)]
-    #[case("root", true)]
-    #[case("r*t", true)]
-    #[case("r**o*", true)]
-    #[case("*oo*", true)]
-    #[case("web-*", false)]
-    #[case("*x*", false)]
-    #[case("root-*", false)]
-    fn a_pattern_matches_root(#[case] pattern: &str, #[case] expected: bool) {
-        assert_eq!(matches(pattern, "root"), expected);
     }
 }

@@ -6,21 +6,22 @@ use steamer_core::error::Error;
 use crate::auth_mounts;
 use crate::general::Found;
 
-/// Mount that exists in every namespace, and that `sys/auth` need not be asked for.
+/// Path and type of the mount that every namespace contains.
 const TOKEN: &str = "token";
 /// Types of mounts that are built into OpenBao. A plugin of another type can have any roles.
-const BUILT_IN: [&str; 9] =
-    ["kubernetes", "jwt", "oidc", "approle", "cert", "userpass", "ldap", "kerberos", "radius"];
+const BUILT_IN: [&str; 10] =
+    ["kubernetes", "jwt", "oidc", "approle", "cert", "userpass", "ldap", "kerberos", "radius", TOKEN];
 
 /// Checks that the mount exists and is of the type that the role needs.
 ///
 /// # Errors
 /// [`Error::SourceMissing`] for a mount that does not exist. [`Error::Invalid`] for one of another type.
 pub(super) async fn check(found: &Found<'_>, mount: &str, method: RoleMethod) -> Result<(), Error> {
-    if mount == TOKEN {
-        return Ok(());
-    }
-    match of_type(auth_mounts::existing(found, mount).await?.kind, method) {
+    let type_ = match mount {
+        TOKEN => TOKEN.to_owned(),
+        _ => auth_mounts::existing(found, mount).await?.kind,
+    };
+    match of_type(type_, method) {
         Ok(()) => Ok(()),
         Err(other) => Err(Error::Invalid(format!(
             "auth/{mount} in namespace {} is of type {other}: choose the block or method of this type, or correct mount",
@@ -40,7 +41,7 @@ fn of_type(found: String, method: RoleMethod) -> Result<(), String> {
         RoleMethod::LDAPGroup | RoleMethod::LDAPUser => &["ldap"],
         RoleMethod::KerberosGroup => &["kerberos"],
         RoleMethod::RADIUSUser => &["radius"],
-        RoleMethod::Token => &["token"],
+        RoleMethod::Token => &[TOKEN],
         RoleMethod::Plugin => &[],
     };
     let is_plugin = !BUILT_IN.contains(&found.as_str());
@@ -60,6 +61,10 @@ mod tests {
     #[case::plugin("my-plugin", RoleMethod::Kubernetes, true)]
     #[case::plugin_with_its_roles("my-plugin", RoleMethod::Plugin, true)]
     #[case::built_in_as_a_plugin("jwt", RoleMethod::Plugin, false)]
+    #[case::tokens("token", RoleMethod::Token, true)]
+    #[case::role_of_another_method("token", RoleMethod::Kubernetes, false)]
+    #[case::plugin_of_the_mount_token("token", RoleMethod::Plugin, false)]
+    #[case::tokens_of_another_mount("jwt", RoleMethod::Token, false)]
     fn a_role_needs_a_mount_of_its_type(
         #[case] found: &str,
         #[case] method: RoleMethod,

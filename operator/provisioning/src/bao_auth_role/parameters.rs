@@ -10,20 +10,46 @@ use steamer_api::{
 };
 use steamer_core::error::Error;
 
-/// The parameters of a role.
+use crate::general;
+
+/// Parameters that contain names of policies, which OpenBao changes to lower case.
+const POLICIES: [&str; 4] = ["token_policies", "policies", "allowed_policies", "disallowed_policies"];
+/// Parameters that contain networks.
+const NETWORKS: [&str; 2] = ["token_bound_cidrs", "bound_cidrs"];
+
+/// The parameters of the role `name`, in the form in which OpenBao returns them.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a parameter that is set twice, for a password, and for ServiceAccounts that no role can have.
-pub(super) fn of(spec: &BaoAuthRoleSpec) -> Result<Map<String, Value>, Error> {
-    let mut parameters = typed(spec)?;
+pub(super) fn of(spec: &BaoAuthRoleSpec, name: &str) -> Result<Map<String, Value>, Error> {
+    let mut parameters = typed(spec, name)?;
     if !parameters.is_empty() {
         parameters.extend(if spec.token.is_some() { created(&spec.tokens) } else { issued(&spec.tokens) });
     }
     for (name, value) in &spec.parameters.0 {
         refuse_elsewhere(name, &parameters)?;
-        parameters.insert(name.clone(), value.clone());
+        parameters.insert(name.clone(), returned(name, value));
     }
     Ok(parameters)
+}
+
+/// A free parameter in the form in which OpenBao returns it: otherwise each pass would write it.
+fn returned(name: &str, value: &Value) -> Value {
+    let convert: fn(&str) -> String = match name {
+        name if POLICIES.contains(&name) => |policy: &str| policy.trim().to_lowercase(),
+        name if NETWORKS.contains(&name) => {
+            |text: &str| network(text.trim()).unwrap_or_else(|| text.to_owned())
+        }
+        _ => return value.clone(),
+    };
+    match value {
+        Value::Array(items) => {
+            let item = |item: &Value| item.as_str().map_or_else(|| item.clone(), |text| json!(convert(text)));
+            items.iter().map(item).collect()
+        }
+        Value::String(text) => text.split(',').map(convert).filter(|item| !item.is_empty()).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Parameters that determine who may log in, or that are secret: `parameters` must not contain them beside a block.
@@ -44,7 +70,7 @@ fn refuse_elsewhere(name: &str, typed: &Map<String, Value>) -> Result<(), Error>
     Err(Error::Invalid(format!("parameters must not contain {name}: {remedy}")))
 }
 
-fn typed(spec: &BaoAuthRoleSpec) -> Result<Map<String, Value>, Error> {
+fn typed(spec: &BaoAuthRoleSpec, name: &str) -> Result<Map<String, Value>, Error> {
     let parameters = if let Some(role) = &spec.kubernetes {
         kubernetes(role)?
     } else if let Some(role) = &spec.jwt {
@@ -52,7 +78,7 @@ fn typed(spec: &BaoAuthRoleSpec) -> Result<Map<String, Value>, Error> {
     } else if let Some(role) = &spec.app_role {
         app_role(role)
     } else if let Some(role) = &spec.cert {
-        cert(role)
+        cert(role, name)
     } else if let Some(role) = &spec.token {
         token(role)
     } else if spec.user_pass.is_some() {
@@ -132,11 +158,11 @@ fn app_role(role: &AppRole) -> Value {
         "bind_secret_id": role.bind_secret_id,
         "secret_id_num_uses": role.secret_id_num_uses.unwrap_or_default(),
         "secret_id_ttl": seconds(role.secret_id_ttl.as_ref()),
-        "secret_id_bound_cidrs": networks(&role.secret_id_bound_cidrs),
+        "secret_id_bound_cidrs": role.secret_id_bound_cidrs.iter().map(|text| prefixed(text)).collect::<Vec<_>>(),
     })
 }
 
-fn cert(role: &CertRole) -> Value {
+fn cert(role: &CertRole, name: &str) -> Value {
     let mut parameters = json!({
         "allowed_common_names": role.allowed_common_names,
         "allowed_dns_sans": role.allowed_dns_sans,
@@ -144,12 +170,10 @@ fn cert(role: &CertRole) -> Value {
         "allowed_uri_sans": role.allowed_uri_sans,
         "allowed_organizational_units": role.allowed_organizational_units,
         "required_extensions": role.required_extensions,
+        "display_name": role.display_name.as_deref().unwrap_or(name),
     });
-    // Without a name, OpenBao sets that of the role.
-    for (name, value) in [("certificate", &role.certificate), ("display_name", &role.display_name)] {
-        if let Some(value) = value {
-            parameters[name] = json!(value);
-        }
+    if let Some(certificate) = &role.certificate {
+        parameters["certificate"] = json!(certificate);
     }
     parameters
 }
@@ -201,7 +225,16 @@ fn token_type(tokens: &TokenSettings, default: &'static str) -> &'static str {
 }
 
 fn seconds(duration: Option<&Duration>) -> u64 {
-    duration.map(|duration| duration.get().as_secs()).unwrap_or_default()
+    duration.map(general::seconds).unwrap_or_default()
+}
+
+/// A network with its prefix, which secret IDs require.
+fn prefixed(text: &str) -> String {
+    match text.parse() {
+        Ok(IpAddr::V4(address)) => format!("{address}/32"),
+        Ok(IpAddr::V6(address)) => format!("{address}/128"),
+        Err(_) => text.to_owned(),
+    }
 }
 
 /// Networks as OpenBao returns them: without a prefix that covers the whole address.
@@ -245,7 +278,7 @@ mod tests {
         #[case] pairs: &[(&str, &str)],
         #[case] refused: Option<&str>,
     ) {
-        let refusal = of(&role(accounts(pairs)).spec).err().map(|error| error.to_string());
+        let refusal = of(&role(accounts(pairs)).spec, "web").err().map(|error| error.to_string());
         assert_eq!(refusal.is_some(), refused.is_some(), "{refusal:?}");
         if let (Some(refusal), Some(refused)) = (refusal, refused) {
             assert!(refusal.contains(&format!("ServiceAccount {refused} could log in too")), "{refusal}");
@@ -264,7 +297,7 @@ mod tests {
     #[case::further(json!({"jwt": {"userClaim": "sub"}, "parameters": {"max_age": "1h"}}), None)]
     #[case::only(json!({"method": "JWT", "parameters": {"token_policies": ["x"], "user_claim": "sub"}}), None)]
     fn a_parameter_has_one_place(#[case] spec: Value, #[case] refused: Option<&str>) {
-        let refusal = of(&role(spec).spec).err().map(|error| error.to_string());
+        let refusal = of(&role(spec).spec, "web").err().map(|error| error.to_string());
         let expected = refused.map(|name| format!("parameters must not contain {name}:"));
         assert_eq!(refusal.is_some(), expected.is_some(), "{refusal:?}");
         assert!(refusal.unwrap_or_default().starts_with(&expected.unwrap_or_default()));
@@ -277,7 +310,7 @@ mod tests {
     #[case::cert(json!({"cert": {"certificate": "x"}}))]
     #[case::user(json!({"userPass": {"passwordSecretRef": {"name": "s"}}}))]
     fn a_policy_that_is_removed_from_the_spec_is_removed_from_the_role(#[case] spec: Value) {
-        let parameters = of(&role(spec).spec).unwrap();
+        let parameters = of(&role(spec).spec, "web").unwrap();
         assert_eq!(parameters["token_policies"], json!([]));
         assert_eq!(parameters["token_type"], "default");
     }
@@ -286,13 +319,13 @@ mod tests {
     fn a_method_with_parameters_only_sends_exactly_these() {
         let parameters = json!({"user_claim": "sub", "bound_audiences": ["a"]});
         let role = role(json!({"method": "JWT", "parameters": parameters}));
-        assert_eq!(Value::Object(of(&role.spec).unwrap()), parameters);
+        assert_eq!(Value::Object(of(&role.spec, "web").unwrap()), parameters);
     }
 
     #[test]
     fn a_role_of_the_mount_token_has_no_policies_of_logins() {
         let parameters =
-            of(&role(json!({"token": {"allowedPolicies": ["a"]}, "tokenPeriod": "1h"})).spec).unwrap();
+            of(&role(json!({"token": {"allowedPolicies": ["a"]}, "tokenPeriod": "1h"})).spec, "web").unwrap();
         assert_eq!(parameters["token_period"], 3600);
         assert_eq!(parameters["token_type"], "default-service");
         assert!(!parameters.contains_key("token_policies") && !parameters.contains_key("token_ttl"));
@@ -307,5 +340,37 @@ mod tests {
     #[case("no address", "no address")]
     fn a_network_is_written_as_openbao_returns_it(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(networks(&[text.to_owned()]), [expected]);
+    }
+    #[rstest]
+    #[case::policies("token_policies", json!(["Web", " b"]), json!(["web", "b"]))]
+    #[case::policies_as_text("policies", json!("Web, b"), json!(["web", "b"]))]
+    #[case::networks("token_bound_cidrs", json!(["10.0.0.1/32", "10.0.0.0/8"]), json!(["10.0.0.1", "10.0.0.0/8"]))]
+    #[case::networks_as_text("token_bound_cidrs", json!("10.0.0.1/32"), json!(["10.0.0.1"]))]
+    #[case::no_list("token_policies", json!(null), json!(null))]
+    #[case::other("user_claim", json!("Sub"), json!("Sub"))]
+    fn a_free_parameter_has_the_form_that_openbao_returns(
+        #[case] name: &str,
+        #[case] value: Value,
+        #[case] expected: Value,
+    ) {
+        let role = role(json!({"method": "JWT", "parameters": {name: value}}));
+        assert_eq!(of(&role.spec, "web").unwrap()[name], expected);
+    }
+
+    #[rstest]
+    #[case("10.0.0.0/8", "10.0.0.0/8")]
+    #[case("1.2.3.4", "1.2.3.4/32")]
+    #[case("2001:db8::1", "2001:db8::1/128")]
+    fn a_network_of_secret_ids_has_a_prefix(#[case] text: &str, #[case] expected: &str) {
+        let role = role(json!({"appRole": {"secretIDBoundCIDRs": [text]}}));
+        assert_eq!(of(&role.spec, "web").unwrap()["secret_id_bound_cidrs"], json!([expected]));
+    }
+
+    #[rstest]
+    #[case(json!({"certificate": "x"}), "web")]
+    #[case(json!({"certificate": "x", "displayName": "other"}), "other")]
+    fn a_display_name_that_is_removed_becomes_that_of_the_role(#[case] cert: Value, #[case] expected: &str) {
+        let role = role(json!({"cert": cert}));
+        assert_eq!(of(&role.spec, "web").unwrap()["display_name"], expected);
     }
 }

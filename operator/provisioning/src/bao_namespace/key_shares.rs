@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -14,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use steamer_api::{BaoNamespace, NamespaceSeal};
+use steamer_api::{BaoNamespace, KeySharesOrigin, NamespaceSeal};
 use steamer_core::error::Error;
 use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
@@ -41,6 +42,8 @@ pub(super) struct KeyShares {
     /// Path of the namespace, from the root namespace of the server.
     namespace: NamespacePath,
     count: usize,
+    /// UID of the Secret that waits for the shares.
+    uid: OnceLock<String>,
 }
 
 impl fmt::Debug for KeyShares {
@@ -56,7 +59,9 @@ enum State {
     Absent,
     /// It waits for the shares of this namespace.
     Pending,
-    /// It is another one, or contains shares.
+    /// It contains the shares of this namespace.
+    Kept,
+    /// It is another one.
     Taken,
 }
 
@@ -73,24 +78,34 @@ impl KeyShares {
             owner: pass.context.mark_of(object).to_string(),
             namespace: namespace.clone(),
             count: seal.pgp_keys.len(),
+            uid: OnceLock::new(),
         }
     }
 
-    /// Fails if the namespace was created and its shares were not written.
-    pub(super) async fn check_kept(&self) -> Result<(), Error> {
-        if self.state().await? != State::Pending {
-            return Ok(());
-        }
-        Err(Error::Conflict(format!(
-            "the key shares of namespace {} were lost before they were written to Secret {}, and the namespace cannot be \
-             unsealed: delete it with `bao namespace delete-sealed`, so that it is created again",
-            self.namespace, self.secret
-        )))
-    }
-
-    async fn state(&self) -> Result<State, Error> {
+    /// The origin of the shares of an existing namespace. `known` is the one in the status.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the shares were not written, and the object does not adopt the namespace.
+    pub(super) async fn origin(
+        &self,
+        known: Option<KeySharesOrigin>,
+        is_adopting: bool,
+    ) -> Result<KeySharesOrigin, Error> {
         let secret = self.secrets.get_opt(&self.secret.name).await?;
-        Ok(state(secret.as_ref(), &self.owner, &self.namespace))
+        let state = state(secret.as_ref(), &self.owner, &self.namespace);
+        origin(state, known, is_adopting).ok_or_else(|| self.lost(state))
+    }
+
+    /// OpenBao does not tell who created a namespace.
+    fn lost(&self, state: State) -> Error {
+        let Self { namespace, secret, .. } = self;
+        let discard =
+            if state == State::Pending { format!("delete Secret {secret} and ") } else { String::new() };
+        Error::Conflict(format!(
+            "Steamer has not received the key shares of namespace {namespace}: they were lost with the answer to its creation, \
+             or someone else created it. If nobody has them, delete the namespace with `bao namespace delete-sealed`, so that it \
+             is created again; otherwise {discard}set adopt: IfUnowned"
+        ))
     }
 
     /// The Secret before the creation of the namespace.
@@ -105,14 +120,20 @@ impl KeyShares {
     }
 
     async fn create(&self) -> Result<(), Error> {
-        match self.state().await? {
-            State::Pending => return Ok(()),
-            State::Taken => return Err(self.taken()),
-            State::Absent => {}
-        }
+        let existing = self.secrets.get_opt(&self.secret.name).await?;
+        let secret = match (state(existing.as_ref(), &self.owner, &self.namespace), existing) {
+            (State::Pending, Some(secret)) => secret,
+            (State::Absent, _) => self.created().await?,
+            _ => return Err(self.taken()),
+        };
+        self.uid.get_or_init(|| secret.uid().unwrap_or_default());
+        Ok(())
+    }
+
+    async fn created(&self) -> Result<Secret, Error> {
         match self.secrets.create(&PostParams::default(), &self.pending()).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Err(self.taken()),
-            result => Ok(result.map(drop)?),
+            result => Ok(result?),
         }
     }
 
@@ -127,22 +148,30 @@ impl KeyShares {
     /// Writes the shares to the Secret, which is immutable afterwards.
     async fn write(&self, answer: &Value) -> Result<(), Error> {
         let data = entries(answer, self.count).ok_or_else(|| Error::internal(NoShares))?;
-        let patch = Patch::Merge(json!({
-            "metadata": {"annotations": {PENDING: null}}, "data": data, "immutable": true,
-        }));
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.secrets.patch(&self.secret.name, &PatchParams::default(), &patch).await {
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    tracing::warn!(secret = %self.secret, %error, "the key shares of a namespace are not written yet");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-            }
+            let Err(error) = self.save(&data).await else {
+                return Ok(());
+            };
+            tracing::warn!(secret = %self.secret, %error, "the key shares of a namespace are not written yet");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        self.secrets.patch(&self.secret.name, &PatchParams::default(), &patch).await?;
-        Ok(())
+        Ok(self.save(&data).await?)
+    }
+
+    /// Writes the shares to the Secret that waits for them and no other one, or creates it again if it was deleted.
+    async fn save(&self, data: &BTreeMap<String, ByteString>) -> Result<(), kube::Error> {
+        let patch = Patch::Merge(json!({
+            "metadata": {"uid": self.uid.get(), "annotations": {PENDING: null}}, "data": data, "immutable": true,
+        }));
+        match self.secrets.patch(&self.secret.name, &PatchParams::default(), &patch).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                let secret = filled(self.pending(), data);
+                self.secrets.create(&PostParams::default(), &secret).await.map(drop)
+            }
+            result => result.map(drop),
+        }
     }
 }
 
@@ -163,13 +192,32 @@ fn annotations(owner: &str, namespace: &NamespacePath) -> BTreeMap<String, Strin
         .into()
 }
 
+/// A Secret that waits for the shares, with them.
+fn filled(mut pending: Secret, data: &BTreeMap<String, ByteString>) -> Secret {
+    pending.annotations_mut().remove(PENDING);
+    Secret { data: Some(data.clone()), immutable: Some(true), ..pending }
+}
+
 fn state(secret: Option<&Secret>, owner: &str, namespace: &NamespacePath) -> State {
-    let Some(secret) = secret else {
+    let Some(annotations) = secret.map(ResourceExt::annotations) else {
         return State::Absent;
     };
-    let pending = annotations(owner, namespace);
-    let is_pending = pending.iter().all(|(name, value)| secret.annotations().get(name) == Some(value));
-    if is_pending { State::Pending } else { State::Taken }
+    let is = |name: &str, value: &str| annotations.get(name).is_some_and(|it| it == value);
+    match is(OWNER, owner) && is(NAMESPACE, namespace.as_str()) {
+        false => State::Taken,
+        true if annotations.contains_key(PENDING) => State::Pending,
+        true => State::Kept,
+    }
+}
+
+/// The origin of the shares of an existing namespace. None if they were not written. A Secret that waits for shares shows that
+/// a creation was attempted last.
+fn origin(state: State, known: Option<KeySharesOrigin>, is_adopting: bool) -> Option<KeySharesOrigin> {
+    match state {
+        State::Kept => Some(KeySharesOrigin::Written),
+        State::Pending => None,
+        State::Absent | State::Taken => known.or(is_adopting.then_some(KeySharesOrigin::Adopted)),
+    }
 }
 
 /// The shares in an answer of OpenBao as entries of a Secret. None unless it contains `count` shares.
@@ -213,11 +261,11 @@ mod tests {
     #[rstest]
     #[case::absent(None, State::Absent)]
     #[case::pending(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "a", "key-shares-pending": "true"})), State::Pending)]
-    #[case::with_shares(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "a"})), State::Taken)]
+    #[case::with_shares(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "a"})), State::Kept)]
     #[case::of_another_namespace(Some(json!({"owner": "i/BaoNamespace/ns/a", "openbao-namespace": "b", "key-shares-pending": "true"})), State::Taken)]
     #[case::of_another_object(Some(json!({"owner": "i/BaoNamespace/ns/b", "openbao-namespace": "a", "key-shares-pending": "true"})), State::Taken)]
     #[case::of_a_user(Some(json!({})), State::Taken)]
-    fn only_a_secret_that_waits_for_these_shares_is_used(
+    fn a_secret_is_used_only_for_the_shares_of_its_namespace(
         #[case] found: Option<Value>,
         #[case] expected: State,
     ) {
@@ -229,5 +277,44 @@ mod tests {
             Secret { metadata, ..Secret::default() }
         });
         assert_eq!(state(secret.as_ref(), "i/BaoNamespace/ns/a", &NamespacePath::new("a")), expected);
+    }
+
+    #[rstest]
+    #[case::written(State::Kept, None, false, Some(KeySharesOrigin::Written))]
+    #[case::lost(State::Pending, None, false, None)]
+    #[case::lost_after_a_second_creation(State::Pending, Some(KeySharesOrigin::Written), true, None)]
+    #[case::secret_was_deleted_before_the_shares(State::Absent, None, false, None)]
+    #[case::of_someone_else(State::Taken, None, false, None)]
+    #[case::adopted(State::Absent, None, true, Some(KeySharesOrigin::Adopted))]
+    #[case::adopted_before(
+        State::Absent,
+        Some(KeySharesOrigin::Adopted),
+        false,
+        Some(KeySharesOrigin::Adopted)
+    )]
+    #[case::shares_were_moved(
+        State::Absent,
+        Some(KeySharesOrigin::Written),
+        false,
+        Some(KeySharesOrigin::Written)
+    )]
+    fn shares_that_were_not_written_are_never_reported_as_success(
+        #[case] state: State,
+        #[case] known: Option<KeySharesOrigin>,
+        #[case] is_adopting: bool,
+        #[case] expected: Option<KeySharesOrigin>,
+    ) {
+        assert_eq!(origin(state, known, is_adopting), expected);
+    }
+
+    #[test]
+    fn a_secret_that_was_deleted_is_created_again_with_the_shares() {
+        let annotations = annotations("i/BaoNamespace/ns/a", &NamespacePath::new("a"));
+        let metadata = ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
+        let pending = Secret { metadata, ..Secret::default() };
+        let data = BTreeMap::from([("share-1".to_owned(), ByteString(b"c1c0".to_vec()))]);
+        let secret = filled(pending, &data);
+        assert_eq!(state(Some(&secret), "i/BaoNamespace/ns/a", &NamespacePath::new("a")), State::Kept);
+        assert_eq!((secret.data, secret.immutable), (Some(data), Some(true)));
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
-use steamer_api::{DatabaseConnection, DatabaseRole};
+use serde_json::Value;
+use steamer_api::{Adopt, DatabaseConnection, DatabaseRole};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
+use crate::database_names::{allowed_in, connection_path, role};
 use crate::engine::Lookup;
 use crate::relations::{children, connection_of};
 
@@ -26,9 +28,35 @@ pub(super) fn roles(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Res
     };
     let referring = referring(connection, lookup)?;
     let remaining = referring.iter().filter(|role| role.meta().deletion_timestamp.is_none());
-    let names: BTreeSet<String> =
-        remaining.filter(|role| is_allowed(role)).map(|role| crate::database_role::name(role)).collect();
+    let names: BTreeSet<String> = remaining.filter(|role| is_allowed(role)).map(|it| role(it)).collect();
     Ok(names.into_iter().collect())
+}
+
+/// Checks that the adoption of an existing connection keeps every role that may use it, because the computed list replaces
+/// that of OpenBao.
+///
+/// # Errors
+/// [`Error::Conflict`] that names the other roles.
+pub(super) fn keeps_roles(
+    connection: &DatabaseConnection,
+    computed: &[&str],
+    existing: Option<&Value>,
+) -> Result<(), Error> {
+    let spec = &connection.spec;
+    if spec.allowed_roles.is_some() || spec.lifecycle.adopt == Adopt::Never {
+        return Ok(());
+    }
+    let lost: Vec<&str> = allowed_in(existing).into_iter().filter(|it| !computed.contains(it)).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let names = lost.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join(", ");
+    Err(Error::Conflict(format!(
+        "{} in OpenBao allows roles without a DatabaseRole: {names} ({} in total): write every role that may use the connection \
+         to allowedRoles",
+        connection_path(connection),
+        lost.len()
+    )))
 }
 
 /// Fails with [`Error::Waiting`] while DatabaseRoles refer to a connection.
@@ -54,7 +82,7 @@ fn referring(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use steamer_core::Stores;
     use steamer_runtime::Index;
 
@@ -78,6 +106,30 @@ mod tests {
         let mut role = DatabaseRole::new(name, serde_json::from_value(spec).unwrap());
         role.metadata.namespace = Some(namespace.to_owned());
         role
+    }
+
+    #[rstest]
+    #[case::same_roles(json!({"adopt": "IfUnowned"}), json!(["a"]), None)]
+    #[case::fewer_roles(json!({"adopt": "IfUnowned"}), json!([]), None)]
+    #[case::no_list(json!({"adopt": "IfUnowned"}), json!(null), None)]
+    #[case::every_role(json!({"adopt": "IfUnowned"}), json!(["*"]), Some("without a DatabaseRole: * (1 in total)"))]
+    #[case::other_roles(
+        json!({"adopt": "IfUnowned"}),
+        json!(["a", "b", "c"]),
+        Some("database/config/db in OpenBao allows roles without a DatabaseRole: b, c (2 in total)")
+    )]
+    #[case::written_list(json!({"adopt": "IfUnowned", "allowedRoles": ["a"]}), json!(["*"]), None)]
+    #[case::no_adoption(json!({}), json!(["*"]), None)]
+    fn an_adoption_without_a_list_keeps_every_role(
+        #[case] changes: Value,
+        #[case] existing: Value,
+        #[case] expected: Option<&str>,
+    ) {
+        let outcome = keeps_roles(&connection(&changes), &["a"], Some(&existing));
+        let message = outcome.err().map(|error| error.to_string());
+        assert_eq!(message.is_some(), expected.is_some(), "{message:?}");
+        let (message, expected) = (message.unwrap_or_default(), expected.unwrap_or_default());
+        assert!(message.contains(expected), "{message}");
     }
 
     #[rstest]

@@ -18,7 +18,8 @@ pub(super) const SECRET: [&str; 5] =
 pub(super) fn of(
     spec: &DatabaseConnectionSpec,
     username: Option<&str>,
-    (tls, allowed): (&Tls, Vec<String>),
+    tls: &Tls,
+    allowed: Vec<String>,
 ) -> Result<Map<String, Value>, Error> {
     refuse_secrets(spec)?;
     let mut fields = typed([
@@ -27,14 +28,15 @@ pub(super) fn of(
         ("username", json!(username)),
         // OpenBao does not store it, and the default of a request is true.
         ("verify_connection", if spec.verify { Value::Null } else { json!(false) }),
-        ("root_rotation_statements", json!(spec.root_rotation_statements)),
         ("password_policy", json!(spec.password_policy)),
         ("username_template", json!(spec.username_template)),
         ("max_open_connections", json!(spec.max_open_connections)),
         ("max_idle_connections", json!(spec.max_idle_connections)),
         ("max_connection_lifetime", json!(spec.max_connection_lifetime)),
     ]);
+    // OpenBao keeps a list that a request does not contain.
     fields.insert("allowed_roles".to_owned(), json!(allowed));
+    fields.insert("root_rotation_statements".to_owned(), json!(spec.root_rotation_statements));
     fields.extend(tls.parameters.clone());
     merged(fields, &spec.parameters)
 }
@@ -84,7 +86,7 @@ mod tests {
             "verify": false, "rootRotationStatements": ["ALTER"], "passwordPolicy": "long", "usernameTemplate": "{{random 8}}",
             "maxOpenConnections": 5, "maxIdleConnections": 2, "maxConnectionLifetime": "5m", "parameters": {"disable_escaping": true},
         }));
-        let parameters = of(&spec, Some("root"), (&Tls::default(), vec!["app".to_owned()])).unwrap();
+        let parameters = of(&spec, Some("root"), &Tls::default(), vec!["app".to_owned()]).unwrap();
         let expected = json!({
             "plugin_name": "postgresql-database-plugin", "connection_url": "postgresql://{{username}}:{{password}}@db/app",
             "username": "root", "allowed_roles": ["app"], "verify_connection": false, "root_rotation_statements": ["ALTER"],
@@ -95,11 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_not_set_are_left_to_openbao_except_for_the_allowed_roles() {
-        let parameters = of(&spec(&json!({})), None, (&Tls::default(), Vec::new())).unwrap();
+    fn fields_that_are_not_set_are_left_to_openbao_except_for_lists() {
+        let parameters = of(&spec(&json!({})), None, &Tls::default(), Vec::new()).unwrap();
         let expected = json!({
             "plugin_name": "postgresql-database-plugin", "connection_url": "postgresql://{{username}}:{{password}}@db/app",
-            "allowed_roles": [],
+            "allowed_roles": [], "root_rotation_statements": [],
         });
         assert_eq!(Value::Object(parameters), expected);
     }
@@ -112,7 +114,7 @@ mod tests {
     #[case(json!({"connection_url": "x"}), "parameters.connection_url repeats a field")]
     fn secrets_and_repeated_fields_are_refused(#[case] parameters: Value, #[case] expected: &str) {
         let spec = spec(&json!({"parameters": parameters}));
-        let error = of(&spec, Some("root"), (&Tls::default(), Vec::new())).unwrap_err().to_string();
+        let error = of(&spec, Some("root"), &Tls::default(), Vec::new()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 

@@ -1,15 +1,21 @@
 //! The user and password with which OpenBao logs in to the database. OpenBao never returns the password, and a rotated
-//! password must not be replaced by the one in the Secret: what is in force is recorded as a digest in the status.
+//! password must not be replaced by the one in the Secret: what is in force is recorded as a digest in the status, with the ID
+//! of the MAC key. Digests of different keys cannot be compared.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use secrecy::{ExposeSecret, SecretString};
-use steamer_api::{DatabaseConnection, RootCredential, RotateRoot};
+use steamer_api::{DatabaseConnection, RootCredential, RotateRoot, SecretValueReference};
 use steamer_core::error::Error;
+use steamer_core::mac::Mac;
 use steamer_runtime::ObjectName;
 
-use super::location::{path, secret};
+use crate::database_names::connection_path;
 use crate::general::Found;
+
+/// Character between the ID of the key and the digest.
+const SEPARATOR: char = '.';
 
 /// State of the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub(super) struct Root {
     pub(super) username: Option<String>,
     /// None if OpenBao has another password, or none is known.
     pub(super) password: Option<SecretString>,
-    /// Digest of user and password in the Secret.
+    /// Digest of user and password in the Secret, after the ID of its key.
     pub(super) digest: String,
     pub(super) stage: Stage,
     rotate: RotateRoot,
@@ -53,11 +59,11 @@ impl Root {
             Err(Error::NotFound { .. }) if is_rotated => None,
             result => result?,
         };
-        let digest = match &credential {
-            Some(it) => Some(digest(it, found)),
-            None => last.map(|last| last.digest.clone()),
+        let mac = &found.pass.context.mac;
+        let digest = match (&credential, last) {
+            (None, Some(last)) => last.digest.clone(),
+            _ => digest(credential.as_ref(), mac),
         };
-        let digest = digest.unwrap_or_else(|| found.pass.context.mac.of([]));
         let stage = stage(last, &digest);
         let (username, password) = credential.map(|it| (it.username, it.password)).unzip();
         let password = password.filter(|_| stage != Stage::Rotated);
@@ -76,7 +82,7 @@ impl Root {
 
     /// Message about a connection that does not exist and has an unknown password.
     pub(super) fn lost(&self, connection: &DatabaseConnection) -> String {
-        let (path, secret) = (path(connection), secret(connection));
+        let (path, secret) = (connection_path(connection), secret(connection));
         match (self.stage, secret) {
             (Stage::Rotated, Some(secret)) => format!(
                 "{path} was deleted in OpenBao, and only OpenBao knew the rotated password: set another password for the user \
@@ -89,40 +95,56 @@ impl Root {
     }
 }
 
+/// The Secret with the user and password.
+fn secret(connection: &DatabaseConnection) -> Option<ObjectName> {
+    let reference = connection.spec.root_secret_ref.as_ref()?;
+    Some(ObjectName::new(connection.namespace().unwrap_or_default(), &reference.name))
+}
+
 async fn load(connection: &DatabaseConnection, found: &Found<'_>) -> Result<Option<Credential>, Error> {
     let Some(name) = secret(connection) else {
         return Ok(None);
     };
-    let username = text(&name, "username", found).await?;
-    let password = text(&name, "password", found).await?.into();
+    let username = text(&name, "username", found).await?.expose_secret().to_owned();
+    let password = text(&name, "password", found).await?;
     Ok(Some(Credential { username, password }))
 }
 
 /// The text in a key of the Secret.
-async fn text(name: &ObjectName, key: &str, found: &Found<'_>) -> Result<String, Error> {
-    let (secrets, dependencies) = (&found.pass.context.secrets, found.pass.dependencies);
-    let value = secrets.value(dependencies, name, key).await?;
-    match String::from_utf8(value) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        _ => Err(Error::Waiting(format!("key `{key}` of Secret {name} is empty or no text: set it"))),
+async fn text(name: &ObjectName, key: &str, found: &Found<'_>) -> Result<SecretString, Error> {
+    let reference = SecretValueReference { name: name.name.clone(), key: key.to_owned() };
+    let text = found.secret(name, &reference).await?;
+    if text.expose_secret().is_empty() {
+        return Err(Error::Waiting(format!("key `{key}` of Secret {name} is empty: set it")));
     }
+    Ok(text)
 }
 
-fn digest(credential: &Credential, found: &Found<'_>) -> String {
-    let Credential { username, password } = credential;
-    found
-        .pass
-        .context
-        .mac
-        .of([("username", username.as_bytes()), ("password", password.expose_secret().as_bytes())])
+/// The keyed digest of user and password, after the ID of the key.
+fn digest(credential: Option<&Credential>, mac: &Mac) -> String {
+    let digest = match credential {
+        Some(Credential { username, password }) => {
+            let password = password.expose_secret().as_bytes();
+            mac.of([("username", username.as_bytes()), ("password", password)])
+        }
+        None => mac.of([]),
+    };
+    format!("{}{SEPARATOR}{digest}", mac.id())
+}
+
+/// Returns true if the Secret has changed since a digest was recorded. A digest of another key does not show a change.
+fn is_changed(recorded: &str, digest: &str) -> bool {
+    let key = |digest: &str| digest.split_once(SEPARATOR).map(|(key, _)| key.to_owned());
+    recorded != digest && key(recorded) == key(digest)
 }
 
 fn stage(last: Option<&RootCredential>, digest: &str) -> Stage {
     match last {
         None => Stage::New,
-        Some(last) if last.digest != digest => Stage::Changed,
-        Some(last) if last.rotated_at.is_some() => Stage::Rotated,
-        Some(_) => Stage::Known,
+        // After a loss of the key, a password that no longer works must not be written again.
+        Some(last) if last.rotated_at.is_some() && !is_changed(&last.digest, digest) => Stage::Rotated,
+        Some(last) if last.digest == digest => Stage::Known,
+        Some(_) => Stage::Changed,
     }
 }
 
@@ -132,7 +154,7 @@ pub(super) fn after(
     digest: String,
     rotated_at: Option<Timestamp>,
 ) -> RootCredential {
-    let former = last.filter(|last| last.digest == digest).and_then(|last| last.rotated_at);
+    let former = last.filter(|last| !is_changed(&last.digest, &digest)).and_then(|last| last.rotated_at);
     RootCredential { digest, rotated_at: rotated_at.map(Time).or(former) }
 }
 
@@ -149,18 +171,21 @@ mod tests {
 
     #[rstest]
     #[case::first_pass(None, Stage::New, Some(false))]
-    #[case::recorded(Some(record("a", false)), Stage::Known, Some(true))]
-    #[case::rotated(Some(record("a", true)), Stage::Rotated, None)]
-    #[case::another_secret(Some(record("b", false)), Stage::Changed, Some(false))]
-    #[case::another_secret_after_a_rotation(Some(record("b", true)), Stage::Changed, Some(false))]
+    #[case::recorded(Some(record("k.a", false)), Stage::Known, Some(true))]
+    #[case::rotated(Some(record("k.a", true)), Stage::Rotated, None)]
+    #[case::another_secret(Some(record("k.b", false)), Stage::Changed, Some(false))]
+    #[case::another_secret_after_a_rotation(Some(record("k.b", true)), Stage::Changed, Some(false))]
+    #[case::another_key(Some(record("j.b", false)), Stage::Changed, Some(false))]
+    #[case::another_key_after_a_rotation(Some(record("j.b", true)), Stage::Rotated, None)]
+    #[case::unknown_key_after_a_rotation(Some(record("b", true)), Stage::Rotated, None)]
     fn a_password_is_rotated_once_after_it_was_recorded(
         #[case] last: Option<RootCredential>,
         #[case] expected: Stage,
         #[case] rotation: Option<bool>,
     ) {
-        let stage = stage(last.as_ref(), "a");
+        let stage = stage(last.as_ref(), "k.a");
         assert_eq!(stage, expected);
-        let root = |rotate| Root { username: None, password: None, digest: "a".to_owned(), stage, rotate };
+        let root = |rotate| Root { username: None, password: None, digest: "k.a".to_owned(), stage, rotate };
         assert_eq!(root(RotateRoot::Once).rotation(), rotation);
         assert_eq!(root(RotateRoot::Never).rotation(), None);
     }
@@ -168,9 +193,25 @@ mod tests {
     #[test]
     fn the_record_ends_with_the_password_that_it_is_about() {
         let now = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(after(None, "a".to_owned(), None), record("a", false));
-        assert_eq!(after(Some(record("a", false)), "a".to_owned(), now), record("a", true));
-        assert_eq!(after(Some(record("a", true)), "a".to_owned(), None), record("a", true));
-        assert_eq!(after(Some(record("a", true)), "b".to_owned(), None), record("b", false));
+        let after = |last, digest: &str, rotated_at| after(last, digest.to_owned(), rotated_at);
+        assert_eq!(after(None, "k.a", None), record("k.a", false));
+        assert_eq!(after(Some(record("k.a", false)), "k.a", now), record("k.a", true));
+        assert_eq!(after(Some(record("k.a", true)), "k.a", None), record("k.a", true));
+        assert_eq!(after(Some(record("k.a", true)), "k.b", None), record("k.b", false));
+        // The digest of another key is recorded, so that the next change of the Secret is found.
+        assert_eq!(after(Some(record("j.b", true)), "k.a", None), record("k.a", true));
+    }
+
+    #[test]
+    fn a_digest_shows_its_key_and_the_secret() {
+        let credential = |password: &str| Credential {
+            username: "u".to_owned(),
+            password: SecretString::from(password.to_owned()),
+        };
+        let of = |key: u8, password: &str| digest(Some(&credential(password)), &Mac::new(&[key; 32]));
+        assert!(is_changed(&of(7, "a"), &of(7, "b")));
+        assert!(!is_changed(&of(7, "a"), &of(7, "a")));
+        assert!(!is_changed(&of(7, "a"), &of(8, "a")) && !is_changed(&of(7, "a"), &of(8, "b")));
+        assert!(of(7, "a").len() <= 128, "the schema of the status allows 128 characters");
     }
 }

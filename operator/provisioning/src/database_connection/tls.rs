@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::ResourceExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
-use steamer_api::{DatabaseConnection, DatabaseConnectionTls};
+use steamer_api::{DatabaseConnection, DatabaseConnectionTls, SecretKeyReference, SecretValueReference};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
-use crate::general::Found;
-use crate::general::typed;
+use crate::general::{Found, typed};
 
 /// TLS parameters of a connection.
 #[derive(Default)]
@@ -24,7 +22,7 @@ pub(super) struct Tls {
 struct Pem {
     ca: Option<String>,
     certificate: Option<String>,
-    key: Option<String>,
+    key: Option<SecretString>,
 }
 
 /// Reads the Secrets.
@@ -35,53 +33,54 @@ pub(super) async fn load(connection: &DatabaseConnection, found: &Found<'_>) -> 
     let Some(tls) = &connection.spec.tls else {
         return Ok(Tls::default());
     };
-    let named = |name: &str| ObjectName::new(connection.namespace().unwrap_or_default(), name);
-    let (secrets, dependencies) = (&found.pass.context.secrets, found.pass.dependencies);
+    let object = ObjectName::of(connection);
     let mut pem = Pem::default();
     if let Some(reference) = &tls.ca_secret_ref {
-        let ca = secrets.certificates(dependencies, &named(&reference.name), &reference.key).await?;
-        pem.ca = Some(text(&ca));
+        pem.ca = Some(found.certificates(&object, reference).await?);
     }
     if let Some(reference) = &tls.client_cert_secret_ref {
-        let name = named(&reference.name);
-        pem.certificate = Some(text(&secrets.certificates(dependencies, &name, "tls.crt").await?));
-        pem.key = Some(text(&secrets.value(dependencies, &name, "tls.key").await?));
+        let certificate = SecretKeyReference { name: reference.name.clone(), key: "tls.crt".to_owned() };
+        let key = SecretValueReference { name: reference.name.clone(), key: "tls.key".to_owned() };
+        pem.certificate = Some(found.certificates(&object, &certificate).await?);
+        pem.key = Some(found.secret(&object, &key).await?);
     }
     of_plugin(&connection.spec.plugin, tls, pem)
 }
 
-fn text(pem: &[u8]) -> String {
-    String::from_utf8_lossy(pem).into_owned()
+fn of_plugin(plugin: &str, tls: &DatabaseConnectionTls, pem: Pem) -> Result<Tls, Error> {
+    let is = |family: &str| plugin.starts_with(family);
+    if is("mysql") {
+        return Ok(of_mysql(tls, pem));
+    }
+    if is("valkey") || is("redis") {
+        return of_valkey(plugin, tls, pem);
+    }
+    let remedy = if is("postgresql") {
+        "set sslmode=verify-full and sslrootcert, a file of the OpenBao server, in connectionURL"
+    } else {
+        "set the parameters of the plugin in parameters"
+    };
+    Err(Error::Invalid(format!("tls is not available for {plugin}: remove tls, and {remedy}")))
 }
 
-fn of_plugin(plugin: &str, tls: &DatabaseConnectionTls, pem: Pem) -> Result<Tls, Error> {
-    let Pem { ca, certificate, key } = pem;
-    let is = |family: &str| plugin.starts_with(family);
-    let has_no_server_name = is("valkey") || is("redis");
-    if tls.server_name.is_some() && has_no_server_name {
+fn of_mysql(tls: &DatabaseConnectionTls, pem: Pem) -> Tls {
+    let pair = pem.certificate.zip(pem.key).map(|(certificate, key)| {
+        let pair = format!("{}\n{}", certificate.trim_end(), key.expose_secret());
+        ("tls_certificate_key".to_owned(), SecretString::from(pair))
+    });
+    let parameters = typed([("tls_ca", json!(pem.ca)), ("tls_server_name", json!(tls.server_name))]);
+    Tls { parameters, secrets: pair.into_iter().collect() }
+}
+
+fn of_valkey(plugin: &str, tls: &DatabaseConnectionTls, pem: Pem) -> Result<Tls, Error> {
+    if tls.server_name.is_some() {
         return Err(unknown("serverName", plugin));
     }
-    let mut secrets = BTreeMap::new();
-    let parameters = if is("postgresql") {
-        return Err(Error::Invalid(format!(
-            "tls is not available for {plugin}: remove tls, and set sslmode=verify-full and sslrootcert, a file of the OpenBao \
-             server, in connectionURL"
-        )));
-    } else if is("mysql") {
-        let pair =
-            certificate.zip(key).map(|(certificate, key)| format!("{}\n{key}", certificate.trim_end()));
-        secrets.extend(pair.map(|pair| ("tls_certificate_key".to_owned(), pair.into())));
-        typed([("tls_ca", json!(ca)), ("tls_server_name", json!(tls.server_name))])
-    } else if (is("valkey") || is("redis")) && certificate.is_none() {
-        typed([("tls", json!(true)), ("ca_cert", json!(ca))])
-    } else if is("valkey") || is("redis") {
+    if pem.certificate.is_some() {
         return Err(unknown("clientCertSecretRef", plugin));
-    } else {
-        return Err(Error::Invalid(format!(
-            "tls is not available for {plugin}: remove tls, and set the parameters of the plugin in parameters"
-        )));
-    };
-    Ok(Tls { parameters, secrets })
+    }
+    let parameters = typed([("tls", json!(true)), ("ca_cert", json!(pem.ca))]);
+    Ok(Tls { parameters, secrets: BTreeMap::new() })
 }
 
 fn unknown(field: &str, plugin: &str) -> Error {
@@ -91,7 +90,6 @@ fn unknown(field: &str, plugin: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -99,7 +97,7 @@ mod tests {
         let pem = Pem {
             ca: Some("CA".to_owned()),
             certificate: has_certificate.then(|| "CERT\n".to_owned()),
-            key: has_certificate.then(|| "KEY".to_owned()),
+            key: has_certificate.then(|| SecretString::from("KEY".to_owned())),
         };
         match of_plugin(plugin, &serde_json::from_value(tls.clone()).unwrap(), pem) {
             Ok(tls) => {

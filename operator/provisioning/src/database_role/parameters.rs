@@ -5,7 +5,10 @@ use steamer_api::{DatabaseCredentialType, DatabaseRoleSpec, StaticUser};
 use steamer_core::error::Error;
 
 use super::statements;
-use crate::general::{merged, typed};
+use crate::general::{merged, seconds, typed};
+
+/// Maps that OpenBao completes with defaults.
+pub(super) const OPEN_MAPS: [&str; 1] = ["credential_config"];
 
 /// The parameters that a spec sets.
 ///
@@ -24,11 +27,11 @@ pub(super) fn of(spec: &DatabaseRoleSpec, connection: &str) -> Result<Map<String
 }
 
 fn of_static(user: &StaticUser) -> Map<String, Value> {
-    typed([
+    let fields = typed([
         ("username", json!(user.username)),
-        ("rotation_period", json!(user.rotation_period)),
-        ("rotation_statements", json!(user.rotation_statements)),
-    ])
+        ("rotation_period", json!(seconds(&user.rotation_period))),
+    ]);
+    fields.into_iter().chain(lists([("rotation_statements", &user.rotation_statements)])).collect()
 }
 
 fn of_dynamic(spec: &DatabaseRoleSpec) -> Map<String, Value> {
@@ -37,19 +40,28 @@ fn of_dynamic(spec: &DatabaseRoleSpec) -> Map<String, Value> {
         (Some(_), true) => statements::revocation(),
         _ => spec.revocation_statements.clone(),
     };
-    typed([
-        ("creation_statements", json!(creation.unwrap_or_else(|| spec.creation_statements.clone()))),
-        ("revocation_statements", json!(revocation)),
-        ("renew_statements", json!(spec.renew_statements)),
-        ("rollback_statements", json!(spec.rollback_statements)),
-        ("default_ttl", json!(spec.default_ttl)),
-        ("max_ttl", json!(spec.max_ttl)),
-    ])
+    let statements = lists([
+        ("creation_statements", creation.as_ref().unwrap_or(&spec.creation_statements)),
+        ("revocation_statements", &revocation),
+        ("renew_statements", &spec.renew_statements),
+        ("rollback_statements", &spec.rollback_statements),
+    ]);
+    let lifetimes = typed([
+        ("default_ttl", json!(spec.default_ttl.as_ref().map(seconds))),
+        ("max_ttl", json!(spec.max_ttl.as_ref().map(seconds))),
+    ]);
+    statements.into_iter().chain(lifetimes).collect()
 }
 
-/// Parameters that are not changed: OpenBao keeps the user of a static role, and a role of another connection is not adopted.
-pub(super) fn fixed(is_recorded: bool) -> Vec<&'static str> {
-    if is_recorded { vec!["username"] } else { vec!["username", "db_name"] }
+/// Lists of statements, also the empty ones: OpenBao keeps the statements of a list that a request does not contain.
+fn lists<const N: usize>(lists: [(&str, &Vec<String>); N]) -> Map<String, Value> {
+    lists.into_iter().map(|(name, statements)| (name.to_owned(), json!(statements))).collect()
+}
+
+/// Parameters that are not changed, and that each request contains: OpenBao requires the user of a static role and does not
+/// change it, and a role of another connection is not adopted.
+pub(super) fn fixed(is_owned: bool) -> Vec<&'static str> {
+    if is_owned { vec!["username"] } else { vec!["username", "db_name"] }
 }
 
 fn credential_type(kind: DatabaseCredentialType) -> &'static str {
@@ -74,22 +86,34 @@ mod tests {
         }),
         json!({
             "creation_statements": ["CREATE"], "revocation_statements": ["DROP"], "renew_statements": ["ALTER"],
-            "rollback_statements": ["DROP"], "default_ttl": "1h", "max_ttl": "24h", "credential_type": "rsa_private_key",
+            "rollback_statements": ["DROP"], "default_ttl": 3600, "max_ttl": 86_400, "credential_type": "rsa_private_key",
             "credential_config": {"key_bits": 4096}, "db_name": "db",
         }),
     )]
-    #[case::plugin_defaults(json!({"creationStatements": ["CREATE"]}), json!({"creation_statements": ["CREATE"], "db_name": "db"}))]
+    #[case::plugin_defaults(
+        json!({"creationStatements": ["CREATE"]}),
+        json!({
+            "creation_statements": ["CREATE"], "revocation_statements": [], "renew_statements": [], "rollback_statements": [],
+            "db_name": "db",
+        }),
+    )]
     #[case::owner(
         json!({"ownerRole": "app"}),
-        json!({"creation_statements": statements::creation("app"), "revocation_statements": statements::revocation(), "db_name": "db"}),
+        json!({
+            "creation_statements": statements::creation("app"), "revocation_statements": statements::revocation(),
+            "renew_statements": [], "rollback_statements": [], "db_name": "db",
+        }),
     )]
     #[case::owner_with_own_revocation(
         json!({"ownerRole": "app", "revocationStatements": ["DROP"]}),
-        json!({"creation_statements": statements::creation("app"), "revocation_statements": ["DROP"], "db_name": "db"}),
+        json!({
+            "creation_statements": statements::creation("app"), "revocation_statements": ["DROP"], "renew_statements": [],
+            "rollback_statements": [], "db_name": "db",
+        }),
     )]
     #[case::static_user(
         json!({"static": {"username": "app", "rotationPeriod": "24h", "rotationStatements": ["ALTER"]}, "credentialType": "Password"}),
-        json!({"username": "app", "rotation_period": "24h", "rotation_statements": ["ALTER"], "db_name": "db", "credential_type": "password"}),
+        json!({"username": "app", "rotation_period": 86_400, "rotation_statements": ["ALTER"], "db_name": "db", "credential_type": "password"}),
     )]
     fn every_field_is_a_parameter(#[case] mut spec: Value, #[case] expected: Value) {
         spec["connectionRef"] = json!({"name": "db"});

@@ -9,20 +9,30 @@ use steamer_runtime::ObjectName;
 use super::course::is_revoked;
 use super::pass::Lookup;
 use super::provision::Provision;
-use super::subject::Subject;
+use super::subject::{Place, Subject};
 
 /// Fails with [`Error::Conflict`] if another object has precedence.
 pub(super) fn claim_subject<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Result<(), Error> {
     let Some(subject) = object.subject() else {
         return Ok(());
     };
-    let (own, cluster) = (ObjectName::of(object), object.cluster(lookup));
+    let own = ObjectName::of(object);
+    let Some(place) = place(object, lookup) else {
+        return Ok(());
+    };
     let mut rivals = lookup.list(subject.key::<K>(), |other: &K| is_rival(other, &subject, &own));
-    rivals.retain(|rival| rival.cluster(lookup) == cluster && may_claim(&**rival, lookup));
-    match (preceding(object, &rivals), cluster) {
-        (Some(first), Some(cluster)) => Err(conflict(first, &subject, &cluster)),
-        _ => Ok(()),
+    rivals.retain(|rival| {
+        self::place(&**rival, lookup).as_ref() == Some(&place) && may_claim(&**rival, lookup)
+    });
+    match preceding(object, &rivals) {
+        Some(first) => Err(conflict(first, &subject, &place)),
+        None => Ok(()),
     }
+}
+
+/// Where the subject of an object is. None while a parent does not exist: such an object claims nothing.
+fn place<K: Provision>(object: &K, lookup: &Lookup<'_>) -> Option<Place> {
+    Some(Place { cluster: object.cluster(lookup)?, location: object.location(lookup)? })
 }
 
 fn is_rival<K: Provision>(other: &K, subject: &Subject, own: &ObjectName) -> bool {
@@ -44,8 +54,8 @@ fn preceding<'a, K: Provision>(object: &K, rivals: &'a [Arc<K>]) -> Option<&'a K
     (rank(first) < rank(object)).then_some(first)
 }
 
-fn conflict<K: Provision>(first: &K, subject: &Subject, cluster: &ObjectName) -> Error {
-    let (kind, first, name) = (K::KIND, ObjectName::of(first), &subject.name);
+fn conflict<K: Provision>(first: &K, subject: &Subject, place: &Place) -> Error {
+    let (kind, first, entity) = (K::KIND, ObjectName::of(first), place.with(&subject.name));
     // Both were provisioned before their IDs were compared. Only an administrator knows which one is right, and workloads of
     // both may run: access is withdrawn, but not revoked.
     let kept = if subject.established {
@@ -53,9 +63,7 @@ fn conflict<K: Provision>(first: &K, subject: &Subject, cluster: &ObjectName) ->
     } else {
         ""
     };
-    Error::Conflict(format!(
-        "{kind} {first} already claims {name} in OpenBaoCluster {cluster}: delete one of the two objects{kept}"
-    ))
+    Error::Conflict(format!("{kind} {first} already claims {entity}: delete one of the two objects{kept}"))
 }
 
 #[cfg(test)]
@@ -89,8 +97,8 @@ mod tests {
         let (subject, name) = (own.subject().unwrap(), ObjectName::of(own));
         let rivals = others.into_iter().filter(|other| is_rival(other, &subject, &name));
         let rivals: Vec<_> = rivals.map(Arc::new).collect();
-        let cluster = ObjectName::new("ns", "main");
-        preceding(own, &rivals).map(|first| conflict(first, &subject, &cluster).to_string())
+        let place = Place { cluster: ObjectName::new("ns", "main"), location: String::new() };
+        preceding(own, &rivals).map(|first| conflict(first, &subject, &place).to_string())
     }
 
     const A: &str = "SecretsTenant ns/a already claims org_1/group_7 in OpenBaoCluster ns/main: delete one of the two objects";
@@ -125,6 +133,15 @@ mod tests {
         let kept = "; until then, this one keeps its access, and only less is granted";
         let expected = expected.map(|text| format!("{text}{kept}"));
         assert_eq!(conflict_of(&established(tenant("own", 7, 10)), others), expected);
+    }
+
+    #[rstest]
+    #[case::named_by_the_subject("", "org_1/group_7 in OpenBaoCluster ns/main")]
+    #[case::location("namespace team", "policy web of namespace team in OpenBaoCluster ns/main")]
+    fn a_conflict_names_the_place_of_the_subject(#[case] location: &str, #[case] expected: &str) {
+        let place = Place { cluster: ObjectName::new("ns", "main"), location: location.to_owned() };
+        let name = if location.is_empty() { "org_1/group_7" } else { "policy web" };
+        assert_eq!(place.with(name), expected);
     }
 
     #[test]

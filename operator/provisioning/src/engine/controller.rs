@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_runtime::write_limit::WriteLimit;
-use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
+use steamer_runtime::{Action, Dependencies, Edges, Locked, ObjectName, Reconcile};
 
 use super::course::{Access, Course, Due, is_revoked};
 use super::pass::Pass;
@@ -15,7 +15,7 @@ use super::prepared::{Prepared, prepare};
 use super::provision::{Memory, Provision};
 use super::repairs::Repairs;
 use super::status::Applied;
-use super::{deletion, orphans, status};
+use super::{deletion, orphans, status, unprivileged};
 
 /// Controller of kind `K`.
 pub(crate) struct Controller<K: Provision, M: Memory<K>> {
@@ -40,7 +40,7 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
         let pass = Pass { context: &self.context, dependencies };
         let result = self.run(&object, &pass).await;
         // The pause of a contested write does not delay the detection of other drift.
-        result.map_err(|error| error.retried_within(self.context.drift_interval))
+        result.map_err(|error| unprivileged::explained(error.retried_within(self.context.drift_interval)))
     }
 
     fn forget(&self, name: &ObjectName) {
@@ -98,14 +98,13 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         prepared: &Prepared<K>,
         pass: &Pass<'_>,
     ) -> Result<(bool, Option<Error>), Error> {
-        let Prepared { session, desired, plan, before } = prepared;
+        let Prepared { session, desired, .. } = prepared;
         let name = ObjectName::of(object);
         // A deletion finds the resources from the first write on.
         pass.context.add_finalizer(object).await?;
         status::announce(object, desired, pass).await?;
         self.memory.before_writes(&name, desired);
-        let repairs = Repairs { limit: &self.limit, object: &name, before: *before };
-        let mut contested = repairs.execute(session, &plan.writes).await?;
+        let mut contested = self.carry_out(object, prepared, pass).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;
@@ -115,6 +114,30 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         let has_orphans = Error::set_aside(reported, &mut contested)?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
         Ok((has_orphans, contested))
+    }
+
+    /// Executes the writes of a plan. Returns the error of a write that another client undoes each time.
+    async fn carry_out(
+        &self,
+        object: &K,
+        Prepared { session, desired, plan, before }: &Prepared<K>,
+        pass: &Pass<'_>,
+    ) -> Result<Option<Error>, Error> {
+        let (name, created) = (&ObjectName::of(object), Locked::default());
+        let repairs = Repairs { limit: &self.limit, object: name, before: *before, created };
+        let executed = repairs.execute(session, &plan.writes).await;
+        let created = repairs.created.lock().clone();
+        if executed.is_err() && !created.is_empty() {
+            // The object owns what it has created, even if a later write failed. The error of that write is reported.
+            let change = |status: &mut K::Status| K::interrupted(status, desired, &created);
+            if let Err(error) = status::change(object, change, pass).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the status does not list new resources"
+                );
+            }
+        }
+        executed
     }
 
     /// Removes all access, regardless of `suspend` and `mode`.

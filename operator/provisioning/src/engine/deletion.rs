@@ -1,12 +1,12 @@
 //! Deletion of an object: its resources are removed from OpenBao, or handed over to its parent after a deadline.
 
-use steamer_api::DeletionPolicy;
+use steamer_api::{DeletionPolicy, OwnedResource};
 use steamer_core::error::Error;
 use steamer_core::ownership::finalizer::{Obstacle, has_finalizer};
 use steamer_openbao::Session;
 use steamer_runtime::{Action, Reason};
 
-use super::course::Course;
+use super::course::{Course, is_revoked};
 use super::pass::Pass;
 use super::provision::Provision;
 use super::removal::{Removal, Resources};
@@ -14,6 +14,11 @@ use super::status;
 
 /// Event of an object that is deleted while its values must not be changed.
 const VALUES_KEPT: &str = "deleted while suspended or under mode: Observe: its access in OpenBao is removed and its values are kept";
+/// Event of an object that is deleted without the right to its resources.
+const WITHOUT_RIGHT: &str =
+    "deleted without the right to its resources: its access in OpenBao is removed and its values are kept";
+/// Most characters of paths in an Event.
+const LONGEST_PATHS: usize = 500;
 
 pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<Action, Error> {
     if !has_finalizer(object) {
@@ -23,8 +28,8 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
     if let Some(mut removal) = removal(object, pass) {
         // No access may outlive its object because another client overwrites the status.
         Error::set_aside(status::change(object, K::deleting, pass).await, &mut None)?;
-        let keeps_values = Course::of(object.lifecycle()) != Course::Enforce;
-        if keeps_values {
+        let kept = keeps_values(object, &removal, pass);
+        if kept.is_some() {
             // No access may outlive its object.
             removal.resources.policy = DeletionPolicy::Retain;
             for orphan in &mut removal.resources.orphans {
@@ -32,19 +37,50 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
             }
         }
         remove(object, &removal, pass).await?;
-        if keeps_values {
-            pass.context.runtime.events.warn(object, Reason::Suspended, VALUES_KEPT).await;
+        if let Some((reason, note)) = kept {
+            pass.context.runtime.events.warn(object, reason, note).await;
+        }
+        if let Some(note) = untouched(object, &removal, pass) {
+            pass.context.runtime.events.warn(object, Reason::Conflict, &note).await;
         }
     }
     pass.context.remove_finalizer(object).await?;
     Ok(Action::AwaitChange)
 }
 
+/// Reason and Event if the deletion must keep values. A revoked right gives no right to delete values, which belong to someone
+/// else by now; resources with a mark still belong to the object.
+fn keeps_values<K: Provision>(
+    object: &K,
+    removal: &Removal<'_>,
+    pass: &Pass<'_>,
+) -> Option<(Reason, &'static str)> {
+    if Course::of(object.lifecycle()) != Course::Enforce {
+        return Some((Reason::Suspended, VALUES_KEPT));
+    }
+    let is_recorded = !removal.resources.footprint.resources.is_empty();
+    let has_no_right = || object.references(&pass.lookup()).is_err_and(|error| is_revoked(&error));
+    (is_recorded && has_no_right()).then_some((Reason::ReferenceDenied, WITHOUT_RIGHT))
+}
+
+/// Event about resources in the status that the deletion does not touch: those that the object may not have created, and those
+/// that another client wrote to the status.
+fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Option<String> {
+    let trusted = &removal.resources.footprint.resources;
+    let recorded = object.footprint(&pass.context.status(object))?.resources;
+    let is_touched = |it: &OwnedResource| !it.pending && trusted.contains(it);
+    let paths: Vec<&str> = recorded.iter().filter(|it| !is_touched(it)).map(|it| &*it.path).collect();
+    let listed: String = paths.join(", ").chars().take(LONGEST_PATHS).collect();
+    (!paths.is_empty()).then(|| {
+        format!("Steamer cannot tell who created {listed} in OpenBao, and keeps it: delete it there if nobody needs it")
+    })
+}
+
 /// The removal of the resources that the last status records. None if there are none.
 pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<Removal<'a>> {
     let mut last: K::Status = pass.context.status(object);
     let resources = Resources {
-        footprint: object.footprint(&last)?,
+        footprint: object.trusted(object.footprint(&last)?, pass),
         mark: pass.context.mark_of(object),
         policy: object.lifecycle().deletion_policy,
         orphans: K::orphans(&mut last).map(std::mem::take).unwrap_or_default(),

@@ -22,7 +22,7 @@ use crate::write::Plan;
 /// then `announcement` before the first write, and `applied` after the last one. A deletion calls
 /// `deletable`, `footprint`, `remove_children` and `remove`; the removal of an orphan calls `remove`. After a revoked
 /// right, the engine calls `footprint`, `revoke` and `revoked`. A reconcile that does not write the desired state calls
-/// `footprint`, `withdraw` and `withdrawn`.
+/// `footprint`, `withdraw` and `withdrawn`. `trusted` checks each footprint, and `interrupted` follows a failed write.
 pub(crate) trait Provision: HasLifecycle {
     /// Name of the controller.
     const NAME: &'static str;
@@ -50,6 +50,12 @@ pub(crate) trait Provision: HasLifecycle {
     /// Returns the cluster of an object with a subject. None while an object that determines it does not exist.
     fn cluster(&self, _lookup: &Lookup<'_>) -> Option<ObjectName> {
         None
+    }
+
+    /// Returns where the cluster contains the subject, for kinds whose subjects have names that are unique in a location only.
+    /// Two specs can name the same location in different ways. None while an object that determines it does not exist.
+    fn location(&self, _lookup: &Lookup<'_>) -> Option<String> {
+        Some(String::new())
     }
 
     /// Resolves references and checks every right. Runs even under `suspend`, so that a revoked right takes effect.
@@ -86,6 +92,10 @@ pub(crate) trait Provision: HasLifecycle {
         None
     }
 
+    /// Writes to the status what exists after writes that ended with an error. `created` are the paths of the creations that
+    /// OpenBao has confirmed, from the root of the cluster.
+    fn interrupted(_status: &mut Self::Status, _desired: &Self::Desired, _created: &[String]) {}
+
     /// Returns the namespace that contains the resources, as clients of the server address it.
     fn published(desired: &Self::Desired) -> NamespacePath;
 
@@ -110,6 +120,11 @@ pub(crate) trait Provision: HasLifecycle {
 
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
+
+    /// Returns the footprint without resources that another client added to the status.
+    fn trusted(&self, footprint: Footprint, _pass: &Pass<'_>) -> Footprint {
+        footprint
+    }
 
     /// Removes the resources of children, before those of the object.
     fn remove_children(

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use steamer_api::Operation;
 use steamer_core::error::Error;
 use steamer_openbao::{NamespacePath, Session};
-use steamer_runtime::ObjectName;
 use steamer_runtime::write_limit::WriteLimit;
+use steamer_runtime::{Locked, ObjectName};
 
 use crate::write::{Write, execute};
 
@@ -18,6 +19,8 @@ pub(super) struct Repairs<'a> {
     pub(super) object: &'a ObjectName,
     /// Digest of the observed state.
     pub(super) before: u64,
+    /// Paths of the creations that OpenBao has confirmed, from the root of the cluster.
+    pub(super) created: Locked<Vec<String>>,
 }
 
 /// A write that is paused, and for how long.
@@ -71,6 +74,9 @@ impl Repairs<'_> {
     }
 
     fn record(&self, write: &Write, now: Instant) {
+        if write.operation == Operation::Create {
+            self.created.lock().push(write.path());
+        }
         if write.is_repair() {
             self.limit.record(self.object, write.repetition(self.before), now);
         }
@@ -97,7 +103,8 @@ mod tests {
         let mut executed = 0;
         for round in 0..rounds {
             let (writes, before) = plan(round);
-            let repairs = Repairs { limit: &limit, object: &object, before };
+            let created = Locked::default();
+            let repairs = Repairs { limit: &limit, object: &object, before, created };
             let now = start + Duration::from_secs(round.unsigned_abs());
             let (due, contested) = repairs.divided(&writes, now);
             assert_eq!(due.len() < writes.len(), contested.is_some());

@@ -7,10 +7,27 @@ use steamer_runtime::{Key, ObjectName};
 /// provisioned it wins, otherwise the oldest.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Name of the entity, as messages show it.
+    /// Name of the entity in its location, as messages show it. The spec alone determines it.
     pub(crate) name: String,
     /// True if the object has provisioned the entity.
     pub(crate) established: bool,
+}
+
+/// Where the entity is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) cluster: ObjectName,
+    /// Location in the cluster. Empty if the name of the subject contains it.
+    pub(super) location: String,
+}
+
+impl Place {
+    /// An entity in this place, as messages name it.
+    pub(super) fn with(&self, name: &str) -> String {
+        let Self { cluster, location } = self;
+        let location = if location.is_empty() { String::new() } else { format!(" of {location}") };
+        format!("{name}{location} in OpenBaoCluster {cluster}")
+    }
 }
 
 impl Subject {

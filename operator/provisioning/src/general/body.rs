@@ -17,6 +17,8 @@ pub(crate) struct Body {
     pub(crate) secrets: BTreeMap<String, SecretString>,
     /// Parameters whose values are read immediately before the request, because an earlier write determines them.
     pub(crate) late: BTreeMap<&'static str, Late>,
+    /// Preconditions of the request, such as the version of a policy. They are no part of the desired state.
+    pub(crate) guard: Map<String, Value>,
 }
 
 /// A value that is read from OpenBao.
@@ -54,6 +56,7 @@ impl Body {
     /// The parameters as OpenBao receives them.
     pub(crate) fn exposed(&self) -> Value {
         let mut parameters = self.parameters.clone();
+        parameters.extend(self.guard.clone());
         for (name, secret) in &self.secrets {
             parameters.insert(name.clone(), Value::from(secret.expose_secret()));
         }
@@ -87,6 +90,17 @@ mod tests {
         assert_eq!(body("canary").exposed(), json!({"username": "app", "password": "canary"}));
         let shown = format!("{:?}", body("canary"));
         assert!(!shown.contains("canary") && shown.contains("password"), "{shown}");
+    }
+
+    #[test]
+    fn a_precondition_is_sent_and_is_no_part_of_the_desired_state() {
+        let guard = json!({"cas": 3}).as_object().unwrap().clone();
+        let guarded = Body { guard, ..body("a") };
+        assert_eq!(guarded.exposed()["cas"], json!(3));
+        let mac = Mac::new(&[7; 32]);
+        assert_eq!(guarded.digest(&mac, "p"), body("a").digest(&mac, "p"));
+        // Equal writes of several passes have equal texts: the limit of repetitions compares them.
+        assert_eq!(format!("{guarded:?}"), format!("{:?}", body("a")));
     }
 
     #[test]

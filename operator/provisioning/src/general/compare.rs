@@ -39,6 +39,23 @@ pub(super) fn reordered(
     names.map(|name| Difference { name: (*name).to_owned(), is_absent: false }).collect()
 }
 
+/// What was found, without the entries that OpenBao adds to the maps `open`.
+pub(super) fn without_additions(
+    open: &[&str],
+    desired: &Map<String, Value>,
+    found: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut found = found.clone();
+    for name in open {
+        if let (Some(Value::Object(desired)), Some(Value::Object(found))) =
+            (desired.get(*name), found.get_mut(*name))
+        {
+            found.retain(|entry, _| desired.contains_key(entry));
+        }
+    }
+    found
+}
+
 /// Returns true for a value that OpenBao may return as null, or not at all.
 fn is_empty(value: &Value) -> bool {
     match value {
@@ -58,7 +75,8 @@ pub(super) fn equal(desired: &Value, found: &Value) -> bool {
         (Value::Array(desired), Value::Array(found)) => same_items(desired, found),
         (Value::Array(items), Value::String(text)) | (Value::String(text), Value::Array(items)) => {
             let listed: Vec<Value> = text.split(',').map(|item| Value::from(item.trim())).collect();
-            same_items(items, &listed)
+            // The comma can be a part of the only item.
+            same_items(items, &listed) || same_items(items, &[Value::from(text.as_str())])
         }
         (Value::Object(desired), Value::Object(found)) => same_fields(desired, found),
         (Value::String(desired), Value::String(found)) => {
@@ -143,6 +161,9 @@ mod tests {
     #[case::shorter_list(json!(["a"]), json!(["a", "b"]), false)]
     #[case::list_as_text(json!(["a", "b"]), json!("a, b"), true)]
     #[case::text_as_list(json!("a,b"), json!(["b", "a"]), true)]
+    #[case::one_item_with_a_comma(json!(["a,b"]), json!("a,b"), true)]
+    #[case::text_as_one_item(json!("cn=a,dc=b"), json!(["cn=a,dc=b"]), true)]
+    #[case::other_text_as_one_item(json!("cn=a,dc=b"), json!(["cn=a,dc=c"]), false)]
     #[case::fields(json!({"a": 1}), json!({"a": "1", "b": null}), true)]
     #[case::further_field(json!({"a": 1}), json!({"a": 1, "b": 2}), false)]
     #[case::missing_field(json!({"a": 1}), json!({}), false)]
@@ -154,6 +175,21 @@ mod tests {
         #[case] same: bool,
     ) {
         assert_eq!(equal(&desired, &found), same);
+    }
+
+    #[rstest]
+    #[case::completed(&["config"], json!({"a": 1, "added": 2}), true)]
+    #[case::changed(&["config"], json!({"a": 2}), false)]
+    #[case::removed(&["config"], json!({"added": 2}), false)]
+    #[case::closed(&[], json!({"a": 1, "added": 2}), false)]
+    fn only_an_open_map_may_have_further_entries(
+        #[case] open: &[&str],
+        #[case] config: Value,
+        #[case] same: bool,
+    ) {
+        let desired = Map::from_iter([("config".to_owned(), json!({"a": 1}))]);
+        let found = without_additions(open, &desired, &Map::from_iter([("config".to_owned(), config)]));
+        assert_eq!(differences(&desired, &found).is_empty(), same);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use steamer_openbao::NamespacePath;
 
 use super::home::Home;
 use super::resource::{FollowUp, Resource};
+use super::seal::Seal;
+use crate::write::Deletion;
 
 /// Desired state of an object.
 pub(crate) struct Desired {
@@ -16,6 +18,10 @@ pub(crate) struct Desired {
     pub(super) deletion_policy: DeletionPolicy,
     /// Root of the cluster.
     pub(super) root: NamespacePath,
+    /// Seals the record of the object.
+    pub(super) seal: Seal,
+    /// Deletes a resource of the kind.
+    pub(super) deletion: Deletion,
 }
 
 /// A resource, and the digest of the request that leads to it.

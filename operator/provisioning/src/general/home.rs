@@ -75,8 +75,7 @@ fn provisioned(reference: &Reference, own: &str, lookup: &Lookup<'_>) -> Result<
 fn of_project(name: &ObjectName, lookup: &Lookup<'_>) -> Result<(Arc<OpenBaoCluster>, NamespacePath), Error> {
     let project: Arc<SecretsProject> = lookup.stores.existing(lookup.dependencies, name)?;
     let found = project.references(lookup)?;
-    let id = layout::project(project.spec.scope, project.spec.id);
-    let namespace = layout::tenant(&found.tenant).join(&id);
+    let namespace = namespace_of(&found.tenant, &project);
     let provisioned = project.status.as_ref().and_then(|status| status.provisioned.as_ref());
     if provisioned.is_none_or(|it| it.openbao_namespace != namespace.as_str()) {
         return Err(Error::Waiting(format!(
@@ -118,21 +117,33 @@ pub(crate) fn cluster(
     }
 }
 
-/// The location as the subject of an object names it: equal for all objects with the same location in a spec.
-pub(crate) fn described(object: &impl HasLifecycle, site: &Site<'_>) -> String {
+/// The location of the resources in their cluster, as messages name it. Equal for all objects with the same location, however
+/// their specs name it. None while a parent does not exist.
+pub(crate) fn location(object: &impl HasLifecycle, site: &Site<'_>, lookup: &Lookup<'_>) -> Option<String> {
+    let own = ObjectName::of(object).namespace;
     match site {
-        Site::Placed(Placement { project_ref: Some(project), namespace, .. }) => {
-            let below = namespace.as_deref().map(|below| format!(", namespace {below}"));
-            let name = ObjectName::new(&ObjectName::of(object).namespace, &project.name);
-            format!("SecretsProject {name}{}", below.unwrap_or_default())
-        }
         Site::Placed(placement) => {
-            let namespace = NamespacePath::new(placement.namespace.as_deref().unwrap_or_default());
-            format!("namespace {namespace}")
+            let outer = match &placement.project_ref {
+                Some(project) => project_namespace(&ObjectName::new(&own, &project.name), lookup)?,
+                None => NamespacePath::root(),
+            };
+            Some(format!("namespace {}", outer.join(placement.namespace.as_deref().unwrap_or_default())))
         }
         Site::Connection(reference) => {
-            let name = references::target(reference, &ObjectName::of(object).namespace);
-            format!("DatabaseConnection {name}")
+            let connection = lookup.cached::<DatabaseConnection>(&references::target(reference, &own))?;
+            let outer = location(&*connection, &Site::Placed(&connection.spec.placement), lookup)?;
+            Some(format!("mount {} in {outer}", connection.spec.mount.trim_matches('/')))
         }
     }
+}
+
+/// OpenBao namespace of a project, without a check of any right.
+fn project_namespace(name: &ObjectName, lookup: &Lookup<'_>) -> Option<NamespacePath> {
+    let project = lookup.cached::<SecretsProject>(name)?;
+    let tenant = lookup.cached::<SecretsTenant>(&tenant_of(&project))?;
+    Some(namespace_of(&tenant, &project))
+}
+
+fn namespace_of(tenant: &SecretsTenant, project: &SecretsProject) -> NamespacePath {
+    layout::tenant(tenant).join(&layout::project(project.spec.scope, project.spec.id))
 }

@@ -38,7 +38,7 @@ pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Optio
 }
 
 /// The mark in the description of a mount, the comment of a policy, or the metadata of a namespace.
-fn mark(data: &Map<String, Value>) -> Option<Mark> {
+pub(super) fn mark(data: &Map<String, Value>) -> Option<Mark> {
     let text = |name: &str| data.get(name).and_then(Value::as_str);
     let metadata = || {
         let metadata: BTreeMap<String, String> =

@@ -1,15 +1,16 @@
 //! The writes that lead to the desired state.
 
-use serde_json::Value;
-use steamer_api::{DeletionPolicy, OwnedResource};
+use serde_json::{Map, Value};
+use steamer_api::{Adopt, DeletionPolicy, OwnedResource};
 use steamer_core::error::Error;
+use steamer_openbao::NamespacePath;
 
-use super::compare::{Difference, differences, equal, reordered};
+use super::compare::{Difference, differences, equal, reordered, without_additions};
 use super::desired::{Desired, DesiredResource};
 use super::existing::Existing;
 use super::resource::{FollowUp, Resource};
 use crate::engine::Rights;
-use crate::write::{Call, DIFFERS, UNDESIRED, Write};
+use crate::write::{Call, DIFFERS, Write};
 
 /// The writes, in their order: resources that the spec no longer contains are deleted last.
 pub(super) fn writes(
@@ -53,16 +54,12 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn creation(&self) -> Vec<Write> {
         let resource = &self.resource.resource;
-        let path = match &resource.creation {
-            Some((path, _)) => Some(path),
-            None => resource.changed_at.as_ref(),
-        };
         let create = |path: &String| {
             let (method, body) = (resource.method.clone(), resource.creation_body());
             let call = Call::Send { method, path: path.clone(), body, receipt: resource.receipt.clone() };
             Write::create(&self.desired.home.namespace, call)
         };
-        path.map(create).into_iter().chain(self.completion()).collect()
+        resource.created_at().map(create).into_iter().chain(self.completion()).collect()
     }
 
     /// The change that follows the creation, with the parameters that the creation does not accept.
@@ -79,65 +76,97 @@ impl Planner<'_> {
     }
 
     fn change(&self, found: &Existing) -> Result<Option<Write>, Error> {
-        let DesiredResource { resource, digest } = self.resource;
-        let recorded = self.desired.recorded(&resource.path);
+        let resource = &self.resource.resource;
         // A part of another resource exists because of that resource.
         if resource.deleted_at.is_some() {
-            self.check_owner(resource, found, recorded)?;
+            self.check_owner(found)?;
         }
-        // OpenBao does not return every parameter. A request that was sent before is in force.
-        let is_sent = recorded.and_then(|it| it.digest.as_ref()) == Some(digest);
-        let mut differences = different(resource, found);
-        differences.retain(|it| !it.is_absent || resource.is_complete || !is_sent);
-        let is_adopted = recorded.is_none_or(|it| it.digest.is_none());
-        let has_new_secret = !resource.change_body().secrets.is_empty() && !is_sent && !is_adopted;
-        if differences.is_empty() && !has_new_secret {
+        let differences = self.differences(found);
+        if differences.is_empty() && !self.has_new_secret() {
             return Ok(None);
         }
-        refuse_fixed(
-            resource,
-            &differences,
-            &self.rights.published(&self.desired.home.namespace).to_string(),
-        )?;
         let namespace = &self.desired.home.namespace;
+        refuse_fixed(resource, &differences, &self.rights.published(namespace))?;
         let write = |path: &String| {
             Write::update(namespace, send(resource, path.clone(), resource.change_body()), DIFFERS)
         };
         Ok(resource.changed_at.as_ref().map(write))
     }
 
+    fn recorded(&self) -> Option<&OwnedResource> {
+        self.desired.recorded(&self.resource.resource.path)
+    }
+
+    /// Returns true if the last request of the object was the desired one.
+    fn is_sent(&self) -> bool {
+        self.recorded().and_then(|it| it.digest.as_ref()) == Some(&self.resource.digest)
+    }
+
+    /// OpenBao does not return every parameter. A request that was sent before is in force.
+    fn differences(&self, found: &Existing) -> Vec<Difference> {
+        let resource = &self.resource.resource;
+        let mut differences = different(resource, &resource.body.parameters, found);
+        differences.retain(|it| !it.is_absent || resource.is_complete || !self.is_sent());
+        differences
+    }
+
+    /// Returns true for a secret that OpenBao does not have yet. An adopted resource has it: the pass that adopts a resource
+    /// finds no record, and records the digest. A record without it is of a resource that the object itself has created, in a
+    /// pass that did not end.
+    fn has_new_secret(&self) -> bool {
+        let has_secret = !self.resource.resource.change_body().secrets.is_empty();
+        has_secret && self.recorded().is_some() && !self.is_sent()
+    }
+
     /// Checks that the object may change an existing resource.
-    fn check_owner(
-        &self,
-        resource: &Resource,
-        found: &Existing,
-        recorded: Option<&OwnedResource>,
-    ) -> Result<(), Error> {
-        if recorded.is_some() && found.mark.is_none() {
-            return Ok(());
-        }
+    fn check_owner(&self, found: &Existing) -> Result<(), Error> {
+        let name = &self.resource.resource.name;
         let namespace = self.rights.published(&self.desired.home.namespace);
-        self.rights
-            .hold(&format!("{} in namespace {namespace}", resource.name), found.mark.as_ref())
-            .map(drop)
+        let is_unmarked = found.mark.is_none();
+        match self.recorded().filter(|_| is_unmarked) {
+            Some(recorded) if !recorded.pending || self.is_as_announced(found) => Ok(()),
+            Some(_) if self.rights.adopt == Adopt::Never => Err(Error::Conflict(format!(
+                "{name} in namespace {namespace} exists and differs from the spec, and Steamer cannot tell who created it: remove \
+                 it, or set adopt: IfUnowned to adopt it"
+            ))),
+            _ => self.rights.hold(&format!("{name} in namespace {namespace}"), found.mark.as_ref()).map(drop),
+        }
+    }
+
+    /// Returns true for a resource that is as the object announced to create it: after the creation, or after the change that
+    /// follows it.
+    fn is_as_announced(&self, found: &Existing) -> bool {
+        let resource = &self.resource.resource;
+        let is_like = |desired: &Map<String, Value>| {
+            different(resource, desired, found).iter().all(|it| it.is_absent && !resource.is_complete)
+        };
+        let created = resource.creation_body().parameters;
+        let mut first = resource.body.parameters.clone();
+        first.retain(|name, _| created.contains_key(name));
+        is_like(&resource.body.parameters)
+            || (resource.is_completed_by_change && !first.is_empty() && is_like(&first))
     }
 }
 
-fn different(resource: &Resource, found: &Existing) -> Vec<Difference> {
-    let (desired, found) = (&resource.body.parameters, &found.parameters);
-    let mut all = differences(desired, found);
-    all.extend(reordered(&resource.ordered, desired, found));
+fn different(resource: &Resource, desired: &Map<String, Value>, found: &Existing) -> Vec<Difference> {
+    let found = without_additions(&resource.open_maps, desired, &found.parameters);
+    let mut all = differences(desired, &found);
+    all.extend(reordered(&resource.ordered, desired, &found));
     all
 }
 
-fn refuse_fixed(resource: &Resource, differences: &[Difference], namespace: &str) -> Result<(), Error> {
-    let is_fixed = |it: &&Difference| resource.fixed.contains(&it.name.as_str()) && !it.is_absent;
-    let Some(difference) = differences.iter().find(is_fixed) else {
+fn refuse_fixed(
+    resource: &Resource,
+    differences: &[Difference],
+    namespace: &NamespacePath,
+) -> Result<(), Error> {
+    let is_fixed = |name: &str| resource.fixed.contains(&name) || resource.sent_fixed.contains(&name);
+    let Some(difference) = differences.iter().find(|it| is_fixed(&it.name) && !it.is_absent) else {
         return Ok(());
     };
     Err(Error::Conflict(format!(
-        "{} in namespace {namespace} has another {}, and OpenBao cannot change it: correct the spec, or delete the resource in \
-         OpenBao",
+        "{} in namespace {namespace} has another {}, and OpenBao cannot change it: write the existing value in the spec, or create \
+         another object",
         resource.name, difference.name
     )))
 }
@@ -153,8 +182,8 @@ fn undesired(desired: &Desired) -> Vec<Write> {
         |it: &&OwnedResource| desired.resources.iter().all(|other| other.resource.path != it.path);
     let is_kept = |it: &OwnedResource| it.holds_values && desired.deletion_policy == DeletionPolicy::Retain;
     let delete = |it: &OwnedResource| {
-        let path = it.deletion_path().filter(|_| !is_kept(it))?;
-        Some(Write::delete(&desired.home.namespace, path.to_owned(), UNDESIRED))
+        let path = it.deletion_path().filter(|_| !it.pending && !is_kept(it))?;
+        Some(Write::remove(&desired.home.namespace, path.to_owned(), desired.deletion))
     };
     owned.filter(is_undesired).filter_map(delete).collect()
 }

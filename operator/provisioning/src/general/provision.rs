@@ -3,14 +3,14 @@
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use steamer_api::{HasOwned, Mode};
+use steamer_api::{HasOwned, Mode, OwnedResources};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
-use steamer_core::references::target;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Key, ObjectName, Reason};
 
+use super::deleter;
 use super::deletion::removable;
 use super::desired::{Desired, DesiredResource};
 use super::existing::Existing;
@@ -18,6 +18,7 @@ use super::found::Found;
 use super::home::{self, Home};
 use super::kind::General;
 use super::resource::{FollowUp, Resource};
+use super::seal::Seal;
 use super::{observed, plan, record};
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
 use crate::write::Plan;
@@ -35,9 +36,12 @@ impl<K: General> Provision for K {
     }
 
     fn subject(&self) -> Option<Subject> {
-        let name = format!("{} of {}", self.title(), home::described(self, &self.site()));
         let established = self.status().and_then(HasOwned::owned).is_some();
-        Some(Subject { name, established })
+        Some(Subject { name: self.title(), established })
+    }
+
+    fn location(&self, lookup: &Lookup<'_>) -> Option<String> {
+        home::location(self, &self.site(), lookup)
     }
 
     fn cluster(&self, lookup: &Lookup<'_>) -> Option<ObjectName> {
@@ -51,21 +55,15 @@ impl<K: General> Provision for K {
     async fn fetch(&self, home: Home, pass: &Pass<'_>) -> Result<(Session, Desired), Error> {
         let session = pass.session(&home.cluster).await?;
         let inside = session.within(home.namespace.as_str());
-        let status: K::Status = pass.context.status(self);
-        let owned = status.owned().cloned();
+        let seal = Seal::new(&pass.context.mac, &pass.context.mark_of(self));
+        let owned = recorded(self, pass, &seal);
+        record::check_location(owned.as_ref(), &home, &ObjectName::of(self).namespace)?;
         let found = Found { pass, session: &inside, home: &home, owned: owned.as_ref() };
         let resources = self.resources(&found).await?;
-        let is_observed = self.lifecycle().mode == Mode::Observe;
-        let sealed = |mut resource: Resource| {
-            // A pass that writes nothing has no next step.
-            resource.follow_up.take_if(|it| is_observed && !it.is_due);
-            let digest = resource.body.digest(&pass.context.mac, &resource.path);
-            DesiredResource { resource, digest }
-        };
-        let resources = resources.into_iter().map(sealed).collect();
+        let resources = resources.into_iter().map(|resource| with_digest(self, resource, pass)).collect();
         let deletion_policy = self.lifecycle().deletion_policy;
-        let root = session.namespace().clone();
-        Ok((session, Desired { home, resources, owned, deletion_policy, root }))
+        let (root, deletion) = (session.namespace().clone(), deleter::delete::<K>);
+        Ok((session, Desired { home, resources, owned, deletion_policy, root, seal, deletion }))
     }
 
     fn validate(&self, desired: Desired, _setting: &Setting<'_>) -> Result<Desired, Error> {
@@ -75,8 +73,13 @@ impl<K: General> Provision for K {
     async fn observe(session: &Session, desired: &Desired) -> Result<Self::Observed, Error> {
         let inside = session.within(desired.home.namespace.as_str());
         let mut observed = Vec::new();
-        for resource in &desired.resources {
-            observed.push(observed::read(&inside, &resource.resource).await?);
+        for DesiredResource { resource, .. } in &desired.resources {
+            let mut existing = observed::read(&inside, resource).await?;
+            // Two equal states must not differ by a version or a time.
+            if let Some(existing) = &mut existing {
+                existing.parameters.retain(|name, _| resource.body.parameters.contains_key(name));
+            }
+            observed.push(existing);
         }
         Ok(observed)
     }
@@ -118,20 +121,43 @@ impl<K: General> Provision for K {
     }
 
     fn footprint(&self, last: &K::Status) -> Option<Footprint> {
-        let owned = last.owned()?;
-        Some(Footprint {
-            cluster: target(&owned.cluster_ref, &ObjectName::of(self).namespace),
-            tenant: None,
-            namespace: NamespacePath::new(&owned.namespace),
-            resources: owned.resources.clone(),
-        })
+        Some(record::footprint(last.owned()?, &ObjectName::of(self).namespace))
+    }
+
+    fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+        Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint)
+    }
+
+    fn interrupted(status: &mut K::Status, desired: &Desired, created: &[String]) {
+        *status.owned_mut() = Some(record::after_error(desired, created));
+    }
+
+    /// The object owns nothing any more: access is removed, and values stay without an owner. Someone else may create the same
+    /// resources from now on.
+    fn revoked(&self, status: &mut K::Status, _now: Timestamp) {
+        *status.owned_mut() = None;
     }
 
     async fn remove(session: &Session, namespace: &NamespacePath, owned: Owned<'_>) -> Result<(), Error> {
         let inside = session.within(namespace.as_str());
         for path in removable(&owned) {
-            K::delete(&inside, path).await?;
+            deleter::delete::<K>(&inside, path).await?;
         }
         Ok(())
     }
+}
+
+/// The record in the status, in which entries of other clients are pending.
+fn recorded<K: General>(object: &K, pass: &Pass<'_>, seal: &Seal) -> Option<OwnedResources> {
+    let status: K::Status = pass.context.status(object);
+    let own = ObjectName::of(object).namespace;
+    status.owned().cloned().map(|owned| record::trusted(owned, seal, &own))
+}
+
+fn with_digest<K: General>(object: &K, mut resource: Resource, pass: &Pass<'_>) -> DesiredResource {
+    let is_observed = object.lifecycle().mode == Mode::Observe;
+    // A pass that writes nothing has no next step.
+    resource.follow_up.take_if(|it| is_observed && !it.is_due);
+    let digest = resource.body.digest(&pass.context.mac, &resource.path);
+    DesiredResource { resource, digest }
 }

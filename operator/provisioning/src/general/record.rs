@@ -2,40 +2,154 @@
 //! existing resource can be adopted without a write.
 
 use steamer_api::{OwnedResource, OwnedResources, Reference};
+use steamer_core::error::Error;
+use steamer_core::references::target;
+use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use super::desired::Desired;
+use super::home::Home;
+use super::resource::Resource;
+use super::seal::Seal;
+use crate::engine::Footprint;
 
-/// The record before the first write: everything that is owned, and everything that will be created or adopted.
+/// The record before the first write: everything that is owned, and as pending everything that will be created or adopted.
 pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
     let known = desired.owned.as_ref().map(|owned| owned.resources.clone()).unwrap_or_default();
     let is_known = |path: &str| known.iter().any(|it| it.path == path);
-    let added =
-        owned(desired).filter(|it| !is_known(&it.path)).map(|it| OwnedResource { digest: None, ..it });
-    let resources = known.iter().cloned().chain(added.collect::<Vec<_>>()).collect();
-    OwnedResources { resources, ..located(desired) }
+    let added = entries(desired).filter(|it| !is_known(&it.path));
+    let added: Vec<_> = added.map(|it| OwnedResource { digest: None, pending: true, ..it }).collect();
+    sealed(desired, known.into_iter().chain(added).collect())
+}
+
+/// The record after writes that ended with an error. `created` are the paths of the creations that OpenBao has confirmed,
+/// from the root of the cluster: the object owns what it has created.
+pub(super) fn after_error(desired: &Desired, created: &[String]) -> OwnedResources {
+    let mut record = before_writes(desired);
+    let is_created = |entry: &OwnedResource| {
+        let resource = desired.resources.iter().map(|it| &it.resource).find(|it| it.path == entry.path);
+        let path = resource.and_then(Resource::created_at);
+        path.is_some_and(|path| created.contains(&desired.home.namespace.path(path)))
+    };
+    for entry in &mut record.resources {
+        entry.pending &= !is_created(entry);
+    }
+    sealed(desired, record.resources)
 }
 
 /// The record after the last write.
 pub(super) fn after_writes(desired: &Desired) -> OwnedResources {
-    OwnedResources { resources: owned(desired).collect(), ..located(desired) }
+    sealed(desired, entries(desired).collect())
 }
 
-fn owned(desired: &Desired) -> impl Iterator<Item = OwnedResource> {
+/// The entries of a record that the operator has written. Those of another client count as pending: they give no right.
+pub(super) fn trusted(record: OwnedResources, seal: &Seal, own: &str) -> OwnedResources {
+    let trusted = seal.trusted(footprint(&record, own)).resources;
+    let checked =
+        |it: OwnedResource| if trusted.contains(&it) { it } else { OwnedResource { pending: true, ..it } };
+    OwnedResources { resources: record.resources.into_iter().map(checked).collect(), ..record }
+}
+
+fn entries(desired: &Desired) -> impl Iterator<Item = OwnedResource> {
     desired.resources.iter().map(|it| OwnedResource {
         path: it.resource.path.clone(),
         holds_values: it.resource.holds_values,
         deleted_at: it.resource.deleted_at.clone().filter(|path| *path != it.resource.path),
         is_part: it.resource.deleted_at.is_none(),
         digest: Some(it.digest.clone()),
+        ..OwnedResource::default()
     })
 }
 
-fn located(desired: &Desired) -> OwnedResources {
-    let ObjectName { namespace, name } = ObjectName::of(&*desired.home.cluster);
+fn sealed(desired: &Desired, resources: Vec<OwnedResource>) -> OwnedResources {
+    let record = located(&desired.home, resources);
+    // The reference contains the namespace of the cluster.
+    let resources = desired.seal.sealed(footprint(&record, "")).resources;
+    OwnedResources { resources, ..record }
+}
+
+/// A record of resources in a home.
+pub(crate) fn located(home: &Home, resources: Vec<OwnedResource>) -> OwnedResources {
+    let ObjectName { namespace, name } = ObjectName::of(&*home.cluster);
     OwnedResources {
         cluster_ref: Reference { name, namespace: Some(namespace) },
-        namespace: desired.home.namespace.as_str().to_owned(),
-        resources: Vec::new(),
+        namespace: home.namespace.as_str().to_owned(),
+        resources,
+    }
+}
+
+/// The footprint that a record of an object in Kubernetes namespace `own` states.
+pub(crate) fn footprint(owned: &OwnedResources, own: &str) -> Footprint {
+    Footprint {
+        cluster: target(&owned.cluster_ref, own),
+        tenant: None,
+        namespace: NamespacePath::new(&owned.namespace),
+        resources: owned.resources.clone(),
+    }
+}
+
+/// Checks that the recorded resources are where the spec says. The references of a spec are immutable, but their targets can
+/// be recreated for another namespace.
+///
+/// # Errors
+/// [`Error::Conflict`] for a record of another location: it would give rights to resources that the object never had.
+pub(crate) fn check_location(owned: Option<&OwnedResources>, home: &Home, own: &str) -> Result<(), Error> {
+    let Some(found) = owned.filter(|it| !it.resources.is_empty()).map(|it| footprint(it, own)) else {
+        return Ok(());
+    };
+    let cluster = ObjectName::of(&*home.cluster);
+    if found.cluster == cluster && found.namespace == home.namespace {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "the resources recorded in status.owned are in namespace {} of OpenBaoCluster {}, and the spec now leads to namespace {} \
+         of OpenBaoCluster {cluster}: delete this object and create another",
+        found.namespace, found.cluster, home.namespace
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rstest::rstest;
+    use serde_json::json;
+    use steamer_api::OpenBaoCluster;
+
+    use super::*;
+
+    fn home() -> Home {
+        let spec = json!({"external": {
+            "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
+        }});
+        let mut cluster = OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap());
+        cluster.metadata.namespace = Some("ns".to_owned());
+        Home { cluster: Arc::new(cluster), namespace: NamespacePath::new("org_1/group_7/project_42") }
+    }
+
+    fn reference(name: &str, namespace: Option<&str>) -> Reference {
+        Reference { name: name.to_owned(), namespace: namespace.map(str::to_owned) }
+    }
+
+    #[rstest]
+    #[case::same(reference("main", Some("ns")), "org_1/group_7/project_42", true)]
+    #[case::same_namespace(reference("main", None), "org_1/group_7/project_42", true)]
+    #[case::project_with_another_id(reference("main", Some("ns")), "org_1/group_7/project_43", false)]
+    #[case::another_cluster(reference("other", Some("ns")), "org_1/group_7/project_42", false)]
+    #[case::cluster_of_another_namespace(reference("main", Some("other")), "org_1/group_7/project_42", false)]
+    fn a_record_of_another_location_gives_no_rights(
+        #[case] cluster_ref: Reference,
+        #[case] namespace: &str,
+        #[case] expected: bool,
+    ) {
+        let resources = vec![OwnedResource::default()];
+        let owned = OwnedResources { cluster_ref, namespace: namespace.to_owned(), resources };
+        assert_eq!(check_location(Some(&owned), &home(), "ns").is_ok(), expected);
+    }
+
+    #[test]
+    fn an_object_without_resources_may_be_anywhere() {
+        assert!(check_location(None, &home(), "ns").is_ok());
+        assert!(check_location(Some(&OwnedResources::default()), &home(), "ns").is_ok());
     }
 }

@@ -34,6 +34,11 @@ pub(crate) struct Resource {
     /// Parameters that OpenBao cannot change: another value is a conflict. A secret one is sent only when the resource is
     /// created.
     pub(crate) fixed: Vec<&'static str>,
+    /// Parameters that are compared as those of `fixed`, and that every change must repeat.
+    pub(crate) sent_fixed: Vec<&'static str>,
+    /// Maps that OpenBao completes with entries of its own, which are not compared. In every other map, a further entry
+    /// differs: it can be a claim or a scope that a person added.
+    pub(crate) open_maps: Vec<&'static str>,
     /// Lists whose order matters, such as statements.
     pub(crate) ordered: Vec<&'static str>,
     /// True if the resource contains values: a deletion keeps it unless `deletionPolicy` is `Delete`.
@@ -77,14 +82,27 @@ impl Resource {
         Self {
             name: name.into(),
             deleted_at: Some(path.clone()),
+            changed_at: Some(path.clone()),
+            path,
+            body: Body { parameters, ..Body::default() },
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            name: String::new(),
+            path: String::new(),
+            read_at: None,
+            deleted_at: None,
             creation: None,
             is_completed_by_change: false,
             receipt: None,
-            changed_at: Some(path.clone()),
-            path,
-            read_at: None,
-            body: Body { parameters, ..Body::default() },
+            changed_at: None,
+            body: Body::default(),
             fixed: Vec::new(),
+            sent_fixed: Vec::new(),
+            open_maps: Vec::new(),
             ordered: Vec::new(),
             holds_values: false,
             read: |answer| answer,
@@ -102,10 +120,25 @@ impl Resource {
         Some(&self.existing.as_ref()?.as_ref()?.parameters)
     }
 
+    /// The resource as if it had been read.
+    #[cfg(test)]
+    pub(crate) fn with_existing(self, found: Option<Map<String, Value>>) -> Self {
+        let existing = found.map(|parameters| Existing { parameters, mark: None });
+        Self { existing: Some(existing), ..self }
+    }
+
     /// Adds a fact to the parameters of an existing resource that was read.
     pub(crate) fn add_fact(&mut self, name: &str, value: Value) {
         if let Some(Some(existing)) = &mut self.existing {
             existing.parameters.insert(name.to_owned(), value);
+        }
+    }
+
+    /// The path of the request that creates the resource.
+    pub(crate) fn created_at(&self) -> Option<&String> {
+        match &self.creation {
+            Some((path, _)) => Some(path),
+            None => self.changed_at.as_ref(),
         }
     }
 

@@ -53,7 +53,7 @@ impl Configuration {
     fn refuse_repeated(&self, field: &str, name: &str) -> Result<(), Error> {
         if self.parameters.contains_key(name) || self.secrets.contains_key(name) {
             return Err(Error::Invalid(format!(
-                "{field}.{name} states a parameter that another field of the spec states as well: remove one of them"
+                "{field}.{name} repeats a field of the spec: remove it from {field}"
             )));
         }
         Ok(())
@@ -111,12 +111,12 @@ mod tests {
 
     #[rstest]
     #[case::different(json!({"c": 1}), &["d"], None)]
-    #[case::typed(json!({"a": 1}), &[], Some("parameters.a states"))]
-    #[case::typed_secret(json!({"b": 1}), &[], Some("parameters.b states"))]
+    #[case::typed(json!({"a": 1}), &[], Some("parameters.a repeats"))]
+    #[case::typed_secret(json!({"b": 1}), &[], Some("parameters.b repeats"))]
     #[case::secret(json!({"password": "x"}), &[], Some("parameters.password is a secret"))]
-    #[case::secret_and_typed(json!({}), &["a"], Some("secretParameters.a states"))]
-    #[case::secret_and_typed_secret(json!({}), &["b"], Some("secretParameters.b states"))]
-    #[case::secret_and_free(json!({"c": 1}), &["c"], Some("secretParameters.c states"))]
+    #[case::secret_and_typed(json!({}), &["a"], Some("secretParameters.a repeats"))]
+    #[case::secret_and_typed_secret(json!({}), &["b"], Some("secretParameters.b repeats"))]
+    #[case::secret_and_free(json!({"c": 1}), &["c"], Some("secretParameters.c repeats"))]
     fn a_parameter_that_is_stated_twice_is_refused(
         #[case] free: Value,
         #[case] secret: &[&str],

@@ -9,13 +9,14 @@ use super::certificate::Certificate;
 use super::parent::Parent;
 use super::snapshot::Snapshot;
 use super::stage::{self, Stage};
-use crate::general::{Home, time};
+use crate::general::{Home, Seal, time};
 
 /// What the desired state is computed from.
 pub(crate) struct Facts {
     pub(super) home: Home,
     pub(super) snapshot: Snapshot,
     pub(super) owned: Option<OwnedResources>,
+    pub(super) seal: Seal,
     /// The parent, and a session in its OpenBao namespace, if it has to sign.
     pub(super) signer: Option<(Parent, Session)>,
     /// Root of the cluster.

@@ -28,3 +28,13 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
         "issuer {name} cannot have this name: set issuerName to another one than default, without -next at its end"
     )))
 }
+
+/// Name of the next issuer and its key until it replaces the issuer `name`.
+pub(super) fn next(name: &str) -> String {
+    format!("{name}-next")
+}
+
+/// Name of an issuer that was replaced, and of its key.
+pub(super) fn retired(name: &str, serial: &str) -> String {
+    format!("{name}-{serial}")
+}

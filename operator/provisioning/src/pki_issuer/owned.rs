@@ -1,14 +1,16 @@
 //! Issuers and keys that an object owns, as recorded in `status.owned`.
 
-use steamer_api::{OwnedResource, OwnedResources, Reference};
-use steamer_runtime::ObjectName;
+use steamer_api::{OwnedResource, OwnedResources};
 
 use super::desired::Desired;
-use super::snapshot::{Issuer, Snapshot};
-use super::stage::{Stage, next};
+use super::names::{next, retired};
+use super::snapshot::{Issuer, Key, Snapshot};
+use super::stage::Stage;
+use crate::general::{footprint, located};
 
-/// Former issuers and their keys that are recorded: the others are left to the tidy operation of OpenBao.
-const LONGEST: usize = 100;
+/// Most former issuers, each with its key, that an object owns. The status has no space for more, and without a record,
+/// `deletionPolicy: Delete` would leave their keys.
+pub(super) const MOST_FORMER: usize = 120;
 
 /// Path of an issuer.
 pub(super) fn issuer_path(mount: &str, name: &str) -> String {
@@ -39,7 +41,7 @@ pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
             add(&mut paths, vec![key_path(mount, &name), issuer_path(mount, &name)]);
         }
     }
-    located(desired, paths)
+    recorded_at_home(desired, paths)
 }
 
 /// The record of a settled object: the issuer, and former ones that still exist.
@@ -47,14 +49,15 @@ pub(super) fn after_writes(desired: &Desired) -> OwnedResources {
     let own = own(desired);
     let is_former = |path: &String| exists(desired, path) && !own.contains(path);
     let mut former: Vec<String> = recorded(desired).into_iter().filter(is_former).collect();
-    former.drain(..former.len().saturating_sub(LONGEST));
     former.extend(own);
-    located(desired, former)
+    recorded_at_home(desired, former)
 }
 
-/// Name of an issuer that was replaced.
-pub(super) fn retired(name: &str, serial: &str) -> String {
-    format!("{name}-{serial}")
+/// Returns true if the record has no space for another former issuer.
+pub(super) fn is_full(desired: &Desired) -> bool {
+    let own = own(desired);
+    let former = recorded(desired).into_iter().filter(|path| exists(desired, path) && !own.contains(path));
+    former.count() >= 2 * MOST_FORMER
 }
 
 fn recorded(desired: &Desired) -> Vec<String> {
@@ -77,8 +80,7 @@ fn key_name<'a>(snapshot: &'a Snapshot, issuer: &Issuer) -> Option<&'a str> {
 fn exists(desired: &Desired, path: &str) -> bool {
     let (mount, snapshot) = (&desired.mount, &desired.facts.snapshot);
     let is_issuer = |it: &Issuer| path == issuer_path(mount, &it.name);
-    let is_key =
-        |it: &super::snapshot::Key| [&it.name, &it.id].iter().any(|name| path == key_path(mount, name));
+    let is_key = |it: &Key| [&it.name, &it.id].iter().any(|name| path == key_path(mount, name));
     snapshot.issuers.iter().any(is_issuer) || snapshot.keys.iter().any(is_key)
 }
 
@@ -91,14 +93,47 @@ fn add(paths: &mut Vec<String>, further: Vec<String>) {
 }
 
 /// Keys come first: a deletion starts with the last one, and OpenBao deletes no key that an issuer uses.
-fn located(desired: &Desired, mut paths: Vec<String>) -> OwnedResources {
+fn recorded_at_home(desired: &Desired, mut paths: Vec<String>) -> OwnedResources {
     let is_issuer = |path: &String| path.starts_with(&issuer_path(&desired.mount, ""));
     paths.sort_by_key(is_issuer);
-    let ObjectName { namespace, name } = ObjectName::of(&*desired.facts.home.cluster);
     let resource = |path| OwnedResource { path, holds_values: true, ..OwnedResource::default() };
-    OwnedResources {
-        cluster_ref: Reference { name, namespace: Some(namespace) },
-        namespace: desired.facts.home.namespace.as_str().to_owned(),
-        resources: paths.into_iter().map(resource).collect(),
+    let record = located(&desired.facts.home, paths.into_iter().map(resource).collect());
+    // The reference contains the namespace of the cluster.
+    let resources = desired.facts.seal.sealed(footprint(&record, "")).resources;
+    OwnedResources { resources, ..record }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::pki_issuer::fixture;
+
+    /// An issuer with that number of former ones, all of them recorded.
+    fn desired(former: usize) -> Desired {
+        let names: Vec<String> =
+            (0..former).map(|it| format!("ca-{it:08}")).chain(["ca".to_owned()]).collect();
+        let recorded: Vec<String> =
+            names.iter().flat_map(|name| [key_path("pki", name), issuer_path("pki", name)]).collect();
+        fixture::desired(fixture::mount(&names), &recorded, &json!({}))
+    }
+
+    #[rstest]
+    #[case::none(0, false)]
+    #[case::space_for_one(MOST_FORMER - 1, false)]
+    #[case::full(MOST_FORMER, true)]
+    fn no_key_of_a_former_issuer_is_lost_from_the_record(#[case] former: usize, #[case] expected: bool) {
+        let desired = desired(former);
+        let record = after_writes(&desired);
+        assert_eq!(record.resources.len(), 2 * (former + 1));
+        assert_eq!(is_full(&desired), expected);
+        assert!(record.resources.iter().all(|it| it.holds_values && it.seal.is_some()));
+        // The status has space for 256 resources, and a rotation adds four.
+        assert!(is_full(&desired) || record.resources.len() + 4 <= 256);
+        let (keys, issuers) = record.resources.split_at(former + 1);
+        assert!(keys.iter().all(|it| it.path.starts_with("pki/key/")));
+        assert!(issuers.iter().all(|it| it.path.starts_with("pki/issuer/")));
     }
 }

@@ -9,10 +9,12 @@ use steamer_core::error::Error;
 
 use super::certificate::Certificate;
 use super::desired::Desired;
-use super::owned::{issuer_path, key_path, retired};
+use super::names::next;
+use super::owned::{MOST_FORMER, is_full, issuer_path, key_path};
 use super::request;
 use super::snapshot::{Current, Issuer, Key};
 use super::stage::Stage;
+use super::succession::{Step, Succession};
 use crate::engine::Rights;
 use crate::general::{Body, differences, time};
 use crate::signing::Signing;
@@ -32,7 +34,10 @@ pub(super) fn plan(desired: &Desired, rights: &Rights<'_>) -> Result<Plan, Error
         Stage::Next(next) => planner.succession(next)?,
         Stage::Exists(issuer) => planner.repairs(issuer)?,
     };
-    writes.extend(planner.crl()?);
+    // Until it owns an issuer, the object changes no setting that other issuers share.
+    if matches!(stage, Stage::Exists(_)) {
+        writes.extend(planner.crl()?);
+    }
     let is_enforced = desired.spec.lifecycle.mode == Mode::Enforce;
     let expires_at = match stage {
         Stage::Exists(_) => desired.changes_at(),
@@ -47,19 +52,14 @@ struct Planner<'a> {
     rights: &'a Rights<'a>,
 }
 
-/// An issuer that is replaced, and its later name.
-struct Old<'a> {
-    issuer: &'a Issuer,
-    former: String,
-}
-
 impl Planner<'_> {
     /// Checks that the object may change what exists, and that it is what the spec describes.
     fn check(&self, stage: &Stage<'_>) -> Result<(), Error> {
         let snapshot = &self.desired.facts.snapshot;
         if let (Some(issuer), Some(current)) = (snapshot.issuer(&self.desired.name), &snapshot.current) {
-            self.hold(&format!("issuer {}", issuer.name), &issuer_path(&self.desired.mount, &issuer.name))?;
-            self.check_current(issuer, current)?;
+            let path = issuer_path(&self.desired.mount, &issuer.name);
+            self.hold(&format!("issuer {}", issuer.name), &path)?;
+            self.check_certificate((issuer, current), self.desired.is_recorded(&path))?;
         }
         match stage {
             Stage::Missing { name, key: Some(_) } => self.hold_key(name),
@@ -67,15 +67,51 @@ impl Planner<'_> {
                 self.hold_key(name)?;
                 self.refuse_named(issuer, name)
             }
-            Stage::Next(next) => {
-                self.hold(&format!("issuer {}", next.name), &issuer_path(&self.desired.mount, &next.name))
-            }
-            Stage::Missing { key: None, .. } | Stage::Exists(_) => Ok(()),
+            Stage::Next(next) => self.check_next(next),
+            Stage::Missing { name, key: None } => self.check_space(name),
+            Stage::Exists(_) => Ok(()),
         }
     }
 
+    fn check_next(&self, next: &Issuer) -> Result<(), Error> {
+        self.hold_next(&format!("issuer {}", next.name), &issuer_path(&self.desired.mount, &next.name))?;
+        match &self.desired.facts.snapshot.next {
+            Some(current) => self.check_certificate((next, current), true),
+            None => Ok(()),
+        }
+    }
+
+    /// An adoption takes the issuer as it is. Only a rotation of this object creates the next one.
+    fn hold_next(&self, what: &str, path: &str) -> Result<(), Error> {
+        if self.desired.is_recorded(path) {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "{} has the name of the next issuer of a rotation, and is not recorded in status.owned of this object: rename it in \
+             OpenBao",
+            self.located(what)
+        )))
+    }
+
+    /// Checks that another former issuer can be recorded.
+    fn check_space(&self, name: &str) -> Result<(), Error> {
+        if *name != next(&self.desired.name) || !is_full(self.desired) {
+            return Ok(());
+        }
+        let mount = &self.desired.mount;
+        Err(Error::Conflict(format!(
+            "{} has {MOST_FORMER} former issuers and is not rotated: delete issuers that expired and their keys in OpenBao, at \
+             {mount}/issuer/<name> and {mount}/key/<name>",
+            self.located(&format!("issuer {}", self.desired.name))
+        )))
+    }
+
     fn hold_key(&self, name: &str) -> Result<(), Error> {
-        self.hold(&format!("key {name}"), &key_path(&self.desired.mount, name))
+        let (what, path) = (format!("key {name}"), key_path(&self.desired.mount, name));
+        if *name == next(&self.desired.name) {
+            return self.hold_next(&what, &path);
+        }
+        self.hold(&what, &path)
     }
 
     fn hold(&self, what: &str, path: &str) -> Result<(), Error> {
@@ -102,8 +138,11 @@ impl Planner<'_> {
         )))
     }
 
-    fn check_current(&self, issuer: &Issuer, current: &Current) -> Result<(), Error> {
-        let is_recorded = self.desired.is_recorded(&issuer_path(&self.desired.mount, &issuer.name));
+    fn check_certificate(
+        &self,
+        (issuer, current): (&Issuer, &Current),
+        is_recorded: bool,
+    ) -> Result<(), Error> {
         let wrong = if issuer.key.is_empty() {
             Some("has no key in OpenBao".to_owned())
         } else {
@@ -163,44 +202,19 @@ impl Planner<'_> {
         Ok(self.settings(&issuer.id, settings))
     }
 
-    /// Replaces the issuer by the next one, which gets its name, so that roles follow. The next issuer is renamed last: until
-    /// then it is found by its name.
+    /// Replaces the issuer by the next one.
     fn succession(&self, next: &Issuer) -> Result<Vec<Write>, Error> {
-        let old = self.old();
-        let settings = request::settings(&self.desired.spec)?;
-        let mut writes = Vec::new();
-        if !settings.is_empty() {
-            writes.push(self.settings(&next.id, settings));
-        }
-        writes.extend(self.key_names(next, old.as_ref()));
-        let default = &self.desired.facts.snapshot.default;
-        let is_default =
-            self.desired.spec.default || old.as_ref().is_some_and(|old| old.issuer.id == *default);
-        if is_default && *default != next.id {
-            writes.push(self.default(next));
-        }
-        writes.extend(old.map(|old| self.rename("issuer", &old.issuer.id, &old.former)));
-        writes.push(self.rename("issuer", &next.id, &self.desired.name));
-        Ok(writes)
-    }
-
-    /// The issuer that is replaced. None if it was renamed already.
-    fn old(&self) -> Option<Old<'_>> {
-        let Desired { name, facts, .. } = self.desired;
-        let issuer = facts.snapshot.issuer(name)?;
-        let serial = facts.snapshot.current.as_ref()?.certificate.short_serial();
-        Some(Old { issuer, former: retired(name, &serial) })
-    }
-
-    /// The key of the next issuer gets the name, unless another key has it.
-    fn key_names(&self, next: &Issuer, old: Option<&Old<'_>>) -> Vec<Write> {
-        let (snapshot, name) = (&self.desired.facts.snapshot, &self.desired.name);
-        let holder = snapshot.key(name);
-        let freed = old.filter(|old| holder.is_some() && snapshot.key_of(old.issuer) == holder).zip(holder);
-        let named = snapshot.key_of(next).filter(|_| holder.is_none() || freed.is_some());
-        let freed = freed.map(|(old, key)| self.rename("key", &key.id, &old.former));
-        let named = named.map(|key| self.rename("key", &key.id, name));
-        freed.into_iter().chain(named).collect()
+        let Desired { spec, facts, name, .. } = self.desired;
+        let settings = request::settings(spec)?;
+        let write = |step: Step| match step {
+            Step::Settings { .. } if settings.is_empty() => None,
+            Step::Settings { issuer } => Some(self.settings(&issuer, settings.clone())),
+            Step::Default { issuer } => Some(self.default(&issuer)),
+            Step::RenameKey { id, name } => Some(self.rename("key", &id, &name)),
+            Step::RenameIssuer { id, name } => Some(self.rename("issuer", &id, &name)),
+        };
+        let succession = Succession { snapshot: &facts.snapshot, name, next, is_default: spec.default };
+        Ok(succession.steps().into_iter().filter_map(write).collect())
     }
 
     fn rename(&self, what: &str, id: &str, name: &str) -> Write {
@@ -219,7 +233,7 @@ impl Planner<'_> {
             writes.push(self.settings(&issuer.id, settings));
         }
         if spec.default && facts.snapshot.default != issuer.id {
-            writes.push(self.default(issuer));
+            writes.push(self.default(&issuer.id));
         }
         Ok(writes)
     }
@@ -234,8 +248,8 @@ impl Planner<'_> {
         Ok(differs.then(|| self.update(send(Method::POST, format!("{mount}/config/crl"), settings))))
     }
 
-    fn default(&self, issuer: &Issuer) -> Write {
-        let body = Map::from_iter([("default".to_owned(), json!(issuer.id))]);
+    fn default(&self, issuer: &str) -> Write {
+        let body = Map::from_iter([("default".to_owned(), json!(issuer))]);
         self.update(send(Method::POST, format!("{}/config/issuers", self.desired.mount), body))
     }
 
@@ -281,8 +295,66 @@ fn mismatch(
 mod tests {
     use jiff::Timestamp;
     use rstest::rstest;
+    use steamer_api::Adopt;
+    use steamer_openbao::NamespacePath;
 
     use super::*;
+    use crate::pki_issuer::fixture;
+
+    /// Paths of the writes, or the error.
+    fn planned(desired: &Desired, adopt: Adopt) -> Result<Vec<String>, String> {
+        let (mark, root) = (fixture::mark(), NamespacePath::root());
+        let rights = Rights { mark: &mark, root: &root, adopt, exists: &|_| false };
+        let plan = plan(desired, &rights).map_err(|error| error.to_string())?;
+        Ok(plan.writes.iter().map(|write| write.described(&root).path).collect())
+    }
+
+    fn both(name: &str) -> [String; 2] {
+        [key_path("pki", name), issuer_path("pki", name)]
+    }
+
+    #[rstest]
+    #[case::of_someone_else(&["ca"], "CA", Err("has the name of the next issuer of a rotation"))]
+    #[case::own(&["ca", "ca-next"], "CA", Ok("pki/issuer/id-ca-next"))]
+    #[case::replaced_by_hand(&["ca", "ca-next"], "Other", Err("has the common name Other instead of CA"))]
+    fn only_the_next_issuer_of_the_object_replaces_the_current_one(
+        #[case] recorded: &[&str],
+        #[case] common_name: &str,
+        #[case] expected: Result<&str, &str>,
+    ) {
+        let mut snapshot = fixture::mount(&["ca", "ca-next"]);
+        snapshot.next = Some(fixture::current(common_name));
+        let recorded: Vec<String> = recorded.iter().flat_map(|name| both(name)).collect();
+        let found = planned(&fixture::desired(snapshot, &recorded, &json!({})), Adopt::IfUnowned);
+        match expected {
+            Ok(last) => assert_eq!(found.unwrap().last().map(String::as_str), Some(last)),
+            Err(text) => assert!(found.as_ref().is_err_and(|error| error.contains(text)), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_with_the_name_of_the_next_one_is_not_adopted() {
+        let mut snapshot = fixture::mount(&["ca"]);
+        snapshot.keys.push(Key { id: "foreign".to_owned(), name: "ca-next".to_owned() });
+        let mut desired = fixture::desired(snapshot, &both("ca"), &json!({}));
+        desired.rotates_at = Some(Timestamp::UNIX_EPOCH);
+        let error = planned(&desired, Adopt::IfUnowned).unwrap_err();
+        assert!(error.starts_with("key ca-next of mount pki") && error.contains("next issuer"), "{error}");
+    }
+
+    #[rstest]
+    #[case::does_not_exist(&[], &[], &["pki/root/generate/internal"])]
+    #[case::owned(&["ca"], &["ca"], &["pki/config/issuers", "pki/config/crl"])]
+    fn settings_of_the_mount_are_written_after_the_object_owns_its_issuer(
+        #[case] issuers: &[&str],
+        #[case] recorded: &[&str],
+        #[case] expected: &[&str],
+    ) {
+        let changes = json!({"default": true, "crl": {"expiry": "24h"}});
+        let recorded: Vec<String> = recorded.iter().flat_map(|name| both(name)).collect();
+        let desired = fixture::desired(fixture::mount(issuers), &recorded, &changes);
+        assert_eq!(planned(&desired, Adopt::Never).unwrap(), expected);
+    }
 
     fn spec(kind: &str, key_type: &str) -> PKIIssuerSpec {
         let authority =

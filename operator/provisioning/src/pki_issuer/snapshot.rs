@@ -8,6 +8,7 @@ use steamer_core::error::Error;
 use steamer_openbao::{Error as OpenBao, Session};
 
 use super::certificate::Certificate;
+use super::names::next;
 
 /// Time until a missing mount is looked for again.
 const MISSING_MOUNT: Duration = Duration::from_secs(10);
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(super) default: String,
     /// The issuer with the name of the spec.
     pub(super) current: Option<Current>,
+    /// The issuer of a rotation that does not have the name of the spec yet.
+    pub(super) next: Option<Current>,
     /// Settings of the revocation lists.
     pub(super) crl: Map<String, Value>,
 }
@@ -43,7 +46,7 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
-/// The issuer with the name of the spec.
+/// An issuer with the name of the spec, or the next one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Current {
     pub(super) settings: Map<String, Value>,
@@ -58,23 +61,19 @@ impl Snapshot {
         name: &str,
         with_crl: bool,
     ) -> Result<Self, Error> {
-        let field = |info: &Value, field: &str| info[field].as_str().unwrap_or_default().to_owned();
-        let issuer = |(id, info): (String, Value)| Issuer {
-            id,
-            name: field(&info, "issuer_name"),
-            key: field(&info, "key_id"),
-        };
-        let key = |(id, info): (String, Value)| Key { id, name: field(&info, "key_name") };
         let issuers: Vec<Issuer> = list(session, mount, "issuers").await?.into_iter().map(issuer).collect();
         let keys = list(session, mount, "keys").await?.into_iter().map(key).collect();
         let default = data(session, &format!("{mount}/config/issuers")).await?;
         let default = default.get("default").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let current = match issuers.iter().find(|issuer| issuer.name == name) {
-            Some(issuer) => Some(current(session, &format!("{mount}/issuer/{}", issuer.id)).await?),
-            None => None,
+        let path = |name: &str| {
+            let issuer = issuers.iter().find(|issuer| issuer.name == name);
+            issuer.map(|issuer| format!("{mount}/issuer/{}", issuer.id))
         };
+        let (current, next) = (path(name), path(&next(name)));
+        let current = read_issuer(session, current).await?;
+        let next = read_issuer(session, next).await?;
         let crl = if with_crl { data(session, &format!("{mount}/config/crl")).await? } else { Map::new() };
-        Ok(Self { issuers, keys, default, current, crl })
+        Ok(Self { issuers, keys, default, current, next, crl })
     }
 
     /// The issuer of that name.
@@ -96,6 +95,18 @@ impl Snapshot {
     pub(super) fn key_of(&self, issuer: &Issuer) -> Option<&Key> {
         self.keys.iter().find(|key| key.id == issuer.key)
     }
+}
+
+fn field(info: &Value, field: &str) -> String {
+    info[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn issuer((id, info): (String, Value)) -> Issuer {
+    Issuer { id, name: field(&info, "issuer_name"), key: field(&info, "key_id") }
+}
+
+fn key((id, info): (String, Value)) -> Key {
+    Key { id, name: field(&info, "key_name") }
 }
 
 /// Entries of a list with their fields.
@@ -131,12 +142,16 @@ async fn data(session: &Session, path: &str) -> Result<Map<String, Value>, Error
     }
 }
 
-async fn current(session: &Session, path: &str) -> Result<Current, Error> {
-    let settings = data(session, path).await?;
+/// Reads the issuer at a path.
+async fn read_issuer(session: &Session, path: Option<String>) -> Result<Option<Current>, Error> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let settings = data(session, &path).await?;
     let text = settings.get("certificate").and_then(Value::as_str).unwrap_or_default();
     let unreadable = || {
         Error::Conflict(format!("the certificate of {path} in OpenBao cannot be read: replace the issuer"))
     };
     let certificate = Certificate::parse(text).ok_or_else(unreadable)?;
-    Ok(Current { settings, certificate })
+    Ok(Some(Current { settings, certificate }))
 }

@@ -1,6 +1,7 @@
 //! What a mount contains of an issuer. Each stage follows from the names of issuers and keys alone, so that a crash between
 //! two requests, or a lost status, continues where it ended and never creates a second key.
 
+use super::names::next;
 use super::snapshot::{Issuer, Key, Snapshot};
 
 /// Progress of an issuer.
@@ -14,11 +15,6 @@ pub(super) enum Stage<'a> {
     Unnamed { name: String, issuer: &'a Issuer },
     /// A rotation created the next issuer, which does not have the name of the object yet.
     Next(&'a Issuer),
-}
-
-/// Name of the next issuer and its key until it replaces the issuer `name`.
-pub(super) fn next(name: &str) -> String {
-    format!("{name}-next")
 }
 
 /// The stage of the issuer `name`. `is_due`: another issuer must replace it.

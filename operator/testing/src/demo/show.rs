@@ -45,7 +45,6 @@ pub(super) async fn values(kubectl: &Kubectl, bao: &Bao) -> Result<()> {
         }
     }
     super::pki(&first).await?;
-    super::transit(&bao.admin()).await?;
     role(&first, "web", ("openbao", "certificates", "10m")).await?;
     // Objects that wait for a value are reconciled before their next refresh.
     let now = jiff::Timestamp::now().to_string();

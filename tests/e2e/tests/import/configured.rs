@@ -133,11 +133,11 @@ async fn databases(case: &Case, root: &Session) -> Result<()> {
         post(root, &format!("hand-db/roles/{name}"), role).await?;
     }
     let role = json!({"db_name": "postgres", "username": "import_static", "rotation_period": "24h"});
-    post(root, "hand-db/static-roles/app", role).await.map(drop)
+    post(root, "hand-db/static-roles/app-static", role).await.map(drop)
 }
 
 async fn methods(root: &Session) -> Result<()> {
-    let key = rsa_key();
+    let key = public_key();
     for (path, type_) in [
         ("hand-jwt", "jwt"),
         ("hand-approle", "approle"),
@@ -191,8 +191,8 @@ async fn roles(root: &Session) -> Result<()> {
 }
 
 /// A public key in PEM.
-fn rsa_key() -> &'static str {
-    "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEVs/o5+uQbTjL3chynL4wXgUg2R9q\n9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxpg==\n-----END PUBLIC KEY-----"
+fn public_key() -> &'static str {
+    "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEITyqNTM+kciZ1df4W7Sx82DIftcl\nILmEuIKwWpb74eczK1fu8ptYxP4+n9qWSbO8tjhRgX/rdmsdFee5OgnNrA==\n-----END PUBLIC KEY-----"
 }
 
 fn certificate() -> Result<String> {

@@ -109,11 +109,12 @@ impl Bao {
 
     async fn is_closed(&self) -> Result<()> {
         let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        eventually("the pod of break-glass is gone", || async {
-            match pods.get_opt(POD).await {
-                Ok(None) => Ok(()),
-                other => Err(format!("{:?}", other.map(|pod| pod.and_then(|pod| pod.status?.phase)))),
-            }
+        let secrets: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
+        eventually("the pod and the Secret of break-glass are gone", || async {
+            let pod = pods.get_opt(POD).await.map_err(|error| error.to_string())?;
+            let secret = secrets.get_opt("main-break-glass").await.map_err(|error| error.to_string())?;
+            let left = (pod.map(|pod| pod.status.and_then(|status| status.phase)), secret.is_some());
+            if left == (None, false) { Ok(()) } else { Err(format!("pod and Secret: {left:?}")) }
         })
         .await
     }
@@ -153,7 +154,9 @@ async fn recovery_keys_give_a_root_token_when_every_login_is_lost() -> Result<()
     bao.is_closed().await?;
     bao.until("the condition is gone", |object| condition(object, "BreakGlass").is_none()).await?;
     ensure!(bao.leader().await? == leader && bao.uids().await? == nodes, "break-glass disturbed a node");
-    for text in ["set the annotation steamer.dev/break-glass=first", "break-glass was closed"] {
+    for text in
+        ["the annotation steamer.dev/break-glass=first was set (field manager: ", "break-glass was closed"]
+    {
         eventually(&format!("an Event reports: {text}"), || async {
             let events = bao.events().await.map_err(|error| error.to_string())?;
             if events.iter().any(|event| event.contains(text)) { Ok(()) } else { Err(format!("{events:?}")) }

@@ -1,7 +1,7 @@
 //! Fence of a node by the annotation `steamer.dev/fence`, also across a restart of the operator.
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{Fenced, OpenBaoCluster};
@@ -51,6 +51,18 @@ impl Bao {
         Ok(self.postgres.sql(&self.namespace, &sql)?.trim().to_owned())
     }
 
+    /// Deletes a pod by force. Returns the UID of the next one.
+    async fn recreated(&self, pod: &str, uid: &str) -> Result<String> {
+        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        pods.delete(pod, &at_once).await?;
+        eventually("the pod is recreated", || async {
+            let uids = self.uids().await.map_err(|error| error.to_string())?;
+            uids.get(pod).filter(|next| *next != uid).cloned().ok_or_else(|| format!("{uids:?}"))
+        })
+        .await
+    }
+
     /// Waits until the operator has reconciled the cluster again: it restores a Service.
     async fn is_reconciled(&self) -> Result<()> {
         let services: Api<Service> = Api::namespaced(self.kube.clone(), &self.namespace);
@@ -76,7 +88,8 @@ async fn an_annotation_fences_the_leader_until_it_is_removed() -> Result<()> {
 
     bao.request_fence(&leader).await?;
     let entry = bao.fenced_on_request(&leader, uid).await?;
-    ensure!(entry.reason == "the annotation steamer.dev/fence requests it, set by jane", "{}", entry.reason);
+    let reason = "the annotation steamer.dev/fence requests it, field manager jane";
+    ensure!(entry.reason == reason, "{}", entry.reason);
     let role = entry.role.context("no role")?;
     ensure!(bao.role(&role)? == "0|f", "role {role}: {}", bao.role(&role)?);
     let next = bao.leads_after(&leader).await?;
@@ -92,12 +105,22 @@ async fn an_annotation_fences_the_leader_until_it_is_removed() -> Result<()> {
     ensure!(bao.uids().await? == before, "a pod was replaced: {:?}, {before:?}", bao.uids().await?);
     ensure!(bao.role(&role)? == "0|f", "role {role}: {}", bao.role(&role)?);
 
+    // The next pod of the node has the same blocked login: it is fenced, too, and not repaired.
+    let next_uid = bao.recreated(&leader, uid).await?;
+    bao.fenced_on_request(&leader, &next_uid).await?;
+    bao.is_reconciled().await?;
+    ensure!(bao.uids().await?.get(&*leader) == Some(&next_uid), "the fenced pod was replaced");
+    ensure!(bao.role(&role)? == "0|f", "role {role}: {}", bao.role(&role)?);
+
     bao.annotate(FENCE, Value::Null).await?;
     let returned = |object: &OpenBaoCluster| whole(object) && condition(object, "Fenced").is_none();
     bao.until("the node returns", returned).await?;
     let after = bao.uids().await?;
     let kept = NODES.iter().filter(|pod| before.get(**pod) == after.get(**pod)).count();
-    ensure!(kept == 2 && after.get(&*leader) != Some(uid), "only the fenced pod is replaced: {after:?}");
+    ensure!(
+        kept == 2 && after.get(&*leader) != Some(&next_uid),
+        "only the fenced pod is replaced: {after:?}"
+    );
     ensure!(bao.role(&role)? == "0|f" || bao.role(&role)?.is_empty(), "its former login is valid");
     println!("fence on request: {}", registers.check(&bao).await?);
     Ok(())

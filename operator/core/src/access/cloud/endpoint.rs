@@ -54,7 +54,7 @@ fn is_google(labels: &[&str], service: &str) -> bool {
     }
 }
 
-/// Host and port of an endpoint, as the header `Host` states them: without the port of https.
+/// Host and port of an endpoint, as the header `Host` states them: in lower case, and without the default port of the scheme.
 pub(super) fn authority(url: &str) -> String {
     Url::parse(url).map(|url| url.authority().to_owned()).unwrap_or_default()
 }
@@ -115,6 +115,9 @@ mod tests {
     #[case("https://sts.amazonaws.com", "sts.amazonaws.com")]
     #[case("https://sts.amazonaws.com:443/", "sts.amazonaws.com")]
     #[case("https://localhost:4566/a", "localhost:4566")]
+    #[case::port_of_http("http://localhost:80", "localhost")]
+    #[case::port_of_the_other_scheme("http://localhost:443/", "localhost:443")]
+    #[case::upper_case("HTTPS://STS.Amazonaws.COM/", "sts.amazonaws.com")]
     fn the_authority_is_the_host_header(#[case] url: &str, #[case] expected: &str) {
         assert_eq!(authority(url), expected);
     }

@@ -10,7 +10,7 @@ use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use super::*;
-use crate::general::Home;
+use crate::general::{Home, Seal, record};
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
@@ -37,7 +37,17 @@ fn desired(resources: Vec<DesiredResource>, owned: Vec<OwnedResource>) -> Desire
     let cluster = Arc::new(OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap()));
     let home = Home { cluster, namespace: NamespacePath::new("team") };
     let owned = (!owned.is_empty()).then(|| OwnedResources { resources: owned, ..OwnedResources::default() });
-    Desired { home, resources, owned, deletion_policy: DeletionPolicy::Retain, root: NamespacePath::root() }
+    let (deletion_policy, root) = (DeletionPolicy::Retain, NamespacePath::root());
+    let seal = Seal::new(&Mac::new(&[7; 32]), &own());
+    Desired {
+        home,
+        resources,
+        owned,
+        deletion_policy,
+        root,
+        seal,
+        deletion: |_, _| Box::pin(async { Ok(()) }),
+    }
 }
 
 fn recorded(resource: &DesiredResource) -> OwnedResource {
@@ -62,8 +72,10 @@ const CREATE: &str = "Create team/auth/jwt/role/web";
 const UPDATE: &str = "Update team/auth/jwt/role/web";
 const FOREIGN: &str = "role web in namespace team in OpenBao belongs to another owner: remove it, or set adopt: IfUnowned to \
                        adopt a resource without an owner";
-const FIXED: &str = "role web in namespace team has another type, and OpenBao cannot change it: correct the spec, or delete the \
-                     resource in OpenBao";
+const FIXED: &str = "role web in namespace team has another type, and OpenBao cannot change it: write the existing value in the \
+                     spec, or create another object";
+const UNCLEAR: &str = "role web in namespace team exists and differs from the spec, and Steamer cannot tell who created it: remove \
+                       it, or set adopt: IfUnowned to adopt it";
 
 #[rstest]
 #[case::missing(None, false, Adopt::Never, CREATE)]
@@ -96,6 +108,43 @@ fn a_changed_secret_is_written_once(#[case] secret: &str, #[case] expected: &str
     let found = Existing { parameters: map(json!({"ttl": 3600})), mark: None };
     let desired = desired(vec![resource(json!({"ttl": "1h"}), secret)], owned);
     assert_eq!(planned(&desired, &[Some(found)], Adopt::Never), expected);
+}
+
+#[rstest]
+#[case::as_announced(json!({"ttl": 3600, "type": "a"}), Adopt::Never, UPDATE)]
+#[case::different(json!({"ttl": 60, "type": "a"}), Adopt::Never, UNCLEAR)]
+#[case::different_and_adopted(json!({"ttl": 60, "type": "a"}), Adopt::IfUnowned, UPDATE)]
+fn an_announced_resource_is_owned_only_if_it_is_as_announced(
+    #[case] found: Value,
+    #[case] adopt: Adopt,
+    #[case] expected: &str,
+) {
+    let resource = resource(json!({"ttl": "1h", "type": "a"}), "secret");
+    // The secret is sent: the operator may have stopped before it recorded the creation.
+    let owned = OwnedResource { pending: true, digest: None, ..recorded(&resource) };
+    let found = Existing { parameters: map(found), mark: None };
+    assert_eq!(planned(&desired(vec![resource], vec![owned]), &[Some(found)], adopt), expected);
+}
+
+#[test]
+fn the_changed_secret_of_a_created_resource_is_sent_after_a_pass_that_did_not_end() {
+    let resource = resource(json!({"ttl": "1h"}), "changed");
+    let owned = OwnedResource { digest: None, ..recorded(&resource) };
+    let found = Existing { parameters: map(json!({"ttl": 3600})), mark: None };
+    assert_eq!(planned(&desired(vec![resource], vec![owned]), &[Some(found)], Adopt::Never), UPDATE);
+}
+
+#[rstest]
+#[case::same(json!("a"), "")]
+#[case::other(json!("b"), FIXED)]
+fn a_fixed_parameter_that_every_change_repeats_is_compared(#[case] found: Value, #[case] expected: &str) {
+    let mut resource = resource(json!({"ttl": "1h", "type": "a"}), "secret");
+    resource.resource.fixed = Vec::new();
+    resource.resource.sent_fixed = vec!["type"];
+    assert_eq!(resource.resource.change_body().parameters["type"], json!("a"));
+    let owned = vec![recorded(&resource)];
+    let found = Existing { parameters: map(json!({"ttl": 3600, "type": found})), mark: None };
+    assert_eq!(planned(&desired(vec![resource], owned), &[Some(found)], Adopt::Never), expected);
 }
 
 #[rstest]
@@ -135,6 +184,26 @@ fn a_resource_that_the_spec_no_longer_contains_is_deleted(
     let part = OwnedResource { path: "kv/config".to_owned(), is_part: true, ..OwnedResource::default() };
     let desired = Desired { deletion_policy: policy, ..desired(Vec::new(), vec![owned, part]) };
     assert_eq!(planned(&desired, &[], Adopt::Never), expected);
+}
+
+#[rstest]
+#[case::created(&["team/auth/jwt/role/web"], false)]
+#[case::in_another_namespace(&["auth/jwt/role/web"], true)]
+#[case::not_created(&[], true)]
+fn an_object_owns_what_it_created_before_a_later_write_failed(
+    #[case] created: &[&str],
+    #[case] pending: bool,
+) {
+    let desired = desired(vec![resource(json!({}), "secret")], Vec::new());
+    let created: Vec<String> = created.iter().map(|path| (*path).to_owned()).collect();
+    let record = record::after_error(&desired, &created);
+    assert_eq!((record.resources[0].pending, &record.resources[0].digest), (pending, &None));
+}
+
+#[test]
+fn an_announced_resource_that_the_spec_no_longer_contains_stays() {
+    let owned = OwnedResource { path: "kv".to_owned(), pending: true, ..OwnedResource::default() };
+    assert_eq!(planned(&desired(Vec::new(), vec![owned]), &[], Adopt::Never), "");
 }
 
 #[rstest]

@@ -1,0 +1,111 @@
+//! Paths of the general kinds in a namespace, auth mount and engine, and paths that rules exclude. `general` states the order
+//! of the rules.
+
+const WRITE: &[&str] = &["create", "update"];
+const ALL: &[&str] = &["create", "read", "update", "patch", "delete", "list"];
+const ROOTED: &[&str] = &["create", "read", "update", "patch", "delete", "list", "sudo"];
+pub(super) const DENY: &[&str] = &["deny"];
+
+/// Paths in a namespace.
+pub(super) const SYSTEM: [(&str, &[&str]); 16] = [
+    ("sys/mounts*", ALL),
+    ("sys/auth*", ROOTED),
+    ("sys/policies/acl*", ALL),
+    ("sys/policies/detailed/acl*", &["read", "list"]),
+    ("sys/namespaces*", ALL),
+    ("sys/quotas/rate-limit*", ALL),
+    ("sys/namespaces/+/seal", DENY),
+    ("sys/namespaces/+/unseal", DENY),
+    ("sys/namespaces/+/delete-sealed", DENY),
+    ("sys/namespaces/api-lock/*", DENY),
+    ("sys/*", DENY),
+    ("identity/group*", ALL),
+    ("identity/entity*", &["read", "list"]),
+    ("identity/*", DENY),
+    ("auth/token/roles*", ALL),
+    ("auth/token/*", DENY),
+];
+
+/// Paths in an auth mount.
+pub(super) const AUTH: [(&str, &[&str]); 11] = [
+    ("config*", ALL),
+    ("role*", ALL),
+    ("cel/role*", ALL),
+    ("certs*", ALL),
+    ("crls*", ALL),
+    ("users*", ALL),
+    ("groups*", ALL),
+    // Secret IDs of AppRole.
+    ("role/+/secret-id", DENY),
+    ("role/+/custom-secret-id", DENY),
+    ("role/+/local-secret-ids", DENY),
+    ("role/+/+/+", DENY),
+];
+
+/// Paths in the mount of a secrets engine.
+pub(super) const ENGINE: [(&str, &[&str]); 21] = [
+    ("config/*", ALL),
+    ("roles/*", ALL),
+    ("static-roles/*", ALL),
+    ("key/*", ALL),
+    ("keys/*", ALL),
+    ("rotate-root/*", WRITE),
+    ("issuer/*", ALL),
+    ("issuers/*", &["list"]),
+    ("intermediate/set-signed*", WRITE),
+    ("intermediate/generate/*", WRITE),
+    ("root/generate/*", WRITE),
+    ("keys/+/config", WRITE),
+    ("issuer/+/sign-intermediate", WRITE),
+    // Certificates, signatures, values and private keys.
+    ("intermediate/generate/exported", DENY),
+    ("root/generate/exported", DENY),
+    ("keys/import", DENY),
+    ("sign-verbatim", DENY),
+    ("issuer/keys/+/config", DENY),
+    ("keys/data/config", DENY),
+    ("keys/hmac/config", DENY),
+    ("keys/sign/config", DENY),
+];
+
+/// Configuration of an engine, for example KV version 2.
+pub(super) const CONFIG: (&str, &[&str]) = ("config", &["create", "read", "update"]);
+
+/// Folders of [`ENGINE`] with names below them.
+pub(super) const FOLDERS: [&str; 8] =
+    ["config", "issuer", "issuers", "key", "keys", "roles", "rotate-root", "static-roles"];
+
+/// First segments of the paths of values in a mount, for every engine of OpenBao.
+pub(super) const VALUES: [&str; 26] = [
+    "backup",
+    "byok-export",
+    "cel",
+    "code",
+    "creds",
+    "data",
+    "datakey",
+    "decrypt",
+    "delete",
+    "derive-key",
+    "destroy",
+    "detailed-metadata",
+    "encrypt",
+    "export",
+    "hmac",
+    "issue",
+    "metadata",
+    "random",
+    "restore",
+    "rewrap",
+    "sign",
+    "sign-verbatim",
+    "static-creds",
+    "subkeys",
+    "undelete",
+    "verify",
+];
+
+/// First segments of the paths that every namespace contains.
+pub(super) const BUILT_IN: [&str; 3] = ["auth", "identity", "sys"];
+/// Of these, the folders without the configuration of an engine or auth mount.
+pub(super) const CLOSED: [&str; 3] = ["auth/token", "identity", "sys"];
