@@ -33,11 +33,11 @@ pub struct BaoNamespaceSpec {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = crate::rules::NAMESPACE_NAME)]
     pub path: Option<String>,
-    /// Custom metadata of the namespace, all of it. The keys `managed-by` and `owner` are reserved for tenants and projects.
+    /// Custom metadata of the namespace, all of it. The value `steamer` of the key `managed-by` is reserved for tenants and projects.
     /// Unset: the custom metadata is not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 64))]
-    #[x_kube(validation = ("!('managed-by' in self) && !('owner' in self)", "the keys managed-by and owner of customMetadata are the marks of tenants and projects: choose other keys"))]
+    #[x_kube(validation = ("!('managed-by' in self) || self['managed-by'] != 'steamer'", "managed-by: steamer in customMetadata is the mark of tenants and projects: choose another value"))]
     pub custom_metadata: Option<BTreeMap<String, String>>,
     /// Gives the namespace a seal and encryption keys of its own. It needs OpenBao 2.6. The namespace is sealed after its
     /// creation and after each restart of OpenBao, until holders of the key shares unseal it. Steamer never unseals it.

@@ -67,7 +67,6 @@ const ROLE: Shape =
 const GROUP: Shape = Shape {
     rest: &[],
     ignored: &[
-        "alias",
         "creation_time",
         "id",
         "last_update_time",

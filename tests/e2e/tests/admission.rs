@@ -890,8 +890,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("BaoNamespace", by_cluster(json!({"path": "sys"})), "path must be one segment"),
         (
             "BaoNamespace",
-            by_cluster(json!({"customMetadata": {"owner": "x"}})),
-            "marks of tenants and projects",
+            by_cluster(json!({"customMetadata": {"managed-by": "steamer"}})),
+            "the mark of tenants and projects",
         ),
         ("BaoNamespace", seal(json!({"pgpKeys": []})), "should have at least 1 items"),
         ("BaoNamespace", seal(json!({"shares": 2, "threshold": 2})), "must contain one key per share"),

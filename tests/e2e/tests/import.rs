@@ -13,6 +13,7 @@ use steamer_api::{KindId, OpenBaoCluster};
 use steamer_openbao::Session;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::{apply, yaml};
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::operator;
@@ -197,11 +198,8 @@ async fn what_the_token_may_not_read_is_reported_with_the_missing_rule() -> Resu
 }
 
 /// Lets the operator manage every resource in OpenBao.
-async fn install_root_scope(rig: &Rig) -> Result<()> {
-    let capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"];
-    let policy = json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
-    let body = json!({"policy": policy});
-    rig.case.admin()?.request_any(Method::POST, "sys/policies/acl/steamer", Some(body)).await?;
+async fn widen_scope(rig: &Rig) -> Result<()> {
+    install_root_scope(&rig.case.ground.openbao).await?;
     let patch = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
     rig.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &patch).await?;
     Ok(())
@@ -227,7 +225,7 @@ fn waiting(kubectl: &Kubectl, namespace: &str, count: usize) -> Result<(), Strin
 async fn the_imported_objects_adopt_the_resources_without_a_write() -> Result<()> {
     let mut rig = Rig::new("import-adopted").await?;
     configure(&rig.case).await?;
-    install_root_scope(&rig).await?;
+    widen_scope(&rig).await?;
     let token = token(&rig.case.admin()?).await?;
     let output = import(&rig.case.ground.openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
     check_findings(&output)?;

@@ -110,7 +110,8 @@ async fn id(session: &Session, mount: &MountKey) -> Result<String, Error> {
     session.kv_engine(&mount.mount, mount.version()).await
 }
 
-/// Returns true if the same check is refused again.
+/// Returns true if the same check is refused again. A rejected login is tried again with the next read: its role may not have
+/// existed yet.
 fn is_refused(error: &Error) -> bool {
-    matches!(error, Error::Denied { .. } | Error::Login { .. } | Error::Invalid { .. })
+    matches!(error, Error::Denied { .. } | Error::Invalid { .. })
 }

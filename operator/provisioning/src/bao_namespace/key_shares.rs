@@ -103,7 +103,7 @@ impl KeyShares {
             if state == State::Pending { format!("delete Secret {secret} and ") } else { String::new() };
         Error::Conflict(format!(
             "Steamer has not received the key shares of namespace {namespace}: they were lost with the answer to its creation, \
-             or someone else created it. If nobody has them, delete the namespace with `bao namespace delete-sealed`, so that it \
+             or someone else created it. If they are lost, delete the namespace with `bao namespace delete-sealed`, so that it \
              is created again; otherwise {discard}set adopt: IfUnowned"
         ))
     }

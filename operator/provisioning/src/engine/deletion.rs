@@ -72,7 +72,7 @@ fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -
     let paths: Vec<&str> = recorded.iter().filter(|it| !is_touched(it)).map(|it| &*it.path).collect();
     let listed: String = paths.join(", ").chars().take(LONGEST_PATHS).collect();
     (!paths.is_empty()).then(|| {
-        format!("Steamer cannot tell who created {listed} in OpenBao, and keeps it: delete it there if nobody needs it")
+        format!("Steamer cannot tell who created {listed} in OpenBao, and keeps it: delete it there if it is not needed")
     })
 }
 
