@@ -155,9 +155,14 @@ async fn a_written_value_is_synced_at_once_to_exactly_the_objects_that_read_it()
     // No refresh is due within an hour.
     relayed.write("app", "second").await?;
     relayed.has("reader", "password", "second").await?;
-    let object = relayed.case.api::<BaoStaticSecret>().get("reader").await?;
-    let last = object.status.and_then(|status| status.sync.last_sync).context("no sync is reported")?;
-    assert_eq!(last.reason, "SourceWritten");
+    // The status follows the Secret.
+    eventually("the reason of the sync is reported", || async {
+        let object =
+            relayed.case.api::<BaoStaticSecret>().get("reader").await.map_err(|error| error.to_string())?;
+        let reason = object.status.and_then(|status| status.sync.last_sync).map(|last| last.reason);
+        if reason.as_deref() == Some("SourceWritten") { Ok(()) } else { Err(format!("{reason:?}")) }
+    })
+    .await?;
     relayed.write("team/two", "second").await?;
     relayed.has("finder", "two", "second").await?;
     assert_eq!(relayed.reads("other")?, 1, "a write of another path reads no value");

@@ -60,7 +60,7 @@ fn refuse_every_token(parameters: &Map<String, Value>) -> Result<(), Error> {
     let is_glob = text("bound_claims_type") == "glob";
     let binds = |value: &Value| {
         let values = items(Some(value));
-        !values.is_empty() && !(is_glob && values.iter().any(|value| is_wild(value)))
+        !(values.is_empty() || is_glob && values.iter().any(|value| is_wild(value)))
     };
     let claims = parameters.get("bound_claims").and_then(Value::as_object);
     let is_bound = !items(parameters.get("bound_audiences")).is_empty()
