@@ -44,7 +44,7 @@ impl Scene {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        Ok(self.admin.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())?)
+        self.admin.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())
     }
 
     /// What OpenBao returns for a resource, without times and versions. None if it does not exist.

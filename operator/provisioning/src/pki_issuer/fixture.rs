@@ -25,7 +25,7 @@ pub(super) fn mount<T: AsRef<str>>(names: &[T]) -> Snapshot {
     let key = |name: &str| Key { id: format!("key-{name}"), name: name.to_owned() };
     let issuer =
         |name: &str| Issuer { id: format!("id-{name}"), name: name.to_owned(), key: format!("key-{name}") };
-    let names = || names.iter().map(|name| name.as_ref());
+    let names = || names.iter().map(AsRef::as_ref);
     let found = |name: &str| names().any(|it| it == name).then(|| current("CA"));
     Snapshot {
         issuers: names().map(issuer).collect(),

@@ -63,15 +63,13 @@ impl Bao {
 
     /// Repeats a change until the operator makes it without reaching the fail point.
     async fn survives_each<F: Future<Output = Result<()>>>(&self, change: impl Fn(usize) -> F) -> Result<()> {
-        let mut kills = 0;
-        for number in numbers() {
+        for (kills, number) in numbers().enumerate() {
             if !self.survives(number, change(number)).await? {
                 println!("{}: killed {kills} times, before up to {number} writes", self.namespace);
                 ensure!(kills > 0, "the operator was never killed");
                 self.fleet.stop_operator().await;
                 return self.fleet.start_operator().await;
             }
-            kills += 1;
         }
         anyhow::bail!("the operator makes more than {MOST} writes");
     }
@@ -95,7 +93,7 @@ impl Bao {
         eventually("every pod is replaced", || async {
             let now = self.uids().await.map_err(|error| error.to_string())?;
             let is_new = |pod: &&str| now.get(*pod).is_some_and(|uid| before.get(*pod) != Some(uid));
-            if NODES.iter().all(|pod| is_new(pod)) { Ok(()) } else { Err(format!("{now:?}")) }
+            if NODES.iter().all(is_new) { Ok(()) } else { Err(format!("{now:?}")) }
         })
         .await
         .with_context(|| self.story())?;
