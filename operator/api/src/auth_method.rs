@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Algorithm, AuthTune, CommonStatus, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement,
-    SecretKeyReference, SecretParameters, SecretValueReference, mount_rules, rules,
+    SecretKeyReference, SecretParameters, SecretValueReference, rules,
 };
 
 /// An auth mount in OpenBao, with its settings and the configuration of its plugin.
@@ -24,7 +24,7 @@ use crate::{
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)", "path is immutable: create another AuthMethod"))]
+#[x_kube(validation = crate::rules::immutable!("path", "path is immutable: create another AuthMethod"))]
 #[x_kube(validation = ("self.type == oldSelf.type", "type is immutable: create another AuthMethod"))]
 #[x_kube(validation = ("!has(self.kubernetes) || self.type == 'kubernetes'", "kubernetes is the configuration of type kubernetes: remove it, or set type: kubernetes"))]
 #[x_kube(validation = ("!has(self.jwt) || self.type in ['jwt', 'oidc']", "jwt is the configuration of the types jwt and oidc: remove it, or set type: jwt or type: oidc"))]
@@ -37,18 +37,18 @@ pub struct AuthMethodSpec {
     /// Path of the mount, without `auth/` and without `/` at its start or end. Immutable. Default: the name of this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = mount_rules::MOUNT_PATH, validation = mount_rules::AUTH_PATH)]
+    #[x_kube(validation = rules::MOUNT_PATH, validation = rules::AUTH_PATH)]
     pub path: Option<String>,
     /// Type of the mount: `kubernetes`, `jwt`, `oidc`, `approle`, `cert`, `userpass`, `ldap`, or the name of a plugin of
     /// type `auth`. Immutable.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = mount_rules::PLUGIN_NAME, validation = ("self != 'token'", "every namespace contains the one mount of type token: choose another type"))]
+    #[x_kube(validation = rules::PLUGIN_NAME, validation = ("self != 'token'", "every namespace contains the one mount of type token: choose another type"))]
     pub type_: String,
     /// Text for people who list mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = mount_rules::MOUNT_DESCRIPTION)]
+    #[x_kube(validation = rules::MOUNT_DESCRIPTION)]
     pub description: Option<String>,
     /// Options that OpenBao passes to the plugin. An empty value removes an option. Options that are not listed are left as
     /// they are in OpenBao.
@@ -105,7 +105,7 @@ pub struct KubernetesAuthConfig {
     /// Public keys or certificates in PEM that verify the signatures of tokens. Default: none; the API server verifies them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 32, max = 8192)))]
-    #[x_kube(validation = mount_rules::PUBLIC_KEYS)]
+    #[x_kube(validation = rules::PUBLIC_KEYS)]
     pub public_keys: Option<Vec<String>>,
     /// `true` uses neither the CA nor the token of the pod of OpenBao. Default: `false`.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "disableLocalCAJWT")]
@@ -115,8 +115,8 @@ pub struct KubernetesAuthConfig {
 /// Configuration of an auth mount of type `jwt` or `oidc`. A change replaces the complete configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = mount_rules::JWT_KEYS)]
-#[x_kube(validation = mount_rules::PLAINTEXT_JWT)]
+#[x_kube(validation = rules::JWT_KEYS)]
+#[x_kube(validation = rules::PLAINTEXT_JWT)]
 #[x_kube(validation = ("has(self.oidcClientID) == has(self.oidcClientSecretRef)", "set both or none of oidcClientID and oidcClientSecretRef"))]
 #[x_kube(validation = ("!has(self.oidcClientID) || has(self.oidcDiscoveryURL)", "oidcClientID requires oidcDiscoveryURL"))]
 #[x_kube(validation = ("!has(self.caSecretRef) || has(self.oidcDiscoveryURL) || has(self.jwksURL)", "caSecretRef requires oidcDiscoveryURL or jwksURL: it is the CA of their server"))]
@@ -137,7 +137,7 @@ pub struct JwtAuthConfig {
     /// Public keys or certificates in PEM that verify the signatures of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 32, max = 8192)))]
-    #[x_kube(validation = mount_rules::PUBLIC_KEYS)]
+    #[x_kube(validation = rules::PUBLIC_KEYS)]
     pub public_keys: Option<Vec<String>>,
     /// Settings of a provider, such as `{provider: kubernetes}` or `{provider: azure}`, as the API of OpenBao names them.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
@@ -170,12 +170,12 @@ pub struct JwtAuthConfig {
 /// Configuration of an auth mount of type `ldap`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = mount_rules::PLAINTEXT_LDAP)]
+#[x_kube(validation = rules::PLAINTEXT_LDAP)]
 #[x_kube(validation = ("has(self.bindDN) || !has(self.bindPasswordSecretRef)", "bindPasswordSecretRef requires bindDN"))]
 pub struct LdapAuthConfig {
     /// URL of the directory, such as `ldaps://ldap.example.com`. Several URLs are separated by `,`.
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = mount_rules::LDAP_URLS)]
+    #[x_kube(validation = rules::LDAP_URLS)]
     pub url: String,
     /// `true` accepts `ldap://` URLs without `startTLS`. Default: `false`.
     #[serde(default)]

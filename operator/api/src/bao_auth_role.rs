@@ -25,7 +25,7 @@ pub use tokens::*;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("[has(self.kubernetes), has(self.jwt), has(self.appRole), has(self.cert), has(self.userPass), has(self.token), has(self.method)].filter(set, set).size() == 1", "set exactly one of kubernetes, jwt, appRole, cert, userPass, token and method"))]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another BaoAuthRole"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another BaoAuthRole"))]
 #[x_kube(validation = ("!has(self.name) || self.name == self.name.lowerAscii() || has(self.token) || (has(self.method) && self.method in ['LDAPGroup', 'LDAPUser', 'KerberosGroup', 'Token', 'Plugin'])", "name must be lower-case: OpenBao changes names of this method to lower case"))]
 #[x_kube(validation = ("has(self.token) == (self.mount == 'token') || has(self.method)", "the block token and the mount token belong together"))]
 #[x_kube(validation = ("!has(self.token) || !(has(self.tokenPolicies) || has(self.tokenTTL) || has(self.tokenMaxTTL))", "a role of the mount token has no tokenPolicies, tokenTTL and tokenMaxTTL: use token.allowedPolicies, tokenExplicitMaxTTL and tokenPeriod"))]

@@ -21,8 +21,8 @@ use crate::{CommonStatus, Lifecycle, LifecycleStatus, OwnedResources, Placement}
     printcolumn(name = "Sealed", type_ = "boolean", json_path = ".status.sealed")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)", "path is immutable: create another BaoNamespace"))]
-#[x_kube(validation = ("has(self.seal) == has(oldSelf.seal) && (!has(self.seal) || self.seal == oldSelf.seal)", "seal is immutable, because OpenBao cannot change it: create another BaoNamespace"))]
+#[x_kube(validation = crate::rules::immutable!("path", "path is immutable: create another BaoNamespace"))]
+#[x_kube(validation = crate::rules::immutable!("seal", "seal is immutable, because OpenBao cannot change it: create another BaoNamespace"))]
 pub struct BaoNamespaceSpec {
     /// Location in OpenBao: the parent of the namespace.
     #[serde(flatten)]

@@ -21,7 +21,7 @@ use crate::{CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, 
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.policy) != (has(self.rules) && size(self.rules) > 0)", "set exactly one of policy and rules"))]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another BaoPolicy"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another BaoPolicy"))]
 pub struct BaoPolicySpec {
     /// Location in OpenBao.
     #[serde(flatten)]

@@ -20,8 +20,8 @@ use crate::{CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, 
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!has(self.namespace) && !has(self.projectRef)", "OpenBao has quotas in its root namespace only: write the namespace to limit in path, and use clusterRef without namespace"))]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another BaoRateLimitQuota"))]
-#[x_kube(validation = ("has(self.role) == has(oldSelf.role) && (!has(self.role) || self.role == oldSelf.role)", "role is immutable, because OpenBao cannot change it: create another BaoRateLimitQuota"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another BaoRateLimitQuota"))]
+#[x_kube(validation = crate::rules::immutable!("role", "role is immutable, because OpenBao cannot change it: create another BaoRateLimitQuota"))]
 #[x_kube(validation = ("!has(self.role) || has(self.path)", "role needs path: the path of an auth mount, such as auth/approle"))]
 pub struct BaoRateLimitQuotaSpec {
     /// Location in OpenBao. Quotas exist in the root namespace of OpenBao only: `namespace` and `projectRef` are refused.

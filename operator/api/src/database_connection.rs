@@ -27,7 +27,7 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("self.mount == oldSelf.mount", "mount is immutable: create another DatabaseConnection"))]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another DatabaseConnection"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another DatabaseConnection"))]
 #[x_kube(validation = ("has(self.connectionURL) || !self.plugin.matches('^(postgresql|mysql)')", "this plugin needs connectionURL, such as postgresql://{{username}}:{{password}}@postgres.web.svc:5432/app"))]
 #[x_kube(validation = ("has(self.rootSecretRef) || (has(self.adopt) && self.adopt == 'IfUnowned')", "rootSecretRef is required: name a Secret with the keys username and password. Only an adopted connection works without it (adopt: IfUnowned)"))]
 pub struct DatabaseConnectionSpec {

@@ -27,7 +27,7 @@ use crate::{
 #[x_kube(validation = ("!has(self.static) || !(has(self.revocationStatements) || has(self.renewStatements) || has(self.rollbackStatements) || has(self.defaultTTL) || has(self.maxTTL))", "a static role has no leases and creates no user: remove revocationStatements, renewStatements, rollbackStatements, defaultTTL and maxTTL"))]
 #[x_kube(validation = ("!has(self.defaultTTL) || !has(self.maxTTL) || duration(self.defaultTTL) <= duration(self.maxTTL)", "defaultTTL must not be longer than maxTTL"))]
 #[x_kube(validation = ("has(self.static) == has(oldSelf.static)", "static cannot be added or removed: create another DatabaseRole"))]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another DatabaseRole"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another DatabaseRole"))]
 pub struct DatabaseRoleSpec {
     /// DatabaseConnection of the database. The role is in its mount, OpenBao namespace and cluster. A DatabaseConnection in
     /// another namespace must allow the reference in its `allowedNamespaces`. Immutable.

@@ -21,7 +21,7 @@ use crate::{CommonStatus, Lifecycle, LifecycleStatus, OwnedResources, Placement,
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another IdentityGroup"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another IdentityGroup"))]
 #[x_kube(validation = ("(self.type == 'External') == has(self.alias)", "alias is required with, and only supported with, type: External"))]
 #[x_kube(validation = ("self.type == 'Internal' || !(has(self.memberGroups) || has(self.memberEntities))", "memberGroups and memberEntities are only supported with type: Internal: logins determine the members of an external group"))]
 pub struct IdentityGroupSpec {

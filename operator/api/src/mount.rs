@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, SecretValueReference, mount_rules};
+use crate::{Duration, SecretValueReference, rules};
 
 /// Secret parameters of a request: for each parameter, the key of a Secret that contains its value.
 pub type SecretParameters = BTreeMap<String, SecretValueReference>;
@@ -14,7 +14,7 @@ pub type SecretParameters = BTreeMap<String, SecretValueReference>;
 /// Settings of a mount. A setting that is not set is left as it is in OpenBao.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = mount_rules::LEASE_TTL)]
+#[x_kube(validation = rules::LEASE_TTL)]
 pub struct MountTune {
     /// Lifetime of leases and tokens whose role states none. `0s`: that of the server. At most `maxLeaseTTL`.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "defaultLeaseTTL")]

@@ -25,7 +25,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.root) != has(self.intermediate)", "set exactly one of root and intermediate"))]
 #[x_kube(validation = ("has(self.root) == has(oldSelf.root)", "an issuer stays a root or an intermediate: create another PKIIssuer"))]
-#[x_kube(validation = ("has(self.issuerName) == has(oldSelf.issuerName) && (!has(self.issuerName) || self.issuerName == oldSelf.issuerName)", "issuerName is immutable: create another PKIIssuer"))]
+#[x_kube(validation = crate::rules::immutable!("issuerName", "issuerName is immutable: create another PKIIssuer"))]
 pub struct PKIIssuerSpec {
     /// Location in OpenBao.
     #[serde(flatten)]

@@ -21,7 +21,7 @@ use crate::{
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another PKIRole"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another PKIRole"))]
 #[x_kube(validation = ("!has(self.ttl) || !has(self.maxTTL) || duration(self.ttl) <= duration(self.maxTTL)", "ttl must be at most maxTTL"))]
 pub struct PKIRoleSpec {
     /// Location in OpenBao.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CommonStatus, Duration, Lifecycle, LifecycleStatus, MountTune, OwnedResources, Parameters, Placement,
-    SecretParameters, mount_rules,
+    SecretParameters, rules,
 };
 
 /// A secrets engine in OpenBao, with its settings and the configuration of its plugin.
@@ -24,7 +24,7 @@ use crate::{
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)", "path is immutable: create another SecretEngine"))]
+#[x_kube(validation = crate::rules::immutable!("path", "path is immutable: create another SecretEngine"))]
 #[x_kube(validation = ("self.type == oldSelf.type", "type is immutable: create another SecretEngine"))]
 #[x_kube(validation = ("!has(self.config) || self.type == 'kv-v2'", "config is the configuration of type kv-v2: remove it, and write the configuration of other types to parameters or configs"))]
 pub struct SecretEngineSpec {
@@ -35,18 +35,18 @@ pub struct SecretEngineSpec {
     /// object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = mount_rules::MOUNT_PATH, validation = mount_rules::ENGINE_PATH)]
+    #[x_kube(validation = rules::MOUNT_PATH, validation = rules::ENGINE_PATH)]
     pub path: Option<String>,
     /// Type of the engine: `kv-v1`, `kv-v2`, `transit`, `database`, `pki`, `ssh`, `totp`, or the name of a plugin of type
     /// `secret`. Immutable.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = mount_rules::PLUGIN_NAME, validation = mount_rules::KV_TYPE)]
+    #[x_kube(validation = rules::PLUGIN_NAME, validation = rules::KV_TYPE)]
     pub type_: String,
     /// Text for people who list mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = mount_rules::MOUNT_DESCRIPTION)]
+    #[x_kube(validation = rules::MOUNT_DESCRIPTION)]
     pub description: Option<String>,
     /// Options that OpenBao passes to the plugin. An empty value removes an option. Options that are not listed are left as
     /// they are in OpenBao.
@@ -105,7 +105,7 @@ pub struct KvEngineConfig {
 pub struct EngineConfig {
     /// Path below `<path>/config/`, such as `urls`.
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = mount_rules::CONFIG_PATH)]
+    #[x_kube(validation = rules::CONFIG_PATH)]
     pub path: String,
     /// Parameters, as the API of OpenBao names them.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]

@@ -21,8 +21,8 @@ use crate::{AllowedNamespaces, CommonStatus, Lifecycle, LifecycleStatus, Orphan,
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("self.organizationId != 1 || has(self.groupId) || has(self.userId)", "organizationId 1 is the default organization, which contains unrelated groups: set groupId to the top-level group, or userId"))]
 #[x_kube(validation = ("!(has(self.groupId) && has(self.userId))", "a SecretsTenant allows at most one of groupId and userId"))]
-#[x_kube(validation = ("has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)", "groupId is immutable: create another SecretsTenant"))]
-#[x_kube(validation = ("has(self.userId) == has(oldSelf.userId) && (!has(self.userId) || self.userId == oldSelf.userId)", "userId is immutable: create another SecretsTenant"))]
+#[x_kube(validation = crate::rules::immutable!("groupId", "groupId is immutable: create another SecretsTenant"))]
+#[x_kube(validation = crate::rules::immutable!("userId", "userId is immutable: create another SecretsTenant"))]
 pub struct SecretsTenantSpec {
     /// OpenBaoCluster that holds the tenant. Immutable.
     #[x_kube(validation = ("self == oldSelf", "clusterRef is immutable: create another SecretsTenant"))]

@@ -19,10 +19,10 @@ use crate::{CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, 
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.latestVersion")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)", "name is immutable: create another TransitKey"))]
+#[x_kube(validation = crate::rules::immutable!("name", "name is immutable: create another TransitKey"))]
 #[x_kube(validation = ("self.mount == oldSelf.mount", "mount is immutable: create another TransitKey"))]
 #[x_kube(validation = ("self.type == oldSelf.type && self.derived == oldSelf.derived && self.convergentEncryption == oldSelf.convergentEncryption", "type, derived and convergentEncryption are immutable, because OpenBao cannot change them: create another TransitKey"))]
-#[x_kube(validation = ("has(self.keySize) == has(oldSelf.keySize) && (!has(self.keySize) || self.keySize == oldSelf.keySize)", "keySize is immutable, because OpenBao cannot change it: create another TransitKey"))]
+#[x_kube(validation = crate::rules::immutable!("keySize", "keySize is immutable, because OpenBao cannot change it: create another TransitKey"))]
 #[x_kube(validation = ("self.exportable || !oldSelf.exportable", "exportable cannot become false, because OpenBao cannot undo it: create another TransitKey"))]
 #[x_kube(validation = ("self.allowPlaintextBackup || !oldSelf.allowPlaintextBackup", "allowPlaintextBackup cannot become false, because OpenBao cannot undo it: create another TransitKey"))]
 #[x_kube(validation = ("!self.convergentEncryption || self.derived", "convergentEncryption needs derived: true"))]

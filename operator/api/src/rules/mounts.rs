@@ -1,8 +1,8 @@
 //! Rules for fields of the kinds of mounts. Each is a CEL rule for the admission, with its message. Rules for paths are
 //! also functions, because the default path is the name of the object.
 
-/// CEL expression and message.
-type Rule = (&'static str, &'static str);
+use super::places::is_no_segment;
+use super::rule::Rule;
 
 /// Path of a mount, without slashes at its ends.
 pub(crate) const MOUNT_PATH: Rule = (
@@ -105,8 +105,6 @@ fn is_below(path: &str, reserved: &[&str]) -> bool {
 }
 
 fn is_no_path(path: &str) -> bool {
-    let is_no_segment =
-        |segment: &str| ["", ".", ".."].contains(&segment) || segment.chars().any(char::is_control);
     path.split('/').any(is_no_segment) || path.starts_with(' ') || path.ends_with(' ')
 }
 
