@@ -3,7 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use serde_json::Value;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_openbao::Client;
@@ -53,6 +56,13 @@ pub(crate) struct Effects<'a>(Sources<'a>);
 impl<'a> Effects<'a> {
     pub(crate) fn new(sources: Sources<'a>) -> Self {
         Self(sources)
+    }
+
+    /// Changes the StatefulSet of the nodes.
+    pub(crate) async fn patch_nodes(&self, patch: &Value) -> Result<(), Error> {
+        let sets = self.child_api.api::<StatefulSet>();
+        sets.patch(&self.child_api.cluster.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
     }
 }
 

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_api::Fencing;
 use steamer_core::error::Error;
 use steamer_openbao::Health;
@@ -33,12 +32,8 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
     let live = effects.child_api.get::<StatefulSet>(cluster.name());
     let replicas = live.as_ref().and_then(|live| live.spec.as_ref()?.replicas);
     if replicas.is_some_and(|replicas| replicas > 0) {
-        patch(
-            effects,
-            cluster,
-            &json!({"metadata": {"annotations": {BLOCKED: null}}, "spec": {"replicas": 0}}),
-        )
-        .await?;
+        let patch = json!({"metadata": {"annotations": {BLOCKED: null}}, "spec": {"replicas": 0}});
+        effects.patch_nodes(&patch).await?;
     }
     let now = Timestamp::now();
     let pods = effects.child_api.all::<Pod>();
@@ -57,12 +52,6 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
     Ok(Error::Waiting(text(cluster, pods.len())))
 }
 
-async fn patch(effects: &Effects<'_>, cluster: &Cluster, patch: &Value) -> Result<(), Error> {
-    let sets = effects.child_api.api::<StatefulSet>();
-    sets.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(())
-}
-
 /// Returns true if a pod has not ended within its grace period: its Kubernetes node is lost, or cut off and its process
 /// still runs.
 fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
@@ -79,7 +68,7 @@ async fn block(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
         admin.disconnect().await;
     }
     blocked?;
-    patch(effects, cluster, &json!({"metadata": {"annotations": {BLOCKED: "true"}}})).await
+    effects.patch_nodes(&json!({"metadata": {"annotations": {BLOCKED: "true"}}})).await
 }
 
 /// Blocks the logins, unless another Steamer uses the database: that of a copy of the Kubernetes cluster must not block

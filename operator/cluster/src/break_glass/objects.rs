@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::{Value, json};
+use steamer_runtime::ObjectName;
 
 use super::Live;
 use crate::children::ChildApi;
@@ -16,7 +17,7 @@ use crate::objects::stateful_set::postgresql_ca;
 use crate::objects::{API_PORT, CLUSTER_PORT, metadata, secret, selector};
 
 /// Suffix of the name of the StatefulSet and of the Secret.
-pub(crate) const SUFFIX: &str = "-break-glass";
+const SUFFIX: &str = "-break-glass";
 /// Container of the server.
 const CONTAINER: &str = "openbao";
 /// File with the connection to PostgreSQL.
@@ -29,13 +30,13 @@ const OWN: &str = "steamer.dev/";
 const VOLUME: &str = "break-glass";
 
 /// Name of the StatefulSet and of the Secret.
-pub(crate) fn name(cluster: &Cluster) -> String {
-    cluster.child(SUFFIX)
+pub(crate) fn name(cluster: &ObjectName) -> String {
+    format!("{}{SUFFIX}", cluster.name)
 }
 
 /// The objects that exist.
 pub(crate) fn live(child_api: &ChildApi<'_>) -> Live {
-    let name = format!("{}{SUFFIX}", child_api.cluster.name);
+    let name = name(&child_api.cluster);
     let (set, settings) = (child_api.get::<StatefulSet>(&name), child_api.get::<Secret>(&name));
     Live::of(set.as_deref(), settings.as_deref())
 }
@@ -56,7 +57,7 @@ pub(crate) fn settings(cluster: &Cluster, of_nodes: &Value, notes: &BTreeMap<Str
         // A node that cannot write cannot acquire the lock of the leader.
         (CONNECTION.to_owned(), format!("{connection}options=-c default_transaction_read_only=on\n")),
     ];
-    let mut secret = secret::secret(cluster, &name(cluster), &entries.into());
+    let mut secret = secret::secret(cluster, &name(&cluster.name), &entries.into());
     secret.metadata.annotations = Some(notes.clone());
     secret
 }
@@ -92,7 +93,7 @@ pub(crate) fn stateful_set(
         },
         ..StatefulSetSpec::default()
     };
-    let metadata = ObjectMeta { annotations: Some(notes.clone()), ..metadata(cluster, &name(cluster)) };
+    let metadata = ObjectMeta { annotations: Some(notes.clone()), ..metadata(cluster, &name(&cluster.name)) };
     StatefulSet { metadata, spec: Some(spec), status: None }
 }
 
@@ -122,7 +123,7 @@ fn pod(cluster: &Cluster, nodes: &PodSpec) -> PodSpec {
         .flat_map(|container| container.volume_mounts.iter().flatten())
         .map(|mount| mount.name.as_str())
         .collect();
-    let name = name(cluster);
+    let name = name(&cluster.name);
     let of_nodes = nodes.volumes.iter().flatten().filter(|volume| volume.name != "config").cloned();
     let own = [file(&name, ("config", CONFIGURATION)), file(&name, (VOLUME, CONNECTION))];
     let volumes = own.into_iter().chain(of_nodes).filter(|volume| mounted.contains(&volume.name.as_str()));

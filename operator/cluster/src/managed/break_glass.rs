@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BreakGlassState, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::context::Context;
@@ -16,7 +15,7 @@ use steamer_core::error::Error;
 use steamer_runtime::Reason;
 
 use crate::break_glass;
-use crate::break_glass::objects::{SUFFIX, configuration_of, live, name, settings, stateful_set};
+use crate::break_glass::objects::{configuration_of, live, name, settings, stateful_set};
 use crate::break_glass::{Facts, Live, State, closing, notes, opened};
 use crate::children::ChildApi;
 use crate::cluster::{BREAK_GLASS, Cluster, Mode};
@@ -31,14 +30,20 @@ const CARRIED_OUT: &str = "steamer.dev/break-glass-carried-out";
 
 /// State of break-glass.
 pub(crate) fn state(input: Input<'_>, observed: &Observed, now: Timestamp) -> State {
+    let asked = asked(input.object);
     break_glass::state(Facts {
-        asked: input.object.annotations().get(BREAK_GLASS).map(String::as_str),
+        asked,
         live: observed.break_glass.clone(),
         recorded: recorded(input, observed),
-        obstacle: obstacle(input, observed),
+        obstacle: asked.and_then(|_| obstacle(input, observed)),
         must_close: input.cluster.mode.stops_nodes(),
         now,
     })
+}
+
+/// Value of the annotation.
+fn asked(object: &OpenBaoCluster) -> Option<&str> {
+    object.annotations().get(BREAK_GLASS).map(String::as_str)
 }
 
 /// The last request that was carried out. The status can be older: it is written at the end of a reconcile.
@@ -79,10 +84,9 @@ pub(super) async fn close_if_over(
     object: &OpenBaoCluster,
 ) -> Result<Option<Duration>, Error> {
     let (live, now) = (live(child_api), Timestamp::now());
-    let asked = object.annotations().get(BREAK_GLASS).map(String::as_str);
     let must_close = object.metadata.deletion_timestamp.is_some() || mode(object).stops_nodes();
-    let Some(why) = closing(&live, asked, must_close, now) else { return Ok(live.remaining(now)) };
-    let name = format!("{}{SUFFIX}", child_api.cluster.name);
+    let Some(why) = closing(&live, asked(object), must_close, now) else { return Ok(live.remaining(now)) };
+    let name = name(&child_api.cluster);
     child_api.remove::<StatefulSet>(&name).await?;
     // Last: what an interruption leaves is found again.
     child_api.remove::<Secret>(&name).await?;
@@ -119,7 +123,7 @@ async fn open(
     let notes = notes(request, since(effects, input.cluster, request).await?);
     // First: its annotations limit the time of an opening that is interrupted.
     effects.child_api.keep(&settings(input.cluster, &configuration, &notes)).await?;
-    note_request(effects, input.cluster, request).await?;
+    note_request(effects, request).await?;
     let set = stateful_set(input.cluster, &spec.template, &notes);
     effects.child_api.keep(&set).await?;
     let manager = manager.unwrap_or_else(|| "an unknown field manager".to_owned());
@@ -135,17 +139,14 @@ async fn open(
 
 /// Time of a request: that of an opening that was interrupted, or else now.
 async fn since(effects: &Effects<'_>, cluster: &Cluster, request: &str) -> Result<Timestamp, Error> {
-    let begun = effects.child_api.read::<Secret>(&name(cluster)).await?;
+    let begun = effects.child_api.read::<Secret>(&name(&cluster.name)).await?;
     let begun = begun.as_deref().and_then(opened).filter(|begun| begun.request == request);
     Ok(begun.map_or_else(Timestamp::now, |begun| begun.since))
 }
 
 /// Records a request before it is carried out, so that it is not carried out twice.
-async fn note_request(effects: &Effects<'_>, cluster: &Cluster, request: &str) -> Result<(), Error> {
-    let patch = json!({"metadata": {"annotations": {CARRIED_OUT: request}}});
-    let api = effects.child_api.api::<StatefulSet>();
-    api.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    Ok(())
+async fn note_request(effects: &Effects<'_>, request: &str) -> Result<(), Error> {
+    effects.patch_nodes(&json!({"metadata": {"annotations": {CARRIED_OUT: request}}})).await
 }
 
 /// Publishes the request in the status.

@@ -1,7 +1,6 @@
 //! Carries out a requested fence of a node. The annotation stays the request until a user removes it.
 
 use jiff::Timestamp;
-use reqwest::Method;
 use steamer_api::OpenBaoCluster;
 use steamer_core::error::Error;
 use steamer_runtime::Reason;
@@ -15,7 +14,7 @@ use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::requester::requester;
 use crate::nodes::fence_request::{Facts, Request, Subject, request};
-use crate::paths::STEP_DOWN;
+use crate::nodes::leader::{leading_node, send_step_down};
 
 /// State of the request for the observed cluster.
 pub(crate) fn state(cluster: &Cluster, observed: &Observed) -> Request {
@@ -60,16 +59,12 @@ fn warn(input: Input<'_>, node: &Subject, error: &Error) {
     tracing::warn!(%cluster, pod, error, "the leader does not step down");
 }
 
-/// Makes the leader step down. A standby would forward the request, so the node is asked first whether it leads.
+/// Makes the leader step down, unless another node leads by now.
 async fn move_leadership(effects: &Effects<'_>, input: Input<'_>, pod: &str) -> Result<(), Error> {
     let session = effects.context.operator_session(effects.dependencies, input.object).await?;
-    let node = effects.node(input.cluster, pod)?.session(session.identity().clone());
-    if node.leader().await?.is_self {
-        tracing::info!(cluster = %input.cluster.name, pod, "the leader steps down before its fence");
-        input.cluster.before_write();
-        node.request_any(Method::PUT, STEP_DOWN, None).await?;
-    }
-    Ok(())
+    let Some(node) = leading_node(effects, input.cluster, &session, pod).await? else { return Ok(()) };
+    tracing::info!(cluster = %input.cluster.name, pod, "the leader steps down before its fence");
+    send_step_down(input.cluster, &node).await
 }
 
 /// Blocks the login of a node, ends its sessions, and frees the lock if it holds it.

@@ -109,15 +109,26 @@ pub(crate) async fn execute(
     step_down: &StepDown,
 ) -> Result<(), Error> {
     let StepDown { request, pod } = step_down;
-    let node = effects.node(cluster, pod)?.session(session.identity().clone());
-    // A standby would forward the request to another leader.
-    if !node.leader().await?.is_self {
-        return Ok(());
-    }
-    let patch = json!({"metadata": {"annotations": {STEPPED_DOWN: request}}});
-    let api = effects.child_api.api::<StatefulSet>();
-    api.patch(cluster.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    let Some(node) = leading_node(effects, cluster, session, pod).await? else { return Ok(()) };
+    effects.patch_nodes(&json!({"metadata": {"annotations": {STEPPED_DOWN: request}}})).await?;
     tracing::info!(cluster = %cluster.name, pod, "the leader steps down");
+    send_step_down(cluster, &node).await
+}
+
+/// Session with the node in a pod, if it leads. A standby would forward a step-down to another leader.
+pub(crate) async fn leading_node(
+    effects: &Effects<'_>,
+    cluster: &Cluster,
+    session: &Session,
+    pod: &str,
+) -> Result<Option<Session>, Error> {
+    let node = effects.node(cluster, pod)?.session(session.identity().clone());
+    let leads = node.leader().await?.is_self;
+    Ok(leads.then_some(node))
+}
+
+/// Makes a node step down.
+pub(crate) async fn send_step_down(cluster: &Cluster, node: &Session) -> Result<(), Error> {
     cluster.before_write();
     node.request_any(Method::PUT, paths::STEP_DOWN, None).await?;
     Ok(())

@@ -10,7 +10,7 @@ use steamer_runtime::{ObjectName, Presence, StatusError};
 
 use super::mark::{Mark, Owner};
 use super::removal::Owned;
-use super::removers::Record;
+use super::removers::{Record, Records};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -141,11 +141,11 @@ fn unclaimed(orphan: &Orphan, records: &[Record]) -> Vec<OwnedResource> {
 }
 
 /// The records of the objects of an orphan's kind in the clusters that list the orphan.
-fn records(context: &Context, orphan: &Orphan, owner: &Owner) -> Vec<Record> {
+fn records(context: &Context, orphan: &Orphan, of_kind: Records) -> Vec<Record> {
     let clusters = context.stores.of::<OpenBaoCluster>().filter(|_| true);
     let listing = clusters.iter().filter(|it| context.status(&***it).orphans.contains(orphan));
     let listing: Vec<ObjectName> = listing.map(|it| ObjectName::of(&**it)).collect();
-    let mut records = context.removers.records(owner, &context.stores);
+    let mut records = of_kind(&context.stores);
     records.retain(|record| listing.contains(&record.cluster));
     records
 }
@@ -176,14 +176,14 @@ async fn remove(
 ) -> Result<(), Error> {
     let mark = mark_of(context, orphan);
     let keep = |reason: &str| Err(Error::Deleting(reason.to_owned()));
-    let Some(remove) = context.removers.of(&mark.owner) else {
+    let Some((remove, of_kind)) = context.removers.of(&mark.owner) else {
         return keep(UNSUPPORTED);
     };
     match step(orphan, left, context.presence(&mark)) {
         Step::Forget => Ok(()),
         Step::Keep(reason) => keep(reason),
         step => {
-            let resources = &unclaimed(orphan, &records(context, orphan, &mark.owner));
+            let resources = &unclaimed(orphan, &records(context, orphan, of_kind));
             let is_recreated = step == Step::RemoveAccess;
             let policy = if is_recreated { DeletionPolicy::Retain } else { orphan.deletion_policy };
             let is_reclaimed = &|| !is_recreated && context.exists(&mark);

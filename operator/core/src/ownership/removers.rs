@@ -38,22 +38,13 @@ impl Removers {
         self.0.lock().insert(kind, (remover, records));
     }
 
-    /// The remover of the resources of a deleted object. None for an owner that leaves no orphans, or that this version
-    /// does not know.
-    pub(super) fn of(&self, owner: &Owner) -> Option<Remover> {
+    /// The remover of the resources of a deleted object, and the records of the existing objects of its kind. None for an
+    /// owner that leaves no orphans, or that this version does not know.
+    pub(super) fn of(&self, owner: &Owner) -> Option<(Remover, Records)> {
         match owner {
-            Owner::Object(kind) => self.0.lock().get(kind).map(|(remover, _)| *remover),
+            Owner::Object(kind) => self.0.lock().get(kind).copied(),
             Owner::Served(_) | Owner::Organization | Owner::Unknown(_) => None,
         }
-    }
-
-    /// What the existing objects of the kind of an owner record.
-    pub(super) fn records(&self, owner: &Owner, stores: &Stores) -> Vec<Record> {
-        let records = match owner {
-            Owner::Object(kind) => self.0.lock().get(kind).map(|(_, records)| *records),
-            Owner::Served(_) | Owner::Organization | Owner::Unknown(_) => None,
-        };
-        records.map(|records| records(stores)).unwrap_or_default()
     }
 }
 
