@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use steamer_api::{
     Adopt, BaoNamespace, BaoNamespaceStatus, DeletionPolicy, KeySharesOrigin, NamespaceSeal, rules,
 };
@@ -18,7 +18,7 @@ use steamer_core::ownership::removal::deleting;
 use steamer_openbao::{Error as OpenBao, NamespaceDeletion, NamespacePath, Session};
 
 use crate::engine::Lookup;
-use crate::general::{Found, General, Resource, Site};
+use crate::general::{Found, General, Resource, Site, typed};
 use key_shares::KeyShares;
 
 const PATHS: &str = "sys/namespaces/";
@@ -151,9 +151,8 @@ async fn check_parent(found: &Found<'_>, path: &str) -> Result<(), Error> {
 }
 
 fn resource(namespace: &BaoNamespace, name: &str) -> Resource {
-    let (metadata, path) = (&namespace.spec.custom_metadata, format!("{PATHS}{name}"));
-    let parameters: Map<String, Value> =
-        metadata.iter().map(|it| ("custom_metadata".to_owned(), json!(it))).collect();
+    let path = format!("{PATHS}{name}");
+    let parameters = typed([("custom_metadata", json!(namespace.spec.custom_metadata))]);
     let mut created = parameters.clone();
     if let Some(NamespaceSeal { shares, threshold, pgp_keys, .. }) = &namespace.spec.seal {
         let seal = format!("seal \"shamir\" {{\n  shares = {shares}\n  threshold = {threshold}\n}}\n");

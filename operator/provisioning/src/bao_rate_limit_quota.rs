@@ -2,10 +2,10 @@
 
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
-use steamer_api::{BaoRateLimitQuota, BaoRateLimitQuotaSpec, Duration, rules};
+use steamer_api::{BaoRateLimitQuota, BaoRateLimitQuotaSpec, rules};
 use steamer_core::error::Error;
 
-use crate::general::{Found, General, Resource, Site};
+use crate::general::{Found, General, Resource, Site, seconds, typed};
 
 impl General for BaoRateLimitQuota {
     const NAME: &'static str = "baoratelimitquota";
@@ -45,21 +45,15 @@ fn name(quota: &BaoRateLimitQuota) -> String {
 
 /// All parameters: OpenBao resets those that a request does not contain.
 fn parameters(spec: &BaoRateLimitQuotaSpec) -> Map<String, Value> {
-    let seconds = |duration: &Option<Duration>| duration.as_ref().map(|it| it.get().as_secs());
-    let mut parameters = Map::from_iter(
-        [
-            ("rate", json!(spec.rate)),
-            ("path", json!(spec.path.as_deref().unwrap_or_default())),
-            ("interval", json!(seconds(&spec.interval).unwrap_or(1))),
-            ("block_interval", json!(seconds(&spec.block_interval).unwrap_or_default())),
-            ("role", json!(spec.role.as_deref().unwrap_or_default())),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
-    // OpenBao accepts it for namespaces only.
-    let inheritable = spec.inheritable.unwrap_or(spec.path.is_none());
-    parameters.insert("inheritable".to_owned(), Value::Bool(inheritable));
-    parameters
+    typed([
+        ("rate", json!(spec.rate)),
+        ("path", json!(spec.path.as_deref().unwrap_or_default())),
+        ("interval", json!(spec.interval.as_ref().map_or(1, seconds))),
+        ("block_interval", json!(spec.block_interval.as_ref().map_or(0, seconds))),
+        ("role", json!(spec.role.as_deref().unwrap_or_default())),
+        // OpenBao accepts it for namespaces only.
+        ("inheritable", json!(spec.inheritable.unwrap_or(spec.path.is_none()))),
+    ])
 }
 
 /// OpenBao adds a slash to the path of a namespace or mount.

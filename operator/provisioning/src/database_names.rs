@@ -5,7 +5,7 @@ use serde_json::Value;
 use steamer_api::{DatabaseConnection, DatabaseRole, OwnedResources};
 
 /// The entry of a list of allowed roles that allows every role.
-pub(crate) const EVERY_ROLE: &str = "*";
+const EVERY_ROLE: &str = "*";
 
 /// Path of the mount of a connection, without `/` at its ends.
 pub(crate) fn mount(connection: &DatabaseConnection) -> &str {
@@ -53,6 +53,11 @@ fn is_static(role: &DatabaseRole) -> bool {
 pub(crate) fn allowed_in(parameter: Option<&Value>) -> Vec<&str> {
     let roles = parameter.and_then(Value::as_array);
     roles.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Returns true if a list of allowed roles allows a role.
+pub(crate) fn allows<'a>(allowed: impl IntoIterator<Item = &'a str>, role: &str) -> bool {
+    allowed.into_iter().any(|it| it == EVERY_ROLE || it == role)
 }
 
 /// Returns true for the path of a resource that the object with that record owns.

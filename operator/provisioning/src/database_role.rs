@@ -13,7 +13,7 @@ use steamer_core::error::Error;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::{Key, ObjectName};
 
-use crate::database_names::{self as names, EVERY_ROLE, allowed_in};
+use crate::database_names::{self as names, allowed_in};
 use crate::general::{Found, General, Resource, Site};
 use crate::relations::{children, connection_of};
 
@@ -80,12 +80,12 @@ async fn check_allowed(role: &str, connection: &DatabaseConnection, found: &Foun
 }
 
 fn allows(answer: &Value, role: &str) -> bool {
-    allowed_in(answer.pointer("/data/allowed_roles")).into_iter().any(|it| it == EVERY_ROLE || it == role)
+    names::allows(allowed_in(answer.pointer("/data/allowed_roles")), role)
 }
 
 /// Refuses a role that the spec of the connection does not list.
 fn listed(connection: &DatabaseConnection, role: &str) -> Result<(), Error> {
-    let is_listed = |names: &Vec<String>| names.iter().any(|it| it == EVERY_ROLE || it == role);
+    let is_listed = |allowed: &Vec<String>| names::allows(allowed.iter().map(String::as_str), role);
     if connection.spec.allowed_roles.as_ref().is_none_or(is_listed) {
         return Ok(());
     }

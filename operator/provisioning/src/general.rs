@@ -27,7 +27,7 @@ pub(crate) use deletion::{delete, remove_recorded};
 pub(crate) use found::Found;
 pub(crate) use home::{Home, cluster, location};
 pub(crate) use kind::General;
-pub(crate) use parameters::{merged, seconds, time, typed};
+pub(crate) use parameters::{merged, repeated, seconds, stated, time, typed};
 pub(crate) use receipt::{Receipt, send};
 pub(crate) use record::{check_location, footprint, located};
 pub(crate) use resource::{FollowUp, Resource};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use steamer_api::{AuthTune, Duration, MountTune, UserLockout};
 
-use crate::general::{self, Resource};
+use crate::general::{self, Resource, stated};
 
 /// Path of the mounts of secrets engines.
 pub(crate) const ENGINES: &str = "sys/mounts";
@@ -78,7 +78,7 @@ impl Mount<'_> {
     }
 
     fn identity(&self, type_: &str) -> Map<String, Value> {
-        typed([
+        stated([
             ("type", Some(json!(type_))),
             ("description", self.description.map(|text| json!(text))),
             ("seal_wrap", self.seal_wrap.map(Value::from)),
@@ -126,11 +126,6 @@ fn nested(parameters: Map<String, Value>) -> Map<String, Value> {
     request
 }
 
-/// The fields of a spec that are set, under the names of OpenBao's API. An empty list that the spec states is a value.
-pub(crate) fn typed<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
 /// A duration as OpenBao reads it: in whole seconds.
 pub(crate) fn seconds(duration: &Duration) -> Value {
     json!(format!("{}s", general::seconds(duration)))
@@ -138,7 +133,7 @@ pub(crate) fn seconds(duration: &Duration) -> Value {
 
 /// Settings of a mount under the names of OpenBao's API.
 pub(crate) fn settings(tune: &MountTune) -> Map<String, Value> {
-    typed([
+    stated([
         ("default_lease_ttl", tune.default_lease_ttl.as_ref().map(seconds)),
         ("max_lease_ttl", tune.max_lease_ttl.as_ref().map(seconds)),
         ("listing_visibility", tune.listing_visibility.map(|it| json!(it))),
@@ -152,7 +147,7 @@ pub(crate) fn settings(tune: &MountTune) -> Map<String, Value> {
 /// Settings of an auth mount, without the lockout of users.
 pub(crate) fn auth_settings(tune: &AuthTune) -> Map<String, Value> {
     let mut settings = settings(&tune.mount);
-    settings.extend(typed([("token_type", tune.token_type.map(|it| json!(it)))]));
+    settings.extend(stated([("token_type", tune.token_type.map(|it| json!(it)))]));
     settings
 }
 
@@ -161,7 +156,7 @@ const LOCKOUT: &str = "user_lockout_";
 
 /// The lockout of users of an auth mount. OpenBao accepts it only for an existing mount, and returns it under other names.
 pub(crate) fn lockout(path: &str, lockout: &UserLockout) -> Resource {
-    let parameters = typed([
+    let parameters = stated([
         ("threshold", lockout.threshold.map(Value::from)),
         ("duration", lockout.duration.as_ref().map(seconds)),
         ("counter_reset_duration", lockout.counter_reset.as_ref().map(seconds)),

@@ -6,9 +6,9 @@ use steamer_api::{KvEngineConfig, MountTune, SecretEngine, is_no_engine_path};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
-use crate::general::{Found, General, Resource, Site};
+use crate::general::{Found, General, Resource, Site, stated};
 use crate::mounts::configuration::Configuration;
-use crate::mounts::{ENGINES, Mount, seconds, settings, typed};
+use crate::mounts::{ENGINES, Mount, seconds, settings};
 
 impl General for SecretEngine {
     const NAME: &'static str = "secretengine";
@@ -77,7 +77,7 @@ fn configurations(engine: &SecretEngine) -> Result<Vec<(String, Configuration)>,
 }
 
 fn kv(config: &KvEngineConfig) -> Configuration {
-    let parameters = typed([
+    let parameters = stated([
         ("max_versions", config.max_versions.map(Value::from)),
         ("cas_required", config.cas_required.map(|it| json!(it))),
         ("delete_version_after", config.delete_version_after.as_ref().map(seconds)),

@@ -7,7 +7,7 @@ use steamer_api::{Parameters, TransitKey, TransitKeySpec, TransitKeyStatus, rule
 use steamer_core::error::Error;
 use steamer_openbao::{Error as OpenBao, Session};
 
-use crate::general::{self, Found, General, Resource, Site};
+use crate::general::{self, Found, General, Resource, Site, merged, seconds, typed};
 
 /// Parameters that OpenBao cannot change.
 const FIXED: [&str; 4] = ["type", "derived", "convergent_encryption", "key_size"];
@@ -88,36 +88,28 @@ fn resource(key: &TransitKey) -> Result<Resource, Error> {
 }
 
 fn parameters(spec: &TransitKeySpec) -> Map<String, Value> {
-    let seconds = spec.auto_rotate_period.as_ref().map_or(0, |period| period.get().as_secs());
-    let mut parameters = Map::from_iter(
-        [
-            ("type", json!(spec.key_type)),
-            ("derived", json!(spec.derived)),
-            ("convergent_encryption", json!(spec.convergent_encryption)),
-            ("exportable", json!(spec.exportable)),
-            ("allow_plaintext_backup", json!(spec.allow_plaintext_backup)),
-            ("deletion_allowed", json!(spec.deletion_allowed)),
-            ("auto_rotate_period", json!(seconds)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
-    let optional = [spec.key_size, spec.min_decryption_version, spec.min_encryption_version];
-    for (name, value) in OPTIONAL.into_iter().zip(optional) {
-        parameters.extend(value.map(|value| (name.to_owned(), json!(value))));
-    }
-    parameters
+    typed([
+        ("type", json!(spec.key_type)),
+        ("derived", json!(spec.derived)),
+        ("convergent_encryption", json!(spec.convergent_encryption)),
+        ("exportable", json!(spec.exportable)),
+        ("allow_plaintext_backup", json!(spec.allow_plaintext_backup)),
+        ("deletion_allowed", json!(spec.deletion_allowed)),
+        ("auto_rotate_period", json!(spec.auto_rotate_period.as_ref().map_or(0, seconds))),
+        ("key_size", json!(spec.key_size)),
+        ("min_decryption_version", json!(spec.min_decryption_version)),
+        ("min_encryption_version", json!(spec.min_encryption_version)),
+    ])
 }
 
 /// The parameters of the request that creates the key.
 fn created(parameters: &Map<String, Value>, free: &Parameters) -> Result<Map<String, Value>, Error> {
-    let is_typed = |name: &&String| parameters.contains_key(*name) || OPTIONAL.contains(&name.as_str());
-    if let Some(name) = free.0.keys().find(is_typed) {
-        return Err(Error::Invalid(format!(
-            "parameters.{name} repeats a field of the spec: remove it from parameters"
-        )));
-    }
-    let first = parameters.iter().filter(|(name, _)| !AFTERWARDS.contains(&name.as_str()));
-    Ok(first.chain(&free.0).map(|(name, value)| (name.clone(), value.clone())).collect())
+    // Free parameters also must not repeat a field that the spec leaves unset.
+    let unset = OPTIONAL.map(|name| (name.to_owned(), Value::Null));
+    let mut created = merged(unset.into_iter().chain(parameters.clone()).collect(), free)?;
+    let is_set = |name: &String| parameters.contains_key(name) || free.0.contains_key(name);
+    created.retain(|name, _| is_set(name) && !AFTERWARDS.contains(&name.as_str()));
+    Ok(created)
 }
 
 /// OpenBao does not return the fixed parameters of other types of keys.

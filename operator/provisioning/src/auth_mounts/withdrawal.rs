@@ -39,9 +39,7 @@ const fn is_certain(problem: &Error) -> bool {
 
 /// Returns true if what OpenBao returns is the desired state. A parameter that OpenBao never returns gives no pass without end.
 fn is_equal(desired: &Map<String, Value>, existing: &Map<String, Value>) -> bool {
-    let returned = desired.iter().filter(|(name, _)| existing.contains_key(*name));
-    let returned: Map<String, Value> = returned.map(|(name, value)| (name.clone(), value.clone())).collect();
-    differences(&returned, existing).is_empty()
+    differences(desired, existing).iter().all(|it| it.is_absent)
 }
 
 #[cfg(test)]

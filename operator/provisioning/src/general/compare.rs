@@ -9,7 +9,7 @@ pub(crate) struct Difference {
     /// Name of the parameter.
     pub(super) name: String,
     /// True if OpenBao does not return the parameter at all.
-    pub(super) is_absent: bool,
+    pub(crate) is_absent: bool,
 }
 
 /// The desired parameters that differ from those that were found.

@@ -12,7 +12,7 @@ use steamer_runtime::ObjectName;
 
 use super::site::Site;
 use crate::engine::{Lookup, Provision};
-use crate::relations::{cluster_of, tenant_of};
+use crate::relations::tenant_of;
 
 /// Where the resources of an object are.
 #[derive(Clone, Debug)]
@@ -107,8 +107,7 @@ pub(crate) fn cluster(
         Site::Placed(Placement { cluster_ref: Some(cluster), .. }) => Some(references::target(cluster, &own)),
         Site::Placed(placement) => {
             let name = ObjectName::new(&own, &placement.project_ref.as_ref()?.name);
-            let project = lookup.cached::<SecretsProject>(&name)?;
-            Some(cluster_of(&*lookup.cached::<SecretsTenant>(&tenant_of(&project))?))
+            lookup.cached::<SecretsProject>(&name)?.cluster(lookup)
         }
         Site::Connection(reference) => {
             let connection = lookup.cached::<DatabaseConnection>(&references::target(reference, &own))?;

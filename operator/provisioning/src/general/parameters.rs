@@ -9,11 +9,12 @@ use super::compare;
 /// The fields of a spec that are set, under the names of OpenBao's API: null and empty lists are left out.
 pub(crate) fn typed<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     let is_set = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
-    fields
-        .into_iter()
-        .filter(|(_, value)| is_set(value))
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    stated(fields.map(|(name, value)| (name, is_set(&value).then_some(value))))
+}
+
+/// As [`typed`], for specs in which an empty list is a value.
+pub(crate) fn stated<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// Adds the free parameters of a spec.
@@ -25,12 +26,15 @@ pub(crate) fn merged(
     parameters: &Parameters,
 ) -> Result<Map<String, Value>, Error> {
     if let Some(name) = parameters.0.keys().find(|name| typed.contains_key(*name)) {
-        return Err(Error::Invalid(format!(
-            "parameters.{name} repeats a field of the spec: remove it from parameters"
-        )));
+        return Err(repeated("parameters", name));
     }
     typed.extend(parameters.0.clone());
     Ok(typed)
+}
+
+/// The error of a parameter in the map `map` of a spec that a field of the spec sets too.
+pub(crate) fn repeated(map: &str, name: &str) -> Error {
+    Error::Invalid(format!("{map}.{name} repeats a field of the spec: remove it from {map}"))
 }
 
 /// Whole seconds of a duration.

@@ -66,9 +66,8 @@ impl Planner<'_> {
     fn completion(&self) -> Option<Write> {
         let resource = &self.resource.resource;
         let created = resource.creation_body().parameters;
-        let is_created = |(name, value): (&String, &Value)| {
-            created.get(name).map_or_else(|| equal(value, &Value::Null), |it| equal(value, it))
-        };
+        let is_created =
+            |(name, value): (&String, &Value)| equal(value, created.get(name).unwrap_or(&Value::Null));
         let body = resource.change_body();
         let is_complete = !resource.is_completed_by_change || body.parameters.iter().all(is_created);
         let path = resource.changed_at.clone().filter(|_| !is_complete)?;

@@ -15,26 +15,31 @@ use crate::engine::Footprint;
 
 /// The record before the first write: everything that is owned, and as pending everything that will be created or adopted.
 pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
+    sealed(desired, announced(desired))
+}
+
+/// The entries of the record before the first write, without their seals.
+fn announced(desired: &Desired) -> Vec<OwnedResource> {
     let known = desired.owned.as_ref().map(|owned| owned.resources.clone()).unwrap_or_default();
     let is_known = |path: &str| known.iter().any(|it| it.path == path);
     let added = entries(desired).filter(|it| !is_known(&it.path));
     let added: Vec<_> = added.map(|it| OwnedResource { digest: None, pending: true, ..it }).collect();
-    sealed(desired, known.into_iter().chain(added).collect())
+    known.into_iter().chain(added).collect()
 }
 
 /// The record after writes that ended with an error. `created` are the paths of the creations that OpenBao has confirmed,
 /// from the root of the cluster: the object owns what it has created.
 pub(super) fn after_error(desired: &Desired, created: &[String]) -> OwnedResources {
-    let mut record = before_writes(desired);
+    let mut resources = announced(desired);
     let is_created = |entry: &OwnedResource| {
         let resource = desired.resources.iter().map(|it| &it.resource).find(|it| it.path == entry.path);
         let path = resource.and_then(Resource::created_at);
         path.is_some_and(|path| created.contains(&desired.home.namespace.path(path)))
     };
-    for entry in &mut record.resources {
+    for entry in &mut resources {
         entry.pending &= !is_created(entry);
     }
-    sealed(desired, record.resources)
+    sealed(desired, resources)
 }
 
 /// The record after the last write.

@@ -5,7 +5,7 @@ use steamer_api::{Parameters, SecretParameters, SecretValueReference};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
-use crate::general::{Found, Resource};
+use crate::general::{Found, Resource, repeated};
 
 /// Parameters that are secret in every plugin of OpenBao.
 const SECRETS: [&str; 6] = [
@@ -52,9 +52,7 @@ impl Configuration {
 
     fn refuse_repeated(&self, field: &str, name: &str) -> Result<(), Error> {
         if self.parameters.contains_key(name) || self.secrets.contains_key(name) {
-            return Err(Error::Invalid(format!(
-                "{field}.{name} repeats a field of the spec: remove it from {field}"
-            )));
+            return Err(repeated(field, name));
         }
         Ok(())
     }

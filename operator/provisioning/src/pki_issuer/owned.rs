@@ -46,18 +46,21 @@ pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
 
 /// The record of a settled object: the issuer, and former ones that still exist.
 pub(super) fn after_writes(desired: &Desired) -> OwnedResources {
-    let own = own(desired);
-    let is_former = |path: &String| exists(desired, path) && !own.contains(path);
-    let mut former: Vec<String> = recorded(desired).into_iter().filter(is_former).collect();
-    former.extend(own);
-    recorded_at_home(desired, former)
+    let mut paths = former(desired);
+    paths.extend(own(desired));
+    recorded_at_home(desired, paths)
 }
 
 /// Returns true if the record has no space for another former issuer.
 pub(super) fn is_full(desired: &Desired) -> bool {
+    former(desired).len() >= 2 * MOST_FORMER
+}
+
+/// Recorded issuers and keys that were replaced and still exist.
+fn former(desired: &Desired) -> Vec<String> {
     let own = own(desired);
-    let former = recorded(desired).into_iter().filter(|path| exists(desired, path) && !own.contains(path));
-    former.count() >= 2 * MOST_FORMER
+    let is_former = |path: &String| exists(desired, path) && !own.contains(path);
+    recorded(desired).into_iter().filter(is_former).collect()
 }
 
 fn recorded(desired: &Desired) -> Vec<String> {

@@ -111,7 +111,7 @@ fn key((id, info): (String, Value)) -> Key {
 
 /// Entries of a list with their fields.
 async fn list(session: &Session, mount: &str, what: &str) -> Result<Vec<(String, Value)>, Error> {
-    let method = Method::from_bytes(b"LIST").map_err(|error| Error::Internal(Box::new(error)))?;
+    let method = Method::from_bytes(b"LIST").map_err(Error::internal)?;
     let mut answer = match session.request_any(method, &format!("{mount}/{what}"), None).await {
         Ok(answer) => answer,
         Err(OpenBao::NotFound { mounted: true, .. }) => return Ok(Vec::new()),
