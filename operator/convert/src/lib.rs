@@ -36,5 +36,5 @@ pub use input::{InputError, objects};
 pub use live::{LiveError, live};
 pub use output::documents;
 pub use report::{Finding, Report, Severity};
-pub use schema::{Mistake, fitted};
+pub use schema::{Mistake, fitted, schema_of};
 pub use settings::Settings;

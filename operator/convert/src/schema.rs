@@ -29,12 +29,18 @@ pub struct Mistake {
     pub problem: String,
 }
 
+/// Returns the schema of the spec of a kind, or `None` for an unknown kind.
+#[must_use]
+pub fn schema_of(kind: &str) -> Option<&'static Value> {
+    SCHEMAS.get(kind)
+}
+
 /// Removes the fields that this version does not have from a spec, and returns them and all other mistakes. A spec of an
 /// unknown kind is not checked.
 #[must_use]
 pub fn fitted(kind: &str, spec: &mut Map<String, Value>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    if let Some(schema) = SCHEMAS.get(kind) {
+    if let Some(schema) = schema_of(kind) {
         fit_fields(schema, spec, "", &mut mistakes);
     }
     mistakes

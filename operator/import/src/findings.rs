@@ -3,6 +3,10 @@
 use steamer_convert::{Finding, Severity};
 use steamer_core::policy_lines::policy_lines;
 
+/// Action for a parameter with a secret value.
+pub(crate) const SECRET: &str =
+    "the value is secret and is not imported: put it into a Secret, or set it by hand";
+
 /// A finding about a whole resource that needs no change.
 pub(crate) fn note(object: String, action: String) -> Finding {
     Finding { severity: Severity::Note, object, field: String::new(), value: String::new(), action }

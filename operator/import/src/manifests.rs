@@ -7,7 +7,7 @@ use steamer_convert::{Finding, Mistake, Report, Severity, fitted};
 
 use crate::bindings::lost;
 use crate::common;
-use crate::findings::{note, review};
+use crate::findings::{SECRET, note, review};
 use crate::inventory::Inventory;
 use crate::names::{Names, names};
 use crate::prepared::prepared;
@@ -138,7 +138,6 @@ fn misfit(place: &str, mistake: Mistake) -> Finding {
 
 /// Findings about parameters that are left out, or that OpenBao never returns.
 fn about(place: &str, resource: &Resource, omitted: &Omitted) -> Vec<Finding> {
-    const SECRET: &str = "the value is secret and is not imported: put it into a Secret, or set it by hand";
     const PASSWORD: &str = "the text contains a password and is not imported: OpenBao keeps it, until you add a text without a password";
     const UNKNOWN: &str = "the kind has no field for this parameter, or the value is too large: OpenBao keeps it only until Steamer writes the resource again. Remove it, or manage the resource as before";
     let of = |fields: &[String], action: &str| -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::masking::masked;
-use crate::resource::{Class, Fields, Resource, text};
+use crate::resource::{Class, Fields, Resource, items, text};
 use crate::roles::{Form, form};
 
 /// Parameters with names of policies.
@@ -26,32 +26,28 @@ pub(crate) fn refusal(resource: &Resource) -> Option<&'static str> {
         Class::Connection if needs_url(fields) && has_password(fields) => Some(
             "the connection URL contains a password, which Steamer refuses: write {{username}}:{{password}} into the URL in OpenBao, set username and password, and import again",
         ),
-        Class::DynamicRole if list(fields, "creation_statements").is_empty() => Some(
+        Class::DynamicRole if items(fields, "creation_statements").is_empty() => Some(
             "the role has no creation statements, and so no credentials: add them or delete the role, and import again",
         ),
         _ => None,
     }
 }
 
-fn list<'a>(fields: &'a Fields, field: &str) -> Vec<&'a str> {
-    fields.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
 fn grants_root(fields: &Fields) -> bool {
-    POLICIES.iter().any(|field| list(fields, field).contains(&"root"))
+    POLICIES.iter().any(|field| items(fields, field).contains(&"root"))
 }
 
 /// A role that admits every client of its method.
 fn open_role(resource: &Resource) -> Option<&'static str> {
     let fields = &resource.fields;
-    let is_wild = |field: &str| list(fields, field).iter().any(|item| item.chars().all(|it| it == '*'));
+    let is_wild = |field: &str| items(fields, field).iter().any(|item| item.chars().all(|it| it == '*'));
     let is_open = match form(resource) {
         Form::Block("kubernetes") | Form::Method("Kubernetes") => {
             is_wild("bound_service_account_names") && is_wild("bound_service_account_namespaces")
         }
         Form::Block("jwt") | Form::Method("JWT") => {
             text(fields, "role_type") == "jwt"
-                && list(fields, "bound_audiences").is_empty()
+                && items(fields, "bound_audiences").is_empty()
                 && text(fields, "bound_subject").is_empty()
                 && fields.get("bound_claims").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty)
         }

@@ -89,3 +89,8 @@ impl Place {
 pub(crate) fn text<'a>(fields: &'a Fields, field: &str) -> &'a str {
     fields.get(field).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// The texts in the list of a field. Empty without a list.
+pub(crate) fn items<'a>(fields: &'a Fields, field: &str) -> Vec<&'a str> {
+    fields.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}

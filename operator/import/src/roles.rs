@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::resource::{Fields, Resource, text};
+use crate::resource::{Fields, Resource, items, text};
 
 /// Most pairs of names and namespaces that a BaoAuthRole lists.
 const MOST_ACCOUNTS: usize = 256;
@@ -38,10 +38,6 @@ pub(crate) fn form(resource: &Resource) -> Form {
         _ => return Form::Method("Plugin"),
     };
     if fits && is_usual { Form::Block(block) } else { Form::Method(method) }
-}
-
-fn items<'a>(fields: &'a Fields, field: &str) -> Vec<&'a str> {
-    fields.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn has_accounts(fields: &Fields) -> bool {

@@ -1,20 +1,7 @@
 //! Fields of the kinds, as their schemas declare them.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
 use serde_json::Value;
-
-/// Schemas of the specs by kind.
-static SPECS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
-    let spec = |definition: &Value| {
-        let kind = definition.pointer("/spec/names/kind")?.as_str()?.to_owned();
-        let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")?;
-        Some((kind, schema.clone()))
-    };
-    let definitions = steamer_api::definitions().into_iter();
-    definitions.filter_map(|definition| spec(&serde_json::to_value(definition).ok()?)).collect()
-});
+use steamer_convert::schema_of;
 
 /// A field of a spec.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +12,7 @@ pub(crate) struct Declared {
 
 /// Finds the field below `section` (a path in the spec, empty for the spec) for a parameter of OpenBao: `max_ttl` is `maxTTL`.
 pub(crate) fn field(kind: &str, section: &str, parameter: &str) -> Option<Declared> {
-    let mut schema = SPECS.get(kind)?;
+    let mut schema = schema_of(kind)?;
     for part in section.split('.').filter(|part| !part.is_empty()) {
         schema = schema["properties"].get(part)?;
     }

@@ -9,7 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::findings::{note, review};
+use crate::findings::{SECRET, note, review};
 use crate::inventory::Inventory;
 use crate::masking::{is_binding, without_secrets};
 use crate::resource::{Class, Fields, Place, Resource, text};
@@ -56,7 +56,7 @@ fn add(mut entry: Entry, links: &Links, inventory: &mut Inventory) {
             true => {
                 "the state hides the value, without which the role would admit more clients: import from the server"
             }
-            false => "the value is secret and is not imported: put it into a Secret, or set it by hand",
+            false => SECRET,
         };
         inventory.findings.push(review(entry.address.clone(), &field, action));
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use steamer_openbao::Error;
 
 use super::reader::Reader;
-use crate::resource::{Class, Fields, text};
+use crate::resource::{Class, Fields, items, text};
 
 /// Members of groups, which the API states by ID.
 struct Members {
@@ -50,9 +50,8 @@ impl Reader<'_> {
         members: &Members,
         known: &mut Names,
     ) -> Result<Vec<String>, Error> {
-        let ids = group.get(members.ids).and_then(Value::as_array).into_iter().flatten();
         let mut names = Vec::new();
-        for id in ids.filter_map(Value::as_str) {
+        for id in items(group, members.ids) {
             if !known.contains_key(id)
                 && let Some(member) = self.fields(&format!("{}/{id}", members.path)).await?
             {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::state::Entry;
 use super::table::{IGNORED, METHOD_SETTINGS};
 use crate::masking::without_secrets;
-use crate::resource::{Class, Fields, Place, text};
+use crate::resource::{Class, Fields, Place, items, text};
 
 /// Settings of a KV engine.
 const ENGINE_SETTINGS: &str = "vault_kv_secret_backend_v2";
@@ -114,11 +114,9 @@ impl Links {
         }
         for (ids, names) in [("member_entity_ids", "member_entities"), ("member_group_ids", "member_groups")]
         {
-            let ids =
-                fields.get(ids).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            let known: Vec<&String> = ids.filter_map(|id| self.names.get(id)).collect();
-            let known = json!(known);
-            fields.insert(names.to_owned(), known);
+            let known: Vec<&String> =
+                items(fields, ids).into_iter().filter_map(|id| self.names.get(id)).collect();
+            fields.insert(names.to_owned(), json!(known));
         }
         let mut aliases = self.aliases.iter().filter(|(group, ..)| group == id);
         let alias = |(_, accessor, name): &(String, String, String)| {
