@@ -1,7 +1,7 @@
 //! Invalid specs are rejected at admission, with a message that says what to write instead.
 
 use anyhow::{Context, Result};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::SecretsProject;
 
@@ -82,7 +82,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let jwt_role = |changes: Value| {
         other_role(json!({"jwt": merged(json!({"userClaim": "sub", "boundSubject": "a"}), changes)}))
     };
-    let group = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
+    let by_cluster = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
+    let group = by_cluster;
     let connection = |changes: Value| {
         let base = json!({
             "clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin",
@@ -99,7 +100,6 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let kubernetes = json!({"role": "r", "serviceAccount": "s", "audiences": ["openbao"]});
     let spread =
         json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}});
-    let by_cluster = |changes: Value| merged(json!({"clusterRef": {"name": "main"}}), changes);
     let seal = |changes: Value| {
         let seal = json!({"pgpKeys": ["a"], "recoverySecretName": "shares"});
         by_cluster(json!({"seal": merged(seal, changes)}))
@@ -1041,11 +1041,8 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("AuthMethod", "m", json!({"type": "cert"}), "type is immutable"),
     ];
     for (kind, name, change, sentence) in changes {
-        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-        let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(case.client.clone(), &case.namespace, &resource);
         let patch = json!({"spec": change});
-        let refused = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let refused = case.dynamic(kind)?.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.contains(sentence), "{kind} {change}: {text}");
     }

@@ -263,12 +263,23 @@ async fn a_foreign_resource_is_kept_and_the_object_recovers_when_it_is_removed()
 
 /// Requests a reconcile of an object of any kind.
 pub async fn nudge(case: &Case, kind: &str, name: &str) -> Result<()> {
-    let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-    let (resource, _) = kube::discovery::pinned_kind(&case.client, &gvk).await?;
-    let api: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(case.client.clone(), &case.namespace, &resource);
     let now = jiff::Timestamp::now().to_string();
     let patch = json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}});
-    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    case.dynamic(kind)?.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    Ok(())
+}
+
+/// Waits for a complete pass over an object. `reads` counts the reads with which its passes start: the second one ends the first
+/// pass.
+pub async fn passes(case: &Case, kind: &str, name: &str, reads: impl Fn() -> Result<usize>) -> Result<()> {
+    for _ in 0..2 {
+        let before = reads()?;
+        nudge(case, kind, name).await?;
+        eventually(&format!("{kind} {name} is read again"), || async {
+            let now = reads().map_err(|error| error.to_string())?;
+            if now > before { Ok(()) } else { Err(format!("{now} reads")) }
+        })
+        .await?;
+    }
     Ok(())
 }

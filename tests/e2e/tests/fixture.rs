@@ -6,15 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
 use kube::{Client, Resource, ResourceExt};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use steamer_api::{
-    AuthMethod, BaoAuthRole, BaoDynamicSecret, BaoPKISecret, BaoPolicy, BaoPushSecret, BaoStaticSecret,
-    IdentityGroup, JWTIssuer, OpenBaoCluster, SecretEngine, SecretsProject, SecretsTenant,
-};
+use steamer_api::{BaoStaticSecret, KindId, Property};
 use steamer_openbao::Session;
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
@@ -49,31 +47,36 @@ impl Drop for Case {
 async fn stop_work(client: &Client, namespace: &str) -> Result<()> {
     let secrets = Api::<BaoStaticSecret>::namespaced(client.clone(), namespace);
     secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
-    // Their deletion would revoke leases.
-    suspend::<BaoDynamicSecret>(client, namespace).await?;
-    suspend::<BaoPKISecret>(client, namespace).await?;
-    suspend::<BaoPushSecret>(client, namespace).await?;
-    suspend::<AuthMethod>(client, namespace).await?;
-    suspend::<SecretEngine>(client, namespace).await?;
-    suspend::<BaoPolicy>(client, namespace).await?;
-    suspend::<BaoAuthRole>(client, namespace).await?;
-    suspend::<IdentityGroup>(client, namespace).await?;
-    suspend::<SecretsProject>(client, namespace).await?;
-    suspend::<SecretsTenant>(client, namespace).await?;
-    suspend::<JWTIssuer>(client, namespace).await?;
-    suspend::<OpenBaoCluster>(client, namespace).await
+    // The deletion of the others would revoke leases and remove resources. A kind comes after the kinds that refer to it.
+    for kind in KindId::ALL.iter().rev().copied().filter(|kind| is_suspended(*kind)) {
+        suspend(client, namespace, kind).await?;
+    }
+    Ok(())
 }
 
-async fn suspend<K>(client: &Client, namespace: &str) -> Result<()>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
-    let api = Api::<K>::namespaced(client.clone(), namespace);
+/// Returns true for a kind whose objects cause work in OpenBao, and are suspended after a test.
+fn is_suspended(kind: KindId) -> bool {
+    kind.is(Property::Lifecycle)
+        || matches!(
+            kind,
+            KindId::BaoDynamicSecret | KindId::BaoPKISecret | KindId::JWTIssuer | KindId::OpenBaoCluster
+        )
+}
+
+async fn suspend(client: &Client, namespace: &str, kind: KindId) -> Result<()> {
+    let api = dynamic(client, namespace, kind);
     let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
     for object in api.list(&ListParams::default()).await? {
         api.patch(&object.name_any(), &PatchParams::default(), &patch).await?;
     }
     Ok(())
+}
+
+/// Returns the API of a kind in a namespace, for objects whose type is not known.
+fn dynamic(client: &Client, namespace: &str, kind: KindId) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(steamer_api::GROUP, steamer_api::VERSION, kind.as_str());
+    let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural());
+    Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
 impl Case {
@@ -175,6 +178,12 @@ impl Case {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Returns an API of the test's namespace for a kind by its name.
+    pub fn dynamic(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        let kind = KindId::parse(kind).with_context(|| format!("{kind} is no kind of Steamer"))?;
+        Ok(dynamic(&self.client, &self.namespace, kind))
+    }
+
     /// Waits until `Ready` of the current generation starts with `expected`, such as `True/Applied`, and returns the
     /// object.
     pub async fn ready<K>(&self, name: &str, expected: &str) -> Result<K>
@@ -187,6 +196,24 @@ impl Case {
     {
         let found = ready_in(&self.api(), name, expected).await;
         found.with_context(|| format!("logs: {}", self.ground.logs.display()))
+    }
+
+    /// Waits until `Ready` starts with `reason`, such as `False/Conflict`, and contains a text.
+    pub async fn says<K>(&self, name: &str, reason: &str, text: &str) -> Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + serde::Serialize,
+    {
+        let api = self.api::<K>();
+        eventually(&format!("{} {name} says {text}", K::kind(&())), || async {
+            let object = api.get(name).await.map_err(|error| error.to_string())?;
+            let seen = ready_of(&serde_json::to_value(&object).map_err(|error| error.to_string())?);
+            if seen.starts_with(reason) && seen.contains(text) { Ok(()) } else { Err(seen) }
+        })
+        .await
     }
 
     /// Creates a policy with `paths`, and a role of the Kubernetes auth method of the same name that grants it to every
@@ -222,11 +249,16 @@ where
     eventually(&format!("{kind} {name} is {expected}"), || async {
         let object = api.get(name).await.map_err(|error| error.to_string())?;
         let value = serde_json::to_value(&object).map_err(|error| error.to_string())?;
-        let seen = ready_of(&value);
-        let current = value.pointer("/status/observedGeneration") == value.pointer("/metadata/generation");
-        if current && seen.starts_with(expected) { Ok(object) } else { Err(seen) }
+        check_ready(&value, expected).map(|()| object)
     })
     .await
+}
+
+/// Fails with what `Ready` states, unless it is of the current generation and starts with `expected`.
+pub fn check_ready(object: &Value, expected: &str) -> Result<(), String> {
+    let seen = ready_of(object);
+    let current = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
+    if current && seen.starts_with(expected) { Ok(()) } else { Err(seen) }
 }
 
 /// Returns `Ready` of an object as `status/reason: message`.

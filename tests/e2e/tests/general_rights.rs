@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use steamer_api::BaoPolicy;
-use steamer_testing::wait::eventually;
 
 use crate::fixture::{ready_in, ready_of};
 use crate::general::Scene;
+use crate::openbao_outage::gone;
 
 /// Namespace of the cluster.
 const OWN: &str = "general-rights";
@@ -74,13 +74,7 @@ async fn a_revoked_object_owns_nothing(scene: &Scene, others: &Api<BaoPolicy>) -
         assert_eq!(scene.state(PATH).await?.as_ref(), Some(&right), "a revoked object changed a policy");
     }
     others.delete("shared", &DeleteParams::default()).await?;
-    eventually("the revoked object is gone", || async {
-        match others.get_opt("shared").await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
+    gone(others, "shared").await?;
     assert_eq!(scene.state(PATH).await?, Some(right), "the deletion of a revoked object removed a policy");
     scene.delete("BaoPolicy", "shared").await
 }

@@ -1,8 +1,7 @@
 //! Every grant that a project needs, times every mode: a withdrawn grant removes access, and a restored one returns it.
 
 use anyhow::Result;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, JWTIssuer, SecretsProject};
@@ -108,10 +107,7 @@ impl Scene {
     }
 
     async fn change(&self, kind: &str, name: &str, spec: &Value) -> Result<()> {
-        let gvk = GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-        let (resource, _) = kube::discovery::pinned_kind(&self.case.client, &gvk).await?;
-        let namespace = &self.case.namespace;
-        let api: Api<DynamicObject> = Api::namespaced_with(self.case.client.clone(), namespace, &resource);
+        let api = self.case.dynamic(kind)?;
         api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
         Ok(())
     }

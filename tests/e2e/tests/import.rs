@@ -6,14 +6,12 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use kube::api::{Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{KindId, OpenBaoCluster};
+use steamer_api::KindId;
 use steamer_openbao::Session;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::{apply, yaml};
-use steamer_testing::installation::install_root_scope;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::operator;
@@ -197,14 +195,6 @@ async fn what_the_token_may_not_read_is_reported_with_the_missing_rule() -> Resu
     Ok(())
 }
 
-/// Lets the operator manage every resource in OpenBao.
-async fn widen_scope(rig: &Rig) -> Result<()> {
-    install_root_scope(&rig.case.ground.openbao).await?;
-    let patch = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
-    rig.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &patch).await?;
-    Ok(())
-}
-
 /// Fails with the objects that are not Ready, of `count` objects besides the cluster.
 fn waiting(kubectl: &Kubectl, namespace: &str, count: usize) -> Result<(), String> {
     let text =
@@ -225,7 +215,7 @@ fn waiting(kubectl: &Kubectl, namespace: &str, count: usize) -> Result<(), Strin
 async fn the_imported_objects_adopt_the_resources_without_a_write() -> Result<()> {
     let mut rig = Rig::new("import-adopted").await?;
     configure(&rig.case).await?;
-    widen_scope(&rig).await?;
+    rig.install_root_scope().await?;
     let token = token(&rig.case.admin()?).await?;
     let output = import(&rig.case.ground.openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
     check_findings(&output)?;

@@ -5,29 +5,16 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{
-    BaoNamespace, BaoPolicy, BaoRateLimitQuota, HasLifecycle, KeySharesOrigin, OpenBaoCluster, TransitKey,
-};
+use steamer_api::{BaoNamespace, BaoPolicy, BaoRateLimitQuota, HasLifecycle, KeySharesOrigin, TransitKey};
 use steamer_openbao::Session;
-use steamer_testing::installation::install_root_scope;
 use steamer_testing::wait::eventually;
 
-use crate::fixture::ready_of;
+use crate::drift::nudge;
 use crate::openbao_outage::gone;
 use crate::rig::Rig;
 
 /// Public key of a PGP key of this test, whose private key no longer exists.
 const PGP_KEY: &str = "mDMEawrWUhYJKwYBBAHaRw8BAQdA3Azvtb3qLfSvX5YSnrFpb4g5iK8jlBIsNTGK/xXtm9S0FWVjYyA8ZWNjQGV4YW1wbGUuY29tPoiQBBMWCAA4FiEE6whsqz4xhuxxVvm6jMZTIJWcyrYFAmsK1lICGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQjMZTIJWcyrYYWAD/bqpda3ZIyoQYbmLH96rWlfFTWyDeGzoNRAi/5hpf5xQA/iXM8389yBrUEv9UP6TDWTTvnkjbSlvVmhVHOqKZvLMBuDgEawrWUhIKKwYBBAGXVQEFAQEHQAkkILFbIb6GodmbZ/VyILZkc7VJC/XhiN+HN5Qf1N0oAwEIB4h4BBgWCAAgFiEE6whsqz4xhuxxVvm6jMZTIJWcyrYFAmsK1lICGwwACgkQjMZTIJWcyrYPuQEA1moAsOViddGcp+G9tIh3M/2SoRCpzapuCUMJ6bjzh8kBAJLOAU+FNcI6+vPVsVdlst+qi0AiYUrToNrSoj4KBt4M";
-
-impl Rig {
-    /// Lets the cluster `main` create resources in every namespace of its OpenBao.
-    pub async fn install_root_scope(&self) -> Result<()> {
-        install_root_scope(&self.case.ground.openbao).await?;
-        let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
-        self.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &scope).await?;
-        Ok(())
-    }
-}
 
 /// Objects of one kind.
 struct Objects<'a, K> {
@@ -70,12 +57,7 @@ impl<'a, K: HasLifecycle> Objects<'a, K> {
 
     /// Waits until `Ready` has a message with that text.
     async fn says(&self, name: &str, reason: &str, text: &str) -> Result<()> {
-        eventually(&format!("{name} says {text}"), || async {
-            let object = self.api.get(name).await.map_err(|error| error.to_string())?;
-            let seen = ready_of(&serde_json::to_value(&object).map_err(|error| error.to_string())?);
-            if seen.starts_with(reason) && seen.contains(text) { Ok(()) } else { Err(seen) }
-        })
-        .await
+        self.rig.case.says::<K>(name, reason, text).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<()> {
@@ -93,18 +75,19 @@ impl<'a, K: HasLifecycle> Objects<'a, K> {
 
     /// Makes the operator look at an object.
     async fn look(&self, name: &str) -> Result<()> {
-        let now = jiff::Timestamp::now().to_string();
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}}));
-        self.api.patch(name, &PatchParams::default(), &patch).await?;
-        Ok(())
+        nudge(&self.rig.case, K::KIND, name).await
     }
 
     /// Makes each change by hand, and waits until the operator has undone it.
     async fn repairs(&self, name: &str, path: &str, changes: &[(&str, Value)]) -> Result<()> {
         let right = self.data(path).await?.context("the resource does not exist")?;
         for (at, change) in changes {
+            let writes = self.writes("").len();
             self.post(at, change.clone()).await?;
-            ensure!(self.data(path).await?.as_ref() != Some(&right), "{change} changes nothing");
+            // A pass of the operator can undo the change before it is read.
+            let is_effective =
+                self.data(path).await?.as_ref() != Some(&right) || self.writes("").len() > writes;
+            ensure!(is_effective, "{change} changes nothing");
             self.look(name).await?;
             eventually(&format!("{change} is undone"), || async {
                 match self.data(path).await {
@@ -119,9 +102,7 @@ impl<'a, K: HasLifecycle> Objects<'a, K> {
 
     /// The writes to OpenBao at paths with that text, such as `POST /v1/sys/namespaces/a`.
     fn writes(&self, part: &str) -> Vec<String> {
-        let seen = self.rig.openbao.seen();
-        let writes = seen.iter().filter(|asked| asked.writes() && asked.path.contains(part));
-        writes.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+        self.rig.writes(|path| path.contains(part))
     }
 
     /// Applies an object for an existing resource of the same parameters, and checks that nothing is written.

@@ -13,6 +13,7 @@ use steamer_testing::operator_policy::{self, PolicyScope};
 
 use crate::access_review::{Right, allowed};
 use crate::fixture::Case;
+use crate::root_scope::root_cluster;
 
 #[tokio::test]
 async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
@@ -370,31 +371,12 @@ async fn a_wide_scope_permits_general_kinds_and_no_values() -> Result<()> {
     Ok(())
 }
 
-/// Creates a cluster with a wider scope than the policy of its role.
-async fn narrow_cluster(case: &Case) -> Result<()> {
-    let role = "rights-narrow";
-    operator_with(&case.ground.openbao, role, &PolicyScope::Tenants).await?;
-    let audience = &case.ground.openbao.audience;
-    let body = json!({
-        "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
-        "audience": audience, "token_policies": [role], "token_ttl": "10m",
-    });
-    let path = format!("auth/kubernetes/role/{role}");
-    case.admin()?.request_any(Method::POST, &path, Some(body)).await?;
-    let spec = json!({
-        "external": {
-            "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"},
-            "managementAuth": {"kubernetes": {"role": role, "audience": audience}},
-        },
-        "operatorScope": "Root",
-    });
-    case.object("OpenBaoCluster", "narrow", spec).await.map(drop)
-}
-
 #[tokio::test]
 async fn a_denied_request_names_the_line_that_the_policy_lacks() -> Result<()> {
     let case = Case::new("operator-rights-line").await?;
-    narrow_cluster(&case).await?;
+    // The scope of the cluster is wider than the policy of its role.
+    operator_with(&case.ground.openbao, "rights-narrow", &PolicyScope::Tenants).await?;
+    root_cluster(&case, "narrow", "rights-narrow").await?;
     let spec = json!({
         "clusterRef": {"name": "narrow"}, "name": "rights-denied",
         "rules": [{"path": "kv/data/web", "capabilities": ["read"]}],

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{BaoPKISecret, OpenBaoCluster, PKIIssuer, PKIRole};
+use steamer_api::{BaoPKISecret, PKIIssuer, PKIRole};
 use steamer_openbao::Session;
-use steamer_testing::installation::install_root_scope;
 use steamer_testing::wait::eventually;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::pem::Pem;
 
-use crate::fixture::ready_of;
+use crate::drift::nudge;
 use crate::openbao_outage::gone;
 use crate::rig::Rig;
 use crate::static_secrets::auth;
@@ -59,9 +59,7 @@ impl Scene {
         let rig = Rig::new("pki-issuers").await?;
         let admin = rig.case.admin()?;
         let scene = Self { rig, admin };
-        install_root_scope(&scene.rig.case.ground.openbao).await?;
-        let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
-        scene.rig.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &scope).await?;
+        scene.rig.install_root_scope().await?;
         for mount in ["pki/root", "pki-int", "pki-hand", "pki-crash"] {
             let tune = json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}});
             scene.post(&format!("sys/mounts/{mount}"), tune).await?;
@@ -122,35 +120,25 @@ impl Scene {
 
     /// Waits until `Ready` has a message with that text.
     async fn says(&self, name: &str, reason: &str, text: &str) -> Result<()> {
-        eventually(&format!("{name} says {text}"), || async {
-            let object = self.issuers().get(name).await.map_err(|error| error.to_string())?;
-            let seen = ready_of(&serde_json::to_value(&object).unwrap_or_default());
-            if seen.starts_with(reason) && seen.contains(text) { Ok(()) } else { Err(seen) }
-        })
-        .await
+        self.rig.case.says::<PKIIssuer>(name, reason, text).await
     }
 
     async fn nudge(&self) -> Result<()> {
-        let now = jiff::Timestamp::now().to_string();
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}}));
+        let case = &self.rig.case;
         for issuer in self.issuers().list(&Default::default()).await? {
-            let name = issuer.metadata.name.unwrap_or_default();
-            self.issuers().patch(&name, &PatchParams::default(), &patch).await?;
+            nudge(case, "PKIIssuer", &issuer.name_any()).await?;
         }
-        for role in self.rig.case.api::<PKIRole>().list(&Default::default()).await? {
-            let name = role.metadata.name.unwrap_or_default();
-            self.rig.case.api::<PKIRole>().patch(&name, &PatchParams::default(), &patch).await?;
+        for role in case.api::<PKIRole>().list(&Default::default()).await? {
+            nudge(case, "PKIRole", &role.name_any()).await?;
         }
         Ok(())
     }
 
     /// Writes of the operator to PKI engines.
     fn writes(&self) -> Vec<String> {
-        let seen = self.rig.openbao.seen();
-        let is_write =
+        let is_counted =
             |path: &str| path.contains("/pki") && !path.contains("/issue/") && !path.ends_with("/revoke");
-        let writes = seen.iter().filter(|asked| asked.writes() && is_write(&asked.path));
-        writes.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+        self.rig.writes(is_counted)
     }
 
     /// Waits until every object was compared with OpenBao. A pass starts with the read, so the second read ends the first.

@@ -2,9 +2,12 @@
 
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use steamer_api::OpenBaoCluster;
 use steamer_testing::Ground;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::operator::{Operator, RunningOperator};
 use steamer_testing::proxy::{Gate, Proxy};
 
@@ -46,6 +49,21 @@ impl Rig {
         // The lease must not expire while a test blocks the API server; `kill` deletes the lease.
         operator.arguments[0] = "--lease-duration=120s".to_owned();
         Ok(Self { case, kubernetes, openbao, operator, running: None, proxies })
+    }
+
+    /// Lets the cluster `main` create resources in every namespace of its OpenBao.
+    pub async fn install_root_scope(&self) -> Result<()> {
+        install_root_scope(&self.case.ground.openbao).await?;
+        let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
+        self.case.api::<OpenBaoCluster>().patch("main", &PatchParams::default(), &scope).await?;
+        Ok(())
+    }
+
+    /// The writes to those paths of OpenBao, such as `POST /v1/sys/namespaces/a`.
+    pub fn writes(&self, is_counted: impl Fn(&str) -> bool) -> Vec<String> {
+        let seen = self.openbao.seen();
+        let writes = seen.iter().filter(|asked| asked.writes() && is_counted(&asked.path));
+        writes.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
 
     /// Returns the URL of OpenBao's proxy.

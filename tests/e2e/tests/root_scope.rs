@@ -9,34 +9,30 @@ use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use steamer_testing::installation::root_policy;
 use steamer_testing::wait::eventually;
 
-use crate::drift::nudge;
+use crate::drift::{nudge, passes};
 use crate::fixture::Case;
 
 /// Policy and role of the operator for `operatorScope: Root`.
 const ROLE: &str = "steamer-root";
 
-/// Creates the role and policy of an operator for every namespace, and the OpenBaoCluster `root` that uses them.
-pub async fn install_root_scope(case: &Case) -> Result<()> {
-    let admin = case.admin()?;
-    let post = |path: String, body: Value| {
-        let admin = admin.clone();
-        async move { admin.request_any(Method::POST, &path, Some(body)).await }
-    };
-    root_policy(&case.ground.openbao, ROLE).await?;
+/// Creates a role of the operator that grants the policy of the same name, and an OpenBaoCluster with `operatorScope: Root` that
+/// uses the role.
+pub async fn root_cluster(case: &Case, name: &str, role: &str) -> Result<()> {
     let audience = &case.ground.openbao.audience;
-    let role = json!({
+    let body = json!({
         "bound_service_account_names": [OPERATOR_ACCOUNT], "bound_service_account_namespaces": [OPERATOR_NAMESPACE],
-        "audience": audience, "token_policies": [ROLE], "token_ttl": "10m", "token_max_ttl": "1h",
+        "audience": audience, "token_policies": [role], "token_ttl": "10m", "token_max_ttl": "1h",
     });
-    post(format!("auth/kubernetes/role/{ROLE}"), role).await?;
+    let path = format!("auth/kubernetes/role/{role}");
+    case.admin()?.request_any(Method::POST, &path, Some(body)).await?;
     let spec = json!({
         "external": {
             "address": case.ground.openbao.url, "caSecretRef": {"name": "main-ca"},
-            "managementAuth": {"kubernetes": {"role": ROLE, "audience": audience}},
+            "managementAuth": {"kubernetes": {"role": role, "audience": audience}},
         },
         "operatorScope": "Root",
     });
-    case.object("OpenBaoCluster", "root", spec).await.map(drop)
+    case.object("OpenBaoCluster", name, spec).await.map(drop)
 }
 
 /// A test of a general kind.
@@ -51,7 +47,8 @@ impl General {
     /// Creates the cluster and the OpenBao namespace.
     pub async fn new(name: &str, kind: &'static str) -> Result<Self> {
         let case = Case::new(name).await?;
-        install_root_scope(&case).await?;
+        root_policy(&case.ground.openbao, ROLE).await?;
+        root_cluster(&case, "root", ROLE).await?;
         let root = case.admin()?;
         root.request_any(Method::POST, &format!("sys/namespaces/{name}"), Some(json!({}))).await?;
         Ok(Self { admin: root.within(name), case, kind })
@@ -108,24 +105,14 @@ impl General {
         Ok(requests.into_iter().map(|(_, path)| path).collect())
     }
 
-    fn reads(&self, path: &str) -> Result<usize, String> {
-        let requests = self.requests().map_err(|error| error.to_string())?;
+    fn reads(&self, path: &str) -> Result<usize> {
+        let requests = self.requests()?;
         Ok(requests.iter().filter(|(operation, read)| operation == "read" && read == path).count())
     }
 
     /// Waits until a complete pass over an object whose first resource is at `path` has ended.
     pub async fn passed(&self, name: &str, path: &str) -> Result<()> {
-        // The second pass starts after the end of the first.
-        for _ in 0..2 {
-            let before = self.reads(path).map_err(anyhow::Error::msg)?;
-            nudge(&self.case, self.kind, name).await?;
-            eventually("the object is reconciled", || async {
-                let reads = self.reads(path)?;
-                if reads > before { Ok(()) } else { Err(format!("{reads} reads of {path}")) }
-            })
-            .await?;
-        }
-        Ok(())
+        passes(&self.case, self.kind, name, || self.reads(path)).await
     }
 
     /// Makes each alteration, and waits until the operator has repaired it.
