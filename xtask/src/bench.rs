@@ -1,6 +1,7 @@
 //! Benchmark: counts and times what Steamer costs on real servers, as a table and as JSON. Nothing is asserted.
 
 mod counts;
+mod general;
 mod instant;
 mod kinds;
 mod machine;
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Numbers of BaoStaticSecrets with a relay beside OpenBao. 0: none.
     #[arg(long, value_delimiter = ',', default_values_t = [5_000])]
     instant: Vec<usize>,
+    /// Numbers of objects of general kinds, such as BaoPolicy and TransitKey. 0: none.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000])]
+    general: Vec<usize>,
     /// Cargo profile of the operator.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -44,6 +48,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn bench(options: Options) -> Result<()> {
     let operator = image::built("steamer", "steamer", &options.profile)?;
+    image::built("steamer-cli", "kubectl-steamer", &options.profile)?;
     let servers = Ground::bare();
     let mut table = Table::new(machine::description(&options.profile)?);
     let largest = options.secrets.iter().copied().max().unwrap_or_default();
@@ -62,6 +67,9 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     }
     for objects in options.instant.iter().copied().filter(|objects| *objects > 0) {
         table.add(instant::measure(&servers, &operator, objects).await?);
+    }
+    for objects in options.general.iter().copied().filter(|objects| *objects > 0) {
+        table.add(general::measure(&servers, &operator, objects).await?);
     }
     table.print();
     let file: PathBuf = cache::checkout().join("target/bench.json");

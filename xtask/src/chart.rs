@@ -17,7 +17,10 @@ const CASES: &[(&str, &[&str])] = &[
     ("namespaces", &["--set", "watchNamespaces={web,api},clusterNamespaces={openbao}"]),
     (
         "all features",
-        &["--set", "metrics.serviceMonitor.enabled=true,networkPolicy.enabled=true,installationId=home"],
+        &[
+            "--set",
+            "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true,networkPolicy.enabled=true,installationId=home",
+        ],
     ),
     ("own account", &["--set", "serviceAccount.create=false,serviceAccount.name=mine,rbac.create=false"]),
 ];

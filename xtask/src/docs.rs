@@ -1,4 +1,6 @@
-//! Reference of every kind, generated from its schema.
+//! Reference of every kind, generated from its schema, of the metrics, and of the kubectl plugin.
+
+mod commands;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use anyhow::Result;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 use steamer_testing::cache::checkout;
+
+use crate::alerts;
 
 /// Writes the reference.
 pub(crate) fn write() -> Result<()> {
@@ -33,6 +37,8 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
         }
         pages.push((PathBuf::from(format!("docs/reference/{}.md", kind.to_lowercase())), text));
     }
+    pages.push((PathBuf::from("docs/reference/cli.md"), commands::page(&steamer_cli::command())));
+    pages.push((PathBuf::from("docs/reference/metrics.md"), alerts::reference()?));
     Ok(pages)
 }
 

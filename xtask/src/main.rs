@@ -1,7 +1,9 @@
 //! Tasks of the project: generate, build, run, check. `make help` lists them.
 
+mod alerts;
 mod bench;
 mod chart;
+mod dashboards;
 mod deny;
 mod docs;
 mod index;
@@ -43,8 +45,13 @@ enum Command {
     Manifests,
     /// Generates the reference of every kind.
     Docs,
-    /// Lints and renders the charts.
+    /// Lints and renders the charts, and tests the alerts.
     Chart,
+    /// Writes the customizations of all kinds in the layout of Argo CD's repository.
+    Argocd {
+        /// Folder `resource_customizations`.
+        folder: std::path::PathBuf,
+    },
     /// Checks licenses, duplicates, sources and advisories of the dependencies.
     Deny,
     /// Checks generated files, dependencies between crates and modules, and wording.
@@ -62,7 +69,8 @@ fn main() -> Result<()> {
         Command::Soak(options) => suite::soak(&options),
         Command::Manifests => manifests::write(),
         Command::Docs => docs::write(),
-        Command::Chart => chart::check(),
+        Command::Chart => chart::check().and_then(|()| alerts::check()),
+        Command::Argocd { folder } => manifests::argocd(&folder),
         Command::Deny => deny::check(),
         Command::Verify => verify::verify(),
     }
@@ -97,6 +105,8 @@ fn prepare() -> Result<()> {
     tools::coredns()?;
     tools::etcd()?;
     tools::kstatus()?;
+    tools::lua()?;
+    tools::prometheus()?;
     tools::packages(&[("/usr/bin/gpg", "gnupg")])?;
     tools::route_definitions()?;
     tools::kubernetes("kube-apiserver").map(drop)

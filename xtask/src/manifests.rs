@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use steamer_api::{KindId, Property};
 use steamer_testing::cache::checkout;
 
-use crate::index;
+use crate::{dashboards, index};
 
 /// Folder of the files with roles.
 const CONFIG: &str = "config";
@@ -35,6 +35,16 @@ pub(crate) fn write() -> Result<()> {
     write_files(index::generated()?)
 }
 
+/// Writes the customizations of Argo CD below a folder.
+pub(crate) fn argocd(folder: &Path) -> Result<()> {
+    for (path, text) in steamer_testing::argocd::customizations()? {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().context("the file has no folder")?)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
 fn write_files(files: Vec<(PathBuf, String)>) -> Result<()> {
     for (path, text) in files {
         let path = checkout().join(path);
@@ -57,6 +67,8 @@ pub(crate) fn generated() -> Result<Vec<(PathBuf, String)>> {
         names.push(name);
     }
     files.push((PathBuf::from("crds/kustomization.yaml"), kustomization(&names)));
+    files.push((PathBuf::from("config/argocd/argocd-cm.yaml"), steamer_testing::argocd::config_map()?));
+    files.extend(dashboards::generated()?);
     files.extend(roles()?);
     files.extend(policy()?);
     Ok(files)

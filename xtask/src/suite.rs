@@ -176,9 +176,10 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the operator, which the tests start.
+/// Builds the operator and the kubectl plugin, which the tests start.
 fn build() -> Result<()> {
-    succeed(&mut binary::cargo(&["build", "--quiet", "--workspace", "--bin", "steamer"]))
+    let binaries = ["--bin", "steamer", "--bin", "kubectl-steamer"];
+    succeed(binary::cargo(&["build", "--quiet", "--workspace"]).args(binaries))
 }
 
 fn unit_tests(arguments: &[&str]) -> Result<()> {

@@ -3,6 +3,7 @@
 mod crates;
 mod generated;
 mod modules;
+mod requirements;
 mod sources;
 mod wording;
 
@@ -12,6 +13,8 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use steamer_testing::cache::checkout;
 use steamer_testing::tools;
+
+use crate::alerts;
 
 /// Runs every check and prints every problem.
 ///
@@ -26,7 +29,9 @@ pub(crate) fn verify() -> Result<()> {
         }
         Err(error) => problems.push(format!("cannot read the workspace: {error:#}")),
     }
+    problems.extend(found(alerts::problems()));
     problems.extend(found(wording::problems()));
+    problems.extend(found(requirements::problems()));
     for problem in &problems {
         eprintln!("{problem}");
     }

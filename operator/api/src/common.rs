@@ -237,6 +237,10 @@ pub struct Orphan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub resources: Vec<OwnedResource>,
+    /// Keyed digest (MAC) of this entry. Without it, nothing in `resources` and no values are deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub seal: Option<String>,
 }
 
 /// Default of a field that is `true` unless it is set.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Reference, rules,
+    CommonStatus, Lifecycle, LifecycleStatus, LongDuration, OwnedResources, Parameters, Reference, rules,
 };
 
 /// A role of a database engine in OpenBao, whose credentials are users of a database.
@@ -66,11 +66,11 @@ pub struct DatabaseRoleSpec {
     /// Lifetime of a user without renewal, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "defaultTTL")]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub default_ttl: Option<Duration>,
+    pub default_ttl: Option<LongDuration>,
     /// Longest lifetime of a user with renewals, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "maxTTL")]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub max_ttl: Option<Duration>,
+    pub max_ttl: Option<LongDuration>,
     /// Type of the credential: `Password` or `RSAPrivateKey`. Default: `Password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_type: Option<DatabaseCredentialType>,
@@ -107,7 +107,7 @@ pub struct StaticUser {
     /// Interval between two passwords, in whole seconds: at least 5s. OpenBao has no schedules.
     #[x_kube(validation = ("duration(self) >= duration('5s')", "rotationPeriod must be at least 5s"))]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub rotation_period: Duration,
+    pub rotation_period: LongDuration,
     /// Statements that change the password, with the placeholders `{{name}}` and `{{password}}`. Default: those of the
     /// plugin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

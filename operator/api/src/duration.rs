@@ -7,27 +7,33 @@ use std::time::Duration as StdDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A duration in text form: `30s`, `5m`, `1h30m`, `250ms`.
+/// A duration in text form, of at most `HOURS`: `30s`, `5m`, `1h30m`, `250ms`.
 ///
 /// Keeps the text it was parsed from, so that a GitOps tool sees no difference to its repository after a write. The
-/// value is never longer than [`LONGEST`], because a stored object can be older than the bounds of its schema.
+/// value is never longer than [`LONGEST`](Self::LONGEST), because a stored object can be older than the bounds of its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duration {
+pub struct BoundedDuration<const HOURS: u64> {
     text: String,
     value: StdDuration,
 }
 
-/// Longest value: one year. A longer text has this value.
-pub const LONGEST: StdDuration = StdDuration::from_secs(8760 * 3600);
+/// A duration of at most one year.
+pub type Duration = BoundedDuration<8760>;
+
+/// A duration that only OpenBao measures, such as the lifetime of a certificate, of at most 100 years.
+pub type LongDuration = BoundedDuration<876_000>;
 
 /// Digits that count after a decimal point.
 const DECIMALS: u32 = 9;
 
-impl Duration {
+impl<const HOURS: u64> BoundedDuration<HOURS> {
+    /// Longest value. A longer text has this value.
+    pub const LONGEST: StdDuration = StdDuration::from_secs(HOURS * 3600);
+
     /// Returns a duration of whole seconds.
     #[must_use]
     pub fn from_secs(seconds: u64) -> Self {
-        Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds).min(LONGEST) }
+        Self { text: format!("{seconds}s"), value: StdDuration::from_secs(seconds).min(Self::LONGEST) }
     }
 
     /// Returns the value as a standard duration.
@@ -37,13 +43,13 @@ impl Duration {
     }
 }
 
-impl fmt::Display for Duration {
+impl<const HOURS: u64> fmt::Display for BoundedDuration<HOURS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::str::FromStr for Duration {
+impl<const HOURS: u64> std::str::FromStr for BoundedDuration<HOURS> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -52,7 +58,7 @@ impl std::str::FromStr for Duration {
         }
         let nanoseconds = nanoseconds(text)
             .ok_or_else(|| format!("`{text}` is not a duration such as 30s, 5m or 1h30m"))?
-            .min(LONGEST.as_nanos());
+            .min(Self::LONGEST.as_nanos());
         let value = StdDuration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         Ok(Self { text: text.to_owned(), value })
     }
@@ -100,19 +106,19 @@ fn saturated(digits: &str) -> u128 {
     digits.bytes().fold(0, add)
 }
 
-impl Serialize for Duration {
+impl<const HOURS: u64> Serialize for BoundedDuration<HOURS> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
     }
 }
 
-impl<'de> Deserialize<'de> for Duration {
+impl<'de, const HOURS: u64> Deserialize<'de> for BoundedDuration<HOURS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-impl JsonSchema for Duration {
+impl<const HOURS: u64> JsonSchema for BoundedDuration<HOURS> {
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()
     }
@@ -122,22 +128,36 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let years = HOURS / 8760;
+        let longest = if years == 1 { "a year".to_owned() } else { format!("{years} years") };
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            // The number of digits keeps `duration()` of the other rules from overflowing.
             "x-kubernetes-validations": [
                 {
-                    "rule": "self.matches('^([0-9]{1,4}([.][0-9]{1,9})?h|[0-9]{1,6}([.][0-9]{1,9})?m|[0-9]{1,8}([.][0-9]{1,9})?s|[0-9]{1,11}([.][0-9]{1,9})?ms)+$')",
-                    "message": "write a duration with its unit, such as 30s, 5m or 1h30m, of at most 8760h",
+                    "rule": format!("self.matches('{}')", pattern(HOURS)),
+                    "message": format!("write a duration with its unit, such as 30s, 5m or 1h30m, of at most {HOURS}h"),
                 },
                 {
-                    "rule": "duration(self) <= duration('8760h')",
-                    "message": "must be at most 8760h (a year): set a shorter duration",
+                    "rule": format!("duration(self) <= duration('{HOURS}h')"),
+                    "message": format!("must be at most {HOURS}h ({longest}): set a shorter duration"),
                 },
             ],
         })
     }
+}
+
+/// Form of a text. The number of digits, and of units of long durations, keeps `duration()` of the other rules from overflowing
+/// at 292 years.
+fn pattern(hours: u64) -> String {
+    let part = |digits: u32, unit: &str| format!("[0-9]{{1,{digits}}}([.][0-9]{{1,9}})?{unit}");
+    let [minutes, seconds, milliseconds] = [part(6, "m"), part(8, "s"), part(11, "ms")];
+    if hours <= 8760 {
+        return format!("^({}|{minutes}|{seconds}|{milliseconds})+$", part(4, "h"));
+    }
+    // Each unit once, in this order.
+    let hours = part(6, "h");
+    format!("^(({hours})({minutes})?({seconds})?|({minutes})({seconds})?|{seconds}|{milliseconds})$")
 }
 
 #[cfg(test)]
@@ -185,16 +205,24 @@ mod tests {
         for text in
             ["99999999999999999999h", "4000000000000000h", "9999h", &"9".repeat(500).add("s"), "8760h0.001s"]
         {
-            assert_eq!(text.parse::<Duration>().unwrap().get(), LONGEST, "{text}");
+            assert_eq!(text.parse::<Duration>().unwrap().get(), Duration::LONGEST, "{text}");
         }
-        assert_eq!(Duration::from_secs(u64::MAX).get(), LONGEST);
+        assert_eq!(Duration::from_secs(u64::MAX).get(), Duration::LONGEST);
+    }
+
+    #[test]
+    fn a_duration_of_openbao_can_be_longer_than_a_year() {
+        let ten_years: LongDuration = "87600h".parse().unwrap();
+        assert_eq!(ten_years.get(), StdDuration::from_secs(87_600 * 3600));
+        let longest: LongDuration = "9999999h".parse().unwrap();
+        assert_eq!(longest.get(), LongDuration::LONGEST);
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*|([0-9]{0,40}([.][0-9]{0,40})?(ms|s|m|h|d)?){0,4}") {
             let parsed = text.parse::<Duration>();
-            prop_assert!(parsed.is_err() || parsed.is_ok_and(|duration| duration.get() <= LONGEST));
+            prop_assert!(parsed.is_err() || parsed.is_ok_and(|duration| duration.get() <= Duration::LONGEST));
         }
 
         #[test]

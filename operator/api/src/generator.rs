@@ -9,7 +9,7 @@ use crate::rules;
 /// Generator of a value. Exactly one field is required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("[has(self.password), has(self.passwordPolicy), has(self.uuid), has(self.sshKey), has(self.tlsKey)].filter(set, set).size() == 1", "generate requires exactly one of password, passwordPolicy, uuid, sshKey and tlsKey"))]
+#[x_kube(validation = ("[has(self.password), has(self.passwordPolicy), has(self.bytes), has(self.uuid), has(self.sshKey), has(self.tlsKey)].filter(set, set).size() == 1", "generate requires exactly one of password, passwordPolicy, bytes, uuid, sshKey and tlsKey"))]
 pub struct Generator {
     /// Random password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,6 +17,9 @@ pub struct Generator {
     /// Password by a password policy of OpenBao (`sys/policies/password`), in the OpenBao namespace of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_policy: Option<PasswordPolicy>,
+    /// Random bytes as text, such as a key for symmetric encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<BytesGenerator>,
     /// Random UUID (version 4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<UuidGenerator>,
@@ -97,6 +100,39 @@ pub struct PasswordPolicy {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = rules::PASSWORD_POLICY)]
     pub name: String,
+}
+
+/// Generator of random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BytesGenerator {
+    /// Number of bytes before they are encoded, 16 to 1024. Default: 32.
+    #[serde(default = "thirty_two")]
+    #[schemars(range(min = 16, max = 1024))]
+    pub length: u16,
+    /// `Base64`: the standard alphabet with padding. `Base64URL`: the alphabet for URLs without padding. `Hex`: lower-case
+    /// digits. Default: `Base64`.
+    #[serde(default)]
+    pub encoding: BytesEncoding,
+}
+
+impl Default for BytesGenerator {
+    fn default() -> Self {
+        Self { length: thirty_two(), encoding: BytesEncoding::default() }
+    }
+}
+
+/// Encoding of random bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BytesEncoding {
+    /// Base64 with padding.
+    #[default]
+    Base64,
+    /// Base64 for URLs, without padding.
+    #[serde(rename = "Base64URL")]
+    Base64Url,
+    /// Hexadecimal digits in lower case.
+    Hex,
 }
 
 /// Generator of a UUID. It has no settings: write `uuid: {}`.

@@ -1,4 +1,6 @@
-//! Kind JWTIssuer: an issuer of the JWTs of CI jobs.
+//! Kind JWTIssuer: an issuer of the JWTs of CI jobs and users.
+
+mod claims;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,7 +10,9 @@ use crate::common::yes;
 use crate::rules;
 use crate::{AllowedNamespaces, CommonStatus, Duration, SecretKeyReference};
 
-/// Issuer of the JWTs that CI jobs log in with.
+pub use claims::*;
+
+/// Issuer of the JWTs that CI jobs and users log in with.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -24,10 +28,22 @@ use crate::{AllowedNamespaces, CommonStatus, Duration, SecretKeyReference};
 #[x_kube(validation = ("(has(self.oidcDiscoveryUrl) ? 1 : 0) + (has(self.jwksUrl) ? 1 : 0) + (has(self.publicKeys) ? 1 : 0) == 1", "a JWTIssuer requires exactly one of oidcDiscoveryUrl, jwksUrl and publicKeys"))]
 #[x_kube(validation = ("has(self.boundIssuer) || has(self.oidcDiscoveryUrl)", "boundIssuer is required with jwksUrl and publicKeys: it is the `iss` claim that tokens must have"))]
 #[x_kube(validation = rules::PLAINTEXT_ISSUER)]
+#[x_kube(validation = ("!has(self.claims) || (has(self.profile) && self.profile == 'Generic')", "claims requires profile: Generic; the other profiles have fixed claims"))]
 pub struct JWTIssuerSpec {
     /// Kind of issuer. Determines which claims are checked. Default: `GitLab`.
     #[serde(default)]
     pub profile: IssuerProfile,
+    /// Beginnings of the `sub` claim that distinguish tokens of CI jobs, of users, and of the issuer itself.
+    #[serde(default, skip_serializing_if = "SubjectPrefixes::is_empty")]
+    pub subject_prefixes: SubjectPrefixes,
+    /// Claim that contains a list of scopes. A PipelinePolicy with `scopes` grants its secrets to tokens with one of its
+    /// scopes. Default: `scopes` for CustomersDot; otherwise, scopes are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_.:/@-]+$"))]
+    pub scopes_claim: Option<String>,
+    /// Names of the claims, for the profile `Generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<ClaimNames>,
     /// URL of the issuer, without `/.well-known/openid-configuration`. Keys are discovered from that document. Exactly
     /// one of `oidcDiscoveryUrl`, `jwksUrl` and `publicKeys` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,14 +109,6 @@ fn one_minute() -> Duration {
 
 fn five_minutes() -> Duration {
     Duration::from_secs(300)
-}
-
-/// Kind of issuer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum IssuerProfile {
-    /// GitLab: subject `project_path:...`, claim `secrets_manager_scope`, IDs as strings.
-    #[default]
-    GitLab,
 }
 
 /// An asymmetric signature algorithm.

@@ -26,6 +26,7 @@ macro_rules! for_each_kind {
             SecretsTenant [Platform, Restricted, Referable, Lifecycle],
             SecretsProject [Referable, Lifecycle],
             PipelinePolicy [],
+            UserPolicy [],
             BaoConnection [Referable],
             BaoAuth [Referable],
             BaoAuthGlobal [Referable],
@@ -47,6 +48,7 @@ macro_rules! for_each_kind {
             IdentityGroup [Placed, Owning, Lifecycle],
             DatabaseConnection [Referable, Placed, Owning, Lifecycle],
             DatabaseRole [Owning, Lifecycle],
+            SecretsApp [Platform, Owning, Lifecycle],
         }
     };
 }

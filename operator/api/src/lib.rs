@@ -38,12 +38,14 @@ mod schema;
 mod secret_engine;
 mod secret_source;
 mod secret_transformation;
+mod secrets_app;
 mod secrets_project;
 mod secrets_tenant;
 mod status;
 mod sync_window;
 mod transformation;
 mod transit_key;
+mod user_policy;
 mod workload_restarts;
 
 pub use auth_method::*;
@@ -63,7 +65,7 @@ pub use cluster_bao_static_secret::*;
 pub use common::*;
 pub use database_connection::*;
 pub use database_role::*;
-pub use duration::Duration;
+pub use duration::{BoundedDuration, Duration, LongDuration};
 pub use generator::*;
 pub use identity_group::*;
 pub use jwt_issuer::*;
@@ -80,12 +82,14 @@ pub use schema::definitions;
 pub use secret_engine::*;
 pub use secret_source::*;
 pub use secret_transformation::*;
+pub use secrets_app::*;
 pub use secrets_project::*;
 pub use secrets_tenant::*;
 pub use status::*;
 pub use sync_window::*;
 pub use transformation::*;
 pub use transit_key::*;
+pub use user_policy::*;
 pub use workload_restarts::*;
 
 /// API group of every kind.

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, SecretValueReference, rules};
+use crate::{Duration, LongDuration, SecretValueReference, rules};
 
 /// Secret parameters of a request: for each parameter, the key of a Secret that contains its value.
 pub type SecretParameters = BTreeMap<String, SecretValueReference>;
@@ -18,10 +18,10 @@ pub type SecretParameters = BTreeMap<String, SecretValueReference>;
 pub struct MountTune {
     /// Lifetime of leases and tokens whose role states none. `0s`: that of the server. At most `maxLeaseTTL`.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "defaultLeaseTTL")]
-    pub default_lease_ttl: Option<Duration>,
+    pub default_lease_ttl: Option<LongDuration>,
     /// Longest lifetime of leases and tokens. `0s`: that of the server.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "maxLeaseTTL")]
-    pub max_lease_ttl: Option<Duration>,
+    pub max_lease_ttl: Option<LongDuration>,
     /// `unauth` lists the mount to clients without a token, such as the login page of the UI. `hidden` does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing_visibility: Option<ListingVisibility>,

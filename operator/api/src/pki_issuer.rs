@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AllowedNamespaces, CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters,
+    AllowedNamespaces, CommonStatus, Lifecycle, LifecycleStatus, LongDuration, OwnedResources, Parameters,
     Placement, Reference, rules,
 };
 
@@ -197,7 +197,7 @@ pub struct CrlSettings {
     /// Time after which a list expires, in whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub expiry: Option<Duration>,
+    pub expiry: Option<LongDuration>,
     /// `true` rebuilds the lists before they expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_rebuild: Option<bool>,

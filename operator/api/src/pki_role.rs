@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement, rules,
+    CommonStatus, Lifecycle, LifecycleStatus, LongDuration, OwnedResources, Parameters, Placement, rules,
 };
 
 /// A role of a PKI engine: which certificates may be issued with it.
@@ -95,11 +95,11 @@ pub struct PKIRoleSpec {
     /// Lifetime of a certificate whose request states none, in whole seconds. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub ttl: Option<Duration>,
+    pub ttl: Option<LongDuration>,
     /// Longest lifetime of a certificate, in whole seconds. Default: that of the mount.
     #[serde(default, rename = "maxTTL", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::WHOLE_SECONDS)]
-    pub max_ttl: Option<Duration>,
+    pub max_ttl: Option<LongDuration>,
     /// Name of the issuer in the mount that signs. A PKIIssuer that rotates keeps its name, so the role follows it. Default:
     /// the default issuer of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -88,8 +88,8 @@ pub struct OwnedResource {
     /// `true` if the resource contains values: only `deletionPolicy: Delete` deletes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub holds_values: bool,
-    /// `true` before the first pass that creates or adopts the resource ends: the object does not own it yet, and a deletion
-    /// of the object keeps it.
+    /// `true` before the first pass that creates or adopts the resource ends: the object does not own it yet. A deletion of the
+    /// object keeps the resource, unless it is as the spec states.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
     /// Keyed digest (MAC) of the request that was sent last. It shows changes of parameters that OpenBao does not return.

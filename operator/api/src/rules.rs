@@ -2,6 +2,7 @@
 //! other users are also functions, for objects that were admitted before the rule existed.
 
 mod addresses;
+mod apps;
 mod immutable;
 mod mounts;
 mod places;
@@ -11,6 +12,7 @@ mod secrets;
 pub(crate) use immutable::immutable;
 
 pub use addresses::*;
+pub use apps::*;
 pub use mounts::*;
 pub use places::*;
 pub use secrets::*;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Duration, Lifecycle, LifecycleStatus, MountTune, OwnedResources, Parameters, Placement,
+    CommonStatus, Lifecycle, LifecycleStatus, LongDuration, MountTune, OwnedResources, Parameters, Placement,
     SecretParameters, rules,
 };
 
@@ -96,7 +96,7 @@ pub struct KvEngineConfig {
     pub cas_required: Option<bool>,
     /// Age at which OpenBao deletes a version. `0s`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delete_version_after: Option<Duration>,
+    pub delete_version_after: Option<LongDuration>,
 }
 
 /// Configuration of an engine at a path below `<path>/config/`.

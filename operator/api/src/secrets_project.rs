@@ -1,5 +1,6 @@
 //! Kind SecretsProject: secrets of a project or group.
 
+mod auth;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::yes;
 use crate::{AllowedNamespaces, Duration, Lifecycle, Reference};
 
+pub use auth::*;
 pub use status::*;
 
 /// Secrets of a project or group, and the logins that may access them.
@@ -24,6 +26,7 @@ pub use status::*;
     printcolumn(name = "Policies", type_ = "integer", json_path = ".status.policies")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = crate::rules::immutable!("defaultRoles", "defaultRoles is written once, when the project becomes active for the first time: create a UserPolicy instead"))]
 pub struct SecretsProjectSpec {
     /// SecretsTenant that the project belongs to. Immutable.
     #[x_kube(validation = ("self == oldSelf", "tenantRef is immutable: to move to another tenant, create another SecretsProject"))]
@@ -48,14 +51,33 @@ pub struct SecretsProjectSpec {
     /// JWTIssuer of the project's pipelines. Default: the issuer of the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<Reference>,
+    /// Further issuers whose jobs read secrets of this project. Each has its own auth mount, `pipeline_jwt_<name>`, and its
+    /// own policies: a PipelinePolicy names the issuer that it applies to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub additional_issuers: Vec<AdditionalIssuer>,
     /// Login of the project's pipelines.
     #[serde(default)]
     pub pipeline_auth: PipelineAuth,
+    /// Login of users who manage secrets: auth mount `user_jwt`. It never gives access to a value. The mount exists while a
+    /// UserPolicy or `defaultRoles` grants access through it.
+    #[serde(default)]
+    pub user_auth: UserAuth,
+    /// Login of users who read values outside of CI: auth mount `api_jwt`. The mount exists while a UserPolicy or
+    /// `defaultRoles` grants `ReadValue`.
+    #[serde(default)]
+    pub api_auth: ApiAuth,
+    /// Access of users by their access level. Steamer writes it once, when the project becomes active for the first time, and
+    /// neither changes nor restores it: whoever may change policies in OpenBao can narrow it. Use UserPolicies for access
+    /// that Steamer maintains. Immutable. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["accessLevel"]))]
+    pub default_roles: Vec<DefaultRole>,
     /// Kubernetes workloads that read secrets of this project. Each gets its own role and policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub workloads: Vec<Workload>,
-    /// Namespaces whose PipelinePolicies and BaoAuths may refer to this project. Default: only its own namespace.
+    /// Namespaces whose PipelinePolicies, UserPolicies and BaoAuths may refer to this project. Default: only its own namespace.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
     /// Lifecycle of the resources in OpenBao.
@@ -133,69 +155,6 @@ pub enum EngineType {
     #[default]
     #[serde(rename = "kv-v2")]
     KvV2,
-}
-
-/// Login of CI jobs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PipelineAuth {
-    /// Method that selects the policies of a token. `CEL`: a CEL program in OpenBao. Default: `CEL`.
-    #[serde(default)]
-    pub mode: PipelineAuthMode,
-    /// Lifetime of a token, 10s to 24h. Default: 5m.
-    #[serde(default = "five_minutes", rename = "tokenTTL")]
-    #[x_kube(validation = ("duration(self) >= duration('10s') && duration(self) <= duration('24h')", "tokenTTL must be 10s to 24h: the token of a job is a batch token, which cannot be revoked"))]
-    pub token_ttl: Duration,
-    /// `true`: the role `all_pipelines` requires the claim `secrets_manager_scope: pipeline`, which users cannot add to
-    /// an ID token. Default: `true`.
-    #[serde(default = "yes")]
-    pub require_scope_claim: bool,
-    /// Role `id_tokens`, for ID tokens (`vault:` keyword).
-    #[serde(default)]
-    pub id_tokens: IdTokens,
-}
-
-impl Default for PipelineAuth {
-    fn default() -> Self {
-        Self {
-            mode: PipelineAuthMode::default(),
-            token_ttl: five_minutes(),
-            require_scope_claim: true,
-            id_tokens: IdTokens::default(),
-        }
-    }
-}
-
-fn five_minutes() -> Duration {
-    Duration::from_secs(300)
-}
-
-/// Method that selects the policies of a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PipelineAuthMode {
-    /// A CEL program.
-    #[default]
-    CEL,
-}
-
-/// Login with ID tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct IdTokens {
-    /// `true` creates the role. Default: `true`.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Accepted audiences of ID tokens. An audience of pipeline tokens is rejected. Default: the `jwtAudience` of the
-    /// cluster followed by `/id-tokens`; without a `jwtAudience`, the role is not created.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
-    pub audiences: Vec<String>,
-}
-
-impl Default for IdTokens {
-    fn default() -> Self {
-        Self { enabled: true, audiences: Vec::new() }
-    }
 }
 
 /// A Kubernetes workload that reads secrets.

@@ -16,7 +16,8 @@ use crate::{AllowedNamespaces, CommonStatus, Lifecycle, LifecycleStatus, Orphan,
     plural = "secretstenants",
     namespaced,
     status = "SecretsTenantStatus",
-    printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace")
+    printcolumn(name = "Namespace", type_ = "string", json_path = ".status.openbaoNamespace"),
+    printcolumn(name = "Entitlement", type_ = "string", json_path = ".spec.entitlement")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("self.organizationId != 1 || has(self.groupId) || has(self.userId)", "organizationId 1 is the default organization, which contains unrelated groups: set groupId to the top-level group, or userId"))]
@@ -51,6 +52,11 @@ pub struct SecretsTenantSpec {
     /// `false` removes all access to all projects of the tenant and keeps their values. Default: `true`.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// What the subscription of the tenant permits. `Active`: everything. `Grace`: everything, and the status reports that the
+    /// subscription has ended. `ReadOnly`: values can be read and deleted; users can neither create nor change them.
+    /// `Blocked`: all access is removed and values are kept, as with `enabled: false`. Default: `Active`.
+    #[serde(default)]
+    pub entitlement: Entitlement,
     /// Project and group IDs that namespaces may claim. All other claims are rejected. Empty: the namespace of this
     /// object may claim any ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,6 +68,28 @@ pub struct SecretsTenantSpec {
     /// Lifecycle of the resources in OpenBao.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
+}
+
+/// What the subscription of a tenant permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Entitlement {
+    /// Everything.
+    #[default]
+    Active,
+    /// Everything, for a limited time.
+    Grace,
+    /// Reads and deletions.
+    ReadOnly,
+    /// Nothing.
+    Blocked,
+}
+
+impl SecretsTenantSpec {
+    /// Returns true if the projects of the tenant can give access.
+    #[must_use]
+    pub fn gives_access(&self) -> bool {
+        self.enabled && self.entitlement != Entitlement::Blocked
+    }
 }
 
 /// Isolation of tenants.

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CommonStatus, Duration, Lifecycle, LifecycleStatus, OwnedResources, Parameters, Placement};
+use crate::{CommonStatus, Lifecycle, LifecycleStatus, LongDuration, OwnedResources, Parameters, Placement};
 
 /// An encryption or signing key in a Transit engine of OpenBao.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -71,7 +71,7 @@ pub struct TransitKeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) == duration('0s') || duration(self) >= duration('1h')", "autoRotatePeriod must be 0s (never), or at least 1h"))]
     #[x_kube(validation = crate::rules::WHOLE_SECONDS)]
-    pub auto_rotate_period: Option<Duration>,
+    pub auto_rotate_period: Option<LongDuration>,
     /// Oldest version of the key that decrypts or verifies. Unset: not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use steamer_cli::convert::Convert;
+use steamer_cli::import::Import;
+use steamer_relay::rotation::Log;
 use steamer_runtime::logs::Format;
-
-use crate::convert::Convert;
-use crate::import::Import;
 
 /// Kubernetes operator for OpenBao.
 #[derive(Parser)]
@@ -26,13 +26,28 @@ pub(crate) enum Command {
     /// Runs a relay beside an OpenBao node: receives its audit entries, and reports to the operator which values were
     /// written. A managed OpenBaoCluster runs it for `instantDelivery`.
     Relay(Relay),
+    /// Rotates the audit logs of an OpenBao node in the same process namespace, with SIGHUP. A managed OpenBaoCluster runs it
+    /// for `file.volume` of an audit device.
+    RotateAudit(RotateAudit),
+    /// Opens a restored copy of the storage: beside an OpenBao in recovery mode, with the recovery keys. A managed OpenBaoCluster
+    /// runs it for `restoreDrill`.
+    RestoreDrill(RestoreDrill),
     /// Prints the policy that the operator requires in OpenBao's root namespace. An administrator has to write it.
     OpenbaoPolicy(Policy),
     /// Converts objects of Vault Secrets Operator and External Secrets Operator to objects of Steamer. Writes the objects to
     /// the standard output, and what has no counterpart to the standard error output.
+    ///
+    /// Exit codes: 0, everything is converted; 1, converted, and the report has findings to review; 2, the input cannot be
+    /// read.
     Convert(Box<Convert>),
     /// Reads the resources of a running OpenBao or Vault, or of a Terraform state, and writes objects that adopt them. Writes the
     /// objects to the standard output, and what is not imported to the standard error output. Reads no values of secrets.
+    ///
+    /// Exit codes: 0, everything is imported; 1, imported, and the report has findings to review; 2, the input cannot be read.
+    ///
+    /// The server, its CA, a client certificate and the token are those of the command `bao`: BAO_ADDR, BAO_CACERT,
+    /// BAO_CLIENT_CERT, BAO_CLIENT_KEY, BAO_TLS_SERVER_NAME, BAO_SKIP_VERIFY, BAO_TOKEN or ~/.vault-token, and the same names
+    /// with VAULT.
     Import(Box<Import>),
 }
 
@@ -161,6 +176,42 @@ pub(crate) struct Relay {
     pub(crate) log_format: LogFormat,
 }
 
+#[derive(Arguments)]
+pub(crate) struct RotateAudit {
+    /// Log with its limits: path, size in bytes at which it is rotated, and number of rotated files that are kept, such as
+    /// `/openbao/audit/a/audit.log,104857600,8`. Can be repeated.
+    #[arg(long = "file", required = true, value_parser = log)]
+    pub(crate) files: Vec<Log>,
+    /// Log filter, such as `info`.
+    #[arg(long, env = "STEAMER_LOG", default_value = "info")]
+    pub(crate) log_level: String,
+    /// Format of the logs.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Arguments)]
+pub(crate) struct RestoreDrill {
+    /// URL of the OpenBao in recovery mode.
+    #[arg(long, default_value = "http://127.0.0.1:8200")]
+    pub(crate) address: String,
+    /// Folder with the recovery keys, one file for each share.
+    #[arg(long)]
+    pub(crate) recovery_folder: PathBuf,
+    /// Time in which the copy must be open. At least 1s.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    pub(crate) patience: Duration,
+    /// File that the result is written to.
+    #[arg(long)]
+    pub(crate) report: PathBuf,
+    /// Log filter, such as `info`.
+    #[arg(long, env = "STEAMER_LOG", default_value = "info")]
+    pub(crate) log_level: String,
+    /// Format of the logs.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) log_format: LogFormat,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
     Json,
@@ -174,6 +225,16 @@ impl From<LogFormat> for Format {
             LogFormat::Human => Self::Human,
         }
     }
+}
+
+fn log(text: &str) -> Result<Log, String> {
+    let problem =
+        || format!("`{text}` is not a path, a size in bytes and a number of files, separated by commas");
+    let parts: Vec<&str> = text.rsplitn(3, ',').collect();
+    let [files, bytes, path] = parts[..] else { return Err(problem()) };
+    let (max_files, max_bytes) =
+        (files.parse().map_err(|_| problem())?, bytes.parse().map_err(|_| problem())?);
+    Ok(Log { path: path.into(), max_bytes, max_files })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,11 +1,8 @@
-//! Command `steamer`: runs the operator or a relay, prints the policy that the operator requires, converts objects of other
-//! operators, or imports the resources of an OpenBao.
+//! Command `steamer`: runs the operator or a helper beside an OpenBao node, prints the policy that the operator requires,
+//! converts objects of other operators, or imports the resources of an OpenBao.
 
 mod args;
-mod convert;
-mod import;
 mod operator;
-mod output;
 mod policy;
 mod process;
 mod relay;
@@ -15,6 +12,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
+use steamer_cli::{convert, import};
 
 fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
@@ -25,6 +23,14 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Relay(settings) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(relay::run(settings)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::RotateAudit(settings) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(relay::rotate(settings)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::RestoreDrill(settings) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(relay::restore_drill(settings))
         }
         Command::OpenbaoPolicy(arguments) => {
             print!("{}", policy::text(&arguments)?);

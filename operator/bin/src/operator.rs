@@ -87,6 +87,7 @@ async fn elected(
     if until(&process.shutdown, lease.acquire()).await.is_none() {
         return Ok(());
     }
+    process.metrics.leads();
     process.last_active = lease.last_active();
     let urgent = Urgent::start(|| api.client(), instance.clone())?;
     let (stop, mut lost) = kept(api, holder)?;

@@ -11,6 +11,7 @@ use steamer_core::access::consent::Consent;
 use steamer_core::access::named_objects::NamedObjects;
 use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
 use steamer_core::access::sessions::Sessions;
+use steamer_core::census;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
 use steamer_core::mac::Mac;
 use steamer_core::ownership::installation::installation;
@@ -85,6 +86,7 @@ pub(crate) async fn start(clients: Clients, settings: Settings, process: Process
     let installed = served(&clients.client, settings.served.clone()).await?;
     let context = Arc::new(context(clients, settings, process).await?);
     let mut tasks = Tasks::new(context.clone(), readiness);
+    census::register(&context);
     steamer_cluster::register(&mut tasks, &guarding);
     steamer_provisioning::register(&mut tasks);
     steamer_delivery::register(&mut tasks, &installed);

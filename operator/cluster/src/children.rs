@@ -138,6 +138,10 @@ fn is_node(pod: &Pod, set: &str) -> bool {
         && controller.is_none_or(|owner| owner.kind == "StatefulSet" && owner.name == set)
 }
 
+fn is_of_job(pod: &Pod) -> bool {
+    pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == "Job")
+}
+
 /// Requeues the cluster.
 pub(crate) fn edges<K: Resource>(object: &K) -> Edges {
     Edges { by_any_change: cluster_of(object).map(children_of).into_iter().collect(), by_spec: Vec::new() }
@@ -173,6 +177,13 @@ impl ChildApi<'_> {
     pub(crate) fn nodes(&self) -> Vec<Arc<Pod>> {
         let mut pods = self.all::<Pod>();
         pods.retain(|pod| is_node(pod, &self.cluster.name));
+        pods
+    }
+
+    /// The pods that can use the database: those of Jobs cannot.
+    pub(crate) fn servers(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.all::<Pod>();
+        pods.retain(|pod| !is_of_job(pod));
         pods
     }
 

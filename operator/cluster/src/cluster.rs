@@ -26,6 +26,8 @@ pub(crate) const STEP_DOWN: &str = "steamer.dev/step-down";
 pub(crate) const FENCE: &str = "steamer.dev/fence";
 /// Annotation of an OpenBaoCluster: a new value opens `generate-root` for 15 minutes.
 pub(crate) const BREAK_GLASS: &str = "steamer.dev/break-glass";
+/// Annotation of an OpenBaoCluster: a new value starts a restore drill.
+pub(crate) const RESTORE_DRILL: &str = "steamer.dev/restore-drill";
 /// Annotation of an OpenBaoCluster: consent to take over a restored database, or a database of another OpenBao.
 pub(crate) const RESTORE: &str = "steamer.dev/restore";
 /// Annotation of an OpenBaoCluster: the database is being restored, and no node runs until it is removed.
@@ -143,13 +145,17 @@ pub(crate) struct Cluster {
     pub(crate) openbao_id: Option<String>,
     /// The restore annotation is set: the database may contain the data of another cluster.
     pub(crate) takes_over: bool,
+    /// Image of the version in the image catalog.
+    pub(crate) catalog_image: Option<String>,
     /// Relay in each pod, for instant delivery.
-    pub(crate) relay: Option<Relay>,
+    pub(crate) relay: Option<Helper>,
+    /// Rotation of audit logs in each pod.
+    pub(crate) rotator: Option<Helper>,
 }
 
-/// Relay in each pod.
+/// Container in each pod that runs Steamer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Relay {
+pub(crate) struct Helper {
     pub(crate) image: String,
     /// The image is in the spec. Otherwise it is that of the operator.
     pub(crate) is_chosen: bool,
@@ -161,7 +167,7 @@ impl Cluster {
     }
 
     pub(crate) fn image(&self) -> String {
-        let image = self.spec.image.clone();
+        let image = self.spec.image.as_ref().or(self.catalog_image.as_ref()).cloned();
         image.unwrap_or_else(|| format!("quay.io/openbao/openbao:{}", self.spec.version))
     }
 
@@ -221,11 +227,19 @@ impl Cluster {
         fail_point::before_write(&format!("openbao/{}", self.name));
     }
 
+    /// Connections that the nodes may open, and the sessions of Steamer.
+    pub(crate) fn connections(&self) -> i32 {
+        self.spec.replicas * self.spec.storage.postgresql.max_connections_per_pod + SESSIONS
+    }
+
     /// Desired number of nodes.
     pub(crate) fn nodes(&self) -> usize {
         usize::try_from(self.spec.replicas).unwrap_or_default()
     }
 }
+
+/// Sessions of Steamer in the database of a cluster: two of the owner of the tables, one of the admin login.
+const SESSIONS: i32 = 3;
 
 /// Longest name: Kubernetes and PostgreSQL limit the names that are derived from it.
 pub(crate) const LONGEST_NAME: usize = 40;

@@ -13,13 +13,16 @@ mod exposure;
 mod external;
 mod first_start;
 mod guard;
+mod jobs;
 mod managed;
+mod metrics;
 mod nodes;
 mod objects;
 pub mod operator_policy;
 mod paths;
 mod relay;
 mod restore;
+mod restore_drill;
 mod seal;
 mod server;
 #[cfg(test)]
@@ -51,5 +54,6 @@ impl Guarding {
 /// Adds the controller of OpenBaoCluster and the watches of the objects that it creates.
 pub fn register(tasks: &mut Tasks, guarding: &Guarding) {
     children::watch(tasks);
+    metrics::register(&tasks.context());
     tasks.controller(controller::Controller::new(tasks.context(), guarding.0.clone()));
 }

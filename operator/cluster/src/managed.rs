@@ -17,6 +17,7 @@ mod prepare;
 mod punctual;
 mod report;
 mod requester;
+mod restore_drill;
 mod rollouts;
 mod status;
 mod summary;
@@ -27,6 +28,7 @@ mod warnings;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
@@ -45,7 +47,7 @@ use apply::apply;
 use delete::{Deletion, delete};
 use fetch::{Found, fetch};
 use input::Input;
-use last_valid::{InForce, LastValid, Present};
+use last_valid::{InForce, LastValid, Present, recorded};
 use observe::observe;
 use plan::plan;
 use prepare::{guard, prepare};
@@ -110,6 +112,10 @@ async fn reconcile_nodes(
     }
     let present = valid(context, dependencies, object).await;
     let uid = object.metadata.uid.clone().unwrap_or_default();
+    if present.is_err() && !last_valid.knows(&child_api.cluster, &uid) {
+        let scene = Scene { context, dependencies, child_api };
+        restore_last_valid(scene, last_valid, object).await;
+    }
     let InForce { valid, refused } =
         last_valid.in_force((&child_api.cluster, &uid), present, now(context, object))?;
     let (found, cluster) = &*valid;
@@ -120,8 +126,24 @@ async fn reconcile_nodes(
     guard_target.lasting.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
     let sources = Sources { context, dependencies, child_api, guard_target, turns };
-    let input = Input { object, cluster, found, guard_report, refused: refused.as_ref() };
+    let connections = last_valid.connections(&cluster.owner.address());
+    let input = Input { object, cluster, found, guard_report, refused: refused.as_ref(), connections };
     converge(&Effects::new(sources), input).await
+}
+
+/// Reads the last valid spec from the StatefulSet: an earlier process of the operator accepted it.
+async fn restore_last_valid(scene: Scene<'_>, last_valid: &LastValid, object: &OpenBaoCluster) {
+    let Scene { context, dependencies, child_api } = scene;
+    let name = &child_api.cluster;
+    let live = child_api.get::<StatefulSet>(&name.name);
+    let Some(earlier) = live.and_then(|live| recorded(object, &live)) else { return };
+    match valid(context, dependencies, &earlier).await {
+        Ok(valid) => last_valid.restore(name, valid),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(cluster = %name, error, "the last valid spec cannot be used");
+        }
+    }
 }
 
 /// Values that are in force also while the spec is refused.
@@ -149,9 +171,11 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
     let mut applied = apply(effects, input, plan).await;
     let fenced = fence::carry_out(effects, input, &observed).await;
     let opened = break_glass::carry_out(effects, input, &observed, Timestamp::now()).await;
-    applied.trouble = applied.trouble.or_else(|| fenced.and(opened).err().map(Arc::new));
+    let drill = restore_drill::carry_out(effects, input, &observed, Timestamp::now()).await;
+    let (drill, failed) = drill.map_or_else(|error| (None, Err(error)), |drill| (Some(drill), Ok(())));
+    applied.trouble = applied.trouble.or_else(|| fenced.and(opened).and(failed).err().map(Arc::new));
     let openbao = openbao::converge(effects, input, &observed).await?;
-    let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
+    let report = Report { input, observed, applied, openbao, drill, now: Timestamp::now() };
     if !report.replaces_pods() {
         effects.turns.give_back(&input.cluster.name);
     }

@@ -15,5 +15,7 @@ pub(crate) mod rollout;
 pub(crate) mod scale;
 pub(crate) mod standby_mark;
 pub(crate) mod start;
+pub(crate) mod stateful_set;
 pub(crate) mod template;
 pub(crate) mod turns;
+pub(crate) mod validation;

@@ -1,6 +1,7 @@
 //! Builders of the Kubernetes objects of a managed cluster, one kind per file, and of OpenBao's own configuration.
 
 pub(crate) mod account;
+pub(crate) mod audit_volume;
 pub(crate) mod backend_tls_policy;
 pub(crate) mod config_map;
 pub(crate) mod configuration;
@@ -9,12 +10,14 @@ pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod initialization;
 pub(crate) mod network_policy;
+mod quantity;
 pub(crate) mod relay;
 pub(crate) mod seal;
 pub(crate) mod secret;
 pub(crate) mod service_monitor;
 pub(crate) mod services;
 pub(crate) mod stateful_set;
+pub(crate) mod validation_job;
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,10 @@ mod scope;
 
 use serde_json::json;
 use steamer_api::OpenBaoCluster;
-use steamer_core::layout::{AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER, engine};
+use steamer_core::layout::{
+    ADDITIONAL_MOUNTS, ADDITIONAL_POLICIES, AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER,
+    engine,
+};
 
 pub(crate) use missing::missing;
 use rule::Rule;
@@ -66,6 +69,8 @@ fn project_rules(project: &str) -> Vec<Rule> {
         (format!("{project}/{engine}/config"), &["create", "read", "update"]),
     ];
     rules.extend(AUTH_MOUNTS.iter().flat_map(|mount| auth_rules(project, mount)));
+    rules.extend(additional_rules(project));
+    rules.extend(covered::LONG_POLICIES.map(|name| (format!("{project}/sys/policies/acl/{name}"), ALL)));
     for prefix in POLICY_PREFIXES {
         rules.push((format!("{project}/sys/policies/acl/{prefix}/*"), ALL));
         rules.push((format!("{project}/sys/policies/detailed/acl/{prefix}"), &["list"]));
@@ -86,6 +91,18 @@ fn auth_rules(project: &str, mount: &str) -> Vec<Rule> {
         rules.push((format!("{project}/auth/{mount}/{kind}/"), &["list"]));
         rules.push((format!("{project}/auth/{mount}/{kind}/+"), ALL));
     }
+    rules
+}
+
+/// The auth mounts of additional issuers, whose names the spec of a project states. A wildcard can only be the end of a
+/// rule, so these rules cover all paths of such a mount.
+fn additional_rules(project: &str) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![
+        (format!("{project}/sys/auth/{ADDITIONAL_MOUNTS}*"), ROOTED),
+        (format!("{project}/auth/{ADDITIONAL_MOUNTS}*"), &["create", "read", "update", "delete", "list"]),
+        (format!("{project}/sys/policies/acl/{ADDITIONAL_POLICIES}*"), ALL),
+    ];
+    rules.push((format!("{project}/sys/policies/detailed/acl/{ADDITIONAL_POLICIES}*"), &["list"]));
     rules
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
         effects.patch_nodes(&patch).await?;
     }
     let now = Timestamp::now();
-    let pods = effects.child_api.all::<Pod>();
+    let pods = effects.child_api.servers();
     let running = pods.iter().filter(|pod| !is_overdue(pod, now)).count();
     if cluster.mode == Mode::Restoring && running == 0 && replicas.is_none_or(|replicas| replicas == 0) {
         let needs_block = live.as_deref().is_some_and(|live| !is_blocked(live));

@@ -10,15 +10,17 @@ use steamer_api::{DatabaseTlsMode, Fencing, OpenBaoCluster, OpenBaoClusterStatus
 use steamer_openbao::{Health, Leader};
 use steamer_runtime::ObjectName;
 
-use crate::break_glass::Live;
+use crate::break_glass;
 use crate::certificates::keep::Certificate;
-use crate::cluster::{Cluster, Mode, REVISION, Relay, Version};
+use crate::cluster::{Cluster, Helper, Mode, REVISION, Version};
 use crate::database::facts::{Contents, Server as DatabaseServer};
 use crate::database::login::Login;
 use crate::database::storage::Storage;
 use crate::managed::fetch::Found;
 use crate::managed::observe::Observed;
 use crate::nodes::members::{Answer, Member};
+use crate::objects::audit_volume::has_volumes;
+use crate::restore_drill::{Live, Progress};
 use crate::seal::check::SealCheck;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
@@ -51,7 +53,9 @@ pub(crate) fn cluster() -> Cluster {
         mode: Mode::Active,
         openbao_id: Some("a".to_owned()),
         takes_over: false,
+        catalog_image: None,
         relay: None,
+        rotator: None,
     }
 }
 
@@ -93,6 +97,7 @@ pub(crate) fn found() -> Found {
         issuers: Vec::new(),
         operator: ObjectName::new("steamer", "steamer"),
         image: Some("registry/steamer:1".to_owned()),
+        catalog: None,
     }
 }
 
@@ -186,7 +191,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         members: nodes.chars().enumerate().map(member).collect(),
         live: Some(Arc::new(serde_json::from_value(live).unwrap())),
         config_maps: Vec::new(),
-        break_glass: Live::None,
+        break_glass: break_glass::Live::None,
         logins: None,
         recovery_secret: None,
         headers: Ok([].into()),
@@ -194,6 +199,8 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         longest_takeover: Duration::ZERO,
         patience: Duration::from_secs(30),
         takeover: None,
+        drill: Live { begun: None, progress: Progress::Missing },
+        jobs: Ok(Vec::new()),
         has_turn: true,
     }
 }
@@ -219,8 +226,9 @@ pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
     }
     cluster.spec = serde_json::from_value(spec).unwrap();
     let delivery = cluster.spec.instant_delivery.as_ref().filter(|delivery| delivery.enabled);
-    let image = "registry/steamer:1".to_owned();
-    cluster.relay = delivery.map(|_| Relay { image, is_chosen: false });
+    let helper = || Helper { image: "registry/steamer:1".to_owned(), is_chosen: false };
+    cluster.relay = delivery.map(|_| helper());
+    cluster.rotator = has_volumes(&cluster.spec.audit).then(helper);
     cluster
 }
 

@@ -22,16 +22,30 @@ pub const ENGINES: &str = "secrets";
 pub const DATA_ROOT: &str = "explicit";
 /// Auth mount of CI jobs.
 pub const PIPELINE_MOUNT: &str = "pipeline_jwt";
+/// Prefix of the auth mounts of the CI jobs of additional issuers.
+pub const ADDITIONAL_MOUNTS: &str = "pipeline_jwt_";
+/// Auth mount of users who manage secrets.
+pub const USER_MOUNT: &str = "user_jwt";
+/// Auth mount of users who read values.
+pub const API_MOUNT: &str = "api_jwt";
 /// Auth mount of Kubernetes workloads.
 pub const WORKLOAD_MOUNT: &str = "workload_jwt";
-/// The auth mounts of a project.
-pub const AUTH_MOUNTS: [&str; 2] = [PIPELINE_MOUNT, WORKLOAD_MOUNT];
+/// The auth mounts of a project, without those of additional issuers.
+pub const AUTH_MOUNTS: [&str; 4] = [PIPELINE_MOUNT, USER_MOUNT, API_MOUNT, WORKLOAD_MOUNT];
 /// Prefix of the policies of CI jobs.
 pub const PIPELINE_POLICIES: &str = "pipelines";
+/// Beginning of the prefixes of the policies of the CI jobs of additional issuers.
+pub const ADDITIONAL_POLICIES: &str = "pipelines_";
+/// Prefix of the policies of users who manage secrets.
+pub const USER_POLICIES: &str = "users";
+/// Prefix of the policies of users who read values.
+pub const API_POLICIES: &str = "api";
+/// Segment of the policies that a project writes once, below the prefixes of users.
+pub const DEFAULT_ROLES: &str = "defaults";
 /// Prefix of the policies of Kubernetes workloads.
 pub const WORKLOAD_POLICIES: &str = "workloads";
-/// The policy prefixes of a project.
-pub const POLICY_PREFIXES: [&str; 2] = [PIPELINE_POLICIES, WORKLOAD_POLICIES];
+/// The policy prefixes of a project, without those of additional issuers.
+pub const POLICY_PREFIXES: [&str; 4] = [PIPELINE_POLICIES, USER_POLICIES, API_POLICIES, WORKLOAD_POLICIES];
 
 /// Auth mount for ServiceAccounts in a managed cluster. Self-initialization creates it.
 pub const OPERATOR_MOUNT: &str = "kubernetes";
@@ -117,6 +131,45 @@ pub fn engine(name: impl Display) -> String {
     format!("{ENGINES}/{name}")
 }
 
+/// The auth mount of the CI jobs of an additional issuer.
+#[must_use]
+pub fn additional_mount(issuer: &str) -> String {
+    format!("{ADDITIONAL_MOUNTS}{issuer}")
+}
+
+/// Prefix of the policies of the CI jobs of an additional issuer.
+#[must_use]
+pub fn additional_policies(issuer: &str) -> String {
+    format!("{ADDITIONAL_POLICIES}{issuer}")
+}
+
+/// The additional issuers among the paths of auth mounts, which end with a slash.
+pub fn additional_issuers<'a>(mounts: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a str> {
+    mounts.filter_map(|path| path.trim_end_matches('/').strip_prefix(ADDITIONAL_MOUNTS))
+}
+
+/// Returns true if the path is that of an auth mount of a project.
+#[must_use]
+pub fn is_login_mount(path: &str) -> bool {
+    AUTH_MOUNTS.contains(&path) || path.starts_with(ADDITIONAL_MOUNTS)
+}
+
+/// Returns true if the policy is one of the access to a project.
+#[must_use]
+pub fn is_access_policy(name: &str) -> bool {
+    let is_below = |prefix: &&str| name.strip_prefix(*prefix).is_some_and(|rest| rest.starts_with('/'));
+    POLICY_PREFIXES.iter().any(is_below) || name.starts_with(ADDITIONAL_POLICIES)
+}
+
+/// Returns true if a project writes the policy once.
+#[must_use]
+pub fn is_default_policy(name: &str) -> bool {
+    let of_users = name.strip_prefix(API_POLICIES).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+    let rest = of_users.strip_prefix(USER_POLICIES).and_then(|rest| rest.strip_prefix('/'));
+    let rest = rest.and_then(|rest| rest.strip_prefix(DEFAULT_ROLES));
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The policy of a workload.
 pub fn workload_policy(workload: impl Display) -> String {
     format!("{WORKLOAD_POLICIES}/{workload}")
@@ -171,6 +224,15 @@ mod tests {
     #[case("", false)]
     fn a_project_is_below_an_organization_or_its_tenant(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_project(&NamespacePath::new(path)), expected);
+    }
+
+    #[rstest]
+    #[case("users/defaults/50", true)]
+    #[case("api/users/defaults/50", true)]
+    #[case("users/roles/50", false)]
+    #[case("pipelines/defaults/50", false)]
+    fn default_policies_are_recognized(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_default_policy(name), expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod access;
 mod api_server;
+pub mod census;
 pub mod cluster_namespaces;
 pub mod context;
 pub mod digest;

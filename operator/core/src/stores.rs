@@ -8,6 +8,7 @@ use steamer_api::KindId;
 use steamer_runtime::Locked;
 use steamer_runtime::{ObjectName, Presence, Store};
 
+use crate::census;
 use crate::cluster_namespaces::ClusterNamespaces;
 use crate::error::Error;
 use crate::served::Served;
@@ -63,6 +64,11 @@ macro_rules! existence {
                 match kind {
                     $(KindId::$kind => self.of::<steamer_api::$kind>().presence(name)),+
                 }
+            }
+
+            /// Counts the objects of every kind.
+            pub(crate) fn count(&self, counts: &mut census::Counts) {
+                $(census::add(counts, &self.of::<steamer_api::$kind>());)+
             }
 
             /// Returns whether an object exists that is served as an object of that kind, as [`Store::presence`].

@@ -14,6 +14,29 @@ use zone::zone;
 /// Most ends and starts of windows that are computed at once.
 const STEPS: usize = 200;
 
+/// Times that repeat, in the format of cron.
+pub struct Schedule {
+    cron: Cron,
+    zone: TimeZone,
+}
+
+impl Schedule {
+    /// Parses a schedule. `field`: where the spec contains it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field, and the schedule or the time zone.
+    pub fn parse(schedule: &str, time_zone: Option<&str>, field: &str) -> Result<Self, Error> {
+        let cron = Cron::parse(schedule).ok_or_else(|| invalid(field, schedule))?;
+        Ok(Self { cron, zone: zone(time_zone, field)? })
+    }
+
+    /// The first time after `at`, if there is one.
+    #[must_use]
+    pub fn next(&self, at: Timestamp) -> Option<Timestamp> {
+        self.cron.next(at, &self.zone)
+    }
+}
+
 /// The windows of an object.
 pub struct Windows(Vec<Window>);
 

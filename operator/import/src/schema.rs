@@ -31,7 +31,7 @@ pub(crate) fn folded(name: &str) -> String {
 /// value of an enumeration is corrected. `None` if the value does not fit.
 pub(crate) fn formed(schema: &Value, value: &Value) -> Option<Value> {
     match (schema["type"].as_str()?, value) {
-        ("string", Value::Number(seconds)) => duration(seconds.as_u64()?).map(Value::from),
+        ("string", Value::Number(seconds)) => duration(seconds.as_u64()?, longest(schema)).map(Value::from),
         ("string", Value::String(text)) => enumerated(schema, text),
         ("array", Value::String(text)) => Some(text.split(',').map(str::trim).collect()),
         ("integer", Value::String(text)) => text.parse::<i64>().ok().map(Value::from),
@@ -49,14 +49,23 @@ fn enumerated(schema: &Value, text: &str) -> Option<Value> {
     values.iter().find(|value| value.as_str().is_some_and(|value| folded(value) == folded(text))).cloned()
 }
 
-/// Seconds as text, in the largest units. `None` for a duration that a field would shorten.
-fn duration(seconds: u64) -> Option<String> {
+/// The longest duration that a field accepts, in hours. None for a field with another rule, such as a pattern.
+fn longest(schema: &Value) -> Option<u64> {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let bound = |rule: &Value| {
+        let text = rule["rule"].as_str()?.strip_prefix("duration(self) <= duration('")?;
+        text.strip_suffix("h')")?.parse().ok()
+    };
+    rules.filter_map(bound).max()
+}
+
+/// Seconds as text, in the largest units. `None` for a duration that a field of at most `longest` hours refuses.
+fn duration(seconds: u64, longest: Option<u64>) -> Option<String> {
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let text: String =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
     let text = if text.is_empty() { "0s".to_owned() } else { text };
-    let is_kept = |it: steamer_api::Duration| it.get().as_secs() == seconds;
-    text.parse().is_ok_and(is_kept).then_some(text)
+    longest.is_none_or(|hours| seconds <= hours * 3600).then_some(text)
 }
 
 #[cfg(test)]
@@ -65,6 +74,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn bounded(hours: u64) -> Value {
+        let rule = format!("duration(self) <= duration('{hours}h')");
+        json!({"type": "string", "x-kubernetes-validations": [{"rule": rule}]})
+    }
 
     #[test]
     fn a_parameter_finds_its_field_regardless_of_case_and_separators() {
@@ -78,11 +92,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case(json!({"type": "string"}), json!(90), Some(json!("1m30s")))]
-    #[case(json!({"type": "string"}), json!(2_764_800), Some(json!("768h")))]
-    #[case(json!({"type": "string"}), json!(0), Some(json!("0s")))]
-    #[case(json!({"type": "string"}), json!(-1), None)]
-    #[case(json!({"type": "string"}), json!(315_360_000), None)]
+    #[case(bounded(8760), json!(90), Some(json!("1m30s")))]
+    #[case(bounded(8760), json!(2_764_800), Some(json!("768h")))]
+    #[case(bounded(8760), json!(0), Some(json!("0s")))]
+    #[case(bounded(8760), json!(-1), None)]
+    #[case(bounded(8760), json!(315_360_000), None)]
+    #[case(bounded(876_000), json!(315_360_000), Some(json!("87600h")))]
+    #[case(json!({"type": "string"}), json!(315_360_000), Some(json!("87600h")))]
     #[case(json!({"type": "string", "enum": ["Internal", "External"]}), json!("external"), Some(json!("External")))]
     #[case(json!({"type": "string", "enum": ["Internal"]}), json!("other"), None)]
     #[case(json!({"type": "array"}), json!("a, b"), Some(json!(["a", "b"])))]

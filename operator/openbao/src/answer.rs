@@ -114,6 +114,23 @@ impl Request {
         }
     }
 
+    /// Returns the class of the request, for metrics.
+    pub(crate) fn class(&self) -> &'static str {
+        if STATES.contains(&self.path.as_str()) {
+            "health"
+        } else if self.is_login() {
+            "login"
+        } else if self.method == Method::GET || self.method.as_str() == "LIST" {
+            "read"
+        } else {
+            "write"
+        }
+    }
+
+    fn is_login(&self) -> bool {
+        self.path.starts_with("auth/") && (self.path.ends_with("/login") || self.path.contains("/login/"))
+    }
+
     /// Returns the path from the root namespace.
     pub(crate) fn full_path(&self) -> String {
         self.namespace.path(&self.path)
@@ -122,10 +139,9 @@ impl Request {
     /// Returns the number of bytes that a response may have.
     pub(crate) fn limit(&self, status: StatusCode) -> usize {
         let listing = self.path.starts_with("sys/") || self.query.iter().any(|(name, _)| *name == "list");
-        let is_login = |path: &str| path.ends_with("/login") || path.contains("/login/");
         match self.path.as_str() {
             path if STATES.contains(&path) => STATE,
-            path if path.starts_with("auth/") && is_login(path) => STATE,
+            _ if self.is_login() => STATE,
             _ if !status.is_success() => FAILURE,
             _ if listing => LISTING,
             _ => VALUE,

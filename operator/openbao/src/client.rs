@@ -65,6 +65,9 @@ pub trait Observer: Send + Sync {
     /// Called for each HTTP request that is sent.
     fn asked(&self) {}
 
+    /// Called when a request has ended, with or without a response. `class`: `health`, `login`, `read` or `write`.
+    fn ended(&self, _class: &'static str, _took: Duration) {}
+
     /// Called when a server answers that was known to be down.
     fn recovered(&self) {}
 }
@@ -296,6 +299,13 @@ impl Client {
 
     async fn respond(&self, node: &Node, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
         self.0.observer.asked();
+        let started = Instant::now();
+        let answer = self.answer(node, request, leader).await;
+        self.0.observer.ended(request.class(), started.elapsed());
+        answer
+    }
+
+    async fn answer(&self, node: &Node, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
         let fault = |fault| node.error(request, fault);
         let prepared = answer::prepared(&self.0.transport, &node.url, request).headers(leader);
         let response = self.0.transport.send(prepared).await.map_err(fault)?;

@@ -14,7 +14,7 @@ use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::auth_mounts::{logins, withdrawal};
-use crate::general::{Found, General, Resource, Site};
+use crate::general::{Found, General, Home, Resource, Site};
 use crate::mounts::certificates;
 
 impl General for BaoAuthRole {
@@ -35,16 +35,9 @@ impl General for BaoAuthRole {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        logins::refuse_role(&self.spec.mount, &name(self), found.home)?;
-        let parameters = parameters::of(&self.spec, &name(self))?;
-        let method = method(&self.spec);
-        limits::check(method, &parameters, found.home.namespace.is_root())?;
-        mount::check(found, &self.spec.mount, method).await?;
-        let path = format!("auth/{}/{}/{}", self.spec.mount, collection(method), name(self));
-        let role = Resource {
-            fixed: vec!["local_secret_ids"],
-            ..Resource::at(self.title(), path.as_str(), parameters)
-        };
+        let role = role(self, found.home)?;
+        mount::check(found, &self.spec.mount, method(&self.spec)).await?;
+        let path = role.path.clone();
         let role = match with_references(self, role.clone(), found).await {
             Ok(role) => role,
             Err(problem) => return withdrawal::without_missing(role, problem, found).await,
@@ -52,6 +45,22 @@ impl General for BaoAuthRole {
         let role_id = self.spec.app_role.as_ref().and_then(|it| role_id(it, &path, &self.title()));
         Ok([Some(role), role_id].into_iter().flatten().collect())
     }
+}
+
+/// The role of a spec, without what the spec refers to.
+///
+/// # Errors
+/// [`Error::Invalid`] for a role that belongs to Steamer, or that gives more access than any role should.
+pub(crate) fn role(object: &BaoAuthRole, home: &Home) -> Result<Resource, Error> {
+    logins::refuse_role(&object.spec.mount, &name(object), home)?;
+    let parameters = parameters::of(&object.spec, &name(object))?;
+    let method = method(&object.spec);
+    limits::check(method, &parameters, home.namespace.is_root())?;
+    let path = format!("auth/{}/{}/{}", object.spec.mount, collection(method), name(object));
+    // OpenBao returns every field of such a role except for an empty audience, which a person can have removed.
+    let is_complete = object.spec.kubernetes.is_some() && object.spec.parameters.is_empty();
+    let role = Resource::at(object.title(), path, parameters);
+    Ok(Resource { fixed: vec!["local_secret_ids"], is_complete, ..role })
 }
 
 /// Name of the role in OpenBao.

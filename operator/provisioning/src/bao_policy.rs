@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 use steamer_api::{BaoPolicy, PolicyRule};
 use steamer_core::error::Error;
-use steamer_core::layout::{POLICY_PREFIXES, is_project, reserved_policies};
+use steamer_core::layout::{is_access_policy, is_project, reserved_policies};
 use steamer_openbao::NamespacePath;
 
 use crate::general::{Found, General, Resource, Site};
@@ -22,15 +22,20 @@ impl General for BaoPolicy {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        let name = name(self);
-        refuse_reserved(&name, &found.home.namespace)?;
         let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
-        let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
-        let mut resource = found.read(Resource::at(self.title(), policy_path(&name), parameters)).await?;
-        // The change of a person between the read and the write is not lost.
-        resource.body.guard.insert("cas".to_owned(), Value::from(version(&resource)));
-        Ok(vec![resource])
+        Ok(vec![policy(&name(self), text, found).await?])
     }
+}
+
+/// The policy of that name and text, if the name is not reserved.
+pub(crate) async fn policy(name: &str, text: String, found: &Found<'_>) -> Result<Resource, Error> {
+    refuse_reserved(name, &found.home.namespace)?;
+    let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
+    let resource = Resource::at(format!("policy {name}"), policy_path(name), parameters);
+    let mut resource = found.read(resource).await?;
+    // The change of a person between the read and the write is not lost.
+    resource.body.guard.insert("cas".to_owned(), Value::from(version(&resource)));
+    Ok(resource)
 }
 
 /// The version that a write replaces: -1 if the policy does not exist.
@@ -46,8 +51,7 @@ fn name(policy: &BaoPolicy) -> String {
 
 /// The policies of the operator and of the access to projects are not those of a BaoPolicy.
 fn refuse_reserved(name: &str, namespace: &NamespacePath) -> Result<(), Error> {
-    let is_below = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
-    let is_of_project = is_project(namespace) && POLICY_PREFIXES.into_iter().any(is_below);
+    let is_of_project = is_project(namespace) && is_access_policy(name);
     if is_of_project || (namespace.is_root() && reserved_policies().contains(&name)) {
         return Err(Error::Invalid(format!("the policy {name} belongs to Steamer: choose another name")));
     }

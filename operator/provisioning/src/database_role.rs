@@ -1,7 +1,7 @@
 //! DatabaseRole: a role of a database engine.
 
 mod parameters;
-mod statements;
+pub(crate) mod statements;
 
 use std::sync::Arc;
 
@@ -32,15 +32,7 @@ impl General for DatabaseRole {
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let own = self.namespace().unwrap_or_default();
         let connection: Arc<DatabaseConnection> = found.lookup().resolve(&self.spec.connection_ref, &own)?;
-        let name = names::role(self);
-        listed(&connection, &name)?;
-        let path = names::role_path(self, &connection);
-        let is_owned = names::owns(found.owned, &path);
-        if !is_owned {
-            check_allowed(&name, &connection, found).await?;
-        }
-        let parameters = parameters::of(&self.spec, &names::connection(&connection))?;
-        Ok(vec![resource(self, (path, parameters), is_owned)])
+        Ok(vec![role(self, &connection, found).await?])
     }
 
     fn facts(&self, status: &mut DatabaseRoleStatus, resources: &[Resource]) {
@@ -50,6 +42,36 @@ impl General for DatabaseRole {
     fn parents(&self) -> Vec<Key> {
         vec![children::<Self>(connection_of(self))]
     }
+}
+
+/// The role of a spec in the mount of its connection.
+///
+/// # Errors
+/// [`Error::NotAllowed`] and [`Error::Waiting`] while the connection does not allow the role.
+pub(crate) async fn role(
+    object: &DatabaseRole,
+    connection: &DatabaseConnection,
+    found: &Found<'_>,
+) -> Result<Resource, Error> {
+    let name = names::role(object);
+    listed(connection, &name)?;
+    let path = names::role_path(object, connection);
+    let is_owned = names::owns(found.owned, &path);
+    if !is_owned {
+        check_allowed(&name, connection, found).await?;
+    }
+    Ok(resource(object, (path, parameters_of(object, connection)?), is_owned))
+}
+
+/// The parameters of a role.
+///
+/// # Errors
+/// [`Error::Invalid`] for a parameter that a field sets.
+pub(crate) fn parameters_of(
+    object: &DatabaseRole,
+    connection: &DatabaseConnection,
+) -> Result<Map<String, Value>, Error> {
+    parameters::of(&object.spec, &names::connection(connection))
 }
 
 /// The role at a path.

@@ -11,6 +11,7 @@ mod existing;
 mod found;
 mod home;
 mod kind;
+mod missing;
 mod observed;
 mod parameters;
 mod plan;

@@ -30,9 +30,9 @@ impl General for IdentityGroup {
             policies::refuse(policy, found.home.namespace.is_root(), "the group")?;
         }
         let (members, missing) = members(self, found).await?;
-        let parameters = own(self).into_iter().chain(members).collect();
-        let path = format!("identity/group/name/{}", name(self));
-        let group = Resource { fixed: vec!["type"], ..Resource::at(self.title(), path.as_str(), parameters) };
+        let mut group = group(self);
+        group.body.parameters.extend(members);
+        let path = group.path.clone();
         if let Some(problem) = missing {
             return withdrawal::without_missing(group, problem, found).await;
         }
@@ -41,6 +41,12 @@ impl General for IdentityGroup {
             Err(problem) => withdrawal::without_missing(group, problem, found).await,
         }
     }
+}
+
+/// The group of a spec, without its members.
+pub(crate) fn group(object: &IdentityGroup) -> Resource {
+    let path = format!("identity/group/name/{}", name(object));
+    Resource { fixed: vec!["type"], ..Resource::at(object.title(), path, own(object)) }
 }
 
 /// The alias of the group. None for an internal group.
@@ -119,7 +125,11 @@ async fn members(
 }
 
 /// The IDs of the groups or entities that exist, and the problem of the first one that does not exist.
-async fn ids(names: &[String], kind: &str, found: &Found<'_>) -> Result<(Vec<Value>, Option<Error>), Error> {
+pub(crate) async fn ids(
+    names: &[String],
+    kind: &str,
+    found: &Found<'_>,
+) -> Result<(Vec<Value>, Option<Error>), Error> {
     let (mut ids, mut problem) = (Vec::new(), None);
     for name in names {
         if is_id(name) {
@@ -162,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    fn group(spec: Value) -> IdentityGroup {
+    fn object(spec: Value) -> IdentityGroup {
         let mut whole = json!({"clusterRef": {"name": "main"}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         IdentityGroup::new("web", serde_json::from_value(whole).unwrap())
@@ -175,12 +185,12 @@ mod tests {
         json!({"type": "external", "policies": ["a"], "metadata": {"x": "y"}})
     )]
     fn everything_that_a_spec_can_remove_is_written(#[case] spec: Value, #[case] expected: Value) {
-        assert_eq!(Value::Object(own(&group(spec))), expected);
+        assert_eq!(Value::Object(own(&object(spec))), expected);
     }
 
     #[test]
     fn objects_whose_names_differ_in_their_case_only_claim_the_same_group() {
-        assert_eq!(group(json!({"name": "Web"})).title(), group(json!({})).title());
+        assert_eq!(object(json!({"name": "Web"})).title(), object(json!({})).title());
     }
 
     #[rstest]

@@ -1,4 +1,4 @@
-//! Kinds that create resources in OpenBao: tenants, projects, pipeline policies, issuers.
+//! Kinds that create resources in OpenBao: tenants, projects, policies of jobs and users, issuers.
 
 mod auth_method;
 mod auth_mounts;
@@ -6,12 +6,15 @@ mod bao_auth_role;
 mod bao_namespace;
 mod bao_policy;
 mod bao_rate_limit_quota;
+mod cel;
 mod database_connection;
 mod database_names;
 mod database_role;
 mod engine;
 mod general;
+mod grants;
 mod identity_group;
+pub mod jwt;
 mod jwt_issuer;
 mod mounts;
 mod namespaces;
@@ -22,25 +25,31 @@ mod pki_role;
 mod project;
 mod relations;
 mod secret_engine;
+mod secrets_app;
 mod signing;
 mod tenant;
 mod transit_key;
+mod user_policy;
+mod users;
 mod write;
 
 use std::sync::Arc;
 
 use engine::{Controller, Footprint, Memory, Provision};
 use futures::future::BoxFuture;
-use pipeline_policy::in_force::InForce;
+use grants::in_force::InForce;
 use steamer_api::{
     AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, DatabaseConnection, DatabaseRole,
-    IdentityGroup, PKIIssuer, PKIRole, SecretEngine, SecretsProject, SecretsTenant, TransitKey,
+    IdentityGroup, PKIIssuer, PKIRole, PipelinePolicy, SecretEngine, SecretsApp, SecretsProject,
+    SecretsTenant, TransitKey, UserPolicy,
 };
 use steamer_core::ownership::removal::Owned;
 use steamer_core::ownership::removers::Record;
 use steamer_core::tasks::Tasks;
 use steamer_core::{Error, Stores};
 use steamer_openbao::{NamespacePath, Session};
+
+pub use project::{OwnJobs, own_jobs};
 
 /// Adds the controllers of this family. A kind on the engine is one line.
 pub fn register(tasks: &mut Tasks) {
@@ -59,8 +68,11 @@ pub fn register(tasks: &mut Tasks) {
     provision::<IdentityGroup, _>(tasks, ());
     provision::<DatabaseConnection, _>(tasks, ());
     provision::<DatabaseRole, _>(tasks, ());
+    provision::<SecretsApp, _>(tasks, ());
     tasks.controller(jwt_issuer::Controller(tasks.context()));
-    tasks.controller(pipeline_policy::Controller { context: tasks.context(), in_force });
+    tasks
+        .controller(grants::controller::Controller::<PipelinePolicy>::new(tasks.context(), in_force.clone()));
+    tasks.controller(grants::controller::Controller::<UserPolicy>::new(tasks.context(), in_force));
 }
 
 fn provision<K: Provision, M: Memory<K>>(tasks: &mut Tasks, memory: M) {

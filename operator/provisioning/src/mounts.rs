@@ -6,7 +6,7 @@ pub(crate) mod configuration;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use steamer_api::{AuthTune, Duration, MountTune, UserLockout};
+use steamer_api::{AuthTune, BoundedDuration, MountTune, UserLockout};
 
 use crate::general::{self, Resource, stated};
 
@@ -127,7 +127,7 @@ fn nested(parameters: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// A duration as OpenBao reads it: in whole seconds.
-pub(crate) fn seconds(duration: &Duration) -> Value {
+pub(crate) fn seconds<const HOURS: u64>(duration: &BoundedDuration<HOURS>) -> Value {
     json!(format!("{}s", general::seconds(duration)))
 }
 

@@ -1,104 +1,113 @@
-//! PipelinePolicy: access of CI jobs to secrets of a project. Several of them can share one OpenBao policy, so the
-//! project writes the policies; this controller reports whether the project has applied the object.
+//! PipelinePolicy: access of CI jobs to secrets of a project.
 
 pub(crate) mod contexts;
-pub(crate) mod in_force;
-mod verdict;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
-use steamer_api::{ContextPolicy, PipelinePolicy, PipelinePolicyStatus, SecretsProject};
-use steamer_core::context::Context;
-use steamer_core::error::Error;
-use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{Action, Dependencies, Edges, ObjectName, Reconcile};
+use steamer_api::{ContextPolicy, PipelinePolicy, PipelinePolicyStatus, Reference};
+use steamer_core::layout::{PIPELINE_POLICIES, additional_policies};
 
-use crate::engine::AFTER_EXPIRATION;
+use crate::grants::{Grant, is_effective};
 use crate::pipelines::JobContext;
-use crate::relations::{children, project_of};
-use contexts::{contexts_of, is_effective};
-use in_force::InForce;
-use verdict::verdict;
+use contexts::contexts_of;
 
 /// Longest description of a context in a status, in characters.
 const LONGEST_CONTEXT: usize = 1024;
 
-/// Controller of PipelinePolicy.
-pub(crate) struct Controller {
-    pub(crate) context: Arc<Context>,
-    pub(crate) in_force: Arc<InForce>,
-}
-
-impl Reconcile for Controller {
-    type Object = PipelinePolicy;
-    type Error = Error;
+impl Grant for PipelinePolicy {
     const NAME: &'static str = "pipelinepolicy";
 
-    fn edges(policy: &PipelinePolicy) -> Edges {
-        Edges { by_spec: vec![children::<PipelinePolicy>(project_of(policy))], ..Edges::of_self(policy) }
+    fn project_ref(&self) -> &Reference {
+        &self.spec.project_ref
     }
 
-    async fn reconcile(
-        &self,
-        policy: Arc<PipelinePolicy>,
-        dependencies: &Dependencies,
-    ) -> Result<Action, Error> {
-        let namespace = policy.namespace().unwrap_or_default();
-        let project: Arc<SecretsProject> =
-            self.context.stores.resolve(dependencies, &policy.spec.project_ref, &namespace)?;
-        let name = ObjectName::of(&*project);
-        dependencies.on(InForce::key(&name));
-        let in_force = self.in_force.get(&name);
-        let Some(verdict) = verdict(in_force.as_deref(), &policy, &project, Timestamp::now()) else {
-            return Ok(Action::AwaitChange);
+    fn expires_at(&self) -> Option<Timestamp> {
+        let created = self.metadata.creation_timestamp.as_ref().map(|at| at.0);
+        let ttl = self.spec.ttl.as_ref().and_then(|ttl| created?.checked_add(ttl.get()).ok());
+        let stated = self.spec.expires_at.as_ref().map(|at| at.0);
+        [ttl, stated].into_iter().flatten().min()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.spec.cancelled
+    }
+
+    fn summary(&self) -> String {
+        let (secrets, contexts) = (self.spec.secrets.len(), contexts_of(self).len());
+        format!("grants {} in {}", counted(secrets, "secret"), counted(contexts, "context"))
+    }
+
+    fn facts(&self, status: &mut PipelinePolicyStatus, is_effective: bool) {
+        let secrets = i64::try_from(self.spec.secrets.len()).unwrap_or(i64::MAX);
+        let prefix = policies_of(self);
+        let described = |context: JobContext| ContextPolicy {
+            name: context.policy_name_below(&prefix),
+            context: context.to_string().chars().take(LONGEST_CONTEXT).collect(),
+            secrets,
         };
-        status(&self.context, &policy, &verdict).await?;
-        Ok(until_expiration(&policy, Timestamp::now()))
+        let contexts = if is_effective { contexts_of(self) } else { Vec::new() };
+        status.policies = contexts.into_iter().map(described).collect();
     }
 }
 
-/// The status of a policy changes when it expires.
-fn until_expiration(policy: &PipelinePolicy, now: Timestamp) -> Action {
-    let left = policy.spec.expires_at.as_ref().map(|at| at.0.duration_since(now));
-    match left.and_then(|left| Duration::try_from(left).ok()) {
-        Some(left) if !left.is_zero() => Action::After(left + AFTER_EXPIRATION),
-        _ => Action::AwaitChange,
+/// Returns true if a policy grants its secrets at `now`.
+#[must_use]
+pub fn is_in_force(policy: &PipelinePolicy, now: Timestamp) -> bool {
+    is_effective(policy, now)
+}
+
+/// Prefix of the policies that the object contributes to.
+pub(crate) fn policies_of(policy: &PipelinePolicy) -> String {
+    match &policy.spec.issuer {
+        None => PIPELINE_POLICIES.to_owned(),
+        Some(issuer) => additional_policies(issuer),
     }
 }
 
-async fn status(context: &Context, policy: &PipelinePolicy, verdict: &Verdict) -> Result<(), Error> {
-    let secrets = i64::try_from(policy.spec.secrets.len()).unwrap_or(i64::MAX);
-    let described = |context: JobContext| ContextPolicy {
-        name: context.policy_name(),
-        context: context.to_string().chars().take(LONGEST_CONTEXT).collect(),
-        secrets,
-    };
-    let effective = is_effective(policy, Timestamp::now());
-    let contexts = if effective { contexts_of(policy) } else { Vec::new() };
-    let policies = contexts.into_iter().map(described).collect();
-    let status = PipelinePolicyStatus { policies, ..context.status(policy) };
-    context.report(policy, status, verdict).await
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::grants::is_effective;
+
+    fn policy(changes: Value) -> PipelinePolicy {
+        let mut spec = json!({"projectRef": {"name": "web"}, "secrets": [{"name": "A"}]});
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        let metadata = json!({"name": "all", "creationTimestamp": "1970-01-01T00:00:05Z"});
+        let object = json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": "PipelinePolicy", "metadata": metadata, "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
 
     #[rstest]
-    #[case::never(None, Action::AwaitChange)]
-    #[case::later(Some("1970-01-01T00:00:12Z"), Action::After(Duration::from_millis(2_050)))]
-    #[case::now(Some("1970-01-01T00:00:10Z"), Action::AwaitChange)]
-    #[case::passed(Some("1970-01-01T00:00:09Z"), Action::AwaitChange)]
-    fn the_next_visit_is_after_the_expiration(#[case] expires_at: Option<&str>, #[case] expected: Action) {
-        let spec =
-            json!({"projectRef": {"name": "web"}, "secrets": [{"name": "A"}], "expiresAt": expires_at});
-        let policy = PipelinePolicy::new("all", serde_json::from_value(spec).unwrap());
-        assert_eq!(until_expiration(&policy, Timestamp::from_second(10).unwrap()), expected);
+    #[case(json!({}), true)]
+    #[case(json!({"cancelled": true}), false)]
+    #[case(json!({"expiresAt": "1970-01-01T00:00:11Z"}), true)]
+    #[case(json!({"expiresAt": "1970-01-01T00:00:10Z"}), false)]
+    #[case(json!({"ttl": "6s"}), true)]
+    #[case(json!({"ttl": "5s"}), false)]
+    #[case(json!({"ttl": "1h", "expiresAt": "1970-01-01T00:00:10Z"}), false)]
+    #[case(json!({"ttl": "5s", "expiresAt": "2070-01-01T00:00:10Z"}), false)]
+    fn an_expired_or_cancelled_policy_has_no_effect(#[case] changes: Value, #[case] expected: bool) {
+        assert_eq!(is_effective(&policy(changes), Timestamp::from_second(10).unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case(json!({}), "pipelines/branch/6d")]
+    #[case(json!({"issuer": "gitea"}), "pipelines_gitea/branch/6d")]
+    fn each_issuer_has_its_own_policies(#[case] mut changes: Value, #[case] expected: &str) {
+        changes["branches"] = json!(["m"]);
+        let mut status = PipelinePolicyStatus::default();
+        policy(changes).facts(&mut status, true);
+        assert_eq!(status.policies[0].name, expected);
     }
 }

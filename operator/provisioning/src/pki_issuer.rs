@@ -5,6 +5,8 @@ mod certificate;
 mod desired;
 #[cfg(test)]
 mod fixture;
+mod former;
+mod mismatch;
 mod names;
 mod owned;
 mod parent;
@@ -19,7 +21,7 @@ use std::fmt::Debug;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use steamer_api::{AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerStatus};
+use steamer_api::{Adopt, AuthorityStatus, OwnedResources, PKIIssuer, PKIIssuerStatus};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_openbao::{NamespacePath, Session};
@@ -82,8 +84,9 @@ impl Provision for PKIIssuer {
         let snapshot = Snapshot::read(&inside, &mount, &name, self.spec.crl.is_some()).await?;
         let rotates_at = rotation(&self.spec, snapshot.current.as_ref().map(|current| &current.certificate))?;
         let (root, now) = (session.namespace().clone(), Timestamp::now());
-        let facts = Facts { home, snapshot, owned, seal, signer: None, root, now };
+        let facts = Facts { home, snapshot, owned, seal, signer: None, expired: Vec::new(), root, now };
         let mut desired = Desired { facts, spec: self.spec.clone(), mount, name, rotates_at };
+        desired.facts.expired = former::expired(&inside, &desired).await?;
         if let (Some(parent), Stage::Missing { .. }) = (parent, desired.stage()) {
             let session = parent.session(pass).await?;
             desired.facts.signer = Some((parent, session));
@@ -142,6 +145,19 @@ impl Provision for PKIIssuer {
 
     fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
         seal(self, pass).trusted(footprint)
+    }
+
+    async fn confirmed(&self, mut footprint: Footprint, pass: &Pass<'_>) -> Result<Footprint, Error> {
+        let references = self.references(&pass.lookup())?;
+        let (session, desired) = self.fetch(references, pass).await?;
+        let (mark, exists) = (&pass.context.mark_of(self), &|mark: &_| pass.context.exists(mark));
+        let rights = Rights { mark, root: session.namespace(), adopt: Adopt::Never, exists };
+        if plan::is_own(&desired, &rights) {
+            for entry in &mut footprint.resources {
+                entry.pending &= !owned::exists(&desired, &entry.path);
+            }
+        }
+        Ok(footprint)
     }
 
     /// The object owns nothing any more, as those of general kinds.

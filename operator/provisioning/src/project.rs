@@ -1,6 +1,6 @@
-//! SecretsProject: a namespace with a secrets engine, the logins of CI jobs and workloads, and their policies.
+//! SecretsProject: a namespace with a secrets engine, the logins of CI jobs, users and workloads, and their policies.
 
-mod audiences;
+pub(crate) mod audiences;
 mod contributions;
 mod desired;
 mod fetch;
@@ -12,6 +12,8 @@ mod plan;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;
+mod terms;
+mod users;
 mod validate;
 mod withdrawal;
 mod workloads;
@@ -35,6 +37,8 @@ use desired::Project;
 use fetch::{Found, References};
 use observed::Observed;
 use withdrawal::Withdrawn;
+
+pub use contributions::{OwnJobs, own_jobs};
 
 impl Provision for SecretsProject {
     const NAME: &'static str = "secretsproject";
@@ -133,9 +137,12 @@ impl Provision for SecretsProject {
         let time = status::Time { generation: self.metadata.generation, now };
         match withdrawn {
             Withdrawn::All => status::without_access(status, ProjectPhase::Disabled, &time),
-            Withdrawn::Part { key_removals, .. } => {
+            Withdrawn::Part { key_removals, additional_issuers, .. } => {
                 if let (Some(provisioned), Some(removals)) = (&mut status.provisioned, key_removals) {
                     provisioned.issuer_key_removals = *removals;
+                }
+                if let Some(provisioned) = &mut status.provisioned {
+                    provisioned.additional_issuers.clone_from(additional_issuers);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Relations between kinds: the parent of an object, and the keys under which a parent waits for its children.
 
 use kube::ResourceExt;
-use steamer_api::{DatabaseRole, Kind, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_api::{DatabaseRole, Kind, SecretsProject, SecretsTenant};
 use steamer_core::references::target;
 use steamer_runtime::{Key, ObjectName};
 
@@ -13,11 +13,6 @@ pub(crate) fn cluster_of(tenant: &SecretsTenant) -> ObjectName {
 /// The tenant of a project.
 pub(crate) fn tenant_of(project: &SecretsProject) -> ObjectName {
     target(&project.spec.tenant_ref, &project.namespace().unwrap_or_default())
-}
-
-/// The project of a policy.
-pub(crate) fn project_of(policy: &PipelinePolicy) -> ObjectName {
-    target(&policy.spec.project_ref, &policy.namespace().unwrap_or_default())
 }
 
 /// The connection of a role.

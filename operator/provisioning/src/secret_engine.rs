@@ -29,7 +29,9 @@ impl General for SecretEngine {
                  cubbyhole or below one of them"
             )));
         }
-        let (owner, mut resources) = (ObjectName::of(self), vec![mount(self, &path)]);
+        let mount = found.read(mount(self, &path)).await?;
+        refuse_nested(&path, &mount, found).await?;
+        let (owner, mut resources) = (ObjectName::of(self), vec![mount]);
         for (below, configuration) in configurations(self)? {
             let path = format!("{path}/{below}");
             resources.push(configuration.resource(path, &owner, found).await?);
@@ -41,6 +43,25 @@ impl General for SecretEngine {
 /// Path of the mount in OpenBao.
 fn path(engine: &SecretEngine) -> String {
     engine.spec.path.clone().unwrap_or_else(|| engine.name_any())
+}
+
+/// OpenBao answers for a path below a mount as for the mount, and also changes the settings of the mount there.
+async fn refuse_nested(path: &str, mount: &Resource, found: &Found<'_>) -> Result<(), Error> {
+    let Some(accessor) = mount.found().and_then(|it| it.get("accessor")?.as_str()) else {
+        return Ok(());
+    };
+    for (end, _) in path.match_indices('/') {
+        let outer = &path[..end];
+        let existing = found.session.mount(outer).await?;
+        if existing.is_some_and(|it| it.accessor == accessor) {
+            return Err(Error::Conflict(format!(
+                "OpenBao cannot mount a secrets engine at {path}, because {outer} in namespace {} is one: choose a path that is \
+                 not below {outer}",
+                found.session.namespace()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn mount(engine: &SecretEngine, path: &str) -> Resource {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{JWTIssuer, OpenBaoCluster, Orphan, SecretsProject, SecretsTenant, SecretsTenantStatus};
+use steamer_api::{
+    Entitlement, JWTIssuer, OpenBaoCluster, Orphan, SecretsProject, SecretsTenant, SecretsTenantStatus,
+};
 use steamer_core::error::Error;
 use steamer_core::layout;
 use steamer_core::ownership::finalizer::has_finalizer;
@@ -89,11 +91,18 @@ impl Provision for SecretsTenant {
 
     fn applied(&self, _: &mut SecretsTenantStatus, place: &Place, _: Timestamp) -> Verdict {
         let namespace = Self::published(place);
-        if self.spec.enabled {
-            return Verdict::Ready(Reason::Applied, format!("namespace {namespace} exists"));
+        if !self.spec.gives_access() {
+            let message = format!("access to the projects of {namespace} is disabled; values are kept");
+            return Verdict::Ready(Reason::Disabled, message);
         }
-        let message = format!("access to the projects of {namespace} is disabled; values are kept");
-        Verdict::Ready(Reason::Disabled, message)
+        let entitlement = match self.spec.entitlement {
+            Entitlement::Grace => "; the subscription has ended, and access continues in a grace period",
+            Entitlement::ReadOnly => {
+                "; the subscription has ended, and users can only read and delete values"
+            }
+            Entitlement::Active | Entitlement::Blocked => "",
+        };
+        Verdict::Ready(Reason::Applied, format!("namespace {namespace} exists{entitlement}"))
     }
 
     fn orphans(status: &mut SecretsTenantStatus) -> Option<&mut Vec<Orphan>> {

@@ -1,15 +1,19 @@
 //! Relay beside an OpenBao node: receives the audit entries of the node at a loopback address, and tells readers with a token
 //! which paths of KV engines were written.
 //!
+//! [`drill`] opens a restored copy of the storage, and [`rotation`] rotates the audit logs of a node.
+//!
 //! OpenBao waits for its audit devices, so the relay answers at once, whatever its readers do. It keeps a bounded number of
 //! writes in memory, and no value and no digest of one.
 
 mod connection;
+pub mod drill;
 mod listener;
 mod place;
 mod queue;
 mod reader;
 mod receiver;
+pub mod rotation;
 mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -10,7 +10,7 @@ use crate::Reason;
 pub enum Verdict {
     /// The desired state is reached: `Ready` is `True`.
     Ready(Reason, String),
-    /// Not ready, and no change is in progress: drift that is only observed.
+    /// Not ready, and no change is in progress.
     NotReady(Reason, String),
     /// Not ready, and a change is in progress.
     Progressing(Reason, String),
@@ -80,6 +80,7 @@ impl<'a> Conditions<'a> {
     pub fn conclude(&mut self, verdict: &Verdict) {
         if *verdict != Verdict::Suspended {
             self.clear("Suspended");
+            self.compare(verdict);
         }
         match verdict {
             Verdict::Ready(reason, message) => self.conclude_as(State::True, *reason, message, None),
@@ -107,6 +108,16 @@ impl<'a> Conditions<'a> {
                     "reconciliation is suspended until spec.suspend is false",
                 );
             }
+        }
+    }
+
+    /// Sets `InSync` for an object that only reports, so that it is ready while it differs.
+    fn compare(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Ready(reason @ (Reason::Observed | Reason::Drifted), message) => {
+                self.set("InSync", State::from(*reason == Reason::Observed), *reason, message);
+            }
+            _ => self.clear("InSync"),
         }
     }
 
@@ -184,7 +195,9 @@ mod tests {
     #[case(Verdict::Progressing(Reason::ReferenceNotFound, "m".into()), "Ready=False/ReferenceNotFound Reconciling=True/ReferenceNotFound")]
     #[case(Verdict::Retrying(Reason::Sealed, "m".into()), "Ready=False/Sealed Reconciling=True/ProgressingWithRetry")]
     #[case(Verdict::Stalled(Reason::Conflict, "m".into()), "Ready=False/Conflict Stalled=True/Conflict")]
-    #[case(Verdict::NotReady(Reason::Drifted, "m".into()), "Ready=False/Drifted")]
+    #[case(Verdict::NotReady(Reason::Expired, "m".into()), "Ready=False/Expired")]
+    #[case(Verdict::Ready(Reason::Observed, "m".into()), "InSync=True/Observed Ready=True/Observed")]
+    #[case(Verdict::Ready(Reason::Drifted, "m".into()), "InSync=False/Drifted Ready=True/Drifted")]
     fn a_verdict_sets_exactly_its_conditions(#[case] verdict: Verdict, #[case] expected: &str) {
         let all = [
             Verdict::Stalled(Reason::Invalid, "x".into()),

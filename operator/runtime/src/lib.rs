@@ -47,7 +47,7 @@ pub use instant::after;
 pub use lease::{Lease, LeaseSettings};
 pub use listing::{Listings, Part};
 pub use locked::Locked;
-pub use metrics::Metrics;
+pub use metrics::{ClusterState, Description, Metrics, NodeCounts, ObjectState};
 pub use name::ObjectName;
 pub use object::{AnyObject, Object};
 pub use panic::{Panicked, caught, caught_future, log_panics};

@@ -1,195 +1,175 @@
 //! Prometheus metrics of the operator.
 
+mod clusters;
+mod labels;
+mod process;
+mod reconciles;
+mod registration;
+mod relays;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::borrow::Cow;
-use std::sync::atomic::AtomicU64;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::freshness::{Freshness, Reading};
-use crate::{ObjectName, Reason};
+use crate::{Locked, ObjectName, Reason};
+
+use clusters::Clusters;
+use labels::{Build, Class, Controller, Failed, InNamespace, Outcome, Panicking};
+use process::Process;
+use reconciles::Reconciles;
+use registration::Registration;
+use relays::Relays;
+use requests::Requests;
+use values::Values;
+
+pub use clusters::{ClusterState, NodeCounts};
+pub use labels::ObjectState;
+pub use registration::Description;
 
 /// Metrics of the operator. Labels are names of controllers, reasons and at most 1000 namespaces. OpenBaoClusters are the
 /// only objects that appear in labels, because they are few.
 pub struct Metrics {
     registry: Registry,
-    reconciles: Family<Outcome, Counter>,
-    seconds: Family<Controller, Histogram, fn() -> Histogram>,
-    failures: Family<Failed, Counter>,
-    waiting: Family<Controller, Gauge>,
-    panics: Family<Panicking, Counter>,
-    logins: Counter,
-    reads: Counter,
-    delivery: Histogram,
+    descriptions: Vec<Description>,
+    updates: Locked<Vec<Update>>,
     freshness: Freshness,
-    oldest_read: Family<InNamespace, Gauge>,
-    next_due: Family<InNamespace, Gauge>,
-    kubernetes: Counter,
-    openbao: Counter,
-    database: Counter,
-    lock_age: Family<Cluster, Gauge<f64, AtomicU64>>,
-    connections: Family<Cluster, Gauge>,
-    certificate: Family<Cluster, Gauge>,
-    relays: Family<Cluster, Gauge>,
-    writes: Counter,
-    lost_writes: Counter,
-    woken: Counter,
+    process: Process,
+    reconciles: Reconciles,
+    values: Values,
+    requests: Requests,
+    clusters: Clusters,
+    relays: Relays,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Cluster {
-    namespace: String,
-    name: String,
-}
-
-impl From<&ObjectName> for Cluster {
-    fn from(name: &ObjectName) -> Self {
-        Self { namespace: name.namespace.clone(), name: name.name.clone() }
-    }
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Controller {
-    controller: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct InNamespace {
-    namespace: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    controller: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Failed {
-    controller: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Panicking {
-    kind: Cow<'static, str>,
-}
-
-fn seconds() -> Histogram {
-    Histogram::new([0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0])
-}
+/// Sets metrics from state that changes without a call of [`Metrics`].
+type Update = Box<dyn Fn(&Metrics) + Send>;
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("steamer");
-        let reconciles = Family::default();
-        let seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
-        let failures = Family::default();
-        let waiting = Family::default();
-        let panics = Family::default();
-        registry.register("panics", "Panics that were caught, by kind of the object", panics.clone());
-        let (logins, reads) = (Counter::default(), Counter::default());
-        registry.register("reconcile", "Reconciles of objects", reconciles.clone());
-        registry.register("reconcile_seconds", "Duration of a reconcile in seconds", seconds.clone());
-        registry.register("failures", "Failed reconciles by reason", failures.clone());
-        registry.register("queue_waiting", "Objects waiting for a worker", waiting.clone());
-        registry.register("serviceaccount_tokens", "Tokens requested for ServiceAccounts", logins.clone());
-        registry.register("value_reads", "Values read from OpenBao", reads.clone());
-        let delivery = Histogram::new([0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0]);
-        let help = "Seconds from the creation of a version in OpenBao to the write of the Secret that contained an earlier one";
-        registry.register("secret_delivery_seconds", help, delivery.clone());
-        let (oldest_read, next_due) = (Family::default(), Family::default());
-        let help = "Time of the oldest last read of the values of a namespace, in seconds since the epoch";
-        registry.register("secret_oldest_read_timestamp_seconds", help, oldest_read.clone());
-        let help = "Time at which the next value of a namespace is due, in seconds since the epoch";
-        registry.register("secret_next_due_timestamp_seconds", help, next_due.clone());
-        let (kubernetes, openbao, database) = (Counter::default(), Counter::default(), Counter::default());
-        registry.register("kubernetes_requests", "Requests to the Kubernetes API", kubernetes.clone());
-        registry.register("openbao_requests", "Requests to OpenBao", openbao.clone());
-        registry.register("database_requests", "Requests to PostgreSQL", database.clone());
-        let (lock_age, connections, certificate) = (Family::default(), Family::default(), Family::default());
-        let help = "Seconds since the leader of a cluster renewed its lock, by the clock of the database";
-        registry.register("cluster_lock_age_seconds", help, lock_age.clone());
-        let help = "Sessions in the database of a cluster";
-        registry.register("cluster_database_connections", help, connections.clone());
-        let help = "Expiration time of the certificate of a cluster's nodes, in seconds since the epoch";
-        registry.register("cluster_certificate_not_after_seconds", help, certificate.clone());
-        let (relays, writes) = (Family::default(), Counter::default());
-        let help = "Relays of a cluster that report writes to KV engines";
-        registry.register("cluster_relays", help, relays.clone());
-        registry.register("relay_writes", "Writes to KV engines that relays reported", writes.clone());
-        let (lost_writes, woken) = (Counter::default(), Counter::default());
-        let help = "Times that a relay could not report all writes since the last answer";
-        registry.register("relay_losses", help, lost_writes.clone());
-        registry.register("relay_wakeups", "Objects woken by reported writes", woken.clone());
+        let mut to = Registration::default();
+        let build: Family<Build, Gauge> = Family::default();
+        build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
+        to.add("steamer_build_info", &["version"], "1, with the version of the operator", build);
+        let reconciles = Reconciles::register(&mut to);
+        let values = Values::register(&mut to);
+        let requests = Requests::register(&mut to);
+        let clusters = Clusters::register(&mut to);
+        let relays = Relays::register(&mut to);
+        let process = Process::register(&mut to);
+        let (registry, descriptions) = to.complete();
+        let (updates, freshness) = (Locked::default(), Freshness::default());
         Self {
             registry,
+            descriptions,
+            updates,
+            freshness,
+            process,
             reconciles,
-            seconds,
-            failures,
-            waiting,
-            panics,
-            logins,
-            reads,
-            delivery,
-            freshness: Freshness::default(),
-            oldest_read,
-            next_due,
-            kubernetes,
-            openbao,
-            database,
-            lock_age,
-            connections,
-            certificate,
+            values,
+            requests,
+            clusters,
             relays,
-            writes,
-            lost_writes,
-            woken,
         }
     }
 }
 
 impl Metrics {
+    /// Returns a description of every metric, in the order of the export.
+    #[must_use]
+    pub fn descriptions(&self) -> &[Description] {
+        &self.descriptions
+    }
+
+    /// Adds a function that sets metrics before each export.
+    pub fn before_export(&self, update: impl Fn(&Self) + Send + 'static) {
+        self.updates.lock().push(Box::new(update));
+    }
+
+    /// Records that this process holds the leader lease.
+    pub fn leads(&self) {
+        self.reconciles.leader.set(1);
+    }
+
+    /// Replaces the numbers of objects by state.
+    pub fn objects(&self, counts: BTreeMap<ObjectState, i64>) {
+        self.reconciles.objects.clear();
+        for (state, count) in counts {
+            self.reconciles.objects.get_or_create(&state).set(count);
+        }
+    }
+
+    /// Replaces the states of all OpenBaoClusters.
+    pub fn clusters(&self, clusters: Vec<ClusterState>) {
+        self.clusters.set(clusters);
+    }
+
+    /// Counts a lost leader that was fenced.
+    pub fn fenced(&self, cluster: &ObjectName) {
+        self.clusters.fences.get_or_create(&cluster.into()).inc();
+    }
+
+    /// Records the time from the acquisition of the leader lock until the node leads.
+    pub fn took_over(&self, cluster: &ObjectName, took: Duration) {
+        self.clusters.takeovers.get_or_create(&cluster.into()).observe(took.as_secs_f64());
+    }
+
+    /// Records for how long an object waited for a worker.
+    pub fn waited(&self, controller: &'static str, time: Duration) {
+        self.reconciles.queue_wait.get_or_create(&Controller { controller }).observe(time.as_secs_f64());
+    }
+
+    /// Records the duration of a request to OpenBao.
+    pub fn openbao_answered(&self, class: &'static str, took: Duration) {
+        self.requests.openbao_seconds.get_or_create(&Class { class }).observe(took.as_secs_f64());
+    }
+
     /// Counts a reconcile and its duration.
     pub fn reconciled(&self, controller: &'static str, outcome: &'static str, took: Duration) {
-        self.reconciles.get_or_create(&Outcome { controller, outcome }).inc();
-        self.seconds.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
+        self.reconciles.reconciles.get_or_create(&Outcome { controller, outcome }).inc();
+        self.reconciles.seconds.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
     }
 
     /// Counts a failed reconcile.
     pub fn failed(&self, controller: &'static str, reason: Reason) {
-        self.failures.get_or_create(&Failed { controller, reason: reason.as_str() }).inc();
+        self.reconciles.failures.get_or_create(&Failed { controller, reason: reason.as_str() }).inc();
     }
 
     /// Sets the number of objects that wait for a worker.
     pub fn waiting(&self, controller: &'static str, count: usize) {
-        self.waiting.get_or_create(&Controller { controller }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.reconciles
+            .waiting
+            .get_or_create(&Controller { controller })
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a panic in the handling of an object.
     pub fn panicked(&self, kind: impl Into<Cow<'static, str>>) {
-        self.panics.get_or_create(&Panicking { kind: kind.into() }).inc();
+        self.reconciles.panics.get_or_create(&Panicking { kind: kind.into() }).inc();
     }
 
     /// Counts a token request for a ServiceAccount.
     pub fn token_requested(&self) {
-        self.logins.inc();
+        self.requests.logins.inc();
     }
 
     /// Counts a value that was read from OpenBao.
     pub fn value_read(&self) {
-        self.reads.inc();
+        self.values.reads.inc();
     }
 
     /// Records the time from the creation of a version in OpenBao to the write of its Secret, in seconds.
     pub fn delivered(&self, seconds: f64) {
-        self.delivery.observe(seconds);
+        self.values.delivery.observe(seconds);
     }
 
     /// Records a successful read of the value of an object.
@@ -209,85 +189,99 @@ impl Metrics {
 
     /// Counts a request to the Kubernetes API.
     pub fn kubernetes_asked(&self) {
-        self.kubernetes.inc();
+        self.requests.kubernetes.inc();
     }
 
     /// Counts a request to OpenBao.
     pub fn openbao_asked(&self) {
-        self.openbao.inc();
+        self.requests.openbao.inc();
     }
 
     /// Counts a request to PostgreSQL.
     pub fn database_asked(&self) {
-        self.database.inc();
+        self.requests.database.inc();
     }
 
     /// Sets the time in seconds since the leader of a cluster renewed its lock. `None` removes the metric while the
     /// lock is not held.
     pub fn lock_age(&self, cluster: &ObjectName, seconds: Option<f64>) {
         match seconds {
-            Some(seconds) => drop(self.lock_age.get_or_create(&cluster.into()).set(seconds)),
-            None => drop(self.lock_age.remove(&cluster.into())),
+            Some(seconds) => drop(self.clusters.lock_age.get_or_create(&cluster.into()).set(seconds)),
+            None => drop(self.clusters.lock_age.remove(&cluster.into())),
         }
     }
 
-    /// Sets the number of sessions in the database of a cluster.
-    pub fn database_connections(&self, cluster: &ObjectName, count: i64) {
-        self.connections.get_or_create(&cluster.into()).set(count);
+    /// Sets the number of sessions in the database of a cluster, and the most that the server permits.
+    pub fn database_connections(&self, cluster: &ObjectName, count: i64, most: i64) {
+        self.clusters.connections.get_or_create(&cluster.into()).set(count);
+        self.clusters.max_connections.get_or_create(&cluster.into()).set(most);
     }
 
     /// Sets the expiration time of the certificate of a cluster's nodes, in seconds since the epoch.
     pub fn certificate_ends(&self, cluster: &ObjectName, at: i64) {
-        self.certificate.get_or_create(&cluster.into()).set(at);
+        self.clusters.certificate.get_or_create(&cluster.into()).set(at);
     }
 
     /// Sets the number of relays of a cluster that report writes.
     pub fn relays(&self, cluster: &ObjectName, count: i64) {
-        self.relays.get_or_create(&cluster.into()).set(count);
+        self.clusters.relays.get_or_create(&cluster.into()).set(count);
     }
 
     /// Removes the metric of a cluster without relays.
     pub fn no_relays(&self, cluster: &ObjectName) {
-        self.relays.remove(&cluster.into());
+        self.clusters.relays.remove(&cluster.into());
+    }
+
+    /// Sets the result of the last restore drill of a cluster, and the time of the last one that succeeded, in seconds since
+    /// the epoch.
+    pub fn restore_drill(&self, cluster: &ObjectName, is_success: bool, last_success: Option<i64>) {
+        self.clusters.drill_success.get_or_create(&cluster.into()).set(is_success.into());
+        if let Some(at) = last_success {
+            self.clusters.drill_time.get_or_create(&cluster.into()).set(at);
+        }
     }
 
     /// Counts writes that a relay reported.
     pub fn writes_reported(&self, count: u64) {
-        self.writes.inc_by(count);
+        self.relays.writes.inc_by(count);
     }
 
     /// Counts an answer of a relay that does not contain all writes.
     pub fn writes_lost(&self) {
-        self.lost_writes.inc();
+        self.relays.lost_writes.inc();
     }
 
     /// Counts objects that reported writes woke.
     pub fn readers_woken(&self, count: u64) {
-        self.woken.inc_by(count);
+        self.relays.woken.inc_by(count);
     }
 
     /// Removes the metrics of a deleted cluster.
     pub fn forget_cluster(&self, cluster: &ObjectName) {
-        let labels = cluster.into();
-        self.lock_age.remove(&labels);
-        self.connections.remove(&labels);
-        self.certificate.remove(&labels);
-        self.relays.remove(&labels);
+        self.clusters.forget(cluster);
     }
 
     /// Returns all metrics as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
-        self.oldest_read.clear();
-        self.next_due.clear();
-        for (namespace, Reading { read, due }) in self.freshness.by_namespace() {
-            let labels = InNamespace { namespace };
-            self.oldest_read.get_or_create(&labels).set(read);
-            self.next_due.get_or_create(&labels).set(due);
-        }
+        // Until the end: an export at the same time must not find metrics that are being replaced.
+        let updates = self.updates.lock();
+        self.process.measure();
+        updates.iter().for_each(|update| update(self));
+        self.update_freshness();
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    fn update_freshness(&self) {
+        self.values.oldest_read.clear();
+        self.values.next_due.clear();
+        for (namespace, Reading { read, due }) in self.freshness.by_namespace() {
+            let labels = InNamespace { namespace };
+            self.values.oldest_read.get_or_create(&labels).set(read);
+            self.values.next_due.get_or_create(&labels).set(due);
+        }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Slot {
     queued: Option<Lane>,
+    /// Since when it waits for a worker.
+    since: Option<Instant>,
     running: Option<Running>,
     was_slow: bool,
     due: Option<Instant>,
@@ -171,12 +173,21 @@ impl Queue {
     }
 
     fn wait(&mut self, name: ObjectName, lane: Lane) {
-        let is_slow = self.slots.get(&name).is_some_and(|slot| slot.was_slow);
+        let is_slow = self.slots.get_mut(&name).is_some_and(|slot| {
+            slot.since.get_or_insert_with(Instant::now);
+            slot.was_slow
+        });
         let group = Group { namespace: name.namespace.clone(), is_slow };
         match lane {
             Lane::Changed => self.changed.push(group, name),
             Lane::Background => self.background.push(group, name),
         }
+    }
+
+    /// Returns for how long a started object waited for a worker.
+    pub(crate) fn waited(&mut self, name: &ObjectName) -> Duration {
+        let since = self.slots.get_mut(name).and_then(|slot| slot.since.take());
+        since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// Counts a failure. Returns the number of consecutive failures.

@@ -72,6 +72,7 @@ pub async fn run<R: Reconcile>(
     let Limits { workers, background, .. } = runtime.limits;
     loop {
         while let Some(name) = queue.next(workers, background) {
+            runtime.metrics.waited(R::NAME, queue.waited(&name));
             let visit = Visit {
                 runtime: runtime.clone(),
                 reconciler: reconciler.clone(),

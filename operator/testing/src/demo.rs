@@ -159,6 +159,18 @@ pub fn samples() -> Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(read).collect()
 }
 
+/// Files of the samples of the homelab, in the order of their kustomization.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn homelab() -> Result<Vec<(PathBuf, String)>> {
+    let folder = cache::checkout().join("config/samples/homelab");
+    let kustomization = yaml(&std::fs::read_to_string(folder.join("kustomization.yaml"))?)?;
+    let resources = kustomization.iter().filter_map(|object| object["resources"].as_array()).flatten();
+    let files = resources.filter_map(Value::as_str).map(|file| folder.join(file));
+    files.map(|path| Ok((path.clone(), std::fs::read_to_string(path)?))).collect()
+}
+
 /// Creates the policy `push` of the samples: write values of project 42.
 ///
 /// # Errors

@@ -188,6 +188,35 @@ pub fn postgres() -> Result<Image> {
     })
 }
 
+/// Image that stands in for applications which use PostgreSQL: a shell, `psql` and `sleep`. `script` is the entrypoint, and also
+/// at the paths of the entrypoints of these applications.
+///
+/// # Errors
+/// When PostgreSQL cannot be installed.
+pub fn application(script: &Path, paths: &[&str]) -> Result<Image> {
+    let programs = [
+        (tools::postgres()?.join("psql"), "/bin/psql"),
+        ("/bin/dash".into(), "/bin/sh"),
+        ("/bin/sleep".into(), "/bin/sleep"),
+    ];
+    let mut libraries = std::collections::BTreeSet::new();
+    for (program, _) in &programs {
+        libraries.extend(libraries_of(program)?);
+    }
+    let mut files: Vec<(PathBuf, String)> = programs.map(|(from, to)| (from, to.to_owned())).to_vec();
+    files.extend(libraries.into_iter().map(|path| (PathBuf::from(&path), path)));
+    let scripts = paths.iter().chain(&["/application.sh"]);
+    files.extend(scripts.map(|path| (script.to_owned(), (*path).to_owned())));
+    let entrypoint = vec!["/bin/sh", "/application.sh"];
+    Ok(Image {
+        name: "steamer.test/application:1".to_owned(),
+        files,
+        folders: vec![],
+        entrypoint,
+        user: "65532:65532",
+    })
+}
+
 fn libraries_of(program: &Path) -> Result<Vec<String>> {
     let text = output(Command::new("ldd").arg(program))?;
     Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())

@@ -237,3 +237,15 @@ pub fn pipeline_claims(issuer: &str, audience: &str) -> Value {
         "secrets_manager_scope": "pipeline", "project_group_ids": ["7"],
     })
 }
+
+/// Claims of a GitLab user JWT, without a project or group: user 5, with the access level of a developer. `scope` is `user`
+/// for the management of secrets and `api` for the reading of values.
+#[must_use]
+pub fn user_claims(issuer: &str, audience: &str, scope: &str) -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    json!({
+        "iss": issuer, "aud": audience, "sub": "user:dev", "exp": now + 30, "nbf": now - 5, "iat": now,
+        "jti": format!("jti-{now}"), "user_id": "5", "role_id": "30", "secrets_manager_scope": scope,
+        "correlation_id": "correlation-1", "organization_id": "1", "root_group_id": "7",
+    })
+}

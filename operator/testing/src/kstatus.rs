@@ -1,4 +1,4 @@
-//! Status of objects as kstatus computes it for Flux and Argo CD.
+//! Status of objects as kstatus computes it for Flux.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

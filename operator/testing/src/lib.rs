@@ -2,6 +2,7 @@
 //!
 //! Tests, `make run` and benchmarks use it. It is not part of the operator.
 
+pub mod argocd;
 pub mod cache;
 pub mod certificates;
 pub mod control_plane;
@@ -19,9 +20,11 @@ pub mod nodes;
 pub mod objects;
 pub mod openbao;
 pub mod operator;
+pub mod pgbouncer;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod registers;
 pub mod relay;

@@ -83,11 +83,22 @@ impl RunningOperator {
 /// # Errors
 /// When the operator was not built.
 pub fn binary() -> Result<PathBuf> {
+    built("steamer")
+}
+
+/// Path of the kubectl plugin, next to the running test.
+///
+/// # Errors
+/// When the plugin was not built.
+pub fn plugin() -> Result<PathBuf> {
+    built("kubectl-steamer")
+}
+
+fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let beside = own.ancestors().map(|folder| folder.join("steamer")).find(|path| path.is_file());
+    let beside = own.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file());
+    let default = cache::checkout().join("target/debug").join(name);
     beside
-        .or_else(|| {
-            Some(cache::checkout().join("target/debug/steamer")).filter(|path: &PathBuf| Path::exists(path))
-        })
-        .context("the operator is not built: run `cargo build --package steamer`")
+        .or_else(|| Some(default).filter(|path: &PathBuf| Path::exists(path)))
+        .with_context(|| format!("{name} is not built: run `cargo build --workspace --bin {name}`"))
 }

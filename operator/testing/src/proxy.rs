@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use gate::{Asked, Gate, Traffic};
 
+use gate::Passage;
+
 /// HTTP proxy of one server. It has its own thread, so that other work of a test does not delay it.
 pub struct Proxy {
     /// URL of the proxy.
@@ -98,7 +100,8 @@ async fn forward(
         namespace: namespace.unwrap_or_default().to_owned(),
         body: body.clone(),
     };
-    if !server.gate.pass(asked, peer).await {
+    let passage = server.gate.pass(asked.clone(), peer).await;
+    if passage == Passage::Refused {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let mut headers = parts.headers;
@@ -108,7 +111,12 @@ async fn forward(
     let method = Method::from_bytes(parts.method.as_str().as_bytes()).unwrap_or_default();
     let sent =
         server.http.request(method, format!("{}{path}", server.url)).headers(headers).body(body).send();
-    match sent.await {
+    let answer = sent.await;
+    if passage == Passage::Executed {
+        server.gate.executed(&asked).await;
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    match answer {
         Ok(answer) if is_lost => {
             let _ = answer.bytes().await;
             let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);

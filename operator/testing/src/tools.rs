@@ -2,7 +2,7 @@
 
 mod go;
 
-pub use go::{coredns, etcd, helm, kstatus, kubernetes, pause, route_definitions};
+pub use go::{argocd, coredns, etcd, helm, kstatus, kubernetes, lua, pause, route_definitions};
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -215,6 +215,24 @@ pub fn postgres() -> Result<PathBuf> {
     packages(&[("/usr/lib/postgresql/15/bin/postgres", "postgresql-15")])
         .and_then(|new| without_service(new, "postgresql"))?;
     Ok(PathBuf::from("/usr/lib/postgresql/15/bin"))
+}
+
+/// Paths of `prometheus` and `promtool`.
+///
+/// # Errors
+/// As [`packages`].
+pub fn prometheus() -> Result<[PathBuf; 2]> {
+    packages(&[("/usr/bin/promtool", "prometheus")]).and_then(|new| without_service(new, "prometheus"))?;
+    Ok(["/usr/bin/prometheus", "/usr/bin/promtool"].map(PathBuf::from))
+}
+
+/// Path of PgBouncer.
+///
+/// # Errors
+/// As [`packages`].
+pub fn pgbouncer() -> Result<PathBuf> {
+    packages(&[("/usr/sbin/pgbouncer", "pgbouncer")]).and_then(|new| without_service(new, "pgbouncer"))?;
+    Ok(PathBuf::from("/usr/sbin/pgbouncer"))
 }
 
 /// Returns whether this process runs as root.

@@ -18,6 +18,15 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let project = |changes: Value| merged(json!({"tenantRef": {"name": "t"}, "id": 42}), changes);
     let policy =
         |changes: Value| merged(json!({"projectRef": {"name": "p"}, "secrets": [{"name": "A"}]}), changes);
+    let person = |changes: Value| {
+        let mut spec = json!({
+            "projectRef": {"name": "p"}, "principal": {"user": {"id": 1}}, "grants": {"all": ["ReadMetadata"]},
+        });
+        for (field, value) in changes.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        spec
+    };
     let secret = |changes: Value| {
         merged(
             json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}}),
@@ -60,6 +69,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         });
         json!({"managed": merged(server, changes)})
     };
+    let audited = |file: Value| managed(json!({"audit": [{"name": "a", "description": "d", "file": file}]}));
     let scoped = |changes: Value| {
         let external = json!({"address": "https://bao", "managementAuth": {"jwt": {"audience": "a"}}});
         merged(json!({"external": external}), changes)
@@ -111,7 +121,68 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     let authority = json!({"commonName": "CA", "ttl": "1h"});
     let issuer = |changes: Value| merged(by_cluster(json!({"mount": "pki", "root": authority})), changes);
     let pki_role = |changes: Value| merged(by_cluster(json!({"mount": "pki"})), changes);
+    let app = by_cluster;
+    let app_path = |path: &str| app(json!({"ops": {"extraPaths": [{"path": path, "verbs": ["read"]}]}}));
+    let app_ci = |claims: Value| app(json!({"ci": {"audiences": ["a"], "boundClaims": claims}}));
+    let app_database =
+        |changes: Value| app(json!({"database": merged(json!({"connectionRef": {"name": "db"}}), changes)}));
     vec![
+        ("SecretsApp", app(json!({"app": "web-ops"})), "not end with -ops"),
+        ("SecretsApp", app(json!({"app": "Web"})), "app must consist of lower-case letters"),
+        ("SecretsApp", app(json!({"app": "default"})), "not be root, default"),
+        ("SecretsApp", app(json!({"kv": {"mount": "kv/*"}})), "must be a path of letters"),
+        (
+            "SecretsApp",
+            app(json!({"kv": {"mount": "sys"}})),
+            "nothing below auth, sys, identity and cubbyhole",
+        ),
+        ("SecretsApp", app(json!({"kv": {"prefix": "{{identity.entity.id}}"}})), "must be a path of letters"),
+        ("SecretsApp", app(json!({"kv": {"prefix": "web+"}})), "must be a path of letters"),
+        (
+            "SecretsApp",
+            app(json!({"runtime": {"bindings": [{"serviceAccount": "*", "namespace": "a"}]}})),
+            "serviceAccount",
+        ),
+        ("SecretsApp", app(json!({"runtime": {"namespaces": ["*"]}})), "names of namespaces, without *"),
+        (
+            "SecretsApp",
+            app(
+                json!({"runtime": {"namespaces": ["a"], "bindings": [{"serviceAccount": "a", "namespace": "a"}]}}),
+            ),
+            "set bindings, or serviceAccounts and namespaces",
+        ),
+        ("SecretsApp", app(json!({"runtime": {"audience": "*"}})), "audience must consist of visible ASCII"),
+        ("SecretsApp", app_ci(json!({})), "boundClaims"),
+        ("SecretsApp", app(json!({"rolesOwner": "Repository"})), "rolesOwner: Repository requires ci"),
+        ("SecretsApp", app_path("sys/policies/acl/web"), "must not contain sys, auth, identity or cubbyhole"),
+        (
+            "SecretsApp",
+            app_path("team/sys/policies/acl/web"),
+            "must not contain sys, auth, identity or cubbyhole",
+        ),
+        ("SecretsApp", app_path("kvv1/Auth/x"), "must not contain sys, auth, identity or cubbyhole"),
+        ("SecretsApp", app_path("kvv1/cloudflare/web*"), "web* also matches webapp"),
+        ("SecretsApp", app_path("kvv1/+/web"), "* is only allowed as the last segment"),
+        ("SecretsApp", app_path("kvv1"), "must be a path in a secrets engine"),
+        ("SecretsApp", app(json!({"ops": {"extraPolicies": ["root"]}})), "is not root"),
+        (
+            "SecretsApp",
+            app(
+                json!({"readers": [{"name": "web", "serviceAccount": "a", "namespace": "n", "prefix": "p"}]}),
+            ),
+            "never the name of an application",
+        ),
+        ("SecretsApp", app_database(json!({"ownerRole": "a; DROP"})), "must be a name in PostgreSQL"),
+        (
+            "SecretsApp",
+            app_database(json!({"defaultTTL": "2h", "maxTTL": "1h"})),
+            "must not be longer than maxTTL",
+        ),
+        (
+            "SecretsApp",
+            app_database(json!({"createOwnerRole": true, "creationStatements": ["x"]})),
+            "createOwnerRole only works without creationStatements",
+        ),
         ("PKIIssuer", by_cluster(json!({"mount": "pki"})), "exactly one of root and intermediate"),
         ("PKIIssuer", issuer(json!({"clusterRef": null})), "exactly one of clusterRef and projectRef"),
         ("PKIIssuer", issuer(json!({"issuerName": "default"})), "issuerName must not be default"),
@@ -282,6 +353,55 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "deletionDeadline must be at most 720h",
         ),
         ("SecretsProject", project(json!({"policy": {}})), "field not declared in schema"),
+        (
+            "PipelinePolicy",
+            policy(json!({"scopes": ["a"], "branches": ["main"]})),
+            "scopes cannot be combined",
+        ),
+        ("PipelinePolicy", policy(json!({"ttl": "0s"})), "ttl must be 1s to 8760h"),
+        ("PipelinePolicy", policy(json!({"when": {"userIds": [0]}})), "an ID must be 1 or greater"),
+        (
+            "PipelinePolicy",
+            policy(json!({"when": {"pipelineSources": ["Push"]}})),
+            "such as merge_request_event",
+        ),
+        ("PipelinePolicy", policy(json!({"when": {"deploymentTiers": ["prod"]}})), "Unsupported value"),
+        ("UserPolicy", person(json!({"principal": {}})), "exactly one of user, memberRole and role"),
+        (
+            "UserPolicy",
+            person(json!({"principal": {"user": {"id": 1}, "memberRole": {"id": 1}}})),
+            "exactly one of user, memberRole and role",
+        ),
+        ("UserPolicy", person(json!({"principal": {"user": {"id": 0}}})), "greater than or equal to 1"),
+        ("UserPolicy", person(json!({"principal": {"role": {"accessLevel": "Guest"}}})), "Unsupported value"),
+        ("UserPolicy", person(json!({"grants": {}})), "exactly one of all and secrets"),
+        ("UserPolicy", person(json!({"grants": {"all": []}})), "at least 1 items"),
+        (
+            "UserPolicy",
+            person(json!({"grants": {"secrets": [{"name": "DB*", "verbs": ["Write"]}]}})),
+            "letters, digits and _ only",
+        ),
+        (
+            "SecretsProject",
+            project(json!({"additionalIssuers": [{"name": "a", "issuerRef": {"name": "i"}}]})),
+            "exactly one of id and subjects",
+        ),
+        (
+            "SecretsProject",
+            project(json!({"userAuth": {"boundCIDRs": ["10.0.0.1"]}})),
+            "networks such as 10.0.0.0/8",
+        ),
+        ("SecretsProject", project(json!({"apiAuth": {"tokenTTL": "2h"}})), "tokenTTL must be 10s to 1h"),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://i", "claims": {"project": "p"}}),
+            "claims requires profile: Generic",
+        ),
+        (
+            "JWTIssuer",
+            json!({"oidcDiscoveryUrl": "https://i", "subjectPrefixes": {"pipeline": "a", "user": "a:b"}}),
+            "must not be the beginning of each other",
+        ),
         ("PipelinePolicy", policy(json!({"secrets": [{"name": "DB*"}]})), "letters, digits and _ only"),
         ("PipelinePolicy", policy(json!({"secrets": [{"name": "a/b"}]})), "letters, digits and _ only"),
         ("PipelinePolicy", policy(json!({"secrets": []})), "should have at least 1 items"),
@@ -411,6 +531,58 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "OpenBaoCluster",
             managed(json!({"serviceAccount": {"token": {"audience": "sts.example.com", "lifetime": "5m"}}})),
             "serviceAccount.token.lifetime must be 10m to 24h",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"image": "x", "imageCatalogRef": {"name": "images"}})),
+            "set image or imageCatalogRef, not both",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"replicas": 1, "upgrade": {"validation": {"job": {}}}})),
+            "upgrade.validation requires 3 or 5 replicas",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"upgrade": {"validation": {"job": {}, "timeout": "1s"}}})),
+            "upgrade.validation.timeout must be 10s to 24h",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"upgrade": {"validation": {"job": {"env": {"A-B": "c"}}}}})),
+            "names in validation.job.env must be letters, digits and underscores",
+        ),
+        ("OpenBaoCluster", audited(json!({})), "file requires exactly one of path and volume"),
+        (
+            "OpenBaoCluster",
+            audited(json!({"path": "stdout", "volume": {"size": "1Gi"}})),
+            "file requires exactly one of path and volume",
+        ),
+        (
+            "OpenBaoCluster",
+            audited(json!({"path": "stdout", "rotate": {}})),
+            "file.rotate requires file.volume",
+        ),
+        (
+            "OpenBaoCluster",
+            audited(json!({"volume": {"size": "899Mi"}})),
+            "file.volume.size must be at least rotate.maxSize (100Mi) times rotate.maxFiles (8) plus one",
+        ),
+        (
+            "OpenBaoCluster",
+            audited(json!({"volume": {"size": "1Gi"}, "rotate": {"maxSize": "1Gi", "maxFiles": 1}})),
+            "file.volume.size must be at least rotate.maxSize",
+        ),
+        ("OpenBaoCluster", audited(json!({"volume": {"size": "1G"}})), "such as 1Gi"),
+        (
+            "OpenBaoCluster",
+            managed(json!({"restoreDrill": {"databaseSecretRef": {"name": "a"}, "schedule": "daily"}})),
+            "schedule must be minute, hour, day of the month",
+        ),
+        (
+            "OpenBaoCluster",
+            managed(json!({"restoreDrill": {"databaseSecretRef": {"name": "a"}, "timeout": "5s"}})),
+            "restoreDrill.timeout must be 1m to 24h",
         ),
         (
             "BaoConnection",
@@ -875,6 +1047,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("BaoPushSecret", generator(json!({})), "requires exactly one of password, passwordPolicy"),
         ("BaoPushSecret", generator(json!({"uuid": {}, "sshKey": {}})), "requires exactly one of password"),
+        ("BaoPushSecret", generator(json!({"bytes": {"length": 15}})), "greater than or equal to 16"),
         ("BaoPushSecret", generator(json!({"password": {"length": 7}})), "greater than or equal to 8"),
         ("BaoPushSecret", generator(json!({"password": {"minDigits": 31}})), "must not exceed its length"),
         (
@@ -957,6 +1130,10 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
     let tenant = json!({"clusterRef": {"name": "main"}, "organizationId": 9001, "groupId": 7, "issuerRef": {"name": "i"}});
     case.object("SecretsTenant", "t", tenant).await?;
     case.object("SecretsProject", "p", json!({"tenantRef": {"name": "t"}, "id": 42})).await?;
+    let user = json!({
+        "projectRef": {"name": "p"}, "principal": {"user": {"id": 1}}, "grants": {"all": ["Write"]},
+    });
+    case.object("UserPolicy", "u", user).await?;
     let engine = json!({"clusterRef": {"name": "main"}, "type": "pki", "path": "a", "mode": "Observe"});
     case.object("SecretEngine", "e", engine).await?;
     let method = json!({"clusterRef": {"name": "main"}, "type": "jwt", "mode": "Observe"});
@@ -1019,6 +1196,14 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ("SecretsTenant", "t", json!({"groupId": null}), "groupId is immutable"),
         ("SecretsTenant", "t", json!({"clusterRef": {"name": "other"}}), "clusterRef is immutable"),
         ("SecretsProject", "p", json!({"id": 43}), "id is immutable"),
+        (
+            "SecretsProject",
+            "p",
+            json!({"defaultRoles": [{"accessLevel": "Owner", "verbs": ["Write"]}]}),
+            "defaultRoles is written once",
+        ),
+        ("UserPolicy", "u", json!({"principal": {"user": {"id": 2}}}), "principal is immutable"),
+        ("UserPolicy", "u", json!({"projectRef": {"name": "q"}}), "projectRef is immutable"),
         ("SecretsProject", "p", json!({"scope": "Group"}), "scope is immutable"),
         ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef is immutable"),
         ("DatabaseConnection", "db", json!({"mount": "other"}), "mount is immutable"),

@@ -76,6 +76,17 @@ fn stateful_set(owned: &str, account: &str, pod: &Value) -> Value {
     object("apps/v1", "StatefulSet", owned, &json!({"spec": spec}))
 }
 
+/// A Job with the pod of [`stateful_set`].
+fn job(owned: &str, account: &str, pod: &Value) -> Value {
+    let mut job = stateful_set(owned, account, pod);
+    (job["apiVersion"], job["kind"]) = (json!("batch/v1"), json!("Job"));
+    let mut pod = job["spec"]["template"]["spec"].take();
+    pod["restartPolicy"] = json!("Never");
+    let labels = json!({"steamer.dev/cluster": "main"});
+    job["spec"] = json!({"template": {"metadata": {"labels": labels}, "spec": pod}});
+    job
+}
+
 fn workload(kind: &str) -> Value {
     let container = json!({"name": "c", "image": "i"});
     let metadata = json!({"labels": {"a": "b"}, "annotations": {"theirs": "x"}});
@@ -142,6 +153,7 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
     let own_kinds = apis("steamer.dev/v1alpha1", "openbaoclusters");
     let synced = apis("steamer.dev/v1alpha1", "baostaticsecrets");
     let sets = apis("apps/v1", "statefulsets");
+    let jobs = apis("batch/v1", "jobs");
     let rbac = "rbac.authorization.k8s.io/v1";
     let deployment = apis("apps/v1", "deployments/foreign");
     let restart = || annotated(json!({"steamer.dev/restarted-for": "{}"}));
@@ -176,6 +188,15 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
             "POST",
             sets.clone(),
             stateful_set("owned", "main", &json!({"initContainers": [{"name": "x", "image": "i"}]})),
+        ),
+        ("POST", jobs.clone(), job("foreign", "main", &none)),
+        ("POST", jobs.clone(), job("owned", "default", &none)),
+        ("POST", jobs.clone(), job("owned", "other-validation", &none)),
+        ("POST", jobs.clone(), job("owned", "main", &json!({"hostNetwork": true}))),
+        (
+            "POST",
+            jobs.clone(),
+            job("owned", "main", &json!({"initContainers": [{"name": "x", "image": "i"}]})),
         ),
         ("POST", here("configmaps"), object("v1", "ConfigMap", "foreign", &none)),
         ("POST", here("serviceaccounts"), object("v1", "ServiceAccount", "foreign", &none)),
@@ -250,10 +271,13 @@ async fn the_admission_policy_refuses_all_writes_that_the_operator_does_not_make
         let refusal = refusal(&client, method, path, body).await?;
         ensure!(refusal.is_some(), "{method} {path} is not refused: {body}");
     }
+    let rights = json!({"allowPrivilegeEscalation": false});
+    let sidecar = json!({"name": "x", "image": "i", "restartPolicy": "Always", "securityContext": rights});
     let admitted = [
         ("PATCH", here("pods/node"), json!({"metadata": {"labels": {"leader": "true"}}})),
         ("DELETE", here("pods/node"), none.clone()),
         ("POST", sets, stateful_set("owned", "main", &none)),
+        ("POST", jobs, job("owned", "main-validation", &json!({"initContainers": [sidecar]}))),
         ("POST", here("configmaps"), object("v1", "ConfigMap", "owned", &none)),
         ("POST", here("serviceaccounts"), object("v1", "ServiceAccount", "owned", &none)),
         ("POST", here("secrets"), object("v1", "Secret", "foreign", &secret("Opaque"))),

@@ -286,7 +286,7 @@ async fn an_existing_auth_mount_is_adopted_without_a_write_and_logins_of_the_ope
     general
         .object("seen", json!({"type": "cert", "parameters": {"disable_binding": true}, "mode": "Observe"}))
         .await?;
-    let seen = case.ready::<AuthMethod>("seen", "False/Drifted").await?;
+    let seen = case.ready::<AuthMethod>("seen", "True/Drifted").await?;
     let plan = seen.status.context("the object has no status")?.lifecycle.plan;
     let paths: Vec<&str> = plan.iter().map(|change| change.path.as_str()).collect();
     assert_eq!(paths, ["adopted-mounts/sys/auth/seen", "adopted-mounts/auth/seen/config"]);

@@ -1,7 +1,9 @@
 //! BaoPolicy: ACL policies as text and as rules.
 
 use anyhow::Result;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use steamer_testing::wait::eventually;
 
 use crate::fixture::ready_of;
 use crate::general::{Scene, Subject, check};
@@ -43,8 +45,50 @@ async fn placement_determines_the_namespace(scene: &Scene) -> Result<()> {
     assert!(scene.state(path).await?.is_some(), "a narrower scope removed the policy");
     scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Root"}})).await?;
     scene.ready("BaoPolicy", "inside", "True/Applied").await?;
+    a_deletion_outside_of_the_scope_waits_for_the_scope(scene, path).await?;
+    an_orphan_that_another_client_wrote_deletes_nothing(scene).await
+}
+
+/// Steamer changes nothing outside of the scope. What remains is listed, and is removed when the scope contains it again.
+async fn a_deletion_outside_of_the_scope_waits_for_the_scope(scene: &Scene, path: &str) -> Result<()> {
+    scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Tenants"}})).await?;
+    scene.ready("BaoPolicy", "inside", "False/Invalid").await?;
     scene.delete("BaoPolicy", "inside").await?;
-    scene.becomes(path, None).await
+    orphans(scene, 1).await?;
+    assert!(scene.state(path).await?.is_some(), "a deletion outside of the scope removed the policy");
+    scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Root"}})).await?;
+    scene.becomes(path, None).await?;
+    orphans(scene, 0).await
+}
+
+/// Waits until the cluster lists a number of orphans.
+async fn orphans(scene: &Scene, expected: usize) -> Result<()> {
+    let clusters = scene.case.dynamic("OpenBaoCluster")?;
+    eventually(&format!("the cluster lists {expected} orphans"), || async {
+        let cluster = clusters.get("own").await.map_err(|error| error.to_string())?;
+        let cluster = serde_json::to_value(cluster).map_err(|error| error.to_string())?;
+        let listed =
+            cluster.pointer("/status/orphans").and_then(Value::as_array).cloned().unwrap_or_default();
+        if listed.len() == expected { Ok(()) } else { Err(format!("{listed:?}")) }
+    })
+    .await
+}
+
+async fn an_orphan_that_another_client_wrote_deletes_nothing(scene: &Scene) -> Result<()> {
+    scene.post("sys/policies/acl/foreign", json!({"policy": TEXT})).await?;
+    let orphan = json!({
+        "kind": "BaoPolicy", "namespace": scene.case.namespace, "name": "gone", "openbaoNamespace": "",
+        "deletionPolicy": "Delete", "resources": [{"path": "sys/policies/acl/foreign"}],
+    });
+    let clusters = scene.case.dynamic("OpenBaoCluster")?;
+    let mut empty = orphan.clone();
+    empty["resources"] = json!([]);
+    let forged = Patch::Merge(json!({"status": {"orphans": [orphan, empty]}}));
+    clusters.patch_status("own", &PatchParams::default(), &forged).await?;
+    // The entry without resources is removed in the same pass. The other one stays, so that its resources are not forgotten.
+    orphans(scene, 1).await?;
+    assert!(scene.state("sys/policies/acl/foreign").await?.is_some(), "a forged orphan deleted a policy");
+    Ok(())
 }
 
 async fn every_field_of_a_rule_is_in_the_policy(scene: &Scene) -> Result<()> {
@@ -70,6 +114,10 @@ async fn every_field_of_a_rule_is_in_the_policy(scene: &Scene) -> Result<()> {
 }
 
 async fn mistakes_are_named(scene: &Scene) -> Result<()> {
+    scene.apply("BaoPolicy", "early", json!({"policy": TEXT, "namespace": "missing"})).await?;
+    let object = scene.ready("BaoPolicy", "early", "False/SourceMissing").await?;
+    assert!(ready_of(&object).contains("namespace missing does not exist in OpenBao"), "{object}");
+    scene.delete("BaoPolicy", "early").await?;
     scene.apply("BaoPolicy", "wrong", json!({"policy": "path \"a\" { capabilities = [\"fly\"] }"})).await?;
     let object = scene.ready("BaoPolicy", "wrong", "False/Invalid").await?;
     assert!(ready_of(&object).contains("invalid capability"), "{object}");

@@ -439,7 +439,7 @@ impl Scene {
         assert_eq!(self.read("database/config/byhand").await?, right);
         let observe = json!({"mode": "Observe", "maxOpenConnections": 4, "rotateRoot": "Once"});
         self.patch("DatabaseConnection", "byhand", observe).await?;
-        let observed = case.ready::<DatabaseConnection>("byhand", "False/Drifted").await?;
+        let observed = case.ready::<DatabaseConnection>("byhand", "True/Drifted").await?;
         let plan = serde_json::to_value(observed.status.unwrap_or_default().lifecycle.plan)?;
         ensure!(plan[0]["path"] == "database/config/byhand" && plan[0]["operation"] == "Update", "{plan}");
         ensure!(plan[1]["path"] == "database/rotate-root/byhand", "{plan}");

@@ -103,7 +103,7 @@ async fn drift_of_a_project_is_repaired_and_only_reported_under_observe() -> Res
         let wrong = state(&project).await?;
         assert_ne!(wrong, right, "{what}");
         look(&projects).await?;
-        let observed = case.ready::<SecretsProject>("web", "False/Drifted").await.context(what)?;
+        let observed = case.ready::<SecretsProject>("web", "True/Drifted").await.context(what)?;
         assert!(!observed.status.context("the object has no status")?.lifecycle.plan.is_empty(), "{what}");
         assert_eq!(state(&project).await?, wrong, "{what} was changed under Observe");
         projects.patch("web", &PatchParams::default(), &mode("Enforce")).await?;

@@ -224,7 +224,7 @@ async fn observes(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result
     scene.post(changed, body.clone()).await?;
     let wrong = scene.state(path).await?;
     scene.nudge(kind, name).await?;
-    let object = scene.ready(kind, name, "False/Drifted").await?;
+    let object = scene.ready(kind, name, "True/Drifted").await?;
     assert_eq!(object.pointer("/status/plan/0/operation"), Some(&json!("Update")), "{object}");
     assert_eq!(scene.state(path).await?, wrong, "Observe changed {path}");
     scene.change(kind, name, json!({"spec": {"mode": "Enforce"}})).await?;

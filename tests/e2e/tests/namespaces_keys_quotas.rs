@@ -120,7 +120,7 @@ impl<'a, K: HasLifecycle> Objects<'a, K> {
         let mut spec = spec;
         spec["mode"] = json!("Observe");
         self.apply(name, spec).await?;
-        let object = serde_json::to_value(self.ready(name, "False/Drifted").await?)?;
+        let object = serde_json::to_value(self.ready(name, "True/Drifted").await?)?;
         ensure!(object["status"]["plan"][0]["operation"] == "Create", "{object}");
         ensure!(self.writes(name).is_empty(), "{:?}", self.writes(name));
         Ok(())
@@ -225,10 +225,27 @@ async fn sealed_namespaces_keep_their_shares(objects: &Objects<'_, BaoNamespace>
     objects.patch("foreign", json!({"adopt": "IfUnowned"})).await?;
     objects.says("foreign", "False/Conflict", "exists without a seal").await?;
     lost_shares_are_reported(objects, seal("lost-shares")).await?;
+    a_refused_namespace_leaves_no_secret(objects).await?;
     objects.delete("vault").await?;
     objects.says("vault", "False/Deleting", "namespace vault is sealed").await?;
     objects.admin.request_any(Method::DELETE, "sys/namespaces/vault/delete-sealed", None).await?;
     gone(&objects.api, "vault").await
+}
+
+/// The Secret that waits for key shares is deleted with the answer that refuses the namespace.
+async fn a_refused_namespace_leaves_no_secret(objects: &Objects<'_, BaoNamespace>) -> Result<()> {
+    let seal = json!({"pgpKeys": ["AAAA"], "recoverySecretName": "refused-shares"});
+    objects.apply("refused", json!({"seal": seal})).await?;
+    objects.ready("refused", "False/Invalid").await?;
+    let secrets = objects.rig.case.api::<Secret>();
+    eventually("no Secret waits for key shares", || async {
+        match secrets.get_opt("refused-shares").await.map_err(|error| error.to_string())? {
+            None => Ok(()),
+            Some(secret) => Err(format!("{:?}", secret.metadata.annotations)),
+        }
+    })
+    .await?;
+    objects.deleted("refused").await
 }
 
 /// The answer to the creation is lost, as after the end of the operator.
@@ -245,7 +262,19 @@ async fn lost_shares_are_reported(objects: &Objects<'_, BaoNamespace>, seal: Val
     Ok(())
 }
 
+/// The object waits for the mount, and needs no change when it appears.
+async fn a_missing_mount_is_named(objects: &Objects<'_, TransitKey>) -> Result<()> {
+    objects.apply("early", json!({"mount": "later", "deletionPolicy": "Delete"})).await?;
+    let text =
+        "no secrets engine is mounted at later in namespace root: create it, such as with a SecretEngine";
+    objects.says("early", "False/SourceMissing", text).await?;
+    objects.post("sys/mounts/later", json!({"type": "transit"})).await?;
+    objects.ready("early", "True/Applied").await?;
+    objects.deleted("early").await
+}
+
 async fn keys_are_kept_in_the_desired_state(objects: &Objects<'_, TransitKey>) -> Result<()> {
+    a_missing_mount_is_named(objects).await?;
     let path = "transit/keys/orders";
     let spec = json!({
         "deletionAllowed": true, "autoRotatePeriod": "720h", "minDecryptionVersion": 1, "minEncryptionVersion": 1,

@@ -48,6 +48,11 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
         (Method::POST, "sys/policies/acl/other".into(), write.clone()),
         (Method::POST, p("sys/policies/acl/admin"), write.clone()),
         (Method::POST, "org_701/sys/policies/acl/pipelines/x".into(), write.clone()),
+        (Method::POST, "org_701/sys/policies/acl/users/x".into(), write.clone()),
+        (Method::POST, p("sys/policies/acl/users"), write.clone()),
+        (Method::POST, p("sys/policies/acl/apix/y"), write.clone()),
+        (Method::POST, p("sys/auth/user_jwtx"), Some(json!({"type": "jwt"}))),
+        (Method::POST, p("auth/user_jwt/tidy"), Some(json!({}))),
         (Method::POST, "auth/kubernetes/role/steamer".into(), Some(json!({"token_policies": ["root"]}))),
         (Method::POST, "auth/kubernetes/role/mine".into(), Some(json!({"token_policies": ["root"]}))),
         (Method::POST, "auth/kubernetes/config".into(), Some(json!({"kubernetes_host": "https://x"}))),
@@ -80,6 +85,10 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
     }
     // A request that the operator makes is allowed.
     operator.request_any(Method::GET, &p("sys/policies/acl/pipelines/global"), None).await?;
+    for path in ["users/roles/50", "api/users/roles/50", "pipelines_gitea/global"] {
+        let read = operator.request_any(Method::GET, &p(&format!("sys/policies/acl/{path}")), None).await;
+        assert!(matches!(read, Err(Error::NotFound { .. })), "{path}: {read:?}");
+    }
     Ok(())
 }
 
@@ -116,7 +125,8 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
         ("delete", "apps", "daemonsets"),
         ("patch", "apps", "replicasets"),
         ("create", "argoproj.io", "rollouts"),
-        ("create", "batch", "jobs"),
+        ("patch", "batch", "jobs"),
+        ("create", "batch", "cronjobs"),
         ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
         ("update", "coordination.k8s.io", "leases"),
         ("create", "authentication.k8s.io", "tokenreviews"),
@@ -128,12 +138,13 @@ async fn the_operators_rbac_permissions_are_least_privilege() -> Result<()> {
     for (verb, group, resource) in refused {
         assert!(!allowed(verb, group, resource).await?, "{verb} {resource}.{group} is allowed");
     }
-    // The admission policy limits these patches to the annotation of a restart, and the BaoStaticSecrets to those of a
-    // ClusterBaoStaticSecret.
+    // The admission policy limits these patches to the annotation of a restart, the BaoStaticSecrets to those of a
+    // ClusterBaoStaticSecret, and the Jobs to those of an OpenBaoCluster.
     let granted = [
         ("create", "steamer.dev", "baostaticsecrets"),
         ("delete", "steamer.dev", "baostaticsecrets"),
         ("create", "", "secrets"),
+        ("create", "batch", "jobs"),
         ("patch", "apps", "deployments"),
         ("patch", "apps", "daemonsets"),
         ("patch", "argoproj.io", "rollouts"),

@@ -1,13 +1,22 @@
 //! Secrets that a CI job can read: the claim matrix, globs, and added and removed policies.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use steamer_api::{JWTIssuer, PipelinePolicy, SecretsProject};
+use steamer_openbao::{
+    Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
+};
 use steamer_provisioning::pipelines::{JobContext, Pattern};
 use steamer_testing::issuer::{JwtIssuer, pipeline_claims, symmetric, unsigned};
 use steamer_testing::wait::eventually;
@@ -134,6 +143,7 @@ async fn the_claim_matrix_accepts_only_the_intended_tokens() -> Result<()> {
             nothing,
         ),
         ("no sub", "all_pipelines", of(json!({"sub": null}))?, nothing),
+        ("no exp", "all_pipelines", of(json!({"exp": null}))?, nothing),
         ("a user's sub", "all_pipelines", of(json!({"sub": "user:dev"}))?, nothing),
         ("no scope", "all_pipelines", of(json!({"secrets_manager_scope": null}))?, nothing),
         ("wrong scope", "all_pipelines", of(json!({"secrets_manager_scope": "user"}))?, nothing),
@@ -309,7 +319,7 @@ async fn policies_are_merged_and_removing_one_revokes_exactly_its_grants() -> Re
     case.ready::<PipelinePolicy>("brief", "True/Expired").await.map(drop)
 }
 
-async fn reads(session: &steamer_openbao::Session, names: &[&str], expected: &[&str]) -> Result<()> {
+async fn reads(session: &Session, names: &[&str], expected: &[&str]) -> Result<()> {
     eventually("the job reads exactly the expected secrets", || async {
         match readable_with(session, names).await {
             Ok(readable) if readable == expected => Ok(()),
@@ -412,6 +422,150 @@ async fn a_claim_of_another_type_counts_as_absent() -> Result<()> {
             assert!(text.contains("the token"), "{claim} {value}: {text}");
             assert!(!text.contains("overload") && !text.contains("pb.Auth"), "{claim} {value}: {text}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn further_conditions_narrow_the_access_of_jobs() -> Result<()> {
+    let case = Case::new("pipelines-when").await?;
+    let namespace = case.project(208).await?;
+    let conditions = [
+        ("TIER", json!({"deploymentTiers": ["production", "staging"]})),
+        ("PROTECTED", json!({"environmentProtected": true})),
+        ("UNPROTECTED", json!({"environmentProtected": false})),
+        ("SOURCE", json!({"pipelineSources": ["schedule", "merge_request_event"]})),
+        ("USER", json!({"userIds": [1, 12, 1_234_567]})),
+        ("PIPELINE", json!({"pipelineIds": [100]})),
+        ("BOTH", json!({"refProtected": true, "userIds": [12], "pipelineSources": ["schedule"]})),
+    ];
+    let names = conditions.each_ref().map(|(name, _)| *name);
+    case.values(&namespace, &names).await?;
+    for (name, when) in &conditions {
+        let policy = json!({"when": when, "secrets": [{"name": name}]});
+        case.policy(&name.to_lowercase(), policy).await?;
+    }
+    let jobs: [(Value, &[&str]); 9] = [
+        (json!({}), &["USER", "PIPELINE"]),
+        (json!({"deployment_tier": "production", "environment": "prod"}), &["TIER", "USER", "PIPELINE"]),
+        // OpenBao reads numbers as floating-point numbers.
+        (json!({"user_id": 1_234_567}), &["USER", "PIPELINE"]),
+        (json!({"deployment_tier": "productions"}), &["USER", "PIPELINE"]),
+        (json!({"environment_protected": "true", "user_id": "2"}), &["PROTECTED", "PIPELINE"]),
+        (json!({"environment_protected": "false", "pipeline_id": "1001"}), &["UNPROTECTED", "USER"]),
+        (json!({"pipeline_source": "merge_request_event", "user_id": "121"}), &["SOURCE", "PIPELINE"]),
+        (json!({"pipeline_source": "schedule", "user_id": "12"}), &["SOURCE", "USER", "PIPELINE", "BOTH"]),
+        (
+            json!({"pipeline_source": "schedule", "user_id": "12", "ref_protected": "false"}),
+            &["SOURCE", "USER", "PIPELINE"],
+        ),
+    ];
+    for (changes, expected) in jobs {
+        let claims = with(&case.claims(), changes.clone());
+        assert_eq!(case.readable(&namespace, &claims, &names).await?, expected, "{changes}");
+    }
+    // Just-in-time access: it ends with the time to live of the object, also for existing tokens.
+    let jwt = case.ground.issuer.sign("key-1", &with(&case.claims(), json!({"pipeline_id": "200"})))?;
+    let job = case.login(&namespace, "all_pipelines", &jwt).await?;
+    let brief = json!({"when": {"pipelineIds": [200]}, "ttl": "2m", "secrets": [{"name": "BOTH"}]});
+    case.policy("brief", brief).await?;
+    reads(&job, &names, &["USER"]).await?;
+    let jwt = case.ground.issuer.sign("key-1", &with(&case.claims(), json!({"pipeline_id": "200"})))?;
+    let job = case.login(&namespace, "all_pipelines", &jwt).await?;
+    reads(&job, &names, &["USER", "BOTH"]).await?;
+    let policies: Api<PipelinePolicy> = case.api();
+    let shorter = Patch::Merge(json!({"spec": {"ttl": "1s"}}));
+    policies.patch("brief", &PatchParams::default(), &shorter).await?;
+    reads(&job, &names, &["USER"]).await?;
+    case.ready::<PipelinePolicy>("brief", "True/Expired").await.map(drop)
+}
+
+/// The JWT of a job.
+struct Jwt(String);
+
+impl Credential for Jwt {
+    fn secret(&self) -> BoxFuture<'_, Result<SecretString, CredentialError>> {
+        Box::pin(async { Ok(self.0.clone().into()) })
+    }
+
+    fn discard(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { false })
+    }
+}
+
+#[tokio::test]
+async fn a_runner_reads_with_the_settings_in_the_status() -> Result<()> {
+    let case = Case::new("pipelines-runner").await?;
+    let namespace = case.project(210).await?;
+    case.values(&namespace, &["A", "B"]).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    let project = case.ready::<SecretsProject>("web", "True/Applied").await?;
+    let runner = project.status.and_then(|status| status.runner).context("no runner")?;
+    let (at, login) = runner.inline_auth_path.split_once("/auth/").context("no login")?;
+    let mount = login.strip_suffix("/cel/login").context("no CEL login")?;
+    let client = case.ground.openbao.client()?;
+    let session = |claims: &Value| -> Result<Session> {
+        let credential = Arc::new(Jwt(case.ground.issuer.sign("key-1", claims)?));
+        let login = Login {
+            namespace: NamespacePath::new(at),
+            mount: mount.to_owned(),
+            role: runner.role.clone(),
+            kind: LoginKind::Cel,
+            params: BTreeMap::new(),
+            presentation: Presentation::Inline,
+            credential,
+        };
+        Ok(client.session(Identity::login(login)))
+    };
+    // The paths start at the root, without a header for the namespace.
+    let path = |name: &str| format!("{}/data/{}/{name}", runner.engine_path, runner.data_root);
+    let job = session(&case.claims())?;
+    let answer = job.request_any(Method::GET, &path("A"), None).await?;
+    assert_eq!(answer["data"]["data"]["value"], "of A");
+    assert!(job.request_any(Method::GET, &path("B"), None).await.is_err());
+    // Each request is validated.
+    let other = session(&with(&case.claims(), json!({"project_id": "43"})))?;
+    assert!(other.request_any(Method::GET, &path("A"), None).await.is_err());
+    Ok(())
+}
+
+/// The login entry of the audit log whose metadata contains a correlation ID.
+fn audited(case: &Case, correlation: &str) -> Result<Value> {
+    let log = std::fs::read_to_string(&case.ground.openbao.audit)?;
+    let entries = log.lines().filter(|line| line.contains(correlation));
+    let entries = entries.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is_read = |path: &str| path.ends_with("/data/explicit/A");
+    let mut reads = entries.filter(|entry| entry["request"]["path"].as_str().is_some_and(is_read));
+    reads.next_back().ok_or_else(|| anyhow::anyhow!("the audit log contains no read with {correlation}"))
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_job_and_a_token_ends_with_its_jwt() -> Result<()> {
+    let case = Case::new("pipelines-attribution").await?;
+    let namespace = case.project(209).await?;
+    case.values(&namespace, &["A"]).await?;
+    case.policy("all", json!({"secrets": [{"name": "A"}]})).await?;
+    let claims = with(&case.claims(), json!({"correlation_id": "correlation-209", "environment": "prod"}));
+    assert_eq!(case.readable(&namespace, &claims, &["A"]).await?, ["A"]);
+    let entry = audited(&case, "correlation-209")?;
+    let expected = json!({
+        "correlation_id": "correlation-209", "project_id": "42", "namespace_id": "7", "pipeline_id": "100", "job_id": "1000",
+        "user_id": "1", "ref": "main", "environment": "prod", "sub": "project_path:acme/web:ref_type:branch:ref:main",
+    });
+    for (name, value) in expected.as_object().into_iter().flatten() {
+        assert_eq!(entry["auth"]["metadata"][name], *value, "{name}: {}", entry["auth"]["metadata"]);
+    }
+    let now = Timestamp::now().as_second();
+    // The token lives for tokenTTL (300 s), or until OpenBao would reject the JWT: 60 s after its end.
+    for (left, expected) in [(1000, 290..=300), (100, 120..=160), (-20, 1..=40)] {
+        let claims = with(&case.claims(), json!({"exp": now + left, "iat": now - 60, "nbf": now - 60}));
+        let jwt = case.ground.issuer.sign("key-1", &claims)?;
+        let body = json!({"role": "all_pipelines", "jwt": jwt});
+        let client = case.ground.openbao.client()?.session(Identity::Anonymous);
+        let path = "auth/pipeline_jwt/cel/login";
+        let answer = client.within(&namespace).request_any(Method::POST, path, Some(body)).await?;
+        let lease = answer["auth"]["lease_duration"].as_i64().unwrap_or_default();
+        assert!(expected.contains(&lease), "a JWT that ends in {left} s has a token of {lease} s");
     }
     Ok(())
 }

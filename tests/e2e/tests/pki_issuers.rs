@@ -372,7 +372,7 @@ async fn mistakes(scene: &Scene) -> Result<()> {
     let mut observed = intermediate("observed", "pki-hand");
     observed["mode"] = json!("Observe");
     scene.apply("PKIIssuer", "observed", observed).await?;
-    let object = scene.rig.case.ready::<PKIIssuer>("observed", "False/Drifted").await?;
+    let object = scene.rig.case.ready::<PKIIssuer>("observed", "True/Drifted").await?;
     let plan = object.status.context("no status")?.lifecycle.plan;
     assert_eq!(plan[0].path, "pki-hand/intermediate/generate/internal");
     let names = scene.names("pki-hand", "key").await?;

@@ -132,7 +132,7 @@ async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> R
         ("second", "app", json!({"adopt": "IfUnowned"}), "False/Conflict"),
         ("adopted", "adopted", json!({"adopt": "IfUnowned"}), "True/Applied"),
         ("kept", "kept", json!({"updatePolicy": "IfNotExists"}), "True/Applied"),
-        ("plan", "planned", json!({"mode": "Observe"}), "False/Drifted"),
+        ("plan", "planned", json!({"mode": "Observe"}), "True/Drifted"),
     ] {
         case.object("BaoPushSecret", name, spec(mount, path, changes)).await?;
         case.ready::<BaoPushSecret>(name, ready).await?;
@@ -141,7 +141,7 @@ async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> R
     assert_eq!(value(&case, mount, "foreign", None).await?, json!({"theirs": "x"}));
     assert_eq!(value(&case, mount, "kept", None).await?, json!({"theirs": "x"}));
     contains(&case, mount, "adopted", json!({"user": "app", "password": "two"})).await?;
-    let plan = case.ready::<BaoPushSecret>("plan", "False/Drifted").await?;
+    let plan = case.ready::<BaoPushSecret>("plan", "True/Drifted").await?;
     let plan = plan.status.context("no status")?.lifecycle.plan;
     assert_eq!((plan.len(), plan[0].path.as_str()), (1, "push/data/planned"));
     assert_eq!(admin.kv_metadata(mount, "planned").await?, None);
@@ -212,6 +212,7 @@ async fn a_concurrent_version_is_kept_and_generated_values_survive_a_restart() -
     let items = json!([
         generated(mount, "ids", "password", "password"),
         generated(mount, "ids", "id", "uuid"),
+        generated(mount, "ids", "key", "bytes"),
         generated(mount, "ids", "ssh", "sshKey"),
         generated(mount, "ids", "tls", "tlsKey"),
     ]);
@@ -223,7 +224,7 @@ async fn a_concurrent_version_is_kept_and_generated_values_survive_a_restart() -
     }
     let ids = value(&rig.case, mount, "ids", None).await?;
     let keys: Vec<&String> = ids.as_object().context("no object")?.keys().collect();
-    assert_eq!(keys, ["id", "password", "ssh", "ssh.pub", "tls", "tls.pub"]);
+    assert_eq!(keys, ["id", "key", "password", "ssh", "ssh.pub", "tls", "tls.pub"]);
 
     // Settled: each check reads the metadata only, and nothing is written.
     rig.openbao.forget();

@@ -19,9 +19,9 @@ const PAST: &str = "2020-01-01T00:00:00Z";
 const FUTURE: &str = "2099-01-01T00:00:00Z";
 
 #[derive(Clone, Debug)]
-struct Spec {
-    environments: Vec<String>,
-    branches: Vec<String>,
+pub(crate) struct Spec {
+    pub(crate) environments: Vec<String>,
+    pub(crate) branches: Vec<String>,
     ref_protected: Option<bool>,
     secrets: BTreeSet<u8>,
     expires: Option<bool>,
@@ -46,7 +46,7 @@ fn branch() -> impl Strategy<Value = String> {
     ]
 }
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     let list = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>();
     let environments = prop::collection::btree_set(environment(), 0..3).prop_map(list);
     let branches = prop::collection::btree_set(branch(), 0..3).prop_map(list);
@@ -64,7 +64,7 @@ fn spec() -> impl Strategy<Value = Spec> {
 }
 
 impl Spec {
-    fn object(&self) -> Value {
+    pub(crate) fn object(&self) -> Value {
         let secrets: Vec<Value> =
             self.secrets.iter().map(|number| json!({"name": format!("S{number}")})).collect();
         let mut spec = json!({
@@ -113,6 +113,7 @@ impl Spec {
             environment: environment.clone(),
             branch: branch.clone(),
             ref_protected: self.ref_protected,
+            ..JobContext::default()
         };
         pairs.map(context).collect()
     }
@@ -139,7 +140,10 @@ struct Job {
     protected: bool,
 }
 
-fn draw<T: std::fmt::Debug>(runner: &mut TestRunner, strategy: impl Strategy<Value = T>) -> Result<T> {
+pub(crate) fn draw<T: std::fmt::Debug>(
+    runner: &mut TestRunner,
+    strategy: impl Strategy<Value = T>,
+) -> Result<T> {
     Ok(strategy.new_tree(runner).map_err(|reason| anyhow!("{reason}"))?.current())
 }
 

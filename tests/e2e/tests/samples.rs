@@ -12,13 +12,12 @@ use crate::fixture::Case;
 #[tokio::test]
 async fn every_sample_and_every_yaml_block_in_the_docs_is_valid() -> Result<()> {
     let case = Case::new("samples").await?;
-    for namespace in ["openbao", "web"] {
+    for namespace in ["openbao", "web", "tools", "webapp", "erp", "cms"] {
         case.make_namespace(namespace, serde_json::json!({})).await?;
     }
-    let mut texts: Vec<(String, String)> = steamer_testing::demo::samples()?
-        .into_iter()
-        .map(|(path, text)| (path.display().to_string(), text))
-        .collect();
+    let samples = steamer_testing::demo::samples()?.into_iter().chain(steamer_testing::demo::homelab()?);
+    let mut texts: Vec<(String, String)> =
+        samples.map(|(path, text)| (path.display().to_string(), text)).collect();
     let mut kinds = std::collections::BTreeSet::new();
     for page in pages()? {
         let text = std::fs::read_to_string(&page)?;

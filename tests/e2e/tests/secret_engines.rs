@@ -127,6 +127,13 @@ async fn an_existing_engine_is_adopted_without_a_write_and_another_one_is_a_conf
         let message = ready_of(&serde_json::to_value(&refused)?);
         assert!(message.contains(expected), "{message}");
     }
+    // OpenBao answers for a path below a mount as for the mount, whose owner is no owner of the path.
+    general
+        .object("nested", json!({"type": "kv-v2", "path": "pki/full/below", "adopt": "IfUnowned"}))
+        .await?;
+    let refused = case.ready::<SecretEngine>("nested", "False/Conflict").await?;
+    let message = ready_of(&serde_json::to_value(&refused)?);
+    assert!(message.contains("because pki/full in namespace adopted-engines is one"), "{message}");
     let invalid = [
         ("sys", json!({"type": "kv-v2"}), "OpenBao mounts no secrets engine at sys"),
         ("transit", json!({"type": "transit", "parameters": {"a": 1}}), "possible paths are keys"),
@@ -143,7 +150,7 @@ async fn an_existing_engine_is_adopted_without_a_write_and_another_one_is_a_conf
         assert!(message.contains(expected), "{message}");
     }
     general.object("seen", json!({"type": "kv-v2", "config": {"maxVersions": 3}, "mode": "Observe"})).await?;
-    let seen = case.ready::<SecretEngine>("seen", "False/Drifted").await?;
+    let seen = case.ready::<SecretEngine>("seen", "True/Drifted").await?;
     let plan = seen.status.context("the object has no status")?.lifecycle.plan;
     let paths: Vec<&str> = plan.iter().map(|change| change.path.as_str()).collect();
     assert_eq!(paths, ["adopted-engines/sys/mounts/seen", "adopted-engines/seen/config"]);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use steamer_testing::Ground;
 use steamer_testing::ground::apply;
+use steamer_testing::installation::install_root_scope;
 use steamer_testing::operator::{Operator, RunningOperator};
 
 /// Watches objects until `enough` returns true.
@@ -59,6 +60,21 @@ where
         ready.len() >= objects
     })
     .await
+}
+
+/// Waits until the given number of objects of a kind by its name is Ready.
+pub(super) async fn all_ready_of(rig: &Rig, kind: &str, objects: usize) -> Result<()> {
+    let api = rig.api(kind).await?;
+    let ready = async {
+        loop {
+            let list = api.list(&ListParams::default()).await?;
+            if list.iter().filter(is_ready).count() >= objects {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), ready).await.context("not complete within 10 minutes")?
 }
 
 fn is_ready(object: &impl Serialize) -> bool {
@@ -124,9 +140,7 @@ impl Rig {
         kind: &str,
         specs: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<()> {
-        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
-        let (resource, _): (ApiResource, _) = kube::discovery::pinned_kind(&self.client, &gvk).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        let api = self.api(kind).await?;
         let applied = stream::iter(specs).map(|(name, spec)| {
             let api = api.clone();
             async move {
@@ -139,6 +153,51 @@ impl Rig {
             }
         });
         applied.buffer_unordered(32).try_collect::<()>().await.with_context(|| kind.to_owned())
+    }
+
+    /// The API of a kind by its name.
+    pub(super) async fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        let gvk = kube::core::GroupVersionKind::gvk("steamer.dev", "v1alpha1", kind);
+        let (resource, _): (ApiResource, _) = kube::discovery::pinned_kind(&self.client, &gvk).await?;
+        Ok(Api::namespaced_with(self.client.clone(), NAMESPACE, &resource))
+    }
+
+    /// Adds an argument of the operator.
+    pub(super) fn argument(&mut self, argument: &str) {
+        self.operator.arguments.push(argument.to_owned());
+    }
+
+    /// Lets the cluster `main` create resources in every namespace of its OpenBao.
+    pub(super) async fn root_scope(&self) -> Result<()> {
+        install_root_scope(&self.ground.openbao).await?;
+        let scope = Patch::Merge(json!({"spec": {"operatorScope": "Root"}}));
+        self.api("OpenBaoCluster").await?.patch("main", &PatchParams::default(), &scope).await?;
+        Ok(())
+    }
+
+    /// Makes the requests to the API server that the creation of one object costs: the object, its finalizer, and two statuses.
+    pub(super) async fn bare_object(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
+        let api = self.api(kind).await?;
+        let object = json!({
+            "apiVersion": "steamer.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+        });
+        api.patch(name, &PatchParams::apply("bench").force(), &Patch::Apply(&object)).await?;
+        let finalizer = Patch::Merge(json!({"metadata": {"finalizers": ["steamer.dev/bench"]}}));
+        api.patch(name, &PatchParams::default(), &finalizer).await?;
+        for generation in [0, 1] {
+            let status = Patch::Merge(json!({"status": {"observedGeneration": generation}}));
+            api.patch_status(name, &PatchParams::default(), &status).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the finalizers of all objects.
+    pub(super) async fn without_finalizers(&self, api: &Api<DynamicObject>) -> Result<()> {
+        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for object in api.list(&ListParams::default()).await? {
+            api.patch(&object.name_any(), &PatchParams::default(), &none).await?;
+        }
+        Ok(())
     }
 
     /// Starts the operator. Returns the time of the start.

@@ -55,6 +55,10 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, what: What) 
     column.add_counts(&SETTLED_COUNTS, &since.counts(&rig.ground)?, objects);
 
     column.add_times(
+        ["kubectl steamer status", "kubectl steamer status: worst"],
+        &status(&rig, &operator.with_file_name("kubectl-steamer"))?,
+    );
+    column.add_times(
         ["new object: Secret created", "new object: worst"],
         &new_objects(&rig, "new", paths).await?,
     );
@@ -83,6 +87,19 @@ pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, what: What) 
         column.add("memory, with foreign Secrets", rig.memory()?, " MiB");
     }
     Ok(column)
+}
+
+/// Times of `kubectl steamer status` of all objects, in milliseconds.
+fn status(rig: &Rig, plugin: &Path) -> Result<Vec<f64>> {
+    let time = |_| {
+        let from = Instant::now();
+        let mut command = std::process::Command::new(plugin);
+        command.arg("status").env("KUBECONFIG", &rig.ground.plane.kubeconfig);
+        let output = command.output().with_context(|| format!("cannot run {}", plugin.display()))?;
+        anyhow::ensure!(output.status.code().is_some_and(|code| code != 1), "status fails: {output:?}");
+        Ok(from.elapsed().as_secs_f64() * 1e3)
+    };
+    (0..TRIES).map(time).collect()
 }
 
 const FIRST: [(&str, &str); 7] = [

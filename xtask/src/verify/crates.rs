@@ -15,17 +15,30 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("steamer-convert", &["steamer-api", "steamer-template"]),
     ("steamer-import", &["steamer-api", "steamer-openbao", "steamer-convert", "steamer-core"]),
     ("steamer-relay", &["steamer-openbao", "steamer-runtime"]),
+    // A leaf as `steamer`. `explain` decides about a token as the roles that the family of projects writes.
+    (
+        "steamer-cli",
+        &[
+            "steamer-api",
+            "steamer-openbao",
+            "steamer-runtime",
+            "steamer-core",
+            "steamer-provisioning",
+            "steamer-convert",
+            "steamer-import",
+        ],
+    ),
     (
         "steamer",
         &[
             "steamer-api",
+            "steamer-cli",
             "steamer-runtime",
             "steamer-core",
             "steamer-cluster",
             "steamer-provisioning",
             "steamer-delivery",
             "steamer-convert",
-            "steamer-import",
             "steamer-relay",
             "steamer-openbao",
         ],

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, SecretKeyReference, rules};
+use crate::{LongDuration, SecretKeyReference, rules};
 
 /// Method of a role that is written with `parameters` only. It determines the path of the role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -165,7 +165,7 @@ pub struct AppRole {
     pub secret_id_num_uses: Option<i64>,
     /// Lifetime of a secret ID. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "secretIDTTL")]
-    pub secret_id_ttl: Option<Duration>,
+    pub secret_id_ttl: Option<LongDuration>,
     /// Addresses and networks that may log in, such as `10.0.0.0/8`. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "secretIDBoundCIDRs")]
     #[schemars(length(max = 64), inner(length(min = 2, max = 64)))]

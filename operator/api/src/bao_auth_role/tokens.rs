@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, rules};
+use crate::{LongDuration, rules};
 
 /// Settings of tokens. A setting that is not set gets OpenBao's default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -17,16 +17,16 @@ pub struct TokenSettings {
     pub token_policies: Vec<String>,
     /// Lifetime of a token until its first renewal. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "tokenTTL")]
-    pub token_ttl: Option<Duration>,
+    pub token_ttl: Option<LongDuration>,
     /// Longest lifetime of a token with renewals. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "tokenMaxTTL")]
-    pub token_max_ttl: Option<Duration>,
+    pub token_max_ttl: Option<LongDuration>,
     /// Longest lifetime of a token, which later changes of the role and the mount do not extend. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "tokenExplicitMaxTTL")]
-    pub token_explicit_max_ttl: Option<Duration>,
+    pub token_explicit_max_ttl: Option<LongDuration>,
     /// Period of a token that can be renewed without end: each renewal extends it by this time. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_period: Option<Duration>,
+    pub token_period: Option<LongDuration>,
     /// Type of the tokens. Default: that of the mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<TokenType>,

@@ -25,7 +25,7 @@ pub struct AuditDevice {
     /// the nodes can reach the receiver and Steamer cannot. Default: `true`.
     #[serde(default = "yes")]
     pub probe: bool,
-    /// Logs to the output of the pod.
+    /// Logs to the output of the pod, or to a volume of each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileAudit>,
     /// Logs to an HTTP receiver.
@@ -42,16 +42,90 @@ impl AuditDevice {
     pub fn headers(&self) -> Option<&LocalReference> {
         self.http.as_ref()?.headers_secret_ref.as_ref()
     }
+
+    /// Returns the volume of each pod that it logs to, if any.
+    #[must_use]
+    pub fn volume(&self) -> Option<&AuditVolume> {
+        self.file.as_ref()?.volume.as_ref()
+    }
 }
 
-/// Audit device that logs to the output of the pod.
+/// Audit device that logs to the output of the pod, or to a volume of each pod. Exactly one of `path` and `volume` is
+/// required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.path) != has(self.volume)", "file requires exactly one of path and volume"))]
+#[x_kube(validation = ("!has(self.rotate) || has(self.volume)", "file.rotate requires file.volume: the kubelet rotates the logs of the pods"))]
+#[x_kube(validation = ("!has(self.volume) || quantity(has(self.rotate) && has(self.rotate.maxSize) ? self.rotate.maxSize : '100Mi').asInteger() * ((has(self.rotate) && has(self.rotate.maxFiles) ? self.rotate.maxFiles : 8) + 1) <= quantity(self.volume.size).asInteger()", "file.volume.size must be at least rotate.maxSize (100Mi) times rotate.maxFiles (8) plus one: a full volume stops OpenBao"))]
 pub struct FileAudit {
-    /// `stdout` writes to the pod's log; `discard` writes nothing. The root file system of the pods is read-only.
-    #[x_kube(validation = ("self in ['stdout', 'discard']", "file.path must be stdout or discard: the pods have no writable disk for a log"))]
+    /// `stdout` writes to the pod's log; `discard` writes nothing. The root file system of the pods is read-only: for a
+    /// file, set `volume`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("self in ['stdout', 'discard']", "file.path must be stdout or discard: for a file, set file.volume"))]
     #[schemars(length(max = 32))]
-    pub path: String,
+    pub path: Option<String>,
+    /// Volume of each pod for the file `/openbao/audit/<name>/audit.log`. The claim `audit-<name>-<pod>` outlives the pod
+    /// and the OpenBaoCluster. Each node writes the requests that it serves; standbys forward theirs to the leader. A
+    /// container `audit` with the image of Steamer rotates the file. While the volume is full, each request fails unless
+    /// another device records it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<AuditVolume>,
+    /// Rotation of the file. A change triggers a rollout. Default: 8 files of 100Mi beside the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<AuditRotation>,
+}
+
+impl FileAudit {
+    /// Returns whether it writes nothing.
+    #[must_use]
+    pub fn discards(&self) -> bool {
+        self.path.as_deref() == Some("discard")
+    }
+}
+
+/// Volume of each pod for an audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditVolume {
+    /// Size of each claim, such as `1Gi`. A change applies to new claims only: expand existing ones yourself, if their
+    /// StorageClass permits it.
+    #[x_kube(validation = ("self.matches('^[1-9][0-9]{0,5}(Mi|Gi|Ti)$')", "volume.size must be a number with Mi, Gi or Ti, such as 1Gi"))]
+    #[schemars(length(max = 16))]
+    pub size: String,
+    /// StorageClass of the claims. It must provide volumes that pods on every Kubernetes node of the cluster can use.
+    /// Default: the default StorageClass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+}
+
+/// Rotation of an audit log. No entry is lost: the file is renamed, and OpenBao opens a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRotation {
+    /// Size at which the file is rotated, such as `100Mi`. It is checked every second. Default: `100Mi`.
+    #[serde(default = "hundred_mebibytes")]
+    #[x_kube(validation = ("self.matches('^[1-9][0-9]{0,5}(Ki|Mi|Gi)$')", "rotate.maxSize must be a number with Ki, Mi or Gi, such as 100Mi"))]
+    #[schemars(length(max = 16))]
+    pub max_size: String,
+    /// Number of rotated files that are kept. The oldest ones are deleted. Default: 8.
+    #[serde(default = "eight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_files: i32,
+}
+
+fn hundred_mebibytes() -> String {
+    "100Mi".to_owned()
+}
+
+fn eight() -> i32 {
+    8
+}
+
+impl Default for AuditRotation {
+    fn default() -> Self {
+        Self { max_size: hundred_mebibytes(), max_files: eight() }
+    }
 }
 
 /// Audit device that logs to an HTTP receiver. Every OpenBao request waits for two calls of the receiver: one for the

@@ -15,8 +15,9 @@ pub struct InstantDelivery {
     /// device that works: OpenBao also answers requests that only the relay received. Default: `false`.
     #[serde(default)]
     pub enabled: bool,
-    /// Image of the relay. Default: the image of the operator. An upgrade of the operator does not replace the pods: they get
-    /// its image with the next rollout.
+    /// Image of Steamer in the pods: of the relay, of the rotation of audit logs (`audit[].file.volume`), and of restore drills.
+    /// Also used with `enabled: false`. Default: the image of the operator. An upgrade of the operator does not replace the
+    /// pods: they get its image with the next rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,

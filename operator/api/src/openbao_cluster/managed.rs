@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::seal_rules;
 use super::{
     AuditDevice, Gateway, Ingress, InstantDelivery, Listener, PodNetworkPolicy, PodTemplate,
-    PostgresqlStorage, Seal, SealMigration, ServerAccount, ServerMetrics, ServerPlugin, ServerTls, Topology,
-    Upgrade,
+    PostgresqlStorage, RestoreDrill, Seal, SealMigration, ServerAccount, ServerMetrics, ServerPlugin,
+    ServerTls, Topology, Upgrade,
 };
 use crate::common::yes;
 use crate::{DeletionPolicy, Duration, LocalReference};
@@ -21,6 +21,8 @@ use crate::{DeletionPolicy, Duration, LocalReference};
 #[x_kube(validation = ("(has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') == (has(oldSelf.tls) && has(oldSelf.tls.mode) && oldSelf.tls.mode == 'Disabled')", "tls.mode cannot be changed to or from Disabled: a rollout cannot mix nodes with and without TLS. Create another OpenBaoCluster instead"))]
 #[x_kube(validation = ("!has(self.plugins) || self.plugins.all(p, self.plugins.filter(q, q.type == p.type && q.name == p.name).size() == 1)", "plugins must be unique by type and name"))]
 #[x_kube(validation = ("!has(self.upgrade) || !has(self.upgrade.leader) || self.upgrade.leader != 'Supervised' || self.replicas > 1", "upgrade.leader Supervised requires 3 or 5 replicas: without a standby there is no other node to move the leader to"))]
+#[x_kube(validation = ("!has(self.image) || !has(self.imageCatalogRef)", "set image or imageCatalogRef, not both"))]
+#[x_kube(validation = ("!has(self.upgrade) || !has(self.upgrade.validation) || self.replicas > 1", "upgrade.validation requires 3 or 5 replicas: without a second node there is no canary"))]
 pub struct ManagedServer {
     /// OpenBao version, such as `2.7.2`. It determines the available features and the upgrade path. A version lower
     /// than one that has been leader is rejected.
@@ -31,6 +33,11 @@ pub struct ManagedServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
+    /// ConfigMap in the namespace of the cluster that contains an image for each version, such as
+    /// `2.7.2: quay.io/openbao/openbao@sha256:...`. Each image must contain its digest. A changed image of the present version
+    /// triggers a rollout. Several clusters can refer to the same ConfigMap. Not together with `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_catalog_ref: Option<LocalReference>,
     /// Audience of the tokens with which the operator, administrators and workloads log in. No other server may have it:
     /// another server that receives such a token could use it here. To change it, an administrator first binds the new
     /// audience in the roles. Data that was restored from another cluster keeps the audience of that cluster. Default:
@@ -97,6 +104,10 @@ pub struct ManagedServer {
     /// `true` stops all nodes. Data, keys and logins are kept, and `false` starts the nodes again. Default: `false`.
     #[serde(default)]
     pub hibernation: bool,
+    /// Test of the backups, on a schedule or on request. Needs recovery keys without `pgpKeys`, and the image of Steamer in
+    /// the pod. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_drill: Option<RestoreDrill>,
     /// Recovery keys, for regaining access when all administrators are locked out.
     #[serde(default)]
     pub recovery_keys: RecoveryKeys,

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RestoreDrillState;
 use crate::{CommonStatus, Orphan};
 
 pub use nodes::*;
@@ -24,6 +25,10 @@ pub struct OpenBaoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub version: Option<String>,
+    /// Image of the leader of a managed cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub image: Option<String>,
     /// Highest version that has been leader. A lower version must not become leader again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -100,6 +105,9 @@ pub struct OpenBaoClusterStatus {
     /// Last opening of `generate-root` with the annotation `steamer.dev/break-glass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlassState>,
+    /// Last restore drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_drill: Option<RestoreDrillState>,
     /// Resources that deleted tenants and projects left in OpenBao while it was unreachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]

@@ -1,5 +1,7 @@
 //! Rollout of changes to the nodes of a managed cluster.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,51 @@ pub struct Upgrade {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub windows: Vec<SyncWindow>,
+    /// Check of each rollout: a Job that runs when the first replaced node serves, before another node is replaced. If it
+    /// fails, the rollout stops. Requires 3 or more replicas. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<UpgradeValidation>,
+}
+
+/// Check of a rollout by a Job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeValidation {
+    /// The Job. It runs once for each change of the pods; delete it to run it again.
+    pub job: ValidationJob,
+    /// Time after which the Job has failed, 10s to 24h. Default: 10m.
+    #[serde(default = "ten_minutes")]
+    #[x_kube(validation = ("duration(self) >= duration('10s') && duration(self) <= duration('24h')", "upgrade.validation.timeout must be 10s to 24h"))]
+    pub timeout: Duration,
+}
+
+/// Job that checks the first replaced node. Steamer adds the variables `BAO_ADDR` (URL of this node), `BAO_CACERT` and
+/// `STEAMER_POD`, and the file `/openbao/token/token`: a token of the ServiceAccount `<name>-validation` for the audience of
+/// the cluster, with which it can log in at `auth/kubernetes`. Steamer creates this ServiceAccount without rights.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidationJob {
+    /// Image. Default: the image of the nodes, which contains `bao`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Command. Exit code 0 continues the rollout. Default: that of the image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 16384)))]
+    pub command: Vec<String>,
+    /// Arguments of the command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 16384)))]
+    pub args: Vec<String>,
+    /// Environment variables. Those that Steamer adds have precedence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = ("self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$') && size(self[name]) <= 4096)", "names in validation.job.env must be letters, digits and underscores, and values must have at most 4096 characters"))]
+    pub env: BTreeMap<String, String>,
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
 }
 
 /// Replacement of the leader in a rollout.
@@ -51,6 +98,7 @@ impl Default for Upgrade {
             node_timeout: two_minutes(),
             leader: LeaderUpgrade::default(),
             windows: Vec::new(),
+            validation: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Status of a SecretsProject.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,10 @@ pub struct SecretsProjectStatus {
     /// CI variables for the `vault:` keyword. `authPath` is relative to the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultAccess>,
+    /// Logins of the jobs of additional issuers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub issuers: Vec<IssuerAccess>,
     /// Number of policies in force.
     #[serde(default)]
     pub policies: i64,
@@ -69,11 +75,30 @@ pub struct Provisioned {
     /// `keyRemovals` of the issuer when the pipeline mount was last written.
     #[serde(default)]
     pub issuer_key_removals: i64,
+    /// `true` after `defaultRoles` were written. They are not written again.
+    #[serde(default)]
+    pub default_roles_written: bool,
+    /// Additional issuers whose auth mounts and policies can exist, by their names in the spec.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub additional_issuers: BTreeMap<String, ProvisionedIssuer>,
     /// Digests of the names of the policies that were written. Such a policy is owned by this project even if its owner
     /// mark was edited out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 512), inner(length(max = 16)))]
+    #[schemars(length(max = 592), inner(length(max = 16)))]
     pub policies: Vec<String>,
+}
+
+/// Auth mount of an additional issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProvisionedIssuer {
+    /// JWTIssuer that the mount trusts, with its namespace. Unset while the mount changes to another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_ref: Option<Reference>,
+    /// `keyRemovals` of the issuer when the mount was last written.
+    #[serde(default)]
+    pub key_removals: i64,
 }
 
 /// Settings of a runner for `gitlab_secrets_manager`.
@@ -116,4 +141,15 @@ pub struct VaultAccess {
     /// `VAULT_AUTH_ROLE`.
     #[schemars(length(max = 255))]
     pub role: String,
+}
+
+/// Login of the jobs of an additional issuer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerAccess {
+    /// Name of the issuer in the spec.
+    #[schemars(length(max = 32))]
+    pub name: String,
+    /// CI variables of a login. `authPath` is relative to the namespace.
+    pub vault: VaultAccess,
 }

@@ -13,8 +13,9 @@ use steamer_runtime::ObjectName;
 use super::Live;
 use crate::children::ChildApi;
 use crate::cluster::{ACTIVE, CLUSTER_LABEL, Cluster};
+use crate::database::login::Login;
 use crate::objects::stateful_set::postgresql_ca;
-use crate::objects::{API_PORT, CLUSTER_PORT, metadata, secret, selector};
+use crate::objects::{API_PORT, CLUSTER_PORT, audit_volume, metadata, secret, selector};
 
 /// Suffix of the name of the StatefulSet and of the Secret.
 const SUFFIX: &str = "-break-glass";
@@ -51,18 +52,29 @@ pub(crate) fn configuration_of(live: &StatefulSet) -> Option<&str> {
 
 /// The Secret: the configuration of the nodes with only a loopback listener, and a connection that cannot write.
 pub(crate) fn settings(cluster: &Cluster, of_nodes: &Value, notes: &BTreeMap<String, String>) -> Secret {
-    let connection = cluster.owner.service_file(&postgresql_ca());
+    // A node that cannot write cannot acquire the lock of the leader.
+    read_only(cluster, &name(&cluster.name), (&cluster.owner, &configuration(of_nodes)), notes)
+}
+
+/// A Secret with a configuration, and a connection that cannot write.
+pub(crate) fn read_only(
+    cluster: &Cluster,
+    name: &str,
+    (login, configuration): (&Login, &Value),
+    notes: &BTreeMap<String, String>,
+) -> Secret {
+    let connection = login.service_file(&postgresql_ca());
     let entries = [
-        (CONFIGURATION.to_owned(), configuration(of_nodes).to_string()),
-        // A node that cannot write cannot acquire the lock of the leader.
+        (CONFIGURATION.to_owned(), configuration.to_string()),
         (CONNECTION.to_owned(), format!("{connection}options=-c default_transaction_read_only=on\n")),
     ];
-    let mut secret = secret::secret(cluster, &name(&cluster.name), &entries.into());
+    let mut secret = secret::secret(cluster, name, &entries.into());
     secret.metadata.annotations = Some(notes.clone());
     secret
 }
 
-fn configuration(of_nodes: &Value) -> Value {
+/// The configuration of the nodes, with only a loopback listener.
+pub(crate) fn configuration(of_nodes: &Value) -> Value {
     let mut config = of_nodes.clone();
     let listener = json!({
         "address": format!("127.0.0.1:{API_PORT}"), "cluster_address": format!("127.0.0.1:{CLUSTER_PORT}"),
@@ -88,8 +100,8 @@ pub(crate) fn stateful_set(
         service_name: Some(cluster.child("-internal")),
         selector: LabelSelector { match_labels: Some(labels(cluster)), match_expressions: None },
         template: PodTemplateSpec {
-            metadata: Some(pod_metadata(cluster, nodes)),
-            spec: nodes.spec.as_ref().map(|nodes| pod(cluster, nodes)),
+            metadata: Some(pod_metadata(labels(cluster), cluster, nodes)),
+            spec: nodes.spec.as_ref().map(|nodes| pod(&name(&cluster.name), nodes)),
         },
         ..StatefulSetSpec::default()
     };
@@ -103,19 +115,25 @@ fn labels(cluster: &Cluster) -> BTreeMap<String, String> {
     labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
 }
 
-/// Labels and annotations of the pod. Those of the user stay, because the identity of a cloud seal can depend on them.
-fn pod_metadata(cluster: &Cluster, nodes: &PodTemplateSpec) -> ObjectMeta {
+/// Labels and annotations of the pod, with these labels. Those of the user stay, because the identity of a cloud seal can
+/// depend on them.
+pub(crate) fn pod_metadata(
+    labels: BTreeMap<String, String>,
+    cluster: &Cluster,
+    nodes: &PodTemplateSpec,
+) -> ObjectMeta {
     let of_nodes = nodes.metadata.clone().unwrap_or_default();
     let mut pod_labels = of_nodes.labels.unwrap_or_default();
     pod_labels.retain(|label, _| label != ACTIVE && !selector(cluster).contains_key(label));
-    pod_labels.extend(labels(cluster));
+    pod_labels.extend(labels);
     let mut annotations = of_nodes.annotations.unwrap_or_default();
     annotations.retain(|annotation, _| !annotation.starts_with(OWN));
     let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
     ObjectMeta { labels: Some(pod_labels), annotations, ..ObjectMeta::default() }
 }
 
-fn pod(cluster: &Cluster, nodes: &PodSpec) -> PodSpec {
+/// The pod of a node with the configuration and the connection of a Secret.
+pub(crate) fn pod(secret: &str, nodes: &PodSpec) -> PodSpec {
     let server = nodes.containers.iter().find(|container| container.name == CONTAINER);
     let containers: Vec<Container> = server.map(container).into_iter().collect();
     let mounted: Vec<&str> = containers
@@ -123,12 +141,12 @@ fn pod(cluster: &Cluster, nodes: &PodSpec) -> PodSpec {
         .flat_map(|container| container.volume_mounts.iter().flatten())
         .map(|mount| mount.name.as_str())
         .collect();
-    let name = name(&cluster.name);
     let of_nodes = nodes.volumes.iter().flatten().filter(|volume| volume.name != "config").cloned();
-    let own = [file(&name, ("config", CONFIGURATION)), file(&name, (VOLUME, CONNECTION))];
+    let own = [file(secret, ("config", CONFIGURATION)), file(secret, (VOLUME, CONNECTION))];
     let volumes = own.into_iter().chain(of_nodes).filter(|volume| mounted.contains(&volume.name.as_str()));
     PodSpec {
         volumes: Some(volumes.collect()),
+        share_process_namespace: None,
         affinity: None,
         topology_spread_constraints: None,
         termination_grace_period_seconds: Some(5),
@@ -150,12 +168,13 @@ fn container(of_node: &Container) -> Container {
             ..mount.clone()
         }
     };
+    let mounts = of_node.volume_mounts.iter().flatten();
     Container {
         ports: None,
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
-        volume_mounts: Some(of_node.volume_mounts.iter().flatten().map(mount).collect()),
+        volume_mounts: Some(mounts.filter(|of_node| !audit_volume::is_mount(of_node)).map(mount).collect()),
         ..of_node.clone()
     }
 }
@@ -185,8 +204,10 @@ mod tests {
     use crate::tests::cluster_with;
 
     fn built() -> (Cluster, StatefulSet, Value) {
-        let audit =
-            json!([{"name": "siem", "description": "d", "http": {"uri": "https://siem.example.com"}}]);
+        let audit = json!([
+            {"name": "siem", "description": "d", "http": {"uri": "https://siem.example.com"}},
+            {"name": "durable", "description": "d", "file": {"volume": {"size": "1Gi"}}},
+        ]);
         let cluster = cluster_with(json!({"audit": audit, "instantDelivery": {"enabled": true}}));
         let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
         let configuration = of_nodes(&cluster, &seal, &BTreeMap::new());
@@ -234,7 +255,8 @@ mod tests {
     #[test]
     fn no_service_selects_the_pod() {
         let (cluster, nodes, _) = built();
-        let labels = pod_metadata(&cluster, &nodes.spec.as_ref().unwrap().template).labels.unwrap();
+        let labels =
+            pod_metadata(labels(&cluster), &cluster, &nodes.spec.as_ref().unwrap().template).labels.unwrap();
         for service in services(&cluster) {
             let selector = service.spec.unwrap().selector.unwrap();
             let selects = selector.iter().all(|(label, value)| labels.get(label) == Some(value));

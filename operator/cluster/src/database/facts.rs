@@ -68,6 +68,15 @@ pub(crate) struct Contents {
     pub(crate) seal: Option<String>,
 }
 
+/// A lock is valid for 15 s after its renewal.
+const RENEWAL: &str = "
+SELECT extract(epoch FROM valid_until)::int8 - 15 FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
+
+/// A server starts once, and has a database once, whatever address leads to it.
+const IDENTITY: &str = "
+SELECT format('%s %s', extract(epoch FROM pg_postmaster_start_time()),
+              (SELECT oid FROM pg_database WHERE datname = current_database()))";
+
 /// A namespace is an entry of its parent.
 const NAMESPACES: &str = "
 SELECT (SELECT count(*) FROM openbao_kv_store WHERE path = '/core/namespaces/')
@@ -94,6 +103,16 @@ impl Database {
     pub(crate) async fn timeline(&self) -> Option<i64> {
         let asked = "SELECT timeline_id::int8 FROM pg_control_checkpoint()";
         self.value(asked).await.ok()
+    }
+
+    /// Time of the last renewal of the leader's lock, in seconds since the epoch. None: no node has led.
+    pub(crate) async fn last_renewal(&self) -> Result<Option<i64>, DatabaseError> {
+        Ok(self.column::<i64>(RENEWAL).await?.first().copied())
+    }
+
+    /// Start of the server, and object ID of the database: the same only for the same database.
+    pub(crate) async fn identity(&self) -> Result<String, DatabaseError> {
+        self.value(IDENTITY).await
     }
 
     /// Number of namespaces in storage.

@@ -81,6 +81,7 @@ impl Fence<'_> {
             Ok(Outcome::Done) => {
                 tracing::warn!(cluster = %name, pod, took = ?started.elapsed(), "lost leader is fenced");
                 memory.fenced();
+                self.context.runtime.metrics.fenced(name);
                 let note = format!("{pod} was fenced: {}", suspect.why);
                 tokio::join!(self.publish(Reason::Fenced, &note), self.replace(&suspect));
             }

@@ -193,6 +193,7 @@ impl Watcher<'_> {
         if let Some(took) = memory.learn(&case) {
             tracing::info!(cluster = %self.target.cluster.name, pod = memory.leader, ?took, "another node leads");
             self.target.lasting.takeovers.measured(took);
+            self.context.runtime.metrics.took_over(&self.target.cluster.name, took);
         }
         self.prove(memory, &case).await.map_err(|error| describe(&error))?;
         if self.knows_pods() {

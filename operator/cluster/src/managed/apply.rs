@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use steamer_core::error::Error;
@@ -14,13 +14,14 @@ use crate::database::logins::Logins;
 use crate::effects::Effects;
 use crate::exposure::Exposure;
 use crate::first_start;
+use crate::jobs;
 use crate::managed::hold::queued;
 use crate::managed::input::Input;
 use crate::managed::plan::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 use crate::nodes::replace::Rollout;
 use crate::nodes::rollout::Step;
-use crate::nodes::{configuration, replace};
-use crate::objects::{account, disruption_budget, network_policy, relay, services};
+use crate::nodes::{configuration, replace, stateful_set};
+use crate::objects::{account, disruption_budget, network_policy, relay, services, validation_job};
 use crate::seal::keys as seal_keys;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration;
@@ -87,6 +88,10 @@ async fn apply_surroundings(
     let Some(Surroundings { ports, keeps_egress }) = surroundings else { return Ok(None) };
     let (child_api, mut contested) = (effects.child_api, None);
     Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
+    match validation_job::account(cluster) {
+        Some(account) => drop(Error::set_aside(child_api.keep(&account).await, &mut contested)?),
+        None => child_api.remove::<ServiceAccount>(&validation_job::account_name(cluster)).await?,
+    }
     for service in services::services(cluster) {
         Error::set_aside(child_api.keep(&service).await, &mut contested)?;
     }
@@ -189,7 +194,7 @@ async fn write_set(
         effects.guard_target.links.owner.clear_locks().await?;
     }
     let mut contested = None;
-    Error::set_aside(effects.child_api.keep(&set.stateful_set).await, &mut contested)?;
+    Error::set_aside(stateful_set::keep(effects, &set.stateful_set).await, &mut contested)?;
     Ok(contested)
 }
 
@@ -207,6 +212,11 @@ async fn finish_set(effects: &Effects<'_>, cluster: &Cluster, set: &SetChanges) 
     let unsealed = unseal(effects, cluster, &set.unseal, rolled).await;
     if unsealed.error.is_some() {
         return unsealed;
+    }
+    if let Some(job) = &set.check
+        && let Err(error) = jobs::create(effects, job).await
+    {
+        return unsealed.or(error);
     }
     let removed = async {
         configuration::remove_unused(effects, &set.unused).await?;

@@ -69,7 +69,7 @@ fn obstacle(input: Input<'_>, observed: &Observed) -> Option<String> {
 }
 
 /// The StatefulSet of the nodes, and their configuration.
-fn template(observed: &Observed) -> Option<(&Arc<StatefulSet>, Value)> {
+pub(super) fn template(observed: &Observed) -> Option<(&Arc<StatefulSet>, Value)> {
     let live = observed.live.as_ref()?;
     let name = configuration_of(live)?;
     let map: &Arc<ConfigMap> = observed.config_maps.iter().find(|map| map.name_any() == name)?;
@@ -177,6 +177,7 @@ mod tests {
             found: &found,
             guard_report: &GuardReport::default(),
             refused: None,
+            connections: 0,
         };
         state(input, &observed, Timestamp::now()).text()
     }

@@ -59,7 +59,7 @@ fn origin(input: Input<'_>, observed: &Observed) -> String {
     let keys = keys(observed);
     let headers = observed.headers.as_ref().ok();
     let headers = headers.map(|headers| headers.values().map(|header| &header.digest).collect::<Vec<_>>());
-    let origin = json!({
+    let mut origin = json!({
         "generation": input.cluster.generation,
         "restart": input.cluster.restart,
         "start": observed.start_digest.as_ref().ok(),
@@ -68,5 +68,8 @@ fn origin(input: Input<'_>, observed: &Observed) -> String {
         "migrating": observed.is_migrating(),
         "headers": headers,
     });
+    if let Some(image) = &input.cluster.catalog_image {
+        origin["image"] = json!(image);
+    }
     digest(origin.to_string().as_bytes())[..16].to_owned()
 }

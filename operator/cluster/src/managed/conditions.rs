@@ -26,7 +26,7 @@ pub(crate) fn set(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     set_degraded(conditions, report);
     set_fenced(conditions, &report.fence());
     set_break_glass(conditions, &report.break_glass());
-    warnings::set_audit(conditions, &report.input.cluster.spec.audit);
+    warnings::set_audit(conditions, &report.input.cluster.spec.audit, report.server());
     match report.server() {
         Some(server) => server::conditions::set(conditions, server),
         None => set_unavailable(conditions, report),
@@ -42,11 +42,23 @@ fn set_storage(conditions: &mut Conditions<'_>, report: &Report<'_>) {
     match &report.observed.storage {
         Ok(storage) => {
             let text = format!("PostgreSQL {} at {}", storage.server.version, cluster.owner.address());
+            let scarce = scarce(report.input.connections, storage.server.max_connections);
+            let text = scarce.map_or_else(|| text.clone(), |scarce| format!("{text}: {scarce}"));
             conditions.set("StorageReachable", State::True, Reason::Applied, &text);
             set_fencing(conditions, cluster.fencing, storage.obstacle.as_ref());
         }
         Err(error) => set_error(conditions, "StorageReachable", error),
     }
+}
+
+/// Text about a server that has fewer connections than its clusters may open.
+fn scarce(connections: i32, limit: i32) -> Option<String> {
+    (connections > limit).then(|| {
+        format!(
+            "the OpenBaoClusters at this server may open {connections} connections, and its max_connections is {limit}: raise it, \
+             or lower maxConnectionsPerPod, or a node cannot start when the others are busy"
+        )
+    })
 }
 
 fn set_fencing(conditions: &mut Conditions<'_>, fencing: Fencing, obstacle: Option<&Obstacle>) {
@@ -163,6 +175,12 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn a_server_with_too_few_connections_for_all_its_clusters_is_reported() {
+        assert_eq!(scarce(100, 100), None);
+        assert!(scarce(101, 100).is_some_and(|text| text.contains("may open 101 connections")));
+    }
 
     #[test]
     fn a_fence_stays_in_the_status_while_the_database_is_unreachable() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use steamer_api::{DeletionPolicy, OpenBaoCluster};
@@ -47,7 +47,7 @@ pub(crate) async fn delete(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> 
     // The guard would report the terminating leader as lost.
     guards.stop(&child_api.cluster);
     child_api.remove::<StatefulSet>(&child_api.cluster.name).await?;
-    let pods = child_api.all::<Pod>().len();
+    let pods = child_api.servers().len();
     if pods > 0 {
         return Err(Error::Deleting(format!("{pods} pods terminate")));
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::Api;
 use steamer_api::{DatabaseTlsMode, JWTIssuer, ManagedServer, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::access::issuer::administrator_config;
 use steamer_core::context::Context;
@@ -25,6 +26,16 @@ pub(crate) struct Found {
     pub(crate) operator: ObjectName,
     /// Image of the operator.
     pub(crate) image: Option<String>,
+    /// Images of OpenBao by version, if the spec refers to a catalog.
+    pub(crate) catalog: Option<Catalog>,
+}
+
+/// Images of OpenBao by version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Catalog {
+    /// Name of the ConfigMap.
+    pub(crate) name: String,
+    pub(crate) images: BTreeMap<String, String>,
 }
 
 /// The managed part of the spec.
@@ -67,7 +78,8 @@ pub(crate) async fn fetch(
     };
     let issuers = issuers(&references, object)?;
     let (operator, image) = (context.operator.clone(), context.image.clone());
-    Ok(Found { owner, admin, last: context.status(object), issuers, operator, image })
+    let catalog = references.catalog(spec(object)?).await?;
+    Ok(Found { owner, admin, last: context.status(object), issuers, operator, image, catalog })
 }
 
 fn namespace(object: &OpenBaoCluster) -> &str {
@@ -92,6 +104,16 @@ impl References<'_> {
         let name = ObjectName::new(self.namespace, name);
         let secret: &Secret = &*self.context.secrets.existing(self.dependencies, &name).await?;
         Ok(secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect())
+    }
+
+    /// The image catalog. It is not watched, but read in each reconcile.
+    async fn catalog(&self, spec: &ManagedServer) -> Result<Option<Catalog>, Error> {
+        let Some(reference) = &spec.image_catalog_ref else { return Ok(None) };
+        let api: Api<ConfigMap> = Api::namespaced(self.context.client.clone(), self.namespace);
+        let name = || ObjectName::new(self.namespace, &reference.name);
+        let found = api.get_opt(&reference.name).await?;
+        let found = found.ok_or_else(|| Error::NotFound { kind: "ConfigMap", name: name() })?;
+        Ok(Some(Catalog { name: reference.name.clone(), images: found.data.unwrap_or_default() }))
     }
 
     fn issuer(&self, name: &str, default_audience: Option<&String>) -> Result<AdministratorIssuer, Error> {

@@ -17,6 +17,8 @@ pub(crate) struct Input<'a> {
     pub(crate) guard_report: &'a GuardReport,
     /// Error of the present spec. The other fields are those of the last valid one.
     pub(crate) refused: Option<&'a Error>,
+    /// Connections that all clusters of this Steamer at the same PostgreSQL server may open.
+    pub(crate) connections: i32,
 }
 
 impl Input<'_> {

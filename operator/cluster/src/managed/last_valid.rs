@@ -1,14 +1,84 @@
-//! The last valid specs: the duties of a cluster go on while a later spec is refused.
+//! The last valid specs: the duties of a cluster go on while a later spec is refused, also after a restart of Steamer.
+//!
+//! The StatefulSet records the spec that it was made for. The record contains names of Secrets, but no value of them: they are
+//! read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use steamer_api::OpenBaoClusterStatus;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use steamer_api::{OpenBaoCluster, OpenBaoClusterSpec, OpenBaoClusterStatus};
 use steamer_core::error::Error;
 use steamer_runtime::{Locked, ObjectName};
 
-use crate::cluster::{Cluster, Mode};
+use crate::cluster::{Cluster, Mode, RESTART, RESTORE, STEP_DOWN};
 use crate::managed::fetch::Found;
+use crate::managed::input::Input;
+
+/// Annotation of the StatefulSet: the spec that it was made for.
+const LAST_VALID: &str = "steamer.dev/last-valid-spec";
+/// Longest record in bytes. All annotations of an object together have at most 256 KiB.
+const LONGEST: usize = 64 * 1024;
+/// Annotations of an OpenBaoCluster that belong to its spec. The others apply at once, whether or not the spec is valid.
+const ANNOTATIONS: [&str; 3] = [RESTART, STEP_DOWN, RESTORE];
+
+/// The parts of an OpenBaoCluster from which its desired state follows.
+#[derive(Serialize, Deserialize)]
+struct Recorded {
+    uid: Option<String>,
+    generation: Option<i64>,
+    annotations: BTreeMap<String, String>,
+    spec: OpenBaoClusterSpec,
+}
+
+impl Recorded {
+    fn of(object: &OpenBaoCluster) -> Self {
+        let annotations = object.annotations().clone().into_iter();
+        Self {
+            uid: object.uid(),
+            generation: object.metadata.generation,
+            annotations: annotations.filter(|(key, _)| ANNOTATIONS.contains(&key.as_str())).collect(),
+            spec: object.spec.clone(),
+        }
+    }
+}
+
+/// Records the spec in force on the desired StatefulSet. A refused spec leaves the record as it is.
+pub(crate) fn record(input: Input<'_>, live: Option<&StatefulSet>, set: &mut StatefulSet) {
+    let recorded = match input.refused {
+        None => fitting(input, json!(Recorded::of(input.object)).to_string()),
+        Some(_) => live.and_then(|live| live.annotations().get(LAST_VALID).cloned()),
+    };
+    let annotations = set.metadata.annotations.get_or_insert_default();
+    annotations.extend(recorded.map(|recorded| (LAST_VALID.to_owned(), recorded)));
+}
+
+/// The record, unless it is too long.
+fn fitting(input: Input<'_>, record: String) -> Option<String> {
+    let (cluster, bytes) = (&input.cluster.name, record.len());
+    if bytes > LONGEST {
+        tracing::warn!(%cluster, bytes, "the spec is too long to be recorded as the last valid one");
+        return None;
+    }
+    Some(record)
+}
+
+/// The object with the spec that its StatefulSet was made for.
+pub(crate) fn recorded(object: &OpenBaoCluster, live: &StatefulSet) -> Option<OpenBaoCluster> {
+    let recorded: Recorded = serde_json::from_str(live.annotations().get(LAST_VALID)?).ok()?;
+    if recorded.uid != object.uid() {
+        return None;
+    }
+    let mut earlier = OpenBaoCluster { spec: recorded.spec, ..object.clone() };
+    earlier.metadata.generation = recorded.generation;
+    let annotations = earlier.annotations_mut();
+    annotations.retain(|key, _| !ANNOTATIONS.contains(&key.as_str()));
+    annotations.extend(recorded.annotations);
+    Some(earlier)
+}
 
 /// The last valid spec of each cluster, with the objects that it refers to.
 #[derive(Default)]
@@ -55,6 +125,24 @@ impl LastValid {
         Ok(InForce { valid, refused: Some(error) })
     }
 
+    /// Returns true if a valid spec of this object is known.
+    pub(crate) fn knows(&self, name: &ObjectName, uid: &str) -> bool {
+        self.0.lock().get(name).is_some_and(|known| known.1.uid == uid)
+    }
+
+    /// Connections that the nodes of all clusters at a PostgreSQL server may open, and the sessions of Steamer.
+    pub(crate) fn connections(&self, address: &str) -> i32 {
+        let clusters = self.0.lock();
+        let at_server = clusters.values().filter(|valid| valid.1.owner.address() == address);
+        let at_server = at_server.filter(|valid| !valid.1.mode.stops_nodes());
+        at_server.map(|valid| valid.1.connections()).sum()
+    }
+
+    /// Puts a recorded spec in force until another one is valid.
+    pub(crate) fn restore(&self, name: &ObjectName, valid: (Found, Cluster)) {
+        self.0.lock().insert(name.clone(), Arc::new(valid));
+    }
+
     /// Forgets a cluster that does not exist anymore.
     pub(crate) fn forget(&self, name: &ObjectName) {
         self.0.lock().remove(name);
@@ -64,7 +152,8 @@ impl LastValid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{cluster, found};
+    use crate::guard::target::GuardReport;
+    use crate::tests::{cluster, found, object, observed};
 
     fn now(mode: Mode) -> Present {
         Present { mode, fence: Some("main-1".to_owned()), last: OpenBaoClusterStatus::default() }
@@ -93,5 +182,84 @@ mod tests {
         );
         last_valid.forget(&name);
         assert!(in_force(refused(), Mode::Active).is_err());
+    }
+
+    #[test]
+    fn the_clusters_at_one_server_share_its_connections() {
+        let last_valid = LastValid::default();
+        let mut elsewhere = cluster();
+        elsewhere.owner.host = "other".to_owned();
+        for (name, cluster) in [("a", cluster()), ("b", cluster()), ("c", elsewhere)] {
+            last_valid.restore(&ObjectName::new("openbao", name), (found(), cluster));
+        }
+        let hibernating = Cluster { mode: Mode::Hibernating, ..cluster() };
+        last_valid.restore(&ObjectName::new("openbao", "d"), (found(), hibernating));
+        let one = cluster().connections();
+        assert_eq!(last_valid.connections(&cluster().owner.address()), 2 * one);
+        assert_eq!(one, 3 * 16 + 3);
+    }
+
+    /// The object and the StatefulSet that was made for it.
+    fn recorded_for(change: impl Fn(&mut OpenBaoCluster)) -> (OpenBaoCluster, StatefulSet) {
+        let (mut object, cluster, found) = (object(), cluster(), found());
+        object.metadata.uid = Some("uid".to_owned());
+        change(&mut object);
+        let mut set = (*observed("lss").live.unwrap()).clone();
+        let guard_report = &GuardReport::default();
+        record(
+            Input {
+                object: &object,
+                cluster: &cluster,
+                found: &found,
+                guard_report,
+                refused: None,
+                connections: 0,
+            },
+            None,
+            &mut set,
+        );
+        (object, set)
+    }
+
+    #[test]
+    fn the_stateful_set_records_the_last_valid_spec() {
+        let (valid, set) = recorded_for(|object| {
+            object.annotations_mut().insert(RESTART.to_owned(), "before".to_owned());
+        });
+        let mut refused = valid.clone();
+        refused.metadata.generation = Some(2);
+        refused.annotations_mut().insert(RESTART.to_owned(), "now".to_owned());
+        refused.annotations_mut().insert("steamer.dev/fence".to_owned(), "main-1".to_owned());
+        if let Some(managed) = &mut refused.spec.managed {
+            managed.version = "1.0.0".to_owned();
+        }
+        let earlier = recorded(&refused, &set).unwrap();
+        assert_eq!((json!(earlier.spec), earlier.metadata.generation), (json!(valid.spec), Some(1)));
+        assert_eq!(earlier.annotations()[RESTART], "before");
+        assert_eq!(earlier.annotations()["steamer.dev/fence"], "main-1", "a fence applies at once");
+        let (cluster, found, guard_report) = (cluster(), found(), &GuardReport::default());
+        let error = Error::Invalid("x".to_owned());
+        let input = Input {
+            object: &refused,
+            cluster: &cluster,
+            found: &found,
+            guard_report,
+            refused: Some(&error),
+            connections: 0,
+        };
+        let mut next = (*observed("lss").live.unwrap()).clone();
+        record(input, Some(&set), &mut next);
+        assert_eq!(
+            next.annotations()[LAST_VALID],
+            set.annotations()[LAST_VALID],
+            "a refused spec is recorded"
+        );
+    }
+
+    #[test]
+    fn the_record_of_a_deleted_object_is_not_used() {
+        let (mut object, set) = recorded_for(|_| {});
+        object.metadata.uid = Some("another".to_owned());
+        assert!(recorded(&object, &set).is_none());
     }
 }

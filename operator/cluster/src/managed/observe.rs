@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::ListParams;
 use steamer_core::error::Error;
 
 use crate::break_glass;
 use crate::break_glass::Live;
 use crate::certificates::keep::Certificate;
-use crate::cluster::{Cluster, Mode};
+use crate::cluster::{CLUSTER_LABEL, Cluster, Mode};
+use crate::database::facts::Server as DatabaseServer;
 use crate::database::logins;
 use crate::database::storage::Storage;
 use crate::effects::Sources;
@@ -22,6 +25,8 @@ use crate::nodes::members::Member;
 use crate::nodes::start::StartInputs;
 use crate::nodes::{configuration, fence_request, health, observation, standby_mark, start};
 use crate::objects::configuration::Headers;
+use crate::objects::validation_job;
+use crate::restore_drill;
 use crate::seal::check::{Contents, SealCheck};
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
@@ -58,6 +63,10 @@ pub(crate) struct Observed {
     pub(crate) patience: Duration,
     /// Text about a takeover that takes long.
     pub(crate) takeover: Option<String>,
+    /// The objects of a restore drill.
+    pub(crate) drill: restore_drill::Live,
+    /// Jobs that check rollouts, if a check is configured.
+    pub(crate) jobs: Result<Vec<Job>, Arc<Error>>,
     /// Its pods may be replaced for a change now: not too many other clusters are being changed.
     pub(crate) has_turn: bool,
 }
@@ -125,6 +134,8 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         longest_takeover: takeovers.longest(),
         patience: takeovers.patience(),
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
+        drill: restore_drill::observe(sources).await,
+        jobs: jobs(sources, cluster).await.map_err(Arc::new),
         has_turn: sources.turns.is_free(&cluster.name, Instant::now()),
     }
 }
@@ -132,6 +143,17 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
 /// Contents of storage. The last status counts while storage is unreachable.
 fn contents(input: Input<'_>, prepared: &Prepared) -> Contents {
     if prepared.has_data() || input.start() == Start::Completed { Contents::Sealed } else { Contents::Empty }
+}
+
+/// The Jobs that check rollouts. They are not watched: their pods are.
+async fn jobs(sources: &Sources<'_>, cluster: &Cluster) -> Result<Vec<Job>, Error> {
+    if cluster.spec.upgrade.validation.is_none() {
+        return Ok(Vec::new());
+    }
+    let of_cluster =
+        format!("{CLUSTER_LABEL}={},app.kubernetes.io/name={}", cluster.name(), validation_job::APP);
+    let jobs = sources.child_api.api::<Job>().list(&ListParams::default().labels(&of_cluster)).await?;
+    Ok(jobs.items)
 }
 
 async fn members(sources: &Sources<'_>, input: Input<'_>, migration: Migration) -> Vec<Member> {
@@ -188,7 +210,8 @@ async fn start_digest(
 fn measure(sources: &Sources<'_>, prepared: &Prepared) {
     let (metrics, name) = (&sources.context.runtime.metrics, &sources.child_api.cluster);
     if let Ok(storage) = &prepared.storage {
-        metrics.database_connections(name, storage.server.connections);
+        let DatabaseServer { connections, max_connections, .. } = storage.server;
+        metrics.database_connections(name, connections, max_connections.into());
     }
     if let Ok(Certificate { ends: Some(ends), .. }) = &prepared.certificate {
         metrics.certificate_ends(name, *ends);

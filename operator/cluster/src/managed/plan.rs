@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use steamer_core::error::Error;
 use steamer_runtime::describe;
 
@@ -15,6 +16,7 @@ use crate::first_start;
 use crate::first_start::{InitialAccess, Initialization, Start};
 use crate::managed::cause::{is_rolled_out, record};
 use crate::managed::input::Input;
+use crate::managed::last_valid;
 use crate::managed::observe::Observed;
 use crate::managed::rollouts::{Chosen, Rollouts};
 use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
@@ -26,6 +28,7 @@ use crate::objects::configuration::{check_plugins, configuration};
 use crate::objects::network_policy::outside_ports;
 use crate::objects::seal::SealSettings;
 use crate::objects::stateful_set::{Inputs, revision};
+use crate::objects::validation_job;
 use crate::restore;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
@@ -82,6 +85,8 @@ pub(crate) struct SetChanges {
     pub(crate) rollout: Rollout,
     /// Pods of the nodes to unseal for a seal migration.
     pub(crate) unseal: Vec<String>,
+    /// Job that checks the first updated node.
+    pub(crate) check: Option<Box<Job>>,
     /// Names of unused ConfigMaps.
     pub(crate) unused: Vec<String>,
 }
@@ -231,19 +236,27 @@ impl Planner<'_> {
         };
         let mut set = self.rollouts.stateful_set(&inputs);
         record(self.input, self.observed, &mut set);
-        let Chosen { set, rollout, is_desired } = self.rollouts.choose_template(set);
+        last_valid::record(self.input, self.live(), &mut set);
+        let Chosen { set, rollout, is_desired, check } = self.rollouts.choose_template(set);
         let changes = SetChanges {
             configuration: write.filter(|_| is_desired),
             clears_locks: self.live_replicas() == Some(0)
                 && members.is_empty()
                 && self.live().is_some_and(restore::is_blocked),
             rollout,
+            check: check.and_then(|(job, pod)| self.check(&job, &pod)),
             unseal: if self.observed.is_migrating() { migration::sealed(members) } else { Vec::new() },
             unused: if storage.contents.initialized { self.unused(&set) } else { Vec::new() },
             is_desired,
             stateful_set: set,
         };
         Ok((changes, refused))
+    }
+
+    /// The Job that checks the node in a pod.
+    fn check(&self, name: &str, pod: &str) -> Option<Box<Job>> {
+        let validation = self.cluster().spec.upgrade.validation.as_ref()?;
+        Some(Box::new(validation_job::job(self.cluster(), validation, name, pod)))
     }
 
     /// Duties that go on without a change: interrupted fences, and the repair of nodes.

@@ -1,4 +1,5 @@
-//! The next reconcile of a cluster with open break-glass: at the latest when it has to be closed, also after an error.
+//! The next reconcile of a cluster after an error: in time to close break-glass, and with a timer while it waits for something
+//! that is not watched, such as a database.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use steamer_runtime::{Action, Failure, Reason, Retry};
 const SOON: Duration = Duration::from_secs(1);
 /// Interval between two attempts after an error with a backoff.
 const BACKOFF: Duration = Duration::from_secs(5);
+/// Interval while a cluster waits for something that is not watched.
+const WAITING: Duration = Duration::from_secs(10);
 
 /// The result of a reconcile. `closed` is that of closing break-glass, with the time for which it stays open.
 pub(super) fn punctual(
@@ -19,11 +22,19 @@ pub(super) fn punctual(
     match (closed, result) {
         // Break-glass is still open.
         (Err(error), Ok(_)) | (Err(_), Err(error)) => Err(Error::other(Punctual { error, pause: SOON })),
+        (Ok(None), Err(error)) if is_unwatched(&error) => {
+            Err(Error::other(Punctual { error, pause: WAITING }))
+        }
         (Ok(None), result) => result,
         (Ok(Some(pause)), Ok(Action::After(next))) => Ok(Action::After(next.min(pause))),
         (Ok(Some(pause)), Ok(Action::AwaitChange)) => Ok(Action::After(pause)),
         (Ok(Some(pause)), Err(error)) => Err(Error::other(Punctual { error, pause })),
     }
+}
+
+/// Returns true if no event announces the end of a wait.
+fn is_unwatched(error: &Error) -> bool {
+    error.reason() == Reason::Waiting && error.retry() == Retry::OnChange
 }
 
 /// An error of a reconcile that is retried in time.
@@ -89,6 +100,16 @@ mod tests {
         let (text, stalled) = (error.to_string(), error.stalled());
         let error = punctual(Ok(Some(SECOND * remaining)), Err(error)).unwrap_err();
         assert_eq!((error.retry(), error.to_string(), error.stalled()), (expected, text, stalled));
+    }
+
+    #[rstest]
+    #[case::waits(Error::Waiting("another session uses the database".to_owned()), after(10))]
+    #[case::invalid(Error::Invalid("spec".to_owned()), Retry::Backoff)]
+    fn a_cluster_that_waits_is_reconciled_again_without_an_event(
+        #[case] error: Error,
+        #[case] expected: Retry,
+    ) {
+        assert_eq!(punctual(Ok(None), Err(error)).unwrap_err().retry(), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::managed::fence;
 use crate::managed::input::Input;
 use crate::managed::observe::Observed;
 use crate::managed::openbao::OpenBao;
+use crate::managed::restore_drill::Drill;
 use crate::nodes::fence_request::Request;
 use crate::nodes::members::Member;
 use crate::nodes::rollout::Step;
@@ -32,6 +33,8 @@ pub(crate) struct Report<'a> {
     pub(crate) observed: Observed,
     pub(crate) applied: Applied,
     pub(crate) openbao: OpenBao,
+    /// The restore drill. None: unknown after an error.
+    pub(crate) drill: Option<Drill>,
     pub(crate) now: Timestamp,
 }
 
@@ -45,6 +48,7 @@ impl Report<'_> {
             && self.trouble().is_none()
             && !self.fence().is_due()
             && !self.break_glass().is_due()
+            && !self.drill.as_ref().is_some_and(|drill| drill.step.is_due())
             && self.server().is_some_and(Server::serves);
         let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
         Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })

@@ -144,6 +144,8 @@ pub(crate) fn openbao(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
 /// The lowest version that serves, and the highest that has ever led.
 pub(crate) fn versions(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     let lowest = report.serving().filter_map(Member::version).min();
+    let leader = report.serving().find(|member| member.answer.is_active()).and_then(Member::image);
+    status.image = leader.or(status.image.take());
     status.version = lowest.map(|version| version.to_string()).or(status.version.take());
     let led = report.serving().filter(|member| member.answer.is_active()).filter_map(Member::version).max();
     let highest: Option<Version> = status.highest_version_led.as_deref().and_then(|text| text.parse().ok());

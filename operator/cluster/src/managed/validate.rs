@@ -5,10 +5,11 @@ use std::time::Duration;
 use kube::ResourceExt;
 use steamer_api::{Fencing, ManagedServer, OpenBaoCluster};
 use steamer_core::error::Error;
-use steamer_core::windows::Windows;
+use steamer_core::windows::{Schedule, Windows};
 
-use crate::cluster::{Cluster, FENCE, Mode, RESTART, RESTORE, RESTORING, Relay, STEP_DOWN, name, version};
-use crate::managed::fetch::{Found, spec};
+use crate::cluster::{Cluster, FENCE, Helper, Mode, RESTART, RESTORE, RESTORING, STEP_DOWN, name, version};
+use crate::managed::fetch::{Catalog, Found, spec};
+use crate::objects::audit_volume::has_volumes;
 use crate::operator_policy::PolicyScope;
 
 /// Shortest time limit of a failover: a leader renews its lock every 5 s.
@@ -38,10 +39,13 @@ pub(crate) fn validate(object: &OpenBaoCluster, found: &Found) -> Result<Cluster
         mode: mode(object),
         openbao_id: found.last.cluster_id.clone(),
         takes_over: annotations.contains_key(RESTORE),
+        catalog_image: catalog_image(spec, found)?,
         relay: relay(spec, found)?,
+        rotator: rotator(spec, found)?,
     };
     check_token(spec)?;
     Windows::parse(&spec.upgrade.windows, "spec.managed.upgrade.windows")?;
+    check_drill(spec, found)?;
     check_audit(spec, found)?;
     check_rotation(spec, found)?;
     Ok(cluster)
@@ -81,24 +85,58 @@ fn fencing(spec: &ManagedServer, found: &Found) -> Result<Fencing, Error> {
     }
 }
 
+/// The image of the version in the image catalog, if the spec refers to one.
+fn catalog_image(spec: &ManagedServer, found: &Found) -> Result<Option<String>, Error> {
+    let Some(Catalog { name, images }) = &found.catalog else { return Ok(None) };
+    let version = &spec.version;
+    let Some(image) = images.get(version) else {
+        let others: Vec<&str> = images.keys().map(String::as_str).collect();
+        return Err(Error::Invalid(format!(
+            "ConfigMap {name} has no image for version {version}: add the key `{version}`, or set version to one that it has \
+             ({})",
+            others.join(", ")
+        )));
+    };
+    if has_digest(image) {
+        return Ok(Some(image.clone()));
+    }
+    Err(Error::Invalid(format!(
+        "the image for version {version} in ConfigMap {name} has no digest: append @sha256: and its 64 digits"
+    )))
+}
+
+fn has_digest(image: &str) -> bool {
+    let is_digest = |digest: &str| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    image.rsplit_once("@sha256:").is_some_and(|(name, digest)| !name.is_empty() && is_digest(digest))
+}
+
 /// The relay, if the spec enables instant delivery.
-fn relay(spec: &ManagedServer, found: &Found) -> Result<Option<Relay>, Error> {
-    let Some(delivery) = spec.instant_delivery.as_ref().filter(|delivery| delivery.enabled) else {
-        return Ok(None);
-    };
-    let relay = |image: &String, is_chosen| Relay { image: image.clone(), is_chosen };
-    let relay = match (&delivery.image, &found.image) {
-        (Some(image), _) => relay(image, true),
-        (None, Some(image)) => relay(image, false),
-        (None, None) => {
-            return Err(Error::Invalid(
-                "instantDelivery needs the image of Steamer: set instantDelivery.image, or the argument --image of the \
-                 operator"
-                    .to_owned(),
-            ));
-        }
-    };
-    Ok(Some(relay))
+fn relay(spec: &ManagedServer, found: &Found) -> Result<Option<Helper>, Error> {
+    let delivery = spec.instant_delivery.as_ref().filter(|delivery| delivery.enabled);
+    // The rotation of the logs shares the process namespace of OpenBao: the relay could read the files of its process.
+    if delivery.is_some() && has_volumes(&spec.audit) {
+        return Err(Error::Invalid(
+            "instantDelivery.enabled and file.volume of an audit device exclude each other: remove one of them".to_owned(),
+        ));
+    }
+    delivery.map(|_| helper(spec, found, "instantDelivery")).transpose()
+}
+
+/// The rotation of audit logs, if a device has a volume.
+fn rotator(spec: &ManagedServer, found: &Found) -> Result<Option<Helper>, Error> {
+    has_volumes(&spec.audit).then(|| helper(spec, found, "file.volume of an audit device")).transpose()
+}
+
+/// A container with the image of Steamer, for a field of the spec.
+pub(crate) fn helper(spec: &ManagedServer, found: &Found, field: &str) -> Result<Helper, Error> {
+    let chosen = spec.instant_delivery.as_ref().and_then(|delivery| delivery.image.as_ref());
+    let helper = |image: &String, is_chosen| Helper { image: image.clone(), is_chosen };
+    let own = || found.image.as_ref().map(|image| helper(image, false));
+    chosen.map(|image| helper(image, true)).or_else(own).ok_or_else(|| {
+        Error::Invalid(format!(
+            "{field} needs the image of Steamer: set instantDelivery.image, or the argument --image of the operator"
+        ))
+    })
 }
 
 fn check_token(spec: &ManagedServer) -> Result<(), Error> {
@@ -107,6 +145,14 @@ fn check_token(spec: &ManagedServer) -> Result<(), Error> {
         Some(_) => Err(Error::Invalid("serviceAccount.token.lifetime is 10m to 24h".to_owned())),
         None => Ok(()),
     }
+}
+
+fn check_drill(spec: &ManagedServer, found: &Found) -> Result<(), Error> {
+    let Some(drill) = &spec.restore_drill else { return Ok(()) };
+    if let Some(schedule) = &drill.schedule {
+        Schedule::parse(schedule, drill.time_zone.as_deref(), "spec.managed.restoreDrill.schedule")?;
+    }
+    helper(spec, found, "restoreDrill").map(drop)
 }
 
 /// Prevents an accidental removal of the last audit device.
@@ -181,6 +227,31 @@ mod tests {
         },
         "set instantDelivery.image, or the argument --image"
     )]
+    #[case::image_of_the_catalog(|case: &mut Case| case.found.catalog = catalog("2.7.2", &"a".repeat(64)), "")]
+    #[case::version_that_the_catalog_lacks(
+        |case: &mut Case| case.found.catalog = catalog("2.7.1", &"a".repeat(64)),
+        "ConfigMap images has no image for version 2.7.2: add the key `2.7.2`, or set version to one that it has (2.7.1)"
+    )]
+    #[case::image_without_a_digest(
+        |case: &mut Case| case.found.catalog = catalog("2.7.2", "latest"),
+        "has no digest: append @sha256:"
+    )]
+    #[case::audit_volume_without_an_image(
+        |case: &mut Case| {
+            let device = json!([{"name": "a", "description": "d", "file": {"volume": {"size": "1Gi"}}}]);
+            case.managed().audit = serde_json::from_value(device).unwrap();
+            case.found.image = None;
+        },
+        "file.volume of an audit device needs the image of Steamer"
+    )]
+    #[case::relay_beside_an_audit_volume(
+        |case: &mut Case| {
+            let device = json!([{"name": "a", "description": "d", "file": {"volume": {"size": "1Gi"}}}]);
+            case.managed().audit = serde_json::from_value(device).unwrap();
+            case.managed().instant_delivery = serde_json::from_value(json!({"enabled": true})).unwrap();
+        },
+        "exclude each other"
+    )]
     #[case::short_token(
         |case: &mut Case| {
             let account = json!({"token": {"audience": "a", "lifetime": "5m"}});
@@ -219,6 +290,19 @@ mod tests {
         let said =
             validate(&case.object, &case.found).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said}");
+    }
+
+    fn catalog(version: &str, digest: &str) -> Option<Catalog> {
+        let image = format!("quay.io/openbao/openbao@sha256:{digest}");
+        Some(Catalog { name: "images".to_owned(), images: [(version.to_owned(), image)].into() })
+    }
+
+    #[test]
+    fn the_image_of_the_catalog_is_the_image_of_the_nodes() {
+        let mut case = Case::valid();
+        case.found.catalog = catalog("2.7.2", &"a".repeat(64));
+        let cluster = validate(&case.object, &case.found).unwrap();
+        assert_eq!(cluster.image(), format!("quay.io/openbao/openbao@sha256:{}", "a".repeat(64)));
     }
 
     #[rstest]

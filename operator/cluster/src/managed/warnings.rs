@@ -7,10 +7,13 @@ use kube::ResourceExt;
 use serde_json::json;
 use steamer_api::{Administrator, AuditDevice, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_core::digest::digest;
+use steamer_core::error::Error;
+use steamer_openbao::Error as OpenBao;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State};
 
 use crate::cluster::Cluster;
+use crate::server::Server;
 
 /// Annotation of an OpenBaoCluster: the digest of the administrators that a user has written to OpenBao.
 const ADMINISTRATORS: &str = "steamer.dev/administrators";
@@ -19,13 +22,19 @@ const ADMINISTRATORS: &str = "steamer.dev/administrators";
 type Digests = BTreeMap<String, String>;
 
 /// Reports whether a device of the cluster itself records requests.
-pub(crate) fn set_audit(conditions: &mut Conditions<'_>, devices: &[AuditDevice]) {
+pub(crate) fn set_audit(conditions: &mut Conditions<'_>, devices: &[AuditDevice], server: Option<&Server>) {
     const KIND: &str = "Audited";
-    let records = |device: &&AuditDevice| device.file.as_ref().is_none_or(|file| file.path != "discard");
+    let records = |device: &&AuditDevice| device.file.as_ref().is_none_or(|file| !file.discards());
     let mut recording = devices.iter().filter(records).peekable();
     if recording.peek().is_none() {
         let text = "no audit device records requests: add one to spec.managed.audit";
         conditions.set(KIND, State::False, Reason::Disabled, text);
+        return;
+    }
+    if server.is_some_and(records_nothing) {
+        let text = "OpenBao answers requests with an internal error, as it does when no audit device can record them: free space on \
+                    the volumes of the devices, or correct their receivers. The logs of the leader name the device";
+        conditions.set(KIND, State::False, Reason::Failed, text);
         return;
     }
     match recording.find(|device| device.file.is_some()) {
@@ -39,6 +48,13 @@ pub(crate) fn set_audit(conditions: &mut Conditions<'_>, devices: &[AuditDevice]
             conditions.set(KIND, State::False, Reason::Waiting, text);
         }
     }
+}
+
+/// Returns true if a server that is healthy fails a request as it does without an audit device that works.
+fn records_nothing(server: &Server) -> bool {
+    let failed = server.missing.as_ref().err();
+    let is_internal = |status: u16, message: &str| status == 500 && message.contains("internal error");
+    matches!(failed, Some(Error::OpenBao(OpenBao::Server { status, message, .. })) if is_internal(*status, message))
 }
 
 /// Records the administrators that OpenBao has: those of the first start, and later those that a user confirms.
@@ -115,7 +131,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::tests::{cluster, object};
+    use crate::tests::{cluster, object, server};
 
     fn condition(set: impl FnOnce(&mut Conditions<'_>)) -> Option<Condition> {
         let mut list = Vec::new();
@@ -144,7 +160,22 @@ mod tests {
     #[case::local(json!([{"http": {"uri": "https://siem"}}, {"file": {"path": "stdout"}}]), "True: device `a`")]
     fn a_cluster_without_a_log_of_its_own_is_reported(#[case] devices: Value, #[case] expected: &str) {
         let devices: Vec<AuditDevice> = devices.as_array().unwrap().iter().map(device).collect();
-        let said = text(&condition(|conditions| set_audit(conditions, &devices)).unwrap());
+        let said = text(&condition(|conditions| set_audit(conditions, &devices, Some(&server()))).unwrap());
+        assert!(said.starts_with(expected), "{said}");
+    }
+
+    #[rstest]
+    #[case::full_volume(500, "internal error", "False: OpenBao answers requests with an internal error")]
+    #[case::another_error(500, "no leader", "True: device `a`")]
+    fn requests_that_no_device_records_are_reported(
+        #[case] status: u16,
+        #[case] message: &str,
+        #[case] expected: &str,
+    ) {
+        let devices = [device(&json!({"file": {"volume": {"size": "1Gi"}}}))];
+        let error = OpenBao::Server { status, path: "p".to_owned(), message: message.to_owned() };
+        let server = Server { missing: Err(error.into()), ..server() };
+        let said = text(&condition(|conditions| set_audit(conditions, &devices, Some(&server))).unwrap());
         assert!(said.starts_with(expected), "{said}");
     }
 

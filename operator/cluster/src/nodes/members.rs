@@ -42,6 +42,14 @@ pub(crate) enum Answer {
     Silent,
 }
 
+impl Member {
+    /// Image of the server in the spec of the pod.
+    pub(crate) fn image(&self) -> Option<String> {
+        let containers = &self.pod.spec.as_ref()?.containers;
+        containers.iter().find(|container| container.name == "openbao")?.image.clone()
+    }
+}
+
 impl Answer {
     pub(crate) fn is_active(&self) -> bool {
         matches!(self, Self::Health(health) if health.initialized && !health.sealed && !health.standby)

@@ -43,6 +43,8 @@ pub(crate) struct Goal {
     /// Nodes of the StatefulSet's template have served.
     pub(crate) template_works: bool,
     pub(crate) node_timeout: Duration,
+    /// Pods that lack a volume: while there is one, nodes are replaced in the order of their ordinals.
+    pub(crate) lacking: Vec<String>,
 }
 
 impl Goal {

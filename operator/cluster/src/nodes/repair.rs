@@ -80,6 +80,7 @@ mod tests {
             initialized: true,
             template_works: true,
             node_timeout: Duration::from_secs(120),
+            lacking: Vec::new(),
         }
     }
 

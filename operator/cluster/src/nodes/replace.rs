@@ -180,6 +180,7 @@ mod tests {
             initialized: true,
             template_works: false,
             node_timeout: TIMEOUT,
+            lacking: Vec::new(),
         };
         plan(&[member((0, 'l')), new], target, &goal, now).step
     }

@@ -48,10 +48,32 @@ pub(crate) fn without_repair(nodes: &[Node], goal: &Goal) -> Step {
     replaced(nodes, &outdated, goal)
 }
 
-/// Repair of a node.
+/// Repair of a node, or of a StatefulSet that recreates no pod.
 pub(crate) fn repaired(nodes: &[Node], goal: &Goal) -> Option<Step> {
-    let (Node { pod, uid, .. }, fault) = repair::next(nodes, goal)?;
-    Some(Step::Repair { pod: pod.clone(), uid: uid.clone(), fault })
+    match repair::next(nodes, goal) {
+        Some((Node { pod, uid, .. }, fault)) => {
+            Some(Step::Repair { pod: pod.clone(), uid: uid.clone(), fault })
+        }
+        None => unblocked(nodes, goal),
+    }
+}
+
+/// Replaces the lowest pod that lacks a volume while a pod is missing: Kubernetes recreates no pod of a higher ordinal before
+/// it. No reason to wait applies to this.
+fn unblocked(nodes: &[Node], goal: &Goal) -> Option<Step> {
+    let lacks = |node: &Node| goal.lacking.contains(&node.pod);
+    let is_coming =
+        |node: &Node| !node.serves && !node.fenced && !lacks(node) && node.unready_for <= goal.node_timeout;
+    if nodes.len() >= goal.replicas || nodes.iter().any(|node| node.ending || is_coming(node)) {
+        return None;
+    }
+    let node = nodes.iter().find(|node| lacks(node)).filter(|node| has_other(nodes, node))?;
+    Some(replace(node, "a pod is missing, and Kubernetes does not recreate it while this one lacks a volume"))
+}
+
+/// Returns true if another node serves.
+fn has_other(nodes: &[Node], node: &Node) -> bool {
+    nodes.iter().any(|other| other.serves && other.pod != node.pod)
 }
 
 /// Waits for replaced nodes, up to the timeout.
@@ -78,6 +100,12 @@ fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
 }
 
 fn replaced(nodes: &[Node], outdated: &[&Node], goal: &Goal) -> Step {
+    if let Some(node) = outdated.first().filter(|_| !goal.lacking.is_empty()) {
+        if (node.leads || node.serves) && !has_other(nodes, node) {
+            return Step::Wait(format!("{} lacks a volume, and no other node serves", node.pod));
+        }
+        return replace(node, "it is outdated and lacks a volume");
+    }
     if let Some(node) = outdated.iter().rev().find(|node| !node.serves) {
         return replace(node, "it does not serve and is outdated");
     }
@@ -164,7 +192,14 @@ mod tests {
             initialized: true,
             template_works: false,
             node_timeout: Duration::from_secs(120),
+            lacking: Vec::new(),
         }
+    }
+
+    /// All outdated nodes lack a volume.
+    fn lacking(nodes: &str, goal: Goal) -> Goal {
+        let outdated = nodes.split(' ').enumerate().filter(|(_, text)| text.contains('o'));
+        Goal { lacking: outdated.map(|(index, _)| format!("main-{index}")).collect(), ..goal }
     }
 
     fn said(nodes: &str, goal: &Goal) -> String {
@@ -219,6 +254,32 @@ mod tests {
     #[case("nl ns ns", "settled")]
     fn no_node_is_replaced_while_the_change_is_on_hold(#[case] nodes: &str, #[case] expected: &str) {
         assert_eq!(said(nodes, &goal(Some("paused"), true)), expected);
+    }
+
+    #[rstest]
+    #[case("ol os os", "replace main-0: it is outdated and lacks a volume")]
+    #[case("os ol ox", "replace main-0: it is outdated and lacks a volume")]
+    #[case("ol os ox", "replace main-0: it is outdated and lacks a volume")]
+    #[case("ol ox ox", "wait: main-0 lacks a volume, and no other node serves")]
+    #[case("ns ol os", "replace main-1: it is outdated and lacks a volume")]
+    #[case("nx ol os", "wait: main-0 starts")]
+    #[case("ns ns nl", "settled")]
+    fn nodes_that_lack_a_volume_are_replaced_in_order(#[case] nodes: &str, #[case] expected: &str) {
+        assert_eq!(said(nodes, &lacking(nodes, goal(None, true))), expected);
+    }
+
+    #[rstest]
+    #[case("ol os", "replace main-0: a pod is missing")]
+    #[case("ns ol", "replace main-1: a pod is missing")]
+    #[case("nx ol", "wait: main-0 starts")]
+    #[case("ol ox", "wait: 2 of 3 pods exist")]
+    #[case("ole os", "wait: main-0 terminates")]
+    #[case("ns nl", "wait: 2 of 3 pods exist")]
+    fn a_lost_pod_returns_while_volumes_are_added(#[case] nodes: &str, #[case] expected: &str) {
+        for hold in [None, Some("paused")] {
+            let text = said(nodes, &lacking(nodes, goal(hold, true)));
+            assert!(text.starts_with(expected), "{text}");
+        }
     }
 
     #[rstest]

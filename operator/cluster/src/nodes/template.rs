@@ -29,6 +29,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) step: &'a Step,
     /// The change is on hold.
     pub(crate) held: bool,
+    /// The desired template has not passed its check: lost nodes get the one that served.
+    pub(crate) unproven: bool,
     /// A seal migration is in progress: nodes of the earlier template cannot start anymore.
     pub(crate) migrating: bool,
     pub(crate) replicas: usize,
@@ -108,7 +110,7 @@ impl Facts<'_> {
     fn served_before(&self, live: &StatefulSet) -> Option<String> {
         let known = || live.annotations().get(SERVED).cloned();
         if revision(live) == self.desired {
-            return if self.serves(self.desired) { cleared(live, SERVED) } else { known() };
+            return if self.serves(self.desired) && !self.unproven { cleared(live, SERVED) } else { known() };
         }
         let present = template(live).filter(|_| self.serves(revision(live)));
         present.and_then(|template| serde_json::to_string(template).ok()).or_else(known)
@@ -171,6 +173,7 @@ mod tests {
             members: &members,
             step: &step,
             held: text.contains("held"),
+            unproven: false,
             migrating: text.contains("migrating"),
             replicas: 3,
         });
@@ -226,9 +229,12 @@ mod tests {
             members: &[member],
             step: &Step::Settled,
             held: false,
+            unproven: false,
             migrating: false,
             replicas: 1,
         };
+        let unproven = choose(&Facts { unproven: true, ..facts }).memory;
+        assert_eq!(unproven[SERVED], template_of(TEMPLATE).to_string(), "kept until the check has passed");
         let served = choose(&facts).memory;
         assert_eq!((served[SERVED].as_str(), served[WITHHELD].as_str()), ("", ""));
         assert!(is_withheld(&live) && !has_served(&live));
@@ -242,6 +248,7 @@ mod tests {
             members: &[],
             step: &Step::Wait("w".to_owned()),
             held: true,
+            unproven: false,
             migrating: false,
             replicas: 3,
         };

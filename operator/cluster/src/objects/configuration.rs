@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use steamer_api::AuditDevice;
+use steamer_api::{AuditDevice, FileAudit};
 use steamer_core::digest::digest;
 use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
+use crate::objects::audit_volume;
 use crate::objects::relay;
 use crate::objects::seal::{SealSettings, stanza_of};
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT};
@@ -178,7 +179,7 @@ fn audit_devices(cluster: &Cluster, headers: &BTreeMap<String, Headers>) -> Vec<
 fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     let AuditDevice { name, description, probe: _, file, http, socket } = device;
     let (kind, options) = if let Some(file) = file {
-        ("file", json!({"file_path": file.path}))
+        ("file", json!({"file_path": file_path(name, file)}))
     } else if let Some(http) = http {
         let mut options = json!({"uri": http.uri});
         if let (Some(secret), Some(headers)) = (&http.headers_secret_ref, headers) {
@@ -192,6 +193,10 @@ fn audit(device: &AuditDevice, headers: Option<&Headers>) -> Value {
     };
     let settings = json!({"description": description, "options": options});
     stanza((kind, name), &settings, headers.map(|headers| headers.digest.as_str()).unwrap_or_default())
+}
+
+fn file_path(device: &str, file: &FileAudit) -> String {
+    file.path.clone().unwrap_or_else(|| format!("{}/{}", audit_volume::folder(device), audit_volume::FILE))
 }
 
 fn stanza((kind, name): (&str, &str), settings: &Value, headers: &str) -> Value {
@@ -232,6 +237,7 @@ mod tests {
         {"name": "file", "description": "d", "file": {"path": "stdout"}},
         {"name": "http", "description": "d", "http": {"uri": "https://siem"}},
         {"name": "tcp", "description": "d", "socket": {"address": "log:9000"}},
+        {"name": "durable", "description": "d", "file": {"volume": {"size": "1Gi"}}},
     ]}))]
     fn the_configuration_follows_from_the_spec(#[case] name: &str, #[case] fields: Value) {
         let cluster = cluster_with(fields);

@@ -3,7 +3,6 @@
 mod container;
 mod environment;
 mod pod_template;
-mod quantity;
 mod topology;
 mod volumes;
 
@@ -13,10 +12,11 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdate
 use serde_json::Value;
 
 use crate::cluster::{Cluster, REVISION};
-use crate::objects::relay;
 use crate::objects::seal::SealSettings;
-use crate::objects::{metadata, pods};
+use crate::objects::{audit_volume, metadata, pods};
 
+pub(crate) use container::{container_rights, pull_policy};
+pub(crate) use pod_template::{pod_rights, pull_secrets};
 pub(crate) use volumes::postgresql_ca;
 
 /// Input of the StatefulSet besides the spec.
@@ -52,6 +52,7 @@ fn spec(cluster: &Cluster, inputs: &Inputs<'_>) -> StatefulSetSpec {
         selector: pods(cluster),
         revision_history_limit: Some(2),
         template: pod_template::pod_template(cluster, configuration, seal, started_with),
+        volume_claim_templates: audit_volume::claims(cluster),
         ..StatefulSetSpec::default()
     }
 }
@@ -63,10 +64,10 @@ pub(crate) fn revision(stateful_set: &StatefulSet) -> &str {
     annotations.and_then(|annotations| annotations.get(REVISION)).map(String::as_str).unwrap_or_default()
 }
 
-/// Image of the relays in the pods that a StatefulSet creates.
-pub(crate) fn relay_image(stateful_set: &StatefulSet) -> Option<String> {
+/// Image of a container in the pods that a StatefulSet creates.
+pub(crate) fn image_of(stateful_set: &StatefulSet, name: &str) -> Option<String> {
     let pod = stateful_set.spec.as_ref()?.template.spec.as_ref()?;
-    pod.containers.iter().find(|container| container.name == relay::CONTAINER)?.image.clone()
+    pod.containers.iter().find(|container| container.name == name)?.image.clone()
 }
 
 #[cfg(test)]
@@ -113,6 +114,9 @@ mod tests {
     #[case::relay_with_plain_http(
         "relay_with_plain_http", json!({"instantDelivery": {"enabled": true}, "tls": {"mode": "Disabled"}})
     )]
+    #[case::audit_volume("audit_volume", json!({"audit": [{
+        "name": "durable", "description": "d", "file": {"volume": {"size": "1Gi"}},
+    }]}))]
     #[case::headers("headers", json!({"audit": [{
         "name": "siem", "description": "d", "http": {"uri": "https://siem", "headersSecretRef": {"name": "siem"}},
     }]}))]

@@ -2,7 +2,7 @@
 //! of the rules.
 
 const WRITE: &[&str] = &["create", "update"];
-const ALL: &[&str] = &["create", "read", "update", "patch", "delete", "list"];
+pub(super) const ALL: &[&str] = &["create", "read", "update", "patch", "delete", "list"];
 const ROOTED: &[&str] = &["create", "read", "update", "patch", "delete", "list", "sudo"];
 pub(super) const DENY: &[&str] = &["deny"];
 
@@ -25,6 +25,10 @@ pub(super) const SYSTEM: [(&str, &[&str]); 16] = [
     ("auth/token/roles*", ALL),
     ("auth/token/*", DENY),
 ];
+
+/// Names of policies with so many segments that the rules of a wider scope deny paths of their length. A rule without `*` and
+/// with fewer `+` has precedence over these.
+pub(super) const LONG_POLICIES: [&str; 2] = ["+/combined/env/+/branch/+", "api/users/temporary/+/+"];
 
 /// Paths in an auth mount.
 pub(super) const AUTH: [(&str, &[&str]); 11] = [

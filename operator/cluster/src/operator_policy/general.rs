@@ -23,7 +23,9 @@
 
 use std::iter::once;
 
-use super::covered::{AUTH, BUILT_IN, CLOSED, CONFIG, DENY, ENGINE, FOLDERS, SYSTEM, VALUES};
+use super::covered::{
+    ALL, AUTH, BUILT_IN, CLOSED, CONFIG, DENY, ENGINE, FOLDERS, LONG_POLICIES, SYSTEM, VALUES,
+};
 use super::rule::Rule;
 use super::scope::PolicyScope;
 
@@ -139,7 +141,14 @@ impl Area {
     fn namespace(&self, level: usize) -> Vec<Rule> {
         let most = MOUNT_SEGMENTS.min(self.segments - level);
         let auth = (1..=most).flat_map(|segments| self.auth(level, segments));
-        self.below(level, &SYSTEM).into_iter().chain(auth).collect()
+        self.below(level, &SYSTEM).into_iter().chain(auth).chain(self.long_policies(level)).collect()
+    }
+
+    /// Policies of projects that are as deep as what [`Self::deepest`] denies. Below the root namespace, those of the rules for
+    /// tenants have precedence.
+    fn long_policies(&self, level: usize) -> Vec<Rule> {
+        let names = LONG_POLICIES.iter().filter(|_| !self.root.is_empty());
+        names.map(|name| (self.at(level, &format!("sys/policies/acl/{name}")), ALL)).collect()
     }
 
     fn auth(&self, level: usize, segments: usize) -> Vec<Rule> {

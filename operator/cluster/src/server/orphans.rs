@@ -3,7 +3,7 @@
 use steamer_api::{OpenBaoCluster, Orphan};
 use steamer_core::context::Context;
 use steamer_core::ownership::orphans;
-use steamer_runtime::Dependencies;
+use steamer_runtime::{Dependencies, ObjectName};
 
 use crate::server::Server;
 
@@ -20,7 +20,7 @@ pub(crate) async fn remove(
         return Vec::new();
     }
     let Ok(session) = context.operator_session(dependencies, object).await else { return Vec::new() };
-    let left = orphans::remove_orphans(context, &session, known.clone()).await;
+    let left = orphans::remove_orphans(context, &session, (&ObjectName::of(object), known.clone())).await;
     without(known, &left)
 }
 
@@ -44,6 +44,7 @@ mod tests {
             openbao_namespace: namespace.to_owned(),
             deletion_policy: DeletionPolicy::Delete,
             resources: Vec::new(),
+            seal: None,
         }
     }
 

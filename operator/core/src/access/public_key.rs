@@ -194,6 +194,12 @@ impl PublicKey {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
+    /// The key as SubjectPublicKeyInfo (RFC 5280), in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// SHA-256 of the material.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -96,11 +96,19 @@ impl Observer for Counter {
     fn asked(&self) {
         self.0.openbao_asked();
     }
+
+    fn ended(&self, class: &'static str, took: Duration) {
+        self.0.openbao_answered(class, took);
+    }
 }
 
 impl Observer for Watcher {
     fn asked(&self) {
         self.metrics.openbao_asked();
+    }
+
+    fn ended(&self, class: &'static str, took: Duration) {
+        self.metrics.openbao_answered(class, took);
     }
 
     fn recovered(&self) {

@@ -1,6 +1,9 @@
 //! Orphans: resources in OpenBao whose object is gone. The parent of the object keeps a list of them in its status and
 //! removes them when OpenBao is reachable.
 
+use std::sync::Arc;
+
+use serde_json::json;
 use steamer_api::{
     DeletionPolicy, KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, OwnedResource, SecretsTenant,
     SecretsTenantStatus,
@@ -13,6 +16,7 @@ use super::removal::Owned;
 use super::removers::{Record, Records};
 use crate::context::Context;
 use crate::error::Error;
+use crate::mac::Mac;
 
 /// Orphans, and the parents that can take care of them.
 pub struct Handover {
@@ -76,12 +80,50 @@ fn remember(known: &mut Vec<Orphan>, orphans: &[Orphan]) {
     }
 }
 
-/// Returns true if Steamer can remove the orphan: this version supports its kind, and the cache contains its namespace.
-/// Others stay in the list.
+/// Returns true if Steamer can remove the orphan: this version supports its kind, the cache contains its namespace,
+/// `operatorScope` contains its resources, and no other client wrote it. Others stay in the list.
 #[must_use]
 pub fn is_removable(context: &Context, orphan: &Orphan) -> bool {
-    let mark = mark_of(context, orphan);
-    context.removers.of(&mark.owner).is_some() && context.presence(&mark) != Presence::Unknown
+    let (mark, listing) = (mark_of(context, orphan), listing(context, orphan));
+    let is_sealed = |it: &Arc<OpenBaoCluster>| is_sealed(&context.mac, &ObjectName::of(&**it), orphan);
+    context.removers.of(&mark.owner).is_some()
+        && context.presence(&mark) != Presence::Unknown
+        && is_in_scope(orphan, &listing)
+        && (orphan.resources.is_empty() || listing.iter().any(is_sealed))
+}
+
+/// Returns true for resources with a mark, and for recorded ones that `operatorScope` of a cluster that lists them contains.
+fn is_in_scope(orphan: &Orphan, listing: &[Arc<OpenBaoCluster>]) -> bool {
+    orphan.resources.is_empty() || listing.iter().any(|it| it.spec.scope_allows(&orphan.openbao_namespace))
+}
+
+/// The clusters whose status lists an orphan.
+fn listing(context: &Context, orphan: &Orphan) -> Vec<Arc<OpenBaoCluster>> {
+    let mut clusters = context.stores.of::<OpenBaoCluster>().filter(|_| true);
+    clusters.retain(|it| context.status(&**it).orphans.contains(orphan));
+    clusters
+}
+
+/// Adds the seal to an orphan of a cluster. Whoever can write a status could otherwise make the operator delete any resource.
+#[must_use]
+pub fn sealed(mac: &Mac, cluster: &ObjectName, orphan: Orphan) -> Orphan {
+    Orphan { seal: Some(seal(mac, cluster, &orphan)), ..orphan }
+}
+
+fn seal(mac: &Mac, cluster: &ObjectName, orphan: &Orphan) -> String {
+    let Orphan { kind, namespace, name, openbao_namespace, deletion_policy, resources, seal: _ } = orphan;
+    let resource = |it: &OwnedResource| {
+        let OwnedResource { path, deleted_at, is_part, holds_values, pending, digest: _, seal: _ } = it;
+        json!([path, deleted_at, is_part, holds_values, pending])
+    };
+    let resources: Vec<_> = resources.iter().map(resource).collect();
+    let text =
+        json!([cluster.to_string(), kind, namespace, name, openbao_namespace, deletion_policy, resources]);
+    mac.of([("orphan", text.to_string().as_bytes())])
+}
+
+fn is_sealed(mac: &Mac, cluster: &ObjectName, orphan: &Orphan) -> bool {
+    orphan.seal.as_deref() == Some(&*seal(mac, cluster, orphan))
 }
 
 fn mark_of(context: &Context, orphan: &Orphan) -> Mark {
@@ -99,6 +141,8 @@ pub fn is_child(orphan: &Orphan, parent: &NamespacePath) -> bool {
 
 /// Reason to keep an orphan: its kind has no remover.
 const UNSUPPORTED: &str = "this version of Steamer cannot remove the resources of this kind";
+/// Reason to keep an orphan: an administrator has withdrawn the rights in its namespace.
+const OUT_OF_SCOPE: &str = "the operatorScope of the cluster does not contain the namespace";
 /// Reason to keep an orphan: its object may have been recreated.
 const UNKNOWN_NAMESPACE: &str =
     "Steamer does not watch the namespace of the object, or is not allowed to list it";
@@ -141,20 +185,36 @@ fn unclaimed(orphan: &Orphan, records: &[Record]) -> Vec<OwnedResource> {
 }
 
 /// The records of the objects of an orphan's kind in the clusters that list the orphan.
-fn records(context: &Context, orphan: &Orphan, of_kind: Records) -> Vec<Record> {
-    let clusters = context.stores.of::<OpenBaoCluster>().filter(|_| true);
-    let listing = clusters.iter().filter(|it| context.status(&***it).orphans.contains(orphan));
-    let listing: Vec<ObjectName> = listing.map(|it| ObjectName::of(&**it)).collect();
+fn records(context: &Context, listing: &[Arc<OpenBaoCluster>], of_kind: Records) -> Vec<Record> {
+    let listing: Vec<ObjectName> = listing.iter().map(|it| ObjectName::of(&**it)).collect();
     let mut records = of_kind(&context.stores);
     records.retain(|record| listing.contains(&record.cluster));
     records
 }
 
-/// Removes orphans from OpenBao. Returns those that remain. An object that was recreated owns its marked resources again.
-pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<Orphan>) -> Vec<Orphan> {
-    let mut left: Vec<Orphan> = Vec::new();
+/// Removes orphans of a cluster from OpenBao. Returns those that remain. An object that was recreated owns its marked resources
+/// again. An entry with resources and without a valid seal stays in the list: the key may have changed, and an administrator has
+/// to decide about the resources.
+pub async fn remove_orphans(
+    context: &Context,
+    session: &Session,
+    (cluster, orphans): (&ObjectName, Vec<Orphan>),
+) -> Vec<Orphan> {
+    let (mut left, mut untrusted): (Vec<Orphan>, Vec<Orphan>) = Default::default();
     for orphan in orphans {
-        if let Err(error) = remove(context, session, (&orphan, &left)).await {
+        let is_trusted = is_sealed(&context.mac, cluster, &orphan);
+        if !is_trusted && !orphan.resources.is_empty() {
+            tracing::warn!(
+                ?orphan,
+                "another client wrote this orphan to the status: nothing is deleted for it, and it stays in the list until the \
+                 entry is removed from the status by hand"
+            );
+            untrusted.push(orphan);
+            continue;
+        }
+        // Only what carries the mark of the deleted object is removed without a seal, and no values.
+        let policy = if is_trusted { orphan.deletion_policy } else { DeletionPolicy::Retain };
+        if let Err(error) = remove(context, session, (&orphan, &left, policy)).await {
             let error = &error as &dyn std::error::Error;
             tracing::info!(
                 kind = orphan.kind,
@@ -165,6 +225,8 @@ pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<O
             left.push(orphan);
         }
     }
+    // They keep no namespace of another orphan.
+    left.extend(untrusted);
     left
 }
 
@@ -172,20 +234,24 @@ pub async fn remove_orphans(context: &Context, session: &Session, orphans: Vec<O
 async fn remove(
     context: &Context,
     session: &Session,
-    (orphan, left): (&Orphan, &[Orphan]),
+    (orphan, left, policy): (&Orphan, &[Orphan], DeletionPolicy),
 ) -> Result<(), Error> {
     let mark = mark_of(context, orphan);
     let keep = |reason: &str| Err(Error::Deleting(reason.to_owned()));
     let Some((remove, of_kind)) = context.removers.of(&mark.owner) else {
         return keep(UNSUPPORTED);
     };
+    let listing = listing(context, orphan);
+    if !is_in_scope(orphan, &listing) {
+        return keep(OUT_OF_SCOPE);
+    }
     match step(orphan, left, context.presence(&mark)) {
         Step::Forget => Ok(()),
         Step::Keep(reason) => keep(reason),
         step => {
-            let resources = &unclaimed(orphan, &records(context, orphan, of_kind));
+            let resources = &unclaimed(orphan, &records(context, &listing, of_kind));
             let is_recreated = step == Step::RemoveAccess;
-            let policy = if is_recreated { DeletionPolicy::Retain } else { orphan.deletion_policy };
+            let policy = if is_recreated { DeletionPolicy::Retain } else { policy };
             let is_reclaimed = &|| !is_recreated && context.exists(&mark);
             let owned = Owned { mark: &mark, policy, resources, is_reclaimed };
             remove(session, &NamespacePath::new(&orphan.openbao_namespace), owned).await
@@ -209,6 +275,7 @@ mod tests {
             openbao_namespace: namespace.to_owned(),
             deletion_policy: DeletionPolicy::Delete,
             resources: Vec::new(),
+            seal: None,
         }
     }
 
@@ -307,6 +374,45 @@ mod tests {
         #[case] expected: Option<bool>,
     ) {
         assert_eq!(is_written(result).ok(), expected);
+    }
+
+    #[rstest]
+    #[case::unchanged(|_: &mut Orphan| {}, true)]
+    #[case::policy(|it: &mut Orphan| it.deletion_policy = DeletionPolicy::Retain, false)]
+    #[case::namespace(|it: &mut Orphan| it.openbao_namespace = "other".to_owned(), false)]
+    #[case::name(|it: &mut Orphan| it.name = "other".to_owned(), false)]
+    #[case::resource(|it: &mut Orphan| it.resources.push(entry("b")), false)]
+    #[case::deletion_path(|it: &mut Orphan| it.resources[0].deleted_at = Some("sys/mounts/kv".to_owned()), false)]
+    #[case::no_seal(|it: &mut Orphan| it.seal = None, false)]
+    fn an_orphan_that_another_client_wrote_is_not_trusted(
+        #[case] change: fn(&mut Orphan),
+        #[case] expected: bool,
+    ) {
+        let (mac, cluster) = (Mac::new(&[7; 32]), ObjectName::new("ns", "main"));
+        let orphan = Orphan { resources: vec![entry("a")], ..orphan("BaoPolicy", "gone", "team") };
+        let mut orphan = sealed(&mac, &cluster, orphan);
+        change(&mut orphan);
+        assert_eq!(is_sealed(&mac, &cluster, &orphan), expected);
+        // An entry of one cluster is none of another.
+        assert!(!is_sealed(&mac, &ObjectName::new("ns", "other"), &orphan));
+    }
+
+    #[rstest]
+    #[case::marked(json!([]), "Tenants", true)]
+    #[case::recorded(json!([{"path": "a"}]), "Tenants", false)]
+    #[case::recorded_in_scope(json!([{"path": "a"}]), "Root", true)]
+    fn a_narrowed_scope_keeps_recorded_resources(
+        #[case] resources: serde_json::Value,
+        #[case] scope: &str,
+        #[case] expected: bool,
+    ) {
+        let resources = serde_json::from_value(resources).unwrap();
+        let spec = json!({"operatorScope": scope, "external": {
+            "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
+        }});
+        let cluster = OpenBaoCluster::new("main", serde_json::from_value(spec).unwrap());
+        let orphan = Orphan { resources, ..orphan("BaoPolicy", "gone", "team") };
+        assert_eq!(is_in_scope(&orphan, &[Arc::new(cluster)]), expected);
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! Removal of resources from OpenBao by their mark. Resources of other owners stay.
 
+use std::collections::BTreeMap;
+
 use steamer_api::{DeletionPolicy, OwnedResource};
-use steamer_openbao::{Namespace, NamespaceDeletion, NamespacePath, Session};
+use steamer_openbao::{Error as OpenBao, Namespace, NamespaceDeletion, NamespacePath, Policy, Session};
 
 use super::mark::Mark;
 use crate::error::Error;
-use crate::layout::{AUTH_MOUNTS, BUILT_IN_MOUNTS, POLICY_PREFIXES, is_organization};
+use crate::layout::{
+    AUTH_MOUNTS, BUILT_IN_MOUNTS, PIPELINE_POLICIES, POLICY_PREFIXES, WORKLOAD_POLICIES, additional_issuers,
+    additional_mount, additional_policies, is_default_policy, is_organization,
+};
+
+/// Prefixes of policies that each version of the operator's policy permits to list.
+const FIRST_PREFIXES: [&str; 2] = [PIPELINE_POLICIES, WORKLOAD_POLICIES];
 
 /// The owner of what is removed, and what happens to its values.
 #[derive(Clone, Copy)]
@@ -87,20 +95,48 @@ async fn remove_engines(inside: &Session, mark: &Mark) -> Result<bool, Error> {
 /// # Errors
 /// Any error of OpenBao.
 pub async fn remove_access(inside: &Session, mark: &Mark) -> Result<bool, Error> {
+    let mounts = inside.auth_mounts().await?;
+    let owned = |path: &str| {
+        let mount = mounts.get(&format!("{path}/"));
+        mount.is_some_and(|mount| Mark::read(&mount.description).as_ref() == Some(mark))
+    };
     let mut found = false;
-    for path in AUTH_MOUNTS {
-        let mount = inside.auth_mount(path).await?;
-        if mount.is_some_and(|mount| Mark::read(&mount.description).as_ref() == Some(mark)) {
-            inside.disable_auth(path).await?;
-            found = true;
-        }
+    for path in AUTH_MOUNTS.into_iter().filter(|path| owned(path)) {
+        inside.disable_auth(path).await?;
+        found = true;
     }
     for prefix in POLICY_PREFIXES {
-        for (name, policy) in inside.policies_below(prefix).await? {
-            if Mark::of_policy(&policy.policy).as_ref() == Some(mark) {
-                inside.delete_policy(&name).await?;
-                found = true;
-            }
+        found |= remove_policies(inside, prefix, mark).await?;
+    }
+    for issuer in additional_issuers(mounts.keys()).filter(|issuer| owned(&additional_mount(issuer))) {
+        // The mount is the last one: it shows which policies an interrupted removal has left.
+        remove_policies(inside, &additional_policies(issuer), mark).await?;
+        inside.disable_auth(&additional_mount(issuer)).await?;
+        found = true;
+    }
+    Ok(found)
+}
+
+/// The policies of a project below a prefix.
+///
+/// # Errors
+/// Any error of OpenBao.
+pub async fn access_policies(inside: &Session, prefix: &str) -> Result<BTreeMap<String, Policy>, OpenBao> {
+    match inside.policies_below(prefix).await {
+        // The policy of an older version lacks this right, so there are no such policies. OpenBaoCluster reports it.
+        Err(OpenBao::Denied { .. }) if !FIRST_PREFIXES.contains(&prefix) => Ok(BTreeMap::new()),
+        found => found,
+    }
+}
+
+/// Removes the policies of the owner. Returns true if there were any.
+async fn remove_policies(inside: &Session, prefix: &str, mark: &Mark) -> Result<bool, Error> {
+    let mut found = false;
+    for (name, policy) in access_policies(inside, prefix).await? {
+        // Owners may edit a policy that is written once, so that its mark decides nothing.
+        if is_default_policy(&name) || Mark::of_policy(&policy.policy).as_ref() == Some(mark) {
+            inside.delete_policy(&name).await?;
+            found = true;
         }
     }
     Ok(found)

@@ -1,12 +1,11 @@
 //! `mode: Observe`: the changes that a reconcile would make, by the names of keys and workloads. It writes the status only.
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::ExposeSecret;
-use steamer_api::{HasConditions, Operation, PlannedChange};
+use steamer_api::{Operation, PlannedChange};
 use steamer_core::Error;
 use steamer_core::access::named_objects::secret_key;
-use steamer_runtime::conditions::{Conditions, State, Verdict};
+use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Action, Reason};
 
 use super::content::Content;
@@ -15,7 +14,7 @@ use super::frame::{Fit, Frame};
 use super::merge::keys_of;
 use super::observed::Observed;
 use super::pass::{Pass, intent};
-use super::synced::{Common, IN_SYNC, Source, Synced};
+use super::synced::{Common, Source, Synced};
 use super::workloads;
 
 /// Most changes in a status.
@@ -71,15 +70,6 @@ impl<K: Synced> Pass<'_, K> {
         recorded.sync.last_handled_reconcile_at = self.handled(recorded.sync.last_handled_reconcile_at);
         K::record(&mut status, recorded);
         let verdict = compared(&self.frame, plan.len());
-        let generation = self.object.meta().generation.unwrap_or_default();
-        let conditions = &mut status.common_mut().conditions;
-        let (in_sync, reason) = (State::from(plan.is_empty()), verdict.reason());
-        Conditions::new(conditions, generation, Timestamp::now()).set(
-            IN_SYNC,
-            in_sync,
-            reason,
-            message(&verdict),
-        );
         K::set_plan(&mut status, plan);
         self.engine.context.report(self.object, status, &verdict).await
     }
@@ -94,13 +84,6 @@ fn compared(frame: &Frame, changes: usize) -> Verdict {
             Reason::Drifted,
             format!("Secret {name} differs from the value; pending changes: {count}, see status.plan"),
         ),
-    }
-}
-
-fn message(verdict: &Verdict) -> &str {
-    match verdict {
-        Verdict::Ready(_, message) => message,
-        _ => "",
     }
 }
 
@@ -140,7 +123,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::frame::sample;
     use super::*;
@@ -181,7 +164,6 @@ mod tests {
     #[case(2, Reason::Drifted)]
     fn an_object_that_only_reports_is_ready(#[case] changes: usize, #[case] reason: Reason) {
         let verdict = compared(&sample(), changes);
-        assert!(matches!(&verdict, Verdict::Ready(it, _) if *it == reason));
-        assert_ne!(Value::from(message(&verdict)), json!(""));
+        assert!(matches!(&verdict, Verdict::Ready(it, text) if *it == reason && !text.is_empty()));
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use steamer_api::{
-    Destination, HasConditions, Kind, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode,
-    RolloutRestart, RolloutRestartTarget, SyncStatus,
+    Destination, Kind, Mode, OnSourceDeleted, PlannedChange, Reference, RestartMode, RolloutRestart,
+    RolloutRestartTarget, SyncStatus,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
@@ -59,15 +59,11 @@ pub(crate) trait Synced: Kind<Scope = NamespaceResourceScope> {
     /// Writes the changes that an object with `mode: Observe` would make to the status.
     fn set_plan(_status: &mut Self::Status, _plan: Vec<PlannedChange>) {}
 
-    /// Removes the plan and its condition from the status of an object that writes.
+    /// Removes the plan from the status of an object that writes.
     fn enforced(status: &mut Self::Status) {
         Self::set_plan(status, Vec::new());
-        status.common_mut().conditions.retain(|condition| condition.type_ != IN_SYNC);
     }
 }
-
-/// Type of the condition of an object with `mode: Observe`.
-pub(super) const IN_SYNC: &str = "InSync";
 
 /// The fields that all kinds have.
 pub(crate) struct Common<'a> {

@@ -1,5 +1,6 @@
 //! Generators of values.
 
+mod bytes;
 mod password;
 mod pem;
 mod random;
@@ -24,17 +25,10 @@ pub(super) async fn generate(
     property: &str,
     generator: &Generator,
 ) -> Result<Vec<(String, Json)>, Error> {
-    let Generator { password, password_policy, uuid, ssh_key, tls_key } = generator;
-    if let Some(policy) = password_policy {
-        return Ok(vec![value(property, &session.generated_password(&policy.name).await?)]);
+    if let Some(text) = text(session, generator).await? {
+        return Ok(vec![value(property, &text)]);
     }
-    if let Some(password) = password {
-        return Ok(vec![value(property, &password::generated(password, &mut System)?)]);
-    }
-    if uuid.is_some() {
-        return Ok(vec![value(property, &uuid::generated(&mut System)?)]);
-    }
-    let pair = match (ssh_key, tls_key) {
+    let pair = match (&generator.ssh_key, &generator.tls_key) {
         (Some(key), _) => ssh_key::generated(key.comment.as_deref().unwrap_or_default(), &mut System)?,
         (None, Some(key)) => tls_key::generated(key.algorithm).await?,
         (None, None) => {
@@ -42,6 +36,19 @@ pub(super) async fn generate(
         }
     };
     Ok(vec![value(property, &pair.private), value(&public(property), &pair.public)])
+}
+
+/// A value without a public part. None for a generator of key pairs.
+async fn text(session: &Session, generator: &Generator) -> Result<Option<SecretString>, Error> {
+    let Generator { password, password_policy, bytes, uuid, ssh_key: _, tls_key: _ } = generator;
+    let text = match (password_policy, password, bytes, uuid) {
+        (Some(policy), ..) => session.generated_password(&policy.name).await?,
+        (_, Some(password), ..) => password::generated(password, &mut System)?,
+        (_, _, Some(bytes), _) => bytes::generated(*bytes, &mut System)?,
+        (.., Some(_)) => uuid::generated(&mut System)?,
+        (None, None, None, None) => return Ok(None),
+    };
+    Ok(Some(text))
 }
 
 fn value(property: &str, secret: &SecretString) -> (String, Json) {

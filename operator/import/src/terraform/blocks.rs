@@ -43,7 +43,7 @@ fn parameter(name: &str, value: &Value) -> (String, Value) {
 /// Seconds of a text such as `3600` or `1h30m`.
 fn seconds(text: &str) -> Option<u64> {
     let unit =
-        |text: &str| text.parse::<steamer_api::Duration>().ok().map(|duration| duration.get().as_secs());
+        |text: &str| text.parse::<steamer_api::LongDuration>().ok().map(|duration| duration.get().as_secs());
     text.parse().ok().or_else(|| unit(text))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use steamer_api::{Administrator, ManagementAuth, OpenBaoCluster};
 use steamer_core::error::Error;
-use steamer_core::layout::{AUTH_MOUNTS, OPERATOR_MOUNT, OPERATOR_ROLE, TOKEN_REVIEW_MOUNT, is_project};
+use steamer_core::layout::{OPERATOR_MOUNT, OPERATOR_ROLE, TOKEN_REVIEW_MOUNT, is_login_mount, is_project};
 
 use crate::general::Home;
 
@@ -31,7 +31,7 @@ impl Login {
 /// # Errors
 /// [`Error::Invalid`]
 pub(crate) fn refuse_mount(path: &str, home: &Home) -> Result<(), Error> {
-    if mounts(home).contains(path) {
+    if mounts(home).contains(path) || is_login_of_project(path, home) {
         return Err(Error::Invalid(format!(
             "the auth mount {path} belongs to the logins of Steamer: create an AuthMethod with another path"
         )));
@@ -44,7 +44,7 @@ pub(crate) fn refuse_mount(path: &str, home: &Home) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Invalid`]
 pub(crate) fn refuse_role(mount: &str, name: &str, home: &Home) -> Result<(), Error> {
-    if logins(home).iter().any(|login| login.has(mount, name)) {
+    if logins(home).iter().any(|login| login.has(mount, name)) || is_login_of_project(mount, home) {
         return Err(Error::Invalid(format!(
             "role {name} of auth/{mount} belongs to Steamer: choose another name or mount"
         )));
@@ -59,11 +59,13 @@ fn mounts(home: &Home) -> BTreeSet<String> {
     logins(home).into_iter().map(|login| login.mount).chain(review).collect()
 }
 
-/// The logins of a namespace.
+/// Returns true if the path is that of an auth mount of a project in its namespace.
+fn is_login_of_project(path: &str, home: &Home) -> bool {
+    is_project(&home.namespace) && is_login_mount(path)
+}
+
+/// The logins of the root namespace.
 fn logins(home: &Home) -> Vec<Login> {
-    if is_project(&home.namespace) {
-        return AUTH_MOUNTS.map(|mount| Login::new(mount, None)).into();
-    }
     if home.namespace.is_root() { of_cluster(&home.cluster) } else { Vec::new() }
 }
 
@@ -142,8 +144,6 @@ mod tests {
     #[case::external(external(json!({"kubernetes": {"audience": "a"}})), "", &["kubernetes"])]
     #[case::other_mount(jwt(), "", &["k8s"])]
     #[case::namespace_of_external(jwt(), "team", &[])]
-    #[case::project(managed(), PROJECT, &["pipeline_jwt", "workload_jwt"])]
-    #[case::project_of_external(jwt(), PROJECT, &["pipeline_jwt", "workload_jwt"])]
     #[case::below_a_project(managed(), "org_1/group_7/project_42/x", &[])]
     fn the_mounts_of_logins_are_reserved(
         #[case] cluster: Value,
@@ -154,6 +154,22 @@ mod tests {
         assert_eq!(mounts(&home).iter().map(String::as_str).collect::<Vec<_>>(), expected);
         assert!(expected.iter().all(|path| refuse_mount(path, &home).is_err()));
         assert!(refuse_mount("applications", &home).is_ok());
+    }
+
+    #[rstest]
+    #[case::pipelines("pipeline_jwt", true)]
+    #[case::additional_issuer("pipeline_jwt_gitea", true)]
+    #[case::users("user_jwt", true)]
+    #[case::api("api_jwt", true)]
+    #[case::workloads("workload_jwt", true)]
+    #[case::other("jwt", false)]
+    fn the_mounts_of_a_project_are_reserved_in_its_namespace(#[case] mount: &str, #[case] expected: bool) {
+        for cluster in [managed(), jwt()] {
+            let inside = home(cluster.clone(), PROJECT);
+            assert_eq!(refuse_mount(mount, &inside).is_err(), expected);
+            assert_eq!(refuse_role(mount, "web", &inside).is_err(), expected);
+            assert!(refuse_mount(mount, &home(cluster, "team-a")).is_ok());
+        }
     }
 
     #[rstest]

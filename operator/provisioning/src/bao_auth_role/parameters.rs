@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 use steamer_api::{
-    AliasNameSource, AppRole, BaoAuthRoleSpec, BoundClaimsType, CertRole, Duration, JwtRole, JwtRoleType,
-    KubernetesRole, TokenRole, TokenSettings, TokenType,
+    AliasNameSource, AppRole, BaoAuthRoleSpec, BoundClaimsType, CertRole, JwtRole, JwtRoleType,
+    KubernetesRole, LongDuration, TokenRole, TokenSettings, TokenType,
 };
 use steamer_core::error::Error;
 
@@ -224,7 +224,7 @@ fn token_type(tokens: &TokenSettings, default: &'static str) -> &'static str {
     }
 }
 
-fn seconds(duration: Option<&Duration>) -> u64 {
+fn seconds(duration: Option<&LongDuration>) -> u64 {
     duration.map(general::seconds).unwrap_or_default()
 }
 

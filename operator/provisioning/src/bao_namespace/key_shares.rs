@@ -1,6 +1,6 @@
 //! Key shares of a namespace with a seal. OpenBao returns them once, in the answer to the creation, encrypted with PGP keys.
 //! A Secret without shares exists before the request, so that a refused Secret prevents the namespace, and lost shares are
-//! noticed.
+//! noticed. It is deleted again if OpenBao refuses the namespace.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 use steamer_api::{BaoNamespace, KeySharesOrigin, NamespaceSeal};
 use steamer_core::error::Error;
@@ -145,6 +145,17 @@ impl KeyShares {
         ))
     }
 
+    /// Deletes the Secret that waits for shares, and no other one.
+    async fn remove(&self) -> Result<(), Error> {
+        let preconditions = Preconditions { uid: self.uid.get().cloned(), resource_version: None };
+        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match self.secrets.delete(&self.secret.name, &parameters).await {
+            // Another client has deleted or replaced it.
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
     /// Writes the shares to the Secret, which is immutable afterwards.
     async fn write(&self, answer: &Value) -> Result<(), Error> {
         let data = entries(answer, self.count).ok_or_else(|| Error::internal(NoShares))?;
@@ -178,6 +189,10 @@ impl KeyShares {
 impl Receipt for KeyShares {
     fn prepare(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.create().boxed()
+    }
+
+    fn discard(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.remove().boxed()
     }
 
     fn keep<'a>(&'a self, answer: &'a Value) -> BoxFuture<'a, Result<(), Error>> {

@@ -1,35 +1,47 @@
-//! DatabaseRoles that refer to a connection.
+//! DatabaseRoles and SecretsApps that refer to a connection.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde_json::Value;
-use steamer_api::{Adopt, DatabaseConnection, DatabaseRole};
+use steamer_api::{Adopt, DatabaseConnection, DatabaseRole, Kind, SecretsApp};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::database_names::{allowed_in, connection_path, role};
 use crate::engine::Lookup;
 use crate::relations::{children, connection_of};
+use crate::secrets_app::database::{self, role_names};
 
 /// Most names in a message.
 const MOST_NAMES: usize = 5;
 
-/// Names of the roles that may use a connection: those of the spec, or else of the DatabaseRoles that refer to it.
+/// Names of the roles that may use a connection: those of the spec, or else of the objects that refer to it.
 pub(super) fn roles(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<String>, Error> {
     if let Some(names) = &connection.spec.allowed_roles {
         return Ok(names.clone());
     }
+    let roles = remaining(connection, referring(connection, lookup)?, lookup);
+    let apps = remaining(connection, applications(connection, lookup)?, lookup);
+    let names = roles.iter().map(|it| role(it));
+    let names: BTreeSet<String> = names.chain(apps.iter().flat_map(|it| role_names(it))).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// The objects that are not being deleted and that may refer to the connection.
+fn remaining<K: Kind>(
+    connection: &DatabaseConnection,
+    objects: Vec<Arc<K>>,
+    lookup: &Lookup<'_>,
+) -> Vec<Arc<K>> {
     let own = connection.namespace().unwrap_or_default();
-    let is_allowed = |role: &DatabaseRole| {
-        let from = role.namespace().unwrap_or_default();
+    let is_allowed = |object: &K| {
+        let from = object.meta().namespace.clone().unwrap_or_default();
         lookup.stores.allowed(lookup.dependencies, &connection.spec.allowed_namespaces, (&own, &from))
     };
-    let referring = referring(connection, lookup)?;
-    let remaining = referring.iter().filter(|role| role.meta().deletion_timestamp.is_none());
-    let names: BTreeSet<String> = remaining.filter(|role| is_allowed(role)).map(|it| role(it)).collect();
-    Ok(names.into_iter().collect())
+    let is_remaining = |object: &Arc<K>| object.meta().deletion_timestamp.is_none() && is_allowed(object);
+    objects.into_iter().filter(is_remaining).collect()
 }
 
 /// Checks that the adoption of an existing connection keeps every role that may use it, because the computed list replaces
@@ -59,24 +71,34 @@ pub(super) fn keeps_roles(
     )))
 }
 
-/// Fails with [`Error::Waiting`] while DatabaseRoles refer to a connection.
+/// Fails with [`Error::Waiting`] while DatabaseRoles or SecretsApps refer to a connection.
 pub(super) fn none_refer(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<(), Error> {
-    let roles = referring(connection, lookup)?;
-    if roles.is_empty() {
-        return Ok(());
+    let roles: Vec<_> = referring(connection, lookup)?.iter().map(|it| ObjectName::of(&**it)).collect();
+    let apps: Vec<_> = applications(connection, lookup)?.iter().map(|it| ObjectName::of(&**it)).collect();
+    for (kind, objects) in [("DatabaseRoles", roles), ("SecretsApps", apps)] {
+        if !objects.is_empty() {
+            let names =
+                objects.iter().take(MOST_NAMES).map(ObjectName::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Error::Waiting(format!(
+                "waits for the deletion of the {kind} that refer to it: {names} ({} in total)",
+                objects.len()
+            )));
+        }
     }
-    let names = roles.iter().take(MOST_NAMES).map(|role| ObjectName::of(&**role).to_string());
-    let names = names.collect::<Vec<_>>().join(", ");
-    Err(Error::Waiting(format!(
-        "waits for the deletion of the DatabaseRoles that refer to it: {names} ({} in total)",
-        roles.len()
-    )))
+    Ok(())
 }
 
 fn referring(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<Arc<DatabaseRole>>, Error> {
     let name = ObjectName::of(connection);
     let key = children::<DatabaseRole>(name.clone());
     lookup.children::<DatabaseRole, DatabaseConnection>((key, &name), |role| connection_of(role) == name)
+}
+
+fn applications(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<Arc<SecretsApp>>, Error> {
+    let name = ObjectName::of(connection);
+    let key = children::<SecretsApp>(name.clone());
+    let refers = |app: &SecretsApp| database::connection_of(app).as_ref() == Some(&name);
+    lookup.children::<SecretsApp, DatabaseConnection>((key, &name), refers)
 }
 
 #[cfg(test)]
@@ -145,6 +167,7 @@ mod tests {
         let (stores, index, connection) = (Stores::default(), Arc::<Index>::default(), connection(&changes));
         let store = stores.of::<DatabaseRole>();
         store.listed(None, 0);
+        stores.of::<SecretsApp>().listed(None, 0);
         let mut deleted = role("ns", "deleted", "db");
         deleted.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));

@@ -10,7 +10,7 @@ pub(super) const NAMES: [&str; 5] = [
 ];
 
 /// Creates a user that is a member of the owner role and uses its identity from the login on.
-pub(super) fn creation(owner: &str) -> Vec<String> {
+pub(crate) fn creation(owner: &str) -> Vec<String> {
     let owner = quoted(owner);
     vec![
         format!(
@@ -20,9 +20,24 @@ pub(super) fn creation(owner: &str) -> Vec<String> {
     ]
 }
 
+/// As [`creation`], after the owner role is created if it does not exist.
+pub(crate) fn creation_with_owner(owner: &str) -> Vec<String> {
+    let (name, role) = (owner.replace('\'', "''"), quoted(owner));
+    let exists = format!("SELECT FROM pg_catalog.pg_roles WHERE rolname = '{name}'");
+    let first =
+        format!("DO $$ BEGIN IF NOT EXISTS ({exists}) THEN CREATE ROLE {role} NOLOGIN; END IF; END $$;");
+    [first].into_iter().chain(creation(owner)).collect()
+}
+
+/// The query that fails if a role or a database does not exist. OpenBao divides statements at each `;`, so it contains none.
+pub(crate) fn existence(owner: &str, database: &str) -> String {
+    let [owner, database] = [owner, database].map(|name| name.replace('\'', "''"));
+    format!("SELECT has_database_privilege('{owner}', '{database}', 'CONNECT')")
+}
+
 /// Drops a user. PostgreSQL keeps the sessions of a dropped user, which act as the owner role: they are ended if the user of
 /// OpenBao has the right to do so.
-pub(super) fn revocation() -> Vec<String> {
+pub(crate) fn revocation() -> Vec<String> {
     vec![
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{{name}}' AND pg_has_role(CURRENT_USER, \
          'pg_signal_backend', 'USAGE');"

@@ -143,7 +143,8 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
     /// Removes all access, regardless of `suspend` and `mode`.
     async fn revoke(&self, object: &K, pass: &Pass<'_>) -> Result<(), Error> {
         self.memory.revoked(&ObjectName::of(object), &pass.context.runtime.index);
-        let Some(removal) = deletion::removal(object, pass) else {
+        // Outside of `operatorScope`, nothing is changed, and the record stays for the time when the scope is wider again.
+        let Some(removal) = deletion::removal(object, pass).filter(|it| !it.is_out_of_scope()) else {
             return Ok(());
         };
         K::revoke(&removal).await?;

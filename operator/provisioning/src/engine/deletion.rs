@@ -9,7 +9,7 @@ use steamer_runtime::{Action, Reason};
 use super::course::{Course, is_revoked};
 use super::pass::Pass;
 use super::provision::Provision;
-use super::removal::{Removal, Resources};
+use super::removal::{Footprint, Removal, Resources};
 use super::status;
 
 /// Event of an object that is deleted while its values must not be changed.
@@ -17,6 +17,10 @@ const VALUES_KEPT: &str = "deleted while suspended or under mode: Observe: its a
 /// Event of an object that is deleted without the right to its resources.
 const WITHOUT_RIGHT: &str =
     "deleted without the right to its resources: its access in OpenBao is removed and its values are kept";
+/// Event of an object that is deleted outside of the scope of the operator.
+const OUT_OF_SCOPE: &str = "deleted while operatorScope of the OpenBaoCluster does not contain its OpenBao namespace: its resources \
+                            stay in OpenBao, are listed in status.orphans of the OpenBaoCluster, and are removed once operatorScope \
+                            contains the namespace again";
 /// Most characters of paths in an Event.
 const LONGEST_PATHS: usize = 500;
 
@@ -36,6 +40,7 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
                 orphan.deletion_policy = DeletionPolicy::Retain;
             }
         }
+        removal.resources.footprint = confirmed(object, &removal, pass).await?;
         remove(object, &removal, pass).await?;
         if let Some((reason, note)) = kept {
             pass.context.runtime.events.warn(object, reason, note).await;
@@ -46,6 +51,26 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
     }
     pass.context.remove_finalizer(object).await?;
     Ok(Action::AwaitChange)
+}
+
+/// The footprint with the pending entries whose resources the object has created.
+///
+/// # Errors
+/// Any error of the API server. Without an answer of OpenBao, and with a spec that no longer leads to the resources, entries
+/// stay pending.
+async fn confirmed<K: Provision>(
+    object: &K,
+    removal: &Removal<'_>,
+    pass: &Pass<'_>,
+) -> Result<Footprint, Error> {
+    let footprint = removal.resources.footprint.clone();
+    if removal.is_out_of_scope() || footprint.resources.iter().all(|it| !it.pending) {
+        return Ok(footprint);
+    }
+    match object.confirmed(footprint.clone(), pass).await {
+        Err(error @ (Error::Kubernetes(_) | Error::Internal(_))) => Err(error),
+        confirmed => Ok(confirmed.unwrap_or(footprint)),
+    }
 }
 
 /// Reason and Event if the deletion must keep values. A revoked right gives no right to delete values, which belong to someone
@@ -68,7 +93,7 @@ fn keeps_values<K: Provision>(
 fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Option<String> {
     let trusted = &removal.resources.footprint.resources;
     let recorded = object.footprint(&pass.context.status(object))?.resources;
-    let is_touched = |it: &OwnedResource| !it.pending && trusted.contains(it);
+    let is_touched = |it: &OwnedResource| trusted.iter().any(|other| other.path == it.path && !other.pending);
     let paths: Vec<&str> = recorded.iter().filter(|it| !is_touched(it)).map(|it| &*it.path).collect();
     let listed: String = paths.join(", ").chars().take(LONGEST_PATHS).collect();
     (!paths.is_empty()).then(|| {
@@ -89,11 +114,19 @@ pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<R
 }
 
 async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Result<(), Error> {
+    if removal.is_out_of_scope() {
+        let handover = removal.resources.handover(&pass.context.mac);
+        handover.carry_out(pass.context).await?;
+        pass.context.runtime.events.warn(object, Reason::Invalid, OUT_OF_SCOPE).await;
+        return Ok(());
+    }
     let Err(obstacle) = try_remove::<K>(removal).await else {
         return Ok(());
     };
     let lifecycle = object.lifecycle();
-    pass.context.hand_over_after_deadline(object, lifecycle, obstacle, removal.resources.handover()).await
+    pass.context
+        .hand_over_after_deadline(object, lifecycle, obstacle, removal.resources.handover(&pass.context.mac))
+        .await
 }
 
 async fn try_remove<K: Provision>(removal: &Removal<'_>) -> Result<(), Obstacle> {

@@ -20,7 +20,9 @@ pub(super) async fn remove<K: Provision>(object: &K, session: &Session, pass: &P
         return Vec::new();
     };
     let known = std::mem::take(orphans);
-    let namespace = object.footprint(&status).map(|footprint| footprint.namespace);
+    let footprint = object.footprint(&status);
+    let namespace = footprint.as_ref().map(|footprint| footprint.namespace.clone());
+    let cluster = footprint.map(|footprint| footprint.cluster).unwrap_or_default();
     // Only the status of a cluster lists orphans by path.
     let is_marked = |orphan: &Orphan| orphan.resources.is_empty();
     let own = |orphan: &Orphan| {
@@ -30,7 +32,7 @@ pub(super) async fn remove<K: Provision>(object: &K, session: &Session, pass: &P
     if !foreign.is_empty() && namespace.is_some() {
         pass.context.runtime.events.warn(object, Reason::Conflict, FOREIGN).await;
     }
-    let left = remove_orphans(pass.context, session, honored.clone()).await;
+    let left = remove_orphans(pass.context, session, (&cluster, honored.clone())).await;
     let removed = honored.into_iter().filter(|orphan| !left.contains(orphan));
     removed.chain(foreign).collect()
 }

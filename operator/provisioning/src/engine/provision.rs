@@ -126,6 +126,19 @@ pub(crate) trait Provision: HasLifecycle {
         footprint
     }
 
+    /// Returns the footprint in which the entries are no longer pending whose resources the object has created: its operator
+    /// stopped, or the answer was lost, before the status listed them.
+    ///
+    /// # Errors
+    /// An error of Kubernetes or OpenBao, or of a spec that no longer leads to the resources.
+    fn confirmed(
+        &self,
+        footprint: Footprint,
+        _pass: &Pass<'_>,
+    ) -> impl Future<Output = Result<Footprint, Error>> + Send {
+        async { Ok(footprint) }
+    }
+
     /// Removes the resources of children, before those of the object.
     fn remove_children(
         _session: &Session,

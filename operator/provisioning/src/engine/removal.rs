@@ -1,10 +1,11 @@
 //! Removal of the resources of an object, from its recorded footprint.
 
-use steamer_api::{DeletionPolicy, Orphan, OwnedResource};
+use steamer_api::{DeletionPolicy, OpenBaoCluster, Orphan, OwnedResource};
 use steamer_core::Context;
 use steamer_core::error::Error;
+use steamer_core::mac::Mac;
 use steamer_core::ownership::Mark;
-use steamer_core::ownership::orphans::{Handover, is_child, is_removable, remove_orphans};
+use steamer_core::ownership::orphans::{Handover, is_child, is_removable, remove_orphans, sealed};
 use steamer_core::ownership::removal::Owned;
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::ObjectName;
@@ -61,6 +62,14 @@ impl Removal<'_> {
         mark.installation == self.resources.mark.installation
     }
 
+    /// Returns true if `operatorScope` of the cluster no longer contains the recorded resources: Steamer must not write there.
+    pub(super) fn is_out_of_scope(&self) -> bool {
+        let Footprint { cluster, namespace, resources, .. } = &self.resources.footprint;
+        let cluster = self.pass.context.stores.of::<OpenBaoCluster>().get(cluster);
+        let is_outside = |it: &OpenBaoCluster| !it.spec.scope_allows(namespace.as_str());
+        !resources.is_empty() && cluster.is_some_and(|it| is_outside(&it))
+    }
+
     /// The OpenBao namespace that contains the resources.
     pub(crate) fn namespace(&self) -> &NamespacePath {
         &self.resources.footprint.namespace
@@ -80,7 +89,8 @@ impl Removal<'_> {
     pub(crate) async fn remove_orphans(&self, session: &Session) -> Result<(), Error> {
         let mut honored = self.resources.orphans.clone();
         honored.retain(|orphan| is_child(orphan, self.namespace()));
-        let left = remove_orphans(self.pass.context, session, honored).await;
+        let cluster = &self.resources.footprint.cluster;
+        let left = remove_orphans(self.pass.context, session, (cluster, honored)).await;
         let removable = |orphan: &Orphan| is_removable(self.pass.context, orphan);
         let (left, others): (Vec<_>, Vec<_>) = left.into_iter().partition(removable);
         if !others.is_empty() {
@@ -100,7 +110,7 @@ impl Removal<'_> {
 
 impl Resources {
     /// The resources as orphans for the parent. Those of children are removed before the namespace that contains them.
-    pub(super) fn handover(&self) -> Handover {
+    pub(super) fn handover(&self, mac: &Mac) -> Handover {
         let Footprint { cluster, tenant, namespace, resources } = self.footprint.clone();
         let own = Orphan {
             kind: self.mark.owner.to_string(),
@@ -109,7 +119,10 @@ impl Resources {
             openbao_namespace: namespace.as_str().to_owned(),
             deletion_policy: self.policy,
             resources,
+            seal: None,
         };
+        // The orphans of children keep their seals: an entry that another client wrote gets none.
+        let own = sealed(mac, &cluster, own);
         let honored = self.orphans.iter().filter(|orphan| is_child(orphan, &namespace)).cloned();
         let orphans = honored.chain([own]).collect();
         Handover { orphans, cluster, tenant }
@@ -132,6 +145,7 @@ mod tests {
             openbao_namespace: "org_1/group_7/project_42".to_owned(),
             deletion_policy: DeletionPolicy::Delete,
             resources: Vec::new(),
+            seal: None,
         };
         let owner = Owner::Object(KindId::SecretsTenant);
         let footprint = Footprint {
@@ -153,8 +167,9 @@ mod tests {
             deletion_policy: DeletionPolicy::Retain,
             ..child.clone()
         };
-        let Handover { orphans, cluster, tenant } = resources.handover();
-        assert_eq!(orphans, [child, own]);
+        let mac = Mac::new(&[7; 32]);
+        let Handover { orphans, cluster, tenant } = resources.handover(&mac);
+        assert_eq!(orphans, [child, sealed(&mac, &cluster, own)]);
         assert_eq!((cluster, tenant), (ObjectName::new("ns", "main"), None));
     }
 }

@@ -65,9 +65,8 @@ fn is_plain(path: &str) -> bool {
 
 /// Paths of the recorded resources that a removal deletes, the last one first. Empty once the owner is recreated.
 ///
-/// A pending resource stays: OpenBao has not confirmed that the object created it, so it can belong to someone else. This leaves
-/// a resource behind only if the operator stopped, or the answer was lost, between the creation and the status, and the object
-/// was deleted before the next pass. An Event of the deletion then names the resource.
+/// A pending resource stays: neither an answer of OpenBao nor its parameters show that the object created it, so it can belong
+/// to someone else. An Event of the deletion then names the resource.
 pub(super) fn removable<'a>(owned: &Owned<'a>) -> impl Iterator<Item = &'a str> + Send {
     let Owned { policy, is_reclaimed, .. } = *owned;
     owned

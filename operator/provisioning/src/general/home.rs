@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use steamer_api::{
-    DatabaseConnection, HasLifecycle, OpenBaoCluster, Placement, Reference, SecretsProject, SecretsTenant,
+    DatabaseConnection, HasLifecycle, OpenBaoCluster, OperatorScope, Placement, Reference, SecretsProject,
+    SecretsTenant,
 };
 use steamer_core::error::Error;
 use steamer_core::{layout, references};
@@ -37,6 +38,7 @@ impl Home {
         let own = ObjectName::of(object).namespace;
         let home = match site {
             Site::Placed(placement) => placed(placement, &own, lookup)?,
+            Site::Root(cluster) => return at_root(&ObjectName::new(&own, &cluster.name), lookup),
             Site::Connection(reference) => {
                 let connection: Arc<DatabaseConnection> = lookup.resolve(reference, &own)?;
                 return Self::of(&*connection, &Site::Placed(&connection.spec.placement), lookup);
@@ -55,6 +57,18 @@ fn placed(placement: &Placement, own: &str, lookup: &Lookup<'_>) -> Result<Home,
         _ => return Err(Error::Invalid("set exactly one of clusterRef and projectRef".to_owned())),
     };
     Ok(Home { cluster, namespace: outer.join(below) })
+}
+
+/// The root namespace of a cluster, which only the scope `Root` contains.
+fn at_root(name: &ObjectName, lookup: &Lookup<'_>) -> Result<Home, Error> {
+    let cluster: Arc<OpenBaoCluster> = lookup.stores.existing(lookup.dependencies, name)?;
+    if cluster.spec.operator_scope == OperatorScope::Root {
+        return Ok(Home { cluster, namespace: NamespacePath::root() });
+    }
+    Err(Error::Invalid(format!(
+        "OpenBaoCluster {name} does not have operatorScope: Root: set it, because this object writes policies and roles of the \
+         root namespace; it gives Steamer the rights of an administrator"
+    )))
 }
 
 /// The cluster, if it allows objects of namespace `own` to create resources.
@@ -105,6 +119,7 @@ pub(crate) fn cluster(
     let own = ObjectName::of(object).namespace;
     match site {
         Site::Placed(Placement { cluster_ref: Some(cluster), .. }) => Some(references::target(cluster, &own)),
+        Site::Root(cluster) => Some(ObjectName::new(&own, &cluster.name)),
         Site::Placed(placement) => {
             let name = ObjectName::new(&own, &placement.project_ref.as_ref()?.name);
             lookup.cached::<SecretsProject>(&name)?.cluster(lookup)
@@ -128,6 +143,7 @@ pub(crate) fn location(object: &impl HasLifecycle, site: &Site<'_>, lookup: &Loo
             };
             Some(format!("namespace {}", outer.join(placement.namespace.as_deref().unwrap_or_default())))
         }
+        Site::Root(_) => Some(format!("namespace {}", NamespacePath::root())),
         Site::Connection(reference) => {
             let connection = lookup.cached::<DatabaseConnection>(&references::target(reference, &own))?;
             let outer = location(&*connection, &Site::Placed(&connection.spec.placement), lookup)?;

@@ -1,7 +1,7 @@
 //! Parameters of a resource from typed fields and from the free map of a spec.
 
 use serde_json::{Map, Value};
-use steamer_api::{Duration, Parameters};
+use steamer_api::{BoundedDuration, Parameters};
 use steamer_core::error::Error;
 
 use super::compare;
@@ -38,7 +38,7 @@ pub(crate) fn repeated(map: &str, name: &str) -> Error {
 }
 
 /// Whole seconds of a duration.
-pub(crate) fn seconds(duration: &Duration) -> u64 {
+pub(crate) fn seconds<const HOURS: u64>(duration: &BoundedDuration<HOURS>) -> u64 {
     duration.get().as_secs()
 }
 
@@ -56,6 +56,7 @@ pub(crate) fn time(text: &str) -> Result<u64, Error> {
 mod tests {
     use rstest::rstest;
     use serde_json::json;
+    use steamer_api::Duration;
 
     use super::*;
 
@@ -70,7 +71,7 @@ mod tests {
     #[case("1.5h", 5400)]
     #[case("500ms", 0)]
     fn a_duration_is_sent_in_seconds(#[case] text: &str, #[case] expected: u64) {
-        assert_eq!(seconds(&text.parse().unwrap()), expected);
+        assert_eq!(seconds(&text.parse::<Duration>().unwrap()), expected);
     }
 
     #[rstest]

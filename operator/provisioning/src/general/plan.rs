@@ -132,19 +132,36 @@ impl Planner<'_> {
         }
     }
 
-    /// Returns true for a resource that is as the object announced to create it: after the creation, or after the change that
-    /// follows it.
     fn is_as_announced(&self, found: &Existing) -> bool {
-        let resource = &self.resource.resource;
-        let is_like = |desired: &Map<String, Value>| {
-            different(resource, desired, found).iter().all(|it| it.is_absent && !resource.is_complete)
-        };
-        let created = resource.creation_body().parameters;
-        let mut first = resource.body.parameters.clone();
-        first.retain(|name, _| created.contains_key(name));
-        is_like(&resource.body.parameters)
-            || (resource.is_completed_by_change && !first.is_empty() && is_like(&first))
+        is_as_announced(&self.resource.resource, found)
     }
+}
+
+/// Returns true if the resource of an entry exists as the object announced to create it. Equal parameters do not show who
+/// created values, so those are kept.
+pub(super) fn is_created(desired: &Desired, observed: &[Option<Existing>], entry: &OwnedResource) -> bool {
+    let mut resources = desired.resources.iter().map(|it| &it.resource).zip(observed);
+    let found = resources.find(|(resource, _)| resource.path == entry.path);
+    let is_comparable = |resource: &Resource| {
+        !entry.holds_values && !resource.holds_values && !resource.body.parameters.is_empty()
+    };
+    let is_own = |(resource, found): (&Resource, &Existing)| {
+        is_comparable(resource) && found.mark.is_none() && is_as_announced(resource, found)
+    };
+    found.and_then(|(resource, found)| Some((resource, found.as_ref()?))).is_some_and(is_own)
+}
+
+/// Returns true for a resource that is as the object announced to create it: after the creation, or after the change that
+/// follows it.
+fn is_as_announced(resource: &Resource, found: &Existing) -> bool {
+    let is_like = |desired: &Map<String, Value>| {
+        different(resource, desired, found).iter().all(|it| it.is_absent && !resource.is_complete)
+    };
+    let created = resource.creation_body().parameters;
+    let mut first = resource.body.parameters.clone();
+    first.retain(|name, _| created.contains_key(name));
+    is_like(&resource.body.parameters)
+        || (resource.is_completed_by_change && !first.is_empty() && is_like(&first))
 }
 
 fn different(resource: &Resource, desired: &Map<String, Value>, found: &Existing) -> Vec<Difference> {

@@ -72,14 +72,13 @@ impl<K: General> Provision for K {
 
     async fn observe(session: &Session, desired: &Desired) -> Result<Self::Observed, Error> {
         let inside = session.within(desired.home.namespace.as_str());
-        let mut observed = Vec::new();
-        for DesiredResource { resource, .. } in &desired.resources {
-            let mut existing = observed::read(&inside, resource).await?;
+        let resources = || desired.resources.iter().map(|it| &it.resource);
+        let mut observed = observed::read_all(&inside, resources()).await?;
+        for (resource, existing) in resources().zip(&mut observed) {
             // Two equal states must not differ by a version or a time.
-            if let Some(existing) = &mut existing {
+            if let Some(existing) = existing {
                 existing.parameters.retain(|name, _| resource.body.parameters.contains_key(name));
             }
-            observed.push(existing);
         }
         Ok(observed)
     }
@@ -113,6 +112,9 @@ impl<K: General> Provision for K {
         if let Some(FollowUp { reason, .. }) = desired.next() {
             return Verdict::Progressing(Reason::Waiting, format!("{}: {reason} next", self.title()));
         }
+        if let Some(text) = resources.into_iter().find_map(|it| it.withheld) {
+            return Verdict::Stalled(Reason::ReferenceDenied, text);
+        }
         Verdict::Ready(Reason::Applied, self.message(&Self::published(desired)))
     }
 
@@ -126,6 +128,17 @@ impl<K: General> Provision for K {
 
     fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
         Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint)
+    }
+
+    async fn confirmed(&self, mut footprint: Footprint, pass: &Pass<'_>) -> Result<Footprint, Error> {
+        let home = Provision::references(self, &pass.lookup())?;
+        let (session, desired) = Provision::fetch(self, home, pass).await?;
+        let observed = Self::observe(&session, &desired).await?;
+        for entry in &mut footprint.resources {
+            let is_created = plan::is_created(&desired, &observed, entry);
+            entry.pending &= !is_created;
+        }
+        Ok(footprint)
     }
 
     fn interrupted(status: &mut K::Status, desired: &Desired, created: &[String]) {

@@ -55,8 +55,11 @@ pub(crate) struct Resource {
     pub(crate) existing: Option<Option<Existing>>,
     /// A request that follows the writes and is sent once.
     pub(crate) follow_up: Option<FollowUp>,
-    /// Digest of a part of the resource, for [`General::facts`](super::General::facts).
+    /// A fact for [`General::facts`](super::General::facts), such as a digest of a part of the resource.
     pub(crate) stamp: Option<String>,
+    /// Message about a part of the spec that is withheld because a right is missing. The object is then `Stalled`, after
+    /// everything else has its desired state.
+    pub(crate) withheld: Option<String>,
 }
 
 /// A request that follows the writes of a resource and is sent once, such as the rotation of a password. The kind records in
@@ -112,6 +115,7 @@ impl Resource {
             existing: None,
             follow_up: None,
             stamp: None,
+            withheld: None,
         }
     }
 

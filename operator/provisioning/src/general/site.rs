@@ -1,6 +1,6 @@
 //! Location of resources in the spec of an object.
 
-use steamer_api::{Placement, Reference};
+use steamer_api::{LocalReference, Placement, Reference};
 
 /// Where the spec of an object says the resources are.
 pub(crate) enum Site<'a> {
@@ -8,4 +8,6 @@ pub(crate) enum Site<'a> {
     Placed(&'a Placement),
     /// The resources are beside those of a DatabaseConnection.
     Connection(&'a Reference),
+    /// The resources are in the root namespace of a cluster in the Kubernetes namespace of the object.
+    Root(&'a LocalReference),
 }

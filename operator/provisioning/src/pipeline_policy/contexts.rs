@@ -1,25 +1,40 @@
 //! Contexts of a PipelinePolicy.
 
-use jiff::Timestamp;
 use steamer_api::PipelinePolicy;
 
-use crate::pipelines::{JobContext, Pattern, branch_mistake, environment_mistake};
+use crate::pipelines::{Conditions, JobContext, Pattern, branch_mistake, environment_mistake};
 
-/// The contexts of a policy: each of its environments with each of its branches.
-pub(crate) fn contexts_of(policy: &PipelinePolicy) -> Vec<JobContext> {
-    let spec = &policy.spec;
-    let ref_protected = spec.when.as_ref().and_then(|when| when.ref_protected);
-    let mut contexts: Vec<JobContext> = patterns(&spec.environments)
-        .into_iter()
-        .flat_map(|environment| {
-            let with_branch =
-                move |branch| JobContext { environment: environment.clone(), branch, ref_protected };
-            patterns(&spec.branches).into_iter().map(with_branch)
-        })
-        .collect();
+/// The contexts of a policy: each of its environments with each of its branches, or each of its scopes.
+#[must_use]
+pub fn contexts_of(policy: &PipelinePolicy) -> Vec<JobContext> {
+    let scopes = &policy.spec.scopes;
+    let mut contexts = if scopes.is_empty() {
+        of_jobs(policy)
+    } else {
+        scopes.iter().map(|scope| JobContext::of_scope(scope)).collect()
+    };
     contexts.sort();
     contexts.dedup();
     contexts
+}
+
+fn of_jobs(policy: &PipelinePolicy) -> Vec<JobContext> {
+    let spec = &policy.spec;
+    let ref_protected = spec.when.as_ref().and_then(|when| when.ref_protected);
+    let when = spec.when.as_ref().map(Conditions::of).unwrap_or_default();
+    let environments = patterns(&spec.environments).into_iter();
+    let contexts = environments.flat_map(|environment| {
+        let when = &when;
+        let with_branch = move |branch| JobContext {
+            environment: environment.clone(),
+            branch,
+            ref_protected,
+            when: when.clone(),
+            scope: None,
+        };
+        patterns(&spec.branches).into_iter().map(with_branch)
+    });
+    contexts.collect()
 }
 
 /// Patterns of a list. None stands for any name. A single `*` makes the other patterns redundant.
@@ -31,18 +46,13 @@ fn patterns(texts: &[String]) -> Vec<Option<Pattern>> {
     }
 }
 
-/// The first pattern that no job can match.
-pub(crate) fn mistake(policy: &PipelinePolicy) -> Option<String> {
+/// The first pattern that no job can match. `of_gitlab`: the names of environments follow the rules of GitLab.
+pub(crate) fn mistake(policy: &PipelinePolicy, of_gitlab: bool) -> Option<String> {
     let spec = &policy.spec;
     let branches = spec.branches.iter().filter_map(|text| branch_mistake(text));
-    let environments = spec.environments.iter().filter_map(|text| environment_mistake(text));
+    let environments = spec.environments.iter().filter(|_| of_gitlab);
+    let environments = environments.filter_map(|text| environment_mistake(text));
     branches.chain(environments).next()
-}
-
-/// Returns true if a policy grants its secrets at `now`.
-pub(crate) fn is_effective(policy: &PipelinePolicy, now: Timestamp) -> bool {
-    let expired = policy.spec.expires_at.as_ref().is_some_and(|at| at.0 <= now);
-    !policy.spec.cancelled && !expired && policy.metadata.deletion_timestamp.is_none()
 }
 
 #[cfg(test)]
@@ -66,6 +76,8 @@ mod tests {
     #[case::duplicates(json!({"branches": ["main", "main"]}), "branch main")]
     #[case::single_star(json!({"environments": ["prod", "*"], "branches": ["main"]}), "branch main")]
     #[case::protected(json!({"when": {"refProtected": true}}), "ref protected")]
+    #[case::conditions(json!({"branches": ["main"], "when": {"userIds": [7]}}), "branch main, user 7")]
+    #[case::scopes(json!({"scopes": ["b", "a"]}), "scope a; scope b")]
     fn a_policy_has_a_context_for_each_environment_and_branch(
         #[case] changes: Value,
         #[case] expected: &str,
@@ -73,14 +85,5 @@ mod tests {
         let contexts = contexts_of(&policy(changes));
         let described: Vec<String> = contexts.iter().map(ToString::to_string).collect();
         assert_eq!(described.join("; "), expected);
-    }
-
-    #[rstest]
-    #[case(json!({}), true)]
-    #[case(json!({"cancelled": true}), false)]
-    #[case(json!({"expiresAt": "1970-01-01T00:00:11Z"}), true)]
-    #[case(json!({"expiresAt": "1970-01-01T00:00:10Z"}), false)]
-    fn an_expired_or_cancelled_policy_has_no_effect(#[case] changes: Value, #[case] expected: bool) {
-        assert_eq!(is_effective(&policy(changes), Timestamp::from_second(10).unwrap()), expected);
     }
 }

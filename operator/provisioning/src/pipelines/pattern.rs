@@ -31,8 +31,7 @@ impl Pattern {
             match character {
                 '*' if last == '*' => {}
                 '*' => regex.push_str(".*"),
-                plain if plain.is_ascii_alphanumeric() => regex.push(plain),
-                other => regex.push_str(&format!("\\x{{{:x}}}", u32::from(other))),
+                other => regex.push_str(&escaped(other)),
             }
             last = character;
         }
@@ -59,6 +58,22 @@ impl Pattern {
             }
         }
         rest.ends_with(last)
+    }
+}
+
+/// A regular expression (RE2) for exactly these texts.
+pub(super) fn any_of<T: ToString>(texts: impl IntoIterator<Item = T>) -> String {
+    let literal = |text: T| text.to_string().chars().map(escaped).collect::<String>();
+    let literals: Vec<String> = texts.into_iter().map(literal).collect();
+    format!("^(?s:{})$", literals.join("|"))
+}
+
+/// A character that matches itself.
+fn escaped(character: char) -> String {
+    if character.is_ascii_alphanumeric() {
+        character.to_string()
+    } else {
+        format!("\\x{{{:x}}}", u32::from(character))
     }
 }
 
@@ -92,6 +107,12 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(Pattern::new(pattern).unwrap().matches(name), expected);
+    }
+
+    #[test]
+    fn a_list_of_texts_has_no_special_characters() {
+        assert_eq!(any_of(["push", "a|b)"]), r"^(?s:push|a\x{7c}b\x{29})$");
+        assert_eq!(any_of([1, 23]), "^(?s:1|23)$");
     }
 
     #[test]

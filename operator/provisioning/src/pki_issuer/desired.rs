@@ -19,6 +19,8 @@ pub(crate) struct Facts {
     pub(super) seal: Seal,
     /// The parent, and a session in its OpenBao namespace, if it has to sign.
     pub(super) signer: Option<(Parent, Session)>,
+    /// Paths of former issuers and keys to delete, if the record has no space for another one.
+    pub(super) expired: Vec<String>,
     /// Root of the cluster.
     pub(super) root: NamespacePath,
     pub(super) now: Timestamp,
@@ -41,6 +43,12 @@ impl Desired {
 
     pub(super) fn is_recorded(&self, path: &str) -> bool {
         self.facts.owned.iter().flat_map(|owned| &owned.resources).any(|resource| resource.path == path)
+    }
+
+    /// Returns true if the object owns the resource at a path, and has not only announced to create it.
+    pub(super) fn is_owned(&self, path: &str) -> bool {
+        let mut owned = self.facts.owned.iter().flat_map(|owned| &owned.resources);
+        owned.any(|resource| resource.path == path && !resource.pending)
     }
 
     pub(super) fn certificate(&self) -> Option<&Certificate> {

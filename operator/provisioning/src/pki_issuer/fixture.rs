@@ -66,6 +66,7 @@ pub(super) fn desired(snapshot: Snapshot, recorded: &[String], changes: &Value) 
         owned: Some(OwnedResources { resources, ..OwnedResources::default() }),
         seal: Seal::new(&Mac::new(&[7; 32]), &mark()),
         signer: None,
+        expired: Vec::new(),
         root: NamespacePath::root(),
         now: Timestamp::UNIX_EPOCH,
     };

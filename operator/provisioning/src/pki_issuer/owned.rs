@@ -63,6 +63,16 @@ fn former(desired: &Desired) -> Vec<String> {
     recorded(desired).into_iter().filter(is_former).collect()
 }
 
+/// Former issuers that the object owns, except for the default issuer of the mount.
+pub(super) fn former_issuers(desired: &Desired) -> impl Iterator<Item = &Issuer> {
+    let (snapshot, paths) = (&desired.facts.snapshot, former(desired));
+    let is_former = move |it: &&Issuer| {
+        let path = issuer_path(&desired.mount, &it.name);
+        paths.contains(&path) && desired.is_owned(&path)
+    };
+    snapshot.issuers.iter().filter(is_former).filter(|it| it.id != snapshot.default)
+}
+
 fn recorded(desired: &Desired) -> Vec<String> {
     let owned = desired.facts.owned.iter().flat_map(|owned| &owned.resources);
     owned.map(|resource| resource.path.clone()).collect()
@@ -75,12 +85,18 @@ fn own(desired: &Desired) -> Vec<String> {
 }
 
 /// Name of the key of an issuer, or its ID if it has no name.
-fn key_name<'a>(snapshot: &'a Snapshot, issuer: &Issuer) -> Option<&'a str> {
+pub(super) fn key_name<'a>(snapshot: &'a Snapshot, issuer: &Issuer) -> Option<&'a str> {
     let key = snapshot.key_of(issuer)?;
     Some(if key.name.is_empty() { &key.id } else { &key.name })
 }
 
-fn exists(desired: &Desired, path: &str) -> bool {
+/// Returns true for an issuer or key that the object has owned before, or that exists: the plan has checked it.
+fn is_confirmed(desired: &Desired, path: &str) -> bool {
+    let mut owned = desired.facts.owned.iter().flat_map(|owned| &owned.resources);
+    owned.any(|it| it.path == path && !it.pending) || exists(desired, path)
+}
+
+pub(super) fn exists(desired: &Desired, path: &str) -> bool {
     let (mount, snapshot) = (&desired.mount, &desired.facts.snapshot);
     let is_issuer = |it: &Issuer| path == issuer_path(mount, &it.name);
     let is_key = |it: &Key| [&it.name, &it.id].iter().any(|name| path == key_path(mount, name));
@@ -99,7 +115,12 @@ fn add(paths: &mut Vec<String>, further: Vec<String>) {
 fn recorded_at_home(desired: &Desired, mut paths: Vec<String>) -> OwnedResources {
     let is_issuer = |path: &String| path.starts_with(&issuer_path(&desired.mount, ""));
     paths.sort_by_key(is_issuer);
-    let resource = |path| OwnedResource { path, holds_values: true, ..OwnedResource::default() };
+    let resource = |path: String| OwnedResource {
+        pending: !is_confirmed(desired, &path),
+        path,
+        holds_values: true,
+        ..OwnedResource::default()
+    };
     let record = located(&desired.facts.home, paths.into_iter().map(resource).collect());
     // The reference contains the namespace of the cluster.
     let resources = desired.facts.seal.sealed(footprint(&record, "")).resources;
@@ -121,6 +142,26 @@ mod tests {
         let recorded: Vec<String> =
             names.iter().flat_map(|name| [key_path("pki", name), issuer_path("pki", name)]).collect();
         fixture::desired(fixture::mount(&names), &recorded, &json!({}))
+    }
+
+    #[rstest]
+    #[case::new(&[], &[], &[("pki/key/ca", true), ("pki/issuer/ca", true)])]
+    #[case::adopted(&["ca"], &[], &[("pki/key/ca", false), ("pki/issuer/ca", false)])]
+    #[case::created_and_not_recorded(&["ca"], &["ca"], &[("pki/key/ca", false), ("pki/issuer/ca", false)])]
+    fn what_does_not_exist_yet_is_pending(
+        #[case] issuers: &[&str],
+        #[case] announced: &[&str],
+        #[case] expected: &[(&str, bool)],
+    ) {
+        let recorded: Vec<String> =
+            announced.iter().flat_map(|name| [key_path("pki", name), issuer_path("pki", name)]).collect();
+        let mut desired = fixture::desired(fixture::mount(issuers), &recorded, &json!({}));
+        for entry in desired.facts.owned.iter_mut().flat_map(|owned| &mut owned.resources) {
+            entry.pending = true;
+        }
+        let record = before_writes(&desired);
+        let found: Vec<_> = record.resources.iter().map(|it| (&*it.path, it.pending)).collect();
+        assert_eq!(found, expected);
     }
 
     #[rstest]

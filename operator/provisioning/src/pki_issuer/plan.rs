@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use steamer_api::{Mode, PKIIssuerSpec};
+use steamer_api::Mode;
 use steamer_core::error::Error;
 
-use super::certificate::Certificate;
 use super::desired::Desired;
+use super::mismatch::mismatch;
 use super::names::next;
 use super::owned::{MOST_FORMER, is_full, issuer_path, key_path};
 use super::request;
@@ -23,13 +23,23 @@ use crate::write::{Call, DIFFERS, Plan, Write};
 /// Pause between two stages, which each read what OpenBao contains.
 const NEXT_STAGE: Duration = Duration::from_millis(100);
 
+/// Reason of a write that deletes a former issuer.
+const EXPIRED: &str = "has expired";
+
+/// Returns true if what exists is what the object announced to create.
+pub(super) fn is_own(desired: &Desired, rights: &Rights<'_>) -> bool {
+    Planner { desired, rights }.check(&desired.stage()).is_ok()
+}
+
 /// Computes the writes of the current stage.
 pub(super) fn plan(desired: &Desired, rights: &Rights<'_>) -> Result<Plan, Error> {
     let planner = Planner { desired, rights };
     let stage = desired.stage();
     planner.check(&stage)?;
     let mut writes = match &stage {
-        Stage::Missing { name, key } => planner.creation(name, *key)?,
+        Stage::Missing { name, key } => {
+            planner.expired().into_iter().chain(planner.creation(name, *key)?).collect()
+        }
         Stage::Unnamed { name, issuer } => vec![planner.naming(issuer, name)?],
         Stage::Next(next) => planner.succession(next)?,
         Stage::Exists(issuer) => planner.repairs(issuer)?,
@@ -59,7 +69,7 @@ impl Planner<'_> {
         if let (Some(issuer), Some(current)) = (snapshot.issuer(&self.desired.name), &snapshot.current) {
             let path = issuer_path(&self.desired.mount, &issuer.name);
             self.hold(&format!("issuer {}", issuer.name), &path)?;
-            self.check_certificate((issuer, current), self.desired.is_recorded(&path))?;
+            self.check_certificate((issuer, current), self.desired.is_owned(&path))?;
         }
         match stage {
             Stage::Missing { name, key: Some(_) } => self.hold_key(name),
@@ -95,13 +105,14 @@ impl Planner<'_> {
 
     /// Checks that another former issuer can be recorded.
     fn check_space(&self, name: &str) -> Result<(), Error> {
-        if *name != next(&self.desired.name) || !is_full(self.desired) {
+        let has_space = !is_full(self.desired) || !self.desired.facts.expired.is_empty();
+        if *name != next(&self.desired.name) || has_space {
             return Ok(());
         }
         let mount = &self.desired.mount;
         Err(Error::Conflict(format!(
-            "{} has {MOST_FORMER} former issuers and is not rotated: delete issuers that expired and their keys in OpenBao, at \
-             {mount}/issuer/<name> and {mount}/key/<name>",
+            "{} has {MOST_FORMER} former issuers whose certificates have not expired, and is not rotated: delete issuers that are \
+             not needed and their keys in OpenBao, at {mount}/issuer/<name> and {mount}/key/<name>",
             self.located(&format!("issuer {}", self.desired.name))
         )))
     }
@@ -155,6 +166,13 @@ impl Planner<'_> {
         Err(Error::Conflict(format!(
             "{issuer} {wrong}, and OpenBao cannot change it: correct the spec, or choose another issuerName"
         )))
+    }
+
+    /// Deletes former issuers that expired, to make space for another one.
+    fn expired(&self) -> Vec<Write> {
+        let namespace = &self.desired.facts.home.namespace;
+        let delete = |path: &String| Write::delete(namespace, path.clone(), EXPIRED);
+        self.desired.facts.expired.iter().map(delete).collect()
     }
 
     fn creation(&self, name: &str, key: Option<&Key>) -> Result<Vec<Write>, Error> {
@@ -270,27 +288,6 @@ fn send(method: Method, path: String, parameters: Map<String, Value>) -> Call {
     Call::Send { method, path, body: Body { parameters, ..Body::default() }, receipt: None }
 }
 
-/// How a certificate differs from the spec. A changed type of key applies to the next certificate.
-fn mismatch(
-    spec: &PKIIssuerSpec,
-    certificate: &Certificate,
-    is_recorded: bool,
-) -> Result<Option<String>, Error> {
-    let wanted = request::certificate(spec)?;
-    let (name, key_type) = (&certificate.common_name, certificate.key_type);
-    Ok(match certificate.is_self_signed {
-        _ if *name != wanted.common_name => {
-            Some(format!("has the common name {name} instead of {}", wanted.common_name))
-        }
-        true if spec.root.is_none() => Some("is a root".to_owned()),
-        false if spec.root.is_some() => Some("is an intermediate".to_owned()),
-        _ if !is_recorded && key_type != wanted.key_type.as_str() => {
-            Some(format!("has a key of type {key_type} instead of {}", wanted.key_type.as_str()))
-        }
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -342,6 +339,21 @@ mod tests {
         assert!(error.starts_with("key ca-next of mount pki") && error.contains("next issuer"), "{error}");
     }
 
+    #[test]
+    fn an_announced_issuer_with_another_type_of_key_is_that_of_someone_else() {
+        let mut snapshot = fixture::mount(&["ca"]);
+        if let Some(current) = &mut snapshot.current {
+            current.certificate.key_type = "rsa";
+        }
+        let mut desired = fixture::desired(snapshot, &both("ca"), &json!({}));
+        assert!(planned(&desired, Adopt::Never).is_ok());
+        for entry in desired.facts.owned.iter_mut().flat_map(|owned| &mut owned.resources) {
+            entry.pending = true;
+        }
+        let error = planned(&desired, Adopt::Never).unwrap_err();
+        assert!(error.contains("has a key of type rsa instead of ec"), "{error}");
+    }
+
     #[rstest]
     #[case::does_not_exist(&[], &[], &["pki/root/generate/internal"])]
     #[case::owned(&["ca"], &["ca"], &["pki/config/issuers", "pki/config/crl"])]
@@ -354,40 +366,5 @@ mod tests {
         let recorded: Vec<String> = recorded.iter().flat_map(|name| both(name)).collect();
         let desired = fixture::desired(fixture::mount(issuers), &recorded, &changes);
         assert_eq!(planned(&desired, Adopt::Never).unwrap(), expected);
-    }
-
-    fn spec(kind: &str, key_type: &str) -> PKIIssuerSpec {
-        let authority =
-            json!({"commonName": "CA", "ttl": "1h", "keyType": key_type, "parentRef": {"name": "root"}});
-        serde_json::from_value(json!({"clusterRef": {"name": "main"}, "mount": "pki", kind: authority}))
-            .unwrap()
-    }
-
-    #[rstest]
-    #[case::root("root", "ec", ("CA", true, "ec"), None)]
-    #[case::intermediate("intermediate", "rsa", ("CA", false, "rsa"), None)]
-    #[case::name("root", "ec", ("Other", true, "ec"), Some("has the common name Other instead of CA"))]
-    #[case::no_root("root", "ec", ("CA", false, "ec"), Some("is an intermediate"))]
-    #[case::no_intermediate("intermediate", "ec", ("CA", true, "ec"), Some("is a root"))]
-    #[case::key("root", "ec", ("CA", true, "rsa"), Some("has a key of type rsa instead of ec"))]
-    fn an_adopted_issuer_must_be_the_one_of_the_spec(
-        #[case] kind: &str,
-        #[case] key_type: &str,
-        #[case] (name, is_self_signed, found): (&str, bool, &'static str),
-        #[case] expected: Option<&str>,
-    ) {
-        let certificate = Certificate {
-            serial: "01:02".to_owned(),
-            common_name: name.to_owned(),
-            not_before: Timestamp::UNIX_EPOCH,
-            not_after: Timestamp::MAX,
-            is_self_signed,
-            key_type: found,
-        };
-        let wrong = mismatch(&spec(kind, key_type), &certificate, false).unwrap();
-        assert_eq!(wrong.as_deref(), expected);
-        // A changed type of key applies to the next certificate.
-        let wrong = mismatch(&spec(kind, key_type), &certificate, true).unwrap();
-        assert_eq!(wrong.as_deref(), expected.filter(|text| !text.contains("key of type")));
     }
 }

@@ -143,7 +143,7 @@ async fn data(session: &Session, path: &str) -> Result<Map<String, Value>, Error
 }
 
 /// Reads the issuer at a path.
-async fn read_issuer(session: &Session, path: Option<String>) -> Result<Option<Current>, Error> {
+pub(super) async fn read_issuer(session: &Session, path: Option<String>) -> Result<Option<Current>, Error> {
     let Some(path) = path else {
         return Ok(None);
     };

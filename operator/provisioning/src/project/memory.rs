@@ -1,4 +1,4 @@
-//! PipelinePolicies in force, updated around the writes of a project.
+//! Grants in force, updated around the writes of a project.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use steamer_runtime::{Index, ObjectName};
 use super::desired::Project;
 use super::withdrawal::Withdrawn;
 use crate::engine::Memory;
-use crate::pipeline_policy::in_force::{Contributions, InForce};
+use crate::grants::in_force::{Contributions, InForce};
 
 impl Memory<SecretsProject> for Arc<InForce> {
     fn before_writes(&self, project: &ObjectName, desired: &Project) {
@@ -31,7 +31,7 @@ impl Memory<SecretsProject> for Arc<InForce> {
                 contributions.0.extend(ended.0.clone());
                 record(self, project, contributions, index);
             }
-            // Unknown after a start of the process: the last statuses of the PipelinePolicies remain valid.
+            // Unknown after a start of the process: the last statuses of the granting objects remain valid.
             (Withdrawn::Part { .. }, None) => {}
         }
     }
@@ -41,7 +41,7 @@ impl Memory<SecretsProject> for Arc<InForce> {
     }
 }
 
-/// Stores contributions. A change requeues the PipelinePolicies of the project.
+/// Stores contributions. A change requeues the granting objects of the project.
 fn record(in_force: &InForce, project: &ObjectName, contributions: Contributions, index: &Index) {
     if in_force.set(project, contributions) {
         index.wake(&[InForce::key(project)], None);

@@ -1,11 +1,11 @@
 //! Current state of a project in OpenBao.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use steamer_core::error::Error;
-use steamer_core::layout::{PIPELINE_MOUNT, PIPELINE_POLICIES, WORKLOAD_MOUNT, WORKLOAD_POLICIES};
-use steamer_core::ownership::removal::deleting;
+use steamer_core::layout::{POLICY_PREFIXES, additional_issuers, additional_policies, is_login_mount};
+use steamer_core::ownership::removal::{access_policies, deleting};
 use steamer_openbao::{
     AuthMount, CelRole, Error as OpenBao, JwtConfig, JwtRole, KvConfig, Mount, Namespace, Policy, Session,
 };
@@ -19,7 +19,7 @@ pub(crate) struct Observed {
     pub(crate) engine: Option<Mount>,
     pub(crate) kv: Option<KvConfig>,
     /// Auth mounts by path.
-    pub(crate) auth: BTreeMap<&'static str, ObservedAuth>,
+    pub(crate) auth: BTreeMap<String, ObservedAuth>,
     pub(crate) policies: BTreeMap<String, Policy>,
 }
 
@@ -52,18 +52,24 @@ pub(crate) async fn observe(session: &Session, project: &Project) -> Result<Obse
         return Err(deleting(&project.published()));
     }
     let session = session.within(project.namespace.as_str());
-    let (engine, pipelines, workloads, mut policies, workload_policies) = tokio::try_join!(
+    let mounts = session.auth_mounts().await?;
+    let known = project.known_issuers.iter().map(String::as_str);
+    let additional: BTreeSet<&str> = additional_issuers(mounts.keys()).chain(known).collect();
+    let additional = additional.into_iter().map(additional_policies);
+    let prefixes = POLICY_PREFIXES.into_iter().map(str::to_owned).chain(additional).collect();
+    let (engine, auth, policies) = tokio::try_join!(
         engine(&session, &project.engine),
-        auth_mount(&session, PIPELINE_MOUNT),
-        auth_mount(&session, WORKLOAD_MOUNT),
-        session.policies_below(PIPELINE_POLICIES),
-        session.policies_below(WORKLOAD_POLICIES),
+        auth(&session, mounts),
+        below(&session, prefixes)
     )?;
     let (engine, kv) = engine;
-    let auth = [(PIPELINE_MOUNT, pipelines), (WORKLOAD_MOUNT, workloads)];
-    let auth = auth.into_iter().filter_map(|(path, mount)| Some((path, mount?))).collect();
-    policies.extend(workload_policies);
     Ok(Observed { namespace: Some(namespace), engine, kv, auth, policies })
+}
+
+/// The policies below prefixes.
+async fn below(session: &Session, prefixes: Vec<String>) -> Result<BTreeMap<String, Policy>, OpenBao> {
+    let reads = prefixes.iter().map(|prefix| access_policies(session, prefix));
+    Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 async fn engine(session: &Session, path: &str) -> Result<(Option<Mount>, Option<KvConfig>), OpenBao> {
@@ -73,16 +79,26 @@ async fn engine(session: &Session, path: &str) -> Result<(Option<Mount>, Option<
     })
 }
 
-async fn auth_mount(session: &Session, path: &str) -> Result<Option<ObservedAuth>, OpenBao> {
-    let Some(mount) = session.auth_mount(path).await? else {
-        return Ok(None);
-    };
+/// The auth mounts that can belong to a project, with their contents.
+async fn auth(
+    session: &Session,
+    mounts: BTreeMap<String, AuthMount>,
+) -> Result<BTreeMap<String, ObservedAuth>, OpenBao> {
+    let paths = mounts.into_iter().map(|(path, mount)| (path.trim_end_matches('/').to_owned(), mount));
+    let reads = paths.filter(|(path, _)| is_login_mount(path)).map(async |(path, mount)| {
+        let contents = auth_mount(session, &path, mount).await?;
+        Ok::<_, OpenBao>((path, contents))
+    });
+    Ok(futures::future::try_join_all(reads).await?.into_iter().collect())
+}
+
+async fn auth_mount(session: &Session, path: &str, mount: AuthMount) -> Result<ObservedAuth, OpenBao> {
     if mount.kind != "jwt" {
-        return Ok(Some(ObservedAuth { mount, ..ObservedAuth::default() }));
+        return Ok(ObservedAuth { mount, ..ObservedAuth::default() });
     }
     let (config, cel_roles, jwt_roles) =
         tokio::try_join!(session.jwt_config(path), cel_roles(session, path), jwt_roles(session, path))?;
-    Ok(Some(ObservedAuth { mount, config, cel_roles, jwt_roles }))
+    Ok(ObservedAuth { mount, config, cel_roles, jwt_roles })
 }
 
 async fn cel_roles(session: &Session, mount: &str) -> Result<BTreeMap<String, CelRole>, OpenBao> {

@@ -24,11 +24,21 @@ pub(crate) fn writes(
     let mut writes = Vec::new();
     writes.extend(namespaces::write(&project.namespace, observed.namespace.as_ref(), rights)?);
     writes.extend(engine::writes(project, observed, rights)?);
-    writes.extend(auth::undesired(project, observed, rights));
+    let (first, last) = auth::divided(auth::undesired(project, observed, rights));
+    writes.extend(first);
+    let logins = project.auth.iter();
+    let logins: Vec<Login<'_>> =
+        logins.map(|(path, auth)| Login { project, path, auth, observed: observed.auth.get(path) }).collect();
+    for login in logins.iter().filter(|login| login.is_additional()) {
+        writes.extend(login.mount(rights)?);
+    }
     writes.extend(policies::writes(project, observed, rights)?);
-    for (path, auth) in &project.auth {
-        let login = Login { project, path, auth, observed: observed.auth.get(path) };
-        writes.extend(login.writes(rights)?);
+    writes.extend(last);
+    for login in &logins {
+        if !login.is_additional() {
+            writes.extend(login.mount(rights)?);
+        }
+        writes.extend(login.contents());
     }
     // The sort is stable and keeps the order of all other writes.
     writes.sort_by_key(|write| write.operation != Operation::Delete);

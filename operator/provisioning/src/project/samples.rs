@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use steamer_api::{KindId, PipelinePolicy, SecretsProject};
+use steamer_api::{JWTIssuer, KindId, PipelinePolicy, SecretsProject, UserPolicy};
 use steamer_core::access::service_accounts::ApiIssuer;
 use steamer_core::error::Error;
 use steamer_core::ownership::{Mark, Owner};
@@ -15,7 +15,7 @@ use steamer_openbao::{Mount, Namespace, Policy};
 use steamer_runtime::ObjectName;
 
 use super::desired::Project;
-use super::fetch::{Found, References};
+use super::fetch::{Additional, Found, References};
 use super::observed::{Observed, ObservedAuth};
 use super::validate::validate;
 use crate::engine::Setting;
@@ -73,6 +73,23 @@ pub(super) fn policy(name: &str, changes: Value) -> Arc<PipelinePolicy> {
     shared("PipelinePolicy", name, json!({"spec": spec}))
 }
 
+/// A policy of user 5, with `changes`.
+pub(super) fn user_policy(name: &str, changes: Value) -> Arc<UserPolicy> {
+    let mut spec = json!({"projectRef": {"name": "web"}, "principal": {"user": {"id": 5}}});
+    merge(&mut spec, changes);
+    shared("UserPolicy", name, json!({"spec": spec}))
+}
+
+/// The additional issuer `gitea`, where the project has ID 7.
+pub(super) fn gitea() -> Additional {
+    let spec = json!({"name": "gitea", "issuerRef": {"name": "gitea"}, "id": 7});
+    let issuer = json!({"spec": {"profile": "Gitea", "oidcDiscoveryUrl": "https://gitea.example.com"}});
+    Additional {
+        spec: serde_json::from_value(spec).unwrap(),
+        issuer: shared::<JWTIssuer>("JWTIssuer", "gitea", issuer),
+    }
+}
+
 /// The parents of project 42, a policy for every job, and the issuer of ServiceAccount tokens.
 pub(super) fn found() -> Found {
     let cluster = json!({"spec": {
@@ -88,13 +105,17 @@ pub(super) fn found() -> Found {
         cluster: shared("OpenBaoCluster", "main", cluster),
         issuer: shared("JWTIssuer", "gitlab", issuer),
         missing_issuer: None,
+        additional: Vec::new(),
+        unusable: Vec::new(),
     };
     let api_issuer = ApiIssuer { issuer: "https://kubernetes".to_owned(), keys: vec!["key".to_owned()] };
     Found {
         references,
         issuer_ca: String::new(),
+        additional_cas: Vec::new(),
         api_issuer: Some(Arc::new(api_issuer)),
         policies: vec![policy("all", json!({}))],
+        users: Vec::new(),
     }
 }
 
@@ -118,7 +139,7 @@ pub(super) fn settled(project: &Project) -> Observed {
             cel_roles: auth.cel_roles.clone(),
             jwt_roles: auth.jwt_roles.clone(),
         };
-        (*path, observed)
+        (path.clone(), observed)
     });
     let policies = project.policies.iter().map(|(name, text)| (name.clone(), policy_text(text)));
     Observed {

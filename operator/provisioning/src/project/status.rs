@@ -1,15 +1,18 @@
 //! Status of a project.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use steamer_api::{
-    LifecycleStatus, ProjectPhase, Provisioned, RunnerAccess, SecretsProjectStatus, VaultAccess,
+    IssuerAccess, LifecycleStatus, ProjectPhase, Provisioned, ProvisionedIssuer, RunnerAccess,
+    SecretsProjectStatus, VaultAccess,
 };
-use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT};
+use steamer_core::layout::{DATA_ROOT, PIPELINE_MOUNT, additional_mount};
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Conditions, State, Verdict};
 
-use super::desired::{Project, name_digest};
-use super::validate::NEVER_WRITTEN;
+use super::desired::{Project, Unusable, name_digest};
+use super::validate::{NEVER_WRITTEN, NOT_WRITTEN};
 use crate::pipelines::{ROLE_ID_TOKENS, ROLE_PIPELINES};
 
 /// Name that GitLab uses for a KV v2 engine.
@@ -21,11 +24,17 @@ const ACCESS: [&str; 2] = ["AuthReady", "PoliciesReady"];
 pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
     let recorded = last.provisioned.as_ref();
     if let Some(recorded) = recorded.filter(|it| it.openbao_namespace == project.namespace.as_str()) {
-        let provisioned = Some(between_issuers(project, recorded)?);
-        return Some(SecretsProjectStatus { provisioned, ..last.clone() });
+        let provisioned = between_issuers(project, recorded);
+        return (provisioned != *recorded)
+            .then(|| SecretsProjectStatus { provisioned: Some(provisioned), ..last.clone() });
     }
-    let provisioned =
-        Provisioned { issuer_key_removals: NEVER_WRITTEN, policies: Vec::new(), ..provisioned(project) };
+    let provisioned = Provisioned {
+        issuer_key_removals: NEVER_WRITTEN,
+        default_roles_written: false,
+        additional_issuers: between_additional(project, &BTreeMap::new()),
+        policies: Vec::new(),
+        ..provisioned(project)
+    };
     let openbao_namespace = Some(project.published().as_str().to_owned());
     Some(SecretsProjectStatus {
         phase: Some(ProjectPhase::Provisioning),
@@ -37,9 +46,26 @@ pub(super) fn announcement(project: &Project, last: &SecretsProjectStatus) -> Op
 
 /// The record while the pipeline mount changes to another issuer. If the writes fail, the mount trusts either of the two.
 /// The record then names none, so that no access outlives a deleted issuer.
-fn between_issuers(project: &Project, recorded: &Provisioned) -> Option<Provisioned> {
-    let is_changed = recorded.issuer_ref.as_ref().is_some_and(|issuer| *issuer != project.issuer);
-    is_changed.then(|| Provisioned { issuer_ref: None, ..recorded.clone() })
+fn between_issuers(project: &Project, recorded: &Provisioned) -> Provisioned {
+    let additional_issuers = between_additional(project, &recorded.additional_issuers);
+    let issuer_ref = recorded.issuer_ref.clone().filter(|issuer| *issuer == project.issuer);
+    Provisioned { issuer_ref, additional_issuers, ..recorded.clone() }
+}
+
+/// The record of the additional issuers before the first write: new ones, and those whose mounts change to another issuer,
+/// have no issuer.
+fn between_additional(
+    project: &Project,
+    recorded: &BTreeMap<String, ProvisionedIssuer>,
+) -> BTreeMap<String, ProvisionedIssuer> {
+    let mut between = recorded.clone();
+    for (name, next) in &project.additional_issuers {
+        let is_same = recorded.get(name).is_some_and(|recorded| recorded.issuer_ref == next.issuer_ref);
+        if !is_same {
+            between.insert(name.clone(), NOT_WRITTEN);
+        }
+    }
+    between
 }
 
 fn provisioned(project: &Project) -> Provisioned {
@@ -50,7 +76,14 @@ fn provisioned(project: &Project) -> Provisioned {
         engine: project.engine.clone(),
         issuer_ref: Some(project.issuer.clone()),
         issuer_key_removals: project.key_removals.now,
-        policies: project.policies.keys().map(|name| name_digest(name)).collect(),
+        default_roles_written: project.defaults_written,
+        additional_issuers: project.additional_issuers.clone(),
+        policies: project
+            .policies
+            .keys()
+            .chain(project.defaults.keys())
+            .map(|name| name_digest(name))
+            .collect(),
     }
 }
 
@@ -61,6 +94,7 @@ pub(super) fn facts(status: &mut SecretsProjectStatus, project: &Project) {
     status.provisioned = Some(provisioned(project));
     status.runner = runner(project);
     status.vault = vault(project);
+    status.issuers = issuers(project);
     status.policies = i64::try_from(project.policies.len()).unwrap_or(i64::MAX);
 }
 
@@ -92,7 +126,7 @@ pub(super) fn conditions(status: &mut SecretsProjectStatus, project: &Project, t
 pub(super) fn without_access(status: &mut SecretsProjectStatus, phase: ProjectPhase, time: &Time) {
     status.phase = Some(phase);
     status.policies = 0;
-    (status.runner, status.vault) = (None, None);
+    (status.runner, status.vault, status.issuers) = (None, None, Vec::new());
     let reason = match phase {
         ProjectPhase::Disabled => Reason::Disabled,
         _ => Reason::ReferenceDenied,
@@ -106,10 +140,45 @@ pub(super) fn without_access(status: &mut SecretsProjectStatus, phase: ProjectPh
 pub(super) fn verdict(project: &Project) -> Verdict {
     let namespace = project.published();
     if project.enabled {
-        let message = format!("policies in force in {namespace}: {}", project.policies.len());
-        return Verdict::Ready(Reason::Applied, message);
+        let read_only = if project.read_only { "; read-only by the entitlement of the tenant" } else { "" };
+        let message = format!("policies in force in {namespace}: {}{read_only}", project.policies.len());
+        return match project.unusable.first() {
+            None => Verdict::Ready(Reason::Applied, message),
+            Some(unusable) => without_issuer(unusable, &message),
+        };
     }
     Verdict::Ready(Reason::Disabled, format!("access to {namespace} is disabled; values are kept"))
+}
+
+/// The project is in force except for the jobs of an additional issuer.
+fn without_issuer(unusable: &Unusable, others: &str) -> Verdict {
+    let Unusable { name, reason, message, keeps_mount } = unusable;
+    let message = if *keeps_mount {
+        format!("the auth mount of the additional issuer {name} stays as it is: {message}; {others}")
+    } else {
+        format!("jobs of the additional issuer {name} cannot log in: {message}; {others}")
+    };
+    match reason {
+        Reason::ReferenceNotFound | Reason::Waiting => Verdict::Progressing(*reason, message),
+        _ => Verdict::Stalled(*reason, message),
+    }
+}
+
+/// The logins of the jobs of additional issuers.
+fn issuers(project: &Project) -> Vec<IssuerAccess> {
+    let names = project.additional_issuers.keys();
+    let exists = |mount: &str| project.auth.contains_key(mount) || project.keeps_mount(mount);
+    let access = names.filter(|name| exists(&additional_mount(name))).map(|name| {
+        let auth_path = format!("{}/cel", additional_mount(name));
+        let vault = VaultAccess {
+            server_url: project.server_url.clone(),
+            namespace: project.published().as_str().to_owned(),
+            auth_path,
+            role: ROLE_PIPELINES.to_owned(),
+        };
+        IssuerAccess { name: name.clone(), vault }
+    });
+    access.collect()
 }
 
 fn runner(project: &Project) -> Option<RunnerAccess> {
@@ -138,7 +207,7 @@ mod tests {
     use serde_json::json;
     use steamer_api::SecretsProject;
 
-    use super::super::samples::{found, project, validated};
+    use super::super::samples::{found, gitea, project, validated};
     use super::*;
     use crate::engine::Provision;
 
@@ -169,6 +238,20 @@ mod tests {
         assert_eq!(status.provisioned, Some(expected));
         assert_eq!(status.phase, before.phase);
         assert!(announcement(&project, &status).is_none());
+    }
+
+    #[test]
+    fn an_additional_issuer_is_recorded_before_its_policies_are_written() {
+        let mut found = found();
+        found.references.additional.push(gitea());
+        found.additional_cas.push(Some(String::new()));
+        let project = validated(&project(json!({})), &found).unwrap();
+        let mut last = applied(&project);
+        assert!(announcement(&project, &last).is_none());
+        last.provisioned.as_mut().unwrap().additional_issuers.clear();
+        let first = announcement(&project, &last).unwrap();
+        assert_eq!(first.provisioned.as_ref().unwrap().additional_issuers["gitea"], NOT_WRITTEN);
+        assert!(announcement(&project, &first).is_none());
     }
 
     #[test]

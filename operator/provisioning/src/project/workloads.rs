@@ -47,8 +47,13 @@ pub(crate) fn access(
         let audience = audience(workload, cluster);
         (workload.name.clone(), role(workload, audience))
     });
-    let auth = Auth { config: config(api_issuer), cel_roles: BTreeMap::new(), jwt_roles: roles.collect() };
-    Ok(Access { mount: WORKLOAD_MOUNT, auth, policies: policies.collect() })
+    let auth = Auth {
+        config: config(api_issuer),
+        key_removals: None,
+        cel_roles: BTreeMap::new(),
+        jwt_roles: roles.collect(),
+    };
+    Ok(Access { mount: WORKLOAD_MOUNT.to_owned(), auth, policies: policies.collect() })
 }
 
 fn config(api_issuer: &ApiIssuer) -> JwtConfig {

@@ -103,7 +103,7 @@ fn cause(
 /// Returns true if the spec of the tenant grants access to a project of that mark and OpenBao namespace.
 fn grants(tenant: &SecretsTenant, mark: &Mark, path: &NamespacePath) -> bool {
     let name = path.split().map(|(_, name)| name).unwrap_or_default();
-    tenant.spec.enabled && claims::admits(tenant, &mark.name.namespace, name)
+    tenant.spec.gives_access() && claims::admits(tenant, &mark.name.namespace, name)
 }
 
 impl Cause {

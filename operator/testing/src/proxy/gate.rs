@@ -79,24 +79,41 @@ type Class = fn(&Asked) -> Option<&'static str>;
 /// A cut of each class of requests.
 #[derive(Default)]
 struct Cuts {
-    /// Number of requests of each class that are forwarded.
+    /// Number of requests of each class that are forwarded and answered.
     each: Option<(usize, Class)>,
+    /// Whether one more request is forwarded and not answered.
+    executes: bool,
     passed: BTreeMap<&'static str, usize>,
     held: BTreeSet<&'static str>,
 }
 
+/// What a proxy does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// It is forwarded.
+    Forwarded,
+    /// It is forwarded, and its answer is held.
+    Executed,
+    /// It is not forwarded.
+    Refused,
+}
+
 impl Cuts {
-    /// Counts a request. Returns whether it is held.
-    fn take(&mut self, asked: &Asked) -> bool {
-        let Some((each, class)) = self.each else { return false };
-        let Some(class) = class(asked) else { return false };
+    /// Counts a request.
+    fn take(&mut self, asked: &Asked) -> Passage {
+        let Some((each, class)) = self.each else { return Passage::Forwarded };
+        let Some(class) = class(asked) else { return Passage::Forwarded };
         let passed = self.passed.entry(class).or_default();
         if *passed < each {
             *passed += 1;
-            return false;
+            return Passage::Forwarded;
+        }
+        if self.executes && *passed == each {
+            *passed += 1;
+            return Passage::Executed;
         }
         self.held.insert(class);
-        true
+        Passage::Refused
     }
 }
 
@@ -131,7 +148,12 @@ impl Gate {
         self.0.cuts.send_replace(Cuts { each: Some((requests, class)), ..Cuts::default() });
     }
 
-    /// Waits until a request of the class is held.
+    /// Same as [`Self::cut_each_after`], and forwards one more request of each class, whose answer is held.
+    pub fn lose_each_after(&self, requests: usize, class: Class) {
+        self.0.cuts.send_replace(Cuts { each: Some((requests, class)), executes: true, ..Cuts::default() });
+    }
+
+    /// Waits until a request of the class, or its answer, is held.
     pub async fn holds(&self, class: &'static str) {
         let _ = self.0.cuts.subscribe().wait_for(|cuts| cuts.held.contains(class)).await;
     }
@@ -185,22 +207,21 @@ impl Gate {
         counts
     }
 
-    /// Returns whether the request is forwarded. A held request is never forwarded, because its client was killed
-    /// meanwhile.
-    pub(super) async fn pass(&self, asked: Asked, peer: SocketAddr) -> bool {
+    /// Decides about a request. A held request is never forwarded, because its client was killed meanwhile.
+    pub(super) async fn pass(&self, asked: Asked, peer: SocketAddr) -> Passage {
         locked(&self.0.peers).insert(peer);
         if asked.writes() {
             self.0.cut.send_modify(Cut::take);
         }
         if self.0.cut.borrow().reached {
             let _ = self.0.cut.subscribe().wait_for(|cut| !cut.reached).await;
-            return false;
+            return Passage::Refused;
         }
-        let mut is_held = false;
-        self.0.cuts.send_modify(|cuts| is_held = cuts.take(&asked));
-        if is_held {
-            let _ = self.0.cuts.subscribe().wait_for(|cuts| cuts.each.is_none()).await;
-            return false;
+        let mut passage = Passage::Forwarded;
+        self.0.cuts.send_modify(|cuts| passage = cuts.take(&asked));
+        if passage == Passage::Refused {
+            self.opened().await;
+            return passage;
         }
         let writes = asked.writes();
         locked(&self.0.seen).push(asked);
@@ -213,7 +234,20 @@ impl Gate {
             Traffic::Passes | Traffic::Hangs | Traffic::HoldsWrites => {}
         }
         self.flows(peer).await;
-        true
+        passage
+    }
+
+    /// Holds the answer to a request that was executed.
+    pub(super) async fn executed(&self, asked: &Asked) {
+        self.0.cuts.send_modify(|cuts| {
+            let class = cuts.each.and_then(|(_, class)| class(asked));
+            cuts.held.extend(class);
+        });
+        self.opened().await;
+    }
+
+    async fn opened(&self) {
+        let _ = self.0.cuts.subscribe().wait_for(|cuts| cuts.each.is_none()).await;
     }
 
     pub(super) async fn flows(&self, peer: SocketAddr) {

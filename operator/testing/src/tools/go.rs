@@ -43,7 +43,27 @@ const PAUSE: GoTool = GoTool { module: "pause", packages: &["."], programs: &["p
 
 const KSTATUS: GoTool = GoTool { module: "kstatus", packages: &["."], programs: &["kstatus"] };
 
-/// Path of the tool that computes the status of objects as Flux and Argo CD do.
+const LUA: GoTool = GoTool { module: "lua", packages: &["."], programs: &["lua"] };
+
+const ARGOCD: GoTool = GoTool { module: "argocd", packages: &["."], programs: &["argocd"] };
+
+/// Path of the interpreter of Lua that Argo CD uses.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn lua() -> Result<PathBuf> {
+    go_tool(&LUA, "lua")
+}
+
+/// Path of the program that contains Argo CD's runner of scripts.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn argocd() -> Result<PathBuf> {
+    go_tool(&ARGOCD, "argocd")
+}
+
+/// Path of the tool that computes the status of objects as Flux does.
 ///
 /// # Errors
 /// As [`kubernetes`].
@@ -126,7 +146,7 @@ fn build(tool: &GoTool, source: &Path, folder: &Path) -> Result<()> {
     std::fs::rename(&made, folder).context("cannot move the tools into the cache")
 }
 
-/// Files with the CustomResourceDefinitions of HTTPRoute, BackendTLSPolicy and ServiceMonitor, as released by their
+/// Files with the CustomResourceDefinitions of HTTPRoute, BackendTLSPolicy, ServiceMonitor and PrometheusRule, as released by their
 /// projects.
 ///
 /// # Errors
@@ -144,6 +164,7 @@ pub fn route_definitions() -> Result<Vec<PathBuf>> {
         gateway.join("gateway.networking.k8s.io_httproutes.yaml"),
         gateway.join("gateway.networking.k8s.io_backendtlspolicies.yaml"),
         prometheus.join("monitoring.coreos.com_servicemonitors.yaml"),
+        prometheus.join("monitoring.coreos.com_prometheusrules.yaml"),
     ])
 }
 

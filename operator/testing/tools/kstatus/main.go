@@ -1,5 +1,5 @@
 // Reads Kubernetes objects, one JSON document per line, and prints the status of each object as kstatus computes it for
-// Flux, for Argo CD's health checks of generic kinds and for `kpt live`.
+// Flux and for `kpt live`.
 package main
 
 import (

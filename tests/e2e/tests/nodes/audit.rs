@@ -1,5 +1,9 @@
 //! Audit devices are added and removed by a rollout, and never edited in place.
 
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 use steamer_testing::nodes::NODE;
+use steamer_testing::openbao::mount_kv;
 use steamer_testing::operator_policy::{self, PolicyScope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -25,6 +30,80 @@ impl Bao {
     }
 }
 
+/// Size in bytes at which the log of [`durable`] is rotated.
+const ROTATED: u64 = 64 * 1024;
+
+/// A device with a volume of the class.
+fn durable(class: &str) -> Value {
+    let volume = json!({"size": "2Mi", "storageClassName": class});
+    json!({
+        "name": "durable", "description": "the durable log",
+        "file": {"volume": volume, "rotate": {"maxSize": "64Ki", "maxFiles": 24}},
+    })
+}
+
+impl Bao {
+    /// Creates a volume for each node. Returns their class and their folders on the host.
+    async fn volumes(&self) -> Result<(String, Vec<PathBuf>)> {
+        let class = format!("audit-{}", self.namespace);
+        let mut folders = Vec::new();
+        for index in 0..3 {
+            let name = format!("{class}-{index}");
+            let folder = self.fleet.folder.join(&name);
+            std::fs::create_dir_all(&folder)?;
+            std::fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
+            let volume = json!({
+                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+                "spec": {
+                    "capacity": {"storage": "2Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": class,
+                    "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": folder},
+                },
+            });
+            steamer_testing::objects::apply(&self.kube, volume).await?;
+            folders.push(folder);
+        }
+        Ok((class, folders))
+    }
+
+    /// Writes until the log was rotated several times, and checks that no entry is lost.
+    async fn rotates(&self, folders: &[PathBuf]) -> Result<()> {
+        let admin = self.admin().await?;
+        mount_kv(&admin, "kv").await?;
+        let mut written = 0;
+        while rotated(folders)?.len() < 3 {
+            written += 1;
+            ensure!(written < 5000, "{:?}", rotated(folders)?);
+            admin.write_kv2("kv", &format!("rotated-{written}"), &json!({"value": "v"})).await?;
+        }
+        let files = log_files(folders)?;
+        let text: String = files.iter().map(std::fs::read_to_string).collect::<std::io::Result<_>>()?;
+        // The last line can be incomplete.
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let responses = entries.filter(|entry| entry["type"] == "response");
+        let path = |entry: Value| entry["request"]["path"].as_str().map(str::to_owned);
+        let mut paths: BTreeSet<String> = responses.filter_map(path).collect();
+        paths.retain(|path| path.starts_with("kv/data/rotated-"));
+        assert_eq!(paths.len(), written, "each write is in one of {files:?}");
+        for file in rotated(folders)? {
+            ensure!(std::fs::metadata(&file)?.len() >= ROTATED, "{} was rotated too early", file.display());
+        }
+        Ok(())
+    }
+}
+
+fn log_files(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let entries = folders.iter().map(std::fs::read_dir).collect::<std::io::Result<Vec<_>>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn rotated(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = log_files(folders)?;
+    files.retain(|file| !file.ends_with("audit.log"));
+    Ok(files)
+}
+
 fn stdout(description: &str) -> Value {
     json!({"name": "stdout", "description": description, "file": {"path": "stdout"}})
 }
@@ -33,8 +112,13 @@ fn stdout(description: &str) -> Value {
 async fn an_audit_device_is_added_changed_and_removed_by_a_rollout() -> Result<()> {
     let bao = Bao::serving("audit", |_| {}).await?;
     ensure!(bao.devices().await?.is_empty());
+    let steamer = bao.steamer()?;
     let with = async |devices: Value| {
-        bao.apply(|spec| spec["managed"]["audit"] = devices).await?;
+        let with = |spec: &mut Value| {
+            spec["managed"]["audit"] = devices;
+            spec["managed"]["instantDelivery"] = json!({"image": steamer});
+        };
+        bao.apply(with).await?;
         bao.until("the rollout is complete", is_ready).await.map(drop)
     };
     with(json!([stdout("the pods' logs")])).await?;
@@ -43,11 +127,14 @@ async fn an_audit_device_is_added_changed_and_removed_by_a_rollout() -> Result<(
     let leader = bao.leader().await?;
     let log = bao.fleet.kubectl()?.run(&["-n", "audit", "logs", &leader, "--tail=2000"])?;
     ensure!(log.contains(r#""type":"response""#), "the audit device writes no log");
-    // Another description makes another device: changed in place, it would prevent every node from leading.
-    with(json!([stdout("something else")])).await?;
+    // Another description makes another device: changed in place, it would prevent every node from leading. The other device
+    // needs volumes, which Kubernetes cannot add to a StatefulSet.
+    let (volumes, folders) = bao.volumes().await?;
+    with(json!([stdout("something else"), durable(&volumes)])).await?;
     let second = bao.devices().await?;
-    assert_eq!(second.len(), 1, "{second:?}");
-    assert_ne!(first, second);
+    assert_eq!(second.len(), 2, "{second:?}");
+    ensure!(second.iter().all(|device| !first.contains(device)), "{first:?} {second:?}");
+    bao.rotates(&folders).await?;
     // The last device is not removed without confirmation.
     bao.apply(|_| {}).await?;
     let refused = |object: &OpenBaoCluster| condition(object, "Stalled").is_some();

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -100,6 +101,18 @@ impl Bao {
         self.until("the operator cannot log in either", denied).await.map(drop)
     }
 
+    /// The plugin logs in, and shows the audit entries of its requests.
+    async fn administrator_reads_the_audit_log(&self, leader: &str) -> Result<()> {
+        let found = self.plugin(&["bao", "main"], &["--", "token", "lookup", "-format=json"]).await?;
+        let found: Value = serde_json::from_str(&found).with_context(|| found.clone())?;
+        ensure!(found["data"]["policies"] == json!(["administrator", "default"]), "{found}");
+        let audit = self.plugin(&["tail", "main"], &[]).await?;
+        ensure!(audit.contains("auth/token/lookup-self"), "{leader} audited no lookup: {audit}");
+        let token = text(&found["data"], "id")?;
+        ensure!(!audit.contains(token), "the audit entries contain the token");
+        Ok(())
+    }
+
     async fn events(&self) -> Result<Vec<String>> {
         let events: Api<Event> = Api::namespaced(self.kube.clone(), &self.namespace);
         let events = events.list(&ListParams::default()).await?.items.into_iter();
@@ -136,10 +149,13 @@ async fn recovery_keys_give_a_root_token_when_every_login_is_lost() -> Result<()
         |object: &OpenBaoCluster| object.status.as_ref().is_some_and(|status| status.recovery_keys.is_some());
     bao.until("the recovery keys exist", recovered).await?;
     let (leader, nodes) = (bao.leader().await?, bao.uids().await?);
+    bao.administrator_reads_the_audit_log(&leader).await?;
     bao.lose_all_logins().await?;
 
-    bao.annotate(BREAK_GLASS, json!("first")).await?;
+    let steps = bao.plugin(&["break-glass", "main"], &[]).await?;
+    ensure!(steps.contains(&format!("port-forward pod/{POD} 8200")), "{steps}");
     let object = bao.until("break-glass is open", is_open).await?;
+    let request = object.annotations().get(BREAK_GLASS).cloned().context("no request")?;
     let (_, _, message) = condition(&object, "BreakGlass").context("no condition")?;
     ensure!(message.contains(POD) && message.contains("until"), "{message}");
     let token = bao.root_token().await?;
@@ -150,20 +166,20 @@ async fn recovery_keys_give_a_root_token_when_every_login_is_lost() -> Result<()
     let log = bao.fleet.kubectl()?.run(&["-n", &bao.namespace, "logs", &leader, "-c", "openbao"])?;
     ensure!(log.contains("sys/generate-root/update"), "the leader audited no request");
 
-    bao.annotate(BREAK_GLASS, Value::Null).await?;
+    bao.plugin(&["break-glass", "main", "--close"], &[]).await?;
     bao.is_closed().await?;
     bao.until("the condition is gone", |object| condition(object, "BreakGlass").is_none()).await?;
     ensure!(bao.leader().await? == leader && bao.uids().await? == nodes, "break-glass disturbed a node");
-    for text in
-        ["the annotation steamer.dev/break-glass=first was set (field manager: ", "break-glass was closed"]
-    {
+    let set =
+        format!("the annotation steamer.dev/break-glass={request} was set (field manager: kubectl-steamer");
+    for text in [&*set, "break-glass was closed"] {
         eventually(&format!("an Event reports: {text}"), || async {
             let events = bao.events().await.map_err(|error| error.to_string())?;
             if events.iter().any(|event| event.contains(text)) { Ok(()) } else { Err(format!("{events:?}")) }
         })
         .await?;
     }
-    bao.annotate(BREAK_GLASS, json!("first")).await?;
+    bao.annotate(BREAK_GLASS, json!(request)).await?;
     let over = |object: &OpenBaoCluster| {
         condition(object, "BreakGlass")
             .is_some_and(|(status, reason, _)| (status, reason) == ("False", "Disabled"))

@@ -143,10 +143,31 @@ async fn a_leader_on_a_lost_kubernetes_node_is_replaced() -> Result<()> {
         fault.reacted(gap, ENDED).await?;
         took.push(gap);
     }
+    two_machines_are_lost(&bao, &registers).await?;
     let outcome = registers.check(&bao).await?;
     told("node lost", took);
     println!("node lost: {outcome}");
     Ok(())
+}
+
+/// The Kubernetes nodes of the leader and of a standby are lost, and with the leader the operator: one that has not seen this
+/// leader lead replaces it, and the last node serves.
+async fn two_machines_are_lost(bao: &Bao, registers: &Registers) -> Result<()> {
+    let fault = Fault::begin(bao, registers).await?;
+    let lost = [bao.machine_of(&fault.leader).await?, bao.machine_of(fault.leader.follower()).await?];
+    bao.fleet.stop_operator().await;
+    for machine in &lost {
+        bao.fleet.cluster.lose_node(machine)?;
+    }
+    bao.fleet.start_operator().await?;
+    let gap = fault.taken_over().await;
+    for machine in &lost {
+        bao.fleet.cluster.return_node(machine).await?;
+    }
+    let gap = gap?;
+    println!("two nodes and the operator lost: {:.1} s", gap.as_secs_f64());
+    // The start of the operator is a part of the gap.
+    fault.reacted(gap, HUNG).await
 }
 
 /// The same faults without fencing: OpenBao's own takeover, for comparison. Each of them must exceed its bound, or the

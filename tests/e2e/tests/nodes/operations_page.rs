@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use steamer_testing::cache::checkout;
 use steamer_testing::openbao::mount_kv;
+use steamer_testing::operator::plugin;
 use steamer_testing::tools;
 
 use crate::bao::Bao;
@@ -21,7 +22,7 @@ fn blocks() -> Result<Vec<String>> {
 
 fn run(bao: &Bao, folder: &Path, script: &str) -> Result<()> {
     let url = |database: &str| bao.postgres.url("openbao_owner", database);
-    let programs = [tools::kubernetes("kubectl")?, tools::postgres()?.join("psql")];
+    let programs = [tools::kubernetes("kubectl")?, plugin()?, tools::postgres()?.join("psql")];
     let folders: Vec<String> = programs
         .iter()
         .filter_map(|program| program.parent())
@@ -65,7 +66,7 @@ async fn the_commands_of_the_operations_page_work() -> Result<()> {
             restored = true;
         }
         run(&bao, &folder, &block)?;
-        if block.contains("\"k2\"") {
+        if block.contains("--key-id k2") {
             bao.rotated("k2").await?;
             rotated = true;
         }

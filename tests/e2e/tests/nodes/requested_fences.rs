@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_api::{Fenced, OpenBaoCluster};
 use steamer_testing::wait::eventually;
 
@@ -112,7 +112,7 @@ async fn an_annotation_fences_the_leader_until_it_is_removed() -> Result<()> {
     ensure!(bao.uids().await?.get(&*leader) == Some(&next_uid), "the fenced pod was replaced");
     ensure!(bao.role(&role)? == "0|f", "role {role}: {}", bao.role(&role)?);
 
-    bao.annotate(FENCE, Value::Null).await?;
+    bao.plugin(&["unfence", "main"], &[]).await?;
     let returned = |object: &OpenBaoCluster| whole(object) && condition(object, "Fenced").is_none();
     bao.until("the node returns", returned).await?;
     let after = bao.uids().await?;

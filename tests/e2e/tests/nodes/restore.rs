@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use steamer_api::{ClusterPhase, OpenBaoCluster};
+use steamer_api::{ClusterPhase, DrillResult, OpenBaoCluster, RestoreDrillState};
 use steamer_openbao::{Client, Identity, Outgoing, Settings};
 use steamer_testing::nodes::NODE;
 use steamer_testing::objects::apply;
@@ -40,6 +40,7 @@ async fn a_dump_restored_into_a_new_database_is_unsealed_by_a_new_cluster() -> R
         .args(["-v", "ON_ERROR_STOP=1", "-q", "-d", "restored", "-f", &path])
         .output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    old.drills(&new).await?;
     let mut kept = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "main-seal", "namespace": new.namespace}});
     kept["data"] = json!(seal.data);
     apply(&new.kube, kept).await?;
@@ -75,6 +76,66 @@ async fn a_dump_restored_into_a_new_database_is_unsealed_by_a_new_cluster() -> R
     let read = admin.request_any(Method::GET, "kv/data/kept", None).await?;
     assert_eq!(read["data"]["data"]["value"], "from before");
     Ok(())
+}
+
+impl Bao {
+    /// A restore drill opens the database of `copy`, changes nothing in it, and leaves nothing. The live database is refused.
+    async fn drills(&self, copy: &Self) -> Result<()> {
+        let of = |namespace: &str| copy.postgres.secrets(namespace, &self.namespace);
+        for (name, database) in [("copy", copy.namespace.as_str()), ("live", self.namespace.as_str())] {
+            let secret = of(database).into_iter().find(|secret| secret["metadata"]["name"] == "pg-app");
+            let mut secret = secret.context("no Secret with the login of the owner")?;
+            secret["metadata"]["name"] = json!(name);
+            apply(&self.kube, secret).await?;
+        }
+        let contents = "SELECT md5(string_agg(path || key || encode(value, 'hex'), ',' ORDER BY path, key)) FROM openbao_kv_store";
+        let before = copy.postgres.sql(&copy.namespace, contents)?;
+        let (pods, steamer) = (self.uids().await?, self.steamer()?);
+        for (name, expected) in [("live", DrillResult::Failed), ("copy", DrillResult::Succeeded)] {
+            let with = |spec: &mut Value| {
+                spec["managed"]["restoreDrill"] = json!({"databaseSecretRef": {"name": name}});
+                spec["managed"]["instantDelivery"] = json!({"image": steamer});
+            };
+            self.apply(with).await?;
+            self.annotate("steamer.dev/restore-drill", json!(name)).await?;
+            let ended = |object: &OpenBaoCluster| {
+                drill(object).is_some_and(|drill| drill.request.as_deref() == Some(name))
+            };
+            let object = self.until("the drill ends", ended).await?;
+            let drill = drill(&object).context("no drill")?;
+            assert_eq!(drill.result, expected, "{}", drill.message);
+            let (status, _, message) = condition(&object, "RestoreDrill").context("no condition")?;
+            match expected {
+                DrillResult::Failed => {
+                    assert!(
+                        status == "False" && message.contains("contains the database of the cluster"),
+                        "{message}"
+                    );
+                }
+                DrillResult::Succeeded => {
+                    assert!(status == "True" && drill.data_age_seconds.is_some(), "{message}");
+                    println!(
+                        "restore drill: {} s, data of {:?} s before",
+                        drill.duration_seconds, drill.data_age_seconds
+                    );
+                }
+            }
+        }
+        assert_eq!(copy.postgres.sql(&copy.namespace, contents)?, before, "a drill changes nothing");
+        steamer_testing::wait::eventually("nothing of the drill is left", || async {
+            let run = |kind| self.fleet.kubectl()?.run(&["-n", &self.namespace, "get", kind, "-o", "name"]);
+            let left = [run("jobs"), run("secrets"), run("pods")].into_iter().collect::<Result<Vec<_>>>();
+            let left = left.map_err(|error: anyhow::Error| error.to_string())?.concat();
+            if left.contains("restore-drill") { Err(left) } else { Ok(()) }
+        })
+        .await?;
+        assert_eq!(self.uids().await?, pods, "the nodes are not changed");
+        Ok(())
+    }
+}
+
+fn drill(object: &OpenBaoCluster) -> Option<&RestoreDrillState> {
+    object.status.as_ref()?.restore_drill.as_ref()
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use steamer_api::{ClusterPhase, OpenBaoCluster};
+use steamer_testing::operator::plugin;
 use steamer_testing::tools;
+use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition, is_ready, whole};
 use crate::registers::Registers;
@@ -15,7 +17,12 @@ fn changes(object: &OpenBaoCluster) -> i64 {
     object.status.as_ref().and_then(|status| status.leadership_changes).unwrap_or(0)
 }
 
-fn older(spec: &mut Value) {
+/// Returns a condition that is met when a change waits for this reason.
+fn waits_for(reason: &str) -> impl Fn(&OpenBaoCluster) -> bool {
+    move |object| condition(object, "Reconciling").is_some_and(|(_, _, message)| message.contains(reason))
+}
+
+pub fn older(spec: &mut Value) {
     spec["managed"]["version"] = json!(tools::OLDER_OPENBAO);
     spec["managed"]["image"] = json!(format!("steamer.test/openbao:{}", tools::OLDER_OPENBAO));
 }
@@ -34,11 +41,28 @@ impl Bao {
     }
 
     /// Kills the leader, and waits until the next one has the label.
-    async fn label_follows_a_lost_leader(&self) -> Result<()> {
+    pub async fn label_follows_a_lost_leader(&self) -> Result<()> {
         let leader = self.leader().await?;
         self.fleet.cluster.signal(&self.namespace, &leader, "KILL")?;
         let next = self.leads_after(&leader).await?;
         self.labeled(&next).await
+    }
+
+    /// Runs `kubectl steamer` with arguments before and after the namespace, and returns its output.
+    pub async fn plugin(&self, arguments: &[&str], after: &[&str]) -> Result<String> {
+        let mut command = std::process::Command::new(plugin()?);
+        command.args(arguments).args(["--namespace", &self.namespace]).args(after);
+        self.output(command).await
+    }
+
+    async fn output(&self, mut command: std::process::Command) -> Result<String> {
+        let programs = [tools::kubernetes("kubectl")?, tools::bao(tools::OPENBAO)?];
+        let folders = programs.iter().filter_map(|program| program.parent());
+        let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("KUBECONFIG", &self.fleet.cluster.kubeconfig).env("HOME", &self.fleet.folder);
+        command.env("PATH", format!("{}:{path}", folders.join(":")));
+        tokio::task::spawn_blocking(move || tools::output(&mut command)).await?
     }
 
     pub async fn uids(&self) -> Result<BTreeMap<String, String>> {
@@ -119,10 +143,41 @@ async fn a_failing_rollout_stops_with_two_nodes_serving() -> Result<()> {
     let images: Vec<String> = images.unwrap_or_default();
     assert!(images.iter().all(|image| !image.ends_with("9.9.9")), "{images:?}");
     registers.goes_on().await?;
-    bao.apply(|_| {}).await?;
-    bao.ready().await?;
+    bao.is_checked(&now).await?;
     registers.check(&bao).await?;
     Ok(())
+}
+
+/// Changes the pods, and checks the first updated one with a Job.
+fn checked(spec: &mut Value, command: &[&str]) {
+    spec["managed"]["logLevel"] = json!("debug");
+    spec["managed"]["upgrade"] = json!({"validation": {"job": {"command": command}, "timeout": "1m"}});
+}
+
+impl Bao {
+    /// A Job that fails stops the rollout after the first node, and one that succeeds continues it. `before`: the pods of the
+    /// template that serves, and one that does not serve.
+    async fn is_checked(&self, before: &BTreeMap<String, String>) -> Result<()> {
+        self.apply(|spec| checked(spec, &["bao", "read", "sys/internal/counters"])).await?;
+        let refused = |object: &OpenBaoCluster| {
+            condition(object, "Stalled")
+                .is_some_and(|(_, _, message)| message.contains("Job main-validation-"))
+        };
+        let stopped = self.until("the Job stops the rollout", refused).await?;
+        let (_, reason, message) = condition(&stopped, "Stalled").context("the cluster is not stalled")?;
+        ensure!(reason == "Failed" && message.contains("delete the Job to run it again"), "{message}");
+        let status = stopped.status.as_ref().context("the cluster has no status")?;
+        let updated = status.upgrade.as_ref().map(|upgrade| upgrade.updated);
+        ensure!(status.replicas == Some(3) && updated == Some(1), "{:?} {updated:?}", status.replicas);
+        let kept = self.uids().await?.iter().filter(|(pod, uid)| before.get(*pod) == Some(*uid)).count();
+        ensure!(kept >= 1, "a rollout that was refused replaced another node");
+        self.apply(|spec| checked(spec, &["bao", "status"])).await?;
+        let job = message.split_whitespace().find(|word| word.starts_with("main-validation-"));
+        let job = job.context("the message names no Job")?;
+        self.fleet.kubectl()?.run(&["-n", &self.namespace, "delete", "job", job])?;
+        self.until("the Job continues the rollout", whole).await?;
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -141,16 +196,13 @@ async fn annotations_step_the_leader_down_and_restart_the_pods() -> Result<()> {
     let object = bao.ready().await?;
     bao.annotate("steamer.dev/restart", json!("today")).await?;
     // The standbys are replaced. The leader is not, until the user moves it.
-    let waits = |object: &OpenBaoCluster| {
-        condition(object, "Reconciling")
-            .is_some_and(|(_, _, message)| message.contains("upgrade.leader: Supervised"))
-    };
-    bao.until("the leader waits for the user", waits).await?;
+    bao.until("the leader waits for the user", waits_for("upgrade.leader: Supervised")).await?;
     let now = bao.uids().await?;
     assert_eq!(now.iter().filter(|(pod, uid)| before.get(*pod) == Some(*uid)).count(), 1, "{now:?}");
     assert_eq!(now.get(&*next), before.get(&*next), "the leader is the one that waits");
-    bao.annotate("steamer.dev/step-down", json!("twice")).await?;
-    steamer_testing::wait::eventually("every pod is replaced", || async {
+    let output = bao.plugin(&["step-down", "main"], &[]).await?;
+    ensure!(output.is_empty(), "progress belongs to the standard error output: {output}");
+    eventually("every pod is replaced", || async {
         let now = bao.uids().await.map_err(|error| error.to_string())?;
         if now.len() == 3 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid)) {
             Ok(())
@@ -178,10 +230,7 @@ async fn a_paused_rollout_waits_and_replicas_can_be_scaled() -> Result<()> {
         spec["managed"]["podTemplate"]["env"] = json!({"BAO_LOG_LEVEL": "debug"});
     })
     .await?;
-    let waits = |object: &OpenBaoCluster| {
-        condition(object, "Reconciling").is_some_and(|(_, _, message)| message.contains("upgrade.paused"))
-    };
-    let waiting = bao.until("the rollout is paused", waits).await?;
+    let waiting = bao.until("the rollout is paused", waits_for("upgrade.paused")).await?;
     assert_eq!(waiting.status.as_ref().and_then(|status| status.phase), Some(ClusterPhase::Upgrading));
     assert_eq!(bao.uids().await?, before);
     // A pod that is lost for another reason does not bring the change in.
@@ -202,7 +251,7 @@ async fn a_paused_rollout_waits_and_replicas_can_be_scaled() -> Result<()> {
             is_ready(object) && object.status.as_ref().and_then(|status| status.replicas) == Some(replicas)
         };
         bao.until("the requested number of nodes serves", serving).await?;
-        steamer_testing::wait::eventually("the requested number of pods exists", || async {
+        eventually("the requested number of pods exists", || async {
             let pods = bao.pods().await.map_err(|error| error.to_string())?.len();
             if pods == usize::try_from(replicas).unwrap_or(0) { Ok(()) } else { Err(pods.to_string()) }
         })

@@ -11,6 +11,7 @@ use steamer_testing::objects::apply;
 use steamer_testing::seals::{KmipServer, TransitServer};
 
 use crate::bao::{Bao, NODES, condition, is_ready};
+use crate::faults::Pods;
 use crate::registers::Registers;
 
 impl Bao {
@@ -77,9 +78,28 @@ async fn a_deleted_seal_secret_stalls_the_cluster_until_it_is_restored() -> Resu
     Ok(())
 }
 
+impl Bao {
+    /// Restarts PostgreSQL, three times in `make faults`. No pod is replaced, and no node is fenced or sealed.
+    async fn survives_database_restarts(&self, registers: &Registers) -> Result<()> {
+        let before = Pods::of(self).await?;
+        let restarts = if std::env::var("STEAMER_FAILOVERS").is_ok() { 3 } else { 1 };
+        for _ in 0..restarts {
+            self.postgres.kill();
+            let server = self.postgres.clone();
+            self.fleet.at_home(async move { server.run().await }).await?;
+            registers.goes_on().await?;
+        }
+        let serving = |object: &steamer_api::OpenBaoCluster| {
+            object.status.as_ref().and_then(|status| status.replicas) == Some(3)
+        };
+        self.until("all three nodes serve", serving).await?;
+        before.unchanged(self).await
+    }
+}
+
 #[tokio::test]
 async fn the_cluster_keeps_serving_while_the_transit_seal_is_unreachable() -> Result<()> {
-    let bao = Bao::prepare("transit").await?;
+    let bao = Bao::with_own_postgres("transit").await?;
     let server = TransitServer::start(&bao.fleet, "transit").await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seal-token", "namespace": bao.namespace},
@@ -103,6 +123,8 @@ async fn the_cluster_keeps_serving_while_the_transit_seal_is_unreachable() -> Re
         Some(3),
         "running nodes keep serving"
     );
+    // A node that ended now could not start again: outages of the database must not cost one.
+    bao.survives_database_restarts(&registers).await?;
     // A pod that is deleted during the outage cannot start.
     let leader = bao.leader().await?;
     let lost = leader.follower();

@@ -18,11 +18,18 @@ use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition};
 
+impl Bao {
+    /// Image of the operator that runs, on every Kubernetes node.
+    pub fn steamer(&self) -> Result<String> {
+        let image = image::steamer(&binary()?, &self.fleet.folder)?;
+        self.fleet.cluster.import(&image)?;
+        Ok(image.name)
+    }
+}
+
 /// Enables instant delivery, with the operator that runs.
 fn with_relays(bao: &Bao, spec: &mut Value) -> Result<()> {
-    let image = image::steamer(&binary()?, &bao.fleet.folder)?;
-    bao.fleet.cluster.import(&image)?;
-    spec["managed"]["instantDelivery"] = json!({"enabled": true, "image": image.name});
+    spec["managed"]["instantDelivery"] = json!({"enabled": true, "image": bao.steamer()?});
     Ok(())
 }
 

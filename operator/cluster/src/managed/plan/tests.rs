@@ -6,13 +6,14 @@ use steamer_api::{OpenBaoClusterStatus, RotationPhase};
 use super::*;
 use kube::ResourceExt;
 
-use crate::cluster::{REVISION, Relay};
+use crate::cluster::{Helper, REVISION};
 use crate::database::facts::Contents;
 use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
 use crate::managed::hold;
 use crate::nodes::members::Answer;
-use crate::objects::stateful_set::relay_image;
+use crate::objects::relay::CONTAINER;
+use crate::objects::stateful_set::image_of;
 use crate::seal::check::SealCheck;
 use crate::tests::{TEMPLATE, cluster, cluster_with, found, member, object, observed, storage};
 
@@ -43,6 +44,7 @@ impl Case {
             found: &self.found,
             guard_report: &GuardReport::default(),
             refused: None,
+            connections: 0,
         };
         plan(input, &self.observed, Timestamp::now())
     }
@@ -293,7 +295,7 @@ fn an_upgrade_of_the_operator_does_not_replace_the_pods_for_their_relays(
     #[case] change: fn(&mut Cluster),
     #[case] expected: &str,
 ) {
-    let relay = |image: &str| Some(Relay { image: image.to_owned(), is_chosen: false });
+    let relay = |image: &str| Some(Helper { image: image.to_owned(), is_chosen: false });
     let planned = |case: &Case| {
         let Pods::Changed(changes) = case.plan().pods else { panic!("no changes") };
         changes.set.unwrap().stateful_set
@@ -303,7 +305,7 @@ fn an_upgrade_of_the_operator_does_not_replace_the_pods_for_their_relays(
     case.observed.live = Some(Arc::new(planned(&case)));
     case.cluster.relay = relay("new");
     change(&mut case.cluster);
-    assert_eq!(relay_image(&planned(&case)).as_deref(), Some(expected));
+    assert_eq!(image_of(&planned(&case), CONTAINER).as_deref(), Some(expected));
 }
 
 /// The step for a healthy cluster after `change`, in the next version of Steamer: it creates other pods.

@@ -53,8 +53,9 @@ impl Case {
             found: &found,
             guard_report: &guard_report,
             refused: refused.as_ref(),
+            connections: 0,
         };
-        let report = Report { input, observed, applied, openbao, now: Timestamp::now() };
+        let report = Report { input, observed, applied, openbao, drill: None, now: Timestamp::now() };
         format!("{:?}", verdict(&report))
     }
 

@@ -11,9 +11,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use steamer_api::{ImagePullPolicy, Resources};
 
 use super::environment::environment;
-use super::quantity::canonical;
 use super::volumes::mounts;
 use crate::cluster::Cluster;
+use crate::objects::quantity::canonical;
 use crate::objects::seal::SealSettings;
 use crate::objects::{API_PORT, CLUSTER_PORT, METRICS_PORT};
 
@@ -28,7 +28,7 @@ pub(super) fn container(cluster: &Cluster, seal: &SealSettings) -> Container {
         env: Some(environment(cluster, seal)),
         env_from: credentials(seal),
         ports: Some(ports()),
-        security_context: Some(security_context()),
+        security_context: Some(container_rights()),
         readiness_probe: Some(readiness(cluster)),
         startup_probe: Some(startup()),
         liveness_probe: Some(liveness()),
@@ -39,7 +39,7 @@ pub(super) fn container(cluster: &Cluster, seal: &SealSettings) -> Container {
     }
 }
 
-fn pull_policy(policy: ImagePullPolicy) -> &'static str {
+pub(crate) fn pull_policy(policy: ImagePullPolicy) -> &'static str {
     match policy {
         ImagePullPolicy::Always => "Always",
         ImagePullPolicy::IfNotPresent => "IfNotPresent",
@@ -66,7 +66,7 @@ fn ports() -> Vec<ContainerPort> {
     [("api", API_PORT), ("cluster", CLUSTER_PORT), ("metrics", METRICS_PORT)].map(port).into()
 }
 
-fn security_context() -> SecurityContext {
+pub(crate) fn container_rights() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),

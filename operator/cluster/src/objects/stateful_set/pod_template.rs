@@ -14,6 +14,7 @@ use super::container::container;
 use super::topology;
 use super::volumes::volumes;
 use crate::cluster::{ACTIVE, Cluster, RESTART, REVISION};
+use crate::objects::audit_volume;
 use crate::objects::config_map::config_map_name;
 use crate::objects::relay;
 use crate::objects::seal::SealSettings;
@@ -76,15 +77,17 @@ fn pod_spec(cluster: &Cluster, seal: &SealSettings) -> PodSpec {
         env: _,
     } = &cluster.spec.pod_template;
     let openbao = container(cluster, seal);
-    let relay = relay::container(cluster, &openbao);
+    let beside = [relay::container(cluster, &openbao), audit_volume::container(cluster, &openbao)];
     PodSpec {
         service_account_name: Some(cluster.name.name.clone()),
         termination_grace_period_seconds: Some(60),
         enable_service_links: Some(false),
-        security_context: Some(security_context()),
+        security_context: Some(pod_rights()),
         affinity: affinity.clone().or_else(|| topology::affinity(cluster)),
         tolerations: Some(tolerations.iter().cloned().chain(lost_machine()).collect()),
-        containers: std::iter::once(openbao).chain(relay).collect(),
+        // The container that rotates audit logs signals OpenBao.
+        share_process_namespace: cluster.rotator.is_some().then_some(true),
+        containers: std::iter::once(openbao).chain(beside.into_iter().flatten()).collect(),
         node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
         topology_spread_constraints: some_of(topology_spread_constraints)
             .or_else(|| topology::spread(cluster)),
@@ -99,12 +102,12 @@ fn some_of<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
 
-fn pull_secrets(cluster: &Cluster) -> Vec<LocalObjectReference> {
+pub(crate) fn pull_secrets(cluster: &Cluster) -> Vec<LocalObjectReference> {
     let secrets = cluster.spec.image_pull_secrets.iter();
     secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect()
 }
 
-fn security_context() -> PodSecurityContext {
+pub(crate) fn pod_rights() -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(USER),

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use steamer_api::{AuditDevice, IdentityToken};
 
 use crate::cluster::Cluster;
+use crate::objects::audit_volume;
 use crate::objects::configuration::{HEADERS, PLUGINS, TLS, fetches_plugins};
 use crate::objects::relay;
 use crate::objects::seal::{FOLDER, SealSettings};
@@ -50,6 +51,7 @@ pub(super) fn mounts(cluster: &Cluster, seal: &SealSettings) -> Vec<VolumeMount>
     if fetches_plugins(cluster, seal) {
         all.push(writable("plugins", PLUGINS));
     }
+    all.extend(audit_volume::mounts(cluster));
     all
 }
 

@@ -256,3 +256,21 @@ fn a_follow_up_is_sent_when_it_is_due_and_a_fixed_secret_is_not(
     assert_eq!(connection.resource.creation_body().secrets.len(), 1);
     assert_eq!(planned(&desired(vec![connection], owned), &[Some(found)], Adopt::Never), expected);
 }
+
+#[rstest]
+#[case::as_announced(json!({"ttl": "1h"}), json!({"ttl": 3600}), false, true)]
+#[case::different(json!({"ttl": "1h"}), json!({"ttl": 60}), false, false)]
+#[case::values(json!({"ttl": "1h"}), json!({"ttl": 3600}), true, false)]
+#[case::nothing_to_compare(json!({}), json!({"ttl": 3600}), false, false)]
+fn a_deletion_confirms_only_access_that_is_as_announced(
+    #[case] parameters: Value,
+    #[case] found: Value,
+    #[case] holds_values: bool,
+    #[case] expected: bool,
+) {
+    let resource = resource(parameters, "secret");
+    let entry = OwnedResource { pending: true, holds_values, ..recorded(&resource) };
+    let found = Existing { parameters: map(found), mark: None };
+    let desired = desired(vec![resource], vec![entry.clone()]);
+    assert_eq!(is_created(&desired, &[Some(found)], &entry), expected);
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use steamer_core::access::keys::KeySet;
 use steamer_core::error::Error;
-use steamer_core::layout::PIPELINE_MOUNT;
+use steamer_core::layout::ADDITIONAL_MOUNTS;
 use steamer_core::ownership::Mark;
 use steamer_openbao::{AuthMount, CelRole, JwtConfig, JwtKeys, JwtRole, MountRequest};
 
@@ -21,8 +21,16 @@ const KEY_REMOVED: &str = "the issuer removed a key that OpenBao still accepts";
 /// Deletions of the project's auth mounts that it no longer needs.
 pub(super) fn undesired(project: &Project, observed: &Observed, rights: &Rights<'_>) -> Vec<Write> {
     let undesired = observed.auth.iter().filter(|(path, _)| !project.auth.contains_key(*path));
+    let undesired = undesired.filter(|(path, _)| !project.keeps_mount(path));
     let owned = undesired.filter(|(_, auth)| rights.owns(Mark::read(&auth.mount.description).as_ref()));
     owned.map(|(path, _)| Write::delete(&project.namespace, auth_path(path), UNDESIRED)).collect()
+}
+
+/// Deletions of [`undesired`], in two parts: those before the deletions of policies, and those after them. The mount of an
+/// additional issuer shows which policies an interrupted reconcile has left.
+pub(super) fn divided(deletions: Vec<Write>) -> (Vec<Write>, Vec<Write>) {
+    let marker = format!("/{}", auth_path(ADDITIONAL_MOUNTS));
+    deletions.into_iter().partition(|write| !write.path().contains(&marker))
 }
 
 /// An auth mount in its desired and its observed state.
@@ -34,12 +42,21 @@ pub(super) struct Login<'a> {
 }
 
 impl Login<'_> {
-    pub(super) fn writes(&self, rights: &Rights<'_>) -> Result<Vec<Write>, Error> {
-        let mount = match self.observed {
-            None => Some(self.creation(rights)),
-            Some(observed) => self.adoption(&observed.mount, rights)?,
-        };
-        Ok(mount.into_iter().chain(self.config()).chain(self.roles()).collect())
+    /// Returns true for the mount of an additional issuer. It is created before its policies, because a removal finds them by
+    /// the mount. Without a configuration, no login succeeds.
+    pub(super) fn is_additional(&self) -> bool {
+        self.path.starts_with(ADDITIONAL_MOUNTS)
+    }
+
+    pub(super) fn mount(&self, rights: &Rights<'_>) -> Result<Option<Write>, Error> {
+        match self.observed {
+            None => Ok(Some(self.creation(rights))),
+            Some(observed) => self.adoption(&observed.mount, rights),
+        }
+    }
+
+    pub(super) fn contents(&self) -> Vec<Write> {
+        self.config().into_iter().chain(self.roles()).collect()
     }
 
     fn creation(&self, rights: &Rights<'_>) -> Write {
@@ -75,10 +92,8 @@ impl Login<'_> {
 
     /// OpenBao keeps the keys that it has fetched until its configuration is written.
     fn has_removed_key(&self) -> bool {
-        let removals = &self.project.key_removals;
-        self.path == PIPELINE_MOUNT
-            && !matches!(self.auth.config.keys, JwtKeys::Static(_))
-            && removals.now != removals.written
+        !matches!(self.auth.config.keys, JwtKeys::Static(_))
+            && self.auth.key_removals.is_some_and(|removals| removals.now != removals.written)
     }
 
     fn roles(&self) -> Vec<Write> {

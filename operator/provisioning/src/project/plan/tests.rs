@@ -6,9 +6,11 @@ use steamer_openbao::{CelRole, JwtConfig, JwtKeys, JwtRole, NamespacePath};
 
 use super::*;
 use crate::pipelines::workload_policy_text;
-use crate::project::desired::name_digest;
+use crate::project::desired::{KeyRemovals, Unusable, name_digest};
 use crate::project::observed::ObservedAuth;
-use crate::project::samples::{found, mark, mark_of, mount, policy_text, project, settled, validated};
+use crate::project::samples::{
+    found, gitea, mark, mark_of, mount, policy, policy_text, project, settled, validated,
+};
 
 /// A change of the desired and the observed state.
 type Change = fn(&mut Project, &mut Observed);
@@ -25,7 +27,9 @@ fn spec() -> Value {
 /// A project that was applied before.
 fn desired() -> Project {
     let mut desired = validated(&project(spec()), &found()).unwrap();
-    desired.key_removals.written = desired.key_removals.now;
+    for auth in desired.auth.values_mut() {
+        auth.key_removals = auth.key_removals.map(|it| KeyRemovals { written: it.now, ..it });
+    }
     desired
 }
 
@@ -59,6 +63,10 @@ fn auth<'a>(observed: &'a mut Observed, mount: &str) -> &'a mut ObservedAuth {
 
 fn config<'a>(observed: &'a mut Observed, mount: &str) -> &'a mut JwtConfig {
     auth(observed, mount).config.as_mut().unwrap()
+}
+
+fn removals(desired: &mut Project) -> &mut KeyRemovals {
+    desired.auth.get_mut(PIPELINE_MOUNT).unwrap().key_removals.as_mut().unwrap()
 }
 
 /// Replaces the text of policy `pipelines/global`.
@@ -123,14 +131,14 @@ fn drift_is_repaired(#[case] drift: Change, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case::discovered(by(|desired, _| desired.key_removals.now += 1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
-#[case::never_written(by(|desired, _| desired.key_removals.written = -1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
+#[case::discovered(by(|desired, _| removals(desired).now += 1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
+#[case::never_written(by(|desired, _| removals(desired).written = -1), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
 #[case::discovered_with_another_difference(by(|desired, observed| {
-    desired.key_removals.now += 1;
+    removals(desired).now += 1;
     config(observed, PIPELINE_MOUNT).bound_issuer = "evil".to_owned();
 }), "Update auth/pipeline_jwt/config: the issuer removed a key that OpenBao still accepts")]
 #[case::stated(by(|desired, observed| {
-    desired.key_removals.now += 1;
+    removals(desired).now += 1;
     let keys = JwtKeys::Static(vec!["key".to_owned()]);
     desired.auth.get_mut(PIPELINE_MOUNT).unwrap().config.keys = keys.clone();
     config(observed, PIPELINE_MOUNT).keys = keys;
@@ -229,4 +237,98 @@ fn an_edited_policy_without_its_mark_is_restored() {
     };
     let expected = "Update sys/policies/acl/pipelines/global: differs from the spec";
     assert_eq!(after(edited, Adopt::Never), expected);
+}
+
+fn with_roles(roles: Value, entitlement: &str) -> Project {
+    let mut found = found();
+    let mut tenant = (*found.references.tenant).clone();
+    tenant.spec.entitlement = serde_json::from_value(json!(entitlement)).unwrap();
+    found.references.tenant = tenant.into();
+    validated(&project(json!({"spec": {"defaultRoles": roles}})), &found).unwrap()
+}
+
+/// Writes to policies of users and their logins.
+fn of_users(desired: &Project, observed: &Observed) -> Vec<String> {
+    let changes = planned(desired, observed, Adopt::Never).unwrap();
+    let lines = changes.iter().map(|change| {
+        let path = change.path.strip_prefix("org_1/group_7/project_42/").unwrap_or_default();
+        format!("{:?} {}", change.operation, path.trim_start_matches("sys/policies/acl/"))
+    });
+    lines.filter(|line| line.contains("user")).collect()
+}
+
+#[test]
+fn default_roles_are_written_once_and_never_restored() {
+    let roles = json!([{"accessLevel": "Owner", "verbs": ["ReadMetadata", "Write"]}]);
+    let mut desired = with_roles(roles.clone(), "Active");
+    let created = [
+        "Create users/defaults/50",
+        "Create users/defaults/50/write",
+        "Create sys/auth/user_jwt",
+        "Create auth/user_jwt/config",
+        "Create auth/user_jwt/cel/role/all_users",
+    ];
+    assert_eq!(of_users(&desired, &Observed::default()), created);
+    // The owner narrows one of them and deletes the other one.
+    let mut observed = settled(&desired);
+    observed.policies.insert("users/defaults/50".to_owned(), policy_text(&marked("web")));
+    desired.defaults.clear();
+    desired.auth.values_mut().for_each(|auth| auth.key_removals = None);
+    assert!(of_users(&desired, &observed).is_empty());
+    // Without an entitlement, the part that writes ends.
+    let text = policy_text(&marked("web"));
+    observed.policies.insert("users/defaults/50/write".to_owned(), text);
+    let mut read_only = with_roles(roles, "ReadOnly");
+    read_only.defaults.clear();
+    read_only.auth.values_mut().for_each(|auth| auth.key_removals = None);
+    assert_eq!(of_users(&read_only, &observed), ["Delete users/defaults/50/write"]);
+    let blocked = with_roles(json!([]), "Blocked");
+    assert_eq!(
+        of_users(&blocked, &observed),
+        ["Delete sys/auth/user_jwt", "Delete users/defaults/50", "Delete users/defaults/50/write"]
+    );
+}
+
+#[test]
+fn the_mount_of_an_additional_issuer_is_deleted_after_its_policies() {
+    let mut desired = desired();
+    let mut observed = settled(&desired);
+    let mount = ObservedAuth { mount: mount("jwt", &mark()), ..ObservedAuth::default() };
+    observed.auth.insert("pipeline_jwt_gitea".to_owned(), mount);
+    observed.policies.insert("pipelines_gitea/global".to_owned(), policy_text(&marked("web")));
+    desired.auth.remove(WORKLOAD_MOUNT);
+    let changes = planned(&desired, &observed, Adopt::Never).unwrap();
+    let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+    let expected = [
+        "org_1/group_7/project_42/sys/auth/workload_jwt",
+        "org_1/group_7/project_42/sys/policies/acl/pipelines_gitea/global",
+        "org_1/group_7/project_42/sys/auth/pipeline_jwt_gitea",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn the_mount_of_an_additional_issuer_is_created_before_its_policies() {
+    let mut found = found();
+    found.references.additional.push(gitea());
+    found.additional_cas.push(Some(String::new()));
+    found.policies.push(policy("gitea", json!({"issuer": "gitea", "branches": ["main"]})));
+    let desired = validated(&project(json!({})), &found).unwrap();
+    let changes = planned(&desired, &Observed::default(), Adopt::Never).unwrap();
+    let at = |part: &str| changes.iter().position(|change| change.path.contains(part)).unwrap();
+    assert!(at("sys/auth/pipeline_jwt_gitea") < at("acl/pipelines_gitea/"));
+    assert!(at("acl/pipelines_gitea/") < at("pipeline_jwt_gitea/config"));
+}
+
+#[test]
+fn the_mount_of_an_additional_issuer_with_a_mistake_stays() {
+    let mut desired = desired();
+    let mut observed = settled(&desired);
+    let mount = ObservedAuth { mount: mount("jwt", &mark()), ..ObservedAuth::default() };
+    observed.auth.insert("pipeline_jwt_gitea".to_owned(), mount);
+    let error = Error::Invalid("mistake".to_owned());
+    desired.unusable.push(Unusable::new("gitea", &error, true));
+    assert!(planned(&desired, &observed, Adopt::Never).unwrap().is_empty());
+    desired.unusable = vec![Unusable::new("gitea", &error, false)];
+    assert_eq!(planned(&desired, &observed, Adopt::Never).unwrap().len(), 1);
 }

@@ -1,10 +1,9 @@
-//! Keys of the pipeline mount that the issuer has withdrawn.
+//! Keys of an auth mount that its issuer has withdrawn.
 
 use std::collections::BTreeSet;
 
 use steamer_api::JWTIssuer;
 use steamer_core::access::keys::pem_digest;
-use steamer_core::layout::PIPELINE_MOUNT;
 use steamer_openbao::{JwtConfig, JwtKeys, NamespacePath};
 
 use crate::project::desired::KeyRemovals;
@@ -52,14 +51,14 @@ impl Narrowed {
         }
     }
 
-    pub(super) fn write(self, namespace: &NamespacePath) -> Option<Write> {
+    pub(super) fn write(self, namespace: &NamespacePath, mount: &str) -> Option<Write> {
         match self {
             Self::Same => None,
             Self::Config(config) => {
-                let call = Call::PutJwtConfig { mount: PIPELINE_MOUNT.to_owned(), config };
+                let call = Call::PutJwtConfig { mount: mount.to_owned(), config };
                 Some(Write::update(namespace, call, WITHDRAWN))
             }
-            Self::None => Some(Write::delete(namespace, auth_path(PIPELINE_MOUNT), WITHDRAWN)),
+            Self::None => Some(Write::delete(namespace, auth_path(mount), WITHDRAWN)),
         }
     }
 }
@@ -122,7 +121,7 @@ mod tests {
         };
         assert_eq!(described, expected);
         let path = narrowed
-            .write(&NamespacePath::new("n"))
+            .write(&NamespacePath::new("n"), "pipeline_jwt")
             .map(|write| write.described(&NamespacePath::root()).path);
         let path_expected = match expected {
             "Same" => None,

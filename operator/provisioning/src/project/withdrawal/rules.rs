@@ -1,4 +1,4 @@
-//! Rules of policies in OpenBao that no PipelinePolicy grants any more.
+//! Rules of policies in OpenBao that no object grants any more.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use steamer_core::ownership::Mark;
 use steamer_openbao::{Cas, NamespacePath, Policy};
 
 use crate::project::desired::name_digest;
+use crate::users::{is_default, is_default_write};
 use crate::write::{Call, WITHDRAWN, Write, policy_path};
 
 /// Policies that are granted now.
@@ -18,6 +19,8 @@ pub(super) struct Granted<'a> {
     pub(super) mark: &'a Mark,
     /// Digests of the names of the policies that the last reconcile wrote.
     pub(super) policies_written: &'a [String],
+    /// False: users may no longer change values, so that the part of default roles that does is removed.
+    pub(super) keeps_defaults: bool,
 }
 
 impl Granted<'_> {
@@ -28,10 +31,20 @@ impl Granted<'_> {
         observed: &BTreeMap<String, Policy>,
     ) -> Vec<Write> {
         let owned = observed.iter().filter(|(name, policy)| self.owns(name, policy));
+        let owned = owned.filter(|(name, _)| !self.keeps(name));
         owned.filter_map(|(name, policy)| self.write(namespace, name, policy)).collect()
     }
 
+    /// Returns true if a policy was written once and stays as it is.
+    fn keeps(&self, name: &str) -> bool {
+        is_default(name) && (self.keeps_defaults || !is_default_write(name))
+    }
+
     fn owns(&self, name: &str, policy: &Policy) -> bool {
+        // Owners may edit a policy that is written once, so that its mark decides nothing.
+        if is_default(name) {
+            return true;
+        }
         match Mark::of_policy(&policy.policy) {
             None => self.policies_written.contains(&name_digest(name)),
             owner => owner.as_ref() == Some(self.mark),
@@ -48,13 +61,13 @@ impl Granted<'_> {
     }
 }
 
-/// The observed text without rules that are not granted, and with earlier expirations. None if nothing changes, or if a
+/// The observed text without rules and capabilities that are not granted, and with earlier expirations. None if nothing changes, or if a
 /// client has replaced the text by one in HCL.
 fn narrowed(observed: &str, granted: &str) -> Option<String> {
     let (observed, granted) = (rules(observed)?, rules(granted)?);
     let kept: Map<String, Value> = observed
         .iter()
-        .filter_map(|(path, rule)| Some((path.clone(), earlier(rule, granted.get(path)?).clone())))
+        .filter_map(|(path, rule)| Some((path.clone(), common(rule, granted.get(path)?)?)))
         .collect();
     (kept != observed).then(|| json!({"path": kept}).to_string())
 }
@@ -62,6 +75,19 @@ fn narrowed(observed: &str, granted: &str) -> Option<String> {
 fn rules(text: &str) -> Option<Map<String, Value>> {
     let policy: Value = serde_json::from_str(text).ok()?;
     policy.get("path")?.as_object().cloned()
+}
+
+/// What both rules permit. None if they have no capability in common.
+fn common(observed: &Value, granted: &Value) -> Option<Value> {
+    let granted_capabilities = granted.get("capabilities")?.as_array()?;
+    let capabilities = observed.get("capabilities")?.as_array()?.iter();
+    let kept: Vec<&Value> = capabilities.filter(|it| granted_capabilities.contains(it)).collect();
+    if kept.is_empty() {
+        return None;
+    }
+    let mut rule = earlier(observed, granted).clone();
+    rule["capabilities"] = json!(kept);
+    Some(rule)
 }
 
 /// The rule that expires first.
@@ -98,7 +124,8 @@ mod tests {
     fn after(observed: &str, granted: Option<&[&str]>, written: &[String]) -> String {
         let texts: BTreeMap<_, _> =
             granted.iter().map(|rules| ("p".to_owned(), text(&mark(), rules))).collect();
-        let granted = Granted { texts: &texts, mark: &mark(), policies_written: written };
+        let granted =
+            Granted { texts: &texts, mark: &mark(), policies_written: written, keeps_defaults: true };
         let observed = BTreeMap::from([("p".to_owned(), policy_text(observed))]);
         let writes = granted.writes(&NamespacePath::new("n"), &observed);
         let described = writes.iter().map(|write| {
@@ -137,5 +164,42 @@ mod tests {
         assert_eq!(after(edited, None, &written), "Delete ");
         assert_eq!(after(edited, Some(&["A"]), &written), "");
         assert_eq!(after(edited, None, &[]), "");
+    }
+
+    #[rstest]
+    #[case::same(&["create", "delete"], Some(&["create", "delete", "read"][..]), Some(&["create", "delete"][..]))]
+    #[case::fewer(&["create", "delete"], Some(&["delete"][..]), Some(&["delete"][..]))]
+    #[case::none(&["create"], Some(&["delete"][..]), None)]
+    fn capabilities_that_are_not_granted_are_removed(
+        #[case] observed: &[&str],
+        #[case] granted: Option<&[&str]>,
+        #[case] expected: Option<&[&str]>,
+    ) {
+        let rule = |capabilities: &[&str]| json!({"capabilities": capabilities});
+        let found = common(&rule(observed), &rule(granted.unwrap_or_default()));
+        assert_eq!(found, expected.map(rule));
+    }
+
+    #[rstest]
+    #[case("users/defaults/50", true, "")]
+    #[case("users/defaults/50/write", true, "")]
+    #[case("users/defaults/50", false, "")]
+    #[case("users/defaults/50/write", false, "Delete")]
+    #[case("users/roles/50", true, "Delete")]
+    fn default_roles_stay_as_they_are(
+        #[case] name: &str,
+        #[case] keeps_defaults: bool,
+        #[case] expected: &str,
+    ) {
+        let texts = BTreeMap::new();
+        let granted = Granted { texts: &texts, mark: &mark(), policies_written: &[], keeps_defaults };
+        for edited in [text(&mark(), &["A"]), r#"path "x" { capabilities = ["read"] }"#.to_owned()] {
+            let observed = BTreeMap::from([(name.to_owned(), policy_text(&edited))]);
+            let writes = granted.writes(&NamespacePath::new("n"), &observed);
+            let operations: Vec<String> =
+                writes.iter().map(|write| format!("{:?}", write.operation)).collect();
+            let is_foreign = name.contains("roles") && !edited.starts_with('{');
+            assert_eq!(operations.join(" "), if is_foreign { "" } else { expected });
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::Rights;
 use crate::project::fetch::Found;
 use crate::project::plan;
-use crate::project::samples::{found, mark, policy, project, settled, validated};
+use crate::project::samples::{found, mark, policy, project, settled, user_policy, validated};
 
 const OWN: &str = "pipelines/branch/6d61696e";
 const GUEST: &str = "pipelines/branch/646576";
@@ -54,10 +54,10 @@ fn removals(found: &Found, mode: Option<Mode>) -> Vec<String> {
     } else if is_disabled(&found.references) {
         return vec!["all".to_owned()];
     } else {
-        let merged = merged(&found.policies, Timestamp::UNIX_EPOCH);
-        let owner = mark().description();
-        let texts = policy_texts(&merged.grants, &PolicyNames { owner: &owner, engine: "secrets/kv" });
-        let granted = Granted { texts: &texts, mark: &mark(), policies_written: &[] };
+        let terms = Terms::of(&project(json!({})), &found.references, Timestamp::UNIX_EPOCH);
+        let merged = merged(found.sources(), &terms);
+        let texts = texts(&merged, &mark(), "secrets/kv");
+        let granted = Granted { texts: &texts, mark: &mark(), policies_written: &[], keeps_defaults: true };
         granted.writes(&before.namespace, &observed.policies)
     };
     let described = writes.iter().map(|write| write.described(&NamespacePath::root()));
@@ -85,6 +85,28 @@ fn a_withdrawn_policy_loses_its_access_in_every_mode(
     #[values(Some(Mode::Enforce), Some(Mode::Observe), None)] mode: Option<Mode>,
 ) {
     assert_eq!(removals(&found, mode), expected);
+}
+
+#[test]
+fn a_withdrawn_user_policy_loses_its_access() {
+    let user = |verbs: serde_json::Value| user_policy("dev", json!({"grants": {"all": verbs}}));
+    let before =
+        Found { users: vec![user(json!(["ReadMetadata", "Write", "ReadValue"]))], ..with(vec![own()]) };
+    let observed = settled(&validated(&project(json!({})), &before).unwrap());
+    let after = |users| {
+        let found = Found { users, ..with(vec![own()]) };
+        let terms = Terms::of(&project(json!({})), &found.references, Timestamp::UNIX_EPOCH);
+        let texts = texts(&merged(found.sources(), &terms), &mark(), "secrets/kv");
+        let granted = Granted { texts: &texts, mark: &mark(), policies_written: &[], keeps_defaults: true };
+        let writes = granted.writes(&NamespacePath::root(), &observed.policies);
+        let lines = writes.iter().map(|it| format!("{:?} {}", it.operation, it.path()));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let (metadata, values) =
+        ("sys/policies/acl/users/direct/user_5", "sys/policies/acl/api/users/direct/user_5");
+    assert_eq!(after(vec![]), format!("Delete {values}, Delete {metadata}"));
+    assert_eq!(after(vec![user(json!(["ReadMetadata"]))]), format!("Delete {values}, Update {metadata}"));
+    assert_eq!(after(before.users.clone()), "");
 }
 
 #[rstest]

@@ -1,0 +1,110 @@
+//! SecretsApp: policies, roles and identities of one application, whose names are derived from one name.
+
+mod bindings;
+mod ci;
+pub(crate) mod database;
+mod engines;
+#[cfg(test)]
+mod fixture;
+mod hcl;
+mod names;
+mod ops;
+mod owner_check;
+mod parts;
+mod policies;
+mod repository;
+mod rivals;
+mod role_specs;
+mod roles;
+mod status;
+
+use std::collections::BTreeSet;
+
+use steamer_api::{SecretsApp, SecretsAppStatus};
+use steamer_core::error::Error;
+use steamer_openbao::NamespacePath;
+use steamer_runtime::Key;
+
+use crate::bao_policy::policy;
+use crate::general::{Found, General, Resource, Site};
+use crate::relations::children;
+use parts::Parts;
+
+impl General for SecretsApp {
+    const NAME: &'static str = "secretsapp";
+
+    fn site(&self) -> Site<'_> {
+        Site::Root(&self.spec.cluster_ref)
+    }
+
+    fn title(&self) -> String {
+        format!("application {}", names::app(self))
+    }
+
+    /// Policies come first, so that no role gives access that its policy does not state.
+    async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
+        names::check(self)?;
+        let parts = Parts::of(self, found).await?;
+        let mut resources = Vec::new();
+        for (name, text) in policies::all(self, &parts)? {
+            resources.push(policy(&name, text, found).await?);
+        }
+        if let Some(policy) = resources.first_mut() {
+            policy.stamp = parts.database.as_ref().map(|it| it.credentials.clone());
+            policy.withheld.clone_from(&parts.denied);
+        }
+        resources.extend(ci::group(self, found).await?);
+        resources.extend(roles::all(self, &parts.login, found.home)?);
+        resources.extend(ci::role(self, found).await?);
+        if let Some(database) = &parts.database {
+            resources.extend(database.resources(self, found).await?);
+        }
+        distinct(&resources)?;
+        Ok(resources)
+    }
+
+    fn facts(&self, status: &mut SecretsAppStatus, resources: &[Resource]) {
+        status::write(self, status, resources);
+    }
+
+    fn message(&self, namespace: &NamespacePath) -> String {
+        format!("policies and roles of application {} exist in namespace {namespace}", names::app(self))
+    }
+
+    fn parents(&self) -> Vec<Key> {
+        let connection = database::connection_of(self).map(children::<Self>);
+        connection.into_iter().chain(rivals::keys(self)).collect()
+    }
+}
+
+/// Checks that no two resources have the same path. OpenBao compares names of policies and roles without their case.
+fn distinct(resources: &[Resource]) -> Result<(), Error> {
+    let mut paths = BTreeSet::new();
+    match resources.iter().find(|it| !paths.insert(it.path.to_lowercase())) {
+        None => Ok(()),
+        Some(second) => Err(Error::Invalid(format!(
+            "two parts of the spec have the name of {}: give the reader or the role of ci another name",
+            second.name
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::Map;
+
+    use super::*;
+
+    #[rstest]
+    #[case::distinct(&["auth/jwt/role/web", "auth/jwt/role/web_reader"], None)]
+    #[case::same(&["auth/jwt/role/web", "auth/jwt/role/web"], Some("have the name of role auth/jwt/role/web:"))]
+    #[case::other_case(&["auth/jwt/role/web_r", "auth/jwt/role/Web_R"], Some("have the name of role auth/jwt/role/Web_R:"))]
+    fn two_resources_never_have_one_path(#[case] paths: &[&str], #[case] problem: Option<&str>) {
+        let resource = |path: &&str| Resource::at(format!("role {path}"), *path, Map::new());
+        let resources: Vec<Resource> = paths.iter().map(resource).collect();
+        let message = distinct(&resources).err().map(|error| error.to_string());
+        assert_eq!(message.is_some(), problem.is_some(), "{message:?}");
+        assert!(message.unwrap_or_default().contains(problem.unwrap_or_default()));
+    }
+}

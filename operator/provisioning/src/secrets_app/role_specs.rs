@@ -1,0 +1,26 @@
+//! Specs of the roles of a database.
+
+use steamer_api::{DatabaseRole, DatabaseRoleSpec, Lifecycle, Parameters, Reference, StaticUser};
+
+pub(super) fn empty() -> DatabaseRoleSpec {
+    DatabaseRoleSpec {
+        connection_ref: Reference::default(),
+        name: None,
+        creation_statements: Vec::new(),
+        owner_role: None,
+        revocation_statements: Vec::new(),
+        renew_statements: Vec::new(),
+        rollback_statements: Vec::new(),
+        default_ttl: None,
+        max_ttl: None,
+        credential_type: None,
+        static_user: None,
+        parameters: Parameters::default(),
+        lifecycle: Lifecycle::default(),
+    }
+}
+
+/// A role with a static user instead of statements.
+pub(super) fn static_role(name: &str, user: StaticUser) -> DatabaseRole {
+    DatabaseRole::new(name, DatabaseRoleSpec { static_user: Some(user), ..empty() })
+}

@@ -1,0 +1,104 @@
+//! Facts about an application in the status of its object.
+
+use steamer_api::{AppBinding, AppCiStatus, AppDatabaseStatus, AppRoleStatus, SecretsApp, SecretsAppStatus};
+
+use super::bindings::{Method, RuntimeRole, roles};
+use super::names::{self, is_repository};
+use super::{database, policies};
+use crate::general::Resource;
+
+/// Writes the facts.
+pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: &[Resource]) {
+    status.app = Some(names::app(app));
+    status.policies = policy_names(app);
+    status.kv_path = Some(format!("{}/{}", app.spec.kv.mount, names::prefix(app)));
+    status.roles = role_statuses(app, resources);
+    status.ci = app
+        .spec
+        .ci
+        .as_ref()
+        .zip(names::ci_role(app))
+        .map(|(ci, role)| AppCiStatus { role, login_path: format!("auth/{}/login", ci.mount) });
+    status.database = database_status(app, resources);
+}
+
+fn policy_names(app: &SecretsApp) -> Vec<String> {
+    let ops = policies::has_ops(app).then(|| names::ops(app));
+    let readers = app.spec.readers.iter().map(|it| it.name.clone());
+    [names::app(app)].into_iter().chain(ops).chain(readers).collect()
+}
+
+/// The roles of the application, which CI jobs create with `rolesOwner: Repository`, and of its readers.
+fn role_statuses(app: &SecretsApp, resources: &[Resource]) -> Vec<AppRoleStatus> {
+    let is_jwt = |it: &Resource| it.path == own_role(app) && it.body.parameters.contains_key("bound_claims");
+    let is_jwt = !is_repository(app) && resources.iter().any(is_jwt);
+    let own = roles(app, if is_jwt { Method::Jwt } else { Method::Kubernetes });
+    let readers = app.spec.readers.iter().map(super::bindings::reader_role);
+    own.into_iter().chain(readers).map(|role| role_status(app, &role)).collect()
+}
+
+fn own_role(app: &SecretsApp) -> String {
+    format!("auth/{}/role/{}", app.spec.runtime.mount, names::app(app))
+}
+
+fn role_status(app: &SecretsApp, role: &RuntimeRole) -> AppRoleStatus {
+    let account = |it: &AppBinding| format!("{}/{}", it.namespace, it.service_account);
+    AppRoleStatus {
+        name: role.name.clone(),
+        login_path: format!("auth/{}/login", app.spec.runtime.mount),
+        service_accounts: role.bindings.iter().map(account).collect(),
+    }
+}
+
+/// The policy of the pods carries the path of the credentials, which the connection determines.
+fn database_status(app: &SecretsApp, resources: &[Resource]) -> Option<AppDatabaseStatus> {
+    database::settings(app)?;
+    Some(AppDatabaseStatus {
+        credential_path: resources.first()?.stamp.clone()?,
+        name: names::database(app),
+        owner_role: names::owner_role(app),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::secrets_app::fixture::app as object;
+
+    fn status(spec: Value, claims: bool) -> SecretsAppStatus {
+        let app = object(spec);
+        let policy =
+            Resource { stamp: Some("postgres/creds/web".to_owned()), ..Resource::at("", "p", Map::new()) };
+        let parameters = if claims { json!({"bound_claims": {}}) } else { json!({}) };
+        let role = Resource::at("", own_role(&app), parameters.as_object().unwrap().clone());
+        let mut status = SecretsAppStatus::default();
+        write(&app, &mut status, &[policy, role]);
+        status
+    }
+
+    #[rstest]
+    #[case::kubernetes(false, &["web", "web.y"])]
+    #[case::jwt(true, &["web"])]
+    fn the_status_names_roles_and_paths(#[case] claims: bool, #[case] expected: &[&str]) {
+        let spec = json!({
+            "database": {"connectionRef": {"name": "db"}}, "ci": {"audiences": ["a"], "boundClaims": {"r": ["x"]}},
+            "runtime": {"bindings": [{"serviceAccount": "a", "namespace": "x"}, {"serviceAccount": "b", "namespace": "y"}]},
+        });
+        let status = status(spec, claims);
+        assert_eq!(status.roles.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(status.policies, ["web", "web-ops"]);
+        assert_eq!(status.kv_path.as_deref(), Some("kvv2/web"));
+        assert_eq!(status.ci.unwrap().login_path, "auth/gitea_jwt/login");
+        assert_eq!(status.database.unwrap().credential_path, "postgres/creds/web");
+    }
+
+    #[test]
+    fn an_application_without_a_database_has_no_credentials() {
+        let status = status(json!({"identityGroup": {"enabled": false}}), false);
+        assert_eq!((status.database, status.ci), (None, None));
+        assert_eq!(status.policies, ["web"]);
+    }
+}

@@ -1,0 +1,296 @@
+//! What CI jobs of a repository may do: each row of the policy, and attempts to get more than that.
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use steamer_openbao::Session;
+
+use crate::secrets_apps::scene::{Apps, account, denied, of_repository, pod, value};
+
+const ROLE: &str = "auth/kubernetes/role/web";
+const DATABASE: &str = "postgres/roles/web";
+
+#[tokio::test]
+async fn the_ops_policy_allows_exactly_its_rows() -> Result<()> {
+    let apps = Apps::new("ops-table").await?;
+    apps.kv().await?;
+    apps.engines().await?;
+    let extra = json!([
+        {"path": "kvv1/google/credentials", "verbs": ["read"]},
+        {"path": "kvv1/cloudflare/web/*", "verbs": ["create", "read", "update", "delete"]},
+    ]);
+    let ops = json!({"extraPaths": extra, "terraformCompat": true});
+    let runtime = json!({"serviceAccounts": ["web", "job"]});
+    let spec = of_repository("example/web", json!({"ops": ops, "runtime": runtime}));
+    apps.scene.apply("SecretsApp", "web", spec).await?;
+    apps.scene.ready("SecretsApp", "web", "True/Applied").await?;
+    apps.scene.apply("SecretsApp", "webapp", of_repository("example/webapp", json!({}))).await?;
+    apps.scene.ready("SecretsApp", "webapp", "True/Applied").await?;
+    let job = apps.job("web", "example/web").await?;
+    the_rows(&apps, &job).await?;
+    the_job_owns_its_roles(&apps, &job).await?;
+    each_parameter_is_checked(&apps, &job).await?;
+    a_role_without_an_audience_is_reported(&apps, &job).await?;
+    a_wildcard_of_parameters_would_let_admin_through(&apps).await?;
+    steamer_does_not_touch_the_roles(&apps).await
+}
+
+/// The parameters of the role of the pods that the policy accepts.
+fn role() -> Value {
+    json!({
+        "bound_service_account_names": ["web", "job"], "bound_service_account_namespaces": ["web"], "audience": "vault",
+        "token_policies": ["default", "web"], "token_ttl": 3600,
+    })
+}
+
+/// Requests, and whether the policy allows them.
+async fn the_rows(apps: &Apps, job: &Session) -> Result<()> {
+    let data = || Some(json!({"data": {"value": "x"}}));
+    let versions = || Some(json!({"versions": [1]}));
+    let v1 = || Some(json!({"value": "x"}));
+    apps.scene.post("kvv1/google/credentials", json!({"value": "x"})).await?;
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    let list = Method::from_bytes(b"LIST")?;
+    let rows: [(&Method, &str, Option<Value>, bool); 40] = [
+        (&post, "kvv2/data/web/a", data(), true),
+        (&get, "kvv2/data/web/a", None, true),
+        (&post, "kvv2/delete/web/a", versions(), true),
+        (&post, "kvv2/undelete/web/a", versions(), true),
+        (&post, "kvv2/destroy/web/a", versions(), true),
+        (&get, "kvv2/metadata/web/a", None, true),
+        (&list, "kvv2/metadata/web/", None, true),
+        (&delete, "kvv2/metadata/web/a", None, true),
+        (&get, "kvv1/google/credentials", None, true),
+        (&post, "kvv1/cloudflare/web/token", v1(), true),
+        (&get, "kvv1/cloudflare/web/token", None, true),
+        (&delete, "kvv1/cloudflare/web/token", None, true),
+        (&get, "sys/mounts/auth/kubernetes", None, true),
+        (&get, ROLE, None, true),
+        (&get, DATABASE, None, true),
+        (&post, "auth/token/create", Some(terraform()), true),
+        (&post, "kvv1/google/credentials", v1(), false),
+        (&get, "kvv1/cloudflare/webapp/token", None, false),
+        (&post, "kvv1/other", v1(), false),
+        (&get, "kvv2/data/webapp/config", None, false),
+        (&post, "kvv2/data/webapp/config", data(), false),
+        (&list, "kvv2/metadata/", None, false),
+        (&get, "postgres/creds/web", None, false),
+        (&get, "postgres/creds/webapp", None, false),
+        (&get, "postgres/config/db", None, false),
+        (&get, "postgres/roles/webapp", None, false),
+        (&post, "postgres/static-roles/web", Some(json!({"db_name": "db", "username": "web_role"})), false),
+        (&post, "postgres/rotate-root/db", None, false),
+        (&post, "sys/policies/acl/web", Some(json!({"policy": ""})), false),
+        (&post, "sys/policies/acl/web-ops", Some(json!({"policy": ""})), false),
+        (&get, "sys/policies/acl/web-ops", None, false),
+        (&post, "sys/auth/other", Some(json!({"type": "approle"})), false),
+        (&post, "sys/mounts/other", Some(json!({"type": "kv"})), false),
+        (&post, "sys/mounts/auth/kubernetes/tune", Some(json!({"max_lease_ttl": "9h"})), false),
+        (&post, "identity/group/name/web-ops", Some(json!({"policies": ["root"]})), false),
+        (&post, "identity/entity", Some(json!({"policies": ["root"]})), false),
+        (&post, "identity/entity-alias", Some(json!({"name": "x"})), false),
+        (&post, "auth/gitea_jwt/role/gitea_cicd_web", Some(json!({"bound_audiences": ["x"]})), false),
+        (&post, "auth/token/create-orphan", None, false),
+        (&post, "auth/token/create/any", None, false),
+    ];
+    for (method, path, body, allowed) in rows {
+        let is_denied = denied(job, method.clone(), path, body).await.with_context(|| path.to_owned())?;
+        ensure!(is_denied != allowed, "{method} {path}: denied is {is_denied}");
+    }
+    Ok(())
+}
+
+/// The job creates both roles, a pod logs in with one, and the other issues a credential.
+async fn the_job_owns_its_roles(apps: &Apps, job: &Session) -> Result<()> {
+    let post = |path, body| job.request_any(Method::POST, path, Some(body));
+    post(ROLE, role()).await?;
+    let mut reordered = role();
+    reordered["bound_service_account_names"] = json!(["job", "web"]);
+    reordered["token_policies"] = json!(["web", "default"]);
+    post(ROLE, reordered).await?;
+    account(&apps.scene, ("web", "job")).await?;
+    let token = pod(&apps.scene, "web", ("web", "job")).await?;
+    ensure!(value(&token, "kvv2/data/web/config").await? == "web");
+    post(DATABASE, database(apps).await?).await?;
+    // Terraform reads what it has created.
+    for path in [ROLE, DATABASE] {
+        job.request_any(Method::GET, path, None).await.with_context(|| path.to_owned())?;
+    }
+    token.request_any(Method::GET, "postgres/creds/web", None).await?;
+    job.request_any(Method::DELETE, ROLE, None).await?;
+    post(ROLE, role()).await?;
+    Ok(())
+}
+
+/// The parameters of the role of the database that the policy accepts, from the policy itself.
+async fn database(apps: &Apps) -> Result<Value> {
+    let policy = apps.scene.state("sys/policies/acl/web-ops").await?.context("no policy")?["policy"].take();
+    let list = |name: &str| -> Result<Value> {
+        let start = format!("\"{name}\" = [");
+        let line =
+            policy.as_str().unwrap_or_default().lines().find_map(|line| line.trim().strip_prefix(&start));
+        let inner = line.and_then(|it| it.strip_suffix(']')).with_context(|| format!("no {name}"))?;
+        Ok(serde_json::from_str(inner)?)
+    };
+    Ok(json!({
+        "db_name": "db", "creation_statements": list("creation_statements")?,
+        "revocation_statements": list("revocation_statements")?, "default_ttl": 3600,
+    }))
+}
+
+/// Each parameter that would give more is refused, alone and with the others.
+async fn each_parameter_is_checked(apps: &Apps, job: &Session) -> Result<()> {
+    let attempts = [
+        ("policies", json!(["admin"])),
+        ("Policies", json!(["admin"])),
+        ("token_policies", json!(["default", "web", "web-ops"])),
+        ("token_policies", json!(["webapp"])),
+        ("token_policies", json!("default,web,admin")),
+        ("token_no_default_policy", json!(true)),
+        ("token_period", json!("24h")),
+        ("period", json!("24h")),
+        ("token_type", json!("batch")),
+        ("token_num_uses", json!(0)),
+        ("token_explicit_max_ttl", json!(0)),
+        ("token_bound_cidrs", json!([])),
+        ("alias_name_source", json!("serviceaccount_name")),
+        ("bound_service_account_names", json!(["web", "job", "admin"])),
+        ("bound_service_account_names", json!(["*"])),
+        ("bound_service_account_names", json!("web,job,admin")),
+        ("bound_service_account_namespaces", json!(["web", "webapp"])),
+        ("bound_service_account_namespaces", json!(["*"])),
+        ("bound_service_account_namespaces", json!("*")),
+        ("bound_service_account_namespace_selector", json!("{\"matchLabels\": {}}")),
+        ("audience", json!("")),
+        ("audience", json!("*")),
+        ("audience", json!(null)),
+    ];
+    let right = apps.scene.state(ROLE).await?;
+    for (name, attempt) in &attempts {
+        let mut body = role();
+        body[*name] = attempt.clone();
+        ensure!(denied(job, Method::POST, ROLE, Some(body)).await?, "{name}: {attempt}");
+        let alone = Value::Object([((*name).to_owned(), attempt.clone())].into_iter().collect());
+        ensure!(denied(job, Method::POST, ROLE, Some(alone)).await?, "{name}: {attempt} alone");
+    }
+    for name in ["webapp", "web-2", "web2", "web*", "*", "we", "steamer"] {
+        ensure!(
+            denied(job, Method::POST, &format!("auth/kubernetes/role/{name}"), Some(role())).await?,
+            "role {name}"
+        );
+    }
+    ensure!(apps.scene.state(ROLE).await? == right, "an attempt changed the role");
+    of_the_database(apps, job).await?;
+    for (name, attempt) in [
+        ("policies", json!(["admin"])),
+        ("period", json!("24h")),
+        ("no_parent", json!(true)),
+        ("id", json!("mine")),
+        ("entity_alias", json!("x")),
+        ("type", json!("batch")),
+    ] {
+        let mut body = terraform();
+        body[name] = attempt;
+        ensure!(
+            denied(job, Method::POST, "auth/token/create", Some(body)).await?,
+            "auth/token/create with {name}"
+        );
+    }
+    Ok(())
+}
+
+/// The request of Terraform's provider, with every field that it sends.
+fn terraform() -> Value {
+    json!({
+        "ttl": "20m", "explicit_max_ttl": "20m", "display_name": "terraform", "num_uses": 0, "renewable": false, "type": "",
+        "entity_alias": "",
+    })
+}
+
+/// A policy cannot require an audience without refusing reads. Steamer reports a role without one, and the job corrects it.
+async fn a_role_without_an_audience_is_reported(apps: &Apps, job: &Session) -> Result<()> {
+    let scene = &apps.scene;
+    let mut body = role();
+    body.as_object_mut().context("no object")?.remove("audience");
+    job.request_any(Method::DELETE, ROLE, None).await?;
+    job.request_any(Method::POST, ROLE, Some(body)).await?;
+    scene.nudge("SecretsApp", "web").await?;
+    let object = scene.ready("SecretsApp", "web", "False/Conflict").await?;
+    ensure!(object.to_string().contains("set audience: vault"), "{object}");
+    job.request_any(Method::POST, ROLE, Some(role())).await?;
+    scene.nudge("SecretsApp", "web").await?;
+    scene.ready("SecretsApp", "web", "True/Applied").await.map(drop)
+}
+
+async fn of_the_database(apps: &Apps, job: &Session) -> Result<()> {
+    let own = database(apps).await?;
+    let right = apps.scene.state(DATABASE).await?;
+    let other = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' IN ROLE webapp_role;";
+    for (name, attempt) in [
+        ("creation_statements", json!([other])),
+        ("creation_statements", json!(other)),
+        ("revocation_statements", json!([])),
+        ("renew_statements", json!([other])),
+        ("rollback_statements", json!([other])),
+        ("db_name", json!("other")),
+        ("credential_type", json!("rsa_private_key")),
+        ("credential_config", json!({"password_policy": "x"})),
+    ] {
+        let mut body = own.clone();
+        body[name] = attempt.clone();
+        ensure!(denied(job, Method::POST, DATABASE, Some(body)).await?, "{name}: {attempt}");
+    }
+    for name in ["webapp", "web2", "web.owner"] {
+        ensure!(
+            denied(job, Method::POST, &format!("postgres/roles/{name}"), Some(own.clone())).await?,
+            "role {name}"
+        );
+    }
+    ensure!(apps.scene.state(DATABASE).await? == right, "an attempt changed the role of the database");
+    Ok(())
+}
+
+/// The policy of the guide with `"*" = []` accepts the alias of `token_policies`. This shows that the refusals above are those of
+/// the listed parameters.
+async fn a_wildcard_of_parameters_would_let_admin_through(apps: &Apps) -> Result<()> {
+    let scene = &apps.scene;
+    let policy = format!(
+        "path \"{ROLE}-wild\" {{\n capabilities = [\"create\", \"update\"]\n allowed_parameters = {{\n \"token_policies\" = [[\"default\", \
+         \"web\"]]\n \"*\" = []\n }}\n}}"
+    );
+    scene.post("sys/policies/acl/wild", json!({"policy": policy})).await?;
+    let answer = scene.post("auth/token/create", json!({"policies": ["wild"]})).await?;
+    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?.to_owned();
+    let wild = scene.openbao.client()?.session(steamer_openbao::Identity::Token(token.into()));
+    let mut body = role();
+    let fields = body.as_object_mut().context("no object")?;
+    fields.remove("token_policies");
+    fields.insert("policies".to_owned(), json!(["admin"]));
+    let path = format!("{ROLE}-wild");
+    ensure!(!denied(&wild, Method::POST, &path, Some(body)).await?, "the wildcard refuses the alias");
+    let state = scene.state(&path).await?.context("no role")?;
+    ensure!(state["token_policies"] == json!(["admin"]), "{state}");
+    Ok(())
+}
+
+/// The roles of the repository are neither written nor removed, and the status names them.
+async fn steamer_does_not_touch_the_roles(apps: &Apps) -> Result<()> {
+    let scene = &apps.scene;
+    let right = [scene.state(ROLE).await?, scene.state(DATABASE).await?];
+    let before = scene.writes()?;
+    scene.pass("SecretsApp", "web", "identity/group/name/web-ops").await?;
+    assert_eq!(scene.writes()?, before, "a settled SecretsApp was written");
+    let status = scene.ready("SecretsApp", "web", "True/Applied").await?["status"].take();
+    ensure!(status["roles"][0]["name"] == "web", "{status}");
+    ensure!(status["database"]["credentialPath"] == "postgres/creds/web", "{status}");
+    assert_eq!([scene.state(ROLE).await?, scene.state(DATABASE).await?], right);
+    // Steamer takes the roles over only on request.
+    scene.change("SecretsApp", "web", json!({"spec": {"rolesOwner": "Steamer"}})).await?;
+    scene.ready("SecretsApp", "web", "False/Conflict").await?;
+    scene.change("SecretsApp", "web", json!({"spec": {"adopt": "IfUnowned"}})).await?;
+    scene.ready("SecretsApp", "web", "True/Applied").await?;
+    let job = apps.job("web", "example/web").await?;
+    ensure!(denied(&job, Method::POST, ROLE, Some(role())).await?, "the job writes a role of Steamer");
+    scene.delete("SecretsApp", "web").await?;
+    scene.becomes(ROLE, None).await
+}
