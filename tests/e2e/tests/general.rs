@@ -88,11 +88,11 @@ impl Scene {
         .await
     }
 
-    /// Number of requests of the operator with one of the operations, from the audit log.
-    fn count(&self, operations: &[&str], path: &str) -> Result<usize> {
+    /// Requests of the operator with one of the operations, from the audit log: operation and path.
+    fn requests(&self, operations: &[&str], path: &str) -> Result<Vec<String>> {
         let log = std::fs::read_to_string(&self.openbao.audit)?;
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let counted = lines.filter(|line| {
+        let found = lines.filter(|line| {
             let requested = &line["request"];
             let asked = requested["path"].as_str().unwrap_or_default();
             line["type"] == "response"
@@ -102,12 +102,24 @@ impl Scene {
                 && !asked.ends_with("/login")
                 && !asked.starts_with("sys/capabilities-self")
         });
-        Ok(counted.count())
+        let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        Ok(found
+            .map(|it| format!("{} {}", text(&it["request"]["operation"]), text(&it["request"]["path"])))
+            .collect())
+    }
+
+    fn count(&self, operations: &[&str], path: &str) -> Result<usize> {
+        Ok(self.requests(operations, path)?.len())
     }
 
     /// Number of writes of the operator.
     pub fn writes(&self) -> Result<usize> {
-        self.count(&["create", "update", "patch", "delete"], "")
+        Ok(self.written()?.len())
+    }
+
+    /// Writes of the operator: operation and path.
+    pub fn written(&self) -> Result<Vec<String>> {
+        self.requests(&["create", "update", "patch", "delete"], "")
     }
 
     /// Waits for a complete pass. A pass starts with a read of the resource.

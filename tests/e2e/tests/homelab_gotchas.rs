@@ -106,7 +106,10 @@ async fn the_ops_policies_and_policies_key_mismatch_is_refused_at_apply() -> Res
     }
     // The one field that exists names policies that exist.
     let scene = small("gotcha-policies").await?;
-    scene.change("SecretsApp", "web", json!({"spec": {"ops": {"extraPolicies": ["factory__tf"]}}})).await?;
+    scene.post("sys/auth/gitea_jwt", json!({"type": "jwt"})).await?;
+    let ci = json!({"audiences": ["gitea"], "boundClaims": {"repository": ["example/web"]}});
+    let policies = json!({"spec": {"ci": ci, "ops": {"extraPolicies": ["factory__tf"]}}});
+    scene.change("SecretsApp", "web", policies).await?;
     let message = "policy factory__tf does not exist: create it";
     scene.case.says::<SecretsApp>("web", "False/SourceMissing", message).await?;
     scene
