@@ -69,7 +69,9 @@ fn all(options: &Options) -> Result<()> {
     // Both tiers wait more than they compute, so they run at the same time.
     let failed = together(&binaries, &[], None)?;
     print!("\n{}", durations::slowest(SLOWEST)?);
-    unit.and(none(&repeat(&failed)?))
+    let mut remaining = repeat(&failed)?;
+    remaining.extend(unit.err().map(|error| format!("unit tests: {error}")));
+    none(&remaining)
 }
 
 /// Runs each failed test once more, without others beside it, and prints the ones that pass now: they depend on time

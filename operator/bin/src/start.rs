@@ -24,7 +24,7 @@ use steamer_core::{Context, Error, Stores};
 use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
 use steamer_runtime::write_limit::WriteLimit;
-use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Runtime, Statuses};
+use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Released, Runtime, Statuses};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -151,6 +151,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         runtime: Arc::new(Runtime {
             statuses: Statuses::new(client.clone()).translated(translation()),
             events: Events::new(client.clone(), instance),
+            released: Released::default(),
             metrics,
             index,
             shutdown,

@@ -19,8 +19,8 @@ use crate::queue::{Queue, backoff};
 use crate::reconcile::chain;
 use crate::status::Step;
 use crate::{
-    Action, Events, Failure, Index, Lane, Metrics, ObjectName, Reason, Reconcile, Retry, Statuses, Store,
-    after, caught_future,
+    Action, Events, Failure, Index, Lane, Metrics, ObjectName, Reason, Reconcile, Released, Retry, Statuses,
+    Store, after, caught_future,
 };
 
 /// State that all controllers share.
@@ -29,6 +29,8 @@ pub struct Runtime {
     pub statuses: Statuses,
     /// Publisher of Events.
     pub events: Events,
+    /// Deleted objects that wait for nothing more.
+    pub released: Released,
     /// Metrics of the process.
     pub metrics: Arc<Metrics>,
     /// Dependencies between objects.
@@ -197,8 +199,12 @@ impl<R: Reconcile> Visit<R> {
             self.reconciler.forget(&self.name);
             self.runtime.index.forget(R::NAME, &self.name);
             self.runtime.statuses.forget::<R::Object>(&self.name);
+            self.runtime.released.forget::<R::Object>(&self.name);
             return Ended::Gone;
         };
+        if self.runtime.released.contains(&*object) {
+            return Ended::Well(Action::AwaitChange);
+        }
         let started = Instant::now();
         let dependencies = self.runtime.index.pass(R::NAME, self.name.clone());
         let pass = self.reconciler.reconcile(object.clone(), &dependencies);
@@ -307,6 +313,7 @@ mod tests {
         Arc::new(Runtime {
             statuses: Statuses::new(fake.client()),
             events: Events::new(fake.client(), "test".to_owned()),
+            released: Released::default(),
             metrics: Arc::default(),
             index: Arc::default(),
             shutdown: CancellationToken::new(),

@@ -100,6 +100,7 @@ impl Scene {
                 && operations.iter().any(|operation| requested["operation"] == *operation)
                 && asked.starts_with(path)
                 && !asked.ends_with("/login")
+                && asked != "auth/token/revoke-self"
                 && !asked.starts_with("sys/capabilities-self")
         });
         let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();

@@ -43,7 +43,8 @@ async fn every_panel_has_data_and_an_outage_fires_its_alerts() -> Result<()> {
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
     rig.synced("none", "none").await?;
     case.ready::<BaoStaticSecret>("none", "False/SourceMissing").await?;
-    // Only the delivery of a later version has a duration.
+    // Only the delivery of a later version has a duration. Prometheus computes an increase from an earlier sample.
+    prometheus.answers(&["steamer_secret_delivery_seconds_count".to_owned()]).await?;
     write("two").await?;
     prometheus.answers(&queries("operator")?).await?;
     prometheus.only_fires(&["SteamerObjectsNotReady"]).await?;

@@ -57,6 +57,7 @@ async fn context() -> Arc<Context> {
         runtime: Arc::new(Runtime {
             statuses: Statuses::new(client.clone()),
             events: Events::new(client.clone(), "test".to_owned()),
+            released: Default::default(),
             metrics,
             index: index.clone(),
             shutdown: Default::default(),

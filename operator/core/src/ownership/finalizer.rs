@@ -1,10 +1,13 @@
 //! The finalizer of objects whose resources in OpenBao outlive them, and the deadline of a deletion.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use serde::Serialize;
+use serde_json::json;
 use steamer_api::{FINALIZER, Lifecycle, OpenBaoCluster};
 use steamer_runtime::{Failure, Object, Reason, Retry, describe};
 
@@ -16,6 +19,9 @@ use crate::served::GROUP;
 
 /// End of the finalizers of Vault Secrets Operator.
 const FORMER: &str = ".secrets.hashicorp.com/finalizer";
+
+/// Status code of a JSON patch whose test failed.
+const UNPROCESSABLE: u16 = 422;
 
 /// Returns true if the object has Steamer's finalizer.
 pub fn has_finalizer<K: Object>(object: &K) -> bool {
@@ -101,7 +107,12 @@ impl Context {
         }
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.to_owned());
-        added(self.set_finalizers(object, &finalizers).await)
+        // The resource version guards the list: a finalizer that another client added in the meantime is not lost. It also
+        // refuses an object that is being deleted.
+        let patch = json!({
+            "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
+        });
+        added(self.patched(object, &Patch::Merge(patch)).await)
     }
 
     /// Removes the finalizer, so that the API server deletes the object.
@@ -109,9 +120,18 @@ impl Context {
     /// # Errors
     /// Any error of the API server.
     pub async fn remove_finalizer<K: Object>(&self, object: &K) -> Result<(), Error> {
-        let kept: Vec<String> =
-            object.finalizers().iter().filter(|name| !is_own::<K>(name)).cloned().collect();
-        removed(self.set_finalizers(object, &kept).await)
+        let finalizers = object.finalizers();
+        let kept: Vec<&String> = finalizers.iter().filter(|name| !is_own::<K>(name)).collect();
+        // Tests the list instead of the resource version, because the status was written since the object was read.
+        let operations = json!([
+            {"op": "test", "path": "/metadata/uid", "value": object.uid()},
+            {"op": "test", "path": "/metadata/finalizers", "value": finalizers},
+            {"op": "replace", "path": "/metadata/finalizers", "value": kept},
+        ]);
+        let patch = serde_json::from_value(operations).map_err(kube::Error::SerdeError)?;
+        removed(self.patched(object, &Patch::<K>::Json(patch)).await)?;
+        self.runtime.released.insert(object);
+        Ok(())
     }
 
     /// Removes the finalizers of an object that is being deleted and needs no cleanup. Returns false if there is nothing to
@@ -127,13 +147,13 @@ impl Context {
         Ok(is_leaving)
     }
 
-    async fn set_finalizers<K: Object>(&self, object: &K, finalizers: &[String]) -> Result<(), kube::Error> {
+    async fn patched<K: Object, P: Serialize + Debug>(
+        &self,
+        object: &K,
+        patch: &Patch<P>,
+    ) -> Result<(), kube::Error> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        // The resource version guards the list: a finalizer that another client added in the meantime is not lost.
-        let patch = serde_json::json!({
-            "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
-        });
-        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
+        api.patch(&object.name_any(), &PatchParams::default(), patch).await.map(drop)
     }
 
     /// Handles a deletion that failed. Before the deadline it is tried again. After the deadline the remaining resources
@@ -195,9 +215,9 @@ fn added(result: Result<(), kube::Error>) -> Result<(), Error> {
 fn removed(result: Result<(), kube::Error>) -> Result<(), Error> {
     match result {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Deleting(
-            "the object was changed by another client: Steamer reads it again".to_owned(),
-        )),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.code == UNPROCESSABLE => Err(
+            Error::Deleting("the object was changed by another client: Steamer reads it again".to_owned()),
+        ),
         result => Ok(result?),
     }
 }
@@ -219,6 +239,7 @@ mod tests {
     #[case::written(Ok(()), None, None)]
     #[case::gone(refused(404, "NotFound"), Some(Reason::Waiting), None)]
     #[case::changed(refused(409, "Conflict"), Some(Reason::Waiting), Some(Reason::Deleting))]
+    #[case::another_list(refused(422, "Invalid"), Some(Reason::Invalid), Some(Reason::Deleting))]
     #[case::forbidden(
         refused(403, "Forbidden"),
         Some(Reason::PermissionDenied),

@@ -17,7 +17,7 @@ use kube::api::Api;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::OpenBaoCluster;
+use steamer_api::{OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_openbao::{Client, Identity, Outgoing, Resolver, Session, Settings};
 use steamer_testing::Fleet;
 use steamer_testing::fleet::Turn;
@@ -226,7 +226,9 @@ impl Bao {
                 )
             })
             .collect();
-        format!("{:?} {:?} {}", status.phase, status.upgrade, conditions.join("; "))
+        let generations = (object.metadata.generation, status.common.observed_generation);
+        let OpenBaoClusterStatus { phase, upgrade, replicas, .. } = status;
+        format!("{phase:?} {upgrade:?} {replicas:?} {generations:?} {}", conditions.join("; "))
     }
 
     /// Returns the state and the logs of the pods and the operator, to diagnose a failed test.

@@ -8,12 +8,14 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
+use steamer_api::OpenBaoCluster;
 use steamer_testing::nodes::signal_process;
 
 use crate::bao::{Bao, NODES, condition, whole};
 use crate::dependency_outages::lasting;
 use crate::faults::Pods;
 use crate::registers::Registers;
+use crate::rollouts::older;
 
 #[tokio::test]
 async fn killed_and_deleted_nodes_recover() -> Result<()> {
@@ -113,8 +115,17 @@ async fn a_standby_takes_over_without_the_operator() -> Result<()> {
     let took = registers.gap_since(killed).await?;
     println!("leader killed without the operator: {:.1} s", took.as_secs_f64());
     bao.comes_back(&leader, &run).await?;
+    // A spec that is refused: this OpenBao cannot go back.
+    bao.apply(older).await?;
     bao.fleet.start_operator().await?;
-    bao.leader().await?;
+    // The operator has never seen a valid spec, and carries out the duties of the last one.
+    bao.until("the spec is refused", |object| condition(object, "Stalled").is_some()).await?;
+    let before = bao.object().await?.status.unwrap_or_default().fenced.len();
+    bao.label_follows_a_lost_leader().await?;
+    let fenced =
+        |object: &OpenBaoCluster| object.status.as_ref().is_some_and(|status| status.fenced.len() > before);
+    bao.until("the lost leader is fenced", fenced).await?;
+    bao.apply(|_| {}).await?;
     bao.until("all three nodes are Ready", whole).await?;
     let outcome = registers.check(&bao).await?;
     println!("without the operator: {outcome}");
