@@ -46,7 +46,7 @@ struct PageMetadata {
     next: Option<String>,
 }
 
-/// Lists kinds in a namespace, or in all.
+/// Lists kinds in a namespace, or in all with the kinds that have no namespace.
 ///
 /// # Errors
 /// When the API server does not answer, or when it serves none of the kinds, or when you may list none of them.
@@ -59,7 +59,9 @@ pub(crate) async fn lists<T: DeserializeOwned>(
         let answer = list(cluster, *kind, namespace).await?;
         Ok::<_, kube::Error>(Listed { kind: *kind, answer })
     };
-    let stream = futures::stream::iter(kinds.iter().map(of_kind)).buffered(AT_ONCE);
+    // An object without a namespace belongs to no namespace.
+    let kinds = kinds.iter().filter(|kind| namespace.is_none() || is_namespaced(**kind));
+    let stream = futures::stream::iter(kinds.map(of_kind)).buffered(AT_ONCE);
     let listed: Vec<Listed<T>> = stream.try_collect().await.map_err(|error| cluster.refusal(error))?;
     if listed.iter().all(|it| matches!(it.answer, Answer::NotInstalled)) {
         return Err(anyhow!(
@@ -81,7 +83,7 @@ async fn list<T: DeserializeOwned>(
     kind: KindId,
     namespace: Option<&str>,
 ) -> Result<Answer<T>, kube::Error> {
-    let namespace = namespace.filter(|_| is_namespaced(kind)).map(|it| format!("namespaces/{it}/"));
+    let namespace = namespace.map(|it| format!("namespaces/{it}/"));
     let path = format!("/apis/{GROUP}/{VERSION}/{}{}", namespace.unwrap_or_default(), kind.plural());
     let (mut objects, mut next) = (Vec::new(), None::<String>);
     loop {

@@ -108,7 +108,11 @@ fn stripped(binary: &Path, folder: &Path) -> Result<PathBuf> {
     {
         return Ok(to);
     }
-    succeed(Command::new("objcopy").arg("--strip-all").arg(binary).arg(&to))?;
+    let written = tempfile::NamedTempFile::new_in(folder)?;
+    succeed(Command::new("objcopy").arg("--strip-all").arg(binary).arg(written.path()))?;
+    std::fs::set_permissions(written.path(), std::fs::metadata(binary)?.permissions())?;
+    // Another test may be reading an earlier copy.
+    written.persist(&to)?;
     Ok(to)
 }
 

@@ -3,6 +3,7 @@
 //! Tests, `make run` and benchmarks use it. It is not part of the operator.
 
 pub mod argocd;
+pub mod audit;
 pub mod cache;
 pub mod certificates;
 pub mod control_plane;

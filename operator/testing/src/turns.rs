@@ -16,6 +16,8 @@ use crate::durations;
 pub const AT_ONCE: &str = "STEAMER_AT_ONCE";
 /// Variable with a number that determines a random order of the tests, and random values of [`delay`].
 pub const SEED: &str = "STEAMER_SEED";
+/// Parts of the names of the tests that take longest. They start first: at the end they would run alone.
+const LONGEST: [&str; 4] = ["operator_crash::", "delivery_crash::", "docs::every_command", "homelab::"];
 /// Deadline of a turn: longer than all tests of a binary take.
 const DEADLINE: Duration = Duration::from_secs(6 * 3600);
 
@@ -117,17 +119,21 @@ impl Turns {
         next && room
     }
 
-    fn rank(&self, waiting: &Waiting) -> (Kind, u64) {
+    fn rank(&self, waiting: &Waiting) -> (Kind, bool, u64) {
         match self.order {
-            Order::Arrival => (Kind::Shared, waiting.arrival),
-            Order::AloneFirst => (waiting.kind, waiting.arrival),
-            Order::Random(seed) => (Kind::Shared, random(seed, &waiting.test)),
+            Order::Arrival => (Kind::Shared, false, waiting.arrival),
+            Order::AloneFirst => (waiting.kind, !is_long(&waiting.test), waiting.arrival),
+            Order::Random(seed) => (Kind::Shared, false, random(seed, &waiting.test)),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_long(test: &str) -> bool {
+    LONGEST.iter().any(|part| test.starts_with(part))
 }
 
 impl State {
@@ -225,10 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_run_alone_come_first_with_a_limit() {
+    fn tests_that_run_alone_and_long_tests_come_first_with_a_limit() {
         let turns = Turns::new(Some(4), None);
-        let waiting = arrived(&turns, &[("a", Kind::Shared), ("b", Kind::Alone), ("c", Kind::Alone)]);
-        assert_eq!(order(&turns, &waiting), ["b", "c", "a"]);
+        let mut tests = vec![("a", Kind::Shared), ("b", Kind::Alone), ("c", Kind::Alone)];
+        tests.push(("homelab::long", Kind::Shared));
+        let waiting = arrived(&turns, &tests);
+        assert_eq!(order(&turns, &waiting), ["b", "c", "homelab::long", "a"]);
     }
 
     #[test]

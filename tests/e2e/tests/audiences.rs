@@ -1,11 +1,14 @@
 //! No token is requested that the API server accepts, whichever kind names the audience. The audit log of the API server
 //! shows each request.
 
-use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoStaticSecret, JWTIssuer, OpenBaoCluster, SecretsProject, SecretsTenant};
+use steamer_testing::audit;
 use steamer_testing::control_plane::ISSUER;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, apply};
 
@@ -16,13 +19,13 @@ const NAMESPACE: &str = "audiences";
 
 /// Returns the granted token requests of the operator in the audit log: ServiceAccount and requested audiences.
 fn token_requests(case: &Case) -> Result<Vec<(String, Vec<String>)>> {
-    let log = std::fs::read_to_string(&case.ground.plane.audit)?;
-    let lines = log.lines().filter(|line| line.contains("/serviceaccounts/") && line.contains("/token"));
-    let entries = lines.map(|line| serde_json::from_str(line).context("a line of the audit log is not JSON"));
-    let entries: Vec<Value> = entries.collect::<Result<_>>()?;
+    let entries = audit::entries(&case.ground.plane.audit, "/serviceaccounts/")?;
     let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}");
-    let granted = |entry: &Value| {
-        entry["responseStatus"]["code"] == 201 && entry["user"]["username"] == operator.as_str()
+    let granted = |entry: &Arc<Value>| {
+        let url = entry["requestURI"].as_str().unwrap_or_default();
+        url.contains("/token")
+            && entry["responseStatus"]["code"] == 201
+            && entry["user"]["username"] == operator.as_str()
     };
     entries
         .into_iter()

@@ -6,6 +6,7 @@ use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoAuth, BaoAuthGlobal, BaoStaticSecret};
+use steamer_testing::audit;
 use steamer_testing::certificates::Authority;
 use steamer_testing::ground::{OPERATOR_NAMESPACE, apply};
 
@@ -77,13 +78,10 @@ async fn mounts(case: &Case, authority: &Authority) -> Result<(String, String)> 
 /// Number of requests for a path below the auth mounts.
 fn requests(case: &Case, path: &str) -> Result<usize> {
     let path = path.replace("auth/", &format!("auth/{NAME}-"));
-    let log = std::fs::read_to_string(&case.ground.openbao.audit)?;
-    let is_asked = |line: &&str| {
-        line.contains(&path)
-            && serde_json::from_str::<Value>(line)
-                .is_ok_and(|entry| entry["type"] == "request" && entry["request"]["path"] == path)
-    };
-    Ok(log.lines().filter(is_asked).count())
+    let entries = audit::entries(&case.ground.openbao.audit, &path)?;
+    let asked =
+        entries.iter().filter(|entry| entry["type"] == "request" && entry["request"]["path"] == *path);
+    Ok(asked.count())
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, ClusterBaoStaticSecret};
+use steamer_testing::audit;
 use steamer_testing::ground::apply;
 use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
@@ -116,9 +117,8 @@ impl Spread {
 
     /// Writes of the operator to the object, and to the BaoStaticSecrets in its namespaces except their statuses.
     fn writes(&self) -> Result<usize> {
-        let log = std::fs::read_to_string(&self.case.ground.plane.audit)?;
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(lines.filter(is_write).count())
+        let entries = audit::entries(&self.case.ground.plane.audit, "baostaticsecrets")?;
+        Ok(entries.iter().filter(|entry| is_write(entry)).count())
     }
 }
 

@@ -281,7 +281,7 @@ async fn pods(case: &Case) -> Result<()> {
             roll_out(case, "web").await?;
             user = next;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 

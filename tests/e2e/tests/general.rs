@@ -5,6 +5,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use steamer_openbao::{Error, Session};
+use steamer_testing::audit;
 use steamer_testing::installation::install_root_scope;
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::wait::eventually;
@@ -90,9 +91,8 @@ impl Scene {
 
     /// Requests of the operator with one of the operations, from the audit log: operation and path.
     fn requests(&self, operations: &[&str], path: &str) -> Result<Vec<String>> {
-        let log = std::fs::read_to_string(&self.openbao.audit)?;
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let found = lines.filter(|line| {
+        let entries = audit::entries(&self.openbao.audit, "\"display_name\":\"kubernetes-")?;
+        let found = entries.iter().filter(|line| {
             let requested = &line["request"];
             let asked = requested["path"].as_str().unwrap_or_default();
             line["type"] == "response"

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::KindId;
 use steamer_openbao::Session;
+use steamer_testing::audit;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::{apply, yaml};
 use steamer_testing::kubectl::Kubectl;
@@ -72,9 +73,9 @@ fn import(openbao: &OpenBao, token: &str, arguments: &[&str]) -> Result<Output> 
 
 /// Requests of the token, from the audit log: operation and path.
 fn requests(openbao: &OpenBao) -> Result<Vec<(String, String)>> {
-    let log = std::fs::read_to_string(&openbao.audit)?;
-    let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let entries = audit::entries(&openbao.audit, "token-importer")?;
     let own = entries
+        .iter()
         .filter(|entry| entry["type"] == "request" && entry["auth"]["display_name"] == "token-importer");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(own.map(|entry| (text(&entry["request"]["operation"]), text(&entry["request"]["path"]))).collect())

@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, OpenBaoCluster};
 use steamer_openbao::Session;
+use steamer_testing::audit;
 use steamer_testing::ground::apply;
 use steamer_testing::openbao::{OpenBao, mount_kv};
 use steamer_testing::relay::{Place, Relay};
@@ -131,15 +132,13 @@ impl Relayed {
 
     /// Number of reads of a value, from the audit log.
     fn reads(&self, path: &str) -> Result<usize> {
-        let log = std::fs::read_to_string(&self.openbao.audit)?;
-        let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let path = format!("kv/data/{path}");
         let is_read = |entry: &Value| {
             let request = &entry["request"];
-            entry["type"] == "response"
-                && request["operation"] == "read"
-                && request["path"].as_str() == Some(&format!("kv/data/{path}"))
+            entry["type"] == "response" && request["operation"] == "read" && request["path"] == *path
         };
-        Ok(entries.filter(is_read).count())
+        let entries = audit::entries(&self.openbao.audit, &path)?;
+        Ok(entries.iter().filter(|entry| is_read(entry)).count())
     }
 }
 

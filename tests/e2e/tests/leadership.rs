@@ -11,6 +11,7 @@ use kube::Api;
 use serde_json::{Value, json};
 use steamer_api::BaoStaticSecret;
 use steamer_testing::Ground;
+use steamer_testing::audit;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
 use steamer_testing::operator::Operator;
 use steamer_testing::wait::eventually;
@@ -52,8 +53,7 @@ struct Written {
 }
 
 fn writes(ground: &Ground, namespace: &str) -> Result<Vec<Written>> {
-    let log = std::fs::read_to_string(&ground.plane.audit)?;
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines = audit::entries(&ground.plane.audit, namespace)?.into_iter();
     let text =
         |line: &Value, path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let written = lines.filter_map(|line| {

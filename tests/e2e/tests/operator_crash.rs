@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -27,6 +28,9 @@ use crate::tenancy::AUDIENCE;
 const NAMES: [&str; 3] = ["A", "B", "C"];
 const NAMESPACE: &str = "org_1001/group_7/project_42";
 
+/// Time between two probes. One probe makes about thirty requests; without pauses they take the processor from the operator.
+const PROBES: Duration = Duration::from_millis(200);
+
 /// Secrets that each identity may currently read.
 type Allowed = BTreeMap<&'static str, BTreeSet<&'static str>>;
 
@@ -46,7 +50,9 @@ impl Reader {
     /// Logs in as each identity and reads everything, also with the token of an earlier login; fails at the first value
     /// that the identity may not read.
     async fn probe(&self) -> Result<()> {
+        let mut turns = tokio::time::interval(PROBES);
         loop {
+            turns.tick().await;
             self.write_values().await?;
             for who in ["main", "release", "dev", "workload"] {
                 let allowed = self.allowed.read().await;

@@ -18,6 +18,7 @@ use steamer_openbao::{
     Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Presentation, Session,
 };
 use steamer_provisioning::pipelines::{JobContext, Pattern};
+use steamer_testing::audit;
 use steamer_testing::issuer::{JwtIssuer, pipeline_claims, symmetric, unsigned};
 use steamer_testing::wait::eventually;
 
@@ -530,12 +531,11 @@ async fn a_runner_reads_with_the_settings_in_the_status() -> Result<()> {
 }
 
 /// The login entry of the audit log whose metadata contains a correlation ID.
-fn audited(case: &Case, correlation: &str) -> Result<Value> {
-    let log = std::fs::read_to_string(&case.ground.openbao.audit)?;
-    let entries = log.lines().filter(|line| line.contains(correlation));
-    let entries = entries.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+fn audited(case: &Case, correlation: &str) -> Result<Arc<Value>> {
+    let entries = audit::entries(&case.ground.openbao.audit, correlation)?;
     let is_read = |path: &str| path.ends_with("/data/explicit/A");
-    let mut reads = entries.filter(|entry| entry["request"]["path"].as_str().is_some_and(is_read));
+    let mut reads =
+        entries.into_iter().filter(|entry| entry["request"]["path"].as_str().is_some_and(is_read));
     reads.next_back().ok_or_else(|| anyhow::anyhow!("the audit log contains no read with {correlation}"))
 }
 

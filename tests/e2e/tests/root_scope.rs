@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Session;
+use steamer_testing::audit;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use steamer_testing::installation::root_policy;
 use steamer_testing::wait::eventually;
@@ -87,11 +88,9 @@ impl General {
 
     /// The requests of the operator in the OpenBao namespace of the test, from the audit log.
     fn requests(&self) -> Result<Vec<(String, String)>> {
-        let log = std::fs::read_to_string(&self.case.ground.openbao.audit)?;
         let namespace = format!("{}/", self.case.namespace);
-        let entries = log.lines().filter(|line| line.contains(ROLE));
-        let entries = entries.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let own = entries.filter(|entry| {
+        let entries = audit::entries(&self.case.ground.openbao.audit, ROLE)?;
+        let own = entries.iter().filter(|entry| {
             entry["type"] == "request" && entry.pointer("/request/namespace/path") == Some(&json!(namespace))
         });
         let text = |entry: &Value, name: &str| entry["request"][name].as_str().unwrap_or_default().to_owned();

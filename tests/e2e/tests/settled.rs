@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
+use steamer_testing::audit;
 use steamer_testing::database::{self, Connection};
 use steamer_testing::ground::{AUDIENCE, apply, yaml};
 use steamer_testing::installation::install_root_scope;
@@ -24,9 +25,8 @@ use crate::static_secrets::{auth, engine};
 /// Returns the operator's writes to objects of a namespace, from the API server's audit log. Token requests are left
 /// out, because they store nothing.
 fn writes(case: &Case) -> Result<Vec<String>> {
-    let log = std::fs::read_to_string(&case.ground.plane.audit)?;
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let written = lines.filter(|line| {
+    let entries = audit::entries(&case.ground.plane.audit, &case.namespace)?;
+    let written = entries.iter().filter(|line| {
         let verb = line["verb"].as_str().unwrap_or_default();
         let resource = line["objectRef"]["resource"].as_str().unwrap_or_default();
         let subresource = line["objectRef"]["subresource"].as_str().unwrap_or_default();
@@ -112,10 +112,8 @@ const CHANGED: &str = "SELECT count(*), md5(string_agg(md5(value), '' ORDER BY p
 
 /// Returns the number of reads of the value, from OpenBao's audit log.
 fn reads(own: &OpenBao) -> Result<usize> {
-    let log = std::fs::read_to_string(&own.audit)?;
-    let answered =
-        |line: &&str| line.contains(r#""type":"response""#) && line.contains("secrets/kv/data/explicit/A");
-    Ok(log.lines().filter(answered).count())
+    let entries = audit::entries(&own.audit, "secrets/kv/data/explicit/A")?;
+    Ok(entries.iter().filter(|entry| entry["type"] == "response").count())
 }
 
 /// Waits until the value was read three more times, and so the object was reconciled as often.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Session;
+use steamer_testing::audit;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
 use steamer_testing::wait::eventually;
 
@@ -130,9 +131,7 @@ async fn both_adopt(rig: &Rig, other: &Case, admin: &Session) -> Result<()> {
     .await?;
     // Each installation can have a write in progress; then no person writes.
     let paused = versions(admin).await?;
-    let reads = || -> Result<usize> {
-        Ok(std::fs::read_to_string(&rig.case.ground.openbao.audit)?.matches(POLICY).count())
-    };
+    let reads = || -> Result<usize> { Ok(audit::entries(&rig.case.ground.openbao.audit, POLICY)?.len()) };
     for _ in 0..3 {
         passes(&rig.case, "BaoPolicy", "ours", reads).await?;
         passes(other, "BaoPolicy", "theirs", reads).await?;

@@ -1,6 +1,7 @@
 //! Images on the nodes of a cluster.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 use anyhow::{Result, anyhow};
@@ -41,11 +42,14 @@ impl Archive {
 }
 
 impl Cluster {
-    /// Imports an image on every node. Returns whether an import was necessary.
+    /// Imports an image on every node. Returns whether an import was necessary. Imports run one after another, because those of
+    /// one image use one file.
     ///
     /// # Errors
     /// When the image cannot be created or imported.
     pub fn import(&self, image: &Image) -> Result<bool> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known(image, &self.folder);
         if std::fs::read_to_string(known).is_ok_and(|known| known == image.stamp()) {
             return Ok(false);
