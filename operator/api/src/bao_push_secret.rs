@@ -1,4 +1,4 @@
-//! Kind BaoPushSecret: keys of a Kubernetes Secret, and generated values, written to a KV engine.
+//! Kind BaoPushSecret: keys of Kubernetes Secrets, and generated values, written to a KV engine.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Duration, Generator, KvType, Lifecycle, LifecycleStatus, LocalReference, Reference,
-    Rewrite, Transformation, rules,
+    CommonStatus, Duration, Generator, KvType, LabelSelector, Lifecycle, LifecycleStatus, LocalReference,
+    Reference, Rewrite, Transformation, rules,
 };
 
-/// Keys of a Kubernetes Secret, and generated values, written to a KV engine.
+/// Keys of Kubernetes Secrets, and generated values, written to a KV engine.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "steamer.dev",
@@ -21,11 +21,14 @@ use crate::{
     namespaced,
     status = "BaoPushSecretStatus",
     shortname = "bpush",
-    printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretRef.name")
+    printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretRef.name"),
+    printcolumn(name = "Selected", type_ = "integer", json_path = ".status.selected")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.secretRef) || self.data.all(item, has(item.generate))", "secretRef is required: only generated values need no Secret"))]
-#[x_kube(validation = ("!has(self.transformation) || has(self.secretRef)", "transformation requires secretRef: it applies to the keys of the Secret"))]
+#[x_kube(validation = ("has(self.secretRef) || has(self.selector) || self.data.all(item, has(item.generate))", "secretRef or selector is required: only generated values need no Secret"))]
+#[x_kube(validation = ("!(has(self.secretRef) && has(self.selector))", "secretRef and selector exclude each other: remove one"))]
+#[x_kube(validation = ("!has(self.selector) || self.data.all(item, !has(item.generate))", "generate excludes selector: write the generated values with another object"))]
+#[x_kube(validation = ("!has(self.transformation) || has(self.secretRef) || has(self.selector)", "transformation requires secretRef or selector: it applies to the keys of the Secret"))]
 #[x_kube(validation = ("!has(self.transformation) || !(has(self.transformation.labels) || has(self.transformation.annotations))", "labels and annotations of transformation have no effect: OpenBao has none; remove them"))]
 pub struct BaoPushSecretSpec {
     /// BaoAuth to log in with. Default: the BaoAuth `default` in this namespace, or else the BaoAuth `default` in the
@@ -38,9 +41,15 @@ pub struct BaoPushSecretSpec {
     #[x_kube(validation = rules::NAMESPACE)]
     pub namespace: Option<String>,
     /// Kubernetes Secret to read, in the namespace of this object. A Secret that Steamer writes is refused: its values would
-    /// return to OpenBao. Required unless all values are generated.
+    /// return to OpenBao. Required unless `selector` is set or all values are generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
+    /// Labels of the Kubernetes Secrets to read, in the namespace of this object, instead of `secretRef`. Each Secret has its
+    /// own entries: their path is `path` of the item, `/` and the name of the Secret. At most 64 Secrets with 4 MiB of values,
+    /// and 128 entries. The entries of a Secret that is deleted or loses the labels are released as those that `data` no longer
+    /// lists; if no Secret matches, all entries stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
     /// Templates and filters for the keys of the Secret, before `data` selects keys. `.Secrets` contains the keys of the Secret,
     /// `.Labels` and `.Annotations` are those of this object. Default: each key, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +100,7 @@ pub struct PushItem {
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = rules::MOUNT, validation = rules::KV_MOUNT)]
     pub mount: String,
-    /// Path of the entry within the mount, without `data/`.
+    /// Path of the entry within the mount, without `data/`. With `selector`: the folder of the entries.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::SECRET_PATH)]
     pub path: String,
@@ -147,12 +156,34 @@ pub struct BaoPushSecretStatus {
     pub lifecycle: LifecycleStatus,
     /// Entries that this object has written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 256))]
     pub entries: Vec<PushedEntry>,
+    /// Number of Secrets that `selector` matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<i64>,
+    /// Secrets that `selector` matches and that are not pushed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub failed: Vec<FailedSecret>,
     /// Value of the annotation `steamer.dev/reconcile` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_reconcile_at: Option<String>,
+}
+
+/// A Secret that is not pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedSecret {
+    /// Name of the Secret.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Reason, as in the condition `Ready`.
+    #[schemars(length(max = 63))]
+    pub reason: String,
+    /// What is wrong, and what to change.
+    #[schemars(length(max = 1100))]
+    pub message: String,
 }
 
 /// An entry in OpenBao.

@@ -27,6 +27,7 @@ macro_rules! for_each_kind {
             SecretsProject [Referable, Lifecycle],
             PipelinePolicy [],
             UserPolicy [],
+            ManagedSecret [Lifecycle],
             BaoConnection [Referable],
             BaoAuth [Referable],
             BaoAuthGlobal [Referable],

@@ -1,4 +1,4 @@
-//! Selection of Namespaces by name and by labels.
+//! Selection of objects by their labels.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules;
 
-/// Labels that a Namespace must have. All requirements must hold.
+/// Labels that an object must have. All requirements must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)", "a namespace selector requires matchLabels or matchExpressions: to select all namespaces, write matchExpressions: [{key: kubernetes.io/metadata.name, operator: Exists}]"))]
+#[x_kube(validation = ("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)", "a selector requires matchLabels or matchExpressions"))]
 pub struct LabelSelector {
     /// Labels and their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -30,14 +30,22 @@ pub struct LabelSelector {
 #[x_kube(validation = ("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)", "the operators In and NotIn require values, and Exists and DoesNotExist have none"))]
 pub struct LabelRequirement {
     /// Key of the label.
-    #[schemars(length(min = 1, max = 317))]
+    #[schemars(
+        length(min = 1, max = 317),
+        regex(
+            pattern = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+        )
+    )]
     pub key: String,
     /// `In`: the value is one of `values`. `NotIn`: the label does not exist, or has another value. `Exists`: the label
     /// exists. `DoesNotExist`: the label does not exist.
     pub operator: LabelOperator,
     /// Values of the label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 63), regex(pattern = r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"))
+    )]
     pub values: Vec<String>,
 }
 
@@ -64,6 +72,14 @@ impl LabelSelector {
             && self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.holds(labels))
     }
+
+    /// Returns the selector as the parameter `labelSelector` of a list.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let expressions = self.match_expressions.iter().map(LabelRequirement::query);
+        labels.chain(expressions).collect::<Vec<_>>().join(",")
+    }
 }
 
 impl LabelRequirement {
@@ -75,6 +91,16 @@ impl LabelRequirement {
             LabelOperator::NotIn => !is_listed,
             LabelOperator::Exists => value.is_some(),
             LabelOperator::DoesNotExist => value.is_none(),
+        }
+    }
+
+    fn query(&self) -> String {
+        let Self { key, operator, values } = self;
+        match operator {
+            LabelOperator::In => format!("{key} in ({})", values.join(",")),
+            LabelOperator::NotIn => format!("{key} notin ({})", values.join(",")),
+            LabelOperator::Exists => key.clone(),
+            LabelOperator::DoesNotExist => format!("!{key}"),
         }
     }
 }
@@ -105,5 +131,19 @@ mod tests {
         let selector: LabelSelector = serde_json::from_value(selector).unwrap();
         let labels = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
         assert_eq!(selector.matches(&labels), expected);
+    }
+
+    #[test]
+    fn a_selector_has_the_form_of_a_query() {
+        let requirement = |operator, values| json!({"key": "tier", "operator": operator, "values": values});
+        let selector = json!({
+            "matchLabels": {"team": "web", "app": "shop"},
+            "matchExpressions": [
+                requirement("In", json!(["1", "2"])), requirement("NotIn", json!(["3"])),
+                requirement("Exists", json!([])), requirement("DoesNotExist", json!([])),
+            ],
+        });
+        let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+        assert_eq!(selector.query(), "app=shop,team=web,tier in (1,2),tier notin (3),tier,!tier");
     }
 }

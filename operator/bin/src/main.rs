@@ -17,7 +17,7 @@ use steamer_cli::{convert, import};
 fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Run(settings) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = process::runtime()?;
             runtime.block_on(operator::run(*settings)).map(|()| ExitCode::SUCCESS)
         }
         Command::Relay(settings) => {

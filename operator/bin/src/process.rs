@@ -1,10 +1,25 @@
 //! Preparation of a process that runs until it is terminated.
 
+use std::thread::available_parallelism;
+
 use anyhow::anyhow;
 use steamer_runtime::logs::{self, Format, Level};
 use steamer_runtime::{log_panics, terminated};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+
+/// Most threads that run the controllers. Their work is to wait for servers, and each thread has its own part of the memory.
+const THREADS: usize = 4;
+
+/// The runtime of the operator.
+///
+/// # Errors
+/// When the threads cannot be started.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    let threads = available_parallelism().map_or(THREADS, |processors| processors.get().min(THREADS));
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+}
 
 /// Starts the logs, protects the memory, and listens for signals. Returns the log level and the token of the shutdown.
 ///

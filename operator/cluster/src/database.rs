@@ -1,5 +1,6 @@
 //! The PostgreSQL database of a managed cluster: its two tables, its lock, and the roles of its nodes.
 
+pub(crate) mod availability;
 pub(crate) mod facts;
 mod fences;
 pub(crate) mod incarnations;
@@ -16,26 +17,35 @@ pub(crate) mod schema;
 #[cfg(test)]
 mod sql_tests;
 pub(crate) mod storage;
+pub(crate) mod survey;
 mod tls;
-mod wrapping;
+pub(crate) mod wrapping;
 pub(crate) mod writers;
 
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use steamer_core::error::Error;
-use steamer_runtime::{Failure, Metrics, Reason, Retry, fail_point};
+use steamer_runtime::{Failure, Metrics, Reason, Retry, chain, fail_point};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::database::availability::{Entry, Server};
 use crate::database::login::Login;
 
 /// Time limit of a statement and of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// TLS of one connection.
+type Tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect;
 
 /// Error of PostgreSQL.
 #[derive(Debug, thiserror::Error)]
@@ -95,30 +105,79 @@ impl Failure for DatabaseError {
     }
 }
 
-/// Connection of one login to a database. A lost connection is replaced.
+/// Connection of one login to a database. A lost connection is replaced. A clone shares the connection.
+#[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) login: Login,
-    connection: Mutex<Option<Arc<Client>>>,
-    opened: AtomicU64,
+    connection: Arc<Mutex<Option<Arc<Client>>>>,
+    opened: Arc<AtomicU64>,
+    server: Arc<Server>,
+    /// It is used also while the server is known not to answer.
+    is_urgent: bool,
+    /// Time limit of a statement and of a connection.
+    patience: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Database {
-    pub(crate) fn new(login: Login, metrics: Arc<Metrics>) -> Self {
-        Self { login, connection: Mutex::default(), opened: AtomicU64::default(), metrics }
+    pub(crate) fn new(login: Login, server: Arc<Server>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            login,
+            connection: Arc::default(),
+            opened: Arc::default(),
+            server,
+            is_urgent: false,
+            patience: PATIENCE,
+            metrics,
+        }
+    }
+
+    /// The same, but it is used also while the server is known not to answer: for guards and fences.
+    pub(crate) fn urgent(self) -> Self {
+        Self { is_urgent: true, ..self }
+    }
+
+    /// Another connection to the same database, with another role.
+    pub(crate) fn as_role(&self, user: &str, password: SecretString) -> Self {
+        let other = Self::new(self.login.as_role(user, password), self.server.clone(), self.metrics.clone());
+        Self { is_urgent: self.is_urgent, patience: self.patience, ..other }
     }
 
     /// The connection, which is opened if there is none.
     pub(crate) async fn client(&self) -> Result<Arc<Client>, DatabaseError> {
+        self.connected(self.enter()?.as_ref()).await
+    }
+
+    /// Permission to use the server. None for a connection that needs none.
+    fn enter(&self) -> Result<Option<Entry<'_>>, DatabaseError> {
+        if self.is_urgent {
+            return Ok(None);
+        }
+        self.server.enter(Instant::now()).map(Some).map_err(|outage| self.unreachable(outage.into()))
+    }
+
+    async fn connected(&self, entry: Option<&Entry<'_>>) -> Result<Arc<Client>, DatabaseError> {
         let mut held = self.connection.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
             return Ok(client.clone());
         }
-        let client = tokio::time::timeout(PATIENCE, self.connect()).await;
-        let client = Arc::new(client.unwrap_or_else(|_| Err(self.unreachable("no answer in time".into())))?);
+        // An error of the settings says nothing about the server.
+        let tls = self.tls()?;
+        let client = tokio::time::timeout(self.patience, self.connect(tls)).await;
+        let client = client.unwrap_or_else(|_| Err(self.silent()));
+        match &client {
+            Err(error) if is_silence(error) => missed(entry, error),
+            _ => self.heard(),
+        }
+        let client = Arc::new(client?);
         *held = Some(client.clone());
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(client)
+    }
+
+    /// Records that the server answers.
+    fn heard(&self) {
+        self.server.answered(Instant::now());
     }
 
     /// Number of the present connection. Another number means that a connection was lost.
@@ -174,8 +233,8 @@ impl Database {
     async fn transaction(&self, sql: String) -> Result<(), DatabaseError> {
         self.change(|client| async move {
             let done = client.batch_execute(&sql).await;
-            if done.is_err() {
-                let _ = client.batch_execute("ROLLBACK").await;
+            if done.is_err() && client.batch_execute("ROLLBACK").await.is_err() {
+                self.disconnect().await;
             }
             done
         })
@@ -187,32 +246,58 @@ impl Database {
     where
         F: Future<Output = Result<T, tokio_postgres::Error>>,
     {
-        let client = self.client().await?;
-        self.metrics.database_asked();
-        match tokio::time::timeout(PATIENCE, work(client)).await {
-            Ok(result) => result.map_err(|error| self.failed(error)),
-            Err(_) => {
-                self.disconnect().await;
-                Err(self.unreachable("no answer in time".into()))
-            }
-        }
+        let entry = self.enter()?;
+        let client = self.connected(entry.as_ref()).await?;
+        self.timed(entry.as_ref(), work(client)).await
     }
 
-    async fn connect(&self) -> Result<Client, DatabaseError> {
+    /// Waits for the answer to a statement, within the time limit.
+    async fn timed<T>(
+        &self,
+        entry: Option<&Entry<'_>>,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        self.metrics.database_asked();
+        let Ok(result) = tokio::time::timeout(self.patience, work).await else {
+            self.disconnect().await;
+            let error = self.silent();
+            missed(entry, &error);
+            return Err(error);
+        };
+        let result = result.map_err(|error| self.failed(error));
+        // A connection that was lost says nothing about the server: the next attempt to connect does.
+        if !matches!(result, Err(DatabaseError::Unreachable { .. })) {
+            self.heard();
+        }
+        result
+    }
+
+    /// TLS of a connection, or none if it is disabled.
+    fn tls(&self) -> Result<Option<Tls>, DatabaseError> {
+        let tls = tls::client(&self.login).map_err(|reason| self.certificate(reason))?;
+        let Some(mut tls) = tls else { return Ok(None) };
+        MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &self.login.host)
+            .map(Some)
+            .map_err(|error| self.certificate(error.to_string()))
+    }
+
+    async fn connect(&self, tls: Option<Tls>) -> Result<Client, DatabaseError> {
         let Login { host, port, .. } = &self.login;
         let stream = TcpStream::connect((host.as_str(), *port)).await;
         let stream = stream.map_err(|error| self.unreachable(Box::new(error)))?;
         let _ = stream.set_nodelay(true);
         let config = self.login.config();
-        match tls::client(&self.login).map_err(|reason| self.certificate(reason))? {
-            Some(mut tls) => {
-                let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, host)
-                    .map_err(|error| self.certificate(error.to_string()))?;
+        match tls {
+            Some(tls) => {
                 let connected = config.connect_raw(stream, tls).await;
                 Ok(spawned(connected.map_err(|error| self.failed(error))?))
             }
             None => Ok(spawned(config.connect_raw(stream, NoTls).await.map_err(|error| self.failed(error))?)),
         }
+    }
+
+    fn silent(&self) -> DatabaseError {
+        self.unreachable("no answer in time".into())
     }
 
     pub(crate) fn unreachable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> DatabaseError {
@@ -247,6 +332,29 @@ impl Database {
             | SqlState::DISK_FULL => DatabaseError::Busy { address, source },
             _ => DatabaseError::Statement { address, source },
         }
+    }
+}
+
+/// Returns true if a server did not answer an attempt to connect: there is no connection, no answer in time, or the
+/// connection was lost. Any other error is an answer: it can concern one cluster only.
+fn is_silence(error: &DatabaseError) -> bool {
+    let DatabaseError::Unreachable { source, .. } = error else { return false };
+    let Some(error) = source.downcast_ref::<tokio_postgres::Error>() else { return true };
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_closed() || io.is_some_and(is_of_connection)
+}
+
+/// Returns true for an error of the connection. The client reports answers that it refuses, as of SASL or TLS, with the
+/// other kinds.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other};
+    !matches!(error.kind(), InvalidData | InvalidInput | Other)
+}
+
+/// Records that a server did not answer.
+fn missed(entry: Option<&Entry<'_>>, error: &DatabaseError) {
+    if let (Some(entry), DatabaseError::Unreachable { source, .. }) = (entry, error) {
+        entry.failed(chain(&**source), Instant::now());
     }
 }
 

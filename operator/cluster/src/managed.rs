@@ -23,12 +23,12 @@ mod status;
 mod summary;
 mod validate;
 mod verdict;
+mod visit;
 mod warnings;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use steamer_api::OpenBaoCluster;
 use steamer_core::context::Context;
@@ -40,6 +40,7 @@ use crate::cluster::{Cluster, FENCE, name};
 use crate::effects::{Effects, Sources};
 use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
+use crate::nodes::stateful_set;
 use crate::nodes::turns::Turns;
 use crate::relay::registry::Relays;
 use crate::relay::target;
@@ -56,6 +57,7 @@ use report::Report;
 use status::status;
 use summary::recorded_takeover;
 use validate::{mode, validate};
+use visit::next_visit;
 
 /// Background tasks of all clusters.
 #[derive(Clone, Copy)]
@@ -135,10 +137,10 @@ async fn reconcile_nodes(
 async fn restore_last_valid(scene: Scene<'_>, last_valid: &LastValid, object: &OpenBaoCluster) {
     let Scene { context, dependencies, child_api } = scene;
     let name = &child_api.cluster;
-    let live = child_api.get::<StatefulSet>(&name.name);
+    let live = stateful_set::live(child_api, object.metadata.uid.as_deref().unwrap_or_default());
     let Some(earlier) = live.and_then(|live| recorded(object, &live)) else { return };
-    match valid(context, dependencies, &earlier).await {
-        Ok(valid) => last_valid.restore(name, valid),
+    match valid(context, dependencies, &earlier.object).await {
+        Ok((found, cluster)) => last_valid.restore(name, (found, earlier.with_image(cluster))),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(cluster = %name, error, "the last valid spec cannot be used");
@@ -180,5 +182,5 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
         effects.turns.give_back(&input.cluster.name);
     }
     status(effects.context, &report).await?;
-    Ok(report.next_visit())
+    Ok(next_visit(&report))
 }

@@ -10,6 +10,7 @@ pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod initialization;
 pub(crate) mod network_policy;
+pub(crate) mod private_server;
 mod quantity;
 pub(crate) mod relay;
 pub(crate) mod seal;

@@ -3,9 +3,9 @@
 //!
 //! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
 //! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
-//! access to a token, a policy or role of the root namespace, or this policy, or to a secret value, except for values whose
-//! paths have the form of a path of a project (`docs/security.md` lists them). In a managed cluster, the
-//! policy with the mark for standbys is an exception: it has no holders.
+//! access to a token, a policy or role of the root namespace, or this policy, or reads a secret value, except for values whose
+//! paths have the form of a path of a project (`docs/security.md` lists them). Values of projects can be written, for
+//! ManagedSecrets. In a managed cluster, the policy with the mark for standbys is an exception: it has no holders.
 
 #[cfg(test)]
 mod acl;
@@ -68,6 +68,7 @@ fn project_rules(project: &str) -> Vec<Rule> {
         (format!("{project}/sys/mounts/{engine}/tune"), &["read", "update"]),
         (format!("{project}/{engine}/config"), &["create", "read", "update"]),
     ];
+    rules.extend(covered::SECRETS.map(|(path, capabilities)| (format!("{project}/{path}"), capabilities)));
     rules.extend(AUTH_MOUNTS.iter().flat_map(|mount| auth_rules(project, mount)));
     rules.extend(additional_rules(project));
     rules.extend(covered::LONG_POLICIES.map(|name| (format!("{project}/sys/policies/acl/{name}"), ALL)));
@@ -167,17 +168,50 @@ fn policy(rules: &Rules) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use steamer_api::OperatorScope;
 
     use super::*;
 
     #[test]
-    fn no_rule_reaches_values_tokens_or_the_root() {
+    fn no_rule_reads_values_or_reaches_tokens_or_the_root() {
         let organizations = format!("sys/namespaces/{ORGANIZATION}");
-        for path in rules().keys() {
-            assert!(!path.contains("/data") && !path.contains("/metadata"), "{path}");
+        for (path, capabilities) in rules() {
+            let is_written =
+                path.ends_with("/secrets/+/data/explicit/+") && capabilities == ["create", "update"];
+            assert!(!path.contains("/data") || is_written, "{path}: {capabilities:?}");
             assert!(!path.contains("token"), "{path}");
             assert!(path.starts_with('+') || path.starts_with(&organizations), "{path}");
+        }
+    }
+
+    #[rstest]
+    #[case("data/explicit/A", "create update")]
+    #[case("data/explicit/A/B", "")]
+    #[case("data/other/A", "")]
+    #[case("metadata/explicit/A", "create read update delete")]
+    #[case("metadata/explicit", "")]
+    #[case("metadata/other/A", "")]
+    #[case("detailed-metadata/explicit/", "list")]
+    #[case("detailed-metadata/explicit", "list")]
+    #[case("detailed-metadata/explicit/A", "")]
+    #[case("subkeys/explicit/A", "")]
+    #[case("delete/explicit/A", "update")]
+    #[case("undelete/explicit/A", "update")]
+    #[case("destroy/explicit/A", "update")]
+    fn secrets_of_projects_are_written_and_never_read(#[case] path: &str, #[case] expected: &str) {
+        let scopes = [PolicyScope::Tenants, PolicyScope::Root].into_iter();
+        let listed = ["org_1", "org_1/group_7", "org_1/group_7/project_42"];
+        let listed = listed.map(|root| PolicyScope::Namespaces(vec![root.to_owned()]));
+        for scope in scopes.chain(listed) {
+            let rules = with(rules(), general::rules(&scope));
+            for namespace in ["org_1/group_7/project_42", "org_1/group_7"] {
+                let path = format!("{namespace}/secrets/kv/{path}");
+                let all = ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"];
+                let held = all.into_iter().filter(|capability| acl::has(&rules, capability, &path));
+                let held = held.collect::<Vec<_>>().join(" ");
+                assert_eq!(held, expected, "{scope:?} {path}: {:?}", acl::applicable(&rules, &path));
+            }
         }
     }
 

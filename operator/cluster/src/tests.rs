@@ -1,11 +1,15 @@
 //! Values for the tests of this crate.
 
+pub(crate) mod kubernetes;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::runtime::watcher;
-use serde_json::json;
+use serde_json::{Value, json};
 use steamer_api::{DatabaseTlsMode, Fencing, OpenBaoCluster, OpenBaoClusterStatus};
 use steamer_openbao::{Health, Leader};
 use steamer_runtime::ObjectName;
@@ -20,6 +24,9 @@ use crate::managed::fetch::Found;
 use crate::managed::observe::Observed;
 use crate::nodes::members::{Answer, Member};
 use crate::objects::audit_volume::has_volumes;
+use crate::objects::configuration::configuration;
+use crate::objects::seal::seal;
+use crate::objects::stateful_set::{Inputs, stateful_set};
 use crate::restore_drill::{Live, Progress};
 use crate::seal::check::SealCheck;
 use crate::seal::keys::StaticKeys;
@@ -119,7 +126,9 @@ pub(crate) fn storage() -> Storage {
             recovery_keys: true,
             seal: Some("static".to_owned()),
         },
+        wrapping_keys: Some(vec!["k1".to_owned(), "k1".to_owned()]),
         roles: None,
+        ungranted: Vec::new(),
         obstacle: None,
     }
 }
@@ -218,7 +227,7 @@ pub(crate) fn server() -> Server {
 }
 
 /// The cluster of [`cluster`], with other fields of `spec.managed`.
-pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
+pub(crate) fn cluster_with(fields: Value) -> Cluster {
     let mut cluster = cluster();
     let mut spec = json!(cluster.spec);
     for (field, value) in fields.as_object().unwrap() {
@@ -230,6 +239,20 @@ pub(crate) fn cluster_with(fields: serde_json::Value) -> Cluster {
     cluster.relay = delivery.map(|_| helper());
     cluster.rotator = has_volumes(&cluster.spec.audit).then(helper);
     cluster
+}
+
+/// The StatefulSet of the nodes of a cluster, and their configuration.
+pub(crate) fn nodes_of(cluster: &Cluster) -> (StatefulSet, Value) {
+    let seal = seal(cluster, &cluster.spec.seal, None).unwrap();
+    let configuration = configuration(cluster, &seal, &BTreeMap::new());
+    let inputs = Inputs {
+        configuration: &configuration,
+        seal: &seal,
+        started_with: "digest",
+        replicas: 3,
+        annotations: &BTreeMap::new(),
+    };
+    (stateful_set(cluster, &inputs), configuration)
 }
 
 /// The answer of the API server to a list that the operator may not make.

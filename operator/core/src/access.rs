@@ -15,7 +15,7 @@ pub mod managed;
 mod merge;
 pub mod methods;
 pub mod named_objects;
-mod observation;
+pub mod observation;
 pub mod public_key;
 mod receivers;
 mod reused;

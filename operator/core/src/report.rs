@@ -1,5 +1,7 @@
 //! Writing the result of a reconcile: the same steps for every kind.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use steamer_api::{HasConditions, Kind};
@@ -10,11 +12,17 @@ use crate::context::Context;
 use crate::error::Error;
 
 impl Context {
-    /// The last written status, for fields that are kept. It is parsed only if the watch has not shown it yet.
+    /// The last written status, for fields that are kept.
     pub fn status<K: Kind>(&self, object: &K) -> K::Status {
+        self.latest(object).into_owned()
+    }
+
+    /// The last written status, to read it. It is parsed only if the watch has not shown it yet, and is that of the object
+    /// otherwise.
+    pub fn latest<'a, K: Kind>(&self, object: &'a K) -> Cow<'a, K::Status> {
         match self.runtime.statuses.unseen(object) {
-            Some(text) => serde_json::from_str(&text).unwrap_or_default(),
-            None => object.status().cloned().unwrap_or_default(),
+            Some(text) => Cow::Owned(serde_json::from_str(&text).unwrap_or_default()),
+            None => object.status().map_or_else(|| Cow::Owned(K::Status::default()), Cow::Borrowed),
         }
     }
 

@@ -99,8 +99,8 @@ impl Synced for BaoDynamicSecret {
 
     fn recorded(status: &BaoDynamicSecretStatus) -> Recorded {
         // Lease and time are parts of the stamp.
-        let BaoDynamicSecretStatus { sync, stamp, lease: _, next_read: _, common: _ } = status.clone();
-        Recorded { sync, stamp, version: None, mount: None }
+        let BaoDynamicSecretStatus { sync, stamp, lease: _, next_read: _, common: _ } = status;
+        Recorded { sync: sync.clone(), stamp: stamp.clone(), version: None, mount: None }
     }
 
     fn record(status: &mut BaoDynamicSecretStatus, recorded: Recorded) {

@@ -44,6 +44,11 @@ impl<'a> Naming<'a> {
         Ok(Self { rewrites, left: TOTAL })
     }
 
+    /// Continues with another source, whose names are bounded on their own.
+    pub(crate) fn restart(&mut self) {
+        self.left = TOTAL;
+    }
+
     /// The new name. `None` if it is too long, if the names of the source are, if a template fails, or if the budget is used up.
     pub(crate) fn rewritten(&mut self, name: &str, budget: &mut Budget) -> Option<String> {
         if self.rewrites.is_empty() {

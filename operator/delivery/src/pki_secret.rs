@@ -87,8 +87,8 @@ impl Synced for BaoPKISecret {
 
     fn recorded(status: &BaoPKISecretStatus) -> Recorded {
         // The certificate is part of the stamp.
-        let BaoPKISecretStatus { sync, stamp, certificate: _, common: _ } = status.clone();
-        Recorded { sync, stamp, version: None, mount: None }
+        let BaoPKISecretStatus { sync, stamp, certificate: _, common: _ } = status;
+        Recorded { sync: sync.clone(), stamp: stamp.clone(), version: None, mount: None }
     }
 
     fn record(status: &mut BaoPKISecretStatus, recorded: Recorded) {

@@ -120,9 +120,9 @@ impl Synced for BaoStaticSecret {
     }
 
     fn recorded(status: &BaoStaticSecretStatus) -> Recorded {
-        let BaoStaticSecretStatus { sync, version, mount_id: mount, stamp, plan: _, common: _ } =
-            status.clone();
-        Recorded { sync, version, mount, stamp }
+        let BaoStaticSecretStatus { sync, version, mount_id: mount, stamp, plan: _, common: _ } = status;
+        let (sync, mount, stamp) = (sync.clone(), mount.clone(), stamp.clone());
+        Recorded { sync, version: *version, mount, stamp }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {

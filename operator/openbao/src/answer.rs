@@ -26,6 +26,9 @@ const LISTING: usize = 8192 * KIB;
 /// Endpoints that each node answers about its own state.
 const STATES: [&str; 3] = ["sys/health", "sys/seal-status", "sys/leader"];
 
+/// Class of a request that can change something.
+pub(crate) const WRITE: &str = "write";
+
 /// A request that is not bound to a node yet.
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -123,7 +126,7 @@ impl Request {
         } else if self.method == Method::GET || self.method.as_str() == "LIST" {
             "read"
         } else {
-            "write"
+            WRITE
         }
     }
 

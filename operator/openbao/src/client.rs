@@ -1,6 +1,5 @@
 //! Client of a server: nodes, retries during a failover, one connection pool.
 
-mod circuit;
 mod gate;
 mod leader_index;
 mod limits;
@@ -17,13 +16,12 @@ use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 
-use crate::answer::{Answer, Request};
+use crate::answer::{Answer, Request, WRITE};
 use crate::fault::Fault;
 use crate::transport::Transport;
 use crate::{Error, Identity, NamespacePath, Session, Settings, answer, body};
 
-use circuit::{Outage, Refusal};
-use gate::{Entry, Gate};
+use gate::{Entry, Gate, Outage, Refusal};
 use leader_index::LeaderIndex;
 use limits::Limits;
 use node::Node;
@@ -64,6 +62,10 @@ struct Inner {
 pub trait Observer: Send + Sync {
     /// Called for each HTTP request that is sent.
     fn asked(&self) {}
+
+    /// Called before each HTTP request that can change something in OpenBao. Logins are no such requests. `path` is relative to
+    /// the namespace.
+    fn before_write(&self, _namespace: &NamespacePath, _path: &str) {}
 
     /// Called when a request has ended, with or without a response. `class`: `health`, `login`, `read` or `write`.
     fn ended(&self, _class: &'static str, _took: Duration) {}
@@ -298,18 +300,22 @@ impl Client {
     }
 
     async fn respond(&self, node: &Node, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
+        let class = request.class();
         self.0.observer.asked();
+        if class == WRITE {
+            self.0.observer.before_write(&request.namespace, &request.path);
+        }
         let started = Instant::now();
         let answer = self.answer(node, request, leader).await;
-        self.0.observer.ended(request.class(), started.elapsed());
+        self.0.observer.ended(class, started.elapsed());
         answer
     }
 
     async fn answer(&self, node: &Node, request: &Request, leader: HeaderMap) -> Result<Answer, Error> {
         let fault = |fault| node.error(request, fault);
         let prepared = answer::prepared(&self.0.transport, &node.url, request).headers(leader);
-        let response = self.0.transport.send(prepared).await.map_err(fault)?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let mut response = self.0.transport.send(prepared).await.map_err(fault)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let text = body::read(response, request.limit(status)).await.map_err(fault)?;
         Ok(Answer { status, headers, text })
     }

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::hostile::{Server, chain, response};
 use crate::{
-    Cas, Client, Credential, CredentialError, Error, Identity, JwtConfig, JwtKeys, KvConfig, Login,
-    LoginKind, MountRequest, NamespacePath, Presentation, Session,
+    Cas, Client, Credential, CredentialError, Error, Identity, JwtConfig, JwtKeys, KvConfig, KvSettings,
+    KvVersionChange, Login, LoginKind, MountRequest, NamespacePath, Presentation, Session,
 };
 
 const CANARY: &str = "canary-Zq7xW3vNf0";
@@ -91,6 +91,9 @@ pub(crate) fn endpoints(session: &Session) -> Vec<Call<'_>> {
         write_kv2("a", "b", &json!({})),
         delete_kv2("a", "b"),
         list_kv2("a", "b"),
+        kv_metadata("a", "b"),
+        put_kv_settings("a", "b", &KvSettings::default(), 0),
+        change_kv_versions("a", "b", KvVersionChange::Delete, &[1]),
         kv_config("a"),
         put_kv_config("a", &KvConfig::default()),
         token(),

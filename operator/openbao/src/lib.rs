@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+pub mod circuit;
 mod client;
 mod endpoints;
 mod error;
@@ -38,7 +39,7 @@ pub use client::{Client, Observer};
 pub use endpoints::auth::{AuthMount, CelProgram, CelRole, CelVariable, JwtConfig, JwtKeys, JwtRole};
 pub use endpoints::health::{Health, Leader, SealStatus};
 pub use endpoints::kv::{CustomMetadata, Kv, KvConfig};
-pub use endpoints::kv_entries::{KvMetadata, KvVersionState};
+pub use endpoints::kv_entries::{KvMetadata, KvSettings, KvVersionChange, KvVersionState};
 pub use endpoints::leases::{Issued, Lease};
 pub use endpoints::mounts::{KvVersion, Mount, MountRequest};
 pub use endpoints::namespaces::{Namespace, NamespaceDeletion};

@@ -16,6 +16,7 @@ mod grants;
 mod identity_group;
 pub mod jwt;
 mod jwt_issuer;
+mod managed_secret;
 mod mounts;
 mod namespaces;
 mod pipeline_policy;
@@ -40,8 +41,8 @@ use futures::future::BoxFuture;
 use grants::in_force::InForce;
 use steamer_api::{
     AuthMethod, BaoAuthRole, BaoNamespace, BaoPolicy, BaoRateLimitQuota, DatabaseConnection, DatabaseRole,
-    IdentityGroup, PKIIssuer, PKIRole, PipelinePolicy, SecretEngine, SecretsApp, SecretsProject,
-    SecretsTenant, TransitKey, UserPolicy,
+    IdentityGroup, ManagedSecret, PKIIssuer, PKIRole, PipelinePolicy, SecretEngine, SecretsApp,
+    SecretsProject, SecretsTenant, TransitKey, UserPolicy,
 };
 use steamer_core::ownership::removal::Owned;
 use steamer_core::ownership::removers::Record;
@@ -56,6 +57,7 @@ pub fn register(tasks: &mut Tasks) {
     let in_force = Arc::new(InForce::default());
     provision::<SecretsTenant, _>(tasks, ());
     provision::<SecretsProject, _>(tasks, in_force.clone());
+    provision::<ManagedSecret, _>(tasks, ());
     provision::<BaoPolicy, _>(tasks, ());
     provision::<SecretEngine, _>(tasks, ());
     provision::<AuthMethod, _>(tasks, ());

@@ -17,6 +17,7 @@ use steamer_openbao::{
 use steamer_runtime::write_limit::{Write as Repetition, digest};
 
 use crate::general::{Body, Receipt, delete, send};
+use crate::managed_secret::change::{Change, Versions};
 use crate::signing::Signing;
 
 /// Reason of a write that creates a resource.
@@ -115,6 +116,10 @@ pub(crate) enum Call {
     },
     /// Requests and imports the certificate of an intermediate authority.
     Sign(Box<Signing>),
+    /// Creates or changes a secret of a project.
+    ChangeSecret(Box<Change>),
+    /// Deletes or destroys versions of a secret.
+    RemoveVersions(Versions),
     /// Deletes the resource at a path. A missing resource is no error.
     Delete(String),
     /// Deletes a resource of a general kind, as the kind does it.
@@ -159,6 +164,16 @@ impl Write {
     pub(crate) fn remove(namespace: &NamespacePath, path: String, deletion: Deletion) -> Self {
         let call = Call::Remove(path, deletion);
         Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason: UNDESIRED }
+    }
+
+    /// Deletes or destroys versions of a secret.
+    pub(crate) fn remove_versions(
+        namespace: &NamespacePath,
+        versions: Versions,
+        reason: &'static str,
+    ) -> Self {
+        let call = Call::RemoveVersions(versions);
+        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason }
     }
 
     /// Creates a namespace. None for the root namespace, which always exists.
@@ -221,6 +236,8 @@ impl Call {
             Self::PutJwtRole { mount, name, .. } => jwt_role_path(mount, name),
             Self::PutPolicy { name, .. } => policy_path(name),
             Self::Sign(signing) => signing.path(),
+            Self::ChangeSecret(change) => change.location(),
+            Self::RemoveVersions(versions) => versions.location(),
             Self::Send { path, .. } | Self::Delete(path) | Self::Remove(path, _) => path.clone(),
         }
     }
@@ -243,6 +260,8 @@ impl Call {
                 return send(session, (method, path, body), receipt.as_deref()).await;
             }
             Self::Sign(signing) => signing.execute(session).await,
+            Self::ChangeSecret(change) => return change.execute(session).await,
+            Self::RemoveVersions(versions) => return versions.execute(session).await,
             Self::Delete(path) => return delete(session, path).await,
             Self::Remove(path, deletion) => return deletion(session, path).await,
         };

@@ -47,14 +47,15 @@ pub struct Waiter {
     pub name: ObjectName,
 }
 
-/// All waiters, by the keys that they depend on.
+/// All waiters, by the keys that they depend on. Each key and each waiter is in memory once: an object has about ten keys, and
+/// most of them are keys of many objects.
 #[derive(Default)]
 pub struct Index(Locked<State>);
 
 #[derive(Default)]
 struct State {
-    waiters: HashMap<Key, HashSet<Waiter>>,
-    keys: HashMap<Waiter, HashSet<Key>>,
+    waiters: HashMap<Arc<Key>, HashSet<Arc<Waiter>>>,
+    keys: HashMap<Arc<Waiter>, Vec<Arc<Key>>>,
     triggers: HashMap<&'static str, Trigger>,
 }
 
@@ -62,8 +63,8 @@ struct State {
 /// removed.
 pub struct Dependencies {
     index: Arc<Index>,
-    waiter: Waiter,
-    seen: Locked<HashSet<Key>>,
+    waiter: Arc<Waiter>,
+    seen: Locked<Vec<Arc<Key>>>,
 }
 
 impl Index {
@@ -76,7 +77,7 @@ impl Index {
     pub fn wake(&self, keys: &[Key], but: Option<&Waiter>) -> usize {
         let state = self.state();
         let woken: HashSet<&Waiter> =
-            keys.iter().filter_map(|key| state.waiters.get(key)).flatten().collect();
+            keys.iter().filter_map(|key| state.waiters.get(key)).flatten().map(|waiter| &**waiter).collect();
         let mut count = 0;
         for waiter in woken.into_iter().filter(|waiter| Some(*waiter) != but) {
             if let Some(trigger) = state.triggers.get(waiter.controller) {
@@ -90,13 +91,14 @@ impl Index {
     /// Starts to record the dependencies of one reconcile of an object.
     #[must_use]
     pub fn pass(self: &Arc<Self>, controller: &'static str, name: ObjectName) -> Dependencies {
-        Dependencies { index: self.clone(), waiter: Waiter { controller, name }, seen: Locked::default() }
+        let waiter = self.state().known(Waiter { controller, name });
+        Dependencies { index: self.clone(), waiter, seen: Locked::default() }
     }
 
     /// Removes all dependencies of a deleted object.
     pub fn forget(&self, controller: &'static str, name: &ObjectName) {
         let waiter = Waiter { controller, name: name.clone() };
-        self.state().retain(&waiter, &HashSet::new());
+        self.state().retain(&waiter, &[]);
     }
 
     /// Returns whether any object depends on the key.
@@ -111,12 +113,29 @@ impl Index {
 }
 
 impl State {
-    fn retain(&mut self, waiter: &Waiter, kept: &HashSet<Key>) {
+    /// The waiter as it is in memory, if it has dependencies.
+    fn known(&self, waiter: Waiter) -> Arc<Waiter> {
+        self.keys.get_key_value(&waiter).map_or_else(|| Arc::new(waiter), |(known, _)| known.clone())
+    }
+
+    /// Adds a dependency. Returns the key as it is in memory.
+    fn add(&mut self, key: Key, waiter: &Arc<Waiter>) -> Arc<Key> {
+        let known = self.waiters.get_key_value(&key).map(|(known, _)| known.clone());
+        let key = known.unwrap_or_else(|| Arc::new(key));
+        let waiters = self.waiters.entry(key.clone()).or_default();
+        if waiters.insert(waiter.clone()) {
+            self.keys.entry(waiter.clone()).or_default().push(key.clone());
+        }
+        key
+    }
+
+    /// Removes the dependencies of a waiter, except for the keys at the addresses of `kept`, which are sorted.
+    fn retain(&mut self, waiter: &Waiter, kept: &[*const Key]) {
         let Some(keys) = self.keys.get_mut(waiter) else {
             return;
         };
-        let gone: Vec<Key> = keys.iter().filter(|key| !kept.contains(*key)).cloned().collect();
-        keys.retain(|key| kept.contains(key));
+        let gone: Vec<Arc<Key>> =
+            keys.extract_if(.., |key| kept.binary_search(&Arc::as_ptr(key)).is_err()).collect();
         if keys.is_empty() {
             self.keys.remove(waiter);
         }
@@ -141,22 +160,17 @@ impl Dependencies {
     /// Adds a dependency: from now on, a change of `key` requeues the object. Call this before the lookup; otherwise a
     /// change in between is missed.
     pub fn on(&self, key: Key) {
-        let mut state = self.index.state();
-        state.waiters.entry(key.clone()).or_default().insert(self.waiter.clone());
-        state.keys.entry(self.waiter.clone()).or_default().insert(key.clone());
-        drop(state);
-        self.seen().insert(key);
-    }
-
-    fn seen(&self) -> MutexGuard<'_, HashSet<Key>> {
-        self.seen.lock()
+        let key = self.index.state().add(key, &self.waiter);
+        self.seen.lock().push(key);
     }
 }
 
 impl Drop for Dependencies {
     fn drop(&mut self) {
-        let seen = std::mem::take(&mut *self.seen());
-        self.index.state().retain(&self.waiter, &seen);
+        let seen = std::mem::take(&mut *self.seen.lock());
+        let mut kept: Vec<*const Key> = seen.iter().map(Arc::as_ptr).collect();
+        kept.sort_unstable();
+        self.index.state().retain(&self.waiter, &kept);
     }
 }
 
@@ -187,5 +201,25 @@ mod tests {
         assert!(woken.try_recv().is_err());
         index.forget("controller", &ObjectName::new("ns", "object"));
         assert!(!index.is_awaited(&key("b")));
+    }
+
+    #[test]
+    fn a_key_and_a_waiter_are_in_memory_once() {
+        let index = Arc::new(Index::default());
+        for _ in 0..2 {
+            for object in ["a", "b", "c"] {
+                let dependencies = index.pass("controller", ObjectName::new("ns", object));
+                ["shared", "shared", object].iter().for_each(|name| dependencies.on(key(name)));
+            }
+        }
+        let state = index.state();
+        assert_eq!((state.waiters.len(), state.keys.len()), (4, 3));
+        let (shared, waiters) = state.waiters.get_key_value(&key("shared")).unwrap();
+        assert_eq!(waiters.len(), 3);
+        for (waiter, keys) in &state.keys {
+            assert_eq!(keys.len(), 2);
+            assert!(keys.iter().any(|key| Arc::ptr_eq(key, shared)));
+            assert!(waiters.iter().any(|known| Arc::ptr_eq(known, waiter)));
+        }
     }
 }

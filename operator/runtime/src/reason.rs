@@ -45,6 +45,8 @@ pub enum Reason {
     QuotaExceeded,
     /// `expiresAt`, or the expiration of a certificate, has passed.
     Expired,
+    /// `rotation.interval` has passed: the value is due for rotation.
+    RotationDue,
     /// A server throttles requests.
     Throttled,
     /// A server returned an error, or an operation failed.
@@ -85,6 +87,7 @@ impl Reason {
             Self::NotOpenBao => "NotOpenBao",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::Expired => "Expired",
+            Self::RotationDue => "RotationDue",
             Self::Throttled => "Throttled",
             Self::Failed => "Failed",
             Self::Fenced => "Fenced",

@@ -85,7 +85,8 @@ pub fn describe(error: &(impl std::error::Error + 'static)) -> String {
 }
 
 /// Same as [`describe`], for any error.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -205,6 +205,7 @@ impl<R: Reconcile> Visit<R> {
         if self.runtime.released.contains(&*object) {
             return Ended::Well(Action::AwaitChange);
         }
+        self.runtime.statuses.started(&*object);
         let started = Instant::now();
         let dependencies = self.runtime.index.pass(R::NAME, self.name.clone());
         let pass = self.reconciler.reconcile(object.clone(), &dependencies);

@@ -1,5 +1,6 @@
 //! Writes statuses: only the fields that differ, and nothing if none does.
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -13,22 +14,39 @@ use crate::translation::Translation;
 use crate::write_limit::{Write, WriteLimit, digest};
 use crate::{AnyObject, Locked, ObjectName};
 
-/// Writer of statuses. Remembers the last written ones, so that a stale watch cache does not cause another write, and so
-/// that a status of another client is recognized.
+/// Writer of statuses. Remembers a written one until the watch shows it, so that a stale watch cache does not cause another
+/// write, and digests, so that a status of another client is recognized and an equal one needs no comparison.
 pub struct Statuses {
     client: Client,
-    written: Locked<HashMap<(String, ObjectName), Written>>,
+    known: Locked<HashMap<TypeId, HashMap<ObjectName, Known>>>,
     limit: WriteLimit,
     translation: Option<Translation>,
 }
 
+/// What is known about the status of an object.
+#[derive(Default)]
+struct Known {
+    /// Digest of the uid of the object.
+    uid: u64,
+    /// The last write of this process.
+    written: Option<Written>,
+    /// Version of the object, and digest of a status that equals that of the version.
+    equal: Option<(u64, u64)>,
+}
+
 struct Written {
-    uid: Option<String>,
     resource_version: u64,
-    /// JSON text: a parsed status takes several times its memory, for each object.
-    status: String,
+    /// The status, until the watch shows it. JSON text: a parsed status takes several times its memory.
+    unseen: Option<Box<str>>,
     /// Digests of the status as it was written, and as the API server stored it.
     digests: [u64; 2],
+}
+
+impl Known {
+    /// Returns whether the object is older than the last written status.
+    fn is_newer_than(&self, seen: u64) -> bool {
+        self.written.as_ref().is_some_and(|written| written.resource_version > seen)
+    }
 }
 
 /// A status that cannot be written.
@@ -53,7 +71,7 @@ pub(crate) enum Step {
 
 /// Changes of a status write.
 pub struct Changes {
-    /// The `Ready` condition, if its status or reason changed.
+    /// The `Ready` condition, if its status or reason changed. The first success is no change: the status states it.
     pub(crate) ready: Option<Condition>,
 }
 
@@ -61,7 +79,7 @@ impl Statuses {
     /// Returns a writer that uses this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, written: Locked::default(), limit: WriteLimit::default(), translation: None }
+        Self { client, known: Locked::default(), limit: WriteLimit::default(), translation: None }
     }
 
     /// Translates the statuses of the objects of another API.
@@ -71,7 +89,7 @@ impl Statuses {
     }
 
     /// Returns the latest known status, or null if there is none.
-    pub fn last<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) -> Value {
+    pub fn last<K: AnyObject>(&self, object: &K) -> Value {
         match self.unseen(object) {
             Some(text) => serde_json::from_str(&text).unwrap_or_default(),
             None => status_of(object),
@@ -79,11 +97,30 @@ impl Statuses {
     }
 
     /// Returns the last written status as JSON, if the object is older than it: the watch is late.
-    pub fn unseen<K: Resource<DynamicType = ()>>(&self, object: &K) -> Option<String> {
-        let seen = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0_u64);
-        let written = self.written.lock();
-        let last = written.get(&key::<K>(ObjectName::of(object)))?;
-        (last.uid == object.uid() && last.resource_version > seen).then(|| last.status.clone())
+    pub fn unseen<K: AnyObject>(&self, object: &K) -> Option<String> {
+        self.with(object, |known| {
+            let written = known.written.as_ref().filter(|written| written.resource_version > version(object));
+            written.and_then(|written| written.unseen.as_deref().map(str::to_owned))
+        })?
+    }
+
+    /// Drops the text of the written status if the watch shows it: only its digests are needed from now on. Only for an object
+    /// whose reconcile starts: a running one may hold an earlier version, and would fall back to its status.
+    pub(crate) fn started<K: AnyObject>(&self, object: &K) {
+        self.with(object, |known| {
+            if !known.is_newer_than(version(object))
+                && let Some(written) = &mut known.written
+            {
+                written.unseen = None;
+            }
+        });
+    }
+
+    /// Calls a function with what is known about this object. An earlier object of the same name has another uid.
+    fn with<K: AnyObject, T>(&self, object: &K, call: impl FnOnce(&mut Known) -> T) -> Option<T> {
+        let mut known = self.known.lock();
+        let known = known.get_mut(&TypeId::of::<K>())?.get_mut(&ObjectName::of(object))?;
+        (known.uid == uid(object)).then(|| call(known))
     }
 
     /// Writes a status if it differs from the last one.
@@ -106,9 +143,15 @@ impl Statuses {
         object: &K,
         status: &impl Serialize,
     ) -> Result<Changes, StatusError> {
+        // A settled object is compared by digests: its status is not parsed, and the rest of the object not serialized.
+        let form = digest(&serde_json::to_vec(status).map_err(kube::Error::SerdeError)?);
+        if self.is_equal(object, form) {
+            return Ok(Changes { ready: None });
+        }
         let last = self.last(object);
         let next = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         if last == next {
+            self.equal(object, form);
             return Ok(Changes { ready: None });
         }
         self.admit(step, object, &last)?;
@@ -132,15 +175,36 @@ impl Statuses {
         }
     }
 
+    /// Returns whether a status with this digest was compared with that of the same version of the object.
+    fn is_equal<K: AnyObject>(&self, object: &K, form: u64) -> bool {
+        let seen = version(object);
+        let is_equal = |known: &mut Known| known.equal == Some((seen, form)) && !known.is_newer_than(seen);
+        seen > 0 && self.with(object, is_equal).unwrap_or_default()
+    }
+
+    /// Remembers that a status with this digest equals that of the object.
+    fn equal<K: AnyObject>(&self, object: &K, form: u64) {
+        let (uid, seen) = (uid(object), version(object));
+        let mut known = self.known.lock();
+        let known = known.entry(TypeId::of::<K>()).or_default().entry(ObjectName::of(object)).or_default();
+        if known.uid != uid {
+            *known = Known { uid, ..Known::default() };
+        }
+        // The comparison was with the written status.
+        if !known.is_newer_than(seen) {
+            known.equal = Some((seen, form));
+        }
+    }
+
     /// Counts a write over a status of another client. Writes over the own status are never limited.
     fn admit<K: AnyObject>(&self, step: Step, object: &K, last: &Value) -> Result<(), StatusError> {
-        let name = ObjectName::of(object);
-        let is_foreign = self.written.lock().get(&key::<K>(name.clone())).is_some_and(|written| {
-            written.uid == object.uid() && !written.digests.contains(&digest(&last.to_string()))
-        });
-        if is_foreign {
+        let is_foreign = |known: &mut Known| {
+            known.written.as_ref().is_some_and(|it| !it.digests.contains(&digest(&last.to_string())))
+        };
+        if self.with(object, is_foreign).unwrap_or_default() {
             let (resource, before) = (digest(&(K::kind(&()), step)), digest(&timeless(last).to_string()));
             let (write, now) = (Write { resource, desired: 0, before }, Instant::now());
+            let name = ObjectName::of(object);
             self.limit.admit(&name, write, now).map_err(StatusError::Contested)?;
             self.limit.record(&name, write, now);
         }
@@ -148,20 +212,32 @@ impl Statuses {
     }
 
     /// Discards the remembered status of a deleted object.
-    pub fn forget<K: Resource<DynamicType = ()>>(&self, name: &ObjectName) {
-        self.written.lock().remove(&key::<K>(name.clone()));
-    }
-
-    fn remember<K: Resource<DynamicType = ()> + Serialize>(&self, answer: &K, status: &Value) {
-        let version = answer.resource_version().and_then(|version| version.parse().ok());
-        if let Some(resource_version) = version {
-            let mut written = self.written.lock();
-            let (status, stored) = (status.to_string(), status_of(answer).to_string());
-            let digests = [digest(&status), digest(&stored)];
-            let last = Written { uid: answer.uid(), resource_version, status, digests };
-            written.insert(key::<K>(ObjectName::of(answer)), last);
+    pub fn forget<K: AnyObject>(&self, name: &ObjectName) {
+        if let Some(known) = self.known.lock().get_mut(&TypeId::of::<K>()) {
+            known.remove(name);
         }
     }
+
+    fn remember<K: AnyObject>(&self, answer: &K, status: &Value) {
+        let resource_version = version(answer);
+        if resource_version == 0 {
+            return;
+        }
+        let (status, stored) = (status.to_string(), status_of(answer).to_string());
+        let digests = [digest(&status), digest(&stored)];
+        let written = Some(Written { resource_version, unseen: Some(status.into()), digests });
+        let known = Known { uid: uid(answer), written, equal: None };
+        self.known.lock().entry(TypeId::of::<K>()).or_default().insert(ObjectName::of(answer), known);
+    }
+}
+
+/// Returns the version of the object. 0: it has none.
+fn version<K: Resource>(object: &K) -> u64 {
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+fn uid<K: Resource>(object: &K) -> u64 {
+    digest(&object.meta().uid)
 }
 
 fn status_of(object: &impl Serialize) -> Value {
@@ -187,24 +263,23 @@ fn is_replaced(status: &kube::core::Status) -> bool {
     status.is_not_found() || status.is_conflict() || (status.code == 422 && !has_causes)
 }
 
-fn key<K: Resource<DynamicType = ()>>(name: ObjectName) -> (String, ObjectName) {
-    // Two groups can have kinds of one name.
-    (format!("{}.{}", K::kind(&()), K::group(&())), name)
-}
-
 fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {
     let ready = |status: &Value| -> Option<Condition> {
         let list: Vec<Condition> = serde_json::from_value(status.get("conditions")?.clone()).ok()?;
         list.into_iter().find(|condition| condition.type_ == "Ready")
     };
     let (last, next) = (ready(last), ready(next)?);
-    let same = last.is_some_and(|last| last.status == next.status && last.reason == next.reason);
-    (!same).then_some(next)
+    let is_news = match last {
+        Some(last) => last.status != next.status || last.reason != next.reason,
+        None => next.status != "True",
+    };
+    is_news.then_some(next)
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -294,5 +369,69 @@ mod tests {
             assert!(written.is_ok());
         }
         assert_eq!(fake.requests().len(), 50);
+    }
+
+    #[tokio::test]
+    async fn a_written_status_is_kept_until_the_watch_shows_it_and_then_compared_by_its_digest() {
+        let (own, other) = (json!({"phase": "Own"}), json!({"phase": "Other"}));
+        let answer = serde_json::to_value(with_status(5, &own)).unwrap();
+        let fake = Fake::answering(move |_| (200, answer.clone()));
+        let statuses = Statuses::new(fake.client());
+        let late = with_status(1, &Value::Null);
+        for _ in 0..2 {
+            statuses.write(&late, &own).await.unwrap();
+            assert_eq!(statuses.last(&late), own);
+        }
+        assert_eq!(fake.requests().len(), 1);
+        let shown = with_status(5, &own);
+        statuses.started(&shown);
+        for _ in 0..2 {
+            statuses.write(&shown, &own).await.unwrap();
+        }
+        assert_eq!(fake.requests().len(), 1);
+        let state = |known: &mut Known| {
+            let is_kept = known.written.as_ref().is_some_and(|written| written.unseen.is_some());
+            (is_kept, known.equal.is_some())
+        };
+        assert_eq!(statuses.with(&shown, state), Some((false, true)));
+        // Another version, or another status, is compared.
+        statuses.write(&with_status(6, &other), &own).await.unwrap();
+        statuses.write(&shown, &other).await.unwrap();
+        assert_eq!(fake.requests().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_reconcile_with_an_earlier_version_still_sees_the_written_status() {
+        let own = json!({"phase": "Own"});
+        let answer = serde_json::to_value(with_status(5, &own)).unwrap();
+        let fake = Fake::answering(move |_| (200, answer.clone()));
+        let statuses = Statuses::new(fake.client());
+        let (early, shown) = (with_status(1, &Value::Null), with_status(5, &own));
+        statuses.write(&early, &own).await.unwrap();
+        // Another task reads the newer version meanwhile.
+        assert_eq!(statuses.last(&shown)["phase"], "Own");
+        assert_eq!(statuses.last(&early), own);
+    }
+
+    #[rstest]
+    #[case::first_success(None, ("True", "Applied"), false)]
+    #[case::first_failure(None, ("False", "Sealed"), true)]
+    #[case::success_after_a_failure(Some(("False", "Sealed")), ("True", "Applied"), true)]
+    #[case::failure_after_a_success(Some(("True", "Applied")), ("False", "Sealed"), true)]
+    #[case::another_reason(Some(("False", "Sealed")), ("False", "Invalid"), true)]
+    #[case::nothing(Some(("True", "Applied")), ("True", "Applied"), false)]
+    fn a_change_of_ready_is_published_except_for_the_first_success(
+        #[case] last: Option<(&str, &str)>,
+        #[case] next: (&str, &str),
+        #[case] expected: bool,
+    ) {
+        let status = |(status, reason): (&str, &str)| {
+            let time = "2026-01-01T00:00:00Z";
+            json!({"conditions": [{
+                "type": "Ready", "status": status, "reason": reason, "message": "m", "lastTransitionTime": time,
+            }]})
+        };
+        let last = last.map_or(Value::Null, status);
+        assert_eq!(changed_ready(&last, &status(next)).is_some(), expected);
     }
 }

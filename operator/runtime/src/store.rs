@@ -1,6 +1,6 @@
 //! Cache of watched objects.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::runtime::watcher;
@@ -20,9 +20,80 @@ pub enum Presence {
     Unknown,
 }
 
+/// Group of an object, such as its owner.
+pub type GroupOf<K> = fn(&K) -> Option<ObjectName>;
+
+/// Objects by name, and their names by group.
+struct Objects<K> {
+    all: HashMap<ObjectName, Arc<K>>,
+    groups: Option<Groups<K>>,
+}
+
+struct Groups<K> {
+    of: GroupOf<K>,
+    names: HashMap<ObjectName, BTreeSet<ObjectName>>,
+}
+
+impl<K> Default for Objects<K> {
+    fn default() -> Self {
+        Self { all: HashMap::new(), groups: None }
+    }
+}
+
+impl<K> Objects<K> {
+    fn insert(&mut self, name: ObjectName, object: Arc<K>) -> Option<Arc<K>> {
+        let last = self.remove(&name);
+        if let Some(groups) = &mut self.groups {
+            groups.insert(&name, &object);
+        }
+        self.all.insert(name, object);
+        last
+    }
+
+    fn remove(&mut self, name: &ObjectName) -> Option<Arc<K>> {
+        let last = self.all.remove(name)?;
+        if let Some(groups) = &mut self.groups {
+            groups.remove(name, &last);
+        }
+        Some(last)
+    }
+
+    /// The names in a group. None: the groups are not known yet.
+    fn names(&self, group: &ObjectName) -> Option<Vec<Arc<K>>> {
+        let names = self.groups.as_ref()?.names.get(group).into_iter().flatten();
+        Some(names.filter_map(|name| self.all.get(name).cloned()).collect())
+    }
+
+    fn index(&mut self, of: GroupOf<K>) {
+        let mut groups = Groups { of, names: HashMap::new() };
+        for (name, object) in &self.all {
+            groups.insert(name, object);
+        }
+        self.groups = Some(groups);
+    }
+}
+
+impl<K> Groups<K> {
+    fn insert(&mut self, name: &ObjectName, object: &K) {
+        if let Some(group) = (self.of)(object) {
+            self.names.entry(group).or_default().insert(name.clone());
+        }
+    }
+
+    fn remove(&mut self, name: &ObjectName, object: &K) {
+        let Some(group) = (self.of)(object) else { return };
+        if let Some(names) = self.names.get_mut(&group) {
+            names.remove(name);
+            if names.is_empty() {
+                self.names.remove(&group);
+            }
+        }
+    }
+}
+
 /// Cache of the objects of a kind. May be stale: after a write, use the response of the write.
 pub struct Store<K> {
-    objects: Arc<RwLock<HashMap<ObjectName, Arc<K>>>>,
+    objects: Arc<RwLock<Objects<K>>>,
     /// Objects that exist and cannot be parsed.
     unreadable: Arc<RwLock<HashSet<ObjectName>>>,
     /// Lists that fill the cache.
@@ -64,7 +135,7 @@ impl<K> Store<K> {
     /// Returns the object of that name.
     #[must_use]
     pub fn get(&self, name: &ObjectName) -> Option<Arc<K>> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).all.get(name).cloned()
     }
 
     /// Returns whether an object of that name exists, even if it cannot be parsed, or can exist: in a namespace that is
@@ -119,13 +190,24 @@ impl<K> Store<K> {
     /// Returns all objects for which `chosen` returns `true`.
     pub fn filter(&self, chosen: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.values().filter(|object| chosen(object)).cloned().collect()
+        objects.all.values().filter(|object| chosen(object)).cloned().collect()
+    }
+
+    /// Returns the objects of a group, sorted by name. The first call creates an index, for which each call passes the same
+    /// function.
+    pub fn group(&self, of: GroupOf<K>, group: &ObjectName) -> Vec<Arc<K>> {
+        let found = self.objects.read().unwrap_or_else(PoisonError::into_inner).names(group);
+        found.unwrap_or_else(|| {
+            let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+            objects.index(of);
+            objects.names(group).unwrap_or_default()
+        })
     }
 
     /// Returns the number of objects.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).all.len()
     }
 
     /// Returns whether the cache contains no objects.
@@ -209,6 +291,72 @@ impl<K> Store<K> {
     pub(crate) fn names(&self) -> Vec<ObjectName> {
         let unreadable = self.unreadable.read().unwrap_or_else(PoisonError::into_inner).clone();
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.keys().cloned().chain(unreadable).collect::<HashSet<_>>().into_iter().collect()
+        objects.all.keys().cloned().chain(unreadable).collect::<HashSet<_>>().into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Number of a group, and a value.
+    type Grouped = (Option<u8>, u8);
+
+    fn name(number: u8) -> ObjectName {
+        ObjectName::new("ns", number.to_string())
+    }
+
+    fn group_of(object: &Grouped) -> Option<ObjectName> {
+        object.0.map(name)
+    }
+
+    #[test]
+    fn a_list_of_a_group_reads_no_other_object() {
+        static READ: AtomicUsize = AtomicUsize::new(0);
+        fn counted(object: &Grouped) -> Option<ObjectName> {
+            READ.fetch_add(1, Ordering::SeqCst);
+            group_of(object)
+        }
+        let store = Store::<Grouped>::default();
+        for number in 0..100 {
+            store.insert(name(number), Arc::new((Some(number % 50), number)));
+        }
+        assert_eq!(store.group(counted, &name(7)).len(), 2);
+        assert_eq!(READ.load(Ordering::SeqCst), 100, "the index");
+        for group in 0..50 {
+            assert_eq!(store.group(counted, &name(group)).len(), 2);
+        }
+        assert_eq!(READ.load(Ordering::SeqCst), 100, "a list reads every object");
+    }
+
+    proptest! {
+        /// After any changes, also before the index exists.
+        #[test]
+        fn a_group_has_exactly_its_objects(
+            changes in prop::collection::vec((0_u8..10, prop::option::of((prop::option::of(0_u8..3), 0_u8..3))), 0..60),
+            first_list in 0_usize..60,
+        ) {
+            let store = Store::<Grouped>::default();
+            for (number, (object, change)) in changes.into_iter().enumerate() {
+                match change {
+                    Some(change) => store.insert(name(object), Arc::new(change)),
+                    None => drop(store.remove(&name(object))),
+                }
+                if number < first_list {
+                    continue;
+                }
+                for group in (0..3).map(name) {
+                    let mut expected = store.filter(|object| group_of(object).as_ref() == Some(&group));
+                    let mut found = store.group(group_of, &group);
+                    expected.sort();
+                    found.sort();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod mark;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
@@ -59,6 +60,8 @@ impl Edges {
     }
 }
 
+/// Annotation of kubectl with a copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Pause before the list that follows a refused watch.
 const AFTER_REFUSAL: Duration = Duration::from_secs(3);
 
@@ -107,7 +110,7 @@ where
             Ok(Event::Init) => seen.listed = Some(HashSet::new()),
             Ok(Event::InitApply(object) | Event::Apply(object)) => self.isolated(seen, object),
             Ok(Event::InitDone) => self.listed(seen),
-            Ok(Event::Delete(object)) => self.gone(seen, &ObjectName::of(&object)),
+            Ok(Event::Delete(object)) => self.gone(&ObjectName::of(&object)),
             Err(error) => {
                 if self.store.failed(seen.namespace.as_deref(), &error) {
                     self.lost(seen);
@@ -128,7 +131,7 @@ where
         }
         for name in self.store.names() {
             if seen.covers(&name) {
-                self.gone(seen, &name);
+                self.gone(&name);
                 seen.lost.insert(name);
             }
         }
@@ -157,21 +160,19 @@ where
             }
         };
         if self.scope.as_ref().is_some_and(|scope| !scope.keeps(&object)) {
-            return self.gone(seen, &name);
+            return self.gone(&name);
         }
         self.store.set_unreadable(&name, false);
-        object.managed_fields_mut().clear();
-        let fresh =
-            self.store.get(&name).is_none_or(|old| old.resource_version() != object.resource_version());
-        let mark = Mark::of(&object, self.nudge);
-        let last = seen.marks.get(&name);
-        let changed = last.is_none_or(|last| mark.asks_for_a_pass_after(last));
-        let lane = last.map_or(Lane::Changed, |last| mark.lane_after(last));
+        prune(object.meta_mut());
+        let last = self.store.get(&name);
+        let fresh = last.as_ref().is_none_or(|last| last.resource_version() != object.resource_version());
+        let (mark, last) = (Mark::of(&object, self.nudge), last.map(|last| Mark::of(&*last, self.nudge)));
+        let changed = last.as_ref().is_none_or(|last| mark.asks_for_a_pass_after(last));
+        let lane = last.map_or(Lane::Changed, |last| mark.lane_after(&last));
         let edges = (self.edges)(&object);
         // During the initial list, old objects are queued behind new ones.
         let lane = if seen.started || !settled(&object) { lane } else { Lane::Background };
         self.store.insert(name.clone(), Arc::new(object));
-        seen.marks.insert(name.clone(), mark);
         if fresh {
             self.wake(&edges.by_any_change, &name);
         }
@@ -193,8 +194,7 @@ where
         }
     }
 
-    fn gone(&self, seen: &mut Seen, name: &ObjectName) {
-        seen.marks.remove(name);
+    fn gone(&self, name: &ObjectName) {
         let was_unreadable = self.store.is_unreadable(name);
         self.store.set_unreadable(name, false);
         if let Some(object) = self.store.remove(name) {
@@ -212,7 +212,7 @@ where
         let listed = seen.listed.take().unwrap_or_default();
         for name in self.store.names() {
             if seen.covers(&name) && !listed.contains(&name) {
-                self.gone(seen, &name);
+                self.gone(&name);
             }
         }
         seen.started = true;
@@ -251,7 +251,6 @@ where
 struct Seen {
     /// `None`: all namespaces.
     namespace: Option<String>,
-    marks: HashMap<ObjectName, Mark>,
     listed: Option<HashSet<ObjectName>>,
     /// Objects that were removed from the cache because the list was refused.
     lost: HashSet<ObjectName>,
@@ -263,6 +262,15 @@ struct Seen {
 impl Seen {
     fn covers(&self, name: &ObjectName) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace)
+    }
+}
+
+/// Removes copies of the object that its metadata can contain: `managedFields` and the annotation of `kubectl apply`. Nothing
+/// reads them in a cache, and each is often larger than the rest of the object.
+pub fn prune(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
 
@@ -333,6 +341,17 @@ mod tests {
             metrics: Arc::default(),
             scope: Some(Scope::new(owners, keeps)),
         }
+    }
+
+    #[test]
+    fn copies_of_an_object_in_its_metadata_are_not_kept() {
+        let metadata = json!({
+            "name": "a", "managedFields": [{"manager": "x"}], "annotations": {LAST_APPLIED: "{}", "note": "y"},
+        });
+        let mut object: ConfigMap = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        prune(object.meta_mut());
+        let expected = json!({"name": "a", "annotations": {"note": "y"}});
+        assert_eq!(serde_json::to_value(&object.metadata).unwrap(), expected);
     }
 
     async fn retained(store: &Store<ConfigMap>, expected: &[&str]) {

@@ -21,7 +21,8 @@ pub struct Operator {
     pub binary: Option<PathBuf>,
     /// Additional arguments.
     pub arguments: Vec<String>,
-    /// Fail point, as `<text>:<n>`: the operator ends before the n-th write whose description contains the text.
+    /// Fail point, as `<text>:<n>`: the operator ends before the n-th write whose description contains the text. A text that ends
+    /// with `*` is the beginning of names, and the writes of each name count separately.
     pub fails_at: Option<String>,
 }
 

@@ -105,6 +105,10 @@ impl SecurePostgres {
             .args(["-D", &self.data.display().to_string(), "-p", &self.port.to_string(), "-h", &self.host])
             .args(["-k", "/tmp", "-c", "fsync=off", "-c", "max_connections=600"])
             .args(["-c", "authentication_timeout=5s"]);
+        // Not every build contains it.
+        if self.bin.parent().is_some_and(|folder| folder.join("lib/pg_stat_statements.so").exists()) {
+            program = program.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
+        }
         if self.encrypts {
             let files = ["-c", "ssl=on", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"];
             program = program.args(files);
@@ -218,6 +222,29 @@ impl SecurePostgres {
         let mut command = Command::new(self.bin.join(name));
         command.args(["-h", "/tmp", "-p", &self.port.to_string(), "-U", "postgres"]);
         command
+    }
+
+    /// Starts to count the statements of all logins again.
+    ///
+    /// # Errors
+    /// When the server cannot count statements.
+    pub fn count_statements(&self) -> Result<()> {
+        self.sql("postgres", "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")?;
+        self.sql("postgres", "SELECT pg_stat_statements_reset()").map(drop)
+    }
+
+    /// Statements that Steamer has executed in a database since then, each as the number of its executions and its text.
+    ///
+    /// # Errors
+    /// The output of `psql`.
+    pub fn counted_statements(&self, database: &str) -> Result<Vec<(u64, String)>> {
+        let sql = format!(
+            "SELECT s.calls || ' ' || regexp_replace(s.query, '\\s+', ' ', 'g') FROM pg_stat_statements s \
+             JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname IN ('{database}_owner', '{database}_admin')"
+        );
+        let counted = self.sql("postgres", &sql)?;
+        let counted = counted.lines().filter_map(|line| line.split_once(' '));
+        counted.map(|(calls, query)| Ok((calls.parse()?, query.to_owned()))).collect()
     }
 
     /// Creates a database owned by `<name>_owner`, and a login `<name>_admin` that can create roles.

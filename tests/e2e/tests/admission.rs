@@ -27,6 +27,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         }
         spec
     };
+    let owned = |changes: Value| merged(json!({"projectRef": {"name": "p"}, "name": "A"}), changes);
+    let owned_by_generator = |generator: Value| owned(json!({"valueFrom": {"generate": generator}}));
     let secret = |changes: Value| {
         merged(
             json!({"mount": "kv", "path": "a", "type": "kv-v2", "destination": {"name": "a", "create": true}}),
@@ -58,6 +60,10 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             json!({"secretRef": {"name": "s"}, "data": [{"mount": "kv", "path": "a", "type": "kv-v2"}]}),
             changes,
         )
+    };
+    let labels = |labels: Value| json!({"matchLabels": labels});
+    let selected = |changes: Value| {
+        merged(push(json!({"secretRef": null, "selector": labels(json!({"push": "yes"}))})), changes)
     };
     let item = |changes: Value| {
         push(json!({"data": [merged(json!({"mount": "kv", "path": "a", "type": "kv-v2"}), changes)]}))
@@ -381,6 +387,37 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             person(json!({"grants": {"secrets": [{"name": "DB*", "verbs": ["Write"]}]}})),
             "letters, digits and _ only",
         ),
+        ("ManagedSecret", owned(json!({"name": "explicit/A"})), "letters, digits and _ only"),
+        ("ManagedSecret", owned(json!({"name": ""})), "at least 1 chars long"),
+        ("ManagedSecret", owned(json!({"value": "x"})), "field not declared in schema"),
+        ("ManagedSecret", owned(json!({"description": "a\nb"})), "must be printable text"),
+        ("ManagedSecret", owned(json!({"description": "\u{1f511}".repeat(150)})), "at most 512 bytes"),
+        ("ManagedSecret", owned(json!({"environment": "a\u{a0}b"})), "must be printable text"),
+        ("ManagedSecret", owned(json!({"branch": "a\tb"})), "must be printable text"),
+        ("ManagedSecret", owned(json!({"branch": "main", "protected": true})), "not both"),
+        ("ManagedSecret", owned(json!({"valueFrom": {}})), "exactly one of secretKeyRef and generate"),
+        (
+            "ManagedSecret",
+            owned(
+                json!({"valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}, "generate": {"uuid": {}}}}),
+            ),
+            "exactly one of secretKeyRef and generate",
+        ),
+        ("ManagedSecret", owned_by_generator(json!({})), "requires exactly one of password, passwordPolicy"),
+        ("ManagedSecret", owned_by_generator(json!({"passwordPolicy": {"name": "a"}})), "use password"),
+        ("ManagedSecret", owned(json!({"rotation": {"interval": "167h"}})), "at least 168h (7 days)"),
+        (
+            "ManagedSecret",
+            owned(json!({"rotation": {"interval": "168h", "mode": "Regenerate"}})),
+            "requires valueFrom.generate",
+        ),
+        (
+            "ManagedSecret",
+            owned(json!({"rollbackTo": 1, "rotation": {"interval": "168h", "destroyPrevious": true}})),
+            "rollbackTo excludes rotation.destroyPrevious",
+        ),
+        ("ManagedSecret", owned(json!({"rollbackTo": 0})), "greater than or equal to 1"),
+        ("ManagedSecret", owned(json!({"maxVersions": 0})), "greater than or equal to 1"),
         (
             "SecretsProject",
             project(json!({"additionalIssuers": [{"name": "a", "issuerRef": {"name": "i"}}]})),
@@ -688,7 +725,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         (
             "ClusterBaoStaticSecret",
             json!({"namespaceSelector": {}, "template": {"spec": spread}}),
-            "a namespace selector requires matchLabels or matchExpressions",
+            "a selector requires matchLabels or matchExpressions",
         ),
         (
             "ClusterBaoStaticSecret",
@@ -1016,7 +1053,34 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "greater than or equal to 1",
         ),
         ("BaoPushSecret", push(json!({"data": []})), "should have at least 1 items"),
-        ("BaoPushSecret", push(json!({"secretRef": null})), "secretRef is required"),
+        ("BaoPushSecret", push(json!({"secretRef": null})), "secretRef or selector is required"),
+        (
+            "BaoPushSecret",
+            push(json!({"selector": labels(json!({"a": "b"}))})),
+            "exclude each other: remove one",
+        ),
+        (
+            "BaoPushSecret",
+            selected(json!({"selector": labels(json!({}))})),
+            "a selector requires matchLabels",
+        ),
+        (
+            "BaoPushSecret",
+            selected(json!({"selector": labels(json!({"a b": "c"}))})),
+            "keys of labels and annotations",
+        ),
+        (
+            "BaoPushSecret",
+            selected(json!({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}})),
+            "the operators In and NotIn require values",
+        ),
+        (
+            "BaoPushSecret",
+            selected(json!({"data": [
+                {"mount": "kv", "path": "a", "type": "kv-v2", "property": "p", "generate": {"uuid": {}}},
+            ]})),
+            "generate excludes selector",
+        ),
         ("BaoPushSecret", push(json!({"refreshAfter": "100ms"})), "refreshAfter must be at least 1s"),
         ("BaoPushSecret", push(json!({"deletionPolicy": "None"})), "Unsupported value"),
         ("BaoPushSecret", item(json!({"mount": "sys"})), "must be the path of a KV engine"),
@@ -1134,6 +1198,15 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         "projectRef": {"name": "p"}, "principal": {"user": {"id": 1}}, "grants": {"all": ["Write"]},
     });
     case.object("UserPolicy", "u", user).await?;
+    // Every rule accepts this spec.
+    let managed = json!({
+        "projectRef": {"name": "p"}, "name": "A", "mode": "Observe", "description": "key \u{1f511} of \u{e4}", "environment": "review/*",
+        "branch": "main", "valueFrom": {"generate": {"uuid": {}}}, "expiresAt": "2099-01-01T00:00:00Z", "maxVersions": 5,
+        "rotation": {"interval": "168h", "mode": "Regenerate", "destroyPrevious": true},
+    });
+    case.object("ManagedSecret", "ms", managed).await?;
+    let back = json!({"projectRef": {"name": "p"}, "name": "B", "mode": "Observe", "protected": false, "rollbackTo": 1});
+    case.object("ManagedSecret", "back", back).await?;
     let engine = json!({"clusterRef": {"name": "main"}, "type": "pki", "path": "a", "mode": "Observe"});
     case.object("SecretEngine", "e", engine).await?;
     let method = json!({"clusterRef": {"name": "main"}, "type": "jwt", "mode": "Observe"});
@@ -1204,6 +1277,8 @@ async fn immutable_fields_cannot_be_changed() -> Result<()> {
         ),
         ("UserPolicy", "u", json!({"principal": {"user": {"id": 2}}}), "principal is immutable"),
         ("UserPolicy", "u", json!({"projectRef": {"name": "q"}}), "projectRef is immutable"),
+        ("ManagedSecret", "ms", json!({"name": "B"}), "name is immutable"),
+        ("ManagedSecret", "ms", json!({"projectRef": {"name": "q"}}), "projectRef is immutable"),
         ("SecretsProject", "p", json!({"scope": "Group"}), "scope is immutable"),
         ("SecretsProject", "p", json!({"tenantRef": {"name": "u"}}), "tenantRef is immutable"),
         ("DatabaseConnection", "db", json!({"mount": "other"}), "mount is immutable"),

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::{Error, Identity, Session};
 use steamer_testing::certificates::Authority;
-use steamer_testing::ground::{account_token, apply};
+use steamer_testing::ground::{OPERATOR_NAMESPACE, account_token, apply};
 use steamer_testing::openbao::mount_kv;
 
 use crate::fixture::ready_of;
@@ -182,6 +182,7 @@ async fn a_login_reads_what_the_policy_of_its_role_allows_and_nothing_else() -> 
     scene.apply("BaoPolicy", "web", rules).await?;
     scene.ready("BaoPolicy", "web", "True/Applied").await?;
     kubernetes_logins(&scene).await?;
+    logins_at_a_mount_of_an_auth_method(&scene).await?;
     jwt_logins(&scene).await
 }
 
@@ -220,6 +221,35 @@ async fn kubernetes_logins(scene: &Scene) -> Result<()> {
     scene.delete("BaoAuthRole", "web").await?;
     assert!(login(token("default", "mine").await?).await.is_err(), "a deleted role admits a login");
     Ok(())
+}
+
+/// OpenBao asks the API server about each token, with the host, the CA and the reviewer of the AuthMethod.
+async fn logins_at_a_mount_of_an_auth_method(scene: &Scene) -> Result<()> {
+    let (case, plane) = (&scene.case, &scene.case.ground.plane);
+    let reviewer = account_token(&case.client, OPERATOR_NAMESPACE, "openbao", &[]).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pods", "namespace": case.namespace},
+        "stringData": {"ca.crt": plane.ca, "token": reviewer},
+    });
+    apply(&case.client, secret).await?;
+    let kubernetes = json!({
+        "host": plane.url, "caSecretRef": {"name": "pods"}, "tokenReviewerSecretRef": {"name": "pods", "key": "token"},
+        "disableLocalCAJWT": true,
+    });
+    scene.apply("AuthMethod", "pods", json!({"type": "kubernetes", "kubernetes": kubernetes})).await?;
+    scene.ready("AuthMethod", "pods", "True/Applied").await?;
+    let accounts =
+        json!({"serviceAccounts": [{"name": "default", "namespace": case.namespace}], "audience": "mine"});
+    let role = json!({"mount": "pods", "kubernetes": accounts, "tokenPolicies": ["web"]});
+    scene.apply("BaoAuthRole", "pods", role).await?;
+    scene.ready("BaoAuthRole", "pods", "True/Applied").await?;
+    for (account, admitted) in [("default", true), ("other", false)] {
+        let jwt = account_token(&case.client, &case.namespace, account, &["mine"]).await?;
+        let login = log_in(scene, "auth/pods/login", json!({"role": "pods", "jwt": jwt})).await;
+        assert_eq!(login.is_ok(), admitted, "{account}: {:?}", login.err());
+    }
+    scene.delete("BaoAuthRole", "pods").await?;
+    scene.delete("AuthMethod", "pods").await
 }
 
 async fn jwt_logins(scene: &Scene) -> Result<()> {

@@ -161,5 +161,7 @@ async fn three_hundred_objects_cost_no_more_requests_than_needed() -> Result<()>
     });
     println!("restart: {:?} {:?}", rig.kubernetes.count(of_kubernetes), rig.openbao.count(of_openbao));
     assert_eq!(writes, BTreeMap::new(), "a restart must not write");
+    let logins = rig.openbao.count(of_openbao).remove("POST login").unwrap_or_default();
+    assert!(logins <= 2, "{logins} logins after a restart, and not one for each identity");
     Ok(())
 }

@@ -100,7 +100,8 @@ async fn holds(rig: &Rig, name: &str, canary: &str) -> Result<()> {
 /// Writes a Secret to OpenBao: to a new path, to one of another owner, and to one that the policy does not allow.
 async fn push(case: &Case) -> Result<()> {
     let source = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "source", "namespace": case.namespace},
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "source", "namespace": case.namespace, "labels": {"push": "yes"}},
         "stringData": {"password": CANARIES[0]},
     });
     steamer_testing::ground::apply(&case.client, source).await?;
@@ -116,7 +117,11 @@ async fn push(case: &Case) -> Result<()> {
         case.object("BaoPushSecret", path, spec).await?;
         case.ready::<BaoPushSecret>(path, ready).await?;
     }
-    Ok(())
+    // The status states why a selected Secret is not pushed.
+    let data = json!([{"mount": "leaks", "path": "selected", "type": "kv-v2"}]);
+    let spec = json!({"selector": {"matchLabels": {"push": "yes"}}, "data": data, "refreshAfter": "1s"});
+    case.object("BaoPushSecret", "selected", spec).await?;
+    case.ready::<BaoPushSecret>("selected", "False/PermissionDenied").await.map(drop)
 }
 
 /// Delivers a credential and a certificate, and fails to render others. Returns the values that OpenBao generated.

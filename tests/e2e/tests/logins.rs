@@ -1,6 +1,7 @@
-//! Logins that OpenBao rejects recover after their cause is corrected, long before the token expires.
+//! Logins that OpenBao rejects recover after their cause is corrected, long before the token expires, and an operator that
+//! ends leaves no token.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
@@ -10,6 +11,7 @@ use steamer_testing::ground::apply;
 
 use crate::fixture::{Case, ready_in};
 use crate::openbao_outage::gone;
+use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
 #[tokio::test]
@@ -95,5 +97,33 @@ async fn engine_policy(case: &Case) -> Result<()> {
     let policy = json!({"path": {"logins/*": {"capabilities": ["read"]}}}).to_string();
     let body = json!({"policy": policy});
     case.admin()?.request_any(Method::POST, "sys/policies/acl/logins", Some(body)).await?;
+    Ok(())
+}
+
+/// Number of tokens in OpenBao.
+async fn tokens(case: &Case) -> Result<usize> {
+    let list = Method::from_bytes(b"LIST")?;
+    let answer = case.admin()?.request_any(list, "auth/token/accessors", None).await?;
+    answer["data"]["keys"].as_array().map(Vec::len).context("no list of accessors")
+}
+
+#[tokio::test]
+async fn an_operator_that_ends_revokes_its_tokens() -> Result<()> {
+    let mut rig = Rig::new("logins-end").await?;
+    engine(&rig.case, "logins-end").await?;
+    rig.case.admin()?.write_kv2("logins-end", "app", &json!({"a": "1"})).await?;
+    rig.case.object("BaoAuth", "default", auth("logins-end")).await?;
+    let destination = json!({"name": "app", "create": true});
+    let spec = json!({"mount": "logins-end", "path": "app", "type": "kv-v2", "destination": destination});
+    rig.case.object("BaoStaticSecret", "app", spec).await?;
+    let before = tokens(&rig.case).await?;
+    rig.start().await?;
+    rig.case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
+    // One of the operator, and one of the object.
+    let during = tokens(&rig.case).await?;
+    ensure!(during >= before + 2, "{before} tokens before the operator started, {during} while it runs");
+    let mut running = rig.running.take().context("no operator")?;
+    ensure!(running.process.terminate()?, "the operator did not exit cleanly");
+    assert_eq!(tokens(&rig.case).await?, before);
     Ok(())
 }

@@ -39,10 +39,14 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
     let write = Some(json!({"policy": "path \"*\" { capabilities = [\"sudo\"] }"}));
     let refused: Vec<(Method, String, Option<Value>)> = vec![
         (Method::GET, p("secrets/kv/data/explicit/A"), None),
-        (Method::GET, p("secrets/kv/metadata/explicit/A"), None),
         (Method::GET, p("secrets/kv/subkeys/explicit/A"), None),
-        (Method::POST, p("secrets/kv/data/explicit/A"), Some(json!({"data": {"value": "x"}}))),
-        (Method::DELETE, p("secrets/kv/metadata/explicit/A"), None),
+        (Method::DELETE, p("secrets/kv/data/explicit/A"), None),
+        (Method::PATCH, p("secrets/kv/data/explicit/A"), Some(json!({"data": {"value": "x"}}))),
+        (Method::POST, p("secrets/kv/data/other/A"), Some(json!({"data": {"value": "x"}}))),
+        (Method::POST, p("secrets/kv/data/explicit/A/B"), Some(json!({"data": {"value": "x"}}))),
+        (Method::GET, p("secrets/kv/metadata/other/A"), None),
+        (Method::from_bytes(b"LIST")?, p("secrets/kv/metadata/explicit"), None),
+        (Method::from_bytes(b"LIST")?, p("secrets/kv/metadata"), None),
         (Method::POST, "sys/policies/acl/steamer".into(), write.clone()),
         (Method::GET, "sys/policies/acl/steamer".into(), None),
         (Method::POST, "sys/policies/acl/other".into(), write.clone()),
@@ -83,8 +87,25 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
             other => anyhow::bail!("{method} {path} is not denied: {other:?}"),
         }
     }
-    // A request that the operator makes is allowed.
+    // A request that the operator makes is allowed. It writes secrets, and reads only their metadata.
     operator.request_any(Method::GET, &p("sys/policies/acl/pipelines/global"), None).await?;
+    let versions = || Some(json!({"versions": [1]}));
+    let allowed: Vec<(Method, &str, Option<Value>)> = vec![
+        (Method::POST, "metadata/explicit/B", Some(json!({"custom_metadata": {"description": "b"}}))),
+        (Method::POST, "data/explicit/B", Some(json!({"data": {"value": "x"}, "options": {"cas": 0}}))),
+        (Method::POST, "data/explicit/B", Some(json!({"data": {"value": "y"}}))),
+        (Method::GET, "metadata/explicit/B", None),
+        (Method::from_bytes(b"LIST")?, "detailed-metadata/explicit/", None),
+        (Method::POST, "delete/explicit/B", versions()),
+        (Method::POST, "undelete/explicit/B", versions()),
+        (Method::POST, "destroy/explicit/B", versions()),
+        (Method::DELETE, "metadata/explicit/B", None),
+    ];
+    for (method, path, body) in allowed {
+        let path = p(&format!("secrets/kv/{path}"));
+        let answer = operator.request_any(method.clone(), &path, body).await;
+        anyhow::ensure!(answer.is_ok(), "{method} {path}: {answer:?}");
+    }
     for path in ["users/roles/50", "api/users/roles/50", "pipelines_gitea/global"] {
         let read = operator.request_any(Method::GET, &p(&format!("sys/policies/acl/{path}")), None).await;
         assert!(matches!(read, Err(Error::NotFound { .. })), "{path}: {read:?}");

@@ -196,6 +196,98 @@ async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> R
     Ok(())
 }
 
+/// Creates or changes a Secret with the label `push`.
+async fn labelled(case: &Case, name: &str, value: &str, label: &str) -> Result<()> {
+    let metadata = json!({"name": name, "namespace": case.namespace, "labels": {"push": label}});
+    let data = json!({"v": value});
+    let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data});
+    apply(&case.client, object).await.map(drop)
+}
+
+/// Waits until the entries of a mount below `apps` are those with these names.
+async fn has_entries(case: &Case, mount: &str, expected: &[&str]) -> Result<()> {
+    eventually(&format!("the entries are {expected:?}"), || async {
+        let admin = case.admin().map_err(|error| error.to_string())?;
+        let mut found = Vec::new();
+        for name in ["a", "b", "c", "other", "made"] {
+            let entry = admin.kv_metadata(mount, &format!("apps/{name}")).await;
+            found.extend(entry.map_err(|error| error.to_string())?.map(|_| name));
+        }
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_selected_secret_has_an_entry_of_its_own_and_a_failure_concerns_no_other() -> Result<()> {
+    let (case, mount) = (Case::new("push-selector").await?, "push-selector");
+    engine(&case, mount, minimal(mount)).await?;
+    let admin = case.admin()?;
+    for (name, label) in [("a", "yes"), ("b", "yes"), ("other", "no")] {
+        labelled(&case, name, name, label).await?;
+    }
+    admin.write_kv2(mount, "apps/b", &json!({"theirs": "x"})).await?;
+
+    let selecting = |label: &str, expressions: Value| {
+        let selector = json!({"matchLabels": {"push": label}, "matchExpressions": expressions});
+        spec(mount, "apps", json!({"secretRef": null, "selector": selector, "deletionPolicy": "Delete"}))
+    };
+    case.object("BaoPushSecret", "all", selecting("yes", json!([]))).await?;
+    let partial = case.ready::<BaoPushSecret>("all", "False/Conflict").await?;
+    let message = ready_of(&serde_json::to_value(&partial)?);
+    ensure!(message.contains("1 of 2 selected Secrets are not pushed"), "{message}");
+    let status = partial.status.context("no status")?;
+    assert_eq!((status.selected, status.failed.len(), status.failed[0].name.as_str()), (Some(2), 1, "b"));
+    ensure!(status.failed[0].message.contains("push-selector/data/apps/b"), "{:?}", status.failed);
+    contains(&case, mount, "apps/a", json!({"v": "a"})).await?;
+    assert_eq!(value(&case, mount, "apps/b", None).await?, json!({"theirs": "x"}));
+
+    // The other client removes its entry. A Secret appears, and another one changes.
+    admin.delete_kv2(mount, "apps/b").await?;
+    contains(&case, mount, "apps/b", json!({"v": "b"})).await?;
+    labelled(&case, "c", "c", "yes").await?;
+    labelled(&case, "a", "two", "yes").await?;
+    for (path, expected) in [("apps/a", "two"), ("apps/c", "c")] {
+        contains(&case, mount, path, json!({"v": expected})).await?;
+    }
+    let objects: Api<BaoPushSecret> = case.api();
+    eventually("three entries are recorded, and none failed", || async {
+        let status = objects.get("all").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        if (status.failed.len(), status.entries.len()) == (0, 3) {
+            Ok(())
+        } else {
+            Err(format!("{status:?}"))
+        }
+    })
+    .await?;
+
+    // A Secret that Steamer writes is refused, another object gets none of the paths, and a Secret without the label is released.
+    let destination = json!({"name": "made", "create": true, "labels": {"push": "yes"}});
+    let delivered = json!({"mount": mount, "path": "apps/a", "type": "kv-v2", "destination": destination});
+    case.object("BaoStaticSecret", "made", delivered).await?;
+    let refused = case.ready::<BaoPushSecret>("all", "False/Conflict").await?.status.context("no status")?;
+    assert_eq!((refused.failed.len(), refused.failed[0].name.as_str()), (1, "made"));
+    let own = json!([{"key": "app.kubernetes.io/managed-by", "operator": "DoesNotExist"}]);
+    case.object("BaoPushSecret", "all", selecting("yes", own)).await?;
+    case.ready::<BaoPushSecret>("all", "True/Applied").await?;
+    case.object("BaoPushSecret", "rival", selecting("yes", json!([]))).await?;
+    case.ready::<BaoPushSecret>("rival", "False/Conflict").await?;
+    labelled(&case, "b", "b", "no").await?;
+    has_entries(&case, mount, &["a", "c"]).await?;
+    case.ready::<BaoPushSecret>("all", "True/Applied").await?;
+
+    // A selector that matches no Secret releases nothing.
+    case.object("BaoPushSecret", "all", selecting("none", json!([]))).await?;
+    case.ready::<BaoPushSecret>("all", "False/ReferenceNotFound").await?;
+    has_entries(&case, mount, &["a", "c"]).await?;
+    assert_eq!(value(&case, mount, "apps/a", None).await?, json!({"v": "two"}));
+    for name in ["rival", "all"] {
+        objects.delete(name, &DeleteParams::default()).await?;
+        gone(&objects, name).await?;
+    }
+    has_entries(&case, mount, &[]).await
+}
+
 /// Classifies the requests for entries.
 fn of_entries(asked: &Asked) -> Option<String> {
     let of_entry = |part: &&str| asked.path.contains(&format!("/push-rig/{part}/"));

@@ -9,6 +9,7 @@ use steamer_testing::Ground;
 use steamer_testing::ground::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, account_token};
 use steamer_testing::installation::install_root_scope;
 use steamer_testing::operator::{Operator, RunningOperator};
+use steamer_testing::process::Server;
 use steamer_testing::proxy::{Gate, Proxy};
 
 use crate::fixture::Case;
@@ -77,11 +78,24 @@ impl Rig {
         Ok(())
     }
 
+    /// Starts the operator with a fail point, as [`Operator::fails_at`], and does not wait: it can end before it is ready. Returns
+    /// its process.
+    pub async fn start_failing(&mut self, fails_at: &str) -> Result<Server> {
+        let operator = Operator { fails_at: Some(fails_at.to_owned()), ..self.operator.clone() };
+        let running = self.case.ground.at_home(async move { operator.start() }).await?;
+        let server = running.process.server();
+        self.running = Some(running);
+        Ok(server)
+    }
+
     /// Kills the operator and deletes its lease, so that the next one need not wait for the lease to expire.
     pub async fn kill(&mut self) -> Result<()> {
         self.running = None;
         let leases: Api<Lease> = Api::namespaced(self.case.client.clone(), OPERATOR_NAMESPACE);
-        leases.delete("steamer", &DeleteParams::default()).await?;
-        Ok(())
+        match leases.delete("steamer", &DeleteParams::default()).await {
+            // It ended before it acquired the lease.
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            deleted => Ok(deleted.map(drop)?),
+        }
     }
 }

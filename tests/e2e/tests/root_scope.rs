@@ -94,7 +94,7 @@ impl General {
             entry["type"] == "request" && entry.pointer("/request/namespace/path") == Some(&json!(namespace))
         });
         let text = |entry: &Value, name: &str| entry["request"][name].as_str().unwrap_or_default().to_owned();
-        Ok(own.map(|entry| (text(&entry, "operation"), text(&entry, "path"))).collect())
+        Ok(own.map(|entry| (text(entry, "operation"), text(entry, "path"))).collect())
     }
 
     /// The paths of the writes of the operator in the OpenBao namespace of the test, in their order.

@@ -39,6 +39,7 @@ async fn an_application_has_access_to_its_secrets_and_to_nothing_else() -> Resul
     a_settled_application_is_not_written(&apps).await?;
     every_resource_is_repaired(&apps.scene).await?;
     a_missing_mount_removes_nothing(&apps).await?;
+    a_disabled_database_gives_no_credentials(&apps.scene).await?;
     deletion_removes_access_and_keeps_values(&apps).await
 }
 
@@ -182,6 +183,22 @@ async fn a_missing_mount_removes_nothing(apps: &Apps) -> Result<()> {
     assert_eq!(scene.writes()?, before);
     scene.change("SecretsApp", "webapp", json!({"spec": {"kv": {"mount": "kvv2"}}})).await?;
     scene.ready("SecretsApp", "webapp", "True/Applied").await.map(drop)
+}
+
+/// Neither the role of the database nor the right to its credentials exists, until the database is enabled again.
+async fn a_disabled_database_gives_no_credentials(scene: &Scene) -> Result<()> {
+    const ROLES: [&str; 2] = ["postgres/roles/webapp", "postgres/static-roles/webapp.owner"];
+    for enabled in [false, true] {
+        scene.change("SecretsApp", "webapp", json!({"spec": {"database": {"enabled": enabled}}})).await?;
+        scene.ready("SecretsApp", "webapp", "True/Applied").await?;
+        for path in ROLES {
+            ensure!(scene.state(path).await?.is_some() == enabled, "{path}: {enabled}");
+        }
+        let policy = scene.state("sys/policies/acl/webapp").await?.context("no policy")?["policy"].take();
+        let credentials = policy.as_str().unwrap_or_default().contains("postgres/creds/webapp");
+        ensure!(credentials == enabled, "{policy}");
+    }
+    Ok(())
 }
 
 async fn deletion_removes_access_and_keeps_values(apps: &Apps) -> Result<()> {

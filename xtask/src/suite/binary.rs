@@ -15,7 +15,7 @@ use super::failures::{Failures, RESULT, Report, is_one_passed};
 /// Threads of libtest: more than a binary has tests, so that all of them wait for a turn from the start.
 const THREADS: &str = "--test-threads=256";
 /// Tests of the control-plane tier that run at the same time.
-const E2E_AT_ONCE: u64 = 4;
+const E2E_AT_ONCE: u64 = 3;
 /// Tests of the nodes tier that run at the same time. Each one has three pods of OpenBao.
 const NODES_AT_ONCE: u64 = 4;
 

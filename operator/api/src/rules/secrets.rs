@@ -16,6 +16,12 @@ pub(crate) const PASSWORD_POLICY: Rule = (
     "the name of a password policy consists of letters, digits, -, _ and .",
 );
 
+/// Value of the metadata of a secret.
+pub(crate) const SECRET_METADATA: Rule = (
+    r"!self.replace(' ', '').matches(r'[\p{C}\p{Z}]') && size(bytes(self)) <= 512",
+    "metadata of a secret must be printable text of at most 512 bytes: remove line breaks and control characters",
+);
+
 /// Comment of an SSH key.
 pub(crate) const SSH_COMMENT: Rule =
     ("self.matches('^[ -~]*$')", "comment must consist of visible ASCII characters and blanks");

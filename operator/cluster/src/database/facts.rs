@@ -1,16 +1,19 @@
 //! State of a PostgreSQL server, and of OpenBao in its database.
 
 use steamer_core::error::Error;
+use tokio_postgres::Row;
 
 use crate::database::{Database, DatabaseError};
 
 /// Connections that are reserved for administrators and Steamer.
 const RESERVE: i32 = 8;
 
-const SERVER: &str = "
-SELECT current_setting('server_version_num')::int4, split_part(current_setting('server_version'), ' ', 1),
-       current_setting('server_encoding'), current_setting('max_connections')::int4, pg_is_in_recovery(),
-       (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())";
+/// Columns of a [`Server`].
+pub(super) const SERVER: &str = "
+current_setting('server_version_num')::int4 AS number, split_part(current_setting('server_version'), ' ', 1) AS version,
+current_setting('server_encoding') AS encoding, current_setting('max_connections')::int4 AS max_connections,
+pg_is_in_recovery() AS read_only,
+(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections";
 
 /// A PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    pub(super) fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            number: row.try_get("number")?,
+            version: row.try_get("version")?,
+            encoding: row.try_get("encoding")?,
+            max_connections: row.try_get("max_connections")?,
+            read_only: row.try_get("read_only")?,
+            connections: row.try_get("connections")?,
+        })
+    }
+
     /// Refuses a server that OpenBao cannot use.
     pub(crate) fn check(&self, replicas: i32, connections: i32) -> Result<(), Error> {
         let Self { number, version, encoding, max_connections, read_only, connections: _ } = self;
@@ -52,11 +66,13 @@ impl Server {
     }
 }
 
-const BOOTSTRAP: &str = "
-SELECT EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring'),
-       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init'),
-       EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key'),
-       (SELECT convert_from(value, 'UTF8')::json->>'type' FROM openbao_kv_store WHERE path = '/core/' AND key = 'seal-config')";
+/// Columns of [`Contents`].
+pub(super) const CONTENTS: &str = "
+EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'keyring') AS initialized,
+EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/status/' AND key = 'self-init') AS self_init_failed,
+EXISTS (SELECT 1 FROM openbao_kv_store WHERE path = '/core/' AND key = 'recovery-key') AS recovery_keys,
+(SELECT convert_from(value, 'UTF8')::json->>'type' FROM openbao_kv_store
+ WHERE path = '/core/' AND key = 'seal-config') AS seal";
 
 /// Contents of OpenBao's storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +82,17 @@ pub(crate) struct Contents {
     pub(crate) recovery_keys: bool,
     /// Type of its seal, as OpenBao names it.
     pub(crate) seal: Option<String>,
+}
+
+impl Contents {
+    pub(super) fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            initialized: row.try_get("initialized")?,
+            self_init_failed: row.try_get("self_init_failed")?,
+            recovery_keys: row.try_get("recovery_keys")?,
+            seal: row.try_get("seal")?,
+        })
+    }
 }
 
 /// A lock is valid for 15 s after its renewal.
@@ -84,27 +111,6 @@ SELECT (SELECT count(*) FROM openbao_kv_store WHERE path = '/core/namespaces/')
         WHERE path > '/namespaces/' AND path < '/namespaces0' AND path LIKE '%/core/namespaces/')";
 
 impl Database {
-    pub(crate) async fn server(&self) -> Result<Server, DatabaseError> {
-        let asked = self.with(|client| async move {
-            let row = client.query_one(SERVER, &[]).await?;
-            Ok(Server {
-                number: row.try_get(0)?,
-                version: row.try_get(1)?,
-                encoding: row.try_get(2)?,
-                max_connections: row.try_get(3)?,
-                read_only: row.try_get(4)?,
-                connections: row.try_get(5)?,
-            })
-        });
-        asked.await
-    }
-
-    /// The timeline, if the login may read it. Another one means that another server was promoted.
-    pub(crate) async fn timeline(&self) -> Option<i64> {
-        let asked = "SELECT timeline_id::int8 FROM pg_control_checkpoint()";
-        self.value(asked).await.ok()
-    }
-
     /// Time of the last renewal of the leader's lock, in seconds since the epoch. None: no node has led.
     pub(crate) async fn last_renewal(&self) -> Result<Option<i64>, DatabaseError> {
         Ok(self.column::<i64>(RENEWAL).await?.first().copied())
@@ -122,16 +128,8 @@ impl Database {
     }
 
     pub(crate) async fn contents(&self) -> Result<Contents, DatabaseError> {
-        let contents = self.with(|client| async move {
-            let row = client.query_one(BOOTSTRAP, &[]).await?;
-            Ok(Contents {
-                initialized: row.try_get(0)?,
-                self_init_failed: row.try_get(1)?,
-                recovery_keys: row.try_get(2)?,
-                seal: row.try_get(3)?,
-            })
-        });
-        contents.await
+        let sql = format!("SELECT {CONTENTS}");
+        self.with(|client| async move { Contents::of(&client.query_one(&sql, &[]).await?) }).await
     }
 }
 

@@ -53,6 +53,12 @@ pub(crate) fn in_force(
     })
 }
 
+/// The users of these entries that are among these roles.
+pub(crate) fn users_among(entries: &BTreeMap<String, String>, roles: &[String]) -> Vec<String> {
+    let users: Vec<&str> = entries.values().filter_map(|text| user_of(text)).collect();
+    roles.iter().filter(|role| users.contains(&role.as_str())).cloned().collect()
+}
+
 /// The entry of a node in the Secret.
 pub(crate) fn entry(secret: Option<&Secret>, pod: &str) -> Option<String> {
     let value = secret?.data.as_ref()?.get(pod)?;
@@ -134,17 +140,21 @@ impl RoleAdmin<'_> {
             self.create_role(user, &password.to_owned().into()).await?;
         }
         self.set_timeouts(roles).await?;
-        // Restored tables have no grants.
         let users: Vec<String> =
             entries.values().filter_map(|text| user_of(text)).map(str::to_owned).collect();
-        for user in self.owner.without_grants(&users).await? {
-            self.owner.grant(&user).await?;
+        self.grant(&self.owner.without_grants(&users).await?).await
+    }
+
+    /// Grants roles the rights of a node, for example after a restore: restored tables have no grants.
+    pub(crate) async fn grant(&self, roles: &[String]) -> Result<(), Error> {
+        for role in roles {
+            self.owner.grant(role).await?;
         }
         Ok(())
     }
 
     /// Adds missing timeouts. A refusal must not block a reconcile: OpenBao works without them.
-    async fn set_timeouts(&self, roles: &[NodeRole]) -> Result<(), Error> {
+    pub(crate) async fn set_timeouts(&self, roles: &[NodeRole]) -> Result<(), Error> {
         for NodeRole { name, .. } in roles.iter().filter(|role| lacks_timeouts(role)) {
             match self.admin.set_timeouts(name).await {
                 Err(error @ DatabaseError::Statement { .. }) => {
@@ -295,6 +305,13 @@ mod tests {
         assert_eq!(entries(&cluster(), Some(&as_secret(&first)), Some(&[])).unwrap(), first);
         let made = [role("main_0_1", false), role("main_1_1", false), role("main_2_1", false)];
         assert_eq!(entries(&cluster(), Some(&as_secret(&first)), Some(&made)).unwrap(), first);
+    }
+
+    #[test]
+    fn only_roles_that_nodes_use_get_rights() {
+        let entries = entries(&cluster(), None, Some(&[])).unwrap();
+        let roles = ["main_1_1".to_owned(), "main_1_9".to_owned()];
+        assert_eq!(users_among(&entries, &roles), ["main_1_1"]);
     }
 
     #[test]

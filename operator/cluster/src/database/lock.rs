@@ -1,7 +1,9 @@
 //! The leader's lock, and the login that holds it. Every change of the lock row is bound to the state that was judged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use steamer_runtime::fail_point;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -66,12 +68,21 @@ pub(crate) struct LockRow<'a> {
 }
 
 /// Protection of a lock row.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// An open transaction holds the row.
-    Own,
+    /// An open transaction of this connection holds the row.
+    Own(Arc<Client>),
     /// A session of the holder itself holds the row.
     OfHolder,
+}
+
+/// Result of one attempt to open a transaction that holds a row.
+enum Tried {
+    /// An open transaction of this connection holds the row.
+    Held(Arc<Client>),
+    /// There is no such row.
+    Changed,
+    /// A session holds the row.
+    Blocked,
 }
 
 /// Result of an attempt to hold the row of a lock.
@@ -134,24 +145,47 @@ impl Database {
     /// Holds the row of a lock that has not changed since it was read. `holder` is the login of its holder.
     pub(crate) async fn hold_lock(&self, lock: &Lock, holder: &str) -> Result<Attempt<'_>, DatabaseError> {
         let held = |hold| Attempt::Held(LockRow { database: self, value: lock.value.clone(), hold });
-        let decided = |is_same| if is_same { held(Hold::Own) } else { Attempt::Changed };
-        if let Some(is_same) = self.try_hold(lock).await? {
-            return Ok(decided(is_same));
+        match self.try_hold(lock).await? {
+            Tried::Held(client) => return Ok(held(Hold::Own(client))),
+            Tried::Changed => return Ok(Attempt::Changed),
+            Tried::Blocked => {}
         }
         let blocker = self.blocker().await?;
         if blocker.as_deref() != Some(holder) {
             return Ok(Attempt::Blocked(blocker));
         }
         // A renewal in progress ends in the meantime. A session that holds the row for longer hangs.
-        Ok(self.try_hold(lock).await?.map_or_else(|| held(Hold::OfHolder), decided))
+        Ok(match self.try_hold(lock).await? {
+            Tried::Held(client) => held(Hold::Own(client)),
+            Tried::Changed => Attempt::Changed,
+            Tried::Blocked => held(Hold::OfHolder),
+        })
     }
 
-    /// Holds the row of a lock. Returns false if the lock has changed, and `None` if a session holds the row.
-    async fn try_hold(&self, lock: &Lock) -> Result<Option<bool>, DatabaseError> {
+    /// Opens a transaction that holds the row of a lock. Without the row, no transaction is left open.
+    async fn try_hold(&self, lock: &Lock) -> Result<Tried, DatabaseError> {
         let (value, expires) = (lock.value.clone(), lock.expires.clone());
-        match self.with(|client| async move { hold(&client, &value, &expires).await }).await {
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
-            found => found.map(Some),
+        let asked = self.with(|client| async move {
+            match hold(&client, &value, &expires).await {
+                Err(error) if error.code().is_none() => Err(error),
+                found => Ok((client, found)),
+            }
+        });
+        let (client, found) = match asked.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.disconnect().await;
+                return Err(error);
+            }
+        };
+        if matches!(found, Ok(true)) {
+            return Ok(Tried::Held(client));
+        }
+        self.within(client.batch_execute("ROLLBACK")).await?;
+        match found {
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Tried::Blocked),
+            Err(error) => Err(self.failed(error)),
+            Ok(_) => Ok(Tried::Changed),
         }
     }
 
@@ -163,31 +197,39 @@ impl Database {
         blocker.await
     }
 
-    async fn end(&self, statement: &'static str) -> Result<(), DatabaseError> {
-        self.with(|client| async move { client.batch_execute(statement).await }).await
+    /// Executes a statement of an open transaction. The server is asked also while it is known not to answer: otherwise
+    /// the transaction would stay open. After an error, the connection is not used again, and its end ends the transaction.
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        let result = self.timed(None, work).await;
+        if result.is_err() {
+            self.disconnect().await;
+        }
+        result
     }
 }
 
-/// Opens a transaction that holds the row. Returns false, without a transaction, if there is no such row.
+/// Begins a transaction, and holds the row in it. Returns false if there is no such row.
 async fn hold(client: &Client, value: &str, expires: &str) -> Result<bool, tokio_postgres::Error> {
     client.batch_execute(BEGIN).await?;
-    let found = client.query_opt(ROW, &[&value, &expires]).await;
-    if !matches!(found, Ok(Some(_))) {
-        client.batch_execute("ROLLBACK").await?;
-    }
-    Ok(found?.is_some())
+    Ok(client.query_opt(ROW, &[&value, &expires]).await?.is_some())
 }
 
 impl LockRow<'_> {
     /// Deletes the lock.
     pub(crate) async fn delete(self) -> Result<(), DatabaseError> {
-        let deleted = self.database.delete_lock(&self.value).await;
-        let ended = if self.hold == Hold::Own { self.database.end("COMMIT").await } else { Ok(()) };
-        deleted.and(ended)
+        let Self { database, value, hold } = self;
+        let Hold::Own(client) = hold else { return database.delete_lock(&value).await };
+        fail_point::before_write(&format!("postgresql/{}/", database.login.database));
+        database.within(client.execute(DELETE, &[&value])).await?;
+        database.within(client.batch_execute("COMMIT")).await
     }
 
     /// Keeps the lock.
     pub(crate) async fn release(self) -> Result<(), DatabaseError> {
-        if self.hold == Hold::Own { self.database.end("ROLLBACK").await } else { Ok(()) }
+        let Hold::Own(client) = &self.hold else { return Ok(()) };
+        self.database.within(client.batch_execute("ROLLBACK")).await
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Logins {
     /// Every node has its own role.
     PerNode {
         roles: Vec<NodeRole>,
+        /// Roles that lack a right of a node.
+        ungranted: Vec<String>,
         /// Fences that the database lost.
         lost_fences: Vec<LostFence>,
     },
@@ -38,9 +40,11 @@ pub(crate) enum Logins {
 /// Decides the kind of the nodes' logins. `held` is the Secret with their logins.
 pub(crate) fn plan(cluster: &Cluster, storage: &Storage, held: Option<&Secret>, fenced: &[Fenced]) -> Logins {
     match &storage.roles {
-        Some(roles) if cluster.admin.is_some() => {
-            Logins::PerNode { roles: roles.clone(), lost_fences: fences::lost(fenced, roles) }
-        }
+        Some(roles) if cluster.admin.is_some() => Logins::PerNode {
+            roles: roles.clone(),
+            ungranted: storage.ungranted.clone(),
+            lost_fences: fences::lost(fenced, roles),
+        },
         _ if have_roles(cluster, storage, held) => Logins::Unchanged,
         _ => Logins::Shared,
     }
@@ -59,10 +63,11 @@ pub(crate) fn have_roles(cluster: &Cluster, storage: &Storage, held: Option<&Sec
 /// Gives every node its login. Interrupted fences are completed first.
 pub(crate) async fn apply(effects: &Effects<'_>, cluster: &Cluster, logins: &Logins) -> Result<(), Error> {
     match (logins, effects.guard_target.role_admin()) {
-        (Logins::PerNode { roles, .. }, Some(role_admin)) => {
+        (Logins::PerNode { roles, ungranted, .. }, Some(role_admin)) => {
             finish(effects, cluster, logins).await?;
             let held = effects.child_api.read::<Secret>(&cluster.logins_secret()).await?;
-            let entries = Assignment { effects, cluster, role_admin }.assign(held.as_deref(), roles).await?;
+            let assignment = Assignment { effects, cluster, role_admin };
+            let entries = assignment.assign(held.as_deref(), (roles, ungranted)).await?;
             retire(effects, &role_admin, roles, &entries).await
         }
         (Logins::Shared, _) => {
@@ -75,7 +80,7 @@ pub(crate) async fn apply(effects: &Effects<'_>, cluster: &Cluster, logins: &Log
 
 /// Completes interrupted fences, and restores those that the database lost.
 pub(crate) async fn finish(effects: &Effects<'_>, cluster: &Cluster, logins: &Logins) -> Result<(), Error> {
-    let (Logins::PerNode { roles, lost_fences }, Some(role_admin)) =
+    let (Logins::PerNode { roles, lost_fences, .. }, Some(role_admin)) =
         (logins, effects.guard_target.role_admin())
     else {
         return Ok(());
@@ -101,19 +106,28 @@ impl Assignment<'_> {
     async fn assign(
         &self,
         held: Option<&Secret>,
-        roles: &[NodeRole],
+        (roles, ungranted): (&[NodeRole], &[String]),
     ) -> Result<BTreeMap<String, String>, Error> {
         let Self { effects, cluster, role_admin } = self;
         let _turn = effects.guard_target.lasting.logins.lock().await;
-        let mut entries = incarnations::entries(cluster, held, Some(roles))?;
-        let mut known = roles.to_vec();
+        let entries = incarnations::entries(cluster, held, Some(roles))?;
         if !incarnations::in_force(&entries, held, roles) {
-            known = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
-            let now = effects.child_api.api::<Secret>().get_opt(&cluster.logins_secret()).await?;
-            entries = incarnations::entries(cluster, now.as_ref(), Some(&known))?;
+            return self.renew().await;
         }
         effects.child_api.keep(&incarnations::secret(cluster, &entries)).await?;
-        role_admin.create_roles(&entries, &known).await?;
+        role_admin.set_timeouts(roles).await?;
+        role_admin.grant(&incarnations::users_among(&entries, ungranted)).await?;
+        Ok(entries)
+    }
+
+    /// Gives a role to every node that lacks one, according to the present state.
+    async fn renew(&self) -> Result<BTreeMap<String, String>, Error> {
+        let Self { effects, cluster, role_admin } = self;
+        let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
+        let held = effects.child_api.api::<Secret>().get_opt(&cluster.logins_secret()).await?;
+        let entries = incarnations::entries(cluster, held.as_ref(), Some(&roles))?;
+        effects.child_api.keep(&incarnations::secret(cluster, &entries)).await?;
+        role_admin.create_roles(&entries, &roles).await?;
         Ok(entries)
     }
 }
@@ -195,7 +209,7 @@ mod tests {
     #[case::roles_readable(
         Fencing::Database,
         Some(vec![]),
-        Logins::PerNode { roles: vec![], lost_fences: vec![] }
+        Logins::PerNode { roles: vec![], ungranted: vec![], lost_fences: vec![] }
     )]
     fn nodes_have_roles_where_the_database_can_fence(
         #[case] fencing: Fencing,

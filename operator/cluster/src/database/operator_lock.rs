@@ -32,15 +32,30 @@ pub(crate) enum Operator {
 
 /// Result of the guard for reconciles: which operator uses the database.
 #[derive(Default)]
-pub(crate) struct OperatorLock(watch::Sender<Operator>);
+pub(crate) struct OperatorLock(watch::Sender<Known>);
+
+#[derive(Default)]
+struct Known {
+    operator: Operator,
+    /// Number of changes.
+    changes: u64,
+}
 
 impl OperatorLock {
     pub(crate) fn set(&self, operator: Operator) {
         self.0.send_if_modified(|known| {
-            let changed = *known != operator;
-            *known = operator;
+            let changed = known.operator != operator;
+            known.changes += u64::from(changed);
+            known.operator = operator;
             changed
         });
+    }
+
+    /// Number of the period in which no other operator uses the database. Another number means that one may have used it
+    /// in the meantime.
+    pub(crate) fn period(&self) -> Option<u64> {
+        let known = self.0.borrow();
+        (known.operator == Operator::This).then_some(known.changes)
     }
 
     /// Waits for the first result.
@@ -49,8 +64,9 @@ impl OperatorLock {
     /// [`Error::Waiting`] if another operator uses the database.
     pub(crate) async fn check(&self) -> Result<(), Error> {
         let mut changes = self.0.subscribe();
-        let known = changes.wait_for(|operator| *operator != Operator::Unknown);
-        match tokio::time::timeout(FIRST, known).await.map(|known| known.map(|known| known.clone())) {
+        let known = changes.wait_for(|known| known.operator != Operator::Unknown);
+        let known = tokio::time::timeout(FIRST, known).await;
+        match known.map(|known| known.map(|known| known.operator.clone())) {
             Ok(Ok(Operator::Other(session))) => Err(Error::Waiting(in_use(&session))),
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Waiting("the guard does not hold the lock of the database yet".to_owned())),
@@ -163,6 +179,20 @@ fn key(mark: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_was_lost_in_the_meantime_has_another_period() {
+        let lock = OperatorLock::default();
+        assert_eq!(lock.period(), None);
+        lock.set(Operator::This);
+        let first = lock.period();
+        lock.set(Operator::This);
+        assert!(first.is_some() && lock.period() == first);
+        lock.set(Operator::Unknown);
+        assert_eq!(lock.period(), None);
+        lock.set(Operator::This);
+        assert_ne!(lock.period(), first);
+    }
 
     #[tokio::test]
     async fn a_reconcile_waits_for_the_guard_and_stops_beside_another_operator() {

@@ -6,7 +6,6 @@ use secrecy::SecretString;
 use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
-use crate::database::Database;
 use crate::database::incarnations;
 use crate::database::login::{password_of, user_of};
 use crate::database::roles::{FenceNote, parse_role};
@@ -20,8 +19,7 @@ pub(crate) async fn replace_refused_login(
     (pod, uid): (&str, &str),
 ) -> Result<(), Error> {
     let Some(login) = login(effects, cluster, pod).await? else { return Ok(()) };
-    let login = cluster.owner.as_role(&login.role, login.password);
-    if Database::new(login, effects.context.runtime.metrics.clone()).accepts_login().await? {
+    if effects.guard_target.links.owner.as_role(&login.role, login.password).accepts_login().await? {
         return Ok(());
     }
     block(effects, cluster, (pod, uid), "its login was refused").await.map(drop)

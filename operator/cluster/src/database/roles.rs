@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use steamer_core::error::Error;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::database::{Database, DatabaseError, first_column};
@@ -49,8 +50,9 @@ impl FenceNote {
     }
 }
 
-const UNGRANTED: &str = "
-SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND rolname <> current_user AND EXISTS (
+/// Condition that a role lacks a right of a node.
+pub(super) const LACKS_A_GRANT: &str = "
+rolname <> current_user AND EXISTS (
   SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
   WHERE NOT has_table_privilege(pg_roles.oid, to_regclass(t), p))";
 
@@ -77,12 +79,17 @@ pub(crate) fn parse_role(name: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, n))
 }
 
-/// Before version 16, a login with CREATEROLE may change every role that is not a superuser.
-const ROLES: &str = "
-SELECT rolname::text, rolcanlogin, shobj_description(oid, 'pg_authid'),
-       current_setting('server_version_num')::int4 < 160000 OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'),
-       COALESCE(array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout%', false)
-FROM pg_roles WHERE rolname ~ $1 ORDER BY 1";
+/// Regular expression of the names of the roles of a cluster.
+pub(super) fn pattern(cluster: &str) -> String {
+    format!("^{}_[0-9]+_[0-9]+$", plain(cluster))
+}
+
+/// The roles with a name of a node. Before version 16, a login with CREATEROLE may change every role that is not a superuser.
+pub(super) const ROLES: &str = "
+SELECT rolname::text AS name, rolcanlogin AS can_login, shobj_description(oid, 'pg_authid') AS comment,
+       current_setting('server_version_num')::int4 < 160000 OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') AS may_change,
+       COALESCE(array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout%', false) AS has_timeouts
+FROM pg_roles WHERE rolname ~ $1";
 
 /// Settings that end the sessions of a lost node without an operator: its transactions hold row locks.
 const TIMEOUTS: [(&str, &str); 5] = [
@@ -93,10 +100,10 @@ const TIMEOUTS: [(&str, &str); 5] = [
     ("tcp_keepalives_count", "2"),
 ];
 
-/// Logins of the sessions of OpenBao.
-const LOGINS: &str = "
-SELECT DISTINCT usename::text FROM pg_stat_activity
-WHERE datname = current_database() AND usename IS NOT NULL AND application_name <> 'steamer'";
+/// Logins of the sessions of OpenBao in the database.
+pub(super) const LOGINS: &str = "
+ARRAY(SELECT DISTINCT usename::text FROM pg_stat_activity
+      WHERE datname = current_database() AND usename IS NOT NULL AND application_name <> 'steamer')";
 
 const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
 
@@ -104,25 +111,29 @@ const IN_USE: &str = "
 SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE usename = $1)
     OR EXISTS (SELECT 1 FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $2)";
 
+impl NodeRole {
+    /// The role in a row of [`ROLES`]. `mark` is that of its cluster.
+    pub(super) fn of(row: &Row, mark: &str) -> Result<Self, tokio_postgres::Error> {
+        let comment = row.try_get::<_, Option<String>>("comment")?.unwrap_or_default();
+        let rest = comment.strip_prefix("steamer: ").and_then(|marked| marked.strip_prefix(mark));
+        Ok(Self {
+            name: row.try_get("name")?,
+            own: rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" fenced ")),
+            can_login: row.try_get("can_login")?,
+            may_change: row.try_get("may_change")?,
+            has_timeouts: row.try_get("has_timeouts")?,
+            note: note(&comment),
+        })
+    }
+}
+
 impl Database {
     /// The roles with a name of a node of the cluster.
     pub(crate) async fn node_roles(&self, cluster: &str, mark: &str) -> Result<Vec<NodeRole>, DatabaseError> {
-        let named = format!("^{}_[0-9]+_[0-9]+$", plain(cluster));
-        let (marked, fenced) = (format!("steamer: {mark}"), format!("steamer: {mark} fenced "));
-        let role = move |row: &tokio_postgres::Row| {
-            let comment = row.try_get::<_, Option<String>>(2)?.unwrap_or_default();
-            Ok(NodeRole {
-                name: row.try_get(0)?,
-                own: comment == marked || comment.starts_with(&fenced),
-                can_login: row.try_get(1)?,
-                may_change: row.try_get(3)?,
-                has_timeouts: row.try_get(4)?,
-                note: note(&comment),
-            })
-        };
+        let (named, sql) = (pattern(cluster), format!("{ROLES} ORDER BY 1"));
         let roles = self.with(|client| async move {
-            let rows = client.query(ROLES, &[&named]).await?;
-            rows.iter().map(role).collect()
+            let rows = client.query(&sql, &[&named]).await?;
+            rows.iter().map(|row| NodeRole::of(row, mark)).collect()
         });
         roles.await
     }
@@ -200,11 +211,6 @@ impl Database {
         self.transaction(format!("BEGIN; {} COMMIT", timeouts(role))).await
     }
 
-    /// Logins of the sessions of OpenBao in the database.
-    pub(crate) async fn logins(&self) -> Result<Vec<String>, DatabaseError> {
-        self.column(LOGINS).await
-    }
-
     /// Returns true if a role has sessions, or if its lock exists.
     pub(crate) async fn is_in_use(&self, role: &str, lock: &str) -> Result<bool, DatabaseError> {
         let (role, lock) = (role.to_owned(), lock.to_owned());
@@ -214,9 +220,8 @@ impl Database {
     /// The roles among these that lack a right of a node.
     pub(crate) async fn without_grants(&self, roles: &[String]) -> Result<Vec<String>, DatabaseError> {
         let roles = roles.to_vec();
-        let roles =
-            self.with(|client| async move { first_column(&client.query(UNGRANTED, &[&roles]).await?) });
-        roles.await
+        let sql = format!("SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND {LACKS_A_GRANT}");
+        self.with(|client| async move { first_column(&client.query(&sql, &[&roles]).await?) }).await
     }
 
     /// Ends the sessions of a role. Returns their number.

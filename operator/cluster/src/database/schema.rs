@@ -1,8 +1,10 @@
 //! OpenBao's two tables. They are created before any node starts: nodes that start together race to create them.
 
 use steamer_core::error::Error;
+use tokio_postgres::Row;
 
-use crate::database::recorder::{DROP, RECORDS};
+use crate::database::login::Login;
+use crate::database::recorder::DROP;
 use crate::database::{Database, DatabaseError};
 
 /// Statements of OpenBao's own backend.
@@ -13,13 +15,6 @@ CREATE INDEX IF NOT EXISTS openbao_kv_store_idx ON openbao_kv_store (parent_path
 CREATE TABLE IF NOT EXISTS openbao_ha_locks (ha_key TEXT COLLATE \"C\" NOT NULL,
   ha_identity TEXT COLLATE \"C\" NOT NULL, ha_value TEXT COLLATE \"C\",
   valid_until TIMESTAMP WITH TIME ZONE NOT NULL, CONSTRAINT openbao_ha_locks_pkey PRIMARY KEY (ha_key));";
-
-const COLUMNS: &str = "
-SELECT c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-       || COALESCE(' ' || l.collname, '')
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation
-WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND a.attnum > 0
-  AND NOT a.attisdropped ORDER BY 1";
 
 const EXPECTED: [&str; 8] = [
     "openbao_ha_locks.ha_identity text C",
@@ -32,9 +27,17 @@ const EXPECTED: [&str; 8] = [
     "openbao_kv_store.value bytea",
 ];
 
-const OWNERS: &str = "
-SELECT c.relname, r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
-WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user";
+/// Columns of a [`Schema`], except whether there is data. They refer to no table that may not exist.
+pub(super) const SCHEMA: &str = "
+ARRAY(SELECT (c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+              || COALESCE(' ' || l.collname, '')) COLLATE \"C\"
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+      WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND a.attnum > 0
+        AND NOT a.attisdropped ORDER BY 1) AS columns,
+obj_description(to_regclass('openbao_kv_store'), 'pg_class') AS comment,
+(SELECT ARRAY[c.relname::text, r.rolname::text] FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+ WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user
+ ORDER BY 1 LIMIT 1) AS foreign_owner";
 
 /// Owner of the data in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,39 +60,67 @@ pub(crate) struct Tables {
     pub(crate) records_holder: bool,
 }
 
-impl Database {
-    /// State of the tables.
-    pub(crate) async fn tables(&self, mark: &str) -> Result<Tables, Error> {
-        let columns: Vec<String> = self.column(COLUMNS).await?;
-        if columns.is_empty() {
+/// The tables in the catalog of PostgreSQL.
+#[derive(Clone, Debug)]
+pub(crate) struct Schema {
+    columns: Vec<String>,
+    comment: Option<String>,
+    /// A table and its owner, if another login owns it.
+    foreign_owner: Option<Vec<String>>,
+    records_holder: bool,
+    /// OpenBao's table contains data. None: this was not read.
+    pub(super) filled: Option<bool>,
+}
+
+impl Schema {
+    pub(super) fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            columns: row.try_get("columns")?,
+            comment: row.try_get("comment")?,
+            foreign_owner: row.try_get("foreign_owner")?,
+            records_holder: row.try_get("records_holder")?,
+            filled: row.try_get("filled")?,
+        })
+    }
+
+    /// Returns true if the tables exist and are those of OpenBao.
+    pub(super) fn is_expected(&self) -> bool {
+        self.columns == EXPECTED
+    }
+
+    /// State of the tables. Refuses tables that are not those of OpenBao.
+    pub(crate) fn tables(&self, login: &Login, mark: &str) -> Result<Tables, Error> {
+        if self.columns.is_empty() {
             return Ok(Tables { occupant: Occupant::NoTables, records_holder: false });
         }
-        if columns != EXPECTED {
-            let database = &self.login.database;
+        if !self.is_expected() {
+            let database = &login.database;
             return Err(Error::Conflict(format!(
                 "the tables openbao_kv_store and openbao_ha_locks in database `{database}` are not OpenBao's: \
                  use a database that nothing else uses"
             )));
         }
-        let sql = format!(
-            "SELECT obj_description(to_regclass('openbao_kv_store'), 'pg_class'),
-                    EXISTS (SELECT 1 FROM openbao_kv_store), {RECORDS}"
-        );
-        let found = self.with(|client| async move {
-            let row = client.query_one(&sql, &[]).await?;
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-        });
-        let (comment, filled, records_holder): (Option<String>, bool, bool) = found.await?;
-        let marked = comment.as_deref().and_then(|comment| comment.strip_prefix("steamer: "));
+        let marked = self.comment.as_deref().and_then(|comment| comment.strip_prefix("steamer: "));
         let occupant = match marked {
             Some(marked) if marked == mark => Occupant::Own,
             Some(marked) => Occupant::Other(Some(marked.to_owned())),
-            None if filled => Occupant::Other(None),
+            None if self.filled == Some(true) => Occupant::Other(None),
             None => Occupant::Vacant,
         };
-        Ok(Tables { occupant, records_holder })
+        Ok(Tables { occupant, records_holder: self.records_holder })
     }
 
+    /// Refuses tables of another login: this one could not grant rights on them.
+    pub(crate) fn check_owner(&self, login: &Login) -> Result<(), Error> {
+        let Some([table, owner]) = self.foreign_owner.as_deref() else { return Ok(()) };
+        let user = &login.user;
+        Err(Error::Invalid(format!(
+            "table {table} belongs to `{owner}`, not to the login `{user}`: run ALTER TABLE {table} OWNER TO \"{user}\""
+        )))
+    }
+}
+
+impl Database {
     /// Creates missing tables and marks them.
     pub(crate) async fn create_tables(&self, mark: &str) -> Result<(), DatabaseError> {
         let comment = format!("COMMENT ON TABLE openbao_kv_store IS 'steamer: {}'", mark.replace('\'', "''"));
@@ -110,22 +141,40 @@ impl Database {
     pub(crate) async fn clear_locks(&self) -> Result<u64, DatabaseError> {
         self.change(|client| async move { client.execute("DELETE FROM openbao_ha_locks", &[]).await }).await
     }
+}
 
-    /// Refuses tables of another login: this one could not grant rights on them.
-    pub(crate) async fn own_tables(&self) -> Result<(), Error> {
-        let owners = self.with(|client| async move {
-            let rows = client.query(OWNERS, &[]).await?;
-            rows.first().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-        });
-        let owner: Option<(String, String)> = owners.await?;
-        match owner {
-            None => Ok(()),
-            Some((table, owner)) => {
-                let user = &self.login.user;
-                Err(Error::Invalid(format!(
-                    "table {table} belongs to `{owner}`, not to the login `{user}`: run ALTER TABLE {table} OWNER TO \"{user}\""
-                )))
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::tests::owner_login;
+
+    #[rstest]
+    #[case::no_tables(&[], None, None, "NoTables")]
+    #[case::empty(&EXPECTED, None, Some(false), "Vacant")]
+    #[case::own(&EXPECTED, Some("steamer: i/main"), Some(true), "Own")]
+    #[case::own_and_empty(&EXPECTED, Some("steamer: i/main"), Some(false), "Own")]
+    #[case::of_another_cluster(&EXPECTED, Some("steamer: i/x"), Some(false), "Other(Some(\"i/x\"))")]
+    #[case::of_another_tool(&EXPECTED, Some("a comment"), Some(true), "Other(None)")]
+    #[case::other_columns(&EXPECTED[1..], None, None, "are not OpenBao's")]
+    fn the_owner_of_the_data_follows_from_the_catalog(
+        #[case] columns: &[&str],
+        #[case] comment: Option<&str>,
+        #[case] filled: Option<bool>,
+        #[case] expected: &str,
+    ) {
+        let schema = Schema {
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            comment: comment.map(str::to_owned),
+            foreign_owner: None,
+            records_holder: true,
+            filled,
+        };
+        let text = match schema.tables(&owner_login(), "i/main") {
+            Ok(tables) => format!("{:?}", tables.occupant),
+            Err(error) => error.to_string(),
+        };
+        assert!(text.contains(expected), "{text}");
     }
 }

@@ -1,120 +1,22 @@
 //! The statements of a guard against a real PostgreSQL server.
 
+mod server;
+mod survey;
+
 use std::collections::BTreeSet;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use steamer_api::DatabaseTlsMode;
-use steamer_runtime::Metrics;
-use tokio_postgres::SimpleQueryMessage;
-
+use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
 use crate::database::lock::{Attempt, Lock};
-use crate::database::login::Login;
 use crate::database::operator_lock::{Claim, Operator};
 use crate::database::roles::FenceNote;
 use crate::database::schema::Occupant;
-use crate::database::{Database, DatabaseError};
+use crate::database::survey::{Known, Subject};
+
+use server::Server;
 
 const MARK: &str = "i/OpenBaoCluster/openbao/main";
-
-/// Programs of PostgreSQL.
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-
-/// A server with the logins `owner`, `admin` and `stranger`, and the database `bao`. It accepts every login.
-struct Server {
-    process: Child,
-    port: u16,
-    folder: PathBuf,
-}
-
-/// Command that runs a program of PostgreSQL, which refuses to run as root.
-fn program(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
-    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    }
-    command.arg("--").arg(format!("{BIN}/{name}")).args(arguments).current_dir("/tmp");
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = std::env::temp_dir().join(format!("steamer-sql-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let data = folder.join("data").display().to_string();
-        let options =
-            ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"];
-        assert!(program("initdb", &[&options[..], &["-D", &data]].concat()).status().unwrap().success());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let started =
-            ["-D", &data, "-p", &port.to_string(), "-h", "127.0.0.1", "-k", &data, "-c", "fsync=off"];
-        let server = Self { process: program("postgres", &started).spawn().unwrap(), port, folder };
-        while server.of("postgres", "postgres").client().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        for sql in [
-            "CREATE ROLE owner LOGIN",
-            "CREATE ROLE stranger LOGIN",
-            "CREATE ROLE admin LOGIN CREATEROLE",
-            "GRANT pg_signal_backend TO admin",
-            "CREATE DATABASE bao OWNER owner",
-        ] {
-            server.of("postgres", "postgres").run(sql).await.unwrap();
-        }
-        server
-    }
-
-    fn of(&self, user: &str, database: &str) -> Database {
-        let login = Login {
-            host: "127.0.0.1".to_owned(),
-            port: self.port,
-            database: database.to_owned(),
-            user: user.to_owned(),
-            password: "unused".to_owned().into(),
-            tls: DatabaseTlsMode::Disable,
-            ca: String::new(),
-        };
-        Database::new(login, Arc::new(Metrics::default()))
-    }
-
-    fn database(&self, user: &str) -> Database {
-        self.of(user, "bao")
-    }
-
-    /// Executes statements as the superuser. Returns the first value of the last row.
-    async fn sql(&self, sql: &str) -> String {
-        let (database, sql) = (self.database("postgres"), sql.to_owned());
-        let messages = database.with(|client| async move { client.simple_query(&sql).await }).await.unwrap();
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        rows.last().unwrap_or_default().to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-impl Database {
-    /// Executes statements as OpenBao does, or holds their transaction open.
-    async fn run(&self, sql: &'static str) -> Result<(), DatabaseError> {
-        self.with(|client| async move { client.batch_execute(sql).await }).await
-    }
-}
 
 const TAKE: &str =
     "INSERT INTO openbao_ha_locks VALUES ('core/lock', 'id', 'leader-1', now() + interval '15 s')
@@ -132,10 +34,7 @@ async fn lock(owner: &Database) -> Lock {
 /// One server for all statements: its start is the largest part of the time.
 #[tokio::test]
 async fn a_guard_fences_the_holder_that_the_database_records() {
-    if !Path::new(BIN).exists() {
-        return eprintln!("PostgreSQL is not installed in {BIN}: nothing is tested");
-    }
-    let server = Server::start().await;
+    let Some(server) = Server::start("guard").await else { return };
     let (owner, admin) = (server.database("owner"), server.database("admin"));
     owner.create_tables(MARK).await.unwrap();
     records(&server, &owner).await;
@@ -299,7 +198,9 @@ async fn undone(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
     nodes[1].run(RENEW).await.unwrap();
     server.sql("GRANT pg_signal_backend TO admin").await;
     assert!(roles.admin.check_rights(role).await.is_ok());
-    assert!(roles.owner.logins().await.unwrap().is_empty(), "sessions of Steamer are no nodes");
+    let subject = Subject { cluster: "main", has_keys: false };
+    let survey = roles.owner.survey(subject, &Known::default()).await.unwrap();
+    assert!(survey.logins.is_empty(), "sessions of Steamer are no nodes");
 }
 
 /// PostgreSQL ends the transaction of a node that hangs.

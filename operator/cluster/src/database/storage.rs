@@ -9,9 +9,11 @@ use steamer_runtime::{Failure, describe};
 use crate::cluster::{Cluster, Mode, RESTORE};
 use crate::database::facts::{Contents, Server};
 use crate::database::lock::LOCK_SECONDS;
-use crate::database::rights::Obstacle;
+use crate::database::login::Login;
+use crate::database::rights::{Administration, Obstacle};
 use crate::database::roles::{NodeRole, node_of};
 use crate::database::schema::Occupant;
+use crate::database::survey::{Data, Subject, Survey};
 use crate::database::writers::Writers;
 use crate::effects::Effects;
 use crate::guard::target::GuardTarget;
@@ -22,26 +24,38 @@ pub(crate) struct Storage {
     pub(crate) server: Server,
     pub(crate) timeline: Option<i64>,
     pub(crate) contents: Contents,
+    /// ID of the key that wraps each value that a static seal wraps. None if a value is not in OpenBao's format.
+    pub(crate) wrapping_keys: Option<Vec<String>>,
     /// Roles of the nodes. None without database fencing, or if the admin login cannot manage roles.
     pub(crate) roles: Option<Vec<NodeRole>>,
+    /// Roles that lack a right of a node.
+    pub(crate) ungranted: Vec<String>,
     /// Reason why fencing is not possible or not reliable.
     pub(crate) obstacle: Option<Obstacle>,
 }
 
-/// Opens the database. Creates and marks the tables if they do not exist, unless the cluster is suspended.
+/// Opens the database. Creates and marks the tables if they do not exist, unless the cluster is suspended. A database that
+/// is in the desired state needs one statement of the owner, and one of the admin.
 pub(crate) async fn open(effects: &Effects<'_>, cluster: &Cluster) -> Result<Storage, Error> {
     let target = effects.guard_target;
-    let server = target.links.owner.server().await?;
-    server.check(cluster.spec.replicas, cluster.spec.storage.postgresql.max_connections_per_pod)?;
-    let unrecorded = claim(target, cluster).await?.map(Obstacle::Unrecorded);
+    let period = target.lasting.operator_lock.period();
+    let survey = survey(target, cluster).await?;
+    survey.server.check(cluster.spec.replicas, cluster.spec.storage.postgresql.max_connections_per_pod)?;
+    let (survey, unrecorded) = claim(target, cluster, (survey, period)).await?;
     // Tables that another tool created, until OpenBao has served with them.
     if cluster.openbao_id.is_none() || cluster.takes_over {
         target.links.owner.check_indexes().await?;
     }
-    let (contents, timeline) = tokio::join!(target.links.owner.contents(), target.links.owner.timeline());
-    let (roles, obstacle) = node_roles(target, cluster).await?;
-    let obstacle = obstacle.or(unrecorded);
-    Ok(Storage { server, timeline, contents: contents?, roles, obstacle })
+    let (roles, obstacle) = node_roles(target, cluster, &survey.logins).await?;
+    let obstacle = obstacle.or(unrecorded.map(Obstacle::Unrecorded));
+    let Survey { server, ungranted, timeline, data, .. } = survey;
+    let Some(Data { contents, wrapping_keys }) = data else { return Err(no_tables(cluster)) };
+    Ok(Storage { server, timeline, contents, wrapping_keys, roles, ungranted, obstacle })
+}
+
+async fn survey(target: &GuardTarget, cluster: &Cluster) -> Result<Survey, Error> {
+    let subject = Subject { cluster: cluster.name(), has_keys: cluster.spec.seal.r#static.is_some() };
+    target.links.owner.survey(subject, &target.lasting.known).await
 }
 
 /// Step that makes the tables belong to a cluster.
@@ -56,23 +70,54 @@ enum Claim {
     TakeOver,
 }
 
-/// Ensures that the tables exist and belong to this cluster. Returns the reason why the database does not record the
-/// holder of the lock.
-async fn claim(target: &GuardTarget, cluster: &Cluster) -> Result<Option<String>, Error> {
-    let (owner, mark) = (&target.links.owner, &target.mark);
-    let tables = owner.tables(mark).await?;
-    let claim = plan_claim(cluster, &tables.occupant)?;
-    target.lasting.operator_lock.check().await?;
-    match claim {
-        Claim::Keep => {}
-        Claim::CheckOwner => owner.own_tables().await?,
+/// Ensures that the tables exist and belong to this cluster. Returns the state of the database, and the reason why it does
+/// not record the holder of the lock.
+async fn claim(
+    target: &GuardTarget,
+    cluster: &Cluster,
+    (found, period): (Survey, Option<u64>),
+) -> Result<(Survey, Option<String>), Error> {
+    let owner = &target.links.owner;
+    plan_claim(cluster, &found.schema.tables(&owner.login, &target.mark)?.occupant)?;
+    let found = alone(target, cluster, (found, period)).await?;
+    let tables = found.schema.tables(&owner.login, &target.mark)?;
+    let found = match plan_claim(cluster, &tables.occupant)? {
+        Claim::Keep => found,
+        Claim::CheckOwner => owned(found, &owner.login)?,
         Claim::Create => {
-            owner.create_tables(mark).await?;
-            owner.own_tables().await?;
+            owner.create_tables(&target.mark).await?;
+            owned(survey(target, cluster).await?, &owner.login)?
         }
-        Claim::TakeOver => take_over(target, &tables.occupant).await?,
-    }
-    if tables.records_holder { Ok(None) } else { record(target, cluster).await }
+        Claim::TakeOver => {
+            take_over(target, &tables.occupant).await?;
+            survey(target, cluster).await?
+        }
+    };
+    let unrecorded = if tables.records_holder { None } else { record(target, cluster).await? };
+    Ok((found, unrecorded))
+}
+
+/// Waits until no other operator uses the database. What was read while another one could use it is read again: `period` is
+/// that of the lock before the survey.
+async fn alone(
+    target: &GuardTarget,
+    cluster: &Cluster,
+    (found, period): (Survey, Option<u64>),
+) -> Result<Survey, Error> {
+    let operator_lock = &target.lasting.operator_lock;
+    operator_lock.check().await?;
+    let was_alone = period.is_some() && operator_lock.period() == period;
+    if was_alone { Ok(found) } else { survey(target, cluster).await }
+}
+
+fn owned(found: Survey, login: &Login) -> Result<Survey, Error> {
+    found.schema.check_owner(login)?;
+    Ok(found)
+}
+
+/// Error of a database whose tables another client drops.
+fn no_tables(cluster: &Cluster) -> Error {
+    Error::Waiting(format!("database `{}` does not contain OpenBao's tables", cluster.owner.database))
 }
 
 /// Makes the database record the holder of the lock. Returns the reason why it does not.
@@ -153,34 +198,27 @@ async fn take_over(target: &GuardTarget, occupant: &Occupant) -> Result<(), Erro
 async fn node_roles(
     target: &GuardTarget,
     cluster: &Cluster,
+    logins: &[String],
 ) -> Result<(Option<Vec<NodeRole>>, Option<Obstacle>), Error> {
     let fences = cluster.fencing == Fencing::Database;
     let Some(admin) = target.links.admin.as_ref().filter(|_| fences) else { return Ok((None, None)) };
-    let obstacle = match admin.obstacle().await {
-        Ok(obstacle) => obstacle,
+    let Administration { obstacle, roles } = match admin.administration(cluster.name(), &target.mark).await {
+        Ok(administration) => administration,
         Err(error) if error.stalled() => return Ok((None, Some(Obstacle::Rights(describe(&error))))),
         Err(error) => return Err(error.into()),
     };
     let lacks_rights = matches!(obstacle, Some(Obstacle::Rights(_)));
-    let roles = admin.node_roles(cluster.name(), &target.mark).await?;
     let are_used = roles.iter().any(|role| role.own);
-    let obstacle = match obstacle {
-        None => {
-            let mut usable = roles.iter().filter(|role| role.own && role.note.is_none());
-            let rights = usable.find_map(|role| admin.not_changeable(role)).map(Obstacle::Rights);
-            rights.or(as_owner(target, cluster).await?)
-        }
-        some => some,
-    };
+    let obstacle = obstacle.or_else(|| {
+        let mut usable = roles.iter().filter(|role| role.own && role.note.is_none());
+        let rights = usable.find_map(|role| admin.not_changeable(role)).map(Obstacle::Rights);
+        // A fence needs a role of the node.
+        rights.or_else(|| owner_logins(cluster, logins).map(Obstacle::OwnerLogin))
+    });
     Ok(((!lacks_rights || are_used).then_some(roles), obstacle))
 }
 
-/// Nodes that still use the owner's login: a fence needs a role of the node.
-async fn as_owner(target: &GuardTarget, cluster: &Cluster) -> Result<Option<Obstacle>, Error> {
-    let logins = target.links.owner.logins().await?;
-    Ok(owner_logins(cluster, &logins).map(Obstacle::OwnerLogin))
-}
-
+/// Text about nodes that still use the owner's login.
 fn owner_logins(cluster: &Cluster, logins: &[String]) -> Option<String> {
     let with_role: BTreeSet<u32> = logins.iter().filter_map(|login| node_of(cluster.name(), login)).collect();
     let (nodes, user) = (cluster.nodes(), &cluster.owner.user);

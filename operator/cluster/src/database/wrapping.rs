@@ -5,31 +5,25 @@
 
 use steamer_core::error::Error;
 
-use crate::database::Database;
-
-const WRAPPED: &str = "
-SELECT value FROM openbao_kv_store
-WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key')";
+/// The values that the seal wraps.
+pub(super) const WRAPPED: &str = "
+ARRAY(SELECT value FROM openbao_kv_store
+      WHERE (path = '/core/hsm/' AND key = 'barrier-unseal-keys') OR (path = '/core/' AND key = 'recovery-key'))";
 
 /// Field of the description of the key, and of the ID in it.
 const KEY: u64 = 5;
 const ID: u64 = 3;
 
-impl Database {
-    /// ID of the key that wraps each value that the seal wraps.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if a value is not in OpenBao's format.
-    pub(crate) async fn wrapping_keys(&self) -> Result<Vec<String>, Error> {
-        let values: Vec<Vec<u8>> = self.column(WRAPPED).await?;
-        let ids = values.iter().map(|value| key_id(value).map(str::to_owned));
-        ids.collect::<Option<_>>().ok_or_else(|| {
-            Error::Invalid(format!(
-                "database `{}` contains a sealed value in an unknown format: check that OpenBao wrote it",
-                self.login.database
-            ))
-        })
-    }
+/// ID of the key that wraps each value. None if a value is not in OpenBao's format.
+pub(super) fn keys(values: &[Vec<u8>]) -> Option<Vec<String>> {
+    values.iter().map(|value| key_id(value).map(str::to_owned)).collect()
+}
+
+/// Error of a database with a value that is not in OpenBao's format.
+pub(crate) fn unknown_format(database: &str) -> Error {
+    Error::Invalid(format!(
+        "database `{database}` contains a sealed value in an unknown format: check that OpenBao wrote it"
+    ))
 }
 
 /// ID of the key of a wrapped value.
@@ -87,6 +81,13 @@ mod tests {
 
     fn text(number: u8, content: &[u8]) -> Vec<u8> {
         [vec![number << 3 | 2], encoded(content.len()), content.to_vec()].concat()
+    }
+
+    #[test]
+    fn a_value_in_another_format_makes_all_keys_unknown() {
+        let value = wrapped(b"c", "k1");
+        assert_eq!(keys(&[value.clone(), value.clone()]), Some(vec!["k1".to_owned(), "k1".to_owned()]));
+        assert_eq!(keys(&[value, b"plain".to_vec()]), None);
     }
 
     /// A value as OpenBao stores it: ciphertext, initialization vector, and the description of the key.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::Cluster;
+use crate::database::availability::Servers;
 use crate::guard::target::{GuardReport, GuardTarget, Links};
 use crate::guard::watcher;
 
@@ -22,6 +23,8 @@ use crate::guard::watcher;
 #[derive(Default)]
 pub(crate) struct Guards {
     guards: Locked<HashMap<ObjectName, Guard>>,
+    /// The PostgreSQL servers of all clusters.
+    servers: Servers,
     /// The controllers have ended.
     is_alone: Arc<AtomicBool>,
 }
@@ -48,12 +51,14 @@ impl Guards {
         if let Some(known) = known.as_ref().filter(|known| known.digest == digest) {
             return known.clone();
         }
-        let links = || Links::new(cluster, &context.runtime.metrics);
+        let new_links = || Links::new(cluster, &self.servers, &context.runtime.metrics);
+        let links = new_links();
         Arc::new(GuardTarget {
             cluster: cluster.clone(),
             mark: context.mark(Owner::Object(OpenBaoCluster::ID), cluster.name.clone()).to_string(),
-            links: links(),
-            own_links: links(),
+            fence_links: links.clone().urgent(),
+            links,
+            own_links: new_links().urgent(),
             own_clients: Locked::default(),
             server,
             is_alone: self.is_alone.clone(),

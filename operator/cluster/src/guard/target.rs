@@ -13,24 +13,36 @@ use steamer_runtime::{Key, Locked, Metrics, ObjectName};
 
 use crate::cluster::Cluster;
 use crate::database::Database;
+use crate::database::availability::Servers;
 use crate::database::incarnations::RoleAdmin;
+use crate::database::login::Login;
 use crate::database::operator_lock::OperatorLock;
+use crate::database::survey::Known;
 use crate::guard::takeover::{Takeover, Takeovers};
 use crate::nodes::health::Unhealthy;
 use crate::nodes::members;
 use crate::nodes::standby_mark::StandbyMark;
 
 /// Connections to the database of a cluster. Those of a guard are separate: each connection belongs to the runtime that
-/// opened it, and reconciles must not delay a guard.
+/// opened it, and reconciles must not delay a guard. A clone shares the connections.
+#[derive(Clone)]
 pub(crate) struct Links {
     pub(crate) owner: Database,
     pub(crate) admin: Option<Database>,
 }
 
 impl Links {
-    pub(crate) fn new(cluster: &Cluster, metrics: &Arc<Metrics>) -> Self {
-        let database = |login| Database::new(login, metrics.clone());
+    pub(crate) fn new(cluster: &Cluster, servers: &Servers, metrics: &Arc<Metrics>) -> Self {
+        let database = |login: Login| {
+            let server = servers.at(&login.address());
+            Database::new(login, server, metrics.clone())
+        };
         Self { owner: database(cluster.owner.clone()), admin: cluster.admin.clone().map(database) }
+    }
+
+    /// The same for guards and fences: what is known about the servers does not delay them.
+    pub(crate) fn urgent(self) -> Self {
+        Self { owner: self.owner.urgent(), admin: self.admin.map(Database::urgent) }
     }
 
     /// The logins that manage node roles, if an admin login exists.
@@ -48,6 +60,8 @@ pub(crate) struct Lasting {
     pub(crate) operator_lock: OperatorLock,
     /// Duration of takeovers.
     pub(crate) takeovers: Takeovers,
+    /// Parts of the database that its survey can read.
+    pub(crate) known: Known,
     /// The seal opened in the last reconcile.
     seal: AtomicBool,
 }
@@ -59,6 +73,8 @@ pub(crate) struct GuardTarget {
     pub(crate) mark: String,
     /// Connections of reconciles.
     pub(crate) links: Links,
+    /// The connections of reconciles, for fences: no step of a fence is refused because another cluster got no answer.
+    pub(crate) fence_links: Links,
     /// Connections of the guard.
     pub(crate) own_links: Links,
     /// Clients of the guard, by pod.
@@ -78,9 +94,10 @@ pub(crate) struct GuardTarget {
 }
 
 impl GuardTarget {
-    /// The logins that manage node roles, if an admin login exists.
+    /// The logins that manage node roles, if an admin login exists. They are used also while the server is known not to
+    /// answer.
     pub(crate) fn role_admin(&self) -> Option<RoleAdmin<'_>> {
-        self.links.role_admin(&self.mark)
+        self.fence_links.role_admin(&self.mark)
     }
 
     /// Returns true if the seal is known to open: a node that starts now can unseal itself.

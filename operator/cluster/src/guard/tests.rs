@@ -1,28 +1,11 @@
 //! A guard beside reconciles that never return, and the guard of a cluster that left the cache.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use kube::Client;
-use kube::client::Body;
 use rstest::rstest;
-use serde_json::json;
 use steamer_api::OpenBaoCluster;
-use steamer_core::access::api_audiences::ApiAudiences;
-use steamer_core::access::consent::Consent;
-use steamer_core::access::named_objects::NamedObjects;
-use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
-use steamer_core::access::sessions::Sessions;
-use steamer_core::context::Context;
-use steamer_core::mac::Mac;
-use steamer_core::stores::Stores;
-use steamer_core::urgent::Urgent;
-use steamer_core::writes::ReportedWrites;
-use steamer_openbao::Outgoing;
-use steamer_runtime::write_limit::WriteLimit;
-use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Reconcile, Runtime, Statuses};
+use steamer_runtime::Reconcile;
 
 use crate::children::ChildApi;
 use crate::controller::Controller;
@@ -32,66 +15,13 @@ use crate::database::operator_lock::Operator;
 use crate::guard::case::{Holder, Suspect};
 use crate::guard::fence::Fence;
 use crate::guard::registry::Guards;
+use crate::tests::kubernetes::{Fake, context};
 use crate::tests::{cluster, owner_login, refusal};
-
-/// A client of an API server that answers every request with a TokenRequest.
-fn client() -> Client {
-    let service = tower::service_fn(|_: Request<Body>| async {
-        let status = json!({"token": "jwt", "expirationTimestamp": "2040-01-01T00:00:00Z"});
-        let answer = json!({"metadata": {}, "spec": {"audiences": ["api"]}, "status": status});
-        Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
-    });
-    Client::new(service, "default")
-}
-
-async fn context() -> Arc<Context> {
-    let (client, index, metrics) = (client(), Arc::new(Index::default()), Arc::new(Metrics::default()));
-    let operator = ObjectName::new("steamer-system", "steamer");
-    let api_audiences = Arc::new(ApiAudiences::read(client.clone(), operator.clone()).await.unwrap());
-    let tokens = TokenSource {
-        client: client.clone(),
-        metrics: metrics.clone(),
-        api_audiences: api_audiences.clone(),
-    };
-    Arc::new(Context {
-        runtime: Arc::new(Runtime {
-            statuses: Statuses::new(client.clone()),
-            events: Events::new(client.clone(), "test".to_owned()),
-            released: Default::default(),
-            metrics,
-            index: index.clone(),
-            shutdown: Default::default(),
-            limits: Limits::default(),
-        }),
-        stores: Stores::default(),
-        removers: Default::default(),
-        cluster_objects: Stores::default(),
-        cluster_writes: WriteLimit::default(),
-        urgent: Urgent::start(|| Ok(self::client()), "test".to_owned()).unwrap(),
-        namespaces: Coverage::All,
-        managed_namespaces: Coverage::All,
-        sessions: Sessions::new(tokens, Outgoing::default(), index.clone()),
-        writes: ReportedWrites::new(Arc::default(), Arc::default()),
-        image: None,
-        secrets: Arc::new(NamedObjects::new(client.clone(), index.clone())),
-        accounts: Arc::new(NamedObjects::new(client.clone(), index)),
-        installation: "test".to_owned(),
-        operator,
-        api_audiences,
-        consent: Consent::default(),
-        api_issuer: ApiIssuerSource::default(),
-        mac: Mac::new(&[7; 32]),
-        drift_interval: Duration::from_secs(300),
-        started: Instant::now(),
-        last_active: None,
-        client,
-    })
-}
 
 #[tokio::test]
 #[allow(clippy::disallowed_methods)]
 async fn a_guard_observes_while_every_worker_of_the_reconciles_is_blocked() {
-    let (context, guards) = (context().await, Guards::default());
+    let (context, guards) = (context(&Fake::default()).await, Guards::default());
     let mut cluster = cluster();
     cluster.owner = refused_login();
     let target = guards.target(&context, None, &cluster);
@@ -108,7 +38,7 @@ async fn a_guard_observes_while_every_worker_of_the_reconciles_is_blocked() {
 
 #[tokio::test]
 async fn a_guard_does_not_wait_for_the_replacement_of_a_fenced_node() {
-    let (context, guards) = (context().await, Guards::default());
+    let (context, guards) = (context(&Fake::default()).await, Guards::default());
     let mut cluster = cluster();
     cluster.admin = Some(refused_login());
     let target = guards.target(&context, None, &cluster);
@@ -141,7 +71,7 @@ async fn the_guard_of_a_cluster_stops_only_after_its_deletion(
     #[case] is_refused: bool,
     #[case] is_kept: bool,
 ) {
-    let (context, mut cluster) = (context().await, cluster());
+    let (context, mut cluster) = (context(&Fake::default()).await, cluster());
     cluster.owner = refused_login();
     let (clusters, namespace) = (context.stores.of::<OpenBaoCluster>(), cluster.name.namespace.clone());
     clusters.listed(Some(&namespace), 0);

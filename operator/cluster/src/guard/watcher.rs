@@ -292,3 +292,30 @@ impl Watcher<'_> {
         self.context.cluster_objects.of::<Pod>().knows(&self.target.cluster.name.namespace)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pauses at these seconds. `true`: a leader serves and renews its lock.
+    fn pauses(observations: &[(u64, bool)]) -> Vec<Duration> {
+        let (start, mut state) = (Instant::now(), State::default());
+        let pause =
+            |(second, is_calm): &(u64, bool)| state.pause(start + Duration::from_secs(*second), *is_calm);
+        observations.iter().map(pause).collect()
+    }
+
+    #[test]
+    fn an_alert_is_observed_every_200_ms_for_30_s_and_then_every_second() {
+        let alert = [(0, false), (15, false), (29, false), (30, false), (3600, false)];
+        assert_eq!(pauses(&alert), [ALERT, ALERT, ALERT, LONG_ALERT, LONG_ALERT]);
+        assert_eq!((ALERT.as_millis(), LASTING.as_secs()), (200, 30));
+        assert!(LONG_ALERT >= 5 * ALERT);
+    }
+
+    #[test]
+    fn each_alert_begins_with_short_pauses() {
+        let twice = [(0, false), (40, false), (41, true), (42, false), (43, false)];
+        assert_eq!(pauses(&twice), [ALERT, LONG_ALERT, CALM, ALERT, ALERT]);
+    }
+}

@@ -88,9 +88,9 @@ async fn apply_surroundings(
     let Some(Surroundings { ports, keeps_egress }) = surroundings else { return Ok(None) };
     let (child_api, mut contested) = (effects.child_api, None);
     Error::set_aside(child_api.keep(&account::account(cluster)).await, &mut contested)?;
-    match validation_job::account(cluster) {
-        Some(account) => drop(Error::set_aside(child_api.keep(&account).await, &mut contested)?),
-        None => child_api.remove::<ServiceAccount>(&validation_job::account_name(cluster)).await?,
+    let checks = validation_job::account(cluster);
+    if let Some(account) = &checks {
+        Error::set_aside(child_api.keep(account).await, &mut contested)?;
     }
     for service in services::services(cluster) {
         Error::set_aside(child_api.keep(&service).await, &mut contested)?;
@@ -114,7 +114,21 @@ async fn apply_surroundings(
         }
         None => child_api.remove::<NetworkPolicy>(cluster.name()).await?,
     }
+    // The last step: its error does not prevent the others.
+    if checks.is_none() {
+        remove_checks(effects, cluster).await?;
+    }
     Ok(contested)
+}
+
+/// Removes the Jobs of `upgrade.validation`. Their ServiceAccount is last: as long as it exists, Jobs can exist.
+async fn remove_checks(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
+    let account = validation_job::account_name(cluster);
+    if effects.child_api.get::<ServiceAccount>(&account).is_none() {
+        return Ok(());
+    }
+    jobs::remove_all(effects, validation_job::APP).await?;
+    effects.child_api.remove::<ServiceAccount>(&account).await
 }
 
 async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Outcome {
@@ -194,7 +208,7 @@ async fn write_set(
         effects.guard_target.links.owner.clear_locks().await?;
     }
     let mut contested = None;
-    Error::set_aside(stateful_set::keep(effects, &set.stateful_set).await, &mut contested)?;
+    Error::set_aside(stateful_set::keep(effects, cluster, &set.stateful_set).await, &mut contested)?;
     Ok(contested)
 }
 
@@ -234,4 +248,44 @@ async fn unseal(effects: &Effects<'_>, cluster: &Cluster, pods: &[String], rolle
         return rolled;
     }
     Outcome { error: migration::unseal(effects, cluster, pods).await.err(), ..rolled }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use steamer_runtime::ObjectName;
+
+    use super::*;
+    use crate::guard::registry::Guards;
+    use crate::tests::cluster;
+    use crate::tests::kubernetes::{Access, Fake, context};
+
+    #[tokio::test]
+    async fn checks_of_rollouts_are_removed_with_their_account_last() {
+        let jobs = json!({
+            "kind": "JobList", "apiVersion": "batch/v1", "metadata": {},
+            "items": [{"metadata": {"name": "main-validation-1"}}, {"metadata": {"name": "main-validation-2"}}],
+        });
+        let fake = Fake::answering(move |received| match received.method.as_str() {
+            "GET" => (200, jobs.clone()),
+            _ => (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
+        });
+        let (context, cluster) = (context(&fake).await, cluster());
+        let access = Access::new(&context, &cluster, &Guards::default().target(&context, None, &cluster));
+        let child_api = access.child_api();
+        let effects = access.effects(&child_api);
+        remove_checks(&effects, &cluster).await.unwrap();
+        assert!(fake.writes().is_empty(), "a cluster without checks costs no request");
+        let mut account = account::account(&cluster);
+        account.metadata.name = Some("main-validation".to_owned());
+        let name = ObjectName::new("openbao", "main-validation");
+        context.cluster_objects.of().insert(name, Arc::new(account));
+        remove_checks(&effects, &cluster).await.unwrap();
+        let expected = [
+            "DELETE jobs/main-validation-1",
+            "DELETE jobs/main-validation-2",
+            "DELETE serviceaccounts/main-validation",
+        ];
+        assert_eq!(fake.writes(), expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! The last valid specs: the duties of a cluster go on while a later spec is refused, also after a restart of Steamer.
 //!
 //! The StatefulSet records the spec that it was made for. The record contains names of Secrets, but no value of them: they are
-//! read again.
+//! read again. It contains the image from the image catalog: another one must not be rolled out while a spec is refused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,16 +32,20 @@ struct Recorded {
     generation: Option<i64>,
     annotations: BTreeMap<String, String>,
     spec: OpenBaoClusterSpec,
+    /// Image of the version in the image catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
 }
 
 impl Recorded {
-    fn of(object: &OpenBaoCluster) -> Self {
+    fn of(object: &OpenBaoCluster, image: Option<&String>) -> Self {
         let annotations = object.annotations().clone().into_iter();
         Self {
             uid: object.uid(),
             generation: object.metadata.generation,
             annotations: annotations.filter(|(key, _)| ANNOTATIONS.contains(&key.as_str())).collect(),
             spec: object.spec.clone(),
+            image: image.cloned(),
         }
     }
 }
@@ -49,7 +53,10 @@ impl Recorded {
 /// Records the spec in force on the desired StatefulSet. A refused spec leaves the record as it is.
 pub(crate) fn record(input: Input<'_>, live: Option<&StatefulSet>, set: &mut StatefulSet) {
     let recorded = match input.refused {
-        None => fitting(input, json!(Recorded::of(input.object)).to_string()),
+        None => {
+            let recorded = Recorded::of(input.object, input.cluster.catalog_image.as_ref());
+            fitting(input, json!(recorded).to_string())
+        }
         Some(_) => live.and_then(|live| live.annotations().get(LAST_VALID).cloned()),
     };
     let annotations = set.metadata.annotations.get_or_insert_default();
@@ -66,18 +73,36 @@ fn fitting(input: Input<'_>, record: String) -> Option<String> {
     Some(record)
 }
 
+/// An object with the spec that its StatefulSet was made for.
+pub(crate) struct Earlier {
+    pub(crate) object: OpenBaoCluster,
+    /// Its image from the image catalog. The object does not refer to the catalog, which may have changed since.
+    image: Option<String>,
+}
+
+impl Earlier {
+    /// The cluster of this object, with the image that it had.
+    pub(crate) fn with_image(self, cluster: Cluster) -> Cluster {
+        Cluster { catalog_image: self.image.or(cluster.catalog_image), ..cluster }
+    }
+}
+
 /// The object with the spec that its StatefulSet was made for.
-pub(crate) fn recorded(object: &OpenBaoCluster, live: &StatefulSet) -> Option<OpenBaoCluster> {
+pub(crate) fn recorded(object: &OpenBaoCluster, live: &StatefulSet) -> Option<Earlier> {
     let recorded: Recorded = serde_json::from_str(live.annotations().get(LAST_VALID)?).ok()?;
     if recorded.uid != object.uid() {
         return None;
     }
+    let image = recorded.image;
     let mut earlier = OpenBaoCluster { spec: recorded.spec, ..object.clone() };
     earlier.metadata.generation = recorded.generation;
     let annotations = earlier.annotations_mut();
     annotations.retain(|key, _| !ANNOTATIONS.contains(&key.as_str()));
     annotations.extend(recorded.annotations);
-    Some(earlier)
+    if let Some(managed) = earlier.spec.managed.as_mut().filter(|_| image.is_some()) {
+        managed.image_catalog_ref = None;
+    }
+    Some(Earlier { object: earlier, image })
 }
 
 /// The last valid spec of each cluster, with the objects that it refers to.
@@ -201,7 +226,16 @@ mod tests {
 
     /// The object and the StatefulSet that was made for it.
     fn recorded_for(change: impl Fn(&mut OpenBaoCluster)) -> (OpenBaoCluster, StatefulSet) {
+        recorded_with(None, change)
+    }
+
+    /// The same for a cluster with an image from the image catalog.
+    fn recorded_with(
+        image: Option<&str>,
+        change: impl Fn(&mut OpenBaoCluster),
+    ) -> (OpenBaoCluster, StatefulSet) {
         let (mut object, cluster, found) = (object(), cluster(), found());
+        let cluster = Cluster { catalog_image: image.map(str::to_owned), ..cluster };
         object.metadata.uid = Some("uid".to_owned());
         change(&mut object);
         let mut set = (*observed("lss").live.unwrap()).clone();
@@ -233,7 +267,7 @@ mod tests {
         if let Some(managed) = &mut refused.spec.managed {
             managed.version = "1.0.0".to_owned();
         }
-        let earlier = recorded(&refused, &set).unwrap();
+        let earlier = recorded(&refused, &set).unwrap().object;
         assert_eq!((json!(earlier.spec), earlier.metadata.generation), (json!(valid.spec), Some(1)));
         assert_eq!(earlier.annotations()[RESTART], "before");
         assert_eq!(earlier.annotations()["steamer.dev/fence"], "main-1", "a fence applies at once");
@@ -254,6 +288,24 @@ mod tests {
             set.annotations()[LAST_VALID],
             "a refused spec is recorded"
         );
+    }
+
+    #[test]
+    fn the_image_of_the_last_valid_spec_stays_whatever_the_catalog_contains() {
+        let with_catalog = |object: &mut OpenBaoCluster| {
+            let managed = object.spec.managed.as_mut().unwrap();
+            managed.image_catalog_ref = serde_json::from_value(json!({"name": "images"})).unwrap();
+        };
+        let (object, set) = recorded_with(Some("bao@sha256:1"), with_catalog);
+        let earlier = recorded(&object, &set).unwrap();
+        assert!(earlier.object.spec.managed.as_ref().unwrap().image_catalog_ref.is_none());
+        assert_eq!(earlier.with_image(cluster()).image(), "bao@sha256:1");
+        // The record of an earlier Steamer contains no image.
+        let (object, set) = recorded_for(with_catalog);
+        let earlier = recorded(&object, &set).unwrap();
+        assert!(earlier.object.spec.managed.as_ref().unwrap().image_catalog_ref.is_some());
+        let now = Cluster { catalog_image: Some("bao@sha256:2".to_owned()), ..cluster() };
+        assert_eq!(earlier.with_image(now).image(), "bao@sha256:2");
     }
 
     #[test]

@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::ListParams;
 use steamer_core::error::Error;
 
 use crate::break_glass;
 use crate::break_glass::Live;
 use crate::certificates::keep::Certificate;
-use crate::cluster::{CLUSTER_LABEL, Cluster, Mode};
+use crate::cluster::{Cluster, Mode};
 use crate::database::facts::Server as DatabaseServer;
 use crate::database::logins;
 use crate::database::storage::Storage;
 use crate::effects::Sources;
 use crate::first_start::Start;
+use crate::jobs;
 use crate::managed::input::Input;
 use crate::managed::prepare::Prepared;
 use crate::nodes::members::Member;
 use crate::nodes::start::StartInputs;
-use crate::nodes::{configuration, fence_request, health, observation, standby_mark, start};
+use crate::nodes::{configuration, fence_request, health, observation, standby_mark, start, stateful_set};
 use crate::objects::configuration::Headers;
 use crate::objects::validation_job;
 use crate::restore_drill;
@@ -44,7 +44,7 @@ pub(crate) struct Observed {
     /// The keys of a static seal, if storage is sealed with them.
     pub(crate) keys: Result<Option<StaticKeys>, Arc<Error>>,
     pub(crate) members: Vec<Member>,
-    /// The live StatefulSet.
+    /// The live StatefulSet, or the one before while it is being recreated.
     pub(crate) live: Option<Arc<StatefulSet>>,
     pub(crate) config_maps: Vec<Arc<ConfigMap>>,
     /// The objects of break-glass.
@@ -97,7 +97,7 @@ impl Observed {
 
 pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: Prepared) -> Observed {
     let cluster = input.cluster;
-    let live = sources.child_api.get::<StatefulSet>(cluster.name());
+    let live = stateful_set::live(sources.child_api, &cluster.uid);
     let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
     let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
     sources.guard_target.set_seal_opens(seal.opens());
@@ -135,7 +135,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         patience: takeovers.patience(),
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
         drill: restore_drill::observe(sources).await,
-        jobs: jobs(sources, cluster).await.map_err(Arc::new),
+        jobs: checks(sources, cluster).await.map_err(Arc::new),
         has_turn: sources.turns.is_free(&cluster.name, Instant::now()),
     }
 }
@@ -146,14 +146,11 @@ fn contents(input: Input<'_>, prepared: &Prepared) -> Contents {
 }
 
 /// The Jobs that check rollouts. They are not watched: their pods are.
-async fn jobs(sources: &Sources<'_>, cluster: &Cluster) -> Result<Vec<Job>, Error> {
+async fn checks(sources: &Sources<'_>, cluster: &Cluster) -> Result<Vec<Job>, Error> {
     if cluster.spec.upgrade.validation.is_none() {
         return Ok(Vec::new());
     }
-    let of_cluster =
-        format!("{CLUSTER_LABEL}={},app.kubernetes.io/name={}", cluster.name(), validation_job::APP);
-    let jobs = sources.child_api.api::<Job>().list(&ListParams::default().labels(&of_cluster)).await?;
-    Ok(jobs.items)
+    jobs::all(sources, validation_job::APP).await
 }
 
 async fn members(sources: &Sources<'_>, input: Input<'_>, migration: Migration) -> Vec<Member> {
@@ -184,10 +181,10 @@ async fn static_keys(
 ) -> Result<Option<StaticKeys>, Error> {
     let cluster = input.cluster;
     let are_used = prepared.has_data() && prepared.migration == Migration::None;
-    if cluster.mode == Mode::Suspended || !are_used {
-        return Ok(None);
-    }
-    keys::observe(sources, cluster, &keys::recorded(cluster, input.found.last.seal.as_ref())).await
+    let storage = prepared.storage.as_ref().ok().filter(|_| cluster.mode != Mode::Suspended && are_used);
+    let Some(storage) = storage else { return Ok(None) };
+    let recorded = keys::recorded(cluster, input.found.last.seal.as_ref());
+    keys::observe(sources, cluster, (&recorded, storage.wrapping_keys.as_deref())).await
 }
 
 async fn start_digest(

@@ -1,5 +1,7 @@
 //! The next changes to the Kubernetes objects and the database of a cluster. Pure.
 
+mod changes;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,13 +15,13 @@ use crate::database::logins;
 use crate::database::logins::Logins;
 use crate::database::storage::Storage;
 use crate::first_start;
-use crate::first_start::{InitialAccess, Initialization, Start};
+use crate::first_start::{InitialAccess, Start};
 use crate::managed::cause::{is_rolled_out, record};
 use crate::managed::input::Input;
 use crate::managed::last_valid;
 use crate::managed::observe::Observed;
 use crate::managed::rollouts::{Chosen, Rollouts};
-use crate::nodes::configuration::{Configured, Facts, NewConfiguration, choose, unused};
+use crate::nodes::configuration::{Configured, Facts, choose, unused};
 use crate::nodes::replace::{Rollout, count_updated};
 use crate::nodes::rollout::Step;
 use crate::nodes::scale::{Scale, replicas};
@@ -34,62 +36,7 @@ use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
 use crate::seal::{keys, migration, rotation};
 
-/// The next changes, in the order in which they are applied.
-pub(crate) struct Plan {
-    pub(crate) keys: StaticKeys,
-    /// Objects that pods need and that do not depend on the database. None: no change.
-    pub(crate) surroundings: Option<Surroundings>,
-    pub(crate) pods: Pods,
-    /// Reported unless a rollout is applied.
-    pub(crate) rollout: Rollout,
-    /// Reason why the plan does not lead to the desired state.
-    pub(crate) trouble: Option<Arc<Error>>,
-}
-
-/// Objects that pods need and that do not depend on the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Surroundings {
-    /// Ports outside of the cluster that the seal and the issuers of administrators use.
-    pub(crate) ports: Vec<u16>,
-    /// Nodes of an earlier spec may run: rules for their connections stay.
-    pub(crate) keeps_egress: bool,
-}
-
-/// Changes to the pods.
-pub(crate) enum Pods {
-    Unchanged,
-    /// The StatefulSet stays the same. Its pods are repaired, after interrupted fences are completed.
-    Repaired(Option<Logins>, Rollout),
-    Changed(Box<PodChanges>),
-}
-
-/// Changes to the pods and to the objects that they read.
-pub(crate) struct PodChanges {
-    pub(crate) logins: Logins,
-    /// None: the plan ends after the logins.
-    pub(crate) initialization: Option<Initialization>,
-    /// None: the StatefulSet cannot be determined now.
-    pub(crate) set: Option<SetChanges>,
-    /// Rollout of the live StatefulSet, if it cannot be changed.
-    pub(crate) repair: Option<Rollout>,
-}
-
-/// Changes to the StatefulSet.
-pub(crate) struct SetChanges {
-    pub(crate) configuration: Option<NewConfiguration>,
-    /// No node runs and no login of a node is valid, so the locks in a restored database have no holder.
-    pub(crate) clears_locks: bool,
-    pub(crate) stateful_set: StatefulSet,
-    /// Its template is the desired one.
-    pub(crate) is_desired: bool,
-    pub(crate) rollout: Rollout,
-    /// Pods of the nodes to unseal for a seal migration.
-    pub(crate) unseal: Vec<String>,
-    /// Job that checks the first updated node.
-    pub(crate) check: Option<Box<Job>>,
-    /// Names of unused ConfigMaps.
-    pub(crate) unused: Vec<String>,
-}
+pub(crate) use changes::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 
 /// Plans the next changes.
 pub(crate) fn plan(input: Input<'_>, observed: &Observed, now: Timestamp) -> Plan {

@@ -1,11 +1,9 @@
 //! Result of a reconcile, from which the status is derived.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use steamer_core::error::Error;
-use steamer_runtime::Action;
 
 use crate::break_glass::State as BreakGlass;
 use crate::cluster::Mode;
@@ -19,13 +17,7 @@ use crate::managed::restore_drill::Drill;
 use crate::nodes::fence_request::Request;
 use crate::nodes::members::Member;
 use crate::nodes::rollout::Step;
-use crate::nodes::standby_mark;
 use crate::server::Server;
-
-/// Interval between two reconciles of a settled cluster. Changes of its objects and of its leader requeue it at once.
-const SETTLED: Duration = Duration::from_secs(10);
-/// Interval while a change without a watch is in progress.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Result of a reconcile.
 pub(crate) struct Report<'a> {
@@ -39,21 +31,6 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The time of the next reconcile.
-    pub(crate) fn next_visit(&self) -> Action {
-        let step = &self.applied.rollout.step;
-        // A change that is on hold while all nodes serve waits for a time, a user or other clusters.
-        let is_held = matches!(step, Step::Wait(_)) && self.is_whole();
-        let is_settled = (*step == Step::Settled || is_held)
-            && self.trouble().is_none()
-            && !self.fence().is_due()
-            && !self.break_glass().is_due()
-            && !self.drill.as_ref().is_some_and(|drill| drill.step.is_due())
-            && self.server().is_some_and(Server::serves);
-        let interval = if self.input.cluster.spec.standby_reads { standby_mark::DELAY } else { SETTLED };
-        Action::After(if is_settled || self.hibernates() { interval } else { PROGRESS })
-    }
-
     /// Returns true while a node is being replaced, or may not serve because it was.
     pub(crate) fn replaces_pods(&self) -> bool {
         match self.applied.rollout.step {
@@ -64,7 +41,7 @@ impl Report<'_> {
     }
 
     /// Returns true if all nodes serve.
-    fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.serving().count() >= self.input.cluster.nodes()
     }
 

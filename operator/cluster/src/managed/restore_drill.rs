@@ -1,5 +1,6 @@
 //! Starts restore drills, and records their results.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -133,7 +134,7 @@ async fn copy(effects: &Effects<'_>, cluster: &Cluster, drill: &RestoreDrill) ->
 
 /// Examines the copy. Returns the time of the last renewal of the lock in it.
 async fn examine(effects: &Effects<'_>, cluster: &Cluster, login: &Login) -> Result<Option<i64>, Error> {
-    let copy = Database::new(login.clone(), effects.context.runtime.metrics.clone());
+    let copy = Database::new(login.clone(), Arc::default(), effects.context.runtime.metrics.clone());
     let examined = examine_copy(effects, cluster, (&copy, login)).await;
     copy.disconnect().await;
     examined
@@ -181,7 +182,7 @@ async fn create(effects: &Effects<'_>, input: Input<'_>, observed: &Observed) ->
     let (Some(drill), Some(recovery)) = (&cluster.spec.restore_drill, &observed.recovery_secret) else {
         return Ok(());
     };
-    let nodes: Option<(&std::sync::Arc<StatefulSet>, Value)> = template(observed);
+    let nodes: Option<(&Arc<StatefulSet>, Value)> = template(observed);
     let Some(nodes) = nodes.and_then(|(nodes, _)| nodes.spec.as_ref()) else { return Ok(()) };
     let helper: &Helper = &helper(&cluster.spec, input.found, "restoreDrill")?;
     jobs::create(effects, &job(cluster, &nodes.template, &Check { helper, recovery, drill })).await

@@ -184,4 +184,4 @@ fn seal_note(seal: &SealCheck) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -32,7 +32,8 @@ pub(crate) fn authority(cluster: &Cluster, bundle: &str) -> ConfigMap {
     with_entry(cluster, &cluster.ca_config_map(), "ca.crt", bundle.to_owned())
 }
 
-fn with_entry(cluster: &Cluster, name: &str, key: &str, value: String) -> ConfigMap {
+/// A ConfigMap with one entry.
+pub(crate) fn with_entry(cluster: &Cluster, name: &str, key: &str, value: String) -> ConfigMap {
     ConfigMap {
         metadata: metadata(cluster, name),
         data: Some([(key.to_owned(), value)].into()),

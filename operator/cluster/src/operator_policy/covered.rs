@@ -30,6 +30,18 @@ pub(super) const SYSTEM: [(&str, &[&str]); 16] = [
 /// with fewer `+` has precedence over these.
 pub(super) const LONG_POLICIES: [&str; 2] = ["+/combined/env/+/branch/+", "api/users/temporary/+/+"];
 
+/// Secrets of a project: their values are written, and never read. The names of the folders are those of `layout`.
+pub(super) const SECRETS: [(&str, &[&str]); 7] = [
+    ("secrets/+/data/explicit/+", WRITE),
+    ("secrets/+/metadata/explicit/+", &["create", "read", "update", "delete"]),
+    // Finds the secrets of an object that is deleted by their marks.
+    ("secrets/+/detailed-metadata/explicit", &["list"]),
+    ("secrets/+/detailed-metadata/explicit/", &["list"]),
+    ("secrets/+/delete/explicit/+", &["update"]),
+    ("secrets/+/undelete/explicit/+", &["update"]),
+    ("secrets/+/destroy/explicit/+", &["update"]),
+];
+
 /// Paths in an auth mount.
 pub(super) const AUTH: [(&str, &[&str]); 11] = [
     ("config*", ALL),
@@ -113,3 +125,18 @@ pub(super) const VALUES: [&str; 26] = [
 pub(super) const BUILT_IN: [&str; 3] = ["auth", "identity", "sys"];
 /// Of these, the folders without the configuration of an engine or auth mount.
 pub(super) const CLOSED: [&str; 3] = ["auth/token", "identity", "sys"];
+
+#[cfg(test)]
+mod tests {
+    use steamer_core::layout::{DATA_ROOT, engine};
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_at_the_paths_of_projects() {
+        for (path, _) in SECRETS {
+            let path = format!("{path}/");
+            assert!(path.starts_with(&engine("+/")) && path.contains(&format!("/{DATA_ROOT}/")), "{path}");
+        }
+    }
+}

@@ -23,8 +23,11 @@
 
 use std::iter::once;
 
+use steamer_core::layout::is_of_tenants;
+use steamer_openbao::NamespacePath;
+
 use super::covered::{
-    ALL, AUTH, BUILT_IN, CLOSED, CONFIG, DENY, ENGINE, FOLDERS, LONG_POLICIES, SYSTEM, VALUES,
+    ALL, AUTH, BUILT_IN, CLOSED, CONFIG, DENY, ENGINE, FOLDERS, LONG_POLICIES, SECRETS, SYSTEM, VALUES,
 };
 use super::rule::Rule;
 use super::scope::PolicyScope;
@@ -56,7 +59,7 @@ pub(super) fn rules(scope: &PolicyScope) -> Vec<Rule> {
 }
 
 /// Rules that show whether a policy was written for a scope. OpenBao compiles the policy for each path that is checked,
-/// so these are each form of rule once, some rules for each further level, and four rules for each further namespace.
+/// so these are each form of rule once, some rules for each further level, and a few rules for each further namespace.
 pub(super) fn samples(scope: &PolicyScope) -> Vec<Rule> {
     match scope {
         PolicyScope::Tenants => Vec::new(),
@@ -122,6 +125,7 @@ impl Area {
             .chain(self.config(1))
             .chain(levels)
             .chain(engines)
+            .chain(self.secrets(0).into_iter().take(1))
             .collect()
     }
 
@@ -129,7 +133,7 @@ impl Area {
     fn few(&self) -> Vec<Rule> {
         let [system, auth, engine] =
             [self.below(0, &SYSTEM[..1]), self.auth(0, 1), self.below(1, &ENGINE[..1])];
-        let firsts = [system, auth, engine, self.values(1)].into_iter();
+        let firsts = [system, auth, engine, self.values(1), self.secrets(0)].into_iter();
         firsts.filter_map(|rules| rules.into_iter().next()).collect()
     }
 
@@ -141,7 +145,8 @@ impl Area {
     fn namespace(&self, level: usize) -> Vec<Rule> {
         let most = MOUNT_SEGMENTS.min(self.segments - level);
         let auth = (1..=most).flat_map(|segments| self.auth(level, segments));
-        self.below(level, &SYSTEM).into_iter().chain(auth).chain(self.long_policies(level)).collect()
+        let of_projects = self.long_policies(level).into_iter().chain(self.secrets(level));
+        self.below(level, &SYSTEM).into_iter().chain(auth).chain(of_projects).collect()
     }
 
     /// Policies of projects that are as deep as what [`Self::deepest`] denies. Below the root namespace, those of the rules for
@@ -149,6 +154,13 @@ impl Area {
     fn long_policies(&self, level: usize) -> Vec<Rule> {
         let names = LONG_POLICIES.iter().filter(|_| !self.root.is_empty());
         names.map(|name| (self.at(level, &format!("sys/policies/acl/{name}")), ALL)).collect()
+    }
+
+    /// Secrets of projects, whose folders [`Self::values`] denies in a listed namespace. Below the root namespace, the rules for
+    /// tenants have precedence.
+    fn secrets(&self, level: usize) -> Vec<Rule> {
+        let is_of_tenants = !self.root.is_empty() && is_of_tenants(&NamespacePath::new(&self.root));
+        if is_of_tenants { self.below(level, &SECRETS) } else { Vec::new() }
     }
 
     fn auth(&self, level: usize, segments: usize) -> Vec<Rule> {

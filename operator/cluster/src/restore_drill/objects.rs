@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use steamer_api::RestoreDrill;
 
 use super::{Begun, CONTAINER, name};
-use crate::break_glass::objects::{configuration, pod, pod_metadata, read_only};
-use crate::cluster::{CLUSTER_LABEL, Cluster, Helper};
+use crate::cluster::{Cluster, Helper};
 use crate::database::login::Login;
-use crate::objects::metadata;
+use crate::objects::private_server::{configuration, pod, pod_metadata, read_only};
 use crate::objects::stateful_set::{container_rights, pull_policy};
+use crate::objects::{metadata, private_server};
 
 /// Folder of the recovery keys.
 const RECOVERY: &str = "/openbao/recovery";
@@ -63,10 +63,8 @@ pub(crate) fn job(cluster: &Cluster, nodes: &PodTemplateSpec, check: &Check<'_>)
     }
 }
 
-/// Labels that neither the Services nor the PodDisruptionBudget of the cluster select.
 fn labels(cluster: &Cluster) -> BTreeMap<String, String> {
-    let labels = [("app.kubernetes.io/name", "openbao-restore-drill"), (CLUSTER_LABEL, cluster.name())];
-    labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+    private_server::labels(cluster, "openbao-restore-drill")
 }
 
 /// The server becomes a sidecar: it ends with the container that opens the copy.
@@ -120,11 +118,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::objects::configuration::configuration as of_nodes;
-    use crate::objects::seal::seal;
     use crate::objects::services::services;
-    use crate::objects::stateful_set::{Inputs, stateful_set};
-    use crate::tests::{cluster_with, owner_login};
+    use crate::tests::{cluster_with, nodes_of, owner_login};
 
     #[test]
     fn the_job_opens_the_copy_without_writing_to_it() {
@@ -133,16 +128,8 @@ mod tests {
         let cluster = cluster_with(json!({
             "audit": [device], "instantDelivery": {"enabled": true}, "restoreDrill": drill,
         }));
-        let seal = seal(&cluster, &cluster.spec.seal, None).unwrap();
-        let configuration = of_nodes(&cluster, &seal, &BTreeMap::new());
-        let inputs = Inputs {
-            configuration: &configuration,
-            seal: &seal,
-            started_with: "digest",
-            replicas: 3,
-            annotations: &BTreeMap::new(),
-        };
-        let nodes = stateful_set(&cluster, &inputs).spec.unwrap().template;
+        let (nodes, configuration) = nodes_of(&cluster);
+        let nodes = nodes.spec.unwrap().template;
         let helper = Helper { image: "registry/steamer:1".to_owned(), is_chosen: false };
         let drill = cluster.spec.restore_drill.clone().unwrap();
         let check = Check { helper: &helper, recovery: "main-recovery", drill: &drill };

@@ -9,6 +9,7 @@ use steamer_core::digest::random_hex;
 use steamer_core::error::Error;
 
 use crate::cluster::Cluster;
+use crate::database::wrapping::unknown_format;
 use crate::effects::{Effects, Sources};
 use crate::objects::seal::static_secret;
 use crate::objects::secret::without_owner;
@@ -58,20 +59,21 @@ pub(crate) async fn create(
     }
 }
 
-/// Identifies the keys that seal the storage of a cluster. None if its seal is of another type.
+/// Identifies the keys that seal the storage of a cluster. None if its seal is of another type. `wrapping` are the IDs of the
+/// keys that wrap the values in storage, if they are known.
 pub(crate) async fn observe(
     sources: &Sources<'_>,
     cluster: &Cluster,
-    recorded: &StaticKeys,
+    (recorded, wrapping): (&StaticKeys, Option<&[String]>),
 ) -> Result<Option<StaticKeys>, Error> {
     let (Some(seal), Some(keys)) = (&cluster.spec.seal.r#static, &recorded.keys) else { return Ok(None) };
     let fingerprints = fingerprints(sources, cluster, seal, &recorded.fingerprints).await?;
-    let wrapping = sources.guard_target.links.owner.wrapping_keys().await?;
+    let wrapping = wrapping.ok_or_else(|| unknown_format(&cluster.owner.database))?;
     let keys = match keys.rotating {
         Some(_) => keys.clone(),
-        None => Keys { in_use: key_in_use(keys, &fingerprints, &wrapping)?, rotating: None },
+        None => Keys { in_use: key_in_use(keys, &fingerprints, wrapping)?, rotating: None },
     };
-    let rewrapped = keys.is_changing_to(&seal.key_id) && is_only(&wrapping, &seal.key_id);
+    let rewrapped = keys.is_changing_to(&seal.key_id) && is_only(wrapping, &seal.key_id);
     Ok(Some(StaticKeys { keys: Some(keys), fingerprints, rewrapped }))
 }
 

@@ -21,8 +21,15 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
         task.hold(&mut draft, ("spec.refreshInterval".to_owned(), None), text);
     }
     spec.within("selector", |from| {
-        from.within("secret", |secret| draft.rename(secret, "name", "secretRef.name"));
+        from.within("secret", |secret| {
+            draft.rename(secret, "name", "secretRef.name");
+            draft.rename(secret, "selector", "selector");
+        });
     });
+    if draft.get("selector").is_some() {
+        let text = "each Secret gets an entry of its own, at the path and its name: review what reads them";
+        task.hold(&mut draft, ("spec.selector.secret.selector".to_owned(), None), text);
+    }
     draft.copy(spec, &["updatePolicy"]);
     let path = spec.path("deletionPolicy");
     if let Some(policy) = spec.take_if("deletionPolicy", |policy| policy == "Delete" || policy == "None") {

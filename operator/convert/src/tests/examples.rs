@@ -350,3 +350,17 @@ fn all_keys_of_a_secret_are_pushed_to_one_entry(#[case] item: &str, #[case] expe
     assert_eq!(spec.get("suspend").is_some(), expected.is_none(), "{spec}");
     assert_eq!(spec["data"], expected.unwrap_or(json!([])));
 }
+
+/// External Secrets Operator writes all selected Secrets to one path.
+#[test]
+fn a_selector_of_secrets_is_kept_and_must_be_reviewed() {
+    let (spec, reviews) = spec_of(
+        &format!(
+            "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{refreshInterval: 1m, secretStoreRefs: [{{name: bao}}], selector: {{secret: {{selector: {{matchLabels: {{push: 'yes'}}}}}}}}, data: [{{match: {{remoteRef: {{remoteKey: all}}}}}}]}}}}"
+        ),
+        "BaoPushSecret",
+    );
+    assert_eq!(spec["selector"], json!({"matchLabels": {"push": "yes"}}));
+    assert_eq!((&spec["suspend"], spec.get("secretRef")), (&json!(true), None));
+    assert_eq!(reviews, ["PushSecret web/p spec.selector.secret.selector"]);
+}

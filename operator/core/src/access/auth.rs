@@ -52,7 +52,7 @@ pub struct Access {
     /// request.
     pub token: Session,
     /// Login of the session. Objects with equal logins share reads.
-    pub login: LoginKey,
+    pub login: Arc<LoginKey>,
     /// Name of the cluster that the BaoAuth refers to, if relays report its writes.
     pub relayed: Option<ObjectName>,
 }
@@ -168,9 +168,13 @@ pub async fn access(
     let Owned { owner, stored } = owned(&consumer, credential, (&auth, &receiver)).await?;
     let (server_key, method) = (server.key.clone(), LoginMethod { kind, params });
     let login = LoginKey { server: server_key, namespace, mount, role, method, inline, owner };
-    let with_token = LoginKey { inline: false, ..login.clone() };
-    let token = context.sessions.session(&server, with_token, stored.clone()).await;
-    let session = context.sessions.session(&server, login.clone(), stored).await;
+    let (session, login) = context.sessions.session(&server, login, stored.clone()).await;
+    let token = if login.inline {
+        let with_token = LoginKey { inline: false, ..LoginKey::clone(&login) };
+        context.sessions.session(&server, with_token, stored).await.0
+    } else {
+        session.clone()
+    };
     let relayed =
         receiver.cluster().filter(|cluster| cluster.has_relays()).map(|cluster| ObjectName::of(&**cluster));
     Ok(Access { session, token, login, relayed })

@@ -67,11 +67,13 @@ pub struct NamedObjects<K> {
     client: Client,
     index: Arc<Index>,
     watched: Locked<HashMap<ObjectName, watch::Receiver<Seen<K>>>>,
+    /// Versions of which the certificates in a key were parsed. Objects use the same CA bundle again and again.
+    parsed: Locked<HashMap<(ObjectName, String), String>>,
 }
 
 impl<K: Named> NamedObjects<K> {
     pub fn new(client: Client, index: Arc<Index>) -> Self {
-        Self { client, index, watched: Locked::default() }
+        Self { client, index, watched: Locked::default(), parsed: Locked::default() }
     }
 
     /// The object of that name.
@@ -125,10 +127,12 @@ impl<K: Named> NamedObjects<K> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
         let mut events = pin!(watcher::watcher(api, config).default_backoff());
+        // Events do not postpone the end of an unused watch.
+        let mut idle = tokio::time::interval_at(tokio::time::Instant::now() + IDLE, IDLE);
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                () = tokio::time::sleep(IDLE) => {
+                _ = idle.tick() => {
                     if self.ended(&name) { return } else { continue }
                 }
             };
@@ -152,6 +156,7 @@ impl<K: Named> NamedObjects<K> {
         let idle = !self.index.is_awaited(&K::key(name));
         if idle {
             watched.remove(name);
+            self.parsed.lock().retain(|(parsed, _), _| parsed != name);
         }
         idle
     }
@@ -169,8 +174,7 @@ impl NamedSecrets {
         key: &str,
     ) -> Result<Vec<u8>, Error> {
         let secret = self.existing(dependencies, name).await?;
-        let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
-        value.ok_or_else(|| Error::Waiting(format!("Secret {name} has no key `{key}`")))
+        value(&secret, (name, key))
     }
 
     /// The PEM certificates in a key of a Secret.
@@ -183,10 +187,22 @@ impl NamedSecrets {
         name: &ObjectName,
         key: &str,
     ) -> Result<Vec<u8>, Error> {
-        let bundle = self.value(dependencies, name, key).await?;
-        match steamer_openbao::certificates(&bundle) {
-            Ok(_) => Ok(bundle),
-            Err(_) => Err(Error::Invalid(format!("Secret {name}, key `{key}`, contains no PEM certificate"))),
+        let secret = self.existing(dependencies, name).await?;
+        let bundle = value(&secret, (name, key))?;
+        let (place, version) = ((name.clone(), key.to_owned()), secret.metadata.resource_version.clone());
+        if version.is_some() && self.parsed.lock().get(&place) == version.as_ref() {
+            return Ok(bundle);
         }
+        if steamer_openbao::certificates(&bundle).is_err() {
+            return Err(Error::Invalid(format!("Secret {name}, key `{key}`, contains no PEM certificate")));
+        }
+        self.parsed.lock().extend(version.map(|version| (place, version)));
+        Ok(bundle)
     }
+}
+
+/// The value of a key of a Secret.
+fn value(secret: &Secret, (name, key): (&ObjectName, &str)) -> Result<Vec<u8>, Error> {
+    let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
+    value.ok_or_else(|| Error::Waiting(format!("Secret {name} has no key `{key}`")))
 }

@@ -23,9 +23,11 @@ pub(super) enum Seen<K> {
 
 /// Answer of the API server instead of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) text: String,
-    pub(super) reason: Reason,
+pub struct Refusal {
+    /// What it answered.
+    pub text: String,
+    /// Reason for it.
+    pub reason: Reason,
 }
 
 /// The events of a watch of one object.
@@ -85,7 +87,8 @@ fn version<K: ResourceExt>(object: Option<&K>) -> Option<String> {
     object.and_then(ResourceExt::resource_version)
 }
 
-fn refusal(error: watcher::Error) -> Refusal {
+/// The answer of the API server to a list or a watch that failed.
+pub fn refusal(error: watcher::Error) -> Refusal {
     let error = match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

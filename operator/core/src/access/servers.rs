@@ -75,7 +75,7 @@ impl Context {
             inline: false,
             owner: self.account_credential(dependencies, token).await?,
         };
-        Ok(self.sessions.session(&server, login, None).await.within(root.as_str()))
+        Ok(self.sessions.session(&server, login, None).await.0.within(root.as_str()))
     }
 
     /// Refuses a cluster whose audience, or external server, belongs to a cluster of another namespace.

@@ -11,7 +11,7 @@ use steamer_openbao::{
     Client, Credential, CredentialError, Identity, Login, LoginKind, NamespacePath, Observer, Outgoing,
     Presentation, Session, Settings,
 };
-use steamer_runtime::{Index, Key, Metrics, ObjectName};
+use steamer_runtime::{Index, Key, Metrics, ObjectName, fail_point};
 
 use super::cloud::{self, CloudLogin};
 use super::service_accounts::{ServiceAccountToken, TokenSource};
@@ -97,6 +97,10 @@ impl Observer for Counter {
         self.0.openbao_asked();
     }
 
+    fn before_write(&self, namespace: &NamespacePath, path: &str) {
+        fail_point::before_openbao_write(namespace.as_str(), path);
+    }
+
     fn ended(&self, class: &'static str, took: Duration) {
         self.0.openbao_answered(class, took);
     }
@@ -105,6 +109,10 @@ impl Observer for Counter {
 impl Observer for Watcher {
     fn asked(&self) {
         self.metrics.openbao_asked();
+    }
+
+    fn before_write(&self, namespace: &NamespacePath, path: &str) {
+        fail_point::before_openbao_write(namespace.as_str(), path);
     }
 
     fn ended(&self, class: &'static str, took: Duration) {
@@ -139,7 +147,15 @@ pub struct Sessions {
     identities: Identities,
 }
 
-type Identities = moka::future::Cache<LoginKey, (Client, Identity)>;
+type Identities = moka::future::Cache<LoginKey, Known>;
+
+/// A login that objects use. Each of them refers to the same key: most logins are those of many objects.
+#[derive(Clone)]
+struct Known {
+    login: Arc<LoginKey>,
+    client: Client,
+    identity: Identity,
+}
 
 /// A secret that does not change.
 struct Stored(SecretString);
@@ -163,7 +179,7 @@ impl Sessions {
             .time_to_idle(IDLE)
             .max_capacity(10_000)
             .support_invalidation_closures()
-            .async_eviction_listener(|_, (client, identity): (Client, Identity), _| {
+            .async_eviction_listener(|_, Known { client, identity, login: _ }: Known, _| {
                 // The listener runs in the reconcile of any object, which must not wait for this server.
                 let revoked = async move { identity.revoke(&client).await };
                 Box::pin(async move { drop(tokio::spawn(tokio::time::timeout(REVOCATION, revoked))) })
@@ -174,13 +190,25 @@ impl Sessions {
         Self { tokens, index, outgoing, servers, documents, identities }
     }
 
-    /// A session in the root namespace of a server. `stored` is the secret of an owner that is no ServiceAccount.
-    pub async fn session(&self, server: &Server, login: LoginKey, stored: Option<SecretString>) -> Session {
-        let (client, identity) = self
-            .identities
-            .get_with(login.clone(), async { (server.client.clone(), self.identity(login, stored)) })
-            .await;
-        client.session(identity)
+    /// A session in the root namespace of a server, and its login. `stored` is the secret of an owner that is no ServiceAccount.
+    pub async fn session(
+        &self,
+        server: &Server,
+        login: LoginKey,
+        stored: Option<SecretString>,
+    ) -> (Session, Arc<LoginKey>) {
+        let known = match self.identities.get(&login).await {
+            Some(known) => known,
+            None => {
+                let shared = Arc::new(login.clone());
+                let made = async {
+                    let identity = self.identity(LoginKey::clone(&shared), stored);
+                    Known { login: shared, client: server.client.clone(), identity }
+                };
+                self.identities.get_with(login, made).await
+            }
+        };
+        (known.client.session(known.identity), known.login)
     }
 
     fn identity(&self, login: LoginKey, stored: Option<SecretString>) -> Identity {
@@ -232,7 +260,7 @@ impl Sessions {
         let revocations = self
             .identities
             .iter()
-            .map(|(_, (client, identity))| async move { identity.revoke(&client).await });
+            .map(|(_, Known { client, identity, login: _ })| async move { identity.revoke(&client).await });
         let all = futures::future::join_all(revocations);
         let _ = tokio::time::timeout(REVOCATION, all).await;
     }

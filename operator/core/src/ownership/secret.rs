@@ -3,12 +3,43 @@
 
 use std::fmt;
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use steamer_api::Adopt;
+use steamer_runtime::ObjectName;
 
 use super::mark::{Claim, Mark, claim, described};
+use crate::error::Error;
 
 /// Label of the objects of a managed cluster: seal keys, recovery keys, certificates.
 pub const CLUSTER_LABEL: &str = "steamer.dev/cluster";
+
+/// Annotation with the mark of the owner of a Secret.
+pub const OWNER: &str = "steamer.dev/owner";
+/// Annotation with the mark of the object that wrote some keys into a Secret of another client (`create: false`).
+pub const KEYS_OF: &str = "steamer.dev/keys-of";
+
+/// Refuses a Secret that Steamer writes as the source of a value: its values come from OpenBao, and would return to it, or are
+/// the keys of a managed cluster. `remedy` says what to change.
+///
+/// # Errors
+/// [`Error::Conflict`] names the object that writes the Secret.
+pub fn check_origin(secret: &Secret, remedy: &str) -> Result<(), Error> {
+    if let Some(cluster) = secret.labels().get(CLUSTER_LABEL) {
+        return Err(Error::Conflict(format!(
+            "Secret {} belongs to OpenBaoCluster {cluster}: its keys are never copied; {remedy}",
+            ObjectName::of(secret)
+        )));
+    }
+    let marks = [OWNER, KEYS_OF].into_iter().filter_map(|key| Mark::parse(secret.annotations().get(key)?));
+    match marks.into_iter().next() {
+        Some(Mark { owner, name, .. }) => Err(Error::Conflict(format!(
+            "Secret {} is written by {owner} {name}: its values would return to OpenBao; {remedy}",
+            ObjectName::of(secret)
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// What an object wants to do with a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +138,6 @@ pub fn claim_secret(
 mod tests {
     use rstest::rstest;
     use steamer_api::KindId;
-    use steamer_runtime::ObjectName;
 
     use super::super::mark::Owner;
     use super::*;
@@ -124,6 +154,35 @@ mod tests {
         let mut occupant = Occupant::default();
         change(&mut occupant);
         occupant
+    }
+
+    /// A Secret with an annotation or a label.
+    #[rstest]
+    #[case::plain("annotations", "example.com/owner", "me", None)]
+    #[case::owned(
+        "annotations",
+        OWNER,
+        "i/BaoStaticSecret/web/app",
+        Some("is written by BaoStaticSecret web/app")
+    )]
+    #[case::keys(
+        "annotations",
+        KEYS_OF,
+        "i/BaoStaticSecret/web/app",
+        Some("is written by BaoStaticSecret web/app")
+    )]
+    #[case::cluster("labels", CLUSTER_LABEL, "main", Some("Secret ns/s belongs to OpenBaoCluster main"))]
+    fn a_secret_of_steamer_is_no_source(
+        #[case] field: &str,
+        #[case] key: &str,
+        #[case] value: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let metadata = serde_json::json!({"name": "s", "namespace": "ns", field: {key: value}});
+        let secret: Secret = serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap();
+        let text = check_origin(&secret, "choose another").err().map(|error| error.to_string());
+        assert_eq!(text.is_some(), expected.is_some());
+        assert!(text.is_none_or(|text| text.contains(expected.unwrap_or_default())));
     }
 
     /// For each Secret: whether Create, Overwrite and Merge may write into it.

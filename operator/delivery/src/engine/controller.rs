@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::Mode;
+use steamer_api::{Mode, RECONCILE_ANNOTATION};
 use steamer_core::Error;
 use steamer_core::access::auth::{Access, access, auth_of};
 use steamer_openbao::NamespacePath;
@@ -20,7 +20,7 @@ use super::document::newest;
 use super::frame::Frame;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
-use super::pass::{Pass, requested};
+use super::pass::Pass;
 use super::pending::Pending;
 use super::readings::Reader;
 use super::shared::Engine;
@@ -113,11 +113,12 @@ impl<K: Synced> Controller<K> {
 
     /// The requested reconcile of an object, if it was not handled yet.
     fn nudge(&self, object: &K) -> Nudge {
-        let last = K::recorded(&self.engine.context.status(object));
-        match requested(object, &last) {
-            None => Nudge::None,
-            Some(_) => self.nudges.admit(&ObjectName::of(object), Instant::now()),
+        let Some(request) = object.annotations().get(RECONCILE_ANNOTATION) else { return Nudge::None };
+        let last = K::recorded(&self.engine.context.latest(object)).sync.last_handled_reconcile_at;
+        if last.as_ref() == Some(request) {
+            return Nudge::None;
         }
+        self.nudges.admit(&ObjectName::of(object), Instant::now())
     }
 
     /// The last reported write of the values of an object. Reads for writes are limited, because writes are not.

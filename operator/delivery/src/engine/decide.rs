@@ -1,5 +1,7 @@
 //! The decision about one object: small named checks in order. The first that holds is the reason for the action.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use steamer_api::RefreshPolicy;
 use steamer_core::access::sessions::LoginKey;
@@ -92,7 +94,7 @@ pub(crate) struct Known {
     /// ID of the mount of the value.
     pub(crate) mount: Option<String>,
     /// Login of the last read. None after a restart.
-    pub(crate) login: Option<LoginKey>,
+    pub(crate) login: Option<Arc<LoginKey>>,
     /// When OpenBao returned the value. After a restart: until when an operator was active.
     pub(crate) obtained: Timestamp,
 }
@@ -181,7 +183,7 @@ fn other_request(inputs: &Inputs<'_>) -> Option<Act> {
     let known = inputs.known?;
     // Another login reads the same value, but would be issued another one.
     let same_login =
-        known.stamp.held.is_issued() || known.login.as_ref().is_none_or(|login| login == inputs.login);
+        known.stamp.held.is_issued() || known.login.as_deref().is_none_or(|login| login == inputs.login);
     (known.stamp.request != inputs.request || !same_login).then_some(Act::Obtain(Why::SpecChanged))
 }
 
@@ -289,8 +291,8 @@ mod tests {
         seen(Some(stamp("r", "c")), "c", fit)
     }
 
-    fn login(role: &str) -> LoginKey {
-        LoginKey {
+    fn login(role: &str) -> Arc<LoginKey> {
+        Arc::new(LoginKey {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
@@ -298,10 +300,10 @@ mod tests {
             role: role.to_owned(),
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        }
+        })
     }
 
-    fn known(login: Option<LoginKey>, due: i64) -> Option<(Known, Due)> {
+    fn known(login: Option<Arc<LoginKey>>, due: i64) -> Option<(Known, Due)> {
         let (obtained, due) = (at(-30), Due::on(&schedule(RefreshPolicy::Periodic), at(due)));
         Some((Known { stamp: stamp("r", "c"), version: Some(1), mount: None, login, obtained }, due))
     }

@@ -21,7 +21,7 @@ impl Engine {
             || destination.deletion_policy == DeletionPolicy::Retain
             || object.mode() == Mode::Observe;
         if !kept || object.clears() {
-            let former = K::recorded(&self.context.status(object)).sync.destination;
+            let former = K::recorded(&self.context.latest(object)).sync.destination;
             let former = former.filter(|former| *former != destination.name);
             for name in former.iter().chain([&destination.name]) {
                 let name = ObjectName::new(object.namespace().unwrap_or_default(), name);

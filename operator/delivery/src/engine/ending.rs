@@ -44,7 +44,7 @@ impl<K: Synced> Controller<K> {
         let mut values = Vec::new();
         if object.common().revoke {
             let context = &self.engine().context;
-            let recorded = K::recorded(&context.status(object)).stamp;
+            let recorded = K::recorded(&context.latest(object)).stamp;
             let restored = || Stamp::of_status::<K>(recorded.as_deref(), &context.mac);
             let known = self.stamp(&name).or_else(restored);
             values.extend(known.map(|stamp| stamp.replaced(Timestamp::now())).unwrap_or_default());

@@ -1,11 +1,9 @@
 //! Labels and annotations of the Secrets that the engine writes.
 
+pub(crate) use steamer_core::ownership::secret::{KEYS_OF, OWNER};
+
 /// Label of every Secret that Steamer created. Only these Secrets are watched.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "steamer");
-/// Annotation with the mark of the owner.
-pub(crate) const OWNER: &str = "steamer.dev/owner";
-/// Annotation with the mark of the object that wrote some keys into a Secret of another client (`create: false`).
-pub(crate) const KEYS_OF: &str = "steamer.dev/keys-of";
 /// Annotation that lists the labels and annotations from the spec. Those that the spec no longer contains are removed.
 pub(crate) const APPLIED: &str = "steamer.dev/applied";
 /// Annotation with the stamp. With `create: false` the stamp is in the status of the object.

@@ -16,7 +16,7 @@ const CAPACITY: u64 = 10_000;
 /// A mount, and the login that reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct MountKey {
-    pub(super) login: LoginKey,
+    pub(super) login: Arc<LoginKey>,
     pub(super) namespace: NamespacePath,
     pub(super) mount: String,
     pub(super) kind: KvType,

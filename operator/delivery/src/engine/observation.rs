@@ -65,7 +65,7 @@ impl<K: Synced> Pass<'_, K> {
     }
 
     async fn report_plan(&self, plan: Vec<PlannedChange>) -> Result<(), Error> {
-        let mut status = self.status();
+        let mut status = self.status().into_owned();
         let mut recorded = K::recorded(&status);
         recorded.sync.last_handled_reconcile_at = self.handled(recorded.sync.last_handled_reconcile_at);
         K::record(&mut status, recorded);

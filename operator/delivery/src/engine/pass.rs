@@ -1,12 +1,13 @@
 //! One reconcile of one object: its writes and its status.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, Destination, HasConditions, OnSourceDeleted,
-    RECONCILE_ANNOTATION,
+    ACCEPT_MOUNT_ANNOTATION, DeletionPolicy, Destination, HasConditions, RECONCILE_ANNOTATION,
 };
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
@@ -17,14 +18,12 @@ use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
 use super::due::Due;
 use super::frame::{Frame, Wanted};
-use super::merge::owns_keys;
 use super::nudges::Nudge;
 use super::readings::Asked;
 use super::rendering::{Renderer, Rendering};
 use super::shared::Engine;
 use super::stamp::Stamp;
 use super::synced::{Obtained, Recorded, Source, Synced};
-use super::templated::Templated;
 use super::written::Written;
 
 /// One reconcile of one object.
@@ -35,7 +34,7 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) frame: Frame,
     pub(super) rendering: Rendering,
     pub(super) source: K::Source,
-    pub(super) login: LoginKey,
+    pub(super) login: Arc<LoginKey>,
     /// Digest of the address of the server.
     pub(super) server: String,
     /// The requested reconcile, if any.
@@ -44,15 +43,9 @@ pub(super) struct Pass<'a, K: Synced> {
     pub(super) written: Written,
 }
 
-/// The value of the reconcile annotation, if it was not handled yet.
-pub(super) fn requested<'a, K: Synced>(object: &'a K, last: &Recorded) -> Option<&'a String> {
-    let request = object.annotations().get(RECONCILE_ANNOTATION)?;
-    (Some(request) != last.sync.last_handled_reconcile_at.as_ref()).then_some(request)
-}
-
 impl<K: Synced> Pass<'_, K> {
-    pub(super) fn status(&self) -> K::Status {
-        self.engine.context.status(self.object)
+    pub(super) fn status(&self) -> Cow<'_, K::Status> {
+        self.engine.context.latest(self.object)
     }
 
     pub(super) fn recorded(&self) -> Recorded {
@@ -239,58 +232,6 @@ impl<K: Synced> Pass<'_, K> {
             Some(observed) => self.engine.destinations.delete(&name, &observed).await,
             None => self.engine.destinations.withdraw(&name, &self.frame.mark).await,
         }
-    }
-
-    /// Applies `onSourceDeleted`. Returns the error that reports the missing value.
-    pub(super) async fn source_missing(&self) -> Result<Error, Error> {
-        let create = self.object.common().destination.create;
-        let note = if create { self.clear_secret().await? } else { self.clear_keys().await? };
-        let now = Timestamp::now();
-        let left = self.source.schedule().next(now).duration_since(now);
-        let message = format!("no value exists at {} in OpenBao{note}", self.source.describe());
-        Ok(Error::SourceMissing(message, Duration::try_from(left).unwrap_or_default()))
-    }
-
-    async fn clear_secret(&self) -> Result<&'static str, Error> {
-        let destinations = &self.engine.destinations;
-        let own = destinations.own(&self.frame.name, &self.frame.mark);
-        Ok(match (&own, self.object.common().on_source_deleted) {
-            (None, _) => "",
-            (Some(_), OnSourceDeleted::Retain) => "; the Secret is kept",
-            (Some(_), OnSourceDeleted::Clear) => {
-                let (content, stamp) = self.cleared();
-                let frame = Frame { templated: Templated::None, ..self.frame.clone() };
-                let wanted = Wanted { frame: &frame, content: &content, stamp: &stamp };
-                destinations.put(self.dependencies, &wanted, Intent::Create).await?;
-                "; the Secret is emptied"
-            }
-            (Some(observed), OnSourceDeleted::Delete) => {
-                destinations.delete(&self.frame.name, observed).await?;
-                "; the Secret is deleted"
-            }
-        })
-    }
-
-    /// Removes the keys from a Secret of another client. The object still owns its place in it.
-    async fn clear_keys(&self) -> Result<&'static str, Error> {
-        let (destinations, frame) = (&self.engine.destinations, &self.frame);
-        let found = destinations.named.get(self.dependencies, &frame.name).await?;
-        if !found.is_some_and(|secret| owns_keys(&secret, &frame.mark)) {
-            return Ok("");
-        }
-        if self.object.common().on_source_deleted == OnSourceDeleted::Retain {
-            return Ok("; its keys in the Secret are kept");
-        }
-        destinations.merge(self.dependencies, frame, &Content::default()).await?;
-        Ok("; its keys are removed from the Secret")
-    }
-
-    /// An empty Secret. Its request matches no spec. It restarts no workload: only a new value does.
-    fn cleared(&self) -> (Content, Stamp) {
-        let content = Content::default();
-        let mac = content.mac(&self.engine.context.mac, &self.frame.name);
-        let change = self.engine.before(self.object).last();
-        (content, Stamp { content: mac, change, ..Stamp::default() })
     }
 }
 

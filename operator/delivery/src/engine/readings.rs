@@ -22,15 +22,15 @@ const REQUEST: usize = 1024;
 
 impl MountKey {
     fn of(source: &Request) -> Self {
-        let Request { login, namespace, mount, kind, .. } = source.clone();
-        Self { login, namespace, mount, kind }
+        let Request { login, namespace, mount, kind, path: _, version: _ } = source;
+        Self { login: login.clone(), namespace: namespace.clone(), mount: mount.clone(), kind: *kind }
     }
 }
 
 /// A read of a value, and the login for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Request {
-    pub(crate) login: LoginKey,
+    pub(crate) login: Arc<LoginKey>,
     pub(crate) namespace: NamespacePath,
     pub(crate) mount: String,
     pub(crate) path: String,
@@ -105,7 +105,6 @@ impl Readings {
         source: &Request,
         asked: &Asked<'_>,
     ) -> Result<Read, Arc<Error>> {
-        let key = MountKey::of(source);
         let checked = self.checked(reader, source, asked).await?;
         if self.shared.get(source).await.is_some_and(|reading| reading.at < asked.oldest) {
             self.shared.invalidate(source).await;
@@ -113,7 +112,7 @@ impl Readings {
         let reading = match self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await {
             Ok(reading) => reading,
             Err(error) => {
-                self.mounts.forget_refusal(&key).await;
+                self.mounts.forget_refusal(&MountKey::of(source)).await;
                 return Err(error);
             }
         };
@@ -234,7 +233,7 @@ mod tests {
     }
 
     fn request(inline: bool) -> Request {
-        let login = LoginKey {
+        let login = Arc::new(LoginKey {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
@@ -242,7 +241,7 @@ mod tests {
             role: "role".to_owned(),
             inline,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        };
+        });
         let (mount, path) = ("kv".to_owned(), "app".to_owned());
         Request { login, namespace: NamespacePath::default(), mount, path, kind: KvType::V2, version: None }
     }

@@ -16,7 +16,7 @@ use super::workloads;
 impl<K: Synced> Pass<'_, K> {
     /// Writes the status of a synced object.
     pub(super) async fn report(&self, known: &Known, written: Option<Why>) -> Result<(), Error> {
-        let mut status = self.status();
+        let mut status = self.status().into_owned();
         let last = K::recorded(&status);
         let reason = written.map(|why| reason(why, &last, known));
         let name = &self.frame.name.name;

@@ -51,7 +51,7 @@ impl Engine {
         let destination = object.common().destination;
         let name = ObjectName::new(object.namespace().unwrap_or_default(), &destination.name);
         let own = self.destinations.own(&name, &self.context.mark_of(object)).filter(|_| destination.create);
-        let Recorded { stamp, sync, .. } = K::recorded(&self.context.status(object));
+        let Recorded { stamp, sync, .. } = K::recorded(&self.context.latest(object));
         Before {
             own: own.as_ref().and_then(|observed| observed.stamp()),
             data: own.map(|observed| observed.mac.clone()),
@@ -95,7 +95,7 @@ impl Engine {
             return Ok(None);
         };
         let owned = owns_keys(&secret, &frame.mark);
-        let Recorded { stamp, .. } = K::recorded(&self.context.status(object));
+        let Recorded { stamp, .. } = K::recorded(&self.context.latest(object));
         Ok(Some(Seen {
             stamp: stamp.as_deref().and_then(Stamp::parse),
             content: if owned { mac_of_own_keys(&secret, frame, &self.context.mac) } else { String::new() },

@@ -1,5 +1,7 @@
 //! What a kind tells the engine.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use steamer_api::{
@@ -116,7 +118,7 @@ pub(crate) struct ReadAccess {
     pub(crate) reader: Reader,
     pub(crate) namespace: NamespacePath,
     /// Objects with equal logins share reads.
-    pub(crate) login: LoginKey,
+    pub(crate) login: Arc<LoginKey>,
     /// Relays of the cluster, if it has some.
     pub(crate) relayed: Option<Relayed>,
     /// The object that reads.

@@ -51,12 +51,12 @@ impl Engine {
 
     /// Computes the condition of an object that owes no restart again, if a target could not be restarted.
     async fn review<K: Synced>(&self, object: &K, last: &Owed<'_>) -> Result<(), Error> {
-        let mut status: K::Status = self.context.status(object);
-        if status.condition(CONDITION).is_none_or(|it| it.status != "False") {
+        if self.context.latest(object).condition(CONDITION).is_none_or(|it| it.status != "False") {
             return Ok(());
         }
         let outcome = self.restarts.review(last).await;
         if !outcome.is_failed() {
+            let mut status: K::Status = self.context.status(object);
             set(object, &mut status, &outcome.condition(last));
             self.context.runtime.statuses.write(object, &status).await?;
         }
@@ -101,7 +101,7 @@ fn set<K: Synced>(object: &K, status: &mut K::Status, condition: &Condition) {
 /// The restarts that the last change requires, whether or not they are complete. None if the object restarts nothing.
 fn last_change<'a, K: Synced>(engine: &Engine, object: &'a K) -> Option<Owed<'a>> {
     let common = Some(object.common()).filter(Common::restarts)?;
-    let recorded = K::recorded(&engine.context.status(object));
+    let recorded = K::recorded(&engine.context.latest(object));
     recorded.stamp.as_ref()?;
     let restarts = recorded.sync.restarts.unwrap_or_default();
     let number = engine.before(object).last();

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use steamer_api::KvType;
 use steamer_core::Error;
+use steamer_core::generators::generate;
 use steamer_openbao::{Error as OpenBao, Kv, Session, Values};
 use steamer_runtime::ObjectName;
 use steamer_runtime::write_limit::{Write as Limited, WriteLimit, digest};
 
 use super::entry::{Entry, same};
-use super::generate::generate;
 use super::place::Place;
 use super::plan::{Marking, Write};
 

@@ -1,32 +1,26 @@
-//! The controller: finds, validates, compares, writes, reports.
+//! The controller: finds and validates, and decides whether the entries are checked.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{
-    BaoPushSecret, DeletionPolicy, KvType, Mode, Operation, PlannedChange, PushedEntry, RECONCILE_ANNOTATION,
-};
-use steamer_core::ownership::Mark;
+use steamer_api::{BaoPushSecret, Mode, RECONCILE_ANNOTATION};
 use steamer_core::{Context, Error};
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Action, Dependencies, Locked, ObjectName, Reconcile};
 
-use super::apply::Writer;
-use super::entry::{Entry, Seal};
+use super::entry::Seal;
 use super::fetch::{Found, fetch};
-use super::observed::observe;
-use super::pass::{Outcome, Pass};
-use super::place::Place;
-use super::plan::{Rights, Step, step};
-use super::release::Releaser;
-use super::status::{Facts, last};
-use super::validate::{Inputs, entries};
-use super::{deletion, problem, rotation, status};
+use super::missing::Missing;
+use super::origin::Chosen;
+use super::pass::Pass;
+use super::selection::Selections;
+use super::status::last;
+use super::validate::Inputs;
+use super::{deletion, rotation, status};
 use crate::engine::{Due, Nudge, Nudges};
 
 /// Shortest pause between two checks of an object.
@@ -34,8 +28,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Reconciles BaoPushSecrets.
 pub(crate) struct Controller {
-    context: Arc<Context>,
-    limit: WriteLimit,
+    pub(super) context: Arc<Context>,
+    pub(super) limit: WriteLimit,
+    pub(super) missing: Missing,
+    selections: Arc<Selections>,
     nudges: Nudges,
     /// When the entries of an object are checked again.
     due: Locked<HashMap<ObjectName, Timestamp>>,
@@ -65,6 +61,7 @@ impl Reconcile for Controller {
 
     fn forget(&self, name: &ObjectName) {
         self.limit.forget(name);
+        self.missing.forget(name);
         self.nudges.forget(name);
         self.due.lock().remove(name);
     }
@@ -73,12 +70,18 @@ impl Reconcile for Controller {
 impl Controller {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         let (limit, nudges, due) = (WriteLimit::default(), Nudges::default(), Locked::default());
-        Self { context, limit, nudges, due }
+        let selections = Selections::new(context.client.clone(), context.runtime.index.clone());
+        let missing = Missing::default();
+        Self { context, limit, missing, selections: Arc::new(selections), nudges, due }
     }
 
     async fn run(&self, object: &BaoPushSecret, dependencies: &Dependencies) -> Result<Action, Error> {
-        let found = fetch(&self.context, dependencies, object).await?;
-        let pass = self.pass(object, dependencies, found)?;
+        let found = fetch(&self.context, &self.selections, dependencies, object).await?;
+        let pass = self.pass(object, dependencies, found);
+        if pass.is_err() && object.spec.selector.is_some() {
+            status::unselected(&self.context, object).await?;
+        }
+        let mut pass = pass?;
         let nudge = self.nudge(&pass);
         if nudge != Nudge::Now
             && let Some(pause) = self.pause(&pass)
@@ -89,16 +92,37 @@ impl Controller {
             Nudge::Later(_) => pass.last.last_handled_reconcile_at.clone(),
             Nudge::None | Nudge::Now => object.annotations().get(RECONCILE_ANNOTATION).cloned(),
         };
+        // Otherwise, entries that the status records as up to date are not checked.
+        pass.is_full = nudge == Nudge::Now || pass.compares_all() || self.due_of(&pass) <= Timestamp::now();
         match object.spec.lifecycle.mode {
             Mode::Observe => self.observe(&pass, handled).await?,
             Mode::Enforce => self.enforce(&pass, handled).await?,
         }
-        let (now, schedule) = (Timestamp::now(), pass.schedule());
-        let due = schedule.next(now);
-        self.due.lock().insert(pass.name.clone(), due);
+        let (now, schedule, due) = (Timestamp::now(), pass.schedule(), self.checked(&pass));
         let recorded = last(&self.context, object).entries;
         let rotation = pass.next_rotation(&recorded, now).unwrap_or(Duration::MAX);
-        Ok(after(Due::on(&schedule, due).until(now).min(rotation)))
+        let release = self.next_release(object).unwrap_or(Duration::MAX);
+        Ok(after(Due::on(&schedule, due).until(now).min(rotation).min(release)))
+    }
+
+    /// Time until the entry of a Secret that no longer exists is deleted.
+    pub(super) fn next_release(&self, object: &BaoPushSecret) -> Option<Duration> {
+        let release = self.missing.next(&ObjectName::of(object), Instant::now());
+        release.map(|release| release.max(SHORTEST))
+    }
+
+    /// Notes that the entries were checked. Returns when they are checked again: a check of some entries does not postpone it.
+    pub(super) fn checked(&self, pass: &Pass<'_>) -> Timestamp {
+        let due = if pass.is_full { pass.schedule().next(Timestamp::now()) } else { self.due_of(pass) };
+        self.due.lock().insert(pass.name.clone(), due);
+        due
+    }
+
+    /// When the entries are checked. A restart of the operator checks only what became due while no operator was active.
+    fn due_of(&self, pass: &Pass<'_>) -> Timestamp {
+        let due = self.due.lock().get(&pass.name).copied();
+        let last = || self.context.last_active.unwrap_or_else(Timestamp::now);
+        due.unwrap_or_else(|| pass.schedule().next(last()))
     }
 
     fn pass<'a>(
@@ -107,18 +131,31 @@ impl Controller {
         dependencies: &'a Dependencies,
         found: Found,
     ) -> Result<Pass<'a>, Error> {
-        let Found { access, secret, namespace } = found;
+        let Found { access, origin, namespace } = found;
         let name = ObjectName::of(object);
         let seal = Seal { mac: &self.context.mac, object: &name };
-        let (spec, secret) = (&object.spec, secret.as_deref());
-        let entries = entries(&Inputs { spec, secret, namespace: &namespace, seal })?;
+        let inputs = Inputs { spec: &object.spec, secret: None, below: None, namespace: &namespace, seal };
+        let Chosen { entries, selected, unpushed, unknown } = Chosen::of(&origin, inputs)?;
         let (mark, last) = (self.context.mark_of(object), last(&self.context, object));
         let entries = entries.into_iter().map(|entry| {
             let recorded = entry.place.record_in(&last.entries);
             rotation::aged(entry, recorded, Timestamp::now())
         });
         let entries = entries.collect();
-        Ok(Pass { object, dependencies, name, mark, access, namespace, entries, last })
+        Ok(Pass {
+            object,
+            dependencies,
+            name,
+            mark,
+            access,
+            namespace,
+            entries,
+            selected,
+            unpushed,
+            unknown,
+            last,
+            is_full: true,
+        })
     }
 
     fn nudge(&self, pass: &Pass<'_>) -> Nudge {
@@ -131,169 +168,18 @@ impl Controller {
         }
     }
 
-    /// Time until the entries of a settled object are checked. None if they have to be checked now. A restart of the operator
-    /// checks only what became due while no operator was active.
+    /// Time until the entries of a settled object are checked. None if they have to be checked now.
     fn pause(&self, pass: &Pass<'_>) -> Option<Duration> {
         let (now, schedule) = (Timestamp::now(), pass.schedule());
-        let due = self.due.lock().get(&pass.name).copied();
-        let due = due.unwrap_or_else(|| schedule.next(self.context.last_active.unwrap_or(now)));
+        let due = self.due_of(pass);
         let rotation = pass.next_rotation(&pass.last.entries, now).unwrap_or(Duration::MAX);
         let pause = Due::on(&schedule, due).until(now).min(rotation);
         (pass.is_settled() && !pause.is_zero()).then_some(pause)
-    }
-
-    /// Reports the changes that `mode: Enforce` would make.
-    async fn observe(&self, pass: &Pass<'_>, handled: Option<String>) -> Result<(), Error> {
-        let mut outcome = Outcome { entries: pass.last.entries.clone(), ..Outcome::default() };
-        for entry in &pass.entries {
-            match self.step(pass, entry).await?.0 {
-                Step::Settled(_) | Step::Unchanged(_) | Step::Equal => {}
-                Step::Kept => outcome.kept += 1,
-                Step::Write(write) => outcome.plan.push(write.described(entry)),
-            }
-        }
-        if pass.policy() == DeletionPolicy::Delete {
-            outcome.plan.extend(pass.former().map(removal));
-        }
-        let (facts, _) = pass.facts(outcome, handled);
-        status::observed(&self.context, pass.object, facts).await
-    }
-
-    async fn enforce(&self, pass: &Pass<'_>, handled: Option<String>) -> Result<(), Error> {
-        if pass.policy() == DeletionPolicy::Delete {
-            self.context.add_finalizer(pass.object).await?;
-        }
-        let mut outcome = Outcome::default();
-        for entry in &pass.entries {
-            self.write(pass, entry, &mut outcome).await;
-        }
-        self.release(pass, &mut outcome).await;
-        let (facts, failed) = pass.facts(outcome, handled);
-        match failed {
-            None => status::applied(&self.context, pass.object, facts).await,
-            Some(error) => {
-                let facts = Facts { handled: pass.last.last_handled_reconcile_at.clone(), ..facts };
-                status::partial(&self.context, pass.object, facts).await?;
-                Err(error)
-            }
-        }
-    }
-
-    /// The step for an entry, and the entry with the expired values that it replaces.
-    async fn step<'a>(&self, pass: &Pass<'_>, entry: &'a Entry) -> Result<(Step, Cow<'a, Entry>), Error> {
-        let recorded = pass.recorded(&entry.place);
-        let observed = observe(&pass.access, entry, recorded, &pass.mark).await;
-        let observed = observed.map_err(|error| problem::explained(error, entry, pass.policy()))?;
-        pass.follow(&observed);
-        let (spec, exists) = (&pass.object.spec, |mark: &Mark| self.context.exists(mark));
-        let rights = Rights {
-            mark: &pass.mark,
-            adopt: spec.lifecycle.adopt,
-            update: spec.update_policy,
-            exists: &exists,
-        };
-        let entry = rotation::compared(entry, &observed, recorded, &pass.mark);
-        Ok((step(&entry, observed, recorded, &rights)?, entry))
-    }
-
-    /// Brings an entry to the desired state. After an error of the server, no other request is sent.
-    async fn write(&self, pass: &Pass<'_>, entry: &Entry, outcome: &mut Outcome) {
-        let recorded = pass.recorded(&entry.place);
-        if outcome.failed.as_ref().is_some_and(Error::is_out_of_reach) {
-            outcome.entries.extend(recorded.cloned());
-            return;
-        }
-        match self.written(pass, entry, outcome).await {
-            Ok(record) => outcome.entries.extend(record),
-            Err(error) => {
-                // A write without an answer may have been executed: its record stays.
-                let record = match recorded {
-                    None if error.is_out_of_reach() => {
-                        entry.place.record_in(&last(&self.context, pass.object).entries).cloned()
-                    }
-                    recorded => recorded.cloned(),
-                };
-                outcome.entries.extend(record);
-                outcome.failed.get_or_insert(error);
-            }
-        }
-    }
-
-    /// Returns the record of the entry. None if it is not an entry of the object.
-    async fn written(
-        &self,
-        pass: &Pass<'_>,
-        entry: &Entry,
-        outcome: &mut Outcome,
-    ) -> Result<Option<PushedEntry>, Error> {
-        let (step, compared) = self.step(pass, entry).await?;
-        // The age of values that were replaced before the operator was killed counts from this check.
-        let mut generated: Vec<String> = entry.expired.difference(&compared.expired).cloned().collect();
-        let mut mac = entry.mac.clone();
-        let version = match step {
-            Step::Kept => {
-                outcome.kept += 1;
-                return Ok(None);
-            }
-            Step::Equal => {
-                outcome.equal += 1;
-                return Ok(None);
-            }
-            Step::Settled(version) => version,
-            // The record states what the entry contains, not what the Secret contains now.
-            Step::Unchanged(version) => {
-                mac = pass.recorded(&entry.place).map(|it| it.secret_mac.clone()).unwrap_or_default();
-                version
-            }
-            Step::Write(write) => {
-                if let Some(update) = &write.update {
-                    generated.extend(
-                        compared
-                            .missing(&update.existing)
-                            .into_iter()
-                            .map(|(property, _)| property.to_owned()),
-                    );
-                }
-                if entry.place.kind == KvType::V1 && pass.recorded(&entry.place).is_none() {
-                    let record = entry.place.record(None, mac.clone());
-                    status::intended(&self.context, pass.object, record).await?;
-                }
-                let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
-                let written = writer.write(&compared, &write).await;
-                let version = written.map_err(|error| problem::explained(error, entry, pass.policy()))?;
-                let path = entry.place.published();
-                tracing::info!(object = %pass.name, path, version, reason = write.reason, "entry written to OpenBao");
-                version
-            }
-        };
-        let generated_at =
-            rotation::times(entry, pass.recorded(&entry.place), (&generated, Timestamp::now()));
-        let record = entry.place.record((version > 0).then_some(version), mac);
-        Ok(Some(PushedEntry { generated_at, ..record }))
-    }
-
-    /// Releases the entries that the spec no longer contains. An entry that cannot be released stays in the status.
-    async fn release(&self, pass: &Pass<'_>, outcome: &mut Outcome) {
-        let seal = Seal { mac: &self.context.mac, object: &pass.name };
-        let releaser = Releaser { root: &pass.access.session, mark: &pass.mark, seal, policy: pass.policy() };
-        for record in pass.former() {
-            if let Err(error) = releaser.release(record).await {
-                outcome.entries.push(record.clone());
-                outcome.failed.get_or_insert(error);
-            }
-        }
     }
 }
 
 fn after(pause: Duration) -> Action {
     Action::After(pause.max(SHORTEST))
-}
-
-/// The planned deletion of an entry.
-fn removal(record: &PushedEntry) -> PlannedChange {
-    let path = Place::of_record(record).published();
-    let reason = "the spec no longer contains the entry".to_owned();
-    PlannedChange { operation: Operation::Delete, path, reason }
 }
 
 #[cfg(test)]

@@ -75,9 +75,13 @@ async fn remove_all(
 /// with the mark of the object are removed.
 fn recorded(context: &Context, object: &BaoPushSecret, default: &NamespacePath) -> Vec<PushedEntry> {
     let mut records = last(context, object).entries;
+    // The status states an entry of a selected Secret before its first write.
+    if object.spec.selector.is_some() {
+        return records;
+    }
     let namespace = object.spec.namespace.as_deref().map_or_else(|| default.clone(), NamespacePath::new);
     for item in object.spec.data.iter().filter(|item| item.type_ == KvType::V2) {
-        let place = Place::of_item(item, &namespace);
+        let place = Place::of_item(item, &namespace, None);
         if place.record_in(&records).is_none() {
             records.push(place.record(None, String::new()));
         }

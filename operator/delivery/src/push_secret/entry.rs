@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use steamer_api::Generator;
+use steamer_core::generators::properties;
 use steamer_core::mac::Mac;
 use steamer_openbao::{Json, Values};
 use steamer_runtime::ObjectName;
@@ -18,6 +19,8 @@ const GENERATED: &[u8] = b"generated";
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) place: Place,
+    /// Name of the Secret, if a selector chose it.
+    pub(super) secret: Option<String>,
     /// Values from the Secret, by property.
     pub(super) fixed: BTreeMap<String, Json>,
     /// Generators, by property.
@@ -39,7 +42,7 @@ impl Entry {
     ) -> Self {
         let mac = seal.of(&place, &fixed, generated.keys());
         let (rotations, expired) = (BTreeMap::new(), BTreeSet::new());
-        Self { place, fixed, generated, mac, rotations, expired }
+        Self { place, secret: None, fixed, generated, mac, rotations, expired }
     }
 
     /// The values that are written: those of the Secret, and the existing generated ones. The properties of a missing or
@@ -72,17 +75,6 @@ impl Entry {
     }
 }
 
-/// The properties of a generated value.
-pub(super) fn properties(property: &str, generator: &Generator) -> Vec<String> {
-    let public = generator.makes_pair().then(|| public(property));
-    std::iter::once(property.to_owned()).chain(public).collect()
-}
-
-/// The property of the public key of a pair.
-pub(super) fn public(property: &str) -> String {
-    format!("{property}.pub")
-}
-
 /// Compares the values of two entries.
 pub(super) fn same(one: &Values, other: &Values) -> bool {
     let texts = |values: &Values| -> Vec<(String, String)> {
@@ -94,6 +86,7 @@ pub(super) fn same(one: &Values, other: &Values) -> bool {
 
 /// Computes the digests of the entries of one object. They are different for every entry, so that equal digests do not reveal
 /// equal values.
+#[derive(Clone, Copy)]
 pub(super) struct Seal<'a> {
     pub(super) mac: &'a Mac,
     pub(super) object: &'a ObjectName,

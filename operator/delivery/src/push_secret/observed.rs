@@ -135,7 +135,7 @@ pub(super) enum Availability {
 
 /// Returns whether the latest version has values. The deletion of a version can be scheduled.
 pub(super) fn availability(metadata: &KvMetadata, now: Timestamp) -> Availability {
-    let Some(KvVersionState { deletion_time, destroyed }) = metadata.latest() else {
+    let Some(KvVersionState { created_time: _, deletion_time, destroyed }) = metadata.latest() else {
         return Availability::Missing;
     };
     let scheduled = deletion_time.parse::<Timestamp>().is_ok_and(|at| at > now);

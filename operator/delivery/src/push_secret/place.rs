@@ -16,9 +16,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of_item(item: &PushItem, namespace: &NamespacePath) -> Self {
+    /// The place of an item. `below`: the selected Secret, whose name is the last segment of the path, so that no two Secrets
+    /// have the same place.
+    pub(super) fn of_item(item: &PushItem, namespace: &NamespacePath, below: Option<&str>) -> Self {
         let mount = item.mount.trim_matches('/').to_owned();
-        Self { namespace: namespace.clone(), mount, path: item.path.clone(), kind: item.type_ }
+        let path = match below {
+            None => item.path.clone(),
+            Some(name) => format!("{}/{name}", item.path.trim_end_matches('/')),
+        };
+        Self { namespace: namespace.clone(), mount, path, kind: item.type_ }
     }
 
     pub(super) fn of_record(record: &PushedEntry) -> Self {

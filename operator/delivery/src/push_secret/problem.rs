@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steamer_core::Error;
 use steamer_openbao::Error as OpenBao;
-use steamer_runtime::{Failure, Reason, Retry};
+use steamer_runtime::{Failure, Reason, Retry, describe};
 
 use super::entry::Entry;
 use super::permissions;
@@ -25,6 +25,9 @@ enum Problem {
          new ones"
     )]
     Lost(String),
+    /// The selector matches no Secret.
+    #[error("no Secret in namespace {0} has the labels of selector: the entries in OpenBao stay as they are")]
+    Unmatched(String),
 }
 
 impl Failure for Problem {
@@ -33,6 +36,7 @@ impl Failure for Problem {
             Self::Overtaken(_) => Reason::Conflict,
             Self::Denied(..) => Reason::PermissionDenied,
             Self::Lost(_) => Reason::SourceMissing,
+            Self::Unmatched(_) => Reason::ReferenceNotFound,
         }
     }
 
@@ -40,17 +44,71 @@ impl Failure for Problem {
         match self {
             Self::Overtaken(_) => Retry::After(Duration::from_secs(2)),
             Self::Denied(..) | Self::Lost(_) => Retry::After(Duration::from_secs(20)),
+            Self::Unmatched(_) => Retry::OnChange,
         }
     }
 
     fn stalled(&self) -> bool {
-        !matches!(self, Self::Overtaken(_))
+        !matches!(self, Self::Overtaken(_) | Self::Unmatched(_))
     }
 }
 
 /// The error for an entry that lost its generated values.
 pub(super) fn lost(place: &Place) -> Error {
     Error::other(Problem::Lost(place.published()))
+}
+
+/// The error for a selector that matches no Secret. It can be a mistake: nothing is released.
+pub(super) fn unmatched(namespace: &str) -> Error {
+    Error::other(Problem::Unmatched(namespace.to_owned()))
+}
+
+/// An entry that is no longer needed cannot be released, besides another error.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}; an entry that is no longer needed is not released: {unreleased}")]
+struct Both {
+    text: String,
+    unreleased: String,
+    reason: Reason,
+    retry: Retry,
+    is_stalled: bool,
+}
+
+impl Failure for Both {
+    fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn stalled(&self) -> bool {
+        self.is_stalled
+    }
+}
+
+/// The error of the entries and that of a release. The first determines the reason.
+pub(super) fn joined(failed: Option<Error>, unreleased: Option<Error>) -> Option<Error> {
+    let (failed, unreleased) = match (failed, unreleased) {
+        (Some(failed), Some(unreleased)) => (failed, unreleased),
+        (failed, unreleased) => return failed.or(unreleased),
+    };
+    Some(Error::other(Both {
+        text: describe(&failed),
+        unreleased: describe(&unreleased),
+        reason: failed.reason(),
+        retry: sooner(failed.retry(), unreleased.retry()),
+        is_stalled: failed.stalled(),
+    }))
+}
+
+fn sooner(one: Retry, other: Retry) -> Retry {
+    match (one, other) {
+        (Retry::Backoff, _) | (_, Retry::Backoff) => Retry::Backoff,
+        (Retry::After(one), Retry::After(other)) => Retry::After(one.min(other)),
+        (Retry::OnChange, retry) | (retry, Retry::OnChange) => retry,
+    }
 }
 
 /// Adds to an error of OpenBao what to change.

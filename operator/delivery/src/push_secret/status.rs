@@ -1,6 +1,6 @@
 //! The status of an object.
 
-use steamer_api::{BaoPushSecret, BaoPushSecretStatus, PlannedChange, PushedEntry};
+use steamer_api::{BaoPushSecret, BaoPushSecretStatus, FailedSecret, PlannedChange, PushedEntry};
 use steamer_core::{Context, Error};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::Reason;
@@ -20,6 +20,10 @@ pub(super) struct Facts {
     pub(super) plan: Vec<PlannedChange>,
     /// Value of the reconcile annotation that was handled.
     pub(super) handled: Option<String>,
+    /// Number of selected Secrets. None without a selector.
+    pub(super) selected: Option<usize>,
+    /// Selected Secrets that are not pushed.
+    pub(super) unpushed: Vec<FailedSecret>,
 }
 
 /// The last status.
@@ -29,8 +33,10 @@ pub(super) fn last(context: &Context, object: &BaoPushSecret) -> BaoPushSecretSt
 
 impl Facts {
     fn merged(self, status: BaoPushSecretStatus) -> BaoPushSecretStatus {
-        let Self { namespace, entries, kept: _, equal: _, plan, handled } = self;
-        let mut status = BaoPushSecretStatus { entries, last_handled_reconcile_at: handled, ..status };
+        let Self { namespace, entries, kept: _, equal: _, plan, handled, selected, unpushed: failed } = self;
+        let selected = selected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let mut status =
+            BaoPushSecretStatus { entries, last_handled_reconcile_at: handled, selected, failed, ..status };
         status.lifecycle.openbao_namespace = Some(namespace.as_str().to_owned());
         status.lifecycle.plan = plan;
         status
@@ -82,14 +88,23 @@ pub(super) async fn partial(context: &Context, object: &BaoPushSecret, facts: Fa
     Ok(())
 }
 
-/// Records an entry of `kv-v1` before its first write: an equal entry is otherwise that of another client, after a crash too.
+/// Records entries before their first write. One of `kv-v1` is otherwise that of another client after a crash, and one of a
+/// selected Secret is forgotten if the Secret loses its labels meanwhile.
 pub(super) async fn intended(
     context: &Context,
     object: &BaoPushSecret,
-    record: PushedEntry,
+    records: Vec<PushedEntry>,
 ) -> Result<(), Error> {
     let mut status = last(context, object);
-    status.entries.push(record);
+    status.entries.extend(records);
+    context.runtime.statuses.write(object, &status).await?;
+    Ok(())
+}
+
+/// Removes what the status states about Secrets that the selector no longer finds. The entries stay.
+pub(super) async fn unselected(context: &Context, object: &BaoPushSecret) -> Result<(), Error> {
+    let mut status = BaoPushSecretStatus { selected: None, failed: Vec::new(), ..last(context, object) };
+    status.lifecycle.plan = Vec::new();
     context.runtime.statuses.write(object, &status).await?;
     Ok(())
 }
@@ -105,7 +120,8 @@ mod tests {
             reason: "the entry does not exist".to_owned(),
         };
         let (namespace, plan) = (NamespacePath::root(), vec![change; changes]);
-        Facts { namespace, entries: Vec::new(), kept, equal: 0, plan, handled: None }
+        let (selected, unpushed) = (None, Vec::new());
+        Facts { namespace, entries: Vec::new(), kept, equal: 0, plan, handled: None, selected, unpushed }
     }
 
     #[test]

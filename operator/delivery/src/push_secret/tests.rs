@@ -43,7 +43,8 @@ fn spec(data: Value) -> BaoPushSecretSpec {
 fn computed(data: Value, secret: &Secret) -> Result<Vec<Entry>, Error> {
     let (spec, mac, object) = (spec(data), Mac::new(&[7; 32]), ObjectName::new("web", "app"));
     let seal = Seal { mac: &mac, object: &object };
-    entries(&Inputs { spec: &spec, secret: Some(secret), namespace: &NamespacePath::new("org"), seal })
+    let (secret, namespace) = (Some(secret), &NamespacePath::new("org"));
+    entries(&Inputs { spec: &spec, secret, below: None, namespace, seal })
 }
 
 /// An entry at `kv/app` with the value of key `a`, and with a generated property if the type is `generated`.

@@ -7,28 +7,68 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use steamer_api::{BaoPushSecretSpec, Generator, KvType, PushEncoding, PushItem, rules};
 use steamer_core::Error;
-use steamer_core::ownership::Mark;
+use steamer_core::generators::properties;
+use steamer_core::ownership::secret::check_origin;
 use steamer_openbao::{Json, NamespacePath};
 use steamer_runtime::ObjectName;
+use steamer_template::Expression;
 
-use super::entry::{Entry, Seal, properties};
+use super::entry::{Entry, Seal};
 use super::place::Place;
-use crate::engine::{KEYS_OF, OWNER};
 use crate::naming::{Budget, Naming, expression};
 
 /// Field of the items, in messages.
 const FIELD: &str = "spec.data";
 
+/// Type of the Secrets of ServiceAccounts. A selector does not push them.
+const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
+
+/// Longest path of an entry, in characters.
+const LONGEST: usize = 1024;
+
 /// Everything that determines the entries of an object.
+#[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
     pub(super) spec: &'a BaoPushSecretSpec,
     pub(super) secret: Option<&'a Secret>,
+    /// Name of the Secret, if a selector chose it: the last segment of the paths.
+    pub(super) below: Option<&'a str>,
     /// OpenBao namespace of the entries, from the root.
     pub(super) namespace: &'a NamespacePath,
     pub(super) seal: Seal<'a>,
+}
+
+/// The compiled expressions of all items, and the steps that their templates share.
+pub(super) struct Rules<'a> {
+    items: Vec<Rule<'a>>,
+    budget: Budget,
+}
+
+/// The compiled expressions of an item.
+struct Rule<'a> {
+    matching: Option<Expression>,
+    naming: Naming<'a>,
+}
+
+impl<'a> Rules<'a> {
+    /// Compiles the expressions of a spec.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a mistake in an item.
+    pub(super) fn parse(spec: &'a BaoPushSecretSpec) -> Result<Self, Error> {
+        let items = spec.data.iter().map(Rule::parse).collect::<Result<_, _>>()?;
+        Ok(Self { items, budget: Budget::default() })
+    }
+}
+
+impl<'a> Rule<'a> {
+    fn parse(item: &'a PushItem) -> Result<Self, Error> {
+        check(item)?;
+        let matching = item.match_.as_ref().map(|text| expression(text, FIELD, "match")).transpose()?;
+        Ok(Self { matching, naming: Naming::parse(&item.rewrite, FIELD)? })
+    }
 }
 
 /// Values and generators of an entry.
@@ -45,14 +85,26 @@ struct Draft {
 /// [`Error::Invalid`] for a mistake in the spec or a value that cannot be written, [`Error::Waiting`] for a missing key,
 /// [`Error::Conflict`] for a Secret that Steamer writes.
 pub(super) fn entries(inputs: &Inputs<'_>) -> Result<Vec<Entry>, Error> {
+    entries_by(inputs, &mut Rules::parse(inputs.spec)?)
+}
+
+/// Same as [`entries`], with the rules of the spec, which all Secrets of an object share.
+///
+/// # Errors
+/// Same as [`entries`].
+pub(super) fn entries_by(inputs: &Inputs<'_>, rules: &mut Rules<'_>) -> Result<Vec<Entry>, Error> {
     if let Some(secret) = inputs.secret {
-        check_origin(secret)?;
+        check_secret(secret, inputs.below.is_some())?;
     }
-    let (mut drafts, mut budget) = (BTreeMap::<Place, Draft>::new(), Budget::default());
-    for item in &inputs.spec.data {
-        check(item)?;
-        let draft = drafts.entry(Place::of_item(item, inputs.namespace)).or_default();
-        draft.add(item, inputs.secret, &mut budget)?;
+    let mut drafts = BTreeMap::<Place, Draft>::new();
+    let Rules { items, budget } = rules;
+    for (item, rule) in inputs.spec.data.iter().zip(items) {
+        let place = Place::of_item(item, inputs.namespace, inputs.below);
+        if let Some(name) = inputs.below {
+            check_selected(item, &place, name)?;
+        }
+        let draft = drafts.entry(place).or_default();
+        draft.add(item, inputs.secret, (rule, &mut *budget))?;
     }
     let finished = |(place, Draft { fixed, generated, rotations })| Entry {
         rotations,
@@ -61,16 +113,34 @@ pub(super) fn entries(inputs: &Inputs<'_>) -> Result<Vec<Entry>, Error> {
     drafts.into_iter().map(|draft| distinct(finished(draft))).collect()
 }
 
-/// Refuses a Secret that Steamer writes: its values come from OpenBao, and would return to it.
-fn check_origin(secret: &Secret) -> Result<(), Error> {
-    let marks = [OWNER, KEYS_OF].into_iter().filter_map(|key| Mark::parse(secret.annotations().get(key)?));
-    match marks.into_iter().next() {
-        Some(Mark { owner, name, .. }) => Err(Error::Conflict(format!(
-            "Secret {} is written by {owner} {name}: its values would return to OpenBao; choose another secretRef",
-            ObjectName::of(secret)
-        ))),
-        None => Ok(()),
+/// Refuses a Secret whose values must not be pushed.
+fn check_secret(secret: &Secret, is_selected: bool) -> Result<(), Error> {
+    if !is_selected {
+        return check_origin(secret, "choose another secretRef");
     }
+    check_origin(secret, "exclude it from the selector")?;
+    if secret.type_.as_deref() == Some(SERVICE_ACCOUNT_TOKEN) {
+        return Err(Error::Conflict(format!(
+            "Secret {} contains a token of a ServiceAccount: exclude it from the selector, or name it in secretRef",
+            ObjectName::of(secret)
+        )));
+    }
+    Ok(())
+}
+
+/// Checks an item for the selected Secret `name`.
+fn check_selected(item: &PushItem, place: &Place, name: &str) -> Result<(), Error> {
+    if item.generate.is_some() {
+        return Err(Error::Invalid(
+            "generate excludes selector: write the generated values with another object".to_owned(),
+        ));
+    }
+    if place.path.chars().count() > LONGEST {
+        return Err(Error::Invalid(format!(
+            "the path and the name {name} have more than {LONGEST} characters: shorten the path"
+        )));
+    }
+    Ok(())
 }
 
 /// Repeats the checks of admission that protect other engines.
@@ -98,7 +168,12 @@ fn check(item: &PushItem) -> Result<(), Error> {
 }
 
 impl Draft {
-    fn add(&mut self, item: &PushItem, secret: Option<&Secret>, budget: &mut Budget) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        item: &PushItem,
+        secret: Option<&Secret>,
+        (rule, budget): (&mut Rule<'_>, &mut Budget),
+    ) -> Result<(), Error> {
         if let (Some(generator), Some(property)) = (&item.generate, &item.property) {
             self.rotate(property, item);
             return self.generate(property, generator);
@@ -106,14 +181,14 @@ impl Draft {
         let secret = secret.ok_or_else(|| Error::Invalid("secretRef is required: add it".to_owned()))?;
         let (name, data) = (ObjectName::of(secret), secret.data.iter().flatten());
         let chosen = data.filter(|(key, _)| item.key.as_ref().is_none_or(|wanted| wanted == *key));
-        let matching = item.match_.as_ref().map(|text| expression(text, FIELD, "match")).transpose()?;
-        let mut naming = Naming::parse(&item.rewrite, FIELD)?;
+        let Rule { matching, naming } = rule;
+        naming.restart();
         let mut found = false;
         for (key, value) in chosen.filter(|(key, _)| matching.as_ref().is_none_or(|it| it.is_match(key))) {
             found = true;
             let property = match &item.property {
                 Some(property) if item.key.is_some() => property.clone(),
-                _ => renamed(&mut naming, key, budget)?,
+                _ => renamed(naming, key, budget)?,
             };
             self.fix(&property, text(value, item.encoding).ok_or_else(|| not_text(&name, key))?)?;
         }

@@ -230,6 +230,8 @@ impl Collected {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rstest::rstest;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
@@ -248,7 +250,7 @@ mod tests {
             source["path"] = Value::Null;
         }
         let source: SecretSource = serde_json::from_value(source).unwrap();
-        let login = LoginKey {
+        let login = Arc::new(LoginKey {
             server: ServerKey::default(),
             namespace: NamespacePath::default(),
             mount: "kubernetes".to_owned(),
@@ -256,7 +258,7 @@ mod tests {
             role: "role".to_owned(),
             inline: false,
             owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        };
+        });
         let session =
             Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
         let reader = Reader { session: session.clone(), token: session };

@@ -1,22 +1,31 @@
 //! Entrance to a server: a limit of concurrent requests, and the circuit breaker. A server that never answers holds only
 //! this many requests of the objects that use it.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::circuit::{Circuit, Failure, Outage, Purpose, Refusal};
 use crate::Error;
+use crate::circuit::{self, Circuit, Failure, Purpose, jitter};
 use crate::fault::Fault;
 
 /// Most concurrent requests to a server.
 const REQUESTS: usize = 8;
 
+/// An address that does not answer, and the cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) address: String,
+    pub(super) fault: Fault,
+}
+
+/// A request that is not sent.
+pub(super) type Refusal = circuit::Refusal<Outage>;
+
 /// Entrance to a server.
 pub(super) struct Gate {
-    circuit: Mutex<Circuit>,
+    circuit: Mutex<Circuit<Outage>>,
     requests: Semaphore,
 }
 
@@ -66,11 +75,11 @@ impl Gate {
     fn failed(&self, purpose: Purpose, started: Instant, error: &Error) {
         let Error::Unreachable { address, source } = error else { return };
         let outage = Outage { address: address.clone(), fault: source.clone() };
-        let failure = Failure { purpose, outage, started, jitter: random() };
+        let failure = Failure { purpose, outage, started, jitter: jitter() };
         self.circuit().failed(failure, Instant::now());
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+    fn circuit(&self) -> MutexGuard<'_, Circuit<Outage>> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,9 +92,4 @@ impl Entry<'_> {
             self.gate.failed(Purpose::Regular, started, error);
         }
     }
-}
-
-/// A number that differs between calls. It protects nothing.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }

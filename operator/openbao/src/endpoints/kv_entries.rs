@@ -20,6 +20,15 @@ pub struct KvMetadata {
     /// Metadata of users.
     #[serde(default, deserialize_with = "null_is_default")]
     pub custom_metadata: BTreeMap<String, String>,
+    /// Time of the creation of the entry in RFC 3339. Empty if it is unknown.
+    #[serde(default)]
+    pub created_time: String,
+    /// Number of versions to keep. 0: as many as the engine keeps.
+    #[serde(default)]
+    pub max_versions: i64,
+    /// Time after which a version is deleted, as a Go duration. `0s`: as the engine states.
+    #[serde(default)]
+    pub delete_version_after: String,
     /// Versions by number.
     #[serde(default, deserialize_with = "null_is_default")]
     pub versions: BTreeMap<String, KvVersionState>,
@@ -29,10 +38,47 @@ pub struct KvMetadata {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct KvVersionState {
+    /// Time of the creation in RFC 3339. Empty if it is unknown.
+    pub created_time: String,
     /// Time of the deletion in RFC 3339, which can be in the future. Empty: not deleted.
     pub deletion_time: String,
     /// `true`: the version was destroyed.
     pub destroyed: bool,
+}
+
+/// Custom metadata and settings of an entry of a KV v2 engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KvSettings {
+    /// Custom metadata.
+    pub custom: BTreeMap<String, String>,
+    /// Number of versions to keep. 0: as many as the engine keeps.
+    pub max_versions: i64,
+    /// Seconds after which a version that is written from now on is deleted. 0: as the engine states.
+    pub delete_version_after: u64,
+}
+
+/// Change of versions of an entry of a KV v2 engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvVersionChange {
+    /// Their values cannot be read any more. It can be undone.
+    Delete,
+    /// Their values can be read again. Their deletion is scheduled again, as for a version that is written now.
+    Undelete,
+    /// Their values are removed for good.
+    Destroy,
+}
+
+impl KvVersionChange {
+    /// Returns the path of the request for an entry, within the namespace.
+    #[must_use]
+    pub fn path(self, mount: &str, path: &str) -> String {
+        let endpoint = match self {
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+            Self::Destroy => "destroy",
+        };
+        format!("{mount}/{endpoint}/{path}")
+    }
 }
 
 impl KvMetadata {
@@ -71,6 +117,43 @@ impl Session {
         let body = json!({"custom_metadata": custom, "metadata_cas": cas});
         let written = self.call(Call::post(&format!("{mount}/metadata/{path}"), body)).await;
         written.map(drop).map_err(|error| self.of_mount(mount, error))
+    }
+
+    /// Replaces the custom metadata and the settings of an entry of a KV v2 engine if `cas` is the number of the last change of
+    /// the metadata (0: there was none). Creates an entry without a version if none exists.
+    ///
+    /// # Errors
+    /// As [`Session::put_kv_metadata`].
+    pub async fn put_kv_settings(
+        &self,
+        mount: &str,
+        path: &str,
+        settings: &KvSettings,
+        cas: i64,
+    ) -> Result<(), Error> {
+        let KvSettings { custom, max_versions, delete_version_after } = settings;
+        let body = json!({
+            "custom_metadata": custom, "max_versions": max_versions,
+            "delete_version_after": format!("{delete_version_after}s"), "metadata_cas": cas,
+        });
+        let written = self.call(Call::post(&format!("{mount}/metadata/{path}"), body)).await;
+        written.map(drop).map_err(|error| self.of_mount(mount, error))
+    }
+
+    /// Deletes, restores or destroys versions of an entry of a KV v2 engine. No-op for versions that do not exist.
+    ///
+    /// # Errors
+    /// [`Error::Mount`] if nothing is mounted there. Any other [`Error`] of a request.
+    pub async fn change_kv_versions(
+        &self,
+        mount: &str,
+        path: &str,
+        change: KvVersionChange,
+        versions: &[i64],
+    ) -> Result<(), Error> {
+        let body = json!({"versions": versions});
+        let changed = self.call(Call::post(&change.path(mount, path), body)).await;
+        changed.map(drop).map_err(|error| self.of_mount(mount, error))
     }
 
     /// Writes a version of an entry of a KV v2 engine if `cas` is its latest version (0: it has none). Returns the new
@@ -117,5 +200,13 @@ mod tests {
         let metadata: KvMetadata = serde_json::from_str(text).unwrap();
         assert!(metadata.latest().unwrap().destroyed);
         assert_eq!(KvMetadata::default().latest(), None);
+    }
+
+    #[test]
+    fn each_change_of_versions_has_its_endpoint() {
+        use KvVersionChange::{Delete, Destroy, Undelete};
+        let paths = [Delete, Undelete, Destroy].map(|change| change.path("secrets/kv", "explicit/A"));
+        let expected = ["delete", "undelete", "destroy"].map(|it| format!("secrets/kv/{it}/explicit/A"));
+        assert_eq!(paths, expected);
     }
 }

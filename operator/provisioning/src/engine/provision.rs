@@ -92,6 +92,9 @@ pub(crate) trait Provision: HasLifecycle {
         None
     }
 
+    /// Writes the facts of the observed state to the status, with `mode: Observe`.
+    fn compared(_status: &mut Self::Status, _desired: &Self::Desired) {}
+
     /// Writes to the status what exists after writes that ended with an error. `created` are the paths of the creations that
     /// OpenBao has confirmed, from the root of the cluster.
     fn interrupted(_status: &mut Self::Status, _desired: &Self::Desired, _created: &[String]) {}

@@ -55,6 +55,7 @@ pub(super) async fn observed<K: Provision>(
     let changes = plan.writes.iter().take(MOST_CHANGES).map(described).collect();
     let mut status: K::Status = pass.context.status(object);
     planned::<K>(&mut status, desired, changes);
+    K::compared(&mut status, desired);
     pass.context.report(object, status, &compared(plan.writes.len())).await
 }
 

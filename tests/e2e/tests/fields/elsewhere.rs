@@ -158,4 +158,14 @@ pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
         "operator/provisioning/src/database_connection/allowed.rs only_roles_that_may_refer_to_the_connection_use_it",
     ),
     ("DatabaseRole", &["parameters"], "tests/e2e/tests/database_roles.rs forms"),
+    (
+        "SecretsApp",
+        &["database.connectionRef.namespace"],
+        "operator/provisioning/src/secrets_app/parts.rs a_denied_connection_withholds_the_database_only",
+    ),
+    (
+        "SecretsApp",
+        &["database.createOwnerRole"],
+        "tests/e2e/tests/homelab_gotchas.rs the_postgres_dynamic_role_depends_on_the_owner_role",
+    ),
 ];

@@ -1,10 +1,12 @@
 //! Objects of each general kind that set every field, and the value of each field in OpenBao.
 
+mod apps;
 mod auth;
 mod databases;
 mod engines;
 mod policies;
 
+pub use auth::KEY;
 use serde_json::{Value, json};
 
 /// An object, and where OpenBao has the values of its fields.
@@ -30,7 +32,7 @@ pub struct Part {
 /// A field and its value in OpenBao.
 pub struct Row {
     pub field: &'static str,
-    /// JSON pointer in the answer.
+    /// JSON pointer in the answer. After `policy#`, it is one in the text of a policy. After `policy?` is a part of the text.
     pub pointer: &'static str,
     pub value: Value,
     pub change: Change,
@@ -126,8 +128,14 @@ pub fn mount_rows() -> Vec<Row> {
     ]
 }
 
-/// All samples. A connection comes before its roles.
+/// All samples. A connection comes before its roles and applications.
 pub fn samples(postgres: u16, ca: &str) -> Vec<Sample> {
-    let all = [policies::samples(), engines::samples(), auth::samples(ca), databases::samples(postgres)];
+    let all = [
+        policies::samples(),
+        engines::samples(),
+        auth::samples(ca),
+        databases::samples(postgres),
+        apps::samples(),
+    ];
     all.into_iter().flatten().collect()
 }

@@ -134,6 +134,8 @@ async fn an_audit_device_is_added_changed_and_removed_by_a_rollout() -> Result<(
     let second = bao.devices().await?;
     assert_eq!(second.len(), 2, "{second:?}");
     ensure!(second.iter().all(|device| !first.contains(device)), "{first:?} {second:?}");
+    let copy = ["-n", "audit", "get", "configmap", "main-recreation", "--ignore-not-found", "-o", "name"];
+    assert_eq!(bao.fleet.kubectl()?.run(&copy)?, "", "the copy of the former StatefulSet is left");
     bao.rotates(&folders).await?;
     // The last device is not removed without confirmation.
     bao.apply(|_| {}).await?;

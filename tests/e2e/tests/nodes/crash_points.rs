@@ -1,13 +1,15 @@
 //! The operator is killed before each write that it makes for a managed cluster: to the API server (except for Leases and
 //! Events), to the database, and to OpenBao for a step-down and for recovery keys. A fail point in its debug build ends it there.
-//! Each change completes after the next start, and no acknowledged write is lost. Not covered are the mark of the standbys, and
-//! the writes to OpenBao of all other kinds.
+//! Each change completes after the next start, and no acknowledged write is lost. Not covered is the mark of the standbys.
+//! `general_crash` kills the operator between writes for other kinds.
 //!
 //! A round costs the change and two starts of the operator. CI makes some of the rounds of a fence, `make faults` makes all.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
@@ -114,6 +116,16 @@ impl Bao {
         self.all_follow().await
     }
 
+    /// Rotates the key of the static seal to a new one.
+    async fn rotates_the_key(&self, number: usize) -> Result<()> {
+        let id = format!("r{number}");
+        self.patch_secret("main-seal", json!({&id: STANDARD.encode(format!("{number:064x}"))})).await?;
+        self.apply(|spec| spec["managed"]["seal"]["static"]["keyId"] = json!(id)).await?;
+        self.rotated(&id).await?;
+        self.until("all three nodes are Ready", whole).await?;
+        self.all_follow().await
+    }
+
     /// Exactly one Secret contains recovery keys, and they work.
     async fn has_recovery_keys(&self) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
@@ -146,6 +158,16 @@ async fn a_rollout_survives_a_kill_before_any_write() -> Result<()> {
     let bao = Bao::alone("crash-rollout").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
     bao.survives_each(|number| bao.restarts_all(number)).await?;
+    println!("{}", registers.check(&bao).await?);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "takes many minutes: run `make faults`"]
+async fn a_rotation_survives_a_kill_before_any_write() -> Result<()> {
+    let bao = Bao::alone("crash-rotation").await?.up(|_| {}).await?;
+    let registers = Registers::start(&bao).await?;
+    bao.survives_each(|number| bao.rotates_the_key(number)).await?;
     println!("{}", registers.check(&bao).await?);
     Ok(())
 }

@@ -176,7 +176,15 @@ impl Bao {
         let job = job.context("the message names no Job")?;
         self.fleet.kubectl()?.run(&["-n", &self.namespace, "delete", "job", job])?;
         self.until("the Job continues the rollout", whole).await?;
-        Ok(())
+        // Without the check, its Job and its ServiceAccount are removed.
+        self.apply(|spec| spec["managed"]["logLevel"] = json!("debug")).await?;
+        let list = ["-n", self.namespace.as_str(), "get", "jobs,serviceaccounts", "-o", "name"];
+        eventually("the Job is removed", || async {
+            let left = self.fleet.kubectl().and_then(|kubectl| kubectl.run(&list));
+            let left = left.map_err(|error| error.to_string())?;
+            if left.contains("main-validation") { Err(left) } else { Ok(()) }
+        })
+        .await
     }
 }
 

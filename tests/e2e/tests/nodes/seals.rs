@@ -19,7 +19,7 @@ impl Bao {
         Api::namespaced(self.kube.clone(), &self.namespace)
     }
 
-    async fn patch_secret(&self, name: &str, data: Value) -> Result<()> {
+    pub async fn patch_secret(&self, name: &str, data: Value) -> Result<()> {
         let patch = json!({"data": data});
         self.secrets().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         Ok(())

@@ -71,6 +71,24 @@ async fn the_plugin_says_what_is_wrong() -> Result<()> {
     Ok(())
 }
 
+/// The kubeconfig of an account that may list two kinds in all namespaces, and nothing else.
+async fn two_kinds(case: &Case) -> Result<PathBuf> {
+    let kubeconfig = case.kubeconfig_of("two-kinds", None).await?;
+    let (api, name) = ("rbac.authorization.k8s.io", "plugin-two-kinds");
+    let rules = json!([{"apiGroups": ["steamer.dev"], "resources": ["openbaoclusters", "jwtissuers"], "verbs": ["get", "list"]}]);
+    let role = json!({
+        "apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules,
+    });
+    apply(&case.client, role).await?;
+    let binding = json!({
+        "apiVersion": format!("{api}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "two-kinds", "namespace": case.namespace}],
+    });
+    apply(&case.client, binding).await?;
+    Ok(kubeconfig)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_plugin_has_only_the_permissions_of_its_caller() -> Result<()> {
     let case = Case::new("plugin-rights").await?;
@@ -85,7 +103,7 @@ async fn the_plugin_has_only_the_permissions_of_its_caller() -> Result<()> {
     let seen = seen.says("OpenBaoCluster plugin-rights/main  Ready")?;
     assert!(!seen.out.contains("ClusterBaoStaticSecret"), "it is in no namespace: {}", seen.out);
     // Other tests decide whether everything is Ready.
-    let partial = run_with(&clusters_only(&case).await?, &["status"], "")?;
+    let partial = run_with(&two_kinds(&case).await?, &["status"], "")?;
     partial.says("OpenBaoCluster plugin-rights/main")?.says("because you may not list them: ")?;
     for command in [&["sync", "openbaocluster/main"][..], &["suspend", "openbaocluster/main"]] {
         let refused = "the API server refuses the request: openbaoclusters.steamer.dev \"main\" is forbidden";

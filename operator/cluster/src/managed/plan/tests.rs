@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use crate::cluster::{Helper, REVISION};
 use crate::database::facts::Contents;
+use crate::first_start::Initialization;
 use crate::guard::target::GuardReport;
 use crate::managed::fetch::Found;
 use crate::managed::hold;

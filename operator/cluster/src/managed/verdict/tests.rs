@@ -16,17 +16,18 @@ use crate::nodes::replace::Rollout;
 use crate::seal::keys::StaticKeys;
 use crate::tests::{cluster, found, object, observed, server};
 
-struct Case {
-    cluster: Cluster,
-    found: Found,
-    observed: Observed,
-    applied: Applied,
-    openbao: OpenBao,
-    refused: Option<Error>,
+/// A reconcile.
+pub(crate) struct Case {
+    pub(crate) cluster: Cluster,
+    pub(crate) found: Found,
+    pub(crate) observed: Observed,
+    pub(crate) applied: Applied,
+    pub(crate) openbao: OpenBao,
+    pub(crate) refused: Option<Error>,
 }
 
 impl Case {
-    fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         Self {
             cluster: cluster(),
             found: found(),
@@ -42,7 +43,8 @@ impl Case {
         }
     }
 
-    fn verdict(self) -> String {
+    /// What follows from the result of the reconcile.
+    pub(crate) fn report<T>(self, read: impl FnOnce(&Report<'_>) -> T) -> T {
         let leader =
             GuardedLeader { pod: "main-0".to_owned(), uid: "uid-0".to_owned(), since: Timestamp::UNIX_EPOCH };
         let guard_report = GuardReport { leader: Some(leader), ..GuardReport::default() };
@@ -55,15 +57,14 @@ impl Case {
             refused: refused.as_ref(),
             connections: 0,
         };
-        let report = Report { input, observed, applied, openbao, drill: None, now: Timestamp::now() };
-        format!("{:?}", verdict(&report))
+        read(&Report { input, observed, applied, openbao, drill: None, now: Timestamp::now() })
     }
 
-    fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         self.applied.rollout.step = Step::Wait("main-2 starts".to_owned());
     }
 
-    fn replace(&mut self) {
+    pub(crate) fn replace(&mut self) {
         self.applied.rollout.step = Step::Replace {
             pod: "main-2".to_owned(),
             uid: "uid-2".to_owned(),
@@ -218,6 +219,6 @@ fn the_first_check_that_applies_determines_the_verdict(
 ) {
     let mut case = Case::healthy();
     change(&mut case);
-    let said = case.verdict();
+    let said = case.report(|report| format!("{:?}", verdict(report)));
     assert!(said.contains(expected), "{said}");
 }

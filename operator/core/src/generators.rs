@@ -1,4 +1,4 @@
-//! Generators of values.
+//! Generators of secret values.
 
 mod bytes;
 mod password;
@@ -10,17 +10,16 @@ mod uuid;
 
 use secrecy::{ExposeSecret, SecretString};
 use steamer_api::Generator;
-use steamer_core::Error;
 use steamer_openbao::{Json, Session};
 
-use super::entry::public;
+use crate::error::Error;
 use random::System;
 
-/// Generates a value. A key pair is two properties.
+/// Generates a value. A key pair is two properties. `session` is in the OpenBao namespace of the password policy.
 ///
 /// # Errors
 /// Any error of OpenBao for a password policy, and [`Error::Internal`] without random numbers.
-pub(super) async fn generate(
+pub async fn generate(
     session: &Session,
     property: &str,
     generator: &Generator,
@@ -36,6 +35,18 @@ pub(super) async fn generate(
         }
     };
     Ok(vec![value(property, &pair.private), value(&public(property), &pair.public)])
+}
+
+/// The properties of a generated value.
+#[must_use]
+pub fn properties(property: &str, generator: &Generator) -> Vec<String> {
+    let public = generator.makes_pair().then(|| public(property));
+    std::iter::once(property.to_owned()).chain(public).collect()
+}
+
+/// The property of the public key of a pair.
+fn public(property: &str) -> String {
+    format!("{property}.pub")
 }
 
 /// A value without a public part. None for a generator of key pairs.

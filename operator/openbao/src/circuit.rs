@@ -1,80 +1,80 @@
-//! State of a circuit breaker. While a server is known to be down, requests are answered at once with the last fault; after
-//! each of the growing pauses, a request for the server's health probes it.
+//! State of a circuit breaker. While a server is known to be down, requests are answered at once with the last outage; after
+//! each of the growing pauses, one request probes the server.
+//!
+//! The state has no clock and no lock: its owner passes the time.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
-
-use crate::fault::Fault;
 
 /// First pause. It doubles with each probe that fails.
 const FIRST: Duration = Duration::from_secs(1);
 /// A circuit that opens again within this time continues with its last pause.
 const RELAPSE: Duration = Duration::from_secs(60);
 
-/// An address that does not answer, and the cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outage {
-    pub(crate) address: String,
-    pub(crate) fault: Fault,
-}
-
 /// Purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// A request that was made while the server was not known to be down.
     Regular,
     /// A request that tests whether the server answers again.
     Probe,
 }
 
-/// A request that is not sent: the last fault, and the time until the next probe.
+/// A request that is not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) outage: Outage,
-    pub(crate) left: Duration,
+pub struct Refusal<O> {
+    /// The last outage.
+    pub outage: O,
+    /// Time until the next probe. Zero if a probe is due.
+    pub left: Duration,
 }
 
 /// A request that ended without a response.
-pub(crate) struct Failure {
-    pub(crate) purpose: Purpose,
-    pub(crate) outage: Outage,
+pub struct Failure<O> {
+    /// Purpose of the request.
+    pub purpose: Purpose,
+    /// What the requests that are refused from now on report.
+    pub outage: O,
     /// When the request was made.
-    pub(crate) started: Instant,
-    /// Random number, so that several operators and servers do not probe at the same time.
-    pub(crate) jitter: u64,
+    pub started: Instant,
+    /// Random number, so that several operators and servers do not probe at the same time: [`jitter`].
+    pub jitter: u64,
 }
 
-/// Circuit breaker of one server.
+/// Circuit breaker of one server. `O` describes an outage.
 #[derive(Debug)]
-pub(crate) struct Circuit {
+pub struct Circuit<O> {
     longest: Duration,
     /// When the server answered last.
     answered: Option<Instant>,
-    open: Option<Open>,
+    open: Option<Open<O>>,
     /// Pauses before the circuit closed.
     last: u32,
 }
 
 #[derive(Debug)]
-struct Open {
-    outage: Outage,
+struct Open<O> {
+    outage: O,
     pauses: u32,
     until: Instant,
 }
 
-impl Circuit {
+impl<O: Clone> Circuit<O> {
     /// Returns a closed circuit with a longest pause.
-    pub(crate) fn new(longest: Duration) -> Self {
+    #[must_use]
+    pub fn new(longest: Duration) -> Self {
         Self { longest, answered: None, open: None, last: 0 }
     }
 
     /// Returns the refusal of a request that is made now, if any.
-    pub(crate) fn refusal(&self, now: Instant) -> Option<Refusal> {
+    #[must_use]
+    pub fn refusal(&self, now: Instant) -> Option<Refusal<O>> {
         let open = self.open.as_ref()?;
         Some(Refusal { outage: open.outage.clone(), left: open.until.saturating_duration_since(now) })
     }
 
     /// Closes the circuit. Returns true if it was open.
-    pub(crate) fn answered(&mut self, now: Instant) -> bool {
+    pub fn answered(&mut self, now: Instant) -> bool {
         self.answered = Some(self.answered.map_or(now, |last| last.max(now)));
         let Some(open) = self.open.take() else {
             return false;
@@ -84,7 +84,7 @@ impl Circuit {
     }
 
     /// Opens the circuit, unless the server answered another request since this one was made.
-    pub(crate) fn failed(&mut self, failure: Failure, now: Instant) {
+    pub fn failed(&mut self, failure: Failure<O>, now: Instant) {
         let Failure { purpose, outage, started, jitter } = failure;
         if self.answered.is_some_and(|answered| answered >= started) {
             return;
@@ -105,6 +105,12 @@ impl Circuit {
     }
 }
 
+/// Returns a number that differs between calls. It protects nothing.
+#[must_use]
+pub fn jitter() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
 /// Returns 80 to 100 % of the pause.
 fn pause(pauses: u32, longest: Duration, jitter: u64) -> Duration {
     let doubled = FIRST.saturating_mul(1 << pauses.saturating_sub(1).min(10)).min(longest);
@@ -120,12 +126,11 @@ mod tests {
 
     const LONGEST: Duration = Duration::from_secs(10);
 
-    fn failure(purpose: Purpose, started: Instant) -> Failure {
-        let outage = Outage { address: "https://bao".to_owned(), fault: Fault::Refused };
-        Failure { purpose, outage, started, jitter: 20 }
+    fn failure(purpose: Purpose, started: Instant) -> Failure<&'static str> {
+        Failure { purpose, outage: "refused", started, jitter: 20 }
     }
 
-    fn left(circuit: &Circuit, now: Instant) -> Option<Duration> {
+    fn left(circuit: &Circuit<&'static str>, now: Instant) -> Option<Duration> {
         circuit.refusal(now).map(|refusal| refusal.left)
     }
 
@@ -147,7 +152,7 @@ mod tests {
         assert_eq!(circuit.refusal(start), None);
         circuit.failed(failure(Purpose::Regular, start), start);
         let refusal = circuit.refusal(start).unwrap();
-        assert_eq!((refusal.outage.fault, refusal.left), (Fault::Refused, Duration::from_secs(1)));
+        assert_eq!((refusal.outage, refusal.left), ("refused", Duration::from_secs(1)));
         assert_eq!(left(&circuit, at(1)), Some(Duration::ZERO), "no probe was answered");
         circuit.failed(failure(Purpose::Probe, at(1)), at(100));
         assert_eq!(left(&circuit, at(101)), Some(Duration::from_secs(1)), "the pause doubles");

@@ -1,11 +1,11 @@
 //! Private keys for TLS.
 
+use crate::error::Error;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use aws_lc_rs::{error::Unspecified, rsa};
 use steamer_api::TlsKeyAlgorithm;
-use steamer_core::Error;
 
 use super::pem::{Pair, document};
 

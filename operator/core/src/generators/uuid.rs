@@ -1,8 +1,8 @@
 //! Random UUIDs.
 
+use crate::digest::hex;
+use crate::error::Error;
 use secrecy::SecretString;
-use steamer_core::Error;
-use steamer_core::digest::hex;
 
 use super::random::Random;
 

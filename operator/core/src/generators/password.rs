@@ -1,8 +1,8 @@
 //! Random passwords.
 
+use crate::error::Error;
 use secrecy::SecretString;
 use steamer_api::PasswordGenerator;
-use steamer_core::Error;
 
 use super::random::{Random, below, shuffle};
 

@@ -1,7 +1,7 @@
 //! Random numbers.
 
+use crate::error::Error;
 use aws_lc_rs::rand;
-use steamer_core::Error;
 
 /// Source of random bytes.
 pub(super) trait Random {

@@ -1,11 +1,11 @@
 //! Random bytes as text.
 
+use crate::digest::hex;
+use crate::error::Error;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use steamer_api::{BytesEncoding, BytesGenerator};
-use steamer_core::Error;
-use steamer_core::digest::hex;
 
 use super::random::Random;
 

@@ -1,9 +1,9 @@
 //! SSH keys: Ed25519 in the format of OpenSSH (PROTOCOL.key).
 
+use crate::error::Error;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use steamer_core::Error;
 
 use super::pem::{Pair, document};
 use super::random::Random;

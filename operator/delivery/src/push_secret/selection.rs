@@ -1,0 +1,298 @@
+//! Secrets that a selector matches, watched by their labels as long as an object depends on them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Client, ResourceExt};
+use steamer_api::LabelSelector;
+use steamer_core::Error;
+use steamer_core::access::observation::{Refusal, refusal};
+use steamer_runtime::{Dependencies, Index, Key, Locked, ObjectName, Reason, prune};
+use tokio::sync::watch;
+
+/// Most Secrets of a selection.
+const MOST: usize = 64;
+/// Most bytes of their values.
+const BYTES: usize = 4 << 20;
+/// Secrets in one page of a list. Each has at most 1 MiB, and a page is in memory at once.
+const PAGE: u32 = 16;
+/// How long a reconcile waits for the first answer of the API server.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a watch looks for objects that depend on it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Secrets by name.
+pub(super) type Secrets = BTreeMap<String, Arc<Secret>>;
+
+/// State of a selection.
+#[derive(Clone)]
+enum Seen {
+    /// The API server has not answered yet.
+    Unknown,
+    /// The API server is unreachable or refuses the watch.
+    Refused(Refusal),
+    /// The Secrets are too many or too large. None is kept. This state lasts for [`IDLE`]; then another watch can start.
+    Excessive,
+    /// All Secrets.
+    Known(Arc<Secrets>),
+}
+
+/// Why a watch ended.
+enum End {
+    /// No object depends on it.
+    Unused,
+    /// The Secrets are too many or too large.
+    Excessive,
+    /// The stream of events ended.
+    Closed,
+}
+
+/// The selections that are watched: namespace and query.
+pub(super) struct Selections {
+    client: Client,
+    index: Arc<Index>,
+    watched: Locked<HashMap<ObjectName, watch::Receiver<Seen>>>,
+}
+
+impl Selections {
+    pub(super) fn new(client: Client, index: Arc<Index>) -> Self {
+        Self { client, index, watched: Locked::default() }
+    }
+
+    /// The Secrets that a selector matches in a namespace. A change requeues the dependent object.
+    ///
+    /// # Errors
+    /// [`Error::Unobserved`] if the API server does not answer or refuses the watch, [`Error::Invalid`] for a selector that
+    /// matches too many Secrets.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        dependencies: &Dependencies,
+        namespace: &str,
+        selector: &LabelSelector,
+    ) -> Result<Arc<Secrets>, Error> {
+        let selection = ObjectName::new(namespace, selector.query());
+        dependencies.on(key(&selection));
+        let mut seen = self.watch(&selection);
+        let found = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !matches!(seen, Seen::Unknown)));
+        let refusal = match found.await.map(|seen| seen.map(|seen| seen.clone())) {
+            Ok(Ok(Seen::Known(secrets))) => return Ok(secrets),
+            Ok(Ok(Seen::Excessive)) => return Err(excessive()),
+            Ok(Ok(Seen::Refused(refusal))) => refusal,
+            _ => Refusal { text: "the API server did not answer".to_owned(), reason: Reason::Unreachable },
+        };
+        let Refusal { text, reason } = refusal;
+        let name = ObjectName::new("", namespace);
+        Err(Error::Unobserved { kind: "the selected Secrets of namespace", name, text, reason })
+    }
+
+    fn watch(self: &Arc<Self>, selection: &ObjectName) -> watch::Receiver<Seen> {
+        let mut watched = self.watched.lock();
+        // A closed channel belongs to a watch that ended.
+        if let Some(receiver) = watched.get(selection).filter(|receiver| receiver.has_changed().is_ok()) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(Seen::Unknown);
+        tokio::spawn(self.clone().follow(selection.clone(), sender));
+        watched.insert(selection.clone(), receiver.clone());
+        receiver
+    }
+
+    /// Watches the Secrets as long as an object depends on them.
+    async fn follow(self: Arc<Self>, selection: ObjectName, seen: watch::Sender<Seen>) {
+        match self.observe(&selection, &seen).await {
+            End::Unused => {}
+            End::Excessive => {
+                // The next reconciles see this state and start no other watch.
+                tokio::time::sleep(IDLE).await;
+                self.watched.lock().remove(&selection);
+            }
+            End::Closed => {
+                drop(seen);
+                self.index.wake(&[key(&selection)], None);
+            }
+        }
+    }
+
+    /// Publishes the Secrets until the watch ends.
+    async fn observe(&self, selection: &ObjectName, seen: &watch::Sender<Seen>) -> End {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &selection.namespace);
+        let config = watcher::Config::default().labels(&selection.name).page_size(PAGE);
+        let mut events = pin!(watcher::watcher(api, config).default_backoff());
+        let mut listing = Listing::default();
+        // Events do not postpone the end of an unused watch.
+        let mut idle = tokio::time::interval_at(tokio::time::Instant::now() + IDLE, IDLE);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = idle.tick() => {
+                    if self.ended(selection) { return End::Unused } else { continue }
+                }
+            };
+            let Some(event) = event else { return End::Closed };
+            if let Err(error) = &event {
+                let (namespace, error) = (&selection.namespace, error as &dyn std::error::Error);
+                tracing::warn!(namespace, error, "watch of selected Secrets failed");
+            }
+            let was_complete = listing.complete.is_some();
+            let Some(now) = listing.after(event) else { continue };
+            let is_over = matches!(now, Seen::Excessive);
+            seen.send_replace(now);
+            // A waiting reconcile receives a first answer without being woken.
+            if !is_over || was_complete {
+                self.index.wake(&[key(selection)], None);
+            }
+            if is_over {
+                return End::Excessive;
+            }
+        }
+    }
+
+    /// Ends the watch of Secrets that no object depends on. An object that depends on them from now on starts another watch: it
+    /// registers before it looks for the watch.
+    fn ended(&self, selection: &ObjectName) -> bool {
+        let mut watched = self.watched.lock();
+        let idle = !self.index.is_awaited(&key(selection));
+        if idle {
+            watched.remove(selection);
+        }
+        idle
+    }
+}
+
+/// The key of a selection: a change requeues the objects that depend on it.
+fn key(selection: &ObjectName) -> Key {
+    Key::new("SelectedSecrets", selection.clone())
+}
+
+fn excessive() -> Error {
+    Error::Invalid(format!(
+        "selector matches more than {MOST} Secrets, or Secrets with more than {} MiB of values: narrow it, or divide the Secrets \
+         between several objects",
+        BYTES >> 20
+    ))
+}
+
+/// The Secrets of a watch.
+#[derive(Default)]
+struct Listing {
+    /// None before the first list is complete.
+    complete: Option<Secrets>,
+    /// Secrets of a list that is not complete.
+    partial: Secrets,
+}
+
+impl Listing {
+    /// The state after an event, if it is another one.
+    fn after(&mut self, event: Result<Event<Secret>, watcher::Error>) -> Option<Seen> {
+        match event {
+            Ok(Event::Init) => {
+                self.partial.clear();
+                return None;
+            }
+            Ok(Event::InitApply(secret)) => {
+                add(&mut self.partial, secret);
+                return (!fits(&self.partial)).then_some(Seen::Excessive);
+            }
+            // Secrets are gone only when a list is complete.
+            Ok(Event::InitDone) => self.complete = Some(std::mem::take(&mut self.partial)),
+            Ok(Event::Apply(secret)) => add(self.complete.get_or_insert_default(), secret),
+            Ok(Event::Delete(secret)) => {
+                self.complete.get_or_insert_default().remove(&secret.name_any());
+            }
+            // They stay known during an outage of the API server.
+            Err(error) => return self.complete.is_none().then(|| Seen::Refused(refusal(error))),
+        }
+        let complete = self.complete.as_ref()?;
+        Some(if fits(complete) { Seen::Known(Arc::new(complete.clone())) } else { Seen::Excessive })
+    }
+}
+
+fn add(secrets: &mut Secrets, mut secret: Secret) {
+    prune(&mut secret.metadata);
+    secrets.insert(secret.name_any(), Arc::new(secret));
+}
+
+fn fits(secrets: &Secrets) -> bool {
+    let values = secrets.values().flat_map(|secret| secret.data.iter().flatten());
+    secrets.len() <= MOST && values.map(|(_, value)| value.0.len()).sum::<usize>() <= BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use kube::core::Status;
+    use rstest::rstest;
+
+    use super::*;
+
+    type Step = Result<Event<Secret>, watcher::Error>;
+
+    fn secret(name: &str, bytes: usize) -> Secret {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(name.to_owned());
+        secret.data = Some([("key".to_owned(), ByteString(vec![b'x'; bytes]))].into());
+        secret
+    }
+
+    fn list(names: &[&str]) -> Vec<Step> {
+        let secrets = names.iter().map(|name| Ok(Event::InitApply(secret(name, 1))));
+        std::iter::once(Ok(Event::Init)).chain(secrets).chain([Ok(Event::InitDone)]).collect()
+    }
+
+    fn failed() -> Step {
+        let status = Status::failure("no", "Forbidden").with_code(403).boxed();
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+    }
+
+    fn all(parts: Vec<Vec<Step>>) -> Vec<Step> {
+        parts.into_iter().flatten().collect()
+    }
+
+    /// The states, one after the other.
+    fn states(steps: Vec<Step>) -> Vec<String> {
+        let mut listing = Listing::default();
+        let text = |seen| match seen {
+            Seen::Unknown => "unknown".to_owned(),
+            Seen::Refused(refusal) => format!("{:?}", refusal.reason),
+            Seen::Excessive => "excessive".to_owned(),
+            Seen::Known(secrets) => secrets.keys().cloned().collect::<Vec<_>>().join(" "),
+        };
+        steps.into_iter().filter_map(|step| listing.after(step)).map(text).collect()
+    }
+
+    #[rstest]
+    #[case::nothing(list(&[]), &[""])]
+    #[case::all_at_once(list(&["b", "a"]), &["a b"])]
+    #[case::changed(
+        all(vec![list(&["a"]), vec![Ok(Event::Apply(secret("b", 1))), Ok(Event::Delete(secret("a", 1)))]]), &["a", "a b", "b"]
+    )]
+    #[case::refused(all(vec![vec![failed()], list(&["a"])]), &["PermissionDenied", "a"])]
+    #[case::known_during_an_outage(all(vec![list(&["a"]), vec![failed()]]), &["a"])]
+    #[case::listed_again(all(vec![list(&["a", "b"]), list(&["b"])]), &["a b", "b"])]
+    #[case::list_that_does_not_complete(
+        all(vec![list(&["a", "b"]), vec![Ok(Event::Init), Ok(Event::InitApply(secret("a", 1))), failed()]]), &["a b"]
+    )]
+    #[case::large(vec![Ok(Event::Init), Ok(Event::InitApply(secret("a", BYTES + 1)))], &["excessive"])]
+    #[case::grown(all(vec![list(&["a"]), vec![Ok(Event::Apply(secret("b", BYTES)))]]), &["a", "excessive"])]
+    fn a_secret_is_gone_only_when_the_api_server_says_so(
+        #[case] steps: Vec<Step>,
+        #[case] expected: &[&str],
+    ) {
+        assert_eq!(states(steps), expected);
+    }
+
+    #[test]
+    fn the_number_of_secrets_is_bounded() {
+        let names: Vec<String> = (0..=MOST).map(|number| format!("s{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(states(list(&names[1..])).len(), 1);
+        assert!(states(list(&names)).contains(&"excessive".to_owned()));
+    }
+}
