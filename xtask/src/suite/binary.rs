@@ -79,6 +79,19 @@ impl Binary {
         command
     }
 
+    /// Same as [`Self::command`]. The end-to-end tests and their servers give way to the nodes, where a leader that gets no
+    /// processor for some seconds is replaced.
+    fn waiting(&self, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        if self.name == "nodes" {
+            return command;
+        }
+        let mut waiting = Command::new("nice");
+        waiting.arg("--adjustment=10").arg(command.get_program()).args(command.get_args());
+        waiting.current_dir(cache::checkout().join("tests/e2e"));
+        waiting
+    }
+
     /// Runs a test alone and prints its output. Returns true if this test ran and passed.
     pub(super) fn passes(&self, test: &str) -> Result<bool> {
         let mut child = self.command(&[test, "--exact", "--nocapture"]).stdout(Stdio::piped()).spawn()?;
@@ -113,7 +126,7 @@ impl Binary {
                 (None, "nodes") => NODES_AT_ONCE,
                 (None, _) => E2E_AT_ONCE,
             };
-        let mut command = self.command(&[THREADS]);
+        let mut command = self.waiting(&[THREADS]);
         command
             .env(turns::AT_ONCE, at_once.to_string())
             .envs(variables.iter().map(|(name, value)| (name, value)));
