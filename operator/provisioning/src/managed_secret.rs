@@ -43,6 +43,7 @@ use place::{namespace_of, project_of};
 
 impl Provision for ManagedSecret {
     const NAME: &'static str = "managedsecret";
+    const IN_TENANTS: bool = true;
     type References = References;
     type Withdrawn = ();
     type Found = Found;

@@ -64,13 +64,18 @@ async fn confirmed<K: Provision>(
     pass: &Pass<'_>,
 ) -> Result<Footprint, Error> {
     let footprint = removal.resources.footprint.clone();
-    if removal.is_out_of_scope() || footprint.resources.iter().all(|it| !it.pending) {
+    if is_out_of_scope::<K>(removal) || footprint.resources.iter().all(|it| !it.pending) {
         return Ok(footprint);
     }
     match object.confirmed(footprint.clone(), pass).await {
         Err(error @ (Error::Kubernetes(_) | Error::Internal(_))) => Err(error),
         confirmed => Ok(confirmed.unwrap_or(footprint)),
     }
+}
+
+/// Returns true if Steamer must not write where the recorded resources are.
+fn is_out_of_scope<K: Provision>(removal: &Removal<'_>) -> bool {
+    !K::IN_TENANTS && removal.is_out_of_scope()
 }
 
 /// Reason and Event if the deletion must keep values. A revoked right gives no right to delete values, which belong to someone
@@ -114,7 +119,7 @@ pub(super) fn removal<'a, K: Provision>(object: &K, pass: &Pass<'a>) -> Option<R
 }
 
 async fn remove<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Result<(), Error> {
-    if removal.is_out_of_scope() {
+    if is_out_of_scope::<K>(removal) {
         let handover = removal.resources.handover(&pass.context.mac);
         handover.carry_out(pass.context).await?;
         pass.context.runtime.events.warn(object, Reason::Invalid, OUT_OF_SCOPE).await;

@@ -121,6 +121,9 @@ pub(crate) trait Provision: HasLifecycle {
         Ok(())
     }
 
+    /// Returns true if the resources are in namespaces of tenants, where Steamer writes under every `operatorScope`.
+    const IN_TENANTS: bool = false;
+
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
 
