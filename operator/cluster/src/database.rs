@@ -225,8 +225,13 @@ impl Database {
     where
         F: Future<Output = Result<T, tokio_postgres::Error>>,
     {
-        fail_point::before_write(&format!("postgresql/{}/", self.login.database));
+        self.before_change();
         self.with(work).await
+    }
+
+    /// Place of a fail point.
+    fn before_change(&self) {
+        fail_point::before_write(&format!("postgresql/{}/", self.login.database));
     }
 
     /// Executes statements that begin and commit a transaction.

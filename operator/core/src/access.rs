@@ -16,6 +16,7 @@ mod merge;
 pub mod methods;
 pub mod named_objects;
 pub mod observation;
+pub mod on_demand;
 pub mod public_key;
 mod receivers;
 mod reused;

@@ -15,6 +15,7 @@ use steamer_api::{
 };
 use steamer_core::Error;
 use steamer_openbao::{Issued, PkiRole, Session};
+use steamer_runtime::conditions::whole_second;
 
 use crate::engine::{
     Asked, Common, Document, Due, Engine, Held, Obtained, ReadAccess, Recorded, Rule, Schedule, Source,
@@ -218,7 +219,7 @@ impl Source for CertificateSource {
         let issued = issued.map_err(|error| denied(error, rule()))?;
         self.refuse_lease(&issued).await?;
         // Stamps have times in seconds.
-        let at = Timestamp::from_second(Timestamp::now().as_second()).map_err(Error::internal)?;
+        let at = whole_second(Timestamp::now());
         let certificate =
             Certificate::of(&issued.values).ok_or_else(|| answer::unreadable(&self.role.mount))?;
         certificate.check(at)?;

@@ -161,8 +161,9 @@ impl From<bool> for State {
     }
 }
 
-/// Truncates to seconds, the precision of times in conditions: a finer time would differ from the stored one.
-fn whole_second(time: Timestamp) -> Timestamp {
+/// Truncates to seconds, the precision of times in Kubernetes: a finer time would differ from the stored one.
+#[must_use]
+pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 

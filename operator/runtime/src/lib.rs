@@ -52,6 +52,7 @@ pub use metrics::{ClusterState, Description, Metrics, NodeCounts, ObjectState};
 pub use name::ObjectName;
 pub use object::{AnyObject, Object};
 pub use panic::{Panicked, caught, caught_future, log_panics};
+pub use patch::is_failed_test;
 pub use pause::doubled;
 pub use queue::{Lane, Trigger, trigger};
 pub use reason::Reason;

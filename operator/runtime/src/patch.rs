@@ -3,6 +3,7 @@
 use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::ResourceExt;
+use kube::core::Status;
 use serde_json::{Value, json};
 
 use crate::AnyObject;
@@ -22,6 +23,13 @@ pub(crate) fn patch(uid: Option<&str>, last: &Value, next: &Value) -> Value {
         [json!({"op": "add", "path": path, "value": null}), json!({"op": "remove", "path": path})]
     });
     Value::Array(std::iter::once(test).chain(set).chain(gone).collect())
+}
+
+/// Returns whether a test of a JSON patch failed. The API server answers it with status 422 and no causes; an invalid value has
+/// causes.
+#[must_use]
+pub fn is_failed_test(status: &Status) -> bool {
+    status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())
 }
 
 fn pointer(field: &str) -> String {

@@ -1,41 +1,33 @@
 //! Deleted objects that wait for nothing more of the operator.
 
+use std::any::TypeId;
 use std::collections::HashMap;
-
-use kube::Resource;
 
 use crate::{AnyObject, Locked, ObjectName};
 
-/// The objects whose finalizer is removed, and which the watch still shows. Their deletion is not repeated.
+/// The objects whose finalizer is removed, and which the watch still shows, with their uids. Their deletion is not repeated.
 #[derive(Default)]
-pub struct Released(Locked<HashMap<Key, String>>);
-
-/// The kind with its group, because two groups can have kinds of one name, and the object.
-type Key = (String, ObjectName);
+pub struct Released(Locked<HashMap<(TypeId, ObjectName), String>>);
 
 impl Released {
     /// Records that the finalizer of this object is removed.
     pub fn insert<K: AnyObject>(&self, object: &K) {
         let uid = object.meta().uid.clone().unwrap_or_default();
-        self.0.lock().insert(key::<K>(ObjectName::of(object)), uid);
+        self.0.lock().insert((TypeId::of::<K>(), ObjectName::of(object)), uid);
     }
 
     /// Returns true if the finalizer of this object was removed. An object that was recreated under the same name is another
     /// one.
     pub(crate) fn contains<K: AnyObject>(&self, object: &K) -> bool {
         let recorded = self.0.lock();
-        let uid = recorded.get(&key::<K>(ObjectName::of(object)));
+        let uid = recorded.get(&(TypeId::of::<K>(), ObjectName::of(object)));
         uid.is_some() && uid == object.meta().uid.as_ref()
     }
 
     /// Discards the record of an object that the watch no longer shows.
-    pub(crate) fn forget<K: Resource<DynamicType = ()>>(&self, name: &ObjectName) {
-        self.0.lock().remove(&key::<K>(name.clone()));
+    pub(crate) fn forget<K: AnyObject>(&self, name: &ObjectName) {
+        self.0.lock().remove(&(TypeId::of::<K>(), name.clone()));
     }
-}
-
-fn key<K: Resource<DynamicType = ()>>(name: ObjectName) -> Key {
-    (format!("{}.{}", K::kind(&()), K::group(&())), name)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::patch::{patch, status_request};
+use crate::patch::{is_failed_test, patch, status_request};
 use crate::translation::Translation;
 use crate::write_limit::{Write, WriteLimit, digest};
 use crate::{AnyObject, Locked, ObjectName};
@@ -256,11 +256,9 @@ fn timeless(value: &Value) -> Value {
     }
 }
 
-/// Returns whether the object was deleted or recreated. The API server answers a failed test of a patch with status 422
-/// and no causes; an invalid value has causes.
+/// Returns whether the object was deleted or recreated.
 fn is_replaced(status: &kube::core::Status) -> bool {
-    let has_causes = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
-    status.is_not_found() || status.is_conflict() || (status.code == 422 && !has_causes)
+    status.is_not_found() || status.is_conflict() || is_failed_test(status)
 }
 
 fn changed_ready(last: &Value, next: &Value) -> Option<Condition> {

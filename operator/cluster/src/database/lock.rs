@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steamer_runtime::fail_point;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -222,7 +221,7 @@ impl LockRow<'_> {
     pub(crate) async fn delete(self) -> Result<(), DatabaseError> {
         let Self { database, value, hold } = self;
         let Hold::Own(client) = hold else { return database.delete_lock(&value).await };
-        fail_point::before_write(&format!("postgresql/{}/", database.login.database));
+        database.before_change();
         database.within(client.execute(DELETE, &[&value])).await?;
         database.within(client.batch_execute("COMMIT")).await
     }

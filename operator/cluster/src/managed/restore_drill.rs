@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 use steamer_api::{DrillResult, RestoreDrill, RestoreDrillState};
 use steamer_core::error::Error;
-use steamer_runtime::conditions::{Conditions, State};
+use steamer_runtime::conditions::{Conditions, State, whole_second};
 use steamer_runtime::{Reason, describe};
 
 use crate::children::{delete, only};
@@ -82,7 +82,7 @@ pub(crate) async fn carry_out(
     match &step {
         Step::None | Step::Refused(_) | Step::Wait(_) => {}
         Step::Start(request) => {
-            let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+            let since = whole_second(now);
             let begun = Begun { request: request.clone(), since, renewal: None };
             if let Err(error) = start(effects, input, observed, begun.clone()).await {
                 ended = Some(facts.state(&begun, DrillResult::Failed, &describe(&error)));

@@ -8,6 +8,7 @@ use steamer_api::{
     CertificateState, ClusterPhase, FailoverState, Fenced, LeaderStatus, MemberRole, MemberStatus,
     OpenBaoClusterStatus, RecoveryKeyState, SealState, StorageState, UpgradeState,
 };
+use steamer_runtime::conditions::whole_second;
 
 use crate::cluster::{CLUSTER_LABEL, Cluster, Version};
 use crate::database::roles::{NodeRole, parse_role};
@@ -34,7 +35,7 @@ pub(crate) fn members(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
         status.leader = None;
         return;
     };
-    let since = Timestamp::from_second(leader.since.as_second()).unwrap_or(leader.since);
+    let since = whole_second(leader.since);
     let leader = LeaderStatus { pod: leader.pod.clone(), since: Time(since) };
     let known = status.leader.as_ref().or(status.last_leader.as_ref());
     if known.is_some_and(|known| *known != leader) {

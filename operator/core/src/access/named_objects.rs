@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -16,16 +15,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
-use steamer_runtime::{Dependencies, Index, Key, Locked, ObjectName, Reason};
+use steamer_runtime::{Dependencies, Index, Key, Locked, ObjectName};
 use tokio::sync::watch;
 
 use super::observation::{Observation, Refusal, Seen};
+use super::on_demand::{OnDemand, PATIENCE, answer, looks};
 use crate::error::Error;
-
-/// How long a reconcile waits for the first answer of the API server.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a watch looks for objects that depend on it.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// The key of a Secret: a change requeues the objects that depend on it.
 pub fn secret_key(name: &ObjectName) -> Key {
@@ -65,15 +60,14 @@ pub type NamedSecrets = NamedObjects<Secret>;
 /// The objects of one kind that are watched.
 pub struct NamedObjects<K> {
     client: Client,
-    index: Arc<Index>,
-    watched: Locked<HashMap<ObjectName, watch::Receiver<Seen<K>>>>,
+    watches: OnDemand<Seen<K>>,
     /// Versions of which the certificates in a key were parsed. Objects use the same CA bundle again and again.
     parsed: Locked<HashMap<(ObjectName, String), String>>,
 }
 
 impl<K: Named> NamedObjects<K> {
     pub fn new(client: Client, index: Arc<Index>) -> Self {
-        Self { client, index, watched: Locked::default(), parsed: Locked::default() }
+        Self { client, watches: OnDemand::new(index), parsed: Locked::default() }
     }
 
     /// The object of that name.
@@ -99,27 +93,18 @@ impl<K: Named> NamedObjects<K> {
         name: &ObjectName,
     ) -> Result<Option<Arc<K>>, Error> {
         dependencies.on(K::key(name));
-        let mut seen = self.watch(name);
-        let found = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !matches!(seen, Seen::Unknown)));
-        let refusal = match found.await.map(|seen| seen.map(|seen| seen.clone())) {
-            Ok(Ok(Seen::Known(object))) => return Ok(object),
-            Ok(Ok(Seen::Refused(refusal))) => refusal,
-            _ => Refusal { text: "the API server did not answer".to_owned(), reason: Reason::Unreachable },
-        };
-        let Refusal { text, reason } = refusal;
-        Err(Error::Unobserved { kind: K::KIND, name: name.clone(), text, reason })
-    }
-
-    fn watch(self: &Arc<Self>, name: &ObjectName) -> watch::Receiver<Seen<K>> {
-        let mut watched = self.watched.lock();
-        // A closed channel belongs to a watch that ended.
-        if let Some(receiver) = watched.get(name).filter(|receiver| receiver.has_changed().is_ok()) {
-            return receiver.clone();
-        }
-        let (sender, receiver) = watch::channel(Seen::Unknown);
-        tokio::spawn(self.clone().follow(name.clone(), Observation::new(sender, PATIENCE)));
-        watched.insert(name.clone(), receiver.clone());
-        receiver
+        let seen = self.watches.receiver(name, || {
+            let (sender, receiver) = watch::channel(Seen::Unknown);
+            tokio::spawn(self.clone().follow(name.clone(), Observation::new(sender, PATIENCE)));
+            receiver
+        });
+        let found = answer(seen, Seen::answer).await;
+        found.map_err(|Refusal { text, reason }| Error::Unobserved {
+            kind: K::KIND,
+            name: name.clone(),
+            text,
+            reason,
+        })
     }
 
     /// Watches one object as long as an object depends on it.
@@ -127,12 +112,11 @@ impl<K: Named> NamedObjects<K> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &name.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
         let mut events = pin!(watcher::watcher(api, config).default_backoff());
-        // Events do not postpone the end of an unused watch.
-        let mut idle = tokio::time::interval_at(tokio::time::Instant::now() + IDLE, IDLE);
+        let mut looks = looks();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                _ = idle.tick() => {
+                _ = looks.tick() => {
                     if self.ended(&name) { return } else { continue }
                 }
             };
@@ -142,23 +126,19 @@ impl<K: Named> NamedObjects<K> {
                 tracing::warn!(kind = K::KIND, object = %name, error, "watch of an object failed");
             }
             if observation.learn(event) {
-                self.index.wake(&[K::key(&name)], None);
+                self.watches.wake(K::key(&name));
             }
         }
         drop(observation);
-        self.index.wake(&[K::key(&name)], None);
+        self.watches.wake(K::key(&name));
     }
 
-    /// Ends the watch of an object that no object depends on. An object that depends on it from now on starts another
-    /// watch: it registers before it looks for the watch.
     fn ended(&self, name: &ObjectName) -> bool {
-        let mut watched = self.watched.lock();
-        let idle = !self.index.is_awaited(&K::key(name));
-        if idle {
-            watched.remove(name);
+        let ended = self.watches.ended(name, &K::key(name));
+        if ended {
             self.parsed.lock().retain(|(parsed, _), _| parsed != name);
         }
-        idle
+        ended
     }
 }
 

@@ -21,6 +21,17 @@ pub(super) enum Seen<K> {
     Known(Option<Arc<K>>),
 }
 
+impl<K> Seen<K> {
+    /// The answer of the API server, if there is one.
+    pub(super) fn answer(&self) -> Option<Result<Option<Arc<K>>, Refusal>> {
+        match self {
+            Self::Unknown => None,
+            Self::Refused(refusal) => Some(Err(refusal.clone())),
+            Self::Known(object) => Some(Ok(object.clone())),
+        }
+    }
+}
+
 /// Answer of the API server instead of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

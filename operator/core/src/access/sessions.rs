@@ -82,15 +82,15 @@ impl ServerKey {
     }
 }
 
+/// Counts the requests to a server.
+struct Counter(Arc<Metrics>);
+
 /// Counts the requests to a server, and requeues the objects that use it when it recovers.
 struct Watcher {
-    metrics: Arc<Metrics>,
+    counter: Counter,
     index: Arc<Index>,
     key: Key,
 }
-
-/// Counts the requests to a server.
-struct Counter(Arc<Metrics>);
 
 impl Observer for Counter {
     fn asked(&self) {
@@ -108,15 +108,15 @@ impl Observer for Counter {
 
 impl Observer for Watcher {
     fn asked(&self) {
-        self.metrics.openbao_asked();
+        self.counter.asked();
     }
 
     fn before_write(&self, namespace: &NamespacePath, path: &str) {
-        fail_point::before_openbao_write(namespace.as_str(), path);
+        self.counter.before_write(namespace, path);
     }
 
     fn ended(&self, class: &'static str, took: Duration) {
-        self.metrics.openbao_answered(class, took);
+        self.counter.ended(class, took);
     }
 
     fn recovered(&self) {
@@ -197,17 +197,11 @@ impl Sessions {
         login: LoginKey,
         stored: Option<SecretString>,
     ) -> (Session, Arc<LoginKey>) {
-        let known = match self.identities.get(&login).await {
-            Some(known) => known,
-            None => {
-                let shared = Arc::new(login.clone());
-                let made = async {
-                    let identity = self.identity(LoginKey::clone(&shared), stored);
-                    Known { login: shared, client: server.client.clone(), identity }
-                };
-                self.identities.get_with(login, made).await
-            }
+        let made = async {
+            let identity = self.identity(login.clone(), stored);
+            Known { login: Arc::new(login.clone()), client: server.client.clone(), identity }
         };
+        let known = self.identities.get_with_by_ref(&login, made).await;
         (known.client.session(known.identity), known.login)
     }
 
@@ -241,7 +235,8 @@ impl Sessions {
         }
         let settings = Settings { outgoing: self.outgoing, ..settings.clone() };
         let (metrics, index) = (self.tokens.metrics.clone(), self.index.clone());
-        let client = Client::observed(&settings, Watcher { metrics, index, key: key.recovery() })?;
+        let client =
+            Client::observed(&settings, Watcher { counter: Counter(metrics), index, key: key.recovery() })?;
         let client = self.servers.entry(key.clone()).or_insert(client).into_value();
         Ok(Server { key, client, address })
     }

@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde::Serialize;
 use serde_json::json;
 use steamer_api::{FINALIZER, Lifecycle, OpenBaoCluster};
-use steamer_runtime::{Failure, Object, Reason, Retry, describe};
+use steamer_runtime::{Failure, Object, Reason, Retry, describe, is_failed_test};
 
 use super::orphans::Handover;
 use crate::context::Context;
@@ -19,9 +19,6 @@ use crate::served::GROUP;
 
 /// End of the finalizers of Vault Secrets Operator.
 const FORMER: &str = ".secrets.hashicorp.com/finalizer";
-
-/// Status code of a JSON patch whose test failed.
-const UNPROCESSABLE: u16 = 422;
 
 /// Returns true if the object has Steamer's finalizer.
 pub fn has_finalizer<K: Object>(object: &K) -> bool {
@@ -215,7 +212,7 @@ fn added(result: Result<(), kube::Error>) -> Result<(), Error> {
 fn removed(result: Result<(), kube::Error>) -> Result<(), Error> {
     match result {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.code == UNPROCESSABLE => Err(
+        Err(kube::Error::Api(status)) if status.is_conflict() || is_failed_test(&status) => Err(
             Error::Deleting("the object was changed by another client: Steamer reads it again".to_owned()),
         ),
         result => Ok(result?),
@@ -256,6 +253,18 @@ mod tests {
         };
         assert_eq!(added(result).err().map(|error| error.reason()), adding);
         assert_eq!(removed(same).err().map(|error| error.reason()), removing);
+    }
+
+    /// The API server answers a write of an object that it no longer accepts with causes.
+    #[test]
+    fn an_invalid_object_was_not_changed_by_another_client() {
+        let cause = json!({"reason": "FieldValueInvalid", "message": "must be a URL", "field": "spec.url"});
+        let status: Status = serde_json::from_value(json!({
+            "status": "Failure", "reason": "Invalid", "code": 422, "details": {"causes": [cause]},
+        }))
+        .unwrap();
+        let error = removed(Err(kube::Error::Api(status.boxed()))).unwrap_err();
+        assert_eq!(error.reason(), Reason::Invalid);
     }
 
     #[test]

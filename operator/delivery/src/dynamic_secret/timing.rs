@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use steamer_openbao::TokenLife;
 use steamer_runtime::ObjectName;
+use steamer_runtime::conditions::whole_second;
 
 use crate::engine::{Due, Held, TokenHeld, jitter};
 
@@ -15,8 +16,7 @@ const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 
 /// The time now, in seconds, as statuses and stamps contain it.
 pub(super) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+    whole_second(Timestamp::now())
 }
 
 /// The time that is `duration` after `now`.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{LastSync, SyncStatus};
 use steamer_core::Error;
 use steamer_runtime::Reason;
-use steamer_runtime::conditions::Verdict;
+use steamer_runtime::conditions::{Verdict, whole_second};
 
 use super::decide::{Known, Why};
 use super::pass::Pass;
@@ -65,7 +65,5 @@ fn reason(why: Why, last: &Recorded, known: &Known) -> &'static str {
 }
 
 fn last_sync(reason: &str) -> LastSync {
-    let now = Timestamp::now();
-    let time = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    LastSync { time, reason: reason.to_owned() }
+    LastSync { time: Time(whole_second(Timestamp::now())), reason: reason.to_owned() }
 }

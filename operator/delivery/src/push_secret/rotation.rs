@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use steamer_api::{BaoPushSecretSpec, Mode, PushedEntry, UpdatePolicy};
 use steamer_core::ownership::Mark;
+use steamer_runtime::conditions::whole_second;
 
 use super::entry::Entry;
 use super::observed::Observed;
@@ -80,5 +81,5 @@ pub(super) fn times(
 }
 
 fn second(now: Timestamp) -> String {
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+    whole_second(now).to_string()
 }

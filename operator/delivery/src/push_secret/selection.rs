@@ -1,9 +1,8 @@
 //! Secrets that a selector matches, watched by their labels as long as an object depends on them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,7 +13,8 @@ use kube::{Client, ResourceExt};
 use steamer_api::LabelSelector;
 use steamer_core::Error;
 use steamer_core::access::observation::{Refusal, refusal};
-use steamer_runtime::{Dependencies, Index, Key, Locked, ObjectName, Reason, prune};
+use steamer_core::access::on_demand::{IDLE, OnDemand, answer, looks};
+use steamer_runtime::{Dependencies, Index, Key, ObjectName, prune};
 use tokio::sync::watch;
 
 /// Most Secrets of a selection.
@@ -23,10 +23,6 @@ const MOST: usize = 64;
 const BYTES: usize = 4 << 20;
 /// Secrets in one page of a list. Each has at most 1 MiB, and a page is in memory at once.
 const PAGE: u32 = 16;
-/// How long a reconcile waits for the first answer of the API server.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a watch looks for objects that depend on it.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Secrets by name.
 pub(super) type Secrets = BTreeMap<String, Arc<Secret>>;
@@ -44,6 +40,18 @@ enum Seen {
     Known(Arc<Secrets>),
 }
 
+impl Seen {
+    /// The answer of the API server, if there is one. None in it: the Secrets are too many or too large.
+    fn answer(&self) -> Option<Result<Option<Arc<Secrets>>, Refusal>> {
+        match self {
+            Self::Unknown => None,
+            Self::Refused(refusal) => Some(Err(refusal.clone())),
+            Self::Excessive => Some(Ok(None)),
+            Self::Known(secrets) => Some(Ok(Some(secrets.clone()))),
+        }
+    }
+}
+
 /// Why a watch ended.
 enum End {
     /// No object depends on it.
@@ -57,13 +65,12 @@ enum End {
 /// The selections that are watched: namespace and query.
 pub(super) struct Selections {
     client: Client,
-    index: Arc<Index>,
-    watched: Locked<HashMap<ObjectName, watch::Receiver<Seen>>>,
+    watches: OnDemand<Seen>,
 }
 
 impl Selections {
     pub(super) fn new(client: Client, index: Arc<Index>) -> Self {
-        Self { client, index, watched: Locked::default() }
+        Self { client, watches: OnDemand::new(index) }
     }
 
     /// The Secrets that a selector matches in a namespace. A change requeues the dependent object.
@@ -79,29 +86,18 @@ impl Selections {
     ) -> Result<Arc<Secrets>, Error> {
         let selection = ObjectName::new(namespace, selector.query());
         dependencies.on(key(&selection));
-        let mut seen = self.watch(&selection);
-        let found = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !matches!(seen, Seen::Unknown)));
-        let refusal = match found.await.map(|seen| seen.map(|seen| seen.clone())) {
-            Ok(Ok(Seen::Known(secrets))) => return Ok(secrets),
-            Ok(Ok(Seen::Excessive)) => return Err(excessive()),
-            Ok(Ok(Seen::Refused(refusal))) => refusal,
-            _ => Refusal { text: "the API server did not answer".to_owned(), reason: Reason::Unreachable },
-        };
-        let Refusal { text, reason } = refusal;
-        let name = ObjectName::new("", namespace);
-        Err(Error::Unobserved { kind: "the selected Secrets of namespace", name, text, reason })
-    }
-
-    fn watch(self: &Arc<Self>, selection: &ObjectName) -> watch::Receiver<Seen> {
-        let mut watched = self.watched.lock();
-        // A closed channel belongs to a watch that ended.
-        if let Some(receiver) = watched.get(selection).filter(|receiver| receiver.has_changed().is_ok()) {
-            return receiver.clone();
+        let seen = self.watches.receiver(&selection, || {
+            let (sender, receiver) = watch::channel(Seen::Unknown);
+            tokio::spawn(self.clone().follow(selection.clone(), sender));
+            receiver
+        });
+        match answer(seen, Seen::answer).await {
+            Ok(secrets) => secrets.ok_or_else(excessive),
+            Err(Refusal { text, reason }) => {
+                let name = ObjectName::new("", namespace);
+                Err(Error::Unobserved { kind: "the selected Secrets of namespace", name, text, reason })
+            }
         }
-        let (sender, receiver) = watch::channel(Seen::Unknown);
-        tokio::spawn(self.clone().follow(selection.clone(), sender));
-        watched.insert(selection.clone(), receiver.clone());
-        receiver
     }
 
     /// Watches the Secrets as long as an object depends on them.
@@ -111,11 +107,11 @@ impl Selections {
             End::Excessive => {
                 // The next reconciles see this state and start no other watch.
                 tokio::time::sleep(IDLE).await;
-                self.watched.lock().remove(&selection);
+                self.watches.end(&selection);
             }
             End::Closed => {
                 drop(seen);
-                self.index.wake(&[key(&selection)], None);
+                self.watches.wake(key(&selection));
             }
         }
     }
@@ -126,13 +122,12 @@ impl Selections {
         let config = watcher::Config::default().labels(&selection.name).page_size(PAGE);
         let mut events = pin!(watcher::watcher(api, config).default_backoff());
         let mut listing = Listing::default();
-        // Events do not postpone the end of an unused watch.
-        let mut idle = tokio::time::interval_at(tokio::time::Instant::now() + IDLE, IDLE);
+        let mut looks = looks();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                _ = idle.tick() => {
-                    if self.ended(selection) { return End::Unused } else { continue }
+                _ = looks.tick() => {
+                    if self.watches.ended(selection, &key(selection)) { return End::Unused } else { continue }
                 }
             };
             let Some(event) = event else { return End::Closed };
@@ -146,23 +141,12 @@ impl Selections {
             seen.send_replace(now);
             // A waiting reconcile receives a first answer without being woken.
             if !is_over || was_complete {
-                self.index.wake(&[key(selection)], None);
+                self.watches.wake(key(selection));
             }
             if is_over {
                 return End::Excessive;
             }
         }
-    }
-
-    /// Ends the watch of Secrets that no object depends on. An object that depends on them from now on starts another watch: it
-    /// registers before it looks for the watch.
-    fn ended(&self, selection: &ObjectName) -> bool {
-        let mut watched = self.watched.lock();
-        let idle = !self.index.is_awaited(&key(selection));
-        if idle {
-            watched.remove(selection);
-        }
-        idle
     }
 }
 

@@ -144,7 +144,8 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
     async fn revoke(&self, object: &K, pass: &Pass<'_>) -> Result<(), Error> {
         self.memory.revoked(&ObjectName::of(object), &pass.context.runtime.index);
         // Outside of `operatorScope`, nothing is changed, and the record stays for the time when the scope is wider again.
-        let Some(removal) = deletion::removal(object, pass).filter(|it| !it.is_out_of_scope()) else {
+        let Some(removal) = deletion::removal(object, pass).filter(|it| !deletion::is_out_of_scope::<K>(it))
+        else {
             return Ok(());
         };
         K::revoke(&removal).await?;

@@ -74,7 +74,7 @@ async fn confirmed<K: Provision>(
 }
 
 /// Returns true if Steamer must not write where the recorded resources are.
-fn is_out_of_scope<K: Provision>(removal: &Removal<'_>) -> bool {
+pub(super) fn is_out_of_scope<K: Provision>(removal: &Removal<'_>) -> bool {
     !K::IN_TENANTS && removal.is_out_of_scope()
 }
 

@@ -26,6 +26,8 @@ use crate::write::Plan;
 pub(crate) trait Provision: HasLifecycle {
     /// Name of the controller.
     const NAME: &'static str;
+    /// True if all resources are in namespaces of tenants, where Steamer writes under every `operatorScope`.
+    const IN_TENANTS: bool = false;
     /// Objects that the object refers to.
     type References: Send + Sync;
     /// Access that was removed although the desired state was not written.
@@ -120,9 +122,6 @@ pub(crate) trait Provision: HasLifecycle {
     fn deletable(&self, _lookup: &Lookup<'_>) -> Result<(), Error> {
         Ok(())
     }
-
-    /// Returns true if the resources are in namespaces of tenants, where Steamer writes under every `operatorScope`.
-    const IN_TENANTS: bool = false;
 
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;

@@ -22,7 +22,7 @@ pub(crate) struct Footprint {
     pub(crate) tenant: Option<ObjectName>,
     /// OpenBao namespace that contains the resources.
     pub(crate) namespace: NamespacePath,
-    /// Paths of the resources, for kinds whose resources carry no mark.
+    /// Paths of the resources, for kinds whose resources carry no mark, or can be copied with their mark.
     pub(crate) resources: Vec<OwnedResource>,
 }
 

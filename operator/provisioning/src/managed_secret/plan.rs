@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use steamer_core::Error;
-use steamer_openbao::KvVersionChange;
+use steamer_openbao::{KvSettings, KvVersionChange};
 
 use super::change::{Change, Versions, Written};
 use super::desired::Desired;
@@ -44,21 +44,16 @@ pub(super) fn writes(
 
 /// The change of the value and of the metadata.
 fn change(desired: &Desired, hold: Option<Hold>) -> Option<Write> {
-    let Desired { place, entry, course, .. } = desired;
+    let Desired { place, course, .. } = desired;
     if !desired.changes() {
         return None;
     }
-    let entry = entry.clone().unwrap_or_default();
     let change = Change {
-        mount: place.mount.clone(),
-        path: place.path.clone(),
         step: course.due.as_ref().map(|due| due.step.clone()),
         meanwhile: course.meanwhile.clone(),
-        rest: course.rest.clone(),
         replaced: course.replaced.clone(),
-        version: entry.current(),
-        metadata_version: entry.0.current_metadata_version,
         written: desired.written.clone(),
+        ..of_metadata(desired, course.rest.clone())
     };
     let call = Call::ChangeSecret(Box::new(change));
     let reason = course.due.as_ref().map_or(DIFFERS, |due| due.reason);
@@ -71,23 +66,26 @@ fn change(desired: &Desired, hold: Option<Hold>) -> Option<Write> {
 
 /// The record of the expiration of an own secret. It is possible without the right to write: it only takes access away.
 fn ending(desired: &Desired, hold: Option<Hold>) -> Option<Write> {
-    let Desired { place, entry, course, withheld, .. } = desired;
+    let Desired { place, course, withheld, .. } = desired;
     let is_possible = withheld.is_some() && hold == Some(Hold::Owned);
-    let rest = course.ending.clone().filter(|_| is_possible)?;
-    let entry = entry.clone().unwrap_or_default();
-    let change = Change {
+    let change = of_metadata(desired, course.ending.clone().filter(|_| is_possible)?);
+    Some(Write::update(&place.namespace, Call::ChangeSecret(Box::new(change)), EXPIRED))
+}
+
+/// A change of the metadata only. The status states what was observed.
+fn of_metadata(Desired { place, entry, .. }: &Desired, rest: KvSettings) -> Change {
+    let entry = entry.as_ref();
+    Change {
         mount: place.mount.clone(),
         path: place.path.clone(),
         step: None,
         meanwhile: rest.clone(),
         rest,
         replaced: Vec::new(),
-        version: entry.current(),
-        metadata_version: entry.0.current_metadata_version,
-        // The status states what was observed.
+        version: entry.map_or(0, Entry::current),
+        metadata_version: entry.map_or(0, |entry| entry.0.current_metadata_version),
         written: Written::default(),
-    };
-    Some(Write::update(&place.namespace, Call::ChangeSecret(Box::new(change)), EXPIRED))
+    }
 }
 
 /// Deletions of expired versions, which are possible without the right to write, and destructions of those that were replaced
@@ -125,7 +123,6 @@ mod tests {
     use steamer_openbao::NamespacePath;
 
     use super::super::fixture::{at, desired, entry, generated, mark, secret, wanted};
-    use super::super::step;
     use super::super::wanted::{Rotation, Source, Wanted};
     use super::*;
 
@@ -263,6 +260,14 @@ mod tests {
     /// Otherwise repeated repairs are not limited.
     #[test]
     fn repairs_have_the_reasons_of_other_kinds() {
-        assert_eq!((step::MISSING, step::DIFFERS), (crate::write::MISSING, DIFFERS));
+        let mut changed = settled(Some("db"));
+        changed.0.current_version = 1;
+        let is_repair = |value, found, hold| {
+            change(&desired(&wanted(secret(value)), found), hold).is_some_and(|write| write.is_repair())
+        };
+        assert!(is_repair("one", None, None), "it is missing");
+        assert!(is_repair("one", Some(changed), Some(Hold::Owned)), "another client has replaced it");
+        assert!(is_repair("two", Some(settled(Some("db"))), Some(Hold::Adoptable)), "it is adopted");
+        assert!(!is_repair("two", Some(settled(Some("db"))), Some(Hold::Owned)), "the source has changed");
     }
 }

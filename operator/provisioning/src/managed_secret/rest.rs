@@ -1,6 +1,7 @@
 //! Custom metadata of a secret before and after a change of its value. Pure.
 
 use jiff::Timestamp;
+use steamer_runtime::conditions::whole_second;
 
 use super::entry::{Entry, time};
 use super::keys::{
@@ -126,5 +127,5 @@ fn generated(wanted: &Wanted, entry: &Entry, due: Option<&Due>, now: Timestamp) 
 
 /// A time in whole seconds.
 fn second(at: Timestamp) -> String {
-    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+    whole_second(at).to_string()
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{Compliance, ManagedSecretStatus, SecretState};
 use steamer_runtime::Reason;
-use steamer_runtime::conditions::Verdict;
+use steamer_runtime::conditions::{Verdict, whole_second};
 
 use super::desired::{Desired, Facts};
 
@@ -59,8 +59,11 @@ pub(super) fn verdict(desired: &Desired) -> Verdict {
     }
     match desired.rotation_due(&facts).filter(|due| *due <= desired.now) {
         Some(due) => {
-            let text =
-                format!("version {} at {path} is due for rotation since {}", facts.version, whole(due));
+            let text = format!(
+                "version {} at {path} is due for rotation since {}",
+                facts.version,
+                whole_second(due)
+            );
             Verdict::Ready(Reason::RotationDue, format!("{text}: {}", desired.remedy))
         }
         None => Verdict::Ready(Reason::Applied, format!("version {} at {path}", facts.version)),
@@ -68,12 +71,7 @@ pub(super) fn verdict(desired: &Desired) -> Verdict {
 }
 
 fn time(at: Timestamp) -> Time {
-    Time(whole(at))
-}
-
-/// Statuses have times in whole seconds.
-fn whole(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
+    Time(whole_second(at))
 }
 
 #[cfg(test)]

@@ -10,11 +10,8 @@ use steamer_openbao::Values;
 use super::entry::Entry;
 use super::problem::lost;
 use super::wanted::{Source, Wanted};
+use crate::write::reason::{DIFFERS, MISSING};
 
-/// Reason of a value that is missing: the text of all kinds, so that repeated repairs are limited.
-pub(super) const MISSING: &str = "does not exist";
-/// Reason of a value that another client has replaced, also with the text of all kinds.
-pub(super) const DIFFERS: &str = "differs from the spec";
 /// Reason of a value that follows its source.
 const CHANGED: &str = "follows its source";
 /// Reason of another generated value.

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{RestartedWorkload, WorkloadRestarts};
 use steamer_runtime::Reason;
-use steamer_runtime::conditions::State as Status;
+use steamer_runtime::conditions::{State as Status, whole_second};
 
 use super::owed::Owed;
 use super::plan::State;
 use super::problem::Problem;
 use super::progress::Progress;
-use super::workload::{Found, Workload, whole_second};
+use super::workload::{Found, Workload};
 
 /// Most workloads in the status.
 const MOST: usize = 50;

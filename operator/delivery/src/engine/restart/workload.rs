@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use steamer_api::WorkloadKind;
 use steamer_core::ownership::secret::CLUSTER_LABEL;
 use steamer_runtime::ObjectName;
+use steamer_runtime::conditions::whole_second;
 
 use super::marks::{ANNOTATION, Change, Marks};
 use super::progress::{Progress, progress};
@@ -109,11 +110,6 @@ fn next_second(time: Timestamp) -> Timestamp {
     let second = whole_second(time);
     let next = || second.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(second);
     if second < time { next() } else { second }
-}
-
-/// The precision of times in Kubernetes.
-pub(super) fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]
