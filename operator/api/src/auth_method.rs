@@ -30,6 +30,8 @@ use crate::{
 #[x_kube(validation = ("!has(self.jwt) || self.type in ['jwt', 'oidc']", "jwt is the configuration of the types jwt and oidc: remove it, or set type: jwt or type: oidc"))]
 #[x_kube(validation = ("!has(self.ldap) || self.type == 'ldap'", "ldap is the configuration of type ldap: remove it, or set type: ldap"))]
 #[x_kube(validation = ("!has(self.tune) || !has(self.tune.userLockout) || self.type in ['userpass', 'approle', 'ldap']", "OpenBao locks out users of the types userpass, approle and ldap only: remove tune.userLockout"))]
+#[x_kube(validation = rules::TOKEN_MOUNT)]
+#[x_kube(validation = rules::TOKEN_MOUNT_TYPE)]
 pub struct AuthMethodSpec {
     /// Location in OpenBao.
     #[serde(flatten)]
@@ -40,10 +42,10 @@ pub struct AuthMethodSpec {
     #[x_kube(validation = rules::MOUNT_PATH, validation = rules::AUTH_PATH)]
     pub path: Option<String>,
     /// Type of the mount: `kubernetes`, `jwt`, `oidc`, `approle`, `cert`, `userpass`, `ldap`, or the name of a plugin of
-    /// type `auth`. Immutable.
+    /// type `auth`. `token` is the built-in mount of tokens, and requires `path: token`. Immutable.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = rules::PLUGIN_NAME, validation = ("self != 'token'", "every namespace contains the one mount of type token: choose another type"))]
+    #[x_kube(validation = rules::PLUGIN_NAME)]
     pub type_: String,
     /// Text for people who list mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +83,7 @@ pub struct AuthMethodSpec {
     #[schemars(extend("maxProperties" = 16))]
     pub secret_parameters: SecretParameters,
     /// Lifecycle of the mount in OpenBao. A deletion removes the mount and all of its roles with both deletion policies,
-    /// because they are access.
+    /// because they are access. It leaves the built-in mount of type `token` as it is.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,
 }

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Destination, Duration, Reference, RolloutRestart, RolloutRestartTarget, SyncStatus, rules,
+    CommonStatus, Destination, Duration, Mode, PlannedChange, Reference, RolloutRestart,
+    RolloutRestartTarget, SyncStatus, rules,
 };
 
 /// A credential that OpenBao issues, such as a database user, synchronized to a Kubernetes Secret.
@@ -79,6 +80,11 @@ pub struct BaoDynamicSecretSpec {
     /// How workloads are restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout_restart: Option<RolloutRestart>,
+    /// `Enforce` requests the credential and writes the Kubernetes Secret. `Observe` requests, renews and writes nothing: it
+    /// lists the keys that are known without a request, and the workloads that would be restarted, in `status.plan`. A
+    /// credential that was issued before ends. Default: `Enforce`.
+    #[serde(default)]
+    pub mode: Mode,
     /// `true` stops the renewal of the lease and leaves the Kubernetes Secret unchanged: the credential ends. Default:
     /// `false`.
     #[serde(default)]
@@ -119,8 +125,17 @@ pub struct BaoDynamicSecretStatus {
     pub next_read: Option<Time>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and the leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16384))]
+    #[schemars(length(max = 65536))]
     pub stamp: Option<String>,
+    /// Pending changes, with `mode: Observe`: the request, and names of keys and workloads, without values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub plan: Vec<PlannedChange>,
+    /// Requests for a credential that are not complete, in a format of the operator: accessors of their tokens. Steamer revokes
+    /// the token of a request without an answer, also after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16384))]
+    pub open_requests: Option<String>,
 }
 
 /// A lease.

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommonStatus, Destination, Duration, Reference, RolloutRestart, RolloutRestartTarget, SyncStatus, rules,
+    CommonStatus, Destination, Duration, Mode, PlannedChange, Reference, RolloutRestart,
+    RolloutRestartTarget, SyncStatus, rules,
 };
 
 /// A certificate of a PKI engine, issued into a Kubernetes Secret and renewed before it expires.
@@ -118,6 +119,11 @@ pub struct BaoPKISecretSpec {
     /// How workloads are restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout_restart: Option<RolloutRestart>,
+    /// `Enforce` issues certificates and writes the Kubernetes Secret. `Observe` issues and writes nothing: it lists the keys
+    /// that would be written and the workloads that would be restarted in `status.plan`. A certificate that was issued
+    /// before is not renewed and can expire. Default: `Enforce`.
+    #[serde(default)]
+    pub mode: Mode,
     /// `true` stops renewals and leaves the Kubernetes Secret unchanged. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -166,8 +172,12 @@ pub struct BaoPKISecretStatus {
     pub certificate: Option<IssuedCertificate>,
     /// State of the last sync, in a format of the operator: digests of the request and the content, and serial numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = 65536))]
     pub stamp: Option<String>,
+    /// Pending changes, with `mode: Observe`: the request, and names of keys and workloads, without values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub plan: Vec<PlannedChange>,
 }
 
 /// A certificate that was issued.

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BaoStaticSecretSpec, CommonStatus, LabelSelector, rules};
+use crate::{BaoStaticSecretSpec, CommonStatus, LabelSelector, Mode, PlannedChange, rules};
 
 /// A BaoStaticSecret in each selected namespace.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -37,6 +37,11 @@ pub struct ClusterBaoStaticSecretSpec {
     pub namespace_selectors: Vec<LabelSelector>,
     /// BaoStaticSecret to create in each selected namespace.
     pub template: StaticSecretTemplate,
+    /// `Enforce` creates, changes and deletes the BaoStaticSecrets. `Observe` leaves them as they are, reads the value with the
+    /// login of each namespace, and lists the BaoStaticSecrets, the keys of Secrets and the workloads that would change in
+    /// `status.plan`. Existing BaoStaticSecrets continue to sync. Default: `Enforce`.
+    #[serde(default)]
+    pub mode: Mode,
     /// `true` leaves the BaoStaticSecrets as they are. They continue to sync: to stop them, set `template.spec.suspend`.
     /// Default: `false`.
     #[serde(default)]
@@ -93,6 +98,10 @@ pub struct ClusterBaoStaticSecretStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub failed: Vec<FailedNamespace>,
+    /// Pending changes, with `mode: Observe`: names of BaoStaticSecrets, keys and workloads, without values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub plan: Vec<PlannedChange>,
 }
 
 /// A selected namespace without a BaoStaticSecret that is Ready.

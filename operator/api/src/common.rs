@@ -195,11 +195,12 @@ pub enum DeletionPolicy {
 pub struct PlannedChange {
     /// Kind of the change: `Create`, `Update` or `Delete`.
     pub operation: Operation,
-    /// Path in OpenBao, from the root namespace of the server. In a BaoStaticSecret: `Secret/<name>`, `Secret/<name>/<key>`, or
-    /// a workload such as `Deployment/web`.
+    /// Path in OpenBao, from the root namespace of the server. In a BaoStaticSecret, BaoDynamicSecret or BaoPKISecret also
+    /// `Secret/<name>`, `Secret/<name>/<key>`, or a workload such as `Deployment/web`. In a ClusterBaoStaticSecret,
+    /// `<namespace>/` precedes these paths and `BaoStaticSecret/<name>`.
     #[schemars(length(max = 1024))]
     pub path: String,
-    /// Reason of the change.
+    /// Reason of the change. In a BaoPushSecret also the names of the keys of the entry.
     #[schemars(length(max = 1024))]
     pub reason: String,
 }

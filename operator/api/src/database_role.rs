@@ -43,8 +43,8 @@ pub struct DatabaseRoleSpec {
     #[schemars(length(max = 32), inner(length(min = 1, max = 8192)))]
     pub creation_statements: Vec<String>,
     /// Role in PostgreSQL that owns everything that the users create: each user is a member of it and uses its identity after
-    /// the login, so that another user can change and delete what a former user created. The role must exist. Steamer
-    /// generates the statements.
+    /// the login, so that another user can change and delete what a former user created. The role must exist: Steamer checks
+    /// it before a credential is issued, if `allowedRoles` of the connection permits that. Steamer generates the statements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = (r"!self.matches(r'[;{}\p{Cc}]') && self != 'none' && self != 'public'", "ownerRole must be the name of a role in PostgreSQL, without ; { } and control characters, and not none or public: write creationStatements for such a role"))]

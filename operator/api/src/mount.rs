@@ -11,7 +11,7 @@ use crate::{Duration, LongDuration, SecretValueReference, rules};
 /// Secret parameters of a request: for each parameter, the key of a Secret that contains its value.
 pub type SecretParameters = BTreeMap<String, SecretValueReference>;
 
-/// Settings of a mount. A setting that is not set is left as it is in OpenBao.
+/// Settings of a mount. A lifetime that is not set is left as it is in OpenBao; the other settings have their default then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::LEASE_TTL)]
@@ -22,22 +22,23 @@ pub struct MountTune {
     /// Longest lifetime of leases and tokens. `0s`: that of the server.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "maxLeaseTTL")]
     pub max_lease_ttl: Option<LongDuration>,
-    /// `unauth` lists the mount to clients without a token, such as the login page of the UI. `hidden` does not.
+    /// `unauth` lists the mount to clients without a token, such as the login page of the UI. `hidden` does not. Default:
+    /// `hidden`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing_visibility: Option<ListingVisibility>,
-    /// Parameters of requests that audit devices record in plain text.
+    /// Parameters of requests that audit devices record in plain text. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub audit_non_hmac_request_keys: Option<Vec<String>>,
-    /// Fields of responses that audit devices record in plain text.
+    /// Fields of responses that audit devices record in plain text. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub audit_non_hmac_response_keys: Option<Vec<String>>,
-    /// Headers of requests that OpenBao passes to the plugin.
+    /// Headers of requests that OpenBao passes to the plugin. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub passthrough_request_headers: Option<Vec<String>>,
-    /// Headers that the plugin may add to responses.
+    /// Headers that the plugin may add to responses. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub allowed_response_headers: Option<Vec<String>>,
@@ -53,7 +54,8 @@ pub enum ListingVisibility {
     Hidden,
 }
 
-/// Settings of an auth mount. A setting that is not set is left as it is in OpenBao.
+/// Settings of an auth mount. A lifetime and `tokenType` that are not set are left as they are in OpenBao; the other settings have
+/// their default then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthTune {
@@ -97,7 +99,7 @@ pub struct UserLockout {
     /// Time without a failed login after which the count is 0 again. Default: that of the server, 15m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_reset: Option<Duration>,
-    /// `true` disables the lockout.
+    /// `true` disables the lockout. Default: `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable: Option<bool>,
 }

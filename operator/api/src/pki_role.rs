@@ -79,15 +79,15 @@ pub struct PKIRoleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_type: Option<PKIKeyType>,
     /// Length of the keys in bits: 2048 to 8192 for `rsa`, 224 to 521 for `ec`, 0 for the default of the algorithm, which is
-    /// 2048 for `rsa` and 256 for `ec`.
+    /// 2048 for `rsa` and 256 for `ec`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 8192))]
     pub key_bits: Option<i64>,
-    /// Usages of the key, such as `DigitalSignature`. Default: those of OpenBao, `DigitalSignature`, `KeyAgreement` and
-    /// `KeyEncipherment`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Usages of the key, such as `DigitalSignature`. An empty list: none. Default: those of OpenBao, `DigitalSignature`,
+    /// `KeyAgreement` and `KeyEncipherment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
-    pub key_usage: Vec<String>,
+    pub key_usage: Option<Vec<String>>,
     /// Further usages of the certificate, such as `CodeSigning`. Default: none besides those of `serverFlag` and `clientFlag`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]

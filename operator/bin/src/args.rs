@@ -108,6 +108,10 @@ pub(crate) struct Run {
     /// Interval at which OpenBao is checked for drift. At least 1s.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub(crate) drift_interval: Duration,
+    /// Longest duration of a request in OpenBao: `default_max_request_duration` of its servers. A request for a credential
+    /// without an answer counts as running until then. At least 1s.
+    #[arg(long, default_value = "90s", value_parser = duration)]
+    pub(crate) request_limit: Duration,
     /// Maximum number of concurrent reconciles per kind.
     #[arg(long, default_value_t = 16)]
     pub(crate) workers: usize,

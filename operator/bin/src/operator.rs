@@ -166,6 +166,7 @@ fn settings(arguments: Run, instance: String) -> Settings {
         cluster_namespaces: ClusterNamespaces::new(arguments.cluster_namespaces),
         consent: Consent::new(arguments.allowed_audiences),
         drift_interval: arguments.drift_interval,
+        request_limit: arguments.request_limit,
         outgoing: Outgoing { loopback: arguments.allow_loopback, proxy: arguments.use_proxy },
         limits: Limits { workers: arguments.workers, ..Limits::default() },
         image: arguments.image.filter(|image| !image.is_empty()),

@@ -13,7 +13,9 @@ use steamer_core::access::service_accounts::{ApiIssuerSource, TokenSource};
 use steamer_core::access::sessions::Sessions;
 use steamer_core::census;
 use steamer_core::cluster_namespaces::ClusterNamespaces;
+use steamer_core::generated_policy::GeneratedPolicy;
 use steamer_core::mac::Mac;
+use steamer_core::ownership::claims::Claims;
 use steamer_core::ownership::installation::installation;
 use steamer_core::ownership::removers::Removers;
 use steamer_core::served::{Installed, configure, translation};
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) consent: Consent,
     /// How often state without a watch (OpenBao) is re-read.
     pub(crate) drift_interval: Duration,
+    /// Longest duration of a request in OpenBao.
+    pub(crate) request_limit: Duration,
     /// Rules for outgoing connections.
     pub(crate) outgoing: Outgoing,
     /// Limits of each controller.
@@ -121,6 +125,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         managed_namespaces,
         consent,
         drift_interval,
+        request_limit,
         outgoing,
         limits,
         image,
@@ -159,10 +164,13 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         }),
         stores: Stores::new(cluster_namespaces),
         removers: Removers::default(),
+        claims: Claims::default(),
+        generated: GeneratedPolicy::default(),
         cluster_objects: Stores::default(),
         cluster_writes: WriteLimit::default(),
         urgent,
         drift_interval,
+        request_limit,
         started: Instant::now(),
         last_active,
         client,

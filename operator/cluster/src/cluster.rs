@@ -16,6 +16,8 @@ use crate::operator_policy::PolicyScope;
 pub(crate) use steamer_core::ownership::secret::CLUSTER_LABEL;
 /// Label of a pod: `true` if its node is the leader.
 pub(crate) const ACTIVE: &str = "openbao-active";
+/// Value of that label which neither the Service of the leader nor that of the standbys selects: the node has a problem.
+pub(crate) const WITHDRAWN: &str = "repair";
 /// Annotation of a pod: digest of its template.
 pub(crate) const REVISION: &str = "steamer.dev/revision";
 /// Annotation of an OpenBaoCluster: a new value replaces the pods one after the other.

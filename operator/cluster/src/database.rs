@@ -3,9 +3,11 @@
 pub(crate) mod availability;
 pub(crate) mod facts;
 mod fences;
+mod fencing;
 pub(crate) mod incarnations;
 mod indexes;
 pub(crate) mod lock;
+mod lock_table;
 pub(crate) mod login;
 pub(crate) mod logins;
 pub(crate) mod operator_lock;
@@ -132,7 +134,7 @@ impl Database {
         }
     }
 
-    /// The same, but it is used also while the server is known not to answer: for guards and fences.
+    /// The same, but it is used also while the server is known not to answer: for guards, fences, restores and deletions.
     pub(crate) fn urgent(self) -> Self {
         Self { is_urgent: true, ..self }
     }
@@ -154,6 +156,23 @@ impl Database {
             return Ok(None);
         }
         self.server.enter(Instant::now()).map(Some).map_err(|outage| self.unreachable(outage.into()))
+    }
+
+    /// The connection, which no other caller uses until it is returned. If it is dropped instead, it is closed, and PostgreSQL
+    /// ends its transaction.
+    async fn detached(&self) -> Result<Arc<Client>, DatabaseError> {
+        loop {
+            let client = self.client().await?;
+            let mut held = self.connection.lock().await;
+            if held.take_if(|held| Arc::ptr_eq(held, &client)).is_some() {
+                return Ok(client);
+            }
+        }
+    }
+
+    /// Returns a detached connection without an open transaction.
+    async fn attach(&self, client: Arc<Client>) {
+        self.connection.lock().await.get_or_insert(client);
     }
 
     async fn connected(&self, entry: Option<&Entry<'_>>) -> Result<Arc<Client>, DatabaseError> {

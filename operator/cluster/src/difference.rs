@@ -1,5 +1,7 @@
 //! Difference between the desired and the live state of a Kubernetes object.
 
+use std::time::Duration;
+
 use serde_json::{Value, to_value};
 use steamer_core::Error;
 use steamer_runtime::Object;
@@ -14,7 +16,8 @@ pub(crate) fn repair<K: Object>(live: Option<&K>, desired: &K) -> Result<Option<
         return Ok(None);
     }
     let before = live.as_ref().map(|live| shared(live, &desired).to_string());
-    Ok(Some(Write { resource, desired: digest(&lasting(desired).to_string()), before: digest(&before) }))
+    let desired = digest(&lasting(desired).to_string());
+    Ok(Some(Write { resource, desired, before: digest(&before), interval: Duration::ZERO }))
 }
 
 /// The desired state without the data of a Secret: a certificate or password that replaces a lost one is another one each

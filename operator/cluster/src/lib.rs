@@ -27,6 +27,7 @@ mod seal;
 mod server;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::sync::Arc;
 
@@ -55,5 +56,6 @@ impl Guarding {
 pub fn register(tasks: &mut Tasks, guarding: &Guarding) {
     children::watch(tasks);
     metrics::register(&tasks.context());
+    tasks.context().generated.set(operator_policy::held);
     tasks.controller(controller::Controller::new(tasks.context(), guarding.0.clone()));
 }

@@ -42,6 +42,7 @@ use crate::guard::registry::Guards;
 use crate::guard::target::guard_key;
 use crate::nodes::stateful_set;
 use crate::nodes::turns::Turns;
+use crate::nodes::withdrawal;
 use crate::relay::registry::Relays;
 use crate::relay::target;
 use apply::apply;
@@ -170,12 +171,14 @@ async fn converge(effects: &Effects<'_>, input: Input<'_>) -> Result<Action, Err
     let prepared = prepare(effects, input).await?;
     let observed = observe(effects, input, prepared).await;
     let plan = plan(input, &observed, Timestamp::now());
+    let withdrawn = withdrawal::carry_out(effects, input.cluster, &observed.members).await;
     let mut applied = apply(effects, input, plan).await;
     let fenced = fence::carry_out(effects, input, &observed).await;
     let opened = break_glass::carry_out(effects, input, &observed, Timestamp::now()).await;
     let drill = restore_drill::carry_out(effects, input, &observed, Timestamp::now()).await;
     let (drill, failed) = drill.map_or_else(|error| (None, Err(error)), |drill| (Some(drill), Ok(())));
-    applied.trouble = applied.trouble.or_else(|| fenced.and(opened).and(failed).err().map(Arc::new));
+    let done = fenced.and(opened).and(failed).and(withdrawn);
+    applied.trouble = applied.trouble.or_else(|| done.err().map(Arc::new));
     let openbao = openbao::converge(effects, input, &observed).await?;
     let report = Report { input, observed, applied, openbao, drill, now: Timestamp::now() };
     if !report.replaces_pods() {

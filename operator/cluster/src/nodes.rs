@@ -19,3 +19,4 @@ pub(crate) mod stateful_set;
 pub(crate) mod template;
 pub(crate) mod turns;
 pub(crate) mod validation;
+pub(crate) mod withdrawal;

@@ -3,11 +3,12 @@
 //!
 //! The policy is in the root namespace and refers to tenants by path. `+` matches one whole segment, so a rule cannot
 //! distinguish an organization from another namespace in the root by its name. Paths below it are exact. No rule grants
-//! access to a token, a policy or role of the root namespace, or this policy, or reads a secret value, except for values whose
-//! paths have the form of a path of a project (`docs/security.md` lists them). Values of projects can be written, for
+//! access to a policy or role of the root namespace, or this policy, or reads a secret value, except for values whose
+//! paths have the form of a path of a project (`docs/security.md` lists them). No rule creates, reads or lists a token. A token
+//! is renewed or revoked by its accessor, in the root namespace and in those of projects: only the login and the token itself
+//! return the accessor, so that these are tokens that the operator logged in for. Values of projects can be written, for
 //! ManagedSecrets. In a managed cluster, the policy with the mark for standbys is an exception: it has no holders.
 
-#[cfg(test)]
 mod acl;
 mod covered;
 mod general;
@@ -16,12 +17,14 @@ mod rule;
 mod scope;
 
 use serde_json::json;
-use steamer_api::OpenBaoCluster;
+use steamer_api::{OpenBaoCluster, OpenBaoClusterSpec};
 use steamer_core::layout::{
     ADDITIONAL_MOUNTS, ADDITIONAL_POLICIES, AUTH_MOUNTS, GROUP, ORGANIZATION, POLICY_PREFIXES, PROJECT, USER,
     engine,
 };
+use steamer_core::policy_lines::Held;
 
+use covered::TOKENS;
 pub(crate) use missing::missing;
 use rule::Rule;
 pub use rule::Rules;
@@ -40,7 +43,8 @@ const PROJECTS: [&str; 2] = ["+/+", "+/+/+"];
 #[must_use]
 pub fn rules() -> Rules {
     let projects = PROJECTS.iter().flat_map(|project| project_rules(project));
-    let rules = namespace_rules().into_iter().chain(projects);
+    let tokens = TOKENS.map(|(path, capabilities)| (path.to_owned(), capabilities));
+    let rules = namespace_rules().into_iter().chain(tokens).chain(projects);
     rules.map(|(path, capabilities)| (path, capabilities.to_vec())).collect()
 }
 
@@ -68,7 +72,8 @@ fn project_rules(project: &str) -> Vec<Rule> {
         (format!("{project}/sys/mounts/{engine}/tune"), &["read", "update"]),
         (format!("{project}/{engine}/config"), &["create", "read", "update"]),
     ];
-    rules.extend(covered::SECRETS.map(|(path, capabilities)| (format!("{project}/{path}"), capabilities)));
+    let of_projects = covered::SECRETS.into_iter().chain(TOKENS);
+    rules.extend(of_projects.map(|(path, capabilities)| (format!("{project}/{path}"), capabilities)));
     rules.extend(AUTH_MOUNTS.iter().flat_map(|mount| auth_rules(project, mount)));
     rules.extend(additional_rules(project));
     rules.extend(covered::LONG_POLICIES.map(|name| (format!("{project}/sys/policies/acl/{name}"), ALL)));
@@ -136,6 +141,17 @@ pub(crate) fn needed_rules(object: &OpenBaoCluster) -> Rules {
     with(needed, general::samples(&PolicyScope::from(&object.spec)))
 }
 
+/// Capabilities of the generated policy of a cluster at paths of its root namespace.
+pub(crate) fn held(spec: &OpenBaoClusterSpec, paths: &[String]) -> Held {
+    let own = if spec.managed.is_some() { managed_rules() } else { rules() };
+    let rules = with(own, general::rules(&PolicyScope::from(spec)));
+    let of = |path: &String| {
+        let (_, capabilities) = acl::applicable(&rules, path).unwrap_or_default();
+        (path.clone(), capabilities.iter().map(|&capability| capability.to_owned()).collect())
+    };
+    paths.iter().map(of).collect()
+}
+
 /// Adds rules. A path that both contain has the capabilities of both.
 fn with(mut rules: Rules, added: Vec<Rule>) -> Rules {
     for (path, capabilities) in added {
@@ -174,15 +190,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_rule_reads_values_or_reaches_tokens_or_the_root() {
+    fn no_rule_reads_values_or_tokens_or_reaches_the_root() {
         let organizations = format!("sys/namespaces/{ORGANIZATION}");
+        let is_token = |path: &str| TOKENS.iter().any(|(token, _)| path.ends_with(*token));
         for (path, capabilities) in rules() {
             let is_written =
                 path.ends_with("/secrets/+/data/explicit/+") && capabilities == ["create", "update"];
             assert!(!path.contains("/data") || is_written, "{path}: {capabilities:?}");
-            assert!(!path.contains("token"), "{path}");
-            assert!(path.starts_with('+') || path.starts_with(&organizations), "{path}");
+            assert!(!path.contains("token") || (is_token(&path) && capabilities == ["update"]), "{path}");
+            let is_below = path.starts_with('+') || path.starts_with(&organizations);
+            assert!(is_below || TOKENS.iter().any(|(token, _)| path == *token), "{path}");
         }
+    }
+
+    #[rstest]
+    #[case(OperatorScope::Root, &["create", "read", "update", "patch", "delete", "list"])]
+    #[case(OperatorScope::Tenants, &[])]
+    fn the_generated_policy_has_the_rights_of_its_scope(
+        #[case] scope: OperatorScope,
+        #[case] expected: &[&str],
+    ) {
+        let spec = json!({"external": {
+            "address": "https://bao:8200", "managementAuth": {"jwt": {"audience": "https://bao:8200"}},
+        }});
+        let mut spec: OpenBaoClusterSpec = serde_json::from_value(spec).unwrap();
+        spec.operator_scope = scope;
+        let path = "sys/policies/acl/web".to_owned();
+        assert_eq!(held(&spec, std::slice::from_ref(&path))[&path], expected);
     }
 
     #[rstest]

@@ -7,7 +7,6 @@ use kube::ResourceExt;
 use serde_json::json;
 use steamer_api::Fencing;
 use steamer_core::error::Error;
-use steamer_openbao::Health;
 use steamer_runtime::describe;
 
 use crate::cluster::{Cluster, Mode, RESTORE, RESTORING};
@@ -54,7 +53,7 @@ pub(crate) async fn stop(effects: &Effects<'_>, cluster: &Cluster) -> Result<Err
 
 /// Returns true if a pod has not ended within its grace period: its Kubernetes node is lost, or cut off and its process
 /// still runs.
-fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
+pub(crate) fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
     pod.metadata.deletion_timestamp.as_ref().is_some_and(|due| due.0 < now)
 }
 
@@ -73,11 +72,15 @@ async fn block(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
 
 /// Blocks the logins, unless another Steamer uses the database: that of a copy of the Kubernetes cluster must not block
 /// the nodes of the original.
+///
+/// All statements are urgent: the claim ends with each attempt, so none of them may be refused half-way because another cluster
+/// got no answer from the server.
 async fn block_roles(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Error> {
     let target = effects.guard_target;
+    let owner = &target.fence_links.owner;
     // The guard is stopped, and its session must not hold the lock.
     target.own_links.owner.disconnect().await;
-    target.links.owner.claim(&target.mark).await?;
+    owner.claim(&target.mark).await?;
     if let Some(role_admin) = target.role_admin().filter(|_| cluster.fencing == Fencing::Database) {
         let note = FenceNote {
             since: Timestamp::now().as_second(),
@@ -90,7 +93,7 @@ async fn block_roles(effects: &Effects<'_>, cluster: &Cluster) -> Result<(), Err
             role_admin.shut_out(&role.name, &note).await?;
         }
     }
-    match target.links.owner.other_writers().await? {
+    match owner.other_writers().await? {
         None => Ok(()),
         Some(Writers { login, sessions }) => {
             Err(Error::Waiting(format!("`{login}` has {sessions} sessions: end them")))
@@ -110,16 +113,15 @@ fn text(cluster: &Cluster, pods: usize) -> String {
     }
 }
 
-/// Error if the database contains another OpenBao than the one that this cluster ran last.
-pub(crate) fn foreign_data(cluster: &Cluster, last_id: Option<&str>, health: &Health) -> Option<Error> {
+/// Error if the database contains another OpenBao than the one that this cluster ran last. `found` is its cluster ID, if it is
+/// known: OpenBao reports it once a node is unsealed, and the database records it if Steamer ran this OpenBao.
+pub(crate) fn foreign_data(cluster: &Cluster, last_id: Option<&str>, found: Option<&str>) -> Option<Error> {
     let known = last_id.filter(|_| !cluster.takes_over)?;
-    (!health.cluster_id.is_empty() && known != health.cluster_id).then(|| {
-        Error::Conflict(format!(
-            "the database contains OpenBao {}, but this cluster ran {known}: restore its own backup, or accept the present \
-             data with the annotation {RESTORE}=<today>",
-            health.cluster_id
-        ))
-    })
+    let found = found.filter(|found| !found.is_empty() && *found != known)?;
+    Some(Error::Conflict(format!(
+        "the database contains OpenBao {found}, but this cluster ran {known}: restore its own backup, or accept the present \
+         data with the annotation {RESTORE}=<today>"
+    )))
 }
 
 #[cfg(test)]
@@ -128,6 +130,17 @@ mod tests {
 
     use super::*;
     use crate::tests::cluster;
+    use crate::tests::kubernetes::Access;
+    use crate::tests::postgres::Outage;
+
+    #[tokio::test]
+    async fn a_restore_asks_a_server_that_did_not_answer_another_cluster() {
+        let outage = Outage::new().await;
+        let access = Access::new(&outage.context, &outage.cluster, &outage.target);
+        let child_api = access.child_api();
+        assert!(block_roles(&access.effects(&child_api), &outage.cluster).await.is_err());
+        assert_eq!(outage.connections(), 2);
+    }
 
     #[rstest]
     #[case::runs(None, false)]
@@ -143,19 +156,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::first_start(None, "a", false, false)]
-    #[case::same(Some("a"), "a", false, false)]
-    #[case::another(Some("a"), "b", false, true)]
-    #[case::another_with_consent(Some("a"), "b", true, false)]
-    #[case::not_reported(Some("a"), "", false, false)]
+    #[case::first_start(None, Some("a"), false, false)]
+    #[case::same(Some("a"), Some("a"), false, false)]
+    #[case::another(Some("a"), Some("b"), false, true)]
+    #[case::another_with_consent(Some("a"), Some("b"), true, false)]
+    #[case::not_reported(Some("a"), Some(""), false, false)]
+    #[case::not_recorded(Some("a"), None, false, false)]
     fn data_of_another_openbao_needs_consent(
         #[case] last: Option<&str>,
-        #[case] found: &str,
+        #[case] found: Option<&str>,
         #[case] takes_over: bool,
         #[case] expected: bool,
     ) {
         let cluster = Cluster { takes_over, ..cluster() };
-        let health = Health { cluster_id: found.to_owned(), ..Health::default() };
-        assert_eq!(foreign_data(&cluster, last, &health).is_some(), expected);
+        assert_eq!(foreign_data(&cluster, last, found).is_some(), expected);
     }
 }

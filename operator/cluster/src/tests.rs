@@ -1,6 +1,7 @@
 //! Values for the tests of this crate.
 
 pub(crate) mod kubernetes;
+pub(crate) mod postgres;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
 use crate::seal::rotation::Keys;
 use crate::server::Server;
+use crate::waits::Waits;
 
 /// Revision of the template of every node in tests.
 pub(crate) const TEMPLATE: &str = "r";
@@ -127,6 +129,7 @@ pub(crate) fn storage() -> Storage {
             seal: Some("static".to_owned()),
         },
         wrapping_keys: Some(vec!["k1".to_owned(), "k1".to_owned()]),
+        openbao_id: None,
         roles: None,
         ungranted: Vec::new(),
         obstacle: None,
@@ -160,6 +163,7 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
         unhealthy_for: Duration::ZERO,
         is_pausing: false,
         is_stale: false,
+        is_current: false,
         is_fenced: false,
     }
 }
@@ -206,7 +210,7 @@ pub(crate) fn observed(nodes: &str) -> Observed {
         headers: Ok([].into()),
         start_digest: Ok("digest".to_owned()),
         longest_takeover: Duration::ZERO,
-        patience: Duration::from_secs(30),
+        waits: Waits::default(),
         takeover: None,
         drill: Live { begun: None, progress: Progress::Missing },
         jobs: Ok(Vec::new()),

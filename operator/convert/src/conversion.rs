@@ -114,8 +114,9 @@ fn origin(root: &Cursor, kind: &str, settings: &Settings) -> Origin {
 impl Task<'_> {
     fn skip(&mut self, version: &str) {
         let group = version.split('/').next().unwrap_or_default();
-        if ["secrets.hashicorp.com", "external-secrets.io", "generators.external-secrets.io"].contains(&group)
-        {
+        if group == "generators.external-secrets.io" {
+            self.review("", None, "a generator is a part of the object that uses it: write generate into an item of data of a BaoPushSecret; Steamer generates no delivered Secret");
+        } else if ["secrets.hashicorp.com", "external-secrets.io"].contains(&group) {
             self.review("", None, "this version of the kind cannot be converted: convert it to a version that is listed in the documentation");
         } else {
             self.note("", "not an object of Vault Secrets Operator or External Secrets Operator: skipped");

@@ -4,6 +4,8 @@ mod auth;
 mod cluster_external_secret;
 mod entries;
 mod external_secret;
+mod generator;
+mod keys;
 mod location;
 mod merge;
 mod names;
@@ -13,6 +15,7 @@ mod search;
 mod store;
 mod store_reference;
 mod template;
+mod windows;
 
 use crate::cursor::Cursor;
 use crate::leftovers::Advice;
@@ -56,7 +59,7 @@ pub(crate) const ADVICE: &[Advice] = &[
     (
         "*",
         "spec.syncWindows",
-        "write one item of spec.syncWindows with kind, schedule and duration for each window",
+        "write an item of syncWindows with kind, schedule and duration for this window",
     ),
     (
         "ExternalSecret",
@@ -66,7 +69,17 @@ pub(crate) const ADVICE: &[Advice] = &[
     (
         "ExternalSecret",
         "spec.target.template",
-        "write this part as a SecretTransformation, or in destination.transformation",
+        "write this part into destination.transformation, or into a SecretTransformation",
+    ),
+    (
+        "ExternalSecret",
+        "spec.target.template.templateFrom",
+        "Steamer reads no templates from ConfigMaps and Secrets, and no mapping of labels: write templates, keysAndValues, labels or annotations of destination.transformation, or a SecretTransformation",
+    ),
+    (
+        "ExternalSecret",
+        "spec.dataFrom[].rewrite",
+        "write rewrite, prefix or keys of the source; a merge is a template with mergeOverwrite",
     ),
     (
         "ExternalSecret",
@@ -81,9 +94,33 @@ pub(crate) const ADVICE: &[Advice] = &[
     (
         "PushSecret",
         "spec.template",
-        "BaoPushSecret has no templates: write the Secret in the form in which it is pushed",
+        "an entry in OpenBao has no type, labels, annotations and finalizers: remove the field",
     ),
-    ("PushSecret", "spec.dataTo", "BaoPushSecret pushes the keys that its data lists: list them"),
+    (
+        "PushSecret",
+        "spec.template.templateFrom",
+        "Steamer reads no templates from ConfigMaps and Secrets: write templates or keysAndValues of transformation, or a SecretTransformation",
+    ),
+    (
+        "PushSecret",
+        "spec.dataTo",
+        "write an item of data with mount, path, match and rewrite; keys of entries of their own need an item each, with key, path and property",
+    ),
+    (
+        "PushSecret",
+        "spec.dataTo[].metadata",
+        "the custom metadata of an entry contains the mark of its owner: remove the field",
+    ),
+    (
+        "PushSecret",
+        "spec.data[].metadata",
+        "the custom metadata of an entry contains the mark of its owner: remove the field",
+    ),
+    (
+        "PushSecret",
+        "spec.selector.generatorRef",
+        "write generate into an item of data: password, passwordPolicy, bytes, uuid, sshKey or tlsKey, and rotateAfter for another value at an interval",
+    ),
 ];
 
 /// Returns the converter of a kind.

@@ -23,6 +23,8 @@ pub(crate) struct Inventory {
     stores: BTreeMap<(String, String, String), Store>,
     /// Namespaces that refer to an object: kind, namespace, name.
     consumers: BTreeMap<(&'static str, String, String), BTreeSet<String>>,
+    /// Settings of the generators of passwords of External Secrets Operator, by namespace and name.
+    passwords: BTreeMap<(String, String), Map<String, Value>>,
 }
 
 impl Inventory {
@@ -37,6 +39,11 @@ impl Inventory {
     pub(crate) fn store(&self, kind: &str, namespace: &str, name: &str) -> Option<&Store> {
         let namespace = if kind == "ClusterSecretStore" { "" } else { namespace };
         self.stores.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The settings of a generator of passwords.
+    pub(crate) fn password(&self, namespace: &str, name: &str) -> Option<&Map<String, Value>> {
+        self.passwords.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// The other namespaces that refer to an object.
@@ -56,6 +63,9 @@ impl Inventory {
             "SecretStore" => drop(self.stores.insert((kind.clone(), own.clone(), name), store(object))),
             "ClusterSecretStore" => {
                 drop(self.stores.insert((kind.clone(), String::new(), name), store(object)))
+            }
+            "Password" if text("apiVersion").starts_with("generators.external-secrets.io/") => {
+                drop(self.passwords.insert((own.clone(), name), spec(object)));
             }
             "VaultAuth" | "VaultAuthGlobal" => {
                 let target = named(&text("spec/vaultConnectionRef"), &own);
@@ -99,6 +109,10 @@ pub(crate) fn allowed(consumers: &[&str]) -> Option<Value> {
         ),
         _ => Some(json!({"from": "All"})),
     }
+}
+
+fn spec(object: &Map<String, Value>) -> Map<String, Value> {
+    pointer(object, "spec").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 fn store(object: &Map<String, Value>) -> Store {

@@ -26,6 +26,7 @@ const KINDS: &[(&str, &[&str], &str, &str)] = &[
     ("external-secrets.io", &["v1", "v1beta1"], "ClusterExternalSecret", "clusterexternalsecrets"),
     ("external-secrets.io", &["v1alpha1"], "PushSecret", "pushsecrets"),
     ("external-secrets.io", &["v1alpha1"], "ClusterPushSecret", "clusterpushsecrets"),
+    ("generators.external-secrets.io", &["v1alpha1"], "Password", "passwords"),
 ];
 
 /// A list that the API server refuses.

@@ -62,6 +62,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("SecretStore", "/spec/provider/vault/version"),
     ("ExternalSecret", "/spec/secretStoreRef/kind"),
     ("PushSecret", "/spec/secretStoreRefs/0/kind"),
+    ("PushSecret", "/spec/template/mergePolicy"),
     ("VaultStaticSecret", "/spec/destination/overwrite"),
     ("HCPVaultSecretsApp", "/spec"),
 ];

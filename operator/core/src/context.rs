@@ -17,7 +17,9 @@ use crate::access::named_objects::{NamedObjects, NamedSecrets};
 use crate::access::service_accounts::ApiIssuerSource;
 use crate::access::sessions::Sessions;
 use crate::error::Error;
+use crate::generated_policy::GeneratedPolicy;
 use crate::mac::Mac;
+use crate::ownership::claims::Claims;
 use crate::ownership::removers::Removers;
 use crate::ownership::{Mark, Owner};
 use crate::stores::Stores;
@@ -64,10 +66,16 @@ pub struct Context {
     pub api_issuer: ApiIssuerSource,
     /// Removal of the resources of deleted objects.
     pub removers: Removers,
+    /// Which objects claim which resources.
+    pub claims: Claims,
+    /// Policy of the operator, by the scope of a cluster.
+    pub generated: GeneratedPolicy,
     /// Keyed digests of secret values.
     pub mac: Mac,
     /// How often state without a watch (OpenBao) is re-read.
     pub drift_interval: Duration,
+    /// Longest duration of a request in OpenBao: an unanswered one has ended after it.
+    pub request_limit: Duration,
     /// When this process started.
     pub started: Instant,
     /// When the previous process was active last. What was due since then is overdue.

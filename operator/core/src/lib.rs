@@ -8,6 +8,7 @@ pub mod cluster_namespaces;
 pub mod context;
 pub mod digest;
 pub mod error;
+pub mod generated_policy;
 pub mod generators;
 pub mod layout;
 pub mod mac;

@@ -1,5 +1,6 @@
 //! Ownership: which object owns a resource, and how the resource is removed.
 
+pub mod claims;
 pub mod finalizer;
 pub mod installation;
 pub mod mark;

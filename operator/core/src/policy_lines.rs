@@ -1,6 +1,16 @@
 //! Lines of a policy that permit a request which OpenBao denied.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
+
+/// Capabilities by path that requests need, as a policy in the root namespace states them.
+pub type Needed = BTreeMap<String, Vec<&'static str>>;
+/// Capabilities by path that a token has, as OpenBao returns them.
+pub type Held = BTreeMap<String, Vec<String>>;
+
+/// Capabilities in the order of a line.
+const ORDER: [&str; 8] = ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"];
 
 /// Paths for which OpenBao also requires `sudo`, as a whole.
 const SUDO_PATHS: [&str; 15] = [
@@ -41,6 +51,37 @@ const SUDO_ENDS: [(&str, &str); 2] = [("/root", "DELETE"), ("/root/sign-self-iss
 /// the path of a denied request does.
 #[must_use]
 pub fn policy_lines(namespace: &str, method: &str, path: &str) -> String {
+    let (path, capabilities) = need(namespace, method, path);
+    line(&path, &capabilities)
+}
+
+/// Returns what requests need: methods, or `LIST`, and paths from the root namespace.
+#[must_use]
+pub fn needed<'a>(requests: impl IntoIterator<Item = (&'a str, &'a str)>) -> Needed {
+    let mut needed = Needed::new();
+    for (method, path) in requests {
+        let (path, capabilities) = need("", method, path);
+        needed.entry(path).or_default().extend(capabilities);
+    }
+    needed
+}
+
+/// Returns the lines that a policy lacks. A line also contains what the token has at its path already: OpenBao applies only the
+/// most specific rule, so that a line without it would take it away.
+#[must_use]
+pub fn lacking(needed: &Needed, held: &Held) -> Vec<String> {
+    let missing = needed.iter().filter_map(|(path, capabilities)| {
+        let held = held.get(path).map(Vec::as_slice).unwrap_or_default();
+        let holds = |capability: &str| held.iter().any(|held| held == capability);
+        let is_missing = !holds("root") && !capabilities.iter().all(|capability| holds(capability));
+        let all = ORDER.into_iter().filter(|it| capabilities.contains(it) || holds(it));
+        is_missing.then(|| line(path, &all.collect::<Vec<_>>()))
+    });
+    missing.collect()
+}
+
+/// The path of a rule that permits a request, and its capabilities.
+fn need(namespace: &str, method: &str, path: &str) -> (String, Vec<&'static str>) {
     let namespace = namespace.trim_matches('/');
     let path = path.trim_matches('/');
     let relative = path.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
@@ -49,10 +90,14 @@ pub fn policy_lines(namespace: &str, method: &str, path: &str) -> String {
     if requires_sudo(method, relative) {
         capabilities.push("sudo");
     }
-    let listed: Vec<String> = capabilities.iter().map(|capability| format!("{capability:?}")).collect();
     // OpenBao adds the slash to the path of a list.
     let full = if matches!(method, "LIST" | "SCAN") { format!("{full}/") } else { full };
-    format!("path {} {{ capabilities = [{}] }}", json!(full), listed.join(", "))
+    (full, capabilities)
+}
+
+fn line(path: &str, capabilities: &[&str]) -> String {
+    let listed: Vec<String> = capabilities.iter().map(|capability| format!("{capability:?}")).collect();
+    format!("path {} {{ capabilities = [{}] }}", json!(path), listed.join(", "))
 }
 
 fn capabilities(method: &str) -> &'static [&'static str] {
@@ -150,5 +195,39 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(policy_lines(namespace, method, path), expected);
+    }
+
+    const REQUESTS: [(&str, &str); 4] =
+        [("GET", "kv/config"), ("POST", "kv/config"), ("DELETE", "pki/roles/web"), ("POST", "sys/auth/jwt")];
+
+    fn held(path: &str, capabilities: &[&str]) -> Held {
+        let capabilities = capabilities.iter().map(|&capability| capability.to_owned()).collect();
+        Held::from([(path.to_owned(), capabilities)])
+    }
+
+    #[test]
+    fn requests_of_one_path_have_one_line() {
+        assert_eq!(
+            lacking(&needed(REQUESTS), &Held::new()),
+            [
+                r#"path "kv/config" { capabilities = ["create", "read", "update"] }"#,
+                r#"path "pki/roles/web" { capabilities = ["delete"] }"#,
+                r#"path "sys/auth/jwt" { capabilities = ["create", "update", "sudo"] }"#,
+            ]
+        );
+    }
+
+    #[rstest]
+    #[case::all(&["read", "update", "create"], None)]
+    #[case::root(&["root"], None)]
+    #[case::denied(&["deny"], Some(r#"["create", "read", "update"]"#))]
+    #[case::some(&["read", "patch", "list"], Some(r#"["create", "read", "update", "patch", "list"]"#))]
+    fn a_line_keeps_what_the_token_has_already(
+        #[case] capabilities: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        let lines = lacking(&needed(REQUESTS[..2].iter().copied()), &held("kv/config", capabilities));
+        let expected = expected.map(|listed| format!("path \"kv/config\" {{ capabilities = {listed} }}"));
+        assert_eq!(lines, expected.into_iter().collect::<Vec<_>>());
     }
 }

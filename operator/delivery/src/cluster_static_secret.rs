@@ -4,6 +4,7 @@
 mod child;
 mod controller;
 mod outcome;
+mod preview;
 mod step;
 
 pub(crate) use controller::Controller;

@@ -1,6 +1,7 @@
 //! BaoDynamicSecret: credentials that OpenBao issues as a Secret.
 
 mod answer;
+mod renewal;
 mod timing;
 
 use std::time::Duration;
@@ -11,17 +12,17 @@ use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{
-    BaoDynamicSecret, BaoDynamicSecretSpec, BaoDynamicSecretStatus, LeaseStatus, OnSourceDeleted,
-    RequestMethod, rules,
+    BaoDynamicSecret, BaoDynamicSecretSpec, BaoDynamicSecretStatus, LeaseStatus, Mode, OnSourceDeleted,
+    PlannedChange, RequestMethod, rules,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
-use steamer_openbao::{Error as OpenBao, Session};
-use steamer_runtime::Key;
+use steamer_openbao::{Error as OpenBao, NamespacePath, Session};
+use steamer_runtime::{Key, ObjectName};
 
 use crate::engine::{
-    Asked, Common, Due, Engine, Held, LeaseHeld, Obtained, ReadAccess, Recorded, Renewal, Rule, Schedule,
-    Source, Synced, denied, request_digest, session_of,
+    Accessor, Answer, Asked, Common, Dedicated, Due, Engine, Foreseen, Held, LeaseHeld, Obtained, ReadAccess,
+    Recorded, Renewal, Rule, Schedule, Source, Synced, denied, request_digest, session_of,
 };
 use answer::Terms;
 
@@ -40,8 +41,14 @@ pub(crate) struct DynamicSource {
     request: String,
     /// Digest of the mount.
     mount: String,
+    /// Digest of the address of the server.
+    server: String,
     /// The object that owns the leases.
     owner: Key,
+    /// OpenBao namespace of the tokens.
+    login: NamespacePath,
+    /// The cluster. None for a server that is known by its address only: the operator has no session of its own there.
+    cluster: Option<ObjectName>,
 }
 
 impl Synced for BaoDynamicSecret {
@@ -92,24 +99,37 @@ impl Synced for BaoDynamicSecret {
             percent: u32::try_from(spec.renewal_percent.clamp(1, 90)).unwrap_or(90),
             request: request(self),
             mount: access.digest_of([mount]),
+            server: access.server(),
             owner: access.owner,
+            login: access.login.namespace.clone(),
+            cluster: access.cluster,
             session: access.reader.token,
         }
     }
 
+    fn mode(&self) -> Mode {
+        self.spec.mode
+    }
+
+    fn set_plan(status: &mut BaoDynamicSecretStatus, plan: Vec<PlannedChange>) {
+        status.plan = plan;
+    }
+
     fn recorded(status: &BaoDynamicSecretStatus) -> Recorded {
         // Lease and time are parts of the stamp.
-        let BaoDynamicSecretStatus { sync, stamp, lease: _, next_read: _, common: _ } = status;
-        Recorded { sync: sync.clone(), stamp: stamp.clone(), version: None, mount: None }
+        let BaoDynamicSecretStatus { sync, stamp, open_requests, lease: _, next_read: _, plan: _, common: _ } =
+            status;
+        let (sync, stamp, requests) = (sync.clone(), stamp.clone(), open_requests.clone());
+        Recorded { sync, stamp, requests, version: None, mount: None }
     }
 
     fn record(status: &mut BaoDynamicSecretStatus, recorded: Recorded) {
         let held = recorded.held();
         // A credential has no version, and no value can be missing in its mount.
-        let Recorded { sync, stamp, version: _, mount: _ } = recorded;
+        let Recorded { sync, stamp, requests: open_requests, version: _, mount: _ } = recorded;
         let (lease, next_read) = (held.as_ref().and_then(lease_status), held.as_ref().and_then(next_read));
-        let common = std::mem::take(&mut status.common);
-        *status = BaoDynamicSecretStatus { common, sync, stamp, lease, next_read };
+        let last = std::mem::take(status);
+        *status = BaoDynamicSecretStatus { sync, stamp, lease, next_read, open_requests, ..last };
     }
 }
 
@@ -157,26 +177,53 @@ impl Source for DynamicSource {
         self.path.clone()
     }
 
+    /// The keys depend on the engine.
+    fn foreseen(&self) -> Foreseen {
+        let path = self.session.namespace().path(&self.path);
+        Foreseen { path, is_open: true, ..Foreseen::default() }
+    }
+
     fn schedule(&self) -> Schedule {
         Schedule::new(self.interval.unwrap_or(Duration::from_secs(3600)), &self.owner.name)
     }
 
-    /// Requests a credential with a token of its own. If the response is lost, the revocation of the token revokes the lease,
-    /// and no further credential is requested before it.
+    /// Each lease has a token of its own. It is recorded if a lease can depend on it that is lost in a crash. The password of a
+    /// static role has no lease: after the first time, it is read with the token that objects share.
+    async fn dedicated(&self, engine: &Engine, last: Option<&Held>) -> Result<Option<Dedicated>, Error> {
+        if self.terms.is_static && matches!(last, Some(Held::Rotated { .. })) {
+            return Ok(None);
+        }
+        let (session, token) = self.session.separate().await?;
+        let may_lease = !self.terms.is_static && last.is_none_or(Held::is_issued);
+        let recorded = token.accessor.filter(|_| may_lease).zip(self.cluster.as_ref());
+        let accessor = recorded.map(|(id, cluster)| {
+            Accessor::new(id, (&self.login, cluster), (&self.owner, &engine.context.mac))
+        });
+        Ok(Some(Dedicated { session, life: token.life, accessor, request: 0 }))
+    }
+
+    /// Requests a credential. If the response is lost, OpenBao may still grant a lease: the token is revoked later, and with it the
+    /// lease.
     async fn obtain(&self, engine: &Engine, asked: Asked<'_>) -> Result<Option<Obtained>, Error> {
-        engine.leases.settle(&self.owner).await?;
-        let (session, life) = self.session.separate().await?;
-        let issued = session.issue(self.method.clone(), &self.path, self.body.clone()).await;
+        let Some(own) = asked.dedicated else {
+            return self.read_again(asked).await.map(Some);
+        };
+        let issued = own.session.issue(self.method.clone(), &self.path, self.body.clone()).await;
+        let is_open = issued.as_ref().err().is_some_and(answer::may_run);
         let obtained = issued.map_err(|error| denied(error, self.rule())).and_then(|issued| {
-            let token = timing::token_held(life, timing::now());
+            let token = timing::token_held(own.life, timing::now());
             answer::obtained(issued, (token, asked.held), &self.terms)
         });
+        let obtained =
+            obtained.map(|obtained| answer::with_origin(obtained, own.accessor.clone(), &self.server));
         match &obtained {
             Ok(Obtained { held: Held::Lease(lease), .. }) => {
-                engine.leases.keep((&self.owner, &lease.id), session);
+                engine.leases.keep((&self.owner, &lease.id), own.session.clone());
+                engine.requests.answered(&self.owner, own.request, Answer::Granted(lease.id.clone()));
             }
+            Err(_) if is_open => engine.requests.lost(&self.owner, own.request, timing::now()),
             // Nothing depends on the token, or nothing may depend on it.
-            Ok(_) | Err(_) => self.discard(engine, session).await,
+            Ok(_) | Err(_) => self.discard(engine, own).await,
         }
         obtained.map(Some)
     }
@@ -193,21 +240,12 @@ impl Source for DynamicSource {
 
     async fn renew(&self, engine: &Engine, held: &Held) -> Result<Renewal, Error> {
         let Held::Lease(lease) = held else { return Ok(Renewal::Gone) };
-        let mut lease = lease.clone();
-        // None after a restart: the token of a process before this one ends at its time.
-        let mut own = engine.leases.through((&self.owner, &lease.id), &self.session);
-        if let (Some(session), Some(token)) = (&own, lease.token.filter(|token| token.renewable)) {
-            match session.renew_token().await {
-                Ok(life) => lease.token = timing::renewed_token(token, life, timing::now()),
-                Err(OpenBao::Denied { .. }) => {
-                    lease.token = Some(timing::final_token(token));
-                    own = None;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let session = own.unwrap_or_else(|| self.session_of(&lease));
-        renew_lease(&session, lease).await
+        // None after a restart: the operator renews the token by its accessor. Another server must not get the token.
+        let is_here = held.is_of_server(&self.server);
+        let own = is_here.then(|| engine.leases.through((&self.owner, &lease.id), &self.session)).flatten();
+        let (own, token) = renewal::renewed_token(engine, (&self.owner, lease), own).await?;
+        let session = own.unwrap_or_else(|| self.session_of(lease));
+        renewal::renew_lease(&session, LeaseHeld { token, ..lease.clone() }).await
     }
 
     /// Without the right to look it up, a lease is kept until its renewal.
@@ -221,7 +259,7 @@ impl Source for DynamicSource {
 
     async fn give_back(&self, engine: &Engine, held: &Held) -> Result<(), Error> {
         let Held::Lease(lease) = held else { return Ok(()) };
-        if engine.leases.revoke((&self.owner, &lease.id)).await? {
+        if engine.end_token(&self.owner, lease).await? {
             return Ok(());
         }
         let rule = || Rule { path: "sys/leases/revoke".to_owned(), capability: "update" };
@@ -230,6 +268,13 @@ impl Source for DynamicSource {
 }
 
 impl DynamicSource {
+    /// Reads the password of a static role again, with the token that objects share: it has no lease.
+    async fn read_again(&self, asked: Asked<'_>) -> Result<Obtained, Error> {
+        let issued = self.session.issue(self.method.clone(), &self.path, self.body.clone()).await;
+        let issued = issued.map_err(|error| denied(error, self.rule()))?;
+        answer::obtained(issued, (None, asked.held), &self.terms)
+    }
+
     /// The rule that permits the request.
     fn rule(&self) -> Rule {
         let capability = if self.method == Method::GET { "read" } else { "update" };
@@ -242,38 +287,10 @@ impl DynamicSource {
     }
 
     /// Revokes the token of a request that granted no lease, as far as its response tells.
-    async fn discard(&self, engine: &Engine, session: Session) {
-        engine.leases.lost(&self.owner, session);
-        if let Err(error) = engine.leases.settle(&self.owner).await {
+    async fn discard(&self, engine: &Engine, own: &Dedicated) {
+        engine.requests.answered(&self.owner, own.request, Answer::Unused);
+        if let Err(error) = engine.settle(&self.owner).await {
             tracing::warn!(object = %self.owner.name, error = &error as &dyn std::error::Error, "the token of a request is not revoked");
         }
     }
-}
-
-/// Renews a lease, or looks for one that cannot be renewed: its token was.
-async fn renew_lease(session: &Session, mut lease: LeaseHeld) -> Result<Renewal, Error> {
-    let now = timing::now();
-    if !lease.renewable {
-        return match session.lookup_lease(&lease.id).await {
-            Ok(None) => Ok(Renewal::Gone),
-            Ok(Some(_)) | Err(OpenBao::Denied { .. }) => Ok(renewed(lease, now)),
-            Err(error) => Err(error.into()),
-        };
-    }
-    let increment = Duration::from_secs(u64::try_from(lease.seconds).unwrap_or_default());
-    match session.renew_lease(&lease.id, increment).await {
-        Ok(None) => return Ok(Renewal::Gone),
-        Ok(Some(granted)) => {
-            lease.ends = timing::after(now, granted.duration);
-            lease.renewable = granted.renewable;
-        }
-        // Another lease replaces it before it ends.
-        Err(OpenBao::Denied { .. }) => lease.renewable = false,
-        Err(error) => return Err(error.into()),
-    }
-    Ok(renewed(lease, now))
-}
-
-fn renewed(lease: LeaseHeld, now: Timestamp) -> Renewal {
-    Renewal::Renewed(Held::Lease(LeaseHeld { at: now, ..lease }))
 }

@@ -1,5 +1,6 @@
 //! The engine of all kinds that become Secrets. A kind implements [`Synced`]; its [`Source`] provides the value.
 
+mod accessors;
 mod change;
 mod claim;
 mod content;
@@ -11,26 +12,31 @@ mod destination;
 mod document;
 mod due;
 mod ending;
+mod foreseen;
 mod former;
 mod frame;
 mod held;
 mod issued;
 mod labels;
 mod leases;
+mod listings;
 mod merge;
 mod missing;
 mod mounts;
 mod nudges;
 mod observation;
 mod observed;
+mod orphans;
 mod pace;
 mod pass;
 mod pending;
+mod planned;
 mod predecessors;
 mod readings;
 mod rendering;
 mod repetition;
 mod report;
+mod requests;
 mod restart;
 #[cfg(test)]
 mod rivals;
@@ -48,16 +54,20 @@ mod written;
 
 pub(crate) use steamer_core::windows::Windows;
 
+pub(crate) use accessors::Accessor;
 pub(crate) use controller::Controller;
-pub(crate) use denial::{Rule, denied};
+pub(crate) use denial::{Rule, denied, denied_to_all};
 pub(crate) use document::Document;
 pub(crate) use due::{Due, jitter};
+pub(crate) use foreseen::Foreseen;
 pub(crate) use held::{Held, LeaseHeld, TokenHeld, session_of};
 pub(crate) use labels::APPLIED;
+pub(crate) use listings::{Folder, Listing, Listings};
 pub(crate) use nudges::{Nudge, Nudges};
 pub(crate) use observed::Applied;
 pub(crate) use readings::{Asked, Read, Reader, Request};
 pub(crate) use rendering::{rendered, resolved};
+pub(crate) use requests::{Answer, Dedicated};
 pub(crate) use schedule::Schedule;
 pub(crate) use shared::Engine;
 pub(crate) use stamp::request_digest;

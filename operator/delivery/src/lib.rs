@@ -39,7 +39,7 @@ pub fn register(tasks: &mut Tasks, installed: &Installed) {
     tasks.controller(push_secret::Controller::new(tasks.context()));
     // An operator for some namespaces has no right to read cluster-scoped objects.
     if tasks.context().namespaces == Coverage::All {
-        tasks.cluster_controller(cluster_static_secret::Controller::new(tasks.context()));
+        tasks.cluster_controller(cluster_static_secret::Controller::new(engine.clone()));
     }
     served::register(tasks, &engine, installed);
 }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{
-    BaoPKISecret, BaoPKISecretSpec, BaoPKISecretStatus, Destination, IssuedCertificate, OnSourceDeleted,
-    rules,
+    BaoPKISecret, BaoPKISecretSpec, BaoPKISecretStatus, Destination, IssuedCertificate, Mode,
+    OnSourceDeleted, PlannedChange, rules,
 };
 use steamer_core::Error;
 use steamer_openbao::{Issued, PkiRole, Session};
 use steamer_runtime::conditions::whole_second;
 
 use crate::engine::{
-    Asked, Common, Document, Due, Engine, Held, Obtained, ReadAccess, Recorded, Rule, Schedule, Source,
-    Synced, denied, request_digest, session_of,
+    Asked, Common, Document, Due, Engine, Foreseen, Held, Obtained, ReadAccess, Recorded, Rule, Schedule,
+    Source, Synced, denied, request_digest, session_of,
 };
 use answer::{Certificate, Keys};
 use renewal::Renewal;
@@ -86,18 +86,26 @@ impl Synced for BaoPKISecret {
         }
     }
 
+    fn mode(&self) -> Mode {
+        self.spec.mode
+    }
+
+    fn set_plan(status: &mut BaoPKISecretStatus, plan: Vec<PlannedChange>) {
+        status.plan = plan;
+    }
+
     fn recorded(status: &BaoPKISecretStatus) -> Recorded {
         // The certificate is part of the stamp.
-        let BaoPKISecretStatus { sync, stamp, certificate: _, common: _ } = status;
-        Recorded { sync: sync.clone(), stamp: stamp.clone(), version: None, mount: None }
+        let BaoPKISecretStatus { sync, stamp, certificate: _, plan: _, common: _ } = status;
+        Recorded { sync: sync.clone(), stamp: stamp.clone(), ..Recorded::default() }
     }
 
     fn record(status: &mut BaoPKISecretStatus, recorded: Recorded) {
         let certificate = recorded.held().and_then(issued);
         // A certificate has no version, and no value can be missing in its mount.
-        let Recorded { sync, stamp, version: _, mount: _ } = recorded;
-        let common = std::mem::take(&mut status.common);
-        *status = BaoPKISecretStatus { common, sync, stamp, certificate };
+        let Recorded { sync, stamp, version: _, mount: _, requests: _ } = recorded;
+        let last = std::mem::take(status);
+        *status = BaoPKISecretStatus { sync, stamp, certificate, ..last };
     }
 }
 
@@ -173,6 +181,11 @@ impl Source for CertificateSource {
 
     fn describe(&self) -> String {
         format!("{}/issue/{}", self.role.mount, self.role.role)
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        let path = self.session.namespace().path(&self.role.issue());
+        Foreseen { path, keys: self.keys.certain(), possible: self.keys.possible(), is_open: false }
     }
 
     /// A PKI engine never answers that it has no value.

@@ -5,6 +5,7 @@ mod controller;
 mod deletion;
 mod entry;
 mod fetch;
+mod keys;
 mod missing;
 mod observed;
 mod origin;

@@ -26,6 +26,7 @@ use crate::engine::{
 };
 use crate::naming::Budget;
 use part::{Collected, Found, Part};
+use search::{Lists, Matches};
 use sources::{sources, validate};
 use timing::{Timing, windows};
 
@@ -122,11 +123,11 @@ impl Synced for BaoStaticSecret {
     fn recorded(status: &BaoStaticSecretStatus) -> Recorded {
         let BaoStaticSecretStatus { sync, version, mount_id: mount, stamp, plan: _, common: _ } = status;
         let (sync, mount, stamp) = (sync.clone(), mount.clone(), stamp.clone());
-        Recorded { sync, version: *version, mount, stamp }
+        Recorded { sync, version: *version, mount, stamp, requests: None }
     }
 
     fn record(status: &mut BaoStaticSecretStatus, recorded: Recorded) {
-        let Recorded { sync, version, mount: mount_id, stamp } = recorded;
+        let Recorded { sync, version, mount: mount_id, stamp, requests: _ } = recorded;
         let last = std::mem::take(status);
         *status = BaoStaticSecretStatus { sync, version, mount_id, stamp, ..last };
     }
@@ -203,13 +204,12 @@ impl KvSource {
             Kv::Absent if !asked.recognizes(id) => return Err(self.recreated(&part.read, id)),
             Kv::Absent | Kv::Deleted { .. } => return Ok(None),
         };
-        let age = Instant::now().saturating_duration_since(reading.at);
         Ok(Some(Found {
             document: Document { values: part.selected(values, budget)?, metadata },
             version,
             // An inline login reads the ID once.
             mount: mount.or_else(|| asked.mount.map(str::to_owned)),
-            at: Timestamp::now().checked_sub(age).unwrap_or(Timestamp::now()),
+            at: time_of(reading.at),
         }))
     }
 
@@ -225,11 +225,13 @@ impl KvSource {
         (part, find, budget): (&Part, &Find, &mut Budget),
         asked: &Asked<'_>,
     ) -> Result<Option<Found>, Error> {
-        let (at, read) = (Timestamp::now(), &part.read);
+        let read = &part.read;
         let checked = engine.readings.checked(&self.reader, read, asked).await;
         let mount = checked.map_err(|error| Error::Shared(Shared(error)))?;
         let mut secrets = BTreeMap::new();
-        for path in search::found(&self.reader.session, read, find).await? {
+        let lists = Lists { listings: &engine.listings, reader: &self.reader, oldest: asked.oldest };
+        let Matches { paths, at } = search::found(&lists, read, find).await?;
+        for path in paths {
             let read = Request { path: search::joined(&read.path, &path), ..read.clone() };
             // A deleted version of KV v2 is still listed.
             if let Kv::Value { values, .. } = &self.value(engine, &read, asked).await?.reading.value {
@@ -243,6 +245,11 @@ impl KvSource {
         let values = part.collected(&secrets, budget)?;
         let document = Document { values, metadata: serde_json::Value::Null };
         let mount = mount.or_else(|| asked.mount.map(str::to_owned));
-        Ok(Some(Found { document, version: None, mount, at }))
+        Ok(Some(Found { document, version: None, mount, at: time_of(at) }))
     }
+}
+
+fn time_of(at: Instant) -> Timestamp {
+    let (now, age) = (Timestamp::now(), Instant::now().saturating_duration_since(at));
+    now.checked_sub(age).unwrap_or(now)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::resource::{Class, Resource};
+use crate::resource::{Class, Resource, text};
 
 /// Parameter and default value in JSON.
 type Default = (&'static str, &'static str);
@@ -20,6 +20,7 @@ const METHOD: &[Default] = &[
     ("config_of_method.namespace_in_state", "true"),
 ];
 const ENGINE: &[Default] = &[("config_of_engine.delete_version_after", r#""0s""#)];
+const ISSUER: &[Default] = &[("authority.max_path_length", "-1")];
 const PKI: &[Default] = &[
     ("allow_ip_sans", "true"),
     ("allow_localhost", "true"),
@@ -28,7 +29,6 @@ const PKI: &[Default] = &[
     ("cn_validations", r#"["email","hostname"]"#),
     ("enforce_hostnames", "true"),
     ("issuer_ref", r#""default""#),
-    ("key_bits", "2048"),
     ("key_type", r#""rsa""#),
     ("key_usage", r#"["DigitalSignature","KeyAgreement","KeyEncipherment"]"#),
     ("not_after_bound", r#""permit""#),
@@ -39,6 +39,9 @@ const PKI: &[Default] = &[
     ("use_csr_common_name", "true"),
     ("use_csr_sans", "true"),
 ];
+/// Length of the keys of a role, by their algorithm.
+const RSA: &[Default] = &[("key_bits", "2048")];
+const EC: &[Default] = &[("key_bits", "256")];
 const TRANSIT: &[Default] = &[("min_decryption_version", "1")];
 const CONNECTION: &[Default] = &[("connection_details.max_open_connections", "4")];
 const DYNAMIC: &[Default] = &[("credential_type", r#""password""#)];
@@ -63,7 +66,8 @@ fn tables(resource: &Resource) -> Vec<&'static [Default]> {
         (Class::Role, _) => vec![TOKEN],
         (Class::Method, _) => vec![METHOD],
         (Class::Engine, _) => vec![ENGINE],
-        (Class::PkiRole, _) => vec![PKI],
+        (Class::Issuer, _) => vec![ISSUER],
+        (Class::PkiRole, _) => vec![PKI, lengths(text(&resource.fields, "key_type"))],
         (Class::TransitKey, _) => vec![TRANSIT],
         (Class::Connection, _) => vec![CONNECTION],
         (Class::DynamicRole | Class::StaticRole, _) => vec![DYNAMIC],
@@ -73,11 +77,51 @@ fn tables(resource: &Resource) -> Vec<&'static [Default]> {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+fn lengths(key_type: &str) -> &'static [Default] {
+    match key_type {
+        "" | "rsa" => RSA,
+        "ec" => EC,
+        _ => &[],
+    }
+}
+
+/// Returns true for a value that is the same as none.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         other => *other == json!("") || *other == json!(false) || *other == json!(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::resource::Place;
+
+    #[rstest]
+    #[case::rsa(json!({"key_type": "rsa"}), "key_bits", json!(2048), true)]
+    #[case::long_rsa(json!({"key_type": "rsa"}), "key_bits", json!(4096), false)]
+    #[case::ec(json!({"key_type": "ec"}), "key_bits", json!(256), true)]
+    #[case::long_ec(json!({"key_type": "ec"}), "key_bits", json!(384), false)]
+    #[case::any(json!({"key_type": "any"}), "key_bits", json!(0), true)]
+    #[case::any_with_the_length_of_rsa(json!({"key_type": "any"}), "key_bits", json!(2048), false)]
+    #[case::no_usage(json!({}), "key_usage", json!([]), false)]
+    #[case::no_host_names(json!({}), "enforce_hostnames", json!(false), false)]
+    #[case::any_name(json!({}), "allow_any_name", json!(true), false)]
+    #[case::domains(json!({}), "allowed_domains", json!(["example.com"]), false)]
+    fn a_manifest_leaves_out_what_steamer_writes_without_it(
+        #[case] fields: Value,
+        #[case] parameter: &str,
+        #[case] value: Value,
+        #[case] expected: bool,
+    ) {
+        let place = Place::new(Class::PkiRole, "", "web").inside("pki", "roles");
+        let fields = fields.as_object().cloned().unwrap();
+        let role = Resource { place, method: "pki".to_owned(), fields };
+        assert_eq!(is_default(&role, parameter, &value), expected);
     }
 }

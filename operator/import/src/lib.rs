@@ -4,13 +4,17 @@
 //! resources, and a [`Report`] of what is not imported. The objects adopt the resources: their specs state what OpenBao
 //! returns, so that Steamer has nothing to write. Parameters with their default value are left out.
 //!
-//! No path with values of secrets is read. Secret parameters of a Terraform state are left out and reported by name.
+//! No path with values of secrets is read, and of an authority only its certificate. Secret parameters of a Terraform state
+//! are left out and reported by name.
 
 mod bindings;
+mod certificates;
 mod common;
+mod configs;
 mod defaults;
 mod findings;
 mod inventory;
+mod issuers;
 mod live;
 mod manifests;
 mod masking;

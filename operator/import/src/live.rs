@@ -1,6 +1,7 @@
 //! Resources of a running OpenBao or Vault. Only paths of configuration are read, never those of values.
 
 mod identity;
+mod issuers;
 mod mounts;
 mod reader;
 mod system;

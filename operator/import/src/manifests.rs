@@ -9,6 +9,7 @@ use crate::bindings::lost;
 use crate::common;
 use crate::findings::{SECRET, note, review};
 use crate::inventory::Inventory;
+use crate::issuers;
 use crate::names::{Names, names};
 use crate::prepared::prepared;
 use crate::refusals::refusal;
@@ -41,7 +42,9 @@ pub fn manifests(inventory: Inventory, settings: &Settings) -> Import {
         None => true,
     });
     import.leave_unconnected(&mut managed);
+    import.leave_unsigned(&mut managed);
     let names = named(&managed);
+    issuers::refer(&mut managed, &names);
     for resource in &managed {
         import.add(resource, &names, settings);
     }
@@ -56,6 +59,9 @@ fn left(resource: &Resource, logins: &BTreeSet<String>) -> Option<Finding> {
         let action =
             "the operator logs in with this auth method, so no object manages it: manage it as before";
         return Some(note(resource.place.to_string(), action.to_owned()));
+    }
+    if *class == Class::Issuer {
+        return issuers::left(resource);
     }
     refusal(resource).map(|action| review(resource.place.to_string(), "", action))
 }
@@ -88,6 +94,14 @@ impl Import {
             }
             is_kept
         });
+    }
+
+    /// Removes the intermediates whose parent is not imported.
+    fn leave_unsigned(&mut self, managed: &mut Vec<Resource>) {
+        for (place, finding) in issuers::unsigned(managed) {
+            managed.retain(|resource| resource.place != place);
+            self.report.findings.push(finding);
+        }
     }
 
     fn add(&mut self, resource: &Resource, names: &Names, settings: &Settings) {

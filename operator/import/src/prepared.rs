@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::configs::listed;
+use crate::issuers;
 use crate::refusals::is_external;
 use crate::resource::{Class, Fields, Resource, text};
 use crate::roles::{Form, form, in_block};
@@ -12,11 +14,20 @@ pub(crate) fn prepared(resource: &Resource) -> Resource {
     let (name, fields) = (&resource.place.name, &mut prepared.fields);
     match (resource.place.class, form(resource)) {
         (Class::Role, Form::Block(block)) => in_block(fields, block, name),
+        (Class::Engine, _) => engine(fields, &resource.method),
+        (Class::Issuer, _) => issuers::prepared(fields),
         (Class::Group, _) => group(fields),
         (Class::Quota, _) => quota(fields),
         _ => {}
     }
     prepared
+}
+
+/// A SecretEngine lists the configurations below `<mount>/config/`.
+fn engine(fields: &mut Fields, type_: &str) {
+    if let Some(Value::Object(configs)) = fields.remove("configs_of_engine") {
+        fields.insert("configs".to_owned(), listed(type_, configs));
+    }
 }
 
 /// Logins determine the members of an external group, and only it has an alias.

@@ -16,6 +16,7 @@ pub(crate) enum Class {
     Method,
     Role,
     Group,
+    Issuer,
     PkiRole,
     TransitKey,
     Connection,
@@ -61,7 +62,8 @@ impl fmt::Display for Place {
             Class::Method => write!(f, "sys/auth/{name}"),
             Class::Role => write!(f, "auth/{mount}/{folder}/{name}"),
             Class::Group => write!(f, "identity/group/name/{name}"),
-            Class::PkiRole
+            Class::Issuer
+            | Class::PkiRole
             | Class::TransitKey
             | Class::Connection
             | Class::DynamicRole

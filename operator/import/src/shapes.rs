@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::certificates::is_root;
 use crate::names::Names;
 use crate::resource::{Class, Place, Resource, text};
 use crate::roles::{Form, form};
@@ -80,6 +81,15 @@ const GROUP: Shape = Shape {
     ..plain("IdentityGroup")
 };
 
+/// An issuer with the contents of its certificate in a block.
+const fn issuer(sections: &'static [(&'static str, &'static str)]) -> Shape {
+    Shape { kind: "PKIIssuer", renamed: &[], sections, rest: &[], ignored: &[] }
+}
+
+const ROOT: Shape = issuer(&[("authority.", "root"), ("", "urls"), ("", "")]);
+
+const INTERMEDIATE: Shape = issuer(&[("authority.", "intermediate"), ("", "urls"), ("", "")]);
+
 const PKI_ROLE: Shape = plain("PKIRole");
 
 const TRANSIT_KEY: Shape = Shape {
@@ -129,6 +139,8 @@ pub(crate) fn shape(resource: &Resource) -> &'static Shape {
             Form::Block(_) | Form::Method(_) => &ROLE,
         },
         Class::Group => &GROUP,
+        Class::Issuer if is_root(text(&resource.fields, "certificate")) => &ROOT,
+        Class::Issuer => &INTERMEDIATE,
         Class::PkiRole => &PKI_ROLE,
         Class::TransitKey => &TRANSIT_KEY,
         Class::Connection => &CONNECTION,
@@ -160,6 +172,7 @@ pub(crate) fn identify(spec: &mut Map<String, Value>, resource: &Resource, names
             };
             vec![("mount", json!(place.mount)), ("name", json!(place.name)), (field, value)]
         }
+        Class::Issuer => vec![("mount", json!(place.mount)), ("issuerName", json!(place.name))],
         Class::PkiRole | Class::TransitKey | Class::Connection => {
             vec![("mount", json!(place.mount)), ("name", json!(place.name))]
         }

@@ -24,7 +24,8 @@ pub(crate) struct Shape {
 }
 
 /// Objects in the parameters that are treated as parameters of their own.
-const NESTED: &[&str] = &["config", "config_of_method", "config_of_engine", "connection_details", "options"];
+const NESTED: &[&str] =
+    &["authority", "config", "config_of_method", "config_of_engine", "connection_details", "options"];
 
 /// What an object does not contain of its resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

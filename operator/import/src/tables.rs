@@ -72,9 +72,10 @@ pub(crate) fn contents(engine: &str) -> &'static [Collection] {
 /// Parts of a secrets engine that have no kind, in words. Empty: none.
 pub(crate) fn without_kind(engine: &str) -> &'static str {
     match engine {
-        "kv" | "transit" | "cubbyhole" | "identity" => "",
+        "kv" | "transit" | "pki" | "cubbyhole" | "identity" => "",
         "database" => "libraries",
-        "pki" => "issuers and the configuration of URLs and CRLs",
+        "kubernetes" => "roles",
+        "rabbitmq" => "connection and roles",
         "ssh" => "roles and the CA",
         "totp" => "keys",
         _ => "configuration and roles",

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod error;
+mod issuers;
 mod links;
 mod state;
 mod table;
@@ -40,7 +41,10 @@ fn add(mut entry: Entry, links: &Links, inventory: &mut Inventory) {
     }
     let rule = RULES.iter().find(|rule| rule.kind == entry.kind);
     if rule.is_none() && !Links::knows(&entry.kind) {
-        let action = format!("Steamer has no kind for {}: manage it as before", entry.kind);
+        let action = format!(
+            "{} is not imported: manage it as before, or write an object if a kind covers it",
+            entry.kind
+        );
         return inventory.findings.push(note(entry.address, action));
     }
     entry.removed.extend(without_secrets(&mut entry.attributes));
@@ -68,6 +72,9 @@ fn lacks_binding(entry: &Entry) -> bool {
 }
 
 fn resource(rule: &Rule, entry: &Entry, links: &Links) -> Resource {
+    if rule.class == Class::Issuer {
+        return issuers::issuer(rule, entry, links);
+    }
     let attributes = &entry.attributes;
     let name = match (text(attributes, rule.name), rule.class) {
         // The provider's default of the path is the type.

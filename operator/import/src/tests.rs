@@ -1,5 +1,6 @@
 //! Objects for resources as OpenBao 2.7 returns them.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::inventory::Inventory;
@@ -230,4 +231,80 @@ fn a_secret_that_a_change_removes_has_to_be_reviewed() {
     assert_eq!(import.objects.len(), 1);
     assert!(import.report.needs_review(), "{}", import.report);
     assert!(import.report.to_string().contains("token_reviewer_jwt"), "{}", import.report);
+}
+
+const ROOT: &str = include_str!("../../provisioning/testdata/root.pem");
+const INTERMEDIATE: &str = include_str!("../../provisioning/testdata/intermediate.pem");
+
+/// An issuer as OpenBao returns it. Without a name, its place has its ID.
+fn issuer(name: &str, certificate: &str, more: &Value) -> Resource {
+    let mut fields = json!({
+        "ca_chain": [certificate], "certificate": certificate, "crl_distribution_points": [],
+        "delta_crl_distribution_points": [], "issuer_id": "0-1", "issuer_name": name, "issuing_certificates": [],
+        "key_id": "2-3", "leaf_not_after_behavior": "err", "manual_chain": null, "ocsp_servers": [],
+        "revocation_signature_algorithm": "SHA256WithRSA", "revoked": false,
+        "usage": "crl-signing,issuing-certificates,ocsp-signing,read-only",
+    });
+    for (field, value) in more.as_object().unwrap() {
+        fields[field] = value.clone();
+    }
+    let shown = if name.is_empty() { "0-1" } else { name };
+    resource(Place::new(Class::Issuer, "", shown).inside("pki", "issuer"), "pki", &fields)
+}
+
+#[test]
+fn a_root_states_the_contents_of_its_certificate() {
+    let more = json!({
+        "default": true, "leaf_not_after_behavior": "truncate", "ocsp_servers": ["http://ocsp.example.com"],
+    });
+    let (kind, spec) = object(issuer("root", ROOT, &more));
+    let expected = json!({
+        "mount": "pki", "issuerName": "root", "default": true, "parameters": {"leaf_not_after_behavior": "truncate"},
+        "root": {"commonName": "Example CA", "keyType": "rsa", "keyBits": 2048, "ttl": spec["root"]["ttl"]},
+        "urls": {"ocspServers": ["http://ocsp.example.com"]},
+    });
+    assert_eq!((kind.as_str(), spec), ("PKIIssuer", expected));
+}
+
+#[test]
+fn an_intermediate_names_the_object_of_its_parent() {
+    let import = imported(vec![
+        issuer("int", INTERMEDIATE, &json!({})),
+        issuer("root", ROOT, &json!({"issuing_certificates": ["{{cluster_aia_path}}/ca"]})),
+    ]);
+    assert_eq!(import.objects.len(), 2, "{}", import.report);
+    let block = &import.objects[0]["spec"]["intermediate"];
+    assert_eq!(block["parentRef"], json!({"name": "pki-root"}));
+    assert_eq!((&block["keyType"], &block["keyBits"]), (&json!("ec"), &json!(256)));
+    // The fields accept no templates.
+    let root = &import.objects[1]["spec"];
+    assert_eq!(root["parameters"]["issuing_certificates"], json!(["{{cluster_aia_path}}/ca"]));
+    assert!(root["urls"].is_null() && !import.report.needs_review(), "{root} {}", import.report);
+}
+
+#[rstest]
+#[case::without_parent("int", INTERMEDIATE, json!({}), "note: the authority that signed this issuer")]
+#[case::without_key("root", ROOT, json!({"key_id": ""}), "note: the key of this issuer is not in OpenBao")]
+#[case::revoked("root", ROOT, json!({"revoked": true}), "note: the issuer is revoked")]
+#[case::without_name("", ROOT, json!({}), "review: the issuer has no name")]
+#[case::reserved("ca-next", ROOT, json!({}), "review: the name of the issuer is reserved")]
+#[case::unreadable("root", "x", json!({}), "review: the certificate of the issuer cannot be read")]
+fn an_issuer_that_no_object_can_adopt_is_reported(
+    #[case] name: &str,
+    #[case] certificate: &str,
+    #[case] more: Value,
+    #[case] expected: &str,
+) {
+    let import = imported(vec![issuer(name, certificate, &more)]);
+    assert!(import.objects.is_empty(), "{:?}", import.objects);
+    assert!(import.report.to_string().contains(expected), "{}", import.report);
+}
+
+#[test]
+fn a_secrets_engine_lists_its_configurations() {
+    let configs = json!({"keys": {"disable_upsert": true}});
+    let place = Place::new(Class::Engine, "", "transit");
+    let fields = mount("transit", &json!({"configs_of_engine": configs}));
+    let (_, spec) = object(resource(place, "transit", &fields));
+    assert_eq!(spec["configs"], json!([{"path": "keys", "parameters": {"disable_upsert": true}}]));
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::Error;
 use crate::client::Client;
-use crate::login::{Login, LoginState, TokenLife};
+use crate::login::{Login, LoginState, OwnToken};
 use crate::requests::token_header;
 
 /// Identity that requests are made with.
@@ -75,8 +75,8 @@ impl Identity {
         }
     }
 
-    /// Logs in once more. Returns the token, which nothing else uses, and its lifetime.
-    pub(crate) async fn separate(&self, client: &Client) -> Result<(SecretString, TokenLife), Error> {
+    /// Logs in once more. Returns the token, which nothing else uses.
+    pub(crate) async fn separate(&self, client: &Client) -> Result<OwnToken, Error> {
         match self {
             Self::Login(state) => state.separate(client).await,
             Self::Anonymous | Self::Token(_) => {

@@ -26,8 +26,8 @@ use crate::{Error, NamespacePath};
 
 pub use self::credential::Credential;
 pub use self::method::LoginKind;
-pub use self::token::TokenLife;
-pub(crate) use self::token::token_life;
+pub use self::token::{OwnToken, TokenLife};
+pub(crate) use self::token::{renewed_life, token_life};
 
 /// Minimum time between two logins of one identity that denied requests cause.
 const BETWEEN_DENIALS: Duration = Duration::from_secs(5);
@@ -177,15 +177,13 @@ impl LoginState {
     }
 
     /// Logs in for a token of its own. It is neither kept nor renewed here.
-    pub(crate) async fn separate(&self, client: &Client) -> Result<(SecretString, TokenLife), Error> {
+    pub(crate) async fn separate(&self, client: &Client) -> Result<OwnToken, Error> {
         let mut slot = self.slot.lock().await;
         if self.login.kind == LoginKind::Token {
             let message = "a lease requires a token of its own: use another method".to_owned();
             return Err(Error::Login { path: self.login.path(), message });
         }
-        let token = self.admitted(client, &mut slot).await?;
-        let life = token.life();
-        Ok((token.secret, life))
+        self.admitted(client, &mut slot).await.map(Token::own)
     }
 
     /// Handles a 403 for a token. Returns whether the request can succeed with the current token. The role, or the

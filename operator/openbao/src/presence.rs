@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use crate::{Client, Error, Identity, Kv, KvVersion, Session, Settings};
+use crate::{Client, Denials, Error, Identity, Kv, KvVersion, Session, Settings};
 
 /// A session at a server that answers each request with the same body.
 fn session(status: u16, body: &str) -> Session {
@@ -123,4 +123,12 @@ async fn only_the_kv_engine_of_the_spec_is_read(
         }
         Err(error) => panic!("{error:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_tolerant_session_records_what_it_may_not_read() {
+    let denials = Denials::default();
+    let session = session(403, r#"{"errors":["permission denied"]}"#).tolerant(&denials).within("team");
+    assert!(session.auth_mount("jwt").await.unwrap().is_none());
+    assert_eq!(denials.requests(), [("GET".to_owned(), "team/sys/auth/jwt".to_owned())]);
 }

@@ -12,12 +12,17 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Answer, Request};
 use crate::client::Client;
+use crate::denials::Denials;
 use crate::identity::Rejection;
-use crate::login::TokenLife;
+use crate::login::OwnToken;
 use crate::{Error, Identity, NamespacePath};
 
 /// Header of a response whose inline login failed.
 const INLINE_FAILED: &str = "x-vault-inline-auth-failed";
+/// Path of an endpoint that looks up the token of a request itself.
+pub(crate) const CAPABILITIES: &str = "sys/capabilities-self";
+/// Its error for a token that does not exist.
+const INVALID_TOKEN: &str = "invalid token";
 
 /// A client bound to one identity and one namespace. Paths are relative to the namespace and cannot leave it.
 #[derive(Clone)]
@@ -25,6 +30,7 @@ pub struct Session {
     client: Client,
     identity: Identity,
     namespace: NamespacePath,
+    denials: Option<Denials>,
 }
 
 impl fmt::Debug for Session {
@@ -80,7 +86,14 @@ impl<'a> Call<'a> {
 
 impl Session {
     pub(crate) fn new(client: Client, identity: Identity, namespace: NamespacePath) -> Self {
-        Self { client, identity, namespace }
+        Self { client, identity, namespace, denials: None }
+    }
+
+    /// Returns a session that records denied requests, and for which nothing exists at their paths. It shows all rights that
+    /// reads lack. Do not write with it.
+    #[must_use]
+    pub fn tolerant(&self, denials: &Denials) -> Self {
+        Self { denials: Some(denials.clone()), ..self.clone() }
     }
 
     /// Returns a session of the same identity in a namespace below this one.
@@ -118,13 +131,13 @@ impl Session {
     }
 
     /// Logs in once more. Returns a session whose token nothing else uses, so that its revocation ends exactly the leases
-    /// that were issued with it, and the lifetime of the token.
+    /// that were issued with it, and the token.
     ///
     /// # Errors
     /// [`Error::Login`] for a rejected login and for an identity without a login. Any other [`Error`] of a request.
-    pub async fn separate(&self) -> Result<(Self, TokenLife), Error> {
-        let (token, life) = self.identity.separate(&self.client).await?;
-        Ok((Self { identity: Identity::Token(token), ..self.clone() }, life))
+    pub async fn separate(&self) -> Result<(Self, OwnToken), Error> {
+        let token = self.identity.separate(&self.client).await?;
+        Ok((Self { identity: Identity::Token(token.secret.clone()), ..self.clone() }, token))
     }
 
     /// Returns a session of the same identity in another namespace.
@@ -170,7 +183,7 @@ impl Session {
         let (headers, token) = self.identity.headers(&self.client).await?;
         let mut request = self.request(call, headers);
         let mut answer = self.client.send(&request).await?;
-        if let Some(rejection) = rejection(&answer, token.as_ref(), sent)
+        if let Some(rejection) = rejection(&path, &answer, token.as_ref(), sent)
             && self.identity.rejected(&self.client, rejection).await
         {
             request.headers = self.identity.headers(&self.client).await?.0;
@@ -187,7 +200,14 @@ impl Session {
             let message = "the JWT or the role is not accepted".to_owned();
             return Err(Error::Login { path: self.identity.login_path(), message });
         }
-        Err(Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body()))
+        let error = Error::from_answer(answer.status, method, self.namespace.path(path), &answer.body());
+        match (&self.denials, error) {
+            (Some(denials), Error::Denied { method, path }) => {
+                denials.add(method, path.clone());
+                Err(Error::NotFound { path, deleted: None, mounted: true })
+            }
+            (_, error) => Err(error),
+        }
     }
 
     /// Sends a call and returns the field `data` of the response as `T`.
@@ -236,8 +256,19 @@ impl Session {
 }
 
 /// Returns the rejection of the identity that a response reports.
-fn rejection<'a>(answer: &Answer, token: Option<&'a SecretString>, sent: Instant) -> Option<Rejection<'a>> {
-    let denied = token.filter(|_| answer.status.as_u16() == 403).map(Rejection::Token);
+fn rejection<'a>(
+    path: &str,
+    answer: &Answer,
+    token: Option<&'a SecretString>,
+    sent: Instant,
+) -> Option<Rejection<'a>> {
+    let is_refused = || match answer.status.as_u16() {
+        403 => true,
+        // The token was revoked after OpenBao had checked it.
+        400 => path == CAPABILITIES && answer.body().to_string().contains(INVALID_TOKEN),
+        _ => false,
+    };
+    let denied = token.filter(|_| is_refused()).map(Rejection::Token);
     denied.or_else(|| answer.headers.contains_key(INLINE_FAILED).then_some(Rejection::Inline(sent)))
 }
 

@@ -14,8 +14,10 @@ use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
 use crate::auth_mounts::{logins, withdrawal};
-use crate::general::{Found, General, Home, Resource, Site};
+use crate::engine::Lookup;
+use crate::general::{Found, General, Home, Resource, Site, requests_of};
 use crate::mounts::certificates;
+use crate::write::Request;
 
 impl General for BaoAuthRole {
     const NAME: &'static str = "baoauthrole";
@@ -44,6 +46,14 @@ impl General for BaoAuthRole {
         };
         let role_id = self.spec.app_role.as_ref().and_then(|it| role_id(it, &path, &self.title()));
         Ok([Some(role), role_id].into_iter().flatten().collect())
+    }
+
+    fn outline(&self, home: &Home, _lookup: &Lookup<'_>) -> Vec<Request> {
+        let Ok(role) = role(self, home) else {
+            return Vec::new();
+        };
+        let role_id = self.spec.app_role.as_ref().and_then(|it| role_id(it, &role.path, &self.title()));
+        [Some(role), role_id].iter().flatten().flat_map(requests_of).collect()
     }
 }
 

@@ -64,6 +64,11 @@ impl General for DatabaseConnection {
         status.root_credential = Some(root::after(status.root_credential.take(), digest, now));
     }
 
+    fn unwritten(status: &mut DatabaseConnectionStatus, former: &DatabaseConnectionStatus) {
+        let written = status.root_credential.take();
+        status.root_credential = root::after_pause(written, former.root_credential.clone());
+    }
+
     fn deletable(&self, lookup: &Lookup<'_>) -> Result<(), Error> {
         match self.spec.lifecycle.deletion_policy {
             DeletionPolicy::Retain => Ok(()),

@@ -1,21 +1,26 @@
 //! DatabaseRole: a role of a database engine.
 
+pub(crate) mod owner_check;
 mod parameters;
+mod role;
+pub(crate) mod specs;
 pub(crate) mod statements;
 
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use steamer_api::{DatabaseConnection, DatabaseRole, DatabaseRoleStatus};
 use steamer_core::error::Error;
-use steamer_openbao::Error as OpenBao;
-use steamer_runtime::{Key, ObjectName};
+use steamer_runtime::Key;
 
-use crate::database_names::{self as names, allowed_in};
-use crate::general::{Found, General, Resource, Site};
+use crate::database_names as names;
+use crate::engine::Lookup;
+use crate::general::{Found, General, Home, Resource, Site, requests_of};
 use crate::relations::{children, connection_of};
+use crate::write::Request;
+use owner_check::OwnerCheck;
+pub(crate) use role::{parameters_of, role};
 
 impl General for DatabaseRole {
     const NAME: &'static str = "databaserole";
@@ -30,13 +35,27 @@ impl General for DatabaseRole {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
+        names::refuse_reserved(&names::role(self))?;
         let own = self.namespace().unwrap_or_default();
         let connection: Arc<DatabaseConnection> = found.lookup().resolve(&self.spec.connection_ref, &own)?;
-        Ok(vec![role(self, &connection, found).await?])
+        let role = role(self, &connection, found).await?;
+        let check = owner_check(self, &role, (&connection, found)).await?;
+        Ok(check.into_iter().chain([role]).collect())
+    }
+
+    fn outline(&self, _home: &Home, lookup: &Lookup<'_>) -> Vec<Request> {
+        let own = self.namespace().unwrap_or_default();
+        let connection = lookup.resolve(&self.spec.connection_ref, &own);
+        let Ok(connection): Result<Arc<DatabaseConnection>, Error> = connection else {
+            return Vec::new();
+        };
+        let check = OwnerCheck::of(self, &connection).map(|it| it.path(&connection));
+        let paths = check.into_iter().chain([names::role_path(self, &connection)]);
+        paths.flat_map(|path| requests_of(&Resource::at("", path, Map::new()))).collect()
     }
 
     fn facts(&self, status: &mut DatabaseRoleStatus, resources: &[Resource]) {
-        status.credential_path = resources.first().and_then(|it| names::credentials_path(self, &it.path));
+        status.credential_path = resources.iter().find_map(|it| names::credentials_path(self, &it.path));
     }
 
     fn parents(&self) -> Vec<Key> {
@@ -44,124 +63,22 @@ impl General for DatabaseRole {
     }
 }
 
-/// The role of a spec in the mount of its connection.
-///
-/// # Errors
-/// [`Error::NotAllowed`] and [`Error::Waiting`] while the connection does not allow the role.
-pub(crate) async fn role(
+/// The check of the owner role, which comes before the role. A role that exists without a check does not wait until the connection
+/// allows one: nothing may write the connection.
+async fn owner_check(
     object: &DatabaseRole,
-    connection: &DatabaseConnection,
-    found: &Found<'_>,
-) -> Result<Resource, Error> {
-    let name = names::role(object);
-    listed(connection, &name)?;
-    let path = names::role_path(object, connection);
-    let is_owned = names::owns(found.owned, &path);
-    if !is_owned {
-        check_allowed(&name, connection, found).await?;
-    }
-    Ok(resource(object, (path, parameters_of(object, connection)?), is_owned))
-}
-
-/// The parameters of a role.
-///
-/// # Errors
-/// [`Error::Invalid`] for a parameter that a field sets.
-pub(crate) fn parameters_of(
-    object: &DatabaseRole,
-    connection: &DatabaseConnection,
-) -> Result<Map<String, Value>, Error> {
-    parameters::of(&object.spec, &names::connection(connection))
-}
-
-/// The role at a path.
-fn resource(
-    role: &DatabaseRole,
-    (path, parameters): (String, Map<String, Value>),
-    is_owned: bool,
-) -> Resource {
-    let mut resource = Resource::at(role.title(), path, parameters);
-    resource.sent_fixed = parameters::fixed(is_owned);
-    resource.open_maps = parameters::OPEN_MAPS.to_vec();
-    resource.ordered = statements::NAMES.to_vec();
-    resource
-}
-
-/// Checks that OpenBao has the connection and lets the role use it. Without it, a static role is refused, and the first
-/// credential of another one.
-async fn check_allowed(role: &str, connection: &DatabaseConnection, found: &Found<'_>) -> Result<(), Error> {
-    let object = ObjectName::of(connection);
-    match found.session.request_any(Method::GET, &names::connection_path(connection), None).await {
-        Ok(answer) if allows(&answer, role) => Ok(()),
-        Ok(_) => Err(Error::Waiting(format!("waits until DatabaseConnection {object} allows the role"))),
-        Err(OpenBao::NotFound { .. }) => {
-            Err(Error::Waiting(format!("DatabaseConnection {object} does not exist in OpenBao yet")))
+    role: &Resource,
+    (connection, found): (&DatabaseConnection, &Found<'_>),
+) -> Result<Option<Resource>, Error> {
+    let Some(check) = OwnerCheck::of(object, connection) else {
+        return Ok(None);
+    };
+    match check.resource(connection, found).await {
+        Err(Error::Waiting(_))
+            if names::owns(found.owned, &role.path) && !names::owns_check(found.owned, object) =>
+        {
+            Ok(None)
         }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn allows(answer: &Value, role: &str) -> bool {
-    names::allows(allowed_in(answer.pointer("/data/allowed_roles")), role)
-}
-
-/// Refuses a role that the spec of the connection does not list.
-fn listed(connection: &DatabaseConnection, role: &str) -> Result<(), Error> {
-    let is_listed = |allowed: &Vec<String>| names::allows(allowed.iter().map(String::as_str), role);
-    if connection.spec.allowed_roles.as_ref().is_none_or(is_listed) {
-        return Ok(());
-    }
-    let object = ObjectName::of(connection);
-    Err(Error::NotAllowed(format!(
-        "allowedRoles of DatabaseConnection {object} does not contain {role}: add it, or remove allowedRoles to allow every \
-         DatabaseRole that refers to the connection"
-    )))
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    fn change(spec: Value, is_owned: bool) -> Value {
-        let role = DatabaseRole::new("app", serde_json::from_value(spec).unwrap());
-        let parameters = parameters::of(&role.spec, "db").unwrap();
-        let resource = resource(&role, ("database/static-roles/app".to_owned(), parameters), is_owned);
-        Value::Object(resource.change_body().parameters)
-    }
-
-    #[rstest]
-    fn a_change_of_a_static_role_contains_what_openbao_requires(#[values(true, false)] is_owned: bool) {
-        let spec =
-            json!({"connectionRef": {"name": "db"}, "static": {"username": "app", "rotationPeriod": "24h"}});
-        let expected = json!({
-            "username": "app", "db_name": "db", "rotation_period": 86_400, "rotation_statements": [],
-        });
-        assert_eq!(change(spec, is_owned), expected);
-    }
-
-    #[rstest]
-    fn a_change_of_a_role_contains_the_connection(#[values(true, false)] is_owned: bool) {
-        let spec = json!({"connectionRef": {"name": "db"}, "creationStatements": ["CREATE"]});
-        assert_eq!(change(spec, is_owned)["db_name"], "db");
-    }
-
-    #[rstest]
-    #[case::by_reference(json!(null), true)]
-    #[case::listed(json!(["other", "app"]), true)]
-    #[case::every_role(json!(["*"]), true)]
-    #[case::others(json!(["other"]), false)]
-    #[case::none(json!([]), false)]
-    fn a_role_that_the_connection_does_not_list_is_refused(#[case] roles: Value, #[case] expected: bool) {
-        let mut spec = json!({"clusterRef": {"name": "main"}, "mount": "database", "plugin": "postgresql-database-plugin"});
-        if !roles.is_null() {
-            spec["allowedRoles"] = roles.clone();
-        }
-        let connection = DatabaseConnection::new("db", serde_json::from_value(spec).unwrap());
-        assert_eq!(listed(&connection, "app").is_ok(), expected);
-        let answer = json!({"data": {"allowed_roles": roles}});
-        assert_eq!(allows(&answer, "app"), expected && !roles.is_null());
+        check => check.map(Some),
     }
 }

@@ -15,8 +15,10 @@ mod repairs;
 mod rights;
 mod status;
 mod subject;
+mod survey;
 mod unprivileged;
 
+pub(crate) use claims::may_claim;
 pub(crate) use controller::Controller;
 pub(crate) use course::AFTER_EXPIRATION;
 pub(crate) use pass::{Lookup, Pass};

@@ -3,6 +3,7 @@
 //! what OpenBao returns, record of ownership in `status.owned`, deletion.
 
 mod body;
+mod claims;
 mod compare;
 mod deleter;
 mod deletion;
@@ -18,6 +19,7 @@ mod plan;
 mod provision;
 mod receipt;
 mod record;
+mod requests;
 mod resource;
 mod seal;
 mod site;
@@ -28,9 +30,10 @@ pub(crate) use deletion::{delete, remove_recorded};
 pub(crate) use found::Found;
 pub(crate) use home::{Home, cluster, location};
 pub(crate) use kind::General;
-pub(crate) use parameters::{merged, repeated, seconds, stated, time, typed};
+pub(crate) use parameters::{completed, merged, repeated, seconds, stated, time, typed, unstated};
 pub(crate) use receipt::{Receipt, send};
 pub(crate) use record::{check_location, footprint, located};
+pub(crate) use requests::requests_of;
 pub(crate) use resource::{FollowUp, Resource};
 pub(crate) use seal::Seal;
 pub(crate) use site::Site;

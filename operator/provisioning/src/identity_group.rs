@@ -8,7 +8,9 @@ use steamer_core::error::Error;
 use steamer_openbao::Error as OpenBao;
 
 use crate::auth_mounts::{self, ABSENT, policies, withdrawal};
-use crate::general::{Body, Found, General, Late, Resource, Site};
+use crate::engine::Lookup;
+use crate::general::{Body, Found, General, Home, Late, Resource, Site, requests_of};
+use crate::write::Request;
 
 /// Path of the request that creates or changes an alias. OpenBao gives each group one alias.
 const ALIASES: &str = "identity/group-alias";
@@ -40,6 +42,12 @@ impl General for IdentityGroup {
             Ok(alias) => Ok([Some(group), alias].into_iter().flatten().collect()),
             Err(problem) => withdrawal::without_missing(group, problem, found).await,
         }
+    }
+
+    fn outline(&self, _home: &Home, _lookup: &Lookup<'_>) -> Vec<Request> {
+        let group = group(self);
+        let alias = self.spec.alias.as_ref().map(|it| aliased(it, "", &group.path, &self.title()));
+        [Some(group), alias].iter().flatten().flat_map(requests_of).collect()
     }
 }
 

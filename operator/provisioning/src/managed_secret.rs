@@ -94,7 +94,11 @@ impl Provision for ManagedSecret {
         Ok(Plan { writes, expires_at: plan::next_change(desired) })
     }
 
-    fn announcement(desired: &Desired, last: &ManagedSecretStatus) -> Option<ManagedSecretStatus> {
+    fn announcement(
+        desired: &Desired,
+        _observed: &Self::Observed,
+        last: &ManagedSecretStatus,
+    ) -> Option<ManagedSecretStatus> {
         status::announcement(desired, last)
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use steamer_api::{AuthTune, BoundedDuration, MountTune, UserLockout};
 
-use crate::general::{self, Resource, stated};
+use crate::general::{self, Resource, completed, stated};
 
 /// Path of the mounts of secrets engines.
 pub(crate) const ENGINES: &str = "sys/mounts";
@@ -16,6 +16,8 @@ pub(crate) const ENGINES: &str = "sys/mounts";
 pub(crate) const AUTH: &str = "sys/auth";
 /// Prefix of the names of options among the parameters of a mount.
 const OPTION: &str = "options/";
+/// Type `token` as OpenBao returns it in every namespace except for root.
+const TOKENS_OF_A_NAMESPACE: &str = "ns_token";
 
 /// Desired state of a mount.
 pub(crate) struct Mount<'a> {
@@ -59,7 +61,7 @@ impl Mount<'_> {
         parameters.extend(self.tune.clone());
         let options = self.options.iter().map(|(name, value)| (format!("{OPTION}{name}"), json!(value)));
         parameters.extend(options);
-        parameters
+        completed(parameters, closed())
     }
 
     fn creation(&self) -> Map<String, Value> {
@@ -97,7 +99,7 @@ fn plugin(type_: &str) -> (&str, Option<&'static str>) {
 }
 
 /// A mount as OpenBao returns it, as parameters: the settings without their folder, the options with a prefix, and the
-/// type of a KV engine with its version.
+/// type as a spec states it.
 fn flat(mut answer: Map<String, Value>) -> Map<String, Value> {
     let fields = |value: Option<Value>| match value {
         Some(Value::Object(fields)) => fields,
@@ -108,6 +110,9 @@ fn flat(mut answer: Map<String, Value>) -> Map<String, Value> {
     if answer.get("type").is_some_and(|type_| type_ == "kv") {
         let is_versioned = options.remove("version").is_some_and(|version| version == "2");
         answer.insert("type".to_owned(), json!(if is_versioned { "kv-v2" } else { "kv-v1" }));
+    }
+    if answer.get("type").is_some_and(|type_| type_ == TOKENS_OF_A_NAMESPACE) {
+        answer.insert("type".to_owned(), json!("token"));
     }
     answer.extend(config);
     answer.extend(options.into_iter().map(|(name, value)| (format!("{OPTION}{name}"), value)));
@@ -129,6 +134,18 @@ fn nested(parameters: Map<String, Value>) -> Map<String, Value> {
 /// A duration as OpenBao reads it: in whole seconds.
 pub(crate) fn seconds<const HOURS: u64>(duration: &BoundedDuration<HOURS>) -> Value {
     json!(format!("{}s", general::seconds(duration)))
+}
+
+/// Settings that show a mount to clients without a token, or let values pass, and their defaults: one that is removed from the
+/// spec is also removed from the mount.
+fn closed() -> [(&'static str, Value); 5] {
+    [
+        ("listing_visibility", json!("")),
+        ("audit_non_hmac_request_keys", json!([])),
+        ("audit_non_hmac_response_keys", json!([])),
+        ("passthrough_request_headers", json!([])),
+        ("allowed_response_headers", json!([])),
+    ]
 }
 
 /// Settings of a mount under the names of OpenBao's API.
@@ -154,25 +171,33 @@ pub(crate) fn auth_settings(tune: &AuthTune) -> Map<String, Value> {
 /// Prefix of the settings of a lockout in an answer.
 const LOCKOUT: &str = "user_lockout_";
 
+/// Path of the lockout of users of an auth mount.
+pub(crate) fn lockout_path(path: &str) -> String {
+    format!("{AUTH}/{path}/tune")
+}
+
 /// The lockout of users of an auth mount. OpenBao accepts it only for an existing mount, and returns it under other names.
 pub(crate) fn lockout(path: &str, lockout: &UserLockout) -> Resource {
     let parameters = stated([
         ("threshold", lockout.threshold.map(Value::from)),
         ("duration", lockout.duration.as_ref().map(seconds)),
         ("counter_reset_duration", lockout.counter_reset.as_ref().map(seconds)),
-        ("disable", lockout.disable.map(Value::from)),
+        ("disable", Some(json!(lockout.disable.unwrap_or_default()))),
     ]);
+    let is_disabled = lockout.disable == Some(true);
+    let parameters = if is_disabled { parameters } else { completed(parameters, lockout_defaults()) };
     Resource {
         deleted_at: None,
         is_complete: true,
         read: lockout_in,
         write: lockout_request,
-        ..Resource::at(
-            format!("user lockout of auth mount {path}"),
-            format!("{AUTH}/{path}/tune"),
-            parameters,
-        )
+        ..Resource::at(format!("user lockout of auth mount {path}"), lockout_path(path), parameters)
     }
+}
+
+/// OpenBao's defaults of a lockout: a setting that is removed from the spec is also removed from the mount.
+fn lockout_defaults() -> [(&'static str, Value); 3] {
+    [("threshold", json!(5)), ("duration", json!("900s")), ("counter_reset_duration", json!("900s"))]
 }
 
 /// The settings of a lockout in the answer for an auth mount.
@@ -193,6 +218,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::general::differences;
 
     fn map(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
@@ -230,11 +256,52 @@ mod tests {
             Value::Object(resource.change_body().parameters),
             json!({
                 "description": "text", "max_lease_ttl": "5400s", "passthrough_request_headers": [],
-                "options": {"a": "1", "gone": ""},
+                "options": {"a": "1", "gone": ""}, "listing_visibility": "", "audit_non_hmac_request_keys": [],
+                "audit_non_hmac_response_keys": [], "allowed_response_headers": [],
             })
         );
         let paths = (resource.path.as_str(), resource.changed_at.as_deref(), resource.deleted_at.as_deref());
         assert_eq!(paths, ("sys/mounts/a/b", Some("sys/mounts/a/b/tune"), Some("sys/mounts/a/b")));
+    }
+
+    #[test]
+    fn a_new_mount_has_the_settings_that_no_spec_states() {
+        let none = BTreeMap::new();
+        let mount = Mount {
+            title: "auth mount users".to_owned(),
+            family: AUTH,
+            path: "users",
+            type_: "userpass",
+            description: None,
+            options: &none,
+            tune: Map::new(),
+            seal_wrap: None,
+            local: None,
+        };
+        let resource = mount.resource();
+        assert_eq!(Value::Object(resource.creation_body().parameters), json!({"type": "userpass"}));
+        let differs = |answer: Value| !differences(&resource.body.parameters, &flat(map(answer))).is_empty();
+        assert!(!differs(json!({"type": "userpass", "config": {"default_lease_ttl": 0}})));
+        for open in [
+            json!({"listing_visibility": "unauth"}),
+            json!({"audit_non_hmac_request_keys": ["x"]}),
+            json!({"audit_non_hmac_response_keys": ["x"]}),
+            json!({"passthrough_request_headers": ["x"]}),
+            json!({"allowed_response_headers": ["x"]}),
+        ] {
+            assert!(differs(json!({"type": "userpass", "config": open})), "{open}");
+        }
+    }
+
+    #[test]
+    fn a_lockout_is_enabled_unless_the_spec_disables_it() {
+        let resource = lockout("users", &UserLockout::default());
+        assert_eq!(
+            Value::Object(resource.body.parameters),
+            json!({"threshold": 5, "duration": "900s", "counter_reset_duration": "900s", "disable": false})
+        );
+        let disabled = UserLockout { disable: Some(true), ..UserLockout::default() };
+        assert_eq!(Value::Object(lockout("users", &disabled).body.parameters), json!({"disable": true}));
     }
 
     #[rstest]
@@ -242,6 +309,8 @@ mod tests {
     #[case::version_1(json!({"type": "kv", "options": {"version": "1"}}), json!({"type": "kv-v1"}))]
     #[case::no_version(json!({"type": "kv", "options": {}}), json!({"type": "kv-v1"}))]
     #[case::no_options(json!({"type": "kv", "options": null}), json!({"type": "kv-v1"}))]
+    #[case::tokens(json!({"type": "token", "options": null}), json!({"type": "token"}))]
+    #[case::tokens_of_a_namespace(json!({"type": "ns_token", "options": null}), json!({"type": "token"}))]
     #[case::other(
         json!({"type": "pki", "options": {"version": "2"}, "config": {"max_lease_ttl": 60}}),
         json!({"type": "pki", "options/version": "2", "max_lease_ttl": 60})

@@ -110,7 +110,11 @@ impl Provision for PKIIssuer {
         plan::plan(desired, rights)
     }
 
-    fn announcement(desired: &Desired, last: &PKIIssuerStatus) -> Option<PKIIssuerStatus> {
+    fn announcement(
+        desired: &Desired,
+        _observed: &Snapshot,
+        last: &PKIIssuerStatus,
+    ) -> Option<PKIIssuerStatus> {
         let owned = owned::before_writes(desired);
         let is_known = last.owned.as_ref() == Some(&owned);
         (!is_known).then(|| PKIIssuerStatus { owned: Some(owned), ..last.clone() })

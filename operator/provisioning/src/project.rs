@@ -88,7 +88,11 @@ impl Provision for SecretsProject {
         Ok(Plan { writes, expires_at: project.next_expiration })
     }
 
-    fn announcement(project: &Project, last: &SecretsProjectStatus) -> Option<SecretsProjectStatus> {
+    fn announcement(
+        project: &Project,
+        _observed: &Observed,
+        last: &SecretsProjectStatus,
+    ) -> Option<SecretsProjectStatus> {
         status::announcement(project, last)
     }
 

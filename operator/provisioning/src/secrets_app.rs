@@ -7,16 +7,18 @@ mod engines;
 #[cfg(test)]
 mod fixture;
 mod hcl;
+mod kept;
 mod names;
 mod ops;
-mod owner_check;
+mod outline;
 mod parts;
 mod policies;
+mod reduction;
 mod repository;
 mod rivals;
-mod role_specs;
 mod roles;
 mod status;
+mod withdrawal;
 
 use std::collections::BTreeSet;
 
@@ -26,8 +28,10 @@ use steamer_openbao::NamespacePath;
 use steamer_runtime::Key;
 
 use crate::bao_policy::policy;
-use crate::general::{Found, General, Resource, Site};
+use crate::engine::Lookup;
+use crate::general::{Found, General, Home, Resource, Site};
 use crate::relations::children;
+use crate::write::Request;
 use parts::Parts;
 
 impl General for SecretsApp {
@@ -41,30 +45,23 @@ impl General for SecretsApp {
         format!("application {}", names::app(self))
     }
 
-    /// Policies come first, so that no role gives access that its policy does not state.
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         names::check(self)?;
-        let parts = Parts::of(self, found).await?;
-        let mut resources = Vec::new();
-        for (name, text) in policies::all(self, &parts)? {
-            resources.push(policy(&name, text, found).await?);
+        match complete(self, found).await {
+            Err(problem) => withdrawal::without_missing(self, problem, found).await,
+            resources => resources,
         }
-        if let Some(policy) = resources.first_mut() {
-            policy.stamp = parts.database.as_ref().map(|it| it.credentials.clone());
-            policy.withheld.clone_from(&parts.denied);
-        }
-        resources.extend(ci::group(self, found).await?);
-        resources.extend(roles::all(self, &parts.login, found.home)?);
-        resources.extend(ci::role(self, found).await?);
-        if let Some(database) = &parts.database {
-            resources.extend(database.resources(self, found).await?);
-        }
-        distinct(&resources)?;
-        Ok(resources)
     }
 
+    fn outline(&self, _home: &Home, lookup: &Lookup<'_>) -> Vec<Request> {
+        outline::requests(self, lookup)
+    }
+
+    /// The facts are those of the complete application.
     fn facts(&self, status: &mut SecretsAppStatus, resources: &[Resource]) {
-        status::write(self, status, resources);
+        if !resources.iter().any(withdrawal::is_withdrawn) {
+            status::write(self, status, resources);
+        }
     }
 
     fn message(&self, namespace: &NamespacePath) -> String {
@@ -75,6 +72,28 @@ impl General for SecretsApp {
         let connection = database::connection_of(self).map(children::<Self>);
         connection.into_iter().chain(rivals::keys(self)).collect()
     }
+}
+
+/// All resources. Policies come first, so that no role gives access that its policy does not state.
+async fn complete(app: &SecretsApp, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
+    let parts = Parts::of(app, found).await?;
+    let mut resources = Vec::new();
+    for (name, text) in policies::all(app, &parts)? {
+        resources.push(policy(&name, text, found).await?);
+    }
+    if let Some(policy) = resources.first_mut() {
+        policy.stamp.clone_from(&parts.credentials);
+        policy.withheld.clone_from(&parts.denied);
+    }
+    resources.extend(ci::group(app, found).await?);
+    resources.extend(roles::all(app, &parts.login, found.home)?);
+    resources.extend(ci::role(app, found).await?);
+    if let Some(database) = &parts.database {
+        resources.extend(database.check(app, found).await?);
+        resources.extend(database.role(app, found).await?);
+    }
+    distinct(&resources)?;
+    Ok(resources)
 }
 
 /// Checks that no two resources have the same path. OpenBao compares names of policies and roles without their case.

@@ -2,8 +2,10 @@
 
 mod call;
 pub(crate) mod reason;
+mod request;
 
 use std::borrow::Borrow;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use steamer_api::{Operation, PlannedChange};
@@ -16,6 +18,7 @@ use crate::managed_secret::change::Versions;
 
 pub(crate) use call::{Call, Deletion, auth_path, cel_role_path, jwt_role_path, policy_path};
 pub(crate) use reason::{ADOPTED, DIFFERS, MISSING, UNDESIRED, WITHDRAWN};
+pub(crate) use request::Request;
 
 /// Longest path in a status, in characters.
 const LONGEST_PATH: usize = 1024;
@@ -36,26 +39,49 @@ pub(crate) struct Write {
     namespace: NamespacePath,
     call: Call,
     reason: &'static str,
+    /// Keyed digest of the desired state, if the call has secrets that `Debug` does not show.
+    state: Option<String>,
+}
+
+/// What was written of a plan. Paths start at the root of the cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    /// Paths of the creations that OpenBao has confirmed.
+    pub(crate) created: Vec<String>,
+    /// Paths of the writes that are paused.
+    pub(crate) paused: Vec<String>,
 }
 
 impl Write {
     pub(crate) fn create(namespace: &NamespacePath, call: Call) -> Self {
-        Self { operation: Operation::Create, namespace: namespace.clone(), call, reason: MISSING }
+        Self {
+            operation: Operation::Create,
+            namespace: namespace.clone(),
+            call,
+            reason: MISSING,
+            state: None,
+        }
     }
 
     pub(crate) fn update(namespace: &NamespacePath, call: Call, reason: &'static str) -> Self {
-        Self { operation: Operation::Update, namespace: namespace.clone(), call, reason }
+        Self { operation: Operation::Update, namespace: namespace.clone(), call, reason, state: None }
     }
 
     pub(crate) fn delete(namespace: &NamespacePath, path: String, reason: &'static str) -> Self {
         let call = Call::Delete(path);
-        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason }
+        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason, state: None }
     }
 
     /// Deletes a resource of a general kind.
     pub(crate) fn remove(namespace: &NamespacePath, path: String, deletion: Deletion) -> Self {
         let call = Call::Remove(path, deletion);
-        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason: UNDESIRED }
+        Self {
+            operation: Operation::Delete,
+            namespace: namespace.clone(),
+            call,
+            reason: UNDESIRED,
+            state: None,
+        }
     }
 
     /// Deletes or destroys versions of a secret.
@@ -65,7 +91,12 @@ impl Write {
         reason: &'static str,
     ) -> Self {
         let call = Call::RemoveVersions(versions);
-        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason }
+        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason, state: None }
+    }
+
+    /// The write with the keyed digest of the state that it leads to: another secret is another desired state.
+    pub(crate) fn leading_to(self, digest: &str) -> Self {
+        Self { state: Some(digest.to_owned()), ..self }
     }
 
     /// Creates a namespace. None for the root namespace, which always exists.
@@ -93,20 +124,37 @@ impl Write {
         self.namespace.path(&self.call.path())
     }
 
+    /// Digest of the name of the resource, for the limit of repetitions.
+    pub(crate) fn resource(&self) -> u64 {
+        digest(&self.path())
+    }
+
+    /// Returns true for the removal of a resource that the object no longer wants.
+    pub(crate) fn is_removal(&self) -> bool {
+        [UNDESIRED, WITHDRAWN].contains(&self.reason)
+    }
+
+    /// The request, from the root namespace of the cluster. None for a write of several requests.
+    pub(crate) fn request(&self) -> Option<Request> {
+        Some(self.call.request()?.inside(&self.namespace))
+    }
+
     /// Returns true for the repair of a difference, which another client can cause again. The removal of access must
     /// take effect each time.
     pub(crate) fn is_repair(&self) -> bool {
         [MISSING, ADOPTED, DIFFERS].contains(&self.reason)
     }
 
-    /// The write, for the limit of repetitions. `before` is the digest of the observed state.
-    pub(crate) fn repetition(&self, before: u64) -> Repetition {
+    /// The write, for the limit of repetitions. `before` is the digest of the state that is observed at that interval. A missing
+    /// resource is created again without a long memory: a job can delete it at an interval.
+    pub(crate) fn repetition(&self, before: u64, interval: Duration) -> Repetition {
         let desired = match &self.call {
             // Without the version, which is another one in each write.
             Call::PutPolicy { text, .. } => digest(text),
-            call => digest(&format!("{call:?}")),
+            call => digest(&(format!("{call:?}"), &self.state)),
         };
-        Repetition { resource: digest(&self.path()), desired, before }
+        let interval = if self.reason == MISSING { Duration::ZERO } else { interval };
+        Repetition { resource: self.resource(), desired, before, interval }
     }
 
     async fn execute(&self, session: &Session) -> Result<(), Error> {
@@ -176,6 +224,18 @@ mod tests {
         );
     }
 
+    #[rstest]
+    #[case::policy(policy("web"), "POST", "sys/policies/acl/web")]
+    #[case::mark(Call::MarkNamespace { name: "web".to_owned(), mark: mark() }, "PATCH", "sys/namespaces/web")]
+    #[case::description(
+        Call::DescribeAuth { path: "jwt".to_owned(), description: String::new() }, "POST", "sys/auth/jwt/tune"
+    )]
+    #[case::deletion(Call::Delete(jwt_role_path("jwt", "all")), "DELETE", "auth/jwt/role/all")]
+    fn a_write_needs_the_right_to_its_request(#[case] call: Call, #[case] method: &str, #[case] path: &str) {
+        let request = Write::update(&namespace(), call, DIFFERS).request().unwrap();
+        assert_eq!((request.method.as_str(), request.path), (method, format!("org_1/group_7/{path}")));
+    }
+
     #[test]
     fn a_namespace_is_written_in_its_parent() {
         let created = Write::create_namespace(&namespace(), &mark()).unwrap();
@@ -203,6 +263,25 @@ mod tests {
         let checked = check_created(&namespace(), existing.as_ref(), &mark());
         let text = checked.err().map(|error| error.to_string()).unwrap_or_default();
         assert_eq!(text.split(':').next(), Some(expected));
+    }
+
+    #[rstest]
+    #[case::same("a", true)]
+    #[case::new_secret("b", false)]
+    fn a_new_secret_is_another_desired_state(#[case] state: &str, #[case] is_same: bool) {
+        let desired = |state: &str| {
+            let write = Write::update(&namespace(), Call::Delete("a".to_owned()), DIFFERS).leading_to(state);
+            write.repetition(0, Duration::ZERO).desired
+        };
+        assert_eq!(desired("a") == desired(state), is_same);
+    }
+
+    #[test]
+    fn only_repairs_of_differences_are_counted_for_long() {
+        let interval = Duration::from_secs(300);
+        let missing = Write::create(&namespace(), policy("a")).repetition(0, interval);
+        let differs = Write::update(&namespace(), policy("a"), DIFFERS).repetition(0, interval);
+        assert_eq!((missing.interval, differs.interval), (Duration::ZERO, interval));
     }
 
     #[test]

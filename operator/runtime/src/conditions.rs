@@ -167,9 +167,12 @@ pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// Truncates a message to 1024 characters. Kubernetes allows 32768 bytes.
+/// Most characters of a message: enough for the lines of a policy that an object needs. Kubernetes allows 32768 bytes.
+const LONGEST: usize = 4096;
+
+/// Truncates a message.
 fn clipped(message: &str) -> String {
-    match message.char_indices().nth(1024) {
+    match message.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &message[..end]),
         None => message.to_owned(),
     }

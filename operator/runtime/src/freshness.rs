@@ -10,7 +10,8 @@ const NAMESPACES: usize = 1000;
 /// When the value of an object was read, and when it is due again, in seconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Time of the last successful read, or of the creation of an object that was never read.
+    /// Time of the last successful read, or of the creation of an object that was never read. For a credential: the time until
+    /// which it is current, which can be later than now.
     pub read: i64,
     /// Time of the next read.
     pub due: i64,

@@ -278,9 +278,10 @@ impl Metrics {
     fn update_freshness(&self) {
         self.values.oldest_read.clear();
         self.values.next_due.clear();
+        let now = jiff::Timestamp::now().as_second();
         for (namespace, Reading { read, due }) in self.freshness.by_namespace() {
             let labels = InNamespace { namespace };
-            self.values.oldest_read.get_or_create(&labels).set(read);
+            self.values.oldest_read.get_or_create(&labels).set(read.min(now));
             self.values.next_due.get_or_create(&labels).set(due);
         }
     }

@@ -203,8 +203,8 @@ impl Statuses {
         };
         if self.with(object, is_foreign).unwrap_or_default() {
             let (resource, before) = (digest(&(K::kind(&()), step)), digest(&timeless(last).to_string()));
-            let (write, now) = (Write { resource, desired: 0, before }, Instant::now());
-            let name = ObjectName::of(object);
+            let write = Write { resource, desired: 0, before, interval: Duration::ZERO };
+            let (name, now) = (ObjectName::of(object), Instant::now());
             self.limit.admit(&name, write, now).map_err(StatusError::Contested)?;
             self.limit.record(&name, write, now);
         }

@@ -1,5 +1,5 @@
 //! Limit of repeated writes. If another client undoes each write of an object, Steamer stops to repeat it: otherwise both
-//! would write as fast as the server answers.
+//! would write as fast as the server answers, or once in each interval without end.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,11 +7,19 @@ use std::time::{Duration, Instant};
 
 use crate::{Locked, ObjectName, doubled};
 
-/// Period in which writes are counted.
+/// Period in which repairs of any difference are counted.
 const WINDOW: Duration = Duration::from_secs(60);
+/// Shortest period in which repairs of the same difference are counted, for a resource that is compared at intervals: the other
+/// client can be a tool that runs every few minutes.
+const LONG_WINDOW: Duration = Duration::from_secs(3600);
+/// Intervals in which repairs of the same difference are counted, if that is longer, up to [`LONGEST_WINDOW`]. The other client can
+/// have a longer interval.
+const INTERVALS: u32 = 12;
+/// Longest period in which repairs are counted.
+const LONGEST_WINDOW: Duration = Duration::from_secs(6 * 3600);
 /// Repairs of the same difference in a period.
 const SAME: usize = 5;
-/// Repairs of any difference in a period: a manual change is repaired immediately, even many of them.
+/// Repairs of any difference in a minute: a manual change is repaired immediately, even many of them.
 const ANY: usize = 20;
 /// First pause. It doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -27,6 +35,9 @@ pub struct Write {
     pub desired: u64,
     /// Digest of the state before the write.
     pub before: u64,
+    /// Interval at which the resource is compared. Zero for a resource whose every change is watched: its repairs are counted
+    /// for a minute.
+    pub interval: Duration,
 }
 
 /// Returns the digest of a part of a [`Write`].
@@ -51,6 +62,8 @@ struct Meters {
 #[derive(Default)]
 struct Meter {
     desired: Option<u64>,
+    interval: Duration,
+    /// The last repairs, at most [`ANY`].
     recent: VecDeque<(Instant, u64)>,
     pauses: u32,
     paused_until: Option<Instant>,
@@ -69,7 +82,14 @@ impl WriteLimit {
 
     /// Counts a write that was made.
     pub fn record(&self, object: &ObjectName, write: Write, now: Instant) {
-        self.0.lock().of(object, write).recent.push_back((now, write.before));
+        self.0.lock().of(object, write).record(write, now);
+    }
+
+    /// Discards the writes of a resource that the object itself has deleted: its next creation is no repair.
+    pub fn reset(&self, object: &ObjectName, resource: u64) {
+        if let Some(resources) = self.0.lock().objects.get_mut(object) {
+            resources.remove(&resource);
+        }
     }
 
     /// Discards the writes of a deleted object.
@@ -102,6 +122,7 @@ impl Meter {
         if self.desired.replace(write.desired) != Some(write.desired) {
             *self = Self { desired: Some(write.desired), ..Self::default() };
         }
+        self.interval = write.interval;
         if let Some(left) = self.paused_until.map(|until| until.saturating_duration_since(now))
             && !left.is_zero()
         {
@@ -110,24 +131,42 @@ impl Meter {
         if self.is_idle(now) {
             self.pauses = 0;
         }
-        self.recent.retain(|(at, _)| is_recent(*at, now));
-        if self.is_exceeded(write) {
+        let window = self.window();
+        self.recent.retain(|(at, _)| is_within(window, *at, now));
+        if self.is_exceeded(write, now) {
             return Err(self.pause(now));
         }
         Ok(())
     }
 
+    fn record(&mut self, write: Write, now: Instant) {
+        if self.recent.len() >= ANY {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, write.before));
+    }
+
+    /// Period in which repairs of the same difference are counted.
+    fn window(&self) -> Duration {
+        if self.interval.is_zero() {
+            return WINDOW;
+        }
+        LONG_WINDOW.max(self.interval.saturating_mul(INTERVALS)).min(LONGEST_WINDOW)
+    }
+
     /// Returns true if no write was necessary for a whole period, and for a whole period after a pause.
     fn is_idle(&self, now: Instant) -> bool {
-        let since_pause = |until: Instant| !is_recent(until, now);
-        self.recent.iter().all(|(at, _)| !is_recent(*at, now)) && self.paused_until.is_none_or(since_pause)
+        let window = self.window();
+        self.recent.iter().all(|(at, _)| !is_within(window, *at, now))
+            && self.paused_until.is_none_or(|until| !is_within(window, until, now))
     }
 
     /// After a pause, one write tests whether the other client still undoes it.
-    fn is_exceeded(&self, write: Write) -> bool {
+    fn is_exceeded(&self, write: Write, now: Instant) -> bool {
         let (same, any) = if self.pauses == 0 { (SAME, ANY) } else { (1, 1) };
         let repeated = self.recent.iter().filter(|(_, before)| *before == write.before).count();
-        repeated >= same || self.recent.len() >= any
+        let in_a_minute = self.recent.iter().filter(|(at, _)| is_within(WINDOW, *at, now)).count();
+        repeated >= same || in_a_minute >= any
     }
 
     fn pause(&mut self, now: Instant) -> Duration {
@@ -139,13 +178,18 @@ impl Meter {
     }
 }
 
-fn is_recent(at: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(at) < WINDOW
+fn is_within(window: Duration, at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < window
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    /// The repair of a resource whose every change is watched.
+    const REPAIR: Write = Write { resource: 0, desired: 1, before: 2, interval: Duration::ZERO };
 
     fn write_to(limit: &WriteLimit, write: Write, now: Instant) -> Result<(), Duration> {
         let name = ObjectName::new("web", "app");
@@ -168,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_write_that_is_always_undone_pauses_longer_and_longer() {
-        let same = |_| Write { resource: 0, desired: 1, before: 2 };
+        let same = |_| REPAIR;
         let counts = writes_by_minute(240, Duration::from_millis(50), same);
         assert!(counts[0] <= SAME + 1, "{counts:?}");
         assert!(counts[1..].iter().all(|count| *count <= 1), "{counts:?}");
@@ -178,23 +222,23 @@ mod tests {
 
     #[test]
     fn a_client_that_always_writes_another_state_is_paused_too() {
-        let other = |number| Write { resource: 0, desired: 1, before: number };
+        let other = |number| Write { before: number, ..REPAIR };
         let counts = writes_by_minute(60, Duration::from_millis(50), other);
         assert!(counts[0] <= ANY + 1 && counts.iter().sum::<usize>() <= ANY + 12, "{counts:?}");
     }
 
     #[test]
     fn new_values_and_rare_repairs_are_never_paused() {
-        let values = |number| Write { resource: 0, desired: number + 1, before: number };
+        let values = |number| Write { desired: number + 1, before: number, ..REPAIR };
         assert_eq!(writes_by_minute(10, Duration::from_secs(1), values), vec![60; 10]);
-        let repairs = |_| Write { resource: 0, desired: 1, before: 2 };
+        let repairs = |_| REPAIR;
         assert_eq!(writes_by_minute(10, Duration::from_secs(20), repairs), vec![3; 10]);
     }
 
     #[test]
     fn a_minute_without_writes_after_a_pause_resets_the_limit() {
         let (limit, start) = (WriteLimit::default(), Instant::now());
-        let write = Write { resource: 0, desired: 1, before: 2 };
+        let write = REPAIR;
         for _ in 0..SAME {
             assert_eq!(write_to(&limit, write, start), Ok(()));
         }
@@ -210,18 +254,18 @@ mod tests {
     #[test]
     fn another_desired_state_ends_a_pause_and_a_refused_write_does_not_count() {
         let (limit, start) = (WriteLimit::default(), Instant::now());
-        let (name, write) = (ObjectName::new("web", "app"), Write { resource: 0, desired: 1, before: 2 });
+        let (name, write) = (ObjectName::new("web", "app"), REPAIR);
         for _ in 0..100 {
             assert_eq!(limit.admit(&name, write, start), Ok(()));
         }
         while write_to(&limit, write, start).is_ok() {}
-        assert_eq!(write_to(&limit, Write { resource: 0, desired: 3, before: 2 }, start), Ok(()));
+        assert_eq!(write_to(&limit, Write { desired: 3, ..REPAIR }, start), Ok(()));
     }
 
     #[test]
     fn the_resources_of_an_object_are_limited_separately_and_swept_when_they_are_idle() {
         let (limit, start) = (WriteLimit::default(), Instant::now());
-        let contested = Write { resource: 1, desired: 1, before: 2 };
+        let contested = Write { resource: 1, ..REPAIR };
         while write_to(&limit, contested, start).is_ok() {}
         for resource in 2..200 {
             assert_eq!(write_to(&limit, Write { resource, ..contested }, start), Ok(()));
@@ -237,5 +281,87 @@ mod tests {
         let later = start + 10 * WINDOW;
         assert_eq!(limit.admit(&other, contested, later), Ok(()));
         assert_eq!(known(), 1);
+    }
+
+    /// Number of the first refused attempt, and number of writes, if another client undoes each write before the next attempt.
+    fn alternated(write: Write, step: Duration, attempts: usize) -> (Option<usize>, usize) {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        let (mut now, mut refused, mut writes) = (start, None, 0);
+        for attempt in 0..attempts {
+            match write_to(&limit, write, now) {
+                Ok(()) => writes += 1,
+                Err(_) => refused = refused.or(Some(attempt)),
+            }
+            now += step;
+        }
+        (refused, writes)
+    }
+
+    /// In a day, for a resource that is compared at an interval, and another client that undoes each repair after a time.
+    #[rstest]
+    #[case::shortest(1, 1, true)]
+    #[case::fifteen_seconds(15, 16, true)]
+    #[case::half_a_minute(30, 31, true)]
+    #[case::default(300, 301, true)]
+    #[case::slower_client(300, 600, true)]
+    #[case::short_interval_and_slower_client(15, 600, true)]
+    #[case::hour(3600, 3601, true)]
+    #[case::two_hours(7200, 7201, false)]
+    #[case::rare_edits(300, 900, false)]
+    fn two_clients_never_alternate_writes(
+        #[case] interval: u64,
+        #[case] undone_after: u64,
+        #[case] is_limited: bool,
+    ) {
+        let write = Write { interval: Duration::from_secs(interval), ..REPAIR };
+        let attempts = usize::try_from(86_400 / undone_after).unwrap();
+        let (refused, writes) = alternated(write, Duration::from_secs(undone_after), attempts);
+        assert_eq!(refused, is_limited.then_some(SAME), "{writes} writes");
+        assert!(!is_limited || writes <= SAME + 34, "{writes} writes");
+    }
+
+    #[test]
+    fn an_edit_of_each_day_is_repaired_at_once() {
+        let write = Write { interval: Duration::from_secs(300), ..REPAIR };
+        assert_eq!(alternated(write, Duration::from_secs(86_400), 365), (None, 365));
+    }
+
+    #[test]
+    fn another_edit_after_a_pause_is_repaired_at_once() {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        let write = Write { interval: Duration::from_secs(300), ..REPAIR };
+        while write_to(&limit, write, start).is_ok() {}
+        let later = start + PAUSE + 2 * WINDOW;
+        assert_eq!(write_to(&limit, write, later), Ok(()), "one attempt after the pause");
+        assert_eq!(write_to(&limit, Write { before: 3, ..write }, later + 2 * WINDOW), Ok(()));
+        assert_eq!(write_to(&limit, write, later + 4 * WINDOW), Err(2 * PAUSE));
+        assert_eq!(write_to(&limit, write, later + 2 * LONG_WINDOW), Ok(()));
+    }
+
+    #[test]
+    fn the_memory_of_an_object_is_bounded_and_ends_with_it() {
+        let (limit, start, name) = (WriteLimit::default(), Instant::now(), ObjectName::new("web", "app"));
+        for number in 0..10_000_u32 {
+            let write = Write { before: number.into(), interval: Duration::from_secs(300), ..REPAIR };
+            let _ = write_to(&limit, write, start + number * Duration::from_secs(4));
+        }
+        let known = |limit: &WriteLimit| {
+            let meters = limit.0.lock();
+            meters.objects.values().flat_map(HashMap::values).map(|it| it.recent.len()).sum::<usize>()
+        };
+        assert_eq!(known(&limit), ANY);
+        limit.forget(&name);
+        assert_eq!((known(&limit), limit.0.lock().objects.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_resource_that_its_object_has_deleted_starts_again() {
+        let (limit, start, name) = (WriteLimit::default(), Instant::now(), ObjectName::new("web", "app"));
+        let other = Write { resource: 1, ..REPAIR };
+        while write_to(&limit, REPAIR, start).is_ok() {}
+        while write_to(&limit, other, start).is_ok() {}
+        limit.reset(&name, REPAIR.resource);
+        assert_eq!(write_to(&limit, REPAIR, start), Ok(()));
+        assert!(write_to(&limit, other, start).is_err());
     }
 }

@@ -1,7 +1,7 @@
 // Command golden renders thousands of templates with Go's text/template and sprig, and prints one line for each:
 // ["template", "result"], ["template"] for an error, or ["template", null, "base64"] for a result that is not UTF-8.
 // The first line is the data of all templates. With the name of a file of data as its argument, it renders the templates of
-// documents.go, and does not print the data. Run `make golden`.
+// documents.go and toml.go, and does not print the data. Run `make golden`.
 package main
 
 import (
@@ -23,6 +23,9 @@ const runs = 24
 
 // longest is the largest printed result, in bytes.
 var longest = 400
+
+// more are the functions that only documents.go and toml.go use.
+var more []template.FuncMap
 
 // allowed are the sprig functions of Vault Secrets Operator's SecretTransformation.
 const allowed = `abbrev abbrevboth add add1 add1f addf adler32sum ago all any append atoi b32dec b32enc b64dec b64enc
@@ -51,8 +54,10 @@ func functions() template.FuncMap {
 	for _, name := range strings.Fields(allowed) {
 		chosen[name] = all[name]
 	}
-	for name, function := range documents {
-		chosen[name] = function
+	for _, group := range more {
+		for name, function := range group {
+			chosen[name] = function
+		}
 	}
 	return chosen
 }
@@ -114,7 +119,9 @@ func main() {
 		if err != nil {
 			panic(err)
 		}
-		data, texts, longest = string(file), documentTemplates, 4000
+		data, longest = string(file), 4000
+		more = []template.FuncMap{documents, tomlFunctions}
+		texts = func() []string { return append(documentTemplates(), tomlTemplates()...) }
 	} else {
 		fmt.Fprintln(out, data)
 	}

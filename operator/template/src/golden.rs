@@ -25,11 +25,13 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("egexSplit \"(?s).+\" \"\\xff", ""),
 ];
 
-/// Functions that always fail here, and those whose results are compared with OpenSSL.
+/// Functions that always fail here, those whose results are compared with OpenSSL, and those whose results `make golden` has not
+/// written yet.
 const NOT_OF_GO: &[&str] = &[
     "ago",
     "buildCustomCert",
     "filterCertChain",
+    "fromToml",
     "fullPemToPkcs12",
     "fullPemToPkcs12Pass",
     "jwkPrivateKeyPem",
@@ -43,6 +45,7 @@ const NOT_OF_GO: &[&str] = &[
     "pkcs12key",
     "pkcs12keyPass",
     "rsaDecrypt",
+    "toToml",
 ];
 
 const GOLDEN: &str = include_str!("../golden.jsonl");
@@ -110,7 +113,7 @@ fn templates_have_the_results_of_go() {
     assert!(problems.is_empty(), "{} differences:\n{}", problems.len(), problems.join("\n"));
 }
 
-/// Deliberate differences of YAML: a template, and the reason.
+/// Deliberate differences of YAML and TOML: a template, and the reason.
 const DIFFERENT_DOCUMENTS: &[(&str, &str)] = &[
     (r##"{{ toYaml (dict "a\nb" "c" "d e" 1 "f:" 2 "yes" 3 "1" 4 "" 5 "#x" 6) }}"##, "a key has one line"),
     ("{{ .map | toYaml | fromYaml | toYaml }}", "a block without a line break at its end has one"),
@@ -125,10 +128,15 @@ const DIFFERENT_DOCUMENTS: &[(&str, &str)] = &[
     (r#"{{ toYaml (dict "k" (index .texts 72)) }}"#, "U+2028 is escaped"),
     ("{{ toYaml (index .texts 74) }}", "an emoji is not escaped"),
     (r#"{{ toYaml (dict "k" (index .texts 74)) }}"#, "an emoji is not escaped"),
+    (r#"{{ fromToml "a.b = 1\n[a]" | toJson }}"#, "a table must not be defined twice"),
+    (r#"{{ fromToml "[a]\nb.c = 1\n[a.b]" | toJson }}"#, "a table must not be defined twice"),
+    (r#"{{ fromToml "[a.b.c]\nz = 1\n[a]\nb.c.t = 2" | toJson }}"#, "a table must not be defined twice"),
+    (r#"{{ fromToml "a = {b = 1}\na.c = 2" | toJson }}"#, "an inline table is complete"),
+    (r#"{{ fromToml "a = {b = 1}\n[a.c]" | toJson }}"#, "an inline table is complete"),
 ];
 
 #[test]
-fn yaml_and_pem_have_the_results_of_go() {
+fn yaml_toml_and_pem_have_the_results_of_go() {
     let data = decode(include_bytes!("../golden/keys.json")).unwrap();
     let problems: Vec<String> = DOCUMENTS
         .lines()

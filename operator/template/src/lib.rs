@@ -1,5 +1,5 @@
 //! Go's `text/template` for secrets, with the functions of sprig that Vault Secrets Operator offers, and those of External Secrets
-//! Operator for YAML, certificates, keys and keystores.
+//! Operator and Helm for YAML, TOML, certificates, keys and keystores.
 //!
 //! ```
 //! use steamer_template::{Limits, Template, decode};
@@ -39,6 +39,13 @@
 //! | `fromJson` of a number above 1.8e308 | nil | Go returns the part that it decoded before |
 //! | `fromYaml` of text that is no mapping | error | the original function returns a dict with the error as text, which can contain data |
 //! | `toYaml` of NaN | error | the original function returns an empty text |
+//! | `fromToml` of text that is not TOML | error with the position | Helm returns a dict with the error as text, which can contain data |
+//! | `fromToml` of a document that extends a defined or inline table, or contains a key or list twice | error | TOML forbids it, and Helm does not notice it |
+//! | `fromToml` of a date or time | a string, as RFC 3339 writes it | Helm adds a time and the zone of the machine |
+//! | `fromToml` with `[[a]]` | `typeOf` of the list is `[]interface {}` | `range`, `index` and `toJson` are the same |
+//! | `fromToml`, `toToml` | at most 60 levels in a document that is read, 100 in one that is written | a bound of the memory |
+//! | `toToml` of nil, or of a list that contains nil | error | Helm returns the error as text |
+//! | `toToml` of a dict with nil in a list of mixed values | without nil | Helm writes a document that is not TOML |
 //! | `toYaml` | keys in the order of their bytes, long lines are not folded, numbers keep their text | the value is the same |
 //! | `pemToPkcs12` and similar | salts depend on [`Limits::seed`] | a refresh would change the secret |
 //! | complex numbers | error | secrets have none |
@@ -67,6 +74,7 @@ mod scope;
 mod syntax;
 mod template;
 mod text;
+mod toml;
 mod value;
 mod version;
 mod yaml;

@@ -9,6 +9,7 @@ use serde_json::json;
 use steamer_runtime::kubernetes;
 
 use crate::certificates::{Authority, Leaf};
+use crate::plain_http;
 use crate::ports;
 use crate::process::{Process, Program, Server, Slot, while_running};
 use crate::tools;
@@ -158,7 +159,7 @@ impl ControlPlane {
 }
 
 async fn ask_etcd(url: &str, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
-    let http = reqwest::Client::builder().no_proxy().build()?;
+    let http = plain_http::client()?;
     let answer = http.post(format!("{url}/v3/{path}")).json(body).send().await?;
     Ok(answer.error_for_status()?.json().await?)
 }

@@ -92,6 +92,8 @@ impl Fleet {
                 // Long, because a busy machine delays renewals. A test that restarts the operator deletes the lease.
                 "--lease-duration=60s",
                 "--drift-interval=30s",
+                // No request of a test runs for long. The token of an unanswered one is revoked after it.
+                "--request-limit=2s",
                 "--log-level=info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug,steamer_runtime=debug",
             ]
             .map(str::to_owned)

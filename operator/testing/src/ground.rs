@@ -1,6 +1,8 @@
 //! The control-plane tier, once per test binary: Kubernetes, PostgreSQL, OpenBao, an issuer and the operator.
 
-use std::path::{Path, PathBuf};
+mod place;
+
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,11 @@ use crate::issuer::JwtIssuer;
 pub use crate::objects::{account_token, apply, yaml};
 use crate::openbao::OpenBao;
 use crate::operator::{Operator, RunningOperator};
+use crate::planes::Plane;
 use crate::postgres::Postgres;
 use crate::{cache, durations, turns};
+
+use place::{Place, remove_leftovers, tools_readable};
 
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "steamer-system";
@@ -28,7 +33,7 @@ pub const AUDIENCE: &str = "openbao";
 /// Servers of the control-plane tier.
 pub struct Ground {
     /// Kubernetes.
-    pub plane: ControlPlane,
+    pub plane: Plane,
     /// PostgreSQL.
     pub postgres: Arc<Postgres>,
     /// The OpenBao that all tests share. A test that stops or seals an OpenBao starts its own.
@@ -144,28 +149,56 @@ impl Ground {
         .await
     }
 
-    /// Starts a ground with its own control plane and OpenBao and without an operator, for tests that stop, break or
-    /// count them. It shares PostgreSQL and the issuer with this one.
+    /// Starts a ground with its own OpenBao and without an operator, for tests that stop, break or count them. It shares
+    /// PostgreSQL and the issuer with this one. Its control plane has no other ground at the same time, and is used again
+    /// afterwards: the test must not change CustomResourceDefinitions, roles or servers of it. Its logs are those of all its
+    /// grounds.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn apart(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
+        let shared = self.clone();
+        let started = async move {
+            let plane = Plane::shared(&shared.folder, &shared.logs).await?;
+            shared.beside(name, plane).await
+        };
+        let ground = self.at_home(started).await?;
+        ground.connected().await?;
+        Ok(ground)
+    }
+
+    /// Starts a ground like [`Self::apart`] whose control plane no other test uses.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn alone(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
         let ground = self.empty(name).await?;
         ground.installed().await?;
         Ok(ground)
     }
 
-    /// Starts a ground like [`Self::apart`] on which Steamer is not installed, for tests that install it.
+    /// Starts a ground like [`Self::alone`] on which Steamer is not installed, for tests that install it.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn empty(self: &Arc<Self>, name: &'static str) -> Result<Arc<Self>> {
-        let ground = self.clone();
+        let shared = self.clone();
         self.at_home(async move {
-            let place = Place { folder: ground.folder.join(name), logs: ground.logs.join(name) };
-            Self::with(name, ground.postgres.clone(), ground.issuer.clone(), place).await.map(Arc::new)
+            let Place { folder, logs } = shared.place(name)?;
+            let plane = Plane::own(ControlPlane::start(&folder, &logs).await?);
+            shared.beside(name, plane).await
         })
         .await
+    }
+
+    /// Folders of a ground beside this one.
+    fn place(&self, name: &str) -> Result<Place> {
+        Place::new(self.folder.join(name), self.logs.join(name))
+    }
+
+    async fn beside(&self, name: &str, plane: Plane) -> Result<Arc<Self>> {
+        let servers = (self.postgres.clone(), self.issuer.clone());
+        Self::with(name, plane, servers, self.place(name)?).await.map(Arc::new)
     }
 
     async fn start() -> Result<Self> {
@@ -180,34 +213,36 @@ impl Ground {
         remove_leftovers();
         let folder = std::env::temp_dir().join(format!("steamer-ground-{}", std::process::id()));
         let logs = cache::logs()?.join(format!("ground-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        std::fs::create_dir_all(&logs)?;
-        tools_readable(&folder)?;
-        let postgres = Arc::new(Postgres::start(&folder, &logs).await?);
+        let place = Place::new(folder, logs)?;
+        tools_readable(&place.folder)?;
+        let postgres = Arc::new(Postgres::start(&place.folder, &place.logs).await?);
         let issuer = JwtIssuer::start().await?;
-        let ground = Self::with("openbao", postgres, issuer, Place { folder, logs }).await?;
+        let plane = Plane::own(ControlPlane::start(&place.folder, &place.logs).await?);
+        let ground = Self::with("openbao", plane, (postgres, issuer), place).await?;
         ground.installed().await?;
         Ok(ground)
     }
 
     /// Installs everything except the operator's process.
     async fn installed(&self) -> Result<()> {
-        let client = self.client().await?;
-        install(&client).await?;
+        install(&self.client().await?).await?;
+        self.connected().await
+    }
+
+    /// Lets the operator log in to Kubernetes and OpenBao.
+    async fn connected(&self) -> Result<()> {
         set_up_openbao(&self.plane, &self.openbao).await?;
+        let client = self.client().await?;
         let token = account_token(&client, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, &[]).await?;
         self.plane.kubeconfig_for("operator", &token).map(drop)
     }
 
     async fn with(
         name: &str,
-        postgres: Arc<Postgres>,
-        issuer: JwtIssuer,
+        plane: Plane,
+        (postgres, issuer): (Arc<Postgres>, JwtIssuer),
         Place { folder, logs }: Place,
     ) -> Result<Self> {
-        std::fs::create_dir_all(&folder)?;
-        std::fs::create_dir_all(&logs)?;
-        let plane = ControlPlane::start(&folder, &logs).await?;
         let url = postgres.database(name)?;
         let openbao = OpenBao::start(name, &folder, &logs, &url).await?;
         let operator = Operator {
@@ -220,6 +255,8 @@ impl Ground {
                 // Long, because a busy machine delays renewals.
                 "--lease-duration=60s",
                 "--drift-interval=30s",
+                // No request of a test runs for long. The token of an unanswered one is revoked after it.
+                "--request-limit=2s",
                 // For connections by address. Logins to an OpenBaoCluster need no flag.
                 "--allowed-audiences=openbao",
                 "--log-level=info,steamer_core=debug,steamer_cluster=debug,steamer_provisioning=debug,steamer_delivery=debug,steamer_runtime=debug",
@@ -232,38 +269,9 @@ impl Ground {
     }
 }
 
-/// Folders of a ground: data of its servers, and their logs.
-struct Place {
-    folder: PathBuf,
-    logs: PathBuf,
-}
-
 #[allow(clippy::panic)]
 fn stop(error: &anyhow::Error) -> Arc<Ground> {
     panic!("the test ground does not start: {error:#}")
-}
-
-/// Deletes the files of grounds whose process has exited. Their servers have exited with it.
-fn remove_leftovers() {
-    let folders = [
-        (std::env::temp_dir(), "steamer-ground-"),
-        (cache::checkout().join("target/test-ground"), "ground-"),
-    ];
-    for (parent, prefix) in folders {
-        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let id = name.strip_prefix(prefix).filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
-            if id.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
-                crate::tools::unmount_below(&[&entry.path()]);
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
-    }
-}
-
-/// Lets the user of PostgreSQL read its data.
-fn tools_readable(folder: &Path) -> Result<()> {
-    crate::tools::succeed(std::process::Command::new("chmod").arg("755").arg(folder))
 }
 
 fn own_thread<F>(start: fn() -> F) -> Result<Arc<Ground>>

@@ -1,6 +1,7 @@
 //! Installation by an administrator: CustomResourceDefinitions and RBAC in Kubernetes, policy and login in OpenBao.
 
 use anyhow::{Context, Result};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use reqwest::Method;
@@ -32,8 +33,10 @@ const INSTALLED: [&str; 10] = [
 /// # Errors
 /// When the API server rejects an object.
 pub async fn install(client: &Client) -> Result<()> {
-    for definition in steamer_api::definitions() {
-        apply(client, serde_json::to_value(&definition)?).await?;
+    // They are derived from all types, which takes a while.
+    let definitions = steamer_api::definitions();
+    for definition in &definitions {
+        apply(client, serde_json::to_value(definition)?).await?;
     }
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}});
@@ -45,13 +48,12 @@ pub async fn install(client: &Client) -> Result<()> {
             apply(client, object).await?;
         }
     }
-    established(client).await
+    established(client, &definitions).await
 }
 
-async fn established(client: &Client) -> Result<()> {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+async fn established(client: &Client, definitions: &[CustomResourceDefinition]) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in steamer_api::definitions() {
+    for definition in definitions {
         let name = definition.name_any();
         crate::wait::eventually("the CustomResourceDefinitions are established", || async {
             let found = api.get(&name).await.map_err(|error| error.to_string())?;

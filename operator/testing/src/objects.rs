@@ -1,10 +1,14 @@
 //! Kubernetes objects of any kind, as JSON or YAML.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::discovery::{ApiCapabilities, ApiResource, Scope};
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Scope};
 use serde_json::Value;
 
 /// Parses the documents of a YAML text to JSON.
@@ -33,11 +37,9 @@ pub async fn apply(client: &Client, object: Value) -> Result<DynamicObject> {
     let (version, kind) = (text("/apiVersion"), text("/kind"));
     let (group, version) =
         version.split_once('/').map_or(("", version.as_str()), |(group, version)| (group, version));
-    let gvk = kube::core::GroupVersionKind::gvk(group, version, &kind);
-    let (resource, capabilities): (ApiResource, ApiCapabilities) =
-        kube::discovery::pinned_kind(client, &gvk).await?;
+    let (resource, scope) = resource(client, GroupVersionKind::gvk(group, version, &kind)).await?;
     let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
-    let api: Api<DynamicObject> = match (capabilities.scope, namespace) {
+    let api: Api<DynamicObject> = match (scope, namespace) {
         (Scope::Namespaced, namespace) => {
             Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or("default"), &resource)
         }
@@ -48,6 +50,25 @@ pub async fn apply(client: &Client, object: Value) -> Result<DynamicObject> {
         ..PatchParams::apply("tests").force()
     };
     Ok(api.patch(&text("/metadata/name"), &parameters, &Patch::Apply(&object)).await?)
+}
+
+/// Resources of kinds. A kind has the same resource on every control plane, so that a process asks for it once.
+type Resources = HashMap<GroupVersionKind, (ApiResource, Scope)>;
+
+fn resources() -> MutexGuard<'static, Resources> {
+    static RESOURCES: LazyLock<Mutex<Resources>> = LazyLock::new(Mutex::default);
+    RESOURCES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn resource(client: &Client, gvk: GroupVersionKind) -> Result<(ApiResource, Scope)> {
+    let known = resources().get(&gvk).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let (resource, capabilities) = kube::discovery::pinned_kind(client, &gvk).await?;
+    let found = (resource, capabilities.scope);
+    resources().insert(gvk, found.clone());
+    Ok(found)
 }
 
 /// Creates a token of a ServiceAccount.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cache;
+use crate::plain_http;
 use crate::ports;
 use crate::process::{Process, Program, while_running};
 
@@ -68,9 +69,9 @@ impl RunningOperator {
     /// # Errors
     /// When the operator exits or the deadline passes.
     pub async fn ready(&mut self) -> Result<()> {
-        let url = format!("{}/readyz", self.admin);
+        let (http, url) = (plain_http::client()?, format!("{}/readyz", self.admin));
         while_running(&self.process.server(), "the operator is ready", || async {
-            let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+            let answer = http.get(&url).send().await.map_err(|error| error.to_string())?;
             let status = answer.status();
             let text = answer.text().await.unwrap_or_default();
             if status.is_success() { Ok(()) } else { Err(text) }

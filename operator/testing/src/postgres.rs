@@ -43,7 +43,10 @@ impl Postgres {
         )?;
         let process = Program::as_user("postgres", &bin.join("postgres"), "postgres")
             .args(["-D", &data.display().to_string(), "-p", &port.to_string(), "-h", "127.0.0.1"])
-            .args(["-k", &data.display().to_string(), "-c", "fsync=off", "-c", "max_connections=200"])
+            .args(["-k", &data.display().to_string(), "-c", "max_connections=200"])
+            // No test restarts the server: nothing needs to be durable.
+            .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
+            .args(["-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
             .start(logs)?;
         let server = process.server();
         let postgres = Self { port, bin, _process: process };

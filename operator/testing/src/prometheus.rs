@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Process, Program, while_running};
 use crate::wait::eventually;
-use crate::{cache, ports, tools};
+use crate::{cache, plain_http, ports, tools};
 
 /// A running Prometheus.
 pub struct Prometheus {
@@ -76,9 +76,9 @@ impl Prometheus {
             ])
             .start(logs)?;
         let url = format!("http://{address}");
-        let ready = format!("{url}/-/ready");
+        let (http, ready) = (plain_http::client()?, format!("{url}/-/ready"));
         while_running(&process.server(), "Prometheus is ready", || async {
-            let answer = reqwest::get(&ready).await.map_err(|error| error.to_string())?;
+            let answer = http.get(&ready).send().await.map_err(|error| error.to_string())?;
             if answer.status().is_success() { Ok(()) } else { Err(answer.status().to_string()) }
         })
         .await?;
@@ -91,7 +91,8 @@ impl Prometheus {
     /// When Prometheus refuses the query.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>> {
         let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", query)])?;
-        let answer: Value = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+        let answer = plain_http::client()?.get(url).send().await?.bytes().await?;
+        let answer: Value = serde_json::from_slice(&answer)?;
         ensure!(answer["status"] == "success", "{query}: {}", answer["error"]);
         Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
     }

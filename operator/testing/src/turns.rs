@@ -17,7 +17,14 @@ pub const AT_ONCE: &str = "STEAMER_AT_ONCE";
 /// Variable with a number that determines a random order of the tests, and random values of [`delay`].
 pub const SEED: &str = "STEAMER_SEED";
 /// Parts of the names of the tests that take longest. They start first: at the end they would run alone.
-const LONGEST: [&str; 4] = ["operator_crash::", "delivery_crash::", "docs::every_command", "homelab::"];
+const LONGEST: [&str; 6] = [
+    "operator_crash::",
+    "general_crash::",
+    "delivery_crash::",
+    "budget::",
+    "docs::every_command",
+    "homelab::",
+];
 /// Deadline of a turn: longer than all tests of a binary take.
 const DEADLINE: Duration = Duration::from_secs(6 * 3600);
 

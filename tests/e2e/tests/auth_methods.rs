@@ -84,10 +84,34 @@ fn requests(case: &Case, path: &str) -> Result<usize> {
     Ok(asked.count())
 }
 
+/// Lets OpenBao log the header `X-Reason` of each request.
+async fn log_reasons(case: &Case) -> Result<()> {
+    let path = "sys/config/auditing/request-headers/X-Reason";
+    case.admin()?.request_any(Method::POST, path, Some(json!({"hmac": false}))).await?;
+    Ok(())
+}
+
+/// Checks that every operation of this name at a path arrived with the header of its BaoAuth.
+fn arrived_with_reason(case: &Case, operation: &str, path: &str) -> Result<()> {
+    let entries = audit::entries(&case.ground.openbao.audit, path)?;
+    let is_asked = |entry: &Value| {
+        let request = &entry["request"];
+        entry["type"] == "request" && request["path"] == *path && request["operation"] == *operation
+    };
+    let requests: Vec<&Value> =
+        entries.iter().filter(|entry| is_asked(entry)).map(|entry| &entry["request"]).collect();
+    ensure!(!requests.is_empty(), "no {operation} of {path}");
+    for request in requests {
+        ensure!(request["headers"]["x-reason"] == json!(["test"]), "{path}: {}", request["headers"]);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_value_is_synced_with_each_method_and_a_refused_credential_is_tried_once() -> Result<()> {
     let case = Case::new(NAME).await?;
     engine(&case, NAME).await?;
+    log_reasons(&case).await?;
     case.admin()?.write_kv2(NAME, "app", &json!({"a": "1"})).await?;
     let authority = Authority::new("clients")?;
     let leaf = authority.leaf("app", None, &["app"])?;
@@ -116,6 +140,9 @@ async fn a_value_is_synced_with_each_method_and_a_refused_credential_is_tried_on
     }
     let logins = requests(&case, "auth/approle/login")?;
     assert_eq!((logins, requests(&case, "auth/cert/login")?), (1, 1));
+    arrived_with_reason(&case, "update", &format!("auth/{NAME}-approle/login"))?;
+    arrived_with_reason(&case, "update", &format!("auth/{NAME}-cert/login"))?;
+    arrived_with_reason(&case, "read", &format!("{NAME}/data/app"))?;
 
     // Without its label, a Secret is not used. A wrong password is tried once for all objects.
     case.ready::<BaoStaticSecret>("userpass", "False/ReferenceNotFound").await?;

@@ -1,10 +1,14 @@
 //! AuthMethods: creation, repair, adoption and deletion of auth mounts.
 
+mod tokens;
+
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use reqwest::{Certificate, Method, Url};
 use serde_json::{Value, json};
 use steamer_api::AuthMethod;
 use steamer_testing::ground::apply;
+use steamer_testing::oidc::OidcProvider;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::ready_of;
@@ -14,6 +18,8 @@ use crate::root_scope::General;
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEITyqNTM+kciZ1df4W7Sx82DIftcl\n\
                    ILmEuIKwWpb74eczK1fu8ptYxP4+n9qWSbO8tjhRgX/rdmsdFee5OgnNrA==\n-----END PUBLIC KEY-----\n";
 const USERS: &str = "sys/auth/people/users";
+/// Address to which a provider returns.
+const CALLBACK: &str = "http://localhost:8250/oidc/callback";
 const LOCKOUT: &str = "sys/auth/people/users/tune";
 
 /// A mount with every setting.
@@ -62,11 +68,32 @@ async fn an_auth_mount_is_created_repaired_and_removed_with_its_object() -> Resu
     ];
     let alterations: Vec<(&str, Value)> = alterations.into_iter().map(|body| (LOCKOUT, body)).collect();
     general.repairs("users", &[USERS, LOCKOUT], &alterations).await?;
+    what_the_spec_no_longer_states_is_closed(&general).await?;
 
     // Also with the default deletion policy, because a mount is access.
     methods.delete("users", &DeleteParams::default()).await?;
     gone(&methods, "users").await?;
     assert_eq!(general.read(USERS).await?, Value::Null);
+    Ok(())
+}
+
+/// Headers and a disabled lockout that are removed from the spec are removed from the mount.
+async fn what_the_spec_no_longer_states_is_closed(general: &General) -> Result<()> {
+    let methods: Api<AuthMethod> = general.case.api();
+    for (change, expected) in [
+        (json!({"userLockout": {"disable": true}}), (true, true)),
+        (json!({"userLockout": null, "passthroughRequestHeaders": null}), (false, false)),
+    ] {
+        let patch = Patch::Merge(json!({"spec": {"tune": change}}));
+        methods.patch("users", &PatchParams::default(), &patch).await?;
+        eventually("the mount has the settings of the spec", || async {
+            let found = general.read(LOCKOUT).await.map_err(|error| error.to_string())?;
+            let headers = found["passthrough_request_headers"].as_array().is_some_and(|it| !it.is_empty());
+            let seen = (found["user_lockout_disable"] == true, headers);
+            if seen == expected { Ok(()) } else { Err(found.to_string()) }
+        })
+        .await?;
+    }
     Ok(())
 }
 
@@ -223,6 +250,60 @@ async fn an_issuer_is_configured_with_the_secret_of_its_client() -> Result<()> {
     let mut writes = general.writes()?;
     writes.retain(|write| write.ends_with("/config"));
     assert_eq!(writes, ["auth/browser/config", "auth/keys/config"]);
+    the_provider_receives_the_secret_of_the_client(&general).await
+}
+
+/// OpenBao does not return the secret: it authenticates with it when it exchanges the code of a login for a token.
+async fn the_provider_receives_the_secret_of_the_client(general: &General) -> Result<()> {
+    let case = &general.case;
+    let provider = OidcProvider::start().await?;
+    let login = json!({
+        "type": "oidc", "parameters": {"namespace_in_state": false}, "jwt": {
+            "oidcDiscoveryURL": provider.url, "allowPlaintext": true, "oidcClientID": "openbao",
+            "oidcClientSecretRef": {"name": "client", "key": "secret"}, "boundIssuer": provider.url,
+        },
+    });
+    general.object("login", login).await?;
+    case.ready::<AuthMethod>("login", "True/Applied").await?;
+    let role = json!({"role_type": "oidc", "user_claim": "sub", "allowed_redirect_uris": [CALLBACK]});
+    general.post("auth/login/role/people", role).await?;
+    for (changes, secret) in [(1, "client-secret"), (2, "second-secret")] {
+        let changed = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "client", "namespace": case.namespace},
+            "stringData": {"secret": secret, "ca.crt": case.ground.plane.ca},
+        });
+        apply(&case.client, changed).await?;
+        // OpenBao keeps the former secret in memory if a login begins during the write.
+        eventually("the configuration is written", || async {
+            let mut writes = general.writes().map_err(|error| format!("{error:#}"))?;
+            writes.retain(|write| write == "auth/login/config");
+            if writes.len() == changes { Ok(()) } else { Err(format!("{writes:?}")) }
+        })
+        .await?;
+        eventually(&format!("the provider receives {secret}"), || async {
+            log_in(general).await.map_err(|error| format!("{error:#}"))?;
+            let clients = provider.clients();
+            let is_received = clients.last().is_some_and(|client| *client == format!("openbao:{secret}"));
+            if is_received { Ok(()) } else { Err(format!("{clients:?}")) }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Starts a login, and returns from the provider with a code, which the provider refuses.
+async fn log_in(general: &General) -> Result<()> {
+    let request = json!({"role": "people", "redirect_uri": CALLBACK});
+    let answer = general.admin.request_any(Method::POST, "auth/login/oidc/auth_url", Some(request)).await?;
+    let url = Url::parse(answer["data"]["auth_url"].as_str().context("no URL")?)?;
+    let state = url.query_pairs().find(|(name, _)| name == "state").context("no state")?.1.into_owned();
+    let openbao = &general.case.ground.openbao;
+    let callback = format!("{}/v1/{}/auth/login/oidc/callback", openbao.url, general.case.namespace);
+    let mut callback = Url::parse(&callback)?;
+    callback.query_pairs_mut().append_pair("state", &state).append_pair("code", "code");
+    let authorities = Certificate::from_pem_bundle(openbao.ca.as_bytes())?;
+    let client = reqwest::Client::builder().tls_certs_only(authorities).no_proxy().build()?;
+    client.get(callback).send().await?;
     Ok(())
 }
 

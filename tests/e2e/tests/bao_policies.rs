@@ -51,13 +51,23 @@ async fn placement_determines_the_namespace(scene: &Scene) -> Result<()> {
 
 /// Steamer changes nothing outside of the scope. What remains is listed, and is removed when the scope contains it again.
 async fn a_deletion_outside_of_the_scope_waits_for_the_scope(scene: &Scene, path: &str) -> Result<()> {
+    let group = "team-a/identity/group/name/members";
+    let spec = json!({"namespace": "team-a", "policies": ["inside"]});
+    scene.apply("IdentityGroup", "members", spec).await?;
+    scene.ready("IdentityGroup", "members", "True/Applied").await?;
     scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Tenants"}})).await?;
-    scene.ready("BaoPolicy", "inside", "False/Invalid").await?;
-    scene.delete("BaoPolicy", "inside").await?;
-    orphans(scene, 1).await?;
-    assert!(scene.state(path).await?.is_some(), "a deletion outside of the scope removed the policy");
+    for (kind, name) in [("BaoPolicy", "inside"), ("IdentityGroup", "members")] {
+        scene.ready(kind, name, "False/Invalid").await?;
+        scene.delete(kind, name).await?;
+    }
+    orphans(scene, 2).await?;
+    for path in [path, group] {
+        assert!(scene.state(path).await?.is_some(), "a deletion outside of the scope removed {path}");
+    }
     scene.change("OpenBaoCluster", "own", json!({"spec": {"operatorScope": "Root"}})).await?;
-    scene.becomes(path, None).await?;
+    for path in [path, group] {
+        scene.becomes(path, None).await?;
+    }
     orphans(scene, 0).await
 }
 
@@ -113,6 +123,26 @@ async fn every_field_of_a_rule_is_in_the_policy(scene: &Scene) -> Result<()> {
     scene.delete("BaoPolicy", "rules").await
 }
 
+/// The object is corrected, then changed to another mistake, and corrected again.
+async fn a_wrong_change_leaves_the_old_policy_in_force(scene: &Scene) -> Result<()> {
+    let change = |policy: &str| {
+        let patch = json!({"spec": {"policy": policy}});
+        async move { scene.change("BaoPolicy", "wrong", patch).await }
+    };
+    change(TEXT).await?;
+    scene.ready("BaoPolicy", "wrong", "True/Applied").await?;
+    let right = scene.state("sys/policies/acl/wrong").await?;
+    for mistake in ["path \"a\" { capabilities = [\"fly\"] }", "path \"a\" {"] {
+        change(mistake).await?;
+        scene.ready("BaoPolicy", "wrong", "False/Invalid").await?;
+        assert_eq!(scene.state("sys/policies/acl/wrong").await?, right, "{mistake} changed the policy");
+    }
+    change(TEXT).await?;
+    scene.ready("BaoPolicy", "wrong", "True/Applied").await?;
+    assert_eq!(scene.state("sys/policies/acl/wrong").await?, right);
+    Ok(())
+}
+
 async fn mistakes_are_named(scene: &Scene) -> Result<()> {
     scene.apply("BaoPolicy", "early", json!({"policy": TEXT, "namespace": "missing"})).await?;
     let object = scene.ready("BaoPolicy", "early", "False/SourceMissing").await?;
@@ -121,6 +151,8 @@ async fn mistakes_are_named(scene: &Scene) -> Result<()> {
     scene.apply("BaoPolicy", "wrong", json!({"policy": "path \"a\" { capabilities = [\"fly\"] }"})).await?;
     let object = scene.ready("BaoPolicy", "wrong", "False/Invalid").await?;
     assert!(ready_of(&object).contains("invalid capability"), "{object}");
+    assert_eq!(scene.state("sys/policies/acl/wrong").await?, None, "a wrong policy was created");
+    a_wrong_change_leaves_the_old_policy_in_force(scene).await?;
     scene.delete("BaoPolicy", "wrong").await?;
     scene.apply("BaoPolicy", "steamer", json!({"policy": TEXT})).await?;
     let object = scene.ready("BaoPolicy", "steamer", "False/Invalid").await?;

@@ -1,6 +1,6 @@
 //! A ClusterBaoStaticSecret in namespaces that appear, conflict, drift and disappear.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -13,6 +13,7 @@ use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::{Case, ready_of};
+use crate::observed::{planned, written};
 use crate::openbao_outage::gone;
 use crate::static_secrets::auth;
 
@@ -188,4 +189,77 @@ async fn a_secret_is_distributed_to_the_selected_namespaces() -> Result<()> {
         gone(&spread.secrets(namespace), "pull").await?;
     }
     Ok(())
+}
+
+/// Applies an object that reads for namespaces, and waits for `Ready` and its plan.
+async fn previewed(
+    case: &Case,
+    changes: Value,
+    ready: &str,
+    plan: &[&str],
+) -> Result<ClusterBaoStaticSecret> {
+    let mut spec = json!({
+        "namespaces": ["preview"],
+        "template": {"spec": {
+            "mount": "preview", "path": "app", "type": "kv-v2", "refreshAfter": "1s",
+            "destination": {"name": "pull", "create": true},
+        }},
+    });
+    for (pointer, value) in changes.as_object().into_iter().flatten() {
+        let (parent, field) = pointer.rsplit_once('/').unwrap_or_default();
+        if let Some(parent) = spec.pointer_mut(parent) {
+            parent[field] = value.clone();
+        }
+    }
+    let object = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "ClusterBaoStaticSecret", "metadata": {"name": "preview"},
+        "spec": spec,
+    });
+    let generation = apply(&case.client, object).await?.metadata.generation;
+    let objects: Api<ClusterBaoStaticSecret> = Api::all(case.client.clone());
+    eventually(&format!("the object is {ready} with the plan {plan:?}"), || async {
+        let object = objects.get("preview").await.map_err(|error| error.to_string())?;
+        let status = object.status.clone().unwrap_or_default();
+        let (seen, found) = (ready_of(&json!(object)), planned(&status.plan));
+        let is_current = Some(status.common.observed_generation) == generation;
+        if is_current && seen.starts_with(ready) && found == plan {
+            Ok(object)
+        } else {
+            Err(format!("{seen} {found:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_object_that_observes_lists_the_changes_of_each_namespace_and_writes_nothing() -> Result<()> {
+    let case = Case::new("preview").await?;
+    let admin = case.admin()?;
+    mount_kv(&admin, "preview").await?;
+    case.role("preview", json!({"preview/*": {"capabilities": ["read"]}}), "10m").await?;
+    case.object("BaoAuth", "default", auth("preview")).await?;
+    admin.write_kv2("preview", "app", &json!({"a": "canary"})).await?;
+    let writes = || written(&case, &["secrets", "baostaticsecrets"]);
+
+    let new = ["Create preview/BaoStaticSecret/preview", "Create preview/Secret/pull/a"];
+    let first = previewed(&case, json!({"/mode": "Observe"}), "True/Drifted", &new).await?;
+    ensure!(!serde_json::to_string(&first)?.contains("canary"), "the status contains a value");
+    let status = first.status.unwrap_or_default();
+    assert_eq!((status.selected, status.provisioned), (Some(1), Some(0)));
+    assert_eq!(writes()?, [""; 0]);
+
+    previewed(&case, json!({}), "True/Applied", &[]).await?;
+    previewed(&case, json!({"/mode": "Observe"}), "True/Observed", &[]).await?;
+    let before = writes()?;
+    let label = json!({"/mode": "Observe", "/template/spec/destination/labels": {"team": "web"}});
+    let edited = ["Update preview/BaoStaticSecret/preview", "Update preview/Secret/pull"];
+    previewed(&case, label, "True/Drifted", &edited).await?;
+    let unselected = json!({"/mode": "Observe", "/namespaces": ["preview-absent"]});
+    let removed = ["Delete preview/BaoStaticSecret/preview", "Delete preview/Secret/pull"];
+    previewed(&case, unselected, "True/Drifted", &removed).await?;
+    assert_eq!(writes()?, before);
+
+    let objects: Api<ClusterBaoStaticSecret> = Api::all(case.client.clone());
+    objects.delete("preview", &DeleteParams::default()).await?;
+    gone(&case.api::<BaoStaticSecret>(), "preview").await
 }

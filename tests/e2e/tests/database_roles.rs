@@ -25,6 +25,11 @@ use crate::static_secrets::auth;
 /// Password of the user that OpenBao logs in as, after the first one.
 const SECOND: &str = "second-canary-7Zt4Qw9xLp2V";
 
+/// Roles that the connection allows: those of the DatabaseRoles, and the check of the owner role `app_rw`.
+const ALLOWED: [&str; 4] = ["app", "app.owner-337b432d", "batch", "plain"];
+/// Static role that checks the owner role.
+const CHECK: &str = "database/static-roles/app.owner-337b432d";
+
 /// Servers of a test, and the namespace with the objects.
 struct Scene {
     rig: Rig,
@@ -39,7 +44,7 @@ struct Scene {
 impl Scene {
     /// Starts the servers. The database `app` has the role `app_rw`, which owns nothing yet, and the user `batch`.
     async fn new() -> Result<Self> {
-        let mut rig = Rig::new("databases").await?;
+        let mut rig = Rig::alone("databases").await?;
         rig.operator.arguments.retain(|argument| !argument.starts_with("--log-level=info"));
         rig.operator.arguments.push("--log-level=trace".to_owned());
         let folder = rig.case.ground.folder.join("database-server");
@@ -121,7 +126,7 @@ impl Scene {
     /// Waits for a complete pass. A pass starts with a read of the resource.
     async fn pass(&self, kind: &str, name: &str, path: &str) -> Result<()> {
         let is_read = |asked: &Asked| asked.method == "GET" && asked.path.ends_with(path);
-        let reads = || Ok(self.rig.openbao.seen().into_iter().filter(is_read).count());
+        let reads = || Ok(self.rig.openbao.number(is_read));
         drift::passes(&self.rig.case, kind, name, reads).await
     }
 
@@ -186,7 +191,8 @@ impl Scene {
             case.ready::<DatabaseRole>(name, "True/Applied").await?;
         }
         let config = self.read("database/config/pg").await?;
-        ensure!(config["allowed_roles"] == json!(["app", "batch", "plain"]), "{config}");
+        ensure!(config["allowed_roles"] == json!(ALLOWED), "{config}");
+        ensure!(self.read(CHECK).await?["username"] == "app_rw", "the owner role is not checked");
         Ok(())
     }
 
@@ -246,6 +252,21 @@ impl Scene {
         self.works().await
     }
 
+    /// A changed role under `mode: Observe` has a plan, and nothing is written.
+    async fn observed_role(&self) -> Result<()> {
+        let right = self.read("database/roles/plain").await?;
+        let before = self.writes("/database/");
+        self.patch("DatabaseRole", "reader", json!({"mode": "Observe", "defaultTTL": "3h"})).await?;
+        let object = self.rig.case.ready::<DatabaseRole>("reader", "True/Drifted").await?;
+        let plan = serde_json::to_value(object)?["status"]["plan"].take();
+        ensure!(plan[0]["operation"] == "Update" && plan[0]["path"] == "database/roles/plain", "{plan}");
+        self.patch("DatabaseRole", "reader", json!({"mode": "Enforce", "defaultTTL": null})).await?;
+        self.rig.case.ready::<DatabaseRole>("reader", "True/Applied").await?;
+        assert_eq!(self.writes("/database/"), before, "Observe made writes");
+        assert_eq!(self.read("database/roles/plain").await?, right);
+        Ok(())
+    }
+
     /// Objects whose parameters OpenBao returns in another form than they are written settle.
     async fn forms(&self) -> Result<()> {
         let case = &self.rig.case;
@@ -281,7 +302,7 @@ impl Scene {
         eventually("the connection no longer allows the deleted role", || async {
             let mut config = self.read("database/config/pg").await.map_err(|error| format!("{error:#}"))?;
             let seen = config["allowed_roles"].take();
-            if seen == json!(["app", "batch", "plain"]) { Ok(()) } else { Err(seen.to_string()) }
+            if seen == json!(ALLOWED) { Ok(()) } else { Err(seen.to_string()) }
         })
         .await
     }
@@ -309,18 +330,49 @@ impl Scene {
         .await?;
         assert_eq!(self.postgres.sql("app", "SELECT a FROM mine")?.trim(), "7");
 
-        // A missing owner role is reported, and no user is created.
+        self.missing_owner_role().await?;
+        Ok(vec![password])
+    }
+
+    /// A missing owner role is reported before the role that issues credentials exists, and so is another one of an existing role.
+    async fn missing_owner_role(&self) -> Result<()> {
+        let case = &self.rig.case;
         let lost = json!({"connectionRef": {"name": "postgres"}, "ownerRole": "no \"such\" role"});
         case.object("DatabaseRole", "lost", lost).await?;
+        let message =
+            "ownerRole: the owner role no \"such\" role does not exist in the server of DatabaseConnection";
+        case.says::<DatabaseRole>("lost", "False/SourceMissing", message).await?;
+        assert_eq!(
+            self.read("database/roles/lost").await?,
+            Value::Null,
+            "a role without its owner role exists"
+        );
+        self.patch("DatabaseRole", "lost", json!({"ownerRole": "app_late"})).await?;
+        case.says::<DatabaseRole>("lost", "False/SourceMissing", "the owner role app_late does not exist")
+            .await?;
+        self.postgres.sql("app", "CREATE ROLE app_late; GRANT app_late TO app_admin WITH ADMIN OPTION")?;
         case.ready::<DatabaseRole>("lost", "True/Applied").await?;
-        case.object("BaoDynamicSecret", "lost", dynamic("creds/lost", "lost")).await?;
-        let reported = case.ready::<BaoDynamicSecret>("lost", "False/Failed").await?;
-        let ready = ready_of(&serde_json::to_value(&reported)?);
-        ensure!(ready.contains("role \"no \"such\" role\" does not exist"), "{ready}");
-        self.delete("BaoDynamicSecret", "lost").await?;
+        // Another owner role has another check, and the former check is removed.
+        self.patch("DatabaseRole", "lost", json!({"ownerRole": "app_rw"})).await?;
+        case.ready::<DatabaseRole>("lost", "True/Applied").await?;
+        let checks = self.checks_of("lost").await?;
+        ensure!(checks == ["lost.owner-337b432d"], "{checks:?}");
+        let changed = "SELECT rolcanlogin, rolpassword IS NULL FROM pg_authid WHERE rolname = 'app_late'";
+        ensure!(self.postgres.sql("app", changed)?.trim() == "f|t", "the check changed the owner role");
         self.delete("DatabaseRole", "lost").await?;
         self.gone("DatabaseRole", "lost").await?;
-        Ok(vec![password])
+        ensure!(self.checks_of("lost").await?.is_empty(), "a check outlives its role");
+        Ok(())
+    }
+
+    /// Names of the static roles that check the owner role of a role.
+    async fn checks_of(&self, role: &str) -> Result<Vec<String>> {
+        let method = Method::from_bytes(b"LIST")?;
+        let answer = self.admin.request_any(method, "database/static-roles", None).await?;
+        let keys = answer.pointer("/data/keys").and_then(Value::as_array).cloned().unwrap_or_default();
+        let prefix = format!("{role}.owner-");
+        let names = keys.iter().filter_map(Value::as_str).filter(|key| key.starts_with(&prefix));
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// After a rotation, no password of a Secret works, and no later pass writes one.
@@ -368,13 +420,28 @@ impl Scene {
         self.works().await
     }
 
+    /// The password of a static role, other than a former one, with which its user can log in.
+    async fn password_of(&self, user: &str, former: &str) -> Result<String> {
+        eventually(&format!("{user} has another password"), || async {
+            let path = format!("database/static-creds/{user}");
+            let mut seen = self.read(&path).await.map_err(|error| format!("{error:#}"))?;
+            let Value::String(password) = seen["password"].take() else {
+                return Err(format!("{path} has no password"));
+            };
+            if password == former {
+                return Err("the same password".to_owned());
+            }
+            // The next rotation can replace the password before the login.
+            self.login((user, &password), "SELECT 1").map_err(|error| format!("{error:#}"))?;
+            Ok(password)
+        })
+        .await
+    }
+
     /// A static role is rotated by its period, and an adopted one keeps its password.
     async fn static_roles(&self, former: &str) -> Result<()> {
-        eventually("the password is rotated", || async {
-            let seen = self.read("database/static-creds/batch").await.map_err(|error| error.to_string())?;
-            if seen["password"] == *former { Err("the same password".to_owned()) } else { Ok(()) }
-        })
-        .await?;
+        self.password_of("batch", former).await?;
+        ensure!(self.login(("batch", former), "SELECT 1").is_err(), "the former password of batch works");
         // OpenBao lets the role use the connection only while the connection lists it.
         let case = &self.rig.case;
         let spec = json!({"connectionRef": {"name": "postgres"}, "static": {"username": "adopted", "rotationPeriod": "24h"}});
@@ -383,14 +450,15 @@ impl Scene {
         case.ready::<DatabaseConnection>("postgres", "True/Applied").await?;
         let body = json!({"db_name": "pg", "username": "adopted", "rotation_period": "24h"});
         self.post("database/static-roles/adopted", body).await?;
-        let password = self.read("database/static-creds/adopted").await?["password"].take();
+        let password = self.password_of("adopted", "").await?;
         let before = self.writes("adopted");
         case.object("DatabaseRole", "adopted", spec).await?;
         case.ready::<DatabaseRole>("adopted", "False/Conflict").await?;
         self.patch("DatabaseRole", "adopted", json!({"adopt": "IfUnowned"})).await?;
         case.ready::<DatabaseRole>("adopted", "True/Applied").await?;
         assert_eq!(self.writes("adopted"), before, "the adoption made writes");
-        assert_eq!(self.read("database/static-creds/adopted").await?["password"], password);
+        assert_eq!(self.read("database/static-creds/adopted").await?["password"], json!(password));
+        self.login(("adopted", &password), "SELECT 1").context("the adoption replaced the password")?;
         // A role that the connection does not list is refused.
         let unlisted = json!({"connectionRef": {"name": "postgres"}, "ownerRole": "app_rw"});
         case.object("DatabaseRole", "unlisted", unlisted).await?;
@@ -505,8 +573,7 @@ async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> R
     let mut scene = Scene::new().await?;
     scene.rig.start().await?;
     scene.objects().await?;
-    let batch =
-        scene.read("database/static-creds/batch").await?["password"].as_str().unwrap_or_default().to_owned();
+    let batch = scene.password_of("batch", "").await?;
     let before = scene.writes("/database/");
     scene.pass("DatabaseRole", "app", "/database/roles/app").await?;
     scene.pass("DatabaseConnection", "postgres", "/database/config/pg").await?;
@@ -515,6 +582,7 @@ async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> R
     scene.failures().await?;
     scene.forms().await?;
     scene.drift().await?;
+    scene.observed_role().await?;
     scene.rotation().await?;
     scene.static_roles(&batch).await?;
     scene.adoption().await?;

@@ -1,6 +1,8 @@
 //! Runs the docs from the first page to the last: applies every YAML block and executes every command, on a cluster
 //! without Steamer.
 
+mod coverage;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -187,6 +189,7 @@ async fn every_command_and_yaml_block_in_the_docs_works_in_order() -> Result<()>
         }
     }
     ensure!(commands > 20 && objects > 10, "only {commands} commands and {objects} YAML blocks");
+    coverage::compared(&reader.openbao.admin()?).await?;
     drop(node.await??);
     Ok(())
 }

@@ -106,14 +106,46 @@ fn every_field_of_every_general_kind_has_a_row_or_a_test_of_its_own() {
 }
 
 #[test]
-fn every_test_of_a_field_exists() -> Result<()> {
+fn a_field_is_removed_wherever_it_is() {
+    assert_eq!(without("ttl"), json!({"spec": {"ttl": null}}));
+    assert_eq!(without("tune.listingVisibility"), json!({"spec": {"tune": {"listingVisibility": null}}}));
+}
+
+#[test]
+fn every_test_of_a_field_exists_and_contains_its_name() -> Result<()> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for (kind, _, test) in ELSEWHERE {
+    let mut problems = Vec::new();
+    for (kind, fields, test) in ELSEWHERE {
         let (file, name) = test.split_once(' ').context("no test")?;
         let text = std::fs::read_to_string(root.join(file)).with_context(|| format!("{kind}: {file}"))?;
-        ensure!(text.contains(&format!("fn {name}(")), "{kind}: {file} has no function {name}");
+        if !text.contains(&format!("fn {name}(")) {
+            problems.push(format!("{kind}: {file} has no function {name}"));
+        }
+        let missing = fields.iter().filter(|field| !names(&text, field));
+        problems.extend(missing.map(|field| format!("{kind}: {file} does not contain {field}")));
     }
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
+}
+
+/// Returns true if a text contains each part of the path of a field as a word.
+fn names(text: &str, field: &str) -> bool {
+    let is_inside = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let words: BTreeSet<&str> = text.split(|character: char| !is_inside(character)).collect();
+    field.split('.').all(|part| words.contains(part.trim_end_matches("[]")))
+}
+
+#[test]
+fn a_field_is_named_by_words() {
+    let text = r#"json!({"intermediate": {"parentRef": {"name": "root"}}, "namespaces": []})"#;
+    for (field, expected) in [
+        ("intermediate.parentRef.name", true),
+        ("intermediate.parentRef.namespace", false),
+        ("namespaces[]", true),
+        ("parent", false),
+    ] {
+        assert_eq!(names(text, field), expected, "{field}");
+    }
 }
 
 /// Compares values in the forms in which OpenBao returns them.
@@ -182,7 +214,37 @@ async fn check(scene: &Scene, sample: &Sample) -> Result<usize> {
             }
         }
     }
+    removed(scene, sample).await?;
     Ok(changes)
+}
+
+/// The patch that removes a field, such as `tune.listingVisibility`, from a spec.
+fn without(field: &str) -> Value {
+    let spec = field.rsplit('.').fold(Value::Null, |inner, name| json!({name: inner}));
+    json!({"spec": spec})
+}
+
+/// Returns true for a value that OpenBao can return as null, or not at all.
+fn is_none(value: &Value) -> bool {
+    [json!(null), json!(""), json!([])].contains(value)
+}
+
+/// Removes fields that give access from the spec, one after the other, and waits until OpenBao has their defaults.
+async fn removed(scene: &Scene, sample: &Sample) -> Result<()> {
+    for part in &sample.parts {
+        for row in &part.rows {
+            let Some(default) = &row.default else { continue };
+            scene.change(sample.kind, sample.name, without(row.field)).await?;
+            eventually(&format!("{} is {default} after {} is removed", row.pointer, row.field), || async {
+                let state = read(scene, part.read).await.map_err(|error| format!("{error:#}"))?;
+                let found = value(&state, row.pointer);
+                let is_default = same(default, &found) || (is_none(default) && is_none(&found));
+                if is_default { Ok(()) } else { Err(found.to_string()) }
+            })
+            .await?;
+        }
+    }
+    scene.ready(sample.kind, sample.name, "True/Applied").await.map(drop)
 }
 
 /// Changes a value by hand, and waits until it is repaired.
@@ -231,7 +293,10 @@ async fn prepare(scene: &Scene) -> Result<()> {
     let further = json!({"policy": "path \"apps-kv/data/further\" { capabilities = [\"read\"] }"});
     scene.post("sys/policies/acl/apps-extra", further).await?;
     let postgres = &scene.case.ground.postgres;
-    postgres.run("postgres", "CREATE ROLE fields_batch LOGIN; CREATE ROLE fields_app")?;
+    postgres.run(
+        "postgres",
+        "CREATE ROLE fields_batch LOGIN; CREATE ROLE fields_app; CREATE ROLE fields_owner",
+    )?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values", "namespace": scene.case.namespace},
         "stringData": {

@@ -74,9 +74,35 @@ async fn suspend(client: &Client, namespace: &str, kind: KindId) -> Result<()> {
 
 /// Returns the API of a kind in a namespace, for objects whose type is not known.
 fn dynamic(client: &Client, namespace: &str, kind: KindId) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource(kind))
+}
+
+fn resource(kind: KindId) -> ApiResource {
     let gvk = GroupVersionKind::gvk(steamer_api::GROUP, steamer_api::VERSION, kind.as_str());
-    let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural());
-    Api::namespaced_with(client.clone(), namespace, &resource)
+    ApiResource::from_gvk_with_plural(&gvk, &kind.plural())
+}
+
+/// Waits until all objects of Steamer are Ready, in all namespaces. kubectl would need a process for each look.
+pub async fn all_ready(client: &Client) -> Result<()> {
+    eventually("all objects are Ready", || async {
+        for kind in KindId::ALL {
+            all_of_kind_ready(client, *kind).await?;
+        }
+        Ok::<(), String>(())
+    })
+    .await
+}
+
+/// Fails with the first object of a kind that is not Ready.
+async fn all_of_kind_ready(client: &Client, kind: KindId) -> Result<(), String> {
+    let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+    for object in objects.list(&ListParams::default()).await.map_err(|error| error.to_string())? {
+        let seen = ready_of(&serde_json::to_value(&object).map_err(|error| error.to_string())?);
+        if !seen.starts_with("True/") {
+            return Err(format!("{kind} {}: {seen}", object.name_any()));
+        }
+    }
+    Ok(())
 }
 
 impl Case {

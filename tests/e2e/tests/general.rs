@@ -50,16 +50,9 @@ impl Scene {
         self.admin.request_any(Method::POST, path, Some(body)).await.with_context(|| path.to_owned())
     }
 
-    /// What OpenBao returns for a resource, without times and versions. None if it does not exist.
+    /// As the function [`state`].
     pub async fn state(&self, path: &str) -> Result<Option<Value>> {
-        let mut answer = match self.admin.request_any(Method::GET, path, None).await {
-            Ok(mut answer) => answer["data"].take(),
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        forget(&mut answer, &["version", "modified", "cas_required", "id", "canonical_id", "modify_index"]);
-        forget(&mut answer, &["creation_time", "last_update_time"]);
-        Ok(Some(answer))
+        state(&self.admin, path).await
     }
 
     /// Applies an object of the cluster `own`.
@@ -85,6 +78,25 @@ impl Scene {
             let object = api.get(name).await.map_err(|error| error.to_string())?;
             let object = serde_json::to_value(&object).map_err(|error| error.to_string())?;
             check_ready(&object, expected).map(|()| object)
+        })
+        .await
+    }
+
+    /// Waits until a pass over the current generation has reported that the object is suspended.
+    async fn suspended(&self, kind: &str, name: &str) -> Result<()> {
+        let api = self.case.dynamic(kind)?;
+        eventually(&format!("{kind} {name} is suspended"), || async {
+            let object = api.get(name).await.map_err(|error| error.to_string())?;
+            let object = serde_json::to_value(&object).map_err(|error| error.to_string())?;
+            let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+            let mut suspended = conditions.into_iter().flatten().filter(|it| it["type"] == "Suspended");
+            let is_current =
+                object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
+            if is_current && suspended.any(|it| it["status"] == "True") {
+                Ok(())
+            } else {
+                Err(object.to_string())
+            }
         })
         .await
     }
@@ -148,6 +160,18 @@ impl Scene {
     }
 }
 
+/// What OpenBao returns for a resource, without times, versions and generated IDs. None if it does not exist.
+pub async fn state(admin: &Session, path: &str) -> Result<Option<Value>> {
+    let mut answer = match admin.request_any(Method::GET, path, None).await {
+        Ok(mut answer) => answer["data"].take(),
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    forget(&mut answer, &["version", "modified", "cas_required", "id", "canonical_id", "modify_index"]);
+    forget(&mut answer, &["creation_time", "last_update_time", "accessor", "uuid"]);
+    Ok(Some(answer))
+}
+
 /// Removes fields from a value, wherever they are.
 fn forget(value: &mut Value, names: &[&str]) {
     match value {
@@ -202,7 +226,8 @@ pub async fn check(scene: &Scene, subject: &Subject<'_>) -> Result<()> {
     scene.pass(kind, name, path).await?;
     assert_eq!(scene.writes()?, before, "a settled {kind} was written");
     drifts(scene, subject, &right).await?;
-    observes(scene, subject, &right).await?;
+    let wrong = observes(scene, subject).await?;
+    suspends(scene, subject, (&right, &wrong)).await?;
     scene.delete(kind, name).await?;
     scene.becomes(path, None).await?;
     adopts(scene, subject, &right).await?;
@@ -229,7 +254,8 @@ async fn drifts(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<(
     scene.ready(kind, name, "True/Applied").await.map(drop)
 }
 
-async fn observes(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<()> {
+/// Makes drift that is only reported, and returns the state with it.
+async fn observes(scene: &Scene, subject: &Subject<'_>) -> Result<Option<Value>> {
     let Subject { kind, name, path, .. } = subject;
     let (changed, body) = subject.drift.first().context("no drift")?;
     scene.change(kind, name, json!({"spec": {"mode": "Observe"}})).await?;
@@ -240,7 +266,22 @@ async fn observes(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result
     let object = scene.ready(kind, name, "True/Drifted").await?;
     assert_eq!(object.pointer("/status/plan/0/operation"), Some(&json!("Update")), "{object}");
     assert_eq!(scene.state(path).await?, wrong, "Observe changed {path}");
-    scene.change(kind, name, json!({"spec": {"mode": "Enforce"}})).await?;
+    Ok(wrong)
+}
+
+/// A suspended object repairs nothing until it is resumed.
+async fn suspends(
+    scene: &Scene,
+    subject: &Subject<'_>,
+    (right, wrong): (&Value, &Option<Value>),
+) -> Result<()> {
+    let Subject { kind, name, path, .. } = subject;
+    let before = scene.writes()?;
+    scene.change(kind, name, json!({"spec": {"mode": "Enforce", "suspend": true}})).await?;
+    scene.suspended(kind, name).await?;
+    assert_eq!(scene.state(path).await?, *wrong, "a suspended {kind} changed {path}");
+    assert_eq!(scene.writes()?, before, "a suspended {kind} wrote");
+    scene.change(kind, name, json!({"spec": {"suspend": false}})).await?;
     scene.becomes(path, Some(right)).await
 }
 

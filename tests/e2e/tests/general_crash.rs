@@ -33,7 +33,7 @@ const NAMES: &str = "crashed-*";
 /// Most starts of the operator for one change. More mean that the change does not end.
 const MOST: usize = 80;
 /// Lists of resources that the objects can create.
-const LISTS: [&str; 15] = [
+const LISTS: [&str; 16] = [
     "sys/policies/acl",
     "sys/namespaces",
     "sys/quotas/rate-limit",
@@ -47,6 +47,7 @@ const LISTS: [&str; 15] = [
     "database/roles",
     "database/static-roles",
     "auth/approle/role",
+    "auth/userpass/users",
     "auth/kubernetes/role",
     "auth/gitea_jwt/role",
 ];
@@ -75,6 +76,7 @@ async fn mounts(admin: &Session) -> Result<()> {
         ("sys/mounts/crashed-issuer", "pki"),
         ("sys/mounts/database", "database"),
         ("sys/auth/approle", "approle"),
+        ("sys/auth/userpass", "userpass"),
         ("sys/auth/gitea_jwt", "jwt"),
         ("crashed-group/sys/auth/jwt", "jwt"),
     ] {
@@ -124,12 +126,12 @@ enum Goal {
 
 impl Goal {
     async fn is_reached(self, case: &Case, subjects: &[Subject]) -> Result<(), String> {
-        try_join_all(subjects.iter().map(|subject| async move {
+        // One after another: while the change is not complete, a look costs few requests.
+        for subject in subjects {
             let seen = self.seen(case, subject).await.unwrap_or_else(|error| Err(format!("{error:#}")));
-            seen.map_err(|seen| format!("{} {}: {seen}", subject.kind, subject.name))
-        }))
-        .await
-        .map(drop)
+            seen.map_err(|seen| format!("{} {}: {seen}", subject.kind, subject.name))?;
+        }
+        Ok(())
     }
 
     /// The inner error is the observed state of an object that has not reached the goal.
@@ -188,7 +190,9 @@ async fn check(rig: &Rig, admin: &Session, (subjects, state): (&[Subject], State
         let is_confirmed = |it: &Value| it["pending"] != true;
         ensure!(owned.is_some_and(|it| !it.is_empty() && it.iter().all(is_confirmed)), "{object}");
     }
-    Ok(())
+    let password = json!({"password": "trusted"});
+    let login = admin.request_any(Method::POST, "auth/userpass/login/secret-user", Some(password)).await;
+    login.map(drop).context("the password of the user is not in force")
 }
 
 /// A restart and a further pass over each object write nothing.
@@ -199,7 +203,7 @@ async fn settled(rig: &mut Rig, subjects: &[Subject]) -> Result<()> {
     let (case, openbao) = (&rig.case, &rig.openbao);
     try_join_all(subjects.iter().map(|subject| async move {
         let is_read = |asked: &Asked| !asked.writes() && asked.path.ends_with(subject.read);
-        let reads = || Ok(openbao.seen().into_iter().filter(is_read).count());
+        let reads = || Ok(openbao.number(is_read));
         passes(case, subject.kind, subject.name, reads).await
     }))
     .await?;

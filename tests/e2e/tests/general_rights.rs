@@ -2,8 +2,12 @@
 
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use steamer_api::BaoPolicy;
+use steamer_testing::installation::install_root_scope;
+use steamer_testing::openbao::mount_kv;
+use steamer_testing::operator_policy::{self, PolicyScope};
 
 use crate::fixture::{ready_in, ready_of};
 use crate::general::Scene;
@@ -28,7 +32,9 @@ async fn a_right_decides_where_an_object_creates_deletes_and_claims() -> Result<
     a_namespace_needs_the_permission_of_the_cluster(&scene, &others).await?;
     a_revoked_object_owns_nothing(&scene, &others).await?;
     a_project_contains_the_policies_that_refer_to_it(&scene).await?;
-    a_scope_refuses_other_namespaces(&scene).await
+    a_resource_belongs_to_one_object_of_all_kinds(&scene).await?;
+    a_scope_refuses_other_namespaces(&scene).await?;
+    the_reported_lines_are_enough(&scene).await
 }
 
 async fn allow(scene: &Scene, from: &str) -> Result<()> {
@@ -106,6 +112,48 @@ async fn a_project_contains_the_policies_that_refer_to_it(scene: &Scene) -> Resu
     scene.delete("BaoPolicy", "rival").await
 }
 
+/// A SecretsApp, and objects that contain one of its resources each.
+async fn a_resource_belongs_to_one_object_of_all_kinds(scene: &Scene) -> Result<()> {
+    mount_kv(&scene.admin, "kvv2").await?;
+    scene.apply("SecretsApp", "claimed", json!({"identityGroup": {"enabled": false}})).await?;
+    scene.ready("SecretsApp", "claimed", "True/Applied").await?;
+    let (policy, role) = ("sys/policies/acl/claimed", "auth/kubernetes/role/claimed");
+    let right = [scene.state(policy).await?, scene.state(role).await?];
+    assert!(right.iter().all(Option::is_some), "{right:?}");
+    let before = scene.writes()?;
+    others_claim(scene, [("BaoPolicy", policy), ("BaoAuthRole", role)]).await?;
+    scene.pass("SecretsApp", "claimed", policy).await?;
+    scene.ready("SecretsApp", "claimed", "True/Applied").await?;
+    // Neither object removes what is not its own.
+    scene.delete("BaoPolicy", "claimed").await?;
+    let written = scene.written()?.split_off(before);
+    assert!(written.is_empty(), "two objects wrote one resource: {written:?}");
+    assert_eq!([scene.state(policy).await?, scene.state(role).await?], right);
+    // The owner is gone: the other object is visited at once.
+    scene.delete("SecretsApp", "claimed").await?;
+    scene.ready("BaoAuthRole", "claimed", "True/Applied").await?;
+    assert_eq!(scene.state(policy).await?, None);
+    scene.delete("BaoAuthRole", "claimed").await
+}
+
+/// `adopt: IfUnowned` does not override the claim of another object.
+async fn others_claim(scene: &Scene, others: [(&str, &str); 2]) -> Result<()> {
+    let accounts = json!([{"name": "other", "namespace": "other"}]);
+    let role = json!({"serviceAccounts": accounts, "audience": "vault"});
+    let specs = [json!({"policy": text("other/*")}), json!({"mount": "kubernetes", "kubernetes": role})];
+    for ((kind, path), mut spec) in others.into_iter().zip(specs) {
+        for adopt in ["Never", "IfUnowned"] {
+            spec["adopt"] = json!(adopt);
+            scene.apply(kind, "claimed", spec.clone()).await?;
+            let object = scene.ready(kind, "claimed", "False/Conflict: SecretsApp ").await?;
+            let claimed = format!("SecretsApp {OWN}/claimed already claims ");
+            let seen = ready_of(&object);
+            assert!(seen.contains(&claimed) && seen.contains(&format!("({path})")), "{seen}");
+        }
+    }
+    Ok(())
+}
+
 async fn a_scope_refuses_other_namespaces(scene: &Scene) -> Result<()> {
     scene.post("sys/namespaces/team-a", json!({})).await?;
     let scope = json!({"operatorScope": "Namespaces", "operatorNamespaces": ["team-a"]});
@@ -119,4 +167,56 @@ async fn a_scope_refuses_other_namespaces(scene: &Scene) -> Result<()> {
     assert_eq!(scene.state("sys/policies/acl/unlisted").await?, None);
     scene.delete("BaoPolicy", "unlisted").await?;
     scene.delete("BaoPolicy", "listed").await
+}
+
+/// Policy of the operator besides `steamer`, which contains the lines that an object reports.
+const LINES: &str = "sys/policies/acl/steamer-lines";
+
+/// Objects of the root namespace, and how many requests their lines permit at least.
+fn unprivileged() -> [(&'static str, Value, usize); 5] {
+    [
+        ("BaoPolicy", json!({"policy": text("kv/*")}), 1),
+        (
+            "SecretEngine",
+            json!({"type": "kv-v2", "config": {"maxVersions": 5}, "tune": {"maxLeaseTTL": "1h"}, "deletionPolicy": "Delete"}),
+            3,
+        ),
+        (
+            "BaoAuthRole",
+            json!({"mount": "lines", "appRole": {"roleID": "lines"}, "tokenPolicies": ["web"]}),
+            3,
+        ),
+        ("IdentityGroup", json!({"policies": ["web"], "memberEntities": ["jane"]}), 2),
+        (
+            "SecretsApp",
+            json!({"readers": [{"name": "lines_x", "serviceAccount": "a", "namespace": "b", "prefix": "x"}]}),
+            7,
+        ),
+    ]
+}
+
+/// An object reports all lines at once: with exactly these it becomes Ready, and can be deleted.
+async fn the_reported_lines_are_enough(scene: &Scene) -> Result<()> {
+    let scope = json!({"operatorScope": "Root", "operatorNamespaces": null});
+    scene.change("OpenBaoCluster", "own", json!({"spec": scope})).await?;
+    scene.post("sys/auth/lines", json!({"type": "approle"})).await?;
+    scene.post("identity/entity/name/jane", json!({})).await?;
+    mount_kv(&scene.admin, "kvv2").await?;
+    let narrow = json!({"policy": operator_policy::text(&PolicyScope::Tenants)});
+    scene.post("sys/policies/acl/steamer", narrow).await?;
+    let role = json!({"token_policies": ["steamer", "steamer-lines"]});
+    scene.post("auth/kubernetes/role/steamer", role).await?;
+    for (kind, spec, least) in unprivileged() {
+        scene.apply(kind, "lines", spec).await?;
+        let object = scene.ready(kind, "lines", "False/PermissionDenied").await?;
+        let message = ready_of(&object);
+        let (_, lines) = message.split_once("to the policy of the operator: ").context("no lines")?;
+        assert!(lines.lines().count() >= least, "{kind}: {lines}");
+        scene.post(LINES, json!({"policy": lines})).await?;
+        scene.nudge(kind, "lines").await?;
+        scene.ready(kind, "lines", "True/Applied").await.with_context(|| lines.to_owned())?;
+        scene.delete(kind, "lines").await.with_context(|| lines.to_owned())?;
+        scene.admin.request_any(Method::DELETE, LINES, None).await?;
+    }
+    install_root_scope(&scene.openbao).await
 }

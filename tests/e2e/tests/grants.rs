@@ -1,5 +1,7 @@
 //! Every grant that a project needs, times every mode: a withdrawn grant removes access, and a restored one returns it.
 
+mod references;
+
 use anyhow::Result;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use rstest::rstest;
@@ -10,6 +12,7 @@ use steamer_testing::wait::eventually;
 
 use crate::fixture::{Case, ready_in};
 use crate::tenancy::readable_with;
+use references::{selected, unselected};
 
 /// A project in a namespace that needs every grant, for one test.
 struct Scene {
@@ -32,8 +35,13 @@ enum Grant {
 }
 use Grant::{Issuer, Label, Spec};
 
-fn selected() -> Value {
-    json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}})
+fn enforced() -> Value {
+    json!({"suspend": false, "mode": "Enforce"})
+}
+
+/// The modes of an object in which a withdrawn grant removes access.
+fn modes() -> [Value; 3] {
+    [enforced(), json!({"suspend": true}), json!({"mode": "Observe"})]
 }
 
 fn listed(scene: &Scene, id: i64) -> Value {
@@ -45,7 +53,7 @@ fn issuer(case: &Case) -> Value {
 }
 
 fn namespaces_of_the_tenant(_: &Scene) -> [Value; 2] {
-    [json!({"from": "Same", "selector": null}), selected()].map(|from| json!({"allowedNamespaces": from}))
+    [unselected(), selected()].map(|from| json!({"allowedNamespaces": from}))
 }
 
 fn projects_of_the_tenant(scene: &Scene) -> [Value; 2] {
@@ -162,15 +170,14 @@ async fn a_withdrawn_grant_removes_access_in_every_mode(
     #[case] grant: Grant,
 ) -> Result<()> {
     let scene = Scene::new(&format!("grants-{organization}"), organization).await?;
-    let enforce = json!({"suspend": false, "mode": "Enforce"});
-    for mode in [enforce.clone(), json!({"suspend": true}), json!({"mode": "Observe"})] {
+    for mode in modes() {
         let (jwt, row) = (scene.sign()?, format!("grant {organization} under {mode}"));
         let session = scene.access(&jwt, &row).await?;
         scene.set(&mode).await?;
         grant.withdraw(&scene).await?;
         scene.no_access(&jwt, &session, &row).await?;
         grant.restore(&scene).await?;
-        scene.set(&enforce).await?;
+        scene.set(&enforced()).await?;
         ready_in(&scene.projects, "web", "True/Applied").await?;
     }
     Ok(())

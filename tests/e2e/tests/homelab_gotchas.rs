@@ -1,9 +1,12 @@
 //! The gotchas of the guide of the homelab, each with a test of that name, and what CI jobs of a repository may do.
 
 mod ops_table;
+mod people;
+mod rows;
 
 use anyhow::{Context, Result, ensure};
-use kube::api::{Patch, PatchParams, ValidationDirective};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{Api, Patch, PatchParams, ValidationDirective};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::SecretsApp;
@@ -37,18 +40,51 @@ async fn the_kubernetes_auth_role_binds_service_account_and_namespace() -> Resul
 async fn vault_must_be_unsealed_after_every_restart() -> Result<()> {
     let mut scene = small("gotcha-sealed").await?;
     account(&scene, ("web", "web")).await?;
+    consumer(&scene).await?;
+    let uid = delivered(&scene).await?;
     scene.openbao.stop();
     scene.openbao.run_sealed()?;
     scene.nudge("SecretsApp", "web").await?;
     let object = scene.ready("SecretsApp", "web", "False/Sealed").await?;
     ensure!(object.pointer("/status/owned/resources/0").is_some(), "the record is lost: {object}");
+    scene.ready("BaoStaticSecret", "config", "False/Sealed").await?;
+    ensure!(delivered(&scene).await? == uid, "the Secret was replaced while OpenBao is sealed");
     scene.openbao.stop();
     scene.openbao.run()?;
     scene.openbao.serves().await?;
     scene.nudge("SecretsApp", "web").await?;
     scene.ready("SecretsApp", "web", "True/Applied").await?;
+    scene.ready("BaoStaticSecret", "config", "True/Applied").await?;
+    ensure!(delivered(&scene).await? == uid, "the Secret was replaced after OpenBao was unsealed");
     ensure!(value(&pod(&scene, "web", ("web", "web")).await?, "kvv2/data/web/config").await? == "web");
     Ok(())
+}
+
+/// A pod of the application in the namespace of the test, and the object that delivers its configuration.
+async fn consumer(scene: &Scene) -> Result<()> {
+    let case = &scene.case;
+    let accounts = json!({"serviceAccounts": ["web", "default"], "namespaces": ["web", case.namespace]});
+    scene.change("SecretsApp", "web", json!({"spec": {"runtime": accounts}})).await?;
+    scene.ready("SecretsApp", "web", "True/Applied").await?;
+    let consent = json!({"metadata": {"annotations": {"steamer.dev/audiences": "vault"}}});
+    let own: Api<ServiceAccount> = case.api();
+    own.patch("default", &PatchParams::default(), &Patch::Merge(consent)).await?;
+    let login = json!({"role": "web", "serviceAccount": "default", "audiences": ["vault"]});
+    scene.apply("BaoAuth", "web", json!({"method": "Kubernetes", "kubernetes": login})).await?;
+    let spec = json!({
+        "authRef": {"name": "web"}, "mount": "kvv2", "path": "web/config", "type": "kv-v2", "refreshAfter": "1s",
+        "destination": {"name": "config", "create": true},
+    });
+    case.object("BaoStaticSecret", "config", spec).await?;
+    scene.ready("BaoStaticSecret", "config", "True/Applied").await.map(drop)
+}
+
+/// Checks the value of the delivered Secret, and returns its UID.
+async fn delivered(scene: &Scene) -> Result<Option<String>> {
+    let secret = scene.case.api::<Secret>().get("config").await.context("the Secret was deleted")?;
+    let value = secret.data.unwrap_or_default().remove("value").context("the Secret has no value")?;
+    ensure!(value.0 == b"web", "the value was changed");
+    Ok(secret.metadata.uid)
 }
 
 #[tokio::test]
@@ -214,5 +250,7 @@ async fn the_credentials_survive_a_rotation_of_the_root_password(apps: &Apps) ->
     ensure!(apps.sql_as((&user, &password), "SELECT 1").is_err(), "the rotation was undone");
     let object = scene.ready("SecretsApp", "shop", "True/Applied").await?;
     ensure!(ready_of(&object).contains("application shop"), "{object}");
-    credential(&scene.admin, "shop").await.map(drop)
+    // OpenBao creates users with the new password only.
+    let [user, password, _] = credential(&scene.admin, "shop").await?;
+    apps.sql_as((&user, &password), "SELECT 1").map(drop)
 }

@@ -1,6 +1,10 @@
 //! `steamer import` on an OpenBao that was configured by hand.
 
+mod adoption;
+mod authorities;
 mod configured;
+mod requests;
+mod state;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
@@ -13,15 +17,14 @@ use steamer_openbao::Session;
 use steamer_testing::audit;
 use steamer_testing::cache::checkout;
 use steamer_testing::ground::{apply, yaml};
-use steamer_testing::kubectl::Kubectl;
 use steamer_testing::openbao::OpenBao;
 use steamer_testing::operator;
-use steamer_testing::proxy::Asked;
-use steamer_testing::wait::eventually;
 
-use crate::fixture::ready_of;
+use crate::fixture::Case;
 use crate::rig::Rig;
+use adoption::without_writes;
 use configured::{CANARY, COUNTS, ENGINES, configure};
+use state::state;
 
 /// The rights of the docs page, in all namespaces and for all engines of the test.
 fn documented_policy() -> Result<String> {
@@ -32,7 +35,8 @@ fn documented_policy() -> Result<String> {
         let of = |path: &str| match path {
             "kv" => vec!["hand-kv2", "hand/nested", "kv"],
             "database" => vec!["hand-db"],
-            "pki" => vec!["hand-pki"],
+            "pki" => vec!["hand-pki", "hand-intermediate"],
+            "ssh" => vec!["hand-ssh"],
             "transit" => vec!["hand-transit", "transit"],
             _ => vec![],
         };
@@ -118,6 +122,34 @@ fn by_kind(objects: &[Value]) -> BTreeMap<&str, usize> {
     counts
 }
 
+/// The issuers state what OpenBao has, and their engines the configurations below `config/`.
+fn check_authorities(objects: &[Value]) -> Result<()> {
+    let spec = |kind: &str, name: &str| {
+        let found = objects.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+        found.map(|object| object["spec"].clone()).with_context(|| format!("no {kind} {name}"))
+    };
+    let (root, web) = (spec("PKIIssuer", "hand-pki-root")?, spec("PKIIssuer", "hand-intermediate-web")?);
+    let certificate = json!({
+        "commonName": "Hand Root", "organization": ["Hand"], "country": ["DE"], "keyType": "ec", "keyBits": 384,
+        "ttl": "2000h", "maxPathLength": 2,
+    });
+    assert_eq!(root["root"], certificate);
+    assert_eq!(root["urls"], json!({"ocspServers": ["http://ocsp.example.com"]}));
+    assert_eq!((&root["default"], &web["default"]), (&json!(true), &json!(true)));
+    assert_eq!(web["intermediate"]["parentRef"]["name"], "hand-pki-root");
+    assert_eq!(web["intermediate"]["maxPathLength"], 0);
+    let configs = |name: &str| {
+        let found = spec("SecretEngine", name)?["configs"].as_array().cloned().unwrap_or_default();
+        let path = |config: &Value| config["path"].as_str().unwrap_or_default().to_owned();
+        Ok::<_, anyhow::Error>(found.iter().map(path).collect::<Vec<String>>())
+    };
+    assert_eq!(configs("hand-pki")?, ["crl", "urls"]);
+    assert_eq!(configs("hand-intermediate")?, ["auto-tidy"]);
+    assert_eq!(configs("hand-transit")?, ["keys"]);
+    assert_eq!(configs("hand-ssh")?, ["zeroaddress"]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_import_reads_every_resource_with_the_documented_rights_and_no_value() -> Result<()> {
     let rig = Rig::new("import").await?;
@@ -146,6 +178,8 @@ async fn the_import_reads_every_resource_with_the_documented_rights_and_no_value
         assert_eq!(engine.context(path)?["spec"]["type"], type_);
     }
     assert!(report.contains("sys/mounts/hand-ssh"), "the roles of the SSH engine are reported: {report}");
+    assert!(report.contains("hand-intermediate/issuer/"), "the root without its key is reported: {report}");
+    check_authorities(&objects)?;
 
     let requests = requests(openbao)?;
     ensure!(requests.len() > 60, "the audit log lacks requests");
@@ -196,20 +230,14 @@ async fn what_the_token_may_not_read_is_reported_with_the_missing_rule() -> Resu
     Ok(())
 }
 
-/// Fails with the objects that are not Ready, of `count` objects besides the cluster.
-fn waiting(kubectl: &Kubectl, namespace: &str, count: usize) -> Result<(), String> {
-    let text =
-        kubectl.run(&["get", "steamer", "-n", namespace, "-o", "json"]).map_err(|error| error.to_string())?;
-    let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    let states =
-        items.iter().map(|item| format!("{} {}: {}", item["kind"], item["metadata"]["name"], ready_of(item)));
-    let waiting: Vec<String> = states.filter(|state| !state.contains(": True/")).collect();
-    if waiting.is_empty() && items.len() > count {
-        Ok(())
-    } else {
-        Err(format!("{} objects; {}", items.len(), waiting.join("; ")))
+/// Applies the objects that an import wrote. Returns their number.
+async fn applied(case: &Case, output: &Output) -> Result<usize> {
+    let mut objects = yaml(&String::from_utf8(output.stdout.clone())?)?;
+    objects.retain(|object| object["kind"].as_str().and_then(KindId::parse).is_some());
+    for object in &objects {
+        apply(&case.client, object.clone()).await.with_context(|| object.to_string())?;
     }
+    Ok(objects.len())
 }
 
 #[tokio::test]
@@ -217,26 +245,22 @@ async fn the_imported_objects_adopt_the_resources_without_a_write() -> Result<()
     let mut rig = Rig::new("import-adopted").await?;
     configure(&rig.case).await?;
     rig.install_root_scope().await?;
-    let token = token(&rig.case.admin()?).await?;
-    let output = import(&rig.case.ground.openbao, &token, &["--kubernetes-namespace", &rig.case.namespace])?;
+    let (admin, namespace) = (rig.case.admin()?, rig.case.namespace.clone());
+    let token = token(&admin).await?;
+    let output = import(&rig.case.ground.openbao, &token, &["--kubernetes-namespace", &namespace])?;
     check_findings(&output)?;
-    let mut objects = yaml(&String::from_utf8(output.stdout)?)?;
-    objects.retain(|object| object["kind"].as_str().and_then(KindId::parse).is_some());
-    ensure!(!objects.is_empty(), "no object of a kind of this version");
-    for object in &objects {
-        let applied = apply(&rig.case.client, object.clone()).await;
-        applied.with_context(|| format!("{object}"))?;
-    }
+    let count = applied(&rig.case, &output).await?;
+    ensure!(count >= 60, "only {count} objects");
     rig.start().await?;
-    let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
-    let state = || std::future::ready(waiting(&kubectl, &rig.case.namespace, objects.len()));
-    eventually("every imported object is Ready", state).await?;
-    // A login stores a token; the capabilities of a token are read with POST.
-    let written = |asked: &Asked| {
-        let is_login = asked.path.ends_with("/login") || asked.path.contains("auth/token/");
-        let is_write = asked.writes() && !is_login && !asked.path.ends_with("/capabilities-self");
-        is_write.then(|| format!("{} {}{}", asked.method, asked.namespace, asked.path))
-    };
-    assert_eq!(rig.openbao.count(written), BTreeMap::new(), "the adoption wrote to OpenBao");
-    Ok(())
+    without_writes(&rig, count).await?;
+
+    // The objects for a Terraform state have the same names, and replace them.
+    let file = rig.case.ground.folder.join("import-state.json");
+    std::fs::write(&file, state(&admin).await?)?;
+    let file = file.display().to_string();
+    let arguments: [&str; 4] = ["--terraform-state", &file, "--kubernetes-namespace", &namespace];
+    let output = import(&rig.case.ground.openbao, &token, &arguments)?;
+    let written = applied(&rig.case, &output).await?;
+    ensure!(written >= 60, "only {written} objects: {}", String::from_utf8_lossy(&output.stderr));
+    without_writes(&rig, count).await
 }

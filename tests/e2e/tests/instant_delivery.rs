@@ -90,12 +90,13 @@ impl Relayed {
             ("other", refreshed("1h", value("other"))),
             ("finder", refreshed("1h", find)),
             ("polled", refreshed("2s", value("polled"))),
+            ("swept", refreshed("1s", value("app"))),
         ] {
             let mut spec = spec;
             spec["destination"] = json!({"name": name, "create": true});
             case.object("BaoStaticSecret", name, spec).await?;
         }
-        for name in ["reader", "other", "finder", "polled"] {
+        for name in ["reader", "other", "finder", "polled", "swept"] {
             case.ready::<BaoStaticSecret>(name, "True/Applied").await?;
         }
         Ok(())
@@ -187,11 +188,15 @@ async fn a_written_value_is_synced_at_once_to_exactly_the_objects_that_read_it()
     relayed.reported("False: not all relays answer").await?;
     relayed.write("polled", "second").await?;
     relayed.has("polled", "password", "second").await?;
+    // No relay reports this write: the next periodic read delivers it.
     relayed.write("app", "third").await?;
     relayed.start_relay().await?;
     relayed.reported("True").await?;
+    relayed.has("swept", "password", "third").await?;
     relayed.write("app", "fourth").await?;
-    relayed.has("reader", "password", "fourth").await?;
+    for name in ["reader", "swept"] {
+        relayed.has(name, "password", "fourth").await?;
+    }
     let metrics = relayed.metrics().await?;
     ensure!(metrics.contains("steamer_relay_wakeups_total"), "{metrics}");
     Ok(())

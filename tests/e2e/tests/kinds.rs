@@ -1,18 +1,21 @@
 //! One object of each kind that issues or pushes, for tests of faults.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{BaoDynamicSecret, BaoPKISecret, BaoPushSecret};
-use steamer_openbao::Session;
+use steamer_api::{BaoAuth, BaoDynamicSecret, BaoPKISecret, BaoPushSecret};
+use steamer_openbao::{Error, Session};
+use steamer_testing::audit;
 use steamer_testing::database::{self, Connection};
 use steamer_testing::demo;
 use steamer_testing::openbao::{OpenBao, mount_kv};
+use steamer_testing::wait::eventually;
 
 use crate::fixture::Case;
 use crate::static_secrets::auth;
@@ -119,6 +122,66 @@ impl<'a> Kinds<'a> {
             all.push(self.case.api::<Secret>().get(name).await?.data.context("no data")?);
         }
         Ok(all)
+    }
+
+    /// Numbers of credentials and certificates that OpenBao issued, from its audit log.
+    pub fn issued(&self, log: &Path) -> Result<(usize, usize)> {
+        let count = |path: &str| -> Result<usize> {
+            let entries = audit::entries(log, path)?;
+            let is_issued = |entry: &Value| {
+                entry["type"] == "response" && entry["request"]["path"] == *path && entry["error"].is_null()
+            };
+            Ok(entries.iter().filter(|entry| is_issued(entry)).count())
+        };
+        Ok((count("kinds-db/creds/kinds")?, count("pki/issue/web")?))
+    }
+
+    /// Changes a label of both delivered Secrets, and waits until they have it: the objects were reconciled.
+    pub async fn relabel(&self, value: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": {"destination": {"labels": {"round": value}}}}));
+        let secrets = self.case.api::<Secret>();
+        for (kind, name) in [("BaoDynamicSecret", "dynamic"), ("BaoPKISecret", "certificate")] {
+            self.case.dynamic(kind)?.patch(name, &PatchParams::default(), &patch).await?;
+            eventually(&format!("Secret {name} has the label"), || async {
+                let secret = secrets.get(name).await.map_err(|error| error.to_string())?;
+                let seen = secret.metadata.labels.unwrap_or_default().get("round").cloned();
+                if seen.as_deref() == Some(value) { Ok(()) } else { Err(format!("{seen:?}")) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Changes a label and the life of the JWT of the login.
+    pub async fn edit_login(&self) -> Result<()> {
+        let spec = json!({"kubernetes": {"tokenExpirationSeconds": 700}});
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"edited": "yes"}}, "spec": spec}));
+        self.case.api::<BaoAuth>().patch("kinds", &PatchParams::default(), &patch).await?;
+        self.case.ready::<BaoAuth>("kinds", "True/Applied").await.map(drop)
+    }
+
+    /// Revokes the tokens of the operator's own logins.
+    pub async fn revoke_operator(&self) -> Result<()> {
+        let list = Method::from_bytes(b"LIST")?;
+        let answer = self.admin.request_any(list, "auth/token/accessors", None).await?;
+        let mut revoked = 0;
+        for accessor in answer["data"]["keys"].as_array().context("no accessors")? {
+            let body = json!({"accessor": accessor});
+            let found =
+                self.admin.request_any(Method::POST, "auth/token/lookup-accessor", Some(body.clone()));
+            let token = match found.await {
+                Ok(token) => token,
+                // It has ended meanwhile.
+                Err(Error::Denied { .. } | Error::Invalid { .. } | Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if token["data"]["meta"]["role"] == "steamer" {
+                self.post("auth/token/revoke-accessor", body).await?;
+                revoked += 1;
+            }
+        }
+        ensure!(revoked > 0, "the operator has no token");
+        Ok(())
     }
 
     /// Requests another credential.

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use steamer_api::{BaoDynamicSecret, BaoPKISecret, BaoPushSecret, BaoStaticSecret};
+use steamer_openbao::Kv;
 use steamer_testing::database::{self, Connection};
 use steamer_testing::operator;
+use steamer_testing::search::contains_any;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::Case;
@@ -50,9 +53,7 @@ impl Search {
     }
 
     fn finds(&self, haystack: &[u8]) -> bool {
-        // Much faster than the comparison of all windows, and the logs have megabytes.
-        let starts = |first: u8| haystack.iter().enumerate().filter(move |(_, byte)| **byte == first);
-        self.0.iter().any(|needle| starts(needle[0]).any(|(at, _)| haystack[at..].starts_with(needle)))
+        contains_any(haystack, &self.0)
     }
 }
 
@@ -151,7 +152,15 @@ async fn issue(case: &Case) -> Result<Vec<String>> {
     let certificate = || json!({"mount": "leaks-pki", "role": "web", "commonName": "web.example.com"});
     case.object("BaoDynamicSecret", "dynamic", spec("dynamic", credential(), Value::Null)).await?;
     case.object("BaoPKISecret", "certificate", spec("certificate", certificate(), Value::Null)).await?;
+    case.ground
+        .postgres
+        .run("postgres", "DROP ROLE IF EXISTS leaks_static; CREATE ROLE leaks_static LOGIN")?;
+    let role = json!({"db_name": "postgres", "username": "leaks_static", "rotation_period": "24h"});
+    admin.request_any(reqwest::Method::POST, "leaks-db/static-roles/leaks-static", Some(role)).await?;
+    let rotated = json!({"mount": "leaks-db", "path": "static-creds/leaks-static", "allowStaticCreds": true});
+    case.object("BaoDynamicSecret", "rotated", spec("rotated", rotated, Value::Null)).await?;
     case.ready::<BaoDynamicSecret>("dynamic", "True/Applied").await?;
+    case.ready::<BaoDynamicSecret>("rotated", "True/Applied").await?;
     case.ready::<BaoPKISecret>("certificate", "True/Applied").await?;
     // The template would state the value in its error.
     let fails = json!("{{ fail (printf \"%s\" .Secrets.password) }}");
@@ -161,7 +170,70 @@ async fn issue(case: &Case) -> Result<Vec<String>> {
     let (password, private) =
         (value("dynamic", "password").await?, value("certificate", "private_key").await?);
     let line = private.lines().nth(1).context("the key has no lines")?;
-    Ok(vec![password, line.to_owned()])
+    Ok(vec![password, line.to_owned(), value("rotated", "password").await?])
+}
+
+/// Finds values, rewrites their keys and decodes them, and fails to decode one.
+async fn find(case: &Case) -> Result<()> {
+    let admin = case.admin()?;
+    admin.write_kv2("leaks", "encoded/one", &json!({"v": STANDARD.encode(CANARIES[0])})).await?;
+    admin.write_kv2("leaks", "plain/one", &json!({"v": CANARIES[0]})).await?;
+    for (name, path, ready) in [("found", "encoded", "True/Applied"), ("undecoded", "plain", "False/Invalid")]
+    {
+        let source = json!({
+            "mount": "leaks", "type": "kv-v2", "find": {"path": path, "key": "v"}, "decode": "Base64",
+            "rewrite": [{"source": "^(.*)$", "target": "DB_$1"}],
+        });
+        let spec = json!({
+            "authRef": {"name": "more"}, "sources": [source], "refreshAfter": "1s",
+            "destination": {"name": name, "create": true},
+        });
+        case.object("BaoStaticSecret", name, spec).await?;
+        case.ready::<BaoStaticSecret>(name, ready).await?;
+    }
+    Ok(())
+}
+
+/// Pushes a generated value, and returns it.
+async fn generate(case: &Case) -> Result<String> {
+    let data = json!([{
+        "mount": "leaks", "path": "made", "type": "kv-v2", "property": "pin", "generate": {"password": {}},
+    }]);
+    let spec = json!({"authRef": {"name": "more"}, "data": data, "refreshAfter": "1s"});
+    case.object("BaoPushSecret", "generated", spec).await?;
+    case.ready::<BaoPushSecret>("generated", "True/Applied").await?;
+    match case.admin()?.read_kv2("leaks", "made", None).await? {
+        Kv::Value { values, .. } => {
+            Ok(values.0.get("pin").context("no pin")?.text().expose_secret().to_owned())
+        }
+        other => bail!("{other:?}"),
+    }
+}
+
+/// Delivers a value to all namespaces with a label.
+async fn spread(rig: &Rig) -> Result<()> {
+    let spec = json!({
+        "authRef": {"name": "more"}, "mount": "leaks", "path": "app", "type": "kv-v2", "refreshAfter": "1s",
+        "destination": {"name": "spread", "create": true},
+    });
+    let labels = json!({"kubernetes.io/metadata.name": rig.case.namespace});
+    let object = json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": "ClusterBaoStaticSecret", "metadata": {"name": "spread"},
+        "spec": {"namespaceSelectors": [{"matchLabels": labels}], "template": {"spec": spec}},
+    });
+    steamer_testing::ground::apply(&rig.case.client, object).await?;
+    holds(rig, "spread", CANARIES[1]).await
+}
+
+/// Delivers values in further ways. Returns the generated ones.
+async fn more(rig: &Rig) -> Result<Vec<String>> {
+    let case = &rig.case;
+    let rules = json!({"leaks/*": {"capabilities": ["create", "read", "update", "list"]}});
+    case.role("leaks-more", rules, "1h").await?;
+    case.object("BaoAuth", "more", auth("leaks-more")).await?;
+    find(case).await?;
+    spread(rig).await?;
+    Ok(vec![generate(case).await?])
 }
 
 /// Converts objects of other operators whose fields contain a value. The report names fields, not values.
@@ -194,7 +266,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
         Search::of(&[]).finds(format!("x{}", STANDARD.encode(format!("ab{}c", CANARIES[0]))).as_bytes()),
         "the search does not find an encoded canary"
     );
-    let mut rig = Rig::new("leaks").await?;
+    let mut rig = Rig::alone("leaks").await?;
     rig.operator.arguments.push("--log-level=trace".to_owned());
     rig.operator.arguments.retain(|argument| !argument.starts_with("--log-level=info"));
     rig.start().await?;
@@ -275,7 +347,8 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     }
 
     push(case).await?;
-    let search = Search::of(&issue(case).await?);
+    let generated = [issue(case).await?, more(&rig).await?].concat();
+    let search = Search::of(&generated);
     convert(&search)?;
 
     let running = rig.running.as_mut().context("the operator is not running")?;
@@ -286,7 +359,7 @@ async fn a_value_is_stored_only_in_openbao_and_its_destination_secret() -> Resul
     ensure!(logs.contains("TRACE"), "the log is not at trace level");
     ensure!(!running.process.crash()?, "a core dump was left behind");
 
-    let secrets = ["app", "certificate", "dynamic", "source"];
+    let secrets = ["app", "certificate", "dynamic", "found", "rotated", "source", "spread"];
     let expected = BTreeSet::from(secrets.map(|name| format!("/registry/secrets/leaks/{name}")));
     assert_eq!(leaking_keys(&rig, &search).await?, expected, "etcd: objects, statuses, Events");
     assert_eq!(

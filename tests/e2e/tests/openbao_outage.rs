@@ -206,6 +206,8 @@ async fn the_operator_waits_out_a_failover_and_uses_the_new_leader() -> Result<(
         .await?;
     leader = leader_back;
     project(&case, &leader, 503, "Delete").await?;
+    let kinds = Kinds::new(&case, &leader, "own").await?;
+    let delivered = kinds.delivered().await?;
     let ca = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own-ca", "namespace": case.namespace},
         "stringData": {"ca.crt": format!("{}{}", leader.ca, follower.ca)},
@@ -221,6 +223,10 @@ async fn the_operator_waits_out_a_failover_and_uses_the_new_leader() -> Result<(
     case.object("OpenBaoCluster", "own", spec).await?;
     case.ready::<OpenBaoCluster>("own", "True/Applied").await?;
     let uid = case.api::<Secret>().get("app").await?.uid();
+    // Neither an edited login nor a lost token of the operator is a reason to issue again.
+    kinds.edit_login().await?;
+    kinds.revoke_operator().await?;
+    kinds.relabel("before").await?;
     leader.stop();
     // A write that needs the new leader, requested while there is no leader.
     case.object(
@@ -229,6 +235,7 @@ async fn the_operator_waits_out_a_failover_and_uses_the_new_leader() -> Result<(
         json!({"projectRef": {"name": "web"}, "environments": ["prod"], "secrets": [{"name": "A"}]}),
     )
     .await?;
+    kinds.relabel("meanwhile").await?;
     case.ready::<PipelinePolicy>("new", "True/Applied").await?;
     kept(&case, &uid).await?;
     let value = json!({"value": "after"});
@@ -247,5 +254,11 @@ async fn the_operator_waits_out_a_failover_and_uses_the_new_leader() -> Result<(
             .unwrap_or_default();
         if data["value"].0 == b"after" { Ok(()) } else { Err("the old value".to_owned()) }
     })
-    .await
+    .await?;
+    // Both nodes have one audit log.
+    kinds.relabel("after").await?;
+    kinds.ready().await?;
+    assert!(kinds.delivered().await? == delivered, "a delivered Secret changed");
+    assert_eq!(kinds.issued(&follower.audit)?, (1, 1), "issued once");
+    Ok(())
 }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, JWTIssuer, PipelinePolicy, SecretsProject, SecretsTenant};
-use steamer_openbao::{Identity, Kv, Session};
+use steamer_openbao::{Client, Identity, Kv, Session};
 use steamer_testing::Ground;
 use steamer_testing::ground::account_token;
 use steamer_testing::issuer::pipeline_claims;
@@ -28,11 +29,18 @@ use crate::tenancy::AUDIENCE;
 const NAMES: [&str; 3] = ["A", "B", "C"];
 const NAMESPACE: &str = "org_1001/group_7/project_42";
 
-/// Time between two probes. One probe makes about thirty requests; without pauses they take the processor from the operator.
-const PROBES: Duration = Duration::from_millis(200);
+/// Readers of secrets: jobs of these branches, and a workload.
+const IDENTITIES: [&str; 4] = ["main", "release", "dev", "workload"];
+/// Phases between provisioning and deletion.
+const MIDDLE: [&str; 3] = ["policy change", "sync", "sync change"];
+
+/// Pause after each probe. One probe makes about thirty requests; without pauses they take the processor from the operator.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Secrets that each identity may currently read.
 type Allowed = BTreeMap<&'static str, BTreeSet<&'static str>>;
+/// Number of kills in each phase.
+type Kills = BTreeMap<&'static str, usize>;
 
 fn allowed(allowed: &[(&'static str, &[&'static str])]) -> Allowed {
     allowed.iter().map(|(who, names)| (*who, names.iter().copied().collect())).collect()
@@ -50,15 +58,15 @@ impl Reader {
     /// Logs in as each identity and reads everything, also with the token of an earlier login; fails at the first value
     /// that the identity may not read.
     async fn probe(&self) -> Result<()> {
-        let mut turns = tokio::time::interval(PROBES);
+        let client = self.ground.openbao.client()?;
         loop {
-            turns.tick().await;
-            self.write_values().await?;
-            for who in ["main", "release", "dev", "workload"] {
-                let allowed = self.allowed.read().await;
-                let allowed = allowed.get(who).cloned().unwrap_or_default();
+            self.write_values(&client).await;
+            for who in IDENTITIES {
+                // Held until the end of the turn: what is allowed does not change meanwhile.
+                let all_allowed = self.allowed.read().await;
+                let allowed = all_allowed.get(who).cloned().unwrap_or_default();
                 let kept = self.kept().get(who).cloned();
-                let fresh = self.login(who).await;
+                let fresh = self.login(&client, who).await;
                 for session in kept.into_iter().chain(fresh.clone()) {
                     let readable = readable(&session).await;
                     ensure!(readable.is_subset(&allowed), "{who} reads {readable:?}, may read {allowed:?}");
@@ -67,6 +75,7 @@ impl Reader {
                     self.kept().entry(who).or_insert(session);
                 }
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -74,17 +83,22 @@ impl Reader {
         self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Writes the values, so that they exist as soon as their engine does.
-    async fn write_values(&self) -> Result<()> {
-        let session = self.ground.openbao.admin()?.within(NAMESPACE);
-        for name in NAMES {
-            let _ =
-                session.write_kv2("secrets/kv", &format!("explicit/{name}"), &json!({"value": name})).await;
+    /// Writes the values, so that they exist as soon as their engine does. The last one exists only if all of them do.
+    async fn write_values(&self, client: &Client) {
+        let session = client.session(Identity::Token(self.ground.openbao.root.clone())).within(NAMESPACE);
+        let last = session.read_kv2("secrets/kv", "explicit/C", None).await;
+        if matches!(last, Ok(Kv::Value { .. })) {
+            return;
         }
-        Ok(())
+        for name in NAMES {
+            let path = format!("explicit/{name}");
+            if session.write_kv2("secrets/kv", &path, &json!({"value": name})).await.is_err() {
+                return;
+            }
+        }
     }
 
-    async fn login(&self, who: &'static str) -> Option<Session> {
+    async fn login(&self, client: &Client, who: &'static str) -> Option<Session> {
         let mut claims = pipeline_claims(&self.ground.issuer.url, AUDIENCE);
         if who != "workload" {
             claims["ref"] = json!(who);
@@ -98,7 +112,6 @@ impl Reader {
                 self.ground.issuer.sign("key-1", &claims).ok()?,
             ),
         };
-        let client = self.ground.openbao.client().ok()?;
         let anonymous = client.session(Identity::Anonymous).within(NAMESPACE);
         let body = json!({"role": role, "jwt": jwt});
         let answer = anonymous.request_any(Method::POST, path, Some(body)).await.ok()?;
@@ -108,17 +121,22 @@ impl Reader {
 
     /// Fails unless a new login can read exactly the secrets in `now`; from then on, [`Self::probe`] allows only those.
     async fn settled(&self, now: Allowed) -> Result<()> {
-        self.write_values().await?;
-        for who in ["main", "release", "dev", "workload"] {
+        let client = self.ground.openbao.client()?;
+        self.write_values(&client).await;
+        let seen = join_all(IDENTITIES.map(|who| self.readable_after_login(&client, who))).await;
+        for (who, seen) in IDENTITIES.into_iter().zip(seen) {
             let expected = now.get(who).cloned().unwrap_or_default();
-            let seen = match self.login(who).await {
-                Some(session) => readable(&session).await,
-                None => BTreeSet::new(),
-            };
             ensure!(seen == expected, "{who} reads {seen:?} instead of {expected:?}");
         }
         *self.allowed.write().await = now;
         Ok(())
+    }
+
+    async fn readable_after_login(&self, client: &Client, who: &'static str) -> BTreeSet<&'static str> {
+        match self.login(client, who).await {
+            Some(session) => readable(&session).await,
+            None => BTreeSet::new(),
+        }
     }
 }
 
@@ -133,34 +151,59 @@ async fn readable(session: &Session) -> BTreeSet<&'static str> {
     readable
 }
 
-/// A change and its outcome.
+/// Changes and their outcome.
 struct Phase {
     name: &'static str,
+    /// The changes that start it.
+    changes: &'static [&'static str],
     /// Secrets that each identity may read during the phase, and after it.
     meanwhile: Allowed,
     after: Allowed,
 }
 
-fn phases() -> [Phase; 5] {
+/// The phases of a round. Those of [`MIDDLE`] prepare the deletion as soon as all of them are over: their changes are then made at
+/// once. They are left out when the deletion is over, too, and only the provisioning is left.
+fn phases(is_over: impl Fn(&str) -> bool) -> Vec<Phase> {
     let one = allowed(&[("main", &["A"]), ("workload", &["A"])]);
     let both = allowed(&[("main", &["A"]), ("release", &["B"]), ("workload", &["A"])]);
     let two = allowed(&[("release", &["B"]), ("workload", &["A"])]);
     let none = Allowed::new();
-    [
-        Phase { name: "provisioning", meanwhile: one.clone(), after: one.clone() },
-        Phase { name: "policy change", meanwhile: both, after: two.clone() },
-        Phase { name: "sync", meanwhile: two.clone(), after: two.clone() },
-        Phase { name: "sync change", meanwhile: two.clone(), after: two.clone() },
-        Phase { name: "deletion", meanwhile: two, after: none },
-    ]
+    let phase =
+        |name: &'static str, changes: &'static [&'static str], (meanwhile, after): (&Allowed, &Allowed)| {
+            Phase { name, changes, meanwhile: meanwhile.clone(), after: after.clone() }
+        };
+    let provisioning = phase("provisioning", &["provisioning"], (&one, &one));
+    let deletion = phase("deletion", &["deletion of the sync", "deletion"], (&two, &none));
+    if !MIDDLE.into_iter().all(&is_over) {
+        return vec![
+            provisioning,
+            phase("policy change", &["policy change"], (&both, &two)),
+            phase("sync", &["sync"], (&two, &two)),
+            phase("sync change", &["sync change"], (&two, &two)),
+            deletion,
+        ];
+    }
+    if is_over("deletion") {
+        return vec![provisioning, phase("deletion", &["deletion"], (&one, &none))];
+    }
+    vec![provisioning, phase("sync change", &["policy change", "sync change"], (&both, &two)), deletion]
 }
 
-async fn begin(case: &Case, phase: &str) -> Result<()> {
-    match phase {
+/// Returns true if a phase has no write that follows `writes` others: the previous round has shown it.
+fn is_over(kills: &Kills, phase: &str, writes: usize) -> bool {
+    kills.get(phase).is_some_and(|kills| *kills < writes)
+}
+
+async fn begin(case: &Case, change: &str) -> Result<()> {
+    match change {
         "provisioning" => provision(case).await,
         "policy change" => policy(case, "release", "B").await,
         "sync" => sync(case, "first", "A").await,
         "sync change" => sync(case, "second", "A").await,
+        "deletion of the sync" => {
+            case.api::<BaoStaticSecret>().delete("app", &DeleteParams::default()).await?;
+            Ok(())
+        }
         _ => delete(case).await,
     }
 }
@@ -199,7 +242,6 @@ async fn sync(case: &Case, destination: &str, secret: &str) -> Result<()> {
 
 async fn delete(case: &Case) -> Result<()> {
     let parameters = DeleteParams::default();
-    case.api::<BaoStaticSecret>().delete("app", &parameters).await?;
     case.api::<PipelinePolicy>().delete("one", &parameters).await?;
     case.api::<SecretsTenant>().delete("acme", &parameters).await?;
     case.api::<SecretsProject>().delete("web", &parameters).await?;
@@ -237,7 +279,9 @@ async fn end(case: &Case, phase: &str) -> Result<Value> {
 /// occurred, and the resulting state.
 async fn run(rig: &mut Rig, phase: &Phase, writes: usize) -> Result<(bool, Value)> {
     rig.kubernetes.cut_after(writes);
-    begin(&rig.case, phase.name).await?;
+    for change in phase.changes {
+        begin(&rig.case, change).await?;
+    }
     let gate = rig.kubernetes.clone();
     let ended = tokio::select! {
         biased;
@@ -267,19 +311,17 @@ async fn an_operator_killed_before_any_write_reaches_the_same_state() -> Result<
     });
     let probing = reader.clone();
     let mut probe = tokio::spawn(async move { probing.probe().await });
-    let phases = phases();
     let mut uninterrupted: BTreeMap<&str, Value> = BTreeMap::new();
-    let mut kills: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut kills = Kills::new();
     // The first round is not interrupted.
     for writes in std::iter::once(usize::MAX).chain(0..) {
         let mut cut = false;
         reader.kept().clear();
-        for phase in &phases {
+        for phase in phases(|name| is_over(&kills, name, writes)) {
             *reader.allowed.write().await = phase.meanwhile.clone();
-            let over = kills.get(phase.name).is_some_and(|kills| *kills < writes);
-            let writes = if over { usize::MAX } else { writes };
+            let writes = if is_over(&kills, phase.name, writes) { usize::MAX } else { writes };
             let (killed, state) = tokio::select! {
-                ended = run(&mut rig, phase, writes) => {
+                ended = run(&mut rig, &phase, writes) => {
                     ended.with_context(|| format!("{} killed after {writes} writes", phase.name))?
                 }
                 found = &mut probe => return found?,

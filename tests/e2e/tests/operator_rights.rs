@@ -63,6 +63,10 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
         (Method::POST, "auth/token/create".into(), Some(json!({}))),
         (Method::POST, "auth/token/create-orphan".into(), Some(json!({}))),
         (Method::POST, p("auth/token/create"), Some(json!({}))),
+        (Method::from_bytes(b"LIST")?, "auth/token/accessors".into(), None),
+        (Method::POST, "auth/token/lookup-accessor".into(), Some(json!({"accessor": "x"}))),
+        (Method::POST, p("auth/token/lookup-accessor"), Some(json!({"accessor": "x"}))),
+        (Method::POST, "auth/token/revoke-orphan".into(), Some(json!({"token": "x"}))),
         (Method::POST, "sys/seal".into(), None),
         (Method::POST, "sys/step-down".into(), None),
         (Method::POST, "sys/rotate/root".into(), None),
@@ -89,6 +93,16 @@ async fn the_operators_policy_in_openbao_is_least_privilege() -> Result<()> {
     }
     // A request that the operator makes is allowed. It writes secrets, and reads only their metadata.
     operator.request_any(Method::GET, &p("sys/policies/acl/pipelines/global"), None).await?;
+    let body = Some(json!({"policies": ["default"], "ttl": "1m"}));
+    for place in ["", &format!("{namespace}/")] {
+        let path = |end: &str| format!("{place}auth/token/{end}");
+        let issued = admin.request_any(Method::POST, &path("create"), body.clone()).await?;
+        let accessor = json!({"accessor": issued["auth"]["accessor"]});
+        for end in ["renew-accessor", "revoke-accessor", "revoke-accessor"] {
+            let answer = operator.request_any(Method::POST, &path(end), Some(accessor.clone())).await;
+            anyhow::ensure!(answer.is_ok(), "{}: {answer:?}", path(end));
+        }
+    }
     let versions = || Some(json!({"versions": [1]}));
     let allowed: Vec<(Method, &str, Option<Value>)> = vec![
         (Method::POST, "metadata/explicit/B", Some(json!({"custom_metadata": {"description": "b"}}))),
@@ -415,6 +429,7 @@ async fn a_denied_request_names_the_line_that_the_policy_lacks() -> Result<()> {
     });
     case.object("BaoPolicy", "denied", spec).await?;
     let expected = "False/PermissionDenied: OpenBao denies GET sys/policies/acl/rights-denied: an administrator must add \
-                    to the policy of the operator: path \"sys/policies/acl/rights-denied\" { capabilities = [\"read\"] }";
+                    to the policy of the operator: path \"sys/policies/acl/rights-denied\" { capabilities = [\"create\", \
+                    \"read\", \"update\", \"delete\"] }";
     case.ready::<BaoPolicy>("denied", expected).await.map(drop)
 }

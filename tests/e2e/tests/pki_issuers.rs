@@ -144,10 +144,8 @@ impl Scene {
     /// Waits until every object was compared with OpenBao. A pass starts with the read, so the second read ends the first.
     async fn passes(&self, paths: &[&str]) -> Result<()> {
         for _ in 0..2 {
-            let reads = |path: &str| {
-                let seen = self.rig.openbao.seen();
-                seen.iter().filter(|asked| !asked.writes() && asked.path.ends_with(path)).count()
-            };
+            let reads =
+                |path: &str| self.rig.openbao.number(|asked| !asked.writes() && asked.path.ends_with(path));
             let before: BTreeMap<&str, usize> = paths.iter().map(|path| (*path, reads(path))).collect();
             self.nudge().await?;
             eventually("every object is compared", || async {
@@ -377,10 +375,27 @@ async fn mistakes(scene: &Scene) -> Result<()> {
     assert_eq!(plan[0].path, "pki-hand/intermediate/generate/internal");
     let names = scene.names("pki-hand", "key").await?;
     ensure!(names.is_empty(), "{names:?}");
+    observed_role(scene).await?;
     for name in ["late", "deep", "lost", "nowhere", "second", "observed"] {
         scene.issuers().delete(name, &DeleteParams::default()).await?;
         gone(&scene.issuers(), name).await?;
     }
+    Ok(())
+}
+
+/// A role under `mode: Observe` has a plan, and nothing is written.
+async fn observed_role(scene: &Scene) -> Result<()> {
+    let mut observed = role("seen");
+    observed["mode"] = json!("Observe");
+    scene.apply("PKIRole", "seen", observed).await?;
+    let roles: Api<PKIRole> = scene.rig.case.api();
+    let object = serde_json::to_value(scene.rig.case.ready::<PKIRole>("seen", "True/Drifted").await?)?;
+    let plan = &object["status"]["plan"];
+    ensure!(plan[0]["operation"] == "Create" && plan[0]["path"] == "pki-int/roles/seen", "{object}");
+    roles.delete("seen", &DeleteParams::default()).await?;
+    gone(&roles, "seen").await?;
+    let writes = scene.rig.writes(|path| path.contains("/roles/seen"));
+    ensure!(writes.is_empty(), "{writes:?}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use steamer_testing::wait::eventually;
 use x509_parser::pem::Pem;
 
 use crate::fixture::{Case, ready_of};
+use crate::observed::{changes, planned, written};
 use crate::openbao_outage::gone;
 use crate::static_secrets::auth;
 
@@ -221,5 +222,58 @@ async fn a_certificate_is_renewed_before_it_expires() -> Result<()> {
     objects.delete("short", &DeleteParams::default()).await?;
     gone(&objects, "short").await?;
     assert_eq!(texts(&case, "theirs").await?.keys().collect::<Vec<_>>(), ["mine"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_observes_issues_no_certificate_and_writes_nothing() -> Result<()> {
+    let (case, mount) = (Case::new("pki-observe").await?, "pki-observe");
+    authorities(&case, mount).await?;
+    let apply = async |mode: &str, type_: Option<&str>, name: &str, expected: &str| {
+        let destination = json!({"name": "web", "create": true, "type": type_});
+        let changes = json!({"mode": mode, "commonName": name, "destination": destination});
+        case.object("BaoPKISecret", "web", spec(mount, "web", changes)).await?;
+        case.ready::<BaoPKISecret>("web", expected).await
+    };
+    let plan = |object: &BaoPKISecret| {
+        object.status.as_ref().map(|status| planned(&status.plan)).unwrap_or_default()
+    };
+    let keys = |operation: &str, keys: &[&str]| {
+        let request = "Create pki-observe/issue/web".to_owned();
+        let keys = keys.iter().map(|key| format!("{operation} Secret/web/{key}"));
+        std::iter::once(request).chain(keys).collect::<Vec<_>>()
+    };
+    let (tls, name) = (Some("kubernetes.io/tls"), "web.example.com");
+    let of_answer = [
+        "certificate",
+        "expiration",
+        "issuing_ca",
+        "not_before",
+        "private_key",
+        "private_key_type",
+        "serial_number",
+    ];
+    let of_tls = ["ca.crt", "tls.crt", "tls.key"];
+
+    let opaque = apply("Observe", None, name, "True/Drifted").await?;
+    assert_eq!(plan(&opaque), keys("Create", &of_answer));
+    let message = ready_of(&serde_json::to_value(&opaque)?);
+    ensure!(message.contains("only a request would show ca_chain"), "{message}");
+    let first = apply("Observe", tls, name, "True/Drifted").await?;
+    assert_eq!(plan(&first), keys("Create", &of_tls));
+    assert_eq!(changes(&case, "pki-observe/issue/")?, [""; 0]);
+    assert_eq!(written(&case, &["secrets", "baopkisecrets"])?, [""; 0]);
+
+    let applied = apply("Enforce", tls, name, "True/Applied").await?;
+    assert_eq!(plan(&applied), [""; 0]);
+    let (serial, issued) = (serial_of(&applied)?, changes(&case, "pki-observe/issue/")?);
+    assert_eq!(issued, ["update pki-observe/issue/web"]);
+    let writes = written(&case, &["secrets"])?;
+    let observed = apply("Observe", tls, name, "True/Observed").await?;
+    assert_eq!((plan(&observed).len(), serial_of(&observed)?), (0, serial.clone()));
+    let renamed = apply("Observe", tls, "shop.example.com", "True/Drifted").await?;
+    assert_eq!(plan(&renamed), keys("Update", &of_tls));
+    assert_eq!((changes(&case, "pki-observe/issue/")?, written(&case, &["secrets"])?), (issued, writes));
+    ensure!(!is_revoked(&case.admin()?, mount, &serial).await?, "the certificate in the Secret is revoked");
     Ok(())
 }

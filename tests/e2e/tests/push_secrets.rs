@@ -15,6 +15,7 @@ use steamer_testing::proxy::{Asked, Traffic};
 use steamer_testing::wait::eventually;
 
 use crate::fixture::{Case, ready_of};
+use crate::observed::{changes, planned, written};
 use crate::openbao_outage::gone;
 use crate::rig::Rig;
 use crate::static_secrets::auth;
@@ -94,6 +95,32 @@ async fn nudge(case: &Case, name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Pushes a password that OpenBao generates by a password policy. The policy of the login must permit the generation.
+async fn fits_the_password_policy(case: &Case, mount: &str) -> Result<()> {
+    let rule = |charset: &str, least: u8| {
+        format!("rule \"charset\" {{\n  charset = \"{charset}\"\n  min-chars = {least}\n}}\n")
+    };
+    let body = Some(json!({"policy": format!("length = 24\n{}{}", rule("abc", 2), rule("+=", 3))}));
+    case.admin()?.request_any(Method::POST, "sys/policies/password/push-pin", body).await?;
+    let mut item = generated(mount, "pin", "pin", "passwordPolicy");
+    item["generate"]["passwordPolicy"]["name"] = json!("push-pin");
+    case.object("BaoPushSecret", "pin", json!({"data": [item], "refreshAfter": "1s"})).await?;
+    let line = r#"path "sys/policies/password/push-pin/generate" { capabilities = ["read"] }"#;
+    case.says::<BaoPushSecret>("pin", "False/PermissionDenied", line).await?;
+    let mut rules = minimal(mount);
+    rules["sys/policies/password/push-pin/generate"] = json!({"capabilities": ["read"]});
+    permit(case, mount, rules).await?;
+    nudge(case, "pin", "permitted").await?;
+    case.ready::<BaoPushSecret>("pin", "True/Applied").await?;
+    let pushed = value(case, mount, "pin", None).await?;
+    let pin = pushed["pin"].as_str().context("no pin")?;
+    let count = |charset: &str| pin.chars().filter(|character| charset.contains(*character)).count();
+    let counts = (pin.len(), count("abc"), count("+="));
+    ensure!(counts.0 == 24 && counts.1 + counts.2 == 24, "the password has other characters: {counts:?}");
+    ensure!(counts.1 >= 2 && counts.2 >= 3, "{counts:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> Result<()> {
     let (case, mount) = (Case::new("push").await?, "push");
@@ -165,6 +192,8 @@ async fn entries_follow_their_secret_and_entries_of_others_stay_unchanged() -> R
     let refused = case.ready::<BaoPushSecret>("circle", "False/Conflict").await?;
     let message = ready_of(&serde_json::to_value(&refused)?);
     ensure!(message.contains("is written by BaoStaticSecret push/delivered"), "{message}");
+
+    fits_the_password_policy(&case, mount).await?;
 
     // kv-v1 records no owner.
     let v1 = json!({"type": "kv", "options": {"version": "1"}});
@@ -381,5 +410,51 @@ async fn a_concurrent_version_is_kept_and_generated_values_survive_a_restart() -
     nudge(&rig.case, "ids", "lost").await?;
     rig.case.ready::<BaoPushSecret>("ids", "False/SourceMissing").await?;
     assert_eq!(rig.case.admin()?.kv_metadata(mount, "ids").await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_observes_lists_the_keys_of_entries_and_writes_nothing() -> Result<()> {
+    let (case, mount) = (Case::new("push-observe").await?, "push-observe");
+    engine(&case, mount, minimal(mount)).await?;
+    secret(&case, "app", json!({"user": "app", "password": "canary"})).await?;
+    let setup = changes(&case, "push-observe/data/")?;
+    let apply = async |mode: &str, path: &str, key: Value, expected: &str| {
+        let items = json!([{"mount": mount, "path": path, "type": "kv-v2", "key": key}]);
+        let changes = json!({"mode": mode, "data": items, "deletionPolicy": "Delete"});
+        case.object("BaoPushSecret", "app", spec(mount, path, changes)).await?;
+        case.ready::<BaoPushSecret>("app", expected).await
+    };
+    let plan = |object: &BaoPushSecret| {
+        object.status.as_ref().map(|status| status.lifecycle.plan.clone()).unwrap_or_default()
+    };
+
+    let first = plan(&apply("Observe", "app", Value::Null, "True/Drifted").await?);
+    assert_eq!(planned(&first), ["Create push-observe/data/app"]);
+    assert_eq!(first[0].reason, "the entry does not exist; creates password, user");
+    assert_eq!(changes(&case, "push-observe/data/")?, setup);
+    assert_eq!(written(&case, &["secrets", "baopushsecrets"])?, [""; 0]);
+
+    let applied = apply("Enforce", "app", Value::Null, "True/Applied").await?;
+    ensure!(plan(&applied).is_empty(), "{:?}", plan(&applied));
+    let (entry, done) = (metadata(&case, mount, "app").await?, changes(&case, "push-observe/data/")?);
+    ensure!(done.len() > setup.len(), "the entry was not written");
+    apply("Observe", "app", Value::Null, "True/Observed").await?;
+    let edited = plan(&apply("Observe", "app", json!("user"), "True/Drifted").await?);
+    assert_eq!(planned(&edited), ["Update push-observe/data/app"]);
+    assert_eq!(edited[0].reason, "the entry differs from the Secret; deletes password");
+
+    // The former entry would be deleted.
+    let moved = apply("Observe", "other", json!("user"), "True/Drifted").await?;
+    let reasons: Vec<String> = plan(&moved).into_iter().map(|change| change.reason).collect();
+    assert_eq!(planned(&plan(&moved)), ["Create push-observe/data/other", "Delete push-observe/data/app"]);
+    let expected = [
+        "the entry does not exist; creates user",
+        "the spec no longer contains the entry; deletes password, user",
+    ];
+    assert_eq!(reasons, expected);
+    ensure!(!serde_json::to_string(&moved)?.contains("canary"), "the status contains a value");
+    assert_eq!((metadata(&case, mount, "app").await?, changes(&case, "push-observe/data/")?), (entry, done));
+    assert_eq!(case.admin()?.kv_metadata(mount, "other").await?, None);
     Ok(())
 }

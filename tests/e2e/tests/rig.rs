@@ -1,5 +1,7 @@
 //! A dedicated operator on a dedicated ground, with proxies for all of its requests.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -15,13 +17,14 @@ use steamer_testing::proxy::{Gate, Proxy};
 use crate::fixture::Case;
 
 pub struct Rig {
+    /// The first field: it ends before its control plane is cleaned for the next rig.
+    pub running: Option<RunningOperator>,
     pub case: Case,
     /// Gate of the requests to the API server.
     pub kubernetes: Gate,
     /// Gate of the requests to OpenBao.
     pub openbao: Gate,
     pub operator: Operator,
-    pub running: Option<RunningOperator>,
     proxies: [Proxy; 2],
 }
 
@@ -29,15 +32,21 @@ impl Rig {
     /// Creates a rig with one gate that both proxies share.
     pub async fn with_one_gate(name: &'static str) -> Result<Self> {
         let gate = Gate::default();
-        Self::with(name, gate.clone(), gate).await
+        Self::on(Ground::shared().apart(name).await?, name, [gate.clone(), gate]).await
     }
 
+    /// Creates a rig whose API server other rigs use before and after it.
     pub async fn new(name: &'static str) -> Result<Self> {
-        Self::with(name, Gate::default(), Gate::default()).await
+        Self::on(Ground::shared().apart(name).await?, name, Default::default()).await
     }
 
-    async fn with(name: &'static str, kubernetes: Gate, openbao: Gate) -> Result<Self> {
-        let ground = Ground::shared().apart(name).await?;
+    /// Creates a rig with an API server of its own, for a test that stops it, searches its files, or changes
+    /// CustomResourceDefinitions or roles.
+    pub async fn alone(name: &'static str) -> Result<Self> {
+        Self::on(Ground::shared().alone(name).await?, name, Default::default()).await
+    }
+
+    async fn on(ground: Arc<Ground>, name: &'static str, [kubernetes, openbao]: [Gate; 2]) -> Result<Self> {
         let case = Case::on(ground.clone(), name).await?;
         let proxies = [
             Proxy::start(&kubernetes, &ground.plane.url, &ground.plane.ca)?,
@@ -49,7 +58,7 @@ impl Rig {
         let mut operator = Operator { kubeconfig, ..ground.operator.clone() };
         // The lease must not expire while a test blocks the API server; `kill` deletes the lease.
         operator.arguments[0] = "--lease-duration=120s".to_owned();
-        Ok(Self { case, kubernetes, openbao, operator, running: None, proxies })
+        Ok(Self { running: None, case, kubernetes, openbao, operator, proxies })
     }
 
     /// Lets the cluster `main` create resources in every namespace of its OpenBao.

@@ -9,6 +9,7 @@ use steamer_testing::ground::apply;
 use steamer_testing::wait::eventually;
 
 use crate::fixture::ready_of;
+use crate::general::{Scene, Subject, check};
 use crate::openbao_outage::gone;
 use crate::root_scope::General;
 
@@ -228,5 +229,66 @@ async fn a_secret_parameter_is_written_again_when_its_secret_changes() -> Result
     .await?;
     general.passed("rabbit", "sys/mounts/rabbit").await?;
     assert_eq!(written().map_err(anyhow::Error::msg)?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn totp_and_ssh_engines_are_kept_in_the_desired_state_and_work() -> Result<()> {
+    let scene = Scene::new("totp-ssh-engines").await?;
+    for type_ in ["totp", "ssh"] {
+        of_type(&scene, type_).await.context(type_)?;
+    }
+    a_code_is_accepted(&scene).await?;
+    a_role_signs_keys_of_its_users(&scene).await
+}
+
+/// Checks an engine from its creation to its deletion with its values, and creates it again.
+async fn of_type(scene: &Scene, type_: &str) -> Result<()> {
+    let path = format!("sys/mounts/{type_}");
+    let tune = format!("{path}/tune");
+    let config = json!({"default_lease_ttl": "1h", "max_lease_ttl": "2h"});
+    let ttls = json!({"defaultLeaseTTL": "1h", "maxLeaseTTL": "2h"});
+    let subject = Subject {
+        kind: "SecretEngine",
+        name: type_,
+        spec: json!({"type": type_, "tune": ttls, "deletionPolicy": "Delete"}),
+        path: path.as_str(),
+        by_hand: vec![(path.as_str(), json!({"type": type_, "config": config}))],
+        drift: vec![
+            (tune.as_str(), json!({"max_lease_ttl": "5h"})),
+            (tune.as_str(), json!({"default_lease_ttl": "1m"})),
+        ],
+    };
+    check(scene, &subject).await?;
+    scene.apply("SecretEngine", type_, subject.spec.clone()).await?;
+    scene.ready("SecretEngine", type_, "True/Applied").await.map(drop)
+}
+
+/// The administrator creates a key. The engine accepts its code, and no other one.
+async fn a_code_is_accepted(scene: &Scene) -> Result<()> {
+    let key = json!({"generate": true, "issuer": "Example", "account_name": "alice"});
+    scene.post("totp/keys/alice", key).await?;
+    let answer = scene.state("totp/code/alice").await?.context("no code")?;
+    let code = answer["code"].as_str().context("no code")?;
+    let other = format!("{:06}", (code.parse::<u32>()? + 1) % 1_000_000);
+    for (code, is_valid) in [(other.as_str(), false), (code, true)] {
+        let verdict = scene.post("totp/code/alice", json!({"code": code})).await?;
+        assert_eq!(verdict["data"]["valid"], json!(is_valid));
+    }
+    Ok(())
+}
+
+/// The administrator creates a role. It signs keys for the users that it allows.
+async fn a_role_signs_keys_of_its_users(scene: &Scene) -> Result<()> {
+    scene.post("ssh/config/ca", json!({"generate_signing_key": true, "key_type": "ed25519"})).await?;
+    let role =
+        json!({"key_type": "ca", "allow_user_certificates": true, "allowed_users": "web", "ttl": "5m"});
+    scene.post("ssh/roles/ops", role).await?;
+    let issue =
+        |user: &str| scene.post("ssh/issue/ops", json!({"key_type": "ed25519", "valid_principals": user}));
+    let issued = issue("web").await?;
+    let key = issued["data"]["signed_key"].as_str().unwrap_or_default();
+    assert!(key.starts_with("ssh-ed25519-cert-v01@openssh.com "), "{key}");
+    assert!(issue("root").await.is_err(), "the role signs a key of another user");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! SecretsApp: one name determines policies, roles, CI identity and database role, and gives access to nothing else.
 
+mod missing;
 pub mod roles;
 pub mod scene;
 mod terraform;
@@ -38,7 +39,7 @@ async fn an_application_has_access_to_its_secrets_and_to_nothing_else() -> Resul
     terraform::is_adopted(&apps).await?;
     a_settled_application_is_not_written(&apps).await?;
     every_resource_is_repaired(&apps.scene).await?;
-    a_missing_mount_removes_nothing(&apps).await?;
+    missing::access_that_the_spec_no_longer_grants_ends(&apps).await?;
     a_disabled_database_gives_no_credentials(&apps.scene).await?;
     deletion_removes_access_and_keeps_values(&apps).await
 }
@@ -100,11 +101,14 @@ async fn web_never_reads_what_belongs_to_webapp(apps: &Apps) -> Result<()> {
     Ok(())
 }
 
-/// The audience is that of every repository of the server.
+/// The audience, the user and the team are those of every repository of the owner.
 async fn jobs_of_other_repositories_are_refused(apps: &Apps) -> Result<()> {
     apps.job("web", "example/web").await.context("the job of the repository")?;
-    for repository in ["example/webapp", "other/web", "example/web/fork"] {
-        ensure!(apps.job("web", repository).await.is_err(), "{repository} logs in");
+    for repository in ["example/webapp", "example/other", "other/web", "example/web/fork"] {
+        let refusal = apps.job("web", repository).await.err();
+        let message = refusal.with_context(|| format!("{repository} logs in"))?.to_string();
+        let expected = "claim \"repository\" does not match any associated bound claim values";
+        ensure!(message.contains(expected), "{repository}: {message}");
     }
     ensure!(apps.job_for("web", "example/web", "other").await.is_err(), "another audience logs in");
     Ok(())
@@ -172,17 +176,6 @@ fn wider_job() -> Value {
         "role_type": "jwt", "user_claim": "email", "bound_audiences": ["gitea"], "bound_claims": {"repository": ["other/web"]},
         "token_policies": ["default", "web-ops"],
     })
-}
-
-/// A mount that is missing later is reported, and the access that exists stays.
-async fn a_missing_mount_removes_nothing(apps: &Apps) -> Result<()> {
-    let scene = &apps.scene;
-    let before = scene.writes()?;
-    scene.change("SecretsApp", "webapp", json!({"spec": {"kv": {"mount": "nothing"}}})).await?;
-    scene.ready("SecretsApp", "webapp", "False/SourceMissing").await?;
-    assert_eq!(scene.writes()?, before);
-    scene.change("SecretsApp", "webapp", json!({"spec": {"kv": {"mount": "kvv2"}}})).await?;
-    scene.ready("SecretsApp", "webapp", "True/Applied").await.map(drop)
 }
 
 /// Neither the role of the database nor the right to its credentials exists, until the database is enabled again.

@@ -157,7 +157,7 @@ async fn settled(rig: &Rig) -> Result<()> {
 
 #[tokio::test]
 async fn an_operator_in_the_place_of_vso_serves_its_objects_without_a_rewrite_or_a_restart() -> Result<()> {
-    let mut rig = Rig::new(NAME).await?;
+    let mut rig = Rig::alone(NAME).await?;
     rig.operator.arguments.push("--serve-vso".to_owned());
     let client = rig.case.client.clone();
     for file in ["role.yaml", "role_binding.yaml"] {

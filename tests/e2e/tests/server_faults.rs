@@ -18,9 +18,8 @@ use crate::openbao_outage::gone;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
-/// Creates a rig with engine `trouble`, value `app` and a running operator.
-async fn rig(name: &'static str, arguments: &[&str]) -> Result<Rig> {
-    let mut rig = Rig::new(name).await?;
+/// Creates engine `trouble` and value `app`, and starts the operator.
+async fn started(mut rig: Rig, arguments: &[&str]) -> Result<Rig> {
     engine(&rig.case, "trouble").await?;
     rig.case.admin()?.write_kv2("trouble", "app", &json!({"a": "1"})).await?;
     rig.case.object("BaoAuth", "default", auth("trouble")).await?;
@@ -60,31 +59,36 @@ async fn restart(rig: &Rig, meanwhile: impl Future<Output = Result<()>>) -> Resu
 }
 
 #[tokio::test]
-async fn the_operator_recovers_from_an_api_server_restart_and_expired_resource_versions() -> Result<()> {
-    let rig = rig("trouble-restart", &[]).await?;
-    ask_for(&rig, "before").await?;
-    ready(&rig, "before").await?;
+async fn the_operator_recovers_from_api_server_restarts_and_from_a_recreated_crd() -> Result<()> {
+    let rig = started(Rig::alone("trouble-restart").await?, &[]).await?;
+    restarts_and_expired_resource_versions(&rig).await?;
+    a_deleted_and_recreated_crd_does_not_stop_other_controllers(&rig).await
+}
+
+async fn restarts_and_expired_resource_versions(rig: &Rig) -> Result<()> {
+    ask_for(rig, "before").await?;
+    ready(rig, "before").await?;
     let kinds = Kinds::new(&rig.case, &rig.case.ground.openbao, "main").await?;
     let delivered = kinds.delivered().await?;
-    restart(&rig, std::future::ready(Ok(()))).await?;
-    ask_for(&rig, "after").await?;
-    ready(&rig, "after").await?;
+    restart(rig, std::future::ready(Ok(()))).await?;
+    ask_for(rig, "after").await?;
+    ready(rig, "after").await?;
 
     // Objects change while the watches hang, and the resource versions from which they would resume expire.
     rig.kubernetes.set(Traffic::Hangs);
-    ask_for(&rig, "unheard").await?;
+    ask_for(rig, "unheard").await?;
     rig.case.api::<BaoStaticSecret>().delete("before", &DeleteParams::default()).await?;
     rig.case.api::<Secret>().delete("after", &DeleteParams::default()).await?;
     let plane = &rig.case.ground.plane;
     let answer = plane.ask_etcd("kv/range", &json!({"key": "AA=="})).await?;
     let revision = answer.pointer("/header/revision").cloned().context("etcd returned no revision")?;
     plane.ask_etcd("kv/compaction", &json!({"revision": revision, "physical": true})).await?;
-    restart(&rig, std::future::ready(Ok(()))).await?;
+    restart(rig, std::future::ready(Ok(()))).await?;
     rig.kubernetes.forget();
-    let before = memory(&rig)?;
+    let before = memory(rig)?;
     rig.kubernetes.set(Traffic::Passes);
-    ready(&rig, "unheard").await?;
-    ready(&rig, "after").await?;
+    ready(rig, "unheard").await?;
+    ready(rig, "after").await?;
     gone(&rig.case.api::<Secret>(), "before").await?;
 
     // Each resource was listed again a few times, and not in a loop.
@@ -106,16 +110,14 @@ async fn the_operator_recovers_from_an_api_server_restart_and_expired_resource_v
     let lists = lists();
     println!("lists after expired resource versions: {lists:?}");
     assert!(lists.values().all(|count| *count <= 5), "a request storm: {lists:?}");
-    let after = memory(&rig)?;
+    let after = memory(rig)?;
     assert!(after < before + 64 * 1024, "memory grew from {before} to {after} KiB");
     Ok(())
 }
 
-#[tokio::test]
-async fn a_deleted_and_recreated_crd_does_not_stop_other_controllers() -> Result<()> {
-    let rig = rig("trouble-definition", &[]).await?;
-    ask_for(&rig, "app").await?;
-    ready(&rig, "app").await?;
+async fn a_deleted_and_recreated_crd_does_not_stop_other_controllers(rig: &Rig) -> Result<()> {
+    ask_for(rig, "app").await?;
+    ready(rig, "app").await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(rig.case.client.clone());
     let name = "pipelinepolicies.steamer.dev";
     definitions.delete(name, &DeleteParams::default()).await?;
@@ -128,8 +130,8 @@ async fn a_deleted_and_recreated_crd_does_not_stop_other_controllers() -> Result
     .await?;
     // All other kinds are still reconciled, and requests for the missing kind are retried with backoff.
     rig.kubernetes.forget();
-    ask_for(&rig, "meanwhile").await?;
-    ready(&rig, "meanwhile").await?;
+    ask_for(rig, "meanwhile").await?;
+    ready(rig, "meanwhile").await?;
     let asked =
         rig.kubernetes.count(|asked| asked.path.contains("pipelinepolicies").then(|| asked.path.clone()));
     assert!(asked.values().all(|count| *count < 20), "a request storm: {asked:?}");
@@ -141,7 +143,7 @@ async fn a_deleted_and_recreated_crd_does_not_stop_other_controllers() -> Result
 
 #[tokio::test]
 async fn half_open_connections_are_closed_and_replaced() -> Result<()> {
-    let rig = rig("trouble-half-open", &["--api-silence=5s"]).await?;
+    let rig = started(Rig::new("trouble-half-open").await?, &["--api-silence=5s"]).await?;
     ask_for(&rig, "before").await?;
     ready(&rig, "before").await?;
     // Existing connections keep hanging; new ones work.
@@ -160,7 +162,7 @@ async fn half_open_connections_are_closed_and_replaced() -> Result<()> {
 
 #[tokio::test]
 async fn a_slow_openbao_delays_only_the_objects_that_use_it() -> Result<()> {
-    let rig = rig("trouble-slow", &[]).await?;
+    let rig = started(Rig::new("trouble-slow").await?, &[]).await?;
     let case = &rig.case;
     let url = case.ground.issuer.url.clone();
     case.object("JWTIssuer", "gitlab", json!({"oidcDiscoveryUrl": url, "allowPlaintext": true})).await?;

@@ -18,7 +18,7 @@ use steamer_testing::openbao::OpenBao;
 use steamer_testing::proxy::Asked;
 use steamer_testing::wait::eventually;
 
-use crate::fixture::{Case, ready_of};
+use crate::fixture::{Case, all_ready, ready_of};
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
 
@@ -152,6 +152,8 @@ async fn samples(rig: &Rig) -> Result<()> {
     let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
     let connection = Connection { url: &url, user: "postgres", password: "trusted" };
     database::sample(&admin, connection).await?;
+    // The owner role of the DatabaseRole sample.
+    case.ground.postgres.run("postgres", "DROP ROLE IF EXISTS app; CREATE ROLE app")?;
     let cluster = json!({
         "apiVersion": "steamer.dev/v1alpha1", "kind": "OpenBaoCluster",
         "metadata": {"name": "main", "namespace": "openbao"},
@@ -233,6 +235,7 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
         .await?;
     }
     let kubectl = Kubectl::new(&rig.case.ground.plane.kubeconfig)?;
+    all_ready(&rig.case.client).await?;
     eventually("all samples are Ready", || std::future::ready(waiting(&kubectl))).await?;
 
     let (kubernetes, openbao, ground) =
@@ -292,6 +295,7 @@ async fn with_all_samples_ready_three_refreshes_and_a_restart_write_nothing() ->
     openbao.forget();
     rig.start().await?;
     refreshed().await?;
+    all_ready(&rig.case.client).await?;
     eventually("all samples are Ready", || std::future::ready(waiting(&kubectl))).await?;
     assert_eq!(kubernetes.count(written), BTreeMap::new(), "a restart wrote to Kubernetes");
     assert_eq!(openbao.count(written), BTreeMap::new(), "a restart wrote to OpenBao");

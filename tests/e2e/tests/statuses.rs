@@ -23,10 +23,14 @@ async fn seen_as(case: &Case, name: &str, ready: &str, word: &str) -> Result<()>
     eventually(&format!("{name} is {ready} and {word}"), || async {
         let object = projects.get(name).await.map_err(|error| error.to_string())?;
         let value = typed(&object, "SecretsProject").map_err(|error| error.to_string())?;
-        let seen =
-            (ready_of(&value), kstatus(std::slice::from_ref(&value)).map_err(|error| error.to_string())?);
+        // Health and kstatus are those of other processes, which start only for the expected condition.
+        let now = ready_of(&value);
+        if !now.starts_with(ready) {
+            return Err(now);
+        }
+        let seen = (now, kstatus(std::slice::from_ref(&value)).map_err(|error| error.to_string())?);
         let health = health(&value).map_err(|error| error.to_string())?;
-        if seen.0.starts_with(ready) && seen.1[0].starts_with(word) && fits(word, &health) {
+        if seen.1[0].starts_with(word) && fits(word, &health) {
             Ok(())
         } else {
             Err(format!("{seen:?} {health}"))
@@ -231,13 +235,13 @@ async fn an_object_of_any_kind_that_cannot_be_ready_is_not_current() -> Result<(
                 .run(&["-n", &case.namespace, "get", kind, "failing", "-o", "json"])
                 .map_err(|error| error.to_string())?;
             let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-            let health = health(&object).map_err(|error| error.to_string())?;
-            let seen = (ready_of(&object), kstatus(&[object]).map_err(|error| error.to_string())?);
-            if seen.0.starts_with(ready) && seen.1[0].starts_with(word) && fits(word, &health) {
-                Ok(())
-            } else {
-                Err(format!("{seen:?}"))
+            let now = ready_of(&object);
+            if !now.starts_with(ready) {
+                return Err(now);
             }
+            let health = health(&object).map_err(|error| error.to_string())?;
+            let seen = (now, kstatus(&[object]).map_err(|error| error.to_string())?);
+            if seen.1[0].starts_with(word) && fits(word, &health) { Ok(()) } else { Err(format!("{seen:?}")) }
         })
         .await?;
     }

@@ -10,6 +10,7 @@ use steamer_api::BaoStaticSecret;
 use steamer_testing::ground::apply;
 use steamer_testing::wait::eventually;
 
+use crate::access_review::{Right, allowed_to};
 use crate::fixture::Case;
 use crate::rig::Rig;
 use crate::static_secrets::{auth, engine};
@@ -203,7 +204,7 @@ async fn install_rollouts(case: &Case) -> Result<Api<DynamicObject>> {
 
 #[tokio::test]
 async fn an_operator_killed_before_any_write_of_a_change_restarts_each_workload_once() -> Result<()> {
-    let mut rig = Rig::new("restarts-crash").await?;
+    let mut rig = Rig::alone("restarts-crash").await?;
     let case = &rig.case;
     engine(case, "restarts-crash").await?;
     case.object("BaoAuth", "default", auth("restarts-crash")).await?;
@@ -255,5 +256,49 @@ async fn an_operator_killed_before_any_write_of_a_change_restarts_each_workload_
     // The Secret, its status, two workloads, and their status.
     ensure!(writes >= 5, "the operator was killed only {writes} times");
     rig.kubernetes.open();
+    a_refused_restart_is_made_when_it_is_permitted(&rig.case, &rollouts, generation).await
+}
+
+/// Sets what the operator may do with Deployments, and waits until the API server decides by it.
+async fn may(case: &Case, verbs: &[&str]) -> Result<()> {
+    let resources = ["deployments", "statefulsets", "daemonsets"];
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "steamer-restarts"},
+        "rules": [
+            {"apiGroups": ["apps"], "resources": resources, "verbs": verbs},
+            {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "patch"]},
+        ],
+    });
+    apply(&case.client, role).await?;
+    let operator = "system:serviceaccount:steamer-system:steamer";
+    let right = Right { namespace: &case.namespace, verb: "patch", group: "apps", resource: "deployments" };
+    eventually("the role is in force", || async {
+        let seen = allowed_to(&case.client, operator, &right).await.map_err(|error| error.to_string())?;
+        if seen == verbs.contains(&"patch") { Ok(()) } else { Err(format!("patch is allowed: {seen}")) }
+    })
+    .await
+}
+
+/// The API server refuses the restart of one of two workloads, and permits it later: each is restarted once. `generation` is that
+/// of both.
+async fn a_refused_restart_is_made_when_it_is_permitted(
+    case: &Case,
+    rollouts: &Api<DynamicObject>,
+    generation: i64,
+) -> Result<()> {
+    let next = generation + 1;
+    may(case, &["get", "list"]).await?;
+    change(case, &["a"], "refused").await?;
+    let object = reported(case, "a", "False/PermissionDenied: cannot restart Deployment web: ").await?;
+    let complete = object["status"]["restarts"]["change"].as_i64();
+    ensure!(complete == Some(generation - 1), "the refused restart counts as made: {complete:?}");
+    case.ready::<BaoStaticSecret>("a", "True/Applied").await?;
+    assert_eq!(deployment(case, "web").await?, format!("{generation} a"));
+    assert_eq!(rollouts.get("canary").await?.metadata.generation, Some(next), "the others are restarted");
+    may(case, &["get", "list", "patch"]).await?;
+    reported(case, "a", &format!("True/Applied: 2 workloads restarted for change {generation} of Secret a"))
+        .await?;
+    assert_eq!(deployment(case, "web").await?, format!("{next} a"), "one restart");
+    assert_eq!(rollouts.get("canary").await?.metadata.generation, Some(next), "no second restart");
     Ok(())
 }

@@ -115,7 +115,7 @@ fn numbers(index: usize, objects: usize) -> impl Iterator<Item = usize> {
 
 async fn prepare(rig: &Rig) -> Result<()> {
     let admin = rig.ground.openbao.admin()?;
-    for engine in ["transit", "pki"] {
+    for engine in ["transit", "pki", "kv"] {
         admin
             .request_any(Method::POST, &format!("sys/mounts/{engine}"), Some(json!({"type": engine})))
             .await?;

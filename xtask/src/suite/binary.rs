@@ -19,6 +19,9 @@ const E2E_AT_ONCE: u64 = 3;
 /// Tests of the nodes tier that run at the same time. Each one has three pods of OpenBao.
 const NODES_AT_ONCE: u64 = 4;
 
+/// Stack of each thread of a test in bytes: the futures of a whole cluster are large in a debug build.
+const STACK: &str = "8388608";
+
 /// A test binary that starts servers.
 pub(super) struct Binary {
     pub(super) name: String,
@@ -75,7 +78,7 @@ pub(super) enum Matching {
 impl Binary {
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(arguments).current_dir(cache::checkout().join("tests/e2e"));
+        command.args(arguments).current_dir(cache::checkout().join("tests/e2e")).env("RUST_MIN_STACK", STACK);
         command
     }
 
@@ -87,8 +90,8 @@ impl Binary {
             return command;
         }
         let mut waiting = Command::new("nice");
-        waiting.arg("--adjustment=10").arg(command.get_program()).args(command.get_args());
-        waiting.current_dir(cache::checkout().join("tests/e2e"));
+        waiting.arg("--adjustment=19").arg(command.get_program()).args(command.get_args());
+        waiting.current_dir(cache::checkout().join("tests/e2e")).env("RUST_MIN_STACK", STACK);
         waiting
     }
 

@@ -18,11 +18,24 @@ pub(crate) const ENGINE_PATH: Rule = (
      mount, create an AuthMethod",
 );
 
-/// Path of an auth mount beside the built-in ones.
+/// Path of an auth mount.
 pub(crate) const AUTH_PATH: Rule = (
-    "!self.matches('^(auth|token|sys)(/|$)')",
-    "path must not be auth, token, sys or below one of them: write it without auth/; token is built-in, and with an auth mount \
-     sys, OpenBao refuses every further auth mount",
+    "!self.matches('^((auth|sys)(/|$)|token/)')",
+    "path must not be auth, sys, or below auth, token or sys: write it without auth/; with an auth mount sys, OpenBao refuses \
+     every further auth mount",
+);
+
+/// Path and type of the built-in auth mount.
+pub(crate) const TOKEN_MOUNT: Rule = (
+    "(self.type == 'token') == (has(self.path) && self.path == 'token')",
+    "every namespace contains the one mount of type token, at the path token: write both type: token and path: token, or another \
+     type and path",
+);
+
+/// Type of the tokens of the built-in auth mount.
+pub(crate) const TOKEN_MOUNT_TYPE: Rule = (
+    "self.type != 'token' || !has(self.tune) || !has(self.tune.tokenType)",
+    "OpenBao does not change the type of the tokens of type token: remove tune.tokenType",
 );
 
 /// Name of a plugin.
@@ -94,7 +107,8 @@ pub fn is_no_engine_path(path: &str) -> bool {
     is_no_path(path) || is_below(path, &["auth", "sys", "identity", "cubbyhole"])
 }
 
-/// Returns true for the path of an auth mount that [`MOUNT_PATH`] or [`AUTH_PATH`] refuses.
+/// Returns true for the path of an auth mount that [`MOUNT_PATH`], [`AUTH_PATH`] or [`TOKEN_MOUNT`] refuses for every type except
+/// `token`.
 #[must_use]
 pub fn is_no_auth_path(path: &str) -> bool {
     is_no_path(path) || is_below(path, &["auth", "token", "sys"])

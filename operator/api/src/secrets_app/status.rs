@@ -82,4 +82,8 @@ pub struct AppDatabaseStatus {
     /// Role in PostgreSQL that owns everything that the users create.
     #[schemars(length(max = 63))]
     pub owner_role: String,
+    /// DatabaseConnection of the credentials, as `<namespace>/<name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub connection: Option<String>,
 }

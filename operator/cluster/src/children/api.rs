@@ -187,8 +187,10 @@ where
 /// Termination of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With SIGTERM and the grace period.
+    /// With SIGTERM and the grace period of the pod.
     Graceful,
+    /// With SIGTERM and a grace period in seconds.
+    Within(u32),
     /// With SIGTERM and one second. The kubelet confirms the end.
     Prompt,
     /// Without confirmation by the kubelet.
@@ -196,10 +198,19 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// The same with another grace period for a process that ends gracefully, in seconds. None: that of the pod.
+    pub(crate) fn within(self, grace: Option<u32>) -> Self {
+        match (self, grace) {
+            (Self::Graceful, Some(seconds)) => Self::Within(seconds),
+            (ending, _) => ending,
+        }
+    }
+
     /// Grace period in seconds. None: that of the pod.
     fn grace_period(self) -> Option<u32> {
         match self {
             Self::Graceful => None,
+            Self::Within(seconds) => Some(seconds),
             Self::Prompt => Some(1),
             Self::AtOnce => Some(0),
         }
@@ -254,6 +265,19 @@ mod tests {
             "metadata": {"name": "x", "namespace": "ns", "labels": {CLUSTER_LABEL: "main"}}, "data": {"key": text},
         });
         serde_json::from_value(json).unwrap()
+    }
+
+    #[rstest]
+    #[case::of_the_pod(Ending::Graceful, None, None)]
+    #[case::longer(Ending::Graceful, Some(220), Some(220))]
+    #[case::hanging_process(Ending::Prompt, Some(220), Some(1))]
+    #[case::lost_machine(Ending::AtOnce, Some(220), Some(0))]
+    fn only_a_process_that_ends_gracefully_gets_another_grace_period(
+        #[case] ending: Ending,
+        #[case] grace: Option<u32>,
+        #[case] expected: Option<u32>,
+    ) {
+        assert_eq!(ending.within(grace).grace_period(), expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is known about the PostgreSQL servers. All clusters at one server share it: while it does not answer, their reconciles
-//! get the last error at once, and one of them tests the server after each of the growing pauses. The connections of guards
-//! are never refused, and an answer to one of them ends the outage for all clusters.
+//! get the last error at once, and one of them tests the server after each of the growing pauses. The connections of guards,
+//! fences, restores and deletions are never refused, and an answer to one of them ends the outage for all clusters.
 //!
 //! Limit: while open sessions still get answers and new connections time out, each answer closes the circuit, and each
 //! cluster without a session waits for its own timeout.

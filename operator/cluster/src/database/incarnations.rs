@@ -1,7 +1,6 @@
 //! The roles of nodes in PostgreSQL: with fencing every node has its own, and a new one after each fence.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,18 +13,11 @@ use steamer_core::error::Error;
 
 use crate::children::ChildApi;
 use crate::cluster::Cluster;
-use crate::database::lock::{Attempt, Lock};
 use crate::database::login::{password_of, user_of};
 use crate::database::roles::{FenceNote, NodeRole, parse_role, role_name};
 use crate::database::{Database, DatabaseError};
 use crate::objects;
 use crate::objects::stateful_set::postgresql_ca;
-
-/// Largest number of attempts to end the sessions of a role, and the pause between them.
-const ROUNDS: u32 = 40;
-const ROUND: Duration = Duration::from_millis(20);
-/// Longest time of all attempts: the guard holds the row of the lock in the meantime.
-const LONGEST: Duration = Duration::from_secs(8);
 
 /// The two logins that manage node roles: table owner and role creator.
 #[derive(Clone, Copy)]
@@ -170,73 +162,6 @@ impl RoleAdmin<'_> {
     async fn create_role(&self, role: &str, password: &SecretString) -> Result<(), Error> {
         self.admin.create_role(role, password, self.mark).await?;
         Ok(self.owner.grant(role).await?)
-    }
-
-    /// Prevents all further writes of an incarnation, and frees its lock. Every step can be repeated.
-    pub(crate) async fn shut_out(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
-        self.block(role, note).await?;
-        Ok(self.delete_lock(&note.lock).await?)
-    }
-
-    /// The same for the holder of a lock. Returns false without a change if the lock has changed since it was read: the
-    /// row of the lock is held from the first statement to the last.
-    pub(crate) async fn fence(&self, role: &str, note: &FenceNote, lock: &Lock) -> Result<bool, Error> {
-        let row = match self.owner.hold_lock(lock, role).await? {
-            Attempt::Held(row) => row,
-            Attempt::Changed => return Ok(false),
-            Attempt::Blocked(blocker) => {
-                let blocker = blocker.unwrap_or_else(|| "unknown login".to_owned());
-                return Err(Error::Waiting(format!("a session of `{blocker}` holds the row of the lock")));
-            }
-        };
-        match self.block(role, note).await {
-            Ok(()) => row.delete().await?,
-            Err(error) => {
-                row.release().await?;
-                return Err(error);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The steps of a fence after the first one.
-    pub(crate) async fn complete_fence(&self, role: &str, lock: &str) -> Result<(), Error> {
-        self.end_all_sessions(role).await?;
-        Ok(self.delete_lock(lock).await?)
-    }
-
-    /// Deletes the lock of a fenced node, if its fence noted one.
-    async fn delete_lock(&self, lock: &str) -> Result<(), DatabaseError> {
-        if lock.is_empty() { Ok(()) } else { self.owner.delete_lock(lock).await }
-    }
-
-    /// Takes the right to log in from a role, and ends its sessions. If PostgreSQL refuses to end them, the role gets its
-    /// right back: half a fence stops nothing, and the node could not log in again.
-    async fn block(&self, role: &str, note: &FenceNote) -> Result<(), Error> {
-        self.admin.disable(role, self.mark, note).await?;
-        let Err(error) = self.end_all_sessions(role).await else { return Ok(()) };
-        if matches!(error, DatabaseError::Statement { .. }) {
-            self.admin.enable(role, self.mark).await?;
-        }
-        Err(error.into())
-    }
-
-    async fn end_all_sessions(&self, role: &str) -> Result<(), DatabaseError> {
-        let ended = tokio::time::timeout(LONGEST, self.end_until_quiet(role)).await;
-        ended.unwrap_or_else(|_| Err(self.admin.unreachable("no answer in time".into())))
-    }
-
-    async fn end_until_quiet(&self, role: &str) -> Result<(), DatabaseError> {
-        // A login that was in progress when the role lost the right appears only in a later query.
-        let mut quiet = 0;
-        for _ in 0..ROUNDS {
-            quiet = if self.admin.end_sessions(role).await? == 0 { quiet + 1 } else { 0 };
-            if quiet == 2 {
-                return Ok(());
-            }
-            tokio::time::sleep(ROUND).await;
-        }
-        Err(self.admin.unreachable(format!("the sessions of `{role}` do not end").into()))
     }
 
     /// Gives a node a new role.

@@ -45,13 +45,30 @@ WHERE ha_key = 'core/lock' AND ha_value = $1 AND now() - (valid_until - INTERVAL
 
 const DELETE: &str = "DELETE FROM openbao_ha_locks WHERE ha_key = 'core/lock' AND ha_value = $1";
 
+/// Table of the lock, as the owner of the tables names it.
+const TABLE: &str = "openbao_ha_locks";
+
 /// A transaction that PostgreSQL ends if its client does not.
 const BEGIN: &str =
     "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
 
-const ROW: &str = "
-SELECT 1 FROM openbao_ha_locks
-WHERE ha_key = 'core/lock' AND ha_value = $1 AND EXTRACT(EPOCH FROM valid_until)::text = $2 FOR UPDATE";
+/// Access to the row of a lock in a transaction. No client can change a row that is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Locks it if no other client has locked it.
+    Lock,
+    /// Shares the lock of another transaction of Steamer.
+    Share,
+    Read,
+}
+
+/// Statement that returns the row of a lock if it has not changed since it was read.
+fn row(table: &str, locking: &str) -> String {
+    format!(
+        "SELECT 1 FROM {table} WHERE ha_key = 'core/lock' AND ha_value = $1 \
+         AND EXTRACT(EPOCH FROM valid_until)::text = $2{locking}"
+    )
+}
 
 /// Login of the transaction that holds the lock row.
 const BLOCKER: &str = "
@@ -59,16 +76,16 @@ SELECT a.usename::text FROM openbao_ha_locks l
 JOIN pg_locks k ON k.locktype = 'transactionid' AND k.granted AND k.transactionid = l.xmax
 JOIN pg_stat_activity a ON a.pid = k.pid WHERE l.ha_key = 'core/lock'";
 
-/// The row of a lock. No client can renew, release or take the lock until the row is released.
+/// The row of a lock. No client can renew, release or take the lock until the row is released, or this value is dropped.
 pub(crate) struct LockRow<'a> {
     database: &'a Database,
-    value: String,
+    lock: Lock,
     hold: Hold,
 }
 
 /// Protection of a lock row.
 enum Hold {
-    /// An open transaction of this connection holds the row.
+    /// An open transaction of this connection holds the row. The connection is detached.
     Own(Arc<Client>),
     /// A session of the holder itself holds the row.
     OfHolder,
@@ -143,8 +160,8 @@ impl Database {
 
     /// Holds the row of a lock that has not changed since it was read. `holder` is the login of its holder.
     pub(crate) async fn hold_lock(&self, lock: &Lock, holder: &str) -> Result<Attempt<'_>, DatabaseError> {
-        let held = |hold| Attempt::Held(LockRow { database: self, value: lock.value.clone(), hold });
-        match self.try_hold(lock).await? {
+        let held = |hold| Attempt::Held(LockRow { database: self, lock: lock.clone(), hold });
+        match self.try_hold(TABLE, lock, Access::Lock).await? {
             Tried::Held(client) => return Ok(held(Hold::Own(client))),
             Tried::Changed => return Ok(Attempt::Changed),
             Tried::Blocked => {}
@@ -154,33 +171,45 @@ impl Database {
             return Ok(Attempt::Blocked(blocker));
         }
         // A renewal in progress ends in the meantime. A session that holds the row for longer hangs.
-        Ok(match self.try_hold(lock).await? {
+        Ok(match self.try_hold(TABLE, lock, Access::Lock).await? {
             Tried::Held(client) => held(Hold::Own(client)),
             Tried::Changed => Attempt::Changed,
             Tried::Blocked => held(Hold::OfHolder),
         })
     }
 
-    /// Opens a transaction that holds the row of a lock. Without the row, no transaction is left open.
-    async fn try_hold(&self, lock: &Lock) -> Result<Tried, DatabaseError> {
-        let (value, expires) = (lock.value.clone(), lock.expires.clone());
-        let asked = self.with(|client| async move {
-            match hold(&client, &value, &expires).await {
+    /// Executes statements in a transaction whose first statement locks a row that the owner of the tables holds. `table` is
+    /// its qualified name. Returns false without a change if this login does not see the row.
+    ///
+    /// While a session of the holder itself holds the row, no other client can change it, and the transaction only reads it.
+    pub(crate) async fn change_beside(
+        &self,
+        held: &LockRow<'_>,
+        table: &str,
+        statements: &str,
+    ) -> Result<bool, DatabaseError> {
+        let access = if held.is_own() { Access::Share } else { Access::Read };
+        let Tried::Held(client) = self.try_hold(table, &held.lock, access).await? else { return Ok(false) };
+        let sql = format!("{statements}; COMMIT");
+        self.before_change();
+        self.finish(client, &sql).await?;
+        Ok(true)
+    }
+
+    /// Opens a transaction that holds or reads the row of a lock. Without the row, no transaction is left open.
+    async fn try_hold(&self, table: &str, lock: &Lock, access: Access) -> Result<Tried, DatabaseError> {
+        let client = self.detached().await?;
+        let asked = async {
+            match hold(&client, table, lock, access).await {
                 Err(error) if error.code().is_none() => Err(error),
-                found => Ok((client, found)),
-            }
-        });
-        let (client, found) = match asked.await {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.disconnect().await;
-                return Err(error);
+                found => Ok(found),
             }
         };
+        let found = self.timed(None, asked).await?;
         if matches!(found, Ok(true)) {
             return Ok(Tried::Held(client));
         }
-        self.within(client.batch_execute("ROLLBACK")).await?;
+        self.finish(client, "ROLLBACK").await?;
         match found {
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Tried::Blocked),
             Err(error) => Err(self.failed(error)),
@@ -196,39 +225,52 @@ impl Database {
         blocker.await
     }
 
-    /// Executes a statement of an open transaction. The server is asked also while it is known not to answer: otherwise
-    /// the transaction would stay open. After an error, the connection is not used again, and its end ends the transaction.
-    async fn within<T>(
-        &self,
-        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, DatabaseError> {
-        let result = self.timed(None, work).await;
-        if result.is_err() {
-            self.disconnect().await;
-        }
-        result
+    /// Ends the transaction of a detached connection. The server is asked also while it is known not to answer. After an error,
+    /// the connection is closed, which ends the transaction.
+    async fn finish(&self, client: Arc<Client>, statements: &str) -> Result<(), DatabaseError> {
+        self.timed(None, client.batch_execute(statements)).await?;
+        self.attach(client).await;
+        Ok(())
     }
 }
 
-/// Begins a transaction, and holds the row in it. Returns false if there is no such row.
-async fn hold(client: &Client, value: &str, expires: &str) -> Result<bool, tokio_postgres::Error> {
+/// Begins a transaction, and locks or reads the row in it. Returns false if there is no such row.
+async fn hold(
+    client: &Client,
+    table: &str,
+    lock: &Lock,
+    access: Access,
+) -> Result<bool, tokio_postgres::Error> {
     client.batch_execute(BEGIN).await?;
-    Ok(client.query_opt(ROW, &[&value, &expires]).await?.is_some())
+    if access == Access::Lock {
+        // A client that shares the lock would prevent the deletion of the row.
+        client.batch_execute("SAVEPOINT alone").await?;
+        client.query_opt(&row(table, " FOR UPDATE"), &[&lock.value, &lock.expires]).await?;
+        client.batch_execute("ROLLBACK TO SAVEPOINT alone").await?;
+    }
+    let locking = if access == Access::Read { "" } else { " FOR SHARE" };
+    let found = client.query_opt(&row(table, locking), &[&lock.value, &lock.expires]).await?;
+    Ok(found.is_some())
 }
 
 impl LockRow<'_> {
+    /// Returns true if an open transaction of the owner holds the row, and not a session of the holder.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.hold, Hold::Own(_))
+    }
+
     /// Deletes the lock.
     pub(crate) async fn delete(self) -> Result<(), DatabaseError> {
-        let Self { database, value, hold } = self;
+        let Self { database, lock: Lock { value, .. }, hold } = self;
         let Hold::Own(client) = hold else { return database.delete_lock(&value).await };
         database.before_change();
-        database.within(client.execute(DELETE, &[&value])).await?;
-        database.within(client.batch_execute("COMMIT")).await
+        database.timed(None, client.execute(DELETE, &[&value])).await?;
+        database.finish(client, "COMMIT").await
     }
 
     /// Keeps the lock.
     pub(crate) async fn release(self) -> Result<(), DatabaseError> {
-        let Hold::Own(client) = &self.hold else { return Ok(()) };
-        self.database.within(client.batch_execute("ROLLBACK")).await
+        let Hold::Own(client) = self.hold else { return Ok(()) };
+        self.database.finish(client, "ROLLBACK").await
     }
 }

@@ -7,8 +7,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use steamer_api::{Fenced, Fencing};
 use steamer_core::error::Error;
+use tokio_postgres::error::SqlState;
 
 use crate::cluster::Cluster;
+use crate::database::DatabaseError;
 use crate::database::fences::{self, LostFence};
 use crate::database::incarnations;
 use crate::database::incarnations::RoleAdmin;
@@ -116,8 +118,28 @@ impl Assignment<'_> {
         }
         effects.child_api.keep(&incarnations::secret(cluster, &entries)).await?;
         role_admin.set_timeouts(roles).await?;
-        role_admin.grant(&incarnations::users_among(&entries, ungranted)).await?;
+        let ungranted = incarnations::users_among(&entries, ungranted);
+        role_admin.grant(&ungranted).await?;
+        self.permit_locks(!ungranted.is_empty()).await;
         Ok(entries)
+    }
+
+    /// Permits the admin to lock the row of the leader's lock: once, and after the tables were restored. A failure must not block
+    /// a reconcile: a fence works without this right.
+    async fn permit_locks(&self, are_restored: bool) {
+        let RoleAdmin { owner, admin, .. } = self.role_admin;
+        let permitted = &self.effects.guard_target.lasting.lock_admin;
+        if !are_restored && *permitted.lock() == admin.login.user {
+            return;
+        }
+        let granted = owner.permit_locks(&admin.login).await;
+        if let Err(error) = &granted {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(cluster = %self.cluster.name, error, "the admin is not permitted to lock the row of the leader's lock");
+        }
+        if is_final(&granted) {
+            permitted.lock().clone_from(&admin.login.user);
+        }
     }
 
     /// Gives a role to every node that lacks one, according to the present state.
@@ -128,7 +150,16 @@ impl Assignment<'_> {
         let entries = incarnations::entries(cluster, held.as_ref(), Some(&roles))?;
         effects.child_api.keep(&incarnations::secret(cluster, &entries)).await?;
         role_admin.create_roles(&entries, &roles).await?;
+        self.permit_locks(true).await;
         Ok(entries)
+    }
+}
+
+/// Returns true unless another attempt to grant a right can succeed.
+fn is_final(granted: &Result<(), DatabaseError>) -> bool {
+    match granted {
+        Ok(()) => true,
+        Err(error) => error.code().is_some_and(|code| *code != SqlState::LOCK_NOT_AVAILABLE),
     }
 }
 

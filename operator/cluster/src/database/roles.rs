@@ -190,13 +190,7 @@ impl Database {
         mark: &str,
         note: &FenceNote,
     ) -> Result<(), DatabaseError> {
-        let FenceNote { since, lock, uid, reason } = note;
-        let sql = format!(
-            "BEGIN; ALTER ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS '{comment}'; COMMIT",
-            role = quoted(role),
-            comment = literal(&format!("steamer: {mark} fenced {since} {lock} {uid} {reason}")),
-        );
-        self.transaction(sql).await
+        self.transaction(format!("BEGIN; {}; COMMIT", disabling(role, mark, note))).await
     }
 
     /// Takes a fence back.
@@ -256,13 +250,23 @@ impl Database {
     }
 }
 
+/// Statements that revoke the right to log in, and note the lock of the node.
+pub(super) fn disabling(role: &str, mark: &str, note: &FenceNote) -> String {
+    let FenceNote { since, lock, uid, reason } = note;
+    format!(
+        "ALTER ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS '{comment}'",
+        role = quoted(role),
+        comment = literal(&format!("steamer: {mark} fenced {since} {lock} {uid} {reason}")),
+    )
+}
+
 /// Statements that set the timeouts of a role.
 fn timeouts(role: &str) -> String {
     let role = quoted(role);
     TIMEOUTS.map(|(name, value)| format!("ALTER ROLE {role} SET {name} = '{value}';")).join(" ")
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -35,9 +35,13 @@ ARRAY(SELECT (c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.
       WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND a.attnum > 0
         AND NOT a.attisdropped ORDER BY 1) AS columns,
 obj_description(to_regclass('openbao_kv_store'), 'pg_class') AS comment,
+obj_description(to_regclass('openbao_ha_locks'), 'pg_class') AS lock_comment,
 (SELECT ARRAY[c.relname::text, r.rolname::text] FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
  WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user
  ORDER BY 1 LIMIT 1) AS foreign_owner";
+
+/// Start of the comment on the table of the lock. The cluster ID of OpenBao follows: a backup contains it, too.
+const OPENBAO: &str = "steamer: OpenBao ";
 
 /// Owner of the data in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub(crate) struct Tables {
 pub(crate) struct Schema {
     columns: Vec<String>,
     comment: Option<String>,
+    /// Comment on the table of the lock.
+    lock_comment: Option<String>,
     /// A table and its owner, if another login owns it.
     foreign_owner: Option<Vec<String>>,
     records_holder: bool,
@@ -77,6 +83,7 @@ impl Schema {
         Ok(Self {
             columns: row.try_get("columns")?,
             comment: row.try_get("comment")?,
+            lock_comment: row.try_get("lock_comment")?,
             foreign_owner: row.try_get("foreign_owner")?,
             records_holder: row.try_get("records_holder")?,
             filled: row.try_get("filled")?,
@@ -86,6 +93,11 @@ impl Schema {
     /// Returns true if the tables exist and are those of OpenBao.
     pub(super) fn is_expected(&self) -> bool {
         self.columns == EXPECTED
+    }
+
+    /// Cluster ID of the OpenBao that Steamer ran on these tables. OpenBao itself stores it encrypted.
+    pub(crate) fn openbao_id(&self) -> Option<String> {
+        self.lock_comment.as_deref()?.strip_prefix(OPENBAO).map(str::to_owned)
     }
 
     /// State of the tables. Refuses tables that are not those of OpenBao.
@@ -131,6 +143,15 @@ impl Database {
         .await
     }
 
+    /// Records the cluster ID of OpenBao, where it can be read before a node starts. Waits at most a second for other sessions.
+    pub(crate) async fn record_openbao(&self, id: &str) -> Result<(), DatabaseError> {
+        let id = id.replace('\'', "''");
+        let sql = format!(
+            "BEGIN; SET LOCAL lock_timeout = '1s'; COMMENT ON TABLE openbao_ha_locks IS '{OPENBAO}{id}'; COMMIT"
+        );
+        self.transaction(sql).await
+    }
+
     /// Removes all data. The caller has checked the consent.
     pub(crate) async fn drop_tables(&self) -> Result<(), DatabaseError> {
         let drop = format!("DROP TABLE IF EXISTS openbao_kv_store, openbao_ha_locks; {DROP}");
@@ -167,6 +188,7 @@ mod tests {
         let schema = Schema {
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             comment: comment.map(str::to_owned),
+            lock_comment: None,
             foreign_owner: None,
             records_holder: true,
             filled,

@@ -4,7 +4,10 @@ mod server;
 mod survey;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+
+use steamer_runtime::Metrics;
 
 use crate::database::Database;
 use crate::database::incarnations::RoleAdmin;
@@ -12,7 +15,7 @@ use crate::database::lock::{Attempt, Lock};
 use crate::database::operator_lock::{Claim, Operator};
 use crate::database::roles::FenceNote;
 use crate::database::schema::Occupant;
-use crate::database::survey::{Known, Subject};
+use crate::database::survey::Known;
 
 use server::Server;
 
@@ -25,6 +28,11 @@ const RENEW: &str = "UPDATE openbao_ha_locks SET valid_until = valid_until + int
 
 fn note(lock: &str) -> FenceNote {
     FenceNote { since: 1, lock: lock.to_owned(), uid: "u".to_owned(), reason: "it hangs".to_owned() }
+}
+
+async fn openbao_id(owner: &Database) -> Option<String> {
+    let survey = owner.survey("main", &Known::default()).await.unwrap();
+    survey.schema.openbao_id()
 }
 
 async fn lock(owner: &Database) -> Lock {
@@ -47,6 +55,9 @@ async fn a_guard_fences_the_holder_that_the_database_records() {
     identifies(&owner, &nodes).await;
     only_unchanged(&server, &roles, &nodes).await;
     blocked(&server, &roles, &nodes).await;
+    in_one_transaction(&server, &roles, &nodes).await;
+    dropped(&server, &roles, &nodes).await;
+    with_another_database(&server, &roles, &nodes).await;
     fenced(&server, &roles, &nodes).await;
     undone(&server, &roles, &nodes).await;
     timeouts(&server, &nodes).await;
@@ -79,6 +90,10 @@ async fn records(server: &Server, owner: &Database) {
     assert_eq!(owner.create_recorder().await.unwrap(), None);
     assert!(owner.tables(MARK).await.unwrap().records_holder);
     server.sql("DROP SCHEMA owner CASCADE").await;
+    assert_eq!(openbao_id(owner).await, None);
+    owner.record_openbao("a-1").await.unwrap();
+    assert_eq!(openbao_id(owner).await.as_deref(), Some("a-1"));
+    assert_eq!(owner.tables(MARK).await.unwrap().occupant, Occupant::Own, "the mark is another comment");
 }
 
 /// Every login that takes the lock is recorded, with one write for each holder.
@@ -169,6 +184,60 @@ async fn committed_while_waiting(server: &Server, node: &Database) {
     node.run("COMMIT").await.unwrap();
 }
 
+/// The transaction that disables a login has locked the row, which the owner holds until the fence is complete.
+async fn in_one_transaction(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    const TOGETHER: &str = "
+SELECT bool_or(m.xid = a.xmin) FROM openbao_ha_locks l, pg_authid a, pg_get_multixact_members(l.xmax) m
+WHERE a.rolname = 'main_1_1'";
+    nodes[1].run(TAKE).await.unwrap();
+    let judged = lock(roles.owner).await;
+    server.sql("REVOKE ALL ON openbao_ha_locks FROM admin").await;
+    assert_eq!(roles.owner.lock_table(&roles.admin.login).await.unwrap(), None, "a fence grants no right");
+    roles.owner.permit_locks(&roles.admin.login).await.unwrap();
+    let table = roles.owner.lock_table(&roles.admin.login).await.unwrap();
+    assert_eq!(table.as_deref(), Some("public.openbao_ha_locks"));
+    let Attempt::Held(row) = roles.owner.hold_lock(&judged, "main_1_1").await.unwrap() else {
+        panic!("no session holds the row");
+    };
+    let disable = "ALTER ROLE main_1_1 NOLOGIN";
+    assert!(roles.admin.change_beside(&row, "public.openbao_ha_locks", disable).await.unwrap());
+    assert_eq!(server.sql(TOGETHER).await, "t");
+    assert!(nodes[0].run("SET lock_timeout = '100ms'; DELETE FROM openbao_ha_locks").await.is_err());
+    row.delete().await.unwrap();
+    assert_eq!(server.sql("SELECT count(*) FROM openbao_ha_locks").await, "0");
+    roles.admin.enable("main_1_1", MARK).await.unwrap();
+}
+
+/// A fence that is dropped half-way leaves no transaction open.
+async fn dropped(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    nodes[1].run(TAKE).await.unwrap();
+    let judged = lock(roles.owner).await;
+    let Attempt::Held(row) = roles.owner.hold_lock(&judged, "main_1_1").await.unwrap() else {
+        panic!("no session holds the row");
+    };
+    assert!(!roles.owner.is_connected().await, "no other statement uses its connection");
+    drop(row);
+    nodes[0].run("SET lock_timeout = '4s'; UPDATE openbao_ha_locks SET ha_value = 'x'").await.unwrap();
+    server.sql("DELETE FROM openbao_ha_locks").await;
+}
+
+/// An admin that cannot lock the row fences, too: the owner holds it.
+async fn with_another_database(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
+    let elsewhere =
+        Database::new(server.login("admin", "postgres"), Arc::default(), Arc::new(Metrics::default()));
+    assert_eq!(roles.owner.lock_table(&elsewhere.login).await.unwrap(), None);
+    let roles = RoleAdmin { admin: &elsewhere, ..*roles };
+    nodes[1].run(TAKE).await.unwrap();
+    let judged = lock(roles.owner).await;
+    nodes[1].run(RENEW).await.unwrap();
+    assert!(!roles.fence("main_1_1", &note("leader-1"), &judged).await.unwrap());
+    let judged = lock(roles.owner).await;
+    assert!(roles.fence("main_1_1", &note("leader-1"), &judged).await.unwrap());
+    assert!(!server.database("main_1_1").accepts_login().await.unwrap());
+    assert!(roles.owner.lock().await.unwrap().is_none());
+    roles.admin.enable("main_1_1", MARK).await.unwrap();
+}
+
 /// A fenced role can neither log in nor use its sessions, and the database knows why.
 async fn fenced(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
     nodes[0].run(TAKE).await.unwrap();
@@ -198,8 +267,7 @@ async fn undone(server: &Server, roles: &RoleAdmin<'_>, nodes: &[Database; 2]) {
     nodes[1].run(RENEW).await.unwrap();
     server.sql("GRANT pg_signal_backend TO admin").await;
     assert!(roles.admin.check_rights(role).await.is_ok());
-    let subject = Subject { cluster: "main", has_keys: false };
-    let survey = roles.owner.survey(subject, &Known::default()).await.unwrap();
+    let survey = roles.owner.survey("main", &Known::default()).await.unwrap();
     assert!(survey.logins.is_empty(), "sessions of Steamer are no nodes");
 }
 

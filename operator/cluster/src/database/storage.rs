@@ -13,7 +13,7 @@ use crate::database::login::Login;
 use crate::database::rights::{Administration, Obstacle};
 use crate::database::roles::{NodeRole, node_of};
 use crate::database::schema::Occupant;
-use crate::database::survey::{Data, Subject, Survey};
+use crate::database::survey::{Data, Survey};
 use crate::database::writers::Writers;
 use crate::effects::Effects;
 use crate::guard::target::GuardTarget;
@@ -24,8 +24,10 @@ pub(crate) struct Storage {
     pub(crate) server: Server,
     pub(crate) timeline: Option<i64>,
     pub(crate) contents: Contents,
-    /// ID of the key that wraps each value that a static seal wraps. None if a value is not in OpenBao's format.
+    /// ID of the key that wraps each value that the seal wraps. None if a value does not name it.
     pub(crate) wrapping_keys: Option<Vec<String>>,
+    /// Cluster ID of the OpenBao that Steamer ran on this data, if the database records it.
+    pub(crate) openbao_id: Option<String>,
     /// Roles of the nodes. None without database fencing, or if the admin login cannot manage roles.
     pub(crate) roles: Option<Vec<NodeRole>>,
     /// Roles that lack a right of a node.
@@ -48,14 +50,13 @@ pub(crate) async fn open(effects: &Effects<'_>, cluster: &Cluster) -> Result<Sto
     }
     let (roles, obstacle) = node_roles(target, cluster, &survey.logins).await?;
     let obstacle = obstacle.or(unrecorded.map(Obstacle::Unrecorded));
-    let Survey { server, ungranted, timeline, data, .. } = survey;
+    let (openbao_id, Survey { server, ungranted, timeline, data, .. }) = (survey.schema.openbao_id(), survey);
     let Some(Data { contents, wrapping_keys }) = data else { return Err(no_tables(cluster)) };
-    Ok(Storage { server, timeline, contents, wrapping_keys, roles, ungranted, obstacle })
+    Ok(Storage { server, timeline, contents, wrapping_keys, openbao_id, roles, ungranted, obstacle })
 }
 
 async fn survey(target: &GuardTarget, cluster: &Cluster) -> Result<Survey, Error> {
-    let subject = Subject { cluster: cluster.name(), has_keys: cluster.spec.seal.r#static.is_some() };
-    target.links.owner.survey(subject, &target.lasting.known).await
+    target.links.owner.survey(cluster.name(), &target.lasting.known).await
 }
 
 /// Step that makes the tables belong to a cluster.

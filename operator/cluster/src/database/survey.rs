@@ -18,7 +18,7 @@ use crate::database::{Database, DatabaseError};
 /// The columns of OpenBao's tables while these do not exist.
 const NO_TABLES: &str = "
 NULL::bool AS filled, NULL::bool AS initialized, NULL::bool AS self_init_failed, NULL::bool AS recovery_keys,
-NULL::text AS seal, CASE WHEN $2 THEN NULL::bytea[] END AS wrapped";
+NULL::text AS seal, NULL::bytea[] AS wrapped";
 
 const TIMELINE: &str = "(SELECT timeline_id::int8 FROM pg_control_checkpoint())";
 
@@ -45,15 +45,6 @@ impl Known {
     }
 }
 
-/// What is read.
-#[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    /// Name of the cluster.
-    pub(crate) cluster: &'a str,
-    /// The seal has keys, of which the IDs are read.
-    pub(crate) has_keys: bool,
-}
-
 /// State of a database.
 pub(crate) struct Survey {
     pub(crate) server: Server,
@@ -72,16 +63,15 @@ pub(crate) struct Survey {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Data {
     pub(crate) contents: Contents,
-    /// ID of the key that wraps each value that the seal wraps. None if a value is not in OpenBao's format.
+    /// ID of the key that wraps each value that the seal wraps. None if a value does not name it.
     pub(crate) wrapping_keys: Option<Vec<String>>,
 }
 
 impl Parts {
     fn statement(self) -> String {
         let timeline = if self.timeline { TIMELINE } else { "NULL::int8" };
-        let data = format!(
-            "EXISTS (SELECT 1 FROM openbao_kv_store) AS filled, {CONTENTS}, CASE WHEN $2 THEN {WRAPPED} END AS wrapped"
-        );
+        let data =
+            format!("EXISTS (SELECT 1 FROM openbao_kv_store) AS filled, {CONTENTS}, {WRAPPED} AS wrapped");
         let data = if self.tables { &data } else { NO_TABLES };
         format!(
             "SELECT {SERVER}, {SCHEMA}, {RECORDS} AS records_holder, {LOGINS} AS logins, \
@@ -113,21 +103,21 @@ impl Data {
 }
 
 impl Database {
-    /// Reads the state of the database. `known` are the parts that an earlier survey has read.
-    pub(crate) async fn survey(&self, subject: Subject<'_>, known: &Known) -> Result<Survey, Error> {
+    /// Reads the state of the database of a cluster. `known` are the parts that an earlier survey has read.
+    pub(crate) async fn survey(&self, cluster: &str, known: &Known) -> Result<Survey, Error> {
         let parts = known.get();
         if parts != Parts::default() {
-            match self.ask(subject, parts).await {
+            match self.ask(cluster, parts).await {
                 // For example, a table was dropped.
                 Err(error) if error.code().is_some() => known.set(Parts::default()),
                 surveyed => return Ok(surveyed?),
             }
         }
-        let survey = self.ask(subject, Parts::default()).await?;
+        let survey = self.ask(cluster, Parts::default()).await?;
         if !survey.schema.is_expected() {
             return Ok(survey);
         }
-        let surveyed = self.survey_tables(subject).await;
+        let surveyed = self.survey_tables(cluster).await;
         if surveyed.as_ref().is_err_and(|error| error.code().is_some()) {
             // The owner of the tables explains more than a refused statement.
             survey.schema.check_owner(&self.login)?;
@@ -139,25 +129,22 @@ impl Database {
 
     /// State of the tables.
     pub(crate) async fn tables(&self, mark: &str) -> Result<Tables, Error> {
-        let subject = Subject { cluster: "", has_keys: false };
-        self.survey(subject, &Known::default()).await?.schema.tables(&self.login, mark)
+        self.survey("", &Known::default()).await?.schema.tables(&self.login, mark)
     }
 
     /// Reads the state of a database with tables. Not every login may read the timeline.
-    async fn survey_tables(&self, subject: Subject<'_>) -> Result<(Parts, Survey), DatabaseError> {
+    async fn survey_tables(&self, cluster: &str) -> Result<(Parts, Survey), DatabaseError> {
         let parts = Parts { tables: true, timeline: true };
-        match self.ask(subject, parts).await {
+        match self.ask(cluster, parts).await {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
             surveyed => return surveyed.map(|survey| (parts, survey)),
         }
         let parts = Parts { timeline: false, ..parts };
-        self.ask(subject, parts).await.map(|survey| (parts, survey))
+        self.ask(cluster, parts).await.map(|survey| (parts, survey))
     }
 
-    async fn ask(&self, subject: Subject<'_>, parts: Parts) -> Result<Survey, DatabaseError> {
-        let (sql, roles, has_keys) = (parts.statement(), pattern(subject.cluster), subject.has_keys);
-        let surveyed = self
-            .with(|client| async move { Survey::of(&client.query_one(&sql, &[&roles, &has_keys]).await?) });
-        surveyed.await
+    async fn ask(&self, cluster: &str, parts: Parts) -> Result<Survey, DatabaseError> {
+        let (sql, roles) = (parts.statement(), pattern(cluster));
+        self.with(|client| async move { Survey::of(&client.query_one(&sql, &[&roles]).await?) }).await
     }
 }

@@ -14,7 +14,7 @@ ARRAY(SELECT value FROM openbao_kv_store
 const KEY: u64 = 5;
 const ID: u64 = 3;
 
-/// ID of the key that wraps each value. None if a value is not in OpenBao's format.
+/// ID of the key that wraps each value. None if a value is not in OpenBao's format, or its seal stores no ID.
 pub(super) fn keys(values: &[Vec<u8>]) -> Option<Vec<String>> {
     values.iter().map(|value| key_id(value).map(str::to_owned)).collect()
 }

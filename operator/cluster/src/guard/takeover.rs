@@ -1,12 +1,12 @@
-//! Duration of takeovers, from which every waiting time derives.
+//! Duration of takeovers, from which the waiting times derive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::waits::Waits;
+
 /// Time that a takeover needs for each namespace.
 const PER_NAMESPACE: Duration = Duration::from_millis(11);
-/// Shortest time for which the lock may be held while no node leads.
-const SHORTEST: Duration = Duration::from_secs(30);
 /// Time after which a takeover is reported.
 const REPORT: Duration = Duration::from_secs(10);
 
@@ -47,12 +47,17 @@ impl Takeovers {
 
     /// Expected duration of the next takeover.
     pub(crate) fn expected(&self) -> Duration {
-        self.longest().max(Duration::from_millis(self.estimated.load(Ordering::Relaxed)))
+        self.longest().max(self.estimated())
     }
 
-    /// Time after which a takeover has failed.
-    pub(crate) fn patience(&self) -> Duration {
-        SHORTEST.max(self.expected() * 3)
+    /// Duration of a takeover according to the number of namespaces.
+    fn estimated(&self) -> Duration {
+        Duration::from_millis(self.estimated.load(Ordering::Relaxed))
+    }
+
+    /// Waiting times for the next takeover.
+    pub(crate) fn waits(&self) -> Waits {
+        Waits::of(self.expected()).limited(self.estimated())
     }
 
     /// Text about a takeover that takes long. Its time is rounded: each change of the text is a write of the status.
@@ -94,7 +99,26 @@ mod tests {
         takeovers.estimate(namespaces);
         takeovers.measured(Duration::from_secs(seconds));
         takeovers.measured(Duration::from_secs(1));
-        assert_eq!(takeovers.patience().as_secs(), expected);
+        assert_eq!(takeovers.waits().failed().as_secs(), expected);
+    }
+
+    #[rstest]
+    #[case::nothing_known(0, 0, 30)]
+    #[case::measured(100, 45, 90)]
+    #[case::measured_wrongly(100, 900, 120)]
+    #[case::many_namespaces(10_000, 0, 220)]
+    #[case::slower_than_estimated(10_000, 200, 400)]
+    #[case::many_namespaces_measured_wrongly(10_000, 900, 440)]
+    fn a_wrong_measurement_delays_no_repair_for_long(
+        #[case] namespaces: u32,
+        #[case] seconds: u64,
+        #[case] expected: u64,
+    ) {
+        let takeovers = Takeovers::default();
+        takeovers.estimate(namespaces);
+        takeovers.measured(Duration::from_secs(seconds));
+        assert_eq!(takeovers.waits().problem().as_secs(), expected);
+        assert_eq!(takeovers.waits().pause().as_secs(), expected);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Links {
         Self { owner: database(cluster.owner.clone()), admin: cluster.admin.clone().map(database) }
     }
 
-    /// The same for guards and fences: what is known about the servers does not delay them.
+    /// The same for guards, fences, restores and deletions: what is known about the servers does not delay them.
     pub(crate) fn urgent(self) -> Self {
         Self { owner: self.owner.urgent(), admin: self.admin.map(Database::urgent) }
     }
@@ -62,6 +62,8 @@ pub(crate) struct Lasting {
     pub(crate) takeovers: Takeovers,
     /// Parts of the database that its survey can read.
     pub(crate) known: Known,
+    /// Admin login that has been permitted to lock the row of the leader's lock, as far as PostgreSQL allows it.
+    pub(crate) lock_admin: Locked<String>,
     /// The seal opened in the last reconcile.
     seal: AtomicBool,
 }
@@ -73,7 +75,8 @@ pub(crate) struct GuardTarget {
     pub(crate) mark: String,
     /// Connections of reconciles.
     pub(crate) links: Links,
-    /// The connections of reconciles, for fences: no step of a fence is refused because another cluster got no answer.
+    /// The connections of reconciles, for fences, restores and deletions: none of their steps is refused because another cluster
+    /// got no answer.
     pub(crate) fence_links: Links,
     /// Connections of the guard.
     pub(crate) own_links: Links,

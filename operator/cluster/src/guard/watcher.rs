@@ -31,6 +31,10 @@ const ALERT: Duration = Duration::from_millis(200);
 const LASTING: Duration = Duration::from_secs(30);
 const LONG_ALERT: Duration = Duration::from_secs(1);
 
+/// Pause between two counts of the namespaces, and after one that failed.
+const RECOUNT: Duration = Duration::from_secs(3600);
+const RETRY: Duration = Duration::from_secs(60);
+
 /// Longest time after which an error can be that of one connection. A leader could renew its lock in the meantime.
 const QUICK: Duration = Duration::from_secs(1);
 
@@ -41,8 +45,8 @@ struct State {
     claim: Claim,
     /// Begin of the present alert.
     alert_since: Option<Instant>,
-    /// The number of namespaces has been read.
-    is_counted: bool,
+    /// When the number of namespaces is read next. None: at once.
+    next_count: Option<Instant>,
 }
 
 /// Guards one cluster until shutdown.
@@ -139,7 +143,7 @@ impl Watcher<'_> {
     ) -> Case<'a> {
         let detection = self.target.cluster.spec.failover.detection.get();
         let (patience, pods_are_live) =
-            (self.target.lasting.takeovers.patience(), self.target.pods_are_live());
+            (self.target.lasting.takeovers.waits().failed(), self.target.pods_are_live());
         Case { lock, answers, pods, pods_are_live, now: Instant::now(), detection, patience }
     }
 
@@ -187,7 +191,7 @@ impl Watcher<'_> {
         }
         memory.read(Instant::now(), lock);
         self.identify(memory, lock).await.map_err(|error| describe(&error))?;
-        self.estimate(&mut state.is_counted).await;
+        self.estimate(&mut state.next_count).await;
         let pods = self.child_api().nodes();
         let case = self.case(lock, answers, &pods);
         if let Some(took) = memory.learn(&case) {
@@ -214,13 +218,15 @@ impl Watcher<'_> {
         Ok(())
     }
 
-    /// Derives the start value of the takeover from the number of namespaces. It is read once, also if that fails: the
-    /// next observation must not wait for it.
-    async fn estimate(&self, is_counted: &mut bool) {
-        if std::mem::replace(is_counted, true) {
+    /// Derives the start value of the takeover from the number of namespaces, once an hour. If this fails, the next observation must
+    /// not wait for it either: it is tried again after a minute.
+    async fn estimate(&self, next: &mut Option<Instant>) {
+        if next.is_some_and(|next| Instant::now() < next) {
             return;
         }
-        if let Ok(namespaces) = self.target.own_links.owner.namespaces().await {
+        let counted = self.target.own_links.owner.namespaces().await;
+        *next = Some(Instant::now() + if counted.is_ok() { RECOUNT } else { RETRY });
+        if let Ok(namespaces) = counted {
             self.target.lasting.takeovers.estimate(namespaces);
         }
     }

@@ -142,7 +142,8 @@ async fn apply_pods(effects: &Effects<'_>, cluster: &Cluster, pods: &Pods) -> Ou
 /// The rollout, or a wait if it replaces a pod while too many other clusters do.
 fn admitted(effects: &Effects<'_>, cluster: &Cluster, rollout: &Rollout) -> Rollout {
     let replaces = matches!(rollout.step, Step::Replace { .. });
-    if !replaces || effects.turns.take(&cluster.name, Instant::now()) {
+    let longest = effects.guard_target.lasting.takeovers.waits().turn();
+    if !replaces || effects.turns.take(&cluster.name, longest, Instant::now()) {
         return rollout.clone();
     }
     Rollout { step: Step::Wait(queued()), ..rollout.clone() }

@@ -27,7 +27,7 @@ pub(crate) enum Cause {
 /// Cause of a difference between the pods and the desired ones. A cluster in which no node can lead needs the change, as does
 /// a rotation, whose steps have no other origin.
 pub(crate) fn cause(input: Input<'_>, observed: &Observed) -> Cause {
-    let is_lost = input.guard_report.leaderless_for() > observed.patience;
+    let is_lost = input.guard_report.leaderless_for() > observed.waits.failed();
     let rotates = keys(observed).is_some_and(|keys| keys.rotating.is_some());
     if is_lost || rotates || !is_rolled_out(input, observed) { Cause::Cluster } else { Cause::Steamer }
 }

@@ -92,12 +92,15 @@ async fn clean(deletion: &Deletion<'_>, object: &OpenBaoCluster) -> Result<(), E
 
 /// Cleans the database, unless another Steamer uses it: that of a copy of the Kubernetes cluster must not drop the roles
 /// and the data of the original.
+///
+/// All statements are urgent: a deletion completes at its deadline without them, so none of its attempts may be refused because
+/// another cluster got no answer from the server.
 async fn clean_alone(
     child_api: &ChildApi<'_>,
     object: &OpenBaoCluster,
     (cluster, target): (&Cluster, &GuardTarget),
 ) -> Result<(), Error> {
-    target.links.owner.claim(&target.mark).await?;
+    target.fence_links.owner.claim(&target.mark).await?;
     if let Some(role_admin) = target.role_admin() {
         let roles = role_admin.admin.node_roles(cluster.name(), role_admin.mark).await?;
         for role in roles.iter().filter(|role| role.own) {
@@ -123,8 +126,9 @@ fn check_consent(object: &OpenBaoCluster, cluster: &Cluster) -> Result<(), Error
 }
 
 async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &GuardTarget) -> Result<(), Error> {
-    if target.links.owner.tables(&target.mark).await?.occupant == Occupant::Own {
-        target.links.owner.drop_tables().await?;
+    let owner = &target.fence_links.owner;
+    if owner.tables(&target.mark).await?.occupant == Occupant::Own {
+        owner.drop_tables().await?;
     }
     let keys = RecoveryKeys::last(cluster).secret_name(&child_api.all());
     let mut names: Vec<String> = keys.into_iter().collect();
@@ -137,4 +141,21 @@ async fn delete_data(child_api: &ChildApi<'_>, cluster: &Cluster, target: &Guard
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::kubernetes::Access;
+    use crate::tests::object;
+    use crate::tests::postgres::Outage;
+
+    #[tokio::test]
+    async fn a_deletion_asks_a_server_that_did_not_answer_another_cluster() {
+        let outage = Outage::new().await;
+        let access = Access::new(&outage.context, &outage.cluster, &outage.target);
+        let cleaned = clean_alone(&access.child_api(), &object(), (&outage.cluster, &outage.target)).await;
+        assert!(cleaned.is_err());
+        assert_eq!(outage.connections(), 2);
+    }
 }

@@ -27,11 +27,12 @@ use crate::nodes::{configuration, fence_request, health, observation, standby_ma
 use crate::objects::configuration::Headers;
 use crate::objects::validation_job;
 use crate::restore_drill;
-use crate::seal::check::{Contents, SealCheck};
+use crate::seal::check::{Contents, SealCheck, Sealed};
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
 use crate::seal::recovery::RecoveryKeys;
 use crate::seal::{check, keys, migration};
+use crate::waits::Waits;
 
 /// Observed state of a cluster. A failure affects only what depends on it.
 pub(crate) struct Observed {
@@ -59,8 +60,8 @@ pub(crate) struct Observed {
     pub(crate) start_digest: Result<String, Arc<Error>>,
     /// Longest measured takeover.
     pub(crate) longest_takeover: Duration,
-    /// Time after which a takeover has failed.
-    pub(crate) patience: Duration,
+    /// Waiting times that derive from the duration of a takeover.
+    pub(crate) waits: Waits,
     /// Text about a takeover that takes long.
     pub(crate) takeover: Option<String>,
     /// The objects of a restore drill.
@@ -99,7 +100,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     let cluster = input.cluster;
     let live = stateful_set::live(sources.child_api, &cluster.uid);
     let logins = sources.child_api.get::<Secret>(&cluster.logins_secret());
-    let seal = check::observe(sources, cluster, contents(input, &prepared), prepared.migration).await;
+    let seal = check::observe(sources, cluster, sealed(input, &prepared), prepared.migration).await;
     sources.guard_target.set_seal_opens(seal.opens());
     let mut members = members(sources, input, prepared.migration).await;
     let seal = check::judged(seal, &members);
@@ -107,7 +108,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         fence_request::mark(&mut members, roles, logins.as_deref());
     }
     if prepared.storage.is_err() || !seal.opens() {
-        health::forget(&mut members, &sources.guard_target.unhealthy);
+        health::forget(&mut members, &sources.guard_target.unhealthy, prepared.storage.is_ok());
     }
     let keys = static_keys(sources, input, &prepared).await;
     let headers = configuration::headers(sources, cluster).await;
@@ -132,7 +133,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
         headers: headers.map_err(Arc::new),
         start_digest,
         longest_takeover: takeovers.longest(),
-        patience: takeovers.patience(),
+        waits: takeovers.waits(),
         takeover: takeover.and_then(|takeover| takeovers.text(takeover, Instant::now())),
         drill: restore_drill::observe(sources).await,
         jobs: checks(sources, cluster).await.map_err(Arc::new),
@@ -140,9 +141,14 @@ pub(crate) async fn observe(sources: &Sources<'_>, input: Input<'_>, prepared: P
     }
 }
 
-/// Contents of storage. The last status counts while storage is unreachable.
-fn contents(input: Input<'_>, prepared: &Prepared) -> Contents {
-    if prepared.has_data() || input.start() == Start::Completed { Contents::Sealed } else { Contents::Empty }
+/// Storage, with regard to its seal. The last status counts while storage is unreachable.
+fn sealed<'a>(input: Input<'_>, prepared: &'a Prepared) -> Sealed<'a> {
+    let has_data = prepared.has_data() || input.start() == Start::Completed;
+    let keys = prepared.storage.as_ref().ok().and_then(|storage| storage.wrapping_keys.as_deref());
+    Sealed {
+        contents: if has_data { Contents::Sealed } else { Contents::Empty },
+        keys: keys.unwrap_or_default(),
+    }
 }
 
 /// The Jobs that check rollouts. They are not watched: their pods are.

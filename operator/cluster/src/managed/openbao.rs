@@ -61,6 +61,7 @@ pub(crate) async fn converge(
         && input.cluster.mode == Mode::Active
         && server.serves()
     {
+        record_id(effects, storage, &server).await;
         let keys = recovery_keys(input.cluster, &server);
         let changes = plan(effects, (&keys, storage), observed, input.found);
         apply(effects, input, &keys, changes).await?;
@@ -88,6 +89,18 @@ async fn observe(
         return Ok(None);
     }
     fetch(sources.context, sources.dependencies, input.object).await.map(Some)
+}
+
+/// Records the ID of OpenBao in the database: a restore checks it before a node starts. The next reconcile repeats what fails.
+async fn record_id(effects: &Effects<'_>, storage: &Storage, server: &Server) {
+    let id = server.health.as_ref().map_or("", |health| health.cluster_id.as_str());
+    if id.is_empty() || storage.openbao_id.as_deref() == Some(id) {
+        return;
+    }
+    if let Err(error) = effects.guard_target.links.owner.record_openbao(id).await {
+        let (cluster, error) = (&effects.child_api.cluster, &error as &dyn std::error::Error);
+        tracing::debug!(%cluster, error, "the ID of OpenBao is not recorded in the database");
+    }
 }
 
 /// Changes that need a leader.
@@ -162,5 +175,5 @@ fn trouble(input: Input<'_>, observed: &Observed, server: &Server) -> Option<Err
         return Some(first_start::failed());
     }
     let health = server.health.as_ref().ok()?;
-    restore::foreign_data(cluster, found.last.cluster_id.as_deref(), health)
+    restore::foreign_data(cluster, found.last.cluster_id.as_deref(), Some(health.cluster_id.as_str()))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
+use steamer_api::Fencing;
 use steamer_core::error::Error;
 use steamer_runtime::describe;
 
@@ -34,7 +35,7 @@ use crate::objects::validation_job;
 use crate::restore;
 use crate::seal::keys::StaticKeys;
 use crate::seal::migration::Migration;
-use crate::seal::{keys, migration, rotation};
+use crate::seal::{identity, keys, migration, rotation};
 
 pub(crate) use changes::{Plan, PodChanges, Pods, SetChanges, Surroundings};
 
@@ -133,7 +134,7 @@ impl Planner<'_> {
     /// Refuses to create or change pods that could not start.
     fn check_pods_may_change(&self, storage: &Storage) -> Result<(), Error> {
         let Observed { live, seal, members, .. } = self.observed;
-        if live.is_none() && !seal.opens() {
+        if (live.is_none() || self.is_stopped()) && !seal.opens() {
             return Err(Error::Waiting(format!("no pod is created before the seal opens: {}", seal.text())));
         }
         let migration = migration::state(self.cluster(), &storage.contents)?;
@@ -145,7 +146,33 @@ impl Planner<'_> {
         if storage.contents.self_init_failed && first_start::is_settled(members, self.now) {
             return Err(first_start::failed());
         }
-        Ok(())
+        if self.is_stopped() { self.check_data(storage, migration) } else { Ok(()) }
+    }
+
+    /// Returns true if no node runs, as before the first start, and after a restore or a hibernation.
+    fn is_stopped(&self) -> bool {
+        self.are_absent() && self.live_replicas().unwrap_or(0) == 0
+    }
+
+    /// Returns true if no pod exists, except for pods whose end is overdue: a restore does not wait for these either.
+    fn are_absent(&self) -> bool {
+        self.observed.members.iter().all(|member| restore::is_overdue(&member.pod, self.now))
+    }
+
+    /// Refuses to start the first node with the data of another OpenBao, or with a key other than that of the data.
+    fn check_data(&self, storage: &Storage, migration: Migration) -> Result<(), Error> {
+        let Input { cluster, found, .. } = self.input;
+        let last = found.last.cluster_id.as_deref();
+        if let Some(error) = restore::foreign_data(cluster, last, storage.openbao_id.as_deref()) {
+            return Err(error);
+        }
+        if cluster.takes_over {
+            return Ok(());
+        }
+        let before = cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress);
+        let seal = before.map_or(&cluster.spec.seal, |migration| &migration.from);
+        let stored = storage.wrapping_keys.as_deref().unwrap_or_default();
+        identity::check(seal, &cluster.spec.pod_template.env, stored)
     }
 
     fn change_pods(&self, plan: &mut Plan, storage: &Storage, seal: &SealSettings) -> Result<(), Arc<Error>> {
@@ -171,6 +198,8 @@ impl Planner<'_> {
     ) -> Result<(SetChanges, Option<Error>), Arc<Error>> {
         let Observed { headers, start_digest, members, .. } = self.observed;
         let cluster = self.cluster();
+        // Without fences, the process in a pod whose end is overdue can still have the lock.
+        let fences = cluster.fencing == Fencing::Database;
         let headers = headers.as_ref().map_err(Arc::clone)?;
         let chosen = choose(&self.configuration_facts(), configuration(cluster, seal, headers));
         let Configured { configuration, memory, write, refused } = chosen;
@@ -188,7 +217,7 @@ impl Planner<'_> {
         let changes = SetChanges {
             configuration: write.filter(|_| is_desired),
             clears_locks: self.live_replicas() == Some(0)
-                && members.is_empty()
+                && (members.is_empty() || fences && self.are_absent())
                 && self.live().is_some_and(restore::is_blocked),
             rollout,
             check: check.and_then(|(job, pod)| self.check(&job, &pod)),
@@ -235,7 +264,7 @@ impl Planner<'_> {
             can_start: self.observed.can_start(),
             migrating: self.observed.is_migrating(),
             leaderless_for: self.input.guard_report.leaderless_for(),
-            patience: self.observed.patience,
+            patience: self.observed.waits.failed(),
             now: self.now,
         }
     }

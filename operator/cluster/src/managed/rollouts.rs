@@ -60,6 +60,7 @@ impl<'a> Rollouts<'a> {
             initialized: observed.has_data(),
             template_works: observed.live.as_deref().is_some_and(template::has_served),
             node_timeout: spec.upgrade.node_timeout.get(),
+            waits: observed.waits,
             lacking: Vec::new(),
         };
         Self { cluster, observed, now, goal }

@@ -136,7 +136,8 @@ pub(crate) fn openbao(status: &mut OpenBaoClusterStatus, report: &Report<'_>) {
     let is_complete = health.initialized && server.missing.is_ok() && server.serves();
     status.initialized = Some(is_complete || status.initialized == Some(true));
     warnings::record_administrators(status, report.input.object, report.input.cluster);
-    let is_foreign = foreign_data(report.input.cluster, status.cluster_id.as_deref(), health).is_some();
+    let found = Some(health.cluster_id.as_str());
+    let is_foreign = foreign_data(report.input.cluster, status.cluster_id.as_deref(), found).is_some();
     if !health.cluster_id.is_empty() && !is_foreign {
         status.cluster_id = Some(health.cluster_id.clone());
     }

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 
 use crate::children::Ending;
 use crate::nodes::members::{Answer, Member};
+use crate::waits::Waits;
 
-/// Time for which a node must have had its problem, while database and seal were usable.
-pub(crate) const LASTING: Duration = Duration::from_secs(30);
 /// Time after the end of the grace period in which a kubelet confirms the end of a pod.
 const CONFIRMATION: Duration = Duration::from_secs(30);
 
@@ -68,7 +67,7 @@ impl Fault {
 }
 
 /// The problem of a node that only a replacement removes, if it lasts.
-pub(crate) fn fault(member: &Member, now: Timestamp) -> Option<Fault> {
+pub(crate) fn fault(member: &Member, waits: Waits, now: Timestamp) -> Option<Fault> {
     if member.is_ending() {
         return member.is_unconfirmed(CONFIRMATION, now).then_some(Fault::Unconfirmed);
     }
@@ -88,7 +87,7 @@ pub(crate) fn fault(member: &Member, now: Timestamp) -> Option<Fault> {
     let fault = answered(&member.answer)?;
     // Kubernetes must agree that the node does not serve: the operator alone may be cut off.
     let is_agreed = fault == Fault::Sealed || member.unready_for(now) > Duration::ZERO;
-    (is_agreed && member.unhealthy_for > LASTING).then_some(fault)
+    (is_agreed && member.unhealthy_for > waits.problem()).then_some(fault)
 }
 
 /// The problem that the answer of a node shows.
@@ -125,6 +124,11 @@ mod tests {
         member
     }
 
+    /// The fault of a node of a cluster with short takeovers.
+    fn lasting(member: &Member, now: Timestamp) -> Option<Fault> {
+        fault(member, Waits::default(), now)
+    }
+
     fn answering(answer: Answer, seconds: u64) -> Member {
         let unhealthy_for = Duration::from_secs(seconds);
         Member { answer, unhealthy_for, ..member((0, 's')) }
@@ -143,7 +147,15 @@ mod tests {
     )]
     #[case::serving(member((0, 's')), None)]
     fn a_problem_is_a_fault_once_it_lasts(#[case] member: Member, #[case] expected: Option<Fault>) {
-        assert_eq!(fault(&member, Timestamp::now()), expected);
+        assert_eq!(lasting(&member, Timestamp::now()), expected);
+    }
+
+    #[rstest]
+    #[case::within_two_takeovers(220, None)]
+    #[case::after_two_takeovers(221, Some(Fault::Silent))]
+    fn a_node_with_many_namespaces_has_more_time(#[case] seconds: u64, #[case] expected: Option<Fault>) {
+        let waits = Waits::of(Duration::from_secs(110));
+        assert_eq!(fault(&answering(Answer::Silent, seconds), waits, Timestamp::now()), expected);
     }
 
     #[test]
@@ -151,7 +163,7 @@ mod tests {
         let now = Timestamp::now();
         let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": now}]);
         let cut_off = with(answering(Answer::Silent, 600), |pod| pod["status"]["conditions"] = ready);
-        assert_eq!(fault(&cut_off, now), None);
+        assert_eq!(lasting(&cut_off, now), None);
     }
 
     #[rstest]
@@ -164,7 +176,7 @@ mod tests {
         let ending = with(answering(Answer::Silent, 600), |pod| {
             pod["metadata"]["deletionTimestamp"] = json!(end);
         });
-        assert_eq!(fault(&ending, now), expected);
+        assert_eq!(lasting(&ending, now), expected);
     }
 
     #[test]
@@ -178,7 +190,7 @@ mod tests {
             })
         };
         let now = Timestamp::now();
-        assert_eq!(fault(&waiting("Error configuring seal"), now), Some(Fault::FailedAtSeal));
-        assert_eq!(fault(&waiting("Error parsing listener"), now), None);
+        assert_eq!(lasting(&waiting("Error configuring seal"), now), Some(Fault::FailedAtSeal));
+        assert_eq!(lasting(&waiting("Error parsing listener"), now), None);
     }
 }

@@ -10,6 +10,7 @@ use steamer_runtime::Locked;
 use crate::nodes::fault::{Fault, answered};
 use crate::nodes::members::{Member, process};
 use crate::nodes::repairs::Repairs;
+use crate::waits::Waits;
 
 /// Problem of the process in one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +50,8 @@ impl Unhealthy {
     }
 
     /// Records the repair of a node.
-    pub(crate) fn repaired(&mut self, pod: &str, now: Instant) {
-        self.repairs.record(pod, now);
+    pub(crate) fn repaired(&mut self, pod: &str, waits: Waits, now: Instant) {
+        self.repairs.record(pod, waits, now);
     }
 
     /// Records whether a node serves. Returns true if its last repair is too recent for another one.
@@ -92,11 +93,18 @@ pub(crate) async fn observe(
     }
 }
 
-/// Forgets the problems: without database and seal, a node cannot be blamed for them.
-pub(crate) fn forget(members: &mut [Member], unhealthy: &Locked<Unhealthy>) {
-    unhealthy.lock().since.clear();
+/// Forgets the problems: without database and seal, a node cannot be blamed for them. A closed seal alone does not prevent
+/// that a standby discovers the leader.
+pub(crate) fn forget(members: &mut [Member], unhealthy: &Locked<Unhealthy>, has_database: bool) {
+    let mut unhealthy = unhealthy.lock();
+    unhealthy
+        .since
+        .retain(|problem, _| has_database && matches!(problem.kind, ProblemKind::LeaderUnknown(_)));
     for member in members {
-        member.unhealthy_for = Duration::ZERO;
+        let uid = member.uid();
+        if !unhealthy.since.keys().any(|problem| problem.uid == uid) {
+            member.unhealthy_for = Duration::ZERO;
+        }
     }
 }
 
@@ -112,7 +120,10 @@ fn kind(member: &Member) -> Option<ProblemKind> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+    use crate::tests::member;
 
     fn problem(text: &str) -> Problem {
         let kind = match text.split_once('>') {
@@ -139,6 +150,23 @@ mod tests {
         assert_eq!(lasting(12, &["b>a", "c"]), "b12 c0");
         assert_eq!(lasting(20, &["b>c"]), "b0");
         assert_eq!(lasting(21, &[]), "");
+    }
+
+    #[rstest]
+    #[case::only_the_seal_is_closed(true, [0, 9])]
+    #[case::database_unreachable(false, [0, 0])]
+    fn a_closed_seal_does_not_hide_that_a_standby_lacks_the_leader(
+        #[case] has_database: bool,
+        #[case] expected: [u64; 2],
+    ) {
+        let mut unhealthy = Unhealthy::default();
+        unhealthy.learn(vec![problem("uid-0"), problem("uid-1>uid-2")], Instant::now());
+        let mut members = [member((0, 'z')), member((1, 's'))];
+        for member in &mut members {
+            member.unhealthy_for = Duration::from_secs(9);
+        }
+        forget(&mut members, &Locked::new(unhealthy), has_database);
+        assert_eq!(members.map(|member| member.unhealthy_for.as_secs()), expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Label of the leader's pod, and step-down of the leader on request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,7 +15,7 @@ use steamer_openbao::Session;
 use steamer_runtime::write_limit::{Write, digest};
 
 use crate::children::{ChildApi, is_changed};
-use crate::cluster::{ACTIVE, Cluster};
+use crate::cluster::{ACTIVE, Cluster, WITHDRAWN};
 use crate::effects::Effects;
 use crate::nodes::members::Member;
 use crate::paths;
@@ -49,7 +50,7 @@ async fn label_pods(
 }
 
 /// Writes the label of a pod. Returns true if this changed the pod.
-async fn write(api: &Api<Pod>, pod: &Pod, active: &str) -> Result<bool, Error> {
+pub(crate) async fn write(api: &Api<Pod>, pod: &Pod, active: &str) -> Result<bool, Error> {
     let (name, patch) = (pod.name_any(), json!({"metadata": {"uid": pod.uid(), "labels": {ACTIVE: active}}}));
     match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         // The pod was deleted or recreated in the meantime.
@@ -66,13 +67,17 @@ fn labeling(pod: &Pod, active: &str, term: u64) -> Write {
         resource: digest(&(ACTIVE, pod.uid())),
         desired: digest(&(active, term)),
         before: digest(&before),
+        interval: Duration::ZERO,
     }
 }
 
-/// The pods whose label differs, and the desired values. The leader comes first.
+/// The pods whose label differs, and the desired values. The leader comes first. A standby that is withdrawn stays so.
 fn labels<'a>(pods: &'a [Arc<Pod>], leader: &str) -> Vec<(&'a Pod, &'static str)> {
     let desired = |pod: &Pod| if pod.name_any() == leader { "true" } else { "false" };
-    let differs = |pod: &Pod| pod.labels().get(ACTIVE).map(String::as_str) != Some(desired(pod));
+    let differs = |pod: &Pod| {
+        let (label, desired) = (pod.labels().get(ACTIVE).map(String::as_str), desired(pod));
+        label != Some(desired) && (desired == "true" || label != Some(WITHDRAWN))
+    };
     let mut labels: Vec<_> =
         pods.iter().map(|pod| &**pod).filter(|pod| differs(pod)).map(|pod| (pod, desired(pod))).collect();
     labels.sort_by_key(|(_, active)| *active != "true");
@@ -240,6 +245,15 @@ mod tests {
     #[test]
     fn only_pods_with_another_label_are_labeled() {
         let pods = pods(["true", "false", "false"]);
+        let changed = labels(&pods, "main-1");
+        let changed: Vec<_> = changed.iter().map(|(pod, active)| (pod.name_any(), *active)).collect();
+        assert_eq!(changed, [("main-1".to_owned(), "true"), ("main-0".to_owned(), "false")]);
+    }
+
+    #[test]
+    fn a_withdrawn_standby_is_labeled_only_if_it_leads() {
+        let pods = pods(["true", WITHDRAWN, WITHDRAWN]);
+        assert!(labels(&pods, "main-0").is_empty());
         let changed = labels(&pods, "main-1");
         let changed: Vec<_> = changed.iter().map(|(pod, active)| (pod.name_any(), *active)).collect();
         assert_eq!(changed, [("main-1".to_owned(), "true"), ("main-0".to_owned(), "false")]);

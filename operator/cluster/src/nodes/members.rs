@@ -23,6 +23,8 @@ pub(crate) struct Member {
     pub(crate) is_pausing: bool,
     /// A standby that answers reads and has not received a change of the leader in time.
     pub(crate) is_stale: bool,
+    /// A standby that answers reads and has received the last change of the leader.
+    pub(crate) is_current: bool,
     /// Its login is blocked on request of a user.
     pub(crate) is_fenced: bool,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::nodes::fault::Fault;
+use crate::waits::Waits;
 
 /// Facts about a node that determine the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(crate) struct Goal {
     /// Nodes of the StatefulSet's template have served.
     pub(crate) template_works: bool,
     pub(crate) node_timeout: Duration,
+    pub(crate) waits: Waits,
     /// Pods that lack a volume: while there is one, nodes are replaced in the order of their ordinals.
     pub(crate) lacking: Vec<String>,
 }
@@ -51,5 +53,11 @@ impl Goal {
     /// Returns true if a node that is replaced can start again.
     pub(crate) fn can_start(&self) -> bool {
         self.seal_reachable && self.initialized
+    }
+
+    /// Time within which a node is expected to come up. Without a rollout, a node with a problem is repaired first.
+    pub(crate) fn patience(&self, nodes: &[Node]) -> Duration {
+        let is_rollout = nodes.iter().any(|node| !node.updated);
+        if is_rollout { self.node_timeout } else { self.node_timeout.max(self.waits.problem()) }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Mem
             unhealthy_for: Duration::ZERO,
             is_pausing: false,
             is_stale: false,
+            is_current: false,
             is_fenced: false,
         }
     });

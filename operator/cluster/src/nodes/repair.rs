@@ -4,8 +4,9 @@
 //! pod is deleted, by force only if its Kubernetes node does not confirm the end. One node at a time, with pauses that
 //! double.
 
-use crate::nodes::fault::{Fault, LASTING};
+use crate::nodes::fault::Fault;
 use crate::nodes::node::{Goal, Node};
+use crate::waits::Waits;
 
 /// The node to repair now.
 pub(crate) fn next<'a>(nodes: &'a [Node], goal: &Goal) -> Option<(&'a Node, Fault)> {
@@ -21,14 +22,15 @@ pub(crate) fn next<'a>(nodes: &'a [Node], goal: &Goal) -> Option<(&'a Node, Faul
         faulty.filter(|(_, fault)| *fault != Fault::Stale).find(|(node, fault)| {
             let others = || nodes.iter().filter(|other| other.uid != node.uid);
             let works = goal.template_works || others().any(|other| other.updated && other.serves);
-            node.updated && (works || !fault.depends_on_template()) && !others().any(is_coming)
+            let waits_for_other = others().any(|other| is_coming(other, goal.waits));
+            node.updated && (works || !fault.depends_on_template()) && !waits_for_other
         })
     })
 }
 
 /// Returns true for a node that ends or starts: one node is repaired at a time.
-fn is_coming(node: &Node) -> bool {
-    node.fault.is_none() && (node.ending || !node.serves && node.unready_for <= LASTING)
+fn is_coming(node: &Node, waits: Waits) -> bool {
+    node.fault.is_none() && (node.ending || !node.serves && node.unready_for <= waits.problem())
 }
 
 #[cfg(test)]
@@ -80,6 +82,7 @@ mod tests {
             initialized: true,
             template_works: true,
             node_timeout: Duration::from_secs(120),
+            waits: Waits::default(),
             lacking: Vec::new(),
         }
     }

@@ -14,6 +14,7 @@ use crate::nodes::members::{Answer, Member};
 use crate::nodes::node::{Goal, Node};
 use crate::nodes::rollout;
 use crate::nodes::rollout::Step;
+use crate::waits::Waits;
 
 /// Progress of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +44,22 @@ pub(crate) struct Target<'a> {
 
 /// The next step towards a target.
 pub(crate) fn plan(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Rollout {
-    let nodes = nodes(members, target, now);
+    let nodes = nodes(members, target, goal, now);
     Rollout { step: rollout::next(&nodes, goal), updated: count_serving(&nodes) }
 }
 
 /// The next step towards a target of which no node is repaired.
 pub(crate) fn without_repair(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Step {
-    rollout::without_repair(&nodes(members, target, now), goal)
+    rollout::without_repair(&nodes(members, target, goal, now), goal)
 }
 
 /// The repair of a node of a template that is not changed now. None if no node needs a repair.
 pub(crate) fn repair(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Option<Step> {
-    rollout::repaired(&nodes(members, target, now), goal)
+    rollout::repaired(&nodes(members, target, goal, now), goal)
 }
 
-fn nodes(members: &[Member], target: Target<'_>, now: Timestamp) -> Vec<Node> {
-    members.iter().map(|member| node(member, target, now)).collect()
+fn nodes(members: &[Member], target: Target<'_>, goal: &Goal, now: Timestamp) -> Vec<Node> {
+    members.iter().map(|member| node(member, target, goal.waits, now)).collect()
 }
 
 fn count_serving(nodes: &[Node]) -> usize {
@@ -73,16 +74,25 @@ pub(crate) async fn carry_out(effects: &Effects<'_>, cluster: &Cluster, step: &S
             if *ending == Ending::Prompt {
                 repair::replace_refused_login(effects, cluster, (pod, uid)).await?;
             }
-            effects.child_api.end_pod(pod, uid, *ending).await
+            end(effects, (pod, uid), *ending).await
         }
         Step::Repair { pod, uid, fault } => {
             tracing::warn!(cluster = %cluster.name, pod, why = fault.why(), "repairing a node");
             block(effects, cluster, (pod, uid), *fault).await?;
-            effects.guard_target.unhealthy.lock().repaired(pod, Instant::now());
-            effects.child_api.end_pod(pod, uid, fault.ending()).await
+            effects.guard_target.unhealthy.lock().repaired(pod, waits(effects), Instant::now());
+            end(effects, (pod, uid), fault.ending()).await
         }
         Step::Settled | Step::Wait(_) | Step::Stop(_) => Ok(()),
     }
+}
+
+fn waits(effects: &Effects<'_>) -> Waits {
+    effects.guard_target.lasting.takeovers.waits()
+}
+
+/// Deletes a pod.
+async fn end(effects: &Effects<'_>, (pod, uid): (&str, &str), ending: Ending) -> Result<(), Error> {
+    effects.child_api.end_pod(pod, uid, ending.within(waits(effects).grace())).await
 }
 
 /// Blocks the access of a node to the database if its process may still write. Otherwise replaces a login that the database
@@ -111,7 +121,7 @@ pub(crate) fn count_updated(members: &[Member], revision: &str) -> usize {
     members.iter().filter(|member| member.revision() == Some(revision) && member.serves()).count()
 }
 
-fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
+fn node(member: &Member, target: Target<'_>, waits: Waits, now: Timestamp) -> Node {
     let updated = member.revision() == Some(target.revision);
     // A node that does not answer has no version.
     let wrong_version = updated
@@ -127,7 +137,7 @@ fn node(member: &Member, target: Target<'_>, now: Timestamp) -> Node {
         refuses_connections: member.answer == Answer::Refused,
         ending: member.is_ending(),
         fenced: member.is_fenced,
-        fault: fault(member, now),
+        fault: fault(member, waits, now),
         pausing: member.is_pausing,
         // A node of the wrong version is ready for Kubernetes.
         unready_for: if wrong_version {
@@ -160,7 +170,7 @@ mod tests {
     use super::*;
     use crate::tests::{TEMPLATE, member};
 
-    const TIMEOUT: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(40);
 
     /// Returns the step for a leader and a new standby whose container is in `state`.
     fn step(answer: char, state: &Value, unready: Duration) -> Step {
@@ -180,6 +190,7 @@ mod tests {
             initialized: true,
             template_works: false,
             node_timeout: TIMEOUT,
+            waits: Waits::default(),
             lacking: Vec::new(),
         };
         plan(&[member((0, 'l')), new], target, &goal, now).step
@@ -197,6 +208,6 @@ mod tests {
         let early = step(answer, &state, TIMEOUT - Duration::from_secs(2));
         assert!(matches!(early, Step::Wait(_)), "{early:?}");
         let late = step(answer, &state, TIMEOUT + Duration::from_secs(2));
-        assert!(matches!(&late, Step::Stop(why) if why.contains("within 10 s")), "{late:?}");
+        assert!(matches!(&late, Step::Stop(why) if why.contains("within 40 s")), "{late:?}");
     }
 }

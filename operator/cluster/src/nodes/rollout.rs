@@ -62,8 +62,9 @@ pub(crate) fn repaired(nodes: &[Node], goal: &Goal) -> Option<Step> {
 /// it. No reason to wait applies to this.
 fn unblocked(nodes: &[Node], goal: &Goal) -> Option<Step> {
     let lacks = |node: &Node| goal.lacking.contains(&node.pod);
-    let is_coming =
-        |node: &Node| !node.serves && !node.fenced && !lacks(node) && node.unready_for <= goal.node_timeout;
+    let is_coming = |node: &Node| {
+        !node.serves && !node.fenced && !lacks(node) && node.unready_for <= goal.patience(nodes)
+    };
     if nodes.len() >= goal.replicas || nodes.iter().any(|node| node.ending || is_coming(node)) {
         return None;
     }
@@ -79,14 +80,14 @@ fn has_other(nodes: &[Node], node: &Node) -> bool {
 /// Waits for replaced nodes, up to the timeout.
 fn verified(nodes: &[Node], goal: &Goal) -> Option<Step> {
     let coming = nodes.iter().filter(|node| node.updated && !node.serves && !node.fenced);
-    let late = coming.clone().find(|node| node.unready_for > goal.node_timeout);
+    let late = coming.clone().find(|node| node.unready_for > goal.patience(nodes));
     if let Some(node) = late
         && goal.seal_reachable
     {
         let trouble = node.trouble.clone().unwrap_or_else(|| {
             if node.sealed { "it stays sealed".to_owned() } else { "it does not serve".to_owned() }
         });
-        let seconds = goal.node_timeout.as_secs();
+        let seconds = goal.patience(nodes).as_secs();
         return Some(Step::Stop(format!(
             "{} does not come up within {seconds} s ({trouble}); correct or revert the spec",
             node.pod
@@ -148,6 +149,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::waits::Waits;
 
     /// `n` updated, `o` outdated; then `l` leads, `s` follows, `x` does not serve, `a` has no known leader, `t` answers
     /// from before, `z` sealed,
@@ -192,6 +194,7 @@ mod tests {
             initialized: true,
             template_works: false,
             node_timeout: Duration::from_secs(120),
+            waits: Waits::default(),
             lacking: Vec::new(),
         }
     }
@@ -280,6 +283,28 @@ mod tests {
             let text = said(nodes, &lacking(nodes, goal(hold, true)));
             assert!(text.starts_with(expected), "{text}");
         }
+    }
+
+    /// With a takeover of 110 s, a node that does not answer is repaired after 220 s.
+    #[rstest]
+    #[case::short_takeovers(0, 121, "stop: main-2 does not come up within 120 s")]
+    #[case::before_the_repair(110, 219, "wait: main-2 starts")]
+    #[case::after_the_repair(110, 221, "stop: main-2 does not come up within 220 s")]
+    fn a_rollout_does_not_stop_before_a_node_is_repaired(
+        #[case] takeover: u64,
+        #[case] seconds: u64,
+        #[case] expected: &str,
+    ) {
+        let mut nodes: Vec<Node> = "nl ns nx".split(' ').enumerate().map(node).collect();
+        nodes[2].unready_for = Duration::from_secs(seconds);
+        let goal = Goal { waits: Waits::of(Duration::from_secs(takeover)), ..goal(None, true) };
+        let step = next(&nodes, &goal);
+        let said = match &step {
+            Step::Wait(what) => format!("wait: {what}"),
+            Step::Stop(why) => format!("stop: {why}"),
+            _ => format!("{step:?}"),
+        };
+        assert!(said.starts_with(expected), "{said}");
     }
 
     #[rstest]

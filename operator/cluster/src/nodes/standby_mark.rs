@@ -63,6 +63,7 @@ pub(crate) async fn observe(
             // An error says nothing about the age of the node's data.
             let Ok(answer) = session.request_any(Method::GET, STANDBY_MARK, None).await else { return };
             member.is_stale = is_older(&answer, &mark.text);
+            member.is_current = !member.is_stale && is_mark(&answer);
         }
     });
     futures::future::join_all(asked).await;
@@ -70,8 +71,16 @@ pub(crate) async fn observe(
 
 /// Returns true if an answer contains an earlier mark. A later one was written although its response was lost.
 fn is_older(answer: &Value, expected: &str) -> bool {
-    let policy = answer.pointer("/data/policy").and_then(Value::as_str);
-    policy.is_some_and(|policy| time(policy) < time(expected))
+    policy(answer).is_some_and(|policy| time(policy) < time(expected))
+}
+
+/// Returns true if an answer contains a mark.
+fn is_mark(answer: &Value) -> bool {
+    policy(answer).and_then(time).is_some()
+}
+
+fn policy(answer: &Value) -> Option<&str> {
+    answer.pointer("/data/policy").and_then(Value::as_str)
 }
 
 /// The time of a mark in microseconds. None if the text is no mark.
@@ -95,6 +104,14 @@ mod tests {
     #[case(json!({}), false)]
     fn only_an_earlier_mark_is_stale(#[case] answer: Value, #[case] expected: bool) {
         assert_eq!(is_older(&answer, "# 2\n"), expected);
+    }
+
+    #[rstest]
+    #[case(json!({"data": {"policy": "# 2\n"}}), true)]
+    #[case(json!({"data": {"policy": "path"}}), false)]
+    #[case(json!({}), false)]
+    fn only_a_mark_proves_that_a_standby_follows(#[case] answer: Value, #[case] expected: bool) {
+        assert_eq!(is_mark(&answer), expected);
     }
 
     #[test]

@@ -8,10 +8,8 @@ use steamer_runtime::{Locked, ObjectName};
 
 /// Largest number of clusters that replace pods at the same time.
 pub(crate) const MOST: usize = 4;
-/// Time after which a turn ends although a node of the cluster does not serve: others must not wait for it.
-const LONGEST: Duration = Duration::from_secs(600);
 
-/// The clusters that replace a pod now, and the times when they began.
+/// The clusters that replace a pod now, and the times at which their turns end at the latest.
 #[derive(Default)]
 pub(crate) struct Turns(Locked<BTreeMap<ObjectName, Instant>>);
 
@@ -21,12 +19,13 @@ impl Turns {
         self.0.lock().remove(cluster);
     }
 
-    /// Takes or extends the turn of a cluster. Returns false if too many others have one.
-    pub(crate) fn take(&self, cluster: &ObjectName, now: Instant) -> bool {
+    /// Takes or extends the turn of a cluster, which ends after `longest` although a node does not serve. Returns false if too
+    /// many others have one.
+    pub(crate) fn take(&self, cluster: &ObjectName, longest: Duration, now: Instant) -> bool {
         let mut turns = self.0.lock();
         let is_free = has_turn(&mut turns, cluster, now);
         if is_free {
-            turns.insert(cluster.clone(), now);
+            turns.insert(cluster.clone(), now + longest);
         }
         is_free
     }
@@ -38,13 +37,15 @@ impl Turns {
 }
 
 fn has_turn(turns: &mut BTreeMap<ObjectName, Instant>, cluster: &ObjectName, now: Instant) -> bool {
-    turns.retain(|_, since| now.duration_since(*since) < LONGEST);
+    turns.retain(|_, end| *end > now);
     turns.len() < MOST || turns.contains_key(cluster)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(600);
 
     fn name(number: usize) -> ObjectName {
         ObjectName::new("openbao", format!("c{number}"))
@@ -53,18 +54,18 @@ mod tests {
     #[test]
     fn only_some_clusters_replace_pods_at_the_same_time() {
         let (turns, now) = (Turns::default(), Instant::now());
-        assert!((0..MOST).all(|number| turns.take(&name(number), now)));
-        assert!(!turns.is_free(&name(MOST), now) && !turns.take(&name(MOST), now), "one too many");
-        assert!(turns.take(&name(0), now), "a turn includes all pods until it ends");
+        assert!((0..MOST).all(|number| turns.take(&name(number), LONGEST, now)));
+        assert!(!turns.is_free(&name(MOST), now) && !turns.take(&name(MOST), LONGEST, now), "one too many");
+        assert!(turns.take(&name(0), LONGEST, now), "a turn includes all pods until it ends");
         turns.give_back(&name(0));
-        assert!(turns.take(&name(MOST), now));
-        assert!(!turns.take(&name(0), now));
+        assert!(turns.take(&name(MOST), LONGEST, now));
+        assert!(!turns.take(&name(0), LONGEST, now));
     }
 
     #[test]
     fn a_turn_ends_although_the_cluster_does_not_recover() {
         let (turns, now) = (Turns::default(), Instant::now());
-        assert!((0..MOST).all(|number| turns.take(&name(number), now)));
-        assert!(turns.take(&name(MOST), now + LONGEST));
+        assert!((0..MOST).all(|number| turns.take(&name(number), LONGEST, now)));
+        assert!(turns.take(&name(MOST), LONGEST, now + LONGEST));
     }
 }

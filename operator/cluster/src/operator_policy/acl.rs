@@ -1,7 +1,9 @@
 //! Evaluation of a policy as OpenBao does it: which rule applies to a path. The end-to-end test `operator_rights` makes the
 //! same requests to a server.
 
-use super::{Rules, covered::DENY};
+#[cfg(test)]
+use super::covered::DENY;
+use super::rule::Rules;
 
 /// Position of the first wildcard, whether the rule has no `*`, fewest `+` as a negative number, length. The greatest applies.
 type Priority = (usize, bool, isize, usize);
@@ -18,11 +20,13 @@ pub(super) fn applicable<'a>(rules: &'a Rules, path: &str) -> Option<(&'a str, &
 }
 
 /// Returns whether the policy permits anything at a path.
+#[cfg(test)]
 pub(super) fn permits(rules: &Rules, path: &str) -> bool {
     applicable(rules, path).is_some_and(|(_, capabilities)| capabilities != DENY)
 }
 
 /// Returns whether the policy has a capability at a path.
+#[cfg(test)]
 pub(super) fn has(rules: &Rules, capability: &str, path: &str) -> bool {
     applicable(rules, path).is_some_and(|(_, capabilities)| capabilities.contains(&capability))
 }

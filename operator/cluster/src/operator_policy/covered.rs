@@ -7,7 +7,7 @@ const ROOTED: &[&str] = &["create", "read", "update", "patch", "delete", "list",
 pub(super) const DENY: &[&str] = &["deny"];
 
 /// Paths in a namespace.
-pub(super) const SYSTEM: [(&str, &[&str]); 16] = [
+pub(super) const SYSTEM: [(&str, &[&str]); 18] = [
     ("sys/mounts*", ALL),
     ("sys/auth*", ROOTED),
     ("sys/policies/acl*", ALL),
@@ -23,8 +23,14 @@ pub(super) const SYSTEM: [(&str, &[&str]); 16] = [
     ("identity/entity*", &["read", "list"]),
     ("identity/*", DENY),
     ("auth/token/roles*", ALL),
+    ("auth/token/renew-accessor*", &["update"]),
+    ("auth/token/revoke-accessor*", &["update"]),
     ("auth/token/*", DENY),
 ];
+
+/// Tokens of leases, whose accessors only Steamer knows: they outlive the process that logged in for them.
+pub(super) const TOKENS: [(&str, &[&str]); 2] =
+    [("auth/token/renew-accessor", &["update"]), ("auth/token/revoke-accessor", &["update"])];
 
 /// Names of policies with so many segments that the rules of a wider scope deny paths of their length. A rule without `*` and
 /// with fewer `+` has precedence over these.

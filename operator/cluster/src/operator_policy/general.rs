@@ -335,7 +335,7 @@ mod tests {
         "keys/import",
     ];
     /// Paths in a namespace that return tokens, credentials or values, or stop the server. `M` is an auth mount.
-    const SYSTEMS: [&str; 33] = [
+    const SYSTEMS: [&str; 36] = [
         "auth/M/role/N/secret-id",
         "auth/M/role/N/custom-secret-id",
         "auth/M/role/N/secret-id/lookup",
@@ -344,6 +344,9 @@ mod tests {
         "auth/token/create-orphan",
         "auth/token/lookup-accessor",
         "auth/token/accessors/",
+        "auth/token/renew",
+        "auth/token/revoke",
+        "auth/token/revoke-orphan",
         "sys/raw/N",
         "sys/raw/core/N",
         "sys/seal",
@@ -472,6 +475,8 @@ mod tests {
     #[case("update", "auth/ldap/groups/ops")]
     #[case("update", "auth/token/roles/ci")]
     #[case("list", "auth/token/roles")]
+    #[case("update", "auth/token/renew-accessor")]
+    #[case("update", "auth/token/revoke-accessor")]
     #[case("update", "database/config/main")]
     #[case("create", "teams/database/roles/web")]
     #[case("delete", "database/static-roles/web")]

@@ -20,6 +20,7 @@ use crate::effects::Sources;
 use crate::nodes::fault::names_the_seal;
 use crate::nodes::members::Member;
 use crate::objects::seal::static_secret;
+use crate::seal::identity;
 use crate::seal::migration::Migration;
 use crate::seal::rotation;
 
@@ -70,29 +71,39 @@ pub(crate) enum Contents {
     Sealed,
 }
 
+/// Storage, with regard to its seal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed<'a> {
+    pub(crate) contents: Contents,
+    /// IDs of the keys that wrap its values, if they are known.
+    pub(crate) keys: &'a [String],
+}
+
 /// Checks the seal of a cluster, and during a migration also the previous one.
 pub(crate) async fn observe(
     sources: &Sources<'_>,
     cluster: &Cluster,
-    contents: Contents,
+    sealed: Sealed<'_>,
     migration: Migration,
 ) -> SealCheck {
     let Some(before) = cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress)
     else {
-        return check(sources, cluster, contents, &cluster.spec.seal).await;
+        return check(sources, cluster, sealed, &cluster.spec.seal).await;
     };
-    let own = check(sources, cluster, Contents::Empty, &cluster.spec.seal).await;
+    let empty = Sealed { contents: Contents::Empty, keys: &[] };
+    let own = check(sources, cluster, empty, &cluster.spec.seal).await;
     if !own.opens() {
         return own;
     }
-    let before = check(sources, cluster, Contents::Sealed, &before.from).await;
+    let before = check(sources, cluster, Sealed { contents: Contents::Sealed, ..sealed }, &before.from).await;
     if before.opens() { own } else { before }
 }
 
-/// Judges a seal that only nodes can check: it does not open if a node failed at it and does not serve.
+/// Judges a seal that only nodes can check: it does not open if a node failed at it and does not serve. The failure of a pod that is
+/// ending can be old.
 pub(crate) fn judged(seal: SealCheck, members: &[Member]) -> SealCheck {
     let SealCheck::Unknown(text) = seal else { return seal };
-    let failed = members.iter().filter(|member| !member.serves());
+    let failed = members.iter().filter(|member| !member.serves() && !member.is_ending());
     let mut failed = failed.filter_map(|member| Some((member.name(), member.trouble()?)));
     match failed.find(|(_, trouble)| names_the_seal(trouble)) {
         Some((pod, trouble)) => SealCheck::Failing(format!("{pod} cannot open the seal: {trouble}")),
@@ -100,13 +111,13 @@ pub(crate) fn judged(seal: SealCheck, members: &[Member]) -> SealCheck {
     }
 }
 
-async fn check(sources: &Sources<'_>, cluster: &Cluster, contents: Contents, seal: &Seal) -> SealCheck {
+async fn check(sources: &Sources<'_>, cluster: &Cluster, sealed: Sealed<'_>, seal: &Seal) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
         seal;
     let checked = if let Some(seal) = r#static {
-        static_key(sources, cluster, contents, seal).await.map(SealCheck::Opens)
+        static_key(sources, cluster, sealed.contents, seal).await.map(SealCheck::Opens)
     } else if let Some(seal) = transit {
-        round_trip(sources, seal).await.map(SealCheck::Opens)
+        round_trip(sources, seal, sealed.keys).await.map(SealCheck::Opens)
     } else if let Some(seal) = kmip {
         handshake(sources, seal).await.map(SealCheck::Unknown)
     } else {
@@ -158,7 +169,7 @@ async fn static_key(
     }
 }
 
-async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal) -> Result<String, Error> {
+async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal, keys: &[String]) -> Result<String, Error> {
     let session = transit_session(sources, seal).await?;
     let path = |verb: &str| format!("{}/{verb}/{}", seal.mount.trim_matches('/'), seal.key_name);
     let plain = STANDARD.encode("steamer");
@@ -172,7 +183,18 @@ async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal) -> Result<String,
     if text(&decrypted, "plaintext") != plain {
         return Err(Error::Invalid("the seal does not decrypt a value to what was encrypted".to_owned()));
     }
+    check_version(seal, keys, &text(&encrypted, "ciphertext"))?;
     check_renewal(&session, seal).await
+}
+
+/// Refuses a key that lacks the version with which storage is sealed.
+fn check_version(seal: &TransitSeal, keys: &[String], ciphertext: &str) -> Result<(), Error> {
+    let Some(version) = identity::missing_version(keys, ciphertext) else { return Ok(()) };
+    Err(Error::Invalid(format!(
+        "storage is sealed with version {version} of a transit key, and `{}` at {} does not have it, so it is another key: correct \
+         address, namespace, mount and keyName of seal.transit, or restore that key",
+        seal.key_name, seal.address
+    )))
 }
 
 async fn transit_session(sources: &Sources<'_>, seal: &TransitSeal) -> Result<Session, Error> {

@@ -1,13 +1,14 @@
 //! ExternalSecret.
 
 use super::store_reference::StoreReference;
-use super::{entries, merge, policies, template};
+use super::{entries, merge, policies, template, windows};
 use crate::cursor::Cursor;
 use crate::task::Task;
 
 pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     let mut draft = task.draft("BaoStaticSecret");
     policies::refresh(task, spec, &mut draft);
+    windows::moved(task, spec, &mut draft);
     let is_written = policies::target(task, spec, &mut draft);
     let own = StoreReference::taken(spec, "secretStoreRef");
     let Some(store) = own.or_else(|| entries::common_store(spec)) else {

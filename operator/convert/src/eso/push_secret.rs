@@ -3,12 +3,23 @@
 use serde_json::{Value, json};
 
 use super::location::located;
-use super::policies;
+use super::names::rules;
+use super::search::is_everything;
 use super::store_reference::StoreReference;
+use super::{generator, keys, policies};
 use crate::cursor::Cursor;
 use crate::draft::Draft;
 use crate::inventory::Store;
 use crate::task::Task;
+
+/// Parts that determine what is pushed, and what to do if they are not converted.
+const HELD: &[(&str, &str)] = &[
+    ("dataTo", "this item is not converted: write items of data with path, match and rewrite"),
+    (
+        "selector",
+        "this part is not converted: write secretRef or selector, or generate in an item of data for a generator",
+    ),
+];
 
 pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     let mut draft = task.draft("BaoPushSecret");
@@ -20,6 +31,30 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
         let text = "a BaoPushSecret always pushes changes: review refreshAfter";
         task.hold(&mut draft, ("spec.refreshInterval".to_owned(), None), text);
     }
+    selected(task, spec, &mut draft);
+    draft.copy(spec, &["updatePolicy"]);
+    deletion(spec, &mut draft);
+    let mut data: Vec<Value> = spec.each("data", |item| pushed(item, &store)).into_iter().flatten().collect();
+    data.extend(spec.each("dataTo", |item| bundled(item, (&reference, &store))).into_iter().flatten());
+    generated(task, spec, &draft, &mut data);
+    draft.put("data", data, "spec.data");
+    spec.within("template", |template| {
+        template.expect("engineVersion", &json!("v2"));
+        keys::moved(task, template, &mut draft, "transformation");
+    });
+    held(task, spec, &mut draft);
+    task.drafts.push(draft);
+}
+
+fn deletion(spec: &mut Cursor, draft: &mut Draft) {
+    let path = spec.path("deletionPolicy");
+    if let Some(policy) = spec.take_if("deletionPolicy", |policy| policy == "Delete" || policy == "None") {
+        draft.put("deletionPolicy", json!(if policy == "Delete" { "Delete" } else { "Retain" }), path);
+    }
+}
+
+/// Moves the selection of Secrets.
+fn selected(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
     spec.within("selector", |from| {
         from.within("secret", |secret| {
             draft.rename(secret, "name", "secretRef.name");
@@ -28,18 +63,8 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     });
     if draft.get("selector").is_some() {
         let text = "each Secret gets an entry of its own, at the path and its name: review what reads them";
-        task.hold(&mut draft, ("spec.selector.secret.selector".to_owned(), None), text);
+        task.hold(draft, ("spec.selector.secret.selector".to_owned(), None), text);
     }
-    draft.copy(spec, &["updatePolicy"]);
-    let path = spec.path("deletionPolicy");
-    if let Some(policy) = spec.take_if("deletionPolicy", |policy| policy == "Delete" || policy == "None") {
-        draft.put("deletionPolicy", json!(if policy == "Delete" { "Delete" } else { "Retain" }), path);
-    }
-    let mut data: Vec<Value> = spec.each("data", |item| pushed(item, &store)).into_iter().flatten().collect();
-    data.extend(spec.each("dataTo", |item| bundled(item, (&reference, &store))).into_iter().flatten());
-    draft.put("data", data, "spec.data");
-    held(task, spec, &mut draft);
-    task.drafts.push(draft);
 }
 
 /// The first store. A BaoPushSecret writes to one.
@@ -83,28 +108,74 @@ fn pushed(item: &mut Cursor, store: &Store) -> Option<Value> {
     })?
 }
 
-/// All keys of the Secret in one entry.
+/// All keys of the Secret, or those that match, in one entry.
 fn bundled(item: &mut Cursor, (reference, store): (&StoreReference, &Store)) -> Option<Value> {
     item.expect("conversionStrategy", &json!("None"));
-    item.expect("match", &json!({"regexp": ".*"}));
-    let is_plain =
-        ["match", "rewrite", "conversionStrategy", "metadata"].iter().all(|field| !item.has(field));
+    let is_plain = ["conversionStrategy", "metadata"].iter().all(|field| !item.has(field));
     let kind = |it: &Value| it["kind"].as_str().unwrap_or("SecretStore") == reference.kind;
     let is_own = |it: &Value| it["name"] == *reference.name && kind(it) && it.get("labelSelector").is_none();
     if !is_plain || item.peek("storeRef").is_some_and(|it| !is_own(it)) {
         return None;
     }
-    let location = located(store, item.peek("remoteKey")?.as_str()?, None)?;
-    item.take("remoteKey");
-    item.take("storeRef");
-    Some(Value::Object(location.fields()))
+    let mut fields = located(store, item.peek("remoteKey")?.as_str()?, None)?.fields();
+    let (matched, rewrite) = (matched(item)?, rules(item)?);
+    if !is_everything(&matched) {
+        fields.insert("match".to_owned(), json!(matched));
+    }
+    if !rewrite.is_empty() {
+        fields.insert("rewrite".to_owned(), json!(rewrite));
+    }
+    for field in ["remoteKey", "storeRef", "match", "rewrite"] {
+        item.take(field);
+    }
+    Some(Value::Object(fields))
 }
 
-/// Parts that determine what is pushed, and have no counterpart.
+/// The expression for keys. `None` if the choice has another form.
+fn matched(item: &Cursor) -> Option<String> {
+    let Some(choice) = item.peek("match") else { return Some(".*".to_owned()) };
+    let fields = choice.as_object().filter(|fields| fields.len() == 1)?;
+    fields.get("regexp")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Lets the only item generate its value. External Secrets Operator generates another one at each refresh that may replace it.
+fn generated(task: &Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut [Value]) {
+    let ([Value::Object(item)], None, None) = (data, draft.get("secretRef"), draft.get("selector")) else {
+        return;
+    };
+    // A generated value has no transformation.
+    if spec.has("template") {
+        return;
+    }
+    let is_replaced = draft.get("updatePolicy") != Some(&json!("IfNotExists"));
+    let interval = draft.get("refreshAfter").filter(|_| is_replaced).cloned();
+    if interval.as_ref().is_some_and(is_short) || !item.contains_key("property") || item["type"] != "kv-v2" {
+        return;
+    }
+    spec.within("selector", |from| {
+        let reference = from.peek("generatorRef")?;
+        let found = generator::converted(task.inventory, task.origin.namespace(), reference)?;
+        if item.get("key").is_some_and(|key| key != found.key) {
+            return None;
+        }
+        item.remove("key");
+        item.insert("generate".to_owned(), found.generate);
+        item.extend(interval.map(|interval| ("rotateAfter".to_owned(), interval)));
+        from.take("generatorRef")
+    });
+}
+
+/// Returns true for an interval at which Steamer does not generate values.
+fn is_short(interval: &Value) -> bool {
+    let duration = interval.as_str().and_then(|text| text.parse::<steamer_api::Duration>().ok());
+    duration.is_none_or(|duration| duration.get().as_secs() < 60)
+}
+
+/// Suspends the converted object if a part that determines what is pushed remains.
 fn held(task: &mut Task<'_>, spec: &Cursor, draft: &mut Draft) {
-    for field in ["template", "dataTo", "selector"] {
+    for (field, action) in HELD {
         if spec.has(field) {
-            task.hold(draft, (spec.path(field), None), "this part has no counterpart: review what is pushed");
+            task.hold(draft, (spec.path(field), None), action);
         }
     }
 }

@@ -65,7 +65,8 @@ fn regexp(
     Some(json!(below.unwrap_or(regexp)))
 }
 
-fn is_everything(regexp: &str) -> bool {
+/// Returns true for an expression that every name matches.
+pub(super) fn is_everything(regexp: &str) -> bool {
     [".*", "^.*$", ".+", "^.+$"].contains(&regexp)
 }
 

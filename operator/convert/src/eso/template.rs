@@ -1,14 +1,12 @@
 //! Template of the target Secret.
 
 use serde_json::{Map, Value, json};
-use steamer_template::Template;
 
+use super::keys;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
 use crate::secret_keys;
 use crate::task::Task;
-
-const TEMPLATES: &str = "destination.transformation.templates";
 
 /// Moves the template of the target. Without one, the Secret has labels and annotations of the object.
 pub(super) fn moved(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
@@ -22,70 +20,43 @@ pub(super) fn moved(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
 fn all(task: &mut Task<'_>, template: &mut Cursor, draft: &mut Draft) {
     template.expect("engineVersion", &json!("v2"));
     draft.rename(template, "type", "destination.type");
+    if let Some(part) = ["data", "templateFrom"].into_iter().find(|part| template.has(part)) {
+        keys::uncombined(task, draft, template.path(part));
+    }
     template.within("metadata", |metadata| {
         for field in ["labels", "annotations"] {
             let all = metadata.texts(field);
             texts(task, draft, (&metadata.path(field), field), all);
         }
     });
-    data(task, template, draft);
-    if template.has("templateFrom") {
-        task.hold(
-            draft,
-            (template.path("templateFrom"), None),
-            "templates of other objects are not converted: write them into a SecretTransformation",
-        );
-    }
+    keys::moved(task, template, draft, keys::TARGET);
 }
 
-/// Sets labels or annotations. Steamer does not render them.
+/// Sets labels or annotations: fixed texts and templates are in different fields.
 fn texts(task: &mut Task<'_>, draft: &mut Draft, (path, field): (&str, &str), all: Map<String, Value>) {
     let is_template = |value: &Value| value.as_str().is_some_and(|text| text.contains("{{"));
     let (templates, fixed): (Map<_, _>, Map<_, _>) =
         all.into_iter().partition(|(_, value)| is_template(value));
     if !templates.is_empty() {
-        task.review(
-            path,
-            Some(&Value::Object(templates)),
-            "labels and annotations are fixed texts: write the values without templates",
-        );
+        keys::uncombined(task, draft, path.to_owned());
+        unmerged(task, draft, path);
+    }
+    let mut wrapped = Map::new();
+    for (key, text) in templates {
+        let text = text.as_str().unwrap_or_default();
+        let text = keys::wrapped(task, draft, format!("{path}.{key}"), text);
+        wrapped.insert(key, Value::String(text));
     }
     secret_keys::set(task, draft, (path, field), fixed);
+    secret_keys::set(task, draft, (path, &format!("transformation.{field}")), wrapped);
 }
 
-/// Moves the templates of keys. The dot of a template of External Secrets Operator is `.Secrets`.
-fn data(task: &mut Task<'_>, template: &mut Cursor, draft: &mut Draft) {
-    let policy = template.take_if("mergePolicy", |policy| policy == "Merge" || policy == "Replace");
-    let path = template.path("data");
-    let texts = template.texts("data");
-    if texts.is_empty() {
-        return;
+/// Suspends the converted object if the target is a Secret of another client: its labels and annotations are not changed.
+fn unmerged(task: &mut Task<'_>, draft: &mut Draft, path: &str) {
+    if draft.get("destination.create") != Some(&json!(true)) {
+        let text = "Steamer does not set labels and annotations of a Secret that another client creates: remove these templates";
+        task.hold(draft, (path.to_owned(), None), text);
     }
-    if draft.get(TEMPLATES).is_some() {
-        task.hold(draft, (path.clone(), None), "an entry became a template, and the templates of the target cannot read its result: combine both");
-    }
-    let mut templates = draft.get(TEMPLATES).and_then(Value::as_object).cloned().unwrap_or_default();
-    for (key, text) in texts {
-        let text = text.as_str().unwrap_or_default();
-        let wrapped = format!("{{{{ with .Secrets }}}}{text}{{{{ end }}}}");
-        if let Some(problem) = problem(text, &wrapped) {
-            task.hold(draft, (format!("{path}.{key}"), None), problem);
-        }
-        templates.insert(key, json!({"text": wrapped}));
-    }
-    draft.put(TEMPLATES, Value::Object(templates), path.as_str());
-    if policy != Some(json!("Merge")) {
-        draft.put("destination.transformation.excludes", json!([".*"]), path);
-    }
-}
-
-fn problem(text: &str, wrapped: &str) -> Option<&'static str> {
-    if text.contains("$.") {
-        return Some("$ is another input in Steamer: write $.Secrets instead of $");
-    }
-    Template::parse("template", wrapped)
-        .err()
-        .map(|_| "Steamer does not know a function of this template: write it in another way")
 }
 
 /// The object's own labels and annotations, which the Secret has. Reserved ones stay on an existing Secret.

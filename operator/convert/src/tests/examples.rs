@@ -140,6 +140,23 @@ fn external_secret(spec: &str) -> Conversion {
         "rewrite": [{"source": "^DB_", "target": ""}, {"source": "-", "target": "_"}],
     }]})
 )]
+#[case::rewritten_by_a_template(
+    "dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: '^', target: db-}}, {transform: {template: '{{ .value | upper }}'}}]}]",
+    json!({"sources": [{
+        "mount": "kv", "path": "app", "type": "kv-v2",
+        "rewrite": [{"source": "^", "target": "db-"}, {"template": "{{ .value | upper }}"}],
+    }]})
+)]
+#[case::sync_windows(
+    "syncWindows: {kind: deny, windows: [{schedule: '0 2 * * MON-FRI', duration: 1h}, {schedule: '@daily', duration: 90m}]}, dataFrom: [{extract: {key: app}}]",
+    json!({
+        "mount": "kv", "path": "app", "type": "kv-v2",
+        "syncWindows": [
+            {"kind": "Deny", "schedule": "0 2 * * MON-FRI", "duration": "1h"},
+            {"kind": "Deny", "schedule": "@daily", "duration": "90m"},
+        ],
+    })
+)]
 #[case::found_by_name(
     "dataFrom: [{find: {name: {regexp: '^db-'}, conversionStrategy: Default}}]",
     json!({"sources": [{"mount": "kv", "type": "kv-v2", "find": {"regexp": "^db-"}}]})
@@ -188,7 +205,22 @@ fn entries_become_sources(#[case] entries: &str, #[case] expected: Value) {
 #[case::another_store(
     "dataFrom: [{extract: {key: app}}, {sourceRef: {storeRef: {name: other}}, extract: {key: app}}]"
 )]
-#[case::rewrite("dataFrom: [{extract: {key: app}, rewrite: [{transform: {template: '{{ .value }}'}}]}]")]
+#[case::rewrite("dataFrom: [{extract: {key: app}, rewrite: [{merge: {strategy: JSON, into: x}}]}]")]
+#[case::rewrite_with_an_unknown_function(
+    "dataFrom: [{extract: {key: app}, rewrite: [{transform: {template: '{{ .value | unknownFunction }}'}}]}]"
+)]
+#[case::sync_window_with_another_schedule(
+    "dataFrom: [{extract: {key: app}}], syncWindows: {kind: allow, windows: [{schedule: '@every 1h', duration: 1m}]}"
+)]
+#[case::sync_windows_of_another_kind(
+    "dataFrom: [{extract: {key: app}}], syncWindows: {kind: other, windows: [{schedule: '@daily', duration: 1m}]}"
+)]
+#[case::template_function_of_a_label(
+    "dataFrom: [{extract: {key: app}}], target: {template: {metadata: {labels: {a: '{{ .x | unknownFunction }}'}}}}"
+)]
+#[case::template_of_labels(
+    "dataFrom: [{extract: {key: app}}], target: {template: {templateFrom: [{target: Labels, literal: '{{ .x }}'}]}}"
+)]
 #[case::template_function(
     "dataFrom: [{extract: {key: app}}], target: {template: {data: {a: '{{ .x | unknownFunction }}'}}}"
 )]
@@ -221,6 +253,43 @@ fn templates_keep_their_input() {
         "excludes": [".*"], "templates": {"url": {"text": "{{ with .Secrets }}https://{{ .user }}{{ end }}"}},
     });
     assert_eq!(destination["transformation"], expected);
+}
+
+#[rstest]
+#[case::labels_and_annotations(
+    "metadata: {labels: {app: web, user: '{{ .u }}'}, annotations: {note: 'by {{ .u }}'}}",
+    json!({
+        "name": "app", "create": true, "overwrite": true, "labels": {"app": "web"},
+        "transformation": {
+            "labels": {"user": "{{ with .Secrets }}{{ .u }}{{ end }}"},
+            "annotations": {"note": "{{ with .Secrets }}by {{ .u }}{{ end }}"},
+        },
+    })
+)]
+#[case::keys_and_values(
+    "templateFrom: [{target: Data, literal: 'a: {{ .u }}'}]",
+    json!({
+        "name": "app", "create": true, "overwrite": true,
+        "transformation": {"keysAndValues": [{"text": "{{ with .Secrets }}a: {{ .u }}{{ end }}"}], "excludes": [".*"]},
+    })
+)]
+#[case::merged(
+    "mergePolicy: Merge, data: {b: '{{ .u }}'}, templateFrom: [{literal: 'a: {{ .u }}'}]",
+    json!({
+        "name": "app", "create": true, "overwrite": true,
+        "transformation": {
+            "templates": {"b": {"text": "{{ with .Secrets }}{{ .u }}{{ end }}"}},
+            "keysAndValues": [{"text": "{{ with .Secrets }}a: {{ .u }}{{ end }}"}],
+        },
+    })
+)]
+fn templates_of_the_target_are_converted(#[case] template: &str, #[case] expected: Value) {
+    let conversion = external_secret(&format!(
+        "dataFrom: [{{extract: {{key: app}}}}], target: {{template: {{{template}}}}}"
+    ));
+    let spec = &of_kind(&conversion, "BaoStaticSecret")["spec"];
+    assert_eq!(spec["destination"], expected, "{}", conversion.report);
+    assert_eq!(spec.get("suspend"), None, "{}", conversion.report);
 }
 
 #[rstest]
@@ -338,7 +407,16 @@ fn a_client_certificate_is_read_from_the_secret_of_its_key(
 
 #[rstest]
 #[case::all_keys("{remoteKey: all, match: {regexp: .*}}", Some(json!([{"mount": "kv", "path": "all", "type": "kv-v2"}])))]
-#[case::some_keys("{remoteKey: all, match: {regexp: a}}", None)]
+#[case::some_keys("{remoteKey: all, match: {regexp: a}}", Some(json!([{"mount": "kv", "path": "all", "type": "kv-v2", "match": "a"}])))]
+#[case::renamed(
+    "{remoteKey: all, match: {regexp: ^DB_}, rewrite: [{regexp: {source: ^DB_, target: ''}}, {transform: {template: '{{ .value | lower }}'}}]}",
+    Some(json!([{
+        "mount": "kv", "path": "all", "type": "kv-v2", "match": "^DB_",
+        "rewrite": [{"source": "^DB_", "target": ""}, {"template": "{{ .value | lower }}"}],
+    }]))
+)]
+#[case::another_rule("{remoteKey: all, rewrite: [{merge: {strategy: JSON}}]}", None)]
+#[case::metadata("{remoteKey: all, metadata: {a: b}}", None)]
 #[case::one_entry_for_each_key("{storeRef: {name: bao}}", None)]
 fn all_keys_of_a_secret_are_pushed_to_one_entry(#[case] item: &str, #[case] expected: Option<Value>) {
     let (spec, _) = spec_of(
@@ -363,4 +441,82 @@ fn a_selector_of_secrets_is_kept_and_must_be_reviewed() {
     assert_eq!(spec["selector"], json!({"matchLabels": {"push": "yes"}}));
     assert_eq!((&spec["suspend"], spec.get("secretRef")), (&json!(true), None));
     assert_eq!(reviews, ["PushSecret web/p spec.selector.secret.selector"]);
+}
+
+fn push_secret(spec: &str) -> (Value, Vec<String>) {
+    let text = format!(
+        "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{refreshInterval: 1h, secretStoreRefs: [{{name: bao}}], {spec}}}}}"
+    );
+    spec_of(&text, "BaoPushSecret")
+}
+
+#[test]
+fn the_template_of_a_pushed_secret_becomes_its_transformation() {
+    let (spec, reviews) = push_secret(
+        "selector: {secret: {name: s}}, template: {type: Opaque, data: {url: 'https://{{ .user }}'}, templateFrom: [{literal: 'a: {{ .user }}'}]}, data: [{match: {remoteRef: {remoteKey: app}}}]",
+    );
+    let expected = json!({
+        "templates": {"url": {"text": "{{ with .Secrets }}https://{{ .user }}{{ end }}"}},
+        "keysAndValues": [{"text": "{{ with .Secrets }}a: {{ .user }}{{ end }}"}],
+    });
+    assert_eq!((&spec["transformation"], spec.get("suspend")), (&expected, None));
+    assert_eq!(reviews, ["PushSecret web/p spec.template.type"]);
+}
+
+#[test]
+fn a_template_of_a_config_map_suspends_the_pushed_secret() {
+    let (spec, _) = push_secret(
+        "selector: {secret: {name: s}}, template: {templateFrom: [{configMap: {name: c, items: [{key: k}]}}]}, data: [{match: {remoteRef: {remoteKey: app}}}]",
+    );
+    assert_eq!((&spec["suspend"], spec.get("transformation")), (&json!(true), None));
+}
+
+#[rstest]
+#[case::uuid("kind: UUID, name: u", "secretKey: uuid, remoteRef: {remoteKey: app, property: id}", Some(json!({"uuid": {}})))]
+#[case::password_that_is_not_in_the_input(
+    "kind: Password, name: p",
+    "secretKey: password, remoteRef: {remoteKey: app, property: id}",
+    None
+)]
+#[case::another_key(
+    "kind: UUID, name: u",
+    "secretKey: other, remoteRef: {remoteKey: app, property: id}",
+    None
+)]
+#[case::no_property("kind: UUID, name: u", "secretKey: uuid, remoteRef: {remoteKey: app}", None)]
+#[case::another_generator(
+    "kind: Fake, name: f",
+    "secretKey: uuid, remoteRef: {remoteKey: app, property: id}",
+    None
+)]
+fn a_generator_becomes_a_part_of_its_item(
+    #[case] generator: &str,
+    #[case] item: &str,
+    #[case] expected: Option<Value>,
+) {
+    let reference = "apiVersion: generators.external-secrets.io/v1alpha1";
+    let (spec, _) = push_secret(&format!(
+        "selector: {{generatorRef: {{{reference}, {generator}}}}}, data: [{{match: {{{item}}}}}]"
+    ));
+    assert_eq!(spec.get("suspend").is_some(), expected.is_none(), "{spec}");
+    assert_eq!(spec["data"][0].get("generate"), expected.as_ref(), "{spec}");
+    // External Secrets Operator pushes another value at each refresh.
+    assert_eq!(spec["data"][0].get("rotateAfter"), expected.map(|_| json!("1h")).as_ref(), "{spec}");
+}
+
+#[test]
+fn a_password_has_the_settings_of_its_generator() {
+    let generator = "---\n{apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, metadata: {name: p, namespace: web}, spec: {length: 40, digits: 5, symbols: 0, noUpper: true}}";
+    let text = format!(
+        "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{updatePolicy: IfNotExists, secretStoreRefs: [{{name: bao}}], selector: {{generatorRef: {{kind: Password, name: p}}}}, data: [{{match: {{secretKey: password, remoteRef: {{remoteKey: app, property: token}}}}}}]}}}}\n{generator}"
+    );
+    let (spec, reviews) = spec_of(&text, "BaoPushSecret");
+    let item = &spec["data"][0];
+    let password = &item["generate"]["password"];
+    assert_eq!(
+        (&password["length"], &password["minDigits"], &password["minUppercase"]),
+        (&json!(40), &json!(5), &json!(0))
+    );
+    assert_eq!((&item["property"], item.get("key"), item.get("rotateAfter")), (&json!("token"), None, None));
+    assert!(reviews.iter().all(|it| !it.starts_with("PushSecret")), "{reviews:?}");
 }

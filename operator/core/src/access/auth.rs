@@ -53,7 +53,9 @@ pub struct Access {
     pub token: Session,
     /// Login of the session. Objects with equal logins share reads.
     pub login: Arc<LoginKey>,
-    /// Name of the cluster that the BaoAuth refers to, if relays report its writes.
+    /// Name of the cluster that the BaoAuth refers to. None for a server that is known by its address only.
+    pub cluster: Option<ObjectName>,
+    /// Name of this cluster, if relays report its writes.
     pub relayed: Option<ObjectName>,
 }
 
@@ -175,9 +177,9 @@ pub async fn access(
     } else {
         session.clone()
     };
-    let relayed =
-        receiver.cluster().filter(|cluster| cluster.has_relays()).map(|cluster| ObjectName::of(&**cluster));
-    Ok(Access { session, token, login, relayed })
+    let cluster = receiver.cluster().map(|cluster| ObjectName::of(&**cluster));
+    let relayed = cluster.clone().filter(|_| receiver.cluster().is_some_and(|cluster| cluster.has_relays()));
+    Ok(Access { session, token, login, cluster, relayed })
 }
 
 /// The settings of the connections of a login: those of the receiver, the headers of the BaoAuth, and the client

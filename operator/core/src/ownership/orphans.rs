@@ -11,9 +11,10 @@ use steamer_api::{
 use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::{ObjectName, Presence, StatusError};
 
+use super::claims::folded;
 use super::mark::{Mark, Owner};
 use super::removal::Owned;
-use super::removers::{Record, Records};
+use super::removers::Record;
 use crate::context::Context;
 use crate::error::Error;
 use crate::mac::Mac;
@@ -175,19 +176,19 @@ fn step(orphan: &Orphan, left: &[Orphan], presence: Presence) -> Step {
     }
 }
 
-/// The resources of an orphan that no existing object has created or adopted in the meantime. `records` are those of the
-/// objects of its kind in its cluster.
+/// The resources of an orphan that no existing object has created or adopted in the meantime. `records` are those of all objects
+/// in its cluster.
 fn unclaimed(orphan: &Orphan, records: &[Record]) -> Vec<OwnedResource> {
     let namespace = NamespacePath::new(&orphan.openbao_namespace);
     let claimed = records.iter().filter(|it| it.namespace == namespace).flat_map(|it| &it.resources);
-    let claimed: Vec<&str> = claimed.map(|it| &*it.path).collect();
-    orphan.resources.iter().filter(|it| !claimed.contains(&&*it.path)).cloned().collect()
+    let claimed: Vec<String> = claimed.map(|it| folded(&it.path)).collect();
+    orphan.resources.iter().filter(|it| !claimed.contains(&folded(&it.path))).cloned().collect()
 }
 
-/// The records of the objects of an orphan's kind in the clusters that list the orphan.
-fn records(context: &Context, listing: &[Arc<OpenBaoCluster>], of_kind: Records) -> Vec<Record> {
+/// The records of the objects in the clusters that list an orphan.
+fn records(context: &Context, listing: &[Arc<OpenBaoCluster>]) -> Vec<Record> {
     let listing: Vec<ObjectName> = listing.iter().map(|it| ObjectName::of(&**it)).collect();
-    let mut records = of_kind(&context.stores);
+    let mut records = context.removers.records(&context.stores);
     records.retain(|record| listing.contains(&record.cluster));
     records
 }
@@ -238,7 +239,7 @@ async fn remove(
 ) -> Result<(), Error> {
     let mark = mark_of(context, orphan);
     let keep = |reason: &str| Err(Error::Deleting(reason.to_owned()));
-    let Some((remove, of_kind)) = context.removers.of(&mark.owner) else {
+    let Some(remove) = context.removers.of(&mark.owner) else {
         return keep(UNSUPPORTED);
     };
     let listing = listing(context, orphan);
@@ -249,7 +250,7 @@ async fn remove(
         Step::Forget => Ok(()),
         Step::Keep(reason) => keep(reason),
         step => {
-            let resources = &unclaimed(orphan, &records(context, &listing, of_kind));
+            let resources = &unclaimed(orphan, &records(context, &listing));
             let is_recreated = step == Step::RemoveAccess;
             let policy = if is_recreated { DeletionPolicy::Retain } else { policy };
             let is_reclaimed = &|| !is_recreated && context.exists(&mark);
@@ -327,6 +328,18 @@ mod tests {
         };
         let left = unclaimed(&orphan, &[record]);
         assert_eq!(left.iter().map(|it| &*it.path).collect::<Vec<_>>(), expected);
+    }
+
+    #[rstest]
+    #[case::same("sys/policies/acl/web", true)]
+    #[case::other_case("sys/policies/acl/Web", true)]
+    #[case::other("sys/policies/acl/web-ops", false)]
+    fn a_policy_that_an_object_adopted_is_not_removed(#[case] path: &str, #[case] is_kept: bool) {
+        let resources = vec![entry("sys/policies/acl/web")];
+        let orphan = Orphan { resources, ..orphan("SecretsApp", "gone", "team") };
+        let (cluster, namespace) = (ObjectName::new("ns", "main"), NamespacePath::new("team"));
+        let adopted = Record { cluster, namespace, resources: vec![entry(path)] };
+        assert_eq!(unclaimed(&orphan, &[adopted]).is_empty(), is_kept);
     }
 
     #[rstest]

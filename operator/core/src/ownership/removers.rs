@@ -38,13 +38,19 @@ impl Removers {
         self.0.lock().insert(kind, (remover, records));
     }
 
-    /// The remover of the resources of a deleted object, and the records of the existing objects of its kind. None for an
-    /// owner that leaves no orphans, or that this version does not know.
-    pub(super) fn of(&self, owner: &Owner) -> Option<(Remover, Records)> {
+    /// The remover of the resources of a deleted object. None for an owner that leaves no orphans, or that this version does not
+    /// know.
+    pub(super) fn of(&self, owner: &Owner) -> Option<Remover> {
         match owner {
-            Owner::Object(kind) => self.0.lock().get(kind).copied(),
+            Owner::Object(kind) => self.0.lock().get(kind).map(|(remover, _)| *remover),
             Owner::Served(_) | Owner::Organization | Owner::Unknown(_) => None,
         }
+    }
+
+    /// The records of the existing objects of all kinds: another kind can have adopted a resource of a deleted object.
+    pub(super) fn records(&self, stores: &Stores) -> Vec<Record> {
+        let of_kinds: Vec<Records> = self.0.lock().values().map(|(_, records)| *records).collect();
+        of_kinds.into_iter().flat_map(|of_kind| of_kind(stores)).collect()
     }
 }
 
@@ -64,5 +70,19 @@ mod tests {
         let removers = Removers::default();
         removers.add(KindId::SecretsProject, |_, _, _| Box::pin(async { Ok(()) }), |_| Vec::new());
         assert_eq!(removers.of(&Owner::parse(owner)).is_some(), expected);
+    }
+
+    fn record(_: &Stores) -> Vec<Record> {
+        let (cluster, namespace) = (ObjectName::new("ns", "main"), NamespacePath::new("team"));
+        vec![Record { cluster, namespace, resources: Vec::new() }]
+    }
+
+    #[test]
+    fn the_objects_of_every_kind_have_records() {
+        let removers = Removers::default();
+        for kind in [KindId::BaoPolicy, KindId::SecretsApp] {
+            removers.add(kind, |_, _, _| Box::pin(async { Ok(()) }), record);
+        }
+        assert_eq!(removers.records(&Stores::default()).len(), 2);
     }
 }

@@ -46,6 +46,21 @@ pub(super) fn desired(owner: &ClusterBaoStaticSecret, namespace: &str) -> BaoSta
     child
 }
 
+/// The BaoStaticSecret as its controller would see it. A requested reconcile is no change of the value.
+pub(super) fn previewed(
+    owner: &ClusterBaoStaticSecret,
+    mut desired: BaoStaticSecret,
+    existing: Option<&BaoStaticSecret>,
+) -> BaoStaticSecret {
+    desired.annotations_mut().remove(RECONCILE_ANNOTATION);
+    // A value that was read since the creation of the owner is recent enough for all namespaces.
+    let metadata = existing.map_or(&owner.metadata, |existing| &existing.metadata);
+    desired.metadata.creation_timestamp.clone_from(&metadata.creation_timestamp);
+    desired.metadata.uid = existing.and_then(|existing| existing.metadata.uid.clone());
+    desired.status = existing.and_then(|existing| existing.status.clone());
+    desired
+}
+
 fn filled(entries: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     (!entries.is_empty()).then_some(entries)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::Value;
-use steamer_api::{BaoStaticSecret, ClusterBaoStaticSecret, ClusterBaoStaticSecretStatus, Kind};
+use steamer_api::{BaoStaticSecret, ClusterBaoStaticSecret, ClusterBaoStaticSecretStatus, Kind, Mode};
 use steamer_core::references::namespaces_key;
 use steamer_core::{Context, Error};
 use steamer_runtime::conditions::Verdict;
@@ -18,14 +18,28 @@ use steamer_runtime::{Action, Dependencies, Key, ObjectName, Reason, Reconcile};
 use super::child;
 use super::outcome::{Outcome, Problem};
 use super::step::{Found, Step, step};
+use crate::engine::{Controller as SecretController, Engine};
 
 /// Field manager of the writes.
 const MANAGER: &str = "steamer";
 
 /// Reconciles ClusterBaoStaticSecrets.
 pub(crate) struct Controller {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
+    /// Computes what BaoStaticSecrets would do that do not exist.
+    pub(super) previews: SecretController<BaoStaticSecret>,
     limit: WriteLimit,
+}
+
+/// The BaoStaticSecret with the name of the template in the namespace of one with a former name. None: the namespace is not
+/// selected.
+pub(super) type Successor = Option<Option<Arc<BaoStaticSecret>>>;
+
+/// A namespace, and its next step.
+pub(super) struct Visit {
+    pub(super) desired: BaoStaticSecret,
+    pub(super) existing: Option<Arc<BaoStaticSecret>>,
+    pub(super) step: Step,
 }
 
 impl Reconcile for Controller {
@@ -47,7 +61,10 @@ impl Reconcile for Controller {
             self.context.report(&*object, last, &Verdict::Suspended).await?;
             return Ok(Action::AwaitChange);
         }
-        self.run(&object, dependencies).await
+        match object.spec.mode {
+            Mode::Observe => self.observe(&object, dependencies).await,
+            Mode::Enforce => self.run(&object, dependencies).await,
+        }
     }
 
     fn forget(&self, name: &ObjectName) {
@@ -56,8 +73,9 @@ impl Reconcile for Controller {
 }
 
 impl Controller {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, limit: WriteLimit::default() }
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        let context = engine.context.clone();
+        Self { context, previews: SecretController::new(engine), limit: WriteLimit::default() }
     }
 
     async fn run(
@@ -76,7 +94,7 @@ impl Controller {
             outcome.add(namespace, problem);
         }
         let pruned = self.prune(object, &namespaces).await;
-        let status = outcome.recorded(self.context.status(object));
+        let status = outcome.recorded(self.context.status(object), Vec::new());
         match failed.map_or(pruned, Err) {
             Ok(()) => self.context.report(object, status, &outcome.verdict()).await?,
             Err(error) => {
@@ -88,7 +106,11 @@ impl Controller {
     }
 
     /// The selected namespaces. One that is being deleted takes no new objects.
-    fn namespaces(&self, object: &ClusterBaoStaticSecret, dependencies: &Dependencies) -> BTreeSet<String> {
+    pub(super) fn namespaces(
+        &self,
+        object: &ClusterBaoStaticSecret,
+        dependencies: &Dependencies,
+    ) -> BTreeSet<String> {
         dependencies.on(namespaces_key());
         let found = self.context.stores.of::<Namespace>().filter(|namespace| {
             namespace.metadata.deletion_timestamp.is_none()
@@ -97,13 +119,13 @@ impl Controller {
         found.iter().map(|namespace| namespace.name_any()).collect()
     }
 
-    /// Brings the BaoStaticSecret of a namespace to the desired state. Returns why it is not Ready.
-    async fn served(
+    /// The next step for a namespace. A change of its BaoStaticSecret requeues the object.
+    pub(super) fn visit(
         &self,
         object: &ClusterBaoStaticSecret,
         dependencies: &Dependencies,
         namespace: &str,
-    ) -> Result<Option<Problem>, Error> {
+    ) -> Visit {
         let desired = child::desired(object, namespace);
         let name = ObjectName::of(&desired);
         // Before the lookup: a later change requeues the object.
@@ -115,7 +137,19 @@ impl Controller {
             Some(existing) => Found::Object(existing),
             None => Found::Absent,
         };
-        match step(object, &desired, &found) {
+        let step = step(object, &desired, &found);
+        Visit { desired, existing, step }
+    }
+
+    /// Brings the BaoStaticSecret of a namespace to the desired state. Returns why it is not Ready.
+    async fn served(
+        &self,
+        object: &ClusterBaoStaticSecret,
+        dependencies: &Dependencies,
+        namespace: &str,
+    ) -> Result<Option<Problem>, Error> {
+        let Visit { desired, existing: _, step } = self.visit(object, dependencies, namespace);
+        match step {
             Step::Settled => Ok(None),
             Step::Blocked(problem) => Ok(Some(problem)),
             Step::Create => self.write(object, &desired, None).await.map(Some),
@@ -131,7 +165,7 @@ impl Controller {
         patch: Option<&Value>,
     ) -> Result<Problem, Error> {
         let (owner, name) = (ObjectName::of(object), ObjectName::of(desired));
-        let write = write(desired, patch);
+        let write = write(desired, patch, self.context.drift_interval);
         self.limit.admit(&owner, write, Instant::now()).map_err(|pause| {
             let text = format!("another client undoes each write of BaoStaticSecret {name}: stop it");
             Error::Repeated(text, pause)
@@ -162,6 +196,31 @@ impl Controller {
         }
     }
 
+    /// The BaoStaticSecrets of namespaces that are not selected, and those with a former name. Each with the BaoStaticSecret that
+    /// has the name of the template, if its namespace is selected.
+    pub(super) fn unwanted(
+        &self,
+        object: &ClusterBaoStaticSecret,
+        namespaces: &BTreeSet<String>,
+    ) -> Vec<(Arc<BaoStaticSecret>, Successor)> {
+        let (name, store) = (child::name(object), self.context.stores.of::<BaoStaticSecret>());
+        let unwanted = store.filter(|found| {
+            child::is_owned(found, object)
+                && found.metadata.deletion_timestamp.is_none()
+                && !(found.name_any() == name && namespaces.contains(&found.namespace().unwrap_or_default()))
+        });
+        let successor = |found: &BaoStaticSecret| {
+            let namespace = found.namespace().unwrap_or_default();
+            let is_selected = namespaces.contains(&namespace);
+            is_selected.then(|| store.get(&ObjectName::new(&namespace, &name)))
+        };
+        let with_successor = |found: Arc<BaoStaticSecret>| {
+            let successor = successor(&found);
+            (found, successor)
+        };
+        unwanted.into_iter().map(with_successor).collect()
+    }
+
     /// Deletes the BaoStaticSecrets of namespaces that are no longer selected, and those with a former name that are replaced:
     /// a namespace that cannot get the new one keeps its Secret.
     async fn prune(
@@ -169,18 +228,11 @@ impl Controller {
         object: &ClusterBaoStaticSecret,
         namespaces: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        let (name, store) = (child::name(object), self.context.stores.of::<BaoStaticSecret>());
-        let unwanted = store.filter(|found| {
-            child::is_owned(found, object)
-                && found.metadata.deletion_timestamp.is_none()
-                && !(found.name_any() == name && namespaces.contains(&found.namespace().unwrap_or_default()))
-        });
-        for found in unwanted {
-            let namespace = found.namespace().unwrap_or_default();
-            let is_selected = namespaces.contains(&namespace);
-            let current = store.get(&ObjectName::new(&namespace, &name));
-            if !is_selected || child::is_replaced(current.as_deref(), object) {
+        for (found, successor) in self.unwanted(object, namespaces) {
+            if successor.is_none_or(|current| child::is_replaced(current.as_deref(), object)) {
                 self.delete(&found).await?;
+                // A namespace that is selected again gets a new one, which repairs nothing.
+                self.limit.reset(&ObjectName::of(object), digest(&ObjectName::of(&*found)));
             }
         }
         Ok(())
@@ -202,11 +254,12 @@ impl Controller {
 }
 
 /// The write of a BaoStaticSecret, for the limit of repeated writes. A new desired state is no repetition.
-fn write(desired: &BaoStaticSecret, patch: Option<&Value>) -> Write {
+fn write(desired: &BaoStaticSecret, patch: Option<&Value>, interval: Duration) -> Write {
     Write {
         resource: digest(&ObjectName::of(desired)),
         desired: digest(&format!("{:?} {:?}", desired.spec, desired.metadata)),
         before: digest(&patch.map(|patch| patch["spec"].to_string())),
+        interval,
     }
 }
 

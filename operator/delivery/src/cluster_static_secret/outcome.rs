@@ -1,6 +1,6 @@
 //! Results of all namespaces, and the status that summarizes them.
 
-use steamer_api::{ClusterBaoStaticSecretStatus, FailedNamespace};
+use steamer_api::{ClusterBaoStaticSecretStatus, FailedNamespace, PlannedChange};
 use steamer_core::Error;
 use steamer_runtime::conditions::Verdict;
 use steamer_runtime::{Failure, Reason, describe};
@@ -39,6 +39,8 @@ impl Problem {
 #[derive(Default)]
 pub(super) struct Outcome {
     selected: usize,
+    /// Number of namespaces with changes that are only reported.
+    pending: usize,
     problems: Vec<(String, Problem)>,
 }
 
@@ -49,8 +51,18 @@ impl Outcome {
         self.problems.extend(problem.map(|problem| (namespace.to_owned(), problem)));
     }
 
+    /// Adds a namespace with changes that are only reported.
+    pub(super) fn pend(&mut self) {
+        self.selected += 1;
+        self.pending += 1;
+    }
+
     /// The status with these results: problems that need a change come first.
-    pub(super) fn recorded(&self, last: ClusterBaoStaticSecretStatus) -> ClusterBaoStaticSecretStatus {
+    pub(super) fn recorded(
+        &self,
+        last: ClusterBaoStaticSecretStatus,
+        plan: Vec<PlannedChange>,
+    ) -> ClusterBaoStaticSecretStatus {
         let count = |number: usize| Some(i64::try_from(number).unwrap_or(i64::MAX));
         let failed = self.sorted().into_iter().take(LISTED).map(|(namespace, problem)| FailedNamespace {
             namespace: namespace.clone(),
@@ -59,8 +71,9 @@ impl Outcome {
         });
         ClusterBaoStaticSecretStatus {
             selected: count(self.selected),
-            provisioned: count(self.selected - self.problems.len()),
+            provisioned: count(self.selected - self.pending - self.problems.len()),
             failed: failed.collect(),
+            plan,
             ..last
         }
     }
@@ -72,24 +85,40 @@ impl Outcome {
     }
 
     pub(super) fn verdict(&self) -> Verdict {
-        let (selected, failed) = (self.selected, self.problems.len());
-        let Some((namespace, problem)) = self.sorted().first().copied() else {
-            let text = match selected {
+        self.worst("have no current Secret").unwrap_or_else(|| {
+            let text = match self.selected {
                 0 => "no namespace is selected".to_owned(),
                 1 => "1 namespace has the Secret".to_owned(),
                 selected => format!("{selected} namespaces have the Secret"),
             };
-            return Verdict::Ready(Reason::Applied, text);
-        };
+            Verdict::Ready(Reason::Applied, text)
+        })
+    }
+
+    /// The verdict of an object that only reports. `changes`: number of all changes.
+    pub(super) fn observed(&self, changes: usize) -> Verdict {
+        self.worst("cannot have the Secret").unwrap_or_else(|| match changes {
+            0 => Verdict::Ready(Reason::Observed, "all namespaces match the template".to_owned()),
+            count => Verdict::Ready(
+                Reason::Drifted,
+                format!("namespaces differ from the template; pending changes: {count}, see status.plan"),
+            ),
+        })
+    }
+
+    /// The verdict about the worst namespace. None without problems.
+    fn worst(&self, what: &str) -> Option<Verdict> {
+        let (selected, failed) = (self.selected, self.problems.len());
+        let (namespace, problem) = self.sorted().first().copied()?;
         let text = format!(
-            "{failed} of {selected} namespaces have no current Secret; {namespace}: {}: {}",
+            "{failed} of {selected} namespaces {what}; {namespace}: {}: {}",
             problem.reason, problem.message
         );
-        match problem.is_stalled {
+        Some(match problem.is_stalled {
             true if problem.reason == Reason::Conflict.as_str() => Verdict::Stalled(Reason::Conflict, text),
             true => Verdict::Stalled(Reason::Failed, text),
             false => Verdict::Progressing(Reason::Waiting, text),
-        }
+        })
     }
 }
 
@@ -138,7 +167,7 @@ mod tests {
         let mut results: Vec<_> = names.iter().map(|name| (name.as_str(), Some(waits()))).collect();
         results.push(("settled", None));
         results.push(("z", Some(conflict())));
-        let status = outcome(&results).recorded(ClusterBaoStaticSecretStatus::default());
+        let status = outcome(&results).recorded(ClusterBaoStaticSecretStatus::default(), Vec::new());
         assert_eq!((status.selected, status.provisioned), (Some(102), Some(1)));
         assert_eq!(status.failed.len(), LISTED);
         assert_eq!(
@@ -146,5 +175,24 @@ mod tests {
             ("z", "Conflict")
         );
         assert_eq!(status.failed[1].namespace, "ns-100");
+    }
+
+    #[rstest]
+    #[case::no_change(0, None, Reason::Observed, Some(2))]
+    #[case::changes(3, None, Reason::Drifted, Some(2))]
+    #[case::problem(3, Some(conflict()), Reason::Conflict, Some(1))]
+    fn an_object_that_only_reports_is_ready_unless_a_namespace_cannot_have_the_secret(
+        #[case] changes: usize,
+        #[case] problem: Option<Problem>,
+        #[case] reason: Reason,
+        #[case] provisioned: Option<i64>,
+    ) {
+        let mut outcome = outcome(&[("a", None), ("b", problem)]);
+        if changes > 0 {
+            outcome.pend();
+        }
+        assert_eq!(outcome.observed(changes).reason(), reason);
+        let status = outcome.recorded(ClusterBaoStaticSecretStatus::default(), Vec::new());
+        assert_eq!(status.provisioned, provisioned);
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use steamer_core::Error;
-use steamer_openbao::{Issued, Lease, Values};
+use steamer_openbao::{Error as OpenBao, Issued, Lease, Values};
 
 use super::timing::{after, now};
-use crate::engine::{Document, Held, LeaseHeld, Obtained, TokenHeld};
+use crate::engine::{Accessor, Document, Held, LeaseHeld, Obtained, TokenHeld};
 
 /// First pause before a password is read again whose rotation is overdue: OpenBao looks for due rotations every few seconds.
 const OVERDUE: Duration = Duration::from_secs(3);
@@ -63,12 +63,25 @@ fn leased(lease: Lease, token: Option<TokenHeld>, (terms, now): (&Terms, Timesta
     LeaseHeld {
         id,
         namespace: Some(terms.namespace.clone()),
+        server: String::new(),
         issued: now,
         at: now,
         ends: after(now, duration),
         seconds,
         renewable,
         token,
+        accessor: None,
+    }
+}
+
+/// The value with the accessor of the token that its lease depends on, and with the digest of the server.
+pub(super) fn with_origin(obtained: Obtained, accessor: Option<Accessor>, server: &str) -> Obtained {
+    match obtained.held {
+        Held::Lease(lease) => {
+            let server = server.to_owned();
+            Obtained { held: Held::Lease(LeaseHeld { accessor, server, ..lease }), ..obtained }
+        }
+        held => Obtained { held, ..obtained },
     }
 }
 
@@ -98,10 +111,23 @@ fn without_ttl(mut values: Values) -> Values {
     values
 }
 
+/// Whether OpenBao may still execute a request, after this error. An answer of OpenBao ends the request, but not one of a proxy, or of
+/// a standby that forwarded the request.
+pub(super) fn may_run(error: &OpenBao) -> bool {
+    matches!(
+        error,
+        OpenBao::Unanswered { .. }
+            | OpenBao::Foreign { .. }
+            | OpenBao::NoLeader
+            | OpenBao::Server { status: 502..=504, .. }
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
+    use steamer_openbao::Fault;
 
     use super::*;
 
@@ -190,5 +216,16 @@ mod tests {
         let obtained = obtained(issued(&json!({"username": "u"}), lease()), (None, None), &terms).unwrap();
         let Held::Lease(lease) = obtained.held else { panic!("{:?}", obtained.held) };
         assert_eq!(lease.namespace.as_deref(), Some("org"));
+    }
+
+    #[rstest]
+    #[case::lost(OpenBao::Unanswered { address: "a".to_owned(), source: Fault::Silent }, true)]
+    #[case::of_a_proxy(OpenBao::Server { status: 504, path: "p".to_owned(), message: "m".to_owned() }, true)]
+    #[case::not_of_openbao(OpenBao::Foreign { path: "p".to_owned(), status: 200 }, true)]
+    #[case::failed(OpenBao::Server { status: 500, path: "p".to_owned(), message: "m".to_owned() }, false)]
+    #[case::denied(OpenBao::Denied { method: "GET".to_owned(), path: "p".to_owned() }, false)]
+    #[case::not_sent(OpenBao::Sealed, false)]
+    fn only_an_answer_of_openbao_ends_a_request(#[case] error: OpenBao, #[case] expected: bool) {
+        assert_eq!(may_run(&error), expected);
     }
 }

@@ -77,12 +77,14 @@ mod tests {
         Held::Lease(LeaseHeld {
             id: "l".to_owned(),
             namespace: None,
+            server: String::new(),
             issued: at(0),
             at: at(renewed),
             ends: at(ends),
             seconds: 1000,
             renewable: true,
             token: None,
+            accessor: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Number of the last change of a Secret's content. It is part of the stamp and written in the same request as the data, so
-//! that a crash loses no change. The creation of the Secret is change 0.
+//! that a crash loses no change. The creation of the Secret is change 0. A Secret that is taken over with other data is change 1:
+//! pods may run with the former data.
 
 use super::stamp::Stamp;
 
@@ -11,7 +12,7 @@ const AHEAD: i64 = 1000;
 pub(super) struct Before {
     /// Stamp of the Secret.
     pub(super) own: Option<Stamp>,
-    /// Keyed digest of the data that the Secret contains.
+    /// Keyed digest of the data that the Secret contains. For a Secret of another owner: of the data that the write replaces.
     pub(super) data: Option<String>,
     /// Stamp in the status.
     pub(super) recorded: Option<Stamp>,
@@ -33,7 +34,8 @@ impl Before {
     pub(super) fn next(&self, request: &str, content: &str) -> i64 {
         let in_status = self.recorded.as_ref().filter(|_| !self.is_renamed);
         let Some(previous) = self.own.as_ref().or(in_status) else {
-            return self.last();
+            let is_replaced = self.data.as_deref().is_some_and(|data| data != content);
+            return self.last().saturating_add(i64::from(is_replaced));
         };
         // The stamp of an object that was deleted and left its Secret: the numbers of the new object start at 0.
         let is_former = self.recorded.is_none() && self.restarted == 0 && previous.request != request;
@@ -79,6 +81,19 @@ mod tests {
     ) {
         let (own, recorded) = (own.map(stamp), recorded.map(stamp));
         let before = Before { own, data: None, recorded, restarted: 0, is_renamed };
+        assert_eq!(before.next("r", "new"), expected);
+    }
+
+    #[rstest]
+    #[case::no_secret(None, 0)]
+    #[case::same_data(Some("new"), 0)]
+    #[case::other_data(Some("old"), 1)]
+    fn a_secret_that_is_taken_over_with_other_data_has_changed(
+        #[case] data: Option<&str>,
+        #[case] expected: i64,
+    ) {
+        let data = data.map(str::to_owned);
+        let before = Before { own: None, data, recorded: None, restarted: 0, is_renamed: false };
         assert_eq!(before.next("r", "new"), expected);
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use steamer_api::{Mode, RECONCILE_ANNOTATION};
+use steamer_api::{Mode, PlannedChange, RECONCILE_ANNOTATION};
 use steamer_core::Error;
 use steamer_core::access::auth::{Access, access, auth_of};
 use steamer_openbao::NamespacePath;
@@ -25,7 +25,7 @@ use super::pending::Pending;
 use super::readings::Reader;
 use super::shared::Engine;
 use super::staleness;
-use super::stamp::{Stamp, request_digest};
+use super::stamp::Stamp;
 use super::state::frame;
 use super::synced::{ReadAccess, Source, Synced};
 use super::templated::Templated;
@@ -131,16 +131,36 @@ impl<K: Synced> Controller<K> {
     }
 
     async fn synced(&self, object: &K, dependencies: &Dependencies) -> Result<Action, Error> {
+        let pass = self.pass(object, dependencies).await?;
+        match object.mode() {
+            Mode::Observe => {
+                staleness::ended::<K>(&self.engine.context, &ObjectName::of(object));
+                pass.observe().await
+            }
+            Mode::Enforce => self.run(&pass).await,
+        }
+    }
+
+    /// The changes that an object would make. It need not exist.
+    pub(crate) async fn preview(
+        &self,
+        object: &K,
+        dependencies: &Dependencies,
+    ) -> Result<Vec<PlannedChange>, Error> {
+        Ok(self.pass(object, dependencies).await?.planned().await?.changes)
+    }
+
+    async fn pass<'a>(&'a self, object: &'a K, dependencies: &'a Dependencies) -> Result<Pass<'a, K>, Error> {
         validate(object.common().destination)?;
         object.validate()?;
         let rendering = self.engine.rendering(dependencies, object)?;
         let access = self.access(dependencies, object).await?;
         let templated = if rendering.has_metadata() { Templated::Unknown } else { Templated::None };
         let login = access.login.clone();
-        let server = request_digest(&[access.reader.token.client().address()]);
+        let server = access.server();
         let source = object.source(access);
         let written = source.watched().and_then(|it| it.latest(&self.engine.context, dependencies));
-        let pass = Pass {
+        Ok(Pass {
             engine: &self.engine,
             dependencies,
             frame: Frame { templated, ..frame(&self.engine.context, object) },
@@ -151,28 +171,21 @@ impl<K: Synced> Controller<K> {
             written: self.written(object, written),
             nudge: self.nudge(object),
             object,
-        };
-        match object.mode() {
-            Mode::Observe => {
-                staleness::ended::<K>(&self.engine.context, &ObjectName::of(object));
-                pass.observe().await
-            }
-            Mode::Enforce => self.run(&pass).await,
-        }
+        })
     }
 
     pub(super) async fn access(&self, dependencies: &Dependencies, object: &K) -> Result<ReadAccess, Error> {
         let (context, common) = (&*self.engine.context, object.common());
         let consumer = object.namespace().unwrap_or_default();
         let auth = auth_of(context, dependencies, common.auth_ref, &consumer)?;
-        let Access { session, token, login, relayed } =
+        let Access { session, token, login, cluster, relayed } =
             access(context, dependencies, &auth, &consumer).await?;
         K::Source::PURPOSE.check(&auth, &login)?;
         let namespace = common.namespace.map_or_else(|| login.namespace.clone(), NamespacePath::new);
         let [session, token] = [session, token].map(|session| session.within(namespace.as_str()));
         let relayed = relayed.map(|cluster| Relayed::of(context, dependencies, cluster));
         let owner = Key::of(object);
-        Ok(ReadAccess { reader: Reader { session, token }, namespace, login, relayed, owner })
+        Ok(ReadAccess { reader: Reader { session, token }, namespace, login, cluster, relayed, owner })
     }
 
     async fn run(&self, pass: &Pass<'_, K>) -> Result<Action, Error> {
@@ -183,6 +196,7 @@ impl<K: Synced> Controller<K> {
             known = pass.caught_up(known, seen.as_ref());
             let policy = pass.source.schedule().policy;
             known = known.or_else(|| created(policy, seen.as_ref()?, Timestamp::now()));
+            self.restore_requests(pass.object, known.as_ref().map(|known| &known.stamp));
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why, known).await? {
@@ -215,10 +229,13 @@ impl<K: Synced> Controller<K> {
     pub(super) async fn sync(
         &self,
         pass: &Pass<'_, K>,
-        known: Option<Known>,
+        mut known: Option<Known>,
         why: Why,
     ) -> Result<Action, Error> {
         let name = ObjectName::of(pass.object);
+        if let Some(known) = &mut known {
+            self.admit(pass, known).await?;
+        }
         if !pass.object.common().destination.create {
             self.engine.destinations.may_merge(pass.dependencies, &pass.frame).await?;
         }
@@ -233,13 +250,16 @@ impl<K: Synced> Controller<K> {
             return Err(pass.source_missing().await?);
         };
         let (at, mount, created) = (obtained.at, obtained.mount.clone(), newest(&obtained.documents));
-        let (stamp, written) = match pass.put(renderer, &obtained, known.as_ref()).await {
+        let former = pass.former(known.as_ref(), &obtained.held, self.pending.unused(&name));
+        let (stamp, written) = match pass.put(renderer, &obtained, former).await {
             Ok(done) => done,
             Err(error) => {
                 self.pending.keep(&name, pass.source.request(), obtained);
                 return Err(error);
             }
         };
+        self.pending.recorded(&name);
+        pass.complete(stamp.values());
         // An issued value states its own times. It is in use from its write on.
         let obtained = if stamp.held.is_issued() { Timestamp::now() } else { at };
         let known =
@@ -266,10 +286,11 @@ impl<K: Synced> Controller<K> {
             // The status, and then the workloads, come first.
             Some(_) => (!known.stamp.former.is_empty()).then_some(AFTER_WRITE),
         };
+        let open = pass.settle().await;
         pass.report(&known, written).await?;
         let due = pass.due(&known);
         staleness::fresh(&self.engine.context, pass.object, (&known, due));
-        let pauses = [former, pass.nudge.pause(), pass.written.nudge.pause()];
+        let pauses = [former, open, pass.nudge.pause(), pass.written.nudge.pause()];
         let due = due.until(Timestamp::now());
         self.known().insert(ObjectName::of(pass.object), known);
         Ok(Action::After(pauses.into_iter().flatten().fold(due, Duration::min)))

@@ -191,7 +191,7 @@ fn missing(inputs: &Inputs<'_>) -> Option<Act> {
     inputs.seen.is_none().then_some(Act::Obtain(Why::DestinationMissing))
 }
 
-/// Another transformation of the same value: an edited template renders the value, and issues no new credential.
+/// Another transformation. A value that can be read is rendered again; an issued one cannot be read, and is issued again.
 fn other_rendering(inputs: &Inputs<'_>) -> Option<Act> {
     let other = inputs.known?.stamp.rendering != inputs.rendering;
     other.then_some(Act::Render(Why::TransformationChanged))
@@ -434,12 +434,14 @@ mod tests {
         let lease = LeaseHeld {
             id: "l".to_owned(),
             namespace: None,
+            server: String::new(),
             issued,
             at: issued,
             ends,
             seconds: 60,
             renewable: true,
             token: None,
+            accessor: None,
         };
         let due = match task {
             Task::Renew => Due::renew(issued, at(due)),

@@ -1,9 +1,11 @@
 //! A request that OpenBao denies: the error states the missing rule of the policy.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use steamer_core::Error;
+use steamer_core::error::Shared;
 use steamer_openbao::Error as OpenBao;
 use steamer_runtime::{Failure, Reason, Retry};
 
@@ -61,6 +63,14 @@ pub(crate) fn denied(error: OpenBao, rule: Rule) -> Error {
     }
 }
 
+/// Same as [`denied`], for a request that several objects share.
+pub(crate) fn denied_to_all(error: Arc<OpenBao>, rule: Rule) -> Error {
+    if let OpenBao::Denied { method, path } = &*error {
+        return Error::other(Denied { method: method.clone(), path: path.clone(), rule });
+    }
+    Error::Shared(Shared(error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +86,9 @@ mod tests {
              capabilities = [\"read\"] }"
         );
         assert!(error.stalled());
+        let refused = OpenBao::Denied { method: "GET".to_owned(), path: "org/database/creds/app".to_owned() };
+        assert_eq!(denied_to_all(Arc::new(refused), rule.clone()).to_string(), error.to_string());
+        assert!(matches!(denied_to_all(Arc::new(OpenBao::Sealed), rule.clone()), Error::Shared(_)));
         assert!(denied(OpenBao::Sealed, rule).is_out_of_reach());
     }
 }

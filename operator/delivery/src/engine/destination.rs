@@ -2,6 +2,7 @@
 //! Secrets of other owners stay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -32,6 +33,8 @@ pub(crate) struct Destinations {
     pub(crate) named: Arc<NamedSecrets>,
     pub(crate) stores: Stores,
     pub(crate) limit: WriteLimit,
+    /// Interval of tools that write the same Secrets.
+    pub(crate) interval: Duration,
 }
 
 impl Destinations {
@@ -81,7 +84,7 @@ impl Destinations {
             return Ok(false);
         }
         writable(frame, claim, observed)?;
-        let write = write(frame, &wanted.stamp.content, Some(observed));
+        let write = write(frame, &wanted.stamp.content, Some(observed), self.interval);
         self.limited(frame, write, self.replace(wanted, observed)).await.map(|()| true)
     }
 
@@ -108,7 +111,7 @@ impl Destinations {
     }
 
     async fn create(&self, wanted: &Wanted<'_>) -> Result<(), Error> {
-        let write = write(wanted.frame, &wanted.stamp.content, None);
+        let write = write(wanted.frame, &wanted.stamp.content, None, self.interval);
         self.limited(wanted.frame, write, self.post(wanted)).await
     }
 
@@ -128,7 +131,7 @@ impl Destinations {
         let Some(frame) = frame.completed(&observed) else {
             return Ok(false);
         };
-        let write = write(&frame, &observed.mac, Some(&observed));
+        let write = write(&frame, &observed.mac, Some(&observed), self.interval);
         match self.limited(&frame, write, self.patch(&frame.name, frame.patch(&observed, stamp))).await {
             Err(error) if is_overtaken(&error) => self.refresh(&frame.name).await.map(|_| false),
             result => result.map(|()| true),

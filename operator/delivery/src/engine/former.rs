@@ -1,31 +1,78 @@
 //! Issued values that another value replaced: they are revoked when the new one is in place.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use steamer_runtime::{Reason, describe};
+use steamer_core::Error;
+use steamer_runtime::{Failure, Reason, Retry, describe};
 
 use super::decide::Known;
+use super::due::{Due, Task};
 use super::held::Held;
 use super::pass::Pass;
-use super::synced::{Source, Synced};
+use super::synced::{Renewal, Source, Synced};
 
 /// Longest time after which the kubelet has updated a mounted Secret.
 const PROPAGATION: Duration = Duration::from_secs(120);
 /// How often rollouts are looked at.
 const POLL: Duration = Duration::from_secs(5);
+/// Shortest pause before a former lease is renewed.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Shortest pause after a renewal that failed.
+const FAILED: Duration = Duration::from_secs(10);
 /// Pause after a revocation that failed.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// Too many former values remain to be revoked.
+#[derive(Debug)]
+struct Full(usize);
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} values are not revoked yet, because workloads may use them, and Steamer requests no new value: complete the \
+             rollouts of the workloads that are restarted, or correct the revocation that an Event names",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for Full {}
+
+impl Failure for Full {
+    fn reason(&self) -> Reason {
+        Reason::Waiting
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::After(PAUSE)
+    }
+
+    fn stalled(&self) -> bool {
+        false
+    }
+}
+
 impl<K: Synced> Pass<'_, K> {
-    /// Values that remain to be revoked after `next` is written.
-    pub(super) fn former(&self, known: Option<&Known>, next: &Held) -> Vec<Held> {
-        if !self.object.common().revoke {
-            return Vec::new();
+    /// Refuses to replace a value while too many former ones remain to be revoked: a stamp is limited.
+    pub(super) async fn make_room(&self, known: &mut Known) -> Result<(), Error> {
+        if known.stamp.is_full(Timestamp::now()) {
+            self.give_back_former(known).await;
         }
-        let mut former = known.map(|known| known.stamp.replaced(Timestamp::now())).unwrap_or_default();
-        former.retain(|held| held != next);
-        former
+        let now = Timestamp::now();
+        if known.stamp.is_full(now) {
+            return Err(Error::other(Full(known.stamp.replaced(now).len())));
+        }
+        Ok(())
+    }
+
+    /// Values that remain to be revoked after `next` is written. `unused`: those that were never written.
+    pub(super) fn former(&self, known: Option<&Known>, next: &Held, unused: Vec<Held>) -> Vec<Held> {
+        let replaced = known.filter(|_| self.object.common().revoke).map(|known| &known.stamp);
+        let replaced = replaced.map(|stamp| stamp.replaced(Timestamp::now())).unwrap_or_default();
+        unused.into_iter().chain(replaced).filter(|held| held != next).collect()
     }
 
     /// Revokes the former values when they are not in use anymore. Returns the pause until the next attempt.
@@ -36,7 +83,8 @@ impl<K: Synced> Pass<'_, K> {
             return None;
         }
         if let Some(pause) = self.in_use(known, now).await {
-            return Some(pause);
+            let next = self.renew_former(known, now).await;
+            return Some(pause.min(next));
         }
         let mut kept = Vec::new();
         for held in std::mem::take(&mut known.stamp.former) {
@@ -50,15 +98,54 @@ impl<K: Synced> Pass<'_, K> {
         (!known.stamp.former.is_empty()).then_some(PAUSE)
     }
 
+    /// Renews the former leases that are due: pods use them until their rollout is complete. Returns the pause until the next one
+    /// is due.
+    async fn renew_former(&self, known: &mut Known, now: Timestamp) -> Duration {
+        let (mut former, mut shortest) = (Vec::new(), SHORTEST);
+        for held in std::mem::take(&mut known.stamp.former) {
+            if !self.is_known(&held) || !is_renewed(self.source.due(&held, known.obtained), now) {
+                former.push(held);
+                continue;
+            }
+            match self.source.renew(self.engine, &held).await {
+                Ok(Renewal::Renewed(renewed)) => former.push(*renewed),
+                // OpenBao does not know it anymore.
+                Ok(Renewal::Gone) => {}
+                Err(error) => {
+                    let text = &error as &dyn std::error::Error;
+                    tracing::warn!(error = text, "a former lease is not renewed, and may be in use");
+                    former.push(held);
+                    shortest = FAILED;
+                }
+            }
+        }
+        known.stamp.former = former;
+        let renewable = known.stamp.former.iter().filter(|held| self.is_known(held));
+        let due = renewable.map(|held| self.source.due(held, known.obtained));
+        let left = due.filter(|due| due.task == Task::Renew).map(|due| due.until(now));
+        left.min().map_or(Duration::MAX, |left| left.max(shortest))
+    }
+
+    /// Whether the current server can know a former value. The lease of another server ends at its time, or is revoked with its own
+    /// token.
+    fn is_known(&self, held: &Held) -> bool {
+        held.is_of_server(&self.server)
+    }
+
     /// How long the former value can still be in use: until all workloads are rolled out, or, without restarts, until mounted
     /// Secrets are updated.
     async fn in_use(&self, known: &Known, now: Timestamp) -> Option<Duration> {
         if self.object.common().restarts() {
-            return (!self.engine.is_rolled_out(self.object).await).then_some(POLL);
+            return (!self.engine.is_rolled_out(self.object, known.stamp.change).await).then_some(POLL);
         }
         let left = propagation(&known.stamp.held, known.obtained)?.duration_since(now);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
+}
+
+/// Whether a former value is renewed now. One that OpenBao does not renew ends, as a current one would.
+fn is_renewed(due: Due, now: Timestamp) -> bool {
+    due.task == Task::Renew && due.is_now(now)
 }
 
 /// When a value that was written at `written` has reached all pods without a restart: after a tenth of its lifetime at most.
@@ -74,6 +161,30 @@ mod tests {
 
     use super::*;
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn an_object_with_too_many_former_values_states_what_to_do_and_looks_again() {
+        let error = Error::other(Full(65));
+        assert!(error.to_string().starts_with("65 values are not revoked yet"), "{error}");
+        assert!(!error.to_string().contains("  "), "{error}");
+        assert_eq!((error.retry(), error.reason()), (Retry::After(PAUSE), Reason::Waiting));
+    }
+
+    #[rstest]
+    #[case::before(Due::renew(at(0), at(60)), 59, false)]
+    #[case::due(Due::renew(at(0), at(60)), 60, true)]
+    #[case::at_its_maximum(Due::obtain(at(0), at(60)), 60, false)]
+    fn a_former_lease_is_renewed_while_it_is_in_use(
+        #[case] due: Due,
+        #[case] now: i64,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(is_renewed(due, at(now)), expected);
+    }
+
     #[rstest]
     #[case::short(60, 6)]
     #[case::long(86_400, 120)]
@@ -81,7 +192,6 @@ mod tests {
         #[case] lifetime: i64,
         #[case] expected: i64,
     ) {
-        let at = |second| Timestamp::from_second(1_000_000 + second).unwrap();
         let held = Held::Certificate {
             namespace: None,
             mount: "pki".to_owned(),

@@ -13,7 +13,7 @@ use steamer_core::ownership::Mark;
 use steamer_runtime::ObjectName;
 
 use super::content::Content;
-use super::labels::{APPLIED, KEYS_OF, MANAGED_BY, OWNER, STAMP};
+use super::labels::{APPLIED, KEYS_OF, KEYS_STAMP, MANAGED_BY, OWNER, STAMP};
 use super::observed::Observed;
 use super::predecessors;
 use super::stamp::Stamp;
@@ -146,7 +146,7 @@ impl Frame {
         let mut applied = observed.applied();
         // The keys of a deleted object are replaced: it must not claim the Secret when it is recreated.
         if observed.annotations.contains_key(KEYS_OF) {
-            applied.annotations.push(KEYS_OF.to_owned());
+            applied.annotations.extend([KEYS_OF, KEYS_STAMP].map(str::to_owned));
         }
         json!({
             "uid": observed.uid,
@@ -438,7 +438,9 @@ mod tests {
         let mut observed = written(&frame());
         observed.annotations.insert(KEYS_OF.to_owned(), "i/BaoStaticSecret/web/gone".to_owned());
         assert_eq!(frame().patch(&observed, None)["metadata"]["annotations"][KEYS_OF], Value::Null);
-        assert!(frame().patch(&observed, None)["metadata"]["annotations"].get(KEYS_OF).is_some());
+        for key in [KEYS_OF, KEYS_STAMP] {
+            assert!(frame().patch(&observed, None)["metadata"]["annotations"].get(key).is_some());
+        }
     }
 
     #[rstest]

@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use steamer_openbao::{NamespacePath, Session};
 
+use super::accessors::Accessor;
+
 /// Percentage of the time from the last renewal to the end after which a refused renewal is not repeated.
 const LATE: u32 = 90;
 
@@ -61,6 +63,9 @@ pub(crate) struct LeaseHeld {
     /// OpenBao namespace of the lease, from the root. None in stamps of earlier versions: that of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) namespace: Option<String>,
+    /// Digest of the address of the server that issued the lease. Empty in stamps of earlier versions: that of the stamp.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) server: String,
     /// When the lease was issued.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub(crate) issued: Timestamp,
@@ -77,6 +82,9 @@ pub(crate) struct LeaseHeld {
     /// The token that the lease was issued with: OpenBao revokes the lease with it. None: the token does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<TokenHeld>,
+    /// Accessor of this token. None: only the process that logged in can use the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accessor: Option<Accessor>,
 }
 
 /// A token that a lease depends on.
@@ -134,6 +142,34 @@ impl Held {
     /// Whether the value can be read again at any time, so that nothing but its version must survive a restart.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self, Self::Read { .. })
+    }
+
+    /// Digest of the address of the server that issued the value, if it is recorded.
+    fn server(&self) -> Option<&str> {
+        match self {
+            Self::Lease(lease) => Some(lease.server.as_str()).filter(|server| !server.is_empty()),
+            Self::Read { .. } | Self::Rotated { .. } | Self::Certificate { .. } => None,
+        }
+    }
+
+    /// Digest of the address of the server that issued the value. `current`: that of the spec, if none is recorded.
+    pub(crate) fn server_or<'a>(&'a self, current: &'a str) -> &'a str {
+        self.server().unwrap_or(current)
+    }
+
+    /// Whether the server with this digest of its address can know the value. Another server must not get the token of a lease.
+    pub(crate) fn is_of_server(&self, server: &str) -> bool {
+        self.server_or(server) == server
+    }
+
+    /// The value of the server `from`, or of one that is not recorded, as one of the server `to`.
+    pub(crate) fn moved(self, from: &str, to: &str) -> Self {
+        match self {
+            Self::Lease(lease) if lease.server.is_empty() || lease.server == from => {
+                Self::Lease(LeaseHeld { server: to.to_owned(), ..lease })
+            }
+            other => other,
+        }
     }
 
     /// When an issued value was issued.
@@ -202,7 +238,9 @@ impl LeaseHeld {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use steamer_core::mac::Mac;
 
+    use super::super::accessors::sample;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -214,12 +252,14 @@ mod tests {
         LeaseHeld {
             id: "database/creds/app/x".to_owned(),
             namespace: None,
+            server: String::new(),
             issued: at(0),
             at: at(renewed),
             ends: at(ends),
             seconds: 3600,
             renewable: true,
             token,
+            accessor: None,
         }
     }
 
@@ -282,6 +322,7 @@ mod tests {
     #[case(Held::Lease(lease(0, 3600, Some((600, 600)))))]
     #[case(Held::Lease(lease(0, 3600, None)))]
     #[case(Held::Lease(LeaseHeld { namespace: Some(String::new()), ..lease(0, 3600, None) }))]
+    #[case(Held::Lease(LeaseHeld { accessor: Some(sample("a", &Mac::new(&[7; 32]))), ..lease(0, 3600, None) }))]
     #[case(Held::Rotated { at: at(0), next: Some(at(9)), overdue: 2 })]
     #[case(Held::Rotated { at: at(0), next: None, overdue: 0 })]
     #[case(Held::Certificate { namespace: Some("org".to_owned()), mount: "pki".to_owned(), serial: "0a:1b".to_owned(), at: at(0), not_after: at(9) })]

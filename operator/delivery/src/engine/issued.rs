@@ -27,23 +27,19 @@ impl<K: Synced> Pass<'_, K> {
 }
 
 impl<K: Synced> Controller<K> {
-    /// The issued value of an object that could not be written.
-    pub(super) fn unwritten(&self, name: &ObjectName) -> Option<Held> {
-        self.pending.held(name)
-    }
-
     /// Discards what is known about an object, and the tokens of its leases. It revokes nothing.
     pub(super) fn forget_issued(&self, name: &ObjectName) {
         let known = self.known().remove(name).map(|known| known.stamp);
         let held = known.into_iter().flat_map(|stamp| stamp.former.into_iter().chain([stamp.held]));
         let owner = Key::new(K::KIND, name.clone());
-        let unwritten = self.pending.take(name).map(|unwritten| unwritten.obtained.held);
-        for held in held.chain(unwritten) {
+        for held in held.chain(self.pending.held(name)) {
             if let Held::Lease(lease) = held {
                 self.engine().leases.forget((&owner, &lease.id));
             }
         }
-        self.engine().leases.forget_lost(&owner);
+        self.pending.take(name);
+        self.pending.recorded(name);
+        self.engine().requests.forget(&owner);
     }
 
     /// Obtains the value, unless the last one that was issued could not be written.
@@ -57,14 +53,32 @@ impl<K: Synced> Controller<K> {
             if request == pass.source.request() && !obtained.held.has_ended(Timestamp::now()) {
                 return Ok(Some(obtained));
             }
-            if let Err(error) = pass.source.give_back(self.engine(), &obtained.held).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a value that is not used is not revoked"
-                );
-            }
+            self.reject(pass, obtained.held).await;
         }
         pass.obtain(known, why).await
+    }
+
+    /// Revokes a value that is not used. If that fails, it becomes a former value of the next one.
+    async fn reject(&self, pass: &Pass<'_, K>, held: Held) {
+        match pass.source.give_back(self.engine(), &held).await {
+            Ok(()) => pass.complete([&held]),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a value that is not used is revoked later"
+                );
+                self.pending.reject(&ObjectName::of(pass.object), held);
+            }
+        }
+    }
+
+    /// Refuses to replace a value while too many former ones remain to be revoked. Their renewals count nevertheless.
+    pub(super) async fn admit(&self, pass: &Pass<'_, K>, known: &mut Known) -> Result<(), Error> {
+        let room = pass.make_room(known).await;
+        if room.is_err() {
+            self.known().insert(ObjectName::of(pass.object), known.clone());
+        }
+        room
     }
 
     /// Keeps what is known about an issued value, even if its status cannot be written. The token of a former lease that is
@@ -86,7 +100,7 @@ impl<K: Synced> Controller<K> {
         if !pass.source.exists(self.engine(), &known.stamp.held).await? {
             return self.sync(pass, Some(known), Why::SpecChanged).await;
         }
-        known.stamp.server.clone_from(&pass.server);
+        known.stamp = known.stamp.moved(&pass.server);
         self.settled(pass, known, None).await
     }
 
@@ -105,7 +119,7 @@ impl<K: Synced> Controller<K> {
         };
         match renewal {
             Renewal::Renewed(held) => {
-                known.stamp.held = held;
+                known.stamp.held = *held;
                 self.known().insert(ObjectName::of(pass.object), known.clone());
                 self.settled(pass, known, None).await
             }

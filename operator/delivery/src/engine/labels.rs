@@ -6,5 +6,7 @@ pub(crate) use steamer_core::ownership::secret::{KEYS_OF, OWNER};
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "steamer");
 /// Annotation that lists the labels and annotations from the spec. Those that the spec no longer contains are removed.
 pub(crate) const APPLIED: &str = "steamer.dev/applied";
-/// Annotation with the stamp. With `create: false` the stamp is in the status of the object.
+/// Annotation with the stamp.
 pub(crate) const STAMP: &str = "steamer.dev/holds";
+/// Annotation with the stamp of an issued value whose keys are in a Secret of another client (`create: false`).
+pub(crate) const KEYS_STAMP: &str = "steamer.dev/keys-hold";

@@ -1,5 +1,5 @@
 //! Tokens that leases depend on. Each lease has a token of its own, which nothing else uses: OpenBao revokes the lease with it,
-//! and only that lease. The tokens are in memory only, and the end of the process does not revoke them.
+//! and only that lease. The tokens are in memory only, and the end of the process does not revoke them: their accessors are recorded.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,6 @@ use steamer_runtime::{Key, Locked};
 pub(crate) struct Leases {
     /// By the object and the ID of its lease.
     held: Locked<HashMap<(Key, String), Session>>,
-    /// Tokens of requests that may have issued a lease, although no response arrived.
-    lost: Locked<HashMap<Key, Vec<Session>>>,
 }
 
 impl Leases {
@@ -52,46 +50,12 @@ impl Leases {
         };
         let revoked = match session.revoke_token().await {
             Ok(()) => true,
-            Err(OpenBao::Denied { .. }) => false,
+            // A batch token cannot be revoked.
+            Err(OpenBao::Denied { .. } | OpenBao::Invalid { .. }) => false,
             Err(error) => return Err(error.into()),
         };
         self.forget(lease);
         Ok(revoked)
-    }
-
-    /// Records a request of an object whose response was lost.
-    pub(crate) fn lost(&self, object: &Key, session: Session) {
-        self.lost.lock().entry(object.clone()).or_default().push(session);
-    }
-
-    /// Discards the tokens of requests of an object, and does not revoke them.
-    pub(crate) fn forget_lost(&self, object: &Key) {
-        self.lost.lock().remove(object);
-    }
-
-    /// Whether responses to requests of an object were lost.
-    pub(crate) fn has_lost(&self, object: &Key) -> bool {
-        self.lost.lock().contains_key(object)
-    }
-
-    /// Revokes the tokens of all requests of an object whose responses were lost.
-    ///
-    /// # Errors
-    /// The first error of OpenBao. The token is tried again the next time.
-    pub(crate) async fn settle(&self, object: &Key) -> Result<(), Error> {
-        let mut lost = self.lost.lock().remove(object).unwrap_or_default();
-        while let Some(session) = lost.pop() {
-            match session.revoke_token().await {
-                // A denied token does not exist anymore.
-                Ok(()) | Err(OpenBao::Denied { .. }) => {}
-                Err(error) => {
-                    lost.push(session);
-                    self.lost.lock().entry(object.clone()).or_default().append(&mut lost);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -116,14 +80,13 @@ mod tests {
         let own = key("BaoDynamicSecret", "web");
         let session = client("https://bao:8200").session(Identity::Anonymous);
         leases.keep((&own, "lease"), session.clone());
-        leases.lost(&own, session.clone());
         for other in [key("BaoDynamicSecret", "other"), key("VaultDynamicSecret", "web")] {
-            assert!(leases.of((&other, "lease")).is_none() && !leases.has_lost(&other));
+            assert!(leases.of((&other, "lease")).is_none());
             assert!(leases.through((&other, "lease"), &session).is_none());
             assert!(!leases.revoke((&other, "lease")).await.unwrap());
             leases.forget((&other, "lease"));
         }
-        assert!(leases.of((&own, "lease")).is_some() && leases.has_lost(&own));
+        assert!(leases.of((&own, "lease")).is_some());
     }
 
     #[test]

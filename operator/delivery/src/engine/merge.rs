@@ -1,5 +1,6 @@
 //! Writing into a Secret of another owner (`create: false`): the keys of the value and an annotation that names the object,
-//! by server-side apply, without force. The API server refuses the annotation of a second object.
+//! by server-side apply, without force. The API server refuses the annotation of a second object. Another annotation has the
+//! stamp of an issued value: a crash before the write of the status must not lose it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use steamer_runtime::{Dependencies, ObjectName};
 
 use super::content::{Content, data_mac};
 use super::destination::{ATTEMPTS, Destinations, contended};
-use super::frame::{Frame, encoded};
-use super::labels::{KEYS_OF, OWNER};
+use super::frame::{Frame, Wanted, encoded};
+use super::labels::{KEYS_OF, KEYS_STAMP, OWNER};
 use super::observed::Observed;
 use super::repetition::write;
+use super::stamp::Stamp;
 
 /// Longest name of a field manager that the API server accepts.
 const MAX_MANAGER: usize = 128;
@@ -39,16 +41,15 @@ impl Destinations {
     pub(crate) async fn merge(
         &self,
         dependencies: &Dependencies,
-        frame: &Frame,
-        content: &Content,
+        wanted: &Wanted<'_>,
     ) -> Result<bool, Error> {
-        let name = &frame.name;
+        let name = &wanted.frame.name;
         let mut existing = self.named.get(dependencies, name).await?;
         for _ in 0..ATTEMPTS {
             let Some(secret) = existing else {
                 return Err(missing(name));
             };
-            match self.merge_into(dependencies, frame, content, &secret).await {
+            match self.merge_into(dependencies, wanted, &secret).await {
                 Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_conflict() => {
                     existing = self.api(&name.namespace).get_opt(&name.name).await?.map(Arc::new);
                 }
@@ -61,31 +62,32 @@ impl Destinations {
     async fn merge_into(
         &self,
         dependencies: &Dependencies,
-        frame: &Frame,
-        content: &Content,
+        wanted: &Wanted<'_>,
         secret: &Secret,
     ) -> Result<bool, Error> {
+        let Wanted { frame, content, stamp: _ } = wanted;
         let observed = Observed::of(secret, &self.observed.mac);
         self.claim(dependencies, frame, Intent::Merge, &observed).await?;
         if contains(secret, content, &frame.mark) {
             return Ok(false);
         }
         refuse_unowned(secret, content)?;
-        let write = write(frame, &content.mac(&self.observed.mac, &frame.name), Some(&observed));
-        self.limited(frame, write, self.take(frame, content, secret)).await.map(|()| true)
+        let mac = content.mac(&self.observed.mac, &frame.name);
+        let write = write(frame, &mac, Some(&observed), self.interval);
+        self.limited(frame, write, self.take(wanted, secret)).await.map(|()| true)
     }
 
-    /// Writes the annotation and the keys. Keys of a deleted object are removed first.
-    async fn take(&self, frame: &Frame, content: &Content, secret: &Secret) -> Result<(), Error> {
-        let name = &frame.name;
+    /// Writes the annotations and the keys. Keys of a deleted object are removed first.
+    async fn take(&self, wanted: &Wanted<'_>, secret: &Secret) -> Result<(), Error> {
+        let (frame, name) = (wanted.frame, &wanted.frame.name);
         let mut version = secret.resource_version();
         if let Some(former) = mark_of_keys(secret).filter(|mark| *mark != frame.mark) {
             let parameters = PatchParams::apply(&field_manager(&former));
             version = self.apply(name, &parameters, without_keys(secret, version)).await?.resource_version();
         }
         let mut body = fields(secret, version);
-        body["metadata"]["annotations"] = json!({KEYS_OF: frame.mark.to_string()});
-        body["data"] = Value::Object(encoded(content));
+        body["metadata"]["annotations"] = annotations(wanted);
+        body["data"] = Value::Object(encoded(wanted.content));
         let mut parameters = PatchParams::apply(&field_manager(&frame.mark));
         // Keys that Steamer wrote as the owner of the whole Secret, before `create` was set to false.
         parameters.force = Mark::parse(secret.annotations().get(OWNER).map_or("", String::as_str)).as_ref()
@@ -93,7 +95,7 @@ impl Destinations {
         self.apply(name, &parameters, body).await.map(drop)
     }
 
-    /// Removes the keys and the annotation of an object from a Secret, if it wrote some.
+    /// Removes the keys and the annotations of an object from a Secret, if it wrote some.
     pub(crate) async fn withdraw(&self, name: &ObjectName, mark: &Mark) -> Result<(), Error> {
         let found = self.api(&name.namespace).get_opt(&name.name).await?;
         match found.filter(|secret| owns_keys(secret, mark)) {
@@ -123,6 +125,21 @@ impl Destinations {
             result => Ok(result?),
         }
     }
+}
+
+/// The annotations of an object. A value that can be read again needs no stamp.
+fn annotations(wanted: &Wanted<'_>) -> Value {
+    let mut annotations = json!({KEYS_OF: wanted.frame.mark.to_string()});
+    if wanted.stamp.held.is_issued() {
+        annotations[KEYS_STAMP] = json!(wanted.stamp.text());
+    }
+    annotations
+}
+
+/// The stamp that Steamer wrote together with the keys of an object, which have that digest.
+pub(super) fn stamp_of_keys(secret: &Secret, content: &str, mac: &Mac) -> Option<Stamp> {
+    let stamp = Stamp::parse(secret.annotations().get(KEYS_STAMP)?)?;
+    (stamp.content == content && stamp.is_sealed(mac)).then_some(stamp)
 }
 
 fn missing(name: &ObjectName) -> Error {
@@ -240,6 +257,8 @@ mod tests {
     use steamer_api::KindId;
     use steamer_core::ownership::Owner;
 
+    use super::super::frame::sample;
+    use super::super::held::Held;
     use super::*;
 
     /// A Secret with the keys `mine` and `theirs`.
@@ -284,6 +303,35 @@ mod tests {
     fn a_key_without_owner_survives_the_removal_of_the_keys(#[case] managed: Value, #[case] keeps_map: bool) {
         let body = without_keys(&secret(&managed), None);
         assert_eq!(body.get("data"), keeps_map.then(|| json!({})).as_ref());
+    }
+
+    fn certificate() -> Held {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        Held::Certificate {
+            namespace: None,
+            mount: "pki".to_owned(),
+            serial: "0a".to_owned(),
+            at: at(0),
+            not_after: at(60),
+        }
+    }
+
+    #[test]
+    fn the_stamp_of_an_issued_value_survives_a_crash_before_the_status() {
+        let (mac, other) = (Mac::new(&[7; 32]), Mac::new(&[8; 32]));
+        let stamp = Stamp { content: "c".to_owned(), held: certificate(), ..Stamp::default() }.sealed(&mac);
+        let written = |stamp: &Stamp| {
+            let (frame, content) = (sample(), Content::default());
+            annotations(&Wanted { frame: &frame, content: &content, stamp })
+        };
+        let mut merged = secret(&json!({"steamer.app": ["mine"]}));
+        merged.metadata.annotations = serde_json::from_value(written(&stamp)).unwrap();
+        assert_eq!(stamp_of_keys(&merged, "c", &mac), Some(stamp.clone()));
+        assert_eq!(stamp_of_keys(&merged, "edited", &mac), None);
+        assert_eq!(stamp_of_keys(&merged, "c", &other), None, "a stamp that Steamer did not write");
+        let read = Stamp { held: Held::default(), ..stamp };
+        assert_eq!(written(&read).get(KEYS_STAMP), None);
+        assert!(written(&read).get(KEYS_OF).is_some());
     }
 
     #[test]

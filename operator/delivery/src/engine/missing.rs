@@ -56,7 +56,8 @@ impl<K: Synced> Pass<'_, K> {
         if self.object.common().on_source_deleted == OnSourceDeleted::Retain {
             return Ok("; its keys in the Secret are kept");
         }
-        destinations.merge(self.dependencies, frame, &Content::default()).await?;
+        let (content, stamp) = (Content::default(), Stamp::default());
+        destinations.merge(self.dependencies, &Wanted { frame, content: &content, stamp: &stamp }).await?;
         Ok("; its keys are removed from the Secret")
     }
 

@@ -1,29 +1,75 @@
-//! `mode: Observe`: the changes that a reconcile would make, by the names of keys and workloads. It writes the status only.
+//! `mode: Observe`: the changes that a reconcile would make. It writes the status only.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use secrecy::ExposeSecret;
-use steamer_api::{Operation, PlannedChange};
+use steamer_api::PlannedChange;
 use steamer_core::Error;
 use steamer_core::access::named_objects::secret_key;
+use steamer_runtime::Action;
 use steamer_runtime::conditions::Verdict;
-use steamer_runtime::{Action, Reason};
 
-use super::content::Content;
-use super::decide::Why;
+use super::decide::{Act, Inputs, Known, Seen, Why, decide};
+use super::due::Due;
+use super::foreseen::Expected;
 use super::frame::{Fit, Frame};
 use super::merge::keys_of;
 use super::observed::Observed;
 use super::pass::{Pass, intent};
+use super::planned::{
+    Existing, changed_keys, compared, expected_keys, foretold, reframed, requested, restart,
+};
+use super::rendering::Renderer;
 use super::synced::{Common, Source, Synced};
 use super::workloads;
 
 /// Most changes in a status.
 const MOST: usize = 1000;
+/// Shortest pause between two comparisons.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Pause between two comparisons of a value that would be renewed: it can end.
+const UNRENEWED: Duration = Duration::from_secs(60);
+
+/// What a reconcile would do.
+pub(super) struct Planned {
+    pub(super) changes: Vec<PlannedChange>,
+    verdict: Verdict,
+    /// Pause until the next comparison.
+    pause: Duration,
+}
+
+/// The Secret of an object. It has no `Debug`.
+struct Present {
+    secret: Secret,
+    observed: Observed,
+    /// Keys that belong to the object.
+    own: Vec<String>,
+}
+
+impl Present {
+    fn existing(&self) -> Existing<'_> {
+        (&self.secret, &self.own)
+    }
+}
 
 impl<K: Synced> Pass<'_, K> {
-    /// Compares the value with the Secret, and reports the difference.
+    /// Reports what a reconcile would do.
     pub(super) async fn observe(&self) -> Result<Action, Error> {
+        let Planned { mut changes, verdict, pause } = self.planned().await?;
+        changes.truncate(MOST);
+        self.report_plan(changes, &verdict).await?;
+        Ok(Action::After(pause))
+    }
+
+    /// What a reconcile would do. A value that is issued is not requested.
+    pub(super) async fn planned(&self) -> Result<Planned, Error> {
         let renderer = self.rendering.renderer()?;
+        if K::Source::ISSUES { self.without_value(&renderer).await } else { self.with_value(renderer).await }
+    }
+
+    /// Compares the value with the Secret.
+    async fn with_value(&self, renderer: Renderer) -> Result<Planned, Error> {
         let pause = self.source.schedule().period;
         let Some(obtained) = self.obtain(None, Why::NeverSynced).await? else {
             let source = self.source.describe();
@@ -32,13 +78,65 @@ impl<K: Synced> Pass<'_, K> {
         };
         let (content, metadata) = renderer.render(obtained.documents).await?;
         let frame = self.frame.rendered(metadata, &self.engine.context.mac);
-        let mut plan = self.changes(&frame, &content).await?;
-        plan.truncate(MOST);
-        self.report_plan(plan).await?;
-        Ok(Action::After(pause))
+        let present = self.present(&frame).await?;
+        let keys = changed_keys(&frame, &content, present.as_ref().map(Present::existing));
+        let changes = self.with_consequences(&frame, present.as_ref(), keys).await;
+        let verdict = compared(&self.frame, changes.len());
+        Ok(Planned { changes, verdict, pause })
     }
 
-    async fn changes(&self, frame: &Frame, content: &Content) -> Result<Vec<PlannedChange>, Error> {
+    /// What is known about a value without a request for it.
+    async fn without_value(&self, renderer: &Renderer) -> Result<Planned, Error> {
+        let seen = self.engine.seen(self.dependencies, self.object, &self.frame).await?;
+        let known = self.caught_up(self.restored(), seen.as_ref());
+        let present = self.present(&self.frame).await?;
+        // The annotation requests a comparison.
+        let inputs = Inputs { requested: false, ..self.inputs(known.as_ref(), seen.as_ref()) };
+        let (act, due) = (decide(&inputs), inputs.due);
+        let (changes, unknown) = match act {
+            Act::Nothing | Act::Renew | Act::Verify => (Vec::new(), Vec::new()),
+            Act::Frame(_) => (vec![reframed(&self.frame)], Vec::new()),
+            Act::Obtain(why) | Act::Render(why) => {
+                let expected = self.expected(renderer, (known.as_ref(), seen.as_ref()), present.as_ref());
+                (self.reissued(why, &expected, present.as_ref()).await, expected.unknown)
+            }
+        };
+        let verdict = foretold(&self.frame, changes.len(), &unknown);
+        let pause = pause(act, due, self.source.schedule().period);
+        Ok(Planned { changes, verdict, pause })
+    }
+
+    /// The changes that another value causes.
+    async fn reissued(&self, why: Why, expected: &Expected, present: Option<&Present>) -> Vec<PlannedChange> {
+        let request = requested(&self.source.foreseen().path, why);
+        let keys = expected_keys(&self.frame, expected, present.map(Present::existing));
+        // Each value is another one: it restarts workloads also if no key is known.
+        let changes = std::iter::once(request).chain(keys).collect();
+        self.with_consequences(&self.frame, present, changes).await
+    }
+
+    /// The keys of another value. They are those of the last one if the request and the transformation are the same.
+    fn expected(
+        &self,
+        renderer: &Renderer,
+        (known, seen): (Option<&Known>, Option<&Seen>),
+        present: Option<&Present>,
+    ) -> Expected {
+        let is_last = known.zip(seen).is_some_and(|(Known { stamp, .. }, seen)| {
+            let is_same_request = stamp.request == self.source.request();
+            is_same_request && stamp.rendering == self.rendering.digest && stamp.content == seen.content
+        });
+        match present.filter(|_| is_last) {
+            Some(present) => Expected { keys: present.own.iter().cloned().collect(), ..Expected::default() },
+            None => renderer.expected(&self.source.foreseen()),
+        }
+    }
+
+    /// The Secret, if it exists.
+    ///
+    /// # Errors
+    /// The error of a write into the Secret of another owner, or into one that does not exist.
+    async fn present(&self, frame: &Frame) -> Result<Option<Present>, Error> {
         let destinations = &self.engine.destinations;
         let Common { destination, .. } = self.object.common();
         self.dependencies.on(secret_key(&frame.name));
@@ -47,123 +145,65 @@ impl<K: Synced> Pass<'_, K> {
             if !destination.create {
                 destinations.may_merge(self.dependencies, frame).await?;
             }
-            return Ok(changed_keys(frame, content, None));
+            return Ok(None);
         };
         let observed = Observed::of(&secret, &destinations.observed.mac);
         destinations.claim(self.dependencies, frame, intent(destination), &observed).await?;
-        let keys = if destination.create { observed.keys.clone() } else { keys_of(&secret, &frame.mark) };
-        let mut plan = changed_keys(frame, content, Some((&secret, &keys.into_iter().collect::<Vec<_>>())));
+        let own = if destination.create { observed.keys.clone() } else { keys_of(&secret, &frame.mark) };
+        Ok(Some(Present { secret, observed, own: own.into_iter().collect() }))
+    }
+
+    /// Adds the restarts that changes of an existing Secret cause, and the change of its frame.
+    async fn with_consequences(
+        &self,
+        frame: &Frame,
+        present: Option<&Present>,
+        mut plan: Vec<PlannedChange>,
+    ) -> Vec<PlannedChange> {
+        let Some(Present { observed, .. }) = present else {
+            return plan;
+        };
         if !plan.is_empty() {
             plan.extend(
                 workloads::to_restart(self.engine, self.object).await.iter().map(|name| restart(name)),
             );
         }
-        if destination.create && frame.fit(&observed) != Fit::Fits {
-            plan.insert(0, change(frame, "", Operation::Update, "labels, annotations, owner or type differ"));
+        if self.object.common().destination.create && frame.fit(observed) != Fit::Fits {
+            plan.insert(0, reframed(frame));
         }
-        Ok(plan)
+        plan
     }
 
-    async fn report_plan(&self, plan: Vec<PlannedChange>) -> Result<(), Error> {
+    async fn report_plan(&self, plan: Vec<PlannedChange>, verdict: &Verdict) -> Result<(), Error> {
         let mut status = self.status().into_owned();
         let mut recorded = K::recorded(&status);
         recorded.sync.last_handled_reconcile_at = self.handled(recorded.sync.last_handled_reconcile_at);
         K::record(&mut status, recorded);
-        let verdict = compared(&self.frame, plan.len());
         K::set_plan(&mut status, plan);
-        self.engine.context.report(self.object, status, &verdict).await
+        self.engine.context.report(self.object, status, verdict).await
     }
 }
 
-/// Result of a comparison without writes. The object does what its spec says, so it is ready.
-fn compared(frame: &Frame, changes: usize) -> Verdict {
-    let name = &frame.name.name;
-    match changes {
-        0 => Verdict::Ready(Reason::Observed, format!("Secret {name} matches the value")),
-        count => Verdict::Ready(
-            Reason::Drifted,
-            format!("Secret {name} differs from the value; pending changes: {count}, see status.plan"),
-        ),
+/// Pause until a value without a request is compared again. `period`: that of the source.
+fn pause(act: Act, due: Option<Due>, period: Duration) -> Duration {
+    match (act, due) {
+        (Act::Nothing, Some(due)) => due.until(Timestamp::now()).min(period).max(SHORTEST),
+        (Act::Renew, _) => UNRENEWED.min(period),
+        _ => period,
     }
-}
-
-/// The keys that a write would add, replace or remove. `existing`: the Secret, and its keys that belong to the object.
-fn changed_keys(
-    frame: &Frame,
-    content: &Content,
-    existing: Option<(&Secret, &[String])>,
-) -> Vec<PlannedChange> {
-    let data = existing.and_then(|(secret, _)| secret.data.as_ref());
-    let own = existing.map(|(_, keys)| keys).unwrap_or_default();
-    let written = content.0.iter().filter_map(|(key, value)| match data.and_then(|data| data.get(key)) {
-        None => Some(change(frame, key, Operation::Create, "the key does not exist")),
-        Some(present) if present.0 != value.expose_secret() || !own.contains(key) => {
-            Some(change(frame, key, Operation::Update, "the value differs"))
-        }
-        Some(_) => None,
-    });
-    let removed = own.iter().filter(|key| !content.0.contains_key(*key));
-    let removed = removed.map(|key| change(frame, key, Operation::Delete, "the value has no such key"));
-    written.chain(removed).collect()
-}
-
-fn change(frame: &Frame, key: &str, operation: Operation, reason: &str) -> PlannedChange {
-    let secret = format!("Secret/{}", frame.name.name);
-    let path = if key.is_empty() { secret } else { format!("{secret}/{key}") };
-    PlannedChange { operation, path, reason: reason.to_owned() }
-}
-
-fn restart(workload: &str) -> PlannedChange {
-    let reason = "restarted, because the data of the Secret changes".to_owned();
-    PlannedChange { operation: Operation::Update, path: workload.replacen(' ', "/", 1), reason }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::super::frame::sample;
     use super::*;
 
-    /// The Secret contains `a: 1` and `b: 2`.
-    #[rstest]
-    #[case::missing(None, &["Create Secret/app/a", "Create Secret/app/c"])]
-    #[case::own(Some(&["a", "b"][..]), &["Create Secret/app/c", "Delete Secret/app/b"])]
-    #[case::keys_of_another_client(Some(&[][..]), &["Update Secret/app/a", "Create Secret/app/c"])]
-    fn a_plan_names_each_key_that_changes(#[case] own: Option<&[&str]>, #[case] expected: &[&str]) {
-        let content: BTreeMap<_, _> = [("a", "1"), ("c", "3")]
-            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec().into()))
-            .into();
-        let secret: Secret = serde_json::from_value(json!({"data": {"a": "MQ==", "b": "Mg=="}})).unwrap();
-        let own: Option<Vec<String>> = own.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
-        let existing = own.as_deref().map(|keys| (&secret, keys));
-        let plan = changed_keys(&sample(), &Content::new(content).unwrap(), existing);
-        let text = |change: &PlannedChange| format!("{:?} {}", change.operation, change.path);
-        assert_eq!(plan.iter().map(text).collect::<Vec<_>>(), expected);
-    }
-
     #[test]
-    fn a_change_of_a_value_and_a_restart_are_planned_without_the_value() {
-        let content = BTreeMap::from([("a".to_owned(), b"canary".to_vec().into())]);
-        let secret: Secret = serde_json::from_value(json!({"data": {"a": "MQ=="}})).unwrap();
-        let plan =
-            changed_keys(&sample(), &Content::new(content).unwrap(), Some((&secret, &["a".to_owned()])));
-        let text = serde_json::to_string(&plan).unwrap();
-        assert!(
-            text.contains(r#""operation":"Update","path":"Secret/app/a""#) && !text.contains("canary"),
-            "{text}"
-        );
-        assert_eq!(restart("Deployment web").path, "Deployment/web");
-    }
-
-    #[rstest]
-    #[case(0, Reason::Observed)]
-    #[case(2, Reason::Drifted)]
-    fn an_object_that_only_reports_is_ready(#[case] changes: usize, #[case] reason: Reason) {
-        let verdict = compared(&sample(), changes);
-        assert!(matches!(&verdict, Verdict::Ready(it, text) if *it == reason && !text.is_empty()));
+    fn a_value_is_compared_again_when_it_is_due_or_ends() {
+        let (hour, now) = (Duration::from_secs(3600), Timestamp::now());
+        let of = |act, due| pause(act, due, hour);
+        assert_eq!(of(Act::Obtain(Why::NeverSynced), None), hour);
+        assert_eq!(of(Act::Renew, Some(Due::renew(now, now))), UNRENEWED);
+        assert_eq!(of(Act::Nothing, Some(Due::obtain(now, now))), SHORTEST);
+        assert_eq!(of(Act::Nothing, Some(Due::never())), hour);
     }
 }

@@ -18,6 +18,7 @@ use super::content::Content;
 use super::decide::{Inputs, Known, Seen, Why};
 use super::due::Due;
 use super::frame::{Frame, Wanted};
+use super::held::Held;
 use super::nudges::Nudge;
 use super::readings::Asked;
 use super::rendering::{Renderer, Rendering};
@@ -124,11 +125,13 @@ impl<K: Synced> Pass<'_, K> {
         let (request, source_mount) = (self.source.request(), self.source.mount());
         let stamp = stamp.as_deref().and_then(Stamp::parse);
         let mount = mount.filter(|_| stamp.is_some_and(|stamp| stamp.is_of_mount(request, source_mount)));
+        let dedicated = self.dedicated(known).await?;
         let asked = Asked {
-            held: known.map(|known| &known.stamp.held),
+            held: known.filter(|known| known.stamp.request == request).map(|known| &known.stamp.held),
             oldest: self.oldest(known, why),
             mount: mount.as_deref(),
             accepted: self.object.annotations().get(ACCEPT_MOUNT_ANNOTATION).map(String::as_str),
+            dedicated: dedicated.as_ref(),
         };
         self.source.obtain(self.engine, asked).await
     }
@@ -157,12 +160,12 @@ impl<K: Synced> Pass<'_, K> {
         age.saturating_sub(Duration::from_secs(1))
     }
 
-    /// Writes the value and its stamp. Returns whether a write was necessary.
+    /// Writes the value and its stamp, with the values that remain to be revoked. Returns whether a write was necessary.
     pub(super) async fn put(
         &self,
         renderer: Renderer,
         obtained: &Obtained,
-        known: Option<&Known>,
+        former: Vec<Held>,
     ) -> Result<(Stamp, bool), Error> {
         let (content, metadata) = renderer.render(obtained.documents.clone()).await?;
         let mac = &self.engine.context.mac;
@@ -172,11 +175,11 @@ impl<K: Synced> Pass<'_, K> {
             rendering: self.rendering.digest.clone(),
             content: content.mac(mac, &self.frame.name),
             held: obtained.held.clone(),
-            former: self.former(known, &obtained.held),
+            former,
             ..Stamp::default()
         };
         if stamp.held.is_issued() {
-            stamp.server.clone_from(&self.server);
+            obtained.held.server_or(&self.server).clone_into(&mut stamp.server);
             stamp.nudge = self.request_of_reconcile();
         }
         let before = self.engine.before_write(self.dependencies, self.object, &stamp).await?;
@@ -192,7 +195,7 @@ impl<K: Synced> Pass<'_, K> {
         if !destination.create {
             // The keys outlive the object.
             self.engine.context.add_finalizer(self.object).await?;
-            return destinations.merge(self.dependencies, frame, content).await;
+            return destinations.merge(self.dependencies, &Wanted { frame, content, stamp }).await;
         }
         // A new version with the same content is not worth a write: the status has the version.
         let before = destinations.own(&frame.name, &frame.mark).and_then(|own| own.stamp());

@@ -1,4 +1,5 @@
-//! Issued values that could not be written yet. They are kept in memory: a failed write must not issue another value.
+//! Issued values that could not be written yet. They are kept in memory: a failed write must not issue another value. Those that are
+//! not used, and could not be revoked, become former values of the next one.
 
 use std::collections::HashMap;
 
@@ -15,24 +16,45 @@ pub(super) struct Unwritten {
 
 /// Issued values of all objects of a kind that could not be written yet.
 #[derive(Default)]
-pub(super) struct Pending(Locked<HashMap<ObjectName, Unwritten>>);
+pub(super) struct Pending {
+    unwritten: Locked<HashMap<ObjectName, Unwritten>>,
+    /// Values that are not used and remain to be revoked.
+    unused: Locked<HashMap<ObjectName, Vec<Held>>>,
+}
 
 impl Pending {
     /// Keeps a value, if it was issued.
     pub(super) fn keep(&self, object: &ObjectName, request: &str, obtained: Obtained) {
         if obtained.held.is_issued() {
-            self.0.lock().insert(object.clone(), Unwritten { request: request.to_owned(), obtained });
+            let unwritten = Unwritten { request: request.to_owned(), obtained };
+            self.unwritten.lock().insert(object.clone(), unwritten);
         }
     }
 
-    /// The value of an object.
-    pub(super) fn held(&self, object: &ObjectName) -> Option<Held> {
-        self.0.lock().get(object).map(|unwritten| unwritten.obtained.held.clone())
+    /// The values of an object, used or not.
+    pub(super) fn held(&self, object: &ObjectName) -> Vec<Held> {
+        let unwritten = self.unwritten.lock().get(object).map(|unwritten| unwritten.obtained.held.clone());
+        self.unused(object).into_iter().chain(unwritten).collect()
     }
 
     /// Removes the value of an object.
     pub(super) fn take(&self, object: &ObjectName) -> Option<Unwritten> {
-        self.0.lock().remove(object)
+        self.unwritten.lock().remove(object)
+    }
+
+    /// Keeps a value that is not used and could not be revoked.
+    pub(super) fn reject(&self, object: &ObjectName, held: Held) {
+        self.unused.lock().entry(object.clone()).or_default().push(held);
+    }
+
+    /// The values of an object that are not used.
+    pub(super) fn unused(&self, object: &ObjectName) -> Vec<Held> {
+        self.unused.lock().get(object).cloned().unwrap_or_default()
+    }
+
+    /// Removes the values of an object that are not used: a stamp states them.
+    pub(super) fn recorded(&self, object: &ObjectName) {
+        self.unused.lock().remove(object);
     }
 }
 
@@ -56,9 +78,14 @@ mod tests {
             not_after: at,
         };
         pending.keep(&name, "r", obtained(issued.clone()));
-        assert_eq!(pending.held(&name), Some(issued.clone()));
+        assert_eq!(pending.held(&name), std::slice::from_ref(&issued));
         let taken = pending.take(&name).unwrap();
-        assert_eq!((taken.request.as_str(), taken.obtained.held), ("r", issued));
+        assert_eq!((taken.request.as_str(), &taken.obtained.held), ("r", &issued));
         assert!(pending.take(&name).is_none());
+        // It is not used, and OpenBao does not revoke it.
+        pending.reject(&name, issued.clone());
+        assert_eq!((pending.unused(&name), pending.held(&name)), (vec![issued.clone()], vec![issued]));
+        pending.recorded(&name);
+        assert_eq!(pending.held(&name), []);
     }
 }

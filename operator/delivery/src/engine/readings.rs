@@ -10,10 +10,11 @@ use steamer_runtime::Metrics;
 
 use super::held::Held;
 use super::mounts::{MountKey, Mounts, Recorded};
+use super::requests::Dedicated;
 
 /// How long a value is kept for other objects. Objects on one path are due at the same time; this is long enough to
 /// reconcile them all on a busy machine. No value is kept longer.
-const SHARED: Duration = Duration::from_secs(15);
+pub(super) const SHARED: Duration = Duration::from_secs(15);
 
 /// Most bytes of all values that are kept.
 const CAPACITY: u64 = 32 << 20;
@@ -79,6 +80,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) mount: Option<&'a str>,
     /// Another ID of the mount that the user accepts.
     pub(crate) accepted: Option<&'a str>,
+    /// Session for a value that depends on its token.
+    pub(crate) dedicated: Option<&'a Dedicated>,
 }
 
 impl Asked<'_> {
@@ -253,7 +256,7 @@ mod tests {
         source: &Request,
         mount: Option<&str>,
     ) -> Option<String> {
-        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted: None };
+        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted: None, dedicated: None };
         readings.read(reader, source, &asked).await.ok().unwrap().mount
     }
 
@@ -297,7 +300,8 @@ mod tests {
         let ((bao, reader), source) = (serve(), request(inline));
         let readings = Readings::new(Arc::default());
         bao.lock().unwrap().denies = true;
-        let asked = || Asked { held: None, oldest: Instant::now(), mount: None, accepted: None };
+        let asked =
+            || Asked { held: None, oldest: Instant::now(), mount: None, accepted: None, dedicated: None };
         assert!(readings.read(&reader, &source, &asked()).await.is_err());
         bao.lock().unwrap().denies = false;
         assert_eq!(id(&readings, &reader, &source, None).await.as_deref(), Some("one"));
@@ -314,7 +318,7 @@ mod tests {
         #[case] accepted: Option<&str>,
         #[case] expected: bool,
     ) {
-        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted };
+        let asked = Asked { held: None, oldest: Instant::now(), mount, accepted, dedicated: None };
         assert_eq!(asked.recognizes("new"), expected);
     }
 }

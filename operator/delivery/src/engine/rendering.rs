@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::content::Content;
 use super::document::Document;
+use super::foreseen::{Expected, Foreseen};
 use super::shared::Engine;
 use super::synced::{Source, Synced};
 use super::transformation::{DELIVERED, Definition, Metadata, Program, Rendered, Subject, plain};
@@ -122,6 +123,14 @@ impl Rendering {
 }
 
 impl Renderer {
+    /// The keys of the Secret of a value that is not known.
+    pub(super) fn expected(&self, foreseen: &Foreseen) -> Expected {
+        match &self.program {
+            Some(program) => program.expected(foreseen),
+            None => Expected::of(foreseen, |_| true),
+        }
+    }
+
     /// The content of the Secret, and its labels and annotations of templates.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
+use std::time::Duration;
 
 use steamer_runtime::write_limit::{Write, digest};
 
@@ -9,9 +10,15 @@ use super::frame::Frame;
 use super::labels::{APPLIED, STAMP};
 use super::observed::Observed;
 
-/// A write of the desired frame and content. `content` is the digest of the data, `observed` the Secret before the write.
-pub(super) fn write(frame: &Frame, content: &str, observed: Option<&Observed>) -> Write {
-    Write { resource: 0, desired: digest(&desired(frame, content)), before: digest(&observed.map(state)) }
+/// A write of the desired frame and content. `content` is the digest of the data, `observed` the Secret before the write. Other
+/// tools write at an interval. A missing Secret is watched: a job that deletes it writes no other state.
+pub(super) fn write(frame: &Frame, content: &str, observed: Option<&Observed>, interval: Duration) -> Write {
+    Write {
+        resource: u64::from(observed.is_some()),
+        desired: digest(&desired(frame, content)),
+        before: digest(&observed.map(state)),
+        interval: if observed.is_some() { interval } else { Duration::ZERO },
+    }
 }
 
 fn desired<'a>(frame: &'a Frame, content: &'a str) -> impl Hash + 'a {

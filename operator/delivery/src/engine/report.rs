@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use steamer_api::{LastSync, SyncStatus};
 use steamer_core::Error;
-use steamer_runtime::Reason;
 use steamer_runtime::conditions::{Verdict, whole_second};
+use steamer_runtime::{Key, Reason};
 
 use super::decide::{Known, Why};
 use super::pass::Pass;
@@ -49,6 +49,7 @@ impl<K: Synced> Pass<'_, K> {
                 version: known.version,
                 mount: known.mount.clone().or(mount),
                 stamp: stamp.or_else(|| Some(known.stamp.clone().sealed(mac).text())),
+                requests: self.engine.requests.text(&Key::of(self.object)),
             },
         );
         workloads::clear(&self.object.common(), &mut status);

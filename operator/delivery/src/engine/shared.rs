@@ -8,8 +8,10 @@ use steamer_runtime::write_limit::WriteLimit;
 
 use super::destination::Destinations;
 use super::leases::Leases;
+use super::listings::Listings;
 use super::observed::ObservedSecrets;
 use super::readings::Readings;
+use super::requests::OpenRequests;
 use super::restart::Restarts;
 
 /// Destinations and reads: objects of all kinds share them.
@@ -17,8 +19,10 @@ pub(crate) struct Engine {
     pub(crate) context: Arc<Context>,
     pub(crate) destinations: Destinations,
     pub(crate) readings: Readings,
+    pub(crate) listings: Listings,
     pub(crate) restarts: Restarts,
     pub(crate) leases: Leases,
+    pub(crate) requests: OpenRequests,
 }
 
 impl Engine {
@@ -33,9 +37,11 @@ impl Engine {
             named: context.secrets.clone(),
             stores: context.stores.clone(),
             limit: WriteLimit::default(),
+            interval: context.drift_interval,
         };
         let readings = Readings::new(context.runtime.metrics.clone());
         let restarts = Restarts::new(context.client.clone());
-        Arc::new(Self { destinations, readings, restarts, leases: Leases::default(), context })
+        let (listings, leases, requests) = (Listings::default(), Leases::default(), OpenRequests::default());
+        Arc::new(Self { destinations, readings, listings, restarts, leases, requests, context })
     }
 }

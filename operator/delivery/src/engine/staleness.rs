@@ -9,13 +9,15 @@ use super::decide::{Known, Why};
 use super::due::Due;
 use super::synced::Synced;
 
-/// Records a value that was obtained. A value that is not obtained again has no age.
+/// Records a value that was obtained. A value that is not obtained again has no age. An issued value is current until it is due.
 pub(super) fn fresh<K: Synced>(context: &Context, object: &K, (known, due): (&Known, Due)) {
     let (metrics, name) = (&context.runtime.metrics, ObjectName::of(object));
     if due.is_never() {
         metrics.value_ends(K::NAME, &name);
     } else {
-        let reading = Reading { read: known.obtained.as_second(), due: due.at.as_second() };
+        let due = due.at.as_second();
+        let read = if known.stamp.held.is_issued() { due } else { known.obtained.as_second() };
+        let reading = Reading { read, due };
         metrics.value_fresh(K::NAME, &name, reading);
     }
 }

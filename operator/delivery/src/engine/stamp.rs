@@ -1,6 +1,6 @@
 //! The stamp: the state of the engine that survives a restart. It is an annotation of the Secret, written in the same
-//! request as the data, and a field of the status, which an editor of the Secret cannot change. With `create: false` it is
-//! only in the status.
+//! request as the data, and a field of the status, which an editor of the Secret cannot change. With `create: false`, the Secret
+//! has that of an issued value only.
 
 use jiff::Timestamp;
 use kube::Resource;
@@ -11,8 +11,10 @@ use steamer_core::served::GROUP;
 
 use super::held::Held;
 
-/// Most former values of a stamp.
-const MOST_FORMER: usize = 4;
+/// Most values of a stamp that remain to be revoked, before another value is requested.
+const MOST_FORMER: usize = 64;
+/// Longest text of such a stamp, in bytes. Statuses and annotations are limited, and IDs of leases can be long.
+const MOST_BYTES: usize = 48 * 1024;
 
 /// What a Secret contains, without its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,15 +104,28 @@ impl Stamp {
         !self.seal.is_empty() && self.clone().sealed(mac).seal == self.seal
     }
 
-    /// The values that remain to be revoked when another value replaces this one.
+    /// All values, the current one last.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Held> {
+        self.former.iter().chain([&self.held])
+    }
+
+    /// The values that remain to be revoked when another value replaces this one. Each states its server.
     pub(crate) fn replaced(&self, now: Timestamp) -> Vec<Held> {
-        let all = self.former.iter().chain([&self.held]);
-        let mut former: Vec<Held> =
-            all.filter(|held| held.is_issued() && !held.has_ended(now)).cloned().collect();
-        // The oldest ones end first, also without a revocation.
-        let surplus = former.len().saturating_sub(MOST_FORMER);
-        former.drain(..surplus);
-        former
+        let live = self.values().filter(|held| held.is_issued() && !held.has_ended(now)).cloned();
+        live.map(|held| held.moved(&self.server, &self.server)).collect()
+    }
+
+    /// The stamp when the server that issued the value has another address. Former values of other servers stay as they are.
+    pub(crate) fn moved(self, server: &str) -> Self {
+        let Self { server: last, held, former, .. } = &self;
+        let held = held.clone().moved(last, server);
+        let former = former.iter().map(|held| held.clone().moved(last, server)).collect();
+        Self { server: server.to_owned(), held, former, ..self }
+    }
+
+    /// Returns true if no value may replace this one, because too many remain to be revoked.
+    pub(crate) fn is_full(&self, now: Timestamp) -> bool {
+        self.replaced(now).len() > MOST_FORMER || (!self.former.is_empty() && self.text().len() > MOST_BYTES)
     }
 
     /// Returns true if the value is from the mount of a source, which another path, version and login do not change.
@@ -131,6 +146,7 @@ pub(crate) fn request_digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use steamer_api::BaoDynamicSecret;
     use steamer_core::served::Served;
 
@@ -197,12 +213,14 @@ mod tests {
         Held::Lease(LeaseHeld {
             id,
             namespace,
+            server: String::new(),
             issued: at,
             at,
             ends,
             seconds: 60,
             renewable: true,
             token: None,
+            accessor: None,
         })
     }
 
@@ -247,9 +265,58 @@ mod tests {
         };
         assert_eq!(stamp.replaced(now), [lease("before", 60), lease("now", 60)]);
         assert_eq!(Stamp::default().replaced(now), []);
-        let many = Stamp { former: vec![lease("x", 60); 9], ..stamp };
-        assert_eq!(many.replaced(now).len(), MOST_FORMER);
-        assert_eq!(many.replaced(now).last(), Some(&lease("now", 60)));
+    }
+
+    fn issued_at(server: &str) -> Held {
+        lease("a", 60).moved("", server)
+    }
+
+    #[test]
+    fn a_former_lease_is_not_of_a_server_that_did_not_issue_it() {
+        let now = Timestamp::from_second(1_000_010).unwrap();
+        let of_an_earlier_version =
+            Stamp { server: "a".to_owned(), held: lease("a", 60), ..Stamp::default() };
+        for stamp in [of_an_earlier_version.clone(), Stamp { held: issued_at("a"), ..of_an_earlier_version }]
+        {
+            let former = stamp.replaced(now);
+            assert_eq!(former, [issued_at("a")]);
+            assert!(former[0].is_of_server("a") && !former[0].is_of_server("b"));
+        }
+        assert!(lease("a", 60).is_of_server("b"), "no server is recorded");
+        assert_eq!((issued_at("a").server_or("b"), lease("a", 60).server_or("b")), ("a", "b"));
+    }
+
+    #[test]
+    fn the_leases_of_a_server_move_with_its_address() {
+        let stamp = Stamp {
+            server: "a".to_owned(),
+            held: lease("a", 60),
+            former: vec![issued_at("a"), issued_at("other")],
+            ..Stamp::default()
+        };
+        let moved = stamp.moved("b");
+        assert_eq!((moved.server.as_str(), moved.held), ("b", issued_at("b")));
+        assert_eq!(moved.former, [issued_at("b"), issued_at("other")]);
+    }
+
+    #[rstest]
+    #[case::empty(0, "x", 60, false)]
+    #[case::five_during_a_paused_rollout(5, "x", 60, false)]
+    #[case::most(MOST_FORMER - 1, "x", 60, false)]
+    #[case::too_many(MOST_FORMER, "x", 60, true)]
+    #[case::ended(MOST_FORMER, "x", 5, false)]
+    #[case::long(MOST_FORMER - 1, &"x".repeat(2048), 60, true)]
+    fn no_live_value_is_forgotten_and_a_full_stamp_is_not_replaced(
+        #[case] former: usize,
+        #[case] id: &str,
+        #[case] ends: i64,
+        #[case] full: bool,
+    ) {
+        let now = Timestamp::from_second(1_000_010).unwrap();
+        let stamp =
+            Stamp { held: lease("now", 60), former: vec![lease(id, ends); former], ..Stamp::default() };
+        let live = if ends > 10 { former } else { 0 };
+        assert_eq!((stamp.replaced(now).len(), stamp.is_full(now)), (live + 1, full));
     }
 
     #[test]

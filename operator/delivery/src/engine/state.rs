@@ -11,7 +11,7 @@ use steamer_runtime::{Dependencies, ObjectName};
 use super::change::Before;
 use super::decide::Seen;
 use super::frame::{Fit, Frame};
-use super::merge::{mac_of_own_keys, owns_keys};
+use super::merge::{mac_of_own_keys, owns_keys, stamp_of_keys};
 use super::observed::Observed;
 use super::shared::Engine;
 use super::stamp::Stamp;
@@ -69,6 +69,9 @@ impl Engine {
         stamp: &Stamp,
     ) -> Result<Before, Error> {
         let mut before = self.before(object);
+        if before.own.is_none() && before.recorded.is_none() && object.common().takes_over() {
+            before.data = self.foreign(&frame(&self.context, object).name).await?;
+        }
         if !object.common().destination.create
             && before.recorded.as_ref().is_some_and(|it| it.is_same_version(stamp))
         {
@@ -78,6 +81,12 @@ impl Engine {
             before.data = own.map(|secret| mac_of_own_keys(&secret, &frame, &self.context.mac));
         }
         Ok(before)
+    }
+
+    /// Keyed digest of the data of a Secret of another owner. None without data.
+    async fn foreign(&self, name: &ObjectName) -> Result<Option<String>, Error> {
+        let found = self.destinations.refresh(name).await?;
+        Ok(found.filter(|observed| !observed.keys.is_empty()).map(|observed| observed.mac.clone()))
     }
 
     /// The Secret of an object as it is. A change requeues the object.
@@ -94,13 +103,12 @@ impl Engine {
         let Some(secret) = self.destinations.named.get(dependencies, &frame.name).await? else {
             return Ok(None);
         };
-        let owned = owns_keys(&secret, &frame.mark);
-        let Recorded { stamp, .. } = K::recorded(&self.context.latest(object));
-        Ok(Some(Seen {
-            stamp: stamp.as_deref().and_then(Stamp::parse),
-            content: if owned { mac_of_own_keys(&secret, frame, &self.context.mac) } else { String::new() },
-            fit: Fit::Fits,
-        }))
+        let (owned, mac) = (owns_keys(&secret, &frame.mark), &self.context.mac);
+        let content = if owned { mac_of_own_keys(&secret, frame, mac) } else { String::new() };
+        let Recorded { stamp: recorded, .. } = K::recorded(&self.context.latest(object));
+        let written = stamp_of_keys(&secret, &content, mac).filter(|_| owned);
+        let stamp = written.or_else(|| recorded.as_deref().and_then(Stamp::parse));
+        Ok(Some(Seen { stamp, content, fit: Fit::Fits }))
     }
 }
 

@@ -12,12 +12,14 @@ use steamer_core::Error;
 use steamer_core::access::auth::Purpose;
 use steamer_core::access::sessions::LoginKey;
 use steamer_openbao::NamespacePath;
-use steamer_runtime::Key;
+use steamer_runtime::{Key, ObjectName};
 
 use super::document::Document;
 use super::due::Due;
+use super::foreseen::Foreseen;
 use super::held::Held;
 use super::readings::{Asked, Reader};
+use super::requests::Dedicated;
 use super::schedule::Schedule;
 use super::shared::Engine;
 use super::stamp::{Stamp, request_digest};
@@ -82,6 +84,11 @@ pub(crate) struct Common<'a> {
 }
 
 impl Common<'_> {
+    /// Whether the first write can replace data with which workloads run that it must restart.
+    pub(crate) fn takes_over(&self) -> bool {
+        self.destination.create && self.destination.overwrite && self.restarts()
+    }
+
     /// Whether a change of the Secret restarts workloads.
     pub(crate) fn restarts(&self) -> bool {
         match self.restart.map(|restart| restart.mode).unwrap_or_default() {
@@ -103,6 +110,8 @@ pub(crate) struct Recorded {
     pub(crate) mount: Option<String>,
     /// The stamp of the last sync.
     pub(crate) stamp: Option<String>,
+    /// Requests for an issued value that are not complete.
+    pub(crate) requests: Option<String>,
 }
 
 impl Recorded {
@@ -119,6 +128,8 @@ pub(crate) struct ReadAccess {
     pub(crate) namespace: NamespacePath,
     /// Objects with equal logins share reads.
     pub(crate) login: Arc<LoginKey>,
+    /// The cluster. None for a server that is known by its address only.
+    pub(crate) cluster: Option<ObjectName>,
     /// Relays of the cluster, if it has some.
     pub(crate) relayed: Option<Relayed>,
     /// The object that reads.
@@ -126,6 +137,11 @@ pub(crate) struct ReadAccess {
 }
 
 impl ReadAccess {
+    /// Digest of the address of the server.
+    pub(crate) fn server(&self) -> String {
+        request_digest(&[self.reader.token.client().address()])
+    }
+
     /// Digest of the server, the OpenBao namespace and mounts.
     pub(crate) fn digest_of<'a>(&self, mounts: impl IntoIterator<Item = &'a str>) -> String {
         let server = format!("{:?}", self.login.server);
@@ -157,6 +173,21 @@ pub(crate) trait Source: Send + Sync {
     /// Locations of which a reported write wakes the object.
     fn watched(&self) -> Option<Watched> {
         None
+    }
+
+    /// What is known about a value that is not requested. Only called for a source that issues values.
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::default()
+    }
+
+    /// Logs in for a token of its own, which the value will depend on. `None` if it depends on none. `last`: the last value of the
+    /// same request.
+    fn dedicated(
+        &self,
+        _engine: &Engine,
+        _last: Option<&Held>,
+    ) -> impl Future<Output = Result<Option<Dedicated>, Error>> + Send {
+        std::future::ready(Ok(None))
     }
 
     /// Obtains the value. `None` if the source has no value.
@@ -193,7 +224,7 @@ pub(crate) trait Source: Send + Sync {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Renewal {
     /// The value is valid for longer.
-    Renewed(Held),
+    Renewed(Box<Held>),
     /// OpenBao does not know the value anymore.
     Gone,
 }

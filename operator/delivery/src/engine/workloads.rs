@@ -36,11 +36,12 @@ impl Engine {
         }
     }
 
-    /// Whether all workloads run with the last change of the Secret of an object.
-    pub(super) async fn is_rolled_out<K: Synced>(&self, object: &K) -> bool {
+    /// Whether all workloads run with this change of the Secret of an object. A change that the status does not state yet has
+    /// restarted none of them.
+    pub(super) async fn is_rolled_out<K: Synced>(&self, object: &K, change: i64) -> bool {
         match last_change(self, object) {
-            Some(last) => last.is_complete() && self.restarts.are_rolled_out(&last).await,
-            None => true,
+            Some(last) => last.has_completed(change) && self.restarts.are_rolled_out(&last).await,
+            None => change == 0,
         }
     }
 

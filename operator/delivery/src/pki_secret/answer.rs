@@ -21,6 +21,39 @@ pub(super) enum Keys {
     All,
 }
 
+impl Keys {
+    /// The keys that every certificate has.
+    pub(super) fn certain(self) -> &'static [&'static str] {
+        match self {
+            Self::Answer => &ALL[3..],
+            Self::Tls => &ALL[..3],
+            Self::All => ALL,
+        }
+    }
+
+    /// The keys that only some certificates have: a CA without an issuer has no chain.
+    pub(super) fn possible(self) -> &'static [&'static str] {
+        match self {
+            Self::Answer | Self::All => &["ca_chain"],
+            Self::Tls => &[],
+        }
+    }
+}
+
+/// `tls.crt`, `tls.key` and `ca.crt`, and the fields of each answer.
+const ALL: &[&str] = &[
+    "tls.crt",
+    "tls.key",
+    "ca.crt",
+    "certificate",
+    "expiration",
+    "issuing_ca",
+    "not_before",
+    "private_key",
+    "private_key_type",
+    "serial_number",
+];
+
 /// A certificate that was issued. It has no `Debug`.
 pub(super) struct Certificate<'a> {
     pub(super) serial: String,
@@ -160,6 +193,21 @@ mod tests {
     fn a_transformation_can_use_both() {
         let values = answer(&json!({}));
         assert_eq!(texts(&values, Keys::All).len(), 8 + 3);
+    }
+
+    #[rstest]
+    #[case(Keys::Answer)]
+    #[case(Keys::Tls)]
+    #[case(Keys::All)]
+    fn the_keys_of_a_certificate_are_known_before_it_is_issued(#[case] keys: Keys) {
+        for changes in [json!({}), json!({"ca_chain": []})] {
+            let texts = texts(&answer(&changes), keys);
+            let is_foreseen = |key: &String| {
+                keys.certain().contains(&key.as_str()) || keys.possible().contains(&key.as_str())
+            };
+            assert!(texts.keys().all(is_foreseen), "{:?}", texts.keys());
+            assert!(keys.certain().iter().all(|key| texts.contains_key(*key)), "{:?}", texts.keys());
+        }
     }
 
     #[rstest]

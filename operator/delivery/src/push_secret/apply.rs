@@ -1,6 +1,6 @@
 //! Executes the step of an entry.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use steamer_api::KvType;
 use steamer_core::Error;
@@ -19,12 +19,14 @@ pub(super) struct Writer<'a> {
     pub(super) root: &'a Session,
     pub(super) object: &'a ObjectName,
     pub(super) limit: &'a WriteLimit,
+    /// Interval at which the entries are checked.
+    pub(super) interval: Duration,
 }
 
 impl Writer<'_> {
     /// Writes an entry. Returns its version. The mark is written first: an entry without it would be foreign after a crash.
     pub(super) async fn write(&self, entry: &Entry, write: &Write) -> Result<i64, Error> {
-        let limited = limited(entry, write);
+        let limited = limited(entry, write, self.interval);
         let admitted = self.limit.admit(self.object, limited, Instant::now());
         admitted.map_err(|pause| Error::Repeated(undone(&entry.place), pause))?;
         let session = entry.place.session(self.root);
@@ -78,8 +80,15 @@ async fn completed(session: &Session, entry: &Entry, existing: &Values) -> Resul
     Ok(values)
 }
 
-fn limited(entry: &Entry, write: &Write) -> Limited {
-    Limited { resource: digest(&entry.place), desired: digest(&entry.mac), before: digest(write.reason) }
+/// The write, for the limit of repetitions. A value that is too old is replaced, which repairs nothing.
+fn limited(entry: &Entry, write: &Write, interval: Duration) -> Limited {
+    let is_repair = entry.expired.is_empty();
+    Limited {
+        resource: digest(&(&entry.place, is_repair)),
+        desired: digest(&entry.mac),
+        before: digest(write.reason),
+        interval: if is_repair { interval } else { Duration::ZERO },
+    }
 }
 
 fn undone(place: &Place) -> String {

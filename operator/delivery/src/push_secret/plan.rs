@@ -9,6 +9,7 @@ use steamer_core::ownership::{Claim, Mark, claim};
 use steamer_openbao::Values;
 
 use super::entry::Entry;
+use super::keys::Keys;
 use super::observed::{Content, Found, Observed};
 use super::problem;
 
@@ -64,10 +65,11 @@ pub(super) struct Update {
 }
 
 impl Write {
-    /// The change for the status.
+    /// The change for the status, with the names of keys.
     pub(super) fn described(&self, entry: &Entry) -> PlannedChange {
-        let (path, reason) = (entry.place.published(), self.reason.to_owned());
-        PlannedChange { operation: self.operation, path, reason }
+        let keys = self.update.as_ref().map(|update| Keys::changed(entry, &update.existing));
+        let (path, keys) = (entry.place.published(), keys.unwrap_or_default());
+        PlannedChange { operation: self.operation, path, reason: format!("{}{keys}", self.reason) }
     }
 }
 

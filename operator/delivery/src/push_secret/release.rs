@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use steamer_api::{DeletionPolicy, KvType, PushedEntry};
+use steamer_api::{DeletionPolicy, KvType, Operation, PlannedChange, PushedEntry};
 use steamer_core::Error;
 use steamer_core::ownership::Mark;
-use steamer_openbao::{Error as OpenBao, Kv, Session};
+use steamer_openbao::{Error as OpenBao, Kv, KvMetadata, Session};
 
 use super::entry::Seal;
+use super::keys::Keys;
 use super::place::Place;
+
+/// Why an entry is released.
+const RELEASED: &str = "the spec no longer contains the entry";
 
 /// Releases entries of one object.
 pub(super) struct Releaser<'a> {
@@ -28,6 +32,23 @@ impl Releaser<'_> {
             (KvType::V1, DeletionPolicy::Retain) => Ok(()),
             (KvType::V1, DeletionPolicy::Delete) => self.delete_unversioned(&session, &place, record).await,
             (KvType::V2, policy) => self.release_versioned(&session, &place, policy).await,
+        }
+    }
+
+    /// The change that the release of an entry would make.
+    pub(super) async fn planned(&self, record: &PushedEntry) -> Result<Option<PlannedChange>, Error> {
+        let place = Place::of_record(record);
+        let session = place.session(self.root);
+        match (place.kind, self.policy) {
+            (KvType::V1, DeletionPolicy::Retain) => Ok(None),
+            (KvType::V1, DeletionPolicy::Delete) => {
+                let Kv::Value { values, .. } = session.read_kv1(&place.mount, &place.path).await? else {
+                    return Ok(None);
+                };
+                let is_own = self.seal.of_values(&place, &values) == record.secret_mac;
+                Ok(is_own.then(|| deletion(&place, &Keys::deleted(&values))))
+            }
+            (KvType::V2, policy) => planned_versioned(&session, &place, (self.mark, policy)).await,
         }
     }
 
@@ -56,7 +77,7 @@ impl Releaser<'_> {
         let Some(found) = session.kv_metadata(&place.mount, &place.path).await? else {
             return Ok(());
         };
-        if Mark::of_metadata(&found.custom_metadata).as_ref() != Some(self.mark) {
+        if !is_of(&found, self.mark) {
             return Ok(());
         }
         if policy == DeletionPolicy::Delete {
@@ -69,6 +90,37 @@ impl Releaser<'_> {
             result => Ok(result?),
         }
     }
+}
+
+fn is_of(found: &KvMetadata, mark: &Mark) -> bool {
+    Mark::of_metadata(&found.custom_metadata).as_ref() == Some(mark)
+}
+
+async fn planned_versioned(
+    session: &Session,
+    place: &Place,
+    (mark, policy): (&Mark, DeletionPolicy),
+) -> Result<Option<PlannedChange>, Error> {
+    let found = session.kv_metadata(&place.mount, &place.path).await?;
+    if !found.is_some_and(|found| is_of(&found, mark)) {
+        return Ok(None);
+    }
+    if policy == DeletionPolicy::Retain {
+        let reason = format!("{RELEASED}: it keeps its values, and loses the mark of its owner");
+        return Ok(Some(PlannedChange { operation: Operation::Update, path: place.published(), reason }));
+    }
+    let keys = match session.read_kv2(&place.mount, &place.path, None).await {
+        Ok(Kv::Value { values, .. }) => Keys::deleted(&values),
+        // An entry of another policy can be deleted, and not read.
+        Ok(Kv::Deleted { .. } | Kv::Absent) | Err(OpenBao::Denied { .. }) => Keys::default(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(deletion(place, &keys)))
+}
+
+fn deletion(place: &Place, keys: &Keys) -> PlannedChange {
+    let (path, reason) = (place.published(), format!("{RELEASED}{keys}"));
+    PlannedChange { operation: Operation::Delete, path, reason }
 }
 
 /// Custom metadata without the mark of the object.

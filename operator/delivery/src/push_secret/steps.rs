@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use steamer_api::{DeletionPolicy, KvType, Operation, PlannedChange, PushedEntry};
+use steamer_api::{DeletionPolicy, KvType, PushedEntry};
 use steamer_core::Error;
 use steamer_core::ownership::Mark;
 
@@ -27,16 +27,14 @@ impl Controller {
             match self.step(pass, entry).await {
                 Ok((Step::Settled(_) | Step::Unchanged(_) | Step::Equal, _)) => {}
                 Ok((Step::Kept, _)) => outcome.kept += 1,
-                Ok((Step::Write(write), _)) => outcome.plan.push(write.described(entry)),
+                Ok((Step::Write(write), compared)) => outcome.plan.push(write.described(&compared)),
                 Err(error) if entry.secret.is_some() && !error.is_out_of_reach() => {
                     outcome.fail(entry, error)
                 }
                 Err(error) => return Err(error),
             }
         }
-        if pass.policy() == DeletionPolicy::Delete {
-            outcome.plan.extend(pass.former().map(removal));
-        }
+        self.plan_releases(pass, &mut outcome).await;
         match pass.facts(outcome, handled) {
             (facts, None) => status::observed(&self.context, pass.object, facts).await,
             (facts, Some(error)) => self.failed(pass, facts, error).await,
@@ -144,7 +142,8 @@ impl Controller {
                     );
                 }
                 self.announce(pass, entry, outcome).await?;
-                let writer = Writer { root: &pass.access.session, object: &pass.name, limit: &self.limit };
+                let (root, interval) = (&pass.access.session, pass.object.spec.refresh_after.get());
+                let writer = Writer { root, object: &pass.name, limit: &self.limit, interval };
                 let written = writer.write(&compared, &write).await;
                 let version = written.map_err(|error| problem::explained(error, entry, pass.policy()))?;
                 let path = entry.place.published();
@@ -176,9 +175,7 @@ impl Controller {
 
     /// Releases the entries that the spec no longer contains. An entry that cannot be released stays in the status.
     async fn release(&self, pass: &Pass<'_>, outcome: &mut Outcome) {
-        let seal = Seal { mac: &self.context.mac, object: &pass.name };
-        let releaser = Releaser { root: &pass.access.session, mark: &pass.mark, seal, policy: pass.policy() };
-        let now = Instant::now();
+        let (releaser, now) = (self.releaser(pass), Instant::now());
         self.missing.note(pass, now);
         outcome.release = self.next_release(pass.object);
         for record in pass.former() {
@@ -190,11 +187,22 @@ impl Controller {
             }
         }
     }
-}
 
-/// The planned deletion of an entry.
-fn removal(record: &PushedEntry) -> PlannedChange {
-    let path = Place::of_record(record).published();
-    let reason = "the spec no longer contains the entry".to_owned();
-    PlannedChange { operation: Operation::Delete, path, reason }
+    /// Adds what the release of these entries would change.
+    async fn plan_releases(&self, pass: &Pass<'_>, outcome: &mut Outcome) {
+        let releaser = self.releaser(pass);
+        for record in pass.former() {
+            match releaser.planned(record).await {
+                Ok(change) => outcome.plan.extend(change),
+                Err(error) => {
+                    outcome.unreleased.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    fn releaser<'a>(&'a self, pass: &'a Pass<'_>) -> Releaser<'a> {
+        let seal = Seal { mac: &self.context.mac, object: &pass.name };
+        Releaser { root: &pass.access.session, mark: &pass.mark, seal, policy: pass.policy() }
+    }
 }

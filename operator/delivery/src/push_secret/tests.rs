@@ -16,6 +16,7 @@ use steamer_openbao::{Error as OpenBao, KvMetadata, NamespacePath, Values};
 use steamer_runtime::{Failure, ObjectName};
 
 use super::entry::{Entry, Seal};
+use super::keys::Keys;
 use super::observed::{Availability, Content, Found, Observed, availability};
 use super::plan::{Rights, Step, step};
 use super::validate::{Inputs, entries};
@@ -159,6 +160,28 @@ fn copy(observed: &Observed) -> Observed {
         version: *version,
         content,
     })
+}
+
+#[rstest]
+#[case::new("kv-v2", json!({}), "; creates a")]
+#[case::changed("kv-v2", json!({"a": "2", "b": "x"}), "; changes a; deletes b")]
+#[case::equal("kv-v2", json!({"a": "1"}), "")]
+#[case::generated("generated", json!({"a": "1"}), "; creates id")]
+#[case::generated_and_kept("generated", json!({"a": "2", "id": "u"}), "; changes a")]
+fn a_plan_names_the_keys_of_an_entry_and_no_value(
+    #[case] kind: &str,
+    #[case] existing: Value,
+    #[case] expected: &str,
+) {
+    assert_eq!(Keys::changed(&entry(kind, "1"), &values(existing)).to_string(), expected);
+}
+
+#[test]
+fn a_generated_value_that_is_too_old_is_planned_as_a_change() {
+    let expired = ["id".to_owned()].into();
+    let aged = Entry { expired, ..entry("generated", "1") };
+    let keys = Keys::changed(&aged, &values(json!({"a": "1", "id": "u"})));
+    assert_eq!(keys.to_string(), "; changes id");
 }
 
 #[rstest]

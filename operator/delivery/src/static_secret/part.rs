@@ -264,7 +264,7 @@ mod tests {
         let reader = Reader { session: session.clone(), token: session };
         let owner = Key::new("BaoStaticSecret", ObjectName::default());
         let namespace = NamespacePath::default();
-        Part::new(source, &ReadAccess { reader, namespace, login, relayed: None, owner })
+        Part::new(source, &ReadAccess { reader, namespace, login, cluster: None, relayed: None, owner })
     }
 
     fn names(part: &Part) -> Result<Vec<String>, String> {

@@ -1,12 +1,14 @@
 //! Secrets of a KV engine that a source finds by path, name and custom metadata. The number of requests and names is bounded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use steamer_api::{Find, KvType};
 use steamer_core::Error;
-use steamer_openbao::{CustomMetadata, Error as OpenBao, Session};
+use steamer_openbao::{CustomMetadata, Error as OpenBao};
 
-use crate::engine::{Request, Rule, denied};
+use crate::engine::{Folder, Listing, Listings, Reader, Request, Rule, denied_to_all};
 use crate::naming::expression;
 
 /// Most names in all folders.
@@ -18,40 +20,53 @@ const LEVELS: usize = 8;
 /// Most secrets that match.
 const SECRETS: usize = 100;
 
-/// The paths of all secrets that match, below the folder of the request.
+/// The lists that a search uses.
+pub(super) struct Lists<'a> {
+    pub(super) listings: &'a Listings,
+    pub(super) reader: &'a Reader,
+    /// How old a shared list may be.
+    pub(super) oldest: Instant,
+}
+
+/// The secrets that match.
+pub(super) struct Matches {
+    /// Paths below the folder of the request.
+    pub(super) paths: Vec<String>,
+    /// When the oldest list was read.
+    pub(super) at: Instant,
+}
+
+/// All secrets that match.
 ///
 /// # Errors
 /// [`Error::Invalid`] if a bound is exceeded. Any error of a request; if OpenBao denies a list, it states the missing policy.
-pub(super) async fn found(session: &Session, read: &Request, find: &Find) -> Result<Vec<String>, Error> {
-    let mut walk = Walk::default();
+pub(super) async fn found(lists: &Lists<'_>, read: &Request, find: &Find) -> Result<Matches, Error> {
+    let (mut walk, mut at) = (Walk::default(), Instant::now());
     while let Some(folder) = walk.next() {
-        let names = names(session, read, (find, &folder)).await.map_err(|error| {
+        let listing = names(lists, read, (find, &folder)).await.map_err(|error| {
             let rule = Rule { path: rule(read, find), capability: "list" };
-            denied(error, rule)
+            denied_to_all(error, rule)
         })?;
-        walk.add(&folder, names).map_err(|bound| exceeded(read, &bound))?;
+        at = at.min(listing.at);
+        walk.add(&folder, listing.names.clone()).map_err(|bound| exceeded(read, &bound))?;
     }
     let paths = chosen(walk.secrets, find)?;
     if paths.len() > SECRETS {
         return Err(exceeded(read, &format!("{} secrets match, at most {SECRETS} are written", paths.len())));
     }
-    Ok(paths)
+    Ok(Matches { paths, at })
 }
 
 /// The names in a folder, with their custom metadata if it is needed.
 async fn names(
-    session: &Session,
+    lists: &Lists<'_>,
     read: &Request,
     (find, folder): (&Find, &str),
-) -> Result<CustomMetadata, OpenBao> {
+) -> Result<Arc<Listing>, Arc<OpenBao>> {
     let path = joined(&read.path, folder);
-    let path = path.trim_end_matches('/');
-    let without = |names: Vec<String>| names.into_iter().map(|name| (name, BTreeMap::new())).collect();
-    match read.kind {
-        KvType::V1 => session.list_kv1(&read.mount, path).await.map(without),
-        KvType::V2 if find.metadata.is_empty() => session.list_kv2(&read.mount, path).await.map(without),
-        KvType::V2 => session.list_kv2_details(&read.mount, path).await,
-    }
+    let request = Request { path: path.trim_end_matches('/').to_owned(), version: None, ..read.clone() };
+    let folder = Folder { request, detailed: read.kind == KvType::V2 && !find.metadata.is_empty() };
+    lists.listings.read(lists.reader, &folder, lists.oldest).await
 }
 
 /// Path of the rule that permits the lists, relative to the OpenBao namespace.

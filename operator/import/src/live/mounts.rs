@@ -4,9 +4,13 @@ use serde_json::Value;
 use steamer_openbao::Error;
 
 use super::reader::Reader;
+use crate::configs::paths;
 use crate::owner::is_built_in_mount;
 use crate::resource::{Class, Fields, text};
 use crate::tables::{Collection, configuration, contents, engine_type, roles, without_kind};
+
+/// Types of engines with a configuration at `<mount>/config` without secret values.
+const CONFIGURED: [&str; 2] = ["kv-v2", "kubernetes"];
 
 impl Reader<'_> {
     pub(super) async fn engines(&mut self) -> Result<(), Error> {
@@ -17,17 +21,34 @@ impl Reader<'_> {
             }
             let version = fields.get("options").and_then(|options| options["version"].as_str());
             let type_ = engine_type(&plugin, version);
-            if type_ == "kv-v2"
-                && let Some(settings) = self.fields(&format!("{path}/config")).await?
-            {
-                fields.insert("config_of_engine".to_owned(), Value::Object(settings));
-            }
+            fields.extend(self.settings(path, &type_).await?);
             let place = self.place(Class::Engine, path);
             self.without_kind(path, &plugin);
             self.add(place, &type_, fields);
             self.collections(path, &plugin, contents(&plugin)).await?;
+            if plugin == "pki" {
+                self.issuers(path).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The configuration of a secrets engine: that of `<mount>/config`, and by path those below it.
+    async fn settings(&mut self, mount: &str, type_: &str) -> Result<Fields, Error> {
+        let mut found = Fields::new();
+        if CONFIGURED.contains(&type_)
+            && let Some(settings) = self.fields(&format!("{mount}/config")).await?
+        {
+            found.insert("config_of_engine".to_owned(), Value::Object(settings));
+        }
+        let mut configs = Fields::new();
+        for path in paths(type_) {
+            if let Some(settings) = self.fields(&format!("{mount}/config/{path}")).await? {
+                configs.insert(path.to_owned(), Value::Object(settings));
+            }
+        }
+        found.insert("configs_of_engine".to_owned(), Value::Object(configs));
+        Ok(found)
     }
 
     fn without_kind(&mut self, path: &str, plugin: &str) {

@@ -22,14 +22,30 @@ const SCHEDULE: &[&str] = &["rotation_schedule", "rotation_window"];
 
 /// The type of the mount and the parameters of a resource.
 pub(super) fn shaped(rule: &Rule, attributes: &Fields) -> (String, Fields) {
-    let kept = attributes.iter().filter(|(name, _)| *name != rule.name && !IGNORED.contains(&name.as_str()));
+    // Only a quota has a path that does not identify it.
+    let is_ignored = |name: &str| IGNORED.contains(&name) && !(rule.class == Class::Quota && name == "path");
+    let kept = attributes.iter().filter(|(name, _)| *name != rule.name && !is_ignored(name));
     let fields: Fields = kept.map(|(name, value)| parameter(name, value)).collect();
     match rule.class {
+        Class::Role if rule.method == "jwt" => (rule.method.to_owned(), claims(fields)),
         Class::Engine => engine(rule, fields),
         Class::Method => method(rule, fields),
         Class::Connection => (rule.method.to_owned(), connection(fields)),
         _ => (rule.method.to_owned(), fields),
     }
+}
+
+/// The provider splits the values of a claim at commas, unless an attribute disables it.
+fn claims(mut fields: Fields) -> Fields {
+    let is_split = fields.remove("disable_bound_claims_parsing") != Some(json!(true));
+    let claims = fields.get_mut("bound_claims").and_then(Value::as_object_mut).filter(|_| is_split);
+    for claim in claims.into_iter().flat_map(Map::values_mut) {
+        let listed = claim.as_str().filter(|text| text.contains(','));
+        if let Some(listed) = listed.map(|text| text.split(',').map(str::trim).collect()) {
+            *claim = listed;
+        }
+    }
+    fields
 }
 
 /// Name and value of an attribute as the API has them. Some resources state seconds as text.

@@ -56,6 +56,9 @@ pub(super) const RULES: &[Rule] = &[
     role("vault_azure_auth_backend_role", "role", "role").of("azure"),
     role("vault_gcp_auth_backend_role", "role", "role").of("gcp"),
     role("vault_token_auth_backend_role", "role_name", "roles").of("token"),
+    rule("vault_pki_secret_backend_root_cert", Class::Issuer, "issuer_name").at("backend", "issuer"),
+    rule("vault_pki_secret_backend_intermediate_set_signed", Class::Issuer, "issuer_name")
+        .at("backend", "issuer"),
     rule("vault_pki_secret_backend_role", Class::PkiRole, "name").at("backend", "roles"),
     rule("vault_transit_secret_backend_key", Class::TransitKey, "name").at("backend", "keys"),
     rule("vault_database_secret_backend_connection", Class::Connection, "name").at("backend", "config"),
@@ -72,6 +75,27 @@ pub(super) const METHOD_SETTINGS: &[(&str, &str)] = &[
     ("vault_cert_auth_backend_config", "backend"),
 ];
 
+/// Resources with the configuration of an engine at a path below `<mount>/config/`: type, type of the engine, and path.
+pub(super) const ENGINE_CONFIGS: &[(&str, &str, &str)] = &[
+    ("vault_pki_secret_backend_config_acme", "pki", "acme"),
+    ("vault_pki_secret_backend_config_auto_tidy", "pki", "auto-tidy"),
+    ("vault_pki_secret_backend_config_cluster", "pki", "cluster"),
+    ("vault_pki_secret_backend_config_urls", "pki", "urls"),
+    ("vault_pki_secret_backend_crl_config", "pki", "crl"),
+];
+
+/// Settings of an issuer in the resource that manages an existing issuer.
+pub(super) const ISSUER_SETTINGS: &[&str] = &[
+    "crl_distribution_points",
+    "enable_aia_url_templating",
+    "issuing_certificates",
+    "leaf_not_after_behavior",
+    "manual_chain",
+    "ocsp_servers",
+    "revocation_signature_algorithm",
+    "usage",
+];
+
 /// Resources with values of secrets.
 pub(super) const VALUES: &[&str] = &[
     "vault_kv_secret",
@@ -82,6 +106,7 @@ pub(super) const VALUES: &[&str] = &[
     "vault_approle_auth_backend_login",
     "vault_token",
     "vault_pki_secret_backend_cert",
+    "vault_pki_secret_backend_config_ca",
     "vault_pki_secret_backend_sign",
 ];
 

@@ -1,5 +1,6 @@
 //! Terraform states with resources of all types.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::terraform;
@@ -7,6 +8,9 @@ use crate::inventory::Inventory;
 use crate::manifests::manifests;
 use crate::resource::{Class, Resource};
 use crate::settings::Settings;
+
+const ROOT: &str = include_str!("../../../provisioning/testdata/root.pem");
+const INTERMEDIATE: &str = include_str!("../../../provisioning/testdata/intermediate.pem");
 
 fn read(resources: &[(&str, Value)]) -> Inventory {
     let resource = |(index, (kind, attributes)): (usize, &(&str, Value))| json!({"mode": "managed", "type": kind, "name": format!("r{index}"), "instances": [{"attributes": attributes}]});
@@ -19,6 +23,10 @@ fn only(inventory: &Inventory, class: Class) -> &Resource {
     let found: Vec<&Resource> = inventory.resources.iter().filter(|it| it.place.class == class).collect();
     assert_eq!(found.len(), 1, "{class:?}: {inventory:?}");
     found[0]
+}
+
+fn for_main() -> Settings {
+    Settings { cluster: "main".to_owned(), ..Settings::default() }
 }
 
 #[test]
@@ -34,7 +42,8 @@ fn a_policy_a_namespace_and_a_quota_are_read() {
     assert_eq!(policy.place.to_string(), "team/sys/policies/acl/app");
     assert_eq!(json!(policy.fields), json!({"policy": "path \"kv/*\" {}"}));
     assert_eq!(only(&inventory, Class::Namespace).place.name, "team");
-    assert_eq!(only(&inventory, Class::Quota).fields["rate"], json!(10.5));
+    let quota = only(&inventory, Class::Quota);
+    assert_eq!(json!(quota.fields), json!({"path": "kv/", "rate": 10.5, "interval": 1}));
 }
 
 #[test]
@@ -126,6 +135,23 @@ fn seconds_in_a_text_are_a_number_and_a_role_is_in_its_mount() {
     assert_eq!(only(&inventory, Class::Role).place.to_string(), "auth/token/roles/ci");
 }
 
+#[rstest]
+#[case::split(json!(null), json!(["1", "2"]))]
+#[case::whole(json!(true), json!("1, 2"))]
+fn the_values_of_a_claim_are_split_as_the_provider_splits_them(
+    #[case] disabled: Value,
+    #[case] expected: Value,
+) {
+    let role = json!({
+        "backend": "jwt", "role_name": "ci", "role_type": "jwt", "user_claim": "sub",
+        "bound_claims": {"project": "1, 2", "ref": "main"}, "disable_bound_claims_parsing": disabled,
+    });
+    let inventory = read(&[("vault_jwt_auth_backend_role", role)]);
+    let role = only(&inventory, Class::Role);
+    assert_eq!(role.fields["bound_claims"], json!({"project": expected, "ref": "main"}));
+    assert!(!role.fields.contains_key("disable_bound_claims_parsing"));
+}
+
 #[test]
 fn no_secret_value_of_a_state_is_written() {
     let secret = "canary";
@@ -151,7 +177,7 @@ fn no_secret_value_of_a_state_is_written() {
         ("vault_token", json!({"client_token": secret})),
         ("vault_aws_secret_backend", json!({"secret_key": secret})),
     ]);
-    let import = manifests(inventory, &Settings::default());
+    let import = manifests(inventory, &for_main());
     let (objects, report) = (format!("{:?}", import.objects), import.report.to_string());
     assert!(!objects.contains(secret) && !report.contains(secret), "{objects}\n{report}");
     for part in
@@ -159,4 +185,76 @@ fn no_secret_value_of_a_state_is_written() {
     {
         assert!(report.contains(part), "{part}: {report}");
     }
+}
+
+#[test]
+fn issuers_have_the_names_and_settings_of_the_resources_that_manage_them() {
+    let root = json!({
+        "backend": "pki/", "type": "internal", "common_name": "Example CA", "issuer_id": "r-1", "issuer_name": "",
+        "certificate": ROOT, "issuing_ca": ROOT, "serial_number": "1:2", "key_id": "k",
+    });
+    let settings = json!({
+        "backend": "pki", "issuer_ref": "r-1", "issuer_id": "r-1", "issuer_name": "root", "usage": "read-only",
+        "manual_chain": null, "leaf_not_after_behavior": "",
+    });
+    let signed = json!({"backend": "int", "certificate": format!("{INTERMEDIATE}{ROOT}"), "imported_issuers": ["i-1", "i-2"]});
+    let inventory = read(&[
+        ("vault_pki_secret_backend_root_cert", root),
+        ("vault_pki_secret_backend_issuer", settings),
+        ("vault_pki_secret_backend_config_issuers", json!({"backend": "pki", "default": "r-1"})),
+        ("vault_pki_secret_backend_intermediate_cert_request", json!({"backend": "int", "csr": "c"})),
+        ("vault_pki_secret_backend_root_sign_intermediate", json!({"backend": "pki", "csr": "c"})),
+        ("vault_pki_secret_backend_intermediate_set_signed", signed),
+        (
+            "vault_pki_secret_backend_issuer",
+            json!({"backend": "int", "issuer_ref": "i-1", "issuer_name": "web"}),
+        ),
+    ]);
+    let import = manifests(inventory, &for_main());
+    assert!(import.report.findings.is_empty(), "{}", import.report);
+    let (web, root) = (&import.objects[0]["spec"], &import.objects[1]["spec"]);
+    assert_eq!(
+        (&root["mount"], &root["issuerName"], &root["default"]),
+        (&json!("pki"), &json!("root"), &json!(true))
+    );
+    assert_eq!(root["parameters"], json!({"usage": "read-only"}));
+    assert_eq!(
+        (&web["issuerName"], &web["intermediate"]["parentRef"]["name"]),
+        (&json!("web"), &json!("pki-root"))
+    );
+}
+
+#[test]
+fn an_issuer_without_a_name_in_the_state_is_reported() {
+    let root = json!({"backend": "pki", "issuer_id": "r-1", "certificate": ROOT});
+    let import = manifests(read(&[("vault_pki_secret_backend_root_cert", root)]), &Settings::default());
+    assert!(import.objects.is_empty() && import.report.needs_review(), "{}", import.report);
+    assert!(import.report.to_string().contains("pki/issuer/r-1"), "{}", import.report);
+}
+
+#[test]
+fn a_secrets_engine_has_the_configurations_of_other_resources() {
+    let crl = json!({
+        "id": "pki/config/crl", "backend": "pki", "expiry": "48h", "disable": false, "ocsp_expiry": "", "auto_rebuild": true,
+        "unified_crl": false, "max_crl_entries": 100_000,
+    });
+    let urls =
+        json!({"backend": "pki", "issuing_certificates": ["http://ca.example.com"], "ocsp_servers": []});
+    let inventory = read(&[
+        ("vault_mount", json!({"path": "pki", "type": "pki"})),
+        ("vault_pki_secret_backend_crl_config", crl),
+        ("vault_pki_secret_backend_config_urls", urls),
+        (
+            "vault_pki_secret_backend_config_cluster",
+            json!({"backend": "pki", "path": "https://bao", "aia_path": ""}),
+        ),
+    ]);
+    let import = manifests(inventory, &for_main());
+    let expected = json!([
+        {"path": "cluster", "parameters": {"path": "https://bao"}},
+        {"path": "crl", "parameters": {"expiry": "48h", "auto_rebuild": true}},
+        {"path": "urls", "parameters": {"issuing_certificates": ["http://ca.example.com"]}},
+    ]);
+    assert_eq!(import.objects[0]["spec"]["configs"], expected);
+    assert!(!import.report.needs_review(), "{}", import.report);
 }

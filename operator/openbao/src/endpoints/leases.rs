@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::login::{TokenLife, token_life};
+use crate::login::{TokenLife, renewed_life, token_life};
 use crate::session::Call;
 use crate::values::{Raw, values};
 use crate::{Error, Session, Values};
@@ -123,6 +123,42 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Renews the token with this accessor, in the namespace of the token. Returns its remaining lifetime, or `None` if the
+    /// token does not exist anymore.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] if the session may not renew tokens by their accessors. Any other [`Error`] of a request.
+    pub async fn renew_accessor(&self, accessor: &str) -> Result<Option<TokenLife>, Error> {
+        let path = "auth/token/renew-accessor";
+        match self.call(Call::post(path, json!({"accessor": accessor}))).await {
+            Ok(body) => renewed_life(&body)
+                .map(Some)
+                .ok_or_else(|| Error::Foreign { path: self.namespace().path(path), status: 200 }),
+            Err(error) if is_without_token(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes the token with this accessor, in the namespace of the token, and with it all leases that were issued with it.
+    /// No-op if the token does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] if the session may not revoke tokens by their accessors. Any other [`Error`] of a request.
+    pub async fn revoke_accessor(&self, accessor: &str) -> Result<(), Error> {
+        match self.call(Call::post("auth/token/revoke-accessor", json!({"accessor": accessor}))).await {
+            Err(error) if !is_without_token(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns whether an error states that an accessor has no token. OpenBao returns status 400 for it.
+fn is_without_token(error: &Error) -> bool {
+    let texts = ["invalid accessor", "token not found", "invalid lease"];
+    matches!(error, Error::Invalid { message, .. } if texts.iter().any(|text| message.contains(text)))
+}
+
 /// Returns whether an error states that a lease does not exist. OpenBao returns status 400 for it.
 fn is_gone(error: &Error) -> bool {
     match error {
@@ -155,6 +191,16 @@ mod tests {
         let lease = response.lease();
         let seen = lease.as_ref().map(|lease| (lease.id.as_str(), lease.duration.as_secs(), lease.renewable));
         assert_eq!(seen, expected);
+    }
+
+    #[rstest]
+    #[case::revoked("1 error occurred: * invalid accessor", true)]
+    #[case::ending("token not found", true)]
+    #[case::not_renewable("lease is not renewable", false)]
+    fn a_token_that_does_not_exist_is_no_error(#[case] message: &str, #[case] expected: bool) {
+        let (path, message) = ("auth/token/renew-accessor".to_owned(), message.to_owned());
+        assert_eq!(is_without_token(&Error::Invalid { path, message }), expected);
+        assert!(!is_without_token(&Error::Sealed));
     }
 
     #[rstest]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::session::Call;
+use crate::session::{CAPABILITIES, Call};
 use crate::{Error, Session};
 
 /// Response of `auth/token/lookup-self`.
@@ -35,7 +35,7 @@ impl Session {
     /// # Errors
     /// Any [`Error`] of a request.
     pub async fn capabilities(&self, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Error> {
-        let body = self.call(Call::post("sys/capabilities-self", json!({"paths": paths}))).await?;
+        let body = self.call(Call::post(CAPABILITIES, json!({"paths": paths}))).await?;
         let of = |path: &String| {
             let listed = body.get("data").and_then(|data| data.get(path)).and_then(Value::as_array);
             listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()

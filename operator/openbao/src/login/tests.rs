@@ -57,6 +57,13 @@ impl Server {
             "read" if !self.denies && (inline == expected || token == format!("token of {}", self.jwt)) => {
                 (200, "", r#"{"data":{}}"#.to_owned())
             }
+            "capabilities-self" if token == format!("token of {}", self.jwt) => {
+                (200, "", json!({"data": {"kv/read": ["read"]}}).to_string())
+            }
+            // OpenBao answers so if the token is revoked after its check.
+            "capabilities-self" => {
+                (400, "", r#"{"errors":["1 error occurred: * invalid token"]}"#.to_owned())
+            }
             _ => (403, "", r#"{"errors":["permission denied"]}"#.to_owned()),
         }
     }
@@ -168,6 +175,16 @@ async fn a_denied_request_is_repeated_once_with_a_new_jwt_whatever_the_age_of_th
     server.lock().unwrap().jwt = "jwt-1".to_owned();
     read(&session).await.unwrap();
     assert_eq!(jwts.0.lock().unwrap().requested, 2);
+}
+
+#[tokio::test]
+async fn capabilities_are_read_with_the_token_that_replaces_a_revoked_one() {
+    let (server, client) = start("jwt-0");
+    let session = session(&client, Presentation::Token).1;
+    read(&session).await.unwrap();
+    server.lock().unwrap().jwt = "jwt-1".to_owned();
+    let held = session.capabilities(&["kv/read".to_owned()]).await.unwrap();
+    assert_eq!(held["kv/read"], ["read"]);
 }
 
 #[rstest]

@@ -30,7 +30,7 @@ pub(super) async fn of(method: &AuthMethod, found: &Found<'_>) -> Result<Configu
     let spec = &method.spec;
     let configuration = stated(method, ca).joined(&spec.parameters, &spec.secret_parameters)?;
     let configuration = with_reviewer(configuration);
-    if !configuration.is_empty() && ["approle", "userpass"].contains(&spec.type_.as_str()) {
+    if !configuration.is_empty() && ["approle", "token", "userpass"].contains(&spec.type_.as_str()) {
         let type_ = &spec.type_;
         return Err(Error::Invalid(format!(
             "an auth mount of type {type_} has no configuration: remove parameters and secretParameters"

@@ -1,13 +1,13 @@
 //! Withdrawal of access while something that the spec refers to is missing.
 
 use serde_json::{Map, Value};
+use steamer_api::{OwnedResource, OwnedResources};
 use steamer_core::error::Error;
 
 use crate::general::{FollowUp, Found, Resource, differences};
 
 /// The desired state while something is missing: without it, so that access that the spec no longer grants ends. `problem` is
-/// the result if OpenBao already has this state, or if the object does not own the resource yet. After a write, the next pass
-/// follows at once and fails with the problem.
+/// the result if the object does not own the resource yet, and as in [`withdrawn`].
 ///
 /// # Errors
 /// The problem. Any error of the request.
@@ -20,26 +20,67 @@ pub(crate) async fn without_missing(
     if !is_owned || !is_certain(&problem) {
         return Err(problem);
     }
-    let mut resource = found.read(resource).await?;
-    if resource.found().is_none_or(|existing| is_equal(&resource.body.parameters, existing)) {
+    let resource = found.read(resource).await?;
+    if resource.found().is_none() {
         return Err(problem);
     }
-    let path = resource.path.clone();
-    resource.follow_up = Some(FollowUp { path, reason: "Steamer looks for what is missing", is_due: false });
-    Ok(vec![resource])
+    withdrawn(vec![resource], problem, found.owned)
+}
+
+/// The desired state while something is missing: the resources that were read, and no others. `problem` is the result if OpenBao
+/// already has this state. After a write, the next pass follows at once and fails with the problem.
+///
+/// # Errors
+/// The problem.
+pub(crate) fn withdrawn(
+    mut remaining: Vec<Resource>,
+    problem: Error,
+    owned: Option<&OwnedResources>,
+) -> Result<Vec<Resource>, Error> {
+    let is_undesired = |it: &OwnedResource| {
+        !it.pending && it.deletion_path().is_some() && remaining.iter().all(|other| other.path != it.path)
+    };
+    let has_others = owned.into_iter().flat_map(|owned| &owned.resources).any(is_undesired);
+    let is_settled = !has_others && remaining.iter().all(is_settled);
+    match remaining.first_mut() {
+        Some(first) if !is_settled => {
+            let path = first.path.clone();
+            first.follow_up =
+                Some(FollowUp { path, reason: "Steamer looks for what is missing", is_due: false });
+            Ok(remaining)
+        }
+        _ => Err(problem),
+    }
+}
+
+/// The result, or None if something is certainly missing or wrong.
+///
+/// # Errors
+/// Any other error.
+pub(crate) fn certain<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Err(problem) if is_certain(&problem) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Returns true if something is certainly missing or wrong. A server that does not answer changes nothing.
-const fn is_certain(problem: &Error) -> bool {
+pub(crate) const fn is_certain(problem: &Error) -> bool {
     matches!(
         problem,
         Error::NotFound { .. } | Error::SourceMissing(..) | Error::Waiting(_) | Error::Invalid(_)
     )
 }
 
+/// Returns true if OpenBao has the desired state of a resource. One that does not exist is not created.
+fn is_settled(resource: &Resource) -> bool {
+    let desired = &resource.body.parameters;
+    resource.found().is_none_or(|existing| is_equal(desired, existing, resource.is_complete))
+}
+
 /// Returns true if what OpenBao returns is the desired state. A parameter that OpenBao never returns gives no pass without end.
-fn is_equal(desired: &Map<String, Value>, existing: &Map<String, Value>) -> bool {
-    differences(desired, existing).iter().all(|it| it.is_absent)
+fn is_equal(desired: &Map<String, Value>, existing: &Map<String, Value>, is_complete: bool) -> bool {
+    differences(desired, existing).iter().all(|it| it.is_absent && !is_complete)
 }
 
 #[cfg(test)]
@@ -58,14 +99,48 @@ mod tests {
         assert_eq!(is_certain(&problem), expected);
     }
 
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
     #[rstest]
-    #[case::same(json!({"policies": ["a"]}), true)]
-    #[case::policy_to_remove(json!({"policies": ["a", "b"]}), false)]
-    #[case::member_to_remove(json!({"policies": ["a"], "member_entity_ids": ["x"]}), false)]
-    #[case::not_returned(json!({}), true)]
-    fn access_that_is_no_longer_granted_is_found(#[case] existing: Value, #[case] expected: bool) {
+    #[case::same(json!({"policies": ["a"]}), false, true)]
+    #[case::policy_to_remove(json!({"policies": ["a", "b"]}), false, false)]
+    #[case::member_to_remove(json!({"policies": ["a"], "member_entity_ids": ["x"]}), false, false)]
+    #[case::not_returned(json!({}), false, true)]
+    #[case::removed_by_hand(json!({}), true, false)]
+    fn access_that_is_no_longer_granted_is_found(
+        #[case] existing: Value,
+        #[case] is_complete: bool,
+        #[case] expected: bool,
+    ) {
         let desired = json!({"policies": ["a"], "member_entity_ids": []});
-        let map = |value: Value| value.as_object().unwrap().clone();
-        assert_eq!(is_equal(&map(desired), &map(existing)), expected);
+        assert_eq!(is_equal(&map(desired), &map(existing), is_complete), expected);
+    }
+
+    #[rstest]
+    #[case::settled(json!(["a"]), &["role"], false)]
+    #[case::wider_role(json!(["a", "b"]), &["role"], true)]
+    #[case::further_role(json!(["a"]), &["role", "other"], true)]
+    fn the_problem_is_reported_once_no_other_access_is_left(
+        #[case] existing: Value,
+        #[case] owned: &[&str],
+        #[case] expected: bool,
+    ) {
+        let role = Resource::at("role", "role", map(json!({"policies": ["a"]})));
+        let role = role.with_existing(Some(map(json!({"policies": existing}))));
+        let entry = |path: &&str| OwnedResource { path: (*path).to_owned(), ..OwnedResource::default() };
+        let resources = owned.iter().map(entry).collect();
+        let owned = OwnedResources { resources, ..OwnedResources::default() };
+        let outcome = withdrawn(vec![role], Error::Waiting("missing".to_owned()), Some(&owned));
+        match outcome {
+            Ok(remaining) => assert!(expected && remaining[0].follow_up.is_some()),
+            Err(problem) => assert!(!expected && problem.to_string() == "missing"),
+        }
+    }
+
+    #[test]
+    fn an_object_without_resources_reports_its_problem() {
+        assert!(withdrawn(Vec::new(), Error::Waiting(String::new()), None).is_err());
     }
 }

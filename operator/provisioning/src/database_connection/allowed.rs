@@ -9,7 +9,7 @@ use steamer_api::{Adopt, DatabaseConnection, DatabaseRole, Kind, SecretsApp};
 use steamer_core::error::Error;
 use steamer_runtime::ObjectName;
 
-use crate::database_names::{allowed_in, connection_path, role};
+use crate::database_names::{allowed_in, connection_path, is_postgresql, owner_check, role};
 use crate::engine::Lookup;
 use crate::relations::{children, connection_of};
 use crate::secrets_app::database::{self, role_names};
@@ -17,14 +17,16 @@ use crate::secrets_app::database::{self, role_names};
 /// Most names in a message.
 const MOST_NAMES: usize = 5;
 
-/// Names of the roles that may use a connection: those of the spec, or else of the objects that refer to it.
+/// Names of the roles that may use a connection: those of the spec, or else of the objects that refer to it, with the checks of their
+/// owner roles.
 pub(super) fn roles(connection: &DatabaseConnection, lookup: &Lookup<'_>) -> Result<Vec<String>, Error> {
     if let Some(names) = &connection.spec.allowed_roles {
         return Ok(names.clone());
     }
     let roles = remaining(connection, referring(connection, lookup)?, lookup);
     let apps = remaining(connection, applications(connection, lookup)?, lookup);
-    let names = roles.iter().map(|it| role(it));
+    let checks = roles.iter().filter(|_| is_postgresql(connection)).filter_map(|it| owner_check(it));
+    let names = roles.iter().map(|it| role(it)).chain(checks);
     let names: BTreeSet<String> = names.chain(apps.iter().flat_map(|it| role_names(it))).collect();
     Ok(names.into_iter().collect())
 }
@@ -124,7 +126,7 @@ mod tests {
     }
 
     fn role(namespace: &str, name: &str, connection: &str) -> DatabaseRole {
-        let spec = json!({"connectionRef": {"name": connection, "namespace": "ns"}, "ownerRole": "app"});
+        let spec = json!({"connectionRef": {"name": connection, "namespace": "ns"}, "creationStatements": ["CREATE"]});
         let mut role = DatabaseRole::new(name, serde_json::from_value(spec).unwrap());
         role.metadata.namespace = Some(namespace.to_owned());
         role
@@ -152,6 +154,24 @@ mod tests {
         assert_eq!(message.is_some(), expected.is_some(), "{message:?}");
         let (message, expected) = (message.unwrap_or_default(), expected.unwrap_or_default());
         assert!(message.contains(expected), "{message}");
+    }
+
+    #[rstest]
+    #[case::postgresql(json!({}), vec!["a", "a.owner-a172cedc"])]
+    #[case::other_plugin(json!({"plugin": "mysql-database-plugin"}), vec!["a"])]
+    fn the_check_of_an_owner_role_may_use_the_connection(
+        #[case] changes: Value,
+        #[case] expected: Vec<&str>,
+    ) {
+        let (stores, index, connection) = (Stores::default(), Arc::<Index>::default(), connection(&changes));
+        stores.of::<DatabaseRole>().listed(None, 0);
+        stores.of::<SecretsApp>().listed(None, 0);
+        let mut owned = role("ns", "a", "db");
+        (owned.spec.owner_role, owned.spec.creation_statements) = (Some("app".to_owned()), Vec::new());
+        stores.of::<DatabaseRole>().insert(ObjectName::of(&owned), Arc::new(owned));
+        let dependencies = index.pass("test", ObjectName::of(&connection));
+        let lookup = Lookup { stores: &stores, dependencies: &dependencies };
+        assert_eq!(roles(&connection, &lookup).unwrap(), expected);
     }
 
     #[rstest]

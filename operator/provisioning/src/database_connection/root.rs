@@ -158,11 +158,42 @@ pub(super) fn after(
     RootCredential { digest, rotated_at: rotated_at.map(Time).or(former) }
 }
 
+/// The record after a pass with a paused write, which can be that of the password: the former one, unless the pass has rotated the
+/// password. `written` is the record of the pass without a pause.
+pub(super) fn after_pause(
+    written: Option<RootCredential>,
+    former: Option<RootCredential>,
+) -> Option<RootCredential> {
+    let rotated = |it: &Option<RootCredential>| it.as_ref().and_then(|it| it.rotated_at.clone());
+    let is_rotated = rotated(&written).is_some() && rotated(&written) != rotated(&former);
+    if is_rotated { written } else { former }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::new_password(("new", None), Some(("former", None)), Some("former"))]
+    #[case::first_password(("new", None), None, None)]
+    #[case::rotated_before(("new", None), Some(("former", Some(1))), Some("former"))]
+    #[case::rotated_now(("same", Some(2)), Some(("same", None)), Some("same"))]
+    fn a_password_whose_write_is_paused_is_not_recorded(
+        #[case] written: (&str, Option<i64>),
+        #[case] former: Option<(&str, Option<i64>)>,
+        #[case] expected: Option<&str>,
+    ) {
+        let record = |(digest, rotated): (&str, Option<i64>)| RootCredential {
+            digest: digest.to_owned(),
+            rotated_at: rotated.map(|second| Time(Timestamp::from_second(second).unwrap())),
+        };
+        let found = after_pause(Some(record(written)), former.map(record));
+        assert_eq!(found.as_ref().map(|it| &*it.digest), expected);
+        let rotated = written.1.or(former.and_then(|(_, rotated)| rotated));
+        assert_eq!(found.and_then(|it| it.rotated_at).is_some(), rotated.is_some());
+    }
 
     fn record(digest: &str, rotated: bool) -> RootCredential {
         let rotated_at = rotated.then_some(Time(Timestamp::UNIX_EPOCH));

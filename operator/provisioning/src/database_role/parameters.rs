@@ -5,12 +5,12 @@ use steamer_api::{DatabaseCredentialType, DatabaseRoleSpec, StaticUser};
 use steamer_core::error::Error;
 
 use super::statements;
-use crate::general::{merged, seconds, typed};
+use crate::general::{completed, merged, seconds, typed, unstated};
 
 /// Maps that OpenBao completes with defaults.
 pub(super) const OPEN_MAPS: [&str; 1] = ["credential_config"];
 
-/// The parameters that a spec sets.
+/// The parameters that a spec sets, and the lifetimes: one that is removed from the spec is again that of the mount.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a parameter that a field sets.
@@ -23,7 +23,21 @@ pub(super) fn of(spec: &DatabaseRoleSpec, connection: &str) -> Result<Map<String
         ("db_name", json!(connection)),
         ("credential_type", json!(spec.credential_type.map(credential_type))),
     ]));
-    merged(fields, &spec.parameters)
+    let parameters = merged(fields, &spec.parameters)?;
+    Ok(match spec.static_user {
+        Some(_) => parameters,
+        None => completed(parameters, [("default_ttl", json!(0)), ("max_ttl", json!(0))]),
+    })
+}
+
+/// The lifetimes that a spec does not state. Those of the mount, which are the default, can be longer than those of an existing
+/// role.
+pub(super) fn restricting(spec: &DatabaseRoleSpec) -> Vec<&'static str> {
+    if spec.static_user.is_some() {
+        return Vec::new();
+    }
+    let stated: Map<String, Value> = of_dynamic(spec).into_iter().chain(spec.parameters.0.clone()).collect();
+    unstated(&["default_ttl", "max_ttl"], &stated)
 }
 
 fn of_static(user: &StaticUser) -> Map<String, Value> {
@@ -94,21 +108,21 @@ mod tests {
         json!({"creationStatements": ["CREATE"]}),
         json!({
             "creation_statements": ["CREATE"], "revocation_statements": [], "renew_statements": [], "rollback_statements": [],
-            "db_name": "db",
+            "db_name": "db", "default_ttl": 0, "max_ttl": 0,
         }),
     )]
     #[case::owner(
         json!({"ownerRole": "app"}),
         json!({
             "creation_statements": statements::creation("app"), "revocation_statements": statements::revocation(),
-            "renew_statements": [], "rollback_statements": [], "db_name": "db",
+            "renew_statements": [], "rollback_statements": [], "db_name": "db", "default_ttl": 0, "max_ttl": 0,
         }),
     )]
     #[case::owner_with_own_revocation(
         json!({"ownerRole": "app", "revocationStatements": ["DROP"]}),
         json!({
             "creation_statements": statements::creation("app"), "revocation_statements": ["DROP"], "renew_statements": [],
-            "rollback_statements": [], "db_name": "db",
+            "rollback_statements": [], "db_name": "db", "default_ttl": 0, "max_ttl": 0,
         }),
     )]
     #[case::static_user(
@@ -119,6 +133,25 @@ mod tests {
         spec["connectionRef"] = json!({"name": "db"});
         let spec = serde_json::from_value(spec).unwrap();
         assert_eq!(Value::Object(of(&spec, "db").unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case::none(json!({}), &["default_ttl", "max_ttl"])]
+    #[case::field(json!({"defaultTTL": "1h"}), &["max_ttl"])]
+    #[case::free_parameter(json!({"parameters": {"max_ttl": "2h"}}), &["default_ttl"])]
+    #[case::static_user(json!({"static": {"username": "app", "rotationPeriod": "24h"}}), &[])]
+    fn a_lifetime_that_the_spec_states_is_written(#[case] mut spec: Value, #[case] expected: &[&str]) {
+        spec["connectionRef"] = json!({"name": "db"});
+        assert_eq!(restricting(&serde_json::from_value(spec).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_lifetime_among_the_free_parameters_is_kept() {
+        let spec = json!({
+            "connectionRef": {"name": "db"}, "creationStatements": ["CREATE"], "parameters": {"max_ttl": "876001h"},
+        });
+        let parameters = of(&serde_json::from_value(spec).unwrap(), "db").unwrap();
+        assert_eq!((&parameters["default_ttl"], &parameters["max_ttl"]), (&json!(0), &json!("876001h")));
     }
 
     #[rstest]

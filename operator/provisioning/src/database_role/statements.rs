@@ -29,10 +29,12 @@ pub(crate) fn creation_with_owner(owner: &str) -> Vec<String> {
     [first].into_iter().chain(creation(owner)).collect()
 }
 
-/// The query that fails if a role or a database does not exist. OpenBao divides statements at each `;`, so it contains none.
-pub(crate) fn existence(owner: &str, database: &str) -> String {
-    let [owner, database] = [owner, database].map(|name| name.replace('\'', "''"));
-    format!("SELECT has_database_privilege('{owner}', '{database}', 'CONNECT')")
+/// The query that fails if a role or a database does not exist. Without a database, it is that of the connection. OpenBao divides
+/// statements at each `;`, so it contains none.
+pub(crate) fn existence(owner: &str, database: Option<&str>) -> String {
+    let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    let database = database.map_or_else(|| "current_database()".to_owned(), literal);
+    format!("SELECT has_database_privilege({}, {database}, 'CONNECT')", literal(owner))
 }
 
 /// Drops a user. PostgreSQL keeps the sessions of a dropped user, which act as the owner role: they are ended if the user of
@@ -47,7 +49,7 @@ pub(crate) fn revocation() -> Vec<String> {
 }
 
 /// A quoted identifier.
-fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
@@ -56,6 +58,17 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case("it's", Some("shop"), "SELECT has_database_privilege('it''s', 'shop', 'CONNECT')")]
+    #[case("app", None, "SELECT has_database_privilege('app', current_database(), 'CONNECT')")]
+    fn names_in_the_query_are_literals(
+        #[case] owner: &str,
+        #[case] database: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(existence(owner, database), expected);
+    }
 
     #[rstest]
     #[case("app", r#"IN ROLE "app";"#)]

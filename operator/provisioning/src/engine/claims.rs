@@ -41,7 +41,7 @@ fn is_rival<K: Provision>(other: &K, subject: &Subject, own: &ObjectName) -> boo
 }
 
 /// Without this check, an object in any namespace could block the object that has the right to the subject.
-fn may_claim<K: Provision>(object: &K, lookup: &Lookup<'_>) -> bool {
+pub(crate) fn may_claim<K: Provision>(object: &K, lookup: &Lookup<'_>) -> bool {
     !object.references(lookup).is_err_and(|error| is_revoked(&error))
 }
 

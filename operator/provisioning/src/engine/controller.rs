@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
+use steamer_core::ownership::claims::Claimant;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Action, Dependencies, Edges, Locked, ObjectName, Reconcile};
 
@@ -16,6 +17,7 @@ use super::provision::{Memory, Provision};
 use super::repairs::Repairs;
 use super::status::Applied;
 use super::{deletion, orphans, status, unprivileged};
+use crate::write::Progress;
 
 /// Controller of kind `K`.
 pub(crate) struct Controller<K: Provision, M: Memory<K>> {
@@ -37,15 +39,21 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
     }
 
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
-        let pass = Pass { context: &self.context, dependencies };
-        let result = self.run(&object, &pass).await;
-        // The pause of a contested write does not delay the detection of other drift.
-        result.map_err(|error| unprivileged::explained(error.retried_within(self.context.drift_interval)))
+        let pass = Pass { context: &self.context, dependencies, survey: None };
+        match self.run(&object, &pass).await {
+            // The pause of a contested write does not delay the detection of other drift.
+            Err(error) => {
+                let error = error.retried_within(self.context.drift_interval);
+                Err(unprivileged::explained(error, &*object, &pass).await)
+            }
+            done => done,
+        }
     }
 
     fn forget(&self, name: &ObjectName) {
         self.memory.forget(name);
         self.limit.forget(name);
+        self.context.claims.forget(&Claimant { kind: K::ID, name: name.clone() });
     }
 }
 
@@ -102,34 +110,37 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         let name = ObjectName::of(object);
         // A deletion finds the resources from the first write on.
         pass.context.add_finalizer(object).await?;
-        status::announce(object, desired, pass).await?;
+        status::announce(object, prepared, pass).await?;
         self.memory.before_writes(&name, desired);
-        let mut contested = self.carry_out(object, prepared, pass).await?;
+        let (mut contested, progress) = self.carry_out(object, prepared, pass).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;
         }
-        let applied = Applied { desired, removed_orphans, contested: contested.as_ref() };
+        let applied =
+            Applied { prepared, removed_orphans, contested: contested.as_ref(), progress: &progress };
         let reported = status::applied(object, applied, pass).await;
         let has_orphans = Error::set_aside(reported, &mut contested)?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
         Ok((has_orphans, contested))
     }
 
-    /// Executes the writes of a plan. Returns the error of a write that another client undoes each time.
+    /// Executes the writes of a plan. Returns the error of a write that another client undoes each time, and what was written.
     async fn carry_out(
         &self,
         object: &K,
-        Prepared { session, desired, plan, before }: &Prepared<K>,
+        Prepared { session, desired, observed, plan, before }: &Prepared<K>,
         pass: &Pass<'_>,
-    ) -> Result<Option<Error>, Error> {
-        let (name, created) = (&ObjectName::of(object), Locked::default());
-        let repairs = Repairs { limit: &self.limit, object: name, before: *before, created };
+    ) -> Result<(Option<Error>, Progress), Error> {
+        let (name, progress) = (&ObjectName::of(object), Locked::default());
+        let interval = self.context.drift_interval;
+        let repairs = Repairs { limit: &self.limit, object: name, before: *before, interval, progress };
         let executed = repairs.execute(session, &plan.writes).await;
-        let created = repairs.created.lock().clone();
-        if executed.is_err() && !created.is_empty() {
+        let progress = repairs.progress.lock().clone();
+        if executed.is_err() && !progress.created.is_empty() {
             // The object owns what it has created, even if a later write failed. The error of that write is reported.
-            let change = |status: &mut K::Status| K::interrupted(status, desired, &created);
+            let change =
+                |status: &mut K::Status| K::interrupted(status, desired, observed, &progress.created);
             if let Err(error) = status::change(object, change, pass).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -137,7 +148,7 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
                 );
             }
         }
-        executed
+        executed.map(|contested| (contested, progress))
     }
 
     /// Removes all access, regardless of `suspend` and `mode`.
@@ -149,6 +160,8 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
             return Ok(());
         };
         K::revoke(&removal).await?;
+        // What the object creates after the right is given back is no repair.
+        self.limit.forget(&ObjectName::of(object));
         status::change(object, |status| object.revoked(status, Timestamp::now()), pass).await
     }
 

@@ -86,13 +86,17 @@ impl Due {
         [Some(self.drift_interval), expiration, orphans].into_iter().flatten().min().unwrap_or_default()
     }
 
-    /// Result of a visit. The pause of a contested write never delays the next visit.
+    /// Result of a visit. The pause of a contested write never delays the next visit. What follows the writes at once, with an
+    /// expiration in the past, follows the contested one.
     ///
     /// # Errors
     /// The error of the contested write.
     pub(super) fn or_contested(&self, contested: Option<Error>, now: Timestamp) -> Result<Action, Error> {
-        let after = self.after(now);
-        contested.map_or(Ok(Action::After(after)), |error| Err(error.retried_within(after)))
+        let Some(error) = contested else {
+            return Ok(Action::After(self.after(now)));
+        };
+        let expires_at = self.expires_at.filter(|at| *at > now);
+        Err(error.retried_within(Self { expires_at, ..*self }.after(now)))
     }
 }
 
@@ -137,19 +141,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case::short_pause(30, false, 30)]
-    #[case::drift(3600, false, 300)]
-    #[case::orphans(3600, true, 2)]
+    #[case::short_pause(30, false, None, 30_000)]
+    #[case::drift(3600, false, None, 300_000)]
+    #[case::orphans(3600, true, None, 2_000)]
+    #[case::follow_up(30, false, Some(0), 30_000)]
+    #[case::expiration(30, false, Some(1_010), 10_050)]
     fn a_contested_write_does_not_delay_other_work(
         #[case] pause: u64,
         #[case] has_orphans: bool,
-        #[case] seconds: u64,
+        #[case] follows: Option<i64>,
+        #[case] milliseconds: u64,
     ) {
-        let due = Due { drift_interval: Duration::from_secs(300), expires_at: None, has_orphans };
+        let now = Timestamp::from_second(1_000).unwrap();
+        let expires_at = follows.map(|second| Timestamp::from_second(second).unwrap());
+        let due = Due { drift_interval: Duration::from_secs(300), expires_at, has_orphans };
         let contested = Error::Repeated(String::new(), Duration::from_secs(pause));
-        let error = due.or_contested(Some(contested), Timestamp::UNIX_EPOCH).unwrap_err();
-        assert_eq!(error.retry(), Retry::After(Duration::from_secs(seconds)));
-        assert!(due.or_contested(None, Timestamp::UNIX_EPOCH).is_ok());
+        let error = due.or_contested(Some(contested), now).unwrap_err();
+        assert_eq!(error.retry(), Retry::After(Duration::from_millis(milliseconds)));
+        assert!(due.or_contested(None, now).is_ok());
     }
 
     fn missing(kind: KindId) -> Error {

@@ -93,8 +93,8 @@ fn keeps_values<K: Provision>(
     (is_recorded && has_no_right()).then_some((Reason::ReferenceDenied, WITHOUT_RIGHT))
 }
 
-/// Event about resources in the status that the deletion does not touch: those that the object may not have created, and those
-/// that another client wrote to the status.
+/// Event about resources in the status that the deletion does not touch: those that the object may not have created, those that
+/// another object claims, and those that another client wrote to the status.
 fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Option<String> {
     let trusted = &removal.resources.footprint.resources;
     let recorded = object.footprint(&pass.context.status(object))?.resources;
@@ -102,7 +102,10 @@ fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -
     let paths: Vec<&str> = recorded.iter().filter(|it| !is_touched(it)).map(|it| &*it.path).collect();
     let listed: String = paths.join(", ").chars().take(LONGEST_PATHS).collect();
     (!paths.is_empty()).then(|| {
-        format!("Steamer cannot tell who created {listed} in OpenBao, and keeps it: delete it there if it is not needed")
+        format!(
+            "Steamer keeps {listed} in OpenBao, because another object claims it or Steamer cannot tell who created it: delete it \
+             there if it is not needed"
+        )
     })
 }
 

@@ -8,17 +8,26 @@ use steamer_core::{Context, Stores};
 use steamer_openbao::Session;
 use steamer_runtime::{Dependencies, Key, ObjectName, Reason};
 
+use super::survey::Survey;
+
 /// Access to Kubernetes and OpenBao.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a> {
     pub(crate) context: &'a Context,
     pub(crate) dependencies: &'a Dependencies,
+    /// Records the denied requests of a pass that writes nothing.
+    pub(super) survey: Option<&'a Survey>,
 }
 
 impl<'a> Pass<'a> {
     /// Access to cached objects only.
     pub(crate) fn lookup(&self) -> Lookup<'a> {
         Lookup { stores: &self.context.stores, dependencies: self.dependencies }
+    }
+
+    /// Returns true for a pass that writes nothing and only records denied requests.
+    pub(crate) const fn is_survey(&self) -> bool {
+        self.survey.is_some()
     }
 
     /// The operator's session in a cluster whose spec is valid.
@@ -28,13 +37,21 @@ impl<'a> Pass<'a> {
     /// administrator has to correct.
     pub(crate) async fn session(&self, cluster: &OpenBaoCluster) -> Result<Session, Error> {
         is_usable(cluster)?;
-        self.context.operator_session(self.dependencies, cluster).await
+        self.operator_session(cluster).await
     }
 
     /// The operator's session in the cluster of that name. The caller must have checked the right to refer to it.
     pub(crate) async fn session_in(&self, cluster: &ObjectName) -> Result<Session, Error> {
         let cluster: Arc<OpenBaoCluster> = self.context.stores.existing(self.dependencies, cluster)?;
-        self.context.operator_session(self.dependencies, &cluster).await
+        self.operator_session(&cluster).await
+    }
+
+    async fn operator_session(&self, cluster: &OpenBaoCluster) -> Result<Session, Error> {
+        let session = self.context.operator_session(self.dependencies, cluster).await?;
+        Ok(match self.survey {
+            Some(survey) => survey.session(&session, cluster),
+            None => session,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::write::Plan;
 pub(super) struct Prepared<K: Provision> {
     pub(super) session: Session,
     pub(super) desired: K::Desired,
+    pub(super) observed: K::Observed,
     pub(super) plan: Plan,
     /// Digest of the observed state.
     pub(super) before: u64,
@@ -33,7 +34,7 @@ pub(super) async fn prepare<K: Provision>(
     let state = State::<K> { root: session.namespace(), desired: &desired, observed: &observed };
     let plan = planned(object, &state, pass)?;
     let before = digest(&format!("{:?}", K::state(&observed)));
-    Ok(Prepared { session, desired, plan, before })
+    Ok(Prepared { session, desired, observed, plan, before })
 }
 
 fn validated<K: Provision>(

@@ -16,13 +16,14 @@ use super::pass::{Lookup, Pass};
 use super::removal::{Footprint, Removal};
 use super::rights::Rights;
 use super::subject::Subject;
-use crate::write::Plan;
+use crate::write::{Plan, Progress, Request};
 
 /// A kind that creates resources in OpenBao. A reconcile calls `references`, `fetch`, `validate`, `observe` and `plan`,
 /// then `announcement` before the first write, and `applied` after the last one. A deletion calls
 /// `deletable`, `footprint`, `remove_children` and `remove`; the removal of an orphan calls `remove`. After a revoked
 /// right, the engine calls `footprint`, `revoke` and `revoked`. A reconcile that does not write the desired state calls
-/// `footprint`, `withdraw` and `withdrawn`. `trusted` checks each footprint, and `interrupted` follows a failed write.
+/// `footprint`, `withdraw` and `withdrawn`. `trusted` checks each footprint, `interrupted` follows a failed
+/// write, and `paused` a paused one.
 pub(crate) trait Provision: HasLifecycle {
     /// Name of the controller.
     const NAME: &'static str;
@@ -88,18 +89,48 @@ pub(crate) trait Provision: HasLifecycle {
     /// Computes the writes that lead from the observed to the desired state, in the order in which they are safe.
     fn plan(desired: &Self::Desired, observed: &Self::Observed, rights: &Rights<'_>) -> Result<Plan, Error>;
 
+    /// Returns requests that the spec leads to, from the root namespace of the cluster, for a message about missing rights.
+    fn outline(&self, _references: &Self::References, _lookup: &Lookup<'_>) -> Vec<Request> {
+        Vec::new()
+    }
+
+    /// Returns the requests of the resources of a desired state, as [`Self::outline`] does.
+    fn requests(_desired: &Self::Desired) -> Vec<Request> {
+        Vec::new()
+    }
+
     /// Returns the status that must be written before the first write to OpenBao, so that a deletion finds the
     /// resources, and a revoked right the access. None if the spec or the last status already determines them.
-    fn announcement(_desired: &Self::Desired, _last: &Self::Status) -> Option<Self::Status> {
+    fn announcement(
+        _desired: &Self::Desired,
+        _observed: &Self::Observed,
+        _last: &Self::Status,
+    ) -> Option<Self::Status> {
         None
     }
 
     /// Writes the facts of the observed state to the status, with `mode: Observe`.
     fn compared(_status: &mut Self::Status, _desired: &Self::Desired) {}
 
-    /// Writes to the status what exists after writes that ended with an error. `created` are the paths of the creations that
-    /// OpenBao has confirmed, from the root of the cluster.
-    fn interrupted(_status: &mut Self::Status, _desired: &Self::Desired, _created: &[String]) {}
+    /// Writes to the status what exists after writes that ended with an error. `observed` is the state before them, and `created`
+    /// are the paths of the creations that OpenBao has confirmed, from the root of the cluster.
+    fn interrupted(
+        _status: &mut Self::Status,
+        _desired: &Self::Desired,
+        _observed: &Self::Observed,
+        _created: &[String],
+    ) {
+    }
+
+    /// Corrects the status after `applied` if some writes are paused. The second status is that before `applied`, and `observed`
+    /// the state before the writes.
+    fn paused(
+        _statuses: (&mut Self::Status, &Self::Status),
+        _desired: &Self::Desired,
+        _observed: &Self::Observed,
+        _progress: &Progress,
+    ) {
+    }
 
     /// Returns the namespace that contains the resources, as clients of the server address it.
     fn published(desired: &Self::Desired) -> NamespacePath;
@@ -126,7 +157,7 @@ pub(crate) trait Provision: HasLifecycle {
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
 
-    /// Returns the footprint without resources that another client added to the status.
+    /// Returns the footprint without resources that another client added to the status, or that another object claims.
     fn trusted(&self, footprint: Footprint, _pass: &Pass<'_>) -> Footprint {
         footprint
     }

@@ -8,7 +8,7 @@ use steamer_openbao::{NamespacePath, Session};
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Locked, ObjectName};
 
-use crate::write::{Write, execute};
+use crate::write::{Progress, Write, execute};
 
 /// Longest path in a message, in characters.
 const LONGEST_PATH: usize = 200;
@@ -19,8 +19,10 @@ pub(super) struct Repairs<'a> {
     pub(super) object: &'a ObjectName,
     /// Digest of the observed state.
     pub(super) before: u64,
-    /// Paths of the creations that OpenBao has confirmed, from the root of the cluster.
-    pub(super) created: Locked<Vec<String>>,
+    /// Interval at which the state is observed.
+    pub(super) interval: Duration,
+    /// What was written.
+    pub(super) progress: Locked<Progress>,
 }
 
 /// A write that is paused, and for how long.
@@ -32,9 +34,15 @@ impl Contested<'_> {
     fn into_error(self, root: &NamespacePath) -> Error {
         let Self(write, pause) = self;
         let path: String = write.described(root).path.chars().take(LONGEST_PATH).collect();
-        let text = format!(
-            "another client undoes each change of {path} in OpenBao: find it in the audit log of OpenBao, and stop it"
-        );
+        let text = if write.operation == Operation::Create {
+            format!(
+                "{path} in OpenBao is missing after each creation: find its deletion in the audit log of OpenBao"
+            )
+        } else {
+            format!(
+                "another client undoes each change of {path} in OpenBao: find it in the audit log of OpenBao, and stop it"
+            )
+        };
         Error::Repeated(text, pause)
     }
 }
@@ -70,15 +78,21 @@ impl Repairs<'_> {
         if !write.is_repair() {
             return Ok(());
         }
-        self.limit.admit(self.object, write.repetition(self.before), now)
+        let admitted = self.limit.admit(self.object, write.repetition(self.before, self.interval), now);
+        if admitted.is_err() {
+            self.progress.lock().paused.push(write.path());
+        }
+        admitted
     }
 
     fn record(&self, write: &Write, now: Instant) {
         if write.operation == Operation::Create {
-            self.created.lock().push(write.path());
+            self.progress.lock().created.push(write.path());
         }
         if write.is_repair() {
-            self.limit.record(self.object, write.repetition(self.before), now);
+            self.limit.record(self.object, write.repetition(self.before, self.interval), now);
+        } else if write.is_removal() {
+            self.limit.reset(self.object, write.resource());
         }
     }
 }
@@ -99,15 +113,21 @@ mod tests {
 
     /// Number of executed writes of `rounds` plans, one each second. `plan` makes a plan, and the state that it observed.
     fn executed(rounds: i64, plan: impl Fn(i64) -> (Vec<Write>, u64)) -> usize {
+        executed_each(Duration::from_secs(1), rounds, plan)
+    }
+
+    /// As [`executed`], with one plan in each interval.
+    fn executed_each(interval: Duration, rounds: i64, plan: impl Fn(i64) -> (Vec<Write>, u64)) -> usize {
         let (limit, object, start) = (WriteLimit::default(), ObjectName::new("ns", "web"), Instant::now());
         let mut executed = 0;
         for round in 0..rounds {
             let (writes, before) = plan(round);
-            let created = Locked::default();
-            let repairs = Repairs { limit: &limit, object: &object, before, created };
-            let now = start + Duration::from_secs(round.unsigned_abs());
+            let progress = Locked::default();
+            let repairs = Repairs { limit: &limit, object: &object, before, interval, progress };
+            let now = start + interval * u32::try_from(round).unwrap();
             let (due, contested) = repairs.divided(&writes, now);
             assert_eq!(due.len() < writes.len(), contested.is_some());
+            assert_eq!(due.len() + repairs.progress.lock().paused.len(), writes.len());
             due.iter().for_each(|write| repairs.record(write, now));
             executed += due.len();
         }
@@ -119,6 +139,25 @@ mod tests {
         let undone = |round: i64| vec![policy("a", "same", round), policy("b", &round.to_string(), round)];
         let writes = executed(60, |round| (undone(round), 0));
         assert!((61..=70).contains(&writes), "{writes}");
+    }
+
+    #[rstest]
+    #[case::short(2)]
+    #[case::tests(30)]
+    #[case::default(300)]
+    #[case::long(3600)]
+    fn a_write_that_is_undone_before_each_pass_is_paused(#[case] seconds: u64) {
+        let writes =
+            executed_each(Duration::from_secs(seconds), 24, |round| (vec![policy("a", "same", round)], 0));
+        assert!((6..=15).contains(&writes), "{writes}");
+    }
+
+    #[test]
+    fn a_resource_that_the_object_itself_removes_and_creates_again_is_never_paused() {
+        let path = || "sys/policies/acl/a".to_owned();
+        let removal = || Write::delete(&NamespacePath::new("org_1"), path(), UNDESIRED);
+        let plan = |round: i64| vec![if round % 2 == 0 { policy("a", "same", round) } else { removal() }];
+        assert_eq!(executed(60, |round| (plan(round), 0)), 60);
     }
 
     #[test]
@@ -136,6 +175,10 @@ mod tests {
         let error = Contested(&write, Duration::from_secs(30)).into_error(&NamespacePath::new("teams"));
         let is_repeated = matches!(&error, Error::Repeated(_, pause) if *pause == Duration::from_secs(30));
         assert!(is_repeated && error.to_string().contains("teams/org_1/sys/policies/acl/a"), "{error}");
+        let call = Call::PutPolicy { name: "a".to_owned(), text: String::new(), cas: Cas::Absent };
+        let write = Write::create(&NamespacePath::root(), call);
+        let error = Contested(&write, Duration::ZERO).into_error(&NamespacePath::root());
+        assert!(!error.to_string().contains("another client"), "{error}");
     }
 
     #[rstest]

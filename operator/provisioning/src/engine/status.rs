@@ -10,7 +10,7 @@ use steamer_runtime::{Failure, Reason};
 use super::pass::Pass;
 use super::prepared::Prepared;
 use super::provision::Provision;
-use crate::write::Write;
+use crate::write::{Progress, Write};
 
 /// Most changes in a status.
 const MOST_CHANGES: usize = 1000;
@@ -34,10 +34,10 @@ pub(super) async fn change<K: Provision>(
 
 pub(super) async fn announce<K: Provision>(
     object: &K,
-    desired: &K::Desired,
+    Prepared { desired, observed, .. }: &Prepared<K>,
     pass: &Pass<'_>,
 ) -> Result<(), Error> {
-    match K::announcement(desired, &pass.context.status(object)) {
+    match K::announcement(desired, observed, &pass.context.status(object)) {
         Some(status) => {
             let message = "creating the resources in OpenBao".to_owned();
             pass.context.report(object, status, &Verdict::Progressing(Reason::Waiting, message)).await
@@ -79,10 +79,12 @@ fn compared(changes: usize) -> Verdict {
 
 /// Result of an executed plan.
 pub(super) struct Applied<'a, K: Provision> {
-    pub(super) desired: &'a K::Desired,
+    pub(super) prepared: &'a Prepared<K>,
     pub(super) removed_orphans: &'a [Orphan],
     /// Error of a write that is paused. It determines the verdict.
     pub(super) contested: Option<&'a Error>,
+    /// What was written.
+    pub(super) progress: &'a Progress,
 }
 
 /// Reports an applied plan. Returns true if orphans remain that a later reconcile can remove.
@@ -92,8 +94,13 @@ pub(super) async fn applied<K: Provision>(
     pass: &Pass<'_>,
 ) -> Result<bool, Error> {
     let mut status: K::Status = pass.context.status(object);
-    planned::<K>(&mut status, applied.desired, Vec::new());
-    let verdict = object.applied(&mut status, applied.desired, Timestamp::now());
+    let Prepared { desired, observed, .. } = applied.prepared;
+    planned::<K>(&mut status, desired, Vec::new());
+    let former = status.clone();
+    let verdict = object.applied(&mut status, desired, Timestamp::now());
+    if !applied.progress.paused.is_empty() {
+        K::paused((&mut status, &former), desired, observed, applied.progress);
+    }
     let verdict = applied.contested.map_or(verdict, Failure::verdict);
     let has_orphans = K::orphans(&mut status).is_some_and(|orphans| {
         // A child that was deleted in the meantime has added to the list.

@@ -9,9 +9,11 @@ use steamer_runtime::Key;
 
 use super::deletion::delete;
 use super::found::Found;
+use super::home::Home;
 use super::resource::Resource;
 use super::site::Site;
 use crate::engine::Lookup;
+use crate::write::Request;
 
 /// A kind whose objects own resources at known paths.
 pub(crate) trait General: HasLifecycle<Status: HasOwned> {
@@ -31,8 +33,18 @@ pub(crate) trait General: HasLifecycle<Status: HasOwned> {
     /// [`Error::Invalid`] for a mistake in the spec, with the necessary change. Any error of a request.
     fn resources(&self, found: &Found<'_>) -> impl Future<Output = Result<Vec<Resource>, Error>> + Send;
 
+    /// Requests that the spec leads to, relative to the namespace of the resources, for a message about missing rights. For kinds
+    /// whose `resources` end with an error if OpenBao denies a read. The requests of the computed resources are added.
+    fn outline(&self, _home: &Home, _lookup: &Lookup<'_>) -> Vec<Request> {
+        Vec::new()
+    }
+
     /// Writes facts of the kind to the status after all resources have their desired state.
     fn facts(&self, _status: &mut Self::Status, _resources: &[Resource]) {}
+
+    /// Restores the facts about what was not written, because writes are paused. `former` is the status before
+    /// [`facts`](Self::facts).
+    fn unwritten(_status: &mut Self::Status, _former: &Self::Status) {}
 
     /// Result of a pass in which all resources have their desired state, as the message of the condition `Ready`.
     fn message(&self, namespace: &NamespacePath) -> String {

@@ -32,6 +32,22 @@ pub(crate) fn merged(
     Ok(typed)
 }
 
+/// Adds the defaults of parameters that are not set, so that what is removed from a spec is also removed from the resource.
+pub(crate) fn completed<const N: usize>(
+    mut parameters: Map<String, Value>,
+    defaults: [(&str, Value); N],
+) -> Map<String, Value> {
+    for (name, default) in defaults {
+        parameters.entry(name).or_insert(default);
+    }
+    parameters
+}
+
+/// Those of some parameters that a spec does not state.
+pub(crate) fn unstated(all: &[&'static str], stated: &Map<String, Value>) -> Vec<&'static str> {
+    all.iter().copied().filter(|name| !stated.contains_key(*name)).collect()
+}
+
 /// The error of a parameter in the map `map` of a spec that a field of the spec sets too.
 pub(crate) fn repeated(map: &str, name: &str) -> Error {
     Error::Invalid(format!("{map}.{name} repeats a field of the spec: remove it from {map}"))
@@ -64,6 +80,18 @@ mod tests {
     fn fields_that_are_not_set_are_left_out() {
         let fields = typed([("a", json!(null)), ("b", json!([])), ("c", json!(false)), ("d", json!(0))]);
         assert_eq!(Value::Object(fields), json!({"c": false, "d": 0}));
+    }
+
+    #[test]
+    fn only_what_is_not_set_has_its_default() {
+        let fields = typed([("a", json!(true)), ("b", json!([]))]);
+        let all = completed(fields, [("a", json!(false)), ("b", json!(["x"])), ("c", json!(0))]);
+        assert_eq!(Value::Object(all), json!({"a": true, "b": ["x"], "c": 0}));
+    }
+
+    #[test]
+    fn what_a_spec_states_is_not_unstated() {
+        assert_eq!(unstated(&["a", "b"], &typed([("a", json!(0)), ("c", json!(0))])), ["b"]);
     }
 
     #[rstest]

@@ -57,7 +57,7 @@ impl Planner<'_> {
         let create = |path: &String| {
             let (method, body) = (resource.method.clone(), resource.creation_body());
             let call = Call::Send { method, path: path.clone(), body, receipt: resource.receipt.clone() };
-            Write::create(&self.desired.home.namespace, call)
+            Write::create(&self.desired.home.namespace, call).leading_to(&self.resource.digest)
         };
         resource.created_at().map(create).into_iter().chain(self.completion()).collect()
     }
@@ -71,7 +71,7 @@ impl Planner<'_> {
         let body = resource.change_body();
         let is_complete = !resource.is_completed_by_change || body.parameters.iter().all(is_created);
         let path = resource.changed_at.clone().filter(|_| !is_complete)?;
-        Some(Write::update(&self.desired.home.namespace, send(resource, path, body), DIFFERS))
+        Some(self.update(path, body))
     }
 
     fn change(&self, found: &Existing) -> Result<Option<Write>, Error> {
@@ -86,10 +86,16 @@ impl Planner<'_> {
         }
         let namespace = &self.desired.home.namespace;
         refuse_fixed(resource, &differences, &self.rights.published(namespace))?;
-        let write = |path: &String| {
-            Write::update(namespace, send(resource, path.clone(), resource.change_body()), DIFFERS)
-        };
-        Ok(resource.changed_at.as_ref().map(write))
+        if self.recorded().is_none_or(|it| it.pending) {
+            refuse_widened(resource, &differences, &self.rights.published(namespace))?;
+        }
+        Ok(resource.changed_at.as_ref().map(|path| self.update(path.clone(), resource.change_body())))
+    }
+
+    fn update(&self, path: String, body: super::Body) -> Write {
+        let method = self.resource.resource.method.clone();
+        let call = Call::Send { method, path, body, receipt: None };
+        Write::update(&self.desired.home.namespace, call, DIFFERS).leading_to(&self.resource.digest)
     }
 
     fn recorded(&self) -> Option<&OwnedResource> {
@@ -98,7 +104,11 @@ impl Planner<'_> {
 
     /// Returns true if the last request of the object was the desired one.
     fn is_sent(&self) -> bool {
-        self.recorded().and_then(|it| it.digest.as_ref()) == Some(&self.resource.digest)
+        self.recorded().is_some_and(|it| !it.pending && self.has_digest(it))
+    }
+
+    fn has_digest(&self, recorded: &OwnedResource) -> bool {
+        recorded.digest.as_ref() == Some(&self.resource.digest)
     }
 
     /// OpenBao does not return every parameter. A request that was sent before is in force.
@@ -110,11 +120,11 @@ impl Planner<'_> {
     }
 
     /// Returns true for a secret that OpenBao does not have yet. An adopted resource has it: the pass that adopts a resource
-    /// finds no record, and records the digest. A record without it is of a resource that the object itself has created, in a
-    /// pass that did not end.
+    /// finds no record, and announces the resource with its digest. A record without it is of a resource that the object itself
+    /// has created, in a pass that did not end.
     fn has_new_secret(&self) -> bool {
         let has_secret = !self.resource.resource.change_body().secrets.is_empty();
-        has_secret && self.recorded().is_some() && !self.is_sent()
+        has_secret && self.recorded().is_some_and(|it| !self.has_digest(it))
     }
 
     /// Checks that the object may change an existing resource.
@@ -187,8 +197,21 @@ fn refuse_fixed(
     )))
 }
 
-fn send(resource: &Resource, path: String, body: super::Body) -> Call {
-    Call::Send { method: resource.method.clone(), path, body, receipt: None }
+/// Refuses an adoption that would replace a restriction by a default.
+fn refuse_widened(
+    resource: &Resource,
+    differences: &[Difference],
+    namespace: &NamespacePath,
+) -> Result<(), Error> {
+    let is_widened = |it: &&Difference| resource.restricting.contains(&it.name.as_str()) && !it.is_absent;
+    let Some(Difference { name: parameter, .. }) = differences.iter().find(is_widened) else {
+        return Ok(());
+    };
+    Err(Error::Conflict(format!(
+        "{} in namespace {namespace} restricts {parameter}, and the spec does not state it: write the existing value in the spec, \
+         because an adoption would replace it by the default, which permits more",
+        resource.name
+    )))
 }
 
 /// Deletes owned resources that the spec no longer contains. Values need `deletionPolicy: Delete`.

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use steamer_api::{HasOwned, Mode, OwnedResources};
+use steamer_api::{DeletionPolicy, HasOwned, Mode, OwnedResources};
 use steamer_core::error::Error;
 use steamer_core::ownership::removal::Owned;
 use steamer_openbao::{NamespacePath, Session};
@@ -17,11 +17,12 @@ use super::existing::Existing;
 use super::found::Found;
 use super::home::{self, Home};
 use super::kind::General;
+use super::requests::requests_of;
 use super::resource::{FollowUp, Resource};
 use super::seal::Seal;
-use super::{observed, plan, record};
+use super::{claims, observed, plan, record};
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
-use crate::write::Plan;
+use crate::write::{Plan, Progress, Request};
 
 impl<K: General> Provision for K {
     const NAME: &'static str = <K as General>::NAME;
@@ -63,7 +64,9 @@ impl<K: General> Provision for K {
         let resources = resources.into_iter().map(|resource| with_digest(self, resource, pass)).collect();
         let deletion_policy = self.lifecycle().deletion_policy;
         let (root, deletion) = (session.namespace().clone(), deleter::delete::<K>);
-        Ok((session, Desired { home, resources, owned, deletion_policy, root, seal, deletion }))
+        let desired = Desired { home, resources, owned, deletion_policy, root, seal, deletion };
+        claims::check(self, &desired, pass)?;
+        Ok((session, desired))
     }
 
     fn validate(&self, desired: Desired, _setting: &Setting<'_>) -> Result<Desired, Error> {
@@ -91,14 +94,28 @@ impl<K: General> Provision for K {
         Ok(Plan { writes: plan::writes(desired, observed, rights)?, expires_at: desired.expires_at() })
     }
 
-    fn announcement(desired: &Desired, last: &K::Status) -> Option<K::Status> {
-        let owned = record::before_writes(desired);
+    fn announcement(desired: &Desired, observed: &Self::Observed, last: &K::Status) -> Option<K::Status> {
+        let owned = record::before_writes(desired, observed);
         if last.owned() == Some(&owned) {
             return None;
         }
         let mut status = last.clone();
         *status.owned_mut() = Some(owned);
         Some(status)
+    }
+
+    fn outline(&self, home: &Home, lookup: &Lookup<'_>) -> Vec<Request> {
+        let requests = General::outline(self, home, lookup).into_iter();
+        requests.map(|it| it.inside(&home.namespace)).collect()
+    }
+
+    fn requests(desired: &Desired) -> Vec<Request> {
+        let is_retained = desired.deletion_policy == DeletionPolicy::Retain;
+        let requests = desired.resources.iter().flat_map(|DesiredResource { resource, .. }| {
+            let is_kept = is_retained && resource.holds_values;
+            requests_of(resource).into_iter().filter(move |it| !is_kept || it.method != "DELETE")
+        });
+        requests.map(|it| it.inside(&desired.home.namespace)).collect()
     }
 
     fn published(desired: &Desired) -> NamespacePath {
@@ -127,7 +144,8 @@ impl<K: General> Provision for K {
     }
 
     fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
-        Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint)
+        let trusted = Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint);
+        claims::without_others(self, trusted, pass)
     }
 
     async fn confirmed(&self, mut footprint: Footprint, pass: &Pass<'_>) -> Result<Footprint, Error> {
@@ -141,8 +159,18 @@ impl<K: General> Provision for K {
         Ok(footprint)
     }
 
-    fn interrupted(status: &mut K::Status, desired: &Desired, created: &[String]) {
-        *status.owned_mut() = Some(record::after_error(desired, created));
+    fn interrupted(status: &mut K::Status, desired: &Desired, observed: &Self::Observed, created: &[String]) {
+        *status.owned_mut() = Some(record::after_error(desired, observed, created));
+    }
+
+    fn paused(
+        (status, former): (&mut K::Status, &K::Status),
+        desired: &Desired,
+        observed: &Self::Observed,
+        progress: &Progress,
+    ) {
+        K::unwritten(status, former);
+        *status.owned_mut() = Some(record::after_pauses(desired, observed, progress));
     }
 
     /// The object owns nothing any more: access is removed, and values stay without an owner. Someone else may create the same
@@ -160,11 +188,12 @@ impl<K: General> Provision for K {
     }
 }
 
-/// The record in the status, in which entries of other clients are pending.
+/// The record in the status, in which entries of other clients are pending, and without the resources of other objects.
 fn recorded<K: General>(object: &K, pass: &Pass<'_>, seal: &Seal) -> Option<OwnedResources> {
     let status: K::Status = pass.context.status(object);
     let own = ObjectName::of(object).namespace;
-    status.owned().cloned().map(|owned| record::trusted(owned, seal, &own))
+    let trusted = status.owned().cloned().map(|owned| record::trusted(owned, seal, &own));
+    trusted.map(|owned| claims::own_record(object, owned, pass))
 }
 
 fn with_digest<K: General>(object: &K, mut resource: Resource, pass: &Pass<'_>) -> DesiredResource {

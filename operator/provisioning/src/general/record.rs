@@ -8,43 +8,94 @@ use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use super::desired::Desired;
+use super::existing::Existing;
 use super::home::Home;
 use super::resource::Resource;
 use super::seal::Seal;
 use crate::engine::Footprint;
+use crate::write::Progress;
 
 /// The record before the first write: everything that is owned, and as pending everything that will be created or adopted.
-pub(super) fn before_writes(desired: &Desired) -> OwnedResources {
-    sealed(desired, announced(desired))
+pub(super) fn before_writes(desired: &Desired, observed: &[Option<Existing>]) -> OwnedResources {
+    sealed(desired, announced(desired, observed))
 }
 
-/// The entries of the record before the first write, without their seals.
-fn announced(desired: &Desired) -> Vec<OwnedResource> {
+/// The entries of the record before the first write, without their seals. A resource that will be adopted has its secrets: its
+/// entry states the digest that it is adopted with.
+fn announced(desired: &Desired, observed: &[Option<Existing>]) -> Vec<OwnedResource> {
     let known = desired.owned.as_ref().map(|owned| owned.resources.clone()).unwrap_or_default();
     let is_known = |path: &str| known.iter().any(|it| it.path == path);
-    let added = entries(desired).filter(|it| !is_known(&it.path));
-    let added: Vec<_> = added.map(|it| OwnedResource { digest: None, pending: true, ..it }).collect();
+    let added = entries(desired).zip(observed).filter(|(it, _)| !is_known(&it.path));
+    let added = added.map(|(it, found)| OwnedResource {
+        digest: it.digest.filter(|_| found.is_some()),
+        pending: true,
+        ..it
+    });
+    let added: Vec<_> = added.collect();
     known.into_iter().chain(added).collect()
 }
 
-/// The record after writes that ended with an error. `created` are the paths of the creations that OpenBao has confirmed,
-/// from the root of the cluster: the object owns what it has created.
-pub(super) fn after_error(desired: &Desired, created: &[String]) -> OwnedResources {
-    let mut resources = announced(desired);
+/// The record after writes that ended with an error. `observed` is the state before them, and `created` are the paths of the
+/// creations that OpenBao has confirmed, from the root of the cluster: the object owns what it has created.
+pub(super) fn after_error(
+    desired: &Desired,
+    observed: &[Option<Existing>],
+    created: &[String],
+) -> OwnedResources {
+    sealed(desired, confirmed(desired, observed, created))
+}
+
+/// The entries of [`after_error`], without their seals.
+fn confirmed(desired: &Desired, observed: &[Option<Existing>], created: &[String]) -> Vec<OwnedResource> {
+    let mut resources = announced(desired, observed);
     let is_created = |entry: &OwnedResource| {
-        let resource = desired.resources.iter().map(|it| &it.resource).find(|it| it.path == entry.path);
-        let path = resource.and_then(Resource::created_at);
+        let path = resource_at(desired, &entry.path).and_then(Resource::created_at);
         path.is_some_and(|path| created.contains(&desired.home.namespace.path(path)))
     };
     for entry in &mut resources {
         entry.pending &= !is_created(entry);
     }
-    sealed(desired, resources)
+    resources
+}
+
+fn resource_at<'a>(desired: &'a Desired, path: &str) -> Option<&'a Resource> {
+    desired.resources.iter().map(|it| &it.resource).find(|it| it.path == path)
+}
+
+/// The record after writes of which some are paused. OpenBao does not have the desired state of their resources: the entries are
+/// those of the last record, so that a secret that was not sent is sent later, and a resource that was not created is not owned.
+pub(super) fn after_pauses(
+    desired: &Desired,
+    observed: &[Option<Existing>],
+    progress: &Progress,
+) -> OwnedResources {
+    let former = confirmed(desired, observed, &progress.created);
+    let is_paused = |entry: &OwnedResource| {
+        let resource = resource_at(desired, &entry.path);
+        let paths = resource.into_iter().flat_map(|it| [it.created_at(), it.changed_at.as_ref()]);
+        let mut paths = paths.flatten().map(|path| desired.home.namespace.path(path));
+        paths.any(|path| progress.paused.contains(&path))
+    };
+    let kept = |entry: OwnedResource| match former.iter().find(|it| it.path == entry.path) {
+        Some(former) if is_paused(&entry) => former.clone(),
+        _ => entry,
+    };
+    sealed(desired, written(desired).map(kept).collect())
 }
 
 /// The record after the last write.
 pub(super) fn after_writes(desired: &Desired) -> OwnedResources {
-    sealed(desired, entries(desired).collect())
+    sealed(desired, written(desired).collect())
+}
+
+/// The entries of [`after_writes`], without their seals. A pass that only withdraws access creates nothing: what is announced stays
+/// announced for the pass that follows it.
+fn written(desired: &Desired) -> impl Iterator<Item = OwnedResource> {
+    let announced = desired.owned.iter().flat_map(|owned| &owned.resources);
+    let is_kept = move |it: &&OwnedResource| {
+        it.pending && desired.next().is_some() && resource_at(desired, &it.path).is_none()
+    };
+    entries(desired).chain(announced.filter(is_kept).cloned())
 }
 
 /// The entries of a record that the operator has written. Those of another client count as pending: they give no right.

@@ -36,6 +36,8 @@ pub(crate) struct Resource {
     pub(crate) fixed: Vec<&'static str>,
     /// Parameters that are compared as those of `fixed`, and that every change must repeat.
     pub(crate) sent_fixed: Vec<&'static str>,
+    /// Parameters that the spec does not state, and whose default permits the most. An adoption replaces no other value.
+    pub(crate) restricting: Vec<&'static str>,
     /// Maps that OpenBao completes with entries of its own, which are not compared. In every other map, a further entry
     /// differs: it can be a claim or a scope that a person added.
     pub(crate) open_maps: Vec<&'static str>,
@@ -105,6 +107,7 @@ impl Resource {
             body: Body::default(),
             fixed: Vec::new(),
             sent_fixed: Vec::new(),
+            restricting: Vec::new(),
             open_maps: Vec::new(),
             ordered: Vec::new(),
             holds_values: false,

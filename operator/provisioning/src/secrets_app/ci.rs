@@ -64,18 +64,27 @@ pub(super) async fn role(app: &SecretsApp, found: &Found<'_>) -> Result<Option<R
 
 /// The group of people who have the rights of the CI jobs.
 pub(super) async fn group(app: &SecretsApp, found: &Found<'_>) -> Result<Option<Resource>, Error> {
+    match group_of_existing(app, found).await? {
+        Some((_, Some(problem))) => Err(problem),
+        group => Ok(group.map(|(group, _)| group)),
+    }
+}
+
+/// The group with the members that exist, and the problem of the first one that does not exist.
+pub(super) async fn group_of_existing(
+    app: &SecretsApp,
+    found: &Found<'_>,
+) -> Result<Option<(Resource, Option<Error>)>, Error> {
     if !app.spec.identity_group.enabled {
         return Ok(None);
     }
     let mut group = identity_group::group(&object(app));
-    if let Some(members) = &app.spec.identity_group.member_entities {
-        let (ids, missing) = identity_group::ids(members, "entity", found).await?;
-        if let Some(problem) = missing {
-            return Err(problem);
-        }
-        group.body.parameters.insert("member_entity_ids".to_owned(), Value::Array(ids));
-    }
-    Ok(Some(group))
+    let Some(members) = &app.spec.identity_group.member_entities else {
+        return Ok(Some((group, None)));
+    };
+    let (ids, missing) = identity_group::ids(members, "entity", found).await?;
+    group.body.parameters.insert("member_entity_ids".to_owned(), Value::Array(ids));
+    Ok(Some((group, missing)))
 }
 
 fn object(app: &SecretsApp) -> IdentityGroup {

@@ -11,14 +11,11 @@ use steamer_core::references::target;
 use steamer_runtime::ObjectName;
 
 use super::names::{self, is_repository, own};
-use super::owner_check;
-use super::role_specs::empty;
-use crate::database_names::{self, mount};
+use crate::database_names::{self, is_postgresql, mount};
+use crate::database_role::owner_check::OwnerCheck;
+use crate::database_role::specs::empty;
 use crate::database_role::{parameters_of, role, statements};
 use crate::general::{Found, Home, Resource, Site};
-
-/// Plugin whose statements Steamer generates.
-const POSTGRESQL: &str = "postgresql";
 
 /// Role of the database.
 pub(super) struct Database {
@@ -74,23 +71,26 @@ impl Database {
         Ok(Self { connection, role_path, credentials, parameters })
     }
 
-    /// The check of the owner role, and after it the role. With `rolesOwner: Repository`, CI jobs create the role.
+    /// The check of the owner role, which comes before the role.
     ///
     /// # Errors
     /// As [`role`].
-    pub(super) async fn resources(
-        &self,
-        app: &SecretsApp,
-        found: &Found<'_>,
-    ) -> Result<Vec<Resource>, Error> {
-        let mut resources = Vec::new();
-        if settings(app).is_some_and(|it| !it.create_owner_role) {
-            resources.push(owner_check::resource(app, &self.connection, found).await?);
+    pub(super) async fn check(&self, app: &SecretsApp, found: &Found<'_>) -> Result<Option<Resource>, Error> {
+        if settings(app).is_none_or(|it| it.create_owner_role) {
+            return Ok(None);
         }
-        if !is_repository(app) {
-            resources.push(role(&object(app), &self.connection, found).await?);
+        owner_check(app).resource(&self.connection, found).await.map(Some)
+    }
+
+    /// The role. With `rolesOwner: Repository`, CI jobs create it.
+    ///
+    /// # Errors
+    /// As [`role`].
+    pub(super) async fn role(&self, app: &SecretsApp, found: &Found<'_>) -> Result<Option<Resource>, Error> {
+        if is_repository(app) {
+            return Ok(None);
         }
-        Ok(resources)
+        role(&object(app), &self.connection, found).await.map(Some)
     }
 }
 
@@ -103,7 +103,7 @@ fn check_place(connection: &DatabaseConnection, home: &Home, own: &Home) -> Resu
             format!("is not in the root namespace of OpenBaoCluster {}", ObjectName::of(&*own.cluster))
         } else if is_no_app_path(mount(connection)) {
             "has a mount with other characters than letters, digits, -, _, . and /".to_owned()
-        } else if !connection.spec.plugin.contains(POSTGRESQL) {
+        } else if !is_postgresql(connection) {
             format!("has the plugin {} instead of one of PostgreSQL", connection.spec.plugin)
         } else {
             return Ok(());
@@ -111,6 +111,16 @@ fn check_place(connection: &DatabaseConnection, home: &Home, own: &Home) -> Resu
     Err(Error::Invalid(format!(
         "database.connectionRef: DatabaseConnection {name} {problem}: refer to another one"
     )))
+}
+
+/// The check of the owner role and of the database.
+fn owner_check(app: &SecretsApp) -> OwnerCheck {
+    OwnerCheck {
+        name: names::owner_check(&names::app(app)),
+        owner: names::owner_role(app),
+        database: Some(names::database(app)),
+        field: "database",
+    }
 }
 
 /// The role as a DatabaseRole would have it.

@@ -33,9 +33,11 @@ pub(super) fn connection(spec: Value) -> DatabaseConnection {
 /// What the policies of an application are computed from.
 pub(super) fn parts(app: &SecretsApp) -> Parts {
     let with = |_| Database::with(app, Arc::new(connection(json!({})))).unwrap();
+    let database = database::settings(app).map(with);
     Parts {
         login: Login { method: Method::Kubernetes, roles: bindings::roles(app, Method::Kubernetes) },
-        database: database::settings(app).map(with),
+        credentials: database.as_ref().map(|it| it.credentials.clone()),
+        database,
         denied: None,
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Parts {
     pub(super) login: Login,
     /// Role of the database.
     pub(super) database: Option<Database>,
+    /// Path of the credentials of the database.
+    pub(super) credentials: Option<String>,
     /// Why the database is withheld: its connection does not allow the reference.
     pub(super) denied: Option<String>,
 }
@@ -33,7 +35,8 @@ impl Parts {
         login.check_owner(app.spec.roles_owner)?;
         repository::check(app, &login, found).await?;
         let (database, denied) = granted(Database::of(app, found))?;
-        Ok(Self { login, database, denied })
+        let credentials = database.as_ref().map(|it| it.credentials.clone());
+        Ok(Self { login, database, credentials, denied })
     }
 }
 

@@ -12,14 +12,27 @@ use super::{names, ops};
 /// # Errors
 /// As [`ops::rules`].
 pub(super) fn all(app: &SecretsApp, parts: &Parts) -> Result<Vec<(String, String)>, Error> {
-    let database = parts.database.as_ref();
-    let mut policies =
-        vec![(names::app(app), hcl::text(&runtime(app, database.map(|it| it.credentials.as_str()))))];
+    Ok(rules(app, parts)?.into_iter().map(|(name, rules)| (name, hcl::text(&rules))).collect())
+}
+
+/// Names and rules of all policies.
+///
+/// # Errors
+/// As [`ops::rules`].
+pub(super) fn rules(app: &SecretsApp, parts: &Parts) -> Result<Vec<(String, Vec<Rule>)>, Error> {
+    let mut policies = vec![(names::app(app), runtime(app, parts.credentials.as_deref()))];
     if has_ops(app) {
-        policies.push((names::ops(app), hcl::text(&ops::rules(app, parts)?)));
+        policies.push((names::ops(app), ops::rules(app, parts)?));
     }
-    policies.extend(app.spec.readers.iter().map(|it| (it.name.clone(), hcl::text(&reader(app, it)))));
+    policies.extend(app.spec.readers.iter().map(|it| (it.name.clone(), reader(app, it))));
     Ok(policies)
+}
+
+/// Names of all policies.
+pub(super) fn names(app: &SecretsApp) -> Vec<String> {
+    let ops = has_ops(app).then(|| names::ops(app));
+    let readers = app.spec.readers.iter().map(|it| it.name.clone());
+    [names::app(app)].into_iter().chain(ops).chain(readers).collect()
 }
 
 /// Returns true if CI jobs or people use the policy of the CI jobs.

@@ -10,7 +10,7 @@ use crate::general::Resource;
 /// Writes the facts.
 pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: &[Resource]) {
     status.app = Some(names::app(app));
-    status.policies = policy_names(app);
+    status.policies = policies::names(app);
     status.kv_path = Some(format!("{}/{}", app.spec.kv.mount, names::prefix(app)));
     status.roles = role_statuses(app, resources);
     status.ci = app
@@ -20,12 +20,6 @@ pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: 
         .zip(names::ci_role(app))
         .map(|(ci, role)| AppCiStatus { role, login_path: format!("auth/{}/login", ci.mount) });
     status.database = database_status(app, resources);
-}
-
-fn policy_names(app: &SecretsApp) -> Vec<String> {
-    let ops = policies::has_ops(app).then(|| names::ops(app));
-    let readers = app.spec.readers.iter().map(|it| it.name.clone());
-    [names::app(app)].into_iter().chain(ops).chain(readers).collect()
 }
 
 /// The roles of the application, which CI jobs create with `rolesOwner: Repository`, and of its readers.
@@ -52,11 +46,12 @@ fn role_status(app: &SecretsApp, role: &RuntimeRole) -> AppRoleStatus {
 
 /// The policy of the pods carries the path of the credentials, which the connection determines.
 fn database_status(app: &SecretsApp, resources: &[Resource]) -> Option<AppDatabaseStatus> {
-    database::settings(app)?;
+    let connection = database::connection_of(app)?;
     Some(AppDatabaseStatus {
         credential_path: resources.first()?.stamp.clone()?,
         name: names::database(app),
         owner_role: names::owner_role(app),
+        connection: Some(connection.to_string()),
     })
 }
 
@@ -92,7 +87,9 @@ mod tests {
         assert_eq!(status.policies, ["web", "web-ops"]);
         assert_eq!(status.kv_path.as_deref(), Some("kvv2/web"));
         assert_eq!(status.ci.unwrap().login_path, "auth/gitea_jwt/login");
-        assert_eq!(status.database.unwrap().credential_path, "postgres/creds/web");
+        let database = status.database.unwrap();
+        assert_eq!(database.credential_path, "postgres/creds/web");
+        assert_eq!(database.connection.as_deref(), Some("ns/db"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use steamer_openbao::{
     Session,
 };
 
+use super::request::Request;
 use crate::general::{Body, Receipt, delete, send};
 use crate::managed_secret::change::{Change, Versions};
 use crate::signing::Signing;
@@ -128,6 +129,25 @@ impl Call {
             Self::RemoveVersions(versions) => versions.location(),
             Self::Send { path, .. } | Self::Delete(path) | Self::Remove(path, _) => path.clone(),
         }
+    }
+
+    /// The request, within the namespace of the write. None for several requests.
+    pub(super) fn request(&self) -> Option<Request> {
+        let method = match self {
+            Self::Sign(_) | Self::ChangeSecret(_) | Self::RemoveVersions(_) => return None,
+            Self::MarkNamespace { .. } => Method::PATCH,
+            Self::Delete(_) | Self::Remove(..) => Method::DELETE,
+            Self::Send { method, .. } => method.clone(),
+            _ => Method::POST,
+        };
+        let path = match self {
+            Self::CreateNamespace { name, .. } | Self::MarkNamespace { name, .. } => {
+                format!("sys/namespaces/{name}")
+            }
+            Self::DescribeEngine { .. } | Self::DescribeAuth { .. } => format!("{}/tune", self.path()),
+            _ => self.path(),
+        };
+        Some(Request::new(&method, path))
     }
 
     /// Sends the request in the namespace of the session.

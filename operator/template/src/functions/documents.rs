@@ -1,4 +1,4 @@
-//! YAML, with the functions of External Secrets Operator and Helm.
+//! YAML and TOML, with the functions of External Secrets Operator and Helm.
 
 use super::defaults;
 use super::signature::Parameter::{Any, String as Str};
@@ -6,7 +6,7 @@ use super::signature::{Function, any, text};
 use crate::error::Fault;
 use crate::item::Item;
 use crate::scope::Scope;
-use crate::yaml;
+use crate::{toml, yaml};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYaml", &[Any], |scope, args| {
@@ -14,6 +14,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Item::text(text.strip_suffix('\n').unwrap_or(&text)))
     }),
     Function::new("fromYaml", &[Str], from_yaml),
+    Function::new("toToml", &[Any], |scope, args| Ok(Item::text(toml::encode(scope, any(args, 0))?))),
+    Function::new("fromToml", &[Str], |scope, args| toml::decode(scope, text(args, 0))),
 ];
 
 /// The mapping of a document, with numbers as floats, as `fromJson`.

@@ -1,5 +1,5 @@
 //! Functions of templates: those of Go's `text/template`, those of sprig that Vault Secrets Operator offers, and those for YAML,
-//! certificates, keys and keystores of External Secrets Operator.
+//! TOML, certificates, keys and keystores of External Secrets Operator and Helm.
 
 mod builtins;
 mod case;

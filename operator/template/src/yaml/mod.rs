@@ -12,7 +12,7 @@ use crate::value::Value;
 /// Levels of mappings and sequences of a document that is read.
 const DEPTH: usize = 60;
 /// Nodes of a document that is read, and of the copies that its anchors need.
-const NODES: usize = 100_000;
+pub(crate) const NODES: usize = 100_000;
 /// Bytes of the texts of a document that is read, with the text of each alias.
 const BYTES: usize = 8 << 20;
 /// As [`BYTES`], of a document that becomes keys of a Secret.

@@ -174,7 +174,7 @@ fn postgres(secrets: &Secrets) -> Vec<Value> {
          {bin}/initdb --username=postgres --pwfile=/credentials/password --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 -D /data/pg\n  \
          printf 'hostssl all all all scram-sha-256\\n' >> /data/pg/pg_hba.conf\n  \
          printf '%s\\n' \"CREATE ROLE owner LOGIN PASSWORD '$PASSWORD';\" \"CREATE ROLE admin LOGIN CREATEROLE PASSWORD '$PASSWORD';\" \
-         'GRANT pg_signal_backend TO admin;' 'CREATE DATABASE openbao OWNER owner;' | {bin}/postgres --single -D /data/pg postgres\nfi\n\
+         'GRANT pg_signal_backend TO admin;' 'CREATE ROLE app;' 'CREATE DATABASE openbao OWNER owner;' | {bin}/postgres --single -D /data/pg postgres\nfi\n\
          exec {bin}/postgres -D /data/pg -c listen_addresses='*' -c unix_socket_directories=/tmp -c ssl=on -c ssl_cert_file=/credentials/tls.crt -c ssl_key_file=/credentials/tls.key\n"
     );
     let pod = json!({

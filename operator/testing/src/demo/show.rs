@@ -81,12 +81,21 @@ fn projects(kubectl: &Kubectl) -> String {
 
 /// Shows that a CI job reads only its own secrets, and that a Secret follows a value.
 pub(super) async fn show(kubectl: &Kubectl, bao: &Bao, issuer: &JwtIssuer) -> Result<()> {
-    println!("\nA CI job of project 42 on branch main logs in to OpenBao with its JWT:");
+    println!(
+        "\nA CI job of project 42 on branch main that deploys to production logs in to OpenBao with its JWT:"
+    );
     let path = r"jsonpath={.status.runner}";
     let runner = kubectl.run(&["--namespace", APPLICATION, "get", "secretsproject", "web", "-o", path])?;
     let runner: Value = serde_json::from_str(&runner).context("status.runner of project web")?;
     println!("  login at {} as {}", runner["inlineAuthPath"], runner["role"]);
-    let jwt = issuer.sign("key-1", &pipeline_claims(&issuer.url, "https://bao.example.com"))?;
+    let mut claims = pipeline_claims(&issuer.url, "https://bao.example.com");
+    // What the PipelinePolicy `deploy` of the samples requires of a job.
+    for (claim, value) in
+        [("environment", "production"), ("environment_protected", "true"), ("deployment_tier", "production")]
+    {
+        claims[claim] = json!(value);
+    }
+    let jwt = issuer.sign("key-1", &claims)?;
     let (own, neighbour) = ("org_1/group_7/project_42", "org_1/group_7/project_43");
     let login = |namespace: &'static str| {
         let body = json!({"role": "all_pipelines", "jwt": jwt});

@@ -201,10 +201,17 @@ impl Gate {
     #[must_use]
     pub fn count(&self, kind: impl Fn(&Asked) -> Option<String>) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for kind in self.seen().iter().filter_map(kind) {
+        // Without a copy of the list: tests count again and again while they wait.
+        for kind in locked(&self.0.seen).iter().filter_map(kind) {
             *counts.entry(kind).or_default() += 1;
         }
         counts
+    }
+
+    /// Number of forwarded requests that meet a condition.
+    #[must_use]
+    pub fn number(&self, is_counted: impl Fn(&Asked) -> bool) -> usize {
+        locked(&self.0.seen).iter().filter(|asked| is_counted(asked)).count()
     }
 
     /// Decides about a request. A held request is never forwarded, because its client was killed meanwhile.

@@ -4,12 +4,14 @@
 /// Kind, fields, file and test.
 pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     // Every kind: the lifecycle of the object, and the place of its resources.
+    ("*", &["suspend"], "tests/e2e/tests/general.rs suspends"),
+    ("*", &["mode"], "tests/e2e/tests/general.rs observes"),
+    ("*", &["adopt"], "tests/e2e/tests/general.rs adopts"),
     (
         "*",
-        &["suspend"],
-        "tests/e2e/tests/general_rights.rs a_right_decides_where_an_object_creates_deletes_and_claims",
+        &["deletionPolicy"],
+        "tests/e2e/tests/secret_engines.rs a_deletion_keeps_values_unless_the_policy_is_delete",
     ),
-    ("*", &["mode", "adopt", "deletionPolicy"], "tests/e2e/tests/general.rs check"),
     (
         "*",
         &["deletionDeadline"],
@@ -48,31 +50,37 @@ pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "AuthMethod",
-        &["jwt.caSecretRef.name", "jwt.caSecretRef.key", "jwt.providerConfig"],
+        &["jwt.caSecretRef.name", "jwt.caSecretRef.key", "jwt.jwksURL"],
         "tests/e2e/tests/auth_mounts.rs an_issuer_is_configured_with_the_secret_of_its_client",
     ),
     (
         "AuthMethod",
-        &["jwt.jwksURL"],
-        "operator/provisioning/src/auth_method/configuration.rs typed_fields_become_parameters",
+        &["jwt.oidcClientSecretRef.name", "jwt.oidcClientSecretRef.key"],
+        "tests/e2e/tests/auth_mounts.rs the_provider_receives_the_secret_of_the_client",
     ),
-    // OpenBao 2.7 has the method LDAP as a plugin only.
+    // OpenBao 2.7 has the method LDAP as a plugin only: the test uses OpenBao 2.6.
     (
         "AuthMethod",
         &[
             "ldap.url",
             "ldap.startTLS",
             "ldap.bindDN",
-            "ldap.bindPasswordSecretRef.name",
-            "ldap.bindPasswordSecretRef.key",
-            "ldap.caSecretRef.name",
-            "ldap.caSecretRef.key",
             "ldap.userDN",
             "ldap.userAttr",
             "ldap.userFilter",
             "ldap.groupDN",
             "ldap.groupAttr",
             "ldap.groupFilter",
+        ],
+        "tests/e2e/tests/nodes/ldap.rs a_directory_is_configured_and_repaired",
+    ),
+    (
+        "AuthMethod",
+        &[
+            "ldap.bindPasswordSecretRef.name",
+            "ldap.bindPasswordSecretRef.key",
+            "ldap.caSecretRef.name",
+            "ldap.caSecretRef.key",
         ],
         "operator/provisioning/src/auth_method/configuration.rs typed_fields_become_parameters",
     ),
@@ -88,18 +96,18 @@ pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "BaoAuthRole",
-        &["cert.certificateSecretRef.name", "cert.certificateSecretRef.key"],
-        "tests/e2e/tests/auth_mounts.rs a_private_key_is_refused",
-    ),
-    (
-        "BaoAuthRole",
         &["userPass.passwordSecretRef.name", "userPass.passwordSecretRef.key"],
         "tests/e2e/tests/bao_auth_roles.rs a_changed_password_is_in_force",
     ),
     (
         "BaoNamespace",
-        &["seal.pgpKeys", "seal.recoverySecretName", "seal.shares", "seal.threshold"],
+        &["seal.pgpKeys", "seal.recoverySecretName"],
         "tests/e2e/tests/namespaces_keys_quotas.rs sealed_namespaces_keep_their_shares",
+    ),
+    (
+        "BaoNamespace",
+        &["seal.shares", "seal.threshold"],
+        "operator/provisioning/src/bao_namespace.rs the_seal_is_a_part_of_the_creation_only",
     ),
     (
         "TransitKey",
@@ -108,12 +116,16 @@ pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "PKIIssuer",
-        &["allowedNamespaces.from", "allowedNamespaces.selector.matchLabels"],
-        "tests/e2e/tests/pki_issuers.rs authorities_sign_each_other_and_rotate_while_their_certificates_stay_valid",
+        &[
+            "allowedNamespaces.from",
+            "allowedNamespaces.selector.matchLabels",
+            "intermediate.parentRef.namespace",
+        ],
+        "tests/e2e/tests/grants/references.rs certificates",
     ),
     (
         "PKIIssuer",
-        &["default", "renewBefore", "intermediate.parentRef.name", "intermediate.parentRef.namespace"],
+        &["default", "renewBefore", "intermediate.parentRef.name"],
         "tests/e2e/tests/pki_issuers.rs authorities_sign_each_other_and_rotate_while_their_certificates_stay_valid",
     ),
     (
@@ -143,26 +155,18 @@ pub const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     (
         "DatabaseConnection",
         &["allowedNamespaces.from", "allowedNamespaces.selector.matchLabels"],
-        "operator/provisioning/src/database_connection/allowed.rs only_roles_that_may_refer_to_the_connection_use_it",
+        "tests/e2e/tests/grants/references.rs credentials",
     ),
     ("DatabaseConnection", &["rotateRoot"], "tests/e2e/tests/database_roles.rs rotation"),
     ("DatabaseConnection", &["verify"], "tests/e2e/tests/database_roles.rs forms"),
     (
         "DatabaseConnection",
-        &["tls.caSecretRef.name", "tls.caSecretRef.key", "tls.clientCertSecretRef.name", "tls.serverName"],
+        &["tls.clientCertSecretRef.name"],
         "operator/provisioning/src/database_connection/tls.rs each_plugin_has_its_own_names",
     ),
-    (
-        "DatabaseRole",
-        &["connectionRef.namespace"],
-        "operator/provisioning/src/database_connection/allowed.rs only_roles_that_may_refer_to_the_connection_use_it",
-    ),
+    ("DatabaseRole", &["connectionRef.namespace"], "tests/e2e/tests/grants/references.rs credentials"),
     ("DatabaseRole", &["parameters"], "tests/e2e/tests/database_roles.rs forms"),
-    (
-        "SecretsApp",
-        &["database.connectionRef.namespace"],
-        "operator/provisioning/src/secrets_app/parts.rs a_denied_connection_withholds_the_database_only",
-    ),
+    ("SecretsApp", &["database.connectionRef.namespace"], "tests/e2e/tests/grants/references.rs credentials"),
     (
         "SecretsApp",
         &["database.createOwnerRole"],

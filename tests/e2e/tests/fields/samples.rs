@@ -36,6 +36,8 @@ pub struct Row {
     pub pointer: &'static str,
     pub value: Value,
     pub change: Change,
+    /// Value in OpenBao after the field is removed from the spec, for a field that gives access.
+    pub default: Option<Value>,
 }
 
 /// A change by hand.
@@ -52,6 +54,13 @@ impl Sample {
     }
 }
 
+impl Row {
+    /// The row of a field that has the value `default` after it is removed from the spec.
+    pub fn resets(self, default: Value) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}
+
 impl Part {
     /// A resource that the path `path` reads and changes.
     pub fn at(path: &'static str, needed: Value, rows: Vec<Row>) -> Self {
@@ -65,12 +74,12 @@ impl Part {
 
 /// A field whose parameter `change` changes by hand.
 pub fn row(field: &'static str, pointer: &'static str, value: Value, change: Value) -> Row {
-    Row { field, pointer, value, change: Change::Body(change) }
+    Row { field, pointer, value, change: Change::Body(change), default: None }
 }
 
 /// A field whose value is only read.
 pub fn fixed(field: &'static str, pointer: &'static str, value: Value) -> Row {
-    Row { field, pointer, value, change: Change::Fixed }
+    Row { field, pointer, value, change: Change::Fixed, default: None }
 }
 
 /// The settings of a mount, in a spec.
@@ -100,31 +109,36 @@ pub fn mount_rows() -> Vec<Row> {
             "/config/listing_visibility",
             json!("unauth"),
             json!({"listing_visibility": ""}),
-        ),
+        )
+        .resets(json!("")),
         row(
             "tune.auditNonHmacRequestKeys",
             "/config/audit_non_hmac_request_keys",
             json!(["r"]),
             json!({"audit_non_hmac_request_keys": ["x"]}),
-        ),
+        )
+        .resets(json!([])),
         row(
             "tune.auditNonHmacResponseKeys",
             "/config/audit_non_hmac_response_keys",
             json!(["s"]),
             json!({"audit_non_hmac_response_keys": []}),
-        ),
+        )
+        .resets(json!([])),
         row(
             "tune.passthroughRequestHeaders",
             "/config/passthrough_request_headers",
             json!(["X-P"]),
             json!({"passthrough_request_headers": ["X-B"]}),
-        ),
+        )
+        .resets(json!([])),
         row(
             "tune.allowedResponseHeaders",
             "/config/allowed_response_headers",
             json!(["X-A"]),
             json!({"allowed_response_headers": []}),
-        ),
+        )
+        .resets(json!([])),
     ]
 }
 
@@ -134,7 +148,7 @@ pub fn samples(postgres: u16, ca: &str) -> Vec<Sample> {
         policies::samples(),
         engines::samples(),
         auth::samples(ca),
-        databases::samples(postgres),
+        databases::samples(postgres, ca),
         apps::samples(),
     ];
     all.into_iter().flatten().collect()

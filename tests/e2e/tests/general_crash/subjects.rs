@@ -122,6 +122,24 @@ fn access() -> Vec<Subject> {
                 ("auth/approle/role/crashed-login/role-id", "/role_id", kept(json!("crashed"))),
             ],
         ),
+        // A password. The fail point does not count the write of the user: OpenBao does not return passwords, so that each further
+        // process writes the user again until one writes the status, as with the rotation of a password.
+        Subject::new(
+            "BaoAuthRole",
+            "crashed-user",
+            (
+                json!({
+                    "mount": "userpass", "name": "secret-user", "tokenPolicies": ["one"],
+                    "userPass": {"passwordSecretRef": {"name": "postgres"}},
+                }),
+                json!({"tokenPolicies": ["one", "two"]}),
+            ),
+            vec![(
+                "auth/userpass/users/secret-user",
+                "/token_policies",
+                [json!(["one"]), json!(["one", "two"])],
+            )],
+        ),
         // In a namespace, whose name identifies the request that creates the alias.
         Subject::new(
             "IdentityGroup",

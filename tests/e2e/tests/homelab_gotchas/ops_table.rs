@@ -1,25 +1,21 @@
-//! What CI jobs of a repository may do: each row of the policy, and attempts to get more than that.
+//! What CI jobs of a repository and members of the identity group may do: each row of the policy, and attempts to get more than
+//! that.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_openbao::Session;
 
+use super::people::members_of_the_group_have_the_same_rows;
+use super::rows::{DATABASE, ROLE, extra_paths, terraform, the_rows};
 use crate::secrets_apps::scene::{Apps, account, denied, of_repository, pod, value};
-
-const ROLE: &str = "auth/kubernetes/role/web";
-const DATABASE: &str = "postgres/roles/web";
 
 #[tokio::test]
 async fn the_ops_policy_allows_exactly_its_rows() -> Result<()> {
     let apps = Apps::new("ops-table").await?;
     apps.kv().await?;
     apps.engines().await?;
-    let extra = json!([
-        {"path": "kvv1/google/credentials", "verbs": ["read"]},
-        {"path": "kvv1/cloudflare/web/*", "verbs": ["create", "read", "update", "delete"]},
-    ]);
-    let ops = json!({"extraPaths": extra, "terraformCompat": true});
+    let ops = json!({"extraPaths": extra_paths(), "terraformCompat": true});
     let runtime = json!({"serviceAccounts": ["web", "job"]});
     let spec = of_repository("example/web", json!({"ops": ops, "runtime": runtime}));
     apps.scene.apply("SecretsApp", "web", spec).await?;
@@ -27,7 +23,8 @@ async fn the_ops_policy_allows_exactly_its_rows() -> Result<()> {
     apps.scene.apply("SecretsApp", "webapp", of_repository("example/webapp", json!({}))).await?;
     apps.scene.ready("SecretsApp", "webapp", "True/Applied").await?;
     let job = apps.job("web", "example/web").await?;
-    the_rows(&apps, &job).await?;
+    the_rows(&apps, &job, true).await?;
+    members_of_the_group_have_the_same_rows(&apps).await?;
     the_job_owns_its_roles(&apps, &job).await?;
     each_parameter_is_checked(&apps, &job).await?;
     a_role_without_an_audience_is_reported(&apps, &job).await?;
@@ -41,63 +38,6 @@ fn role() -> Value {
         "bound_service_account_names": ["web", "job"], "bound_service_account_namespaces": ["web"], "audience": "vault",
         "token_policies": ["default", "web"], "token_ttl": 3600,
     })
-}
-
-/// Requests, and whether the policy allows them.
-async fn the_rows(apps: &Apps, job: &Session) -> Result<()> {
-    let data = || Some(json!({"data": {"value": "x"}}));
-    let versions = || Some(json!({"versions": [1]}));
-    let v1 = || Some(json!({"value": "x"}));
-    apps.scene.post("kvv1/google/credentials", json!({"value": "x"})).await?;
-    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
-    let list = Method::from_bytes(b"LIST")?;
-    let rows: [(&Method, &str, Option<Value>, bool); 40] = [
-        (&post, "kvv2/data/web/a", data(), true),
-        (&get, "kvv2/data/web/a", None, true),
-        (&post, "kvv2/delete/web/a", versions(), true),
-        (&post, "kvv2/undelete/web/a", versions(), true),
-        (&post, "kvv2/destroy/web/a", versions(), true),
-        (&get, "kvv2/metadata/web/a", None, true),
-        (&list, "kvv2/metadata/web/", None, true),
-        (&delete, "kvv2/metadata/web/a", None, true),
-        (&get, "kvv1/google/credentials", None, true),
-        (&post, "kvv1/cloudflare/web/token", v1(), true),
-        (&get, "kvv1/cloudflare/web/token", None, true),
-        (&delete, "kvv1/cloudflare/web/token", None, true),
-        (&get, "sys/mounts/auth/kubernetes", None, true),
-        (&get, ROLE, None, true),
-        (&get, DATABASE, None, true),
-        (&post, "auth/token/create", Some(terraform()), true),
-        (&post, "kvv1/google/credentials", v1(), false),
-        (&get, "kvv1/cloudflare/webapp/token", None, false),
-        (&post, "kvv1/other", v1(), false),
-        (&get, "kvv2/data/webapp/config", None, false),
-        (&post, "kvv2/data/webapp/config", data(), false),
-        (&list, "kvv2/metadata/", None, false),
-        (&get, "postgres/creds/web", None, false),
-        (&get, "postgres/creds/webapp", None, false),
-        (&get, "postgres/config/db", None, false),
-        (&get, "postgres/roles/webapp", None, false),
-        (&post, "postgres/static-roles/web", Some(json!({"db_name": "db", "username": "web_role"})), false),
-        (&post, "postgres/rotate-root/db", None, false),
-        (&post, "sys/policies/acl/web", Some(json!({"policy": ""})), false),
-        (&post, "sys/policies/acl/web-ops", Some(json!({"policy": ""})), false),
-        (&get, "sys/policies/acl/web-ops", None, false),
-        (&post, "sys/auth/other", Some(json!({"type": "approle"})), false),
-        (&post, "sys/mounts/other", Some(json!({"type": "kv"})), false),
-        (&post, "sys/mounts/auth/kubernetes/tune", Some(json!({"max_lease_ttl": "9h"})), false),
-        (&post, "identity/group/name/web-ops", Some(json!({"policies": ["root"]})), false),
-        (&post, "identity/entity", Some(json!({"policies": ["root"]})), false),
-        (&post, "identity/entity-alias", Some(json!({"name": "x"})), false),
-        (&post, "auth/gitea_jwt/role/gitea_cicd_web", Some(json!({"bound_audiences": ["x"]})), false),
-        (&post, "auth/token/create-orphan", None, false),
-        (&post, "auth/token/create/any", None, false),
-    ];
-    for (method, path, body, allowed) in rows {
-        let is_denied = denied(job, method.clone(), path, body).await.with_context(|| path.to_owned())?;
-        ensure!(is_denied != allowed, "{method} {path}: denied is {is_denied}");
-    }
-    Ok(())
 }
 
 /// The job creates both roles, a pod logs in with one, and the other issues a credential.
@@ -197,14 +137,6 @@ async fn each_parameter_is_checked(apps: &Apps, job: &Session) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The request of Terraform's provider, with every field that it sends.
-fn terraform() -> Value {
-    json!({
-        "ttl": "20m", "explicit_max_ttl": "20m", "display_name": "terraform", "num_uses": 0, "renewable": false, "type": "",
-        "entity_alias": "",
-    })
 }
 
 /// A policy cannot require an audience without refusing reads. Steamer reports a role without one, and the job corrects it.

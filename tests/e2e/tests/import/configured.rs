@@ -1,30 +1,32 @@
 //! An OpenBao that was configured by hand: resources of all kinds, in the root namespace and two namespaces below it.
 
 use anyhow::{Context, Result};
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_openbao::Session;
 use steamer_testing::database::{CREATION, Connection, engine, url};
 use steamer_testing::openbao::mount_kv;
 
+use super::authorities::authorities;
+use super::requests::{get, post};
 use crate::fixture::Case;
 
 /// Text that is part of every secret value.
 pub const CANARY: &str = "canary";
 
 /// A mount, and its type in a manifest.
-pub const ENGINES: [(&str, &str); 7] = [
+pub const ENGINES: [(&str, &str); 8] = [
     ("hand-kv1", "kv-v1"),
     ("hand-kv2", "kv-v2"),
     ("hand/nested", "kv-v2"),
     ("hand-transit", "transit"),
     ("hand-db", "database"),
     ("hand-pki", "pki"),
+    ("hand-intermediate", "pki"),
     ("hand-ssh", "ssh"),
 ];
 
 /// Number of resources by kind, without the auth mount `kubernetes` of the test ground.
-pub const COUNTS: [(&str, usize); 11] = [
+pub const COUNTS: [(&str, usize); 12] = [
     ("AuthMethod", 7),
     ("BaoAuthRole", 16),
     ("BaoNamespace", 2),
@@ -33,15 +35,11 @@ pub const COUNTS: [(&str, usize); 11] = [
     ("DatabaseConnection", 1),
     ("DatabaseRole", 4),
     ("IdentityGroup", 6),
+    ("PKIIssuer", 2),
     ("PKIRole", 3),
-    ("SecretEngine", 9),
+    ("SecretEngine", 10),
     ("TransitKey", 5),
 ];
-
-async fn post(session: &Session, path: &str, body: Value) -> Result<Value> {
-    let answer = session.request_any(Method::POST, path, Some(body)).await;
-    answer.with_context(|| path.to_owned())
-}
 
 /// Configures an OpenBao.
 pub async fn configure(case: &Case) -> Result<()> {
@@ -88,11 +86,16 @@ async fn engines(case: &Case, root: &Session) -> Result<()> {
             "hand-pki",
             json!({"type": "pki", "config": {"max_lease_ttl": "2160h", "default_lease_ttl": "72h"}}),
         ),
+        ("hand-intermediate", json!({"type": "pki", "config": {"max_lease_ttl": "2160h"}})),
         ("hand-ssh", json!({"type": "ssh"})),
     ] {
         post(root, &format!("sys/mounts/{path}"), body).await?;
     }
-    let tune = json!({"description": "second", "listing_visibility": "unauth", "max_lease_ttl": "48h"});
+    let tune = json!({
+        "description": "second", "listing_visibility": "unauth", "max_lease_ttl": "48h",
+        "passthrough_request_headers": ["X-Hand"], "allowed_response_headers": ["X-Hand"],
+        "audit_non_hmac_request_keys": ["path"], "audit_non_hmac_response_keys": ["version"],
+    });
     post(root, "sys/mounts/hand-kv2/tune", tune).await?;
     post(root, "hand-kv2/config", json!({"max_versions": 5, "cas_required": false})).await?;
     post(root, "hand-kv2/data/app", json!({"data": {"password": "canary-kv2"}})).await?;
@@ -107,12 +110,21 @@ async fn engines(case: &Case, root: &Session) -> Result<()> {
     }
     for (name, body) in [
         ("web", json!({"allowed_domains": ["example.com"], "allow_subdomains": true, "max_ttl": "720h"})),
-        ("client", json!({"allow_any_name": true, "server_flag": false, "key_type": "ec", "key_bits": 256})),
+        (
+            "client",
+            json!({
+                "allow_any_name": true, "server_flag": false, "key_type": "ec", "key_bits": 256, "enforce_hostnames": false,
+                "key_usage": [], "ext_key_usage": ["CodeSigning"], "allow_ip_sans": false, "issuer_ref": "other",
+            }),
+        ),
         ("plain", json!({})),
     ] {
         post(root, &format!("hand-pki/roles/{name}"), body).await?;
     }
+    authorities(root).await?;
     post(root, "hand-ssh/roles/ops", json!({"key_type": "ca", "allow_user_certificates": true})).await?;
+    post(root, "hand-ssh/config/zeroaddress", json!({"roles": ["ops"]})).await?;
+    post(root, "hand-transit/config/keys", json!({"disable_upsert": true})).await?;
     databases(case, root).await
 }
 
@@ -209,12 +221,12 @@ async fn groups(root: &Session) -> Result<()> {
     let nested = json!({"name": "everyone", "member_group_ids": [developers["data"]["id"]]});
     post(root, "identity/group", nested).await?;
     post(root, "identity/group", json!({"name": "plain"})).await?;
-    let methods = root.request_any(Method::GET, "sys/auth", None).await?;
+    let methods = get(root, "sys/auth").await?;
     for name in ["oncall", "auditors"] {
         let group = json!({"name": name, "type": "external", "policies": ["hand-json"]});
         let group = post(root, "identity/group", group).await?;
         let alias = json!({
-            "name": format!("claims/{name}"), "mount_accessor": methods["data"]["hand-jwt/"]["accessor"],
+            "name": format!("claims/{name}"), "mount_accessor": methods["hand-jwt/"]["accessor"],
             "canonical_id": group["data"]["id"],
         });
         post(root, "identity/group-alias", alias).await?;

@@ -3,7 +3,8 @@
 //! Each change completes after the next start, and no acknowledged write is lost. Not covered is the mark of the standbys.
 //! `general_crash` kills the operator between writes for other kinds.
 //!
-//! A round costs the change and two starts of the operator. CI makes some of the rounds of a fence, `make faults` makes all.
+//! A round costs the change and two starts of the operator. `make faults` makes all rounds. CI makes some of a fence, and one in the
+//! middle of a creation, of a rollout and of a restore, with one cluster. A rotation is three rollouts: it has none in CI.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,11 @@ use crate::registers::Registers;
 
 /// A change makes fewer writes: more mean that it does not end.
 const MOST: usize = 200;
+
+/// Write in the middle of each change, for the only round of CI. No change makes fewer.
+const CREATION: usize = 20;
+const ROLLOUT: usize = 6;
+const RESTORE: usize = 4;
 
 /// Numbers of the writes before which the operator is killed.
 fn numbers() -> impl Iterator<Item = usize> {
@@ -63,6 +69,13 @@ impl Bao {
         Ok(died.load(Ordering::Relaxed))
     }
 
+    /// Makes a change while the operator is killed once, before its n-th write for this namespace.
+    async fn survives_once(&self, number: usize, change: impl Future<Output = Result<()>>) -> Result<()> {
+        let was_killed = self.survives(number, change).await?;
+        ensure!(was_killed, "the operator makes fewer than {number} writes");
+        Ok(())
+    }
+
     /// Repeats a change until the operator makes it without reaching the fail point.
     async fn survives_each<F: Future<Output = Result<()>>>(&self, change: impl Fn(usize) -> F) -> Result<()> {
         for (kills, number) in numbers().enumerate() {
@@ -74,6 +87,12 @@ impl Bao {
             }
         }
         anyhow::bail!("the operator makes more than {MOST} writes");
+    }
+
+    async fn creates(&self) -> Result<()> {
+        self.apply(|_| {}).await?;
+        self.until("all three nodes are Ready", whole).await?;
+        self.has_recovery_keys().await
     }
 
     async fn fences_and_returns(&self) -> Result<()> {
@@ -126,6 +145,20 @@ impl Bao {
         self.all_follow().await
     }
 
+    /// Writes a value that a restore must not lose.
+    async fn keeps_a_value(&self) -> Result<()> {
+        let admin = self.admin().await?;
+        mount_kv(&admin, "kv").await?;
+        admin.write_kv2("kv", "kept", &json!({"value": "kept"})).await?;
+        Ok(())
+    }
+
+    async fn has_kept_the_value(&self) -> Result<()> {
+        let read = self.admin().await?.request_any(reqwest::Method::GET, "kv/data/kept", None).await?;
+        ensure!(read["data"]["data"]["value"] == "kept", "{read}");
+        Ok(())
+    }
+
     /// Exactly one Secret contains recovery keys, and they work.
     async fn has_recovery_keys(&self) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.kube.clone(), &self.namespace);
@@ -144,12 +177,17 @@ impl Bao {
 }
 
 #[tokio::test]
-async fn a_fence_survives_a_kill_before_any_write() -> Result<()> {
-    let bao = Bao::alone("crash-fence").await?.up(|_| {}).await?;
+async fn a_fence_survives_a_kill_before_any_write_and_other_changes_survive_one() -> Result<()> {
+    let bao = Bao::alone("crash-fence").await?;
+    bao.survives_once(CREATION, bao.creates()).await?;
+    bao.all_follow().await?;
+    bao.keeps_a_value().await?;
     let registers = Registers::start(&bao).await?;
     bao.survives_each(|_| bao.fences_and_returns()).await?;
+    bao.survives_once(ROLLOUT, bao.restarts_all(0)).await?;
     println!("{}", registers.check(&bao).await?);
-    Ok(())
+    bao.survives_once(RESTORE, bao.stops_for_a_restore_and_starts()).await?;
+    bao.has_kept_the_value().await
 }
 
 #[tokio::test]
@@ -176,13 +214,9 @@ async fn a_rotation_survives_a_kill_before_any_write() -> Result<()> {
 #[ignore = "takes many minutes: run `make faults`"]
 async fn a_restore_survives_a_kill_before_any_write() -> Result<()> {
     let bao = Bao::alone("crash-restore").await?.up(|_| {}).await?;
-    let admin = bao.admin().await?;
-    mount_kv(&admin, "kv").await?;
-    admin.write_kv2("kv", "kept", &json!({"value": "kept"})).await?;
+    bao.keeps_a_value().await?;
     bao.survives_each(|_| bao.stops_for_a_restore_and_starts()).await?;
-    let read = bao.admin().await?.request_any(reqwest::Method::GET, "kv/data/kept", None).await?;
-    ensure!(read["data"]["data"]["value"] == "kept", "{read}");
-    Ok(())
+    bao.has_kept_the_value().await
 }
 
 #[tokio::test]
@@ -190,12 +224,7 @@ async fn a_restore_survives_a_kill_before_any_write() -> Result<()> {
 async fn a_creation_with_its_recovery_keys_survives_a_kill_before_any_write() -> Result<()> {
     for number in numbers() {
         let bao = Bao::alone(&format!("crash-create-{number:03}")).await?;
-        let create = async {
-            bao.apply(|_| {}).await?;
-            bao.until("all three nodes are Ready", whole).await?;
-            bao.has_recovery_keys().await
-        };
-        if !bao.survives(number, create).await? {
+        if !bao.survives(number, bao.creates()).await? {
             println!("created without a kill at {number} writes");
             ensure!(number > 1, "the operator was never killed");
             bao.fleet.stop_operator().await;

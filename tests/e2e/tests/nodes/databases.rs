@@ -1,5 +1,6 @@
 //! Supported PostgreSQL versions, and the privileges that a cluster needs.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -7,7 +8,16 @@ use serde_json::json;
 use steamer_testing::tools;
 
 use crate::bao::Bao;
+use crate::faults::{ENDED, Fault, within};
 use crate::registers::Registers;
+
+impl Bao {
+    /// Roles of nodes that cannot log in, on a server without other clusters.
+    fn fenced_roles(&self) -> Result<BTreeSet<String>> {
+        let sql = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'main%' AND NOT rolcanlogin";
+        Ok(self.postgres.sql("postgres", sql)?.lines().map(str::to_owned).collect())
+    }
+}
 
 #[tokio::test]
 async fn a_cluster_runs_and_fences_on_a_current_postgresql() -> Result<()> {
@@ -26,17 +36,15 @@ async fn a_cluster_runs_and_fences_on_a_current_postgresql() -> Result<()> {
     let version = bao.object().await?.status.and_then(|status| status.storage?.version);
     ensure!(version.as_deref().is_some_and(|version| version.starts_with("18")), "{version:?}");
     let registers = Registers::start(&bao).await?;
-    let leader = bao.leader().await?;
-    let killed = Instant::now();
-    bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-    bao.leads_after(&leader).await?;
+    let fault = Fault::begin(&bao, &registers).await?;
+    let before = bao.fenced_roles()?;
+    bao.fleet.cluster.signal(&bao.namespace, &fault.leader, "KILL")?;
+    let took = fault.taken_over().await?;
     // The fenced role is dropped only once no login with it can be in progress.
-    let fenced = bao
-        .postgres
-        .sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'main%' AND NOT rolcanlogin")?;
-    assert_eq!(fenced.trim(), "1");
-    let took = registers.gap_since(killed).await?;
+    let now = bao.fenced_roles()?;
+    ensure!(now.difference(&before).count() == 1, "fenced roles: {before:?}, then {now:?}");
     println!("leader killed on PostgreSQL 18: {:.1} s", took.as_secs_f64());
+    fault.reacted(took, ENDED).await?;
     registers.check(&bao).await?;
     Ok(())
 }
@@ -54,6 +62,7 @@ async fn without_an_admin_login_a_takeover_needs_only_the_end_of_the_process() -
     bao.leads_after(&leader).await?;
     let took = registers.gap_since(killed).await?;
     println!("leader killed, without an admin login: {:.1} s", took.as_secs_f64());
+    within(took, ENDED)?;
     registers.check(&bao).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! middle of a change.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -17,8 +17,8 @@ use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition, whole};
-use crate::faults::Pods;
-use crate::registers::Registers;
+use crate::faults::{Conditions, ENDED, Fault, Pods, fenced};
+use crate::registers::{EXPIRED, Registers};
 
 /// Returns the duration of a fault: `long` seconds in `make faults`, 20 otherwise.
 pub fn lasting(long: u64) -> Duration {
@@ -31,19 +31,23 @@ async fn writes_and_takeovers_continue_while_the_api_server_is_down() -> Result<
     let bao = Bao::alone("no-apiserver").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
     let before = bao.object().await?;
-    let leader = bao.leader().await?;
+    let mut fault = Fault::begin(&bao, &registers).await?;
     bao.fleet.cluster.stop_apiserver()?;
-    let away = std::time::Instant::now();
+    let away = Instant::now();
     registers.goes_on().await?;
-    bao.fleet.cluster.signal(&bao.namespace, &leader, "KILL")?;
-    let took = registers.gap_since(away).await?;
+    bao.fleet.cluster.signal(&bao.namespace, &fault.leader, "KILL")?;
+    let gap = registers.gap_since(away).await?;
     tokio::time::sleep(lasting(60).saturating_sub(away.elapsed())).await;
     registers.goes_on().await?;
     bao.fleet.cluster.start_apiserver().await?;
+    fault.watch_again();
     // The operator exited when it could not renew its lease; in production its Deployment would restart it.
     bao.fleet.start_operator().await?;
+    // The role of a fenced node is dropped after a minute, once its pod is replaced.
+    fault.leader_is_fenced().await?;
     bao.until("all three nodes are Ready", |object| whole(object) && object.status != before.status).await?;
-    println!("API server down, leader killed meanwhile: longest gap {:.1} s", took.as_secs_f64());
+    println!("API server down, leader killed meanwhile: longest gap {:.1} s", gap.as_secs_f64());
+    fault.recovered(gap, ENDED).await?;
     let outcome = registers.check(&bao).await?;
     println!("API server down: {outcome}");
     Ok(())
@@ -71,6 +75,7 @@ async fn an_operator_killed_during_an_upgrade_or_a_rotation_resumes_it() -> Resu
     };
     let bao = Bao::alone("killed-upgrade").await?.up(older).await?;
     let registers = Registers::start(&bao).await?;
+    let (conditions, before) = (Conditions::record(&bao), fenced(&bao.object().await?));
     let version = |object: &OpenBaoCluster| {
         let members = object.status.as_ref().map(|status| status.members.clone()).unwrap_or_default();
         members.iter().all(|member| member.version.as_deref() == Some(tools::OPENBAO))
@@ -88,15 +93,19 @@ async fn an_operator_killed_during_an_upgrade_or_a_rotation_resumes_it() -> Resu
     };
     let kills = killed_until(&bao, rotated).await?;
     println!("rotation completed with the operator killed {kills} times");
-    println!("operator killed in an upgrade and a rotation: {}", registers.check(&bao).await?);
-    Ok(())
+    conditions.had("UpgradeInProgress", "True").await?;
+    ensure!(fenced(&bao.object().await?) == before, "a node was fenced in a rollout");
+    let outcome = registers.check(&bao).await?;
+    println!("operator killed in an upgrade and a rotation: {outcome}");
+    // The upgrade is one rollout, the rotation three, and each changes the leader once.
+    outcome.expect(ENDED, 1..=4)
 }
 
 #[tokio::test]
 async fn a_certificate_that_expired_while_the_operator_was_down_is_renewed() -> Result<()> {
     let bao = Bao::alone("expired").await?.up(|_| {}).await?;
     let registers = Registers::start(&bao).await?;
-    let leader = bao.leader().await?;
+    let (leader, before) = (bao.leader().await?, Pods::of(&bao).await?);
     bao.fleet.stop_operator().await;
     let secrets: Api<Secret> = Api::namespaced(bao.kube.clone(), &bao.namespace);
     let text = async |name: &str, key: &str| {
@@ -125,8 +134,11 @@ async fn a_certificate_that_expired_while_the_operator_was_down_is_renewed() -> 
     let object = bao.until("all three nodes are Ready", whole).await?;
     let (status, ..) = condition(&object, "CertificatesValid").context("the condition is missing")?;
     assert_eq!(status, "True");
-    println!("certificate expired: {}", registers.check(&bao).await?);
-    Ok(())
+    before.unchanged(&bao).await?;
+    let outcome = registers.check(&bao).await?;
+    println!("certificate expired: {outcome}");
+    // Open connections do not verify it again.
+    outcome.expect(ENDED, 0..=0)
 }
 
 /// A tmpfs of a fixed size, unmounted when dropped.
@@ -160,22 +172,24 @@ async fn a_database_with_a_full_disk_accepts_writes_once_there_is_free_space() -
     let registers = Registers::start(&bao).await?;
     let before = Pods::of(&bao).await?;
     let fill = folder.join("fill");
+    let full = Instant::now();
     // Until no space is left: PostgreSQL cannot extend its write-ahead log.
     let filled =
         Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", fill.display())).output()?;
     ensure!(!filled.status.success(), "the volume is not full");
-    let full = std::time::Instant::now();
     registers.stops().await?;
     tokio::time::sleep(lasting(60).saturating_sub(full.elapsed())).await;
     std::fs::remove_file(&fill)?;
     let postgres = bao.postgres.clone();
     bao.fleet.at_home(async move { postgres.again().await }).await?;
-    registers.goes_on().await?;
+    let outage = full.elapsed();
+    registers.go_on_after(Instant::now()).await?;
     bao.until("all three nodes are Ready", whole).await?;
     before.unchanged(&bao).await?;
-    println!("disk full: {}", registers.check(&bao).await?);
+    let outcome = registers.check(&bao).await?;
+    println!("disk full: {outcome}");
     drop(volume);
-    Ok(())
+    outcome.expect(outage + EXPIRED, 0..=1)
 }
 
 impl Bao {
@@ -192,6 +206,15 @@ impl Bao {
             self.until("the fence is reported", |object| whole(object) && role(object).is_some()).await?;
         role(&object).context("the fence has no role")
     }
+
+    /// Kills the leader, checks the reaction, and returns the fenced role.
+    async fn loses_its_leader(&self, registers: &Registers) -> Result<String> {
+        let fault = Fault::begin(self, registers).await?;
+        let role = self.fenced_leader().await?;
+        let gap = fault.taken_over().await?;
+        fault.reacted(gap, ENDED).await?;
+        Ok(role)
+    }
 }
 
 #[tokio::test]
@@ -202,8 +225,9 @@ async fn a_promoted_synchronous_replica_has_every_write_and_every_fence() -> Res
     let from = primary.clone();
     let mut replica: SecurePostgres = bao.fleet.at_home(async move { from.replica(&folder).await }).await?;
     // Creates a fence, which the replica contains when the primary is lost.
-    let role = bao.fenced_leader().await?;
-    registers.goes_on().await?;
+    let role = bao.loses_its_leader(&registers).await?;
+    bao.all_follow().await?;
+    let before = Pods::of(&bao).await?;
     primary.kill();
     bao.until("the outage is reported", storage_is_away).await?;
     let lost = primary.clone();
@@ -214,16 +238,17 @@ async fn a_promoted_synchronous_replica_has_every_write_and_every_fence() -> Res
             Ok(replica)
         })
         .await?;
-    registers.goes_on().await?;
+    registers.go_on_after(Instant::now()).await?;
     let timeline = |object: &OpenBaoCluster| {
         let storage = object.status.as_ref().and_then(|status| status.storage.clone());
         storage.and_then(|storage| storage.timeline)
     };
     bao.until("all three nodes are Ready", |object| whole(object) && timeline(object) != Some(1)).await?;
+    before.unchanged(&bao).await?;
     let may = |role: &str| format!("SELECT rolcanlogin FROM pg_roles WHERE rolname = '{role}'");
     assert_ne!(replica.sql("postgres", &may(&role))?.trim(), "t", "the fenced role can log in");
     // A fence that the promoted server does not contain is restored: revert the role to its state before the fence.
-    let role = bao.fenced_leader().await?;
+    let role = bao.loses_its_leader(&registers).await?;
     let before = "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname LIKE 'main\\_%' AND rolcanlogin LIMIT 1";
     let before = replica.sql("postgres", before)?.trim().to_owned();
     replica
@@ -233,6 +258,10 @@ async fn a_promoted_synchronous_replica_has_every_write_and_every_fence() -> Res
         if may.trim() == "t" { Err(may) } else { Ok(()) }
     })
     .await?;
-    println!("replica promoted: {}", registers.check(&bao).await?);
+    let outcome = registers.check(&bao).await?;
+    println!("replica promoted: {outcome}");
+    // Two leaders are killed, and the promotion can cost a third one its lock.
+    let changes = outcome.changes.context("the changes of the leader are unknown")?;
+    ensure!((2..=3).contains(&changes), "the leader changed {changes} times");
     Ok(())
 }

@@ -3,16 +3,17 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use steamer_api::OpenBaoCluster;
 use steamer_openbao::Session;
 use steamer_testing::nodes::{Hole, signal_process};
 use steamer_testing::objects::apply;
 use steamer_testing::openbao::mount_kv;
 
-use crate::bao::{Bao, Leads, whole};
-use crate::faults::{ENDED, Fault, HUNG};
+use crate::bao::{Bao, Leads, condition, whole};
+use crate::faults::{ENDED, Fault, HUNG, within};
 use crate::registers::Registers;
 
 /// Returns how often a fault is injected: twice by default; with `make faults`, `full` scaled by `TIMES` / 20.
@@ -161,15 +162,28 @@ async fn two_machines_are_lost(bao: &Bao, registers: &Registers) -> Result<()> {
     for machine in &lost {
         bao.fleet.cluster.lose_node(machine)?;
     }
-    bao.fleet.start_operator().await?;
-    let gap = fault.taken_over().await;
+    let gap = the_last_node_serves(bao, &fault).await;
     for machine in &lost {
         bao.fleet.cluster.return_node(machine).await?;
     }
-    let gap = gap?;
-    println!("two nodes and the operator lost: {:.1} s", gap.as_secs_f64());
     // The start of the operator is a part of the gap.
-    fault.reacted(gap, HUNG).await
+    fault.reacted(gap?, HUNG).await
+}
+
+/// Starts the operator, and waits until the last node leads and its state is reported. Returns the longest gap.
+async fn the_last_node_serves(bao: &Bao, fault: &Fault<'_>) -> Result<Duration> {
+    bao.fleet.start_operator().await?;
+    let started = Instant::now();
+    let gap = fault.taken_over().await?;
+    // Since then, the last node can be made the leader.
+    within(started.elapsed(), ENDED).context("since the operator is ready")?;
+    println!("two nodes and the operator lost: {:.1} s", gap.as_secs_f64());
+    let is_reported = |object: &OpenBaoCluster| {
+        condition(object, "Degraded")
+            .is_some_and(|(status, _, message)| status == "True" && message == "1 of 3 nodes serve")
+    };
+    bao.until("the loss of two nodes is reported", is_reported).await?;
+    Ok(gap)
 }
 
 /// The same faults without fencing: OpenBao's own takeover, for comparison. Each of them must exceed its bound, or the

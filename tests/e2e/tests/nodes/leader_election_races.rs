@@ -43,6 +43,7 @@ async fn a_standby_that_does_not_know_the_leader_is_restarted() -> Result<()> {
     for (pod, run) in leaderless {
         bao.comes_back(pod, &run).await?;
     }
+    bao.until("all three nodes are Ready", whole).await?;
     let now = bao.leader().await?;
     assert_eq!(now, leader, "the leader did not change");
     for pod in NODES {
@@ -61,7 +62,11 @@ const CHANGES: usize = 5;
 async fn without_leader(bao: &Bao) -> Result<Vec<(&'static str, String)>> {
     let mut leaderless = Vec::new();
     for pod in NODES {
-        if bao.followed_by(&[pod]).await?.is_none() {
+        let answers = format!("{pod} answers");
+        let followed = eventually(&answers, || async {
+            bao.followed_by(&[pod]).await.map_err(|error| format!("{error:#}"))
+        });
+        if followed.await?.is_none() {
             leaderless.push((pod, bao.run_of(pod).await?));
         }
     }

@@ -13,6 +13,7 @@ mod faults;
 mod homelab;
 mod invalid_specs;
 mod keys;
+mod ldap;
 mod leader_election_races;
 mod monitoring;
 mod operations_page;

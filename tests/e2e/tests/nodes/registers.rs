@@ -1,7 +1,7 @@
 //! Registers that are written and read throughout a test of a managed cluster.
 
-use std::ops::Deref;
-use std::time::Duration;
+use std::ops::{Deref, RangeInclusive};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -14,6 +14,10 @@ use crate::bao::{Bao, NODES};
 
 /// Number of writers, and of readers.
 const WRITERS: usize = 4;
+
+/// Longest time without a write while no operator acts, and after an outage of the database: twice the 15 s after which a lock
+/// that is left expires.
+pub const EXPIRED: Duration = Duration::from_secs(30);
 
 /// Records every node that acquires the lock of the leader, so that changes of the leader are counted where they happen.
 const TERMS: &str = "
@@ -54,6 +58,17 @@ pub struct Outcome {
     pub median: Duration,
     /// Number of leader changes. None if the first database does not exist anymore.
     pub changes: Option<usize>,
+}
+
+impl Outcome {
+    /// Checks the longest gap, and the number of leader changes.
+    pub fn expect(&self, bound: Duration, changes: RangeInclusive<usize>) -> Result<()> {
+        let Self { gap, changes: found, .. } = self;
+        ensure!(*gap < bound, "no write was acknowledged for {gap:.1?}, and {bound:?} is the bound");
+        let is_expected = found.is_some_and(|found| changes.contains(&found));
+        ensure!(is_expected, "the leader changed {found:?} times, and {changes:?} is expected");
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for Outcome {
@@ -101,6 +116,14 @@ impl Registers {
         }
         let terms = bao.terms()?;
         Ok(Self { workload: Workload::start(sessions).await?, admin, terms })
+    }
+
+    /// Waits until all writers write after an outage that ended at a moment.
+    pub async fn go_on_after(&self, end: Instant) -> Result<()> {
+        self.goes_on().await?;
+        let took = end.elapsed();
+        ensure!(took < EXPIRED, "no write for {took:.1?} after the outage, and {EXPIRED:?} is the bound");
+        Ok(())
     }
 
     /// Stops the workload, and compares every acknowledged write with the storage under another leader, where a late commit

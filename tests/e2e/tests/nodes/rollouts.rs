@@ -27,6 +27,16 @@ pub fn older(spec: &mut Value) {
     spec["managed"]["image"] = json!(format!("steamer.test/openbao:{}", tools::OLDER_OPENBAO));
 }
 
+/// The general kinds work in every namespace of OpenBao.
+fn root(spec: &mut Value) {
+    spec["operatorScope"] = json!("Root");
+}
+
+fn older_root(spec: &mut Value) {
+    older(spec);
+    root(spec);
+}
+
 pub fn uids(pods: &[k8s_openapi::api::core::v1::Pod]) -> BTreeMap<String, String> {
     pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect()
 }
@@ -72,14 +82,15 @@ impl Bao {
 
 #[tokio::test]
 async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
-    let bao = Bao::serving("upgrade", older).await?;
+    let bao = Bao::serving("upgrade", older_root).await?;
     let before = bao.object().await?;
     ensure!(
         before.status.as_ref().and_then(|status| status.version.clone()).as_deref()
             == Some(tools::OLDER_OPENBAO)
     );
+    bao.a_directory_is_configured_and_repaired().await?;
     let registers = Registers::start(&bao).await?;
-    bao.apply(|_| {}).await?;
+    bao.apply(root).await?;
     let done = bao
         .until("all nodes run the new version", |object| {
             let status = object.status.clone().unwrap_or_default();
@@ -96,7 +107,7 @@ async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
     let outcome = registers.check(&bao).await?;
     println!("upgrade {} to {}: {outcome}", tools::OLDER_OPENBAO, tools::OPENBAO);
     // A downgrade is rejected.
-    bao.apply(older).await?;
+    bao.apply(older_root).await?;
     let refused =
         bao.until("the downgrade is rejected", |object| condition(object, "Stalled").is_some()).await?;
     let (_, reason, message) = condition(&refused, "Stalled").context("the cluster is not stalled")?;
@@ -104,10 +115,14 @@ async fn an_upgrade_changes_the_leader_once_and_loses_no_write() -> Result<()> {
     assert!(message.contains("OpenBao cannot go back"), "{message}");
     // A refused spec and a suspended cluster do not stop the duties: the Service of the leader follows it.
     bao.label_follows_a_lost_leader().await?;
-    bao.apply(|spec| spec["suspend"] = json!(true)).await?;
+    let suspended = |spec: &mut Value| {
+        root(spec);
+        spec["suspend"] = json!(true);
+    };
+    bao.apply(suspended).await?;
     bao.until("the cluster is suspended", |object| condition(object, "Suspended").is_some()).await?;
     bao.label_follows_a_lost_leader().await?;
-    bao.apply(|_| {}).await?;
+    bao.apply(root).await?;
     bao.ready().await?;
     Ok(())
 }

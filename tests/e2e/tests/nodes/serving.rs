@@ -9,6 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoConnection, OpenBaoCluster};
+use steamer_testing::Fleet;
 use steamer_testing::certificates::{Authority, Leaf};
 use steamer_testing::image;
 use steamer_testing::objects::apply;
@@ -18,12 +19,17 @@ use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition};
 
+/// Image of the operator that runs, on every Kubernetes node.
+pub fn steamer(fleet: &Fleet) -> Result<String> {
+    let image = image::steamer(&binary()?, &fleet.folder)?;
+    fleet.cluster.import(&image)?;
+    Ok(image.name)
+}
+
 impl Bao {
-    /// Image of the operator that runs, on every Kubernetes node.
+    /// Same as [`steamer`].
     pub fn steamer(&self) -> Result<String> {
-        let image = image::steamer(&binary()?, &self.fleet.folder)?;
-        self.fleet.cluster.import(&image)?;
-        Ok(image.name)
+        steamer(&self.fleet)
     }
 }
 

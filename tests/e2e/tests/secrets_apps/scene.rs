@@ -69,9 +69,13 @@ pub async fn account(scene: &Scene, (namespace, name): (&str, &str)) -> Result<(
 
 /// Logs in with a JWT at a mount, with a role.
 pub async fn log_in(scene: &Scene, (mount, role): (&str, &str), jwt: &str) -> Result<Session> {
-    let body = json!({"role": role, "jwt": jwt});
+    session(scene, &format!("auth/{mount}/login"), json!({"role": role, "jwt": jwt})).await
+}
+
+/// Logs in with a request, and returns a session with the token.
+pub async fn session(scene: &Scene, path: &str, body: Value) -> Result<Session> {
     let anonymous = scene.openbao.client()?.session(Identity::Anonymous);
-    let answer = anonymous.request_any(Method::POST, &format!("auth/{mount}/login"), Some(body)).await?;
+    let answer = anonymous.request_any(Method::POST, path, Some(body)).await?;
     let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
     Ok(scene.openbao.client()?.session(Identity::Token(token.to_owned().into())))
 }
@@ -148,10 +152,20 @@ impl Apps {
 
     /// As [`Self::job`], with another audience.
     pub async fn job_for(&self, app: &str, repository: &str, audience: &str) -> Result<Session> {
-        let subject = format!("repo:{repository}:ref:refs/heads/main");
-        let token =
-            self.signed(&subject, audience, json!({"repository": repository, "ref": "refs/heads/main"}))?;
+        let token = self.gitea_token(repository, audience)?;
         log_in(&self.scene, ("gitea_jwt", &format!("gitea_cicd_{app}")), &token).await
+    }
+
+    /// A token of a job, with the claims of Gitea Actions and those of the user. All jobs belong to one user, a member of one
+    /// team, so that only the claims of the repository differ.
+    fn gitea_token(&self, repository: &str, audience: &str) -> Result<String> {
+        let owner = repository.split('/').next().unwrap_or_default();
+        let claims = json!({
+            "repository": repository, "repository_owner": owner, "repository_owner_id": "3", "ref": "refs/heads/main",
+            "ref_type": "branch", "sha": "5ca1ab1e", "workflow": "deploy.yaml", "event_name": "push", "run_id": "11",
+            "run_number": "7", "run_attempt": "1", "actor": "ci", "actor_id": "5", "groups": [owner, format!("{owner}:developers")],
+        });
+        self.signed(&format!("repo:{repository}:ref:refs/heads/main"), audience, claims)
     }
 
     /// A token of the issuer for a subject.

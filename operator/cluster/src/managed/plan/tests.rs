@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rstest::rstest;
-use steamer_api::{OpenBaoClusterStatus, RotationPhase};
+use steamer_api::{Fencing, OpenBaoClusterStatus, RotationPhase};
 
 use super::*;
 use kube::ResourceExt;
@@ -286,6 +286,113 @@ fn locks_in_a_restored_database_are_cleared_before_the_first_node_starts() {
     case.observed.live = Some(Arc::new(live));
     assert!(case.set().clears_locks);
     assert_eq!(replicas(&case.set().stateful_set), 3);
+}
+
+/// The database of a cluster that ran OpenBao `a` was restored, and no node runs.
+fn restored() -> Case {
+    let mut case = Case::healthy();
+    case.observed.members.clear();
+    let mut live = (*case.observed.live.clone().unwrap()).clone();
+    live.spec.as_mut().unwrap().replicas = Some(0);
+    case.observed.live = Some(Arc::new(live));
+    case.found.last.cluster_id = Some("a".to_owned());
+    case
+}
+
+/// The database contains this OpenBao.
+fn contains(case: &mut Case, id: &str) {
+    case.observed.storage.as_mut().unwrap().openbao_id = Some(id.to_owned());
+}
+
+/// The data is sealed with key `1` of AWS.
+fn seal_with_aws(case: &mut Case, key: &str) {
+    let plugin = serde_json::json!({"command": "x", "version": "v1", "sha256": "ab".repeat(32)});
+    let aws = serde_json::json!({"region": "r", "kmsKeyId": key, "plugin": plugin});
+    case.cluster = cluster_with(serde_json::json!({"seal": {"awsKms": aws}}));
+    case.observed.keys = Ok(None);
+    let storage = case.observed.storage.as_mut().unwrap();
+    storage.contents.seal = Some("awskms".to_owned());
+    storage.wrapping_keys = Some(vec!["arn:aws:kms:r:1:key/1".to_owned(); 2]);
+}
+
+#[rstest]
+#[case::not_recorded(|_: &mut Case| {}, "surroundings, set of 3")]
+#[case::own_data(|case: &mut Case| contains(case, "a"), "surroundings, set of 3")]
+#[case::data_of_another(
+    |case: &mut Case| contains(case, "b"),
+    "surroundings, no pods: the database contains OpenBao b, but this cluster ran a"
+)]
+#[case::accepted_data_of_another(
+    |case: &mut Case| {
+        contains(case, "b");
+        case.cluster.takes_over = true;
+    },
+    "surroundings, set of 3"
+)]
+#[case::own_key(|case: &mut Case| seal_with_aws(case, "1"), "surroundings, set of 3")]
+#[case::another_key(
+    |case: &mut Case| seal_with_aws(case, "2"),
+    "surroundings, no pods: storage is sealed with a key other than that of the spec: set seal.awsKms.kmsKeyId to"
+)]
+#[case::another_key_with_consent(
+    |case: &mut Case| {
+        seal_with_aws(case, "2");
+        case.cluster.takes_over = true;
+    },
+    "surroundings, set of 3"
+)]
+#[case::seal_closed(
+    |case: &mut Case| case.observed.seal = SealCheck::Unreachable("s".to_owned()),
+    "surroundings, no pods: no pod is created before the seal opens: s"
+)]
+fn restored_data_is_checked_before_the_first_node_starts(
+    #[case] change: fn(&mut Case),
+    #[case] expected: &str,
+) {
+    let mut case = restored();
+    change(&mut case);
+    let text = case.text();
+    assert!(text.starts_with(expected), "{text}");
+}
+
+/// The pods of the cluster are these nodes, whose grace period ends at this time.
+fn ending(case: &mut Case, nodes: &str, end: &str) {
+    case.observed.members = nodes.chars().enumerate().map(member).collect();
+    for member in &mut case.observed.members {
+        let due = serde_json::from_value(serde_json::json!(end)).unwrap();
+        Arc::make_mut(&mut member.pod).metadata.deletion_timestamp = Some(due);
+    }
+}
+
+#[rstest]
+#[case::overdue("2020-01-01T00:00:00Z", Fencing::Database, true, true)]
+#[case::in_time("2100-01-01T00:00:00Z", Fencing::Database, false, false)]
+#[case::without_fences("2020-01-01T00:00:00Z", Fencing::ProcessEnd, false, true)]
+fn a_pod_whose_end_is_overdue_does_not_prevent_the_checks(
+    #[case] end: &str,
+    #[case] fencing: Fencing,
+    #[case] clears_locks: bool,
+    #[case] is_checked: bool,
+) {
+    let mut case = restored();
+    case.cluster.fencing = fencing;
+    ending(&mut case, "x", end);
+    let mut live = (*case.observed.live.clone().unwrap()).clone();
+    live.annotations_mut().insert("steamer.dev/logins-blocked".to_owned(), "true".to_owned());
+    case.observed.live = Some(Arc::new(live));
+    assert_eq!(case.set().clears_locks, clears_locks);
+    contains(&mut case, "b");
+    let text = case.text();
+    assert_eq!(text.contains("the database contains OpenBao b"), is_checked, "{text}");
+}
+
+#[rstest]
+#[case::another_openbao(|case: &mut Case| contains(case, "b"))]
+#[case::another_key(|case: &mut Case| seal_with_aws(case, "2"))]
+fn running_nodes_are_not_stopped_by_these_checks(#[case] change: fn(&mut Case)) {
+    let mut case = Case { observed: observed("lss"), ..restored() };
+    change(&mut case);
+    assert_eq!(case.text(), "surroundings, set of 3");
 }
 
 #[rstest]

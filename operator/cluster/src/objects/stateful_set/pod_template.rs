@@ -19,6 +19,7 @@ use crate::objects::config_map::config_map_name;
 use crate::objects::relay;
 use crate::objects::seal::SealSettings;
 use crate::objects::selector;
+use crate::waits::GRACE;
 
 /// User and group of the server process. It works with every image.
 const USER: i64 = 65532;
@@ -80,7 +81,8 @@ fn pod_spec(cluster: &Cluster, seal: &SealSettings) -> PodSpec {
     let beside = [relay::container(cluster, &openbao), audit_volume::container(cluster, &openbao)];
     PodSpec {
         service_account_name: Some(cluster.name.name.clone()),
-        termination_grace_period_seconds: Some(60),
+        // A constant, unlike that of a node that Steamer stops: another value replaces the pods.
+        termination_grace_period_seconds: Some(GRACE.into()),
         enable_service_links: Some(false),
         security_context: Some(pod_rights()),
         affinity: affinity.clone().or_else(|| topology::affinity(cluster)),
@@ -118,7 +120,8 @@ pub(crate) fn pod_rights() -> PodSecurityContext {
     }
 }
 
-/// Tolerations that evict the pods from a lost machine quickly: they hold no data.
+/// Tolerations that evict the pods from a lost machine quickly: they hold no data. The time does not depend on a takeover, and
+/// another one would replace the pods.
 fn lost_machine() -> impl Iterator<Item = Toleration> {
     ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].into_iter().map(|key| Toleration {
         key: Some(key.to_owned()),

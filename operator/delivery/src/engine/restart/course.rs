@@ -8,7 +8,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use steamer_runtime::{Key, Locked, ObjectName};
 
 use super::batches::{Batches, Selected};
-use super::outcome::{Outcome, Seen};
+use super::outcome::{MOST, Outcome, Seen};
 use super::owed::Owed;
 use super::plan::{State, plan};
 use super::problem::{Problem, is_missing};
@@ -83,17 +83,34 @@ impl Restarts {
 
     /// Whether no workload that was restarted for the last change runs pods with the former value.
     pub(crate) async fn are_rolled_out(&self, owed: &Owed<'_>) -> bool {
-        for workload in owed.restarted() {
-            let progress = match self.api(&workload).get_opt(&workload.name.name).await {
-                Ok(Some(object)) => Found::new(workload.kind, object).progress(),
-                Ok(None) => Progress::RolledOut,
-                Err(_) => Progress::Rolling,
+        let Some(workloads) = self.restarted(owed).await else {
+            return false;
+        };
+        for workload in workloads {
+            let is_replaced = match self.api(&workload).get_opt(&workload.name.name).await {
+                Ok(Some(object)) => Found::new(workload.kind, object).is_replaced(),
+                Ok(None) => true,
+                Err(_) => false,
             };
-            if progress != Progress::RolledOut {
+            if !is_replaced {
                 return false;
             }
         }
         true
+    }
+
+    /// The workloads that were restarted for the last change. The status lists a limited number: beyond it, they are selected
+    /// again. None if they cannot be read.
+    async fn restarted(&self, owed: &Owed<'_>) -> Option<Vec<Workload>> {
+        let mut restarted: Vec<Workload> = owed.restarted().collect();
+        if restarted.len() >= MOST {
+            let Selected { workloads, problems } = selection::selected(&self.client, owed).await;
+            if problems.iter().any(|problem| !problem.is_final) {
+                return None;
+            }
+            restarted.extend(workloads);
+        }
+        Some(restarted)
     }
 
     async fn selected(&self, owed: &Owed<'_>) -> Selected {

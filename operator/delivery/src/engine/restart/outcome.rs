@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::workload::{Found, Workload};
 
 /// Most workloads in the status.
-const MOST: usize = 50;
+pub(super) const MOST: usize = 50;
 
 /// A workload in one step.
 pub(super) enum Seen {

@@ -29,6 +29,11 @@ impl Owed<'_> {
         self.change.number <= self.complete
     }
 
+    /// Whether all workloads were restarted for this change, or for a later one.
+    pub(crate) fn has_completed(&self, change: i64) -> bool {
+        change <= self.change.number && self.is_complete()
+    }
+
     pub(super) fn namespace(&self) -> &str {
         &self.object.name.namespace
     }
@@ -70,5 +75,36 @@ impl Owed<'_> {
             selected,
             debounce: self.settings.debounce.get(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::complete(3, 3, 3, true)]
+    #[case::restarts_are_owed(3, 2, 3, false)]
+    #[case::a_change_that_the_status_does_not_state(3, 3, 4, false)]
+    #[case::a_later_change_is_complete(4, 4, 3, true)]
+    fn a_change_is_complete_when_the_status_states_it_and_its_restarts(
+        #[case] last: i64,
+        #[case] complete: i64,
+        #[case] change: i64,
+        #[case] expected: bool,
+    ) {
+        let owed = Owed {
+            object: Key::new("BaoDynamicSecret", ObjectName::new("web", "app")),
+            secret: "app",
+            change: Change::new(last, "uid"),
+            generation: 1,
+            targets: &[],
+            settings: RolloutRestart::default(),
+            complete,
+            recorded: Vec::new(),
+        };
+        assert_eq!(owed.has_completed(change), expected);
     }
 }

@@ -20,13 +20,25 @@ pub(super) fn progress(kind: WorkloadKind, generation: i64, object: &Value) -> P
     let is_done = match kind {
         WorkloadKind::Deployment if object["spec"]["paused"] == true => return Progress::Paused,
         WorkloadKind::Deployment => observed(object, generation) && deployment(object),
+        // Argo Rollouts copies the time when all pods are restarted.
+        WorkloadKind::ArgoRollout => object["status"]["restartedAt"] == object["spec"]["restartAt"],
         _ if strategy == "OnDelete" => true,
         WorkloadKind::StatefulSet => observed(object, generation) && stateful_set(object),
         WorkloadKind::DaemonSet => observed(object, generation) && daemon_set(object),
-        // Argo Rollouts copies the time when all pods are restarted.
-        WorkloadKind::ArgoRollout => object["status"]["restartedAt"] == object["spec"]["restartAt"],
     };
     if is_done { Progress::RolledOut } else { Progress::Rolling }
+}
+
+/// Returns true if no pod of an object with this generation runs a former template. Pods that the user replaces, with `OnDelete` or
+/// behind a partition, count: a revoked value would end their access.
+pub(super) fn is_replaced(kind: WorkloadKind, generation: i64, object: &Value) -> bool {
+    match kind {
+        WorkloadKind::StatefulSet => observed(object, generation) && all_updated(object),
+        WorkloadKind::DaemonSet => observed(object, generation) && daemon_set(object),
+        WorkloadKind::Deployment | WorkloadKind::ArgoRollout => {
+            progress(kind, generation, object) == Progress::RolledOut
+        }
+    }
 }
 
 fn number(value: &Value) -> i64 {
@@ -53,6 +65,14 @@ fn stateful_set(object: &Value) -> bool {
     number(&status["updatedReplicas"]) >= wanted - kept && number(&status["readyReplicas"]) == wanted
 }
 
+/// Returns true if all pods of a StatefulSet have its current template, also those that its partition keeps.
+fn all_updated(object: &Value) -> bool {
+    let (status, wanted) = (&object["status"], replicas(object));
+    number(&status["updatedReplicas"]) >= wanted
+        && number(&status["readyReplicas"]) == wanted
+        && number(&status["replicas"]) <= wanted
+}
+
 fn daemon_set(object: &Value) -> bool {
     let (status, wanted) = (&object["status"], &object["status"]["desiredNumberScheduled"]);
     ["updatedNumberScheduled", "numberAvailable"]
@@ -74,7 +94,7 @@ mod tests {
                 json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
             }
             WorkloadKind::StatefulSet => {
-                json!({"observedGeneration": 2, "updatedReplicas": 3, "readyReplicas": 3})
+                json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3})
             }
             WorkloadKind::DaemonSet => json!({
                 "observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3,
@@ -105,10 +125,38 @@ mod tests {
         #[case] value: Value,
         #[case] expected: Progress,
     ) {
+        assert_eq!(progress(kind, 2, &changed(kind, field, value)), expected);
+    }
+
+    #[rstest]
+    #[case::stateful_set(WorkloadKind::StatefulSet, "/", json!(null), true)]
+    #[case::partition(WorkloadKind::StatefulSet, "/status/updatedReplicas", json!(2), false)]
+    #[case::scaled_down(WorkloadKind::StatefulSet, "/status/replicas", json!(4), false)]
+    #[case::not_ready(WorkloadKind::StatefulSet, "/status/readyReplicas", json!(2), false)]
+    #[case::not_observed(WorkloadKind::StatefulSet, "/status/observedGeneration", json!(1), false)]
+    #[case::daemon_set(WorkloadKind::DaemonSet, "/", json!(null), true)]
+    #[case::old_daemon(WorkloadKind::DaemonSet, "/status/updatedNumberScheduled", json!(2), false)]
+    #[case::deployment(WorkloadKind::Deployment, "/", json!(null), true)]
+    #[case::paused(WorkloadKind::Deployment, "/spec/paused", json!(true), false)]
+    #[case::rollout_restarts(WorkloadKind::ArgoRollout, "/spec/restartAt", json!("2026-01-02T03:04:05Z"), false)]
+    fn a_former_value_is_in_use_until_the_user_has_replaced_all_pods(
+        #[case] kind: WorkloadKind,
+        #[case] field: &str,
+        #[case] value: Value,
+        #[case] expected: bool,
+        #[values("RollingUpdate", "OnDelete")] strategy: &str,
+    ) {
+        let mut object = changed(kind, field, value);
+        object["spec"]["updateStrategy"] = json!({"type": strategy, "rollingUpdate": {"partition": 2}});
+        assert_eq!(is_replaced(kind, 2, &object), expected);
+    }
+
+    /// A workload that is rolled out, with another value of a field.
+    fn changed(kind: WorkloadKind, field: &str, value: Value) -> Value {
         let mut object = done(kind);
         if let Some((parent, name)) = field.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
             object.pointer_mut(parent).unwrap()[name] = value;
         }
-        assert_eq!(progress(kind, 2, &object), expected);
+        object
     }
 }

@@ -14,7 +14,7 @@ use steamer_runtime::ObjectName;
 use steamer_runtime::conditions::whole_second;
 
 use super::marks::{ANNOTATION, Change, Marks};
-use super::progress::{Progress, progress};
+use super::progress::{Progress, is_replaced, progress};
 
 /// Kind and name of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +65,11 @@ impl Found {
 
     pub(super) fn progress(&self) -> Progress {
         progress(self.kind, self.object.metadata.generation.unwrap_or_default(), &self.object.data)
+    }
+
+    /// Whether no pod runs a former template.
+    pub(super) fn is_replaced(&self) -> bool {
+        is_replaced(self.kind, self.object.metadata.generation.unwrap_or_default(), &self.object.data)
     }
 
     /// Time of the restart of an Argo Rollout: later than that of its last restart, and in seconds.

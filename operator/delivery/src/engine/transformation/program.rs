@@ -8,6 +8,7 @@ use steamer_openbao::Json;
 use steamer_template::{Limits, Templates, Value, texts};
 
 use super::super::document::Document;
+use super::super::foreseen::{Expected, Foreseen};
 use super::definition::Definition;
 use super::filter::Filter;
 use super::input::Subject;
@@ -17,6 +18,8 @@ use super::metadata::Metadata;
 const RAW: &str = "_raw";
 /// Steps of all templates of one object. [`Limits`] bounds each of them.
 const STEPS: u64 = 8_000_000;
+/// Expressions that exclude every key.
+const EVERY: &[&str] = &[".", ".*", ".+", "^.*$", "^.+$"];
 
 /// Keys and bytes of a Secret.
 type Data = BTreeMap<String, SecretSlice<u8>>;
@@ -53,6 +56,22 @@ impl Program {
         }
         let filter = Filter::parse(&definition.includes, &definition.excludes)?;
         Ok(Self { templates, origins, definition: definition.clone(), filter })
+    }
+
+    /// The keys of the Secret, as far as they do not depend on the value.
+    pub(crate) fn expected(&self, foreseen: &Foreseen) -> Expected {
+        let Definition { keys, mappings, excludes, has_raw, .. } = &self.definition;
+        let excludes_every = excludes.keys().any(|expression| EVERY.contains(&expression.as_str()));
+        let foreseen = Foreseen { is_open: foreseen.is_open && !excludes_every, ..foreseen.clone() };
+        let mut expected = Expected::of(&foreseen, |key| self.filter.accepts(key));
+        keys.keys().for_each(|key| expected.add(key));
+        if *has_raw {
+            expected.add(RAW);
+        }
+        if !mappings.is_empty() {
+            expected.unknown.push("the keys that keysAndValues writes".to_owned());
+        }
+        expected
     }
 
     /// The data and the metadata of a Secret. It can take seconds.

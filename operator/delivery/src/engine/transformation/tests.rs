@@ -12,6 +12,7 @@ use steamer_openbao::Values;
 use steamer_runtime::ObjectName;
 
 use super::super::document::Document;
+use super::super::foreseen::Foreseen;
 use super::*;
 
 /// The value in all cases, and its metadata.
@@ -280,4 +281,25 @@ proptest! {
             prop_assert!(!error.contains("canary"), "{error}");
         }
     }
+}
+
+/// Every value has the keys `a` and `b`, some have `c`, and others can have any keys.
+#[rstest]
+#[case::filter(json!({"excludes": ["^b"]}), &["a"], &["c", "the keys of the value"])]
+#[case::only_templates(json!({"excludes": [".*"], "templates": {"url": {"text": "x"}}}), &["url"], &[])]
+#[case::raw(json!({"excludes": [".*"], "excludeRaw": false}), &["_raw"], &[])]
+#[case::possible_key(json!({"templates": {"c": {"text": "x"}}}), &["a", "b", "c"], &["the keys of the value"])]
+#[case::mapping(
+    json!({"excludes": [".*"], "keysAndValues": [{"text": "k: v"}]}), &[], &["the keys that keysAndValues writes"]
+)]
+fn the_keys_of_an_unknown_value_are_known_as_far_as_the_transformation_determines_them(
+    #[case] spec: Value,
+    #[case] keys: &[&str],
+    #[case] unknown: &[&str],
+) {
+    let program = Program::parse(&defined(&spec).unwrap()).unwrap();
+    let foreseen = Foreseen { path: String::new(), keys: &["a", "b"], possible: &["c"], is_open: true };
+    let expected = program.expected(&foreseen);
+    assert_eq!(expected.keys.iter().map(String::as_str).collect::<Vec<_>>(), keys);
+    assert_eq!(expected.unknown, unknown);
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use rstest::rstest;
 use secrecy::SecretString;
@@ -11,6 +12,7 @@ use steamer_runtime::ObjectName;
 
 use super::*;
 use crate::general::{Home, Seal, record};
+use crate::write::Progress;
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
@@ -74,6 +76,8 @@ const FOREIGN: &str = "role web in namespace team in OpenBao belongs to another 
                        adopt a resource without an owner";
 const FIXED: &str = "role web in namespace team has another type, and OpenBao cannot change it: write the existing value in the \
                      spec, or create another object";
+const WIDENED: &str = "role web in namespace team restricts ttl, and the spec does not state it: write the existing value in the \
+                       spec, because an adoption would replace it by the default, which permits more";
 const UNCLEAR: &str = "role web in namespace team exists and differs from the spec, and Steamer cannot tell who created it: remove \
                        it, or set adopt: IfUnowned to adopt it";
 
@@ -98,6 +102,25 @@ fn only_differences_are_written(
     let owned = if is_recorded { vec![recorded(&resource)] } else { Vec::new() };
     let found = found.map(|found| Existing { parameters: map(found), mark: None });
     assert_eq!(planned(&desired(vec![resource], owned), &[found], adopt), expected);
+}
+
+#[rstest]
+#[case::adopted(json!({"ttl": 60}), None, Some(WIDENED))]
+#[case::adopted_with_the_default(json!({"ttl": 0}), None, None)]
+#[case::announced(json!({"ttl": 60}), Some(true), Some(WIDENED))]
+#[case::owned(json!({"ttl": 60}), Some(false), Some(UPDATE))]
+fn an_adoption_replaces_no_restriction_by_a_default(
+    #[case] found: Value,
+    #[case] pending: Option<bool>,
+    #[case] expected: Option<&str>,
+) {
+    let mut resource = resource(json!({"ttl": 0}), "secret");
+    resource.resource.restricting = vec!["ttl"];
+    let owned = pending.map(|pending| OwnedResource { pending, ..recorded(&resource) });
+    let found = Existing { parameters: map(found), mark: None };
+    let text =
+        planned(&desired(vec![resource], owned.into_iter().collect()), &[Some(found)], Adopt::IfUnowned);
+    assert_eq!(text, expected.unwrap_or_default());
 }
 
 #[rstest]
@@ -196,8 +219,114 @@ fn an_object_owns_what_it_created_before_a_later_write_failed(
 ) {
     let desired = desired(vec![resource(json!({}), "secret")], Vec::new());
     let created: Vec<String> = created.iter().map(|path| (*path).to_owned()).collect();
-    let record = record::after_error(&desired, &created);
+    let record = record::after_error(&desired, &[None], &created);
     assert_eq!((record.resources[0].pending, &record.resources[0].digest), (pending, &None));
+}
+
+fn paused(desired: &Desired, observed: &[Option<Existing>]) -> OwnedResource {
+    let paused = vec!["team/auth/jwt/role/web".to_owned()];
+    let progress = Progress { created: Vec::new(), paused };
+    record::after_pauses(desired, observed, &progress).resources.remove(0)
+}
+
+#[test]
+fn a_secret_whose_write_is_paused_is_sent_later() {
+    let owned = vec![recorded(&resource(json!({"ttl": "1h"}), "former"))];
+    let rotated = |owned| desired(vec![resource(json!({"ttl": "1h"}), "new")], owned);
+    let observed = found(json!({"ttl": 3600}));
+    let first = rotated(owned.clone());
+    assert_eq!(planned(&first, &observed, Adopt::Never), UPDATE);
+    let entry = paused(&first, &observed);
+    assert_eq!((entry.pending, &entry.digest), (false, &owned[0].digest));
+    assert_eq!(planned(&rotated(vec![entry]), &observed, Adopt::Never), UPDATE);
+}
+
+#[test]
+fn a_resource_whose_creation_is_paused_is_not_owned() {
+    let first = desired(vec![resource(json!({"ttl": "1h"}), "secret")], Vec::new());
+    let entry = paused(&first, &[None]);
+    assert_eq!((entry.pending, entry.digest), (true, None));
+}
+
+#[rstest]
+#[case::withdrawal(true, &["auth/jwt/role/web", "announced"])]
+#[case::complete(false, &["auth/jwt/role/web"])]
+fn a_pass_that_only_withdraws_access_keeps_what_is_announced(
+    #[case] has_next: bool,
+    #[case] expected: &[&str],
+) {
+    let entry =
+        |path: &str, pending| OwnedResource { path: path.to_owned(), pending, ..OwnedResource::default() };
+    let owned = vec![entry("announced", true), entry("former", false)];
+    let mut role = resource(json!({"ttl": "1h"}), "secret");
+    let next = FollowUp { path: String::new(), reason: "Steamer looks again", is_due: false };
+    role.resource.follow_up = has_next.then_some(next);
+    let record = record::after_writes(&desired(vec![role], owned));
+    assert_eq!(record.resources.iter().map(|it| &*it.path).collect::<Vec<_>>(), expected);
+    assert_eq!(record.resources.iter().filter(|it| it.pending).count(), expected.len() - 1);
+}
+
+#[test]
+fn a_new_secret_is_no_repetition_of_a_write() {
+    let repeated = |secret: &str| {
+        let owned = vec![recorded(&resource(json!({"ttl": "1h"}), "former"))];
+        let desired = desired(vec![resource(json!({"ttl": "1h"}), secret)], owned);
+        let (mark, root) = (own(), NamespacePath::root());
+        let rights = Rights { mark: &mark, root: &root, adopt: Adopt::Never, exists: &|_| true };
+        let writes = writes(&desired, &found(json!({"ttl": 3600})), &rights).unwrap();
+        writes[0].repetition(0, Duration::ZERO).desired
+    };
+    assert_eq!(repeated("a"), repeated("a"));
+    assert_ne!(repeated("a"), repeated("b"));
+}
+
+fn found(parameters: Value) -> Vec<Option<Existing>> {
+    vec![Some(Existing { parameters: map(parameters), mark: None })]
+}
+
+/// The records with which the next pass starts if the first one does not end.
+fn interrupted(first: &Desired, observed: &[Option<Existing>]) -> [OwnedResources; 2] {
+    [record::before_writes(first, observed), record::after_error(first, observed, &[])]
+}
+
+#[rstest]
+#[case::same("secret", "")]
+#[case::changed("other", UPDATE)]
+fn an_adoption_that_did_not_end_keeps_the_password_until_the_secret_changes(
+    #[case] secret: &str,
+    #[case] expected: &str,
+) {
+    let parameters = || json!({"ttl": "1h", "type": "a"});
+    let observed = found(json!({"ttl": 3600, "type": "a"}));
+    let first = desired(vec![resource(parameters(), "secret")], Vec::new());
+    assert_eq!(planned(&first, &observed, Adopt::IfUnowned), "");
+    for announced in interrupted(&first, &observed) {
+        assert!(announced.resources[0].pending && announced.resources[0].digest.is_some());
+        // The operator starts again, and the status has the last record.
+        let next = desired(vec![resource(parameters(), secret)], announced.resources);
+        assert_eq!(planned(&next, &observed, Adopt::IfUnowned), expected);
+    }
+}
+
+#[test]
+fn an_adoption_that_did_not_end_still_sends_what_openbao_does_not_return() {
+    let unreturned = || desired(vec![resource(json!({"ttl": "1h", "type": "a"}), "secret")], Vec::new());
+    let observed = found(json!({"type": "a"}));
+    assert_eq!(planned(&unreturned(), &observed, Adopt::IfUnowned), UPDATE);
+    for announced in interrupted(&unreturned(), &observed) {
+        let next = Desired { owned: Some(announced), ..unreturned() };
+        assert_eq!(planned(&next, &observed, Adopt::IfUnowned), UPDATE);
+    }
+}
+
+#[test]
+fn a_creation_that_did_not_end_is_announced_without_a_digest() {
+    let first = desired(vec![resource(json!({"ttl": "1h"}), "secret")], Vec::new());
+    for announced in interrupted(&first, &[None]) {
+        assert!(announced.resources[0].pending && announced.resources[0].digest.is_none());
+        let next = desired(vec![resource(json!({"ttl": "1h"}), "secret")], announced.resources);
+        assert_eq!(planned(&next, &found(json!({"ttl": 3600})), Adopt::Never), UPDATE);
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub fn samples(ca: &str) -> Vec<Sample> {
         approle(),
         kubernetes(),
         certificate(ca),
+        certificate_of_a_secret(ca),
         token(),
     ]
 }
@@ -142,7 +143,7 @@ fn keys() -> Sample {
 fn browser() -> Sample {
     let needed = json!({
         "oidc_discovery_url": "https://127.0.0.1:9", "oidc_client_id": "openbao", "oidc_client_secret": "client-secret",
-        "skip_jwks_validation": true,
+        "skip_jwks_validation": true, "provider_config": {"provider": "azure"},
     });
     let rows = rows(vec![
         (
@@ -152,12 +153,16 @@ fn browser() -> Sample {
             json!("https://127.0.0.1:8"),
         ),
         ("jwt.oidcClientID", "/oidc_client_id", json!("openbao"), json!("other")),
-        ("jwt.oidcClientSecretRef.name", "/oidc_client_id", json!("openbao"), Value::Null),
-        ("jwt.oidcClientSecretRef.key", "/oidc_client_id", json!("openbao"), Value::Null),
+        (
+            "jwt.providerConfig",
+            "/provider_config",
+            json!({"provider": "azure"}),
+            json!({"provider": "secureauth"}),
+        ),
     ]);
     let spec = json!({"type": "oidc", "parameters": {"skip_jwks_validation": true}, "jwt": {
         "oidcDiscoveryURL": "https://127.0.0.1:9", "oidcClientID": "openbao",
-        "oidcClientSecretRef": {"name": "values", "key": "secret"},
+        "oidcClientSecretRef": {"name": "values", "key": "secret"}, "providerConfig": {"provider": "azure"},
     }});
     Sample {
         kind: "AuthMethod",
@@ -334,6 +339,18 @@ fn certificate(ca: &str) -> Sample {
         spec,
         parts: vec![Part::at("auth/cert/certs/f-cert", needed, rows)],
     }
+}
+
+/// The certificate that the Secret `values` contains.
+fn certificate_of_a_secret(ca: &str) -> Sample {
+    let rows = rows(vec![
+        ("cert.certificateSecretRef.name", "/certificate", json!(ca), Value::Null),
+        ("cert.certificateSecretRef.key", "/certificate", json!(ca), Value::Null),
+    ]);
+    let spec =
+        json!({"mount": "cert", "cert": {"certificateSecretRef": {"name": "values", "key": "ca.crt"}}});
+    let parts = vec![Part::at("auth/cert/certs/f-cert-secret", json!({}), rows)];
+    Sample { kind: "BaoAuthRole", name: "f-cert-secret", spec, parts }
 }
 
 fn token() -> Sample {

@@ -4,8 +4,31 @@ use serde_json::{Value, json};
 
 use super::{Part, Sample, fixed, row};
 
-pub fn samples(port: u16) -> Vec<Sample> {
-    vec![connection(port), role(), owned_role(), static_role()]
+pub fn samples(port: u16, ca: &str) -> Vec<Sample> {
+    vec![connection(port), encrypted(ca), role(), owned_role(), static_role()]
+}
+
+/// A connection with TLS, to a server that does not exist.
+fn encrypted(ca: &str) -> Sample {
+    let details = "/connection_details/tls_ca";
+    let rows = vec![
+        fixed("tls.caSecretRef.name", details, json!(ca)),
+        fixed("tls.caSecretRef.key", details, json!(ca)),
+        row(
+            "tls.serverName",
+            "/connection_details/tls_server_name",
+            json!("db.example.com"),
+            json!({"tls_server_name": "other.example.com"}),
+        ),
+    ];
+    let spec = json!({
+        "mount": "database", "name": "f-my", "plugin": "mysql-database-plugin", "verify": false,
+        "connectionURL": "{{username}}:{{password}}@tcp(127.0.0.1:9)/", "rootSecretRef": {"name": "values"},
+        "allowedRoles": ["*"], "deletionPolicy": "Delete",
+        "tls": {"caSecretRef": {"name": "values", "key": "ca.crt"}, "serverName": "db.example.com"},
+    });
+    let parts = vec![Part::at("database/config/f-my", json!({"verify_connection": false}), rows)];
+    Sample { kind: "DatabaseConnection", name: "f-encrypted", spec, parts }
 }
 
 fn connection(port: u16) -> Sample {
@@ -108,8 +131,8 @@ fn role() -> Sample {
             statements("SELECT 4;"),
             json!({"rollback_statements": ["x"]}),
         ),
-        row("defaultTTL", "/default_ttl", json!(3600), json!({"default_ttl": 60})),
-        row("maxTTL", "/max_ttl", json!(63_072_000), json!({"max_ttl": 90_000})),
+        row("defaultTTL", "/default_ttl", json!(3600), json!({"default_ttl": 60})).resets(json!(0)),
+        row("maxTTL", "/max_ttl", json!(63_072_000), json!({"max_ttl": 90_000})).resets(json!(0)),
     ];
     let spec = json!({
         "connectionRef": reference(), "name": "f-role-named", "credentialType": "Password", "creationStatements": ["SELECT 1;"],

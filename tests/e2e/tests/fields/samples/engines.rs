@@ -146,51 +146,55 @@ fn issuer() -> Sample {
     Sample { kind: "PKIIssuer", name: "f-issuer", spec, parts }
 }
 
-/// Field, parameter, value, and value after a change by hand.
-type Parameter = (&'static str, &'static str, Value, Value);
+/// Field, parameter, value, value after a change by hand, and value after the field is removed.
+type Parameter = (&'static str, &'static str, Value, Value, Value);
 
 fn parameters() -> Vec<Parameter> {
+    let usages = ["DigitalSignature", "KeyAgreement", "KeyEncipherment"];
+    let other_names = json!(["1.3.6.1.4.1.311.20.2.3;utf8:*"]);
     vec![
-        ("allowedDomains", "/allowed_domains", json!(["example.com"]), json!(["example.org"])),
-        ("allowBareDomains", "/allow_bare_domains", json!(true), json!(false)),
-        ("allowSubdomains", "/allow_subdomains", json!(true), json!(false)),
-        ("allowGlobDomains", "/allow_glob_domains", json!(true), json!(false)),
-        ("allowAnyName", "/allow_any_name", json!(false), json!(true)),
-        ("enforceHostnames", "/enforce_hostnames", json!(true), json!(false)),
-        ("allowIPSANs", "/allow_ip_sans", json!(false), json!(true)),
-        ("allowedURISANs", "/allowed_uri_sans", json!(["spiffe://a/*"]), json!([])),
-        ("allowedOtherSANs", "/allowed_other_sans", json!(["1.3.6.1.4.1.311.20.2.3;utf8:*"]), json!([])),
-        ("serverFlag", "/server_flag", json!(true), json!(false)),
-        ("clientFlag", "/client_flag", json!(false), json!(true)),
-        ("keyBits", "/key_bits", json!(384), json!(256)),
-        ("keyUsage", "/key_usage", json!(["DigitalSignature"]), json!(["KeyAgreement"])),
-        ("extKeyUsage", "/ext_key_usage", json!(["CodeSigning"]), json!([])),
-        ("ttl", "/ttl", json!(63_072_000), json!("1h")),
-        ("maxTTL", "/max_ttl", json!(315_360_000), json!("20000h")),
-        ("noStore", "/no_store", json!(true), json!(false)),
-        ("requireCN", "/require_cn", json!(false), json!(true)),
-        ("parameters", "/allow_localhost", json!(false), json!(true)),
+        ("allowedDomains", "/allowed_domains", json!(["example.com"]), json!(["example.org"]), json!([])),
+        ("allowBareDomains", "/allow_bare_domains", json!(true), json!(false), json!(false)),
+        ("allowSubdomains", "/allow_subdomains", json!(true), json!(false), json!(false)),
+        ("allowGlobDomains", "/allow_glob_domains", json!(true), json!(false), json!(false)),
+        ("allowAnyName", "/allow_any_name", json!(true), json!(false), json!(false)),
+        ("enforceHostnames", "/enforce_hostnames", json!(false), json!(true), json!(true)),
+        ("allowIPSANs", "/allow_ip_sans", json!(false), json!(true), json!(true)),
+        ("allowedURISANs", "/allowed_uri_sans", json!(["spiffe://a/*"]), json!([]), json!([])),
+        ("allowedOtherSANs", "/allowed_other_sans", other_names, json!([]), json!([])),
+        ("serverFlag", "/server_flag", json!(false), json!(true), json!(true)),
+        ("clientFlag", "/client_flag", json!(false), json!(true), json!(true)),
+        ("keyBits", "/key_bits", json!(384), json!(256), json!(256)),
+        ("keyUsage", "/key_usage", json!(["CertSign"]), json!(["KeyAgreement"]), json!(usages)),
+        ("extKeyUsage", "/ext_key_usage", json!(["CodeSigning"]), json!([]), json!([])),
+        ("ttl", "/ttl", json!(63_072_000), json!("1h"), json!(0)),
+        ("maxTTL", "/max_ttl", json!(315_360_000), json!("20000h"), json!(0)),
+        ("noStore", "/no_store", json!(true), json!(false), json!(false)),
+        ("requireCN", "/require_cn", json!(false), json!(true), json!(true)),
     ]
 }
 
 fn role() -> Sample {
-    let mut needed = json!({"key_type": "ec", "issuer_ref": "default"});
+    let mut needed = json!({"key_type": "ec", "issuer_ref": "f-issuer-named"});
     let mut rows = vec![
         fixed("mount", "/key_type", json!("ec")),
         fixed("name", "/key_type", json!("ec")),
-        fixed("keyType", "/key_type", json!("ec")),
-        fixed("issuerRef", "/issuer_ref", json!("default")),
+        fixed("issuerRef", "/issuer_ref", json!("f-issuer-named")).resets(json!("default")),
     ];
-    for (field, pointer, value, other) in parameters() {
+    for (field, pointer, value, other, default) in parameters() {
         needed[&pointer[1..]] = value.clone();
-        rows.push(row(field, pointer, value, json!({&pointer[1..]: other})));
+        rows.push(row(field, pointer, value, json!({&pointer[1..]: other})).resets(default));
     }
+    needed["allow_localhost"] = json!(false);
+    rows.push(row("parameters", "/allow_localhost", json!(false), json!({"allow_localhost": true})));
+    // After the length, which is none of RSA.
+    rows.push(fixed("keyType", "/key_type", json!("ec")).resets(json!("rsa")));
     let spec = json!({
         "mount": "pki", "name": "f-role-named", "allowedDomains": ["example.com"], "allowBareDomains": true,
-        "allowSubdomains": true, "allowGlobDomains": true, "allowAnyName": false, "enforceHostnames": true, "allowIPSANs": false,
-        "allowedURISANs": ["spiffe://a/*"], "allowedOtherSANs": ["1.3.6.1.4.1.311.20.2.3;utf8:*"], "serverFlag": true,
-        "clientFlag": false, "keyType": "ec", "keyBits": 384, "keyUsage": ["DigitalSignature"], "extKeyUsage": ["CodeSigning"],
-        "ttl": "17520h", "maxTTL": "87600h", "issuerRef": "default", "noStore": true, "requireCN": false,
+        "allowSubdomains": true, "allowGlobDomains": true, "allowAnyName": true, "enforceHostnames": false, "allowIPSANs": false,
+        "allowedURISANs": ["spiffe://a/*"], "allowedOtherSANs": ["1.3.6.1.4.1.311.20.2.3;utf8:*"], "serverFlag": false,
+        "clientFlag": false, "keyType": "ec", "keyBits": 384, "keyUsage": ["CertSign"], "extKeyUsage": ["CodeSigning"],
+        "ttl": "17520h", "maxTTL": "87600h", "issuerRef": "f-issuer-named", "noStore": true, "requireCN": false,
         "parameters": {"allow_localhost": false},
     });
     Sample {

@@ -29,6 +29,16 @@ const LOGINS: [(&str, (&str, &str), bool); 16] = [
     ("factory_crowdsec_conf", ("default", "kube-system"), false),
 ];
 
+/// Applications with the names and the namespaces of their ServiceAccounts, as in the table of the guide: `tools` is a further
+/// namespace.
+const TABLE: [(&str, &[&str], &[&str]); 5] = [
+    ("webapp", &["webapp"], &["webapp"]),
+    ("erp", &["erp"], &["erp"]),
+    ("cms", &["cloudflared", "cms"], &["cms"]),
+    ("crowdsec", &["crowdsec"], &["crowdsec", "tools"]),
+    ("plausible", &["plausible"], &["plausible", "tools"]),
+];
+
 /// Identity, the path that it may read, and one that it may not read.
 const READS: [(&str, (&str, &str), &str, &str); 4] = [
     ("webapp", ("webapp", "webapp"), "kvv2/data/webapp/config", "kvv2/data/erp/config"),
@@ -42,8 +52,17 @@ const READS: [(&str, (&str, &str), &str, &str); 4] = [
     ),
 ];
 
+/// Paths with the credentials of clouds, and whether the jobs of `webapp` may use them.
+const CLOUDS: [(&str, bool); 4] = [
+    ("kvv1/cloudflare/webapp/zone", true),
+    ("kvv1/cloudflare/erp/zone", false),
+    ("kvv1/ovh/webapp/zone", true),
+    ("kvv1/ovh/erp/zone", false),
+];
+
 impl Homelab {
     pub async fn each_identity_has_its_own_access(&self) -> Result<()> {
+        self.roles_are_those_of_the_table().await?;
         for (role, account, admitted) in LOGINS {
             let login = self.pod(role, account).await;
             ensure!(login.is_ok() == admitted, "{account:?} as {role}: {:?}", login.err());
@@ -60,23 +79,35 @@ impl Homelab {
         self.the_key_of_the_cache_works().await
     }
 
+    async fn roles_are_those_of_the_table(&self) -> Result<()> {
+        for (app, names, namespaces) in TABLE {
+            let path = format!("auth/token_review/role/{app}");
+            let role = self.admin.request_any(Method::GET, &path, None).await?["data"].take();
+            ensure!(role["bound_service_account_names"] == json!(names), "{app}: {role}");
+            ensure!(role["bound_service_account_namespaces"] == json!(namespaces), "{app}: {role}");
+        }
+        Ok(())
+    }
+
     /// Jobs of Gitea log in as their application only, and write its part of the engines.
     async fn jobs_have_the_rights_of_their_team(&self) -> Result<()> {
         let job = self.job("webapp").await?;
         let other = self.bao.login("gitea_jwt", "gitea_cicd_webapp", &self.gitea_token("erp")?).await;
         ensure!(other.is_err(), "a job of ERP logs in as a job of webapp");
         let value = || Some(json!({"token": "x"}));
-        for path in ["kvv1/google/credentials", "kvv1/cloudflare/r2/arcodange-tf"] {
+        let shared = ["kvv1/google/credentials", "kvv1/gitea/tofu_module_reader"];
+        for path in shared.into_iter().chain(["kvv1/cloudflare/r2/arcodange-tf"]) {
             self.admin.request_any(Method::POST, path, value()).await?;
         }
-        for (path, allowed) in [("kvv1/cloudflare/webapp/zone", true), ("kvv1/cloudflare/erp/zone", false)] {
+        for path in shared {
+            ensure!(reads(&job, path).await, "webapp cannot read {path}");
+            ensure!(job.request_any(Method::POST, path, value()).await.is_err(), "webapp writes {path}");
+        }
+        for (path, allowed) in CLOUDS {
             let written = job.request_any(Method::POST, path, value()).await;
             ensure!(written.is_ok() == allowed, "{path}: {:?}", written.err());
+            ensure!(reads(&job, path).await == allowed, "{path}");
         }
-        ensure!(
-            reads(&job, "kvv1/google/credentials").await,
-            "webapp cannot read the credentials of the state"
-        );
         let bucket = "kvv1/cloudflare/r2/arcodange-tf";
         ensure!(!reads(&job, bucket).await, "webapp has the further policy of the CMS");
         ensure!(reads(&self.job("cms").await?, bucket).await, "the CMS does not have its further policy");

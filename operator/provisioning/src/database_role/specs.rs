@@ -1,8 +1,9 @@
-//! Specs of the roles of a database.
+//! Specs of roles that Steamer itself defines.
 
 use steamer_api::{DatabaseRole, DatabaseRoleSpec, Lifecycle, Parameters, Reference, StaticUser};
 
-pub(super) fn empty() -> DatabaseRoleSpec {
+/// A role without statements.
+pub(crate) fn empty() -> DatabaseRoleSpec {
     DatabaseRoleSpec {
         connection_ref: Reference::default(),
         name: None,
@@ -21,6 +22,6 @@ pub(super) fn empty() -> DatabaseRoleSpec {
 }
 
 /// A role with a static user instead of statements.
-pub(super) fn static_role(name: &str, user: StaticUser) -> DatabaseRole {
+pub(crate) fn static_role(name: &str, user: StaticUser) -> DatabaseRole {
     DatabaseRole::new(name, DatabaseRoleSpec { static_user: Some(user), ..empty() })
 }

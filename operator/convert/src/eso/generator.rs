@@ -1,0 +1,78 @@
+//! Generators of External Secrets Operator.
+
+use serde_json::{Map, Value, json};
+
+use crate::inventory::Inventory;
+
+/// A generator of Steamer for a generator of External Secrets Operator.
+pub(super) struct Generated {
+    /// Key of the value among those that the generator of External Secrets Operator makes.
+    pub(super) key: &'static str,
+    /// Generator of Steamer.
+    pub(super) generate: Value,
+}
+
+/// Symbols of a password by default.
+const SYMBOLS: &str = "~!@#$%^&*()_+`-={}|[]\\:\"<>?,./";
+
+/// The generator at a reference. `None` if it has no counterpart, or is not part of the input.
+pub(super) fn converted(inventory: &Inventory, namespace: &str, reference: &Value) -> Option<Generated> {
+    match reference["kind"].as_str()? {
+        "UUID" => Some(Generated { key: "uuid", generate: json!({"uuid": {}}) }),
+        "Password" => {
+            let settings = inventory.password(namespace, reference["name"].as_str()?)?;
+            Some(Generated { key: "password", generate: json!({"password": password(settings)?}) })
+        }
+        _ => None,
+    }
+}
+
+/// A password with at least as many digits and symbols.
+fn password(settings: &Map<String, Value>) -> Option<Value> {
+    // These change the key of the value, or the value.
+    let is_plain = settings.get("encoding").is_none_or(|encoding| encoding.is_null() || encoding == "raw");
+    if settings.contains_key("secretKeys") || !is_plain {
+        return None;
+    }
+    let number = |field: &str| settings.get(field).map_or(Some(None), |value| value.as_u64().map(Some));
+    let length = number("length")?.unwrap_or(24);
+    let digits = number("digits")?.unwrap_or(length / 4);
+    let symbols = number("symbols")?.unwrap_or(length / 4);
+    let uppercase = u64::from(settings.get("noUpper").is_none_or(|value| value != true));
+    let least = [digits, symbols, uppercase, 1].iter().try_fold(0_u64, |sum, it| sum.checked_add(*it))?;
+    let alphabet = settings.get("symbolCharacters").and_then(Value::as_str).unwrap_or(SYMBOLS);
+    let is_symbolic =
+        (1..=32).contains(&alphabet.len()) && alphabet.bytes().all(|it| it.is_ascii_punctuation());
+    ((8..=256).contains(&length) && least <= length && is_symbolic).then(|| {
+        json!({
+            "length": length, "minDigits": digits, "minSymbols": symbols, "minUppercase": uppercase, "symbols": alphabet,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::defaults(json!({}), Some(json!({"length": 24, "minDigits": 6, "minSymbols": 6, "minUppercase": 1, "symbols": SYMBOLS})))]
+    #[case::all(
+        json!({"length": 40, "digits": 5, "symbols": 0, "symbolCharacters": "-_", "noUpper": true, "allowRepeat": true}),
+        Some(json!({"length": 40, "minDigits": 5, "minSymbols": 0, "minUppercase": 0, "symbols": "-_"}))
+    )]
+    #[case::short(json!({"length": 4}), None)]
+    #[case::no_room_for_letters(json!({"length": 8, "digits": 8, "symbols": 0}), None)]
+    #[case::overflow(json!({"length": 8, "digits": u64::MAX}), None)]
+    #[case::another_type(json!({"length": "8"}), None)]
+    #[case::encoding(json!({"encoding": "base64"}), None)]
+    #[case::letters_as_symbols(json!({"symbolCharacters": "-a"}), None)]
+    #[case::defaults_of_the_api_server(
+        json!({"length": 24, "noUpper": false, "allowRepeat": false, "encoding": "raw"}),
+        Some(json!({"length": 24, "minDigits": 6, "minSymbols": 6, "minUppercase": 1, "symbols": SYMBOLS}))
+    )]
+    fn passwords_have_the_same_classes(#[case] settings: Value, #[case] expected: Option<Value>) {
+        assert_eq!(password(settings.as_object().unwrap()), expected);
+    }
+}

@@ -1,0 +1,213 @@
+//! Claims of objects of several kinds to one resource, such as those of a SecretsApp and of a BaoPolicy with the same name. The
+//! rule is that of the objects of one kind: an object that has the resource wins, otherwise the oldest.
+
+use std::sync::Arc;
+
+use steamer_api::{HasOwned, KindId, OwnedResource, OwnedResources};
+use steamer_core::Context;
+use steamer_core::error::Error;
+use steamer_core::ownership::claims::{Basis, Claimant, Claimed, Claims, folded};
+use steamer_core::references::seniority;
+use steamer_runtime::{Key, ObjectName};
+
+use super::desired::Desired;
+use super::home::Home;
+use super::kind::General;
+use super::record;
+use super::resource::Resource;
+use super::seal::Seal;
+use crate::engine::{Footprint, Pass, may_claim};
+
+/// What an object has of a resource. The first one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    /// It has created or adopted the resource.
+    Owned,
+    /// It is about to.
+    Announced,
+    /// Its spec contains the resource.
+    Wanted,
+}
+
+/// Order of the claims to a resource. Objects of two kinds can have the same age and name.
+type Rank = (Hold, (i64, bool, ObjectName), KindId);
+
+/// Fails with [`Error::Conflict`] if an object of another kind comes first for one of the resources. `adopt` does not change that.
+pub(super) fn check<K: General>(object: &K, desired: &Desired, pass: &Pass<'_>) -> Result<(), Error> {
+    // A pass that writes nothing follows another one.
+    if !pass.is_survey() {
+        known(pass).replace(&claimant(object), stated(desired));
+    }
+    for (resource, claimed) in wholes(desired) {
+        if let Some(first) = preceding(object, &claimed, pass) {
+            return Err(conflict(&first, resource, &claimed));
+        }
+    }
+    Ok(())
+}
+
+/// The footprint without the resources for which an object of another kind comes first: they are not those of this object.
+pub(super) fn without_others<K: General>(object: &K, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+    let is_own = |it: &&OwnedResource| it.is_part || preceding(object, &of(&footprint, it), pass).is_none();
+    let resources = footprint.resources.iter().filter(is_own).cloned().collect();
+    Footprint { resources, ..footprint }
+}
+
+/// The record without these resources: the object must not delete them when its spec no longer contains them.
+pub(super) fn own_record<K: General>(object: &K, owned: OwnedResources, pass: &Pass<'_>) -> OwnedResources {
+    let footprint = record::footprint(&owned, &ObjectName::of(object).namespace);
+    let resources = without_others(object, footprint, pass).resources;
+    OwnedResources { resources, ..owned }
+}
+
+/// The claims of all objects.
+fn known<'a>(pass: &Pass<'a>) -> &'a Claims {
+    let Context { claims, .. } = pass.context;
+    claims.complete(|| recorded(pass.context));
+    claims
+}
+
+fn claimant<K: General>(object: &K) -> Claimant {
+    Claimant { kind: K::ID, name: ObjectName::of(object) }
+}
+
+/// The resources of the spec. A part of a resource belongs to the object that has the rest.
+fn wholes(desired: &Desired) -> impl Iterator<Item = (&Resource, Claimed)> {
+    let resources = desired.resources.iter().map(|it| &it.resource).filter(|it| it.deleted_at.is_some());
+    resources.map(move |it| (it, in_home(&desired.home, &it.path)))
+}
+
+fn in_home(home: &Home, path: &str) -> Claimed {
+    let (cluster, namespace) = (ObjectName::of(&*home.cluster), home.namespace.clone());
+    Claimed { cluster, namespace, path: folded(path) }
+}
+
+/// The claims of an object: the resources of its spec, and those that only its status records.
+fn stated(desired: &Desired) -> Vec<(Claimed, Basis)> {
+    let mut claims: Vec<_> = wholes(desired).map(|(_, claimed)| (claimed, Basis::Spec)).collect();
+    let recorded = desired.owned.iter().flat_map(|owned| in_footprint(&record::footprint(owned, "")));
+    for claimed in recorded {
+        if claims.iter().all(|(known, _)| *known != claimed) {
+            claims.push((claimed, Basis::Record));
+        }
+    }
+    claims
+}
+
+fn in_footprint(footprint: &Footprint) -> Vec<Claimed> {
+    let wholes = footprint.resources.iter().filter(|it| !it.is_part);
+    wholes.map(|it| of(footprint, it)).collect()
+}
+
+fn of(footprint: &Footprint, entry: &OwnedResource) -> Claimed {
+    let Footprint { cluster, namespace, .. } = footprint;
+    Claimed { cluster: cluster.clone(), namespace: namespace.clone(), path: folded(&entry.path) }
+}
+
+/// The first object of another kind that comes before this one.
+fn preceding<K: General>(object: &K, claimed: &Claimed, pass: &Pass<'_>) -> Option<Claimant> {
+    let mut rivals = Vec::new();
+    for (rival, basis) in known(pass).of_other_kinds(K::ID, claimed) {
+        // Before the lookup: a later change of the rival requeues the object.
+        pass.dependencies.on(Key::new(rival.kind.as_str(), rival.name.clone()));
+        let rank = rank_of(&rival, claimed, pass);
+        // What a former spec contained is a claim only while OpenBao can still contain it.
+        let rank = rank.filter(|(hold, ..)| basis == Basis::Spec || *hold != Hold::Wanted);
+        rivals.extend(rank.map(|rank| (rank, rival)));
+    }
+    if rivals.is_empty() {
+        return None;
+    }
+    first(&rank(object, claimed, pass.context), rivals)
+}
+
+/// The first of the rivals, if it comes before the object with that rank.
+fn first(own: &Rank, rivals: Vec<(Rank, Claimant)>) -> Option<Claimant> {
+    let (rank, rival) = rivals.into_iter().min()?;
+    (rank < *own).then_some(rival)
+}
+
+fn rank<K: General>(object: &K, claimed: &Claimed, context: &Context) -> Rank {
+    let seal = Seal::new(&context.mac, &context.mark_of(object));
+    let hold = footprint(object, context).map_or(Hold::Wanted, |it| hold(it, &seal, claimed));
+    (hold, seniority(object, true), K::ID)
+}
+
+/// What a record states about a resource. An entry that another client wrote gives no right.
+fn hold(record: Footprint, seal: &Seal, claimed: &Claimed) -> Hold {
+    let trusted = seal.trusted(record);
+    let found = trusted.resources.iter().find(|it| !it.is_part && of(&trusted, it) == *claimed);
+    match found {
+        Some(entry) if entry.pending => Hold::Announced,
+        Some(_) => Hold::Owned,
+        None => Hold::Wanted,
+    }
+}
+
+fn footprint<K: General>(object: &K, context: &Context) -> Option<Footprint> {
+    let status = context.latest(object);
+    Some(record::footprint(HasOwned::owned(&*status)?, &ObjectName::of(object).namespace))
+}
+
+/// Rank of an object of a kind. None if the object does not exist, or has no right to its resources.
+fn existing<K: General>(name: &ObjectName, claimed: &Claimed, pass: &Pass<'_>) -> Option<Rank> {
+    let object = pass.lookup().cached::<K>(name)?;
+    may_claim(&*object, &pass.lookup()).then(|| rank(&*object, claimed, pass.context))
+}
+
+/// What the statuses of the objects of a kind record.
+fn records<K: General>(context: &Context) -> Vec<(Claimant, Vec<Claimed>)> {
+    let objects = context.stores.of::<K>().filter(|_| true);
+    let claims = |object: &Arc<K>| {
+        let footprint = footprint(&**object, context)?;
+        Some((claimant(&**object), in_footprint(&footprint)))
+    };
+    objects.iter().filter_map(claims).collect()
+}
+
+macro_rules! general_kinds {
+    ($($kind:ident),+ $(,)?) => {
+        /// Rank of an object of any general kind, as [`existing`].
+        fn rank_of(claimant: &Claimant, claimed: &Claimed, pass: &Pass<'_>) -> Option<Rank> {
+            match claimant.kind {
+                $(KindId::$kind => existing::<steamer_api::$kind>(&claimant.name, claimed, pass),)+
+                _ => None,
+            }
+        }
+
+        /// What the statuses of all objects record.
+        fn recorded(context: &Context) -> Vec<(Claimant, Vec<Claimed>)> {
+            let mut all = Vec::new();
+            $(all.extend(records::<steamer_api::$kind>(context));)+
+            all
+        }
+
+        #[cfg(test)]
+        const GENERAL: &[KindId] = &[$(KindId::$kind),+];
+    };
+}
+general_kinds!(
+    BaoPolicy,
+    SecretEngine,
+    AuthMethod,
+    BaoNamespace,
+    TransitKey,
+    BaoRateLimitQuota,
+    PKIRole,
+    BaoAuthRole,
+    IdentityGroup,
+    DatabaseConnection,
+    DatabaseRole,
+    SecretsApp,
+);
+
+fn conflict(first: &Claimant, resource: &Resource, claimed: &Claimed) -> Error {
+    let (Claimant { kind, name }, Claimed { cluster, namespace, path }) = (first, claimed);
+    Error::Conflict(format!(
+        "{kind} {name} already claims {} ({path}) of namespace {namespace} in OpenBaoCluster {cluster}: delete one of the two objects",
+        resource.name
+    ))
+}
+
+#[cfg(test)]
+mod tests;
