@@ -33,6 +33,7 @@ mod pending;
 mod planned;
 mod predecessors;
 mod readings;
+mod recent;
 mod rendering;
 mod repetition;
 mod report;
@@ -40,6 +41,8 @@ mod requests;
 mod restart;
 #[cfg(test)]
 mod rivals;
+#[cfg(test)]
+pub(crate) mod sample;
 mod schedule;
 mod shared;
 mod staleness;

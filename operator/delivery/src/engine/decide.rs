@@ -268,11 +268,9 @@ mod tests {
     use std::time::Duration;
 
     use rstest::rstest;
-    use steamer_core::access::sessions::{CredentialOwner, LoginMethod, ServerKey};
-    use steamer_openbao::NamespacePath;
-    use steamer_runtime::ObjectName;
 
     use super::super::held::{Held, LeaseHeld};
+    use super::super::sample;
     use super::super::schedule::Schedule;
     use super::*;
 
@@ -292,15 +290,7 @@ mod tests {
     }
 
     fn login(role: &str) -> Arc<LoginKey> {
-        Arc::new(LoginKey {
-            server: ServerKey::default(),
-            namespace: NamespacePath::default(),
-            mount: "kubernetes".to_owned(),
-            method: LoginMethod::default(),
-            role: role.to_owned(),
-            inline: false,
-            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        })
+        sample::login(role, false)
     }
 
     fn known(login: Option<Arc<LoginKey>>, due: i64) -> Option<(Known, Due)> {

@@ -7,10 +7,9 @@ use std::time::Instant;
 use steamer_api::KvType;
 use steamer_openbao::{CustomMetadata, Error};
 
-use super::readings::{Reader, Request, SHARED};
+use super::readings::{Reader, Request};
+use super::recent::{Answer, Recent};
 
-/// Most bytes of all lists that are kept.
-const CAPACITY: u64 = 8 << 20;
 /// Approximate number of bytes of a request, and of a name without its text.
 const OVERHEAD: usize = 128;
 
@@ -30,18 +29,21 @@ pub(crate) struct Listing {
     pub(crate) at: Instant,
 }
 
-/// Current and recent lists.
-pub(crate) struct Listings(moka::future::Cache<Folder, Arc<Listing>>);
+impl Answer for Listing {
+    const CAPACITY: u64 = 8 << 20;
 
-impl Default for Listings {
-    fn default() -> Self {
-        let weigh =
-            |_: &Folder, listing: &Arc<Listing>| u32::try_from(size(&listing.names)).unwrap_or(u32::MAX);
-        let shared =
-            moka::future::Cache::builder().time_to_live(SHARED).weigher(weigh).max_capacity(CAPACITY);
-        Self(shared.build())
+    fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn size(&self) -> usize {
+        size(&self.names)
     }
 }
+
+/// Current and recent lists.
+#[derive(Default)]
+pub(crate) struct Listings(Recent<Folder, Listing>);
 
 impl Listings {
     /// The names in a folder, read at `oldest` or later.
@@ -54,14 +56,11 @@ impl Listings {
         folder: &Folder,
         oldest: Instant,
     ) -> Result<Arc<Listing>, Arc<Error>> {
-        if self.0.get(folder).await.is_some_and(|listing| listing.at < oldest) {
-            self.0.invalidate(folder).await;
-        }
-        self.0.try_get_with(folder.clone(), fetch(reader, folder)).await
+        self.0.read(folder, oldest, fetch(reader, folder)).await
     }
 }
 
-async fn fetch(reader: &Reader, folder: &Folder) -> Result<Arc<Listing>, Error> {
+async fn fetch(reader: &Reader, folder: &Folder) -> Result<Listing, Error> {
     let (session, Folder { request, detailed }) = (&reader.session, folder);
     let (mount, path, at) = (&request.mount, &request.path, Instant::now());
     let names = match request.kind {
@@ -69,7 +68,7 @@ async fn fetch(reader: &Reader, folder: &Folder) -> Result<Arc<Listing>, Error> 
         KvType::V2 if *detailed => session.list_kv2_details(mount, path).await?,
         KvType::V2 => without_metadata(session.list_kv2(mount, path).await?),
     };
-    Ok(Arc::new(Listing { names, at }))
+    Ok(Listing { names, at })
 }
 
 fn without_metadata(names: Vec<String>) -> CustomMetadata {
@@ -86,14 +85,11 @@ fn size(names: &CustomMetadata) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write};
-    use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
 
-    use steamer_core::access::sessions::{CredentialOwner, LoginKey, LoginMethod, ServerKey};
-    use steamer_openbao::{Client, Identity, NamespacePath, Outgoing, Settings};
-    use steamer_runtime::ObjectName;
+    use steamer_openbao::NamespacePath;
 
+    use super::super::sample;
     use super::*;
 
     /// Paths of all requests, and whether they are denied.
@@ -103,52 +99,23 @@ mod tests {
         denies: bool,
     }
 
-    fn respond(mut stream: TcpStream, bao: &Mutex<Bao>) -> std::io::Result<()> {
-        let (mut head, mut byte) = (Vec::new(), [0]);
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
+    impl Bao {
+        fn answer(&mut self, path: &str) -> (u16, String) {
+            self.asked.push(path.to_owned());
+            if self.denies {
+                return (403, r#"{"errors":["permission denied"]}"#.to_owned());
+            }
+            let list = r#"{"request_id":"1","data":{"keys":["a","b/"],"key_info":{"a":{"custom_metadata":{"k":"v"}}}}}"#;
+            (200, list.to_owned())
         }
-        let head = String::from_utf8_lossy(&head).into_owned();
-        let mut bao = bao.lock().unwrap();
-        bao.asked.push(head.split(' ').nth(1).unwrap_or_default().to_owned());
-        let (status, body) = if bao.denies {
-            (403, r#"{"errors":["permission denied"]}"#)
-        } else {
-            (
-                200,
-                r#"{"request_id":"1","data":{"keys":["a","b/"],"key_info":{"a":{"custom_metadata":{"k":"v"}}}}}"#,
-            )
-        };
-        let length = body.len();
-        write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
     }
 
     fn serve() -> (Arc<Mutex<Bao>>, Reader) {
-        let bao = Arc::new(Mutex::new(Bao::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addresses = vec![format!("http://{}", listener.local_addr().unwrap())];
-        let served = bao.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let _ = respond(stream.unwrap(), &served);
-            }
-        });
-        let settings = Settings { addresses, outgoing: Outgoing::LOOPBACK, ..Settings::default() };
-        let session = Client::new(&settings).unwrap().session(Identity::Token("t".to_owned().into()));
-        (bao, Reader { session: session.clone(), token: session })
+        sample::serve(Bao::default(), Bao::answer)
     }
 
     fn folder(role: &str, path: &str, detailed: bool) -> Folder {
-        let login = Arc::new(LoginKey {
-            server: ServerKey::default(),
-            namespace: NamespacePath::default(),
-            mount: "kubernetes".to_owned(),
-            method: LoginMethod::default(),
-            role: role.to_owned(),
-            inline: false,
-            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        });
+        let login = sample::login(role, false);
         let (namespace, mount, path) = (NamespacePath::default(), "kv".to_owned(), path.to_owned());
         Folder {
             request: Request { login, namespace, mount, path, kind: KvType::V2, version: None },

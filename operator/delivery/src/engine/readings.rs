@@ -1,7 +1,7 @@
 //! Shared reads: objects that need the same path with the same login at the same time share one request.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use steamer_api::KvType;
 use steamer_core::access::sessions::LoginKey;
@@ -10,14 +10,9 @@ use steamer_runtime::Metrics;
 
 use super::held::Held;
 use super::mounts::{MountKey, Mounts, Recorded};
+use super::recent::{Answer, Recent};
 use super::requests::Dedicated;
 
-/// How long a value is kept for other objects. Objects on one path are due at the same time; this is long enough to
-/// reconcile them all on a busy machine. No value is kept longer.
-pub(super) const SHARED: Duration = Duration::from_secs(15);
-
-/// Most bytes of all values that are kept.
-const CAPACITY: u64 = 32 << 20;
 /// Approximate number of bytes of a request.
 const REQUEST: usize = 1024;
 
@@ -56,6 +51,18 @@ pub(crate) struct Reading {
     mount: Option<String>,
 }
 
+impl Answer for Reading {
+    const CAPACITY: u64 = 32 << 20;
+
+    fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn size(&self) -> usize {
+        self.value.size().saturating_add(REQUEST)
+    }
+}
+
 /// A value for one object.
 pub(crate) struct Read {
     pub(crate) reading: Arc<Reading>,
@@ -65,7 +72,7 @@ pub(crate) struct Read {
 
 /// Current and recent reads.
 pub(crate) struct Readings {
-    shared: moka::future::Cache<Request, Arc<Reading>>,
+    shared: Recent<Request, Reading>,
     mounts: Mounts,
     metrics: Arc<Metrics>,
 }
@@ -93,12 +100,7 @@ impl Asked<'_> {
 
 impl Readings {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        let weigh = |_: &Request, reading: &Arc<Reading>| {
-            u32::try_from(reading.value.size().saturating_add(REQUEST)).unwrap_or(u32::MAX)
-        };
-        let shared =
-            moka::future::Cache::builder().time_to_live(SHARED).weigher(weigh).max_capacity(CAPACITY);
-        Self { shared: shared.build(), mounts: Mounts::default(), metrics }
+        Self { shared: Recent::default(), mounts: Mounts::default(), metrics }
     }
 
     /// The value, read at `asked.oldest` or later.
@@ -109,10 +111,7 @@ impl Readings {
         asked: &Asked<'_>,
     ) -> Result<Read, Arc<Error>> {
         let checked = self.checked(reader, source, asked).await?;
-        if self.shared.get(source).await.is_some_and(|reading| reading.at < asked.oldest) {
-            self.shared.invalidate(source).await;
-        }
-        let reading = match self.shared.try_get_with(source.clone(), self.fetch(reader, source)).await {
+        let reading = match self.shared.read(source, asked.oldest, self.fetch(reader, source)).await {
             Ok(reading) => reading,
             Err(error) => {
                 self.mounts.forget_refusal(&MountKey::of(source)).await;
@@ -144,7 +143,7 @@ impl Readings {
         self.mounts.confirm_absence(&reader.token, &MountKey::of(source)).await
     }
 
-    async fn fetch(&self, reader: &Reader, source: &Request) -> Result<Arc<Reading>, Error> {
+    async fn fetch(&self, reader: &Reader, source: &Request) -> Result<Reading, Error> {
         let session = &reader.session;
         self.metrics.value_read();
         let at = Instant::now();
@@ -156,21 +155,17 @@ impl Readings {
             Kv::Absent => Some(self.mounts.confirm_absence(&reader.token, &MountKey::of(source)).await?),
             Kv::Value { .. } | Kv::Deleted { .. } => None,
         };
-        Ok(Arc::new(Reading { value, at, mount }))
+        Ok(Reading { value, at, mount })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write};
-    use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
 
     use rstest::rstest;
-    use steamer_core::access::sessions::{CredentialOwner, LoginMethod, ServerKey};
-    use steamer_openbao::{Client, Identity, Outgoing, Settings};
-    use steamer_runtime::ObjectName;
 
+    use super::super::sample;
     use super::*;
 
     /// An OpenBao with one mount.
@@ -208,43 +203,12 @@ mod tests {
         }
     }
 
-    fn respond(mut stream: TcpStream, bao: &Mutex<Bao>) -> std::io::Result<()> {
-        let (mut head, mut byte) = (Vec::new(), [0]);
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8_lossy(&head).into_owned();
-        let (status, body) = bao.lock().unwrap().answer(head.split(' ').nth(1).unwrap_or_default());
-        let length = body.len();
-        write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-    }
-
     fn serve() -> (Arc<Mutex<Bao>>, Reader) {
-        let bao = Arc::new(Mutex::new(Bao { id: "one", has_value: true, denies: false, checks: 0 }));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addresses = vec![format!("http://{}", listener.local_addr().unwrap())];
-        let served = bao.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let _ = respond(stream.unwrap(), &served);
-            }
-        });
-        let settings = Settings { addresses, outgoing: Outgoing::LOOPBACK, ..Settings::default() };
-        let session = Client::new(&settings).unwrap().session(Identity::Token("t".to_owned().into()));
-        (bao, Reader { session: session.clone(), token: session })
+        sample::serve(Bao { id: "one", has_value: true, denies: false, checks: 0 }, Bao::answer)
     }
 
     fn request(inline: bool) -> Request {
-        let login = Arc::new(LoginKey {
-            server: ServerKey::default(),
-            namespace: NamespacePath::default(),
-            mount: "kubernetes".to_owned(),
-            method: LoginMethod::default(),
-            role: "role".to_owned(),
-            inline,
-            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        });
+        let login = sample::login("role", inline);
         let (mount, path) = ("kv".to_owned(), "app".to_owned());
         Request { login, namespace: NamespacePath::default(), mount, path, kind: KvType::V2, version: None }
     }

@@ -230,16 +230,14 @@ impl Collected {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use rstest::rstest;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
-    use steamer_core::access::sessions::{CredentialOwner, LoginKey, LoginMethod, ServerKey};
     use steamer_openbao::{Client, Identity, NamespacePath, Settings};
 
     use super::*;
-    use crate::engine::Reader;
+    use crate::engine::{Reader, sample};
 
     fn part(changes: &Value) -> Part {
         let mut source = json!({"mount": "kv", "path": "app", "type": "kv-v2"});
@@ -250,15 +248,7 @@ mod tests {
             source["path"] = Value::Null;
         }
         let source: SecretSource = serde_json::from_value(source).unwrap();
-        let login = Arc::new(LoginKey {
-            server: ServerKey::default(),
-            namespace: NamespacePath::default(),
-            mount: "kubernetes".to_owned(),
-            method: LoginMethod::default(),
-            role: "role".to_owned(),
-            inline: false,
-            owner: CredentialOwner::Secret(ObjectName::default(), String::new()),
-        });
+        let login = sample::login("role", false);
         let session =
             Client::new(&Settings::default()).unwrap().session(Identity::Token("t".to_owned().into()));
         let reader = Reader { session: session.clone(), token: session };
