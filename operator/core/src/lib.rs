@@ -4,6 +4,7 @@
 pub mod access;
 mod api_server;
 pub mod census;
+pub mod certificates;
 pub mod cluster_namespaces;
 pub mod context;
 pub mod digest;

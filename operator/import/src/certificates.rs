@@ -1,8 +1,9 @@
 //! Certificates of authorities: who signed them, and what a PKIIssuer states of them.
 
 use serde_json::{Value, json};
+use steamer_core::certificates;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::AttributeTypeAndValue;
@@ -19,13 +20,11 @@ pub(crate) fn is_root(certificate: &str) -> bool {
     is_signed_by(certificate, certificate)
 }
 
-/// Returns true if the authority with the second certificate signed the first one. Key IDs tell authorities of the same name
-/// apart.
+/// Returns true if the authority with the second certificate signed the first one.
 pub(crate) fn is_signed_by(certificate: &str, authority: &str) -> bool {
     let (Some(signed), Some(signer)) = (first(certificate), first(authority)) else { return false };
     let (Ok(signed), Ok(signer)) = (signed.parse_x509(), signer.parse_x509()) else { return false };
-    let has_key = signer_key(&signed).is_none_or(|key| own_key(&signer) == Some(key));
-    signed.issuer().as_raw() == signer.subject().as_raw() && has_key
+    certificates::is_signed_by(&signed, &signer)
 }
 
 /// The contents of a certificate, under the names of the fields of a PKIIssuer. `None` if it cannot be read.
@@ -38,7 +37,7 @@ pub(crate) fn contents(certificate: &str) -> Option<Fields> {
         "organization": texts(subject.iter_organization()),
         "organizational_unit": texts(subject.iter_organizational_unit()),
         "country": texts(subject.iter_country()),
-        "key_type": key_type(&certificate),
+        "key_type": certificates::key_type(&certificate),
         "key_bits": key_bits(&certificate),
         "ttl": lifetime(&certificate),
         "max_path_length": longest_path(&certificate),
@@ -55,34 +54,8 @@ fn first(text: &str) -> Option<Pem> {
     Pem::iter_from_buffer(text.as_bytes()).next()?.ok()
 }
 
-/// ID of the key of an authority.
-fn own_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
-        _ => None,
-    })
-}
-
-/// ID of the key that signed a certificate.
-fn signer_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
-        _ => None,
-    })
-}
-
 fn texts<'a, 'b: 'a>(attributes: impl Iterator<Item = &'a AttributeTypeAndValue<'b>>) -> Vec<String> {
     attributes.filter_map(|attribute| attribute.as_str().ok()).map(str::to_owned).collect()
-}
-
-/// Algorithm of the key, as OpenBao names it. Empty for any other.
-fn key_type(certificate: &X509Certificate<'_>) -> &'static str {
-    match certificate.public_key().algorithm.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.1" => "rsa",
-        "1.2.840.10045.2.1" => "ec",
-        "1.3.101.112" => "ed25519",
-        _ => "",
-    }
 }
 
 fn key_bits(certificate: &X509Certificate<'_>) -> Option<usize> {

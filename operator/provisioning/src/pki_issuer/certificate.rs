@@ -1,8 +1,8 @@
 //! Certificate of an authority.
 
 use jiff::Timestamp;
+use steamer_core::certificates;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
 use x509_parser::pem::Pem;
 
 /// What decides about a certificate.
@@ -31,8 +31,8 @@ impl Certificate {
             common_name: common_name(&certificate),
             not_before: at(certificate.validity().not_before.timestamp())?,
             not_after: at(certificate.validity().not_after.timestamp())?,
-            is_self_signed: is_self_signed(&certificate),
-            key_type: key_type(&certificate),
+            is_self_signed: certificates::is_signed_by(&certificate, &certificate),
+            key_type: certificates::key_type(&certificate),
         })
     }
 
@@ -45,31 +45,6 @@ impl Certificate {
 fn common_name(certificate: &X509Certificate<'_>) -> String {
     let names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     names.last().unwrap_or_default().to_owned()
-}
-
-/// An authority can have the same name as its parent, but not the same key.
-fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
-    let mut own = None;
-    let mut issuer = None;
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => own = Some(id.0),
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
-                issuer = id.key_identifier.as_ref().map(|id| id.0);
-            }
-            _ => {}
-        }
-    }
-    certificate.subject().as_raw() == certificate.issuer().as_raw() && issuer.is_none_or(|it| own == Some(it))
-}
-
-fn key_type(certificate: &X509Certificate<'_>) -> &'static str {
-    match certificate.public_key().algorithm.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.1" => "rsa",
-        "1.2.840.10045.2.1" => "ec",
-        "1.3.101.112" => "ed25519",
-        _ => "",
-    }
 }
 
 #[cfg(test)]
