@@ -13,20 +13,21 @@ const PARTS: &[&str] = &["mergePolicy", "data", "templateFrom"];
 /// Path of the transformation of a target Secret.
 pub(super) const TARGET: &str = "destination.transformation";
 
-/// Moves the templates of keys to the transformation at `to`. A part without a counterpart suspends the converted object. The
-/// template of a PushSecret always keeps the other keys.
-pub(super) fn moved(task: &mut Task<'_>, template: &mut Cursor, draft: &mut Draft, to: &str) {
-    let policy = template.take_if("mergePolicy", |policy| policy == "Merge" || policy == "Replace");
-    let path = template.path("data");
+/// Takes a policy for the keys without a template, if it is known.
+pub(super) fn policy(template: &mut Cursor) -> Option<Value> {
+    template.take_if("mergePolicy", |policy| policy == "Merge" || policy == "Replace")
+}
+
+/// Moves the templates of keys to the transformation at `to`. Returns false if there are none. A part without a counterpart suspends
+/// the converted object.
+pub(super) fn moved(task: &mut Task<'_>, template: &mut Cursor, draft: &mut Draft, to: &str) -> bool {
     let is_templated = data(task, template, draft, &format!("{to}.templates"))
         | literals(task, template, draft, &format!("{to}.keysAndValues"));
-    if to == TARGET && is_templated && policy != Some(json!("Merge")) {
-        draft.put(&format!("{to}.excludes"), json!([".*"]), path);
-    }
     if let Some(part) = PARTS.iter().find(|part| template.has(part)) {
         let text = "this part of the template is not converted: write it into the transformation of the converted object, or into a SecretTransformation";
         task.hold(draft, (template.path(part), None), text);
     }
+    is_templated
 }
 
 /// Moves the templates by key. Returns false if there are none.

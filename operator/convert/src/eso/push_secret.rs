@@ -40,6 +40,8 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
     draft.put("data", data, "spec.data");
     spec.within("template", |template| {
         template.expect("engineVersion", &json!("v2"));
+        // External Secrets Operator keeps the other keys with every policy.
+        keys::policy(template);
         keys::moved(task, template, &mut draft, "transformation");
     });
     held(task, spec, &mut draft);

@@ -29,7 +29,10 @@ fn all(task: &mut Task<'_>, template: &mut Cursor, draft: &mut Draft) {
             texts(task, draft, (&metadata.path(field), field), all);
         }
     });
-    keys::moved(task, template, draft, keys::TARGET);
+    let (policy, path) = (keys::policy(template), template.path("data"));
+    if keys::moved(task, template, draft, keys::TARGET) && policy != Some(json!("Merge")) {
+        draft.put(&format!("{}.excludes", keys::TARGET), json!([".*"]), path);
+    }
 }
 
 /// Sets labels or annotations: fixed texts and templates are in different fields.

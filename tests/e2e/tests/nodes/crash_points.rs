@@ -20,6 +20,7 @@ use steamer_testing::openbao::mount_kv;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, NODES, condition, is_ready, whole};
+use crate::faults;
 use crate::registers::Registers;
 
 /// A change makes fewer writes: more mean that it does not end.
@@ -32,7 +33,7 @@ const RESTORE: usize = 4;
 
 /// Numbers of the writes before which the operator is killed.
 fn numbers() -> impl Iterator<Item = usize> {
-    let step = if std::env::var("STEAMER_FAILOVERS").is_ok() { 1 } else { 6 };
+    let step = if faults::are_requested() { 1 } else { 6 };
     (1..MOST).step_by(step)
 }
 

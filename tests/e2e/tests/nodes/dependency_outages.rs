@@ -17,13 +17,12 @@ use steamer_testing::tools;
 use steamer_testing::wait::eventually;
 
 use crate::bao::{Bao, condition, whole};
-use crate::faults::{Conditions, ENDED, Fault, Pods, fenced};
+use crate::faults::{Conditions, ENDED, Fault, Pods, are_requested, fenced};
 use crate::registers::{EXPIRED, Registers};
 
 /// Returns the duration of a fault: `long` seconds in `make faults`, 20 otherwise.
 pub fn lasting(long: u64) -> Duration {
-    let long = std::env::var("STEAMER_FAILOVERS").is_ok().then_some(long);
-    Duration::from_secs(long.unwrap_or(20))
+    Duration::from_secs(if are_requested() { long } else { 20 })
 }
 
 #[tokio::test]

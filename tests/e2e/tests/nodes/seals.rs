@@ -82,7 +82,7 @@ impl Bao {
     /// Restarts PostgreSQL, three times in `make faults`. No pod is replaced, and no node is fenced or sealed.
     async fn survives_database_restarts(&self, registers: &Registers) -> Result<()> {
         let before = Pods::of(self).await?;
-        let restarts = if std::env::var("STEAMER_FAILOVERS").is_ok() { 3 } else { 1 };
+        let restarts = if crate::faults::are_requested() { 3 } else { 1 };
         for _ in 0..restarts {
             self.postgres.kill();
             let server = self.postgres.clone();
