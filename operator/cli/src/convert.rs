@@ -11,7 +11,7 @@ use clap::Args as Arguments;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Map, Value};
-use steamer_convert::{Conversion, Report, Settings};
+use steamer_convert::{Conversion, Live, Report, Settings};
 
 use crate::manifests::{self, ReportFormat};
 
@@ -62,15 +62,19 @@ pub fn run(arguments: Convert) -> ExitCode {
 }
 
 fn converted(arguments: &Convert) -> Result<Report> {
-    let objects =
-        if arguments.from_cluster { from_cluster(arguments)? } else { from_files(&arguments.files)? };
+    let Live { objects, findings } = if arguments.from_cluster {
+        from_cluster(arguments)?
+    } else {
+        Live { objects: from_files(&arguments.files)?, ..Live::default() }
+    };
     let settings = Settings {
         namespace: arguments.namespace.clone(),
         vso_namespace: arguments.vso_namespace.clone(),
         exclude_raw: arguments.vso_exclude_raw,
         store_namespace: arguments.store_namespace.clone(),
     };
-    let Conversion { objects, report } = steamer_convert::convert(objects, &settings);
+    let Conversion { objects, mut report } = steamer_convert::convert(objects, &settings);
+    report.findings.extend(findings);
     manifests::write(arguments.output_dir.as_deref(), &objects)?;
     manifests::print(&report, arguments.report)?;
     Ok(report)
@@ -94,7 +98,7 @@ fn from_standard_input() -> std::io::Result<String> {
     Ok(text)
 }
 
-fn from_cluster(arguments: &Convert) -> Result<Vec<Map<String, Value>>> {
+fn from_cluster(arguments: &Convert) -> Result<Live> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let config = config(arguments).await.context("cannot read the kubeconfig")?;

@@ -16,8 +16,11 @@ use crate::operator_policy::PolicyScope;
 pub(crate) use steamer_core::ownership::secret::CLUSTER_LABEL;
 /// Label of a pod: `true` if its node is the leader.
 pub(crate) const ACTIVE: &str = "openbao-active";
-/// Value of that label which neither the Service of the leader nor that of the standbys selects: the node has a problem.
+/// Value of that label which neither the Service of the leader nor that of the standbys selects: the standby does not follow the
+/// leader.
 pub(crate) const WITHDRAWN: &str = "repair";
+/// The same for a standby that has not discovered the leader.
+pub(crate) const LEADER_UNKNOWN: &str = "leader-unknown";
 /// Annotation of a pod: digest of its template.
 pub(crate) const REVISION: &str = "steamer.dev/revision";
 /// Annotation of an OpenBaoCluster: a new value replaces the pods one after the other.

@@ -11,6 +11,7 @@ use crate::guard::registry::Guards;
 use crate::managed::Background;
 use crate::managed::last_valid::LastValid;
 use crate::nodes::turns::Turns;
+use crate::operator_policy::PolicyChecks;
 use crate::relay::registry::Relays;
 use crate::{children, external, managed};
 
@@ -20,6 +21,7 @@ pub(crate) struct Controller {
     pub(crate) guards: Arc<Guards>,
     relays: Relays,
     turns: Turns,
+    policy_checks: PolicyChecks,
     last_valid: LastValid,
 }
 
@@ -30,13 +32,14 @@ impl Controller {
             guards,
             relays: Relays::default(),
             turns: Turns::default(),
+            policy_checks: PolicyChecks::default(),
             last_valid: LastValid::default(),
         }
     }
 
     fn background(&self) -> Background<'_> {
-        let Self { guards, relays, turns, last_valid, .. } = self;
-        Background { guards, relays, turns, last_valid }
+        let Self { guards, relays, turns, policy_checks, last_valid, .. } = self;
+        Background { guards, relays, turns, policy_checks, last_valid }
     }
 }
 
@@ -58,7 +61,7 @@ impl Reconcile for Controller {
             children::known(&self.context, &ObjectName::of(&*object).namespace)?;
             managed::reconcile(&self.context, self.background(), dependencies, &object).await
         } else {
-            external::reconcile((&self.context, &self.relays), dependencies, &object).await
+            external::reconcile(&self.context, self.background(), dependencies, &object).await
         }
     }
 
@@ -71,6 +74,7 @@ impl Reconcile for Controller {
         self.guards.stop(name);
         self.relays.stop(&self.context, name);
         self.turns.give_back(name);
+        self.policy_checks.forget(name);
         self.last_valid.forget(name);
         self.context.cluster_writes.forget(name);
         self.context.runtime.metrics.forget_cluster(name);

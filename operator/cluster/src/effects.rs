@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::guard::target::GuardTarget;
 use crate::nodes::members;
 use crate::nodes::turns::Turns;
+use crate::operator_policy::PolicyChecks;
 
 /// Sources of the state of one cluster.
 #[derive(Clone, Copy)]
@@ -26,6 +27,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) child_api: &'a ChildApi<'a>,
     pub(crate) guard_target: &'a GuardTarget,
     pub(crate) turns: &'a Turns,
+    pub(crate) policy_checks: &'a PolicyChecks,
 }
 
 impl Sources<'_> {

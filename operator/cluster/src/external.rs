@@ -11,7 +11,7 @@ use steamer_core::error::Error;
 use steamer_core::ownership::orphans::is_removable;
 use steamer_runtime::{Action, Dependencies, ObjectName};
 
-use crate::relay::registry::Relays;
+use crate::managed::Background;
 use crate::relay::target;
 use crate::server::fetch::fetch;
 use crate::server::orphans;
@@ -22,7 +22,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn reconcile(
-    (context, relays): (&Arc<Context>, &Relays),
+    context: &Arc<Context>,
+    Background { relays, policy_checks, .. }: Background<'_>,
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
@@ -37,7 +38,7 @@ pub(crate) async fn reconcile(
         status::suspended(context, object).await?;
         return Ok(Action::AwaitChange);
     }
-    let server = fetch(context, dependencies, object).await?;
+    let server = fetch((context, policy_checks), dependencies, object).await?;
     let removed = orphans::remove(context, dependencies, object, &server).await;
     status::status(context, object, &server, &removed).await?;
     let status: OpenBaoClusterStatus = context.status(object);

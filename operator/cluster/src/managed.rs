@@ -43,6 +43,7 @@ use crate::guard::target::guard_key;
 use crate::nodes::stateful_set;
 use crate::nodes::turns::Turns;
 use crate::nodes::withdrawal;
+use crate::operator_policy::PolicyChecks;
 use crate::relay::registry::Relays;
 use crate::relay::target;
 use apply::apply;
@@ -66,6 +67,7 @@ pub(crate) struct Background<'a> {
     pub(crate) guards: &'a Guards,
     pub(crate) relays: &'a Relays,
     pub(crate) turns: &'a Turns,
+    pub(crate) policy_checks: &'a PolicyChecks,
     pub(crate) last_valid: &'a LastValid,
 }
 
@@ -107,7 +109,7 @@ struct Scene<'a> {
 
 async fn reconcile_nodes(
     Scene { context, dependencies, child_api }: Scene<'_>,
-    Background { guards, relays, turns, last_valid }: Background<'_>,
+    Background { guards, relays, turns, policy_checks, last_valid }: Background<'_>,
     object: &OpenBaoCluster,
 ) -> Result<Action, Error> {
     if !object.spec.suspend {
@@ -128,7 +130,7 @@ async fn reconcile_nodes(
     let guard_target = &guards.target(context, ca, cluster);
     guard_target.lasting.takeovers.measured(recorded_takeover(&found.last));
     let guard_report = &guard(context, guards, cluster, guard_target);
-    let sources = Sources { context, dependencies, child_api, guard_target, turns };
+    let sources = Sources { context, dependencies, child_api, guard_target, turns, policy_checks };
     let connections = last_valid.connections(&cluster.owner.address());
     let input = Input { object, cluster, found, guard_report, refused: refused.as_ref(), connections };
     converge(&Effects::new(sources), input).await

@@ -10,6 +10,7 @@
 //! ManagedSecrets. In a managed cluster, the policy with the mark for standbys is an exception: it has no holders.
 
 mod acl;
+mod checks;
 mod covered;
 mod general;
 mod missing;
@@ -24,8 +25,8 @@ use steamer_core::layout::{
 };
 use steamer_core::policy_lines::Held;
 
+pub(crate) use checks::{PolicyChecks, Subject};
 use covered::TOKENS;
-pub(crate) use missing::missing;
 use rule::Rule;
 pub use rule::Rules;
 pub use scope::PolicyScope;

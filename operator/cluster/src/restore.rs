@@ -11,6 +11,7 @@ use steamer_runtime::describe;
 
 use crate::cluster::{Cluster, Mode, RESTORE, RESTORING};
 use crate::database::roles::FenceNote;
+use crate::database::schema::ID_TABLE;
 use crate::database::writers::Writers;
 use crate::effects::Effects;
 
@@ -113,15 +114,41 @@ fn text(cluster: &Cluster, pods: usize) -> String {
     }
 }
 
-/// Error if the database contains another OpenBao than the one that this cluster ran last. `found` is its cluster ID, if it is
-/// known: OpenBao reports it once a node is unsealed, and the database records it if Steamer ran this OpenBao.
+/// Error if the database contains another OpenBao than the one that this cluster ran last. `found` is the cluster ID that
+/// OpenBao reports once a node is unsealed.
 pub(crate) fn foreign_data(cluster: &Cluster, last_id: Option<&str>, found: Option<&str>) -> Option<Error> {
-    let known = last_id.filter(|_| !cluster.takes_over)?;
-    let found = found.filter(|found| !found.is_empty() && *found != known)?;
+    let (found, known) = differing(cluster, last_id, found)?;
     Some(Error::Conflict(format!(
         "the database contains OpenBao {found}, but this cluster ran {known}: restore its own backup, or accept the present \
          data with the annotation {RESTORE}=<today>"
     )))
+}
+
+/// Error if the database records another OpenBao than the one that this cluster ran last. `recorded` is the cluster ID in the
+/// comment on the table of the lock. The comment can be older than the data: a restore of the data alone does not replace it.
+pub(crate) fn foreign_record(
+    cluster: &Cluster,
+    last_id: Option<&str>,
+    recorded: Option<&str>,
+) -> Option<Error> {
+    let (recorded, known) = differing(cluster, last_id, recorded)?;
+    let database = &cluster.owner.database;
+    Some(Error::Conflict(format!(
+        "the comment on table {ID_TABLE} in database `{database}` names OpenBao {recorded}, but this cluster ran {known}: restore \
+         its own backup, or accept the present data with the annotation {RESTORE}=<today>. If the data is that of {known} and only \
+         the comment is out of date, remove the comment: COMMENT ON TABLE {ID_TABLE} IS NULL"
+    )))
+}
+
+/// A cluster ID that was found, and the other one that the cluster had before, unless the user accepts any data.
+fn differing<'a>(
+    cluster: &Cluster,
+    last_id: Option<&'a str>,
+    found: Option<&'a str>,
+) -> Option<(&'a str, &'a str)> {
+    let known = last_id.filter(|_| !cluster.takes_over)?;
+    let found = found.filter(|found| !found.is_empty() && *found != known)?;
+    Some((found, known))
 }
 
 #[cfg(test)]
@@ -170,5 +197,18 @@ mod tests {
     ) {
         let cluster = Cluster { takes_over, ..cluster() };
         assert_eq!(foreign_data(&cluster, last, found).is_some(), expected);
+        assert_eq!(foreign_record(&cluster, last, found).is_some(), expected);
+    }
+
+    #[rstest]
+    #[case::place(
+        "the comment on table openbao_ha_locks in database `bao` names OpenBao b, but this cluster ran a"
+    )]
+    #[case::own_backup("restore its own backup")]
+    #[case::consent("the annotation steamer.dev/restore=<today>")]
+    #[case::out_of_date("remove the comment: COMMENT ON TABLE openbao_ha_locks IS NULL")]
+    fn a_record_of_another_openbao_is_reported_with_its_place_and_its_removal(#[case] expected: &str) {
+        let text = foreign_record(&cluster(), Some("a"), Some("b")).unwrap().to_string();
+        assert!(text.contains(expected), "{text}");
     }
 }

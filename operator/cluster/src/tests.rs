@@ -164,6 +164,7 @@ pub(crate) fn member((index, state): (usize, char)) -> Member {
         is_pausing: false,
         is_stale: false,
         is_current: false,
+        knows_leader: false,
         is_fenced: false,
     }
 }

@@ -45,8 +45,14 @@ pub(crate) fn convert_for(
     let inventory = Inventory::of(&objects, settings);
     let mut output = Output { conversion: Conversion::default(), names: BTreeSet::new(), is_available };
     output.conversion.report.objects = objects.len();
-    for object in objects {
-        output.add(converted(object, settings, &inventory));
+    let tasks: Vec<Task<'_>> =
+        objects.into_iter().map(|object| converted(object, settings, &inventory)).collect();
+    let absorbed: BTreeSet<Origin> = tasks.iter().flat_map(|task| task.absorbed.iter().cloned()).collect();
+    for mut task in tasks {
+        if let Some(version) = task.unknown.take() {
+            task.skip(&version, &absorbed);
+        }
+        output.add(task);
     }
     let Conversion { objects, report } = &mut output.conversion;
     report.converted = objects.len();
@@ -81,14 +87,13 @@ fn converted<'a>(object: Object, settings: &'a Settings, inventory: &'a Inventor
     let mut root = Cursor::new("", object);
     let origin = origin(&root, &kind, settings);
     let metadata = Metadata::taken(&mut root);
-    let mut task =
-        Task { settings, inventory, origin, metadata, findings: vec![], drafts: vec![], others: vec![] };
+    let mut task = Task::new((settings, inventory), origin, metadata);
     for field in ["apiVersion", "kind", "status"] {
         root.take(field);
     }
     let Some(operator) = OPERATORS.iter().find(|operator| operator.versions.contains(&version.as_str()))
     else {
-        task.skip(&version);
+        task.unknown = Some(version);
         return task;
     };
     match (operator.converter)(&kind) {
@@ -112,9 +117,15 @@ fn origin(root: &Cursor, kind: &str, settings: &Settings) -> Origin {
 }
 
 impl Task<'_> {
-    fn skip(&mut self, version: &str) {
+    /// Reports an object that no converter knows. `absorbed` are the generators that became a part of another object.
+    fn skip(&mut self, version: &str, absorbed: &BTreeSet<Origin>) {
         let group = version.split('/').next().unwrap_or_default();
-        if group == "generators.external-secrets.io" {
+        if group == eso::GENERATORS && absorbed.contains(&self.origin) {
+            self.note(
+                "",
+                "converted: generate in an item of data of the BaoPushSecret contains its settings",
+            );
+        } else if group == eso::GENERATORS {
             self.review("", None, "a generator is a part of the object that uses it: write generate into an item of data of a BaoPushSecret; Steamer generates no delivered Secret");
         } else if ["secrets.hashicorp.com", "external-secrets.io"].contains(&group) {
             self.review("", None, "this version of the kind cannot be converted: convert it to a version that is listed in the documentation");

@@ -25,6 +25,9 @@ use crate::task::Task;
 pub(crate) const VERSIONS: &[&str] =
     &["external-secrets.io/v1", "external-secrets.io/v1beta1", "external-secrets.io/v1alpha1"];
 
+/// API group of the generators.
+pub(crate) const GENERATORS: &str = "generators.external-secrets.io";
+
 /// What to do about fields without a counterpart.
 pub(crate) const ADVICE: &[Advice] = &[
     ("*", "spec.controller", "Steamer has no classes of controllers: remove the field"),

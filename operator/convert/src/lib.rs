@@ -33,7 +33,7 @@ mod tests;
 
 pub use conversion::{Conversion, convert};
 pub use input::{InputError, objects};
-pub use live::{LiveError, live};
+pub use live::{Live, LiveError, live};
 pub use output::documents;
 pub use report::{Finding, Report, Severity};
 pub use schema::{Mistake, fitted, schema_of};

@@ -20,6 +20,31 @@ pub(crate) struct Task<'a> {
     pub(crate) drafts: Vec<Draft>,
     /// Objects of Kubernetes that the drafts need.
     pub(crate) others: Vec<Value>,
+    /// Other objects of the input whose settings the drafts contain.
+    pub(crate) absorbed: Vec<Origin>,
+    /// Version of an object that no converter knows.
+    pub(crate) unknown: Option<String>,
+}
+
+impl<'a> Task<'a> {
+    /// A conversion without results.
+    pub(crate) fn new(
+        (settings, inventory): (&'a Settings, &'a Inventory),
+        origin: Origin,
+        metadata: Metadata,
+    ) -> Self {
+        Self {
+            settings,
+            inventory,
+            origin,
+            metadata,
+            findings: Vec::new(),
+            drafts: Vec::new(),
+            others: Vec::new(),
+            absorbed: Vec::new(),
+            unknown: None,
+        }
+    }
 }
 
 impl Task<'_> {

@@ -65,6 +65,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("PushSecret", "/spec/template/mergePolicy"),
     ("VaultStaticSecret", "/spec/destination/overwrite"),
     ("HCPVaultSecretsApp", "/spec"),
+    ("ClusterPushSecret", "/spec"),
 ];
 
 /// Returns true if a finding is about the field, or about a field that contains it.
@@ -166,6 +167,10 @@ fn the_fixtures_contain_every_documented_field() {
         ("VSO: ", "VaultStaticSecret"),
         ("ESO: ", "ExternalSecret"),
         ("ESO: ", "PushSecret"),
+        ("ESO: ", "SecretStore"),
+        ("ESO: ", "ClusterSecretStore"),
+        ("ESO: ", "ClusterExternalSecret"),
+        ("ESO: ", "ClusterPushSecret"),
     ];
     for (operator, kind) in kinds {
         let present = present(kind);

@@ -147,7 +147,7 @@ impl Provision for PKIIssuer {
         Some(footprint(last.owned.as_ref()?, &ObjectName::of(self).namespace))
     }
 
-    fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+    fn authentic(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
         seal(self, pass).trusted(footprint)
     }
 

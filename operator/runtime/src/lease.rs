@@ -13,6 +13,9 @@ use kube::runtime::watcher::watch_object;
 use kube::{Client, ResourceExt};
 use tracing::{info, warn};
 
+/// Longest pause after a failed attempt to acquire a lease.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
 /// Settings of a lease.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
@@ -65,7 +68,7 @@ impl Lease {
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(error, "cannot acquire the leader lease");
-                    tokio::time::sleep(self.settings.duration / 4).await;
+                    tokio::time::sleep((self.settings.duration / 4).min(LONGEST_PAUSE)).await;
                 }
             }
             while let Some(expires) = self.expires() {

@@ -83,6 +83,15 @@ impl Ground {
         ground
     }
 
+    /// Fails when the operator of the ground has exited: each test that uses it would wait until its deadline.
+    ///
+    /// # Errors
+    /// When it has exited, with the end of its log.
+    pub fn operator_runs(&self) -> Result<()> {
+        let Ok(running) = self.running.try_lock() else { return Ok(()) };
+        running.as_ref().map_or(Ok(()), |running| running.process.server().alive())
+    }
+
     /// Runs `work` on the thread of the servers, so that servers which it starts outlive the test.
     ///
     /// # Errors
@@ -203,7 +212,10 @@ impl Ground {
 
     async fn start() -> Result<Self> {
         let ground = Self::servers().await?;
-        let mut running = ground.operator.start()?;
+        let mut operator = ground.operator.clone();
+        // No other process wants the lease, and a process that loses it exits.
+        operator.arguments[0] = "--lease-duration=30m".to_owned();
+        let mut running = operator.start()?;
         running.ready().await?;
         *ground.running.lock().await = Some(running);
         Ok(ground)

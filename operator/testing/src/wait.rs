@@ -12,7 +12,7 @@ pub const DEADLINE: Duration = Duration::from_secs(180);
 /// Longest pause between two looks of a short wait.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause between two looks of a long wait. Looks cost CPU time, which the waiting tests share.
-const LONG_PAUSE: Duration = Duration::from_millis(250);
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 
 /// Calls `look` until it returns `Ok(value)`. `Err(seen)` is the observed state, which the error at the deadline
 /// reports.
@@ -35,7 +35,7 @@ where
         if started.elapsed() >= DEADLINE {
             bail!("timed out after {DEADLINE:?} waiting for: {what}; last observed: {}", text(seen));
         }
-        tokio::time::sleep((started.elapsed() / 20).clamp(PAUSE, LONG_PAUSE)).await;
+        tokio::time::sleep((started.elapsed() / 12).clamp(PAUSE, LONG_PAUSE)).await;
     }
 }
 

@@ -9,7 +9,6 @@ use crate::fixture::Case;
 async fn the_admin_server_serves_probes_and_metrics_and_accepts_a_log_level() -> Result<()> {
     let case = Case::new("admin").await?;
     let client = reqwest::Client::new();
-    // Another test may restart the operator at any time: each request uses its current address.
     let asked = |method: reqwest::Method, path: &'static str, body: &'static str| {
         let (client, ground) = (client.clone(), case.ground.clone());
         async move {

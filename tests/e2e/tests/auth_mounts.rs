@@ -275,9 +275,8 @@ async fn the_provider_receives_the_secret_of_the_client(general: &General) -> Re
         apply(&case.client, changed).await?;
         // OpenBao keeps the former secret in memory if a login begins during the write.
         eventually("the configuration is written", || async {
-            let mut writes = general.writes().map_err(|error| format!("{error:#}"))?;
-            writes.retain(|write| write == "auth/login/config");
-            if writes.len() == changes { Ok(()) } else { Err(format!("{writes:?}")) }
+            let writes = general.completed("auth/login/config").map_err(|error| format!("{error:#}"))?;
+            if writes == changes { Ok(()) } else { Err(writes.to_string()) }
         })
         .await?;
         eventually(&format!("the provider receives {secret}"), || async {

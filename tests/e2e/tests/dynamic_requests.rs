@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_api::{BaoDynamicSecret, BaoDynamicSecretStatus};
+use steamer_api::{BaoDynamicSecret, BaoDynamicSecretStatus, HasConditions};
 use steamer_openbao::Error;
 use steamer_testing::database::{self, Connection};
 use steamer_testing::proxy::Asked;
@@ -133,6 +133,44 @@ async fn a_lost_or_renamed_secret_gets_another_credential_and_the_former_one_is_
     gone(&objects, "dynkept").await?;
     has_users(&case, "dynkept", &[&user]).await?;
     assert_eq!(leases(&case, mount, "dynkept").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_delivered_credential_is_renewed_while_the_spec_is_wrong() -> Result<()> {
+    let (case, mount) = (Case::new("dynamic-wrong").await?, "dynamic-wrong");
+    engine(&case, mount).await?;
+    let wrong = [
+        ("dynwrole", json!({"path": "creds/missing"})),
+        (
+            "dynwform",
+            json!({"destination": {"transformation": {"transformationRefs": [{"name": "missing"}]}}}),
+        ),
+    ];
+    for (name, _) in &wrong {
+        database::role(&case.admin()?, &format!("{mount}/roles/{name}"), ("10s", "1h")).await?;
+        dynamic(&case, name, json!({"renewalPercent": 50})).await?;
+    }
+    for (name, spec) in wrong {
+        case.ready::<BaoDynamicSecret>(name, "True/Applied").await?;
+        let first = status(&case, name).await?;
+        let objects: Api<BaoDynamicSecret> = case.api();
+        objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+        let ends = |status: &BaoDynamicSecretStatus| status.lease.as_ref().map(|lease| lease.expires_at.0);
+        let later = ends(&first).map(|at| at + jiff::SignedDuration::from_secs(15));
+        let is_renewed = |status: &BaoDynamicSecretStatus| ends(status) > later && !status.is_ready();
+        let last = reported(&case, name, "renewed several times", is_renewed).await?;
+        assert_eq!(lease_id(&last), lease_id(&first));
+        let user = key(&case, name, "username").await?;
+        has_users(&case, name, &[&user]).await?;
+        // The corrected object does not need another credential.
+        let spec = json!({"path": format!("creds/{name}"), "destination": {"transformation": null}});
+        objects.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+        case.ready::<BaoDynamicSecret>(name, "True/Applied").await?;
+        assert_eq!(key(&case, name, "username").await?, user);
+        objects.delete(name, &DeleteParams::default()).await?;
+        has_users(&case, name, &[]).await?;
+    }
     Ok(())
 }
 

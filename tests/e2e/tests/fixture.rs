@@ -108,7 +108,9 @@ async fn all_of_kind_ready(client: &Client, kind: KindId) -> Result<(), String> 
 impl Case {
     /// Creates the namespace, and in it the OpenBaoCluster `main`, which refers to the shared OpenBao.
     pub async fn new(name: &str) -> Result<Self> {
-        Self::on(Ground::shared(), name).await
+        let ground = Ground::shared();
+        ground.operator_runs()?;
+        Self::on(ground, name).await
     }
 
     /// Same as [`Case::new`], on another ground.

@@ -88,10 +88,22 @@ impl General {
 
     /// The requests of the operator in the OpenBao namespace of the test, from the audit log.
     fn requests(&self) -> Result<Vec<(String, String)>> {
+        self.audited("request")
+    }
+
+    /// Number of writes of the operator at a path that OpenBao has answered.
+    pub fn completed(&self, path: &str) -> Result<usize> {
+        let answered = self.audited("response")?;
+        let is_write = |operation: &str| !["read", "list"].contains(&operation);
+        Ok(answered.iter().filter(|(operation, written)| is_write(operation) && written == path).count())
+    }
+
+    /// Operations and paths of the entries of a type.
+    fn audited(&self, type_: &str) -> Result<Vec<(String, String)>> {
         let namespace = format!("{}/", self.case.namespace);
         let entries = audit::entries(&self.case.ground.openbao.audit, ROLE)?;
         let own = entries.iter().filter(|entry| {
-            entry["type"] == "request" && entry.pointer("/request/namespace/path") == Some(&json!(namespace))
+            entry["type"] == type_ && entry.pointer("/request/namespace/path") == Some(&json!(namespace))
         });
         let text = |entry: &Value, name: &str| entry["request"][name].as_str().unwrap_or_default().to_owned();
         Ok(own.map(|entry| (text(entry, "operation"), text(entry, "path"))).collect())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use steamer_api::{BaoStaticSecret, PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::audit;
 use steamer_testing::database::{self, Connection};
-use steamer_testing::ground::{AUDIENCE, apply, yaml};
+use steamer_testing::ground::{AUDIENCE, Ground, OPERATOR_NAMESPACE, apply, yaml};
 use steamer_testing::installation::install_root_scope;
 use steamer_testing::kstatus::kstatus;
 use steamer_testing::kubectl::Kubectl;
@@ -40,17 +40,20 @@ fn writes(case: &Case) -> Result<Vec<String>> {
 
 #[tokio::test]
 async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
-    let case = Case::new("settled").await?;
-    let own = case.ground.own_openbao("settled").await?;
-    case.cluster("own", &own).await?;
-    let url = case.ground.issuer.url.clone();
+    let ground = Ground::shared().apart("settled").await?;
+    let case = Case::on(ground.clone(), "settled").await?;
+    let mut operator = ground.operator.clone();
+    operator.arguments[0] = "--lease-duration=120s".to_owned();
+    let mut running = ground.run(&operator).await?;
+    let own = &ground.openbao;
+    let url = ground.issuer.url.clone();
     case.object(
         "JWTIssuer",
         "gitlab",
         json!({"oidcDiscoveryUrl": url, "allowPlaintext": true, "refreshAfter": "1s"}),
     )
     .await?;
-    let spec = json!({"clusterRef": {"name": "own"}, "organizationId": 801, "groupId": 7, "issuerRef": {"name": "gitlab"}});
+    let spec = json!({"clusterRef": {"name": "main"}, "organizationId": 801, "groupId": 7, "issuerRef": {"name": "gitlab"}});
     case.object("SecretsTenant", "acme", spec).await?;
     let workloads =
         json!([{"name": "app", "serviceAccount": "default", "namespace": case.namespace, "secrets": ["A"]}]);
@@ -76,8 +79,8 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     )
     .await?;
     case.ready::<BaoStaticSecret>("app", "True/Applied").await?;
-    let reads = || reads(&own);
-    let rows = || case.ground.postgres.run("settled", CHANGED);
+    let reads = || reads(own);
+    let rows = || ground.postgres.run("settled", CHANGED);
     several_passes(&reads).await?;
     let (before, rows_before) = (writes(&case)?, rows()?);
     several_passes(&reads).await?;
@@ -85,17 +88,11 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     assert_eq!(rows()?, rows_before, "a settled system wrote to OpenBao");
 
     // The new process reconciles everything and finds no drift.
-    let ground = case.ground.clone();
-    let leases: Api<Lease> =
-        Api::namespaced(case.client.clone(), steamer_testing::ground::OPERATOR_NAMESPACE);
-    let mut running = ground.running.lock().await;
-    if let Some(mut old) = running.take() {
-        anyhow::ensure!(old.process.terminate()?, "the operator did not exit cleanly");
-    }
+    ensure!(running.process.terminate()?, "the operator did not exit cleanly");
+    let leases: Api<Lease> = Api::namespaced(case.client.clone(), OPERATOR_NAMESPACE);
     let lease = leases.get("steamer").await?.spec.unwrap_or_default();
-    anyhow::ensure!(lease.holder_identity.as_deref() == Some(""), "the lease was not released: {lease:?}");
-    *running = Some(ground.run(&ground.operator).await?);
-    drop(running);
+    ensure!(lease.holder_identity.as_deref() == Some(""), "the lease was not released: {lease:?}");
+    let _running = ground.run(&operator).await?;
     several_passes(&reads).await?;
     case.ready::<SecretsTenant>("acme", "True/Applied").await?;
     case.ready::<PipelinePolicy>("all", "True/Applied").await?;

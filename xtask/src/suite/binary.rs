@@ -90,7 +90,7 @@ impl Binary {
             return command;
         }
         let mut waiting = Command::new("nice");
-        waiting.arg("--adjustment=19").arg(command.get_program()).args(command.get_args());
+        waiting.arg("--adjustment=15").arg(command.get_program()).args(command.get_args());
         waiting.current_dir(cache::checkout().join("tests/e2e")).env("RUST_MIN_STACK", STACK);
         waiting
     }

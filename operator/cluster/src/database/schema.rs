@@ -40,6 +40,8 @@ obj_description(to_regclass('openbao_ha_locks'), 'pg_class') AS lock_comment,
  WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user
  ORDER BY 1 LIMIT 1) AS foreign_owner";
 
+/// Table whose comment contains the cluster ID of OpenBao.
+pub(crate) const ID_TABLE: &str = "openbao_ha_locks";
 /// Start of the comment on the table of the lock. The cluster ID of OpenBao follows: a backup contains it, too.
 const OPENBAO: &str = "steamer: OpenBao ";
 
@@ -147,7 +149,7 @@ impl Database {
     pub(crate) async fn record_openbao(&self, id: &str) -> Result<(), DatabaseError> {
         let id = id.replace('\'', "''");
         let sql = format!(
-            "BEGIN; SET LOCAL lock_timeout = '1s'; COMMENT ON TABLE openbao_ha_locks IS '{OPENBAO}{id}'; COMMIT"
+            "BEGIN; SET LOCAL lock_timeout = '1s'; COMMENT ON TABLE {ID_TABLE} IS '{OPENBAO}{id}'; COMMIT"
         );
         self.transaction(sql).await
     }

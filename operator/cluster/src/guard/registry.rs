@@ -65,6 +65,7 @@ impl Guards {
             lasting: known.map(|known| known.lasting.clone()).unwrap_or_default(),
             unhealthy: Locked::default(),
             standby_mark: Locked::default(),
+            unrecorded: Locked::default(),
             digest,
         })
     }

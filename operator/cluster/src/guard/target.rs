@@ -92,6 +92,8 @@ pub(crate) struct GuardTarget {
     pub(crate) unhealthy: Locked<Unhealthy>,
     /// Last mark that was written at the leader.
     pub(crate) standby_mark: Locked<Option<StandbyMark>>,
+    /// The last error of recording the ID of OpenBao.
+    pub(crate) unrecorded: Locked<Option<String>>,
     /// Digest of the settings: a target with another digest replaces this one.
     pub(crate) digest: String,
 }

@@ -9,8 +9,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 use steamer_api::Orphan;
 use steamer_core::error::Error;
+use steamer_runtime::describe;
 
 use crate::cluster::{Cluster, Mode};
+use crate::database::schema::ID_TABLE;
 use crate::database::storage::Storage;
 use crate::effects::{Effects, Sources};
 use crate::first_start;
@@ -86,9 +88,11 @@ async fn observe(
     let leads = |member: &Member| member.answer.is_active();
     let is_lost = input.guard_report.leaderless_since.is_some() && !observed.members.iter().any(leads);
     if is_lost || !observed.members.iter().any(Member::serves) {
+        // A restore can precede the next check.
+        sources.policy_checks.forget(&input.cluster.name);
         return Ok(None);
     }
-    fetch(sources.context, sources.dependencies, input.object).await.map(Some)
+    fetch((sources.context, sources.policy_checks), sources.dependencies, input.object).await.map(Some)
 }
 
 /// Records the ID of OpenBao in the database: a restore checks it before a node starts. The next reconcile repeats what fails.
@@ -97,10 +101,27 @@ async fn record_id(effects: &Effects<'_>, storage: &Storage, server: &Server) {
     if id.is_empty() || storage.openbao_id.as_deref() == Some(id) {
         return;
     }
-    if let Err(error) = effects.guard_target.links.owner.record_openbao(id).await {
-        let (cluster, error) = (&effects.child_api.cluster, &error as &dyn std::error::Error);
-        tracing::debug!(%cluster, error, "the ID of OpenBao is not recorded in the database");
+    let recorded = effects.guard_target.links.owner.record_openbao(id).await;
+    let failed = recorded.as_ref().err().map(describe);
+    // The next reconcile repeats it, and reports another error only.
+    let last = std::mem::replace(&mut *effects.guard_target.unrecorded.lock(), failed.clone());
+    if let Some(error) = failed.filter(|error| last.as_ref() != Some(error)) {
+        let cluster = &effects.child_api.cluster;
+        tracing::warn!(%cluster, error, "{}", unrecorded(storage.openbao_id.as_deref()));
     }
+}
+
+/// The effect of a failure to record the ID of OpenBao.
+fn unrecorded(present: Option<&str>) -> String {
+    let effect = match present {
+        None => "a restore cannot check the ID before a node starts".to_owned(),
+        Some(present) => format!(
+            "the comment still names OpenBao {present}: once all nodes are stopped, none starts until it is corrected or removed"
+        ),
+    };
+    format!(
+        "the ID of OpenBao is not recorded in the comment on table {ID_TABLE}; Steamer tries again: {effect}"
+    )
 }
 
 /// Changes that need a leader.
@@ -176,4 +197,26 @@ fn trouble(input: Input<'_>, observed: &Observed, server: &Server) -> Option<Err
     }
     let health = server.health.as_ref().ok()?;
     restore::foreign_data(cluster, found.last.cluster_id.as_deref(), Some(health.cluster_id.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::no_comment(None, "a restore cannot check the ID before a node starts")]
+    #[case::another_id(
+        Some("b"),
+        "the comment still names OpenBao b: once all nodes are stopped, none starts"
+    )]
+    fn a_failed_record_is_reported_with_its_place_and_its_effect(
+        #[case] present: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let text = unrecorded(present);
+        assert!(text.contains("comment on table openbao_ha_locks"), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
 }

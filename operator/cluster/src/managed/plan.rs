@@ -163,14 +163,13 @@ impl Planner<'_> {
     fn check_data(&self, storage: &Storage, migration: Migration) -> Result<(), Error> {
         let Input { cluster, found, .. } = self.input;
         let last = found.last.cluster_id.as_deref();
-        if let Some(error) = restore::foreign_data(cluster, last, storage.openbao_id.as_deref()) {
+        if let Some(error) = restore::foreign_record(cluster, last, storage.openbao_id.as_deref()) {
             return Err(error);
         }
         if cluster.takes_over {
             return Ok(());
         }
-        let before = cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress);
-        let seal = before.map_or(&cluster.spec.seal, |migration| &migration.from);
+        let seal = migration::previous(cluster, migration).unwrap_or_else(|| migration::own(cluster));
         let stored = storage.wrapping_keys.as_deref().unwrap_or_default();
         identity::check(seal, &cluster.spec.pod_template.env, stored)
     }

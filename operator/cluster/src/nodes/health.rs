@@ -1,6 +1,6 @@
 //! Time for which nodes have had a problem, and the last repairs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use steamer_core::error::Error;
@@ -73,24 +73,42 @@ pub(crate) async fn observe(
 ) {
     let mut problems: Vec<Problem> =
         members.iter().filter_map(|member| problem(member, kind(member)?)).collect();
+    let mut knowing = HashSet::new();
     if let Some(leader) = members.iter().find(|member| member.answer.is_active()) {
-        let standbys = members.iter().filter(|member| member.answer.is_standby());
-        let asked = standbys.map(|standby| {
-            let client = client(&standby.name());
-            async move {
-                let known = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
-                let is_unknown = known.leader_address.is_empty();
-                problem(standby, ProblemKind::LeaderUnknown(leader.uid())).filter(|_| is_unknown)
+        for (standby, address) in asked(members, client).await {
+            if address.is_empty() {
+                problems.extend(problem(standby, ProblemKind::LeaderUnknown(leader.uid())));
+            } else if is_address_of(&address, &leader.name()) {
+                knowing.insert(standby.uid());
             }
-        });
-        problems.extend(futures::future::join_all(asked).await.into_iter().flatten());
+        }
     }
     let (mut unhealthy, now) = (unhealthy.lock(), Instant::now());
     let lasting = unhealthy.learn(problems, now);
     for member in members {
+        member.knows_leader = knowing.contains(&member.uid());
         member.unhealthy_for = lasting.get(&member.uid()).copied().unwrap_or_default();
         member.is_pausing = unhealthy.pauses(member, now);
     }
+}
+
+/// Whether an address is that of a pod. Its host name begins with the name of the pod.
+fn is_address_of(address: &str, pod: &str) -> bool {
+    let host = address.split_once("://").map_or(address, |(_, host)| host);
+    host.split(['.', ':']).next() == Some(pod)
+}
+
+/// The standbys that answer, and the address of the leader that they know. Empty: none.
+async fn asked(members: &[Member], client: impl Fn(&str) -> Result<Client, Error>) -> Vec<(&Member, String)> {
+    let standbys = members.iter().filter(|member| member.answer.is_standby());
+    let asked = standbys.map(|standby| {
+        let client = client(&standby.name());
+        async move {
+            let known = client.ok()?.session(Identity::Anonymous).leader().await.ok()?;
+            Some((standby, known.leader_address))
+        }
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Forgets the problems: without database and seal, a node cannot be blamed for them. A closed seal alone does not prevent
@@ -167,6 +185,15 @@ mod tests {
         }
         forget(&mut members, &Locked::new(unhealthy), has_database);
         assert_eq!(members.map(|member| member.unhealthy_for.as_secs()), expected);
+    }
+
+    #[rstest]
+    #[case::leader("https://main-2.main-internal.openbao.svc:8200", true)]
+    #[case::without_a_domain("https://main-2:8200", true)]
+    #[case::former_leader("https://main-1.main-internal.openbao.svc:8200", false)]
+    #[case::longer_name("https://main-22.main-internal.openbao.svc:8200", false)]
+    fn the_address_of_a_pod_begins_with_its_name(#[case] address: &str, #[case] expected: bool) {
+        assert_eq!(is_address_of(address, "main-2"), expected);
     }
 
     #[test]

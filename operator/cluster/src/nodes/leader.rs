@@ -15,7 +15,7 @@ use steamer_openbao::Session;
 use steamer_runtime::write_limit::{Write, digest};
 
 use crate::children::{ChildApi, is_changed};
-use crate::cluster::{ACTIVE, Cluster, WITHDRAWN};
+use crate::cluster::{ACTIVE, Cluster, LEADER_UNKNOWN, WITHDRAWN};
 use crate::effects::Effects;
 use crate::nodes::members::Member;
 use crate::paths;
@@ -76,7 +76,8 @@ fn labels<'a>(pods: &'a [Arc<Pod>], leader: &str) -> Vec<(&'a Pod, &'static str)
     let desired = |pod: &Pod| if pod.name_any() == leader { "true" } else { "false" };
     let differs = |pod: &Pod| {
         let (label, desired) = (pod.labels().get(ACTIVE).map(String::as_str), desired(pod));
-        label != Some(desired) && (desired == "true" || label != Some(WITHDRAWN))
+        let is_withdrawn = matches!(label, Some(WITHDRAWN | LEADER_UNKNOWN));
+        label != Some(desired) && (desired == "true" || !is_withdrawn)
     };
     let mut labels: Vec<_> =
         pods.iter().map(|pod| &**pod).filter(|pod| differs(pod)).map(|pod| (pod, desired(pod))).collect();
@@ -250,9 +251,11 @@ mod tests {
         assert_eq!(changed, [("main-1".to_owned(), "true"), ("main-0".to_owned(), "false")]);
     }
 
-    #[test]
-    fn a_withdrawn_standby_is_labeled_only_if_it_leads() {
-        let pods = pods(["true", WITHDRAWN, WITHDRAWN]);
+    #[rstest]
+    #[case::stale(WITHDRAWN)]
+    #[case::leader_unknown(LEADER_UNKNOWN)]
+    fn a_withdrawn_standby_is_labeled_only_if_it_leads(#[case] withdrawn: &str) {
+        let pods = pods(["true", withdrawn, withdrawn]);
         assert!(labels(&pods, "main-0").is_empty());
         let changed = labels(&pods, "main-1");
         let changed: Vec<_> = changed.iter().map(|(pod, active)| (pod.name_any(), *active)).collect();

@@ -25,6 +25,8 @@ pub(crate) struct Member {
     pub(crate) is_stale: bool,
     /// A standby that answers reads and has received the last change of the leader.
     pub(crate) is_current: bool,
+    /// A standby that reports the address of the leader.
+    pub(crate) knows_leader: bool,
     /// Its login is blocked on request of a user.
     pub(crate) is_fenced: bool,
 }

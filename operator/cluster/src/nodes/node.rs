@@ -61,3 +61,60 @@ impl Goal {
         if is_rollout { self.node_timeout } else { self.node_timeout.max(self.waits.problem()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn node(updated: bool) -> Node {
+        Node {
+            pod: "main-0".to_owned(),
+            uid: "u".to_owned(),
+            updated,
+            serves: true,
+            leads: false,
+            sealed: false,
+            refuses_connections: false,
+            ending: false,
+            fenced: false,
+            fault: None,
+            pausing: false,
+            unready_for: Duration::ZERO,
+            trouble: None,
+        }
+    }
+
+    fn goal(node_timeout: u64, takeover: u64) -> Goal {
+        Goal {
+            replicas: 3,
+            hold: None,
+            seal_reachable: true,
+            initialized: true,
+            template_works: true,
+            node_timeout: Duration::from_secs(node_timeout),
+            waits: Waits::of(Duration::from_secs(takeover)),
+            lacking: Vec::new(),
+        }
+    }
+
+    /// A node is repaired after two takeovers, or after 30 s if that is longer.
+    #[rstest]
+    #[case::short_takeovers(&[true, true], 120, 0, 120)]
+    #[case::long_takeovers(&[true, true], 120, 110, 220)]
+    #[case::long_timeout(&[true, true], 600, 110, 600)]
+    #[case::timeout_below_the_lower_bound(&[true, true], 10, 0, 30)]
+    #[case::rollout(&[true, false], 120, 110, 120)]
+    #[case::rollout_with_a_short_timeout(&[false, false], 10, 0, 10)]
+    #[case::no_nodes(&[], 120, 110, 220)]
+    fn a_node_has_the_time_until_its_repair_unless_a_rollout_waits_for_it(
+        #[case] updated: &[bool],
+        #[case] node_timeout: u64,
+        #[case] takeover: u64,
+        #[case] expected: u64,
+    ) {
+        let nodes: Vec<Node> = updated.iter().copied().map(node).collect();
+        assert_eq!(goal(node_timeout, takeover).patience(&nodes).as_secs(), expected);
+    }
+}

@@ -21,6 +21,7 @@ pub(crate) async fn observe(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Mem
             is_pausing: false,
             is_stale: false,
             is_current: false,
+            knows_leader: false,
             is_fenced: false,
         }
     });

@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use steamer_core::error::Error;
 use steamer_runtime::write_limit::{Write, digest};
 
-use crate::cluster::{ACTIVE, Cluster, WITHDRAWN};
+use crate::cluster::{ACTIVE, Cluster, LEADER_UNKNOWN, Mode, WITHDRAWN};
 use crate::effects::Effects;
 use crate::nodes::leader;
 use crate::nodes::members::Member;
@@ -31,7 +31,10 @@ pub(crate) async fn carry_out(
         return Ok(());
     }
     let (api, mut contested) = (effects.child_api.api::<Pod>(), None);
-    for (pod, label) in changes(members) {
+    let has_mark = effects.guard_target.standby_mark.lock().is_some();
+    // While the cluster is suspended, Steamer writes none.
+    let is_proven = has_mark || cluster.mode != Mode::Suspended;
+    for (pod, label) in changes(members, is_proven) {
         let resource = format!("label {ACTIVE} of Pod {}", pod.name_any());
         let labeled = leader::write(&api, pod, label);
         let written = effects.child_api.limited(&resource, labeling(pod, label), labeled).await;
@@ -50,17 +53,23 @@ fn labeling(pod: &Pod, label: &str) -> Write {
 }
 
 /// The pods whose label changes, and the new values.
-fn changes(members: &[Member]) -> Vec<(&Pod, &'static str)> {
+fn changes(members: &[Member], is_proven: bool) -> Vec<(&Pod, &'static str)> {
     let present = members.iter().filter(|member| !member.is_ending());
-    present.filter_map(|member| Some((&*member.pod, change(member)?))).collect()
+    present.filter_map(|member| Some((&*member.pod, change(member, is_proven)?))).collect()
 }
 
-/// New value of the label. None: it stays. A withdrawn standby returns only after it has proven that it follows the leader.
-fn change(member: &Member) -> Option<&'static str> {
-    let has_problem = member.is_stale || member.is_leader_unknown();
-    match member.pod.labels().get(ACTIVE).map(String::as_str) {
-        Some("false") if has_problem => Some(WITHDRAWN),
-        Some(WITHDRAWN) if !has_problem && member.is_current => Some("false"),
+/// New value of the label. None: it stays.
+///
+/// A withdrawn standby returns after it has proven with a mark that it follows the leader. Without marks (`is_proven` is false), one
+/// that had not discovered the leader returns once it has. One that did not follow the leader needs the proof.
+fn change(member: &Member, is_proven: bool) -> Option<&'static str> {
+    let is_unknown = member.is_leader_unknown();
+    let has_discovered = member.is_current || !is_proven && member.knows_leader;
+    match member.pod.labels().get(ACTIVE).map(String::as_str)? {
+        "false" | LEADER_UNKNOWN if member.is_stale => Some(WITHDRAWN),
+        "false" if is_unknown => Some(LEADER_UNKNOWN),
+        LEADER_UNKNOWN if !is_unknown && has_discovered => Some("false"),
+        WITHDRAWN if !is_unknown && !member.is_stale && member.is_current => Some("false"),
         _ => None,
     }
 }
@@ -98,11 +107,20 @@ mod tests {
         member.is_current = true;
     }
 
+    fn leader_known(member: &mut Member) {
+        member.knows_leader = true;
+    }
+
     #[rstest]
     #[case::stale(Some("false"), stale, Some("repair"))]
-    #[case::leader_unknown(Some("false"), leader_unknown, Some("repair"))]
+    #[case::leader_unknown(Some("false"), leader_unknown, Some("leader-unknown"))]
+    #[case::leader_unknown_for_longer(Some("leader-unknown"), leader_unknown, None)]
+    #[case::stale_after_the_leader_was_unknown(Some("leader-unknown"), stale, Some("repair"))]
     #[case::stale_for_longer(Some("repair"), stale, None)]
+    #[case::leader_unknown_after_stale(Some("repair"), leader_unknown, None)]
     #[case::repaired(Some("repair"), current, Some("false"))]
+    #[case::discovered(Some("leader-unknown"), current, Some("false"))]
+    #[case::discovered_without_a_proof(Some("leader-unknown"), leader_known, None)]
     #[case::not_asked(Some("repair"), |_: &mut Member| {}, None)]
     #[case::healthy(Some("false"), current, None)]
     #[case::still_labeled_as_leader(Some("true"), stale, None)]
@@ -112,7 +130,40 @@ mod tests {
         #[case] set: fn(&mut Member),
         #[case] expected: Option<&str>,
     ) {
-        assert_eq!(change(&labeled(label, set)), expected);
+        assert_eq!(change(&labeled(label, set), true), expected);
+    }
+
+    #[rstest]
+    #[case::discovered(Some("leader-unknown"), leader_known, Some("false"))]
+    #[case::still_unknown(Some("leader-unknown"), leader_unknown, None)]
+    #[case::not_asked(Some("leader-unknown"), |_: &mut Member| {}, None)]
+    #[case::stale_before(Some("repair"), leader_known, None)]
+    #[case::leader_unknown(Some("false"), leader_unknown, Some("leader-unknown"))]
+    #[case::healthy(Some("false"), leader_known, None)]
+    fn without_marks_a_standby_returns_once_it_has_discovered_the_leader(
+        #[case] label: Option<&str>,
+        #[case] set: fn(&mut Member),
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(change(&labeled(label, set), false), expected);
+    }
+
+    #[rstest]
+    #[case::without_marks(Mode::Suspended, 1)]
+    #[case::before_the_first_mark(Mode::Active, 0)]
+    #[tokio::test]
+    async fn a_standby_that_has_discovered_the_leader_returns_while_no_marks_are_written(
+        #[case] mode: Mode,
+        #[case] writes: usize,
+    ) {
+        let (fake, cluster) = (Fake::default(), cluster_with(json!({"standbyReads": true})));
+        let cluster = Cluster { mode, ..cluster };
+        let context = context(&fake).await;
+        let access = Access::new(&context, &cluster, &Guards::default().target(&context, None, &cluster));
+        let child_api = access.child_api();
+        let members = [labeled(Some("leader-unknown"), leader_known)];
+        carry_out(&access.effects(&child_api), &cluster, &members).await.unwrap();
+        assert_eq!(fake.writes(), vec!["PATCH pods/main-1"; writes]);
     }
 
     #[rstest]
@@ -137,6 +188,6 @@ mod tests {
         let mut ending = labeled(Some("false"), stale);
         Arc::make_mut(&mut ending.pod).metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-11-28T12:00:00Z")).unwrap();
-        assert!(changes(&[ending]).is_empty());
+        assert!(changes(&[ending], true).is_empty());
     }
 }

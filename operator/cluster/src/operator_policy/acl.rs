@@ -32,31 +32,28 @@ pub(super) fn has(rules: &Rules, capability: &str, path: &str) -> bool {
 }
 
 fn priority(rule: &str, path: &str) -> Option<Priority> {
-    let wildcards = rule.split('/').filter(|segment| *segment == "+").count();
     let prefix = rule.strip_suffix('*');
-    if wildcards == 0 {
-        let prefix = prefix.filter(|prefix| path.starts_with(prefix))?;
-        return Some((prefix.len(), false, 0, prefix.len()));
-    }
     let pattern = prefix.unwrap_or(rule);
-    let matches = is_match(pattern, prefix.is_some(), path);
+    if !is_match(pattern, prefix.is_some(), path) {
+        return None;
+    }
+    let wildcards = pattern.split('/').filter(|segment| *segment == "+").count();
+    if wildcards == 0 {
+        return Some((pattern.len(), false, 0, pattern.len()));
+    }
     let first = rule.find('+').unwrap_or_default();
-    matches.then_some((first, prefix.is_none(), -wildcards.cast_signed(), pattern.len()))
+    Some((first, prefix.is_none(), -wildcards.cast_signed(), pattern.len()))
 }
 
 fn is_match(pattern: &str, is_prefix: bool, path: &str) -> bool {
-    let mut found = path.split('/');
-    let mut segments = pattern.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last_prefix = is_prefix && segments.peek().is_none();
-        let matches = |found: &str| {
-            segment == "+" || segment == found || (is_last_prefix && found.starts_with(segment))
-        };
-        if !found.next().is_some_and(matches) {
-            return false;
+    match (pattern.split_once('/'), path.split_once('/')) {
+        (Some((segment, pattern)), Some((found, path))) => {
+            (segment == "+" || segment == found) && is_match(pattern, is_prefix, path)
         }
+        (Some(_), None) => false,
+        (None, Some((found, _))) => is_prefix && (pattern == "+" || found.starts_with(pattern)),
+        (None, None) => pattern == "+" || pattern == path || (is_prefix && path.starts_with(pattern)),
     }
-    is_prefix || found.next().is_none()
 }
 
 #[test]

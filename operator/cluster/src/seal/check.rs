@@ -20,9 +20,9 @@ use crate::effects::Sources;
 use crate::nodes::fault::names_the_seal;
 use crate::nodes::members::Member;
 use crate::objects::seal::static_secret;
-use crate::seal::identity;
+use crate::seal::identity::SpecSeal;
 use crate::seal::migration::Migration;
-use crate::seal::rotation;
+use crate::seal::{identity, migration, rotation};
 
 /// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,16 +86,16 @@ pub(crate) async fn observe(
     sealed: Sealed<'_>,
     migration: Migration,
 ) -> SealCheck {
-    let Some(before) = cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress)
-    else {
-        return check(sources, cluster, sealed, &cluster.spec.seal).await;
+    let own = migration::own(cluster);
+    let Some(previous) = migration::previous(cluster, migration) else {
+        return check(sources, cluster, sealed, own).await;
     };
     let empty = Sealed { contents: Contents::Empty, keys: &[] };
-    let own = check(sources, cluster, empty, &cluster.spec.seal).await;
+    let own = check(sources, cluster, empty, own).await;
     if !own.opens() {
         return own;
     }
-    let before = check(sources, cluster, Sealed { contents: Contents::Sealed, ..sealed }, &before.from).await;
+    let before = check(sources, cluster, Sealed { contents: Contents::Sealed, ..sealed }, previous).await;
     if before.opens() { own } else { before }
 }
 
@@ -111,13 +111,18 @@ pub(crate) fn judged(seal: SealCheck, members: &[Member]) -> SealCheck {
     }
 }
 
-async fn check(sources: &Sources<'_>, cluster: &Cluster, sealed: Sealed<'_>, seal: &Seal) -> SealCheck {
+async fn check(
+    sources: &Sources<'_>,
+    cluster: &Cluster,
+    sealed: Sealed<'_>,
+    SpecSeal { seal, field }: SpecSeal<'_>,
+) -> SealCheck {
     let Seal { r#static, transit, kmip, aws_kms: _, gcp_kms: _, azure_key_vault: _, oci_kms: _, pkcs11: _ } =
         seal;
     let checked = if let Some(seal) = r#static {
         static_key(sources, cluster, sealed.contents, seal).await.map(SealCheck::Opens)
     } else if let Some(seal) = transit {
-        round_trip(sources, seal, sealed.keys).await.map(SealCheck::Opens)
+        round_trip(sources, (seal, field), sealed.keys).await.map(SealCheck::Opens)
     } else if let Some(seal) = kmip {
         handshake(sources, seal).await.map(SealCheck::Unknown)
     } else {
@@ -169,7 +174,11 @@ async fn static_key(
     }
 }
 
-async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal, keys: &[String]) -> Result<String, Error> {
+async fn round_trip(
+    sources: &Sources<'_>,
+    (seal, field): (&TransitSeal, &str),
+    keys: &[String],
+) -> Result<String, Error> {
     let session = transit_session(sources, seal).await?;
     let path = |verb: &str| format!("{}/{verb}/{}", seal.mount.trim_matches('/'), seal.key_name);
     let plain = STANDARD.encode("steamer");
@@ -183,16 +192,20 @@ async fn round_trip(sources: &Sources<'_>, seal: &TransitSeal, keys: &[String]) 
     if text(&decrypted, "plaintext") != plain {
         return Err(Error::Invalid("the seal does not decrypt a value to what was encrypted".to_owned()));
     }
-    check_version(seal, keys, &text(&encrypted, "ciphertext"))?;
+    check_version((seal, field), keys, &text(&encrypted, "ciphertext"))?;
     check_renewal(&session, seal).await
 }
 
-/// Refuses a key that lacks the version with which storage is sealed.
-fn check_version(seal: &TransitSeal, keys: &[String], ciphertext: &str) -> Result<(), Error> {
+/// Refuses a key that lacks the version with which storage is sealed. `field` contains the seal.
+fn check_version(
+    (seal, field): (&TransitSeal, &str),
+    keys: &[String],
+    ciphertext: &str,
+) -> Result<(), Error> {
     let Some(version) = identity::missing_version(keys, ciphertext) else { return Ok(()) };
     Err(Error::Invalid(format!(
         "storage is sealed with version {version} of a transit key, and `{}` at {} does not have it, so it is another key: correct \
-         address, namespace, mount and keyName of seal.transit, or restore that key",
+         address, namespace, mount and keyName of {field}.transit, or restore that key",
         seal.key_name, seal.address
     )))
 }
@@ -288,6 +301,20 @@ mod tests {
 
     use super::*;
     use crate::tests::failed_member;
+
+    #[rstest]
+    #[case::seal("seal", "keyName of seal.transit")]
+    #[case::previous_seal("sealMigration.from", "keyName of sealMigration.from.transit")]
+    fn another_transit_key_is_reported_with_the_field_of_the_seal(
+        #[case] field: &str,
+        #[case] expected: &str,
+    ) {
+        let seal = json!({"address": "https://x", "keyName": "k", "tokenSecretRef": {"name": "t"}});
+        let seal: TransitSeal = serde_json::from_value(seal).unwrap();
+        let checked = check_version((&seal, field), &["v2".to_owned()], "vault:v1:x");
+        let text = checked.unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+    }
 
     #[rstest]
     #[case::no_failure(None, "Unknown(\"t\")")]

@@ -21,11 +21,19 @@ use std::collections::BTreeMap;
 use steamer_api::{AwsKmsSeal, GcpKmsSeal, Pkcs11Seal, Seal};
 use steamer_core::error::Error;
 
+/// A seal of a spec.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpecSeal<'a> {
+    pub(crate) seal: &'a Seal,
+    /// Its field, for messages.
+    pub(crate) field: &'static str,
+}
+
 /// Refuses a seal if none of the values in storage can be wrapped by its key. `stored` are the IDs of the keys that wrap them:
 /// two different ones after an interrupted change of the key. `environment` are the variables of the nodes: if one of them can
 /// override the key of the spec, nothing is compared.
 pub(crate) fn check(
-    seal: &Seal,
+    SpecSeal { seal, field }: SpecSeal<'_>,
     environment: &BTreeMap<String, String>,
     stored: &[String],
 ) -> Result<(), Error> {
@@ -36,8 +44,8 @@ pub(crate) fn check(
     match differences.and_then(|all| all.into_iter().next()) {
         None => Ok(()),
         Some(difference) => Err(Error::Invalid(format!(
-            "storage is sealed with a key other than that of the spec: {difference}, or restore a backup that is sealed with the \
-             key of the spec. No node starts until then"
+            "storage is sealed with a key other than that of the spec: set {field}.{difference}, or restore a backup that is sealed \
+             with the key of the spec. No node starts until then"
         ))),
     }
 }
@@ -50,7 +58,7 @@ fn overrides(seal: &Seal, variable: &str) -> bool {
         || seal.pkcs11.is_some() && is_one_of(&[], "HSM_")
 }
 
-/// What to change so that the seal has the key with this ID. None if it has that key, or this cannot be known.
+/// What to set in the seal so that it has the key with this ID. None if it has that key, or this cannot be known.
 fn difference(seal: &Seal, id: &str) -> Option<String> {
     let Seal { r#static: _, transit: _, kmip: _, aws_kms, gcp_kms, azure_key_vault: _, oci_kms: _, pkcs11 } =
         seal;
@@ -66,11 +74,11 @@ fn aws(seal: &AwsKmsSeal, arn: &str) -> Option<String> {
     let key = resource.strip_prefix("key/")?;
     let is_alias = seal.kms_key_id.contains("alias/");
     if !is_alias && seal.kms_key_id.rsplit('/').next() != Some(key) {
-        return Some(format!("set seal.awsKms.kmsKeyId to `{arn}`"));
+        return Some(format!("awsKms.kmsKeyId to `{arn}`"));
     }
     // Replicas of a key in several regions have the same ID.
     let is_elsewhere = seal.endpoint.is_none() && !key.starts_with("mrk-") && seal.region != *region;
-    is_elsewhere.then(|| format!("set seal.awsKms.region to `{region}`"))
+    is_elsewhere.then(|| format!("awsKms.region to `{region}`"))
 }
 
 fn gcp(seal: &GcpKmsSeal, name: &str) -> Option<String> {
@@ -85,7 +93,7 @@ fn gcp(seal: &GcpKmsSeal, name: &str) -> Option<String> {
     let is_key = is_project && seal.region == *region && seal.key_ring == *ring && seal.crypto_key == *key;
     (!is_key).then(|| {
         format!(
-            "set seal.gcpKms.project to `{project}`, region to `{region}`, keyRing to `{ring}` and cryptoKey to `{key}`"
+            "gcpKms.project to `{project}`, region to `{region}`, keyRing to `{ring}` and cryptoKey to `{key}`"
         )
     })
 }
@@ -97,7 +105,7 @@ fn is_number(text: &str) -> bool {
 fn hsm(seal: &Pkcs11Seal, id: &str) -> Option<String> {
     let (label, _) = id.rsplit_once(':')?;
     let differs = !label.is_empty() && label != seal.key_label;
-    differs.then(|| format!("set seal.pkcs11.keyLabel to `{label}`"))
+    differs.then(|| format!("pkcs11.keyLabel to `{label}`"))
 }
 
 /// The highest version of a transit key in storage, if the key that returned this ciphertext does not have it: then it is
@@ -121,6 +129,10 @@ mod tests {
 
     fn of(kind: Value) -> Seal {
         serde_json::from_value(kind).unwrap()
+    }
+
+    fn in_spec(seal: &Seal) -> SpecSeal<'_> {
+        SpecSeal { seal, field: "seal" }
     }
 
     fn kmip(id: &str) -> Seal {
@@ -177,9 +189,19 @@ mod tests {
         #[case] expected: &str,
     ) {
         let stored: Vec<String> = stored.iter().map(|id| (*id).to_owned()).collect();
-        let text =
-            check(&seal, &BTreeMap::new(), &stored).err().map(|error| error.to_string()).unwrap_or_default();
+        let checked = check(in_spec(&seal), &BTreeMap::new(), &stored);
+        let text = checked.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.contains(expected) && text.is_empty() == expected.is_empty(), "{text}");
+    }
+
+    #[rstest]
+    #[case::seal("seal", "set seal.pkcs11.keyLabel to `before`")]
+    #[case::previous_seal("sealMigration.from", "set sealMigration.from.pkcs11.keyLabel to `before`")]
+    fn a_message_names_the_field_of_the_seal(#[case] field: &'static str, #[case] expected: &str) {
+        let seal = pkcs11("label");
+        let checked = check(SpecSeal { seal: &seal, field }, &BTreeMap::new(), &["before:".to_owned()]);
+        let text = checked.unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
     }
 
     #[rstest]
@@ -201,7 +223,7 @@ mod tests {
             Seal { gcp_kms: Some(_), .. } => VERSION,
             _ => "before:",
         };
-        assert_eq!(check(&seal, &environment, &[stored.to_owned()]).is_ok(), expected);
+        assert_eq!(check(in_spec(&seal), &environment, &[stored.to_owned()]).is_ok(), expected);
     }
 
     #[rstest]
@@ -223,9 +245,9 @@ mod tests {
         #[test]
         fn any_stored_id_is_judged(id in ".{0,80}") {
             for seal in [kmip("1"), aws("1", "r"), gcp("p", "k"), pkcs11("l"), azure()] {
-                let _ = check(&seal, &BTreeMap::new(), std::slice::from_ref(&id));
+                let _ = check(in_spec(&seal), &BTreeMap::new(), std::slice::from_ref(&id));
             }
-            prop_assert!(check(&kmip("1"), &BTreeMap::new(), &[id]).is_ok());
+            prop_assert!(check(in_spec(&kmip("1")), &BTreeMap::new(), &[id]).is_ok());
         }
     }
 }

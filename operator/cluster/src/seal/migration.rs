@@ -16,6 +16,7 @@ use crate::database::facts;
 use crate::effects::{Effects, Sources};
 use crate::nodes::members::{Answer, Member};
 use crate::objects::seal::{SealSettings, openbao_kind, seal};
+use crate::seal::identity::SpecSeal;
 use crate::seal::recovery;
 use crate::seal::recovery::RecoveryKeys;
 use crate::seal::rotation::Keys;
@@ -57,6 +58,18 @@ pub(crate) fn state(cluster: &Cluster, contents: &facts::Contents) -> Result<Mig
     }
 }
 
+/// The previous seal, while storage is sealed with it.
+pub(crate) fn previous(cluster: &Cluster, migration: Migration) -> Option<SpecSeal<'_>> {
+    let SealMigration { from } =
+        cluster.spec.seal_migration.as_ref().filter(|_| migration == Migration::InProgress)?;
+    Some(SpecSeal { seal: from, field: "sealMigration.from" })
+}
+
+/// The seal of the spec.
+pub(crate) fn own(cluster: &Cluster) -> SpecSeal<'_> {
+    SpecSeal { seal: &cluster.spec.seal, field: "seal" }
+}
+
 /// Settings of the seal for the nodes. During a migration they contain both seals.
 pub(crate) fn settings(
     cluster: &Cluster,
@@ -65,11 +78,9 @@ pub(crate) fn settings(
 ) -> Result<SealSettings, Error> {
     let rotation = keys.and_then(|keys| Some((keys.in_use.as_str(), keys.rotating.as_ref()?)));
     let own = seal(cluster, &cluster.spec.seal, rotation)?;
-    match &cluster.spec.seal_migration {
-        Some(SealMigration { from }) if migration == Migration::InProgress => {
-            Ok(own.after(seal(cluster, from, None)?))
-        }
-        _ => Ok(own),
+    match previous(cluster, migration) {
+        Some(previous) => Ok(own.after(seal(cluster, previous.seal, None)?)),
+        None => Ok(own),
     }
 }
 

@@ -6,9 +6,9 @@ use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_core::layout::OPERATOR_ROLE;
 use steamer_openbao::{Error as OpenBao, Identity};
-use steamer_runtime::Dependencies;
+use steamer_runtime::{Dependencies, ObjectName};
 
-use crate::operator_policy::{self, PolicyScope};
+use crate::operator_policy::{self, PolicyChecks, PolicyScope, Subject};
 use crate::server::Server;
 
 /// Reads the state of a server.
@@ -16,10 +16,11 @@ use crate::server::Server;
 /// # Errors
 /// If the server cannot be asked at all, for example because a Secret is missing.
 pub(crate) async fn fetch(
-    context: &Context,
+    (context, checks): (&Context, &PolicyChecks),
     dependencies: &Dependencies,
     object: &OpenBaoCluster,
 ) -> Result<Server, Error> {
+    let name = ObjectName::of(object);
     context.safe_audiences(&[server_audience(object)])?;
     let anonymous = context.cluster_server(dependencies, object).await?.client.session(Identity::Anonymous);
     let health = anonymous.health().await;
@@ -30,8 +31,12 @@ pub(crate) async fn fetch(
         let session = context.operator_session(dependencies, object).await?;
         server.leader = session.leader().await.ok();
         let needed = operator_policy::needed_rules(object);
-        let missing = operator_policy::missing(&session, &needed).await;
+        let id = server.health.as_ref().map_or("", |health| health.cluster_id.as_str());
+        let subject = Subject { needed: &needed, generation: object.metadata.generation, server: id };
+        let missing = checks.missing(&name, &session, subject).await;
         server.missing = missing.map_err(|error| Error::from(explained(error, object)));
+    } else {
+        checks.forget(&name);
     }
     Ok(server)
 }

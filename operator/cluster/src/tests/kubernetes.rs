@@ -29,6 +29,7 @@ use crate::cluster::Cluster;
 use crate::effects::{Effects, Sources};
 use crate::guard::target::GuardTarget;
 use crate::nodes::turns::Turns;
+use crate::operator_policy::PolicyChecks;
 
 /// A request as the server received it.
 #[derive(Clone, Debug)]
@@ -166,13 +167,15 @@ pub(crate) struct Access {
     name: ObjectName,
     target: Arc<GuardTarget>,
     turns: Turns,
+    policy_checks: PolicyChecks,
 }
 
 impl Access {
     pub(crate) fn new(context: &Arc<Context>, cluster: &Cluster, target: &Arc<GuardTarget>) -> Self {
         let dependencies = context.runtime.index.pass("openbaocluster", cluster.name.clone());
         let (context, target) = (context.clone(), target.clone());
-        Self { context, dependencies, name: cluster.name.clone(), target, turns: Turns::default() }
+        let (name, turns, policy_checks) = (cluster.name.clone(), Turns::default(), PolicyChecks::default());
+        Self { context, dependencies, name, target, turns, policy_checks }
     }
 
     pub(crate) fn child_api(&self) -> ChildApi<'_> {
@@ -191,6 +194,7 @@ impl Access {
             child_api,
             guard_target: &self.target,
             turns: &self.turns,
+            policy_checks: &self.policy_checks,
         })
     }
 }

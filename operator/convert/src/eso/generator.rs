@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::inventory::Inventory;
+use crate::origin::Origin;
 
 /// A generator of Steamer for a generator of External Secrets Operator.
 pub(super) struct Generated {
@@ -10,6 +11,8 @@ pub(super) struct Generated {
     pub(super) key: &'static str,
     /// Generator of Steamer.
     pub(super) generate: Value,
+    /// The generator of External Secrets Operator.
+    pub(super) origin: Origin,
 }
 
 /// Symbols of a password by default.
@@ -17,14 +20,18 @@ const SYMBOLS: &str = "~!@#$%^&*()_+`-={}|[]\\:\"<>?,./";
 
 /// The generator at a reference. `None` if it has no counterpart, or is not part of the input.
 pub(super) fn converted(inventory: &Inventory, namespace: &str, reference: &Value) -> Option<Generated> {
-    match reference["kind"].as_str()? {
-        "UUID" => Some(Generated { key: "uuid", generate: json!({"uuid": {}}) }),
-        "Password" => {
-            let settings = inventory.password(namespace, reference["name"].as_str()?)?;
-            Some(Generated { key: "password", generate: json!({"password": password(settings)?}) })
-        }
-        _ => None,
-    }
+    let (kind, name) = (reference["kind"].as_str()?, reference["name"].as_str()?);
+    let (key, generate) = match kind {
+        "UUID" => ("uuid", json!({"uuid": {}})),
+        "Password" => ("password", json!({"password": password(inventory.password(namespace, name)?)?})),
+        _ => return None,
+    };
+    let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned);
+    Some(Generated {
+        key,
+        generate,
+        origin: Origin { kind: kind.to_owned(), namespace, name: name.to_owned() },
+    })
 }
 
 /// A password with at least as many digits and symbols.

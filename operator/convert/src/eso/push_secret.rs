@@ -141,7 +141,7 @@ fn matched(item: &Cursor) -> Option<String> {
 }
 
 /// Lets the only item generate its value. External Secrets Operator generates another one at each refresh that may replace it.
-fn generated(task: &Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut [Value]) {
+fn generated(task: &mut Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut [Value]) {
     let ([Value::Object(item)], None, None) = (data, draft.get("secretRef"), draft.get("selector")) else {
         return;
     };
@@ -163,6 +163,7 @@ fn generated(task: &Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut [Valu
         item.remove("key");
         item.insert("generate".to_owned(), found.generate);
         item.extend(interval.map(|interval| ("rotateAfter".to_owned(), interval)));
+        task.absorbed.push(found.origin);
         from.take("generatorRef")
     });
 }

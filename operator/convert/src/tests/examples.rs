@@ -520,3 +520,32 @@ fn a_password_has_the_settings_of_its_generator() {
     assert_eq!((&item["property"], item.get("key"), item.get("rotateAfter")), (&json!("token"), None, None));
     assert!(reviews.iter().all(|it| !it.starts_with("PushSecret")), "{reviews:?}");
 }
+
+#[rstest]
+#[case::password("Password", "password", ", property: id", "note: converted: generate in an item of data")]
+#[case::uuid("UUID", "uuid", ", property: id", "note: converted: generate in an item of data")]
+#[case::not_converted(
+    "UUID",
+    "uuid",
+    "",
+    "review: a generator is a part of the object that uses it: write generate"
+)]
+fn a_generator_is_to_be_written_only_if_it_is_not_converted(
+    #[case] kind: &str,
+    #[case] key: &str,
+    #[case] property: &str,
+    #[case] expected: &str,
+) {
+    let conversion = run(&format!(
+        "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{updatePolicy: IfNotExists, secretStoreRefs: [{{name: bao}}], selector: {{generatorRef: {{kind: {kind}, name: g}}}}, data: [{{match: {{secretKey: {key}, remoteRef: {{remoteKey: app{property}}}}}}}]}}}}\n---\n{{apiVersion: generators.external-secrets.io/v1alpha1, kind: {kind}, metadata: {{name: g, namespace: web}}, spec: {{}}}}"
+    ));
+    let object = format!("{kind} web/g");
+    let found: Vec<String> = conversion
+        .report
+        .findings
+        .iter()
+        .filter(|finding| finding.object == object)
+        .map(ToString::to_string)
+        .collect();
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+}

@@ -17,10 +17,11 @@ use steamer_runtime::{Key, Locked};
 
 use super::decide::{Act, Known, Why, created, decide};
 use super::document::newest;
+use super::failed_renewals::FailedRenewals;
 use super::frame::Frame;
 use super::nudges::{Nudge, Nudges};
 use super::pace::{Pace, Visit};
-use super::pass::Pass;
+use super::pass::{Pass, caught_up};
 use super::pending::Pending;
 use super::readings::Reader;
 use super::shared::Engine;
@@ -46,6 +47,7 @@ pub(crate) struct Controller<K> {
     writes: Nudges,
     pub(super) pace: Pace,
     pub(super) pending: Pending,
+    pub(super) renewals: FailedRenewals,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -70,14 +72,16 @@ impl<K: Synced> Reconcile for Controller<K> {
         let name = ObjectName::of(&*object);
         self.pace.start(&name, Instant::now());
         let synced = self.synced(&object, dependencies).await;
+        let mut renewal = None;
+        if let (Err(error), Mode::Enforce) = (&synced, object.mode()) {
+            staleness::stale(&self.engine.context, &*object);
+            renewal = self.sustain(&object, dependencies, error).await;
+        }
         let restarts = match object.mode() {
             Mode::Observe => Ok(None),
             Mode::Enforce => self.engine.restart(&*object).await,
         };
-        if synced.is_err() && object.mode() == Mode::Enforce {
-            staleness::stale(&self.engine.context, &*object);
-        }
-        self.pace.joined(&name, Visit { synced, restarts, at: Instant::now() })
+        self.pace.joined(&name, Visit { synced, restarts, renewal, at: Instant::now() })
     }
 
     fn forget(&self, name: &ObjectName) {
@@ -86,6 +90,7 @@ impl<K: Synced> Reconcile for Controller<K> {
         self.writes.forget(name);
         staleness::ended::<K>(&self.engine.context, name);
         self.pace.forget(name);
+        self.renewals.forget(name);
         self.engine.forget_restarts::<K>(name);
         self.engine.destinations.limit.forget(name);
     }
@@ -94,8 +99,9 @@ impl<K: Synced> Reconcile for Controller<K> {
 impl<K: Synced> Controller<K> {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let (nudges, pace) = (Nudges::default(), Pace::default());
-        let (pending, writes) = (Pending::default(), Nudges::default());
-        Self { engine, known: Locked::default(), nudges, writes, pace, pending, kind: PhantomData }
+        let (pending, renewals) = (Pending::default(), FailedRenewals::default());
+        let (known, writes) = (Locked::default(), Nudges::default());
+        Self { engine, known, nudges, writes, pace, pending, renewals, kind: PhantomData }
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -193,10 +199,12 @@ impl<K: Synced> Controller<K> {
         let mut known = known.or_else(|| pass.restored());
         for _ in 0..ATTEMPTS {
             let seen = self.engine.seen(pass.dependencies, pass.object, &pass.frame).await?;
-            known = pass.caught_up(known, seen.as_ref());
+            known = caught_up(&self.engine.context.mac, known, seen.as_ref());
             let policy = pass.source.schedule().policy;
             known = known.or_else(|| created(policy, seen.as_ref()?, Timestamp::now()));
-            self.restore_requests(pass.object, known.as_ref().map(|known| &known.stamp));
+            let stamp = known.as_ref().map(|known| &known.stamp);
+            self.restore_requests(pass.object, stamp);
+            self.written_before(pass, stamp);
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why, known).await? {
@@ -251,13 +259,9 @@ impl<K: Synced> Controller<K> {
         };
         let (at, mount, created) = (obtained.at, obtained.mount.clone(), newest(&obtained.documents));
         let former = pass.former(known.as_ref(), &obtained.held, self.pending.unused(&name));
-        let (stamp, written) = match pass.put(renderer, &obtained, former).await {
-            Ok(done) => done,
-            Err(error) => {
-                self.pending.keep(&name, pass.source.request(), obtained);
-                return Err(error);
-            }
-        };
+        self.pending.keep(&name, pass.source.request(), &obtained);
+        let (stamp, written) = pass.put(renderer, &obtained, former).await?;
+        self.pending.take(&name);
         self.pending.recorded(&name);
         pass.complete(stamp.values());
         // An issued value states its own times. It is in use from its write on.

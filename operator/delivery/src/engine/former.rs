@@ -8,19 +8,15 @@ use steamer_core::Error;
 use steamer_runtime::{Failure, Reason, Retry, describe};
 
 use super::decide::Known;
-use super::due::{Due, Task};
 use super::held::Held;
 use super::pass::Pass;
-use super::synced::{Renewal, Source, Synced};
+use super::renewals::Renewals;
+use super::synced::{Source, Synced};
 
 /// Longest time after which the kubelet has updated a mounted Secret.
 const PROPAGATION: Duration = Duration::from_secs(120);
 /// How often rollouts are looked at.
 const POLL: Duration = Duration::from_secs(5);
-/// Shortest pause before a former lease is renewed.
-const SHORTEST: Duration = Duration::from_secs(1);
-/// Shortest pause after a renewal that failed.
-const FAILED: Duration = Duration::from_secs(10);
 /// Pause after a revocation that failed.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -101,35 +97,11 @@ impl<K: Synced> Pass<'_, K> {
     /// Renews the former leases that are due: pods use them until their rollout is complete. Returns the pause until the next one
     /// is due.
     async fn renew_former(&self, known: &mut Known, now: Timestamp) -> Duration {
-        let (mut former, mut shortest) = (Vec::new(), SHORTEST);
-        for held in std::mem::take(&mut known.stamp.former) {
-            if !self.is_known(&held) || !is_renewed(self.source.due(&held, known.obtained), now) {
-                former.push(held);
-                continue;
-            }
-            match self.source.renew(self.engine, &held).await {
-                Ok(Renewal::Renewed(renewed)) => former.push(*renewed),
-                // OpenBao does not know it anymore.
-                Ok(Renewal::Gone) => {}
-                Err(error) => {
-                    let text = &error as &dyn std::error::Error;
-                    tracing::warn!(error = text, "a former lease is not renewed, and may be in use");
-                    former.push(held);
-                    shortest = FAILED;
-                }
-            }
-        }
-        known.stamp.former = former;
-        let renewable = known.stamp.former.iter().filter(|held| self.is_known(held));
-        let due = renewable.map(|held| self.source.due(held, known.obtained));
-        let left = due.filter(|due| due.task == Task::Renew).map(|due| due.until(now));
-        left.min().map_or(Duration::MAX, |left| left.max(shortest))
-    }
-
-    /// Whether the current server can know a former value. The lease of another server ends at its time, or is revoked with its own
-    /// token.
-    fn is_known(&self, held: &Held) -> bool {
-        held.is_of_server(&self.server)
+        let (engine, source, server) = (self.engine, &self.source, self.server.as_str());
+        let renewals = Renewals { engine, source, server, obtained: known.obtained };
+        let renewed = renewals.of(std::mem::take(&mut known.stamp.former), now).await;
+        known.stamp.former = renewed.kept;
+        renewed.next.unwrap_or(Duration::MAX)
     }
 
     /// How long the former value can still be in use: until all workloads are rolled out, or, without restarts, until mounted
@@ -141,11 +113,6 @@ impl<K: Synced> Pass<'_, K> {
         let left = propagation(&known.stamp.held, known.obtained)?.duration_since(now);
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
-}
-
-/// Whether a former value is renewed now. One that OpenBao does not renew ends, as a current one would.
-fn is_renewed(due: Due, now: Timestamp) -> bool {
-    due.task == Task::Renew && due.is_now(now)
 }
 
 /// When a value that was written at `written` has reached all pods without a restart: after a tenth of its lifetime at most.
@@ -171,18 +138,6 @@ mod tests {
         assert!(error.to_string().starts_with("65 values are not revoked yet"), "{error}");
         assert!(!error.to_string().contains("  "), "{error}");
         assert_eq!((error.retry(), error.reason()), (Retry::After(PAUSE), Reason::Waiting));
-    }
-
-    #[rstest]
-    #[case::before(Due::renew(at(0), at(60)), 59, false)]
-    #[case::due(Due::renew(at(0), at(60)), 60, true)]
-    #[case::at_its_maximum(Due::obtain(at(0), at(60)), 60, false)]
-    fn a_former_lease_is_renewed_while_it_is_in_use(
-        #[case] due: Due,
-        #[case] now: i64,
-        #[case] expected: bool,
-    ) {
-        assert_eq!(is_renewed(due, at(now)), expected);
     }
 
     #[rstest]

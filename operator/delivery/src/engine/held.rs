@@ -172,6 +172,17 @@ impl Held {
         }
     }
 
+    /// Whether both are the same issued value. A lease may have been renewed in between.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Lease(this), Self::Lease(other)) => this.id == other.id,
+            (Self::Certificate { serial: this, .. }, Self::Certificate { serial: other, .. }) => {
+                this == other
+            }
+            _ => false,
+        }
+    }
+
     /// When an issued value was issued.
     pub(crate) fn issued_at(&self) -> Option<Timestamp> {
         match self {

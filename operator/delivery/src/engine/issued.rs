@@ -1,5 +1,7 @@
 //! Values that OpenBao issues: they are obtained once, renewed, and discarded with their object.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use steamer_core::Error;
 use steamer_runtime::{Action, Key, ObjectName};
@@ -42,7 +44,15 @@ impl<K: Synced> Controller<K> {
         self.engine().requests.forget(&owner);
     }
 
-    /// Obtains the value, unless the last one that was issued could not be written.
+    /// Completes the values that a stamp states: the reconcile that wrote them can have ended before it did so.
+    pub(super) fn written_before(&self, pass: &Pass<'_, K>, stamp: Option<&Stamp>) {
+        if let (true, Some(stamp)) = (K::Source::ISSUES, stamp) {
+            pass.complete(stamp.values());
+            self.pending.written(&ObjectName::of(pass.object), stamp);
+        }
+    }
+
+    /// Obtains the value, unless the last one that was issued is not written yet.
     pub(super) async fn obtain(
         &self,
         pass: &Pass<'_, K>,
@@ -53,23 +63,10 @@ impl<K: Synced> Controller<K> {
             if request == pass.source.request() && !obtained.held.has_ended(Timestamp::now()) {
                 return Ok(Some(obtained));
             }
-            self.reject(pass, obtained.held).await;
+            // The write may have been executed nevertheless. A former value is revoked when no pod uses it anymore.
+            self.pending.reject(&ObjectName::of(pass.object), obtained.held);
         }
         pass.obtain(known, why).await
-    }
-
-    /// Revokes a value that is not used. If that fails, it becomes a former value of the next one.
-    async fn reject(&self, pass: &Pass<'_, K>, held: Held) {
-        match pass.source.give_back(self.engine(), &held).await {
-            Ok(()) => pass.complete([&held]),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a value that is not used is revoked later"
-                );
-                self.pending.reject(&ObjectName::of(pass.object), held);
-            }
-        }
     }
 
     /// Refuses to replace a value while too many former ones remain to be revoked. Their renewals count nevertheless.
@@ -115,11 +112,16 @@ impl<K: Synced> Controller<K> {
                 );
                 return self.sync(pass, Some(known), Why::RenewalDue).await;
             }
-            renewal => renewal?,
+            Err(error) => {
+                self.renewals.failed(&ObjectName::of(pass.object), Instant::now());
+                return Err(error);
+            }
+            Ok(renewal) => renewal,
         };
         match renewal {
             Renewal::Renewed(held) => {
                 known.stamp.held = *held;
+                self.renewals.forget(&ObjectName::of(pass.object));
                 self.known().insert(ObjectName::of(pass.object), known.clone());
                 self.settled(pass, known, None).await
             }

@@ -16,7 +16,7 @@ use super::foreseen::Expected;
 use super::frame::{Fit, Frame};
 use super::merge::keys_of;
 use super::observed::Observed;
-use super::pass::{Pass, intent};
+use super::pass::{Pass, caught_up, intent};
 use super::planned::{
     Existing, changed_keys, compared, expected_keys, foretold, reframed, requested, restart,
 };
@@ -88,7 +88,7 @@ impl<K: Synced> Pass<'_, K> {
     /// What is known about a value without a request for it.
     async fn without_value(&self, renderer: &Renderer) -> Result<Planned, Error> {
         let seen = self.engine.seen(self.dependencies, self.object, &self.frame).await?;
-        let known = self.caught_up(self.restored(), seen.as_ref());
+        let known = caught_up(&self.engine.context.mac, self.restored(), seen.as_ref());
         let present = self.present(&self.frame).await?;
         // The annotation requests a comparison.
         let inputs = Inputs { requested: false, ..self.inputs(known.as_ref(), seen.as_ref()) };

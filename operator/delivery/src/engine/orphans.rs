@@ -150,6 +150,21 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Writes the requests that are not complete to the status of an object, and a stamp, without a change of its conditions.
+    ///
+    /// # Errors
+    /// Any error of the API server.
+    pub(super) async fn record<K: Synced>(&self, object: &K, stamp: Option<String>) -> Result<(), Error> {
+        let mut status = self.context.latest(object).into_owned();
+        let last = K::recorded(&status);
+        let requests = self.requests.text(&Key::of(object));
+        K::record(&mut status, Recorded { requests, stamp: stamp.or_else(|| last.stamp.clone()), ..last });
+        self.context.runtime.statuses.write(object, &status).await?;
+        Ok(())
+    }
+}
+
 impl<K: Synced> Pass<'_, K> {
     /// Logs in for the request of a value that depends on a token, and records the login before the request is made. None if the
     /// value depends on none.
@@ -167,23 +182,13 @@ impl<K: Synced> Pass<'_, K> {
         let Some(mut dedicated) = dedicated else { return Ok(None) };
         dedicated.request = engine.requests.open(&owner, &dedicated, whole_second(Timestamp::now()));
         if dedicated.accessor.is_some()
-            && let Err(error) = self.record_requests().await
+            && let Err(error) = engine.record(self.object, None).await
         {
             engine.requests.answered(&owner, dedicated.request, Answer::Unused);
             self.settle().await;
             return Err(error);
         }
         Ok(Some(dedicated))
-    }
-
-    /// Writes the requests that are not complete to the status.
-    async fn record_requests(&self) -> Result<(), Error> {
-        let mut status = self.status().into_owned();
-        let requests = self.engine.requests.text(&Key::of(self.object));
-        let recorded = Recorded { requests, ..K::recorded(&status) };
-        K::record(&mut status, recorded);
-        self.engine.context.runtime.statuses.write(self.object, &status).await?;
-        Ok(())
     }
 
     /// Revokes the tokens of requests that are not complete. Returns the pause until the next attempt.

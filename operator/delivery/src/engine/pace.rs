@@ -1,4 +1,5 @@
-//! When an object is reconciled again: when its value is due, or when its restarts continue.
+//! When an object is reconciled again: when its value is due, when its restarts continue, or when a lease is renewed although its
+//! sync fails.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +19,12 @@ pub(super) struct Visit {
     pub(super) synced: Result<Action, Error>,
     /// Pause before the next step of the restarts, if restarts are owed.
     pub(super) restarts: Result<Option<Duration>, Error>,
+    /// Pause before the next renewal of a lease, if the sync failed.
+    pub(super) renewal: Option<Duration>,
     pub(super) at: Instant,
 }
 
-/// Failed syncs of objects with restarts that are owed. Visits for the restarts repeat the error and read no value.
+/// Failed syncs of objects with restarts that are owed, or with leases. Visits for them repeat the error and read no value.
 #[derive(Default)]
 pub(super) struct Pace(Locked<HashMap<ObjectName, Failed>>);
 
@@ -40,7 +43,7 @@ struct Failed {
 #[derive(PartialEq, Eq)]
 enum State {
     MayRead,
-    ForRestarts,
+    ForOthers,
     Refused,
 }
 
@@ -48,17 +51,17 @@ impl Pace {
     /// Starts a visit.
     pub(super) fn start(&self, object: &ObjectName, now: Instant) {
         if let Some(failed) = self.0.lock().get_mut(object) {
-            let is_for_restarts = failed.visit <= now && now < failed.due;
-            failed.state = if is_for_restarts { State::ForRestarts } else { State::MayRead };
+            let is_for_others = failed.visit <= now && now < failed.due;
+            failed.state = if is_for_others { State::ForOthers } else { State::MayRead };
         }
     }
 
     /// Admits the read of a value.
     ///
     /// # Errors
-    /// The error of the last sync, if the visit is for the restarts.
+    /// The error of the last sync, if the visit is not for the value.
     pub(super) fn admit(&self, object: &ObjectName) -> Result<(), Error> {
-        match self.0.lock().get_mut(object).filter(|failed| failed.state == State::ForRestarts) {
+        match self.0.lock().get_mut(object).filter(|failed| failed.state == State::ForOthers) {
             Some(failed) => {
                 failed.state = State::Refused;
                 let pause = failed.due.saturating_duration_since(Instant::now());
@@ -68,10 +71,18 @@ impl Pace {
         }
     }
 
-    /// Joins the results of the sync and of the restarts. A sync that fails does not delay the restarts.
+    /// The error of the last sync, if this visit was not for the value.
+    pub(super) fn cause(&self, object: &ObjectName) -> Option<Arc<Error>> {
+        let all = self.0.lock();
+        all.get(object).filter(|failed| failed.state == State::Refused).map(|failed| failed.error.clone())
+    }
+
+    /// Joins the results of the sync and of the restarts. A sync that fails delays neither the restarts nor the renewal of
+    /// leases.
     pub(super) fn joined(&self, object: &ObjectName, visit: Visit) -> Result<Action, Error> {
-        let Visit { synced, restarts, at } = visit;
+        let Visit { synced, restarts, renewal, at } = visit;
         let pause = restarts.as_ref().map_or(Some(PAUSE), |pause| *pause);
+        let pause = pause.into_iter().chain(renewal).min();
         let synced = match (synced, pause) {
             (Err(error), Some(pause)) => return Err(self.failed(object, error, (at, pause))),
             (synced, _) => synced,
@@ -110,13 +121,13 @@ impl Failed {
             Retry::Backoff => doubled(PAUSE, failures.saturating_sub(1), LONGEST),
             Retry::OnChange => LONGEST,
         };
-        // A change can coincide with a visit for the restarts, which does not read. The limit bounds its delay.
+        // A change can coincide with a visit for restarts or leases, which does not read. The limit bounds its delay.
         let due = now + pause.min(LONGEST);
         Self { error: Arc::new(error), failures, due, visit: due, state: State::MayRead }
     }
 }
 
-/// An error of the sync of an object with restarts that are owed.
+/// An error of the sync of an object with restarts that are owed, or with leases.
 #[derive(Debug)]
 struct Paced {
     error: Arc<Error>,
@@ -184,7 +195,7 @@ mod tests {
         #[case] restarts: Result<Option<Duration>, Error>,
         #[case] seconds: Option<u64>,
     ) {
-        let visit = Visit { synced, restarts, at: Instant::now() };
+        let visit = Visit { synced, restarts, renewal: None, at: Instant::now() };
         let next = match Pace::default().joined(&object(), visit) {
             Ok(Action::After(pause)) => Some(pause),
             Ok(Action::AwaitChange) => None,
@@ -198,12 +209,25 @@ mod tests {
 
     #[test]
     fn the_error_of_the_sync_is_reported_as_it_is() {
-        let visit = Visit { synced: Err(invalid()), restarts: Ok(Some(SECOND)), at: Instant::now() };
+        let visit =
+            Visit { synced: Err(invalid()), restarts: Ok(Some(SECOND)), renewal: None, at: Instant::now() };
         let error = Pace::default().joined(&object(), visit).unwrap_err();
         assert_eq!(
             (error.reason(), error.stalled(), error.to_string()),
             (Reason::Invalid, true, "wrong".to_owned())
         );
+    }
+
+    #[rstest]
+    #[case::alone(None, 7)]
+    #[case::before_the_restarts(Some(9), 7)]
+    #[case::after_the_restarts(Some(5), 5)]
+    fn a_failed_sync_does_not_delay_a_renewal(#[case] restarts: Option<u64>, #[case] seconds: u64) {
+        let restarts = Ok(restarts.map(Duration::from_secs));
+        let synced = Err(Error::Waiting("x".to_owned()));
+        let visit = Visit { synced, restarts, renewal: Some(7 * SECOND), at: Instant::now() };
+        let error = Pace::default().joined(&object(), visit).unwrap_err();
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(seconds)));
     }
 
     /// Visits an object every 5 seconds for a restart that does not end. Returns the seconds of its reads.
@@ -217,8 +241,9 @@ mod tests {
                 reads.push(second);
                 Err(fail())
             });
-            let error =
-                pace.joined(&object(), Visit { synced, restarts: Ok(Some(5 * SECOND)), at }).unwrap_err();
+            let error = pace
+                .joined(&object(), Visit { synced, restarts: Ok(Some(5 * SECOND)), renewal: None, at })
+                .unwrap_err();
             assert_eq!((error.reason(), error.to_string()), (fail().reason(), fail().to_string()));
             let pause = match error.retry() {
                 Retry::After(pause) => pause.as_secs(),
@@ -247,6 +272,7 @@ mod tests {
         let visit = |restarts| Visit {
             synced: Err(Error::Waiting("x".to_owned())),
             restarts: Ok(restarts),
+            renewal: None,
             at: Instant::now(),
         };
         assert!(pace.joined(&object(), visit(Some(SECOND))).is_err());

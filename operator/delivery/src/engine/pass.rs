@@ -11,6 +11,7 @@ use steamer_api::{
 };
 use steamer_core::Error;
 use steamer_core::access::sessions::LoginKey;
+use steamer_core::mac::Mac;
 use steamer_core::ownership::secret::Intent;
 use steamer_runtime::{Dependencies, ObjectName};
 
@@ -104,19 +105,6 @@ impl<K: Synced> Pass<'_, K> {
         }
         let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
         Some(Known { stamp, version, mount, login: None, obtained: last_active })
-    }
-
-    /// What is known about an object whose Secret contains a later value than the status states: the operator was killed
-    /// between the two writes.
-    pub(super) fn caught_up(&self, known: Option<Known>, seen: Option<&Seen>) -> Option<Known> {
-        let mac = &self.engine.context.mac;
-        let later = seen.and_then(|seen| seen.later(known.as_ref().map(|known| &known.stamp), mac));
-        match later {
-            Some(stamp) => {
-                Some(Known { stamp, version: None, mount: None, login: None, obtained: Timestamp::now() })
-            }
-            None => known,
-        }
     }
 
     /// Obtains the value.
@@ -244,6 +232,17 @@ pub(super) fn intent(destination: &Destination) -> Intent {
         (false, _) => Intent::Merge,
         (true, false) => Intent::Create,
         (true, true) => Intent::Overwrite,
+    }
+}
+
+/// What is known about an object whose Secret contains a later value than the status states: the operator was killed between the two
+/// writes.
+pub(super) fn caught_up(mac: &Mac, known: Option<Known>, seen: Option<&Seen>) -> Option<Known> {
+    match seen.and_then(|seen| seen.later(known.as_ref().map(|known| &known.stamp), mac)) {
+        Some(stamp) => {
+            Some(Known { stamp, version: None, mount: None, login: None, obtained: Timestamp::now() })
+        }
+        None => known,
     }
 }
 

@@ -21,6 +21,10 @@ const WITHOUT_RIGHT: &str =
 const OUT_OF_SCOPE: &str = "deleted while operatorScope of the OpenBaoCluster does not contain its OpenBao namespace: its resources \
                             stay in OpenBao, are listed in status.orphans of the OpenBaoCluster, and are removed once operatorScope \
                             contains the namespace again";
+/// Why a resource of another object stays.
+const CLAIMED: &str = "another object claims it: delete that object, too, if the resource is not needed";
+/// Why a resource stays that the object may not have created.
+const UNCLEAR: &str = "Steamer cannot tell who created it: delete it there if it is not needed";
 /// Most characters of paths in an Event.
 const LONGEST_PATHS: usize = 500;
 
@@ -45,7 +49,7 @@ pub(super) async fn delete<K: Provision>(object: &K, pass: &Pass<'_>) -> Result<
         if let Some((reason, note)) = kept {
             pass.context.runtime.events.warn(object, reason, note).await;
         }
-        if let Some(note) = untouched(object, &removal, pass) {
+        for note in untouched(object, &removal, pass) {
             pass.context.runtime.events.warn(object, Reason::Conflict, &note).await;
         }
     }
@@ -93,20 +97,32 @@ fn keeps_values<K: Provision>(
     (is_recorded && has_no_right()).then_some((Reason::ReferenceDenied, WITHOUT_RIGHT))
 }
 
-/// Event about resources in the status that the deletion does not touch: those that the object may not have created, those that
-/// another object claims, and those that another client wrote to the status.
-fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Option<String> {
-    let trusted = &removal.resources.footprint.resources;
-    let recorded = object.footprint(&pass.context.status(object))?.resources;
-    let is_touched = |it: &OwnedResource| trusted.iter().any(|other| other.path == it.path && !other.pending);
-    let paths: Vec<&str> = recorded.iter().filter(|it| !is_touched(it)).map(|it| &*it.path).collect();
+/// Events about resources in the status that the deletion does not touch.
+fn untouched<K: Provision>(object: &K, removal: &Removal<'_>, pass: &Pass<'_>) -> Vec<String> {
+    let Some(recorded) = object.footprint(&pass.context.status(object)) else { return Vec::new() };
+    let authentic = object.authentic(recorded.clone(), pass).resources;
+    notes(&recorded.resources, &authentic, &removal.resources.footprint.resources)
+}
+
+/// Events about the recorded resources that are not `trusted`, or pending. Those that are only `authentic` are claimed by another
+/// object. The others the object may not have created: they are pending, or another client wrote them to the status.
+fn notes(recorded: &[OwnedResource], authentic: &[OwnedResource], trusted: &[OwnedResource]) -> Vec<String> {
+    let find = |all: &[OwnedResource], path: &str| all.iter().find(|it| it.path == path).cloned();
+    let (mut claimed, mut unclear) = (Vec::new(), Vec::new());
+    for path in recorded.iter().map(|it| &*it.path) {
+        match find(trusted, path) {
+            Some(entry) if !entry.pending => {}
+            None if find(authentic, path).is_some() => claimed.push(path),
+            _ => unclear.push(path),
+        }
+    }
+    [note(&claimed, CLAIMED), note(&unclear, UNCLEAR)].into_iter().flatten().collect()
+}
+
+/// An Event about these paths. None if there are none.
+fn note(paths: &[&str], why: &str) -> Option<String> {
     let listed: String = paths.join(", ").chars().take(LONGEST_PATHS).collect();
-    (!paths.is_empty()).then(|| {
-        format!(
-            "Steamer keeps {listed} in OpenBao, because another object claims it or Steamer cannot tell who created it: delete it \
-             there if it is not needed"
-        )
-    })
+    (!paths.is_empty()).then(|| format!("Steamer keeps {listed} in OpenBao, because {why}"))
 }
 
 /// The removal of the resources that the last status records. None if there are none.
@@ -145,4 +161,43 @@ async fn try_remove<K: Provision>(removal: &Removal<'_>) -> Result<(), Obstacle>
 async fn remove_all<K: Provision>(session: &Session, removal: &Removal<'_>) -> Result<(), Error> {
     K::remove_children(session, removal).await?;
     K::remove(session, removal.namespace(), removal.owned()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A resource. `?` at the end: pending.
+    fn entry(text: &&str) -> OwnedResource {
+        let path = text.trim_end_matches('?').to_owned();
+        OwnedResource { path, pending: text.ends_with('?'), ..OwnedResource::default() }
+    }
+
+    #[rstest]
+    #[case::removed(&["a"], &["a"], &["a"], &[])]
+    #[case::claimed(&["a", "b"], &["a", "b"], &["a"], &["Steamer keeps b in OpenBao, because another object claims it: "])]
+    #[case::claimed_and_pending(&["a?"], &["a?"], &[], &["Steamer keeps a in OpenBao, because another object claims it: "])]
+    #[case::pending(&["a?", "b"], &["a?", "b"], &["a?", "b"], &["Steamer keeps a in OpenBao, because Steamer cannot tell who created it: "])]
+    #[case::created_after_all(&["a?"], &["a?"], &["a"], &[])]
+    #[case::written_by_another_client(&["a"], &[], &[], &["Steamer keeps a in OpenBao, because Steamer cannot tell who created it: "])]
+    #[case::both(
+        &["a", "b", "c?", "d"],
+        &["a", "b", "c?"],
+        &["a", "c?"],
+        &["Steamer keeps b in OpenBao, because another", "Steamer keeps c, d in OpenBao, because Steamer cannot tell"]
+    )]
+    fn a_resource_that_stays_is_named_with_its_reason(
+        #[case] recorded: &[&str],
+        #[case] authentic: &[&str],
+        #[case] trusted: &[&str],
+        #[case] expected: &[&str],
+    ) {
+        let [recorded, authentic, trusted] =
+            [recorded, authentic, trusted].map(|all| all.iter().map(entry).collect::<Vec<_>>());
+        let notes = notes(&recorded, &authentic, &trusted);
+        assert_eq!(notes.len(), expected.len(), "{notes:?}");
+        assert!(notes.iter().zip(expected).all(|(note, start)| note.starts_with(start)), "{notes:?}");
+    }
 }

@@ -157,9 +157,14 @@ pub(crate) trait Provision: HasLifecycle {
     /// Returns the location of the resources, or None if nothing was provisioned.
     fn footprint(&self, last: &Self::Status) -> Option<Footprint>;
 
-    /// Returns the footprint without resources that another client added to the status, or that another object claims.
-    fn trusted(&self, footprint: Footprint, _pass: &Pass<'_>) -> Footprint {
+    /// Returns the footprint without resources that another client added to the status.
+    fn authentic(&self, footprint: Footprint, _pass: &Pass<'_>) -> Footprint {
         footprint
+    }
+
+    /// Returns the footprint without resources that another client added to the status, or that another object claims.
+    fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+        self.authentic(footprint, pass)
     }
 
     /// Returns the footprint in which the entries are no longer pending whose resources the object has created: its operator

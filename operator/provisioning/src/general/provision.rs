@@ -143,9 +143,12 @@ impl<K: General> Provision for K {
         Some(record::footprint(last.owned()?, &ObjectName::of(self).namespace))
     }
 
+    fn authentic(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
+        Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint)
+    }
+
     fn trusted(&self, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
-        let trusted = Seal::new(&pass.context.mac, &pass.context.mark_of(self)).trusted(footprint);
-        claims::without_others(self, trusted, pass)
+        claims::without_others(self, self.authentic(footprint, pass), pass)
     }
 
     async fn confirmed(&self, mut footprint: Footprint, pass: &Pass<'_>) -> Result<Footprint, Error> {

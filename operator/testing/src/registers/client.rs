@@ -12,10 +12,12 @@ use super::chain::Chain;
 use super::keys::{path, read, write};
 use crate::wait::DEADLINE;
 
-/// Pause of a writer between two writes.
-const PAUSE: Duration = Duration::from_millis(10);
-/// Pause after a failure, and between two reads.
-const LONG_PAUSE: Duration = Duration::from_millis(50);
+/// Pause of a writer between two writes. Each request costs some milliseconds of CPU time, which the nodes need.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Pause after a failure.
+const FAILED: Duration = Duration::from_millis(50);
+/// Pause between two reads.
+const LONG_PAUSE: Duration = Duration::from_millis(200);
 
 /// The writes of one writer. It counts up, in one key after the other.
 #[derive(Default)]
@@ -89,7 +91,7 @@ impl Client {
         let started = Instant::now();
         while !self.is_stopped() {
             self.register().failed.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(LONG_PAUSE).await;
+            tokio::time::sleep(FAILED).await;
             let Ok(latest) = read(&self.session, path, None).await else { continue };
             if self.record(|chain| chain.settle(latest))?? {
                 break;

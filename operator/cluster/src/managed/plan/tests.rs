@@ -315,12 +315,20 @@ fn seal_with_aws(case: &mut Case, key: &str) {
     storage.wrapping_keys = Some(vec!["arn:aws:kms:r:1:key/1".to_owned(); 2]);
 }
 
+/// The data is to be sealed with another seal than that of AWS.
+fn migrate_from_aws(case: &mut Case, key: &str) {
+    seal_with_aws(case, key);
+    let from = case.cluster.spec.seal.clone();
+    case.cluster = cluster_with(serde_json::json!({"sealMigration": {"from": from}}));
+    case.observed.migration = Migration::InProgress;
+}
+
 #[rstest]
 #[case::not_recorded(|_: &mut Case| {}, "surroundings, set of 3")]
 #[case::own_data(|case: &mut Case| contains(case, "a"), "surroundings, set of 3")]
 #[case::data_of_another(
     |case: &mut Case| contains(case, "b"),
-    "surroundings, no pods: the database contains OpenBao b, but this cluster ran a"
+    "surroundings, no pods: the comment on table openbao_ha_locks in database `bao` names OpenBao b, but this cluster ran a"
 )]
 #[case::accepted_data_of_another(
     |case: &mut Case| {
@@ -333,6 +341,11 @@ fn seal_with_aws(case: &mut Case, key: &str) {
 #[case::another_key(
     |case: &mut Case| seal_with_aws(case, "2"),
     "surroundings, no pods: storage is sealed with a key other than that of the spec: set seal.awsKms.kmsKeyId to"
+)]
+#[case::previous_key(|case: &mut Case| migrate_from_aws(case, "1"), "surroundings, set of 3")]
+#[case::another_previous_key(
+    |case: &mut Case| migrate_from_aws(case, "2"),
+    "surroundings, no pods: storage is sealed with a key other than that of the spec: set sealMigration.from.awsKms.kmsKeyId to"
 )]
 #[case::another_key_with_consent(
     |case: &mut Case| {
@@ -383,7 +396,7 @@ fn a_pod_whose_end_is_overdue_does_not_prevent_the_checks(
     assert_eq!(case.set().clears_locks, clears_locks);
     contains(&mut case, "b");
     let text = case.text();
-    assert_eq!(text.contains("the database contains OpenBao b"), is_checked, "{text}");
+    assert_eq!(text.contains("names OpenBao b, but this cluster ran a"), is_checked, "{text}");
 }
 
 #[rstest]

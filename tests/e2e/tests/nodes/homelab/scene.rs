@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use steamer_api::{BaoPushSecret, BaoStaticSecret};
-use steamer_openbao::Session;
+use steamer_openbao::{Error, Session};
 use steamer_testing::demo;
 use steamer_testing::issuer::JwtIssuer;
 use steamer_testing::kubectl::Kubectl;
@@ -75,7 +75,11 @@ impl Homelab {
     }
 
     async fn written(&self, session: &Session, path: &str, value: Value) -> Result<()> {
-        session.write_kv2("kvv2", path, &value).await.map(drop).with_context(|| path.to_owned())
+        // OpenBao can leave a request without an answer while its nodes start.
+        eventually(&format!("{path} is written"), || async {
+            session.write_kv2("kvv2", path, &value).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await
     }
 
     /// Logs in as a job of the team of an application, once its SecretsApp is applied.
@@ -101,10 +105,17 @@ impl Homelab {
         )
     }
 
-    /// Logs in with the token of a ServiceAccount, as the pods of an application do.
+    /// Logs in with the token of a ServiceAccount, as the pods of an application do. Repeats a login without an answer.
     pub async fn pod(&self, role: &str, (account, namespace): (&str, &str)) -> Result<Session> {
         let jwt = account_token(&self.bao.kube, namespace, account, &[&self.bao.audience()]).await?;
-        self.bao.login("token_review", role, &jwt).await
+        let has_no_answer = |error: &anyhow::Error| error.downcast_ref().is_some_and(Error::is_transient);
+        eventually("OpenBao answers the login", || async {
+            match self.bao.login("token_review", role, &jwt).await {
+                Err(error) if has_no_answer(&error) => Err(error.to_string()),
+                answer => Ok(answer),
+            }
+        })
+        .await?
     }
 
     /// The Steamer objects of the homelab that are not Ready.
