@@ -44,6 +44,10 @@ pub struct General {
     kind: &'static str,
 }
 
+fn is_write(operation: &str) -> bool {
+    !["read", "list"].contains(&operation)
+}
+
 impl General {
     /// Creates the cluster and the OpenBao namespace.
     pub async fn new(name: &str, kind: &'static str) -> Result<Self> {
@@ -94,7 +98,6 @@ impl General {
     /// Number of writes of the operator at a path that OpenBao has answered.
     pub fn completed(&self, path: &str) -> Result<usize> {
         let answered = self.audited("response")?;
-        let is_write = |operation: &str| !["read", "list"].contains(&operation);
         Ok(answered.iter().filter(|(operation, written)| is_write(operation) && written == path).count())
     }
 
@@ -112,7 +115,7 @@ impl General {
     /// The paths of the writes of the operator in the OpenBao namespace of the test, in their order.
     pub fn writes(&self) -> Result<Vec<String>> {
         let mut requests = self.requests()?;
-        requests.retain(|(operation, _)| !["read", "list"].contains(&operation.as_str()));
+        requests.retain(|(operation, _)| is_write(operation));
         Ok(requests.into_iter().map(|(_, path)| path).collect())
     }
 

@@ -63,6 +63,23 @@ impl Goal {
 }
 
 #[cfg(test)]
+impl Goal {
+    /// Goal of three nodes that nothing prevents.
+    pub(crate) fn sample() -> Self {
+        Self {
+            replicas: 3,
+            hold: None,
+            seal_reachable: true,
+            initialized: true,
+            template_works: true,
+            node_timeout: Duration::from_secs(120),
+            waits: Waits::default(),
+            lacking: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use rstest::rstest;
 
@@ -87,16 +104,8 @@ mod tests {
     }
 
     fn goal(node_timeout: u64, takeover: u64) -> Goal {
-        Goal {
-            replicas: 3,
-            hold: None,
-            seal_reachable: true,
-            initialized: true,
-            template_works: true,
-            node_timeout: Duration::from_secs(node_timeout),
-            waits: Waits::of(Duration::from_secs(takeover)),
-            lacking: Vec::new(),
-        }
+        let node_timeout = Duration::from_secs(node_timeout);
+        Goal { node_timeout, waits: Waits::of(Duration::from_secs(takeover)), ..Goal::sample() }
     }
 
     /// A node is repaired after two takeovers, or after 30 s if that is longer.

@@ -74,19 +74,6 @@ mod tests {
         next(&nodes, goal).map(|(node, fault)| format!("{} {fault:?}", node.pod))
     }
 
-    fn goal() -> Goal {
-        Goal {
-            replicas: 3,
-            hold: None,
-            seal_reachable: true,
-            initialized: true,
-            template_works: true,
-            node_timeout: Duration::from_secs(120),
-            waits: Waits::default(),
-            lacking: Vec::new(),
-        }
-    }
-
     #[rstest]
     #[case::terminating_others_serve("leads serves Unconfirmed", Some("main-2 Unconfirmed"))]
     #[case::terminating_none_serves("silent silent Unconfirmed", Some("main-2 Unconfirmed"))]
@@ -109,7 +96,7 @@ mod tests {
     #[case::lost_before_others("leads Silent Unconfirmed", Some("main-2 Unconfirmed"))]
     #[case::healthy("leads serves serves", None)]
     fn one_node_that_does_not_serve_is_repaired(#[case] states: &str, #[case] expected: Option<&str>) {
-        assert_eq!(repaired(states, &goal()).as_deref(), expected);
+        assert_eq!(repaired(states, &Goal::sample()).as_deref(), expected);
     }
 
     #[rstest]
@@ -117,12 +104,12 @@ mod tests {
     #[case::others_serve("leads serves Silent", Some("main-2 Silent"))]
     #[case::terminating("Silent Silent Unconfirmed", Some("main-2 Unconfirmed"))]
     fn a_template_that_never_served_is_not_repaired(#[case] states: &str, #[case] expected: Option<&str>) {
-        assert_eq!(repaired(states, &Goal { template_works: false, ..goal() }).as_deref(), expected);
+        assert_eq!(repaired(states, &Goal { template_works: false, ..Goal::sample() }).as_deref(), expected);
     }
 
     #[rstest]
-    #[case::seal_closed(Goal { seal_reachable: false, ..goal() })]
-    #[case::no_data(Goal { initialized: false, ..goal() })]
+    #[case::seal_closed(Goal { seal_reachable: false, ..Goal::sample() })]
+    #[case::no_data(Goal { initialized: false, ..Goal::sample() })]
     fn no_node_is_repaired_that_could_not_start(#[case] goal: Goal) {
         for states in ["leads serves Silent", "leads serves Unconfirmed", "leads serves Stale"] {
             assert_eq!(repaired(states, &goal), None);

@@ -204,7 +204,8 @@ impl<K: Synced> Controller<K> {
             known = known.or_else(|| created(policy, seen.as_ref()?, Timestamp::now()));
             let stamp = known.as_ref().map(|known| &known.stamp);
             self.restore_requests(pass.object, stamp);
-            self.written_before(pass, stamp);
+            // The reconcile that wrote the stamp can have ended before it did so.
+            stamp.into_iter().for_each(|stamp| self.stated(pass, stamp));
             match (decide(&pass.inputs(known.as_ref(), seen.as_ref())), &known) {
                 (Act::Frame(why), Some(known)) => {
                     if pass.repair(why, known).await? {
@@ -261,9 +262,7 @@ impl<K: Synced> Controller<K> {
         let former = pass.former(known.as_ref(), &obtained.held, self.pending.unused(&name));
         self.pending.keep(&name, pass.source.request(), &obtained);
         let (stamp, written) = pass.put(renderer, &obtained, former).await?;
-        self.pending.take(&name);
-        self.pending.recorded(&name);
-        pass.complete(stamp.values());
+        self.stated(pass, &stamp);
         // An issued value states its own times. It is in use from its write on.
         let obtained = if stamp.held.is_issued() { Timestamp::now() } else { at };
         let known =

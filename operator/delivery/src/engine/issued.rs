@@ -44,9 +44,9 @@ impl<K: Synced> Controller<K> {
         self.engine().requests.forget(&owner);
     }
 
-    /// Completes the values that a stamp states: the reconcile that wrote them can have ended before it did so.
-    pub(super) fn written_before(&self, pass: &Pass<'_, K>, stamp: Option<&Stamp>) {
-        if let (true, Some(stamp)) = (K::Source::ISSUES, stamp) {
+    /// Completes the values that a written stamp states.
+    pub(super) fn stated(&self, pass: &Pass<'_, K>, stamp: &Stamp) {
+        if K::Source::ISSUES {
             pass.complete(stamp.values());
             self.pending.written(&ObjectName::of(pass.object), stamp);
         }

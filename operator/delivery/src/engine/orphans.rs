@@ -148,9 +148,7 @@ impl Engine {
     fn accessor_of<'a>(&self, owner: &Key, lease: &'a LeaseHeld) -> Option<&'a Accessor> {
         lease.accessor.as_ref().filter(|accessor| accessor.is_of(owner, &self.context.mac))
     }
-}
 
-impl Engine {
     /// Writes the requests that are not complete to the status of an object, and a stamp, without a change of its conditions.
     ///
     /// # Errors

@@ -93,18 +93,13 @@ impl<K: Synced> Pass<'_, K> {
         self.source.due(&known.stamp.held, known.obtained)
     }
 
-    /// What the status says about a synced object after a restart. A value that became due while no operator was active is
-    /// overdue. A value that was issued is not issued again because its last reconcile failed, and neither is a value read that
-    /// waits for a sync window or a change.
+    /// What the status says about a synced object after a restart. A value read is not known if its last reconcile failed, unless it
+    /// waits for a sync window or a change. A value that was issued is not issued again because of it.
     pub(super) fn restored(&self) -> Option<Known> {
-        let status = self.status();
-        let Recorded { stamp, version, mount, .. } = K::recorded(&status);
-        let stamp = Stamp::of_status::<K>(stamp.as_deref(), &self.engine.context.mac)?;
-        if stamp.held.is_read() && !status.is_ready() && self.source.schedule().is_free() {
-            return None;
-        }
-        let last_active = self.engine.context.last_active.unwrap_or_else(Timestamp::now);
-        Some(Known { stamp, version, mount, login: None, obtained: last_active })
+        let known = recorded(self.engine, self.object)?;
+        let is_read_again =
+            known.stamp.held.is_read() && !self.status().is_ready() && self.source.schedule().is_free();
+        (!is_read_again).then_some(known)
     }
 
     /// Obtains the value.
@@ -233,6 +228,14 @@ pub(super) fn intent(destination: &Destination) -> Intent {
         (true, false) => Intent::Create,
         (true, true) => Intent::Overwrite,
     }
+}
+
+/// What the status of an object states. A value that became due while no operator was active is overdue.
+pub(super) fn recorded<K: Synced>(engine: &Engine, object: &K) -> Option<Known> {
+    let Recorded { stamp, version, mount, .. } = K::recorded(&engine.context.latest(object));
+    let stamp = Stamp::of_status::<K>(stamp.as_deref(), &engine.context.mac)?;
+    let obtained = engine.context.last_active.unwrap_or_else(Timestamp::now);
+    Some(Known { stamp, version, mount, login: None, obtained })
 }
 
 /// What is known about an object whose Secret contains a later value than the status states: the operator was killed between the two

@@ -12,9 +12,8 @@ use super::decide::Known;
 use super::due::{Due, Task};
 use super::failed_renewals::PAUSE;
 use super::held::Held;
-use super::pass::caught_up;
+use super::pass::{caught_up, recorded};
 use super::shared::Engine;
-use super::stamp::Stamp;
 use super::state::frame;
 use super::synced::{Renewal, Source, Synced};
 
@@ -147,14 +146,6 @@ impl<K: Synced> Controller<K> {
             tracing::warn!(error, "the renewal of a lease is not reported");
         }
     }
-}
-
-/// What the status states about an object after a restart.
-fn recorded<K: Synced>(engine: &Engine, object: &K) -> Option<Known> {
-    let text = K::recorded(&engine.context.latest(object)).stamp;
-    let stamp = Stamp::of_status::<K>(text.as_deref(), &engine.context.mac)?;
-    let obtained = engine.context.last_active.unwrap_or_else(Timestamp::now);
-    Some(Known { stamp, version: None, mount: None, login: None, obtained })
 }
 
 /// Whether OpenBao would answer a renewal. It can refuse one request and serve another.
