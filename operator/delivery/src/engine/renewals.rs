@@ -69,7 +69,7 @@ impl<S: Source> Renewals<'_, S> {
     }
 
     fn is_renewed(&self, held: &Held, now: Timestamp) -> bool {
-        self.due(held, now).is_some_and(|due| due.is_now(now))
+        self.due(held, now).is_some_and(|due| is_renewed(due, now))
     }
 
     /// When a lease is renewed. None: not. The lease of another server ends at its time, or is revoked with its own token.
@@ -148,6 +148,11 @@ impl<K: Synced> Controller<K> {
     }
 }
 
+/// Whether a lease is renewed now. One that OpenBao does not renew ends.
+fn is_renewed(due: Due, now: Timestamp) -> bool {
+    due.task == Task::Renew && due.is_now(now)
+}
+
 /// Whether OpenBao would answer a renewal. It can refuse one request and serve another.
 fn may_answer(error: &Error) -> bool {
     let is_of_request = matches!(
@@ -162,6 +167,22 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    #[rstest]
+    #[case::before(Due::renew(at(0), at(60)), 59, false)]
+    #[case::due(Due::renew(at(0), at(60)), 60, true)]
+    #[case::at_its_maximum(Due::obtain(at(0), at(60)), 60, false)]
+    fn a_former_lease_is_renewed_while_it_is_in_use(
+        #[case] due: Due,
+        #[case] now: i64,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(is_renewed(due, at(now)), expected);
+    }
 
     #[rstest]
     #[case::of_the_spec(Error::Invalid("correct spec.path".to_owned()), true)]
