@@ -48,9 +48,10 @@ pub(crate) fn cloud(task: &mut Task<'_>, draft: &Draft, block: &str) {
         "gcp" => ("workloadIdentityServiceAccount", "<projectID>.svc.id.goog"),
         _ => return,
     };
-    if draft.get(&format!("{block}.{field}")).is_some() {
+    let field = format!("{block}.{field}");
+    if draft.get(&field).is_some() {
         task.note(
-            format!("spec.{block}.{field}"),
+            draft.origin(&field),
             format!(
                 "set the annotation steamer.dev/cloud-audiences with {audience} on the ServiceAccount, and remove the pattern of \
                  this audience from the Helm value admissionPolicy.cloudAudiences"

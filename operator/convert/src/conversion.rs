@@ -45,16 +45,19 @@ pub(crate) fn convert_for(
     let inventory = Inventory::of(&objects, settings);
     let mut output = Output { conversion: Conversion::default(), names: BTreeSet::new(), is_available };
     output.conversion.report.objects = objects.len();
-    let tasks: Vec<Task<'_>> =
+    let mut tasks: Vec<Task<'_>> =
         objects.into_iter().map(|object| converted(object, settings, &inventory)).collect();
+    for task in &mut tasks {
+        output.add(task);
+    }
     let absorbed: BTreeSet<Origin> = tasks.iter().flat_map(|task| task.absorbed.iter().cloned()).collect();
-    for mut task in tasks {
+    let Conversion { objects, report } = &mut output.conversion;
+    for task in &mut tasks {
         if let Some(version) = task.unknown.take() {
             task.skip(&version, &absorbed);
         }
-        output.add(task);
+        report.findings.append(&mut task.findings);
     }
-    let Conversion { objects, report } = &mut output.conversion;
     report.converted = objects.len();
     output.conversion
 }
@@ -93,6 +96,9 @@ fn converted<'a>(object: Object, settings: &'a Settings, inventory: &'a Inventor
     }
     let Some(operator) = OPERATORS.iter().find(|operator| operator.versions.contains(&version.as_str()))
     else {
+        if let Some(converter) = eso::generator_converter(&version, &kind) {
+            task.run(converter, root, eso::ADVICE);
+        }
         task.unknown = Some(version);
         return task;
     };
@@ -120,13 +126,12 @@ impl Task<'_> {
     /// Reports an object that no converter knows. `absorbed` are the generators that became a part of another object.
     fn skip(&mut self, version: &str, absorbed: &BTreeSet<Origin>) {
         let group = version.split('/').next().unwrap_or_default();
-        if group == eso::GENERATORS && absorbed.contains(&self.origin) {
-            self.note(
-                "",
-                "converted: generate in an item of data of the BaoPushSecret contains its settings",
-            );
+        let is_absorbed = absorbed.contains(&self.origin);
+        let about = eso::about_generator(&self.origin.kind, is_absorbed);
+        if group == eso::GENERATORS && is_absorbed {
+            self.note("", about);
         } else if group == eso::GENERATORS {
-            self.review("", None, "a generator is a part of the object that uses it: write generate into an item of data of a BaoPushSecret; Steamer generates no delivered Secret");
+            self.review("", None, about);
         } else if ["secrets.hashicorp.com", "external-secrets.io"].contains(&group) {
             self.review("", None, "this version of the kind cannot be converted: convert it to a version that is listed in the documentation");
         } else {
@@ -144,7 +149,7 @@ impl Task<'_> {
     }
 }
 
-/// The results of all objects so far.
+/// The objects so far.
 struct Output {
     conversion: Conversion,
     /// Kind, namespace and name of each object.
@@ -153,21 +158,35 @@ struct Output {
 }
 
 impl Output {
-    /// Adds the results of one object. Two objects of one name cannot exist: the first one is kept.
-    fn add(&mut self, mut task: Task<'_>) {
+    /// Adds the objects that one object becomes. Two objects of one name cannot exist: the first one is kept.
+    fn add(&mut self, task: &mut Task<'_>) {
+        let before = self.conversion.objects.len();
+        let has_drafts = !task.drafts.is_empty();
         for draft in std::mem::take(&mut task.drafts) {
-            if !self.names.insert((draft.kind, draft.namespace.clone(), draft.name.clone())) {
-                let text = "another object of the input becomes an object of the same kind and name: rename one of them";
-                task.review("metadata.name", None, format!("{}: {text}", draft.kind));
-            } else if (self.is_available)(draft.kind) {
-                self.conversion.objects.push(fitted(&mut task, draft));
-            } else {
-                let text = "is not available in this version of Steamer: keep the object until it is";
-                task.review("", None, format!("{} {text}", draft.kind));
+            match self.refused(&draft) {
+                None => self.conversion.objects.push(fitted(task, draft)),
+                Some((field, action)) => {
+                    task.review(field, None, action);
+                    // No written object contains the settings of the other objects.
+                    task.absorbed.clear();
+                }
             }
         }
-        self.conversion.objects.append(&mut task.others);
-        self.conversion.report.findings.append(&mut task.findings);
+        // Nothing refers to them if no draft is written.
+        if !has_drafts || self.conversion.objects.len() > before {
+            self.conversion.objects.append(&mut task.others);
+        }
+    }
+
+    /// Records the name of an object. Returns the field and what to do if the object cannot be written.
+    fn refused(&mut self, draft: &Draft) -> Option<(&'static str, String)> {
+        if !self.names.insert((draft.kind, draft.namespace.clone(), draft.name.clone())) {
+            let text =
+                "another object of the input becomes an object of the same kind and name: rename one of them";
+            return Some(("metadata.name", format!("{}: {text}", draft.kind)));
+        }
+        let text = "is not available in this version of Steamer: keep the object until it is";
+        (!(self.is_available)(draft.kind)).then(|| ("", format!("{} {text}", draft.kind)))
     }
 }
 

@@ -67,7 +67,7 @@ impl Draft {
     }
 
     /// The path of the source of a field, or else the path in the converted object.
-    fn origin(&self, path: &str) -> String {
+    pub(crate) fn origin(&self, path: &str) -> String {
         let source = |(to, from): &(String, String)| {
             let rest = path.strip_prefix(to.as_str())?;
             let is_below = rest.is_empty() || rest.starts_with(['.', '[']);

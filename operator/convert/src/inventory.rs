@@ -23,8 +23,8 @@ pub(crate) struct Inventory {
     stores: BTreeMap<(String, String, String), Store>,
     /// Namespaces that refer to an object: kind, namespace, name.
     consumers: BTreeMap<(&'static str, String, String), BTreeSet<String>>,
-    /// Settings of the generators of passwords of External Secrets Operator, by namespace and name.
-    passwords: BTreeMap<(String, String), Map<String, Value>>,
+    /// Settings of the generators of External Secrets Operator, by kind, namespace and name.
+    generators: BTreeMap<(String, String, String), Map<String, Value>>,
 }
 
 impl Inventory {
@@ -41,9 +41,9 @@ impl Inventory {
         self.stores.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
     }
 
-    /// The settings of a generator of passwords.
-    pub(crate) fn password(&self, namespace: &str, name: &str) -> Option<&Map<String, Value>> {
-        self.passwords.get(&(namespace.to_owned(), name.to_owned()))
+    /// The settings of a generator.
+    pub(crate) fn generator(&self, kind: &str, namespace: &str, name: &str) -> Option<&Map<String, Value>> {
+        self.generators.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
     }
 
     /// The other namespaces that refer to an object.
@@ -64,8 +64,8 @@ impl Inventory {
             "ClusterSecretStore" => {
                 drop(self.stores.insert((kind.clone(), String::new(), name), store(object)))
             }
-            "Password" if text("apiVersion").starts_with("generators.external-secrets.io/") => {
-                drop(self.passwords.insert((own.clone(), name), spec(object)));
+            _ if text("apiVersion").starts_with("generators.external-secrets.io/") => {
+                drop(self.generators.insert((kind.clone(), own.clone(), name), spec(object)));
             }
             "VaultAuth" | "VaultAuthGlobal" => {
                 let target = named(&text("spec/vaultConnectionRef"), &own);

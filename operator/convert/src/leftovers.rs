@@ -14,6 +14,7 @@ const MAX_PATH: usize = 256;
 const MAPS: &[&str] = &[
     "headers",
     "params",
+    "parameters",
     "labels",
     "annotations",
     "data",
@@ -23,7 +24,10 @@ const MAPS: &[&str] = &[
     "metadata.managedFields",
 ];
 
-/// A field that has no counterpart: kind (`*`: any kind), path without positions, what to do.
+/// Providers of a store.
+const PROVIDERS: [&str; 2] = ["vault", "openbao"];
+
+/// A field that has no counterpart: kind (`*`: any kind), path without positions and without the name of a provider, what to do.
 pub(crate) type Advice = (&'static str, &'static str, &'static str);
 
 /// What to do about a field that no table lists.
@@ -54,7 +58,7 @@ pub(crate) fn findings(origin: &Origin, rest: &Map<String, Value>, advice: &[&[A
 }
 
 fn finding(origin: &Origin, path: &str, value: &Value, advice: &[&[Advice]]) -> Finding {
-    let normal = without_positions(path);
+    let normal = without_provider(&without_positions(path));
     let is_about = |(kind, start, _): &&Advice| {
         let below =
             normal.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
@@ -108,6 +112,15 @@ fn without_positions(path: &str) -> String {
         normal.push(character);
     }
     normal
+}
+
+/// A path without the name of the provider of a store: a field that both providers have has the same meaning.
+fn without_provider(path: &str) -> String {
+    let below = path.strip_prefix("spec.provider.");
+    let field = below.and_then(|below| {
+        PROVIDERS.iter().find_map(|provider| below.strip_prefix(provider)?.strip_prefix('.'))
+    });
+    field.map_or_else(|| path.to_owned(), |field| format!("spec.provider.{field}"))
 }
 
 /// A path for a terminal: without control characters, and not longer than [`MAX_PATH`].

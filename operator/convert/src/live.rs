@@ -1,6 +1,9 @@
 //! Objects of a cluster: a list of each kind whose CustomResourceDefinition is installed. Nothing is written.
 //!
-//! A kind that cannot be listed is an error, except for generators: few users may list them, and only some PushSecrets need them.
+//! The kinds are discovered first: the API server refuses a list without the right to it, also of a kind that it does not serve. A
+//! kind that cannot be listed is an error, except for generators: few users may list them, and only some objects need them.
+
+use std::collections::BTreeSet;
 
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
@@ -36,15 +39,31 @@ const KINDS: &[Kind] = &[
     ("external-secrets.io", &["v1alpha1"], "PushSecret", "pushsecrets"),
     ("external-secrets.io", &["v1alpha1"], "ClusterPushSecret", "clusterpushsecrets"),
     (GENERATORS, &["v1alpha1"], "Password", "passwords"),
+    (GENERATORS, &["v1alpha1"], "SSHKey", "sshkeys"),
+    (GENERATORS, &["v1alpha1"], "VaultDynamicSecret", "vaultdynamicsecrets"),
 ];
 
-/// A list that the API server refuses.
+/// Kinds that the API server serves: version with its group, and name in URLs.
+type Served = BTreeSet<(String, String)>;
+
+/// A cluster that cannot be read.
 #[derive(Debug, Error)]
-#[error("cannot list {resource}: you need the right to list it in the API group {group}")]
-pub struct LiveError {
-    resource: &'static str,
-    group: &'static str,
-    source: Box<kube::Error>,
+pub enum LiveError {
+    /// The kinds cannot be discovered.
+    #[error(
+        "cannot list the API groups of the cluster: check the connection, and the rights of the ClusterRole system:discovery"
+    )]
+    Discovery(#[source] Box<kube::Error>),
+    /// A kind cannot be listed.
+    #[error("cannot list {resource}: you need the right to list it in the API group {group}")]
+    List {
+        /// Name of the kind in URLs.
+        resource: &'static str,
+        /// API group.
+        group: &'static str,
+        /// Answer of the API server.
+        source: Box<kube::Error>,
+    },
 }
 
 /// The objects of a cluster.
@@ -61,9 +80,12 @@ pub struct Live {
 /// # Errors
 /// [`LiveError`] for a kind that is installed and cannot be listed. A generator without the right to list it is a finding.
 pub async fn live(client: &Client, namespace: Option<&str>) -> Result<Live, LiveError> {
+    let served = served(client).await.map_err(|error| LiveError::Discovery(Box::new(error)))?;
     let mut live = Live::default();
     for kind in KINDS {
-        match listed(client, kind, namespace).await {
+        let Some(resource) = resource(kind, &served) else { continue };
+        let namespace = namespace.filter(|_| !resource.kind.starts_with("Cluster"));
+        match list(client, &resource, namespace).await {
             Ok(objects) => live.objects.extend(objects),
             Err(error) => live.findings.push(unread(kind, error)?),
         }
@@ -71,11 +93,32 @@ pub async fn live(client: &Client, namespace: Option<&str>) -> Result<Live, Live
     Ok(live)
 }
 
+/// The kinds of the groups of VSO and ESO that the API server serves.
+async fn served(client: &Client) -> Result<Served, kube::Error> {
+    let mut served = Served::new();
+    let groups = client.list_api_groups().await?.groups;
+    for group in groups.into_iter().filter(|group| KINDS.iter().any(|(known, ..)| *known == group.name)) {
+        for version in group.versions {
+            let resources = client.list_api_group_resources(&version.group_version).await?.resources;
+            let names = resources.into_iter().map(|resource| resource.name);
+            served.extend(names.map(|name| (version.group_version.clone(), name)));
+        }
+    }
+    Ok(served)
+}
+
+/// A kind in the first of its versions that the API server serves. None if it serves none.
+fn resource(&(group, versions, kind, plural): &Kind, served: &Served) -> Option<ApiResource> {
+    let is_served = |version: &&&str| served.contains(&(format!("{group}/{version}"), plural.to_owned()));
+    let version = versions.iter().find(is_served)?;
+    Some(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
+}
+
 /// The finding about a kind that cannot be listed.
 fn unread(&(group, _, kind, resource): &Kind, error: kube::Error) -> Result<Finding, LiveError> {
     let is_refused = matches!(&error, kube::Error::Api(status) if status.code == 403);
     if group != GENERATORS || !is_refused {
-        return Err(LiveError { resource, group, source: Box::new(error) });
+        return Err(LiveError::List { resource, group, source: Box::new(error) });
     }
     Ok(Finding {
         severity: Severity::Note,
@@ -83,35 +126,18 @@ fn unread(&(group, _, kind, resource): &Kind, error: kube::Error) -> Result<Find
         field: String::new(),
         value: String::new(),
         action: format!(
-            "not read, because you need the right to list {resource} in the API group {group}: a PushSecret with a generatorRef to a \
-             {kind} is converted without it and reported; get the right and convert again, or write generate into its item of data"
+            "not read, because you need the right to list {resource} in the API group {group}: a generatorRef to a {kind} is reported \
+             and not converted; get the right, and convert again"
         ),
     })
 }
 
-/// All objects of a kind, in the first version that the API server serves.
-async fn listed(
-    client: &Client,
-    &(group, versions, kind, plural): &Kind,
-    namespace: Option<&str>,
-) -> Result<Vec<Map<String, Value>>, kube::Error> {
-    let namespace = namespace.filter(|_| !kind.starts_with("Cluster"));
-    for version in versions {
-        let resource =
-            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-        if let Some(objects) = list(client, &resource, namespace).await? {
-            return Ok(objects);
-        }
-    }
-    Ok(Vec::new())
-}
-
-/// All objects of a kind. None if the API server does not serve it.
+/// All objects of a kind.
 async fn list(
     client: &Client,
     resource: &ApiResource,
     namespace: Option<&str>,
-) -> Result<Option<Vec<Map<String, Value>>>, kube::Error> {
+) -> Result<Vec<Map<String, Value>>, kube::Error> {
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
@@ -121,8 +147,8 @@ async fn list(
         let mut parameters = ListParams::default().limit(PAGE);
         parameters.continue_token = next;
         let page = match api.list(&parameters).await {
-            // The answer for a group that is not served is plain text without a reason.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            // The CustomResourceDefinition was deleted after the discovery.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(objects),
             page => page?,
         };
         next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
@@ -130,7 +156,7 @@ async fn list(
             objects.push(described(object, resource)?);
         }
         if next.is_none() {
-            return Ok(Some(objects));
+            return Ok(objects);
         }
     }
 }
@@ -177,5 +203,44 @@ mod tests {
     ) {
         let said = said(kind, code);
         assert!(said.starts_with(expected), "{said}");
+    }
+
+    fn found(kind: &str, served: &[(&str, &str)]) -> Option<String> {
+        let known = KINDS.iter().find(|(_, _, known, _)| *known == kind).unwrap();
+        let served =
+            served.iter().map(|(version, name)| ((*version).to_owned(), (*name).to_owned())).collect();
+        resource(known, &served).map(|found| format!("{} {}", found.api_version, found.plural))
+    }
+
+    /// A user without rights gets 403 for each kind, also for one that is not installed.
+    #[rstest]
+    #[case::no_group("VaultAuth", &[("external-secrets.io/v1", "externalsecrets")], None)]
+    #[case::another_kind_of_the_group("CSISecrets", &[("secrets.hashicorp.com/v1beta1", "vaultauths")], None)]
+    #[case::served(
+        "VaultAuth",
+        &[("secrets.hashicorp.com/v1beta1", "vaultauths")],
+        Some("secrets.hashicorp.com/v1beta1 vaultauths")
+    )]
+    #[case::first_version(
+        "ExternalSecret",
+        &[("external-secrets.io/v1", "externalsecrets"), ("external-secrets.io/v1beta1", "externalsecrets")],
+        Some("external-secrets.io/v1 externalsecrets")
+    )]
+    #[case::former_version(
+        "ExternalSecret",
+        &[("external-secrets.io/v1", "pushsecrets"), ("external-secrets.io/v1beta1", "externalsecrets")],
+        Some("external-secrets.io/v1beta1 externalsecrets")
+    )]
+    #[case::kind_of_the_same_name(
+        "VaultDynamicSecret",
+        &[("generators.external-secrets.io/v1alpha1", "vaultdynamicsecrets")],
+        None
+    )]
+    fn only_kinds_that_are_served_are_listed(
+        #[case] kind: &str,
+        #[case] served: &[(&str, &str)],
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(found(kind, served).as_deref(), expected);
     }
 }

@@ -20,9 +20,9 @@ pub(crate) struct Task<'a> {
     pub(crate) drafts: Vec<Draft>,
     /// Objects of Kubernetes that the drafts need.
     pub(crate) others: Vec<Value>,
-    /// Other objects of the input whose settings the drafts contain.
+    /// Other objects of the input whose settings the drafts contain. Empty if a draft is not written.
     pub(crate) absorbed: Vec<Origin>,
-    /// Version of an object that no converter knows.
+    /// Version of an object that no converter knows, or of a generator.
     pub(crate) unknown: Option<String>,
 }
 

@@ -55,6 +55,10 @@ impl General for BaoAuthRole {
         let role_id = self.spec.app_role.as_ref().and_then(|it| role_id(it, &role.path, &self.title()));
         [Some(role), role_id].iter().flatten().flat_map(requests_of).collect()
     }
+
+    fn claims(&self, home: &Home, _lookup: &Lookup<'_>) -> Vec<String> {
+        role(self, home).into_iter().map(|role| role.path).collect()
+    }
 }
 
 /// The role of a spec, without what the spec refers to.

@@ -7,7 +7,8 @@ use steamer_core::error::Error;
 use steamer_core::layout::{is_access_policy, is_project, reserved_policies};
 use steamer_openbao::NamespacePath;
 
-use crate::general::{Found, General, Resource, Site};
+use crate::engine::Lookup;
+use crate::general::{Found, General, Home, Resource, Site};
 use crate::write::policy_path;
 
 impl General for BaoPolicy {
@@ -24,6 +25,12 @@ impl General for BaoPolicy {
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
         Ok(vec![policy(&name(self), text, found).await?])
+    }
+
+    fn claims(&self, home: &Home, _lookup: &Lookup<'_>) -> Vec<String> {
+        let name = name(self);
+        let is_refused = refuse_reserved(&name, &home.namespace).is_err();
+        if is_refused { Vec::new() } else { vec![policy_path(&name)] }
     }
 }
 

@@ -44,14 +44,13 @@ impl General for DatabaseRole {
     }
 
     fn outline(&self, _home: &Home, lookup: &Lookup<'_>) -> Vec<Request> {
-        let own = self.namespace().unwrap_or_default();
-        let connection = lookup.resolve(&self.spec.connection_ref, &own);
-        let Ok(connection): Result<Arc<DatabaseConnection>, Error> = connection else {
-            return Vec::new();
-        };
-        let check = OwnerCheck::of(self, &connection).map(|it| it.path(&connection));
-        let paths = check.into_iter().chain([names::role_path(self, &connection)]);
+        let paths = paths(self, lookup).into_iter();
         paths.flat_map(|path| requests_of(&Resource::at("", path, Map::new()))).collect()
+    }
+
+    fn claims(&self, _home: &Home, lookup: &Lookup<'_>) -> Vec<String> {
+        let is_reserved = names::refuse_reserved(&names::role(self)).is_err();
+        if is_reserved { Vec::new() } else { paths(self, lookup) }
     }
 
     fn facts(&self, status: &mut DatabaseRoleStatus, resources: &[Resource]) {
@@ -61,6 +60,17 @@ impl General for DatabaseRole {
     fn parents(&self) -> Vec<Key> {
         vec![children::<Self>(connection_of(self))]
     }
+}
+
+/// Paths of the check of the owner role, and of the role. Empty if the connection is missing or does not allow the reference.
+fn paths(object: &DatabaseRole, lookup: &Lookup<'_>) -> Vec<String> {
+    let own = object.namespace().unwrap_or_default();
+    let connection = lookup.resolve(&object.spec.connection_ref, &own);
+    let Ok(connection): Result<Arc<DatabaseConnection>, Error> = connection else {
+        return Vec::new();
+    };
+    let check = OwnerCheck::of(object, &connection).map(|it| it.path(&connection));
+    check.into_iter().chain([names::role_path(object, &connection)]).collect()
 }
 
 /// The check of the owner role, which comes before the role. A role that exists without a check does not wait until the connection

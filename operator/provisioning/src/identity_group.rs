@@ -28,9 +28,7 @@ impl General for IdentityGroup {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        for policy in &self.spec.policies {
-            policies::refuse(policy, found.home.namespace.is_root(), "the group")?;
-        }
+        refuse_policies(self, found.home)?;
         let (members, missing) = members(self, found).await?;
         let mut group = group(self);
         group.body.parameters.extend(members);
@@ -49,6 +47,18 @@ impl General for IdentityGroup {
         let alias = self.spec.alias.as_ref().map(|it| aliased(it, "", &group.path, &self.title()));
         [Some(group), alias].iter().flatten().flat_map(requests_of).collect()
     }
+
+    fn claims(&self, home: &Home, _lookup: &Lookup<'_>) -> Vec<String> {
+        let is_refused = refuse_policies(self, home).is_err();
+        if is_refused { Vec::new() } else { vec![group(self).path] }
+    }
+}
+
+/// # Errors
+/// [`Error::Invalid`] for a policy that gives more access than a group should.
+fn refuse_policies(group: &IdentityGroup, home: &Home) -> Result<(), Error> {
+    let mut policies = group.spec.policies.iter();
+    policies.try_for_each(|policy| policies::refuse(policy, home.namespace.is_root(), "the group"))
 }
 
 /// The group of a spec, without its members.

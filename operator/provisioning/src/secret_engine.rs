@@ -150,6 +150,7 @@ mod tests {
     #[case::transit_itself("transit", "config", Some("possible paths are keys"))]
     #[case::pki_urls("pki", "config/urls", None)]
     #[case::pki_ca("pki", "config/ca", Some("possible paths are acme, auto-tidy"))]
+    #[case::pki_default_issuer("pki", "config/issuers", Some("possible paths are acme, auto-tidy"))]
     #[case::ssh_ca("ssh", "config/ca", Some("possible paths are zeroaddress"))]
     #[case::rabbitmq("rabbitmq", "config/connection", None)]
     #[case::plugin("my-plugin", "config/anything", None)]

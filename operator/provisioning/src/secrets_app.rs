@@ -57,6 +57,11 @@ impl General for SecretsApp {
         outline::requests(self, lookup)
     }
 
+    fn claims(&self, home: &Home, lookup: &Lookup<'_>) -> Vec<String> {
+        let connection = database::connection(self, home, lookup).ok().flatten();
+        outline::claims(self, connection.as_deref())
+    }
+
     /// The facts are those of the complete application.
     fn facts(&self, status: &mut SecretsAppStatus, resources: &[Resource]) {
         if !resources.iter().any(withdrawal::is_withdrawn) {
@@ -70,7 +75,7 @@ impl General for SecretsApp {
 
     fn parents(&self) -> Vec<Key> {
         let connection = database::connection_of(self).map(children::<Self>);
-        connection.into_iter().chain(rivals::keys(self)).collect()
+        connection.into_iter().chain([rivals::key(self)]).collect()
     }
 }
 

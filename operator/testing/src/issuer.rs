@@ -39,7 +39,15 @@ impl JwtIssuer {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on("127.0.0.1").await
+    }
+
+    /// Starts an issuer with the key `key-1` on an address of this machine.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start_on(host: &str) -> Result<Self> {
+        let listener = TcpListener::bind((host, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let issuer = Self::at(url)?;
         tokio::spawn(issuer.clone().serve(listener));

@@ -32,6 +32,7 @@ async fn a_right_decides_where_an_object_creates_deletes_and_claims() -> Result<
     a_namespace_needs_the_permission_of_the_cluster(&scene, &others).await?;
     a_revoked_object_owns_nothing(&scene, &others).await?;
     a_project_contains_the_policies_that_refer_to_it(&scene).await?;
+    an_object_that_waits_keeps_its_claims(&scene).await?;
     a_resource_belongs_to_one_object_of_all_kinds(&scene).await?;
     a_scope_refuses_other_namespaces(&scene).await?;
     the_reported_lines_are_enough(&scene).await
@@ -110,6 +111,21 @@ async fn a_project_contains_the_policies_that_refer_to_it(scene: &Scene) -> Resu
     scene.delete("BaoPolicy", "inside").await?;
     scene.ready("BaoPolicy", "rival", "True/Applied").await?;
     scene.delete("BaoPolicy", "rival").await
+}
+
+/// The engine of a SecretsApp is missing, so that the application has no resource. A younger policy does not take its name.
+async fn an_object_that_waits_keeps_its_claims(scene: &Scene) -> Result<()> {
+    let path = "sys/policies/acl/early";
+    scene.apply("SecretsApp", "early", json!({"identityGroup": {"enabled": false}})).await?;
+    scene.ready("SecretsApp", "early", "False/SourceMissing: kv.mount").await?;
+    scene.apply("BaoPolicy", "later", json!({"name": "early", "policy": text("other/*")})).await?;
+    let claimed = format!("False/Conflict: SecretsApp {OWN}/early already claims policy early ({path})");
+    scene.ready("BaoPolicy", "later", &claimed).await?;
+    assert_eq!(scene.state(path).await?, None, "a younger object took the name");
+    // The application is gone: the policy is visited at once.
+    scene.delete("SecretsApp", "early").await?;
+    scene.ready("BaoPolicy", "later", "True/Applied").await?;
+    scene.delete("BaoPolicy", "later").await
 }
 
 /// A SecretsApp, and objects that contain one of its resources each.

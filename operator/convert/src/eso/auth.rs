@@ -1,7 +1,9 @@
 //! Auth methods of a store.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::cloud;
+use super::credentials::{named_secret, secret, unused};
 use crate::consents;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
@@ -9,6 +11,9 @@ use crate::task::Task;
 
 /// Moves one method of a store.
 type Method = fn(&mut Task<'_>, &mut Cursor, &mut Draft);
+
+/// Audience that External Secrets Operator adds to a token of method JWT without `audiences`.
+const AUDIENCE: &str = "vault";
 
 /// Field of the store, method of Steamer, and how its settings are moved.
 const METHODS: &[(&str, &str, Method)] = &[
@@ -19,6 +24,8 @@ const METHODS: &[(&str, &str, Method)] = &[
     ("userPass", "UserPass", user_pass),
     ("ldap", "LDAP", ldap),
     ("cert", "Cert", cert),
+    ("iam", "AWS", cloud::aws),
+    ("gcp", "GCP", cloud::gcp),
 ];
 
 /// Moves the method of a store. Returns false if it has none with a counterpart.
@@ -37,14 +44,16 @@ pub(super) fn moved(task: &mut Task<'_>, auth: &mut Cursor, login: &mut Draft) -
     auth.within(field, |from| moved(task, from, login));
     let path = auth.path(field);
     let reference = if *field == "tokenSecretRef" { path } else { format!("{path}.secretRef") };
-    for block in ["jwt", "appRole", "token", "userPass", "ldap", "cert"] {
+    for block in ["jwt", "appRole", "token", "userPass", "ldap", "cert", "aws", "gcp"] {
         consents::secret(task, login, block, reference.clone());
+        consents::cloud(task, login, block);
     }
     true
 }
 
 fn kubernetes(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
-    login.rename(from, "mountPath", "mount");
+    let mount = if from.here().starts_with("spec.provider.openbao.") { "path" } else { "mountPath" };
+    login.rename(from, mount, "mount");
     login.rename(from, "role", "kubernetes.role");
     account(task, from, login, "kubernetes");
 }
@@ -53,11 +62,31 @@ fn jwt(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
     login.rename(from, "path", "mount");
     login.rename(from, "role", "jwt.role");
     secret(task, from, login, ("secretRef", "jwt", "jwt.secretRef"));
+    if login.get("jwt.secretRef").is_some() {
+        unused(task, from, ("kubernetesServiceAccountToken", "secretRef"));
+    }
     from.within("kubernetesServiceAccountToken", |from| {
-        login.rename(from, "audiences", "jwt.audiences");
         login.rename(from, "expirationSeconds", "jwt.tokenExpirationSeconds");
         account(task, from, login, "jwt");
+        audiences(from, login);
     });
+}
+
+/// Adds the audiences of a token to those of its ServiceAccount, as External Secrets Operator does.
+fn audiences(from: &mut Cursor, login: &mut Draft) {
+    let path = from.path("audiences");
+    let is_default = !from.has("audiences");
+    let further =
+        from.take_if("audiences", Value::is_array).or_else(|| is_default.then(|| json!([AUDIENCE])));
+    let mut all = login.get("jwt.audiences").and_then(Value::as_array).cloned().unwrap_or_default();
+    for audience in further.iter().filter_map(Value::as_array).flatten() {
+        if !all.contains(audience) {
+            all.push(audience.clone());
+        }
+    }
+    if !all.is_empty() {
+        login.put("jwt.audiences", all, path);
+    }
 }
 
 fn app_role(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
@@ -104,7 +133,9 @@ fn cert(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft) {
 fn account(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, block: &str) {
     from.within("serviceAccountRef", |from| {
         login.rename(from, "name", &format!("{block}.serviceAccount"));
-        login.rename(from, "audiences", &format!("{block}.audiences"));
+        if from.peek("audiences").is_some_and(Value::is_array) {
+            login.rename(from, "audiences", &format!("{block}.audiences"));
+        }
         if let Some(namespace) = from.take("namespace") {
             task.review(
                 from.path("namespace"),
@@ -113,25 +144,4 @@ fn account(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, block: &st
             );
         }
     });
-}
-
-/// Moves a reference to a key of a Secret: Steamer reads a fixed key.
-fn secret(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, (field, key, to): (&str, &str, &str)) {
-    from.within(field, |from| named_secret(task, from, login, (key, to)));
-}
-
-fn named_secret(task: &mut Task<'_>, from: &mut Cursor, login: &mut Draft, (key, to): (&str, &str)) {
-    let path = from.path("key");
-    let found = from.take("key");
-    if found.as_ref().is_some_and(|found| found != key) {
-        task.review(path, found.as_ref(), format!("Steamer reads the key {key}: add it to the Secret"));
-    }
-    if let Some(namespace) = from.take("namespace") {
-        task.review(
-            from.path("namespace"),
-            Some(&namespace),
-            "Steamer reads the Secret of this name in the namespace of each object that reads: create it there",
-        );
-    }
-    login.rename(from, "name", to);
 }

@@ -15,6 +15,9 @@ use crate::task::Task;
 const NO_COUNTERPART: &str =
     "this entry is not converted: add its keys as an item of sources, with find, keys, rewrite or decode";
 
+/// What to do about an entry of a generator.
+const GENERATED: &str = "Steamer generates no part of a delivered Secret: write generate into a BaoPushSecret, and read the value from OpenBao; the credential of a VaultDynamicSecret needs a BaoDynamicSecret of its own";
+
 /// The store that all entries use.
 pub(super) struct Stores<'a> {
     pub(super) reference: &'a StoreReference,
@@ -73,7 +76,9 @@ pub(super) fn taken(
 }
 
 fn held(task: &mut Task<'_>, item: &mut Cursor, draft: &mut Draft) -> Option<Entry> {
-    task.hold(draft, (item.here().to_owned(), None), NO_COUNTERPART);
+    let is_generated = item.peek("sourceRef").is_some_and(|source| source.get("generatorRef").is_some());
+    let action = if is_generated { GENERATED } else { NO_COUNTERPART };
+    task.hold(draft, (item.here().to_owned(), None), action);
     None
 }
 

@@ -1,11 +1,18 @@
 //! ExternalSecret.
 
 use super::store_reference::StoreReference;
-use super::{entries, merge, policies, template, windows};
+use super::{dynamic_secret, entries, merge, policies, template, windows};
 use crate::cursor::Cursor;
 use crate::task::Task;
 
 pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
+    if !dynamic_secret::converted(task, spec) {
+        of_store(task, spec);
+    }
+}
+
+/// Converts an object whose entries are in the KV engine of a store.
+fn of_store(task: &mut Task<'_>, spec: &mut Cursor) {
     let mut draft = task.draft("BaoStaticSecret");
     policies::refresh(task, spec, &mut draft);
     windows::moved(task, spec, &mut draft);

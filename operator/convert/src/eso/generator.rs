@@ -8,11 +8,42 @@ use crate::origin::Origin;
 /// A generator of Steamer for a generator of External Secrets Operator.
 pub(super) struct Generated {
     /// Key of the value among those that the generator of External Secrets Operator makes.
-    pub(super) key: &'static str,
+    key: &'static str,
+    /// Key of the public part, which Steamer writes to the property with the suffix `.pub`.
+    public: Option<&'static str>,
     /// Generator of Steamer.
-    pub(super) generate: Value,
+    generate: Value,
     /// The generator of External Secrets Operator.
     pub(super) origin: Origin,
+}
+
+impl Generated {
+    /// The item that generates what the items of a PushSecret push. `None` if they push other keys, or to other places.
+    pub(super) fn item(&self, data: &[Value]) -> Option<Map<String, Value>> {
+        let (values, others): (Vec<&Value>, Vec<&Value>) =
+            data.iter().partition(|item| item["key"] == self.key);
+        let [value] = values[..] else { return None };
+        let mut item = value.as_object().filter(|_| value["type"] == "kv-v2")?.clone();
+        let property = item.get("property")?.as_str()?;
+        let public = self.public.map(|key| public(value, key, property));
+        others.iter().all(|other| Some(*other) == public.as_ref()).then_some(())?;
+        item.remove("key");
+        item.insert("generate".to_owned(), self.generate.clone());
+        Some(item)
+    }
+
+    /// Returns true if Steamer writes a public part that the items do not push.
+    pub(super) fn adds_public_part(&self, data: &[Value]) -> bool {
+        self.public.is_some_and(|key| data.iter().all(|item| item["key"] != key))
+    }
+}
+
+/// The item that pushes the public part of a value as Steamer writes it.
+fn public(value: &Value, key: &str, property: &str) -> Value {
+    let mut item = value.clone();
+    item["key"] = json!(key);
+    item["property"] = json!(format!("{property}.pub"));
+    item
 }
 
 /// Symbols of a password by default.
@@ -21,17 +52,24 @@ const SYMBOLS: &str = "~!@#$%^&*()_+`-={}|[]\\:\"<>?,./";
 /// The generator at a reference. `None` if it has no counterpart, or is not part of the input.
 pub(super) fn converted(inventory: &Inventory, namespace: &str, reference: &Value) -> Option<Generated> {
     let (kind, name) = (reference["kind"].as_str()?, reference["name"].as_str()?);
-    let (key, generate) = match kind {
-        "UUID" => ("uuid", json!({"uuid": {}})),
-        "Password" => ("password", json!({"password": password(inventory.password(namespace, name)?)?})),
+    let settings = || inventory.generator(kind, namespace, name);
+    let (key, public, generate) = match kind {
+        "UUID" => ("uuid", None, json!({"uuid": {}})),
+        "Password" => ("password", None, json!({"password": password(settings()?)?})),
+        "SSHKey" => ("privateKey", Some("publicKey"), json!({"sshKey": ssh_key(settings()?)?})),
         _ => return None,
     };
     let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned);
-    Some(Generated {
-        key,
-        generate,
-        origin: Origin { kind: kind.to_owned(), namespace, name: name.to_owned() },
-    })
+    let origin = Origin { kind: kind.to_owned(), namespace, name: name.to_owned() };
+    Some(Generated { key, public, generate, origin })
+}
+
+/// An Ed25519 key. External Secrets Operator ignores its size.
+fn ssh_key(settings: &Map<String, Value>) -> Option<Value> {
+    let comment = settings.get("comment").map_or(Some(""), Value::as_str)?;
+    let is_comment = comment.len() <= 128 && comment.bytes().all(|it| (b' '..=b'~').contains(&it));
+    let is_converted = settings.get("keyType")? == "ed25519" && is_comment;
+    is_converted.then(|| if comment.is_empty() { json!({}) } else { json!({"comment": comment}) })
 }
 
 /// A password with at least as many digits and symbols.
@@ -62,6 +100,17 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::ed25519(json!({"keyType": "ed25519", "keySize": 2048}), Some(json!({})))]
+    #[case::comment(json!({"keyType": "ed25519", "comment": "a@b"}), Some(json!({"comment": "a@b"})))]
+    #[case::rsa(json!({"keyType": "rsa"}), None)]
+    #[case::default_type(json!({}), None)]
+    #[case::control_character(json!({"keyType": "ed25519", "comment": "a\nb"}), None)]
+    #[case::long_comment(json!({"keyType": "ed25519", "comment": "a".repeat(129)}), None)]
+    fn ssh_keys_have_the_type_of_steamer(#[case] settings: Value, #[case] expected: Option<Value>) {
+        assert_eq!(ssh_key(settings.as_object().unwrap()), expected);
+    }
 
     #[rstest]
     #[case::defaults(json!({}), Some(json!({"length": 24, "minDigits": 6, "minSymbols": 6, "minUppercase": 1, "symbols": SYMBOLS})))]

@@ -9,23 +9,41 @@ use crate::task::Task;
 /// Interval of External Secrets Operator without one.
 const DEFAULT_INTERVAL: &str = "1h";
 
-/// Moves the refresh interval and policy. An interval of 0 never refreshes.
-pub(super) fn refresh(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
+/// Interval of refreshes.
+pub(super) enum Interval {
+    /// A duration.
+    Every(String),
+    /// 0: no refresh.
+    Never,
+    /// No duration, which is reported.
+    Unknown,
+}
+
+/// Takes the refresh interval.
+pub(super) fn interval(task: &mut Task<'_>, spec: &mut Cursor) -> Interval {
     let path = spec.path("refreshInterval");
     let text = spec.text("refreshInterval").unwrap_or_else(|| DEFAULT_INTERVAL.to_owned());
     let text = if text == "0" { "0s".to_owned() } else { text };
     match text.parse::<steamer_api::Duration>() {
-        Ok(duration) if duration.get().is_zero() => {
-            if !spec.has("refreshPolicy") {
-                draft.put("refreshPolicy", json!("CreatedOnce"), path);
-            }
+        Ok(duration) if duration.get().is_zero() => Interval::Never,
+        Ok(_) => Interval::Every(text),
+        Err(_) => {
+            let action = "not a duration such as 30s, 5m or 1h30m: write refreshAfter";
+            task.review(path, Some(&Value::String(text)), action);
+            Interval::Unknown
         }
-        Ok(_) => draft.put("refreshAfter", json!(text), path),
-        Err(_) => task.review(
-            path,
-            Some(&Value::String(text)),
-            "not a duration such as 30s, 5m or 1h30m: write refreshAfter",
-        ),
+    }
+}
+
+/// Moves the refresh interval and policy.
+pub(super) fn refresh(task: &mut Task<'_>, spec: &mut Cursor, draft: &mut Draft) {
+    let path = spec.path("refreshInterval");
+    match interval(task, spec) {
+        Interval::Every(text) => draft.put("refreshAfter", json!(text), path),
+        Interval::Never if !spec.has("refreshPolicy") => {
+            draft.put("refreshPolicy", json!("CreatedOnce"), path);
+        }
+        Interval::Never | Interval::Unknown => {}
     }
     draft.copy(spec, &["refreshPolicy"]);
 }

@@ -140,29 +140,25 @@ fn matched(item: &Cursor) -> Option<String> {
     fields.get("regexp")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Lets the only item generate its value. External Secrets Operator generates another one at each refresh that may replace it.
-fn generated(task: &mut Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut [Value]) {
-    let ([Value::Object(item)], None, None) = (data, draft.get("secretRef"), draft.get("selector")) else {
-        return;
-    };
-    // A generated value has no transformation.
-    if spec.has("template") {
-        return;
-    }
+/// Lets an item generate its value. External Secrets Operator generates another one at each refresh that may replace it.
+fn generated(task: &mut Task<'_>, spec: &mut Cursor, draft: &Draft, data: &mut Vec<Value>) {
     let is_replaced = draft.get("updatePolicy") != Some(&json!("IfNotExists"));
     let interval = draft.get("refreshAfter").filter(|_| is_replaced).cloned();
-    if interval.as_ref().is_some_and(is_short) || !item.contains_key("property") || item["type"] != "kv-v2" {
+    // A generated value has no Secret and no transformation.
+    let has_secret = draft.get("secretRef").is_some() || draft.get("selector").is_some();
+    if has_secret || spec.has("template") || interval.as_ref().is_some_and(is_short) {
         return;
     }
     spec.within("selector", |from| {
         let reference = from.peek("generatorRef")?;
         let found = generator::converted(task.inventory, task.origin.namespace(), reference)?;
-        if item.get("key").is_some_and(|key| key != found.key) {
-            return None;
-        }
-        item.remove("key");
-        item.insert("generate".to_owned(), found.generate);
+        let mut item = found.item(data)?;
         item.extend(interval.map(|interval| ("rotateAfter".to_owned(), interval)));
+        if found.adds_public_part(data) {
+            let text = "Steamer also writes the public key, to the property with the suffix .pub";
+            task.note(from.path("generatorRef"), text);
+        }
+        *data = vec![Value::Object(item)];
         task.absorbed.push(found.origin);
         from.take("generatorRef")
     });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::auth;
+use super::{auth, conditions};
 use crate::consents;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
@@ -31,7 +31,7 @@ pub(super) fn converted(task: &mut Task<'_>, spec: &mut Cursor) {
 }
 
 /// Adds the connection and the login of a store.
-fn connected(task: &mut Task<'_>, provider: &mut Cursor) {
+pub(super) fn connected(task: &mut Task<'_>, provider: &mut Cursor) {
     let namespace = match task.origin.kind.as_str() {
         "ClusterSecretStore" => Some(task.settings.store_namespace.clone()),
         _ => task.origin.namespace.clone(),
@@ -90,12 +90,15 @@ fn authority(task: &mut Task<'_>, provider: &mut Cursor, connection: &mut Draft)
     });
 }
 
-/// One Secret of type `kubernetes.io/tls` contains the client certificate and its key.
+/// One Secret of type `kubernetes.io/tls` contains the client certificate and its key. Its keys are the defaults of External Secrets
+/// Operator.
 fn client_certificate(provider: &mut Cursor, connection: &mut Draft) {
     provider.within("tls", |tls| {
         let part = |field: &str, key: &str| {
             let part = tls.peek(field)?;
-            (part["key"] == key && part.get("namespace").is_none()).then(|| part["name"].clone())
+            let has_key =
+                part["key"].as_str().map_or(part["key"].is_null(), |found| found.is_empty() || found == key);
+            (has_key && part.get("namespace").is_none()).then(|| part["name"].clone())
         };
         let (certificate, key) = (part("certSecretRef", "tls.crt"), part("keySecretRef", "tls.key"));
         if let (Some(certificate), Some(key)) = (certificate, key)
@@ -114,33 +117,12 @@ fn consent(task: &mut Task<'_>, spec: &mut Cursor) {
         return;
     }
     let path = spec.path("conditions");
-    let mut from = json!({"from": "All"});
-    if let Some(conditions) = spec.peek("conditions").filter(|conditions| *conditions != &json!([])) {
-        let Some(selector) = selector(conditions) else {
-            // The default of Steamer is the own namespace.
-            return;
-        };
-        from = json!({"from": "Selector", "selector": {"matchLabels": selector}});
-    }
-    spec.take("conditions");
+    let Some(allowed) = conditions::allowed(spec, &task.settings.store_namespace) else {
+        // The default of Steamer is the own namespace.
+        return;
+    };
     // The objects of other namespaces refer to the BaoAuth, which refers to the BaoConnection of its own namespace.
     for draft in task.drafts.iter_mut().filter(|draft| draft.kind == "BaoAuth") {
-        draft.put("allowedNamespaces", from.clone(), path.as_str());
+        draft.put("allowedNamespaces", allowed.clone(), path.as_str());
     }
-}
-
-/// The labels that a single condition selects.
-fn selector(conditions: &Value) -> Option<Value> {
-    let [condition] = conditions.as_array()?.as_slice() else { return None };
-    let fields = condition.as_object().filter(|fields| fields.len() == 1)?;
-    if let Some([Value::String(namespace)]) =
-        fields.get("namespaces").and_then(Value::as_array).map(Vec::as_slice)
-    {
-        return Some(json!({"kubernetes.io/metadata.name": namespace}));
-    }
-    let selector = fields.get("namespaceSelector")?.as_object().filter(|selector| selector.len() == 1)?;
-    selector
-        .get("matchLabels")
-        .filter(|labels| labels.as_object().is_some_and(|labels| !labels.is_empty()))
-        .cloned()
 }

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 
 use crate::{Conversion, Settings, Severity, convert, objects};
 
-const STORE: &str = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: bao, namespace: web}\nspec: {provider: {vault: {server: 'https://bao:8200', path: kv, auth: {tokenSecretRef: {name: t}}}}}\n---\n";
+pub(super) const STORE: &str = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: bao, namespace: web}\nspec: {provider: {vault: {server: 'https://bao:8200', path: kv, auth: {tokenSecretRef: {name: t}}}}}\n---\n";
 
-fn run(text: &str) -> Conversion {
+pub(super) fn run(text: &str) -> Conversion {
     convert(objects(text).unwrap(), &Settings::default())
 }
 
-fn of_kind(conversion: &Conversion, kind: &str) -> Value {
+pub(super) fn of_kind(conversion: &Conversion, kind: &str) -> Value {
     conversion.objects.iter().find(|object| object["kind"] == kind).cloned().unwrap_or_default()
 }
 
-fn reviews(conversion: &Conversion) -> Vec<String> {
+pub(super) fn reviews(conversion: &Conversion) -> Vec<String> {
     let reviews = conversion.report.findings.iter().filter(|finding| finding.severity == Severity::Review);
     reviews.map(|finding| format!("{} {}", finding.object, finding.field)).collect()
 }
@@ -360,7 +360,7 @@ fn other_objects_are_skipped_and_do_not_need_a_review() {
 }
 
 /// The specs that a text becomes, also of kinds that this version does not have.
-fn spec_of(text: &str, kind: &str) -> (Value, Vec<String>) {
+pub(super) fn spec_of(text: &str, kind: &str) -> (Value, Vec<String>) {
     let conversion = crate::conversion::convert_for(objects(text).unwrap(), &Settings::default(), |_| true);
     (of_kind(&conversion, kind)["spec"].clone(), reviews(&conversion))
 }
@@ -443,7 +443,7 @@ fn a_selector_of_secrets_is_kept_and_must_be_reviewed() {
     assert_eq!(reviews, ["PushSecret web/p spec.selector.secret.selector"]);
 }
 
-fn push_secret(spec: &str) -> (Value, Vec<String>) {
+pub(super) fn push_secret(spec: &str) -> (Value, Vec<String>) {
     let text = format!(
         "{STORE}{{apiVersion: external-secrets.io/v1alpha1, kind: PushSecret, metadata: {{name: p, namespace: web}}, spec: {{refreshInterval: 1h, secretStoreRefs: [{{name: bao}}], {spec}}}}}"
     );

@@ -12,6 +12,8 @@ use steamer_runtime::{Locked, ObjectName};
 const POLICIES: &str = "sys/policies/acl/";
 /// Paths whose last part OpenBao compares without its case: names of policies, roles, users and groups.
 const WITHOUT_CASE: [&str; 3] = [POLICIES, "auth/", "identity/"];
+/// Roles of tokens, whose names OpenBao compares with their case.
+const TOKEN_ROLES: &str = "auth/token/roles/";
 
 /// A resource that objects claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,12 +72,24 @@ impl Claims {
         self.0.lock().replace(claimant, claims);
     }
 
-    /// The objects of other kinds that claim a resource.
+    /// Replaces the claims of the spec of an object. Those of a former spec stay as claims of the record.
+    pub fn announce(&self, claimant: &Claimant, claimed: Vec<Claimed>) {
+        let mut state = self.0.lock();
+        let former: Vec<Arc<Claimed>> = state.claimed.get(claimant).into_iter().flatten().cloned().collect();
+        for resource in former {
+            state.add(claimant, (resource, Basis::Record));
+        }
+        for resource in claimed {
+            state.add(claimant, (Arc::new(resource), Basis::Spec));
+        }
+    }
+
+    /// The other objects that claim a resource.
     #[must_use]
-    pub fn of_other_kinds(&self, kind: KindId, claimed: &Claimed) -> Vec<(Claimant, Basis)> {
+    pub fn of_others(&self, own: &Claimant, claimed: &Claimed) -> Vec<(Claimant, Basis)> {
         let state = self.0.lock();
         let claimants = state.claimants.get(claimed).into_iter().flatten();
-        let others = claimants.filter(|(claimant, _)| claimant.kind != kind);
+        let others = claimants.filter(|(claimant, _)| *claimant != own);
         others.map(|(claimant, basis)| (claimant.clone(), *basis)).collect()
     }
 
@@ -88,14 +102,15 @@ impl Claims {
 impl State {
     fn replace(&mut self, claimant: &Claimant, claims: impl IntoIterator<Item = (Claimed, Basis)>) {
         self.remove(claimant);
-        let mut claimed = Vec::new();
         for (resource, basis) in claims {
-            let resource = Arc::new(resource);
-            self.claimants.entry(resource.clone()).or_default().insert(claimant.clone(), basis);
-            claimed.push(resource);
+            self.add(claimant, (Arc::new(resource), basis));
         }
-        if !claimed.is_empty() {
-            self.claimed.insert(claimant.clone(), claimed);
+    }
+
+    fn add(&mut self, claimant: &Claimant, (resource, basis): (Arc<Claimed>, Basis)) {
+        let claimants = self.claimants.entry(resource.clone()).or_default();
+        if claimants.insert(claimant.clone(), basis).is_none() {
+            self.claimed.entry(claimant.clone()).or_default().push(resource);
         }
     }
 
@@ -113,7 +128,7 @@ impl State {
 /// The path of a resource, which is the same for two names that OpenBao does not distinguish.
 #[must_use]
 pub fn folded(path: &str) -> String {
-    if !WITHOUT_CASE.iter().any(|start| path.starts_with(start)) {
+    if path.starts_with(TOKEN_ROLES) || !WITHOUT_CASE.iter().any(|start| path.starts_with(start)) {
         return path.to_owned();
     }
     // Only the name of a policy can contain slashes.
@@ -138,12 +153,12 @@ mod tests {
     }
 
     fn kinds(claims: &Claims, claimed: &Claimed) -> Vec<(KindId, Basis)> {
-        let others = claims.of_other_kinds(KindId::BaoPolicy, claimed);
+        let others = claims.of_others(&claimant(KindId::BaoPolicy), claimed);
         others.into_iter().map(|(claimant, basis)| (claimant.kind, basis)).collect()
     }
 
     #[test]
-    fn the_objects_of_other_kinds_are_found_until_they_claim_something_else() {
+    fn the_other_objects_are_found_until_they_claim_something_else() {
         let (claims, app) = (Claims::default(), claimant(KindId::SecretsApp));
         claims.replace(&claimant(KindId::BaoPolicy), vec![(claimed("a"), Basis::Spec)]);
         assert_eq!(kinds(&claims, &claimed("a")), []);
@@ -155,6 +170,27 @@ mod tests {
         claims.replace(&app, vec![(claimed("b"), Basis::Spec)]);
         assert_eq!(kinds(&claims, &claimed("a")), []);
         assert_eq!(kinds(&claims, &claimed("b")), [(KindId::SecretsApp, Basis::Spec)]);
+    }
+
+    #[test]
+    fn another_object_of_the_same_kind_is_found() {
+        let claims = Claims::default();
+        let other = Claimant { name: ObjectName::new("ns", "other"), ..claimant(KindId::BaoPolicy) };
+        claims.replace(&other, vec![(claimed("a"), Basis::Spec)]);
+        assert_eq!(kinds(&claims, &claimed("a")), [(KindId::BaoPolicy, Basis::Spec)]);
+        assert_eq!(claims.of_others(&other, &claimed("a")), []);
+    }
+
+    #[test]
+    fn announced_claims_replace_those_of_a_former_spec() {
+        let (claims, app) = (Claims::default(), claimant(KindId::SecretsApp));
+        claims.replace(&app, vec![(claimed("a"), Basis::Spec), (claimed("b"), Basis::Record)]);
+        claims.announce(&app, vec![claimed("b"), claimed("c")]);
+        for (path, basis) in [("a", Basis::Record), ("b", Basis::Spec), ("c", Basis::Spec)] {
+            assert_eq!(kinds(&claims, &claimed(path)), [(KindId::SecretsApp, basis)]);
+        }
+        claims.forget(&app);
+        assert!(claims.0.lock().claimants.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Claims of objects of several kinds to one resource, such as those of a SecretsApp and of a BaoPolicy with the same name. The
-//! rule is that of the objects of one kind: an object that has the resource wins, otherwise the oldest.
+//! Claims of several objects to one resource, such as those of a SecretsApp and of a BaoPolicy with the same name, or of two roles
+//! whose names differ in their case only. The rule is that of the subjects of one kind: an object that has the resource wins,
+//! otherwise the oldest.
 
 use std::sync::Arc;
 
@@ -32,11 +33,22 @@ enum Hold {
 /// Order of the claims to a resource. Objects of two kinds can have the same age and name.
 type Rank = (Hold, (i64, bool, ObjectName), KindId);
 
-/// Fails with [`Error::Conflict`] if an object of another kind comes first for one of the resources. `adopt` does not change that.
-pub(super) fn check<K: General>(object: &K, desired: &Desired, pass: &Pass<'_>) -> Result<(), Error> {
+/// Records what the spec alone determines. The object then has these claims also while OpenBao does not answer, and while
+/// something that the spec refers to is missing.
+pub(super) fn announce<K: General>(object: &K, home: &Home, pass: &Pass<'_>) {
     // A pass that writes nothing follows another one.
+    let determined = if pass.is_survey() { Vec::new() } else { determined(object, home, pass) };
+    // Kinds whose spec determines nothing keep the claims of their last pass.
+    if !determined.is_empty() {
+        known(pass).announce(&claimant(object), determined);
+    }
+}
+
+/// Fails with [`Error::Conflict`] if another object comes first for one of the resources. `adopt` does not change that.
+pub(super) fn check<K: General>(object: &K, desired: &Desired, pass: &Pass<'_>) -> Result<(), Error> {
     if !pass.is_survey() {
-        known(pass).replace(&claimant(object), stated(desired));
+        let determined = determined(object, &desired.home, pass);
+        known(pass).replace(&claimant(object), stated(desired, determined));
     }
     for (resource, claimed) in wholes(desired) {
         if let Some(first) = preceding(object, &claimed, pass) {
@@ -46,7 +58,7 @@ pub(super) fn check<K: General>(object: &K, desired: &Desired, pass: &Pass<'_>) 
     Ok(())
 }
 
-/// The footprint without the resources for which an object of another kind comes first: they are not those of this object.
+/// The footprint without the resources for which another object comes first: they are not those of this object.
 pub(super) fn without_others<K: General>(object: &K, footprint: Footprint, pass: &Pass<'_>) -> Footprint {
     let is_own = |it: &&OwnedResource| it.is_part || preceding(object, &of(&footprint, it), pass).is_none();
     let resources = footprint.resources.iter().filter(is_own).cloned().collect();
@@ -71,6 +83,11 @@ fn claimant<K: General>(object: &K) -> Claimant {
     Claimant { kind: K::ID, name: ObjectName::of(object) }
 }
 
+/// The resources that the spec alone determines.
+fn determined<K: General>(object: &K, home: &Home, pass: &Pass<'_>) -> Vec<Claimed> {
+    object.claims(home, &pass.lookup()).iter().map(|path| in_home(home, path)).collect()
+}
+
 /// The resources of the spec. A part of a resource belongs to the object that has the rest.
 fn wholes(desired: &Desired) -> impl Iterator<Item = (&Resource, Claimed)> {
     let resources = desired.resources.iter().map(|it| &it.resource).filter(|it| it.deleted_at.is_some());
@@ -82,13 +99,16 @@ fn in_home(home: &Home, path: &str) -> Claimed {
     Claimed { cluster, namespace, path: folded(path) }
 }
 
-/// The claims of an object: the resources of its spec, and those that only its status records.
-fn stated(desired: &Desired) -> Vec<(Claimed, Basis)> {
-    let mut claims: Vec<_> = wholes(desired).map(|(_, claimed)| (claimed, Basis::Spec)).collect();
+/// The claims of an object: the resources of its spec, and those that only its status records. A pass that only withdraws access
+/// computes fewer resources than the spec determines.
+fn stated(desired: &Desired, determined: Vec<Claimed>) -> Vec<(Claimed, Basis)> {
+    let of_spec = wholes(desired).map(|(_, claimed)| claimed).chain(determined);
     let recorded = desired.owned.iter().flat_map(|owned| in_footprint(&record::footprint(owned, "")));
-    for claimed in recorded {
+    let mut claims: Vec<(Claimed, Basis)> = Vec::new();
+    let all = of_spec.map(|it| (it, Basis::Spec)).chain(recorded.map(|it| (it, Basis::Record)));
+    for (claimed, basis) in all {
         if claims.iter().all(|(known, _)| *known != claimed) {
-            claims.push((claimed, Basis::Record));
+            claims.push((claimed, basis));
         }
     }
     claims
@@ -104,10 +124,13 @@ fn of(footprint: &Footprint, entry: &OwnedResource) -> Claimed {
     Claimed { cluster: cluster.clone(), namespace: namespace.clone(), path: folded(&entry.path) }
 }
 
-/// The first object of another kind that comes before this one.
+/// The first object that comes before this one.
 fn preceding<K: General>(object: &K, claimed: &Claimed, pass: &Pass<'_>) -> Option<Claimant> {
     let mut rivals = Vec::new();
-    for (rival, basis) in known(pass).of_other_kinds(K::ID, claimed) {
+    for (rival, basis) in known(pass).of_others(&claimant(object), claimed) {
+        if has_subject_of(object, &rival, pass) {
+            continue;
+        }
         // Before the lookup: a later change of the rival requeues the object.
         pass.dependencies.on(Key::new(rival.kind.as_str(), rival.name.clone()));
         let rank = rank_of(&rival, claimed, pass);
@@ -119,6 +142,12 @@ fn preceding<K: General>(object: &K, claimed: &Claimed, pass: &Pass<'_>) -> Opti
         return None;
     }
     first(&rank(object, claimed, pass.context), rivals)
+}
+
+/// Returns true for an object of the same kind with the same subject. The engine compares the two before any of their resources.
+fn has_subject_of<K: General>(object: &K, rival: &Claimant, pass: &Pass<'_>) -> bool {
+    let found = (rival.kind == K::ID).then(|| pass.lookup().cached::<K>(&rival.name)).flatten();
+    found.is_some_and(|it| it.title() == object.title())
 }
 
 /// The first of the rivals, if it comes before the object with that rank.

@@ -39,6 +39,13 @@ pub(crate) trait General: HasLifecycle<Status: HasOwned> {
         Vec::new()
     }
 
+    /// Paths of the resources that the spec determines without OpenBao, relative to their namespace. The object claims them before
+    /// `resources` is called. Empty for a spec that `resources` refuses. For kinds whose resources objects of other kinds can
+    /// have, too, and for kinds of which two titles can name one resource.
+    fn claims(&self, _home: &Home, _lookup: &Lookup<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Writes facts of the kind to the status after all resources have their desired state.
     fn facts(&self, _status: &mut Self::Status, _resources: &[Resource]) {}
 

@@ -54,11 +54,12 @@ impl<K: General> Provision for K {
     }
 
     async fn fetch(&self, home: Home, pass: &Pass<'_>) -> Result<(Session, Desired), Error> {
-        let session = pass.session(&home.cluster).await?;
-        let inside = session.within(home.namespace.as_str());
         let seal = Seal::new(&pass.context.mac, &pass.context.mark_of(self));
         let owned = recorded(self, pass, &seal);
         record::check_location(owned.as_ref(), &home, &ObjectName::of(self).namespace)?;
+        claims::announce(self, &home, pass);
+        let session = pass.session(&home.cluster).await?;
+        let inside = session.within(home.namespace.as_str());
         let found = Found { pass, session: &inside, home: &home, owned: owned.as_ref() };
         let resources = self.resources(&found).await?;
         let resources = resources.into_iter().map(|resource| with_digest(self, resource, pass)).collect();

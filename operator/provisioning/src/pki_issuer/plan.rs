@@ -224,8 +224,10 @@ impl Planner<'_> {
     fn succession(&self, next: &Issuer) -> Result<Vec<Write>, Error> {
         let Desired { spec, facts, name, .. } = self.desired;
         let settings = request::settings(spec)?;
+        let found = facts.snapshot.next.as_ref().map(|next| &next.settings);
+        let differs = found.is_some_and(|found| !differences(&settings, found).is_empty());
         let write = |step: Step| match step {
-            Step::Settings { .. } if settings.is_empty() => None,
+            Step::Settings { .. } if !differs => None,
             Step::Settings { issuer } => Some(self.settings(&issuer, settings.clone())),
             Step::Default { issuer } => Some(self.default(&issuer)),
             Step::RenameKey { id, name } => Some(self.rename("key", &id, &name)),
@@ -327,6 +329,24 @@ mod tests {
             Ok(last) => assert_eq!(found.unwrap().last().map(String::as_str), Some(last)),
             Err(text) => assert!(found.as_ref().is_err_and(|error| error.contains(text)), "{found:?}"),
         }
+    }
+
+    #[rstest]
+    #[case::missing(json!({}), 2)]
+    #[case::written_before_a_crash(json!({"issuing_certificates": ["http://a/ca"]}), 1)]
+    fn settings_that_the_next_issuer_has_are_not_written_again(
+        #[case] settings: Value,
+        #[case] expected: usize,
+    ) {
+        let mut snapshot = fixture::mount(&["ca", "ca-next"]);
+        if let Some(next) = &mut snapshot.next {
+            next.settings = settings.as_object().cloned().unwrap_or_default();
+        }
+        let recorded: Vec<String> = ["ca", "ca-next"].into_iter().flat_map(both).collect();
+        let changes = json!({"urls": {"issuingCertificates": ["http://a/ca"]}});
+        let paths = planned(&fixture::desired(snapshot, &recorded, &changes), Adopt::Never).unwrap();
+        // The other write is the one of the name.
+        assert_eq!(paths.iter().filter(|path| *path == "pki/issuer/id-ca-next").count(), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::database_names::{self, is_postgresql, mount};
 use crate::database_role::owner_check::OwnerCheck;
 use crate::database_role::specs::empty;
 use crate::database_role::{parameters_of, role, statements};
+use crate::engine::Lookup;
 use crate::general::{Found, Home, Resource, Site};
 
 /// Role of the database.
@@ -51,15 +52,8 @@ impl Database {
     /// # Errors
     /// [`Error::Invalid`] for a connection that is elsewhere. Any error of a reference.
     pub(super) fn of(app: &SecretsApp, found: &Found<'_>) -> Result<Option<Self>, Error> {
-        let Some(settings) = settings(app) else {
-            return Ok(None);
-        };
-        let lookup = found.lookup();
-        let connection: Arc<DatabaseConnection> =
-            lookup.resolve(&settings.connection_ref, &own(app).namespace)?;
-        let home = Home::of(&*connection, &Site::Placed(&connection.spec.placement), &lookup)?;
-        check_place(&connection, &home, found.home)?;
-        Self::with(app, connection).map(Some)
+        let connection = connection(app, found.home, &found.lookup())?;
+        connection.map(|connection| Self::with(app, connection)).transpose()
     }
 
     /// The role at a connection.
@@ -92,6 +86,25 @@ impl Database {
         }
         role(&object(app), &self.connection, found).await.map(Some)
     }
+}
+
+/// The connection of an application in that home. None without a database.
+///
+/// # Errors
+/// As [`Database::of`].
+pub(super) fn connection(
+    app: &SecretsApp,
+    own_home: &Home,
+    lookup: &Lookup<'_>,
+) -> Result<Option<Arc<DatabaseConnection>>, Error> {
+    let Some(settings) = settings(app) else {
+        return Ok(None);
+    };
+    let connection: Arc<DatabaseConnection> =
+        lookup.resolve(&settings.connection_ref, &own(app).namespace)?;
+    let home = Home::of(&*connection, &Site::Placed(&connection.spec.placement), lookup)?;
+    check_place(&connection, &home, own_home)?;
+    Ok(Some(connection))
 }
 
 /// Checks that a connection is in the root namespace of the cluster of the application, in a mount that a policy can name, and of a

@@ -170,11 +170,15 @@ fn access() -> Vec<Subject> {
 }
 
 fn engines() -> Vec<Subject> {
+    // Most of the lifetime is in the past: the change, which sets `renewBefore`, also rotates the issuer.
+    let root = json!({"commonName": "Crashed CA", "ttl": "30m", "parameters": {"not_before_duration": "2h"}});
     let issuer = json!({
-        "mount": "crashed-issuer", "root": {"commonName": "Crashed CA", "ttl": "24h"},
-        "urls": {"issuingCertificates": ["http://one/ca"]}, "crl": {"expiry": "48h"},
+        "mount": "crashed-issuer", "root": root, "urls": {"issuingCertificates": ["http://one/ca"]}, "crl": {"expiry": "48h"},
     });
-    let other = json!({"urls": {"issuingCertificates": ["http://two/ca"]}, "crl": {"expiry": "72h"}});
+    let other = json!({
+        "renewBefore": "1h", "root": {"ttl": "24h", "parameters": null},
+        "urls": {"issuingCertificates": ["http://two/ca"]}, "crl": {"expiry": "72h"},
+    });
     vec![
         Subject::new(
             "TransitKey",

@@ -75,6 +75,26 @@ fn exactly_one_of_two_objects_of_different_kinds_comes_first() {
     }
 }
 
+#[rstest]
+#[case::older(Hold::Wanted, 9, true)]
+#[case::younger(Hold::Wanted, 11, false)]
+#[case::younger_owner(Hold::Owned, 11, true)]
+#[case::same_second(Hold::Wanted, 10, true)]
+fn two_objects_of_one_kind_have_the_same_order(
+    #[case] hold: Hold,
+    #[case] second: i64,
+    #[case] precedes: bool,
+) {
+    let (kind, name) = (KindId::BaoAuthRole, ObjectName::new("ns", "other"));
+    let other = (hold, (second, false, name.clone()), kind);
+    let own = ranked(kind, Hold::Wanted, 10);
+    let found = [
+        first(&own, vec![(other.clone(), Claimant { kind, name })]),
+        first(&other, vec![claims_of(kind, Hold::Wanted, 10)]),
+    ];
+    assert_eq!(found.map(|it| it.is_some()), [precedes, !precedes]);
+}
+
 fn seal(name: &str) -> Seal {
     let owner = Owner::Object(KindId::SecretsApp);
     let mark = Mark { installation: "i".to_owned(), owner, name: ObjectName::new("ns", name) };
@@ -118,7 +138,10 @@ fn a_record_of_another_client_or_location_gives_no_right(
 #[rstest]
 #[case::policy("sys/policies/acl/Team/Web", "sys/policies/acl/team/web")]
 #[case::role("auth/JWT/role/Web", "auth/JWT/role/web")]
+#[case::role_of_jobs("auth/gitea_jwt/role/Deploy", "auth/gitea_jwt/role/deploy")]
 #[case::group("identity/group/name/Web", "identity/group/name/web")]
+#[case::user("auth/ldap/users/Web", "auth/ldap/users/web")]
+#[case::token_role("auth/token/roles/Web", "auth/token/roles/Web")]
 #[case::mount("sys/mounts/KV", "sys/mounts/KV")]
 #[case::database_role("Postgres/roles/Web", "Postgres/roles/Web")]
 fn names_that_openbao_does_not_distinguish_have_one_path(#[case] path: &str, #[case] expected: &str) {
@@ -145,13 +168,22 @@ fn desired(resources: Vec<Resource>, owned: &[OwnedResource]) -> Desired {
     }
 }
 
-#[test]
-fn an_object_claims_what_its_spec_contains_and_what_its_status_still_records() {
+#[rstest]
+#[case::nothing_else(&[], &[(POLICY, Basis::Spec), ("former", Basis::Record)])]
+#[case::computed_too(&[POLICY], &[(POLICY, Basis::Spec), ("former", Basis::Record)])]
+#[case::withdrawn(&["role"], &[(POLICY, Basis::Spec), ("role", Basis::Spec), ("former", Basis::Record)])]
+#[case::recorded_too(&["former"], &[(POLICY, Basis::Spec), ("former", Basis::Spec)])]
+fn an_object_claims_what_its_spec_contains_and_what_its_status_still_records(
+    #[case] determined: &[&str],
+    #[case] expected: &[(&str, Basis)],
+) {
     let policy = Resource::at("policy web", POLICY, Map::new());
     let part = Resource { deleted_at: None, ..Resource::at("part", "sys/mounts/kv/tune", Map::new()) };
     let owned = [entry(POLICY), entry("former"), OwnedResource { is_part: true, ..entry("former/config") }];
-    let claims = stated(&desired(vec![policy, part], &owned));
-    assert_eq!(claims, [(claimed(POLICY), Basis::Spec), (claimed("former"), Basis::Record)]);
+    let determined = determined.iter().map(|path| claimed(path)).collect();
+    let claims = stated(&desired(vec![policy, part], &owned), determined);
+    let expected: Vec<_> = expected.iter().map(|(path, basis)| (claimed(path), *basis)).collect();
+    assert_eq!(claims, expected);
 }
 
 #[test]
@@ -165,7 +197,8 @@ fn a_conflict_names_the_object_that_comes_first() {
     );
 }
 
-/// PKIIssuer is on the engine without `General`. No other kind has the paths of issuers and keys.
+/// PKIIssuer is on the engine without `General`. No other kind has the paths of issuers and keys, a SecretEngine of type `pki`
+/// refuses the path of the default issuer, and PKIIssuer itself compares the settings of the mount that both can have.
 #[test]
 fn every_kind_that_records_its_resources_is_compared() {
     let owning = KindId::ALL.iter().filter(|kind| kind.is(Property::Owning) && **kind != KindId::PKIIssuer);

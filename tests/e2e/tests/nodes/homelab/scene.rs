@@ -23,8 +23,6 @@ use crate::bao::Bao;
 
 /// Namespaces of the homelab.
 const NAMESPACES: [&str; 5] = ["tools", "webapp", "erp", "cms", "kube-system"];
-/// Issuer in the samples.
-const GITEA: &str = "https://gitea.example.com";
 
 pub struct Homelab {
     pub bao: Bao,
@@ -39,7 +37,8 @@ impl Homelab {
     /// Applies the samples, in their order and without a pause, and writes the values that people and CI jobs write.
     pub async fn new() -> Result<Self> {
         let bao = Bao::prepare("tools").await?;
-        let issuer = JwtIssuer::at(GITEA.to_owned())?;
+        let host = bao.postgres.host.clone();
+        let issuer = bao.fleet.at_home(async move { JwtIssuer::start_on(&host).await }).await?;
         let mut objects = Vec::new();
         for (_, text) in demo::homelab()? {
             for object in yaml(&text)? {
@@ -99,7 +98,7 @@ impl Homelab {
         self.issuer.sign(
             "key-1",
             &json!({
-                "iss": GITEA, "sub": team, "aud": "openbao", "iat": now, "exp": now + 3600, "email": email,
+                "iss": self.issuer.url, "sub": team, "aud": "openbao", "iat": now, "exp": now + 3600, "email": email,
                 "groups": ["homelab", format!("homelab:{team}")],
             }),
         )

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use steamer_testing::cache::checkout;
 use steamer_testing::image;
@@ -14,6 +14,8 @@ use steamer_testing::tools;
 
 use crate::bao::Bao;
 
+/// Issuer in the samples.
+const GITEA: &str = "https://gitea.example.com";
 /// Password of `credentials_editor` in the samples.
 pub const EDITOR_PASSWORD: &str = "change-me";
 /// User of PgBouncer, and its password.
@@ -76,12 +78,15 @@ pub fn applications(bao: &Bao) -> Result<()> {
     bao.fleet.cluster.import(&image::application(Path::new(&script), &["/entrypoint.sh"])?).map(drop)
 }
 
-/// Changes a sample for the test: images of the test ground, and the key of an issuer that no server publishes.
+/// Changes a sample for the test: images of the test ground, and an issuer in place of Gitea, whose keys OpenBao discovers.
 pub fn here(mut object: Value, issuer: &JwtIssuer) -> Result<Value> {
     if object["kind"] == "AuthMethod" {
-        object["spec"]["jwt"] = json!({
-            "publicKeys": [issuer.public_pem("key-1")?], "boundIssuer": object["spec"]["jwt"]["boundIssuer"],
-        });
+        let jwt = &mut object["spec"]["jwt"];
+        for url in ["oidcDiscoveryURL", "boundIssuer"] {
+            ensure!(jwt[url] == GITEA, "{url} of the sample is {}", jwt[url]);
+            jwt[url] = json!(issuer.url);
+        }
+        jwt["allowPlaintext"] = json!(true);
     }
     for list in ["/spec/template/spec/initContainers", "/spec/template/spec/containers"] {
         let containers = object.pointer_mut(list).and_then(Value::as_array_mut);
