@@ -56,7 +56,7 @@ e2e: ## Run only the end-to-end tests
 soak: ## Run the end-to-end tests in random order for HOURS (default 8); SEED=n repeats one round
 	@cargo xtask soak --times $(or $(TIMES),5) $(if $(SEED),--seed $(SEED) --rounds 1,--hours $(or $(HOURS),8))
 
-bench: ## Run the benchmarks (requests, writes, time, memory); about an hour
+bench: ## Run the benchmarks (requests, writes, time, memory, workflows of OpenBao); BENCH="--general 0" leaves one out; about an hour
 	@cargo xtask bench $(BENCH)
 	@cargo build --quiet --workspace --bin steamer
 	@cargo test --quiet --package steamer-e2e --test nodes -- --ignored --nocapture performance

@@ -4,8 +4,6 @@
 
 CREATE ROLE pgbouncer LOGIN PASSWORD :'pgbouncer';
 CREATE ROLE credentials_editor LOGIN CREATEROLE PASSWORD :'editor';
--- To end the sessions of removed users.
-GRANT pg_signal_backend TO credentials_editor;
 
 \c postgres
 \ir pgbouncer.sql

@@ -47,6 +47,13 @@ pub struct AuthMethodSpec {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = rules::PLUGIN_NAME)]
     pub type_: String,
+    /// Version of the plugin in the catalog of OpenBao, such as `v1.2.3`. `latest` needs OpenBao 2.7. After a change, OpenBao runs
+    /// the other version when the plugin is reloaded. OpenBao cannot remove a version: without this field, it is left as it is.
+    /// Not for built-in types, whose version changes with OpenBao.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::PLUGIN_VERSION)]
+    pub plugin_version: Option<String>,
     /// Text for people who list mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]

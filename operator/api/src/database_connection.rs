@@ -1,5 +1,7 @@
 //! Kind DatabaseConnection: a connection of a database engine in OpenBao to a database.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::yes;
 use crate::{
     AllowedNamespaces, CommonStatus, Duration, Lifecycle, LifecycleStatus, LocalReference, OwnedResources,
-    Parameters, Placement, SecretKeyReference, rules,
+    Parameters, Placement, SecretKeyReference, SecretParameters, rules,
 };
 
 /// A connection of a database engine in OpenBao to a database, with the user that creates other users.
@@ -106,6 +108,12 @@ pub struct DatabaseConnectionSpec {
     /// Other parameters of `<mount>/config/<name>` in OpenBao, such as `host` and `port` of Valkey. Not for secrets.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
+    /// Other parameters of `<mount>/config/<name>` whose values are in Secrets in this namespace, such as `pem_json` of Cassandra.
+    /// OpenBao returns most of them to clients that may read the connection. An adopted connection keeps its values until a
+    /// Secret changes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub secret_parameters: SecretParameters,
     /// Namespaces whose DatabaseRoles may refer to this object. They have every right that the user of `rootSecretRef` has in
     /// the database, because a role contains statements. Default: only its own namespace.
     #[serde(default)]

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, LongDuration, SecretValueReference, rules};
+use crate::{Duration, LongDuration, Parameters, SecretValueReference, rules};
 
 /// Secret parameters of a request: for each parameter, the key of a Secret that contains its value.
 pub type SecretParameters = BTreeMap<String, SecretValueReference>;
@@ -42,6 +42,10 @@ pub struct MountTune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub allowed_response_headers: Option<Vec<String>>,
+    /// Further parameters of `sys/mounts/<path>/tune` or `sys/auth/<path>/tune`, as the API of OpenBao names them. A parameter
+    /// that has a field is refused. Parameters that are not listed are left as they are in OpenBao.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
 }
 
 /// Visibility of a mount for clients without a token.

@@ -96,6 +96,11 @@ pub struct OwnedResource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub digest: Option<String>,
+    /// Keyed digest (MAC) of secret parameters that OpenBao returns in another form than they were sent. It shows changes that
+    /// other clients make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub returned: Option<String>,
     /// Keyed digest (MAC) of this entry and its owner. An entry that another client wrote gives no right to the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

@@ -43,6 +43,13 @@ pub struct SecretEngineSpec {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = rules::PLUGIN_NAME, validation = rules::KV_TYPE)]
     pub type_: String,
+    /// Version of the plugin in the catalog of OpenBao, such as `v1.2.3`. `latest` needs OpenBao 2.7. After a change, OpenBao runs
+    /// the other version when the plugin is reloaded. OpenBao cannot remove a version: without this field, it is left as it is.
+    /// Not for built-in types, whose version changes with OpenBao.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::PLUGIN_VERSION)]
+    pub plugin_version: Option<String>,
     /// Text for people who list mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
@@ -63,6 +70,9 @@ pub struct SecretEngineSpec {
     /// `true` excludes the mount from replication. OpenBao cannot change it later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<bool>,
+    /// `true` keeps the values of the mount out of the cache of OpenBao. OpenBao cannot change it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_no_cache: Option<bool>,
     /// Configuration of type `kv-v2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<KvEngineConfig>,

@@ -37,6 +37,26 @@ pub struct LifecycleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub plan: Vec<PlannedChange>,
+    /// Writes that Steamer no longer makes, because another client undoes each of them. An entry ends with a change of the spec,
+    /// with the annotation `steamer.dev/reconcile`, and when OpenBao has the desired state again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub stopped: Vec<StoppedWrite>,
+}
+
+/// A write that Steamer no longer makes, because another client undid it several times.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoppedWrite {
+    /// Path in OpenBao, from the root namespace of the server.
+    #[schemars(length(max = 1024))]
+    pub path: String,
+    /// Number of writes that the other client undid.
+    pub writes: i64,
+    /// Keyed digest (MAC) of the write, the generation of the spec and the value of the annotation `steamer.dev/reconcile`. An
+    /// entry with another digest stops nothing.
+    #[schemars(length(max = 128))]
+    pub seal: String,
 }
 
 /// Status fields of a kind that becomes a Kubernetes Secret.

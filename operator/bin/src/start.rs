@@ -27,6 +27,7 @@ use steamer_openbao::Outgoing;
 use steamer_runtime::admin::Readiness;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, Events, Index, Limits, Metrics, ObjectName, Released, Runtime, Statuses};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -165,6 +166,7 @@ async fn context(clients: Clients, settings: Settings, process: Process) -> Resu
         stores: Stores::new(cluster_namespaces),
         removers: Removers::default(),
         claims: Claims::default(),
+        handovers: Mutex::default(),
         generated: GeneratedPolicy::default(),
         cluster_objects: Stores::default(),
         cluster_writes: WriteLimit::default(),

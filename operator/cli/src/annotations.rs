@@ -15,6 +15,8 @@ use crate::progress::Waiting;
 use crate::target::cluster_name;
 use steps::{Rollout, fenced, moved, released};
 
+pub(crate) use steps::condition;
+
 /// Field manager of every write.
 pub(crate) const MANAGER: &str = "kubectl-steamer";
 /// A new value replaces the pods one after the other.

@@ -12,6 +12,7 @@ use crate::explain::Explain;
 use crate::import::Import;
 use crate::login::{Bao, Login};
 use crate::report::Report;
+use crate::restore_drill::RestoreDrill;
 use crate::seal_rotation::RotateSeal;
 use crate::status::Status;
 use crate::suspension::Suspension;
@@ -90,6 +91,14 @@ pub(crate) enum Command {
     /// You need the rights to get and patch the Secret of the seal. The old key stays in the Secret: remove it when no backup
     /// needs it any more.
     RotateSeal(RotateSeal),
+    /// Tests the restored copy of the database of a managed cluster now.
+    ///
+    /// The cluster must have `restoreDrill`, and your backup tool must have restored the copy. Shows the duration of the test, and
+    /// the age of the data in the copy.
+    ///
+    /// Exit codes: 0, OpenBao opened the copy; 1, the input is wrong or a request was refused; 3, it did not, or the time to wait is
+    /// over.
+    RestoreDrill(RestoreDrill),
     /// Writes a file for a bug report: objects, Events and logs, without values.
     ///
     /// The report contains the objects of Steamer with their statuses, Events, the versions, and the last lines of the operator's

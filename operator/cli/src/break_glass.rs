@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 use clap::Args as Arguments;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 use steamer_api::OpenBaoCluster;
 
-use crate::annotations::{annotate, managed, name};
+use crate::annotations::{annotate, condition, managed, name};
 use crate::connection::Connection;
 use crate::outcome::Outcome;
 use crate::output::print;
@@ -15,6 +14,8 @@ use crate::style::line;
 
 /// A new value opens `generate-root` for 15 minutes.
 const ANNOTATION: &str = "steamer.dev/break-glass";
+/// Condition that reports it.
+const CONDITION: &str = "BreakGlass";
 
 /// Arguments of `break-glass`.
 #[derive(Arguments)]
@@ -44,15 +45,10 @@ pub(crate) async fn run(arguments: BreakGlass) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn condition(cluster: &OpenBaoCluster) -> Option<&Condition> {
-    let conditions = &cluster.status.as_ref()?.common.conditions;
-    conditions.iter().find(|condition| condition.type_ == "BreakGlass")
-}
-
 fn opened(request: &str, cluster: &OpenBaoCluster) -> Step {
     let last = cluster.status.as_ref().and_then(|status| status.break_glass.as_ref());
     let is_this = last.is_some_and(|last| last.request == request);
-    match condition(cluster) {
+    match condition(cluster, CONDITION) {
         Some(condition) if condition.status == "True" && is_this => Step::Done(line(&condition.message)),
         Some(condition) => Step::Wait(line(&condition.message)),
         None => Step::Wait("waits for the operator to begin".to_owned()),
@@ -60,7 +56,7 @@ fn opened(request: &str, cluster: &OpenBaoCluster) -> Step {
 }
 
 fn closed(cluster: &OpenBaoCluster) -> Step {
-    match condition(cluster) {
+    match condition(cluster, CONDITION) {
         Some(condition) if condition.status == "True" => Step::Wait(line(&condition.message)),
         _ => Step::Done("closed".to_owned()),
     }

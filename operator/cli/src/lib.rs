@@ -20,6 +20,7 @@ mod outcome;
 mod output;
 mod progress;
 mod report;
+mod restore_drill;
 mod seal_rotation;
 mod status;
 mod style;
@@ -84,6 +85,7 @@ async fn perform(command: Command) -> anyhow::Result<Outcome> {
         Command::Bao(arguments) => login::bao(arguments).await,
         Command::Tail(arguments) => tail::run(arguments).await,
         Command::RotateSeal(arguments) => seal_rotation::run(arguments).await,
+        Command::RestoreDrill(arguments) => restore_drill::run(arguments).await,
         Command::Report(arguments) => report::run(arguments).await,
         Command::Version(arguments) => version::run(arguments).await,
         Command::Completion(arguments) => completion::run::<Args>(arguments),

@@ -34,12 +34,18 @@ pub(crate) enum Step {
     Wait(String),
     /// It is complete.
     Done(String),
+    /// It ended without success.
+    Failed(String),
 }
 
 /// Name and namespace of the object to wait for.
 pub(crate) type Place<'a> = (&'a str, &'a str);
 
 impl Waiting {
+    pub(crate) const fn new(no_wait: bool, timeout: Period) -> Self {
+        Self { no_wait, timeout }
+    }
+
     /// Reads an object until `step` reports the end, and reports each change.
     ///
     /// # Errors
@@ -58,16 +64,17 @@ impl Waiting {
         }
         let (mut reported, begun) = (String::new(), Instant::now());
         loop {
-            let (text, is_done) = match step(&cluster.object::<K>(namespace, name).await?) {
-                Step::Wait(text) => (text, false),
-                Step::Done(text) => (text, true),
+            let (text, end) = match step(&cluster.object::<K>(namespace, name).await?) {
+                Step::Wait(text) => (text, None),
+                Step::Done(text) => (text, Some(Outcome::Good)),
+                Step::Failed(text) => (text, Some(Outcome::NotReady)),
             };
             if text != reported {
                 eprintln!("{:>4}s  {text}", begun.elapsed().as_secs());
                 reported = text;
             }
-            if is_done {
-                return Ok(Outcome::Good);
+            if let Some(outcome) = end {
+                return Ok(outcome);
             }
             if begun.elapsed() >= self.timeout.get() {
                 eprintln!("gave up: the operator goes on. See `kubectl steamer status`");

@@ -105,6 +105,7 @@ mod tests {
         let step = match rotated("k2", &cluster.unwrap()) {
             Step::Wait(text) => text,
             Step::Done(text) => format!("done: {text}"),
+            Step::Failed(text) => format!("failed: {text}"),
         };
         assert_eq!(step, expected);
     }

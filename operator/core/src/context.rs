@@ -9,6 +9,7 @@ use kube::Client;
 use steamer_api::Kind;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Coverage, ObjectName, Presence, Runtime};
+use tokio::sync::Mutex;
 
 use crate::access::api_audiences::ApiAudiences;
 use crate::access::audiences::SafeAudiences;
@@ -68,6 +69,8 @@ pub struct Context {
     pub removers: Removers,
     /// Which objects claim which resources.
     pub claims: Claims,
+    /// Held while orphans are written to the status of a tenant or cluster.
+    pub handovers: Mutex<()>,
     /// Policy of the operator, by the scope of a cluster.
     pub generated: GeneratedPolicy,
     /// Keyed digests of secret values.

@@ -48,7 +48,8 @@ pub enum Error {
     /// A resource of another owner exists. The text names it.
     #[error("{0}")]
     Conflict(String),
-    /// Another client undoes each write. The text names the resource. The write is paused for the duration.
+    /// Another client undoes each write. The text names the resource. The write is paused for the duration, which has no end for a
+    /// stopped one.
     #[error("{0}")]
     Repeated(String, Duration),
     /// Another client changes the same object at the same time. Retried with backoff.

@@ -18,6 +18,7 @@ pub mod policy_lines;
 pub mod references;
 pub mod report;
 pub mod served;
+pub mod stops;
 pub mod stores;
 pub mod tasks;
 pub mod urgent;

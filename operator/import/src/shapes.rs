@@ -19,12 +19,11 @@ const fn plain(kind: &'static str) -> Shape {
 
 const NAMESPACE: Shape = plain("BaoNamespace");
 
-const POLICY: Shape = Shape { rest: &[], ignored: &["name", "version", "modified"], ..plain("BaoPolicy") };
+const POLICY: Shape = Shape { ignored: &["name", "version", "modified"], ..plain("BaoPolicy") };
 
 /// What OpenBao computes for each mount.
 const OF_MOUNTS: &[&str] = &[
     "accessor",
-    "config.force_no_cache",
     "deprecation_status",
     "external_entropy_access",
     "options.version",
@@ -37,6 +36,7 @@ const OF_MOUNTS: &[&str] = &[
 ];
 
 const ENGINE: Shape = Shape {
+    renamed: &[("config.force_no_cache", "forceNoCache")],
     sections: &[("config.", "tune"), ("config_of_engine.", "config"), ("", "")],
     rest: &[("options.", "options"), ("config_of_engine.", "parameters"), ("", "")],
     ignored: OF_MOUNTS,

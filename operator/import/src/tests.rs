@@ -51,6 +51,21 @@ fn a_mount_with_defaults_has_only_its_path_and_type() {
 }
 
 #[test]
+fn a_mount_of_a_plugin_has_the_version_that_openbao_recorded() {
+    let config = json!({"default_lease_ttl": 0, "force_no_cache": true, "max_lease_ttl": 0});
+    let recorded = json!({"plugin_version": "v1.1.0", "running_plugin_version": "v1.0.0", "config": config});
+    let place = Place::new(Class::Engine, "", "plugin");
+    let (_, spec) = object(resource(place, "my-plugin", &mount("my-plugin", &recorded)));
+    let expected =
+        json!({"path": "plugin", "type": "my-plugin", "pluginVersion": "v1.1.0", "forceNoCache": true});
+    assert_eq!(spec, expected);
+    let recorded = json!({"plugin_version": "latest", "running_plugin_version": "v1.0.0"});
+    let place = Place::new(Class::Method, "", "plugin");
+    let (_, spec) = object(resource(place, "my-plugin", &mount("my-plugin", &recorded)));
+    assert_eq!(spec, json!({"path": "plugin", "type": "my-plugin", "pluginVersion": "latest"}));
+}
+
+#[test]
 fn what_openbao_creates_and_what_steamer_owns_is_left_out() {
     let marked = json!({"description": "managed by Steamer: i/SecretEngine/ns/kv"});
     let owned = json!({"path": {"kv/*": {"capabilities": ["read"], "comment": "managed by Steamer: i/BaoPolicy/ns/a"}}});
@@ -95,6 +110,17 @@ fn a_resource_of_a_child_namespace_names_it() {
             },
         })]
     );
+}
+
+#[test]
+fn a_policy_keeps_its_parameters() {
+    let fields = json!({
+        "name": "app", "policy": "path \"a\" {}", "version": 3, "modified": "2026-01-02T03:04:05Z", "cas_required": true,
+        "allow_slashes_in_identity_templates": false, "expiration": "2090-01-02T03:04:05Z",
+    });
+    let (_, spec) = object(resource(Place::new(Class::Policy, "", "app"), "", &fields));
+    let parameters = json!({"cas_required": true, "expiration": "2090-01-02T03:04:05Z"});
+    assert_eq!(spec, json!({"name": "app", "policy": "path \"a\" {}", "parameters": parameters}));
 }
 
 #[test]

@@ -3,13 +3,15 @@
 mod configuration;
 
 use kube::ResourceExt;
+use serde_json::json;
 use steamer_api::{AuthMethod, AuthTune, OwnedResource, OwnedResources, UserLockout, is_no_auth_path};
 use steamer_core::error::Error;
 use steamer_openbao::Session;
 use steamer_runtime::ObjectName;
 
 use crate::auth_mounts::logins;
-use crate::general::{self, Found, General, Resource, Site};
+use crate::general::{self, Found, General, Resource, Site, stated};
+use crate::mounts::tuning::{OF_METHODS, tuning};
 use crate::mounts::{AUTH, Mount, auth_settings, lockout, lockout_path};
 
 /// Path and type of the auth mount that every namespace contains. OpenBao neither creates nor deletes it.
@@ -35,7 +37,7 @@ impl General for AuthMethod {
             )));
         }
         logins::refuse_mount(&path, found.home)?;
-        let mut resources = vec![mount(self, &path)];
+        let mut resources = mounted(self, &path)?;
         resources.extend(user_lockout(self, &path, found.owned).map(|it| lockout(&path, &it)));
         let configuration = configuration::of(self, found).await?;
         if !configuration.is_empty() {
@@ -73,8 +75,20 @@ fn path(method: &AuthMethod) -> String {
     method.spec.path.clone().unwrap_or_else(|| method.name_any())
 }
 
+/// The mount and its settings that have no field.
+fn mounted(method: &AuthMethod, path: &str) -> Result<Vec<Resource>, Error> {
+    let mount = mount(method, path);
+    let tuning = match &method.spec.tune {
+        Some(tune) => tuning(&mount, &tune.mount.parameters, OF_METHODS)?,
+        None => None,
+    };
+    Ok([mount].into_iter().chain(tuning).collect())
+}
+
 fn mount(method: &AuthMethod, path: &str) -> Resource {
     let spec = &method.spec;
+    let mut tune = auth_settings(spec.tune.as_ref().unwrap_or(&AuthTune::default()));
+    tune.extend(stated([("plugin_version", spec.plugin_version.as_ref().map(|it| json!(it)))]));
     let mount = Mount {
         title: method.title(),
         family: AUTH,
@@ -82,7 +96,7 @@ fn mount(method: &AuthMethod, path: &str) -> Resource {
         type_: &spec.type_,
         description: spec.description.as_deref(),
         options: &spec.options,
-        tune: auth_settings(spec.tune.as_ref().unwrap_or(&AuthTune::default())),
+        tune,
         seal_wrap: spec.seal_wrap,
         local: spec.local,
     };
@@ -92,7 +106,7 @@ fn mount(method: &AuthMethod, path: &str) -> Resource {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 
@@ -129,14 +143,15 @@ mod tests {
 
     #[test]
     fn an_auth_mount_is_access_and_no_deletion_policy_keeps_it() {
-        let spec = json!({"type": "jwt", "tune": {"tokenType": "default-batch", "maxLeaseTTL": "1h"}});
+        let tune = json!({"tokenType": "default-batch", "maxLeaseTTL": "1h"});
+        let spec = json!({"type": "jwt", "pluginVersion": "v1.2.3", "tune": tune});
         let method = AuthMethod::new("ci", serde_json::from_value(spec).unwrap());
         let resource = mount(&method, "ci");
         assert!(!resource.holds_values);
         assert_eq!(resource.deleted_at.as_deref(), Some("sys/auth/ci"));
         let (_, creation) = resource.creation.unwrap();
-        let expected =
-            json!({"type": "jwt", "config": {"token_type": "default-batch", "max_lease_ttl": "3600s"}});
-        assert_eq!(serde_json::Value::Object(creation), expected);
+        let config =
+            json!({"token_type": "default-batch", "max_lease_ttl": "3600s", "plugin_version": "v1.2.3"});
+        assert_eq!(Value::Object(creation), json!({"type": "jwt", "config": config}));
     }
 }

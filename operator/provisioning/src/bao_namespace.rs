@@ -6,6 +6,7 @@ mod key_shares;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -47,7 +48,13 @@ impl General for BaoNamespace {
         let mut resource = found.read(resource(self, &name)).await?;
         let published = found.session.namespace().join(&name);
         match resource.found() {
-            Some(it) if it.get("tainted") == Some(&Value::Bool(true)) => return Err(deleting(&published)),
+            Some(it) if it.get("tainted") == Some(&Value::Bool(true)) => {
+                return if is_announced(found, &resource.path) {
+                    Ok(vec![Resource { interrupted: Some(discard), ..resource }])
+                } else {
+                    Err(deleting(&published))
+                };
+            }
             Some(_) => {}
             None => check_parent(found, &resource.path).await?,
         }
@@ -131,6 +138,20 @@ fn refuse(name: &str, path: &NamespacePath) -> Result<(), Error> {
 fn may_own(namespace: &BaoNamespace, found: &Found<'_>, path: &str) -> bool {
     let mut recorded = found.owned.iter().flat_map(|owned| &owned.resources);
     namespace.spec.lifecycle.adopt == Adopt::IfUnowned || recorded.any(|it| it.path == path)
+}
+
+/// Returns true if the object has announced to create the namespace, and has not seen it.
+fn is_announced(found: &Found<'_>, path: &str) -> bool {
+    found.owned.iter().flat_map(|owned| &owned.resources).any(|it| it.path == path && it.pending)
+}
+
+/// Deletes what OpenBao keeps of a namespace if its creation is interrupted, such as by the end of the connection: OpenBao does so
+/// only on request. The next pass creates the namespace.
+fn discard<'a>(session: &'a Session, path: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        BaoNamespace::delete(session, path).await?;
+        Err(deleting(&session.namespace().join(path.strip_prefix(PATHS).unwrap_or(path))))
+    })
 }
 
 /// OpenBao answers requests in a missing namespace as those for a missing path. `path` does not exist.

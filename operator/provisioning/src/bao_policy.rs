@@ -1,8 +1,11 @@
 //! BaoPolicy: an ACL policy.
 
+mod parameters;
+mod rules;
+
 use kube::ResourceExt;
-use serde_json::{Map, Value, json};
-use steamer_api::{BaoPolicy, PolicyRule};
+use serde_json::{Map, Value};
+use steamer_api::{BaoPolicy, Parameters};
 use steamer_core::error::Error;
 use steamer_core::layout::{is_access_policy, is_project, reserved_policies};
 use steamer_openbao::NamespacePath;
@@ -23,26 +26,46 @@ impl General for BaoPolicy {
     }
 
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
-        let text = self.spec.policy.clone().unwrap_or_else(|| text(&self.spec.rules));
-        Ok(vec![policy(&name(self), text, found).await?])
+        Ok(vec![resource(&name(self), stated(self)?, found).await?])
     }
 
     fn claims(&self, home: &Home, _lookup: &Lookup<'_>) -> Vec<String> {
         let name = name(self);
-        let is_refused = refuse_reserved(&name, &home.namespace).is_err();
+        let is_refused = refuse_reserved(&name, &home.namespace).is_err() || stated(self).is_err();
         if is_refused { Vec::new() } else { vec![policy_path(&name)] }
     }
 }
 
 /// The policy of that name and text, if the name is not reserved.
 pub(crate) async fn policy(name: &str, text: String, found: &Found<'_>) -> Result<Resource, Error> {
+    resource(name, parameters::stated(text, &Parameters::default())?, found).await
+}
+
+/// The policy of that name with those parameters, if the name is not reserved.
+async fn resource(name: &str, parameters: Map<String, Value>, found: &Found<'_>) -> Result<Resource, Error> {
     refuse_reserved(name, &found.home.namespace)?;
-    let parameters = Map::from_iter([("policy".to_owned(), Value::from(text))]);
     let resource = Resource::at(format!("policy {name}"), policy_path(name), parameters);
-    let mut resource = found.read(resource).await?;
-    // The change of a person between the read and the write is not lost.
-    resource.body.guard.insert("cas".to_owned(), Value::from(version(&resource)));
-    Ok(resource)
+    Ok(guarded(found.read(resource).await?))
+}
+
+/// The policy with everything that its write must contain so that no change of a person is lost: the version that it replaces, and
+/// the parameters that the spec does not state.
+fn guarded(mut policy: Resource) -> Resource {
+    let mut guard =
+        policy.found().map(|it| parameters::kept(it, &policy.body.parameters)).unwrap_or_default();
+    guard.insert("cas".to_owned(), Value::from(version(&policy)));
+    policy.body.guard = guard;
+    policy
+}
+
+/// The parameters of the spec.
+///
+/// # Errors
+/// [`Error::Invalid`] for a mistake in a rule or parameter.
+fn stated(policy: &BaoPolicy) -> Result<Map<String, Value>, Error> {
+    let spec = &policy.spec;
+    let text = spec.policy.as_ref().map_or_else(|| rules::text(&spec.rules), |text| Ok(text.clone()))?;
+    parameters::stated(text, &spec.parameters)
 }
 
 /// The version that a write replaces: -1 if the policy does not exist.
@@ -65,31 +88,10 @@ fn refuse_reserved(name: &str, namespace: &NamespacePath) -> Result<(), Error> {
     Ok(())
 }
 
-/// The rules as a policy in JSON. Comments are part of the text, so a changed comment changes the policy.
-fn text(rules: &[PolicyRule]) -> String {
-    let paths: Map<String, Value> = rules.iter().map(|it| (it.path.clone(), rule(it))).collect();
-    format!("{:#}\n", json!({"path": paths}))
-}
-
-fn rule(rule: &PolicyRule) -> Value {
-    let mut fields = Map::from_iter([("capabilities".to_owned(), json!(rule.capabilities))]);
-    let mut add = |name: &str, value: Value, is_set: bool| {
-        if is_set {
-            fields.insert(name.to_owned(), value);
-        }
-    };
-    add("allowed_parameters", json!(rule.allowed_parameters), !rule.allowed_parameters.is_empty());
-    add("denied_parameters", json!(rule.denied_parameters), !rule.denied_parameters.is_empty());
-    add("required_parameters", json!(rule.required_parameters), !rule.required_parameters.is_empty());
-    add("min_wrapping_ttl", json!(rule.min_wrapping_ttl), rule.min_wrapping_ttl.is_some());
-    add("max_wrapping_ttl", json!(rule.max_wrapping_ttl), rule.max_wrapping_ttl.is_some());
-    add("comment", json!(rule.comment), rule.comment.is_some());
-    Value::Object(fields)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
 
@@ -116,13 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn rules_become_a_policy() {
-        let rules: Vec<PolicyRule> = serde_json::from_value(json!([
-            {"path": "kv/data/web/*", "capabilities": ["read", "list"], "comment": "values of web"},
-            {"path": "auth/token/create", "capabilities": ["update"], "allowedParameters": {"ttl": [], "policies": ["web"]},
-             "requiredParameters": ["ttl"], "maxWrappingTTL": "5m"},
-        ]))
-        .unwrap();
-        insta::assert_snapshot!(text(&rules));
+    fn a_write_repeats_the_parameters_of_an_administrator() {
+        let found = json!({
+            "name": "web", "policy": "old", "version": 4, "modified": "2026-01-02T03:04:05Z",
+            "expiration": "2030-01-02T03:04:05Z", "cas_required": true,
+        });
+        let stated = parameters::stated("new".to_owned(), &Parameters::default()).unwrap();
+        let policy = Resource::at("policy web", "sys/policies/acl/web", stated);
+        let policy = guarded(policy.with_existing(found.as_object().cloned()));
+        let expected =
+            json!({"policy": "new", "cas": 4, "expiration": "2030-01-02T03:04:05Z", "cas_required": true});
+        assert_eq!(policy.change_body().exposed(), expected);
+        assert_eq!(Value::Object(policy.body.parameters), json!({"policy": "new"}));
+    }
+
+    #[test]
+    fn a_new_policy_has_only_the_parameters_of_its_spec() {
+        let stated = parameters::stated("new".to_owned(), &Parameters::default()).unwrap();
+        let policy = guarded(Resource::at("policy web", "sys/policies/acl/web", stated).with_existing(None));
+        assert_eq!(policy.creation_body().exposed(), json!({"policy": "new", "cas": -1}));
     }
 }

@@ -9,10 +9,12 @@ mod tls;
 use serde_json::{Map, Value};
 use steamer_api::{DatabaseConnection, DatabaseConnectionStatus, DeletionPolicy};
 use steamer_core::error::Error;
+use steamer_runtime::ObjectName;
 
 use crate::database_names::{allowed_in, connection, connection_path, mount, owns};
 use crate::engine::Lookup;
 use crate::general::{FollowUp, Found, General, Resource, Site};
+use crate::mounts::configuration::resolved;
 use root::{Root, Stage};
 use tls::Tls;
 
@@ -36,9 +38,10 @@ impl General for DatabaseConnection {
     async fn resources(&self, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
         let last: DatabaseConnectionStatus = found.pass.context.status(self);
         let root = Root::of(self, last.root_credential.as_ref(), found).await?;
-        let tls = tls::load(self, found).await?;
+        let mut tls = tls::load(self, found).await?;
         let allowed = allowed::roles(self, &found.lookup())?;
         let parameters = parameters::of(&self.spec, root.username.as_deref(), &tls, allowed)?;
+        tls.secrets.extend(resolved(&self.spec.secret_parameters, &ObjectName::of(self), found).await?);
         let mut resource = found.read(resource(self, parameters, tls, root.stage)).await?;
         check_existing(self, &resource, found, &root)?;
         connection_url::unify(&mut resource);

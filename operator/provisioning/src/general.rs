@@ -17,6 +17,7 @@ mod observed;
 mod parameters;
 mod plan;
 mod provision;
+mod readback;
 mod receipt;
 mod record;
 mod requests;

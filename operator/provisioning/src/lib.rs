@@ -23,6 +23,7 @@ mod pipeline_policy;
 pub mod pipelines;
 mod pki_issuer;
 mod pki_role;
+mod policy_text;
 mod project;
 mod relations;
 mod secret_engine;

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod configuration;
+pub(crate) mod tuning;
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,7 @@ impl Mount<'_> {
         Resource {
             creation: Some((path.clone(), self.creation())),
             changed_at: Some(format!("{path}/tune")),
-            fixed: vec!["type", "seal_wrap", "local"],
+            fixed: vec!["type", "seal_wrap", "local", "force_no_cache"],
             read: flat,
             write: nested,
             is_complete: true,
@@ -116,7 +117,18 @@ fn flat(mut answer: Map<String, Value>) -> Map<String, Value> {
     }
     answer.extend(config);
     answer.extend(options.into_iter().map(|(name, value)| (format!("{OPTION}{name}"), value)));
-    answer
+    with_version(answer)
+}
+
+/// The parameters with the version of the plugin that runs, if OpenBao recorded none: it does not record that of a built-in plugin
+/// when it creates the mount.
+fn with_version(mut parameters: Map<String, Value>) -> Map<String, Value> {
+    let recorded = parameters.get("plugin_version").and_then(Value::as_str).unwrap_or_default();
+    let running = parameters.get("running_plugin_version").filter(|_| recorded.is_empty()).cloned();
+    if let Some(running) = running {
+        parameters.insert("plugin_version".to_owned(), running);
+    }
+    parameters
 }
 
 /// The request that changes a mount.
@@ -314,6 +326,14 @@ mod tests {
     #[case::other(
         json!({"type": "pki", "options": {"version": "2"}, "config": {"max_lease_ttl": 60}}),
         json!({"type": "pki", "options/version": "2", "max_lease_ttl": 60})
+    )]
+    #[case::plugin(
+        json!({"type": "p", "plugin_version": "v1.1.0", "running_plugin_version": "v1.0.0"}),
+        json!({"type": "p", "plugin_version": "v1.1.0", "running_plugin_version": "v1.0.0"})
+    )]
+    #[case::plugin_without_recorded_version(
+        json!({"type": "p", "plugin_version": "", "running_plugin_version": "v1.0.0"}),
+        json!({"type": "p", "plugin_version": "v1.0.0", "running_plugin_version": "v1.0.0"})
     )]
     fn an_answer_becomes_parameters(#[case] answer: Value, #[case] expected: Value) {
         assert_eq!(Value::Object(flat(map(answer))), expected);

@@ -8,6 +8,7 @@ mod fixture;
 mod former;
 mod mismatch;
 mod names;
+mod outline;
 mod owned;
 mod parent;
 mod plan;
@@ -30,7 +31,7 @@ use steamer_runtime::{Key, ObjectName, Reason};
 
 use crate::engine::{Footprint, Lookup, Pass, Provision, Rights, Setting, Subject};
 use crate::general::{self, Home, Seal, Site, check_location, footprint, remove_recorded};
-use crate::write::Plan;
+use crate::write::{Plan, Request};
 use certificate::Certificate;
 use desired::{Desired, Facts, rotation};
 use names::{check_name, mount, name, title};
@@ -108,6 +109,10 @@ impl Provision for PKIIssuer {
 
     fn plan(desired: &Desired, _observed: &Snapshot, rights: &Rights<'_>) -> Result<Plan, Error> {
         plan::plan(desired, rights)
+    }
+
+    fn outline(&self, (home, parent): &Self::References, _lookup: &Lookup<'_>) -> Vec<Request> {
+        outline::requests(self, home, parent.as_ref())
     }
 
     fn announcement(

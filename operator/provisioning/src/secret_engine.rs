@@ -8,6 +8,7 @@ use steamer_runtime::ObjectName;
 
 use crate::general::{Found, General, Resource, Site, stated};
 use crate::mounts::configuration::Configuration;
+use crate::mounts::tuning::{OF_ENGINES, tuning};
 use crate::mounts::{ENGINES, Mount, seconds, settings};
 
 impl General for SecretEngine {
@@ -29,9 +30,15 @@ impl General for SecretEngine {
                  cubbyhole or below one of them"
             )));
         }
-        let mount = found.read(mount(self, &path)).await?;
+        let mount = mount(self, &path);
+        let tuning = match &self.spec.tune {
+            Some(tune) => tuning(&mount, &tune.parameters, OF_ENGINES)?,
+            None => None,
+        };
+        let mount = found.read(mount).await?;
         refuse_nested(&path, &mount, found).await?;
         let (owner, mut resources) = (ObjectName::of(self), vec![mount]);
+        resources.extend(tuning);
         for (below, configuration) in configurations(self)? {
             let path = format!("{path}/{below}");
             resources.push(configuration.resource(path, &owner, found).await?);
@@ -66,6 +73,11 @@ async fn refuse_nested(path: &str, mount: &Resource, found: &Found<'_>) -> Resul
 
 fn mount(engine: &SecretEngine, path: &str) -> Resource {
     let spec = &engine.spec;
+    let mut tune = settings(spec.tune.as_ref().unwrap_or(&MountTune::default()));
+    tune.extend(stated([
+        ("plugin_version", spec.plugin_version.as_ref().map(|it| json!(it))),
+        ("force_no_cache", spec.force_no_cache.map(Value::from)),
+    ]));
     let mount = Mount {
         title: engine.title(),
         family: ENGINES,
@@ -73,7 +85,7 @@ fn mount(engine: &SecretEngine, path: &str) -> Resource {
         type_: &spec.type_,
         description: spec.description.as_deref(),
         options: &spec.options,
-        tune: settings(spec.tune.as_ref().unwrap_or(&MountTune::default())),
+        tune,
         seal_wrap: spec.seal_wrap,
         local: spec.local,
     };
@@ -176,6 +188,19 @@ mod tests {
         assert_eq!(
             Value::Object(configurations[0].1.parameters.clone()),
             json!({"max_versions": 5, "cas_required": true, "delete_version_after": "5400s", "metadata_cas_required": true})
+        );
+    }
+
+    #[test]
+    fn the_cache_is_determined_at_the_creation_and_the_version_can_change() {
+        let engine = engine(json!({"type": "my-plugin", "pluginVersion": "v1.2.3", "forceNoCache": true}));
+        let mount = mount(&engine, "web");
+        let config = json!({"plugin_version": "v1.2.3", "force_no_cache": true});
+        assert_eq!(mount.creation_body().parameters["config"], config);
+        let change = mount.change_body().parameters;
+        assert_eq!(
+            (change.get("plugin_version"), change.get("force_no_cache")),
+            (Some(&json!("v1.2.3")), None)
         );
     }
 

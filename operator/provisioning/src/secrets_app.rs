@@ -3,10 +3,12 @@
 mod bindings;
 mod ci;
 pub(crate) mod database;
+mod differences;
 mod engines;
 #[cfg(test)]
 mod fixture;
 mod hcl;
+mod inventory;
 mod kept;
 mod names;
 mod ops;
@@ -25,7 +27,7 @@ use std::collections::BTreeSet;
 use steamer_api::{SecretsApp, SecretsAppStatus};
 use steamer_core::error::Error;
 use steamer_openbao::NamespacePath;
-use steamer_runtime::Key;
+use steamer_runtime::{Key, Reason};
 
 use crate::bao_policy::policy;
 use crate::engine::Lookup;
@@ -82,13 +84,15 @@ impl General for SecretsApp {
 /// All resources. Policies come first, so that no role gives access that its policy does not state.
 async fn complete(app: &SecretsApp, found: &Found<'_>) -> Result<Vec<Resource>, Error> {
     let parts = Parts::of(app, found).await?;
+    let differences = differences::of_roles(app, &parts, found).await?;
     let mut resources = Vec::new();
     for (name, text) in policies::all(app, &parts)? {
         resources.push(policy(&name, text, found).await?);
     }
     if let Some(policy) = resources.first_mut() {
         policy.stamp.clone_from(&parts.credentials);
-        policy.withheld.clone_from(&parts.denied);
+        let denied = parts.denied.clone().map(|text| (Reason::ReferenceDenied, text));
+        policy.withheld = denied.or(differences.map(|text| (Reason::Conflict, text)));
     }
     resources.extend(ci::group(app, found).await?);
     resources.extend(roles::all(app, &parts.login, found.home)?);

@@ -28,6 +28,11 @@ impl Signing {
         format!("{}/intermediate/generate/{}", self.mount, self.key)
     }
 
+    /// The certificate that results, without keys.
+    pub(crate) fn canonical(&self) -> Value {
+        json!([self.request, self.parent.namespace().as_str(), self.signed_at, self.certificate])
+    }
+
     /// Makes the requests. `session` is in the namespace of the authority.
     ///
     /// # Errors

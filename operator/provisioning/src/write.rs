@@ -1,6 +1,7 @@
 //! Writes to OpenBao: the request and the reason of each.
 
 mod call;
+mod canonical;
 pub(crate) mod reason;
 mod request;
 
@@ -8,6 +9,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 use steamer_api::{Operation, PlannedChange};
 use steamer_core::error::Error;
 use steamer_core::ownership::Mark;
@@ -17,7 +19,7 @@ use steamer_runtime::write_limit::{Write as Repetition, digest};
 use crate::managed_secret::change::Versions;
 
 pub(crate) use call::{Call, Deletion, auth_path, cel_role_path, jwt_role_path, policy_path};
-pub(crate) use reason::{ADOPTED, DIFFERS, MISSING, UNDESIRED, WITHDRAWN};
+pub(crate) use reason::{ADOPTED, DIFFERS, INTERRUPTED, MISSING, UNDESIRED, WITHDRAWN};
 pub(crate) use request::Request;
 
 /// Longest path in a status, in characters.
@@ -39,49 +41,48 @@ pub(crate) struct Write {
     namespace: NamespacePath,
     call: Call,
     reason: &'static str,
-    /// Keyed digest of the desired state, if the call has secrets that `Debug` does not show.
+    /// Keyed digest of the desired state, if the call has secrets that its canonical text does not contain.
     state: Option<String>,
+    /// Path that identifies the resource, if it is not that of the request: one request can change several parts of a resource.
+    part: Option<String>,
 }
 
 /// What was written of a plan. Paths start at the root of the cluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
-    /// Paths of the creations that OpenBao has confirmed.
+    /// Paths that identify the resources whose creation OpenBao has confirmed.
     pub(crate) created: Vec<String>,
-    /// Paths of the writes that are paused.
+    /// Paths that identify the resources whose changes OpenBao has confirmed.
+    pub(crate) updated: Vec<String>,
+    /// Paths that identify the resources whose writes are stopped because another client undoes them.
     pub(crate) paused: Vec<String>,
 }
 
 impl Write {
     pub(crate) fn create(namespace: &NamespacePath, call: Call) -> Self {
-        Self {
-            operation: Operation::Create,
-            namespace: namespace.clone(),
-            call,
-            reason: MISSING,
-            state: None,
-        }
+        Self::new(Operation::Create, namespace, call, MISSING)
     }
 
     pub(crate) fn update(namespace: &NamespacePath, call: Call, reason: &'static str) -> Self {
-        Self { operation: Operation::Update, namespace: namespace.clone(), call, reason, state: None }
+        Self::new(Operation::Update, namespace, call, reason)
     }
 
     pub(crate) fn delete(namespace: &NamespacePath, path: String, reason: &'static str) -> Self {
-        let call = Call::Delete(path);
-        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason, state: None }
+        Self::new(Operation::Delete, namespace, Call::Delete(path), reason)
+    }
+
+    fn new(operation: Operation, namespace: &NamespacePath, call: Call, reason: &'static str) -> Self {
+        Self { operation, namespace: namespace.clone(), call, reason, state: None, part: None }
     }
 
     /// Deletes a resource of a general kind.
     pub(crate) fn remove(namespace: &NamespacePath, path: String, deletion: Deletion) -> Self {
-        let call = Call::Remove(path, deletion);
-        Self {
-            operation: Operation::Delete,
-            namespace: namespace.clone(),
-            call,
-            reason: UNDESIRED,
-            state: None,
-        }
+        Self::new(Operation::Delete, namespace, Call::Remove(path, deletion), UNDESIRED)
+    }
+
+    /// Deletes what an interrupted creation has left.
+    pub(crate) fn discard(namespace: &NamespacePath, path: String, deletion: Deletion) -> Self {
+        Self::new(Operation::Delete, namespace, Call::Remove(path, deletion), INTERRUPTED)
     }
 
     /// Deletes or destroys versions of a secret.
@@ -90,8 +91,12 @@ impl Write {
         versions: Versions,
         reason: &'static str,
     ) -> Self {
-        let call = Call::RemoveVersions(versions);
-        Self { operation: Operation::Delete, namespace: namespace.clone(), call, reason, state: None }
+        Self::new(Operation::Delete, namespace, Call::RemoveVersions(versions), reason)
+    }
+
+    /// The write of the resource, or of the part of one, that a path in the namespace identifies.
+    pub(crate) fn of_resource(self, path: &str) -> Self {
+        Self { part: Some(path.to_owned()), ..self }
     }
 
     /// The write with the keyed digest of the state that it leads to: another secret is another desired state.
@@ -124,9 +129,32 @@ impl Write {
         self.namespace.path(&self.call.path())
     }
 
-    /// Digest of the name of the resource, for the limit of repetitions.
+    /// Path that identifies the resource, from the root namespace of the cluster. Writes of several parts can have the same
+    /// [`Self::path`].
+    pub(crate) fn identity(&self) -> String {
+        match &self.part {
+            Some(part) => self.namespace.path(part),
+            None => self.path(),
+        }
+    }
+
+    /// Digest of the resource, for the limit of repetitions. The creation of a resource and the change that follows it are counted
+    /// separately.
     pub(crate) fn resource(&self) -> u64 {
-        digest(&self.path())
+        digest(&(self.identity(), self.operation == Operation::Create))
+    }
+
+    /// Digests as those of [`Self::resource`] for all writes of the resource.
+    pub(crate) fn resources(&self) -> [u64; 2] {
+        [true, false].map(|is_creation| digest(&(self.identity(), is_creation)))
+    }
+
+    /// The resource and its desired state, for the limit of repetitions and for the seal of a stop. It is equal in each version of
+    /// Steamer, and without counters, which differ in each write.
+    pub(crate) fn desired(&self) -> String {
+        let operation = if self.operation == Operation::Create { "create" } else { "change" };
+        let state = json!([operation, self.identity(), self.call.canonical(), self.state]);
+        state.to_string()
     }
 
     /// Returns true for the removal of a resource that the object no longer wants.
@@ -148,11 +176,7 @@ impl Write {
     /// The write, for the limit of repetitions. `before` is the digest of the state that is observed at that interval. A missing
     /// resource is created again without a long memory: a job can delete it at an interval.
     pub(crate) fn repetition(&self, before: u64, interval: Duration) -> Repetition {
-        let desired = match &self.call {
-            // Without the version, which is another one in each write.
-            Call::PutPolicy { text, .. } => digest(text),
-            call => digest(&(format!("{call:?}"), &self.state)),
-        };
+        let desired = digest(&self.desired());
         let interval = if self.reason == MISSING { Duration::ZERO } else { interval };
         Repetition { resource: self.resource(), desired, before, interval }
     }

@@ -226,8 +226,12 @@ impl Statuses {
         let (status, stored) = (status.to_string(), status_of(answer).to_string());
         let digests = [digest(&status), digest(&stored)];
         let written = Some(Written { resource_version, unseen: Some(status.into()), digests });
-        let known = Known { uid: uid(answer), written, equal: None };
-        self.known.lock().entry(TypeId::of::<K>()).or_default().insert(ObjectName::of(answer), known);
+        let mut known = self.known.lock();
+        let known = known.entry(TypeId::of::<K>()).or_default().entry(ObjectName::of(answer)).or_default();
+        // The answers of two writes can arrive in another order.
+        if known.uid != uid(answer) || !known.is_newer_than(resource_version) {
+            *known = Known { uid: uid(answer), written, equal: None };
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Limit of repeated writes. If another client undoes each write of an object, Steamer stops to repeat it: otherwise both
-//! would write as fast as the server answers, or once in each interval without end.
+//! Limit of repeated writes. If another client undoes each write of an object, Steamer pauses it, or stops repeating it:
+//! otherwise both would write as fast as the server answers, or once in each interval without end.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,18 +9,23 @@ use crate::{Locked, ObjectName, doubled};
 
 /// Period in which repairs of any difference are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Shortest period in which repairs of the same difference are counted, for a resource that is compared at intervals: the other
-/// client can be a tool that runs every few minutes.
+/// Shortest period in which repairs of the same difference are counted before a pause, for a resource that is compared at
+/// intervals: the other client can be a tool that runs every few minutes.
 const LONG_WINDOW: Duration = Duration::from_secs(3600);
 /// Intervals in which repairs of the same difference are counted, if that is longer, up to [`LONGEST_WINDOW`]. The other client can
 /// have a longer interval.
 const INTERVALS: u32 = 12;
-/// Longest period in which repairs are counted.
+/// Longest period in which repairs are counted before a pause.
 const LONGEST_WINDOW: Duration = Duration::from_secs(6 * 3600);
+/// Shortest period in which repairs are counted before a stop, for a resource that is compared at intervals: the other client can be
+/// a tool that runs every few hours.
+const STOP_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Repairs of the same difference in a period.
 const SAME: usize = 5;
 /// Repairs of any difference in a minute: a manual change is repaired immediately, even many of them.
 const ANY: usize = 20;
+/// Repairs of any difference in a period before a stop: a client can write another state each time.
+const MANY: usize = 50;
 /// First pause. It doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Longest pause.
@@ -35,8 +40,8 @@ pub struct Write {
     pub desired: u64,
     /// Digest of the state before the write.
     pub before: u64,
-    /// Interval at which the resource is compared. Zero for a resource whose every change is watched: its repairs are counted
-    /// for a minute.
+    /// Interval at which the resource is compared. Zero for a resource whose every change is watched, and for a missing one: their
+    /// repairs are counted for a minute.
     pub interval: Duration,
 }
 
@@ -63,10 +68,14 @@ struct Meters {
 struct Meter {
     desired: Option<u64>,
     interval: Duration,
-    /// The last repairs, at most [`ANY`].
+    /// The last repairs, at most [`ANY`], or [`MANY`] if the writes stop.
     recent: VecDeque<(Instant, u64)>,
     pauses: u32,
     paused_until: Option<Instant>,
+    /// Whether the writes stop. Otherwise they pause.
+    stops: bool,
+    /// Scope in which the resource is not written again.
+    stopped: Option<u64>,
 }
 
 impl WriteLimit {
@@ -78,6 +87,27 @@ impl WriteLimit {
         let mut meters = self.0.lock();
         meters.sweep(now);
         meters.of(object, write).admit(write, now)
+    }
+
+    /// Checks whether a write of an object may be made. A resource over its limit is not written again, also after a pause, until
+    /// the scope or the desired state is another one, or [`Self::settle`] finds that no write is needed.
+    ///
+    /// # Errors
+    /// The number of repairs in the period before the stop.
+    pub fn admit_in(&self, scope: u64, object: &ObjectName, write: Write, now: Instant) -> Result<(), usize> {
+        let mut meters = self.0.lock();
+        meters.sweep(now);
+        meters.of(object, write).admit_in(scope, write, now)
+    }
+
+    /// Ends the stops of the resources of an object that need no write any more. Their repairs are still counted: a client that
+    /// restores the desired state in each round gets no more writes by that.
+    pub fn settle(&self, object: &ObjectName, needs_write: impl Fn(u64) -> bool) {
+        if let Some(resources) = self.0.lock().objects.get_mut(object) {
+            for (resource, meter) in resources {
+                meter.stopped = meter.stopped.filter(|_| needs_write(*resource));
+            }
+        }
     }
 
     /// Counts a write that was made.
@@ -119,10 +149,8 @@ impl Meters {
 
 impl Meter {
     fn admit(&mut self, write: Write, now: Instant) -> Result<(), Duration> {
-        if self.desired.replace(write.desired) != Some(write.desired) {
-            *self = Self { desired: Some(write.desired), ..Self::default() };
-        }
-        self.interval = write.interval;
+        self.follow(write);
+        self.stops = false;
         if let Some(left) = self.paused_until.map(|until| until.saturating_duration_since(now))
             && !left.is_zero()
         {
@@ -131,33 +159,66 @@ impl Meter {
         if self.is_idle(now) {
             self.pauses = 0;
         }
-        let window = self.window();
-        self.recent.retain(|(at, _)| is_within(window, *at, now));
+        self.discard_old(now);
         if self.is_exceeded(write, now) {
             return Err(self.pause(now));
         }
         Ok(())
     }
 
+    fn admit_in(&mut self, scope: u64, write: Write, now: Instant) -> Result<(), usize> {
+        self.follow(write);
+        self.stops = true;
+        if self.stopped.is_some_and(|stopped| stopped != scope) {
+            self.recent.clear();
+            self.stopped = None;
+        }
+        if self.stopped.is_none() {
+            self.discard_old(now);
+            if !self.is_exceeded(write, now) {
+                return Ok(());
+            }
+            self.stopped = Some(scope);
+        }
+        Err(self.recent.len())
+    }
+
+    /// Another desired state is no repetition.
+    fn follow(&mut self, write: Write) {
+        if self.desired.replace(write.desired) != Some(write.desired) {
+            *self = Self { desired: Some(write.desired), ..Self::default() };
+        }
+        self.interval = write.interval;
+    }
+
+    fn discard_old(&mut self, now: Instant) {
+        let window = self.window();
+        self.recent.retain(|(at, _)| is_within(window, *at, now));
+    }
+
     fn record(&mut self, write: Write, now: Instant) {
-        if self.recent.len() >= ANY {
+        let most = if self.stops { MANY } else { ANY };
+        if self.recent.len() >= most {
             self.recent.pop_front();
         }
         self.recent.push_back((now, write.before));
     }
 
-    /// Period in which repairs of the same difference are counted.
+    /// Period in which repairs are counted.
     fn window(&self) -> Duration {
-        if self.interval.is_zero() {
-            return WINDOW;
+        let intervals = self.interval.saturating_mul(INTERVALS);
+        match (self.interval.is_zero(), self.stops) {
+            (true, _) => WINDOW,
+            (false, true) => STOP_WINDOW.max(intervals),
+            (false, false) => LONG_WINDOW.max(intervals).min(LONGEST_WINDOW),
         }
-        LONG_WINDOW.max(self.interval.saturating_mul(INTERVALS)).min(LONGEST_WINDOW)
     }
 
-    /// Returns true if no write was necessary for a whole period, and for a whole period after a pause.
+    /// Returns true if no write was necessary for a whole period, and for a whole period after a pause. A stop has no end.
     fn is_idle(&self, now: Instant) -> bool {
         let window = self.window();
-        self.recent.iter().all(|(at, _)| !is_within(window, *at, now))
+        self.stopped.is_none()
+            && self.recent.iter().all(|(at, _)| !is_within(window, *at, now))
             && self.paused_until.is_none_or(|until| !is_within(window, until, now))
     }
 
@@ -166,7 +227,7 @@ impl Meter {
         let (same, any) = if self.pauses == 0 { (SAME, ANY) } else { (1, 1) };
         let repeated = self.recent.iter().filter(|(_, before)| *before == write.before).count();
         let in_a_minute = self.recent.iter().filter(|(at, _)| is_within(WINDOW, *at, now)).count();
-        repeated >= same || in_a_minute >= any
+        repeated >= same || in_a_minute >= any || self.recent.len() >= MANY
     }
 
     fn pause(&mut self, now: Instant) -> Duration {
@@ -297,7 +358,8 @@ mod tests {
         (refused, writes)
     }
 
-    /// In a day, for a resource that is compared at an interval, and another client that undoes each repair after a time.
+    /// In a day, for a resource that is compared at an interval, and another client that undoes each repair after a time. Writes
+    /// that only pause are limited if the other client is fast.
     #[rstest]
     #[case::shortest(1, 1, true)]
     #[case::fifteen_seconds(15, 16, true)]
@@ -308,7 +370,7 @@ mod tests {
     #[case::hour(3600, 3601, true)]
     #[case::two_hours(7200, 7201, false)]
     #[case::rare_edits(300, 900, false)]
-    fn two_clients_never_alternate_writes(
+    fn repeated_writes_pause_if_the_other_client_is_fast(
         #[case] interval: u64,
         #[case] undone_after: u64,
         #[case] is_limited: bool,
@@ -363,5 +425,99 @@ mod tests {
         limit.reset(&name, REPAIR.resource);
         assert_eq!(write_to(&limit, REPAIR, start), Ok(()));
         assert!(write_to(&limit, other, start).is_err());
+    }
+
+    fn write_in(scope: u64, limit: &WriteLimit, write: Write, now: Instant) -> Result<(), usize> {
+        let name = ObjectName::new("web", "app");
+        limit.admit_in(scope, &name, write, now).map(|()| limit.record(&name, write, now))
+    }
+
+    #[rstest]
+    #[case::at_once(Duration::ZERO, 1)]
+    #[case::each_interval(Duration::from_secs(300), 301)]
+    #[case::slow_client(Duration::from_secs(300), 600)]
+    fn a_stopped_write_is_not_made_again(#[case] interval: Duration, #[case] seconds: u64) {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        let write = Write { interval, ..REPAIR };
+        let at = |round: u64| start + Duration::from_secs(round * seconds);
+        let results: Vec<_> = (0..2000).map(|round| write_in(1, &limit, write, at(round))).collect();
+        assert!(results[..SAME].iter().all(Result::is_ok), "{results:?}");
+        assert!(results[SAME..].iter().all(|it| *it == Err(SAME)), "{results:?}");
+        let other = Write { desired: 3, ..write };
+        assert_eq!(write_in(1, &limit, other, at(2000)), Ok(()), "another desired state");
+    }
+
+    /// Numbers of writes in ten days, if another client undoes each one after some seconds, or writes another state each time.
+    fn writes_of_ten_days(interval: u64, undone_after: u64, is_same: bool) -> usize {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        let rounds = 10 * 86_400 / undone_after;
+        let writes = (0..rounds).filter(|round| {
+            let before = if is_same { 2 } else { *round };
+            let write = Write { interval: Duration::from_secs(interval), before, ..REPAIR };
+            write_in(1, &limit, write, start + Duration::from_secs(round * undone_after)).is_ok()
+        });
+        writes.count()
+    }
+
+    #[rstest]
+    #[case::short(15, 16)]
+    #[case::default(300, 301)]
+    #[case::rare_edits(300, 900)]
+    #[case::hour(3600, 3601)]
+    #[case::two_hours(7200, 7201)]
+    #[case::slowest_client_that_is_stopped(300, 17_279)]
+    #[case::long_interval(86_400, 86_401)]
+    fn two_clients_never_alternate_writes(#[case] interval: u64, #[case] undone_after: u64) {
+        assert_eq!(writes_of_ten_days(interval, undone_after, true), SAME);
+    }
+
+    #[rstest]
+    #[case::default(300, 301)]
+    #[case::rare_edits(300, 900)]
+    #[case::slowest_client_that_is_stopped(300, 1727)]
+    #[case::long_interval(86_400, 8640)]
+    fn a_client_that_writes_another_state_each_time_is_stopped_too(
+        #[case] interval: u64,
+        #[case] undone_after: u64,
+    ) {
+        assert_eq!(writes_of_ten_days(interval, undone_after, false), MANY);
+    }
+
+    #[rstest]
+    #[case::the_same_each_five_hours(18_000, true)]
+    #[case::another_each_two_hours(7200, false)]
+    #[case::once_a_day(86_400, true)]
+    fn rare_edits_are_repaired_each_time(#[case] undone_after: u64, #[case] is_same: bool) {
+        let edits = usize::try_from(10 * 86_400 / undone_after).unwrap();
+        assert_eq!(writes_of_ten_days(300, undone_after, is_same), edits);
+    }
+
+    #[test]
+    fn another_scope_ends_a_stop_once() {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        for scope in 1..4 {
+            let writes = (0..20).filter(|_| write_in(scope, &limit, REPAIR, start).is_ok()).count();
+            assert_eq!(writes, SAME, "scope {scope}");
+        }
+    }
+
+    #[test]
+    fn another_scope_is_no_reason_to_count_again_before_a_stop() {
+        let (limit, start) = (WriteLimit::default(), Instant::now());
+        let writes = (0..20).take_while(|scope| write_in(*scope, &limit, REPAIR, start).is_ok()).count();
+        assert_eq!(writes, SAME);
+    }
+
+    #[test]
+    fn a_stop_ends_when_no_write_is_needed_and_its_repairs_are_still_counted() {
+        let (limit, start, name) = (WriteLimit::default(), Instant::now(), ObjectName::new("web", "app"));
+        let write = Write { interval: Duration::from_secs(300), ..REPAIR };
+        while write_in(1, &limit, write, start).is_ok() {}
+        limit.settle(&name, |_| false);
+        assert_eq!(write_in(1, &limit, write, start + STOP_WINDOW / 2), Err(SAME), "in the same window");
+        limit.settle(&name, |resource| resource == write.resource);
+        assert_eq!(write_in(1, &limit, write, start + 2 * STOP_WINDOW), Err(SAME), "it needs a write");
+        limit.settle(&name, |_| false);
+        assert_eq!(write_in(1, &limit, write, start + 3 * STOP_WINDOW), Ok(()));
     }
 }

@@ -247,6 +247,18 @@ pub async fn mount_kv(admin: &Session, path: &str) -> Result<()> {
     .await
 }
 
+/// Returns true if OpenBao refuses a request of a login. A missing value and an invalid request are no refusal.
+///
+/// # Errors
+/// Any other error of OpenBao.
+pub async fn denied(session: &Session, method: Method, path: &str, body: Option<Value>) -> Result<bool> {
+    match session.request_any(method, path, body).await {
+        Err(Error::Denied { .. }) => Ok(true),
+        Ok(_) | Err(Error::NotFound { .. } | Error::Invalid { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Initializes a server with a number of recovery keys and returns the root token. Sends the request once, and only to
 /// a server that answers: OpenBao does not repeat a lost response.
 ///

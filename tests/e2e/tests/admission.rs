@@ -238,11 +238,15 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             rule(json!({"capabilities": ["deny", "read"]})),
             "deny excludes every other capability",
         ),
+        ("BaoPolicy", rule(json!({"paginationLimit": 0})), "greater than or equal to 1"),
         (
             "BaoPolicy",
-            rule(json!({"allowedParameters": {"*": [], "ttl": ["1h"]}})),
-            "remove '*', and list each allowed parameter",
+            rule(
+                json!({"capabilities": ["read"], "listScanResponseKeysFilterPath": "{{ .path }}{{ .key }}"}),
+            ),
+            "listScanResponseKeysFilterPath requires the capability list",
         ),
+        ("BaoPolicy", rule(json!({"expiration": "tomorrow"})), "must be of type date-time"),
         (
             "BaoAuthRole",
             role(json!({"jwt": {"userClaim": "sub", "boundSubject": "a"}})),

@@ -38,6 +38,14 @@ pub fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
             "defaultLeaseTTL must be at most maxLeaseTTL",
         ),
         (engine("pki", json!({"tune": {"listingVisibility": "all"}})), "Unsupported value"),
+        (
+            engine("my-plugin", json!({"pluginVersion": "1.2"})),
+            "pluginVersion must be a version as OpenBao lists it",
+        ),
+        (
+            method("my-plugin", json!({"pluginVersion": "v1.2"})),
+            "pluginVersion must be a version as OpenBao lists it",
+        ),
         (engine("pki", json!({"tune": {"tokenType": "batch"}})), "field not declared in schema"),
         (method("token", json!({})), "write both type: token and path: token"),
         (method("jwt", json!({"path": "auth/jwt"})), "write it without auth/"),

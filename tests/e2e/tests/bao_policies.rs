@@ -1,5 +1,8 @@
 //! BaoPolicy: ACL policies as text and as rules.
 
+mod parameters;
+mod values;
+
 use anyhow::Result;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -25,6 +28,9 @@ async fn a_policy_is_created_repaired_adopted_and_deleted() -> Result<()> {
     };
     check(&scene, &subject).await?;
     every_field_of_a_rule_is_in_the_policy(&scene).await?;
+    values::are_enforced(&scene).await?;
+    values::mistakes_are_named(&scene).await?;
+    parameters::of_an_administrator_are_kept(&scene).await?;
     placement_determines_the_namespace(&scene).await?;
     mistakes_are_named(&scene).await
 }

@@ -25,6 +25,9 @@ use crate::static_secrets::auth;
 /// Password of the user that OpenBao logs in as, after the first one.
 const SECOND: &str = "second-canary-7Zt4Qw9xLp2V";
 
+/// Values of a secret parameter.
+const FURTHER: [&str; 2] = ["further-canary-3Hs8Kd1mNv6C", "further-canary-9Bq2Xw5tRz4J"];
+
 /// Roles that the connection allows: those of the DatabaseRoles, and the check of the owner role `app_rw`.
 const ALLOWED: [&str; 4] = ["app", "app.owner-337b432d", "batch", "plain"];
 /// Static role that checks the owner role.
@@ -267,7 +270,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Objects whose parameters OpenBao returns in another form than they are written settle.
+    /// Objects whose parameters OpenBao returns in another form than they are written settle, and are repaired.
     async fn forms(&self) -> Result<()> {
         let case = &self.rig.case;
         let mut text = self.connection();
@@ -292,6 +295,16 @@ impl Scene {
         self.pass("DatabaseConnection", "text", "/database/config/text").await?;
         self.pass("DatabaseRole", "keys", "/database/roles/keys").await?;
         assert_eq!(writes(), before, "settled objects were written");
+        let right = self.read("database/roles/keys").await?;
+        let changed = json!({"db_name": "pg", "credential_config": {"key_bits": 4096}});
+        self.post("database/roles/keys", changed).await?;
+        nudge(case, "DatabaseRole", "keys").await?;
+        self.becomes("database/roles/keys", &right).await?;
+        assert_eq!(
+            writes()[1].len(),
+            before[1].len() + 1,
+            "the free parameter is not repaired with one write"
+        );
         let refused = self.patch("DatabaseRole", "keys", json!({"defaultTTL": "1500ms"})).await;
         let message = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
         ensure!(message.contains("must be a number of whole seconds"), "{message}");
@@ -305,6 +318,43 @@ impl Scene {
             if seen == json!(ALLOWED) { Ok(()) } else { Err(seen.to_string()) }
         })
         .await
+    }
+
+    /// The value of a secret parameter is written once, and again when its Secret changes.
+    async fn secret_parameters(&self) -> Result<()> {
+        let case = &self.rig.case;
+        let secret = |value: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "further", "namespace": case.namespace},
+                "stringData": {"value": value},
+            })
+        };
+        let mut spec = self.connection();
+        spec["name"] = json!("further");
+        spec["verify"] = json!(false);
+        spec["deletionPolicy"] = json!("Delete");
+        spec["secretParameters"] = json!({"custom_secret": {"name": "further", "key": "value"}});
+        case.object("DatabaseConnection", "further", spec).await?;
+        case.says::<DatabaseConnection>("further", "False/", "further does not exist").await?;
+        for (number, value) in (1..).zip(FURTHER) {
+            apply(&case.client, secret(value)).await?;
+            eventually("the value is written", || async {
+                let mut config =
+                    self.read("database/config/further").await.map_err(|error| format!("{error:#}"))?;
+                let seen = config["connection_details"]["custom_secret"].take();
+                if seen == value { Ok(()) } else { Err(seen.to_string()) }
+            })
+            .await?;
+            case.ready::<DatabaseConnection>("further", "True/Applied").await?;
+            self.pass("DatabaseConnection", "further", "/database/config/further").await?;
+            assert_eq!(self.writes("/database/config/further").len(), number);
+        }
+        self.patch("DatabaseConnection", "further", json!({"parameters": {"pem_bundle": "x"}})).await?;
+        let remedy = "name its Secret in secretParameters.pem_bundle";
+        case.says::<DatabaseConnection>("further", "False/Invalid", remedy).await?;
+        self.delete("DatabaseConnection", "further").await?;
+        self.gone("DatabaseConnection", "further").await?;
+        self.becomes("database/config/further", &Value::Null).await
     }
 
     /// A BaoDynamicSecret delivers a user whose tables belong to the owner role, and the user is dropped.
@@ -321,6 +371,11 @@ impl Scene {
         self.login((&user, &password), "CREATE TABLE mine (a int); INSERT INTO mine VALUES (7)")?;
         let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'mine'";
         assert_eq!(self.postgres.sql("app", owner)?.trim(), "app_rw");
+        // As itself, the user still has the rights of the owner role, and owns what it creates.
+        let itself = "SET ROLE NONE; CREATE TABLE own (a int); INSERT INTO own VALUES (8)";
+        self.login((&user, &password), itself)?;
+        let owner_of_own = "SELECT tableowner FROM pg_tables WHERE tablename = 'own'";
+        assert_eq!(self.postgres.sql("app", owner_of_own)?.trim(), user);
         self.delete("BaoDynamicSecret", "app").await?;
         eventually("the user is dropped", || async {
             let sql = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'");
@@ -329,6 +384,8 @@ impl Scene {
         })
         .await?;
         assert_eq!(self.postgres.sql("app", "SELECT a FROM mine")?.trim(), "7");
+        assert_eq!(self.postgres.sql("app", owner_of_own)?.trim(), "app_rw");
+        assert_eq!(self.postgres.sql("app", "SELECT a FROM own")?.trim(), "8");
 
         self.missing_owner_role().await?;
         Ok(vec![password])
@@ -581,6 +638,7 @@ async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> R
     let mut passwords = scene.credentials().await?;
     scene.failures().await?;
     scene.forms().await?;
+    scene.secret_parameters().await?;
     scene.drift().await?;
     scene.observed_role().await?;
     scene.rotation().await?;
@@ -588,5 +646,6 @@ async fn a_database_is_reached_with_rotated_passwords_and_ephemeral_users() -> R
     scene.adoption().await?;
     scene.deletion().await?;
     passwords.extend([scene.first.1.clone(), SECOND.to_owned(), batch]);
+    passwords.extend(FURTHER.map(str::to_owned));
     scene.leaks(&passwords).await
 }

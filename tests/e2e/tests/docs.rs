@@ -2,6 +2,7 @@
 //! without Steamer.
 
 mod coverage;
+mod terraform;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -261,25 +261,43 @@ async fn a_foreign_resource_is_kept_and_the_object_recovers_when_it_is_removed()
     case.ready::<steamer_api::PipelinePolicy>("all", "True/Applied").await.map(drop)
 }
 
+/// Annotation that requests a reconcile, and a further attempt of a stopped write.
+const RECONCILE: &str = "steamer.dev/reconcile";
+
 /// Requests a reconcile of an object of any kind.
 pub async fn nudge(case: &Case, kind: &str, name: &str) -> Result<()> {
+    annotate(case, (kind, name), RECONCILE).await
+}
+
+/// Sets an annotation of an object of any kind to the time.
+async fn annotate(case: &Case, (kind, name): (&str, &str), annotation: &str) -> Result<()> {
     let now = jiff::Timestamp::now().to_string();
-    let patch = json!({"metadata": {"annotations": {"steamer.dev/reconcile": now}}});
+    let patch = json!({"metadata": {"annotations": {annotation: now}}});
     case.dynamic(kind)?.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())
 }
 
-/// Waits for a complete pass over an object. `reads` counts the reads with which its passes start: the second one ends the first
-/// pass.
+/// Waits for a complete pass over an object. `reads` counts a read that each of its passes makes once: the second one ends the
+/// first pass.
 pub async fn passes(case: &Case, kind: &str, name: &str, reads: impl Fn() -> Result<usize>) -> Result<()> {
     for _ in 0..2 {
-        let before = reads()?;
-        nudge(case, kind, name).await?;
-        eventually(&format!("{kind} {name} is read again"), || async {
-            let now = reads().map_err(|error| error.to_string())?;
-            if now > before { Ok(()) } else { Err(format!("{now} reads")) }
-        })
-        .await?;
+        visit(case, (kind, name), RECONCILE, &reads).await?;
     }
     Ok(())
+}
+
+/// Waits for a read of a pass over an object. The change of an annotation requests the pass.
+pub async fn visit(
+    case: &Case,
+    (kind, name): (&str, &str),
+    annotation: &str,
+    reads: impl Fn() -> Result<usize>,
+) -> Result<()> {
+    let before = reads()?;
+    annotate(case, (kind, name), annotation).await?;
+    eventually(&format!("{kind} {name} is read again"), || async {
+        let now = reads().map_err(|error| error.to_string())?;
+        if now > before { Ok(()) } else { Err(format!("{now} reads")) }
+    })
+    .await
 }

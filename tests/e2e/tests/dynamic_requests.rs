@@ -125,7 +125,12 @@ async fn a_lost_or_renamed_secret_gets_another_credential_and_the_former_one_is_
     gone(&secrets, "dynlost").await?;
     let user = key(&case, "renamed", "username").await?;
     has_users(&case, "dynlost", &[&user]).await?;
-    assert_eq!(leases(&case, mount, "dynlost").await?, 1);
+    // OpenBao drops the user before it deletes the lease.
+    eventually("only the third lease is left", || async {
+        let count = leases(&case, mount, "dynlost").await.map_err(|error| error.to_string())?;
+        if count == 1 { Ok(()) } else { Err(format!("{count} leases")) }
+    })
+    .await?;
 
     // Without `revoke`, the lease stays.
     let user = key(&case, "dynkept", "username").await?;

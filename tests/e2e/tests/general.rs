@@ -55,9 +55,11 @@ impl Scene {
         state(&self.admin, path).await
     }
 
-    /// Applies an object of the cluster `own`.
+    /// Applies an object of the cluster `own`. A DatabaseRole belongs to the cluster of its connection.
     pub async fn apply(&self, kind: &str, name: &str, mut spec: Value) -> Result<()> {
-        spec["clusterRef"] = json!({"name": "own"});
+        if kind != "DatabaseRole" {
+            spec["clusterRef"] = json!({"name": "own"});
+        }
         self.case.object(kind, name, spec).await.map(drop)
     }
 
@@ -101,16 +103,18 @@ impl Scene {
         .await
     }
 
-    /// Requests of the operator with one of the operations, from the audit log: operation and path.
+    /// Requests of the operator with one of the operations, from the audit log: operation and path. `path` starts at the root
+    /// namespace, or at that of the request.
     fn requests(&self, operations: &[&str], path: &str) -> Result<Vec<String>> {
         let entries = audit::entries(&self.openbao.audit, "\"display_name\":\"kubernetes-")?;
         let found = entries.iter().filter(|line| {
             let requested = &line["request"];
             let asked = requested["path"].as_str().unwrap_or_default();
+            let namespace = requested.pointer("/namespace/path").and_then(Value::as_str).unwrap_or_default();
             line["type"] == "response"
-                && line["auth"]["display_name"].as_str().is_some_and(|name| name.starts_with("kubernetes-"))
+                && is_of_operator(line)
                 && operations.iter().any(|operation| requested["operation"] == *operation)
-                && asked.starts_with(path)
+                && (asked.starts_with(path) || format!("{namespace}{asked}").starts_with(path))
                 && !asked.ends_with("/login")
                 && asked != "auth/token/revoke-self"
                 && !asked.starts_with("sys/capabilities-self")
@@ -160,6 +164,11 @@ impl Scene {
     }
 }
 
+/// Returns true for an entry of the audit log with a request of the operator, which logs in at the auth mount `kubernetes`.
+pub fn is_of_operator(entry: &Value) -> bool {
+    entry["auth"]["display_name"].as_str().is_some_and(|name| name.starts_with("kubernetes-"))
+}
+
 /// What OpenBao returns for a resource, without times, versions and generated IDs. None if it does not exist.
 pub async fn state(admin: &Session, path: &str) -> Result<Option<Value>> {
     let mut answer = match admin.request_any(Method::GET, path, None).await {
@@ -168,7 +177,8 @@ pub async fn state(admin: &Session, path: &str) -> Result<Option<Value>> {
         Err(error) => return Err(error.into()),
     };
     forget(&mut answer, &["version", "modified", "cas_required", "id", "canonical_id", "modify_index"]);
-    forget(&mut answer, &["creation_time", "last_update_time", "accessor", "uuid"]);
+    // The versions of a Transit key, by their times.
+    forget(&mut answer, &["creation_time", "last_update_time", "accessor", "uuid", "keys"]);
     Ok(Some(answer))
 }
 
@@ -246,7 +256,15 @@ async fn drifts(scene: &Scene, subject: &Subject<'_>, right: &Value) -> Result<(
         scene.nudge(kind, name).await?;
         scene.becomes(path, Some(right)).await.with_context(|| body.to_string())?;
     }
+    let writes = scene.writes()?;
     scene.admin.request_any(Method::DELETE, path, None).await?;
+    // OpenBao deletes a namespace in the background. A pass of the operator can create it again before it is read.
+    eventually(&format!("{path} is deleted"), || async {
+        let state = scene.state(path).await.map_err(|error| format!("{error:#}"))?;
+        let is_written = scene.writes().map_err(|error| format!("{error:#}"))? > writes;
+        if state.is_none() || is_written { Ok(()) } else { Err(format!("{state:?}")) }
+    })
+    .await?;
     scene.nudge(kind, name).await?;
     scene.becomes(path, Some(right)).await?;
     // Also the parts of the resource.

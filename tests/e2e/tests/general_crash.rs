@@ -5,6 +5,7 @@
 //! two writes for one object, and the operator starts much less often than it writes. A deletion repeats its requests after each
 //! start: there, every process may make one write more than the one before it.
 
+mod kills;
 mod rotations;
 mod sealed;
 mod subjects;
@@ -27,10 +28,9 @@ use crate::fields::same;
 use crate::fixture::{Case, check_ready, ready_of};
 use crate::openbao_outage::gone;
 use crate::rig::Rig;
-use subjects::{State, Subject, complete, subjects};
+use kills::Kills;
+use subjects::{START, State, Subject, complete, subjects};
 
-/// All objects, and what they create in OpenBao, have names that begin with this text: the fail point recognizes them by it.
-const NAMES: &str = "crashed-*";
 /// Most starts of the operator for one change. More mean that the change does not end.
 const MOST: usize = 80;
 /// Lists of resources that the objects can create.
@@ -58,7 +58,8 @@ async fn prepare(rig: &Rig) -> Result<Session> {
     rig.install_root_scope().await?;
     let admin = rig.case.admin()?;
     mounts(&admin).await?;
-    let roles = "CREATE ROLE crashed_root LOGIN SUPERUSER; CREATE ROLE \"crashed-app_role\"";
+    let roles = "CREATE ROLE crashed_root LOGIN SUPERUSER; CREATE ROLE crashed_batch LOGIN; \
+                 CREATE ROLE \"crashed-app_role\"";
     rig.case.ground.postgres.run("postgres", roles)?;
     let login = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "postgres", "namespace": rig.case.namespace},
@@ -149,13 +150,16 @@ impl Goal {
 }
 
 /// Starts the operator until a change is complete. Returns how often the fail point has ended it.
-async fn completed(rig: &mut Rig, subjects: &[Subject], goal: Goal) -> Result<usize> {
-    for kills in 0..MOST {
-        let number = match goal {
+async fn completed(rig: &mut Rig, subjects: &[Subject], goal: Goal) -> Result<Kills> {
+    let mut kills = Kills::default();
+    for number in 0..MOST {
+        let fails_at = match goal {
             Goal::Ready => 2,
-            Goal::Gone => 2 + kills,
+            Goal::Gone => 2 + number,
         };
-        let process = rig.start_failing(&format!("{NAMES}:{number}")).await?;
+        rig.kubernetes.forget();
+        rig.openbao.forget();
+        let process = rig.start_failing(&format!("{START}*:{fails_at}")).await?;
         let case = &rig.case;
         let ended = eventually("the operator ends, or the change is complete", || async {
             match process.alive() {
@@ -164,9 +168,11 @@ async fn completed(rig: &mut Rig, subjects: &[Subject], goal: Goal) -> Result<us
             }
         })
         .await
-        .with_context(|| format!("after {kills} kills"))?;
+        .with_context(|| format!("after {number} kills"))?;
         rig.kill().await?;
+        kills.add(rig);
         let Some(ended) = ended else {
+            kills.number = number;
             return Ok(kills);
         };
         ensure!(ended.contains("SIGABRT"), "{ended}");
@@ -272,11 +278,19 @@ async fn an_operator_that_is_killed_between_any_two_writes_reaches_the_same_stat
     }
     let deleted = completed(&mut rig, &subjects, Goal::Gone).await.context("deletion")?;
     println!(
-        "killed {created} times during the creation, {changed} during the change, {deleted} during the deletion"
+        "killed {} times during the creation, {} during the change, {} during the deletion",
+        created.number, changed.number, deleted.number
     );
+    // The writes of a creation are at least the finalizer, the record, the resource and the status, and those of a change the
+    // resource and the status. A deletion repeats its writes, so that an object can be gone with the process that starts it.
+    created.check(&subjects, |subject| 2 + usize::from(subject.is_counted()))?;
+    changed.check(&subjects, |subject| usize::from(subject.is_counted()))?;
     // The SecretsApp alone needs so many for its creation and its deletion: its writes are those of ten and eight processes. The
     // change of the PKIIssuer, which rotates it, needs ten.
-    ensure!(created >= 9 && changed >= 9 && deleted >= 7, "the operator was killed too rarely");
+    ensure!(
+        created.number >= 9 && changed.number >= 9 && deleted.number >= 7,
+        "the operator was killed too rarely"
+    );
     sealed::sealed(&mut rig, &admin).await?;
     assert_eq!(inventory(&admin).await?, before, "something is left in OpenBao");
     unconfirmed(&mut rig, &admin).await

@@ -1,13 +1,12 @@
 //! Rights of general kinds: which Kubernetes namespaces may create resources, and in which OpenBao namespaces.
 
+mod lines;
+
 use anyhow::{Context, Result};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use steamer_api::BaoPolicy;
-use steamer_testing::installation::install_root_scope;
 use steamer_testing::openbao::mount_kv;
-use steamer_testing::operator_policy::{self, PolicyScope};
 
 use crate::fixture::{ready_in, ready_of};
 use crate::general::Scene;
@@ -35,7 +34,7 @@ async fn a_right_decides_where_an_object_creates_deletes_and_claims() -> Result<
     an_object_that_waits_keeps_its_claims(&scene).await?;
     a_resource_belongs_to_one_object_of_all_kinds(&scene).await?;
     a_scope_refuses_other_namespaces(&scene).await?;
-    the_reported_lines_are_enough(&scene).await
+    lines::the_reported_lines_are_enough(&scene).await
 }
 
 async fn allow(scene: &Scene, from: &str) -> Result<()> {
@@ -183,56 +182,4 @@ async fn a_scope_refuses_other_namespaces(scene: &Scene) -> Result<()> {
     assert_eq!(scene.state("sys/policies/acl/unlisted").await?, None);
     scene.delete("BaoPolicy", "unlisted").await?;
     scene.delete("BaoPolicy", "listed").await
-}
-
-/// Policy of the operator besides `steamer`, which contains the lines that an object reports.
-const LINES: &str = "sys/policies/acl/steamer-lines";
-
-/// Objects of the root namespace, and how many requests their lines permit at least.
-fn unprivileged() -> [(&'static str, Value, usize); 5] {
-    [
-        ("BaoPolicy", json!({"policy": text("kv/*")}), 1),
-        (
-            "SecretEngine",
-            json!({"type": "kv-v2", "config": {"maxVersions": 5}, "tune": {"maxLeaseTTL": "1h"}, "deletionPolicy": "Delete"}),
-            3,
-        ),
-        (
-            "BaoAuthRole",
-            json!({"mount": "lines", "appRole": {"roleID": "lines"}, "tokenPolicies": ["web"]}),
-            3,
-        ),
-        ("IdentityGroup", json!({"policies": ["web"], "memberEntities": ["jane"]}), 2),
-        (
-            "SecretsApp",
-            json!({"readers": [{"name": "lines_x", "serviceAccount": "a", "namespace": "b", "prefix": "x"}]}),
-            7,
-        ),
-    ]
-}
-
-/// An object reports all lines at once: with exactly these it becomes Ready, and can be deleted.
-async fn the_reported_lines_are_enough(scene: &Scene) -> Result<()> {
-    let scope = json!({"operatorScope": "Root", "operatorNamespaces": null});
-    scene.change("OpenBaoCluster", "own", json!({"spec": scope})).await?;
-    scene.post("sys/auth/lines", json!({"type": "approle"})).await?;
-    scene.post("identity/entity/name/jane", json!({})).await?;
-    mount_kv(&scene.admin, "kvv2").await?;
-    let narrow = json!({"policy": operator_policy::text(&PolicyScope::Tenants)});
-    scene.post("sys/policies/acl/steamer", narrow).await?;
-    let role = json!({"token_policies": ["steamer", "steamer-lines"]});
-    scene.post("auth/kubernetes/role/steamer", role).await?;
-    for (kind, spec, least) in unprivileged() {
-        scene.apply(kind, "lines", spec).await?;
-        let object = scene.ready(kind, "lines", "False/PermissionDenied").await?;
-        let message = ready_of(&object);
-        let (_, lines) = message.split_once("to the policy of the operator: ").context("no lines")?;
-        assert!(lines.lines().count() >= least, "{kind}: {lines}");
-        scene.post(LINES, json!({"policy": lines})).await?;
-        scene.nudge(kind, "lines").await?;
-        scene.ready(kind, "lines", "True/Applied").await.with_context(|| lines.to_owned())?;
-        scene.delete(kind, "lines").await.with_context(|| lines.to_owned())?;
-        scene.admin.request_any(Method::DELETE, LINES, None).await?;
-    }
-    install_root_scope(&scene.openbao).await
 }

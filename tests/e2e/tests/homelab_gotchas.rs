@@ -1,6 +1,8 @@
 //! The gotchas of the guide of the homelab, each with a test of that name, and what CI jobs of a repository may do.
 
+mod former_users;
 mod ops_table;
+mod owners;
 mod people;
 mod rows;
 
@@ -10,16 +12,25 @@ use kube::api::{Api, Patch, PatchParams, ValidationDirective};
 use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::SecretsApp;
-use steamer_openbao::Session;
+use steamer_openbao::{Identity, Session};
+use steamer_testing::database::{self, Connection};
 use steamer_testing::installation::root_policy;
 use steamer_testing::openbao::mount_kv;
-use steamer_testing::wait::eventually;
 
-use crate::fixture::{Case, ready_of};
+use crate::fixture::Case;
 use crate::general::Scene;
 use crate::root_scope::root_cluster;
 use crate::secrets_apps::roles::admit_exactly_their_bindings;
-use crate::secrets_apps::scene::{Apps, account, app, pod, value};
+use crate::secrets_apps::scene::{Apps, account, app, denied, pod, value};
+use owners::{
+    a_lost_owner_role_keeps_what_a_user_owns, a_missing_owner_role_is_reported_before_a_credential_is_issued,
+    a_missing_owner_role_is_reported_to_the_repository,
+    objects_belong_to_the_owner_role_and_the_user_is_dropped,
+    the_credentials_survive_a_rotation_of_the_root_password,
+};
+
+/// A value of the application of the sandbox.
+const SANDBOX: &str = "sandbox-kv/data/sandbox-web/config";
 
 /// A scene with a KV engine and the application `web` without a database and CI jobs.
 async fn small(name: &'static str) -> Result<Scene> {
@@ -41,6 +52,7 @@ async fn vault_must_be_unsealed_after_every_restart() -> Result<()> {
     let mut scene = small("gotcha-sealed").await?;
     account(&scene, ("web", "web")).await?;
     consumer(&scene).await?;
+    database_login(&scene).await?;
     let uid = delivered(&scene).await?;
     scene.openbao.stop();
     scene.openbao.run_sealed()?;
@@ -48,6 +60,15 @@ async fn vault_must_be_unsealed_after_every_restart() -> Result<()> {
     let object = scene.ready("SecretsApp", "web", "False/Sealed").await?;
     ensure!(object.pointer("/status/owned/resources/0").is_some(), "the record is lost: {object}");
     scene.ready("BaoStaticSecret", "config", "False/Sealed").await?;
+    // A credential that is requested now is delivered after OpenBao is unsealed.
+    let spec = json!({
+        "authRef": {"name": "database"}, "mount": "database", "path": "creds/unsealed",
+        "destination": {"name": "credential", "create": true},
+    });
+    scene.case.object("BaoDynamicSecret", "credential", spec).await?;
+    scene.ready("BaoDynamicSecret", "credential", "False/Sealed").await?;
+    let secrets: Api<Secret> = scene.case.api();
+    ensure!(secrets.get_opt("credential").await?.is_none(), "a Secret exists while OpenBao is sealed");
     ensure!(delivered(&scene).await? == uid, "the Secret was replaced while OpenBao is sealed");
     scene.openbao.stop();
     scene.openbao.run()?;
@@ -56,6 +77,11 @@ async fn vault_must_be_unsealed_after_every_restart() -> Result<()> {
     scene.ready("SecretsApp", "web", "True/Applied").await?;
     scene.ready("BaoStaticSecret", "config", "True/Applied").await?;
     ensure!(delivered(&scene).await? == uid, "the Secret was replaced after OpenBao was unsealed");
+    scene.ready("BaoDynamicSecret", "credential", "True/Applied").await?;
+    let data = secrets.get("credential").await?.data.unwrap_or_default();
+    let user = String::from_utf8_lossy(&data["username"].0).into_owned();
+    let count = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'");
+    ensure!(scene.case.ground.postgres.run("postgres", &count)?.trim() == "1", "{user} does not exist");
     ensure!(value(&pod(&scene, "web", ("web", "web")).await?, "kvv2/data/web/config").await? == "web");
     Ok(())
 }
@@ -79,12 +105,38 @@ async fn consumer(scene: &Scene) -> Result<()> {
     scene.ready("BaoStaticSecret", "config", "True/Applied").await.map(drop)
 }
 
+/// A database engine with the role `unsealed`, and a login of the ServiceAccount of [`consumer`] that requests its credentials.
+async fn database_login(scene: &Scene) -> Result<()> {
+    let (case, admin) = (&scene.case, &scene.admin);
+    let url = database::url(&format!("127.0.0.1:{}", case.ground.postgres.port), "disable");
+    database::engine(admin, "database", Connection { url: &url, user: "postgres", password: "trusted" })
+        .await?;
+    database::role(admin, "database/roles/unsealed", ("1h", "24h")).await?;
+    let policy = "path \"database/creds/unsealed\" { capabilities = [\"read\"] }";
+    scene.post("sys/policies/acl/database", json!({"policy": policy})).await?;
+    let role = json!({
+        "bound_service_account_names": ["default"], "bound_service_account_namespaces": [case.namespace],
+        "audience": "vault", "token_policies": ["database"], "token_ttl": "1h",
+    });
+    scene.post("auth/kubernetes/role/database", role).await?;
+    let login = json!({"role": "database", "serviceAccount": "default", "audiences": ["vault"]});
+    scene.apply("BaoAuth", "database", json!({"method": "Kubernetes", "kubernetes": login})).await
+}
+
 /// Checks the value of the delivered Secret, and returns its UID.
 async fn delivered(scene: &Scene) -> Result<Option<String>> {
     let secret = scene.case.api::<Secret>().get("config").await.context("the Secret was deleted")?;
     let value = secret.data.unwrap_or_default().remove("value").context("the Secret has no value")?;
     ensure!(value.0 == b"web", "the value was changed");
     Ok(secret.metadata.uid)
+}
+
+/// A token of a server with a policy.
+async fn token(admin: &Session, policy: &str) -> Result<Identity> {
+    let body = json!({"policies": [policy], "ttl": "10m"});
+    let answer = admin.request_any(Method::POST, "auth/token/create", Some(body)).await?;
+    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
+    Ok(Identity::Token(token.to_owned().into()))
 }
 
 #[tokio::test]
@@ -98,14 +150,25 @@ async fn the_sandbox_uses_a_separate_vault() -> Result<()> {
         json!({"clusterRef": {"name": "sandbox"}, "app": "sandbox-web", "kv": {"mount": "sandbox-kv"}});
     case.object("SecretsApp", "sandbox-web", spec).await?;
     case.ready::<SecretsApp>("sandbox-web", "True/Applied").await?;
-    // Each server has the policies of its own applications only, and accepts no token of the other.
+    // Each server has the policies of its own applications only.
     let policy = |name: &str| format!("sys/policies/acl/{name}");
     ensure!(scene.state(&policy("sandbox-web")).await?.is_none());
-    ensure!(shared.request_any(Method::GET, &policy("sandbox-web"), None).await.is_ok());
+    ensure!(scene.state(&policy("web")).await?.is_some());
+    shared.request_any(Method::GET, &policy("sandbox-web"), None).await?;
+    // A token of the sandbox reads a value of the sandbox, and a token of the other server with the same policy does not.
+    shared.write_kv2("sandbox-kv", "sandbox-web/config", &json!({"value": "sandbox"})).await?;
     account(&scene, ("web", "web")).await?;
     let own = pod(&scene, "web", ("web", "web")).await?;
-    let foreign = case.ground.openbao.client()?.session(own.identity().clone());
-    ensure!(foreign.request_any(Method::GET, "sandbox-kv/data/web/config", None).await.is_err());
+    ensure!(value(&own, "kvv2/data/web/config").await? == "web");
+    let at_sandbox = |identity| case.ground.openbao.client().map(|client| client.session(identity));
+    let admitted = at_sandbox(token(&shared, "sandbox-web").await?)?;
+    ensure!(value(&admitted, SANDBOX).await? == "sandbox");
+    for foreign in [own.identity().clone(), token(&scene.admin, "sandbox-web").await?] {
+        ensure!(
+            denied(&at_sandbox(foreign)?, Method::GET, SANDBOX, None).await?,
+            "the sandbox accepts the token"
+        );
+    }
     // A cluster of another namespace is not referred to: the schema has no such field.
     let elsewhere = json!({"clusterRef": {"name": "own", "namespace": "other"}});
     let refusal = apply_strictly(case, "elsewhere", elsewhere).await.err().map(|error| format!("{error:#}"));
@@ -166,7 +229,9 @@ async fn the_postgres_dynamic_role_depends_on_the_owner_role() -> Result<()> {
     apps.kv().await?;
     apps.engines().await?;
     a_missing_owner_role_is_reported_before_a_credential_is_issued(&apps).await?;
+    a_missing_owner_role_is_reported_to_the_repository(&apps).await?;
     objects_belong_to_the_owner_role_and_the_user_is_dropped(&apps, "shop").await?;
+    a_lost_owner_role_keeps_what_a_user_owns(&apps).await?;
     // A database that does not exist is reported as well, and an owner role is created on request.
     let database = json!({"connectionRef": {"name": "db"}, "database": "nowhere", "ownerRole": "web_role"});
     apps.scene.apply("SecretsApp", "lost", app(json!({"database": database}))).await?;
@@ -178,79 +243,4 @@ async fn the_postgres_dynamic_role_depends_on_the_owner_role() -> Result<()> {
     apps.scene.ready("SecretsApp", "made", "True/Applied").await?;
     objects_belong_to_the_owner_role_and_the_user_is_dropped(&apps, "made").await?;
     the_credentials_survive_a_rotation_of_the_root_password(&apps).await
-}
-
-async fn a_missing_owner_role_is_reported_before_a_credential_is_issued(apps: &Apps) -> Result<()> {
-    let scene = &apps.scene;
-    scene.apply("SecretsApp", "shop", app(json!({}))).await?;
-    let message = "the owner role shop_role does not exist in the server of DatabaseConnection";
-    scene.case.says::<SecretsApp>("shop", "False/SourceMissing", message).await?;
-    // The role that issues credentials does not exist before the owner role does.
-    ensure!(scene.state("postgres/roles/shop").await?.is_none());
-    ensure!(scene.admin.request_any(Method::GET, "postgres/creds/shop", None).await.is_err());
-    let users = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-%'";
-    ensure!(apps.postgres.sql("shared", users)?.trim() == "0", "a user was created");
-    apps.owner_role("shop_role")?;
-    scene.ready("SecretsApp", "shop", "True/Applied").await?;
-    // The check changed neither the password nor the login of the owner role.
-    let role = "SELECT rolcanlogin, rolpassword IS NULL FROM pg_authid WHERE rolname = 'shop_role'";
-    ensure!(apps.postgres.sql("shared", role)?.trim() == "f|t", "the owner role was changed");
-    Ok(())
-}
-
-/// A credential as the administrator gets it: user, password and lease.
-async fn credential(admin: &Session, app: &str) -> Result<[String; 3]> {
-    let answer = admin.request_any(Method::GET, &format!("postgres/creds/{app}"), None).await?;
-    let text =
-        |pointer| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context("no credential");
-    Ok([text("/data/username")?, text("/data/password")?, text("/lease_id")?])
-}
-
-async fn objects_belong_to_the_owner_role_and_the_user_is_dropped(apps: &Apps, app: &str) -> Result<()> {
-    let [user, password, lease] = credential(&apps.scene.admin, app).await?;
-    if app == "made" {
-        apps.postgres.sql("shared", "GRANT ALL ON SCHEMA public TO made_role")?;
-    }
-    apps.sql_as(
-        (&user, &password),
-        &format!("CREATE TABLE of_{app} (a int); INSERT INTO of_{app} VALUES (7)"),
-    )?;
-    let owner = format!("SELECT tableowner FROM pg_tables WHERE tablename = 'of_{app}'");
-    assert_eq!(apps.postgres.sql("shared", &owner)?.trim(), format!("{app}_role"));
-    apps.scene.post("sys/leases/revoke", json!({"lease_id": lease, "sync": true})).await?;
-    eventually("the user is dropped", || async {
-        let sql = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'");
-        let count = apps.postgres.sql("shared", &sql).map_err(|error| error.to_string())?;
-        if count.trim() == "0" { Ok(()) } else { Err(count) }
-    })
-    .await?;
-    let [user, password, _] = credential(&apps.scene.admin, app).await?;
-    // The next user changes and drops what the former one created.
-    let kept = apps.sql_as(
-        (&user, &password),
-        &format!("ALTER TABLE of_{app} ADD b int; SELECT a FROM of_{app}; DROP TABLE of_{app}"),
-    )?;
-    assert_eq!(kept.trim(), "7");
-    Ok(())
-}
-
-async fn the_credentials_survive_a_rotation_of_the_root_password(apps: &Apps) -> Result<()> {
-    let scene = &apps.scene;
-    let secret = &apps.postgres.secrets("shared", &scene.case.namespace)[1]["stringData"];
-    let login = |key: &str| secret[key].as_str().unwrap_or_default().to_owned();
-    let (user, password) = (login("username"), login("password"));
-    apps.sql_as((&user, &password), "SELECT 1")?;
-    scene.change("DatabaseConnection", "db", json!({"spec": {"rotateRoot": "Once"}})).await?;
-    scene.ready("DatabaseConnection", "db", "True/Applied").await?;
-    ensure!(apps.sql_as((&user, &password), "SELECT 1").is_err(), "the old password works");
-    let before = scene.writes()?;
-    scene.pass("DatabaseConnection", "db", "postgres/config/db").await?;
-    scene.pass("SecretsApp", "shop", "sys/policies/acl/shop-ops").await?;
-    assert_eq!(scene.writes()?, before, "a later pass writes");
-    ensure!(apps.sql_as((&user, &password), "SELECT 1").is_err(), "the rotation was undone");
-    let object = scene.ready("SecretsApp", "shop", "True/Applied").await?;
-    ensure!(ready_of(&object).contains("application shop"), "{object}");
-    // OpenBao creates users with the new password only.
-    let [user, password, _] = credential(&scene.admin, "shop").await?;
-    apps.sql_as((&user, &password), "SELECT 1").map(drop)
 }

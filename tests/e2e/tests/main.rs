@@ -28,6 +28,8 @@ mod fields;
 mod fixture;
 mod general;
 mod general_crash;
+mod general_kinds;
+mod general_outage;
 mod general_rights;
 mod gitops;
 mod grants;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoNamespace, BaoPolicy, BaoRateLimitQuota, HasLifecycle, KeySharesOrigin, TransitKey};
 use steamer_openbao::Session;
+use steamer_testing::pgp::PgpKey;
 use steamer_testing::wait::eventually;
 
 use crate::drift::nudge;
@@ -148,6 +149,7 @@ async fn namespaces_keys_and_quotas_are_created_repaired_adopted_and_deleted() -
     tokio::try_join!(
         namespaces_are_kept_in_the_desired_state(&namespaces),
         sealed_namespaces_keep_their_shares(&namespaces),
+        holders_of_shares_unseal_their_namespace(&namespaces),
         keys_are_kept_in_the_desired_state(&keys),
         quotas_are_kept_in_the_desired_state(&quotas),
     )?;
@@ -230,6 +232,53 @@ async fn sealed_namespaces_keep_their_shares(objects: &Objects<'_, BaoNamespace>
     objects.says("vault", "False/Deleting", "namespace vault is sealed").await?;
     objects.admin.request_any(Method::DELETE, "sys/namespaces/vault/delete-sealed", None).await?;
     gone(&objects.api, "vault").await
+}
+
+/// Two of three holders decrypt their shares and unseal the namespace. Then an object is created in it.
+async fn holders_of_shares_unseal_their_namespace(objects: &Objects<'_, BaoNamespace>) -> Result<()> {
+    let holders = [PgpKey::generate()?, PgpKey::generate()?, PgpKey::generate()?];
+    let keys: Vec<String> = holders.iter().map(PgpKey::public).collect();
+    let seal = json!({"shares": 3, "threshold": 2, "pgpKeys": keys, "recoverySecretName": "safe-shares"});
+    let object = objects.applied("safe", json!({"seal": seal, "deletionPolicy": "Delete"})).await?;
+    ensure!(object.status.context("no status")?.sealed == Some(true), "a new namespace is not sealed");
+    let policies = Objects::<BaoPolicy>::of(objects.rig)?;
+    let rule = json!({"path": "kv/*", "capabilities": ["read"]});
+    policies.apply("safe", json!({"namespace": "safe", "rules": [rule]})).await?;
+    let data = objects.rig.case.api::<Secret>().get("safe-shares").await?.data.context("no data")?;
+    ensure!(data.len() == 3, "{:?}", data.keys());
+    let share = |number: usize| {
+        let text = data.get(&format!("share-{}", number + 1)).context("no share")?;
+        decoded(std::str::from_utf8(&text.0)?)
+    };
+    ensure!(holders[1].decrypt(&share(0)?).is_err(), "another holder decrypts a share");
+    for number in [2, 0] {
+        let sealed = objects.data("sys/namespaces/safe/seal-status").await?.context("no seal")?;
+        ensure!(sealed["sealed"] == true, "one share unseals the namespace: {sealed}");
+        let key = holders[number].decrypt(&share(number)?)?;
+        objects.post("sys/namespaces/safe/unseal", json!({"key": key})).await?;
+    }
+    objects.look("safe").await?;
+    eventually("the status shows that the namespace is unsealed", || async {
+        let object = objects.api.get("safe").await.map_err(|error| error.to_string())?;
+        match object.status.and_then(|status| status.sealed) {
+            Some(false) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    policies.look("safe").await?;
+    policies.ready("safe", "True/Applied").await?;
+    ensure!(objects.data("safe/sys/policies/acl/safe").await?.is_some(), "the policy does not exist");
+    policies.deleted("safe").await?;
+    objects.deleted("safe").await?;
+    ensure!(objects.data("sys/namespaces/safe").await?.is_none(), "the namespace is left");
+    Ok(())
+}
+
+/// The bytes of a text in hexadecimal.
+fn decoded(text: &str) -> Result<Vec<u8>> {
+    let digits = |at: usize| text.get(at..at + 2).context("an odd number of digits");
+    (0..text.len()).step_by(2).map(|at| anyhow::Ok(u8::from_str_radix(digits(at)?, 16)?)).collect()
 }
 
 /// The Secret that waits for key shares is deleted with the answer that refuses the namespace.

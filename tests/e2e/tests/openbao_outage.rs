@@ -57,7 +57,7 @@ async fn kept(case: &Case, uid: &Option<String>) -> Result<()> {
 }
 
 /// Restarts a stopped OpenBao.
-async fn back(case: &Case, mut openbao: OpenBao) -> Result<OpenBao> {
+pub async fn back(case: &Case, mut openbao: OpenBao) -> Result<OpenBao> {
     let started = async move {
         openbao.run()?;
         openbao.serves().await?;

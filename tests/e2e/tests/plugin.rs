@@ -157,9 +157,11 @@ async fn operated(case: &Case) -> Result<()> {
     let policies: Api<PipelinePolicy> = case.api();
     assert!(own.is_some() && own == requested(policies.get("all").await?.metadata.annotations));
     case.plugin(&["sync", "--all-late"])?.with(0)?.says("BaoStaticSecret plugin/late will be reconciled")?;
-    case.plugin(&["restart", "main"])?
-        .with(1)?
-        .says("OpenBaoCluster plugin/main is not managed by Steamer")?;
+    for command in ["restart", "restore-drill"] {
+        case.plugin(&[command, "main"])?
+            .with(1)?
+            .says("OpenBaoCluster plugin/main is not managed by Steamer")?;
+    }
     Ok(())
 }
 

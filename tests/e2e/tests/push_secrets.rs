@@ -458,3 +458,124 @@ async fn an_object_that_observes_lists_the_keys_of_entries_and_writes_nothing() 
     assert_eq!(case.admin()?.kv_metadata(mount, "other").await?, None);
     Ok(())
 }
+
+/// Waits until the entry is repaired, or the object reports the conflict. Returns true for the conflict.
+async fn is_left(case: &Case, mount: &str, is_repaired: impl Fn(&KvMetadata) -> bool) -> Result<bool> {
+    let objects = case.api::<BaoPushSecret>();
+    eventually("the entry is repaired, or the object reports the conflict", || async {
+        let object = objects.get("app").await.map_err(|error| error.to_string())?;
+        let state = ready_of(&serde_json::to_value(&object).map_err(|error| error.to_string())?);
+        if state.starts_with("False/Conflict: another client undoes each change") {
+            return Ok(true);
+        }
+        let found = metadata(case, mount, "app").await.map_err(|error| format!("{error:#}"))?;
+        if is_repaired(&found) { Ok(false) } else { Err(state) }
+    })
+    .await
+}
+
+/// Writes other values to the entry. Returns false when they are replaced, and true when the object reports the conflict instead.
+async fn an_edit_stays(case: &Case, mount: &str) -> Result<bool> {
+    let theirs = case.admin()?.write_kv2(mount, "app", &json!({"v": "theirs"})).await?;
+    is_left(case, mount, |found| found.current_version > theirs).await
+}
+
+/// Removes the mark of the entry. Returns false when it is written again, and true when the object reports the conflict instead.
+async fn a_mark_stays_removed(case: &Case, mount: &str) -> Result<bool> {
+    let marked = metadata(case, mount, "app").await?;
+    let (none, version) = (BTreeMap::new(), marked.current_metadata_version);
+    case.admin()?.put_kv_metadata(mount, "app", &none, version).await?;
+    is_left(case, mount, |found| found.custom_metadata == marked.custom_metadata).await
+}
+
+/// Requests a check, and waits until it sends a write of the values.
+async fn a_write_is_sent(rig: &Rig, mount: &str, request: &str) -> Result<()> {
+    let path = format!("{mount}/data/app");
+    rig.openbao.forget();
+    nudge(&rig.case, "app", request).await?;
+    eventually("a write of the values", || async {
+        let is_sent = !rig.writes(|asked| asked.ends_with(&path)).is_empty();
+        if is_sent { Ok(()) } else { Err("no write") }
+    })
+    .await
+}
+
+/// Waits for three checks of the entry. None of them writes it.
+async fn checks_write_nothing(rig: &Rig, mount: &str, version: i64) -> Result<()> {
+    let path = format!("{mount}/metadata/app");
+    rig.openbao.forget();
+    eventually("three checks", || async {
+        let seen = rig.openbao.seen();
+        let reads = seen.iter().filter(|asked| asked.method == "GET" && asked.path.ends_with(&path)).count();
+        if reads >= 3 { Ok(()) } else { Err(format!("{reads} checks")) }
+    })
+    .await?;
+    let writes = rig.writes(|asked| asked.contains(mount));
+    let found = metadata(&rig.case, mount, "app").await?.current_version;
+    ensure!(writes.is_empty() && found == version, "version {found} instead of {version}: {writes:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_undoes_each_repair_of_an_entry_is_reported_and_nothing_is_written() -> Result<()> {
+    let (mut rig, mount) = (Rig::new("push-contested").await?, "push-contested");
+    engine(&rig.case, mount, minimal(mount)).await?;
+    secret(&rig.case, "app", json!({"v": "ours"})).await?;
+    rig.case.object("BaoPushSecret", "app", spec(mount, "app", json!({}))).await?;
+    rig.start().await?;
+    rig.case.ready::<BaoPushSecret>("app", "True/Applied").await?;
+    let mut repairs = 0;
+    while !an_edit_stays(&rig.case, mount).await? {
+        repairs += 1;
+        ensure!(repairs <= 5, "{repairs} repairs, and no conflict is reported");
+    }
+    ensure!(repairs == 5, "{repairs} repairs");
+    let version = metadata(&rig.case, mount, "app").await?.current_version;
+    checks_write_nothing(&rig, mount, version).await?;
+    // The next process knows the stop from the status only.
+    rig.kill().await?;
+    rig.start().await?;
+    checks_write_nothing(&rig, mount, version).await?;
+    rig.case.object("BaoPushSecret", "app", spec(mount, "app", json!({"refreshAfter": "2s"}))).await?;
+    contains(&rig.case, mount, "app", json!({"v": "ours"})).await?;
+    let object = rig.case.ready::<BaoPushSecret>("app", "True/Applied").await?;
+    ensure!(
+        object.status.is_some_and(|status| status.lifecycle.stopped.is_empty()),
+        "the stop is still listed"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_writes_of_an_entry_do_not_count_and_writes_of_its_mark_do() -> Result<()> {
+    let (mut rig, mount) = (Rig::new("push-refused").await?, "push-refused");
+    let mut rules = minimal(mount);
+    rules[format!("{mount}/data/*")] = json!({"capabilities": ["read"]});
+    engine(&rig.case, mount, rules).await?;
+    secret(&rig.case, "app", json!({"v": "ours"})).await?;
+    rig.case.object("BaoPushSecret", "app", spec(mount, "app", json!({"adopt": "IfUnowned"}))).await?;
+    rig.start().await?;
+    rig.case.says::<BaoPushSecret>("app", "False/PermissionDenied", mount).await?;
+    for request in ["one", "two", "three", "four", "five", "six"] {
+        a_write_is_sent(&rig, mount, request).await?;
+    }
+    permit(&rig.case, mount, minimal(mount)).await?;
+    nudge(&rig.case, "app", "permitted").await?;
+    contains(&rig.case, mount, "app", json!({"v": "ours"})).await?;
+    rig.case.ready::<BaoPushSecret>("app", "True/Applied").await?;
+    let mut repairs = 0;
+    while !a_mark_stays_removed(&rig.case, mount).await? {
+        repairs += 1;
+        ensure!(repairs <= 5, "{repairs} repairs, and no conflict is reported");
+    }
+    ensure!(repairs == 5, "{repairs} repairs");
+    let suspend = json!({"adopt": "IfUnowned", "suspend": true});
+    rig.case.object("BaoPushSecret", "app", spec(mount, "app", suspend)).await?;
+    let objects = rig.case.api::<BaoPushSecret>();
+    eventually("a suspended object lists no stop", || async {
+        let object = objects.get("app").await.map_err(|error| error.to_string())?;
+        let stopped = object.status.map(|status| status.lifecycle.stopped).unwrap_or_default();
+        if stopped.is_empty() { Ok(()) } else { Err(format!("{stopped:?}")) }
+    })
+    .await
+}

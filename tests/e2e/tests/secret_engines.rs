@@ -232,6 +232,78 @@ async fn a_secret_parameter_is_written_again_when_its_secret_changes() -> Result
     Ok(())
 }
 
+/// OpenBao returns the number 5 for the text 05.
+#[tokio::test]
+async fn a_secret_that_openbao_returns_in_another_form_settles_and_is_repaired() -> Result<()> {
+    let general = General::new("engine-forms", "SecretEngine").await?;
+    let case = &general.case;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "limits", "namespace": case.namespace},
+        "stringData": {"versions": "05"},
+    });
+    apply(&case.client, secret).await?;
+    let secrets = json!({"max_versions": {"name": "limits", "key": "versions"}});
+    general.object("forms", json!({"type": "kv-v2", "secretParameters": secrets})).await?;
+    case.ready::<SecretEngine>("forms", "True/Applied").await?;
+    let written =
+        || -> Result<usize> { Ok(general.writes()?.iter().filter(|write| *write == "forms/config").count()) };
+    assert_eq!(general.read("forms/config").await?["max_versions"], json!(5));
+    // The second write shows that OpenBao returns this form of what was written.
+    general.passed("forms", "sys/mounts/forms").await?;
+    let first = written()?;
+    general.passed("forms", "sys/mounts/forms").await?;
+    assert_eq!(written()?, first);
+    general.repairs("forms", &["forms/config"], &[("forms/config", json!({"max_versions": 9}))]).await?;
+    assert_eq!(general.read("forms/config").await?["max_versions"], json!(5));
+    general.passed("forms", "sys/mounts/forms").await?;
+    assert_eq!(written()?, first + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_version_of_a_plugin_and_free_settings_of_an_engine_settle() -> Result<()> {
+    let general = General::new("engine-plugins", "SecretEngine").await?;
+    let case = &general.case;
+    let engines: Api<SecretEngine> = case.api();
+    general.post("sys/mounts/by-hand", json!({"type": "pki"})).await?;
+    let version = general.read("sys/mounts/by-hand").await?["running_plugin_version"].clone();
+    // OpenBao ignores a parameter that it does not know, and does not return it.
+    let tune = json!({"parameters": {"of_a_later_version": true}});
+    let spec = json!({"type": "pki", "pluginVersion": version, "forceNoCache": true, "tune": tune});
+    general.object("plugin", spec).await?;
+    case.ready::<SecretEngine>("plugin", "True/Applied").await?;
+    let found = general.read("sys/mounts/plugin").await?;
+    assert_eq!(
+        (&found["running_plugin_version"], &found["config"]["force_no_cache"]),
+        (&version, &json!(true))
+    );
+    let written = ["sys/mounts/plugin", "sys/mounts/plugin/tune"];
+    assert_eq!(general.writes()?, written);
+    general.passed("plugin", "sys/mounts/plugin").await?;
+    assert_eq!(general.writes()?, written);
+
+    // An adoption states what runs. What the creation determines is a conflict.
+    let adopted =
+        json!({"type": "pki", "pluginVersion": version, "forceNoCache": true, "adopt": "IfUnowned"});
+    general.object("by-hand", adopted).await?;
+    case.says::<SecretEngine>("by-hand", "False/Conflict", "has another force_no_cache").await?;
+    let patch = |spec: Value| Patch::Merge(json!({"spec": spec}));
+    let parameters = PatchParams::default();
+    engines.patch("by-hand", &parameters, &patch(json!({"forceNoCache": null}))).await?;
+    case.ready::<SecretEngine>("by-hand", "True/Applied").await?;
+    let typed = json!({"type": "pki", "tune": {"parameters": {"max_lease_ttl": "1h"}}});
+    general.object("typed", typed).await?;
+    case.says::<SecretEngine>("typed", "False/Invalid", "write it to tune.maxLeaseTTL instead").await?;
+    assert_eq!(general.writes()?, written);
+
+    // A change of the version is a request to OpenBao, which knows the versions.
+    engines.patch("plugin", &parameters, &patch(json!({"pluginVersion": "v9.9.9"}))).await?;
+    case.says::<SecretEngine>("plugin", "False/", "plugin not found in the catalog: pki, version=v9.9.9")
+        .await?;
+    engines.patch("plugin", &parameters, &patch(json!({"pluginVersion": version}))).await?;
+    case.ready::<SecretEngine>("plugin", "True/Applied").await.map(drop)
+}
+
 #[tokio::test]
 async fn totp_and_ssh_engines_are_kept_in_the_desired_state_and_work() -> Result<()> {
     let scene = Scene::new("totp-ssh-engines").await?;

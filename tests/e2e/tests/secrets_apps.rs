@@ -74,6 +74,13 @@ async fn the_status_names_everything(apps: &Apps) -> Result<()> {
     );
     let role = json!({"name": "web", "loginPath": "auth/kubernetes/login", "serviceAccounts": ["web/web"]});
     ensure!(status["roles"] == json!([role]), "{status}");
+    let (pods, ops) =
+        ("auth/kubernetes/role/web", ["auth/gitea_jwt/role/gitea_cicd_web", "identity/group/name/web-ops"]);
+    let inventory = json!([
+        {"path": "kvv2/web/*", "writtenBy": ops, "readBy": [pods, ops[0], ops[1]]},
+        {"path": "postgres/creds/web", "readBy": [pods]},
+    ]);
+    ensure!(status["inventory"] == inventory, "{status}");
     Ok(())
 }
 
@@ -81,6 +88,7 @@ async fn the_status_names_everything(apps: &Apps) -> Result<()> {
 async fn web_never_reads_what_belongs_to_webapp(apps: &Apps) -> Result<()> {
     let pod = pod(&apps.scene, "web", ("web", "web")).await?;
     ensure!(value(&pod, "kvv2/data/web/config").await? == "web");
+    pod.request_any(Method::GET, "postgres/creds/web", None).await.context("web has no credential")?;
     for path in
         ["kvv2/data/webapp/config", "kvv2/metadata/webapp/config", "postgres/creds/webapp", "kvv2/data/web"]
     {

@@ -87,7 +87,8 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     assert_eq!(writes(&case)?, before, "a settled system wrote to Kubernetes");
     assert_eq!(rows()?, rows_before, "a settled system wrote to OpenBao");
 
-    // The new process reconciles everything and finds no drift.
+    // The new process reconciles everything and finds no drift. The operator logs in once. The read of a value carries its login.
+    let (read, logged_in) = (reads()?, logins(own)?);
     ensure!(running.process.terminate()?, "the operator did not exit cleanly");
     let leases: Api<Lease> = Api::namespaced(case.client.clone(), OPERATOR_NAMESPACE);
     let lease = leases.get("steamer").await?.spec.unwrap_or_default();
@@ -98,7 +99,29 @@ async fn a_settled_system_writes_nothing_even_after_a_restart() -> Result<()> {
     case.ready::<PipelinePolicy>("all", "True/Applied").await?;
     assert_eq!(writes(&case)?, before, "a restart wrote to Kubernetes");
     assert_eq!(rows()?, rows_before, "a restart wrote to OpenBao");
+    let mut again = logins(own)?;
+    for (identity, count) in &mut again {
+        *count -= logged_in.get(identity).copied().unwrap_or_default();
+    }
+    let read = reads()? - read;
+    let most = |identity: &str| if identity.contains("workload_jwt") { read } else { 1 };
+    assert!(
+        again.iter().all(|(identity, count)| *count <= most(identity)),
+        "an identity logged in again, with {read} reads: {again:?}"
+    );
+    assert!(again.values().sum::<usize>() >= 1, "the value was read without a login: {again:?}");
     Ok(())
+}
+
+/// Logins of each identity, which is namespace, path and metadata of the token, from OpenBao's audit log.
+fn logins(own: &OpenBao) -> Result<BTreeMap<String, usize>> {
+    let mut logins = BTreeMap::new();
+    for entry in audit::entries(&own.audit, "/login\"")?.iter().filter(|entry| entry["type"] == "response") {
+        let (request, metadata) = (&entry["request"], &entry["auth"]["metadata"]);
+        let identity = format!("{} {} {metadata}", request["namespace"]["path"], request["path"]);
+        *logins.entry(identity).or_default() += 1;
+    }
+    Ok(logins)
 }
 
 /// Rows that Steamer provisions. Rows that OpenBao itself writes over time (leases, tokens, counters) are left out, and
@@ -374,6 +397,13 @@ async fn a_restart_neither_reads_nor_writes_a_secret_that_is_not_due() -> Result
         "a restart wrote into a Secret that was in its desired state"
     );
     assert_eq!(writes("merged"), BTreeMap::new(), "a restart wrote the status of a settled object");
+    // All objects share one login.
+    let logins = rig.openbao.count(|asked| {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        asked.path.ends_with("/login").then(|| format!("{} {} {}", asked.namespace, asked.path, body["role"]))
+    });
+    assert!(logins.values().all(|count| *count == 1), "an identity logged in again: {logins:?}");
+    assert!(logins.keys().any(|identity| identity.ends_with("\"not-due\"")), "{logins:?}");
     assert_eq!(
         writes("owned").get(&format!("/api/v1/namespaces/{}/secrets/owned", case.namespace)),
         Some(&1)

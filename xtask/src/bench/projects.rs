@@ -4,21 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use http::{HeaderValue, Method};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use steamer_api::{PipelinePolicy, SecretsProject, SecretsTenant};
 use steamer_testing::Ground;
 use steamer_testing::proxy::{Asked, Gate, Proxy};
 
 use super::counts::Since;
+use super::replay::{AT_ONCE, Admin};
 use super::rig::{Rig, all_ready};
 use super::table::Column;
-
-/// Number of concurrent projects, the same as in the operator.
-const AT_ONCE: usize = 16;
 
 pub(super) async fn measure(servers: &Arc<Ground>, operator: &Path, projects: usize) -> Result<Column> {
     let mut column = Column::new(format!("{projects} projects, {} policies", projects * 5));
@@ -118,50 +114,13 @@ async fn in_force(rig: &Rig, projects: usize) -> Result<()> {
 
 /// Replays the recorded writes for the given number of other projects, without reads, statuses and Events.
 async fn replay(rig: &Rig, written: &[Asked], projects: usize) -> Result<()> {
-    let http = reqwest::Client::builder()
-        .tls_certs_only(reqwest::Certificate::from_pem_bundle(rig.ground.openbao.ca.as_bytes())?)
-        .no_proxy()
-        .build()?;
-    let loops = (0..projects).map(|number| {
-        let http = http.clone();
-        async move {
-            for asked in written {
-                send(&http, &rig.ground, asked, &format!("{}", 200_000 + number)).await?;
-            }
-            anyhow::Ok(())
+    let admin = &Admin::new(&rig.ground.openbao)?;
+    let loops = (0..projects).map(|number| async move {
+        let id = format!("{}", 200_000 + number);
+        for asked in written {
+            admin.repeat(asked, |text| text.replace("100000", &id)).await?;
         }
+        anyhow::Ok(())
     });
     stream::iter(loops).buffer_unordered(AT_ONCE).try_collect::<()>().await
-}
-
-/// Sends the same request for another project.
-async fn send(http: &reqwest::Client, ground: &Ground, asked: &Asked, id: &str) -> Result<()> {
-    let other = |text: &str| text.replace("100000", id);
-    let token = HeaderValue::from_str(ground.openbao.root.expose_secret())?;
-    let method = Method::from_bytes(asked.method.as_bytes())?;
-    let body = other(&String::from_utf8_lossy(&asked.body));
-    let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-    let mut request = http
-        .request(method, format!("{}{}", ground.openbao.url, other(&asked.path)))
-        .header("x-vault-token", token)
-        .header("content-type", kind)
-        .body(body);
-    if !asked.namespace.is_empty() {
-        request = request.header("x-vault-namespace", other(&asked.namespace));
-    }
-    // A new KV v2 mount rejects its configuration for a moment; the operator waits for the same time.
-    let mut answer = request.try_clone().context("the request cannot be cloned")?.send().await?;
-    while answer.status() == 400 && asked.path.ends_with("/config") {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        answer = request.try_clone().context("the request cannot be cloned")?.send().await?;
-    }
-    let status = answer.status();
-    anyhow::ensure!(
-        status.is_success(),
-        "{} {}: {status} {}",
-        asked.method,
-        asked.path,
-        answer.text().await.context("the body cannot be read")?
-    );
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
@@ -21,6 +21,7 @@ use steamer_testing::Ground;
 use steamer_testing::ground::apply;
 use steamer_testing::installation::install_root_scope;
 use steamer_testing::operator::{Operator, RunningOperator};
+use steamer_testing::wait::eventually;
 
 /// Watches objects until `enough` returns true.
 pub(super) async fn seen<K>(api: Api<K>, mut enough: impl FnMut(&K) -> bool) -> Result<()>
@@ -77,6 +78,16 @@ pub(super) async fn all_ready_of(rig: &Rig, kind: &str, objects: usize) -> Resul
     tokio::time::timeout(Duration::from_secs(600), ready).await.context("not complete within 10 minutes")?
 }
 
+/// Waits until an object is Ready, and returns it.
+pub(super) async fn ready_object(rig: &Rig, kind: &str, name: &str) -> Result<DynamicObject> {
+    let api = rig.api(kind).await?;
+    eventually(&format!("{kind} {name} is Ready"), || async {
+        let object = api.get(name).await.map_err(|error| error.to_string())?;
+        if is_ready(&object) { Ok(object) } else { Err(object.data["status"].to_string()) }
+    })
+    .await
+}
+
 fn is_ready(object: &impl Serialize) -> bool {
     let object = serde_json::to_value(object).unwrap_or_default();
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
@@ -84,6 +95,14 @@ fn is_ready(object: &impl Serialize) -> bool {
         .into_iter()
         .flatten()
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// A Steamer object in the namespace of the objects.
+pub(super) fn manifest(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "steamer.dev/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+    })
 }
 
 /// Namespace of the objects.
@@ -144,10 +163,7 @@ impl Rig {
         let applied = stream::iter(specs).map(|(name, spec)| {
             let api = api.clone();
             async move {
-                let object = json!({
-                    "apiVersion": "steamer.dev/v1alpha1", "kind": kind,
-                    "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
-                });
+                let object = manifest(kind, &name, &spec);
                 let parameters = PatchParams::apply("bench").force();
                 api.patch(&name, &parameters, &Patch::Apply(&object)).await.map(drop)
             }
@@ -175,29 +191,32 @@ impl Rig {
         Ok(())
     }
 
-    /// Makes the requests to the API server that the creation of one object costs: the object, its finalizer, and two statuses.
-    pub(super) async fn bare_object(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
-        let api = self.api(kind).await?;
-        let object = json!({
-            "apiVersion": "steamer.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
-        });
-        api.patch(name, &PatchParams::apply("bench").force(), &Patch::Apply(&object)).await?;
-        let finalizer = Patch::Merge(json!({"metadata": {"finalizers": ["steamer.dev/bench"]}}));
-        api.patch(name, &PatchParams::default(), &finalizer).await?;
-        for generation in [0, 1] {
-            let status = Patch::Merge(json!({"status": {"observedGeneration": generation}}));
-            api.patch_status(name, &PatchParams::default(), &status).await?;
-        }
+    /// Sets the address of OpenBao in the cluster `main`.
+    pub(super) async fn openbao_at(&self, url: &str) -> Result<()> {
+        let external = json!({"address": url, "allowPlaintext": true});
+        let address = Patch::Merge(json!({"spec": {"external": external}}));
+        self.api("OpenBaoCluster").await?.patch("main", &PatchParams::default(), &address).await?;
         Ok(())
     }
 
-    /// Removes the finalizers of all objects.
-    pub(super) async fn without_finalizers(&self, api: &Api<DynamicObject>) -> Result<()> {
-        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        for object in api.list(&ListParams::default()).await? {
-            api.patch(&object.name_any(), &PatchParams::default(), &none).await?;
-        }
-        Ok(())
+    /// Replaces the kubeconfig of the operator, and returns the former one.
+    pub(super) fn replace_kubeconfig(&mut self, kubeconfig: PathBuf) -> PathBuf {
+        std::mem::replace(&mut self.operator.kubeconfig, kubeconfig)
+    }
+
+    /// Deletes the objects of a kind whose names start with a text, while no operator runs: without the cleanup of finalizers.
+    pub(super) async fn discard(&self, kind: &str, start: &str) -> Result<()> {
+        let api = &self.api(kind).await?;
+        let none = &Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        let objects = api.list(&ListParams::default()).await?;
+        let names: Vec<String> =
+            objects.iter().map(ResourceExt::name_any).filter(|name| name.starts_with(start)).collect();
+        let deleted = stream::iter(names).map(|name| async move {
+            api.patch(&name, &PatchParams::default(), none).await?;
+            api.delete(&name, &DeleteParams::default()).await?;
+            anyhow::Ok(())
+        });
+        deleted.buffer_unordered(32).try_collect().await
     }
 
     /// Starts the operator. Returns the time of the start.

@@ -44,6 +44,12 @@ pub(crate) const PLUGIN_NAME: Rule = (
     "type must be a type of OpenBao such as pki, or the name of a plugin: letters, digits, -, _ and .",
 );
 
+/// Version of a plugin. OpenBao returns `v1.2.0` for `1.2`, and the two are not compared.
+pub(crate) const PLUGIN_VERSION: Rule = (
+    "self.matches('^(latest|v[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]+)?([+][0-9A-Za-z.-]+)?)$')",
+    "pluginVersion must be a version as OpenBao lists it, such as v1.2.3, or latest",
+);
+
 /// Type of a KV engine, with its version.
 pub(crate) const KV_TYPE: Rule = (
     "!(self in ['kv', 'generic', 'system', 'cubbyhole', 'identity'])",

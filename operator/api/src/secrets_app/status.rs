@@ -40,6 +40,29 @@ pub struct SecretsAppStatus {
     /// Credentials of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<AppDatabaseStatus>,
+    /// Paths of the application in OpenBao, with the roles and groups that may write and read them. The paths of
+    /// `ops.extraPolicies` are not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub inventory: Vec<AppPathStatus>,
+}
+
+/// A path in OpenBao, with the roles and groups that may use it, as `auth/<mount>/role/<name>` and
+/// `identity/group/name/<name>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppPathStatus {
+    /// Path, such as `kvv2/web/*`. For secrets of the application, it is without the `data` of a KV engine of version 2.
+    #[schemars(length(max = 1024))]
+    pub path: String,
+    /// Who may write the path. Empty for credentials, which OpenBao creates, and for values of an administrator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 512)))]
+    pub written_by: Vec<String>,
+    /// Who may read the path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 512)))]
+    pub read_by: Vec<String>,
 }
 
 /// A role with which ServiceAccounts log in.

@@ -7,7 +7,7 @@ use crate::progress::Step;
 use crate::style::line;
 
 /// Condition of a cluster.
-pub(super) fn condition<'a>(cluster: &'a OpenBaoCluster, kind: &str) -> Option<&'a Condition> {
+pub(crate) fn condition<'a>(cluster: &'a OpenBaoCluster, kind: &str) -> Option<&'a Condition> {
     let conditions = cluster.status.as_ref().map(|status| status.common.conditions.as_slice());
     conditions.unwrap_or_default().iter().find(|condition| condition.type_ == kind)
 }

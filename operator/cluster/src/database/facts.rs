@@ -101,7 +101,7 @@ SELECT extract(epoch FROM valid_until)::int8 - 15 FROM openbao_ha_locks WHERE ha
 
 /// A server starts once, and has a database once, whatever address leads to it.
 const IDENTITY: &str = "
-SELECT format('%s %s', extract(epoch FROM pg_postmaster_start_time()),
+SELECT pg_catalog.format('%s %s', extract(epoch FROM pg_postmaster_start_time()),
               (SELECT oid FROM pg_database WHERE datname = current_database()))";
 
 /// A namespace is an entry of its parent.

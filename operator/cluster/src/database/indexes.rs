@@ -7,9 +7,9 @@ use crate::database::Database;
 
 /// Table, uniqueness and columns of each index that applies to all rows.
 const INDEXES: &str = "
-SELECT c.relname || CASE WHEN i.indisunique THEN ' unique ' ELSE ' ' END
+SELECT c.relname::text || CASE WHEN i.indisunique THEN ' unique ' ELSE ' ' END
        || (SELECT string_agg(a.attname::text, ',' ORDER BY k.number)
-           FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attribute, number)
+           FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attribute, number)
            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attribute)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 WHERE i.indrelid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks'))

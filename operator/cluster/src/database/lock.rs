@@ -27,7 +27,7 @@ pub(crate) struct Lock {
 const LOCK: &str = "
 SELECT COALESCE(ha_value, ''), EXTRACT(EPOCH FROM now() - (valid_until - INTERVAL '15 seconds'))::float8,
        EXTRACT(EPOCH FROM valid_until)::text,
-       COALESCE(has_table_privilege(to_regclass('steamer_guard'), 'SELECT'), false)
+       COALESCE(pg_catalog.has_table_privilege(to_regclass('steamer_guard'), 'SELECT'), false)
 FROM openbao_ha_locks WHERE ha_key = 'core/lock'";
 
 const HOLDER: &str = "SELECT login FROM steamer_guard WHERE key = 'lock' AND value = $1";

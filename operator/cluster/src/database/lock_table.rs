@@ -7,10 +7,10 @@ use crate::database::{Database, DatabaseError};
 
 /// The table and its schema, and the rights of a role. The right to update any column is sufficient to lock a row.
 const FOUND: &str = "
-SELECT format('%I.%I', n.nspname, c.relname), format('%I', n.nspname),
-       has_table_privilege(r.oid, c.oid, 'SELECT') AND has_any_column_privilege(r.oid, c.oid, 'UPDATE')
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.format('%I', n.nspname),
+       pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT') AND pg_catalog.has_any_column_privilege(r.oid, c.oid, 'UPDATE')
          AND (NOT c.relrowsecurity OR r.rolbypassrls OR r.rolsuper),
-       has_schema_privilege(r.oid, n.oid, 'USAGE'), has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')
+       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE'), pg_catalog.has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.rolname = $1
 WHERE c.oid = to_regclass('openbao_ha_locks')";
 

@@ -102,7 +102,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = c
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND ((l.classid::int8 << 32) | l.objid::int8) = $1";
 
-const END: &str = "SELECT pg_terminate_backend($1)";
+const END: &str = "SELECT pg_catalog.pg_terminate_backend($1)";
 
 impl Claim {
     /// Returns true if the present connection of `database` holds the lock.

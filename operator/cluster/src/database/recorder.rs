@@ -38,9 +38,9 @@ EXISTS (SELECT 1 FROM pg_trigger JOIN pg_class locks ON locks.oid = tgrelid
         JOIN pg_class record ON record.relnamespace = locks.relnamespace
         WHERE locks.oid = to_regclass('openbao_ha_locks') AND record.oid = to_regclass('steamer_guard')
         AND tgname = 'steamer_record_holder' AND tgenabled IN ('O', 'A'))
-AND COALESCE(has_table_privilege(to_regclass('steamer_guard'), 'SELECT')
-             AND has_table_privilege(to_regclass('steamer_guard'), 'INSERT')
-             AND has_table_privilege(to_regclass('steamer_guard'), 'UPDATE'), false)";
+AND COALESCE(pg_catalog.has_table_privilege(to_regclass('steamer_guard'), 'SELECT')
+             AND pg_catalog.has_table_privilege(to_regclass('steamer_guard'), 'INSERT')
+             AND pg_catalog.has_table_privilege(to_regclass('steamer_guard'), 'UPDATE'), false)";
 
 /// Removes the recorder. The tables of OpenBao, and with them the trigger, are dropped before.
 pub(crate) const DROP: &str =

@@ -38,7 +38,7 @@ impl std::fmt::Display for Obstacle {
 
 /// Columns with the rights of the login `u`.
 const RIGHTS: &str = "
-u.rolsuper OR u.rolcreaterole AS creates, u.rolsuper OR pg_has_role(u.oid, 'pg_signal_backend', 'USAGE') AS signals";
+u.rolsuper OR u.rolcreaterole AS creates, u.rolsuper OR pg_catalog.pg_has_role(u.oid, 'pg_signal_backend', 'USAGE') AS signals";
 
 const ASYNCHRONOUS: &str = "
 EXISTS (SELECT 1 FROM pg_stat_replication) AND current_setting('synchronous_standby_names') = '' AS asynchronous";

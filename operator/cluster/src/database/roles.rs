@@ -53,8 +53,8 @@ impl FenceNote {
 /// Condition that a role lacks a right of a node.
 pub(super) const LACKS_A_GRANT: &str = "
 rolname <> current_user AND EXISTS (
-  SELECT 1 FROM unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-  WHERE NOT has_table_privilege(pg_roles.oid, to_regclass(t), p))";
+  SELECT 1 FROM pg_catalog.unnest(ARRAY['openbao_kv_store', 'openbao_ha_locks']) t, pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+  WHERE NOT pg_catalog.has_table_privilege(pg_roles.oid, to_regclass(t), p))";
 
 /// Name of the role of the n-th incarnation of a node.
 pub(crate) fn role_name(cluster: &str, ordinal: u32, n: u32) -> String {
@@ -86,9 +86,9 @@ pub(super) fn pattern(cluster: &str) -> String {
 
 /// The roles with a name of a node. Before version 16, a login with CREATEROLE may change every role that is not a superuser.
 pub(super) const ROLES: &str = "
-SELECT rolname::text AS name, rolcanlogin AS can_login, shobj_description(oid, 'pg_authid') AS comment,
-       current_setting('server_version_num')::int4 < 160000 OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') AS may_change,
-       COALESCE(array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout%', false) AS has_timeouts
+SELECT rolname::text AS name, rolcanlogin AS can_login, pg_catalog.shobj_description(oid, 'pg_authid') AS comment,
+       current_setting('server_version_num')::int4 < 160000 OR pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') AS may_change,
+       COALESCE(pg_catalog.array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout%', false) AS has_timeouts
 FROM pg_roles WHERE rolname ~ $1";
 
 /// Settings that end the sessions of a lost node without an operator: its transactions hold row locks.
@@ -105,7 +105,7 @@ pub(super) const LOGINS: &str = "
 ARRAY(SELECT DISTINCT usename::text FROM pg_stat_activity
       WHERE datname = current_database() AND usename IS NOT NULL AND application_name <> 'steamer')";
 
-const SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
+const SESSIONS: &str = "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()";
 
 const IN_USE: &str = "
 SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE usename = $1)

@@ -29,13 +29,13 @@ const EXPECTED: [&str; 8] = [
 
 /// Columns of a [`Schema`], except whether there is data. They refer to no table that may not exist.
 pub(super) const SCHEMA: &str = "
-ARRAY(SELECT (c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-              || COALESCE(' ' || l.collname, '')) COLLATE \"C\"
+ARRAY(SELECT (c.relname::text || '.' || a.attname::text || ' ' || format_type(a.atttypid, a.atttypmod)
+              || COALESCE(' ' || l.collname::text, '')) COLLATE \"C\"
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation
       WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND a.attnum > 0
         AND NOT a.attisdropped ORDER BY 1) AS columns,
-obj_description(to_regclass('openbao_kv_store'), 'pg_class') AS comment,
-obj_description(to_regclass('openbao_ha_locks'), 'pg_class') AS lock_comment,
+pg_catalog.obj_description(to_regclass('openbao_kv_store'), 'pg_class') AS comment,
+pg_catalog.obj_description(to_regclass('openbao_ha_locks'), 'pg_class') AS lock_comment,
 (SELECT ARRAY[c.relname::text, r.rolname::text] FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
  WHERE c.oid IN (to_regclass('openbao_kv_store'), to_regclass('openbao_ha_locks')) AND r.rolname <> current_user
  ORDER BY 1 LIMIT 1) AS foreign_owner";

@@ -8,7 +8,7 @@ const WRITERS: &str = "
 SELECT r.rolname::text, count(*) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND NOT r.rolsuper
   AND COALESCE(a.application_name, '') <> 'steamer'
-  AND COALESCE(has_table_privilege(r.oid, to_regclass('openbao_kv_store'), 'INSERT'), false)
+  AND COALESCE(pg_catalog.has_table_privilege(r.oid, to_regclass('openbao_kv_store'), 'INSERT'), false)
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1";
 
 /// Sessions of a login that can write.

@@ -207,15 +207,23 @@ pub(crate) fn set(
     if cluster.spec.restore_drill.is_none() {
         return conditions.clear(KIND);
     }
-    if let Step::Refused(why) = step {
-        return conditions.set(KIND, State::False, Reason::Waiting, why);
-    }
-    match last {
-        None => conditions.set(KIND, State::Unknown, Reason::Waiting, "no restore drill has run yet"),
+    let (state, reason, message) = match last {
+        None => (State::Unknown, Reason::Waiting, "no restore drill has run yet".to_owned()),
         Some(last) => match last.result {
-            DrillResult::Succeeded => conditions.set(KIND, State::True, Reason::Applied, &text(last)),
-            DrillResult::Failed => conditions.set(KIND, State::False, Reason::Failed, &text(last)),
+            DrillResult::Succeeded => (State::True, Reason::Applied, text(last)),
+            DrillResult::Failed => (State::False, Reason::Failed, text(last)),
         },
+    };
+    match step {
+        Step::Refused(why) => conditions.set(KIND, State::False, Reason::Waiting, why),
+        // The state stays that of the last drill.
+        Step::Resume(begun) | Step::Wait(begun) => {
+            let message = format!("a restore drill began at {} and has not ended", begun.since);
+            conditions.set(KIND, state, Reason::Waiting, &message);
+        }
+        Step::None | Step::Start(_) | Step::Record(_) | Step::Remove => {
+            conditions.set(KIND, state, reason, &message);
+        }
     }
 }
 
@@ -257,5 +265,24 @@ mod tests {
         };
         let step = facts(input, &observed, Timestamp::now()).step();
         assert!(matches!(&step, Step::Refused(why) if why.contains(expected)), "{step:?}");
+    }
+
+    #[rstest]
+    #[case::idle(Step::None, "True Applied drill of 2026-01-01T00:00:00Z (12 s): opened")]
+    #[case::in_progress(
+        Step::Wait(Begun { request: None, since: Timestamp::UNIX_EPOCH, renewal: None }),
+        "True Waiting a restore drill began at 1970-01-01T00:00:00Z and has not ended"
+    )]
+    #[case::refused(Step::Refused("no keys".to_owned()), "False Waiting no keys")]
+    fn a_drill_in_progress_keeps_the_state_of_the_last_one(#[case] step: Step, #[case] expected: &str) {
+        let cluster = cluster_with(json!({"restoreDrill": {"databaseSecretRef": {"name": "copy"}}}));
+        let last: RestoreDrillState = serde_json::from_value(json!({
+            "lastTime": "2026-01-01T00:00:00Z", "result": "Succeeded", "message": "opened", "durationSeconds": 12,
+        }))
+        .unwrap();
+        let mut list = Vec::new();
+        set(&mut Conditions::new(&mut list, 1, Timestamp::UNIX_EPOCH), &cluster, (&step, Some(&last)));
+        let found = &list[0];
+        assert_eq!(format!("{} {} {}", found.status, found.reason, found.message), expected);
     }
 }

@@ -135,6 +135,7 @@ pub(crate) async fn context(fake: &Fake) -> Arc<Context> {
         stores: Stores::default(),
         removers: Default::default(),
         claims: Default::default(),
+        handovers: Default::default(),
         generated: Default::default(),
         cluster_objects: Stores::default(),
         cluster_writes: WriteLimit::default(),

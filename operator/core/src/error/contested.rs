@@ -5,6 +5,12 @@ use std::time::Duration;
 use super::Error;
 
 impl Error {
+    /// The error for a write that is not made again: its object is checked at each interval.
+    #[must_use]
+    pub fn stopped(text: String) -> Self {
+        Self::Repeated(text, Duration::MAX)
+    }
+
     /// Keeps the first [`Error::Repeated`] in `contested`, for a write that must not stop the rest of a reconcile. The value
     /// is the default one then.
     ///
@@ -50,6 +56,7 @@ mod tests {
         60,
         Retry::After(Duration::from_secs(3600))
     )]
+    #[case::stopped(Error::stopped(String::new()), 60, Retry::After(Duration::from_secs(60)))]
     #[case::other(Error::Conflict(String::new()), 60, Retry::Backoff)]
     fn a_contested_write_does_not_delay_the_next_visit(
         #[case] error: Error,

@@ -56,14 +56,15 @@ struct State {
 }
 
 impl Claims {
-    /// Adds what the statuses of all objects recorded before this process started. Only the first call does.
-    pub fn complete(&self, recorded: impl FnOnce() -> Vec<(Claimant, Vec<Claimed>)>) {
+    /// Adds the claims of all objects that existed before this process started. Only the first call does. If an object has two
+    /// claims to one resource, the last one counts.
+    pub fn complete(&self, existing: impl FnOnce() -> Vec<(Claimant, Vec<(Claimed, Basis)>)>) {
         let mut state = self.0.lock();
         if std::mem::replace(&mut state.is_complete, true) {
             return;
         }
-        for (claimant, claimed) in recorded() {
-            state.replace(&claimant, claimed.into_iter().map(|it| (it, Basis::Record)));
+        for (claimant, claims) in existing() {
+            state.replace(&claimant, claims);
         }
     }
 
@@ -206,12 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn what_statuses_recorded_before_the_start_is_read_once() {
+    fn what_existed_before_the_start_is_read_once() {
         let claims = Claims::default();
         for path in ["a", "b"] {
-            claims.complete(|| vec![(claimant(KindId::SecretsApp), vec![claimed(path)])]);
+            let of_app = [Basis::Record, Basis::Spec].map(|basis| (claimed(path), basis)).to_vec();
+            claims.complete(|| vec![(claimant(KindId::SecretsApp), of_app)]);
         }
-        assert_eq!(kinds(&claims, &claimed("a")), [(KindId::SecretsApp, Basis::Record)]);
+        assert_eq!(kinds(&claims, &claimed("a")), [(KindId::SecretsApp, Basis::Spec)]);
         assert_eq!(kinds(&claims, &claimed("b")), []);
     }
 }

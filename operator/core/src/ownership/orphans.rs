@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use kube::Api;
 use serde_json::json;
 use steamer_api::{
     DeletionPolicy, KindId, OpenBaoCluster, OpenBaoClusterStatus, Orphan, OwnedResource, SecretsTenant,
     SecretsTenantStatus,
 };
 use steamer_openbao::{NamespacePath, Session};
-use steamer_runtime::{ObjectName, Presence, StatusError};
+use steamer_runtime::{Object, ObjectName, Presence, StatusError};
 
 use super::claims::folded;
 use super::mark::{Mark, Owner};
@@ -44,18 +45,23 @@ impl Handover {
     /// Any error of the API server.
     pub async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { orphans, cluster, tenant } = self;
-        let tenant = tenant.and_then(|name| context.stores.of::<SecretsTenant>().get(&name));
+        // Objects that are deleted together have one parent, and each write replaces the whole list.
+        let _turn = context.handovers.lock().await;
+        let tenant = match tenant {
+            Some(name) => existing::<SecretsTenant>(context, &name).await?,
+            None => None,
+        };
         if let Some(tenant) = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none()) {
-            let mut status: SecretsTenantStatus = context.status(&*tenant);
+            let mut status: SecretsTenantStatus = context.status(&tenant);
             remember(&mut status.orphans, &orphans);
-            if is_written(context.runtime.statuses.write(&*tenant, &status).await)? {
+            if is_written(context.runtime.statuses.write(&tenant, &status).await)? {
                 return Ok(());
             }
         }
-        let Some(cluster) = context.stores.of::<OpenBaoCluster>().get(&cluster) else { return Ok(()) };
-        let mut status: OpenBaoClusterStatus = context.status(&*cluster);
+        let Some(cluster) = existing::<OpenBaoCluster>(context, &cluster).await? else { return Ok(()) };
+        let mut status: OpenBaoClusterStatus = context.status(&cluster);
         remember(&mut status.orphans, &orphans);
-        if !is_written(context.runtime.statuses.write(&*cluster, &status).await)? {
+        if !is_written(context.runtime.statuses.write(&cluster, &status).await)? {
             tracing::warn!(
                 ?orphans,
                 "another client overwrites the status that lists orphans: remove them by hand"
@@ -63,6 +69,11 @@ impl Handover {
         }
         Ok(())
     }
+}
+
+/// Reads an object: the cache can lack an orphan that was listed before.
+async fn existing<K: Object>(context: &Context, name: &ObjectName) -> Result<Option<K>, kube::Error> {
+    Api::namespaced(context.client.clone(), &name.namespace).get_opt(&name.name).await
 }
 
 /// Returns false if another client overwrites the status each time.
@@ -114,7 +125,16 @@ pub fn sealed(mac: &Mac, cluster: &ObjectName, orphan: Orphan) -> Orphan {
 fn seal(mac: &Mac, cluster: &ObjectName, orphan: &Orphan) -> String {
     let Orphan { kind, namespace, name, openbao_namespace, deletion_policy, resources, seal: _ } = orphan;
     let resource = |it: &OwnedResource| {
-        let OwnedResource { path, deleted_at, is_part, holds_values, pending, digest: _, seal: _ } = it;
+        let OwnedResource {
+            path,
+            deleted_at,
+            is_part,
+            holds_values,
+            pending,
+            digest: _,
+            returned: _,
+            seal: _,
+        } = it;
         json!([path, deleted_at, is_part, holds_values, pending])
     };
     let resources: Vec<_> = resources.iter().map(resource).collect();

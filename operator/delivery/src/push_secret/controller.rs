@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use steamer_api::{BaoPushSecret, Mode, RECONCILE_ANNOTATION};
+use steamer_core::stops::Stops;
 use steamer_core::{Context, Error};
-use steamer_runtime::conditions::Verdict;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Action, Dependencies, Locked, ObjectName, Reconcile};
 
@@ -52,7 +52,7 @@ impl Reconcile for Controller {
             return Ok(Action::AwaitChange);
         }
         if object.spec.lifecycle.suspend {
-            self.context.report(&*object, last(&self.context, &object), &Verdict::Suspended).await?;
+            status::suspended(&self.context, &object).await?;
             return Ok(Action::AwaitChange);
         }
         let result = self.run(&object, dependencies).await;
@@ -154,6 +154,7 @@ impl Controller {
             unpushed,
             unknown,
             last,
+            stops: Stops::of(&self.context, object),
             is_full: true,
         })
     }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use steamer_api::{
     BaoPushSecret, BaoPushSecretStatus, DeletionPolicy, HasConditions, KvType, Mode, PlannedChange,
-    PushedEntry, UpdatePolicy,
+    PushedEntry, StoppedWrite, UpdatePolicy,
 };
 use steamer_core::Error;
 use steamer_core::access::auth::Access;
 use steamer_core::ownership::Mark;
+use steamer_core::stops::Stops;
 use steamer_openbao::NamespacePath;
 use steamer_runtime::{Dependencies, Key, ObjectName};
 
+use super::apply::stops_of;
 use super::entry::Entry;
 use super::observed::Observed;
 use super::place::Place;
@@ -38,6 +40,8 @@ pub(super) struct Pass<'a> {
     /// Places of their entries.
     pub(super) unknown: BTreeSet<Place>,
     pub(super) last: BaoPushSecretStatus,
+    /// The stopped writes of the last status.
+    pub(super) stops: Stops,
     /// Whether entries are checked that the status records as up to date.
     pub(super) is_full: bool,
 }
@@ -50,6 +54,8 @@ pub(super) struct Outcome {
     /// Number of equal entries that the object has not written.
     pub(super) equal: usize,
     pub(super) plan: Vec<PlannedChange>,
+    /// The stopped writes.
+    pub(super) stopped: Vec<StoppedWrite>,
     /// The first error. Other entries are written nevertheless.
     pub(super) failed: Option<Error>,
     /// The first error of a release.
@@ -69,6 +75,15 @@ impl Outcome {
             self.unpushed.add(secret, Cause::of(&error));
         }
         self.failed.get_or_insert(error);
+    }
+
+    /// Keeps the stops of an entry that is not known to be in the desired state.
+    pub(super) fn keep_stops(&mut self, entry: &Entry, stops: &Stops) {
+        for stop in stops_of(stops, entry) {
+            if !self.stopped.contains(stop) {
+                self.stopped.push(stop.clone());
+            }
+        }
     }
 
     /// Records an entry to which no request was sent after an error of the server. Returns false if there was no such error.
@@ -165,14 +180,14 @@ impl Pass<'_> {
     }
 
     pub(super) fn facts(&self, outcome: Outcome, handled: Option<String>) -> (Facts, Option<Error>) {
-        let Outcome { entries, kept, equal, plan, failed, unreleased, release, is_announced: _, unpushed } =
+        let Outcome { entries, kept, equal, plan, stopped, failed, unreleased, release, unpushed, .. } =
             outcome;
         let (namespace, selected, refresh) =
             (self.namespace.clone(), self.selected, self.object.spec.refresh_after.get());
         let refresh = release.map_or(refresh, |release| refresh.min(release));
         let incomplete = selected.and_then(|selected| unpushed.error(selected, refresh));
-        let facts =
-            Facts { namespace, entries, kept, equal, plan, handled, selected, unpushed: unpushed.listed() };
+        let unpushed = unpushed.listed();
+        let facts = Facts { namespace, entries, kept, equal, plan, stopped, handled, selected, unpushed };
         (facts, problem::joined(incomplete.or(failed), unreleased))
     }
 

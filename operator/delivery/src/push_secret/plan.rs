@@ -47,6 +47,8 @@ pub(super) struct Write {
     pub(super) version: i64,
     pub(super) operation: Operation,
     pub(super) reason: &'static str,
+    /// Whether the entry had values before the writes.
+    pub(super) has_values: bool,
 }
 
 /// Custom metadata of an entry.
@@ -97,7 +99,7 @@ fn created(entry: &Entry, recorded: Option<&PushedEntry>, rights: &Rights<'_>) -
         (entry.place.kind == KvType::V2).then(|| Marking { before: BTreeMap::new(), after, version: 0 });
     let update = Some(Update { existing: Values::default() });
     let (operation, reason) = (Operation::Create, "the entry does not exist");
-    Ok(Step::Write(Write { marking, update, version: 0, operation, reason }))
+    Ok(Step::Write(Write { marking, update, version: 0, operation, reason, has_values: false }))
 }
 
 /// The step for an existing entry.
@@ -135,7 +137,7 @@ fn existing(
     if marking.is_none() && update.is_none() {
         return Ok(Step::Settled(version));
     }
-    Ok(Step::Write(Write { marking, update, version, operation: Operation::Update, reason }))
+    Ok(Step::Write(Write { marking, update, version, operation: Operation::Update, reason, has_values }))
 }
 
 fn is_own(found: &Found, recorded: Option<&PushedEntry>, rights: &Rights<'_>) -> bool {

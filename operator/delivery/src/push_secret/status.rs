@@ -1,7 +1,9 @@
 //! The status of an object.
 
-use steamer_api::{BaoPushSecret, BaoPushSecretStatus, FailedSecret, PlannedChange, PushedEntry};
-use steamer_core::{Context, Error};
+use steamer_api::{
+    BaoPushSecret, BaoPushSecretStatus, FailedSecret, PlannedChange, PushedEntry, StoppedWrite,
+};
+use steamer_core::{Context, Error, stops};
 use steamer_openbao::NamespacePath;
 use steamer_runtime::Reason;
 use steamer_runtime::conditions::Verdict;
@@ -18,6 +20,8 @@ pub(super) struct Facts {
     pub(super) equal: usize,
     /// Pending changes.
     pub(super) plan: Vec<PlannedChange>,
+    /// The stopped writes.
+    pub(super) stopped: Vec<StoppedWrite>,
     /// Value of the reconcile annotation that was handled.
     pub(super) handled: Option<String>,
     /// Number of selected Secrets. None without a selector.
@@ -33,12 +37,14 @@ pub(super) fn last(context: &Context, object: &BaoPushSecret) -> BaoPushSecretSt
 
 impl Facts {
     fn merged(self, status: BaoPushSecretStatus) -> BaoPushSecretStatus {
-        let Self { namespace, entries, kept: _, equal: _, plan, handled, selected, unpushed: failed } = self;
+        let Self { namespace, entries, plan, mut stopped, handled, selected, unpushed: failed, .. } = self;
+        stopped.truncate(stops::MOST);
         let selected = selected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let mut status =
             BaoPushSecretStatus { entries, last_handled_reconcile_at: handled, selected, failed, ..status };
         status.lifecycle.openbao_namespace = Some(namespace.as_str().to_owned());
         status.lifecycle.plan = plan;
+        status.lifecycle.stopped = stopped;
         status
     }
 
@@ -81,6 +87,13 @@ pub(super) async fn observed(context: &Context, object: &BaoPushSecret, facts: F
     context.report(object, facts.merged(last(context, object)), &verdict).await
 }
 
+/// Reports an object that is not reconciled. Its next write is one of another generation, which ends all stops.
+pub(super) async fn suspended(context: &Context, object: &BaoPushSecret) -> Result<(), Error> {
+    let mut status = last(context, object);
+    status.lifecycle.stopped.clear();
+    context.report(object, status, &Verdict::Suspended).await
+}
+
 /// Writes the facts of a reconcile that failed in part. The error determines the conditions.
 pub(super) async fn partial(context: &Context, object: &BaoPushSecret, facts: Facts) -> Result<(), Error> {
     let status = facts.merged(last(context, object));
@@ -120,8 +133,9 @@ mod tests {
             reason: "the entry does not exist".to_owned(),
         };
         let (namespace, plan) = (NamespacePath::root(), vec![change; changes]);
-        let (selected, unpushed) = (None, Vec::new());
-        Facts { namespace, entries: Vec::new(), kept, equal: 0, plan, handled: None, selected, unpushed }
+        let (selected, stopped, unpushed) = (None, Vec::new(), Vec::new());
+        let entries = Vec::new();
+        Facts { namespace, entries, kept, equal: 0, plan, stopped, handled: None, selected, unpushed }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use steamer_api::{DeletionPolicy, KvType, PushedEntry};
 use steamer_core::Error;
 use steamer_core::ownership::Mark;
 
-use super::apply::Writer;
+use super::apply::{Writer, settle};
 use super::controller::Controller;
 use super::entry::{Entry, Seal};
 use super::observed::observe;
@@ -88,6 +88,7 @@ impl Controller {
         let recorded = pass.recorded(&entry.place);
         if pass.is_current(entry) || outcome.skips(entry) {
             outcome.entries.extend(recorded.cloned());
+            outcome.keep_stops(entry, &pass.stops);
             return;
         }
         match self.written(pass, entry, outcome).await {
@@ -101,6 +102,7 @@ impl Controller {
                     recorded => recorded.cloned(),
                 };
                 outcome.entries.extend(record);
+                outcome.keep_stops(entry, &pass.stops);
                 outcome.fail(entry, error);
             }
         }
@@ -114,6 +116,9 @@ impl Controller {
         outcome: &mut Outcome,
     ) -> Result<Option<PushedEntry>, Error> {
         let (step, compared) = self.step(pass, entry).await?;
+        if !matches!(step, Step::Write(_)) {
+            settle(&self.limit, &pass.name, &entry.place);
+        }
         // The age of values that were replaced before the operator was killed counts from this check.
         let mut generated: Vec<String> = entry.expired.difference(&compared.expired).cloned().collect();
         let mut mac = entry.mac.clone();
@@ -133,6 +138,14 @@ impl Controller {
                 version
             }
             Step::Write(write) => {
+                let (root, interval) = (&pass.access.session, pass.object.spec.refresh_after.get());
+                let (limit, stops) = (&self.limit, &pass.stops);
+                let seal = Seal { mac: &self.context.mac, object: &pass.name };
+                let writer = Writer { root, object: &pass.name, limit, stops, seal, interval };
+                if let Some((stop, error)) = writer.stop(&compared, &write) {
+                    outcome.stopped.push(stop);
+                    return Err(error);
+                }
                 if let Some(update) = &write.update {
                     generated.extend(
                         compared
@@ -142,8 +155,6 @@ impl Controller {
                     );
                 }
                 self.announce(pass, entry, outcome).await?;
-                let (root, interval) = (&pass.access.session, pass.object.spec.refresh_after.get());
-                let writer = Writer { root, object: &pass.name, limit: &self.limit, interval };
                 let written = writer.write(&compared, &write).await;
                 let version = written.map_err(|error| problem::explained(error, entry, pass.policy()))?;
                 let path = entry.place.published();

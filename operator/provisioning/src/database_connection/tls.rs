@@ -58,7 +58,7 @@ fn of_plugin(plugin: &str, tls: &DatabaseConnectionTls, pem: Pem) -> Result<Tls,
     let remedy = if is("postgresql") {
         "set sslmode=verify-full and sslrootcert, a file of the OpenBao server, in connectionURL"
     } else {
-        "set the parameters of the plugin in parameters"
+        "set the parameters of the plugin in parameters, and those with keys in secretParameters"
     };
     Err(Error::Invalid(format!("tls is not available for {plugin}: remove tls, and {remedy}")))
 }
@@ -115,7 +115,7 @@ mod tests {
     #[case::valkey("valkey-database-plugin", json!({}), false, json!([{"tls": true, "ca_cert": "CA"}, {}]))]
     #[case::valkey_with_certificate("valkey-database-plugin", json!({}), true, json!("valkey-database-plugin has no setting for tls.clientCertSecretRef: remove it"))]
     #[case::server_name("valkey-database-plugin", json!({"serverName": "n"}), false, json!("valkey-database-plugin has no setting for tls.serverName: remove it"))]
-    #[case::other("influxdb-database-plugin", json!({}), false, json!("tls is not available for influxdb-database-plugin: remove tls, and set the parameters of the plugin in parameters"))]
+    #[case::other("influxdb-database-plugin", json!({}), false, json!("tls is not available for influxdb-database-plugin: remove tls, and set the parameters of the plugin in parameters, and those with keys in secretParameters"))]
     fn each_plugin_has_its_own_names(
         #[case] plugin: &str,
         #[case] tls: Value,

@@ -51,7 +51,7 @@ fn of_static(user: &StaticUser) -> Map<String, Value> {
 fn of_dynamic(spec: &DatabaseRoleSpec) -> Map<String, Value> {
     let creation = spec.owner_role.as_deref().map(statements::creation);
     let revocation = match (&spec.owner_role, spec.revocation_statements.is_empty()) {
-        (Some(_), true) => statements::revocation(),
+        (Some(owner), true) => statements::revocation(owner),
         _ => spec.revocation_statements.clone(),
     };
     let statements = lists([
@@ -114,7 +114,7 @@ mod tests {
     #[case::owner(
         json!({"ownerRole": "app"}),
         json!({
-            "creation_statements": statements::creation("app"), "revocation_statements": statements::revocation(),
+            "creation_statements": statements::creation("app"), "revocation_statements": statements::revocation("app"),
             "renew_statements": [], "rollback_statements": [], "db_name": "db", "default_ttl": 0, "max_ttl": 0,
         }),
     )]

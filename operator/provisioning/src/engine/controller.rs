@@ -4,9 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use steamer_api::StoppedWrite;
 use steamer_core::context::Context;
 use steamer_core::error::Error;
 use steamer_core::ownership::claims::Claimant;
+use steamer_core::stops::Stops;
 use steamer_runtime::write_limit::WriteLimit;
 use steamer_runtime::{Action, Dependencies, Edges, Locked, ObjectName, Reconcile};
 
@@ -18,6 +20,15 @@ use super::repairs::Repairs;
 use super::status::Applied;
 use super::{deletion, orphans, status, unprivileged};
 use crate::write::Progress;
+
+/// What was written of a plan.
+struct Written {
+    /// Error of a write that another client undoes each time.
+    contested: Option<Error>,
+    progress: Progress,
+    /// The writes that are stopped.
+    stopped: Vec<StoppedWrite>,
+}
 
 /// Controller of kind `K`.
 pub(crate) struct Controller<K: Provision, M: Memory<K>> {
@@ -41,7 +52,7 @@ impl<K: Provision, M: Memory<K>> Reconcile for Controller<K, M> {
     async fn reconcile(&self, object: Arc<K>, dependencies: &Dependencies) -> Result<Action, Error> {
         let pass = Pass { context: &self.context, dependencies, survey: None };
         match self.run(&object, &pass).await {
-            // The pause of a contested write does not delay the detection of other drift.
+            // A contested write does not delay the detection of other drift.
             Err(error) => {
                 let error = error.retried_within(self.context.drift_interval);
                 Err(unprivileged::explained(error, &*object, &pass).await)
@@ -112,35 +123,53 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         pass.context.add_finalizer(object).await?;
         status::announce(object, prepared, pass).await?;
         self.memory.before_writes(&name, desired);
-        let (mut contested, progress) = self.carry_out(object, prepared, pass).await?;
+        let Written { mut contested, progress, stopped } = self.carry_out(object, prepared, pass).await?;
         let removed_orphans = &orphans::remove(object, session, pass).await;
         if let Some(removal) = deletion::removal(object, pass) {
             object.collect(&removal).await?;
         }
-        let applied =
-            Applied { prepared, removed_orphans, contested: contested.as_ref(), progress: &progress };
+        let applied = Applied {
+            prepared,
+            removed_orphans,
+            contested: contested.as_ref(),
+            progress: &progress,
+            stopped,
+        };
         let reported = status::applied(object, applied, pass).await;
         let has_orphans = Error::set_aside(reported, &mut contested)?;
         self.memory.after_writes(&name, desired, &pass.context.runtime.index);
         Ok((has_orphans, contested))
     }
 
-    /// Executes the writes of a plan. Returns the error of a write that another client undoes each time, and what was written.
+    /// Executes the writes of a plan, without those that are stopped.
     async fn carry_out(
         &self,
         object: &K,
         Prepared { session, desired, observed, plan, before }: &Prepared<K>,
         pass: &Pass<'_>,
-    ) -> Result<(Option<Error>, Progress), Error> {
-        let (name, progress) = (&ObjectName::of(object), Locked::default());
-        let interval = self.context.drift_interval;
-        let repairs = Repairs { limit: &self.limit, object: name, before: *before, interval, progress };
+    ) -> Result<Written, Error> {
+        let stops = Stops::of(pass.context, object);
+        let repairs = Repairs {
+            limit: &self.limit,
+            object: &ObjectName::of(object),
+            before: *before,
+            interval: self.context.drift_interval,
+            stops: &stops,
+            progress: Locked::default(),
+            stopped: Locked::default(),
+        };
         let executed = repairs.execute(session, &plan.writes).await;
-        let progress = repairs.progress.lock().clone();
-        if executed.is_err() && !progress.created.is_empty() {
-            // The object owns what it has created, even if a later write failed. The error of that write is reported.
-            let change =
-                |status: &mut K::Status| K::interrupted(status, desired, observed, &progress.created);
+        let (progress, stopped) = (repairs.progress.lock().clone(), repairs.stopped.lock().clone());
+        let has_written = !(progress.created.is_empty() && progress.updated.is_empty());
+        if executed.is_err() && (has_written || stopped != stops.known()) {
+            // The object owns what it has created, even if a later write failed, and does not send a secret again. The error of that
+            // write is reported. A restart must not make a stopped write again, and a stop ends when OpenBao has the desired state.
+            let change = |status: &mut K::Status| {
+                if has_written {
+                    K::interrupted(status, desired, observed, &progress);
+                }
+                status::stopped::<K>(status, stopped.clone());
+            };
             if let Err(error) = status::change(object, change, pass).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -148,7 +177,7 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
                 );
             }
         }
-        executed.map(|contested| (contested, progress))
+        executed.map(|contested| Written { contested, progress, stopped })
     }
 
     /// Removes all access, regardless of `suspend` and `mode`.
@@ -162,7 +191,7 @@ impl<K: Provision, M: Memory<K>> Controller<K, M> {
         K::revoke(&removal).await?;
         // What the object creates after the right is given back is no repair.
         self.limit.forget(&ObjectName::of(object));
-        status::change(object, |status| object.revoked(status, Timestamp::now()), pass).await
+        status::change(object, |status| status::revoked(object, status, Timestamp::now()), pass).await
     }
 
     /// Removes access that other objects no longer grant, and adds none. Fails with the error of a revoked right.

@@ -113,12 +113,12 @@ pub(crate) trait Provision: HasLifecycle {
     fn compared(_status: &mut Self::Status, _desired: &Self::Desired) {}
 
     /// Writes to the status what exists after writes that ended with an error. `observed` is the state before them, and `created`
-    /// are the paths of the creations that OpenBao has confirmed, from the root of the cluster.
+    /// are the paths of the resources whose creation OpenBao has confirmed, from the root of the cluster.
     fn interrupted(
         _status: &mut Self::Status,
         _desired: &Self::Desired,
         _observed: &Self::Observed,
-        _created: &[String],
+        _progress: &Progress,
     ) {
     }
 

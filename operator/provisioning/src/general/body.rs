@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use steamer_core::mac::Mac;
 use steamer_openbao::{Error, Session};
+
+use super::readback::Readback;
 
 /// Parameters of a request.
 #[derive(Clone, Default)]
@@ -17,8 +20,11 @@ pub(crate) struct Body {
     pub(crate) secrets: BTreeMap<String, SecretString>,
     /// Parameters whose values are read immediately before the request, because an earlier write determines them.
     pub(crate) late: BTreeMap<&'static str, Late>,
-    /// Preconditions of the request, such as the version of a policy. They are no part of the desired state.
+    /// Preconditions of the request, such as the version of a policy, and values that a request without them would reset. They are
+    /// no part of the desired state.
     pub(crate) guard: Map<String, Value>,
+    /// Compares the secrets with what OpenBao returns. None without secrets.
+    pub(crate) readback: Option<Arc<Readback>>,
 }
 
 /// A value that is read from OpenBao.
@@ -51,6 +57,13 @@ impl Body {
             body.parameters.insert((*name).to_owned(), value);
         }
         Ok(body)
+    }
+
+    /// Reads the secrets after the request was sent, if OpenBao returns them.
+    pub(super) async fn read_back(&self, session: &Session) {
+        if let Some(readback) = &self.readback {
+            readback.read(session, &self.secrets).await;
+        }
     }
 
     /// The parameters as OpenBao receives them.
@@ -99,7 +112,7 @@ mod tests {
         assert_eq!(guarded.exposed()["cas"], json!(3));
         let mac = Mac::new(&[7; 32]);
         assert_eq!(guarded.digest(&mac, "p"), body("a").digest(&mac, "p"));
-        // Equal writes of several passes have equal texts: the limit of repetitions compares them.
+        // Equal writes of several passes have equal texts.
         assert_eq!(format!("{guarded:?}"), format!("{:?}", body("a")));
     }
 

@@ -75,7 +75,7 @@ pub(super) fn own_record<K: General>(object: &K, owned: OwnedResources, pass: &P
 /// The claims of all objects.
 fn known<'a>(pass: &Pass<'a>) -> &'a Claims {
     let Context { claims, .. } = pass.context;
-    claims.complete(|| recorded(pass.context));
+    claims.complete(|| existing_claims(pass));
     claims
 }
 
@@ -184,14 +184,17 @@ fn existing<K: General>(name: &ObjectName, claimed: &Claimed, pass: &Pass<'_>) -
     may_claim(&*object, &pass.lookup()).then(|| rank(&*object, claimed, pass.context))
 }
 
-/// What the statuses of the objects of a kind record.
-fn records<K: General>(context: &Context) -> Vec<(Claimant, Vec<Claimed>)> {
-    let objects = context.stores.of::<K>().filter(|_| true);
+/// What the statuses of the objects of a kind record, and what their specs determine.
+fn claims_of<K: General>(pass: &Pass<'_>) -> Vec<(Claimant, Vec<(Claimed, Basis)>)> {
+    let objects = pass.context.stores.of::<K>().filter(|_| true);
     let claims = |object: &Arc<K>| {
-        let footprint = footprint(&**object, context)?;
-        Some((claimant(&**object), in_footprint(&footprint)))
+        let recorded = footprint(&**object, pass.context).iter().flat_map(in_footprint).collect::<Vec<_>>();
+        let home = Home::of(&**object, &object.site(), &pass.lookup()).ok();
+        let of_spec = home.iter().flat_map(|home| determined(&**object, home, pass));
+        let recorded = recorded.into_iter().map(|it| (it, Basis::Record));
+        (claimant(&**object), recorded.chain(of_spec.map(|it| (it, Basis::Spec))).collect())
     };
-    objects.iter().filter_map(claims).collect()
+    objects.iter().map(claims).collect()
 }
 
 macro_rules! general_kinds {
@@ -204,10 +207,10 @@ macro_rules! general_kinds {
             }
         }
 
-        /// What the statuses of all objects record.
-        fn recorded(context: &Context) -> Vec<(Claimant, Vec<Claimed>)> {
+        /// The claims of all objects, as [`claims_of`].
+        fn existing_claims(pass: &Pass<'_>) -> Vec<(Claimant, Vec<(Claimed, Basis)>)> {
             let mut all = Vec::new();
-            $(all.extend(records::<steamer_api::$kind>(context));)+
+            $(all.extend(claims_of::<steamer_api::$kind>(pass));)+
             all
         }
 

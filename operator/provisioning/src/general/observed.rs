@@ -37,7 +37,7 @@ pub(super) async fn read_all<'a>(
             observed.push(existing.clone());
             continue;
         }
-        let path = read_at(resource);
+        let path = resource.read_path();
         let known = answers.get(path).cloned();
         let answer = match known {
             Some(answer) => answer,
@@ -51,11 +51,7 @@ pub(super) async fn read_all<'a>(
 
 /// Reads a resource. None if it does not exist. `session` is in the namespace of the resource.
 pub(super) async fn read(session: &Session, resource: &Resource) -> Result<Option<Existing>, Error> {
-    existing(session.namespace(), resource, answered(session, read_at(resource)).await?)
-}
-
-fn read_at(resource: &Resource) -> &str {
-    resource.read_at.as_ref().unwrap_or(&resource.path)
+    existing(session.namespace(), resource, answered(session, resource.read_path()).await?)
 }
 
 async fn answered(session: &Session, path: &str) -> Result<Answer, Error> {
@@ -88,7 +84,7 @@ fn existing(
     let mark = mark(&data);
     let parameters = (resource.read)(data);
     let is_absent = resource.read_at.is_some() && parameters.is_empty();
-    Ok((!is_absent).then_some(Existing { parameters, mark }))
+    Ok((!is_absent).then_some(Existing { parameters, mark, ..Existing::default() }))
 }
 
 /// Returns false for a path at which OpenBao answers in the same way for a missing mount or namespace and for a missing parent.

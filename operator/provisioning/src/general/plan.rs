@@ -57,7 +57,7 @@ impl Planner<'_> {
         let create = |path: &String| {
             let (method, body) = (resource.method.clone(), resource.creation_body());
             let call = Call::Send { method, path: path.clone(), body, receipt: resource.receipt.clone() };
-            Write::create(&self.desired.home.namespace, call).leading_to(&self.resource.digest)
+            self.written(Write::create(&self.desired.home.namespace, call))
         };
         resource.created_at().map(create).into_iter().chain(self.completion()).collect()
     }
@@ -75,16 +75,18 @@ impl Planner<'_> {
     }
 
     fn change(&self, found: &Existing) -> Result<Option<Write>, Error> {
-        let resource = &self.resource.resource;
+        let (resource, namespace) = (&self.resource.resource, &self.desired.home.namespace);
+        if let Some(discard) = resource.interrupted {
+            return Ok(Some(Write::discard(namespace, resource.path.clone(), discard)));
+        }
         // A part of another resource exists because of that resource.
         if resource.deleted_at.is_some() {
             self.check_owner(found)?;
         }
         let differences = self.differences(found);
-        if differences.is_empty() && !self.has_new_secret() {
+        if differences.is_empty() && !self.has_new_secret() && !self.has_changed_secret(found) {
             return Ok(None);
         }
-        let namespace = &self.desired.home.namespace;
         refuse_fixed(resource, &differences, &self.rights.published(namespace))?;
         if self.recorded().is_none_or(|it| it.pending) {
             refuse_widened(resource, &differences, &self.rights.published(namespace))?;
@@ -95,7 +97,11 @@ impl Planner<'_> {
     fn update(&self, path: String, body: super::Body) -> Write {
         let method = self.resource.resource.method.clone();
         let call = Call::Send { method, path, body, receipt: None };
-        Write::update(&self.desired.home.namespace, call, DIFFERS).leading_to(&self.resource.digest)
+        self.written(Write::update(&self.desired.home.namespace, call, DIFFERS))
+    }
+
+    fn written(&self, write: Write) -> Write {
+        write.leading_to(&self.resource.digest).of_resource(&self.resource.resource.path)
     }
 
     fn recorded(&self) -> Option<&OwnedResource> {
@@ -125,6 +131,13 @@ impl Planner<'_> {
     fn has_new_secret(&self) -> bool {
         let has_secret = !self.resource.resource.change_body().secrets.is_empty();
         has_secret && self.recorded().is_some_and(|it| !self.has_digest(it))
+    }
+
+    /// Returns true for a secret that OpenBao returns with another value than after the last write: another client changed it.
+    fn has_changed_secret(&self, found: &Existing) -> bool {
+        let digest = found.secrets.digest.as_ref();
+        let written = self.recorded().filter(|_| self.is_sent()).and_then(|it| it.returned.as_ref());
+        digest.is_some() && digest != written
     }
 
     /// Checks that the object may change an existing resource.
@@ -222,7 +235,8 @@ fn undesired(desired: &Desired) -> Vec<Write> {
     let is_kept = |it: &OwnedResource| it.holds_values && desired.deletion_policy == DeletionPolicy::Retain;
     let delete = |it: &OwnedResource| {
         let path = it.deletion_path().filter(|_| !it.pending && !is_kept(it))?;
-        Some(Write::remove(&desired.home.namespace, path.to_owned(), desired.deletion))
+        let removal = Write::remove(&desired.home.namespace, path.to_owned(), desired.deletion);
+        Some(removal.of_resource(&it.path))
     };
     owned.filter(is_undesired).filter_map(delete).collect()
 }

@@ -1,6 +1,7 @@
 //! General kinds on the engine.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use steamer_api::{DeletionPolicy, HasOwned, Mode, OwnedResources};
@@ -17,6 +18,7 @@ use super::existing::Existing;
 use super::found::Found;
 use super::home::{self, Home};
 use super::kind::General;
+use super::readback::Readback;
 use super::requests::requests_of;
 use super::resource::{FollowUp, Resource};
 use super::seal::Seal;
@@ -81,6 +83,7 @@ impl<K: General> Provision for K {
         for (resource, existing) in resources().zip(&mut observed) {
             // Two equal states must not differ by a version or a time.
             if let Some(existing) = existing {
+                existing.secrets = resource.compared(&existing.parameters);
                 existing.parameters.retain(|name, _| resource.body.parameters.contains_key(name));
             }
         }
@@ -130,8 +133,8 @@ impl<K: General> Provision for K {
         if let Some(FollowUp { reason, .. }) = desired.next() {
             return Verdict::Progressing(Reason::Waiting, format!("{}: {reason} next", self.title()));
         }
-        if let Some(text) = resources.into_iter().find_map(|it| it.withheld) {
-            return Verdict::Stalled(Reason::ReferenceDenied, text);
+        if let Some((reason, text)) = resources.into_iter().find_map(|it| it.withheld) {
+            return Verdict::Stalled(reason, text);
         }
         Verdict::Ready(Reason::Applied, self.message(&Self::published(desired)))
     }
@@ -163,8 +166,13 @@ impl<K: General> Provision for K {
         Ok(footprint)
     }
 
-    fn interrupted(status: &mut K::Status, desired: &Desired, observed: &Self::Observed, created: &[String]) {
-        *status.owned_mut() = Some(record::after_error(desired, observed, created));
+    fn interrupted(
+        status: &mut K::Status,
+        desired: &Desired,
+        observed: &Self::Observed,
+        progress: &Progress,
+    ) {
+        *status.owned_mut() = Some(record::after_error(desired, observed, progress));
     }
 
     fn paused(
@@ -204,6 +212,11 @@ fn with_digest<K: General>(object: &K, mut resource: Resource, pass: &Pass<'_>) 
     let is_observed = object.lifecycle().mode == Mode::Observe;
     // A pass that writes nothing has no next step.
     resource.follow_up.take_if(|it| is_observed && !it.is_due);
-    let digest = resource.body.digest(&pass.context.mac, &resource.path);
+    let mac = &pass.context.mac;
+    let digest = resource.body.digest(mac, &resource.path);
+    if !resource.body.secrets.is_empty() {
+        let readback = Readback::new(mac, resource.read_path(), resource.read);
+        resource.body.readback = Some(Arc::new(readback));
+    }
     DesiredResource { resource, digest }
 }

@@ -44,7 +44,8 @@ pub(crate) async fn send(
         receipt.prepare().await?;
     }
     let body = body.resolved(session).await?;
-    match (session.request_any(method.clone(), path, Some(body.exposed())).await, receipt) {
+    let sent = session.request_any(method.clone(), path, Some(body.exposed())).await;
+    let outcome = match (sent, receipt) {
         (Ok(answer), Some(receipt)) => receipt.keep(&answer).await,
         (Ok(_), None) => Ok(()),
         (Err(error), receipt) => {
@@ -53,7 +54,11 @@ pub(crate) async fn send(
             }
             Err(explained(error, session.namespace(), (path, receipt)))
         }
+    };
+    if outcome.is_ok() {
+        body.read_back(session).await;
     }
+    outcome
 }
 
 /// Returns true if OpenBao has not executed a request.

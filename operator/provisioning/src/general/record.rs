@@ -7,7 +7,7 @@ use steamer_core::references::target;
 use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
-use super::desired::Desired;
+use super::desired::{Desired, DesiredResource};
 use super::existing::Existing;
 use super::home::Home;
 use super::resource::Resource;
@@ -35,25 +35,27 @@ fn announced(desired: &Desired, observed: &[Option<Existing>]) -> Vec<OwnedResou
     known.into_iter().chain(added).collect()
 }
 
-/// The record after writes that ended with an error. `observed` is the state before them, and `created` are the paths of the
-/// creations that OpenBao has confirmed, from the root of the cluster: the object owns what it has created.
+/// The record after writes that ended with an error. `observed` is the state before them: the object owns what it has created, and has
+/// sent the secrets of what it has changed.
 pub(super) fn after_error(
     desired: &Desired,
     observed: &[Option<Existing>],
-    created: &[String],
+    progress: &Progress,
 ) -> OwnedResources {
-    sealed(desired, confirmed(desired, observed, created))
+    sealed(desired, confirmed(desired, observed, progress))
 }
 
 /// The entries of [`after_error`], without their seals.
-fn confirmed(desired: &Desired, observed: &[Option<Existing>], created: &[String]) -> Vec<OwnedResource> {
+fn confirmed(desired: &Desired, observed: &[Option<Existing>], progress: &Progress) -> Vec<OwnedResource> {
     let mut resources = announced(desired, observed);
-    let is_created = |entry: &OwnedResource| {
-        let path = resource_at(desired, &entry.path).and_then(Resource::created_at);
-        path.is_some_and(|path| created.contains(&desired.home.namespace.path(path)))
-    };
     for entry in &mut resources {
-        entry.pending &= !is_created(entry);
+        let path = desired.home.namespace.path(&entry.path);
+        entry.pending &= !progress.created.contains(&path);
+        let sent = desired.resources.iter().find(|it| it.resource.path == entry.path);
+        if let Some(sent) = sent.filter(|_| progress.updated.contains(&path)) {
+            entry.digest = Some(sent.digest.clone());
+            entry.returned = returned(desired, sent);
+        }
     }
     resources
 }
@@ -69,13 +71,9 @@ pub(super) fn after_pauses(
     observed: &[Option<Existing>],
     progress: &Progress,
 ) -> OwnedResources {
-    let former = confirmed(desired, observed, &progress.created);
-    let is_paused = |entry: &OwnedResource| {
-        let resource = resource_at(desired, &entry.path);
-        let paths = resource.into_iter().flat_map(|it| [it.created_at(), it.changed_at.as_ref()]);
-        let mut paths = paths.flatten().map(|path| desired.home.namespace.path(path));
-        paths.any(|path| progress.paused.contains(&path))
-    };
+    let former = confirmed(desired, observed, progress);
+    let is_paused =
+        |entry: &OwnedResource| progress.paused.contains(&desired.home.namespace.path(&entry.path));
     let kept = |entry: OwnedResource| match former.iter().find(|it| it.path == entry.path) {
         Some(former) if is_paused(&entry) => former.clone(),
         _ => entry,
@@ -113,8 +111,19 @@ fn entries(desired: &Desired) -> impl Iterator<Item = OwnedResource> {
         deleted_at: it.resource.deleted_at.clone().filter(|path| *path != it.resource.path),
         is_part: it.resource.deleted_at.is_none(),
         digest: Some(it.digest.clone()),
+        returned: returned(desired, it),
         ..OwnedResource::default()
     })
+}
+
+/// The digest of the secrets that OpenBao returns in another form than they were sent: after the write of this pass, otherwise as
+/// recorded for the same request.
+fn returned(desired: &Desired, it: &DesiredResource) -> Option<String> {
+    let recorded = desired.recorded(&it.resource.path);
+    let former = recorded.and_then(|it| it.returned.as_ref());
+    let form = it.resource.body.readback.as_ref().and_then(|readback| readback.form(former));
+    let is_same = recorded.is_some_and(|recorded| recorded.digest.as_ref() == Some(&it.digest));
+    form.unwrap_or_else(|| former.filter(|_| is_same).cloned())
 }
 
 fn sealed(desired: &Desired, resources: Vec<OwnedResource>) -> OwnedResources {

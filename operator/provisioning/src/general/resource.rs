@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use steamer_runtime::Reason;
 
 use super::body::Body;
 use super::existing::Existing;
+use super::readback::Returned;
 use super::receipt::Receipt;
+use crate::write::Deletion;
 
 /// A resource in OpenBao: where it is, how it is created and changed, and the parameters that it must have.
 #[derive(Clone, Debug)]
@@ -55,13 +58,15 @@ pub(crate) struct Resource {
     pub(crate) method: reqwest::Method,
     /// The resource in OpenBao, if [`Found::read`](super::Found::read) has read it.
     pub(crate) existing: Option<Option<Existing>>,
+    /// Deletes what an interrupted creation has left, before the resource is created again.
+    pub(crate) interrupted: Option<Deletion>,
     /// A request that follows the writes and is sent once.
     pub(crate) follow_up: Option<FollowUp>,
     /// A fact for [`General::facts`](super::General::facts), such as a digest of a part of the resource.
     pub(crate) stamp: Option<String>,
-    /// Message about a part of the spec that is withheld because a right is missing. The object is then `Stalled`, after
-    /// everything else has its desired state.
-    pub(crate) withheld: Option<String>,
+    /// Reason and message of a part of the spec that is not in force, such as one that is withheld because a right is missing. The
+    /// object is then `Stalled`, after everything else has its desired state.
+    pub(crate) withheld: Option<(Reason, String)>,
 }
 
 /// A request that follows the writes of a resource and is sent once, such as the rotation of a password. The kind records in
@@ -116,6 +121,7 @@ impl Resource {
             is_complete: false,
             method: reqwest::Method::POST,
             existing: None,
+            interrupted: None,
             follow_up: None,
             stamp: None,
             withheld: None,
@@ -130,7 +136,7 @@ impl Resource {
     /// The resource as if it had been read.
     #[cfg(test)]
     pub(crate) fn with_existing(self, found: Option<Map<String, Value>>) -> Self {
-        let existing = found.map(|parameters| Existing { parameters, mark: None });
+        let existing = found.map(|parameters| Existing { parameters, ..Existing::default() });
         Self { existing: Some(existing), ..self }
     }
 
@@ -168,7 +174,18 @@ impl Resource {
         body
     }
 
-    /// Adds a secret parameter. OpenBao never returns it, so a change is found by its digest in the status.
+    /// Path that is read.
+    pub(super) fn read_path(&self) -> &str {
+        self.read_at.as_ref().unwrap_or(&self.path)
+    }
+
+    /// The secret parameters that an answer contains with other values than a change sends.
+    pub(super) fn compared(&self, answer: &Map<String, Value>) -> Returned {
+        let readback = self.body.readback.as_ref();
+        readback.map(|it| it.observed(&self.change_body().secrets, answer)).unwrap_or_default()
+    }
+
+    /// Adds a secret parameter. If OpenBao does not return it, a change is found by its digest in the status.
     pub(crate) fn with_secret(mut self, name: &str, secret: SecretString) -> Self {
         self.body.secrets.insert(name.to_owned(), secret);
         self

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use steamer_core::Error;
 use steamer_core::generators::generate;
 use steamer_openbao::{Error as OpenBao, Kv, KvSettings, KvVersionChange, Session, Values};
@@ -51,6 +52,18 @@ impl Change {
         let Self { mount, path, .. } = self;
         let folder = if self.step.is_some() { "data" } else { "metadata" };
         format!("{mount}/{folder}/{path}")
+    }
+
+    /// The desired state, without values, times and counters.
+    pub(crate) fn canonical(&self) -> Value {
+        let step = match &self.step {
+            None => Value::Null,
+            Some(Step::Write(_)) => json!("write"),
+            Some(Step::Generate(_)) => json!("generate"),
+            Some(Step::Copy(version)) => json!(["copy", version]),
+            Some(Step::Restore(version)) => json!(["restore", version]),
+        };
+        json!([step, stable(&self.rest.custom), self.rest.max_versions])
     }
 
     /// Executes the change in the namespace of the session.
@@ -174,6 +187,11 @@ impl Versions {
     /// Path of the request, within the namespace.
     pub(crate) fn location(&self) -> String {
         self.change.path(&self.mount, &self.path)
+    }
+
+    /// The versions.
+    pub(crate) fn canonical(&self) -> Value {
+        json!(self.numbers)
     }
 
     /// Executes the change in the namespace of the session.

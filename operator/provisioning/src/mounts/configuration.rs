@@ -1,5 +1,8 @@
 //! Configuration of the plugin of a mount, from typed fields, free parameters, and Secrets.
 
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use steamer_api::{Parameters, SecretParameters, SecretValueReference};
 use steamer_core::error::Error;
@@ -75,11 +78,25 @@ impl Configuration {
     ) -> Result<Resource, Error> {
         let resource = Resource::at(format!("configuration {path}"), path, self.parameters);
         let mut resource = Resource { deleted_at: None, ..resource };
-        for (name, reference) in &self.secrets {
-            resource = resource.with_secret(name, found.secret(owner, reference).await?);
-        }
+        resource.body.secrets = resolved(&self.secrets, owner, found).await?;
         Ok(resource)
     }
+}
+
+/// The values of secret parameters. `owner` is the object that refers to their Secrets.
+///
+/// # Errors
+/// Any error of a Secret.
+pub(crate) async fn resolved(
+    secrets: &SecretParameters,
+    owner: &ObjectName,
+    found: &Found<'_>,
+) -> Result<BTreeMap<String, SecretString>, Error> {
+    let mut values = BTreeMap::new();
+    for (name, reference) in secrets {
+        values.insert(name.clone(), found.secret(owner, reference).await?);
+    }
+    Ok(values)
 }
 
 fn refuse_secret(name: &str) -> Result<(), Error> {

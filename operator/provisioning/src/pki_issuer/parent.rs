@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
 use steamer_api::PKIIssuer;
 use steamer_core::error::Error;
 use steamer_openbao::Session;
@@ -11,6 +12,7 @@ use steamer_runtime::ObjectName;
 use super::names::{mount, name};
 use crate::engine::{Lookup, Pass};
 use crate::general::{Home, Site};
+use crate::write::Request;
 
 /// An authority that signs another one.
 #[derive(Clone)]
@@ -52,6 +54,13 @@ impl Parent {
     /// A session in the OpenBao namespace of the parent.
     pub(super) async fn session(&self, pass: &Pass<'_>) -> Result<Session, Error> {
         Ok(pass.session(&self.home.cluster).await?.within(self.home.namespace.as_str()))
+    }
+
+    /// The request that signs, from the root namespace of the cluster of the issuer. None if the parent is in another cluster,
+    /// whose operator policy is another one.
+    pub(super) fn request(&self, home: &Home) -> Option<Request> {
+        let is_same = ObjectName::of(&*self.home.cluster) == ObjectName::of(&*home.cluster);
+        is_same.then(|| Request::new(&Method::POST, self.signed_at()).inside(&self.home.namespace))
     }
 
     /// Path that signs, in that namespace.

@@ -240,7 +240,10 @@ impl Planner<'_> {
     fn rename(&self, what: &str, id: &str, name: &str) -> Write {
         let body = Map::from_iter([(format!("{what}_name"), json!(name))]);
         let method = if what == "key" { Method::POST } else { Method::PATCH };
-        self.update(send(method, format!("{}/{what}/{id}", self.desired.mount), body))
+        let path = format!("{}/{what}/{id}", self.desired.mount);
+        // The settings of an issuer are another part of it at the same path.
+        let part = format!("{path}/name");
+        self.update(send(method, path, body)).of_resource(&part)
     }
 
     fn repairs(&self, issuer: &Issuer) -> Result<Vec<Write>, Error> {

@@ -152,13 +152,13 @@ fn spec(app: &SecretsApp, settings: &AppDatabase) -> DatabaseRoleSpec {
         revocation_statements: settings.revocation_statements.clone(),
         ..empty()
     };
+    if spec.revocation_statements.is_empty() {
+        spec.revocation_statements = statements::revocation(&owner);
+    }
     if settings.create_owner_role {
         spec.creation_statements = statements::creation_with_owner(&owner);
     } else if spec.creation_statements.is_empty() {
         spec.owner_role = Some(owner);
-    }
-    if spec.revocation_statements.is_empty() {
-        spec.revocation_statements = statements::revocation();
     }
     spec
 }
@@ -183,15 +183,18 @@ mod tests {
         let parameters = parameters_of(json!({"defaultTTL": "1h"}));
         let statement = |name: &str, at: usize| parameters[name][at].as_str().unwrap().to_owned();
         assert!(statement("creation_statements", 0).ends_with(r#"IN ROLE "web_role";"#));
-        assert!(statement("revocation_statements", 1).starts_with("DROP ROLE"));
+        assert!(
+            statement("revocation_statements", 0).contains(r#"REASSIGN OWNED BY "{{name}}" TO "web_role";"#)
+        );
+        assert!(statement("revocation_statements", 0).contains("DROP ROLE"));
         assert_eq!((&parameters["db_name"], &parameters["default_ttl"]), (&json!("db"), &json!(3600)));
     }
 
     #[test]
     fn the_owner_role_is_created_before_the_user() {
         let parameters = parameters_of(json!({"createOwnerRole": true, "ownerRole": "it"}));
-        let first = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'it') THEN CREATE ROLE \"it\" NOLOGIN; \
-                     END IF; END $$;";
+        let first = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'it') THEN \
+                     CREATE ROLE \"it\" NOLOGIN; END IF; END $$;";
         assert_eq!(parameters["creation_statements"][0], first);
         assert_eq!(parameters["creation_statements"].as_array().map(Vec::len), Some(3));
     }
@@ -201,7 +204,7 @@ mod tests {
     fn statements_of_an_existing_module_are_kept(#[case] database: Value, #[case] expected: Value) {
         let parameters = parameters_of(database);
         assert_eq!(parameters["creation_statements"], expected);
-        assert!(parameters["revocation_statements"][1].as_str().unwrap().starts_with("DROP ROLE"));
+        assert!(parameters["revocation_statements"][0].as_str().unwrap().contains("DROP ROLE"));
     }
 
     #[rstest]

@@ -1,8 +1,8 @@
-//! Policies as HCL. OpenBao does not accept several lists as the values of one parameter in JSON.
-
-use std::fmt::Write;
+//! Policies of applications as HCL, because their rules have lists as the values of parameters.
 
 use serde_json::Value;
+
+use crate::policy_text::{self, Block};
 
 /// Access to one path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,35 +47,21 @@ pub(super) fn reduced(existing: &str, rules: &[Rule], kept: &[String]) -> String
 /// The block of a path in a text that [`text`] returned.
 fn block_of(existing: &str, path: &str) -> Option<String> {
     const END: &str = "\n}\n";
-    let start = existing.find(&format!("path {} {{\n", quoted(path)))?;
+    let start = existing.find(&policy_text::start(path))?;
     let length = existing[start..].find(END)? + END.len();
     Some(existing[start..start + length].to_owned())
 }
 
 fn block(rule: &Rule) -> String {
-    let mut text =
-        format!("path {} {{\n  capabilities = {}\n", quoted(&rule.path), strings(&rule.capabilities));
+    let mut block = Block::new(&rule.path).key("capabilities", &Value::from(rule.capabilities.clone()));
     if !rule.allowed.is_empty() {
-        text.push_str("  allowed_parameters = {\n");
-        for (name, values) in &rule.allowed {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "    {} = {}", quoted(name), Value::from(values.clone()));
-        }
-        text.push_str("  }\n");
+        let allowed = rule.allowed.iter().map(|(name, values)| (*name, Value::from(values.clone())));
+        block = block.parameters("allowed_parameters", allowed);
     }
     if !rule.required.is_empty() {
-        let _ = writeln!(text, "  required_parameters = {}", strings(&rule.required));
+        block = block.key("required_parameters", &Value::from(rule.required.clone()));
     }
-    text + "}\n"
-}
-
-/// A string, with the escapes of JSON, which are those of HCL.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-fn strings(list: &[&str]) -> String {
-    Value::from(list.to_vec()).to_string()
+    block.finish()
 }
 
 #[cfg(test)]

@@ -24,12 +24,7 @@ const MOST_ITEMS: usize = 4;
 pub(super) fn rules(app: &SecretsApp, parts: &Parts) -> Result<Vec<Rule>, Error> {
     let mut rules = secrets(app);
     if is_repository(app) {
-        for role in &parts.login.roles {
-            rules.push(kubernetes_role(app, role)?);
-        }
-        if let Some(database) = &parts.database {
-            rules.push(database_role(database)?);
-        }
+        rules.extend(roles(app, parts)?);
     }
     if app.spec.ops.terraform_compat {
         rules.extend(terraform());
@@ -46,6 +41,15 @@ pub(super) fn rules(app: &SecretsApp, parts: &Parts) -> Result<Vec<Rule>, Error>
         rules.push(rule);
     }
     Ok(rules)
+}
+
+/// The rules for the roles of the pods and of the database.
+///
+/// # Errors
+/// As [`rules`].
+pub(super) fn roles(app: &SecretsApp, parts: &Parts) -> Result<Vec<Rule>, Error> {
+    let pods = parts.login.roles.iter().map(|role| kubernetes_role(app, role));
+    pods.chain(parts.database.iter().map(database_role)).collect()
 }
 
 /// Returns true if one of two paths of rules contains the other.
@@ -89,7 +93,7 @@ fn kubernetes_role(app: &SecretsApp, role: &RuntimeRole) -> Result<Rule, Error> 
         ("token_ttl", Vec::new()),
         ("token_max_ttl", Vec::new()),
     ];
-    // `required_parameters` would refuse reads, too. A role without an audience is reported.
+    // `required_parameters` would refuse reads, too. A role without a parameter is reported.
     Ok(Rule { allowed, ..Rule::new(format!("auth/{mount}/role/{}", role.name), ALL) })
 }
 

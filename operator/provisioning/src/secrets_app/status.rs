@@ -2,9 +2,9 @@
 
 use steamer_api::{AppBinding, AppCiStatus, AppDatabaseStatus, AppRoleStatus, SecretsApp, SecretsAppStatus};
 
-use super::bindings::{Method, RuntimeRole, roles};
+use super::bindings::{Method, RuntimeRole, reader_role, roles};
 use super::names::{self, is_repository};
-use super::{database, policies};
+use super::{database, inventory, policies};
 use crate::general::Resource;
 
 /// Writes the facts.
@@ -12,7 +12,9 @@ pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: 
     status.app = Some(names::app(app));
     status.policies = policies::names(app);
     status.kv_path = Some(format!("{}/{}", app.spec.kv.mount, names::prefix(app)));
-    status.roles = role_statuses(app, resources);
+    let pods = pod_roles(app, resources);
+    let readers = app.spec.readers.iter().map(reader_role);
+    status.roles = pods.iter().cloned().chain(readers).map(|role| role_status(app, &role)).collect();
     status.ci = app
         .spec
         .ci
@@ -20,15 +22,15 @@ pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: 
         .zip(names::ci_role(app))
         .map(|(ci, role)| AppCiStatus { role, login_path: format!("auth/{}/login", ci.mount) });
     status.database = database_status(app, resources);
+    let credentials = status.database.as_ref().map(|it| it.credential_path.as_str());
+    status.inventory = inventory::paths(app, &pods, credentials);
 }
 
-/// The roles of the application, which CI jobs create with `rolesOwner: Repository`, and of its readers.
-fn role_statuses(app: &SecretsApp, resources: &[Resource]) -> Vec<AppRoleStatus> {
+/// The roles of the pods, which CI jobs create with `rolesOwner: Repository`.
+fn pod_roles(app: &SecretsApp, resources: &[Resource]) -> Vec<RuntimeRole> {
     let is_jwt = |it: &Resource| it.path == own_role(app) && it.body.parameters.contains_key("bound_claims");
     let is_jwt = !is_repository(app) && resources.iter().any(is_jwt);
-    let own = roles(app, if is_jwt { Method::Jwt } else { Method::Kubernetes });
-    let readers = app.spec.readers.iter().map(super::bindings::reader_role);
-    own.into_iter().chain(readers).map(|role| role_status(app, &role)).collect()
+    roles(app, if is_jwt { Method::Jwt } else { Method::Kubernetes })
 }
 
 fn own_role(app: &SecretsApp) -> String {

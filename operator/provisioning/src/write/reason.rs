@@ -8,5 +8,7 @@ pub(crate) const ADOPTED: &str = "is adopted";
 pub(crate) const DIFFERS: &str = "differs from the spec";
 /// Reason of a write that deletes a resource.
 pub(crate) const UNDESIRED: &str = "is not desired";
+/// Reason of the deletion of what an interrupted creation has left.
+pub(crate) const INTERRUPTED: &str = "its creation was interrupted";
 /// Reason of a write that removes access which is no longer granted.
 pub(crate) const WITHDRAWN: &str = "is no longer granted";

@@ -4,10 +4,14 @@ mod apps;
 mod auth;
 mod databases;
 mod engines;
+mod issuers;
 mod policies;
+mod roles;
+mod sources;
 
 pub use auth::KEY;
 use serde_json::{Value, json};
+pub use sources::Sources;
 
 /// An object, and where OpenBao has the values of its fields.
 pub struct Sample {
@@ -32,7 +36,8 @@ pub struct Part {
 /// A field and its value in OpenBao.
 pub struct Row {
     pub field: &'static str,
-    /// JSON pointer in the answer. After `policy#`, it is one in the text of a policy. After `policy?` is a part of the text.
+    /// JSON pointer in the answer. After `policy#`, it is one in the text of a policy, and after `certificate#` one in the
+    /// contents of a certificate. After `?` is a part of the text: of a policy after `policy?`, else of the value before it.
     pub pointer: &'static str,
     pub value: Value,
     pub change: Change,
@@ -46,6 +51,12 @@ pub enum Change {
     Body(Value),
     /// OpenBao cannot change the value, or a change of another row shows it.
     Fixed,
+    /// The value is a part of the path that is read, so that OpenBao can change it only with another resource.
+    Place,
+    /// The value is a part of a certificate. It never changes, because an issued certificate is signed.
+    Issued,
+    /// OpenBao does not return the value. The audit log has it in the request of the operator to the path.
+    Sent,
 }
 
 impl Sample {
@@ -82,6 +93,35 @@ pub fn fixed(field: &'static str, pointer: &'static str, value: Value) -> Row {
     Row { field, pointer, value, change: Change::Fixed, default: None }
 }
 
+/// A field whose value is in the path.
+pub fn place(field: &'static str) -> Row {
+    Row { field, pointer: "", value: Value::Null, change: Change::Place, default: None }
+}
+
+/// A field whose value is in a certificate.
+pub fn issued(field: &'static str, pointer: &'static str, value: Value) -> Row {
+    Row { change: Change::Issued, ..fixed(field, pointer, value) }
+}
+
+/// A field whose value is in a request to the path only.
+pub fn sent(field: &'static str, pointer: &'static str, value: Value) -> Row {
+    Row { change: Change::Sent, ..fixed(field, pointer, value) }
+}
+
+/// A field whose value prevents the resource at the path.
+pub fn absent(field: &'static str) -> Row {
+    fixed(field, "", Value::Null)
+}
+
+/// Rows whose parameters have the name of the pointer.
+pub fn rows(all: Vec<(&'static str, &'static str, Value, Value)>) -> Vec<Row> {
+    let one = |(field, pointer, value, other): (&'static str, &'static str, Value, Value)| match other {
+        Value::Null => fixed(field, pointer, value),
+        other => row(field, pointer, value, json!({&pointer[1..]: other})),
+    };
+    all.into_iter().map(one).collect()
+}
+
 /// The settings of a mount, in a spec.
 pub fn tune() -> Value {
     json!({
@@ -96,7 +136,7 @@ pub fn mount_rows() -> Vec<Row> {
         row("description", "/description", json!("full"), json!({"description": "other"})),
         row("options", "/options", json!({"a": "1"}), json!({"options": {"a": "2"}})),
         fixed("sealWrap", "/seal_wrap", json!(true)),
-        fixed("local", "/local", json!(false)),
+        fixed("local", "/local", json!(true)),
         row(
             "tune.defaultLeaseTTL",
             "/config/default_lease_ttl",
@@ -143,13 +183,15 @@ pub fn mount_rows() -> Vec<Row> {
 }
 
 /// All samples. A connection comes before its roles and applications.
-pub fn samples(postgres: u16, ca: &str) -> Vec<Sample> {
+pub fn samples(sources: &Sources) -> Vec<Sample> {
     let all = [
-        policies::samples(),
-        engines::samples(),
-        auth::samples(ca),
-        databases::samples(postgres, ca),
-        apps::samples(),
+        policies::samples(sources),
+        engines::samples(&sources.ca),
+        issuers::samples(),
+        auth::samples(&sources.ca),
+        roles::samples(&sources.ca),
+        databases::samples(sources),
+        apps::samples(sources),
     ];
     all.into_iter().flatten().collect()
 }

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::fields::KEY;
 
+/// All objects, and what they create in OpenBao, have names that begin with this text: the fail point recognizes them by it.
+pub const START: &str = "crashed-";
+
 /// A path in OpenBao, a JSON pointer in its data, and the value there in each [`State`].
 type Row = (&'static str, &'static str, [Value; 2]);
 
@@ -32,6 +35,11 @@ impl Subject {
         // The namespace is in a header.
         let read = path.strip_prefix("crashed-group/").unwrap_or(path);
         Self { kind, name, spec: complete(kind, spec), change, read, values }
+    }
+
+    /// Returns true if the fail point counts the writes of the resource: its path contains the name of an object.
+    pub fn is_counted(&self) -> bool {
+        self.values.iter().any(|(path, ..)| path.contains(START))
     }
 }
 
@@ -76,6 +84,19 @@ fn mounts() -> Vec<Subject> {
                 ("crashed-engine/config", "/max_versions", [json!(5), json!(6)]),
             ],
         ),
+        // A secret parameter. The fail point does not count the writes at the path of the mount, as with a password.
+        Subject::new(
+            "SecretEngine",
+            "crashed-secrets",
+            (
+                json!({"path": "secret-engine", "type": "rabbitmq", "description": "one", "configs": [broker("one")]}),
+                json!({"description": "two", "configs": [broker("two")]}),
+            ),
+            vec![
+                ("sys/mounts/secret-engine", "/description", [json!("one"), json!("two")]),
+                ("sys/mounts/secret-engine", "/type", kept(json!("rabbitmq"))),
+            ],
+        ),
         Subject::new(
             "AuthMethod",
             "crashed-auth",
@@ -96,6 +117,15 @@ fn mounts() -> Vec<Subject> {
             vec![("sys/namespaces/crashed-space", "/custom_metadata/team", [json!("one"), json!("two")])],
         ),
     ]
+}
+
+/// The configuration of an engine with a secret parameter.
+fn broker(user: &str) -> Value {
+    json!({
+        "path": "connection",
+        "parameters": {"connection_uri": "http://127.0.0.1:9", "username": user, "verify_connection": false},
+        "secretParameters": {"password": {"name": "postgres", "key": "password"}},
+    })
 }
 
 fn access() -> Vec<Subject> {
@@ -173,7 +203,7 @@ fn engines() -> Vec<Subject> {
     // Most of the lifetime is in the past: the change, which sets `renewBefore`, also rotates the issuer.
     let root = json!({"commonName": "Crashed CA", "ttl": "30m", "parameters": {"not_before_duration": "2h"}});
     let issuer = json!({
-        "mount": "crashed-issuer", "root": root, "urls": {"issuingCertificates": ["http://one/ca"]}, "crl": {"expiry": "48h"},
+        "mount": "crashed-issuer", "default": true, "root": root, "urls": {"issuingCertificates": ["http://one/ca"]}, "crl": {"expiry": "48h"},
     });
     let other = json!({
         "renewBefore": "1h", "root": {"ttl": "24h", "parameters": null},
@@ -230,6 +260,8 @@ fn databases(port: u16) -> Vec<Subject> {
         "maxOpenConnections": 5,
     });
     let role = json!({"connectionRef": reference, "creationStatements": ["SELECT 1;"], "defaultTTL": "1h"});
+    let batch =
+        json!({"connectionRef": reference, "static": {"username": "crashed_batch", "rotationPeriod": "24h"}});
     let app = json!({
         "database": {"connectionRef": reference, "database": "postgres", "defaultTTL": "1h"},
         "ci": {"audiences": ["one"], "boundClaims": {"repository": ["example/crashed"]}},
@@ -245,7 +277,7 @@ fn databases(port: u16) -> Vec<Subject> {
                 (
                     "database/config/crashed-connection",
                     "/allowed_roles",
-                    kept(json!(["crashed-app", "crashed-app.owner", "crashed-credentials"])),
+                    kept(json!(["crashed-app", "crashed-app.owner", "crashed-batch", "crashed-credentials"])),
                 ),
             ],
         ),
@@ -254,6 +286,15 @@ fn databases(port: u16) -> Vec<Subject> {
             "crashed-credentials",
             (role, json!({"defaultTTL": "2h"})),
             vec![("database/roles/crashed-credentials", "/default_ttl", [json!(3600), json!(7200)])],
+        ),
+        Subject::new(
+            "DatabaseRole",
+            "crashed-batch",
+            (batch, json!({"static": {"rotationPeriod": "48h"}})),
+            vec![
+                ("database/static-roles/crashed-batch", "/rotation_period", [json!(86_400), json!(172_800)]),
+                ("database/static-roles/crashed-batch", "/username", kept(json!("crashed_batch"))),
+            ],
         ),
         Subject::new(
             "SecretsApp",

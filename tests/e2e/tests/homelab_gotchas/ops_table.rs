@@ -4,10 +4,12 @@
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use steamer_api::SecretsApp;
 use steamer_openbao::Session;
 
 use super::people::members_of_the_group_have_the_same_rows;
-use super::rows::{DATABASE, ROLE, extra_paths, terraform, the_rows};
+use super::rows::{DATABASE, ROLE, extra_paths, of_database, terraform, the_rows};
+use crate::general::Scene;
 use crate::secrets_apps::scene::{Apps, account, denied, of_repository, pod, value};
 
 #[tokio::test]
@@ -28,7 +30,9 @@ async fn the_ops_policy_allows_exactly_its_rows() -> Result<()> {
     the_job_owns_its_roles(&apps, &job).await?;
     each_parameter_is_checked(&apps, &job).await?;
     a_role_without_an_audience_is_reported(&apps, &job).await?;
+    a_role_of_the_database_with_other_statements_is_reported(&apps, &job).await?;
     a_wildcard_of_parameters_would_let_admin_through(&apps).await?;
+    allowed_lists_are_real_lists_and_not_json_in_a_string(&apps, &job).await?;
     steamer_does_not_touch_the_roles(&apps).await
 }
 
@@ -51,7 +55,7 @@ async fn the_job_owns_its_roles(apps: &Apps, job: &Session) -> Result<()> {
     account(&apps.scene, ("web", "job")).await?;
     let token = pod(&apps.scene, "web", ("web", "job")).await?;
     ensure!(value(&token, "kvv2/data/web/config").await? == "web");
-    post(DATABASE, database(apps).await?).await?;
+    post(DATABASE, database()?).await?;
     // Terraform reads what it has created.
     for path in [ROLE, DATABASE] {
         job.request_any(Method::GET, path, None).await.with_context(|| path.to_owned())?;
@@ -62,20 +66,9 @@ async fn the_job_owns_its_roles(apps: &Apps, job: &Session) -> Result<()> {
     Ok(())
 }
 
-/// The parameters of the role of the database that the policy accepts, from the policy itself.
-async fn database(apps: &Apps) -> Result<Value> {
-    let policy = apps.scene.state("sys/policies/acl/web-ops").await?.context("no policy")?["policy"].take();
-    let list = |name: &str| -> Result<Value> {
-        let start = format!("\"{name}\" = [");
-        let line =
-            policy.as_str().unwrap_or_default().lines().find_map(|line| line.trim().strip_prefix(&start));
-        let inner = line.and_then(|it| it.strip_suffix(']')).with_context(|| format!("no {name}"))?;
-        Ok(serde_json::from_str(inner)?)
-    };
-    Ok(json!({
-        "db_name": "db", "creation_statements": list("creation_statements")?,
-        "revocation_statements": list("revocation_statements")?, "default_ttl": 3600,
-    }))
+/// The parameters of the role of the database that the policy accepts.
+fn database() -> Result<Value> {
+    of_database("web")
 }
 
 /// Each parameter that would give more is refused, alone and with the others.
@@ -154,8 +147,32 @@ async fn a_role_without_an_audience_is_reported(apps: &Apps, job: &Session) -> R
     scene.ready("SecretsApp", "web", "True/Applied").await.map(drop)
 }
 
+/// The job can leave out statements, and an administrator can write other ones. Steamer reports both, and the job corrects them.
+async fn a_role_of_the_database_with_other_statements_is_reported(apps: &Apps, job: &Session) -> Result<()> {
+    let scene = &apps.scene;
+    let mut body = database()?;
+    body.as_object_mut().context("no object")?.remove("revocation_statements");
+    job.request_any(Method::DELETE, DATABASE, None).await?;
+    job.request_any(Method::POST, DATABASE, Some(body)).await?;
+    let differs = |names: &str| format!("{DATABASE} differs in {names}: run the job of the repository");
+    scene.nudge("SecretsApp", "web").await?;
+    scene.case.says::<SecretsApp>("web", "False/Conflict", &differs("revocation_statements")).await?;
+    scene
+        .post(DATABASE, json!({"db_name": "other", "creation_statements": ["CREATE ROLE \"{{name}}\""]}))
+        .await?;
+    scene.nudge("SecretsApp", "web").await?;
+    let names = "db_name, creation_statements, revocation_statements";
+    scene.case.says::<SecretsApp>("web", "False/Conflict", &differs(names)).await?;
+    // Everything else has its desired state meanwhile.
+    let status = scene.ready("SecretsApp", "web", "False/Conflict").await?["status"].take();
+    ensure!(status["policies"] == json!(["web", "web-ops"]), "{status}");
+    job.request_any(Method::POST, DATABASE, Some(database()?)).await?;
+    scene.nudge("SecretsApp", "web").await?;
+    scene.ready("SecretsApp", "web", "True/Applied").await.map(drop)
+}
+
 async fn of_the_database(apps: &Apps, job: &Session) -> Result<()> {
-    let own = database(apps).await?;
+    let own = database()?;
     let right = apps.scene.state(DATABASE).await?;
     let other = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' IN ROLE webapp_role;";
     for (name, attempt) in [
@@ -190,10 +207,7 @@ async fn a_wildcard_of_parameters_would_let_admin_through(apps: &Apps) -> Result
         "path \"{ROLE}-wild\" {{\n capabilities = [\"create\", \"update\"]\n allowed_parameters = {{\n \"token_policies\" = [[\"default\", \
          \"web\"]]\n \"*\" = []\n }}\n}}"
     );
-    scene.post("sys/policies/acl/wild", json!({"policy": policy})).await?;
-    let answer = scene.post("auth/token/create", json!({"policies": ["wild"]})).await?;
-    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?.to_owned();
-    let wild = scene.openbao.client()?.session(steamer_openbao::Identity::Token(token.into()));
+    let wild = with_policy(scene, "wild", &policy).await?;
     let mut body = role();
     let fields = body.as_object_mut().context("no object")?;
     fields.remove("token_policies");
@@ -203,6 +217,43 @@ async fn a_wildcard_of_parameters_would_let_admin_through(apps: &Apps) -> Result
     let state = scene.state(&path).await?.context("no role")?;
     ensure!(state["token_policies"] == json!(["admin"]), "{state}");
     Ok(())
+}
+
+/// The guide's policy contains each list as JSON in a string, until two calls of `replace()` make it a list. Steamer's policy
+/// contains lists, and refuses the string. A policy without the calls refuses the list, and accepts the string as one name.
+async fn allowed_lists_are_real_lists_and_not_json_in_a_string(apps: &Apps, job: &Session) -> Result<()> {
+    let scene = &apps.scene;
+    for (name, text) in [
+        ("bound_service_account_names", "[\"web\",\"job\"]"),
+        ("bound_service_account_namespaces", "[\"web\"]"),
+        ("token_policies", "[\"default\",\"web\"]"),
+    ] {
+        for attempt in [json!(text), json!([text])] {
+            let mut body = role();
+            body[name] = attempt.clone();
+            ensure!(denied(job, Method::POST, ROLE, Some(body)).await?, "{name}: {attempt}");
+        }
+    }
+    let (path, text) = (format!("{ROLE}-strings"), "[\"web\"]");
+    let allowed = json!({"bound_service_account_names": [text], "*": []});
+    let rule = json!({"capabilities": ["create", "update"], "allowed_parameters": allowed});
+    let strings = with_policy(scene, "strings", &json!({"path": {&path: rule}}).to_string()).await?;
+    let mut body = role();
+    body["bound_service_account_names"] = json!(["web"]);
+    ensure!(denied(&strings, Method::POST, &path, Some(body.clone())).await?, "the list is accepted");
+    body["bound_service_account_names"] = json!(text);
+    ensure!(!denied(&strings, Method::POST, &path, Some(body)).await?, "the string is refused");
+    let state = scene.state(&path).await?.context("no role")?;
+    ensure!(state["bound_service_account_names"] == json!([text]), "{state}");
+    Ok(())
+}
+
+/// Writes a policy, and returns a session of a token with this policy.
+async fn with_policy(scene: &Scene, name: &str, policy: &str) -> Result<Session> {
+    scene.post(&format!("sys/policies/acl/{name}"), json!({"policy": policy})).await?;
+    let answer = scene.post("auth/token/create", json!({"policies": [name]})).await?;
+    let token = answer.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?.to_owned();
+    Ok(scene.openbao.client()?.session(steamer_openbao::Identity::Token(token.into())))
 }
 
 /// The roles of the repository are neither written nor removed, and the status names them.

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_openbao::Session;
+use steamer_openbao::{Error, Session};
+use steamer_testing::guide;
 
-use crate::secrets_apps::scene::{Apps, denied};
+use crate::secrets_apps::scene::Apps;
 
 /// Role of the pods of `web`.
 pub const ROLE: &str = "auth/kubernetes/role/web";
@@ -13,6 +14,17 @@ pub const ROLE: &str = "auth/kubernetes/role/web";
 pub const DATABASE: &str = "postgres/roles/web";
 /// Paths of the administrator that the jobs of all applications read.
 const SHARED: [&str; 2] = ["kvv1/google/credentials", "kvv1/gitea/tofu_module_reader"];
+
+/// Answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// OpenBao executes the request.
+    Success,
+    /// OpenBao may execute the request, and finds nothing.
+    Missing,
+    /// OpenBao denies the request.
+    Denied,
+}
 
 /// Method, path and body of a request.
 type Row = (&'static str, &'static str, Option<Value>);
@@ -34,6 +46,14 @@ pub fn terraform() -> Value {
         "ttl": "20m", "explicit_max_ttl": "20m", "display_name": "terraform", "num_uses": 0, "renewable": false, "type": "",
         "entity_alias": "",
     })
+}
+
+/// The parameters of the role of the database of an application that its policy accepts. The SecretsApp states no other lifetime than
+/// the default one.
+pub fn of_database(app: &str) -> Result<Value> {
+    let mut parameters = guide::database(app, "db")?;
+    parameters.as_object_mut().context("no object")?.remove("max_ttl");
+    Ok(parameters)
 }
 
 /// A version of a secret.
@@ -76,10 +96,13 @@ fn allowed() -> Vec<Row> {
         ("LIST", "kvv1/ovh/web/", None),
         ("DELETE", "kvv1/ovh/web/token", None),
         ("GET", "sys/mounts/auth/kubernetes", None),
-        ("GET", ROLE, None),
-        ("GET", DATABASE, None),
         ("POST", "auth/token/create", Some(terraform())),
     ]
+}
+
+/// What a repository may read, and no job has written yet.
+fn allowed_and_missing() -> Vec<Row> {
+    vec![("GET", ROLE, None), ("GET", DATABASE, None)]
 }
 
 /// Requests for secrets of others.
@@ -130,17 +153,28 @@ fn refused_administration() -> Vec<Row> {
     ]
 }
 
-/// Requests, and whether the policy allows them. A token without the policy has none of them.
+/// Checks the answer to each request. A token without the policy may send none of them. No job has written a role yet.
 pub async fn the_rows(apps: &Apps, token: &Session, has_policy: bool) -> Result<()> {
     for path in SHARED {
         apps.scene.post(path, v1()).await?;
     }
-    let allowed = allowed().into_iter().map(|row| (row, true));
-    let refused = refused().into_iter().chain(refused_administration()).map(|row| (row, false));
-    for ((method, path, body), allowed) in allowed.chain(refused) {
+    let allowed = allowed().into_iter().map(|row| (row, Answer::Success));
+    let missing = allowed_and_missing().into_iter().map(|row| (row, Answer::Missing));
+    let refused = refused().into_iter().chain(refused_administration()).map(|row| (row, Answer::Denied));
+    for ((method, path, body), expected) in allowed.chain(missing).chain(refused) {
+        let expected = if has_policy { expected } else { Answer::Denied };
         let verb = Method::from_bytes(method.as_bytes())?;
-        let is_denied = denied(token, verb, path, body).await.with_context(|| format!("{method} {path}"))?;
-        ensure!(is_denied != (allowed && has_policy), "{method} {path}: denied is {is_denied}");
+        let seen = answer(token, verb, path, body).await.with_context(|| format!("{method} {path}"))?;
+        ensure!(seen == expected, "{method} {path}: {seen:?} instead of {expected:?}");
     }
     Ok(())
+}
+
+async fn answer(token: &Session, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+    match token.request_any(method, path, body).await {
+        Ok(_) => Ok(Answer::Success),
+        Err(Error::NotFound { .. }) => Ok(Answer::Missing),
+        Err(Error::Denied { .. }) => Ok(Answer::Denied),
+        Err(error) => Err(error.into()),
+    }
 }

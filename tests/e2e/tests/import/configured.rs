@@ -69,11 +69,14 @@ async fn policies(root: &Session) -> Result<()> {
         ("hand-json", json.as_str()),
         ("hand-limited", limited),
         ("hand-wide", "path \"hand-transit/*\" { capabilities = [\"create\", \"update\"] }"),
-        ("hand-deny", "path \"sys/*\" { capabilities = [\"deny\"] }"),
     ] {
         post(root, &format!("sys/policies/acl/{name}"), json!({"policy": text})).await?;
     }
-    Ok(())
+    let deny = json!({
+        "policy": "path \"sys/*\" { capabilities = [\"deny\"] }", "expiration": "2090-01-02T03:04:05.6+02:00",
+        "allow_slashes_in_identity_templates": true, "cas_required": true, "cas": -1,
+    });
+    post(root, "sys/policies/acl/hand-deny", deny).await.map(drop)
 }
 
 async fn engines(case: &Case, root: &Session) -> Result<()> {
@@ -86,7 +89,10 @@ async fn engines(case: &Case, root: &Session) -> Result<()> {
             "hand-pki",
             json!({"type": "pki", "config": {"max_lease_ttl": "2160h", "default_lease_ttl": "72h"}}),
         ),
-        ("hand-intermediate", json!({"type": "pki", "config": {"max_lease_ttl": "2160h"}})),
+        (
+            "hand-intermediate",
+            json!({"type": "pki", "config": {"max_lease_ttl": "2160h", "force_no_cache": true}}),
+        ),
         ("hand-ssh", json!({"type": "ssh"})),
     ] {
         post(root, &format!("sys/mounts/{path}"), body).await?;

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::AuthMethod;
 use steamer_openbao::{Error, Session};
+use steamer_testing::certificates::Authority;
 use steamer_testing::objects::apply;
 use steamer_testing::wait::eventually;
 
@@ -16,26 +17,28 @@ use crate::bao::Bao;
 
 const CONFIG: &str = "auth/staff/config";
 
-/// The configuration in OpenBao. It does not return the password of `binddn`.
-fn configuration() -> Value {
+/// The configuration in OpenBao, with the CA of the directory. It does not return the password of `binddn`.
+fn configuration(ca: &str) -> Value {
     json!({
         "url": "ldaps://ldap.example.com", "starttls": false, "binddn": "cn=openbao,dc=example,dc=com",
         "userdn": "ou=users,dc=example,dc=com", "userattr": "uid", "userfilter": "({{.UserAttr}}={{.Username}})",
         "groupdn": "ou=groups,dc=example,dc=com", "groupattr": "cn", "groupfilter": "(member={{.UserDN}})",
+        "certificate": ca,
     })
 }
 
-/// The AuthMethod with that configuration, and the Secret with the password.
-fn objects(namespace: &str) -> [Value; 2] {
+/// The AuthMethod with that configuration, and the Secret with the password and the CA.
+fn objects(namespace: &str, ca: &str) -> [Value; 2] {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "directory", "namespace": namespace},
-        "stringData": {"password": "password of the directory"},
+        "stringData": {"password": "password of the directory", "directory.crt": ca},
     });
     let ldap = json!({
         "url": "ldaps://ldap.example.com", "startTLS": false, "bindDN": "cn=openbao,dc=example,dc=com",
         "bindPasswordSecretRef": {"name": "directory", "key": "password"}, "userDN": "ou=users,dc=example,dc=com",
         "userAttr": "uid", "userFilter": "({{.UserAttr}}={{.Username}})", "groupDN": "ou=groups,dc=example,dc=com",
         "groupAttr": "cn", "groupFilter": "(member={{.UserDN}})",
+        "caSecretRef": {"name": "directory", "key": "directory.crt"},
     });
     let method = json!({
         "apiVersion": "steamer.dev/v1alpha1", "kind": "AuthMethod", "metadata": {"name": "staff", "namespace": namespace},
@@ -45,7 +48,7 @@ fn objects(namespace: &str) -> [Value; 2] {
 }
 
 /// Other values of the parameters.
-fn drift() -> [Value; 9] {
+fn drift(other_ca: &str) -> [Value; 11] {
     [
         json!({"url": "ldaps://evil.example.com"}),
         json!({"starttls": true}),
@@ -56,12 +59,14 @@ fn drift() -> [Value; 9] {
         json!({"groupdn": "ou=evil"}),
         json!({"groupattr": "evil"}),
         json!({"groupfilter": "(evil={{.UserDN}})"}),
+        json!({"certificate": other_ca}),
+        json!({"certificate": ""}),
     ]
 }
 
 /// Waits until OpenBao has the configuration.
-async fn is_configured(admin: &Session) -> Result<()> {
-    let expected = configuration();
+async fn is_configured(admin: &Session, ca: &str) -> Result<()> {
+    let expected = configuration(ca);
     eventually("the mount has the configuration of the spec", || async {
         let answer = admin.request_any(Method::GET, CONFIG, None).await.map_err(|error| error.to_string())?;
         let found = &answer["data"];
@@ -74,18 +79,19 @@ async fn is_configured(admin: &Session) -> Result<()> {
 impl Bao {
     /// Mount and configuration are written, read back and repaired, and removed with the object.
     pub async fn a_directory_is_configured_and_repaired(&self) -> Result<()> {
-        for object in objects(&self.namespace) {
+        let [ca, other] = [Authority::new("the directory's CA")?.pem, Authority::new("another CA")?.pem];
+        for object in objects(&self.namespace, &ca) {
             apply(&self.kube, object).await?;
         }
         let admin = self.admin().await?;
-        is_configured(&admin).await.with_context(|| self.story())?;
+        is_configured(&admin, &ca).await.with_context(|| self.story())?;
         let methods: Api<AuthMethod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        for change in drift() {
+        for change in drift(&other) {
             admin.request_any(Method::POST, CONFIG, Some(change.clone())).await?;
             let once = format!("{:?}", SystemTime::now());
             let nudge = Patch::Merge(json!({"metadata": {"annotations": {"steamer.dev/reconcile": once}}}));
             methods.patch("staff", &PatchParams::default(), &nudge).await?;
-            is_configured(&admin).await.with_context(|| format!("{change} is not repaired"))?;
+            is_configured(&admin, &ca).await.with_context(|| format!("{change} is not repaired"))?;
         }
         methods.delete("staff", &DeleteParams::default()).await?;
         eventually("the mount is removed", || async {

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams};
 use reqwest::Method;
 use secrecy::SecretString;
@@ -97,9 +98,21 @@ impl Bao {
                 spec["managed"]["instantDelivery"] = json!({"image": steamer});
             };
             self.apply(with).await?;
-            self.annotate("steamer.dev/restore-drill", json!(name)).await?;
+            match expected {
+                DrillResult::Failed => {
+                    let refused = self.plugin(&["restore-drill", "main"], &[]).await;
+                    let error = refused.err().context("a drill on the live database succeeds")?.to_string();
+                    ensure!(error.contains("the drill failed after "), "{error}");
+                    self.annotate("steamer.dev/restore-drill", json!(name)).await?;
+                }
+                DrillResult::Succeeded => {
+                    let output = self.plugin(&["restore-drill", "main"], &[]).await?;
+                    ensure!(output.is_empty(), "progress belongs to the standard error output: {output}");
+                }
+            }
             let ended = |object: &OpenBaoCluster| {
-                drill(object).is_some_and(|drill| drill.request.as_deref() == Some(name))
+                let request = object.annotations().get("steamer.dev/restore-drill");
+                request.is_some() && drill(object).is_some_and(|drill| drill.request.as_ref() == request)
             };
             let object = self.until("the drill ends", ended).await?;
             let drill = drill(&object).context("no drill")?;

@@ -1,11 +1,14 @@
 //! Engines, auth mounts and a database as the guide has them, and logins of pods and jobs.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
-use steamer_openbao::{Error, Identity, Session};
+use steamer_openbao::{Identity, Session};
 use steamer_testing::ground::{account_token, apply};
 use steamer_testing::issuer::JwtIssuer;
+pub use steamer_testing::openbao::denied;
 use steamer_testing::openbao::mount_kv;
 use steamer_testing::secure_postgres::SecurePostgres;
 use steamer_testing::tools;
@@ -44,19 +47,18 @@ pub fn of_repository(repository: &str, changes: Value) -> Value {
     spec
 }
 
-/// Returns true if OpenBao refuses a request of a login.
-pub async fn denied(session: &Session, method: Method, path: &str, body: Option<Value>) -> Result<bool> {
-    match session.request_any(method, path, body).await {
-        Err(Error::Denied { .. }) => Ok(true),
-        Ok(_) | Err(Error::NotFound { .. } | Error::Invalid { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The value of a secret.
 pub async fn value(session: &Session, path: &str) -> Result<String> {
     let answer = session.request_any(Method::GET, path, None).await.with_context(|| path.to_owned())?;
     answer.pointer("/data/data/value").and_then(Value::as_str).map(str::to_owned).context("no value")
+}
+
+/// A credential as the administrator gets it: user, password and lease.
+pub async fn credential(admin: &Session, app: &str) -> Result<[String; 3]> {
+    let answer = admin.request_any(Method::GET, &format!("postgres/creds/{app}"), None).await?;
+    let text =
+        |pointer| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context("no credential");
+    Ok([text("/data/username")?, text("/data/password")?, text("/lease_id")?])
 }
 
 /// Creates a namespace and a ServiceAccount in it.
@@ -185,9 +187,16 @@ impl Apps {
     }
 
     /// Runs SQL as a user with a password.
-    pub fn sql_as(&self, (user, password): (&str, &str), sql: &str) -> Result<String> {
+    pub fn sql_as(&self, login: (&str, &str), sql: &str) -> Result<String> {
+        tools::output(&mut self.psql("shared", login, &[sql]))
+    }
+
+    /// A process that runs SQL in a database as a user with a password, each text as a statement of its own.
+    pub fn psql(&self, database: &str, (user, password): (&str, &str), sql: &[&str]) -> Command {
         let mut command = self.postgres.program("psql");
-        command.args(["-h", "127.0.0.1", "-U", user, "-d", "shared", "-v", "ON_ERROR_STOP=1", "-AtqXc", sql]);
-        tools::output(command.env("PGPASSWORD", password).env("PGSSLMODE", "require"))
+        command.args(["-h", "127.0.0.1", "-U", user, "-d", database, "-v", "ON_ERROR_STOP=1", "-AtqX"]);
+        command.args(sql.iter().flat_map(|text| ["-c", *text]));
+        command.env("PGPASSWORD", password).env("PGSSLMODE", "require");
+        command
     }
 }

@@ -1,5 +1,6 @@
 //! One resource for each mechanism of the general kinds, with the specs of two installations and the request of a person.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A resource that two installations, or an installation and a person, want in different states.
@@ -7,13 +8,18 @@ pub struct Contest {
     pub kind: &'static str,
     /// Name of the objects and of the resource.
     pub name: String,
+    /// Start of the paths of all requests for the resource.
     pub path: String,
+    /// Path that returns its state.
+    pub state: String,
+    /// Path that each pass over the resource reads or lists once.
+    pub read: String,
     /// Specs of the first and the second installation, without the cluster.
     pub specs: [Value; 2],
     /// Text that only the state of the first spec contains.
     pub mark: &'static str,
-    /// Path and body of the request of a person.
-    pub edit: (String, Value),
+    /// Method, path and body of the request of a person.
+    pub edit: (Method, String, Value),
 }
 
 /// The specs, and the text that only the state of the first one contains.
@@ -30,7 +36,8 @@ impl Contest {
         let name = name(prefix, kind);
         let path = format!("{folder}/{name}");
         let (specs, mark) = wanted;
-        Self { kind, edit: (format!("{path}{end}"), edit), name, path, specs, mark }
+        let edit = (Method::POST, format!("{path}{end}"), edit);
+        Self { kind, edit, name, state: path.clone(), read: path.clone(), path, specs, mark }
     }
 }
 
@@ -38,13 +45,52 @@ fn name(prefix: &str, kind: &str) -> String {
     format!("{prefix}-{}", kind.to_lowercase())
 }
 
-/// The resources. Their names begin with the prefix. `transit` and `auth/approle` must be mounted.
+/// The resources. Their names begin with the prefix. The mounts of [`MOUNTS`] and [`issuer_mount`] must exist, and the connection
+/// [`BASE`].
 pub fn contests(prefix: &str) -> Vec<Contest> {
-    [mounts(prefix), access(prefix), others(prefix)].into_iter().flatten().collect()
+    [
+        mounts(prefix),
+        access(prefix),
+        others(prefix),
+        certificates(prefix),
+        databases(prefix),
+        vec![app(prefix)],
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Mounts that the resources need, and their types.
+pub const MOUNTS: [(&str, &str); 4] = [
+    ("sys/mounts/transit", "transit"),
+    ("sys/mounts/pki", "pki"),
+    ("sys/mounts/database", "database"),
+    ("sys/auth/approle", "approle"),
+];
+
+/// Mount of the issuer: two issuers of one mount share settings.
+pub fn issuer_mount(prefix: &str) -> String {
+    name(prefix, "PKIIssuer")
+}
+
+/// Secret with the login of the connections. OpenBao does not use it.
+pub const LOGIN: &str = "database-login";
+/// Connection of the database roles.
+pub const BASE: &str = "base";
+
+/// Spec of a connection to a server that does not exist, without the cluster.
+pub fn connection(open: i64) -> Value {
+    json!({
+        "mount": "database", "plugin": "postgresql-database-plugin", "verify": false, "allowedRoles": ["*"],
+        "connectionURL": "postgresql://{{username}}:{{password}}@127.0.0.1:9/app?sslmode=disable",
+        "rootSecretRef": {"name": LOGIN}, "maxOpenConnections": open,
+    })
 }
 
 fn mounts(prefix: &str) -> Vec<Contest> {
     let engine = |ttl: &str| json!({"type": "totp", "tune": {"maxLeaseTTL": ttl}});
+    let auth = |ttl: &str| json!({"type": "approle", "tune": {"defaultLeaseTTL": ttl}});
     let space = |team: &str| json!({"customMetadata": {"team": team}});
     vec![
         Contest::new(
@@ -52,6 +98,12 @@ fn mounts(prefix: &str) -> Vec<Contest> {
             ("SecretEngine", "sys/mounts"),
             (["2h", "3h"].map(engine), "\"max_lease_ttl\":7200"),
             ("/tune", json!({"max_lease_ttl": "5h"})),
+        ),
+        Contest::new(
+            prefix,
+            ("AuthMethod", "sys/auth"),
+            (["1h", "2h"].map(auth), "\"default_lease_ttl\":3600"),
+            ("/tune", json!({"default_lease_ttl": "5h"})),
         ),
         Contest::new(
             prefix,
@@ -107,4 +159,66 @@ fn others(prefix: &str) -> Vec<Contest> {
             ("", quota(7000)),
         ),
     ]
+}
+
+fn certificates(prefix: &str) -> Vec<Contest> {
+    let role = |domain: &str| json!({"mount": "pki", "allowedDomains": [domain]});
+    let mount = issuer_mount(prefix);
+    let issuer = |url: &str| {
+        let root = json!({"commonName": "Contested Root", "ttl": "700h"});
+        json!({"mount": mount, "root": root, "urls": {"issuingCertificates": [url]}})
+    };
+    let state = format!("{mount}/issuer/{mount}");
+    let edit = json!({"issuing_certificates": ["http://person/ca"]});
+    vec![
+        Contest::new(
+            prefix,
+            ("PKIRole", "pki/roles"),
+            (["first.example.com", "second.example.com"].map(role), "first.example.com"),
+            ("", json!({"allowed_domains": "person.example.com"})),
+        ),
+        Contest {
+            kind: "PKIIssuer",
+            name: mount.clone(),
+            path: format!("{mount}/"),
+            // The operator reads the issuer at the path with its ID.
+            read: format!("{mount}/issuers"),
+            // A POST would reset what the request does not state.
+            edit: (Method::PATCH, state.clone(), edit),
+            state,
+            specs: ["http://first/ca", "http://second/ca"].map(issuer),
+            mark: "http://first/ca",
+        },
+    ]
+}
+
+fn databases(prefix: &str) -> Vec<Contest> {
+    let statements = ["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}'"];
+    let role = |ttl: &str| json!({"connectionRef": {"name": BASE}, "creationStatements": statements, "defaultTTL": ttl});
+    let edit = json!({"db_name": BASE, "creation_statements": statements, "default_ttl": "5h"});
+    vec![
+        Contest::new(
+            prefix,
+            ("DatabaseConnection", "database/config"),
+            ([4, 6].map(connection), "\"max_open_connections\":4"),
+            ("", json!({"max_open_connections": 9, "verify_connection": false})),
+        ),
+        Contest::new(
+            prefix,
+            ("DatabaseRole", "database/roles"),
+            (["1h", "2h"].map(role), "\"default_ttl\":3600"),
+            ("", edit),
+        ),
+    ]
+}
+
+/// An application: the contested resource is the role of its workload.
+fn app(prefix: &str) -> Contest {
+    let app = |ttl: &str| json!({"kv": {"mount": "kvv2"}, "runtime": {"tokenTTL": ttl}});
+    Contest::new(
+        prefix,
+        ("SecretsApp", "auth/kubernetes/role"),
+        (["1h", "2h"].map(app), "\"token_ttl\":3600"),
+        ("", json!({"token_ttl": "30m"})),
+    )
 }

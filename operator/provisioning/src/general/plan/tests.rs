@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use steamer_openbao::NamespacePath;
 use steamer_runtime::ObjectName;
 
 use super::*;
+use crate::general::readback::Returned;
 use crate::general::{Home, Seal, record};
 use crate::write::Progress;
 
@@ -100,7 +102,7 @@ fn only_differences_are_written(
 ) {
     let resource = resource(json!({"ttl": "1h", "type": "a"}), "secret");
     let owned = if is_recorded { vec![recorded(&resource)] } else { Vec::new() };
-    let found = found.map(|found| Existing { parameters: map(found), mark: None });
+    let found = found.map(|found| Existing { parameters: map(found), ..Existing::default() });
     assert_eq!(planned(&desired(vec![resource], owned), &[found], adopt), expected);
 }
 
@@ -117,7 +119,7 @@ fn an_adoption_replaces_no_restriction_by_a_default(
     let mut resource = resource(json!({"ttl": 0}), "secret");
     resource.resource.restricting = vec!["ttl"];
     let owned = pending.map(|pending| OwnedResource { pending, ..recorded(&resource) });
-    let found = Existing { parameters: map(found), mark: None };
+    let found = Existing { parameters: map(found), ..Existing::default() };
     let text =
         planned(&desired(vec![resource], owned.into_iter().collect()), &[Some(found)], Adopt::IfUnowned);
     assert_eq!(text, expected.unwrap_or_default());
@@ -128,7 +130,7 @@ fn an_adoption_replaces_no_restriction_by_a_default(
 #[case::changed("other", UPDATE)]
 fn a_changed_secret_is_written_once(#[case] secret: &str, #[case] expected: &str) {
     let owned = vec![recorded(&resource(json!({"ttl": "1h"}), "secret"))];
-    let found = Existing { parameters: map(json!({"ttl": 3600})), mark: None };
+    let found = Existing { parameters: map(json!({"ttl": 3600})), ..Existing::default() };
     let desired = desired(vec![resource(json!({"ttl": "1h"}), secret)], owned);
     assert_eq!(planned(&desired, &[Some(found)], Adopt::Never), expected);
 }
@@ -145,7 +147,7 @@ fn an_announced_resource_is_owned_only_if_it_is_as_announced(
     let resource = resource(json!({"ttl": "1h", "type": "a"}), "secret");
     // The secret is sent: the operator may have stopped before it recorded the creation.
     let owned = OwnedResource { pending: true, digest: None, ..recorded(&resource) };
-    let found = Existing { parameters: map(found), mark: None };
+    let found = Existing { parameters: map(found), ..Existing::default() };
     assert_eq!(planned(&desired(vec![resource], vec![owned]), &[Some(found)], adopt), expected);
 }
 
@@ -153,7 +155,7 @@ fn an_announced_resource_is_owned_only_if_it_is_as_announced(
 fn the_changed_secret_of_a_created_resource_is_sent_after_a_pass_that_did_not_end() {
     let resource = resource(json!({"ttl": "1h"}), "changed");
     let owned = OwnedResource { digest: None, ..recorded(&resource) };
-    let found = Existing { parameters: map(json!({"ttl": 3600})), mark: None };
+    let found = Existing { parameters: map(json!({"ttl": 3600})), ..Existing::default() };
     assert_eq!(planned(&desired(vec![resource], vec![owned]), &[Some(found)], Adopt::Never), UPDATE);
 }
 
@@ -166,7 +168,7 @@ fn a_fixed_parameter_that_every_change_repeats_is_compared(#[case] found: Value,
     resource.resource.sent_fixed = vec!["type"];
     assert_eq!(resource.resource.change_body().parameters["type"], json!("a"));
     let owned = vec![recorded(&resource)];
-    let found = Existing { parameters: map(json!({"ttl": 3600, "type": found})), mark: None };
+    let found = Existing { parameters: map(json!({"ttl": 3600, "type": found})), ..Existing::default() };
     assert_eq!(planned(&desired(vec![resource], owned), &[Some(found)], Adopt::Never), expected);
 }
 
@@ -177,7 +179,7 @@ fn a_parameter_that_a_complete_answer_lacks_is_written(#[case] is_complete: bool
     let mut resource = resource(json!({"ttl": "1h"}), "secret");
     resource.resource.is_complete = is_complete;
     let owned = vec![recorded(&resource)];
-    let found = Existing { parameters: Map::new(), mark: None };
+    let found = Existing::default();
     assert_eq!(planned(&desired(vec![resource], owned), &[Some(found)], Adopt::Never), expected);
 }
 
@@ -186,7 +188,7 @@ fn a_resource_of_a_project_is_a_conflict_even_if_it_is_recorded() {
     let resource = resource(json!({}), "secret");
     let owned = vec![recorded(&resource)];
     let mark = Mark { owner: Owner::Object(KindId::SecretsProject), ..own() };
-    let found = Existing { parameters: Map::new(), mark: Some(mark) };
+    let found = Existing { mark: Some(mark), ..Existing::default() };
     let text = planned(&desired(vec![resource], owned), &[Some(found)], Adopt::IfUnowned);
     assert!(
         text.starts_with("role web in namespace team in OpenBao belongs to SecretsProject ns/web"),
@@ -218,14 +220,36 @@ fn an_object_owns_what_it_created_before_a_later_write_failed(
     #[case] pending: bool,
 ) {
     let desired = desired(vec![resource(json!({}), "secret")], Vec::new());
-    let created: Vec<String> = created.iter().map(|path| (*path).to_owned()).collect();
-    let record = record::after_error(&desired, &[None], &created);
+    let created = created.iter().map(|path| (*path).to_owned()).collect();
+    let record = record::after_error(&desired, &[None], &Progress { created, ..Progress::default() });
     assert_eq!((record.resources[0].pending, &record.resources[0].digest), (pending, &None));
+}
+
+#[test]
+fn the_rest_of_an_interrupted_creation_is_deleted_and_not_changed() {
+    let mut role = resource(json!({"ttl": "1h"}), "secret");
+    role.resource.interrupted = Some(|_, _| Box::pin(async { Ok(()) }));
+    let pending = OwnedResource { pending: true, ..recorded(&role) };
+    let desired = desired(vec![role], vec![pending]);
+    let planned = planned(&desired, &found(json!({"ttl": 60})), Adopt::Never);
+    assert_eq!(planned, "Delete team/auth/jwt/role/web");
+}
+
+/// A later write of each pass is refused: the secret is sent once.
+#[test]
+fn a_secret_that_was_sent_before_a_later_write_failed_is_not_sent_again() {
+    let owned = vec![recorded(&resource(json!({"ttl": "1h"}), "former"))];
+    let rotated = |owned| desired(vec![resource(json!({"ttl": "1h"}), "new")], owned);
+    let (first, observed) = (rotated(owned), found(json!({"ttl": 3600})));
+    assert_eq!(planned(&first, &observed, Adopt::Never), UPDATE);
+    let updated = vec!["team/auth/jwt/role/web".to_owned()];
+    let record = record::after_error(&first, &observed, &Progress { updated, ..Progress::default() });
+    assert_eq!(planned(&rotated(record.resources), &observed, Adopt::Never), "");
 }
 
 fn paused(desired: &Desired, observed: &[Option<Existing>]) -> OwnedResource {
     let paused = vec!["team/auth/jwt/role/web".to_owned()];
-    let progress = Progress { created: Vec::new(), paused };
+    let progress = Progress { paused, ..Progress::default() };
     record::after_pauses(desired, observed, &progress).resources.remove(0)
 }
 
@@ -280,13 +304,74 @@ fn a_new_secret_is_no_repetition_of_a_write() {
     assert_ne!(repeated("a"), repeated("b"));
 }
 
+#[test]
+fn the_parts_of_a_mount_are_changed_at_one_path_and_counted_separately() {
+    let part = |path: &str| {
+        let tuned = Some("sys/auth/users/tune".to_owned());
+        let resource = Resource::at("part", path, map(json!({"ttl": "1h"})));
+        let resource = Resource { changed_at: tuned, deleted_at: None, ..resource };
+        DesiredResource { resource, digest: String::new() }
+    };
+    let paths = ["sys/auth/users", "sys/auth/users/tune", "sys/auth/users/tune/parameters"];
+    let desired = desired(paths.map(part).into(), Vec::new());
+    let (mark, root) = (own(), NamespacePath::root());
+    let rights = Rights { mark: &mark, root: &root, adopt: Adopt::IfUnowned, exists: &|_| true };
+    let observed: Vec<_> = paths.iter().flat_map(|_| found(json!({"ttl": 7200}))).collect();
+    let writes = writes(&desired, &observed, &rights).unwrap();
+    assert!(writes.iter().all(|write| write.path() == "team/sys/auth/users/tune"));
+    let identities: Vec<String> = writes.iter().map(Write::identity).collect();
+    assert_eq!(identities, paths.map(|path| format!("team/{path}")));
+    let counted: BTreeSet<u64> = writes.iter().map(Write::resource).collect();
+    assert_eq!(counted.len(), paths.len());
+}
+
 fn found(parameters: Value) -> Vec<Option<Existing>> {
-    vec![Some(Existing { parameters: map(parameters), mark: None })]
+    vec![Some(Existing { parameters: map(parameters), ..Existing::default() })]
+}
+
+/// A resource whose answer contains the secret in another form, of which `digest` is the digest.
+fn found_otherwise(digest: &str) -> Vec<Option<Existing>> {
+    let secrets = Returned { names: vec!["password".to_owned()], digest: Some(digest.to_owned()) };
+    vec![Some(Existing { parameters: map(json!({"ttl": 3600})), secrets, ..Existing::default() })]
+}
+
+#[rstest]
+#[case::changed_by_hand(true, None, UPDATE)]
+#[case::another_form(true, Some("form"), "")]
+#[case::another_form_changed_by_hand(true, Some("other"), UPDATE)]
+#[case::adopted(false, None, UPDATE)]
+fn a_returned_secret_is_written_if_it_differs_from_the_one_after_the_last_write(
+    #[case] is_recorded: bool,
+    #[case] returned: Option<&str>,
+    #[case] expected: &str,
+) {
+    let role = resource(json!({"ttl": "1h"}), "secret");
+    let entry = OwnedResource { returned: returned.map(str::to_owned), ..recorded(&role) };
+    let owned = is_recorded.then_some(entry);
+    let desired = desired(vec![role], owned.into_iter().collect());
+    assert_eq!(planned(&desired, &found_otherwise("form"), Adopt::IfUnowned), expected);
+}
+
+#[test]
+fn a_changed_secret_is_sent_although_the_form_of_the_former_one_is_recorded() {
+    let former = recorded(&resource(json!({"ttl": "1h"}), "former"));
+    let former = OwnedResource { returned: Some("form".to_owned()), ..former };
+    let desired = desired(vec![resource(json!({"ttl": "1h"}), "secret")], vec![former]);
+    assert_eq!(planned(&desired, &found_otherwise("form"), Adopt::Never), UPDATE);
+    assert_eq!(record::after_writes(&desired).resources[0].returned, None);
+}
+
+#[test]
+fn the_form_of_a_secret_stays_recorded_without_a_write() {
+    let role = || resource(json!({"ttl": "1h"}), "secret");
+    let owned = OwnedResource { returned: Some("form".to_owned()), ..recorded(&role()) };
+    let record = record::after_writes(&desired(vec![role()], vec![owned.clone()]));
+    assert_eq!(record.resources[0].returned, owned.returned);
 }
 
 /// The records with which the next pass starts if the first one does not end.
 fn interrupted(first: &Desired, observed: &[Option<Existing>]) -> [OwnedResources; 2] {
-    [record::before_writes(first, observed), record::after_error(first, observed, &[])]
+    [record::before_writes(first, observed), record::after_error(first, observed, &Progress::default())]
 }
 
 #[rstest]
@@ -379,7 +464,7 @@ fn a_follow_up_is_sent_when_it_is_due_and_a_fixed_secret_is_not(
     #[case] expected: &str,
 ) {
     let owned = vec![recorded(&connection(false, "former"))];
-    let found = Existing { parameters: map(json!({"statements": statements})), mark: None };
+    let found = Existing { parameters: map(json!({"statements": statements})), ..Existing::default() };
     let connection = connection(is_due, "secret");
     assert!(connection.resource.change_body().secrets.is_empty());
     assert_eq!(connection.resource.creation_body().secrets.len(), 1);
@@ -399,7 +484,7 @@ fn a_deletion_confirms_only_access_that_is_as_announced(
 ) {
     let resource = resource(parameters, "secret");
     let entry = OwnedResource { pending: true, holds_values, ..recorded(&resource) };
-    let found = Existing { parameters: map(found), mark: None };
+    let found = Existing { parameters: map(found), ..Existing::default() };
     let desired = desired(vec![resource], vec![entry.clone()]);
     assert_eq!(is_created(&desired, &[Some(found)], &entry), expected);
 }

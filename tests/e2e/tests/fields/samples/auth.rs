@@ -1,32 +1,20 @@
-//! AuthMethod and BaoAuthRole.
+//! AuthMethod.
 
 use serde_json::{Value, json};
 
-use super::{Part, Row, Sample, fixed, mount_rows, row, tune};
+use super::{Part, Sample, fixed, mount_rows, place, row, rows, tune};
 
 /// Public key of an issuer.
 pub const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEITyqNTM+kciZ1df4W7Sx82DIftcl\n\
                    ILmEuIKwWpb74eczK1fu8ptYxP4+n9qWSbO8tjhRgX/rdmsdFee5OgnNrA==\n-----END PUBLIC KEY-----\n";
 
 pub fn samples(ca: &str) -> Vec<Sample> {
-    vec![
-        users(),
-        workloads(ca),
-        keys(),
-        browser(),
-        jwt(),
-        oidc(),
-        approle(),
-        kubernetes(),
-        certificate(ca),
-        certificate_of_a_secret(ca),
-        token(),
-    ]
+    vec![users(), workloads(ca), reviewed(), keys(), browser()]
 }
 
 fn users() -> Sample {
     let mut rows = mount_rows();
-    rows.push(fixed("path", "/type", json!("userpass")));
+    rows.push(place("path"));
     rows.push(fixed("type", "/type", json!("userpass")));
     rows.push(row(
         "tune.tokenType",
@@ -57,15 +45,15 @@ fn users() -> Sample {
         row(
             "tune.userLockout.disable",
             "/user_lockout_disable",
-            json!(false),
-            change("lockout_disable", json!(true)),
+            json!(true),
+            change("lockout_disable", json!(false)),
         ),
     ];
     let mut all = tune();
     all["tokenType"] = json!("default-batch");
-    all["userLockout"] = json!({"threshold": 3, "duration": "10m", "counterReset": "5m", "disable": false});
+    all["userLockout"] = json!({"threshold": 3, "duration": "10m", "counterReset": "5m", "disable": true});
     let spec = json!({
-        "path": "f/users", "type": "userpass", "description": "full", "options": {"a": "1"}, "sealWrap": true, "local": false,
+        "path": "f/users", "type": "userpass", "description": "full", "options": {"a": "1"}, "sealWrap": true, "local": true,
         "tune": all,
     });
     let tuned = "sys/auth/f/users/tune";
@@ -74,15 +62,6 @@ fn users() -> Sample {
         Part::at(tuned, json!({}), lockout),
     ];
     Sample { kind: "AuthMethod", name: "f-users", spec, parts }
-}
-
-/// Rows whose parameters have the name of the pointer.
-fn rows(all: Vec<(&'static str, &'static str, Value, Value)>) -> Vec<Row> {
-    let one = |(field, pointer, value, other): (&'static str, &'static str, Value, Value)| match other {
-        Value::Null => fixed(field, pointer, value),
-        other => row(field, pointer, value, json!({&pointer[1..]: other})),
-    };
-    all.into_iter().map(one).collect()
 }
 
 fn workloads(ca: &str) -> Sample {
@@ -105,17 +84,32 @@ fn workloads(ca: &str) -> Sample {
         ("kubernetes.tokenReviewerSecretRef.key", "/token_reviewer_jwt_set", json!(true), Value::Null),
     ]);
     let spec = json!({"type": "kubernetes", "kubernetes": {
-        "host": "https://127.0.0.1:9", "caSecretRef": {"name": "values", "key": "ca.crt"}, "publicKeys": [KEY],
+        "host": "https://127.0.0.1:9", "caSecretRef": {"name": "values", "key": "authority.pem"}, "publicKeys": [KEY],
         "tokenReviewerSecretRef": {"name": "values", "key": "token"}, "disableLocalCAJWT": true,
     }});
     let parts = vec![Part::at("auth/f-workloads/config", needed, rows)];
     Sample { kind: "AuthMethod", name: "f-workloads", spec, parts }
 }
 
+/// A mount whose token reviewer is a free parameter.
+fn reviewed() -> Sample {
+    let rows = rows(vec![("secretParameters", "/token_reviewer_jwt_set", json!(true), Value::Null)]);
+    let spec = json!({
+        "type": "kubernetes",
+        "kubernetes": {
+            "host": "https://127.0.0.1:9", "disableLocalCAJWT": true,
+            "caSecretRef": {"name": "values", "key": "authority.pem"},
+        },
+        "secretParameters": {"token_reviewer_jwt": {"name": "values", "key": "token"}},
+    });
+    let parts = vec![Part::at("auth/f-reviewed/config", json!({}), rows)];
+    Sample { kind: "AuthMethod", name: "f-reviewed", spec, parts }
+}
+
 fn keys() -> Sample {
     let needed = json!({
         "jwt_validation_pubkeys": [KEY], "bound_issuer": "https://ci.example.com", "jwt_supported_algs": ["ES256"],
-        "default_role": "release", "namespace_in_state": false,
+        "default_role": "release", "override_allowed_server_names": ["ci.example.com"],
     });
     let rows = rows(vec![
         ("jwt.publicKeys", "/jwt_validation_pubkeys", json!([KEY.trim_end()]), Value::Null),
@@ -127,9 +121,15 @@ fn keys() -> Sample {
         ),
         ("jwt.supportedAlgorithms", "/jwt_supported_algs", json!(["ES256"]), json!(["ES384"])),
         ("jwt.defaultRole", "/default_role", json!("release"), json!("other")),
-        ("parameters", "/namespace_in_state", json!(false), json!(true)),
+        (
+            "parameters",
+            "/override_allowed_server_names",
+            json!(["ci.example.com"]),
+            json!(["other.example.com"]),
+        ),
     ]);
-    let spec = json!({"type": "jwt", "parameters": {"namespace_in_state": false}, "jwt": {
+    let parameters = json!({"override_allowed_server_names": ["ci.example.com"]});
+    let spec = json!({"type": "jwt", "parameters": parameters, "jwt": {
         "publicKeys": [KEY], "boundIssuer": "https://ci.example.com", "supportedAlgorithms": ["ES256"], "defaultRole": "release",
     }});
     Sample {
@@ -142,16 +142,18 @@ fn keys() -> Sample {
 
 fn browser() -> Sample {
     let needed = json!({
-        "oidc_discovery_url": "https://127.0.0.1:9", "oidc_client_id": "openbao", "oidc_client_secret": "client-secret",
+        "oidc_discovery_url": "http://127.0.0.1:9", "oidc_client_id": "openbao", "oidc_client_secret": "client-secret",
         "skip_jwks_validation": true, "provider_config": {"provider": "azure"},
     });
     let rows = rows(vec![
         (
             "jwt.oidcDiscoveryURL",
             "/oidc_discovery_url",
-            json!("https://127.0.0.1:9"),
+            json!("http://127.0.0.1:9"),
             json!("https://127.0.0.1:8"),
         ),
+        // Without it, the API server refuses the URL.
+        ("jwt.allowPlaintext", "/oidc_discovery_url", json!("http://127.0.0.1:9"), Value::Null),
         ("jwt.oidcClientID", "/oidc_client_id", json!("openbao"), json!("other")),
         (
             "jwt.providerConfig",
@@ -161,7 +163,7 @@ fn browser() -> Sample {
         ),
     ]);
     let spec = json!({"type": "oidc", "parameters": {"skip_jwks_validation": true}, "jwt": {
-        "oidcDiscoveryURL": "https://127.0.0.1:9", "oidcClientID": "openbao",
+        "oidcDiscoveryURL": "http://127.0.0.1:9", "allowPlaintext": true, "oidcClientID": "openbao",
         "oidcClientSecretRef": {"name": "values", "key": "secret"}, "providerConfig": {"provider": "azure"},
     }});
     Sample {
@@ -169,207 +171,5 @@ fn browser() -> Sample {
         name: "f-browser",
         spec,
         parts: vec![Part::at("auth/f-browser/config", needed, rows)],
-    }
-}
-
-/// Settings of tokens in a spec.
-fn tokens(mut spec: Value) -> Value {
-    let tokens = json!({
-        "tokenPolicies": ["web", "team/other"], "tokenTTL": "30m", "tokenMaxTTL": "2h", "tokenExplicitMaxTTL": "3h",
-        "tokenPeriod": "1h", "tokenType": "Service", "tokenBoundCIDRs": ["127.0.0.1/32", "10.0.0.0/8"],
-        "tokenNoDefaultPolicy": true, "tokenNumUses": 7,
-    });
-    if let (Value::Object(spec), Value::Object(tokens)) = (&mut spec, tokens) {
-        spec.extend(tokens);
-    }
-    spec
-}
-
-fn kubernetes() -> Sample {
-    let needed = json!({
-        "bound_service_account_names": ["a"], "bound_service_account_namespaces": ["n"], "audience": "openbao",
-    });
-    let rows = rows(vec![
-        ("mount", "/bound_service_account_namespaces", json!(["n"]), Value::Null),
-        ("name", "/bound_service_account_namespaces", json!(["n"]), Value::Null),
-        ("kubernetes.serviceAccounts[].name", "/bound_service_account_names", json!(["a"]), json!(["b"])),
-        (
-            "kubernetes.serviceAccounts[].namespace",
-            "/bound_service_account_namespaces",
-            json!(["n"]),
-            json!(["m"]),
-        ),
-        ("kubernetes.audience", "/audience", json!("openbao"), json!("other")),
-        (
-            "kubernetes.aliasNameSource",
-            "/alias_name_source",
-            json!("serviceaccount_name"),
-            json!("serviceaccount_uid"),
-        ),
-        ("tokenPolicies", "/token_policies", json!(["web", "team/other"]), json!(["more"])),
-        ("tokenTTL", "/token_ttl", json!(1800), json!("1h")),
-        ("tokenMaxTTL", "/token_max_ttl", json!(7200), json!("9h")),
-        ("tokenExplicitMaxTTL", "/token_explicit_max_ttl", json!(10_800), json!("9h")),
-        ("tokenPeriod", "/token_period", json!(3600), json!("2h")),
-        ("tokenType", "/token_type", json!("service"), json!("default")),
-        ("tokenBoundCIDRs", "/token_bound_cidrs", json!(["127.0.0.1", "10.0.0.0/8"]), json!([])),
-        ("tokenNoDefaultPolicy", "/token_no_default_policy", json!(true), json!(false)),
-        ("tokenNumUses", "/token_num_uses", json!(7), json!(0)),
-    ]);
-    let spec = tokens(json!({"mount": "kubernetes", "name": "f-kubernetes-named", "kubernetes": {
-        "serviceAccounts": [{"name": "a", "namespace": "n"}], "audience": "openbao", "aliasNameSource": "Name",
-    }}));
-    let parts = vec![Part::at("auth/kubernetes/role/f-kubernetes-named", needed, rows)];
-    Sample { kind: "BaoAuthRole", name: "f-kubernetes", spec, parts }
-}
-
-fn jwt() -> Sample {
-    let needed = json!({"role_type": "jwt"});
-    let rows = rows(vec![
-        ("jwt.roleType", "/role_type", json!("jwt"), Value::Null),
-        ("jwt.boundAudiences", "/bound_audiences", json!(["openbao"]), json!(["other"])),
-        ("jwt.boundSubject", "/bound_subject", json!("web"), json!("other")),
-        ("jwt.boundClaims", "/bound_claims", json!({"project": ["a", "b"]}), json!({"project": "c"})),
-        ("jwt.boundClaimsType", "/bound_claims_type", json!("glob"), json!("string")),
-        ("jwt.userClaim", "/user_claim", json!("/sub"), json!("/email")),
-        ("jwt.userClaimJSONPointer", "/user_claim_json_pointer", json!(true), json!(false)),
-        ("jwt.groupsClaim", "/groups_claim", json!("groups"), json!("roles")),
-        ("jwt.claimMappings", "/claim_mappings", json!({"project": "project"}), json!({"a": "b"})),
-        ("parameters", "/expiration_leeway", json!(60), json!(120)),
-    ]);
-    let spec = json!({"mount": "jwt", "parameters": {"expiration_leeway": "1m"}, "jwt": {
-        "roleType": "JWT", "boundAudiences": ["openbao"], "boundSubject": "web", "boundClaims": {"project": ["a", "b"]},
-        "boundClaimsType": "Glob", "userClaim": "/sub", "userClaimJSONPointer": true, "groupsClaim": "groups",
-        "claimMappings": {"project": "project"},
-    }});
-    Sample {
-        kind: "BaoAuthRole",
-        name: "f-jwt",
-        spec,
-        parts: vec![Part::at("auth/jwt/role/f-jwt", needed, rows)],
-    }
-}
-
-fn oidc() -> Sample {
-    let callback = "https://bao.example.com/ui/vault/auth/jwt/oidc/callback";
-    let needed = json!({"role_type": "oidc"});
-    let rows = rows(vec![
-        (
-            "jwt.allowedRedirectURIs",
-            "/allowed_redirect_uris",
-            json!([callback]),
-            json!(["https://other.example.com"]),
-        ),
-        ("jwt.oidcScopes", "/oidc_scopes", json!(["profile"]), json!(["email"])),
-    ]);
-    let spec = json!({"mount": "jwt", "jwt": {
-        "roleType": "OIDC", "allowedRedirectURIs": [callback], "oidcScopes": ["profile"], "userClaim": "email",
-    }});
-    Sample {
-        kind: "BaoAuthRole",
-        name: "f-oidc",
-        spec,
-        parts: vec![Part::at("auth/jwt/role/f-oidc", needed, rows)],
-    }
-}
-
-fn approle() -> Sample {
-    let path = "auth/approle/role/f-approle";
-    let settings = rows(vec![
-        ("appRole.bindSecretID", "/bind_secret_id", json!(true), json!(false)),
-        ("appRole.secretIDNumUses", "/secret_id_num_uses", json!(3), json!(9)),
-        ("appRole.secretIDTTL", "/secret_id_ttl", json!(3600), json!("2h")),
-        (
-            "appRole.secretIDBoundCIDRs",
-            "/secret_id_bound_cidrs",
-            json!(["10.0.0.0/8"]),
-            json!(["127.0.0.0/8"]),
-        ),
-    ]);
-    let id = rows(vec![("appRole.roleID", "/role_id", json!("f-id"), json!("other-id"))]);
-    let spec = json!({"mount": "approle", "appRole": {
-        "roleID": "f-id", "bindSecretID": true, "secretIDNumUses": 3, "secretIDTTL": "1h",
-        "secretIDBoundCIDRs": ["10.0.0.0/8"],
-    }});
-    let needed = json!({"token_bound_cidrs": ["10.0.0.0/8"]});
-    let parts = vec![
-        Part::at(path, needed, settings),
-        Part::at("auth/approle/role/f-approle/role-id", json!({}), id),
-    ];
-    let mut spec = spec;
-    spec["tokenBoundCIDRs"] = json!(["10.0.0.0/8"]);
-    Sample { kind: "BaoAuthRole", name: "f-approle", spec, parts }
-}
-
-fn certificate(ca: &str) -> Sample {
-    let needed = json!({"certificate": ca});
-    let rows = rows(vec![
-        ("cert.certificate", "/certificate", json!(ca), Value::Null),
-        ("cert.displayName", "/display_name", json!("web"), json!("other")),
-        ("cert.allowedCommonNames", "/allowed_common_names", json!(["web"]), json!(["other"])),
-        (
-            "cert.allowedDNSSANs",
-            "/allowed_dns_sans",
-            json!(["web.example.com"]),
-            json!(["other.example.com"]),
-        ),
-        (
-            "cert.allowedEmailSANs",
-            "/allowed_email_sans",
-            json!(["web@example.com"]),
-            json!(["other@example.com"]),
-        ),
-        ("cert.allowedURISANs", "/allowed_uri_sans", json!(["spiffe://web"]), json!(["spiffe://other"])),
-        (
-            "cert.allowedOrganizationalUnits",
-            "/allowed_organizational_units",
-            json!(["web"]),
-            json!(["other"]),
-        ),
-        ("cert.requiredExtensions", "/required_extensions", json!(["1.2.3.4:web"]), json!(["1.2.3.4:other"])),
-    ]);
-    let spec = json!({"mount": "cert", "cert": {
-        "certificate": ca, "displayName": "web", "allowedCommonNames": ["web"], "allowedDNSSANs": ["web.example.com"],
-        "allowedEmailSANs": ["web@example.com"], "allowedURISANs": ["spiffe://web"], "allowedOrganizationalUnits": ["web"],
-        "requiredExtensions": ["1.2.3.4:web"],
-    }});
-    Sample {
-        kind: "BaoAuthRole",
-        name: "f-cert",
-        spec,
-        parts: vec![Part::at("auth/cert/certs/f-cert", needed, rows)],
-    }
-}
-
-/// The certificate that the Secret `values` contains.
-fn certificate_of_a_secret(ca: &str) -> Sample {
-    let rows = rows(vec![
-        ("cert.certificateSecretRef.name", "/certificate", json!(ca), Value::Null),
-        ("cert.certificateSecretRef.key", "/certificate", json!(ca), Value::Null),
-    ]);
-    let spec =
-        json!({"mount": "cert", "cert": {"certificateSecretRef": {"name": "values", "key": "ca.crt"}}});
-    let parts = vec![Part::at("auth/cert/certs/f-cert-secret", json!({}), rows)];
-    Sample { kind: "BaoAuthRole", name: "f-cert-secret", spec, parts }
-}
-
-fn token() -> Sample {
-    let rows = rows(vec![
-        ("token.allowedPolicies", "/allowed_policies", json!(["web"]), json!(["other"])),
-        ("token.disallowedPolicies", "/disallowed_policies", json!(["other"]), json!(["more"])),
-        ("token.orphan", "/orphan", json!(true), json!(false)),
-        ("token.renewable", "/renewable", json!(false), json!(true)),
-        ("token.pathSuffix", "/path_suffix", json!("web"), json!("other")),
-        ("token.allowedEntityAliases", "/allowed_entity_aliases", json!(["web"]), json!(["other"])),
-    ]);
-    let spec = json!({"mount": "token", "token": {
-        "allowedPolicies": ["web"], "disallowedPolicies": ["other"], "orphan": true, "renewable": false, "pathSuffix": "web",
-        "allowedEntityAliases": ["web"],
-    }});
-    Sample {
-        kind: "BaoAuthRole",
-        name: "f-token",
-        spec,
-        parts: vec![Part::at("auth/token/roles/f-token", json!({}), rows)],
     }
 }

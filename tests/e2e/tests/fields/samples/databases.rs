@@ -2,18 +2,32 @@
 
 use serde_json::{Value, json};
 
-use super::{Part, Sample, fixed, row};
+use super::sources::Sources;
+use super::{Part, Sample, fixed, place, row};
 
-pub fn samples(port: u16, ca: &str) -> Vec<Sample> {
-    vec![connection(port), encrypted(ca), role(), owned_role(), static_role()]
+pub fn samples(sources: &Sources) -> Vec<Sample> {
+    vec![
+        connection(sources.postgres),
+        encrypted(sources),
+        role(),
+        key_pair_role(),
+        owned_role(),
+        static_role(),
+    ]
 }
 
 /// A connection with TLS, to a server that does not exist.
-fn encrypted(ca: &str) -> Sample {
+fn encrypted(Sources { ca, pair, .. }: &Sources) -> Sample {
     let details = "/connection_details/tls_ca";
     let rows = vec![
-        fixed("tls.caSecretRef.name", details, json!(ca)),
+        row("tls.caSecretRef.name", details, json!(ca), json!({"tls_ca": ""})),
         fixed("tls.caSecretRef.key", details, json!(ca)),
+        row(
+            "tls.clientCertSecretRef.name",
+            "/connection_details/tls_certificate_key",
+            json!(pair),
+            json!({"tls_certificate_key": ""}),
+        ),
         row(
             "tls.serverName",
             "/connection_details/tls_server_name",
@@ -25,7 +39,10 @@ fn encrypted(ca: &str) -> Sample {
         "mount": "database", "name": "f-my", "plugin": "mysql-database-plugin", "verify": false,
         "connectionURL": "{{username}}:{{password}}@tcp(127.0.0.1:9)/", "rootSecretRef": {"name": "values"},
         "allowedRoles": ["*"], "deletionPolicy": "Delete",
-        "tls": {"caSecretRef": {"name": "values", "key": "ca.crt"}, "serverName": "db.example.com"},
+        "tls": {
+            "caSecretRef": {"name": "values", "key": "authority.pem"}, "clientCertSecretRef": {"name": "pair"},
+            "serverName": "db.example.com",
+        },
     });
     let parts = vec![Part::at("database/config/f-my", json!({"verify_connection": false}), rows)];
     Sample { kind: "DatabaseConnection", name: "f-encrypted", spec, parts }
@@ -37,8 +54,8 @@ fn connection(port: u16) -> Sample {
     let needed = json!({"verify_connection": false});
     let statements = ["ALTER ROLE \"{{name}}\" PASSWORD '{{password}}';"];
     let rows = vec![
-        fixed("mount", "/plugin_name", json!("postgresql-database-plugin")),
-        fixed("name", "/plugin_name", json!("postgresql-database-plugin")),
+        place("mount"),
+        place("name"),
         fixed("plugin", "/plugin_name", json!("postgresql-database-plugin")),
         fixed("rootSecretRef.name", "/connection_details/username", json!("postgres")),
         row(
@@ -66,6 +83,12 @@ fn connection(port: u16) -> Sample {
             json!("5m"),
             json!({"max_connection_lifetime": "9m"}),
         ),
+        row(
+            "secretParameters",
+            "/connection_details/custom_secret",
+            json!("first.token.here"),
+            json!({"custom_secret": "other"}),
+        ),
         row("passwordPolicy", "/password_policy", json!("letters"), json!({"password_policy": ""})),
         row(
             "usernameTemplate",
@@ -91,7 +114,7 @@ fn connection(port: u16) -> Sample {
         "rootSecretRef": {"name": "values"}, "rootRotationStatements": statements, "allowedRoles": ["*"],
         "maxOpenConnections": 5, "maxIdleConnections": 2, "maxConnectionLifetime": "5m", "passwordPolicy": "letters",
         "usernameTemplate": "v-{{random 12}}", "parameters": {"password_authentication": "scram-sha-256"},
-        "deletionPolicy": "Delete",
+        "secretParameters": {"custom_secret": {"name": "values", "key": "token"}}, "deletionPolicy": "Delete",
     });
     let parts = vec![Part::at("database/config/f-pg", needed, rows)];
     Sample { kind: "DatabaseConnection", name: "f-connection", spec, parts }
@@ -104,9 +127,8 @@ fn reference() -> Value {
 fn role() -> Sample {
     let statements = |text: &str| json!([text]);
     let rows = vec![
-        fixed("name", "/db_name", json!("f-pg")),
+        place("name"),
         fixed("connectionRef.name", "/db_name", json!("f-pg")),
-        fixed("credentialType", "/credential_type", json!("password")),
         row(
             "creationStatements",
             "/creation_statements",
@@ -135,7 +157,7 @@ fn role() -> Sample {
         row("maxTTL", "/max_ttl", json!(63_072_000), json!({"max_ttl": 90_000})).resets(json!(0)),
     ];
     let spec = json!({
-        "connectionRef": reference(), "name": "f-role-named", "credentialType": "Password", "creationStatements": ["SELECT 1;"],
+        "connectionRef": reference(), "name": "f-role-named", "creationStatements": ["SELECT 1;"],
         "revocationStatements": ["SELECT 2;"], "renewStatements": ["SELECT 3;"], "rollbackStatements": ["SELECT 4;"],
         "defaultTTL": "1h", "maxTTL": "17520h",
     });
@@ -143,9 +165,24 @@ fn role() -> Sample {
     Sample { kind: "DatabaseRole", name: "f-role", spec, parts }
 }
 
+/// A role whose credentials are key pairs.
+fn key_pair_role() -> Sample {
+    let rows = vec![row(
+        "credentialType",
+        "/credential_type",
+        json!("rsa_private_key"),
+        json!({"credential_type": "password"}),
+    )];
+    let spec = json!({
+        "connectionRef": reference(), "credentialType": "RSAPrivateKey", "creationStatements": ["SELECT 1;"],
+    });
+    let parts = vec![Part::at("database/roles/f-key-pair", json!({"db_name": "f-pg"}), rows)];
+    Sample { kind: "DatabaseRole", name: "f-key-pair", spec, parts }
+}
+
 fn owned_role() -> Sample {
     let changed = json!({"creation_statements": ["x"]});
-    let rows = vec![row("ownerRole", "/db_name", json!("f-pg"), changed)];
+    let rows = vec![row("ownerRole", "/creation_statements?IN ROLE \"fields_owner\"", json!(true), changed)];
     let spec = json!({"connectionRef": reference(), "ownerRole": "fields_owner"});
     let parts = vec![Part::at("database/roles/f-owned", json!({"db_name": "f-pg"}), rows)];
     Sample { kind: "DatabaseRole", name: "f-owned", spec, parts }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
+use reqwest::Method;
 use serde_json::{Value, json};
 use steamer_api::{BaoPushSecret, BaoStaticSecret};
 use steamer_openbao::{Error, Session};
@@ -14,6 +15,7 @@ use steamer_testing::demo;
 use steamer_testing::issuer::JwtIssuer;
 use steamer_testing::kubectl::Kubectl;
 use steamer_testing::objects::{account_token, apply, yaml};
+use steamer_testing::openbao::denied;
 use steamer_testing::pgbouncer::PgBouncer;
 use steamer_testing::tools;
 use steamer_testing::wait::eventually;
@@ -202,8 +204,12 @@ impl Homelab {
         std::fs::write(&file, list.to_string())?;
         tools::succeed(self.kubectl.command(&["delete", "--timeout=120s", "-f"]).arg(&file))
             .with_context(|| self.bao.story())?;
-        ensure!(self.pod("erp", ("erp", "erp")).await.is_err(), "ERP still logs in");
-        ensure!(erp.read_kv2("kvv2", "erp/config", None).await.is_err(), "the policy of ERP still exists");
+        let refusal = self.pod("erp", ("erp", "erp")).await.err().context("ERP still logs in")?.to_string();
+        ensure!(refusal.contains("invalid role name"), "{refusal}");
+        ensure!(
+            denied(&erp, Method::GET, "kvv2/data/erp/config", None).await?,
+            "the policy of ERP still exists"
+        );
         self.admin.read_kv2("kvv2", "erp/config", None).await.context("the value is gone")?;
         self.kubectl.run(&["delete", "namespace", "webapp", "erp", "cms", "--wait=false"])?;
         self.kubectl.run(&["delete", "clusterrolebinding", "token-review-tools"]).map(drop)
@@ -218,7 +224,7 @@ impl Homelab {
 }
 
 /// The state of an object that is not Ready.
-fn unready(object: &Value) -> Option<String> {
+pub fn unready(object: &Value) -> Option<String> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
     let current = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
