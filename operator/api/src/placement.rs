@@ -71,6 +71,20 @@ pub struct OwnedResources {
     pub resources: Vec<OwnedResource>,
 }
 
+impl OwnedResources {
+    /// The entry of the resource at a path.
+    #[must_use]
+    pub fn entry(&self, path: &str) -> Option<&OwnedResource> {
+        self.resources.iter().find(|it| it.path == path)
+    }
+
+    /// Returns true if the object owns the resource at a path, and has not only announced to create or adopt it.
+    #[must_use]
+    pub fn owns(&self, path: &str) -> bool {
+        self.entry(path).is_some_and(|it| !it.pending)
+    }
+}
+
 /// A resource in OpenBao that an object owns, because it created or adopted the resource, or is about to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

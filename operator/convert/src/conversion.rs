@@ -160,11 +160,13 @@ struct Output {
 impl Output {
     /// Adds the objects that one object becomes. Two objects of one name cannot exist: the first one is kept.
     fn add(&mut self, task: &mut Task<'_>) {
-        let before = self.conversion.objects.len();
-        let has_drafts = !task.drafts.is_empty();
+        let mut is_kept = task.drafts.is_empty();
         for draft in std::mem::take(&mut task.drafts) {
             match self.refused(&draft) {
-                None => self.conversion.objects.push(fitted(task, draft)),
+                None => {
+                    self.conversion.objects.push(fitted(task, draft));
+                    is_kept = true;
+                }
                 Some((field, action)) => {
                     task.review(field, None, action);
                     // No written object contains the settings of the other objects.
@@ -173,7 +175,7 @@ impl Output {
             }
         }
         // Nothing refers to them if no draft is written.
-        if !has_drafts || self.conversion.objects.len() > before {
+        if is_kept {
             self.conversion.objects.append(&mut task.others);
         }
     }

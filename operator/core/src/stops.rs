@@ -9,6 +9,7 @@ use steamer_runtime::ObjectName;
 use steamer_runtime::write_limit::{Write, WriteLimit, digest};
 
 use crate::context::Context;
+use crate::error::Error;
 use crate::mac::Mac;
 use crate::ownership::Mark;
 
@@ -92,9 +93,19 @@ impl Stops {
         }
     }
 
-    /// The message about a stop. `problem` is its first part.
+    /// The error of a stopped write to a path in OpenBao: a creation, or a change.
     #[must_use]
-    pub fn message(&self, problem: &str, stop: &StoppedWrite) -> String {
+    pub fn error(&self, path: &str, is_creation: bool, stop: &StoppedWrite) -> Error {
+        let problem = if is_creation {
+            format!("{path} in OpenBao is missing after each creation")
+        } else {
+            format!("another client undoes each change of {path} in OpenBao")
+        };
+        Error::stopped(self.message(&problem, stop))
+    }
+
+    /// The message about a stop. `problem` is its first part.
+    fn message(&self, problem: &str, stop: &StoppedWrite) -> String {
         let (writes, retry) = (stop.writes, &self.retry);
         format!(
             "{problem}: Steamer wrote it {writes} times and no longer writes it; find the client in the audit log of OpenBao and let \

@@ -136,13 +136,12 @@ fn refuse(name: &str, path: &NamespacePath) -> Result<(), Error> {
 
 /// Returns true if the object created the namespace, tried to, or adopts it. Nothing is reported about the seal of any other.
 fn may_own(namespace: &BaoNamespace, found: &Found<'_>, path: &str) -> bool {
-    let mut recorded = found.owned.iter().flat_map(|owned| &owned.resources);
-    namespace.spec.lifecycle.adopt == Adopt::IfUnowned || recorded.any(|it| it.path == path)
+    namespace.spec.lifecycle.adopt == Adopt::IfUnowned || found.recorded(path).is_some()
 }
 
 /// Returns true if the object has announced to create the namespace, and has not seen it.
 fn is_announced(found: &Found<'_>, path: &str) -> bool {
-    found.owned.iter().flat_map(|owned| &owned.resources).any(|it| it.path == path && it.pending)
+    found.recorded(path).is_some_and(|it| it.pending)
 }
 
 /// Deletes what OpenBao keeps of a namespace if its creation is interrupted, such as by the end of the connection: OpenBao does so

@@ -99,7 +99,7 @@ pub(crate) fn allows<'a>(allowed: impl IntoIterator<Item = &'a str>, role: &str)
 
 /// Returns true for the path of a resource that the object with that record owns.
 pub(crate) fn owns(record: Option<&OwnedResources>, path: &str) -> bool {
-    record.is_some_and(|owned| owned.resources.iter().any(|it| it.path == path && !it.pending))
+    record.is_some_and(|owned| owned.owns(path))
 }
 
 /// Returns true if the object with that record owns a check of a role, of any owner role.

@@ -176,7 +176,12 @@ impl Write {
     /// The write, for the limit of repetitions. `before` is the digest of the state that is observed at that interval. A missing
     /// resource is created again without a long memory: a job can delete it at an interval.
     pub(crate) fn repetition(&self, before: u64, interval: Duration) -> Repetition {
-        let desired = digest(&self.desired());
+        self.repetition_of(&self.desired(), before, interval)
+    }
+
+    /// As [`Self::repetition`], with the text of [`Self::desired`].
+    pub(crate) fn repetition_of(&self, desired: &str, before: u64, interval: Duration) -> Repetition {
+        let desired = digest(desired);
         let interval = if self.reason == MISSING { Duration::ZERO } else { interval };
         Repetition { resource: self.resource(), desired, before, interval }
     }

@@ -106,12 +106,17 @@ impl Scene {
     /// Requests of the operator with one of the operations, from the audit log: operation and path. `path` starts at the root
     /// namespace, or at that of the request.
     fn requests(&self, operations: &[&str], path: &str) -> Result<Vec<String>> {
+        self.logged("response", operations, path)
+    }
+
+    /// As [`Self::requests`], from the lines that OpenBao logs before (`request`) or after (`response`) it executes a request.
+    fn logged(&self, line_type: &str, operations: &[&str], path: &str) -> Result<Vec<String>> {
         let entries = audit::entries(&self.openbao.audit, "\"display_name\":\"kubernetes-")?;
         let found = entries.iter().filter(|line| {
             let requested = &line["request"];
             let asked = requested["path"].as_str().unwrap_or_default();
             let namespace = requested.pointer("/namespace/path").and_then(Value::as_str).unwrap_or_default();
-            line["type"] == "response"
+            line["type"] == line_type
                 && is_of_operator(line)
                 && operations.iter().any(|operation| requested["operation"] == *operation)
                 && (asked.starts_with(path) || format!("{namespace}{asked}").starts_with(path))
@@ -137,6 +142,11 @@ impl Scene {
     /// Writes of the operator: operation and path.
     pub fn written(&self) -> Result<Vec<String>> {
         self.requests(&["create", "update", "patch", "delete"], "")
+    }
+
+    /// As [`Self::written`], with writes that OpenBao has begun.
+    pub fn begun(&self) -> Result<Vec<String>> {
+        self.logged("request", &["create", "update", "patch", "delete"], "")
     }
 
     /// Waits for a complete pass. A pass starts with a read of the resource.

@@ -2,11 +2,10 @@
 //! made in every reconcile.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use steamer_openbao::{Error, Session};
+use steamer_runtime::write_limit::digest;
 use steamer_runtime::{Locked, ObjectName};
 
 use super::Rules;
@@ -22,7 +21,7 @@ pub(crate) struct PolicyChecks(Locked<HashMap<ObjectName, Complete>>);
 
 /// A check that found all lines.
 struct Complete {
-    /// Hash of the subject of the check.
+    /// Digest of the subject of the check.
     subject: u64,
     at: Instant,
 }
@@ -71,7 +70,7 @@ impl PolicyChecks {
 
     fn is_recent(&self, cluster: &ObjectName, subject: Subject<'_>, now: Instant) -> bool {
         let checks = self.0.lock();
-        let last = checks.get(cluster).filter(|last| last.subject == hash(subject));
+        let last = checks.get(cluster).filter(|last| last.subject == digest(&subject));
         last.is_some_and(|last| now.saturating_duration_since(last.at) < INTERVAL)
     }
 
@@ -79,7 +78,7 @@ impl PolicyChecks {
         let mut checks = self.0.lock();
         checks.remove(cluster);
         if is_complete {
-            checks.insert(cluster.clone(), Complete { subject: hash(subject), at });
+            checks.insert(cluster.clone(), Complete { subject: digest(&subject), at });
         }
     }
 }
@@ -88,12 +87,6 @@ impl PolicyChecks {
 fn probe(needed: &Rules) -> Rules {
     let granted = needed.iter().find(|(_, capabilities)| capabilities.as_slice() != DENY);
     granted.map(|(path, capabilities)| (path.clone(), capabilities.clone())).into_iter().collect()
-}
-
-fn hash(subject: Subject<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    subject.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

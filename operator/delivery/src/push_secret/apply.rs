@@ -34,12 +34,7 @@ impl Writer<'_> {
         let path = entry.place.published();
         let (desired, limited) = (desired(entry, Counted::of(entry, write)), self.limited(entry, write));
         let stop = self.stops.check((self.limit, self.object), (&path, &desired), limited, Instant::now())?;
-        let problem = if write.has_values {
-            format!("another client undoes each change of {path} in OpenBao")
-        } else {
-            format!("{path} in OpenBao is missing after each creation")
-        };
-        let error = Error::stopped(self.stops.message(&problem, &stop));
+        let error = self.stops.error(&path, !write.has_values, &stop);
         Some((stop, error))
     }
 

@@ -16,8 +16,7 @@ pub(crate) async fn without_missing(
     problem: Error,
     found: &Found<'_>,
 ) -> Result<Vec<Resource>, Error> {
-    let is_owned = found.owned.is_some_and(|owned| owned.resources.iter().any(|it| it.path == resource.path));
-    if !is_owned || !is_certain(&problem) {
+    if found.recorded(&resource.path).is_none() || !is_certain(&problem) {
         return Err(problem);
     }
     let resource = found.read(resource).await?;

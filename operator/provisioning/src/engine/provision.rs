@@ -112,8 +112,8 @@ pub(crate) trait Provision: HasLifecycle {
     /// Writes the facts of the observed state to the status, with `mode: Observe`.
     fn compared(_status: &mut Self::Status, _desired: &Self::Desired) {}
 
-    /// Writes to the status what exists after writes that ended with an error. `observed` is the state before them, and `created`
-    /// are the paths of the resources whose creation OpenBao has confirmed, from the root of the cluster.
+    /// Writes to the status what exists after writes that ended with an error. `observed` is the state before them, and `progress`
+    /// is what OpenBao has confirmed.
     fn interrupted(
         _status: &mut Self::Status,
         _desired: &Self::Desired,

@@ -15,8 +15,6 @@ use crate::write::{Progress, Write, execute};
 
 /// Longest path in a message, in characters.
 const LONGEST_PATH: usize = 200;
-/// Pause before the writes of a plan of which one failed, and another one is stopped.
-const RETRY: Duration = Duration::from_secs(300);
 
 /// Executes the plans of one object.
 pub(super) struct Repairs<'a> {
@@ -43,12 +41,7 @@ impl Contested<'_> {
     fn into_error(self, root: &NamespacePath, stops: &Stops) -> Error {
         let Self(write, stop) = self;
         let path: String = write.described(root).path.chars().take(LONGEST_PATH).collect();
-        let problem = if write.operation == Operation::Create {
-            format!("{path} in OpenBao is missing after each creation")
-        } else {
-            format!("another client undoes each change of {path} in OpenBao")
-        };
-        Error::stopped(stops.message(&problem, &stop))
+        stops.error(&path, write.operation == Operation::Create, &stop)
     }
 }
 
@@ -95,8 +88,8 @@ impl Repairs<'_> {
         if !write.is_repair() {
             return Ok(());
         }
-        let (path, repair) = (root.path(&write.path()), write.repetition(self.before, self.interval));
-        let desired = write.desired();
+        let (path, desired) = (root.path(&write.path()), write.desired());
+        let repair = write.repetition_of(&desired, self.before, self.interval);
         let Some(stop) = self.stops.check((self.limit, self.object), (&path, &desired), repair, now) else {
             return Ok(());
         };
@@ -127,7 +120,7 @@ fn both(contested: &Error, failed: Error) -> Error {
     if failed.is_out_of_reach() || is_revoked(&failed) {
         return failed;
     }
-    Error::Repeated(format!("{contested}; another write failed: {failed}"), RETRY)
+    Error::stopped(format!("{contested}; another write failed: {failed}"))
 }
 
 #[cfg(test)]
@@ -320,7 +313,7 @@ mod tests {
         let error = both(&Error::stopped("stopped".to_owned()), failed);
         assert!(error.to_string().contains(&text), "{error}");
         assert_eq!(error.to_string().contains("stopped"), states_both, "{error}");
-        assert_eq!(matches!(error, Error::Repeated(_, pause) if pause == RETRY), states_both);
+        assert_eq!(matches!(error, Error::Repeated(_, pause) if pause == Duration::MAX), states_both);
     }
 
     #[test]

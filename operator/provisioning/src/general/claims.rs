@@ -34,20 +34,25 @@ enum Hold {
 type Rank = (Hold, (i64, bool, ObjectName), KindId);
 
 /// Records what the spec alone determines. The object then has these claims also while OpenBao does not answer, and while
-/// something that the spec refers to is missing.
-pub(super) fn announce<K: General>(object: &K, home: &Home, pass: &Pass<'_>) {
+/// something that the spec refers to is missing. Returns the claims, which are empty in a pass that only surveys.
+pub(super) fn announce<K: General>(object: &K, home: &Home, pass: &Pass<'_>) -> Vec<Claimed> {
     // A pass that writes nothing follows another one.
     let determined = if pass.is_survey() { Vec::new() } else { determined(object, home, pass) };
     // Kinds whose spec determines nothing keep the claims of their last pass.
     if !determined.is_empty() {
-        known(pass).announce(&claimant(object), determined);
+        known(pass).announce(&claimant(object), determined.clone());
     }
+    determined
 }
 
-/// Fails with [`Error::Conflict`] if another object comes first for one of the resources. `adopt` does not change that.
-pub(super) fn check<K: General>(object: &K, desired: &Desired, pass: &Pass<'_>) -> Result<(), Error> {
+/// Fails with [`Error::Conflict`] if another object comes first for one of the resources. `adopt` does not change that. `determined`
+/// are the announced claims.
+pub(super) fn check<K: General>(
+    object: &K,
+    (desired, determined): (&Desired, Vec<Claimed>),
+    pass: &Pass<'_>,
+) -> Result<(), Error> {
     if !pass.is_survey() {
-        let determined = determined(object, &desired.home, pass);
         known(pass).replace(&claimant(object), stated(desired, determined));
     }
     for (resource, claimed) in wholes(desired) {
@@ -188,10 +193,10 @@ fn existing<K: General>(name: &ObjectName, claimed: &Claimed, pass: &Pass<'_>) -
 fn claims_of<K: General>(pass: &Pass<'_>) -> Vec<(Claimant, Vec<(Claimed, Basis)>)> {
     let objects = pass.context.stores.of::<K>().filter(|_| true);
     let claims = |object: &Arc<K>| {
-        let recorded = footprint(&**object, pass.context).iter().flat_map(in_footprint).collect::<Vec<_>>();
+        let footprint = footprint(&**object, pass.context);
         let home = Home::of(&**object, &object.site(), &pass.lookup()).ok();
+        let recorded = footprint.iter().flat_map(in_footprint).map(|it| (it, Basis::Record));
         let of_spec = home.iter().flat_map(|home| determined(&**object, home, pass));
-        let recorded = recorded.into_iter().map(|it| (it, Basis::Record));
         (claimant(&**object), recorded.chain(of_spec.map(|it| (it, Basis::Spec))).collect())
     };
     objects.iter().map(claims).collect()

@@ -33,7 +33,7 @@ pub(super) struct DesiredResource {
 impl Desired {
     /// The record of an owned resource.
     pub(super) fn recorded(&self, path: &str) -> Option<&OwnedResource> {
-        self.owned.as_ref()?.resources.iter().find(|it| it.path == path)
+        self.owned.as_ref()?.entry(path)
     }
 
     /// The requests that follow the writes.

@@ -1,7 +1,7 @@
 //! What the resources of an object are computed from.
 
 use secrecy::SecretString;
-use steamer_api::{OwnedResources, SecretKeyReference, SecretValueReference};
+use steamer_api::{OwnedResource, OwnedResources, SecretKeyReference, SecretValueReference};
 use steamer_core::error::Error;
 use steamer_openbao::Session;
 use steamer_runtime::ObjectName;
@@ -24,6 +24,11 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// The entry of the resource at a path in the record of the object.
+    pub(crate) fn recorded(&self, path: &str) -> Option<&OwnedResource> {
+        self.owned?.entry(path)
+    }
+
     /// Access to cached objects.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.pass.lookup()

@@ -59,7 +59,7 @@ impl<K: General> Provision for K {
         let seal = Seal::new(&pass.context.mac, &pass.context.mark_of(self));
         let owned = recorded(self, pass, &seal);
         record::check_location(owned.as_ref(), &home, &ObjectName::of(self).namespace)?;
-        claims::announce(self, &home, pass);
+        let claimed = claims::announce(self, &home, pass);
         let session = pass.session(&home.cluster).await?;
         let inside = session.within(home.namespace.as_str());
         let found = Found { pass, session: &inside, home: &home, owned: owned.as_ref() };
@@ -68,7 +68,7 @@ impl<K: General> Provision for K {
         let deletion_policy = self.lifecycle().deletion_policy;
         let (root, deletion) = (session.namespace().clone(), deleter::delete::<K>);
         let desired = Desired { home, resources, owned, deletion_policy, root, seal, deletion };
-        claims::check(self, &desired, pass)?;
+        claims::check(self, (&desired, claimed), pass)?;
         Ok((session, desired))
     }
 

@@ -10,7 +10,6 @@ use steamer_runtime::ObjectName;
 use super::desired::{Desired, DesiredResource};
 use super::existing::Existing;
 use super::home::Home;
-use super::resource::Resource;
 use super::seal::Seal;
 use crate::engine::Footprint;
 use crate::write::Progress;
@@ -51,8 +50,7 @@ fn confirmed(desired: &Desired, observed: &[Option<Existing>], progress: &Progre
     for entry in &mut resources {
         let path = desired.home.namespace.path(&entry.path);
         entry.pending &= !progress.created.contains(&path);
-        let sent = desired.resources.iter().find(|it| it.resource.path == entry.path);
-        if let Some(sent) = sent.filter(|_| progress.updated.contains(&path)) {
+        if let Some(sent) = resource_at(desired, &entry.path).filter(|_| progress.updated.contains(&path)) {
             entry.digest = Some(sent.digest.clone());
             entry.returned = returned(desired, sent);
         }
@@ -60,8 +58,8 @@ fn confirmed(desired: &Desired, observed: &[Option<Existing>], progress: &Progre
     resources
 }
 
-fn resource_at<'a>(desired: &'a Desired, path: &str) -> Option<&'a Resource> {
-    desired.resources.iter().map(|it| &it.resource).find(|it| it.path == path)
+fn resource_at<'a>(desired: &'a Desired, path: &str) -> Option<&'a DesiredResource> {
+    desired.resources.iter().find(|it| it.resource.path == path)
 }
 
 /// The record after writes of which some are paused. OpenBao does not have the desired state of their resources: the entries are

@@ -42,13 +42,12 @@ impl Desired {
     }
 
     pub(super) fn is_recorded(&self, path: &str) -> bool {
-        self.facts.owned.iter().flat_map(|owned| &owned.resources).any(|resource| resource.path == path)
+        self.facts.owned.as_ref().is_some_and(|owned| owned.entry(path).is_some())
     }
 
     /// Returns true if the object owns the resource at a path, and has not only announced to create it.
     pub(super) fn is_owned(&self, path: &str) -> bool {
-        let mut owned = self.facts.owned.iter().flat_map(|owned| &owned.resources);
-        owned.any(|resource| resource.path == path && !resource.pending)
+        self.facts.owned.as_ref().is_some_and(|owned| owned.owns(path))
     }
 
     pub(super) fn certificate(&self) -> Option<&Certificate> {

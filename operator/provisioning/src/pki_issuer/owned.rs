@@ -92,8 +92,7 @@ pub(super) fn key_name<'a>(snapshot: &'a Snapshot, issuer: &Issuer) -> Option<&'
 
 /// Returns true for an issuer or key that the object has owned before, or that exists: the plan has checked it.
 fn is_confirmed(desired: &Desired, path: &str) -> bool {
-    let mut owned = desired.facts.owned.iter().flat_map(|owned| &owned.resources);
-    owned.any(|it| it.path == path && !it.pending) || exists(desired, path)
+    desired.is_owned(path) || exists(desired, path)
 }
 
 pub(super) fn exists(desired: &Desired, path: &str) -> bool {

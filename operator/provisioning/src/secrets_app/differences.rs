@@ -32,7 +32,7 @@ pub(super) async fn of_roles(
     };
     let mut differences = Vec::new();
     for rule in ops::roles(app, parts)? {
-        if repository::owns(owned, &rule.path) {
+        if owned.owns(&rule.path) {
             continue;
         }
         let role = Resource::at(format!("role {}", rule.path), &rule.path, Map::new());

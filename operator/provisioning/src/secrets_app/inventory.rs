@@ -11,9 +11,8 @@ pub(super) fn paths(
     roles: &[RuntimeRole],
     credentials: Option<&str>,
 ) -> Vec<AppPathStatus> {
-    let folder = format!("{}/{}", app.spec.kv.mount, names::prefix(app));
-    let login = |name: &str| format!("auth/{}/role/{name}", app.spec.runtime.mount);
-    let pods: Vec<String> = roles.iter().map(|role| login(&role.name)).collect();
+    let folder = names::folder(app);
+    let pods: Vec<String> = roles.iter().map(|role| names::role_path(app, &role.name)).collect();
     let ops = ops(app);
     let mut paths = vec![AppPathStatus {
         path: format!("{folder}/*"),
@@ -23,7 +22,7 @@ pub(super) fn paths(
     paths.extend(app.spec.readers.iter().map(|reader| AppPathStatus {
         path: format!("{folder}/{}/*", reader.prefix),
         written_by: ops.clone(),
-        read_by: [login(&reader.name)].iter().chain(&pods).chain(&ops).cloned().collect(),
+        read_by: [names::role_path(app, &reader.name)].iter().chain(&pods).chain(&ops).cloned().collect(),
     }));
     let of_jobs = if names::is_repository(app) { &pods[..] } else { &[] };
     let of_database = credentials.filter(|_| names::is_repository(app)).and_then(database_role);
@@ -48,10 +47,7 @@ fn database_role(credentials: &str) -> Option<String> {
 
 /// The role of the jobs, and the group of people with their rights.
 fn ops(app: &SecretsApp) -> Vec<String> {
-    let jobs = app.spec.ci.as_ref().zip(names::ci_role(app));
-    let jobs = jobs.map(|(ci, role)| format!("auth/{}/role/{role}", ci.mount));
-    let people = app.spec.identity_group.enabled.then(|| format!("identity/group/name/{}", names::ops(app)));
-    jobs.into_iter().chain(people).collect()
+    names::ci_role_path(app).into_iter().chain(names::group_path(app)).collect()
 }
 
 fn of_extra(extra: &AppPath, ops: &[String]) -> AppPathStatus {

@@ -38,6 +38,27 @@ pub(super) fn ci_role(object: &SecretsApp) -> Option<String> {
     Some(ci.role.clone().unwrap_or_else(|| format!("gitea_cicd_{}", app(object))))
 }
 
+/// Path of the role of the CI jobs.
+pub(super) fn ci_role_path(object: &SecretsApp) -> Option<String> {
+    let ci = object.spec.ci.as_ref()?;
+    ci_role(object).map(|role| format!("auth/{}/role/{role}", ci.mount))
+}
+
+/// Path of a role of pods or readers.
+pub(super) fn role_path(object: &SecretsApp, role: &str) -> String {
+    format!("auth/{}/role/{role}", object.spec.runtime.mount)
+}
+
+/// Path of the group of people with the rights of the CI jobs.
+pub(super) fn group_path(object: &SecretsApp) -> Option<String> {
+    object.spec.identity_group.enabled.then(|| format!("identity/group/name/{}", ops(object)))
+}
+
+/// Mount and folder of the secrets.
+pub(super) fn folder(object: &SecretsApp) -> String {
+    format!("{}/{}", object.spec.kv.mount, prefix(object))
+}
+
 /// Folder of the secrets.
 pub(super) fn prefix(object: &SecretsApp) -> String {
     object.spec.kv.prefix.clone().unwrap_or_else(|| app(object))

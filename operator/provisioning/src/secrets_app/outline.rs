@@ -52,7 +52,7 @@ pub(super) fn claims(app: &SecretsApp, connection: Option<&DatabaseConnection>) 
 /// Paths of the policies and of the group.
 fn rights(app: &SecretsApp) -> Vec<String> {
     let mut paths: Vec<String> = policies::names(app).iter().map(|name| policy_path(name)).collect();
-    paths.extend(app.spec.identity_group.enabled.then(|| format!("identity/group/name/{}", names::ops(app))));
+    paths.extend(names::group_path(app));
     paths
 }
 
@@ -74,18 +74,13 @@ fn roles(app: &SecretsApp) -> Vec<String> {
 
 /// Paths of the roles of pods.
 fn pod_roles(app: &SecretsApp) -> Vec<String> {
-    bindings::roles(app, Login::Kubernetes).iter().map(|it| role_path(app, &it.name)).collect()
+    bindings::roles(app, Login::Kubernetes).iter().map(|it| names::role_path(app, &it.name)).collect()
 }
 
 /// Paths of the roles of readers and jobs.
 fn other_roles(app: &SecretsApp) -> Vec<String> {
-    let jobs = app.spec.ci.as_ref().zip(names::ci_role(app));
-    let jobs = jobs.map(|(ci, name)| format!("auth/{}/role/{name}", ci.mount));
-    app.spec.readers.iter().map(|it| role_path(app, &it.name)).chain(jobs).collect()
-}
-
-fn role_path(app: &SecretsApp, name: &str) -> String {
-    format!("auth/{}/role/{name}", app.spec.runtime.mount)
+    let readers = app.spec.readers.iter().map(|it| names::role_path(app, &it.name));
+    readers.chain(names::ci_role_path(app)).collect()
 }
 
 /// Paths that are read to find what the spec refers to.

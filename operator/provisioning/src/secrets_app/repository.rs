@@ -22,7 +22,7 @@ pub(super) async fn check(app: &SecretsApp, login: &Login, found: &Found<'_>) ->
         return Ok(());
     };
     let mut keys = listed(found, &app.spec.runtime.mount).await?;
-    keys.retain(|name| !owns(owned, &path(app, name)));
+    keys.retain(|name| !owned.owns(&names::role_path(app, name)));
     let computed: Vec<&str> = login.roles.iter().map(|it| it.name.as_str()).collect();
     let former = former(&names::app(app), &keys, &computed);
     if former.is_empty() {
@@ -31,22 +31,13 @@ pub(super) async fn check(app: &SecretsApp, login: &Login, found: &Found<'_>) ->
     Err(Error::Conflict(format!(
         "roles of former bindings still give access: {}: remove them from the module of the repository and run its job, or \
          delete them in OpenBao",
-        former.iter().map(|name| path(app, name)).collect::<Vec<_>>().join(", ")
+        former.iter().map(|name| names::role_path(app, name)).collect::<Vec<_>>().join(", ")
     )))
 }
 
 /// The record of the object, if the jobs own the roles and the policy with which they can correct them exists.
 pub(super) fn record<'a>(app: &SecretsApp, found: &Found<'a>) -> Option<&'a OwnedResources> {
-    found.owned.filter(|owned| is_repository(app) && owns(owned, &policy_path(&names::ops(app))))
-}
-
-fn path(app: &SecretsApp, name: &str) -> String {
-    format!("auth/{}/role/{name}", app.spec.runtime.mount)
-}
-
-/// Returns true if the object has created the resource at a path.
-pub(super) fn owns(owned: &OwnedResources, path: &str) -> bool {
-    owned.resources.iter().any(|it| it.path == path && !it.pending)
+    found.owned.filter(|owned| is_repository(app) && owned.owns(&policy_path(&names::ops(app))))
 }
 
 /// Names of the roles of a mount.

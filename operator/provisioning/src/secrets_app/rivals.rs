@@ -30,7 +30,7 @@ pub(super) fn key(app: &SecretsApp) -> Key {
 
 /// The folder, with `/` at its end.
 fn folder(app: &SecretsApp) -> String {
-    format!("{}/{}/", app.spec.kv.mount, names::prefix(app))
+    names::folder(app) + "/"
 }
 
 fn is_rival(app: &SecretsApp, other: &SecretsApp) -> bool {

@@ -11,7 +11,7 @@ use crate::general::Resource;
 pub(super) fn write(app: &SecretsApp, status: &mut SecretsAppStatus, resources: &[Resource]) {
     status.app = Some(names::app(app));
     status.policies = policies::names(app);
-    status.kv_path = Some(format!("{}/{}", app.spec.kv.mount, names::prefix(app)));
+    status.kv_path = Some(names::folder(app));
     let pods = pod_roles(app, resources);
     let readers = app.spec.readers.iter().map(reader_role);
     status.roles = pods.iter().cloned().chain(readers).map(|role| role_status(app, &role)).collect();
@@ -34,7 +34,7 @@ fn pod_roles(app: &SecretsApp, resources: &[Resource]) -> Vec<RuntimeRole> {
 }
 
 fn own_role(app: &SecretsApp) -> String {
-    format!("auth/{}/role/{}", app.spec.runtime.mount, names::app(app))
+    names::role_path(app, &names::app(app))
 }
 
 fn role_status(app: &SecretsApp, role: &RuntimeRole) -> AppRoleStatus {

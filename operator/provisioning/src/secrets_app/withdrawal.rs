@@ -135,6 +135,5 @@ async fn reduced(resources: Vec<Resource>, found: &Found<'_>) -> Result<Vec<Reso
 /// Returns true if the last request of the object was this state: a difference is a change by hand.
 fn is_applied(resource: &Resource, found: &Found<'_>) -> bool {
     let digest = resource.body.digest(&found.pass.context.mac, &resource.path);
-    let mut recorded = found.owned.into_iter().flat_map(|owned| &owned.resources);
-    recorded.any(|it| it.path == resource.path && it.digest.as_ref() == Some(&digest))
+    found.recorded(&resource.path).is_some_and(|it| it.digest.as_ref() == Some(&digest))
 }
